@@ -1,0 +1,246 @@
+//! A partner's mail address: as written, as sent, and as compared.
+//!
+//! An address is believed only here. What is let through can stand in an SMTP
+//! command, in a header and in a table without a second look: ASCII on the wire,
+//! no quoting, no blanks, no IP literal. Two spellings that reach the same
+//! mailbox compare equal where that is certain (domain in any case or as U-label,
+//! local part in any ASCII case) and nowhere else: `mıke` is not `mike`
+//! (CVE-2019-19844), and a `+tag` or a dot counts.
+
+use std::fmt;
+
+/// A deliverable address (RFC 5321 §4.1.2, without its rarities).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    written: String,
+    local: String,
+    domain: String,
+}
+
+impl Address {
+    /// Reads one bare address, such as `ada@fabrikam.example`.
+    ///
+    /// # Errors
+    /// Why nobody could be mailed under it.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        if text.is_empty() {
+            return Err(AddressError::Empty);
+        }
+        if text.len() > 254 {
+            return Err(AddressError::TooLong);
+        }
+        if text.contains(['<', '>']) {
+            return Err(AddressError::NameAround);
+        }
+        if text.contains([',', ';']) {
+            return Err(AddressError::Several);
+        }
+        if let Some(blank) = text
+            .chars()
+            .find(|it| it.is_whitespace() || it.is_control())
+        {
+            return Err(AddressError::Blank(blank));
+        }
+        let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NoAt)?;
+        let domain = ascii_domain(domain)?;
+        check_local(local)?;
+        if local.len() + 1 + domain.len() > 254 {
+            return Err(AddressError::TooLong);
+        }
+        Ok(Self {
+            written: text.to_owned(),
+            local: local.to_owned(),
+            domain,
+        })
+    }
+
+    /// The address as it was written, for people.
+    #[must_use]
+    pub fn as_written(&self) -> &str {
+        &self.written
+    }
+
+    /// What stands before the `@`, as written.
+    #[must_use]
+    pub fn local_part(&self) -> &str {
+        &self.local
+    }
+
+    /// The domain as a lower-case A-label (RFC 5890).
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// The address as it goes into the envelope: the local part as written, the domain as A-label.
+    #[must_use]
+    pub fn wire(&self) -> String {
+        format!("{}@{}", self.local, self.domain)
+    }
+
+    /// The form for comparison only; mail never goes to it.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        format!("{}@{}", self.local.to_ascii_lowercase(), self.domain)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+/// Why a text is no address that can be mailed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Nothing there.
+    #[error("the address is missing")]
+    Empty,
+    /// More than RFC 5321 §4.5.3.1 lets through.
+    #[error("it is longer than an address can be (254 characters, 64 before the `@`)")]
+    TooLong,
+    /// `Ada <ada@example.com>`.
+    #[error("it has a name or angle brackets around the address; write the bare address")]
+    NameAround,
+    /// `a@example.com; b@example.com`.
+    #[error("it looks like several addresses; write one row for each")]
+    Several,
+    /// A blank inside.
+    #[error("it has a blank or control character in it (U+{:04X})", u32::from(*.0))]
+    Blank(char),
+    /// No `@`.
+    #[error("it is not an address: the `@` is missing")]
+    NoAt,
+    /// A guest's user principal name.
+    #[error("it is the sign-in name of a guest account (`#EXT#`), not a mail address")]
+    Guest,
+    /// An address that would need SMTPUTF8.
+    #[error(
+        "the part before the `@` has the character `{0}`; only ASCII can be delivered everywhere"
+    )]
+    LocalPart(char),
+    /// `"ada lovelace"@example.com`.
+    #[error("the part before the `@` is quoted, which few systems deliver")]
+    Quoted,
+    /// `-f@example.com`.
+    #[error("the part before the `@` begins with `-`")]
+    Hyphen,
+    /// `.ada@`, `a..b@`, `ada.@`.
+    #[error("the part before the `@` is empty or has a dot in the wrong place")]
+    Dots,
+    /// `ada@[192.0.2.1]`, `ada@192.0.2.1`.
+    #[error("the domain is an IP address")]
+    IpLiteral,
+    /// `ada@localhost`.
+    #[error("the domain `{0}` has no dot, so it is only known locally")]
+    NoDot(String),
+    /// Not a domain name.
+    #[error("`{0}` is not a domain name")]
+    Domain(String),
+}
+
+fn check_local(local: &str) -> Result<(), AddressError> {
+    if local.to_ascii_uppercase().contains("#EXT#") {
+        return Err(AddressError::Guest);
+    }
+    if local.len() > 64 {
+        return Err(AddressError::TooLong);
+    }
+    if local.starts_with('"') {
+        return Err(AddressError::Quoted);
+    }
+    if local.starts_with('-') {
+        return Err(AddressError::Hyphen);
+    }
+    // RFC 5322 §3.2.3, `atext`, and the dot between atoms.
+    let allowed = |it: &char| it.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(*it);
+    if let Some(strange) = local.chars().find(|it| !allowed(it)) {
+        return Err(AddressError::LocalPart(strange));
+    }
+    if local.split('.').any(str::is_empty) {
+        return Err(AddressError::Dots);
+    }
+    Ok(())
+}
+
+/// The domain by UTS #46, so that `bücher.example` and `xn--bcher-kva.example` are one.
+fn ascii_domain(domain: &str) -> Result<String, AddressError> {
+    if domain.starts_with('[') {
+        return Err(AddressError::IpLiteral);
+    }
+    let bad = || AddressError::Domain(domain.to_owned());
+    let ascii = idna::domain_to_ascii_strict(domain).map_err(|_| bad())?;
+    if ascii.ends_with('.') || ascii.is_empty() {
+        return Err(bad());
+    }
+    let Some((_, top)) = ascii.rsplit_once('.') else {
+        return Err(AddressError::NoDot(domain.to_owned()));
+    };
+    if top.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(AddressError::IpLiteral);
+    }
+    Ok(ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Address, AddressError};
+
+    #[test]
+    fn an_address_is_kept_as_written_sent_in_ascii_and_compared_in_lower_case() {
+        let address = Address::parse("Ada.O'Brien+x@Bücher.Example").unwrap();
+
+        assert_eq!(address.as_written(), "Ada.O'Brien+x@Bücher.Example");
+        assert_eq!(address.wire(), "Ada.O'Brien+x@xn--bcher-kva.example");
+        assert_eq!(address.canonical(), "ada.o'brien+x@xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn what_cannot_be_mailed_is_refused_with_its_reason() {
+        let domain = |text: &str| AddressError::Domain(text.into());
+        let table = [
+            ("", AddressError::Empty),
+            ("ada", AddressError::NoAt),
+            ("Ada <ada@a.example>", AddressError::NameAround),
+            ("ada@a.example;bob@b.example", AddressError::Several),
+            ("ada @a.example", AddressError::Blank(' ')),
+            ("ada@a.example\r\nRCPT", AddressError::Blank('\r')),
+            ("ada@localhost", AddressError::NoDot("localhost".into())),
+            ("ada@[127.0.0.1]", AddressError::IpLiteral),
+            ("ada@127.0.0.1", AddressError::IpLiteral),
+            ("ada@c_d.example", domain("c_d.example")),
+            ("ada@a..example", domain("a..example")),
+            ("ada@a.example.", domain("a.example.")),
+            ("ada@", domain("")),
+            ("@a.example", AddressError::Dots),
+            ("a..b@a.example", AddressError::Dots),
+            ("-f@a.example", AddressError::Hyphen),
+            ("\"ada\"@a.example", AddressError::Quoted),
+            ("jürgen@a.example", AddressError::LocalPart('ü')),
+            ("a@b@a.example", AddressError::LocalPart('@')),
+            ("ada_a.example#EXT#@t.onmicrosoft.com", AddressError::Guest),
+        ];
+
+        for (text, expected) in table {
+            assert_eq!(Address::parse(text), Err(expected), "{text:?}");
+        }
+        let long = format!("{}@a.example", "a".repeat(65));
+        assert_eq!(Address::parse(&long), Err(AddressError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_let_through_is_safe_in_a_command(text in "\\PC{0,40}@\\PC{0,40}") {
+            if let Ok(address) = Address::parse(&text) {
+                let wire = address.wire();
+                prop_assert!(wire.bytes().all(|it| (b'!'..=b'~').contains(&it)));
+                prop_assert!(!wire.contains(['<', '>', '"', ',', ';']));
+                let again = Address::parse(&wire).unwrap();
+                prop_assert_eq!(again.canonical(), address.canonical());
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! access-invite
+#![allow(missing_docs)]
+pub mod address;
+pub mod exit;
+pub mod invitation;
+pub mod link;
+pub mod locale;
+pub mod outcome;

@@ -1,0 +1,456 @@
+//! The My Access portal link: the one thing a partner must receive whole.
+//!
+//! A link is taken from the configuration, judged once, and from then on carried
+//! byte for byte; nothing here or above normalises, shortens or encodes it. Every
+//! way in which people break the link when they copy it is refused with its own
+//! sentence and cure, because a broken link is only noticed by the partner.
+//!
+//! The form is that of Microsoft Learn, "Share link to request an access package":
+//! `https://myaccess.microsoft.com/@<directory_hint>#/access-packages/<access_package_id>`.
+
+use std::fmt;
+
+use url::Url;
+
+/// The hosts of the My Access portal: the public cloud and US Government.
+const HOSTS: [&str; 2] = ["myaccess.microsoft.com", "myaccess.microsoft.us"];
+
+/// The hint that Microsoft's documentation prints in its examples.
+const DOCUMENTATION_HINT: &str = "contoso.onmicrosoft.com";
+
+/// The fragment, up to the id of the access package.
+const ROUTE: &str = "/access-packages/";
+
+/// A whole, working My Access portal link, kept as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessPackageLink {
+    text: String,
+    hint: String,
+    package_id: PackageId,
+    from_documentation: bool,
+}
+
+impl AccessPackageLink {
+    /// Judges `text`, accepting besides Microsoft's hosts those in `allowed_hosts`.
+    ///
+    /// Returns the link with everything about it that deserves a second look.
+    ///
+    /// # Errors
+    /// The first reason why this is not a whole link, with its cure.
+    pub fn parse(
+        text: &str,
+        allowed_hosts: &[String],
+    ) -> Result<(Self, Vec<LinkWarning>), LinkError> {
+        refuse_stray_characters(text)?;
+        refuse_placeholders(text)?;
+        let url = Url::parse(text).map_err(|_| LinkError::NotAUrl)?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        if let Some(wrapper) = wrapper(&host) {
+            return Err(LinkError::Wrapped(wrapper));
+        }
+        if url.scheme() != "https" {
+            return Err(LinkError::Scheme(url.scheme().to_owned()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(LinkError::UserInfo(host));
+        }
+        if !HOSTS.contains(&host.as_str()) && !allowed_hosts.contains(&host) {
+            return Err(LinkError::Host(host));
+        }
+        if authority(text).contains(':') {
+            return Err(LinkError::Port);
+        }
+        let (hint, escaped) = directory_hint(&url)?;
+        if url.query().is_some() {
+            return Err(LinkError::Query);
+        }
+        let package_id = package_id(url.fragment())?;
+
+        let at = if escaped { "%40" } else { "@" };
+        let id = &text[text.len().saturating_sub(PackageId::LENGTH)..];
+        if text != format!("https://{host}/{at}{hint}#{ROUTE}{id}") {
+            return Err(LinkError::NotVerbatim);
+        }
+
+        let warnings = warnings(&host, &hint, escaped);
+        let link = Self {
+            text: text.to_owned(),
+            from_documentation: hint.eq_ignore_ascii_case(DOCUMENTATION_HINT),
+            hint,
+            package_id,
+        };
+        Ok((link, warnings))
+    }
+
+    /// The link, byte for byte as configured.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The id of the access package that the link opens.
+    #[must_use]
+    pub fn package_id(&self) -> PackageId {
+        self.package_id
+    }
+
+    /// The inviting tenant's domain.
+    #[must_use]
+    pub fn directory_hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// Whether this is the example of the documentation, which invites to nobody's tenant.
+    #[must_use]
+    pub fn is_from_documentation(&self) -> bool {
+        self.from_documentation
+    }
+}
+
+impl fmt::Display for AccessPackageLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The GUID of an access package, which Graph calls `accessPackage.id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PackageId(u128);
+
+impl PackageId {
+    /// The length of a hyphenated GUID.
+    const LENGTH: usize = 36;
+
+    /// Reads the hyphenated form, in any case, and no other.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != Self::LENGTH {
+            return None;
+        }
+        let mut value: u128 = 0;
+        for (place, byte) in text.bytes().enumerate() {
+            if matches!(place, 8 | 13 | 18 | 23) {
+                if byte != b'-' {
+                    return None;
+                }
+                continue;
+            }
+            value = value << 4 | u128::from(char::from(byte).to_digit(16)?);
+        }
+        Some(Self(value))
+    }
+
+    /// The sixteen bytes of the id.
+    #[must_use]
+    pub fn as_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+}
+
+impl fmt::Display for PackageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = format!("{:032x}", self.0);
+        let (a, b, c) = (&hex[..8], &hex[8..12], &hex[12..16]);
+        write!(f, "{a}-{b}-{c}-{}-{}", &hex[16..20], &hex[20..])
+    }
+}
+
+/// Something unusual about a link that may nevertheless work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkWarning {
+    /// `%40` for `@`.
+    #[error(
+        "the `@` before the directory hint is written `%40`; it is mailed as it is, but the documented form has `@`"
+    )]
+    EscapedAt,
+    /// The hint is a tenant id.
+    #[error("the directory hint is a GUID; the documented form is a domain of your tenant")]
+    GuidHint,
+    /// Government host, commercial tenant.
+    #[error("the host is that of the US Government cloud, but the directory hint ends with `.com`")]
+    GovernmentHostCommercialHint,
+    /// The documentation's tenant.
+    #[error(
+        "`{DOCUMENTATION_HINT}` is the tenant of Microsoft's documentation; a real `send` refuses it. Copy the link of your own access package"
+    )]
+    Documentation,
+}
+
+/// Why a text is not a whole My Access portal link, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// Nothing there.
+    #[error("the link is empty; {COPY}")]
+    Empty,
+    /// A blank, control or look-alike character.
+    #[error(
+        "character {position} of the link is {name} (U+{:04X}), which came with the copying; remove it",
+        u32::from(*character)
+    )]
+    StrayCharacter {
+        /// Counted from 1.
+        position: usize,
+        /// The character itself.
+        character: char,
+        /// What people call it.
+        name: &'static str,
+    },
+    /// Punctuation of the sentence around it.
+    #[error(
+        "the link ends with `{0}`, which belongs to the sentence around it; end the link with the last character of the access package id"
+    )]
+    TrailingPunctuation(char),
+    /// A template text that was never filled in.
+    #[error("the link still has the placeholder `{0}`; {COPY}")]
+    Placeholder(String),
+    /// Not parsed at all.
+    #[error("this is not a URL; {COPY}")]
+    NotAUrl,
+    /// A link rewritten by a mail scanner.
+    #[error("this link was rewritten by {0}; do not copy it from a mail that you received: {COPY}")]
+    Wrapped(&'static str),
+    /// Not https.
+    #[error("the link begins with `{0}:`; it must begin with `https://`")]
+    Scheme(String),
+    /// `https://myaccess.microsoft.com@evil.example`.
+    #[error(
+        "what stands before the `@` is taken for a user name, so the link leads to `{0}`; write a `/` before the `@`"
+    )]
+    UserInfo(String),
+    /// Some other host.
+    #[error(
+        "the host `{0}` is not the My Access portal, which is `myaccess.microsoft.com` or `myaccess.microsoft.us`; {COPY}, or name the host in `allow_host` if it is right"
+    )]
+    Host(String),
+    /// A port.
+    #[error("the link names a port after the host; remove it")]
+    Port,
+    /// `%23` for `#`.
+    #[error(
+        "the `#` is written `%23`, so that the portal would open without the access package; write `#`"
+    )]
+    EncodedHash,
+    /// No directory hint.
+    #[error(
+        "the directory hint is missing: `/@` and your tenant's domain must follow the host, or partners land in their own tenant; {COPY}"
+    )]
+    HintMissing,
+    /// A path that is not `/@domain`.
+    #[error(
+        "`{0}` is not a directory hint; `/@` and a domain of your tenant, such as `/@contoso.onmicrosoft.com`, must follow the host, and `#` must follow that"
+    )]
+    Hint(String),
+    /// A query.
+    #[error("the link has a query (`?…`), which the portal does not document; {COPY}")]
+    Query,
+    /// Nothing behind `#`.
+    #[error(
+        "the part from `#` on is missing, so that the partner would never see the access package; copy the link up to its last character"
+    )]
+    FragmentMissing,
+    /// `#/access-packages/active/…`.
+    #[error(
+        "`active` shows that this was copied from the address bar of the portal, where it opens only what you already have; {COPY}"
+    )]
+    ActiveTab,
+    /// Some other page of the portal.
+    #[error("`#{0}` is another page of the portal; {COPY}")]
+    OtherPage(String),
+    /// No id.
+    #[error(
+        "the access package id is missing after `#/access-packages/`; copy the link up to its last character"
+    )]
+    IdMissing,
+    /// Not a GUID.
+    #[error(
+        "`{0}` is not an access package id, which has the form `8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11`; copy the link up to its last character"
+    )]
+    Id(String),
+    /// A right id with something behind it.
+    #[error("`{0}` follows the access package id; end the link with the id")]
+    AfterId(String),
+    /// The id of zeros.
+    #[error("the access package id consists of zeros only; {COPY}")]
+    NilId,
+    /// Right when read generously, but not written so.
+    #[error(
+        "the link is not written as `https://myaccess.microsoft.com/@<domain>#/access-packages/<id>`; check capitals, doubled slashes and escapes, or copy it again"
+    )]
+    NotVerbatim,
+}
+
+const COPY: &str = "copy \"My Access portal link\" from the access package's overview in the Microsoft Entra admin center";
+
+/// Names the first character that a copied link must not hold.
+fn refuse_stray_characters(text: &str) -> Result<(), LinkError> {
+    if text.is_empty() {
+        return Err(LinkError::Empty);
+    }
+    for (index, character) in text.chars().enumerate() {
+        let name = match character {
+            '!'..='~' if !matches!(character, '\\' | '"' | '`' | '^' | '|') => continue,
+            ' ' => "a blank",
+            '\t' => "a tab",
+            '\r' | '\n' => "a line break",
+            '\u{a0}' => "a no-break space",
+            '\u{ad}' => "a soft hyphen",
+            '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' => {
+                "an invisible zero-width character"
+            }
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                "an invisible direction mark"
+            }
+            '\u{ff01}'..='\u{ff5e}' => "a full-width character",
+            '\u{2010}'..='\u{2015}' | '\u{2212}' => "a dash in place of a hyphen",
+            '\u{2026}' => "an ellipsis: the link was cut short in display",
+            _ if character.is_control() => "a control character",
+            _ if character.is_alphabetic() => "a letter that only looks like a Latin one",
+            _ => "a character that no My Access link has",
+        };
+        return Err(LinkError::StrayCharacter {
+            position: index + 1,
+            character,
+            name,
+        });
+    }
+    match text.chars().last() {
+        Some(last @ ('.' | ',' | ';' | ':' | ')' | ']' | '!' | '\'' | '*')) => {
+            Err(LinkError::TrailingPunctuation(last))
+        }
+        Some(last @ '>') if !text.contains('<') => Err(LinkError::TrailingPunctuation(last)),
+        _ => Ok(()),
+    }
+}
+
+/// Finds `<directory_hint>`, `{id}` and their like.
+fn refuse_placeholders(text: &str) -> Result<(), LinkError> {
+    for (open, close) in [('<', '>'), ('{', '}'), ('[', ']')] {
+        if let Some(start) = text.find(open) {
+            let rest = &text[start..];
+            let end = rest.rfind(close).map_or(rest.len(), |end| end + 1);
+            return Err(LinkError::Placeholder(rest[..end].to_owned()));
+        }
+    }
+    if let Some(start) = text.find("...") {
+        return Err(LinkError::Placeholder(text[start..].to_owned()));
+    }
+    Ok(())
+}
+
+/// The scanner that rewrote a link, told by the host it leads through.
+fn wrapper(host: &str) -> Option<&'static str> {
+    let under = |domain: &str| {
+        host.strip_suffix(domain)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    if under("safelinks.protection.outlook.com") || under("safelinks.protection.office365.us") {
+        Some("Microsoft Safe Links")
+    } else if under("urldefense.com")
+        || under("urldefense.proofpoint.com")
+        || under("urldefense.us")
+    {
+        Some("Proofpoint URL Defense")
+    } else if under("linkprotect.cudasvc.com") {
+        Some("Barracuda Link Protection")
+    } else if under("mimecast.com") || under("mimecastprotect.com") {
+        Some("Mimecast URL Protect")
+    } else {
+        None
+    }
+}
+
+/// What stands between `https://` and the path, as written.
+fn authority(text: &str) -> &str {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+/// The tenant's domain behind `/@`, and whether the `@` was escaped.
+fn directory_hint(url: &Url) -> Result<(String, bool), LinkError> {
+    let path = url.path();
+    if path.to_ascii_lowercase().contains("%23") {
+        return Err(LinkError::EncodedHash);
+    }
+    let (hint, escaped) = if let Some(hint) = path.strip_prefix("/@") {
+        (hint, false)
+    } else if let Some(hint) = path.strip_prefix("/%40") {
+        (hint, true)
+    } else if path == "/" {
+        return Err(LinkError::HintMissing);
+    } else {
+        return Err(LinkError::Hint(path.to_owned()));
+    };
+    if hint.is_empty() {
+        return Err(LinkError::HintMissing);
+    }
+    if is_domain(hint) || PackageId::parse(hint).is_some() {
+        Ok((hint.to_owned(), escaped))
+    } else {
+        Err(LinkError::Hint(path.to_owned()))
+    }
+}
+
+/// A domain name in ASCII with at least two labels.
+fn is_domain(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    text.len() <= 253 && text.contains('.') && text.split('.').all(label)
+}
+
+/// The id behind `#/access-packages/`.
+fn package_id(fragment: Option<&str>) -> Result<PackageId, LinkError> {
+    let fragment = fragment.unwrap_or_default();
+    if fragment.is_empty() {
+        return Err(LinkError::FragmentMissing);
+    }
+    let Some(id) = fragment.strip_prefix(ROUTE) else {
+        return Err(match fragment {
+            "/access-packages" => LinkError::IdMissing,
+            _ => LinkError::OtherPage(fragment.to_owned()),
+        });
+    };
+    if id.is_empty() {
+        return Err(LinkError::IdMissing);
+    }
+    if id == "active" || id.starts_with("active/") {
+        return Err(LinkError::ActiveTab);
+    }
+    match PackageId::parse(id) {
+        Some(PackageId(0)) => Err(LinkError::NilId),
+        Some(id) => Ok(id),
+        None => match id.split_at_checked(PackageId::LENGTH) {
+            Some((head, tail)) if PackageId::parse(head).is_some() => {
+                Err(LinkError::AfterId(tail.to_owned()))
+            }
+            _ => Err(LinkError::Id(id.to_owned())),
+        },
+    }
+}
+
+fn warnings(host: &str, hint: &str, escaped: bool) -> Vec<LinkWarning> {
+    let mut warnings = Vec::new();
+    let lower = hint.to_ascii_lowercase();
+    if escaped {
+        warnings.push(LinkWarning::EscapedAt);
+    }
+    if PackageId::parse(hint).is_some() {
+        warnings.push(LinkWarning::GuidHint);
+    }
+    if host == HOSTS[1] && lower.ends_with(".com") {
+        warnings.push(LinkWarning::GovernmentHostCommercialHint);
+    }
+    if lower == DOCUMENTATION_HINT {
+        warnings.push(LinkWarning::Documentation);
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests;

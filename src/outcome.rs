@@ -1,0 +1,248 @@
+//! What an SMTP reply means for the recipient: phase + reply → outcome, pure.
+//!
+//! A relay's answer says something about the recipient only from RCPT on; before
+//! that it speaks about the relay or about us, and nobody may be marked for it.
+//! Behind the final dot everything that is not a clear yes or no is `unknown`,
+//! because the message may have been accepted (RFC 1047).
+
+use std::fmt;
+
+/// The steps of one SMTP conversation, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Name resolution and TCP.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// The relay's greeting.
+    Banner,
+    /// EHLO.
+    Ehlo,
+    /// MAIL FROM.
+    Mail,
+    /// RCPT TO.
+    Rcpt,
+    /// DATA, up to its 354.
+    Data,
+    /// The message, up to its last line.
+    Body,
+    /// The terminating dot and its reply.
+    Dot,
+    /// RSET after a refusal.
+    Rset,
+}
+
+impl Phase {
+    /// The name under which the phase is recorded and configured.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Banner => "banner",
+            Self::Ehlo => "ehlo",
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
+            Self::Data => "data",
+            Self::Body => "body",
+            Self::Dot => "dot",
+            Self::Rset => "rset",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A well-formed reply of the relay (RFC 5321 §4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The three digits; the first is 2 to 5.
+    pub code: u16,
+    /// The enhanced status code (RFC 3463), where its class agrees with the code.
+    pub enhanced: Option<String>,
+    /// The text of all lines, joined by blanks, without control characters.
+    pub text: String,
+}
+
+impl Reply {
+    /// The first digit of the code.
+    #[must_use]
+    pub fn class(&self) -> u16 {
+        self.code / 100
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        if let Some(enhanced) = &self.enhanced {
+            write!(f, " {enhanced}")?;
+        }
+        if self.text.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " {}", self.text)
+        }
+    }
+}
+
+/// What became of one message for its one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The relay took responsibility for it.
+    Accepted,
+    /// Not now: to be tried again later.
+    Deferred,
+    /// Not at all.
+    Rejected,
+    /// It cannot be known whether the relay has it.
+    Unknown,
+}
+
+/// What a reply, or its absence, means at a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The phase succeeded; go on.
+    Proceed,
+    /// The recipient's matter is settled for this attempt.
+    Settled(Outcome),
+    /// The message was certainly not taken and the connection is over; try on another one.
+    NotTaken,
+    /// The relay is not to be had at the moment; nobody is marked.
+    Unavailable,
+    /// The relay refuses us; nobody is marked, and asking again does not help.
+    Refused,
+}
+
+/// The table of outcomes. `reply` is `None` where none came or what came is no reply.
+#[must_use]
+pub fn judge(phase: Phase, reply: Option<&Reply>) -> Verdict {
+    use Outcome::{Accepted, Deferred, Rejected, Unknown};
+    use Verdict::{NotTaken, Proceed, Refused, Settled, Unavailable};
+
+    let class = reply.map(Reply::class);
+    let code = reply.map(|it| it.code);
+    match phase {
+        Phase::Connect | Phase::Tls | Phase::Banner | Phase::Ehlo | Phase::Mail => match class {
+            Some(2) => Proceed,
+            Some(5) => Refused,
+            _ => Unavailable,
+        },
+        Phase::Rcpt | Phase::Data => match (code, class) {
+            (Some(354), _) if phase == Phase::Data => Proceed,
+            (_, Some(2)) if phase == Phase::Rcpt => Proceed,
+            (Some(421), _) => NotTaken,
+            (_, Some(4)) => Settled(Deferred),
+            (_, Some(5)) => Settled(Rejected),
+            _ => NotTaken,
+        },
+        Phase::Body => NotTaken,
+        Phase::Dot => Settled(match class {
+            Some(2) => Accepted,
+            Some(4) => Deferred,
+            Some(5) => Rejected,
+            _ => Unknown,
+        }),
+        Phase::Rset => match class {
+            Some(2) => Proceed,
+            _ => NotTaken,
+        },
+    }
+}
+
+/// Whether the conversation may go on after this reply to the dot.
+///
+/// A 421 announces the end, and after an unclear answer nothing that follows can be matched.
+#[must_use]
+pub fn connection_survives_dot(reply: Option<&Reply>) -> bool {
+    reply.is_some_and(|it| matches!(it.class(), 2 | 4 | 5) && it.code != 421)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
+
+    fn reply(code: u16) -> Reply {
+        Reply {
+            code,
+            enhanced: None,
+            text: String::new(),
+        }
+    }
+
+    #[test]
+    fn every_phase_and_class_of_reply_has_its_verdict() {
+        use Outcome::{Accepted, Deferred, Rejected, Unknown};
+        use Verdict::{NotTaken, Proceed, Refused, Settled, Unavailable};
+
+        // Columns: 250, 354, 421, 451, 550, no reply.
+        let before = [
+            Proceed,
+            Unavailable,
+            Unavailable,
+            Unavailable,
+            Refused,
+            Unavailable,
+        ];
+        let table = [
+            (Phase::Connect, before),
+            (Phase::Tls, before),
+            (Phase::Banner, before),
+            (Phase::Ehlo, before),
+            (Phase::Mail, before),
+            (
+                Phase::Rcpt,
+                [
+                    Proceed,
+                    NotTaken,
+                    NotTaken,
+                    Settled(Deferred),
+                    Settled(Rejected),
+                    NotTaken,
+                ],
+            ),
+            (
+                Phase::Data,
+                [
+                    NotTaken,
+                    Proceed,
+                    NotTaken,
+                    Settled(Deferred),
+                    Settled(Rejected),
+                    NotTaken,
+                ],
+            ),
+            (Phase::Body, [NotTaken; 6]),
+            (
+                Phase::Dot,
+                [Accepted, Unknown, Deferred, Deferred, Rejected, Unknown].map(Settled),
+            ),
+            (
+                Phase::Rset,
+                [Proceed, NotTaken, NotTaken, NotTaken, NotTaken, NotTaken],
+            ),
+        ];
+
+        for (phase, expected) in table {
+            let got = [250, 354, 421, 451, 550].map(|code| judge(phase, Some(&reply(code))));
+            assert_eq!(got, expected[..5], "{phase}");
+            assert_eq!(judge(phase, None), expected[5], "{phase}, no reply");
+        }
+        assert_eq!(judge(Phase::Dot, Some(&reply(268))), Settled(Accepted));
+    }
+
+    #[test]
+    fn only_a_plain_answer_to_the_dot_lets_the_connection_live() {
+        for code in [250, 268, 450, 451, 550, 554] {
+            assert!(connection_survives_dot(Some(&reply(code))), "{code}");
+        }
+        for code in [354, 421] {
+            assert!(!connection_survives_dot(Some(&reply(code))), "{code}");
+        }
+        assert!(!connection_survives_dot(None));
+    }
+}
