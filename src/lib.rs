@@ -1,8 +1,10 @@
 //! access-invite
 #![allow(missing_docs)]
 pub mod address;
+pub mod config;
 pub mod exit;
 pub mod invitation;
 pub mod link;
 pub mod locale;
 pub mod outcome;
+pub mod partners;

@@ -1,0 +1,342 @@
+//! The configuration: one TOML file, read once into final types.
+//!
+//! Whatever is wrong is told at once, with file, line and cure. What is read can
+//! be trusted by everything above: links are whole, addresses deliverable, paths
+//! relative to the file, every value in its range. The file holds no secret, and
+//! a line that might is never printed.
+
+mod reader;
+mod sections;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::civil::Date;
+use toml::de::DeTable;
+
+use self::reader::{Problems, Section};
+use crate::address::Address;
+use crate::exit::{self, Exit, Failure, OrExit};
+use crate::invitation::RetrySchedule;
+use crate::link::AccessPackageLink;
+use crate::locale::Locale;
+use crate::outcome::Phase;
+
+/// Everything that the file says.
+#[derive(Debug)]
+pub struct Config {
+    /// What "once" means: a partner is invited once per campaign and package.
+    pub campaign: String,
+    /// Who invites.
+    pub sender: Sender,
+    /// What partners are invited to, in the order of the file.
+    pub packages: Vec<Arc<Package>>,
+    /// Where the partners stand.
+    pub partners: PartnerFile,
+    /// Where the words stand.
+    pub templates: TemplateFolder,
+    /// The relay.
+    pub smtp: Smtp,
+    /// How much, how fast, to whom.
+    pub limits: Limits,
+    /// When a deferred invitation is tried again.
+    pub retry: RetrySchedule,
+    /// The ledger's file.
+    pub ledger: PathBuf,
+    /// What works, but deserves a second look.
+    pub warnings: Vec<String>,
+}
+
+/// Who invites.
+#[derive(Debug)]
+pub struct Sender {
+    /// The name shown beside the address.
+    pub name: Option<String>,
+    /// The From header and the envelope's sender.
+    pub address: Address,
+    /// Where answers go, if not to `address`.
+    pub reply_to: Option<(Option<String>, Address)>,
+    /// The inviting organisation.
+    pub organization: String,
+    /// Whom to ask whether the mail is genuine.
+    pub contact: Option<String>,
+}
+
+impl Sender {
+    /// The address that answers go to.
+    #[must_use]
+    pub fn reply_address(&self) -> &Address {
+        self.reply_to.as_ref().map_or(&self.address, |it| &it.1)
+    }
+}
+
+/// An access package that partners are invited to.
+#[derive(Debug)]
+pub struct Package {
+    /// Its name in the configuration and in the CSV's `package` column.
+    pub key: String,
+    /// The whole link.
+    pub link: AccessPackageLink,
+    /// Its name in the mail.
+    pub name: Text,
+    /// What it is for.
+    pub description: Option<Text>,
+    /// What to write in the request.
+    pub justification: Option<Text>,
+    /// The last day to respond, in local time.
+    pub respond_by: Option<Date>,
+}
+
+/// A text for all locales, or one for each.
+#[derive(Debug)]
+pub enum Text {
+    /// The same for everybody.
+    Same(String),
+    /// By locale.
+    ByLocale(Vec<(Locale, String)>),
+}
+
+impl Text {
+    /// The text for a mail in `locale`; where none comes near, the one for `default`.
+    ///
+    /// `None` only where not even `default` has one, which [`Config::load`] refuses.
+    #[must_use]
+    pub fn in_locale(&self, locale: &Locale, default: &Locale) -> Option<&str> {
+        let texts = match self {
+            Self::Same(text) => return Some(text),
+            Self::ByLocale(texts) => texts,
+        };
+        let locales: Vec<_> = texts.iter().map(|(locale, _)| locale.clone()).collect();
+        let (found, _) = locale
+            .nearest(&locales)
+            .or_else(|| default.nearest(&locales))?;
+        texts
+            .iter()
+            .find(|(locale, _)| locale == found)
+            .map(|(_, text)| text.as_str())
+    }
+}
+
+/// Where the partners stand, and how to read them.
+#[derive(Debug)]
+pub struct PartnerFile {
+    /// The CSV file.
+    pub path: PathBuf,
+    /// The byte between cells; `None` means by the header line.
+    pub delimiter: Option<u8>,
+    /// The header of each known column.
+    pub columns: Columns,
+    /// What to do when rows are bad.
+    pub bad_rows: BadRows,
+}
+
+/// The headers under which the known columns stand.
+#[derive(Debug)]
+pub struct Columns {
+    /// The address; required in the file.
+    pub email: String,
+    /// The person's name.
+    pub name: String,
+    /// The partner's organisation.
+    pub organization: String,
+    /// The wanted language.
+    pub locale: String,
+    /// The key of the access package.
+    pub package: String,
+}
+
+/// What to do when rows are bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadRows {
+    /// Mail nobody.
+    Refuse,
+    /// Mail the good rows and report the bad ones.
+    Skip,
+}
+
+/// Where the words stand.
+#[derive(Debug)]
+pub struct TemplateFolder {
+    /// The folder with `layout.html` and one folder a locale.
+    pub directory: PathBuf,
+    /// For rows without a locale.
+    pub default_locale: Locale,
+    /// For locales without a template.
+    pub missing_locale: MissingLocale,
+}
+
+/// What to do with a row whose locale has no template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingLocale {
+    /// Write in the default locale.
+    Default,
+    /// Treat the row as bad.
+    Refuse,
+}
+
+/// The relay that takes responsibility for the mail (RFC 5321 §2.3.10).
+#[derive(Debug)]
+pub struct Smtp {
+    /// Its name, which its certificate must show, or its IP address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// Certificates to trust beside the system's, in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// How many connections at once.
+    pub connections: u32,
+    /// The name for EHLO, if not this host's.
+    pub hello: Option<String>,
+    /// How long to wait in each phase.
+    pub deadlines: Deadlines,
+}
+
+/// How the connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// From the first byte (RFC 8314).
+    Implicit,
+    /// Not at all: only to this machine.
+    None,
+}
+
+/// How long to wait in each phase (RFC 5321 §4.5.3.2).
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    connect: Duration,
+    tls: Duration,
+    banner: Duration,
+    ehlo: Duration,
+    mail: Duration,
+    rcpt: Duration,
+    data: Duration,
+    body: Duration,
+    dot: Duration,
+    rset: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        let minutes = |it: u64| Duration::from_secs(it * 60);
+        Self {
+            connect: Duration::from_secs(30),
+            tls: minutes(1),
+            banner: minutes(5),
+            ehlo: minutes(5),
+            mail: minutes(5),
+            rcpt: minutes(5),
+            data: minutes(2),
+            body: minutes(3),
+            dot: minutes(10),
+            rset: minutes(1),
+        }
+    }
+}
+
+impl Deadlines {
+    /// How long the phase may take; for the body, how long each block may.
+    #[must_use]
+    pub fn of(&self, phase: Phase) -> Duration {
+        match phase {
+            Phase::Connect => self.connect,
+            Phase::Tls => self.tls,
+            Phase::Banner => self.banner,
+            Phase::Ehlo => self.ehlo,
+            Phase::Mail => self.mail,
+            Phase::Rcpt => self.rcpt,
+            Phase::Data => self.data,
+            Phase::Body => self.body,
+            Phase::Dot => self.dot,
+            Phase::Rset => self.rset,
+        }
+    }
+}
+
+/// How much, how fast, to whom.
+#[derive(Debug)]
+pub struct Limits {
+    /// Dots in any 60 seconds, over all connections and runs.
+    pub per_minute: u32,
+    /// Dots in any 24 hours.
+    pub per_day: u32,
+    /// Never-attempted invitations in one run, above which nothing is sent.
+    pub new_per_run: u32,
+    /// The only recipients allowed; `None` means all.
+    pub only_to: Option<Vec<Recipients>>,
+}
+
+/// One entry of `only_to`.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Recipients {
+    /// `@contoso.example`: everybody of a domain.
+    Domain(String),
+    /// One address, in its canonical form.
+    Address(String),
+}
+
+impl Limits {
+    /// Whether `only_to` lets this address through.
+    #[must_use]
+    pub fn allow(&self, address: &Address) -> bool {
+        self.only_to.as_ref().is_none_or(|allowed| {
+            allowed.iter().any(|it| match it {
+                Recipients::Domain(domain) => domain == address.domain(),
+                Recipients::Address(canonical) => *canonical == address.canonical(),
+            })
+        })
+    }
+}
+
+impl Config {
+    /// Reads and proves the file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with line, expectation and cure.
+    pub fn load(path: &Path) -> exit::Result<Self> {
+        let bytes = std::fs::read(path)
+            .with_context(|| {
+                format!(
+                    "cannot read the configuration `{}`; `access-invite init` writes one, and `-c FILE` names another",
+                    path.display()
+                )
+            })
+            .map_err(|error| {
+                let denied = error
+                    .downcast_ref::<std::io::Error>()
+                    .is_some_and(|it| it.kind() == std::io::ErrorKind::PermissionDenied);
+                let exit = if denied { Exit::NoPermission } else { Exit::Config };
+                Failure { exit, error }
+            })?;
+        let source = String::from_utf8(bytes)
+            .with_context(|| format!("`{}` is not UTF-8", path.display()))
+            .or_exit(Exit::Config)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let (file, errors) = DeTable::parse_recoverable(&source);
+        let problems = Problems::default();
+        for error in errors {
+            problems.add(error.span().unwrap_or(0..0), error.message(), None);
+        }
+        let config = sections::read(Section::root(&file, &problems), folder);
+        match (problems.render(path, &source), config) {
+            (None, Some(config)) => Ok(config),
+            (found, _) => Err(Failure::new(
+                Exit::Config,
+                found.unwrap_or_else(|| "the configuration is not complete".into()),
+            )),
+        }
+    }
+
+    /// The package with this key.
+    #[must_use]
+    pub fn package(&self, key: &str) -> Option<&Arc<Package>> {
+        self.packages.iter().find(|it| it.key == key)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+//! The tables of the configuration, one function each: which keys there are, what
+//! each must be, and what holds when it is absent.
+//!
+//! A function that returns `None` has put at least one problem on the list.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use toml::de::DeValue;
+
+use super::reader::Section;
+use super::values::{
+    date, duration, expected, list, locale, mailbox, number, one_of, recipients, text, texts,
+};
+use super::{
+    BadRows, Columns, Config, Deadlines, Limits, MissingLocale, Package, PartnerFile, Sender, Smtp,
+    TemplateFolder, Tls,
+};
+use crate::invitation::RetrySchedule;
+use crate::link::AccessPackageLink;
+use crate::locale::Locale;
+
+/// `None` only after at least one problem is on the list.
+pub fn read(mut root: Section<'_>, folder: &Path) -> Option<Config> {
+    let path = |value: &DeValue<'_>| text(value).map(|it| folder.join(it));
+    let mut warnings = Vec::new();
+
+    let campaign = root.required("campaign", text);
+    let sender = read_sender(root.section("sender"));
+    let templates = read_templates(root.section("templates"), folder);
+    let packages = read_packages(
+        root.section("packages"),
+        &templates.default_locale,
+        &mut warnings,
+    );
+    if packages.is_empty() {
+        root.problem(
+            "packages",
+            "no access package is configured: a table `[packages.NAME]` with `link` and `name` is missing",
+        );
+    }
+    let partners = read_partners(root.section("partners"), folder);
+    let smtp = read_smtp(root.section("smtp"), folder);
+    let limits = read_limits(root.section("limits"));
+    let retry = read_retry(root.section("retry"));
+
+    let mut section = root.section("ledger");
+    let ledger = section.required("file", path);
+    section.finish();
+    let mut section = root.section("results");
+    section.not_yet("csv", path);
+    section.finish();
+    root.finish();
+
+    Some(Config {
+        campaign: campaign?,
+        sender: sender?,
+        packages,
+        partners: partners?,
+        templates,
+        smtp: smtp?,
+        limits,
+        retry,
+        ledger: ledger?,
+        warnings,
+    })
+}
+
+fn read_sender(mut section: Section<'_>) -> Option<Sender> {
+    let from = section.required("from", mailbox);
+    let reply_to = section.optional("reply_to", mailbox);
+    let organization = section.required("organization", text);
+    let contact = section.optional("contact", text);
+    section.finish();
+    let (name, address) = from?;
+    Some(Sender {
+        name,
+        address,
+        reply_to,
+        organization: organization?,
+        contact,
+    })
+}
+
+fn read_packages(
+    mut packages: Section<'_>,
+    default_locale: &Locale,
+    warnings: &mut Vec<String>,
+) -> Vec<Arc<Package>> {
+    let mut read: Vec<Arc<Package>> = Vec::new();
+    for (key, _, mut section) in packages.each_section() {
+        let hosts = section.or("allow_host", Vec::new(), |value| match value {
+            DeValue::String(_) => text(value).map(|it| vec![it]),
+            _ => list(text)(value),
+        });
+        let link = section.required("link", |value| {
+            let link = value.as_str().ok_or_else(|| expected("a text", value))?;
+            AccessPackageLink::parse(link, &hosts)
+                .map_err(|error| format!("is not a whole My Access link: {error}"))
+        });
+        let texts = |value: &DeValue<'_>| texts(value, default_locale);
+        let name = section.required("name", texts);
+        let description = section.optional("description", texts);
+        let justification = section.optional("justification", texts);
+        let respond_by = section.optional("respond_by", date);
+        if let Some((link, _)) = &link
+            && let Some(twin) = read
+                .iter()
+                .find(|it| it.link.package_id() == link.package_id())
+        {
+            let message = format!(
+                "`packages.{key}` has the same access package id as `packages.{}`",
+                twin.key
+            );
+            section.problem("link", message);
+        }
+        section.finish();
+        let (Some((link, found)), Some(name)) = (link, name) else {
+            continue;
+        };
+        let found = found.iter().map(|it| format!("packages.{key}: {it}"));
+        warnings.extend(found);
+        read.push(Arc::new(Package {
+            key,
+            link,
+            name,
+            description,
+            justification,
+            respond_by,
+        }));
+    }
+    read
+}
+
+fn read_partners(mut section: Section<'_>, folder: &Path) -> Option<PartnerFile> {
+    let path = section.required("file", |value| text(value).map(|it| folder.join(it)));
+    section.optional("encoding", |value| match text(value)?.as_str() {
+        "auto" | "utf-8" => Ok(()),
+        other => Err(format!(
+            "\"{other}\" is not available yet; save the file as CSV UTF-8"
+        )),
+    });
+    let delimiter = section.or(
+        "delimiter",
+        None,
+        one_of(&[
+            ("auto", None),
+            (",", Some(b',')),
+            (";", Some(b';')),
+            ("\t", Some(b'\t')),
+        ]),
+    );
+    let mut columns = section.section("columns");
+    let mut header = |key: &'static str| columns.or(key, key.to_owned(), text);
+    let names = Columns {
+        email: header("email"),
+        name: header("name"),
+        organization: header("organization"),
+        locale: header("locale"),
+        package: header("package"),
+    };
+    columns.finish();
+    let bad_rows = section.or(
+        "bad_rows",
+        BadRows::Refuse,
+        one_of(&[("refuse", BadRows::Refuse), ("skip", BadRows::Skip)]),
+    );
+    section.finish();
+    Some(PartnerFile {
+        path: path?,
+        delimiter,
+        columns: names,
+        bad_rows,
+    })
+}
+
+fn read_templates(mut section: Section<'_>, folder: &Path) -> TemplateFolder {
+    let english = || Locale::parse("en").expect("`en` is a language tag");
+    let templates = TemplateFolder {
+        directory: section.or("directory", folder.join("templates"), |value| {
+            text(value).map(|it| folder.join(it))
+        }),
+        default_locale: section
+            .optional("default_locale", locale)
+            .unwrap_or_else(english),
+        missing_locale: section.or(
+            "missing_locale",
+            MissingLocale::Default,
+            one_of(&[
+                ("default", MissingLocale::Default),
+                ("refuse", MissingLocale::Refuse),
+            ]),
+        ),
+    };
+    section.finish();
+    templates
+}
+
+fn read_smtp(mut section: Section<'_>, folder: &Path) -> Option<Smtp> {
+    let host = section.required("host", |value| {
+        let host = text(value)?;
+        let fits = url::Host::parse(&host).is_ok() || host.parse::<std::net::IpAddr>().is_ok();
+        fits.then_some(host)
+            .ok_or_else(|| expected("a host name or an IP address", value))
+    });
+    let tls = section.or("tls", Tls::Implicit, |value| {
+        if value.as_str() == Some("starttls") {
+            return Err("\"starttls\" is not available yet; use \"implicit\" (port 465)".into());
+        }
+        one_of(&[("implicit", Tls::Implicit), ("none", Tls::None)])(value)
+    });
+    let port = section
+        .optional("port", number(1..=65_535))
+        .map_or(if tls == Tls::None { 25 } else { 465 }, |it| {
+            u16::try_from(it).expect("the range ends at 65535")
+        });
+    let ca_file = section.optional("ca_file", |value| text(value).map(|it| folder.join(it)));
+    for login in [
+        "username",
+        "password_file",
+        "password_env",
+        "password_credential",
+    ] {
+        section.not_yet(login, text);
+    }
+    section.not_yet("token_command", |value| match value {
+        DeValue::String(_) => text(value).map(|it| vec![it]),
+        _ => list(text)(value),
+    });
+    let connections = section.or("connections", 2, number(1..=100));
+    section.or("pipelining", (), one_of(&[("auto", ()), ("off", ())]));
+    let hello = section.optional("hello", |value| {
+        let name = text(value)?;
+        let fits = name.starts_with('[') || idna::domain_to_ascii_strict(&name).is_ok();
+        (fits && name.is_ascii())
+            .then_some(name)
+            .ok_or_else(|| expected("a host name or an address literal", value))
+    });
+    let loopback = host.as_deref().is_some_and(is_loopback);
+    let deadlines = read_deadlines(section.section("deadlines"), loopback);
+    if tls == Tls::None && host.is_some() && !loopback {
+        section.problem(
+            "tls",
+            "`smtp.tls` = \"none\" is for a relay on this machine only; use \"implicit\"",
+        );
+    }
+    section.finish();
+    Some(Smtp {
+        host: host?,
+        port,
+        tls,
+        ca_file,
+        connections,
+        hello,
+        deadlines,
+    })
+}
+
+/// Whether a host is this machine by its name alone.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|it| it.is_loopback())
+}
+
+fn read_deadlines(mut section: Section<'_>, loopback: bool) -> Deadlines {
+    let mut deadlines = Deadlines::default();
+    let places: [(&'static str, &mut Duration); 10] = [
+        ("connect", &mut deadlines.connect),
+        ("tls", &mut deadlines.tls),
+        ("banner", &mut deadlines.banner),
+        ("ehlo", &mut deadlines.ehlo),
+        ("mail", &mut deadlines.mail),
+        ("rcpt", &mut deadlines.rcpt),
+        ("data", &mut deadlines.data),
+        ("body", &mut deadlines.body),
+        ("dot", &mut deadlines.dot),
+        ("rset", &mut deadlines.rset),
+    ];
+    for (key, place) in places {
+        if let Some(span) = section.optional(key, duration) {
+            *place = span.unsigned_abs();
+        }
+    }
+    if !loopback && deadlines.dot < Duration::from_secs(60) {
+        section.problem(
+            "dot",
+            "`smtp.deadlines.dot` must be at least \"60s\": giving up earlier leaves messages whose fate nobody knows (RFC 5321 §4.5.3.2.6)",
+        );
+    }
+    section.finish();
+    deadlines
+}
+
+fn read_limits(mut section: Section<'_>) -> Limits {
+    let limits = Limits {
+        per_minute: section.or("per_minute", 30, number(1..=1_000_000)),
+        per_day: section.or("per_day", 10_000, number(1..=100_000_000)),
+        new_per_run: section.or("new_per_run", 500, number(0..=100_000_000)),
+        only_to: section.optional("only_to", list(recipients)),
+    };
+    section.not_yet("max_runtime", duration);
+    section.finish();
+    limits
+}
+
+fn read_retry(mut section: Section<'_>) -> RetrySchedule {
+    let schedule = RetrySchedule {
+        first_after: section.or("first_after", SignedDuration::from_mins(30), duration),
+        max_after: section.or("max_after", SignedDuration::from_hours(8), duration),
+        give_up_after: section.or("give_up_after", SignedDuration::from_hours(120), duration),
+    };
+    if schedule.max_after < schedule.first_after {
+        section.problem(
+            "max_after",
+            "`retry.max_after` must not be shorter than `retry.first_after`",
+        );
+    }
+    section.finish();
+    schedule
+}

@@ -1,0 +1,216 @@
+use super::*;
+
+const GOOD: &str = r#"
+campaign = "spring"
+[sender]
+from = "Partner Access <access@contoso.example>"
+organization = "Contoso"
+[packages.project]
+link = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11"
+name = { en = "Project space", fr = "Espace projet" }
+[partners]
+file = "partners.csv"
+[smtp]
+host = "smtp.example.com"
+[ledger]
+file = "ledger.sqlite3"
+"#;
+
+fn load(source: &str) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, source).unwrap();
+    Config::load(&path).map_err(|failure| {
+        assert_eq!(failure.exit, Exit::Config);
+        failure
+            .to_string()
+            .replace(&*folder.path().to_string_lossy(), "")
+    })
+}
+
+/// `GOOD` with `line` right below the header of `table`.
+fn with(table: &str, line: &str) -> String {
+    if GOOD.contains(&format!("[{table}]")) {
+        GOOD.replace(&format!("[{table}]"), &format!("[{table}]\n{line}"))
+    } else {
+        format!("{GOOD}[{table}]\n{line}\n")
+    }
+}
+
+#[test]
+fn the_required_keys_suffice_and_the_rest_has_the_documented_defaults() {
+    let config = load(GOOD).unwrap();
+
+    assert_eq!(config.smtp.port, 465);
+    assert_eq!(config.smtp.tls, Tls::Implicit);
+    assert_eq!(config.smtp.connections, 2);
+    assert_eq!(config.limits.per_minute, 30);
+    assert_eq!(config.limits.per_day, 10_000);
+    assert_eq!(config.limits.new_per_run, 500);
+    assert!(config.limits.only_to.is_none());
+    assert_eq!(
+        config.retry.first_after,
+        jiff::SignedDuration::from_mins(30)
+    );
+    assert_eq!(config.partners.bad_rows, BadRows::Refuse);
+    assert_eq!(config.smtp.deadlines.of(Phase::Dot).as_secs(), 600);
+    assert!(config.templates.directory.ends_with("templates"));
+    assert_eq!(
+        config.sender.reply_address().as_written(),
+        "access@contoso.example"
+    );
+}
+
+#[test]
+fn a_text_by_locale_is_found_by_the_nearest_locale_and_else_by_the_default() {
+    let config = load(GOOD).unwrap();
+    let en = Locale::parse("en").unwrap();
+    let name = |tag: &str| {
+        let locale = Locale::parse(tag).unwrap();
+        config.packages[0]
+            .name
+            .in_locale(&locale, &en)
+            .map(str::to_owned)
+    };
+
+    assert_eq!(name("fr-CA").as_deref(), Some("Espace projet"));
+    assert_eq!(name("ja").as_deref(), Some("Project space"));
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_with_line_expectation_and_nearest_key() {
+    let source = GOOD
+        .replace("organization", "organisation")
+        .replace("host =", "port = \"465\"\nhots =");
+
+    let error = load(&source).unwrap_err();
+
+    for part in [
+        "/config.toml:5:1: unknown key `sender.organisation`",
+        "did you mean `organization`?",
+        "`sender.organization` is missing",
+        "/config.toml:12:8: `smtp.port` must be a whole number from 1 to 65535, not \"465\"",
+        "^^^^^",
+        "unknown key `smtp.hots`",
+        "did you mean `host`?",
+        "`smtp.host` is missing",
+    ] {
+        assert!(error.contains(part), "{part:?} is not in\n{error}");
+    }
+}
+
+#[test]
+fn impossible_values_are_refused_each_with_its_reason() {
+    let table = [
+        (
+            "smtp",
+            "tls = \"ssl\"",
+            "must be \"implicit\" or \"none\", not \"ssl\"",
+        ),
+        ("smtp", "tls = \"none\"", "for a relay on this machine only"),
+        ("smtp", "connections = 0", "from 1 to 100"),
+        ("smtp", "deadlines = { dot = \"5s\" }", "at least \"60s\""),
+        (
+            "smtp",
+            "deadlines = { dots = \"5m\" }",
+            "did you mean `dot`?",
+        ),
+        ("limits", "per_minute = -1", "from 1 to 1000000"),
+        ("limits", "only_to = [\"contoso\"]", "the `@` is missing"),
+        ("retry", "first_after = \"soon\"", "a time span such as"),
+        ("retry", "first_after = \"9h\"", "must not be shorter than"),
+        (
+            "templates",
+            "default_locale = \"klingon language\"",
+            "must be a locale",
+        ),
+        ("partners", "delimiter = \"|\"", "must be \"auto\" or"),
+        ("partners", "bad_rows = true", "not a boolean"),
+        (
+            "packages.project",
+            "respond_by = \"31.12.2099\"",
+            "a date such as",
+        ),
+        ("sender", "reply_to = \"nobody\"", "must be a mailbox"),
+        ("sender", "contact = \"a\\nb\"", "must be one line"),
+    ];
+
+    for (table, line, reason) in table {
+        let error = load(&with(table, line)).expect_err(line);
+        assert!(
+            error.contains(reason),
+            "{line}: {reason:?} is not in\n{error}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_built_is_refused_and_never_ignored() {
+    let table = [
+        ("partners", "encoding = \"windows-1252\""),
+        ("smtp", "tls = \"starttls\""),
+        ("smtp", "username = \"ada\""),
+        ("smtp", "password_file = \"f\""),
+        ("smtp", "password_env = \"E\""),
+        ("smtp", "password_credential = \"c\""),
+        ("smtp", "token_command = [\"t\"]"),
+        ("limits", "max_runtime = \"2h\""),
+        ("results", "csv = \"results.csv\""),
+    ];
+
+    for (table, line) in table {
+        let error = load(&with(table, line)).expect_err(line);
+        assert!(error.contains("not available yet"), "{line}:\n{error}");
+    }
+}
+
+#[test]
+fn a_line_that_may_hold_a_secret_is_never_printed() {
+    let sources = [
+        with("smtp", "password = \"hunter2\""),
+        with("smtp", "passwort = \"hunter2\""),
+        with("smtp", "password = hunter2"),
+        with("smtp", "token_command = \"hunter2"),
+        with("smtp", "password = \"\"\"\nhunter2\\q\n\"\"\""),
+        with("smtp", "api_key = 'hunter2'"),
+    ];
+
+    for source in sources {
+        let error = load(&source).unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn two_packages_with_one_id_are_refused() {
+    let twin = "[packages.twin]\nname = \"Twin\"\nlink = \"https://myaccess.microsoft.com/@other.example#/access-packages/8E1F8F5A-2F0B-4F0E-9A67-3C6C1D9C0B11\"\n";
+
+    let error = load(&format!("{GOOD}{twin}")).unwrap_err();
+
+    assert!(
+        error.contains("same access package id as `packages.project`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn only_to_lets_through_domains_and_addresses_in_any_case() {
+    let config = load(&with(
+        "limits",
+        "only_to = [\"@Contoso.example\", \"Ada@fabrikam.example\"]",
+    ))
+    .unwrap();
+    let allowed = |text: &str| config.limits.allow(&Address::parse(text).unwrap());
+
+    assert!(allowed("bob@contoso.EXAMPLE"));
+    assert!(allowed("ada@fabrikam.example"));
+    assert!(!allowed("bob@fabrikam.example"));
+    assert!(!allowed("bob@x.contoso.example"));
+
+    let nobody = load(&with("limits", "only_to = []")).unwrap();
+    assert!(
+        !nobody
+            .limits
+            .allow(&Address::parse("bob@contoso.example").unwrap())
+    );
+}

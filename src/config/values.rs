@@ -1,0 +1,181 @@
+//! The values of the configuration: from TOML to a final type, or what was expected.
+//!
+//! An error is the second half of a sentence whose first half is the key: "must be
+//! a list, not a table".
+
+use jiff::civil::Date;
+use lettre::message::Mailbox;
+use toml::de::DeValue;
+
+use super::{Recipients, Text};
+use crate::address::Address;
+use crate::locale::Locale;
+
+/// A text of one line, not blank.
+pub fn text(value: &DeValue<'_>) -> Result<String, String> {
+    let text = value.as_str().ok_or_else(|| expected("a text", value))?;
+    if text.trim().is_empty() {
+        return Err("must not be empty".into());
+    }
+    if let Some(control) = text.chars().find(|it| it.is_control()) {
+        return Err(format!(
+            "must be one line without control characters (it has U+{:04X})",
+            u32::from(control)
+        ));
+    }
+    Ok(text.trim().to_owned())
+}
+
+/// A whole number within `range`.
+pub fn number(
+    range: std::ops::RangeInclusive<u32>,
+) -> impl Fn(&DeValue<'_>) -> Result<u32, String> {
+    move |value| {
+        value
+            .as_integer()
+            .and_then(|it| u32::from_str_radix(it.as_str(), it.radix()).ok())
+            .filter(|it| range.contains(it))
+            .ok_or_else(|| {
+                let wanted = format!("a whole number from {} to {}", range.start(), range.end());
+                expected(&wanted, value)
+            })
+    }
+}
+
+/// A time span such as `90s`, `10m`, `8h` or `5d`, of at least a second.
+pub fn duration(value: &DeValue<'_>) -> Result<jiff::SignedDuration, String> {
+    let error = || {
+        expected(
+            "a time span such as \"90s\", \"30m\", \"8h\" or \"5d\"",
+            value,
+        )
+    };
+    let text = value.as_str().ok_or_else(error)?;
+    let (count, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(error()),
+    };
+    count
+        .trim()
+        .parse::<u32>()
+        .ok()
+        .filter(|count| *count > 0)
+        .map(|count| jiff::SignedDuration::from_secs(i64::from(count) * seconds))
+        .ok_or_else(error)
+}
+
+/// One of a few words.
+pub fn one_of<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
+    move |value| {
+        let chosen = value
+            .as_str()
+            .and_then(|text| choices.iter().find(|(word, _)| *word == text));
+        chosen.map(|(_, choice)| *choice).ok_or_else(|| {
+            let words: Vec<_> = choices
+                .iter()
+                .map(|(word, _)| format!("\"{word}\""))
+                .collect();
+            expected(&words.join(" or "), value)
+        })
+    }
+}
+
+/// A list, each of its elements read by `read`.
+pub fn list<T>(
+    read: impl Fn(&DeValue<'_>) -> Result<T, String>,
+) -> impl Fn(&DeValue<'_>) -> Result<Vec<T>, String> {
+    move |value| {
+        let list = value.as_array().ok_or_else(|| expected("a list", value))?;
+        list.iter().map(|it| read(it.get_ref())).collect()
+    }
+}
+
+/// `must be X, not a Y`, with the text found where it is one.
+pub fn expected(what: &str, found: &DeValue<'_>) -> String {
+    match found.as_str() {
+        Some(text) if text.len() <= 60 => {
+            format!("must be {what}, not \"{}\"", text.escape_debug())
+        }
+        _ => format!(
+            "must be {what}, not {} {}",
+            article(found),
+            found.type_str()
+        ),
+    }
+}
+
+fn article(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::Integer(_) | DeValue::Array(_) => "an",
+        _ => "a",
+    }
+}
+
+/// `Name <address>` or a bare address.
+pub fn mailbox(value: &DeValue<'_>) -> Result<(Option<String>, Address), String> {
+    let wanted = "a mailbox such as \"Partner Desk <partners@contoso.example>\"";
+    let written = text(value)?;
+    let mailbox: Mailbox = written.parse().map_err(|_| expected(wanted, value))?;
+    let address = Address::parse(mailbox.email.as_ref())
+        .map_err(|error| format!("must be {wanted}: {error}"))?;
+    Ok((mailbox.name.filter(|it| !it.is_empty()), address))
+}
+
+/// A text, or a table of texts by locale that has one for the default locale.
+pub fn texts(value: &DeValue<'_>, default: &Locale) -> Result<Text, String> {
+    let Some(table) = value.as_table() else {
+        return text(value)
+            .map(Text::Same)
+            .map_err(|error| match value.as_str() {
+                Some(_) => error,
+                None => expected("a text, or a table of texts by locale", value),
+            });
+    };
+    let mut texts = Vec::new();
+    for (tag, value) in table {
+        let locale = Locale::parse(tag.get_ref()).map_err(|error| format!("by locale: {error}"))?;
+        let text = text(value.get_ref()).map_err(|error| format!("for {locale} {error}"))?;
+        texts.push((locale, text));
+    }
+    let texts = Text::ByLocale(texts);
+    match texts.in_locale(default, default) {
+        Some(_) => Ok(texts),
+        None => Err(format!("has no text for the default locale `{default}`")),
+    }
+}
+
+pub fn locale(value: &DeValue<'_>) -> Result<Locale, String> {
+    let tag = text(value)?;
+    Locale::parse(&tag).map_err(|error| format!("must be a locale: {error}"))
+}
+
+/// A TOML local date, or the same as a text.
+pub fn date(value: &DeValue<'_>) -> Result<Date, String> {
+    let written = match value.as_datetime() {
+        Some(date) => date.to_string(),
+        None => value.as_str().unwrap_or_default().to_owned(),
+    };
+    written
+        .parse()
+        .ok()
+        .filter(|_| written.len() == 10)
+        .ok_or_else(|| expected("a date such as 2027-03-31", value))
+}
+
+/// `@domain` or an address.
+pub fn recipients(value: &DeValue<'_>) -> Result<Recipients, String> {
+    let written = text(value)?;
+    let error = |error| format!("must list addresses or \"@domain\": {error}");
+    match written.strip_prefix('@') {
+        Some(domain) => Address::parse(&format!("a@{domain}"))
+            .map(|it| Recipients::Domain(it.domain().to_owned()))
+            .map_err(error),
+        None => Address::parse(&written)
+            .map(|it| Recipients::Address(it.canonical()))
+            .map_err(error),
+    }
+}

@@ -1,0 +1,301 @@
+//! The partners: a CSV file as people export it, read whole before anybody is mailed.
+//!
+//! The file is copied once, and everything later reads the copy, so that an editor
+//! saving in the middle of a run changes nothing. The first reading judges every
+//! row and reports all bad ones; later readings give out the good rows, in the
+//! order of the file, as often as they are asked for. Memory stays flat: sixteen
+//! bytes a row tell duplicates and who is listed.
+
+mod row;
+mod rows;
+mod source;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use self::row::{Layout, Rules};
+use self::rows::Rows;
+use crate::address::Address;
+use crate::config::{BadRows, Config, Package};
+use crate::exit::{self, Exit, Failure, OrExit};
+use crate::invitation::Identity;
+use crate::locale::Locale;
+
+/// How many bad rows are kept for people to read; the rest are counted.
+const SHOWN: usize = 200;
+
+/// A contact at a partner: one good row.
+#[derive(Clone, Debug)]
+pub struct Partner {
+    /// The line of the file, as an editor counts.
+    pub line: u64,
+    /// Where to write to.
+    pub address: Address,
+    /// The person's name.
+    pub name: Option<String>,
+    /// The partner's organisation.
+    pub organization: Option<String>,
+    /// The language asked for.
+    pub locale: Option<Locale>,
+    /// What the partner is invited to.
+    pub package: Arc<Package>,
+    /// The other columns' names, shared by all rows.
+    pub extra_columns: Arc<[String]>,
+    /// The cells of the other columns.
+    pub extra: Vec<String>,
+}
+
+impl Partner {
+    /// The invitation of this partner within a campaign.
+    #[must_use]
+    pub fn identity(&self, campaign: &str) -> Identity {
+        Identity::new(campaign, self.package.link.package_id(), &self.address)
+    }
+}
+
+/// Something wrong with a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// The line where the row begins, as an editor counts.
+    pub line: u64,
+    /// The header of the cell at fault.
+    pub column: Option<String>,
+    /// What stands there, shortened.
+    pub value: Option<String>,
+    /// Why it cannot be used.
+    pub reason: String,
+}
+
+impl fmt::Display for BadRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.line)?;
+        if let Some(column) = &self.column {
+            write!(f, ", column {column}")?;
+        }
+        if let Some(value) = &self.value {
+            write!(f, ", \"{value}\"")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// The whole file, judged.
+#[derive(Debug)]
+pub struct Partners {
+    path: PathBuf,
+    copy: Arc<File>,
+    layout: Layout,
+    rules: Rules,
+    /// Twelve bytes of identity and four of line number for each good row, sorted.
+    keys: Vec<[u8; 16]>,
+    bad_lines: HashSet<u64>,
+    shown: Vec<BadRow>,
+    bad_total: u64,
+}
+
+impl Partners {
+    /// Copies and judges the file that the configuration names.
+    ///
+    /// `scratch` is the folder for the copy, which has no name there; `templates` are
+    /// the locales that mails can be written in.
+    ///
+    /// # Errors
+    /// When the file as a whole cannot be used. Bad rows are no error here, see
+    /// [`Partners::refuse_bad_rows`].
+    pub fn read(config: &Config, templates: &[Locale], scratch: &Path) -> exit::Result<Self> {
+        let path = config.partners.path.clone();
+        let (copy, delimiter, first_line) =
+            source::copy(&path, config.partners.delimiter, scratch)?;
+        let (line, place) = first_line;
+        let copy = Arc::new(copy);
+        let reading = Reading {
+            copy: copy.clone(),
+            place,
+        };
+        let mut rows = Rows::new(reading, delimiter, line);
+        let layout =
+            Layout::read(&mut rows, &config.partners.columns, delimiter).map_err(|reason| {
+                Failure::new(Exit::BadInput, format!("{}: {reason}", path.display()))
+            })?;
+        let mut partners = Self {
+            rules: Rules::new(config, templates),
+            path,
+            copy,
+            layout,
+            keys: Vec::new(),
+            bad_lines: HashSet::new(),
+            shown: Vec::new(),
+            bad_total: 0,
+        };
+        partners.judge(rows, &config.campaign)?;
+        Ok(partners)
+    }
+
+    fn judge(&mut self, mut rows: Rows<Reading>, campaign: &str) -> exit::Result<()> {
+        let mut locales = HashMap::new();
+        while let Some(row) = rows.next_row().or_exit(Exit::CannotWrite)? {
+            match self.layout.partner(&row, &self.rules, &mut locales) {
+                Ok(None) => {}
+                Ok(Some(partner)) => self
+                    .keys
+                    .push(key(&partner.identity(campaign), partner.line)),
+                Err(faults) => {
+                    for fault in faults {
+                        self.report(fault);
+                    }
+                }
+            }
+        }
+        self.keys.sort_unstable();
+        let twins: Vec<_> = self
+            .keys
+            .chunk_by(|a, b| a[..12] == b[..12])
+            .flat_map(|same| {
+                same[1..]
+                    .iter()
+                    .map(|later| (line_of(later), line_of(&same[0])))
+            })
+            .collect();
+        for (line, first) in twins {
+            self.report(BadRow {
+                line,
+                column: Some(self.layout.email_header().to_owned()),
+                value: None,
+                reason: format!("the same address already stands on line {first} for this package"),
+            });
+        }
+        self.shown.sort_by_key(|it| it.line);
+        self.shown.truncate(SHOWN);
+        Ok(())
+    }
+
+    fn report(&mut self, fault: BadRow) {
+        self.bad_lines.insert(fault.line);
+        self.bad_total += 1;
+        // Twins are found last although they may stand first, hence some room.
+        if self.shown.len() < 2 * SHOWN {
+            self.shown.push(fault);
+        }
+    }
+
+    /// The good rows, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = exit::Result<Partner>> + Send + '_ {
+        let (line, place) = self.layout.data_start();
+        let copy = self.copy.clone();
+        let mut rows = Rows::new(Reading { copy, place }, self.layout.delimiter(), line);
+        let mut locales = HashMap::new();
+        std::iter::from_fn(move || {
+            loop {
+                let row = match rows.next_row().or_exit(Exit::CannotWrite) {
+                    Ok(row) => row?,
+                    Err(failure) => return Some(Err(failure)),
+                };
+                if self.bad_lines.contains(&row.line) {
+                    continue;
+                }
+                if let Ok(Some(partner)) = self.layout.partner(&row, &self.rules, &mut locales) {
+                    return Some(Ok(partner));
+                }
+            }
+        })
+    }
+
+    /// Whether today's file has a good row for this invitation.
+    #[must_use]
+    pub fn lists(&self, identity: &Identity) -> bool {
+        let short = &identity.short()[..12];
+        self.keys
+            .binary_search_by(|key| key[..12].cmp(short))
+            .is_ok()
+    }
+
+    /// How many good rows there are.
+    #[must_use]
+    pub fn good(&self) -> u64 {
+        let distinct = self.keys.chunk_by(|a, b| a[..12] == b[..12]).count();
+        distinct as u64
+    }
+
+    /// How many rows are bad.
+    #[must_use]
+    pub fn bad(&self) -> u64 {
+        self.bad_lines.len() as u64
+    }
+
+    /// The names of the columns that reach the templates as `partner.extra`.
+    #[must_use]
+    pub fn extra_columns(&self) -> &Arc<[String]> {
+        self.layout.extra_columns()
+    }
+
+    /// The bad rows for people, one a line, as `FILE:LINE, column …`; the empty text where all are good.
+    #[must_use]
+    pub fn describe_bad_rows(&self) -> String {
+        let mut lines: Vec<_> = self
+            .shown
+            .iter()
+            .map(|fault| format!("{}:{fault}", self.path.display()))
+            .collect();
+        let rest = self.bad_total - self.shown.len() as u64;
+        if rest > 0 {
+            lines.push(format!(
+                "{}: and {rest} more like these",
+                self.path.display()
+            ));
+        }
+        lines.join("\n")
+    }
+
+    /// Stops where there are bad rows and the configuration does not skip them.
+    ///
+    /// # Errors
+    /// All bad rows.
+    pub fn refuse_bad_rows(&self, bad_rows: BadRows) -> exit::Result<()> {
+        if self.bad_total == 0 || bad_rows == BadRows::Skip {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Exit::BadInput,
+            format!(
+                "{}\n{} of {} rows are bad, so nobody is mailed; mend them, or set `partners.bad_rows = \"skip\"`",
+                self.describe_bad_rows(),
+                self.bad(),
+                self.bad() + self.good()
+            ),
+        ))
+    }
+}
+
+fn key(identity: &Identity, line: u64) -> [u8; 16] {
+    let mut key = identity.short();
+    let line = u32::try_from(line).unwrap_or(u32::MAX);
+    key[12..].copy_from_slice(&line.to_be_bytes());
+    key
+}
+
+fn line_of(key: &[u8; 16]) -> u64 {
+    u64::from(u32::from_be_bytes([key[12], key[13], key[14], key[15]]))
+}
+
+/// One reading of the copy, with a place of its own, so that readings never disturb each other.
+#[derive(Debug)]
+struct Reading {
+    copy: Arc<File>,
+    place: u64,
+}
+
+impl Read for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.copy.read_at(buffer, self.place)?;
+        self.place += read as u64;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,395 @@
+//! One row becomes one partner, or every reason why it cannot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::rows::{Row, Rows};
+use super::{BadRow, Partner};
+use crate::address::Address;
+use crate::config::{Columns, Config, MissingLocale, Package};
+use crate::locale::Locale;
+
+/// The longest cell, in bytes.
+const CELL_LIMIT: usize = 8 * 1024;
+/// The longest name of a person or an organisation, in characters.
+const NAME_LIMIT: usize = 256;
+/// How much of a bad value is shown.
+const SHOWN: usize = 60;
+
+/// Which column is which.
+#[derive(Debug)]
+pub struct Layout {
+    delimiter: u8,
+    data_start: (u64, u64),
+    headers: Vec<String>,
+    email: usize,
+    name: Option<usize>,
+    organization: Option<usize>,
+    locale: Option<usize>,
+    package: Option<usize>,
+    extra: Vec<usize>,
+    extra_columns: Arc<[String]>,
+}
+
+impl Layout {
+    /// Reads the header line.
+    pub fn read<R: std::io::Read>(
+        rows: &mut Rows<R>,
+        names: &Columns,
+        delimiter: u8,
+    ) -> Result<Self, String> {
+        let header = rows.next_row().map_err(|error| error.to_string())?;
+        let Some(header) = header else {
+            return Err(
+                "the file is empty; its first line must name the columns, at least `email`".into(),
+            );
+        };
+        let headers: Vec<String> = header
+            .cells?
+            .iter()
+            .map(|it| it.trim().to_owned())
+            .collect();
+        let find = |name: &str| -> Result<Option<usize>, String> {
+            let mut places = headers
+                .iter()
+                .enumerate()
+                .filter(|(_, it)| it.to_lowercase() == name.to_lowercase())
+                .map(|(place, _)| place);
+            let first = places.next();
+            match places.next() {
+                Some(_) => Err(format!(
+                    "line {}: the column `{name}` stands there twice",
+                    header.line
+                )),
+                None => Ok(first),
+            }
+        };
+        let Some(email) = find(&names.email)? else {
+            return Err(no_email_column(
+                &headers,
+                &names.email,
+                header.line,
+                delimiter,
+            ));
+        };
+        let name = find(&names.name)?;
+        let organization = find(&names.organization)?;
+        let locale = find(&names.locale)?;
+        let package = find(&names.package)?;
+        let known = [Some(email), name, organization, locale, package];
+        let extra: Vec<usize> = (0..headers.len())
+            .filter(|place| !known.contains(&Some(*place)) && !headers[*place].is_empty())
+            .collect();
+        let extra_columns = extra_names(&headers, &extra, header.line)?;
+        let data_start = rows.place().map_err(|error| error.to_string())?;
+        Ok(Self {
+            delimiter,
+            data_start,
+            headers,
+            email,
+            name,
+            organization,
+            locale,
+            package,
+            extra,
+            extra_columns,
+        })
+    }
+
+    pub fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
+    /// The number and the offset of the line below the header.
+    pub fn data_start(&self) -> (u64, u64) {
+        self.data_start
+    }
+
+    pub fn email_header(&self) -> &str {
+        &self.headers[self.email]
+    }
+
+    pub fn extra_columns(&self) -> &Arc<[String]> {
+        &self.extra_columns
+    }
+
+    /// The partner of a row; `None` where all its cells are empty.
+    pub fn partner(
+        &self,
+        row: &Row,
+        rules: &Rules,
+        locales: &mut HashMap<String, Option<Locale>>,
+    ) -> Result<Option<Partner>, Vec<BadRow>> {
+        let whole = |reason: String| BadRow {
+            line: row.line,
+            column: None,
+            value: None,
+            reason,
+        };
+        let cells = match &row.cells {
+            Ok(cells) => cells,
+            Err(reason) => return Err(vec![whole((*reason).to_owned())]),
+        };
+        if cells.iter().all(|it| it.trim().is_empty()) {
+            return Ok(None);
+        }
+        if cells.len() > self.headers.len() {
+            let (have, want) = (cells.len(), self.headers.len());
+            return Err(vec![whole(format!(
+                "the row has {have} cells, the header {want}; quote a cell that holds the delimiter"
+            ))]);
+        }
+        let mut judge = Judge {
+            layout: self,
+            line: row.line,
+            cells,
+            faults: Vec::new(),
+        };
+        let partner = judge.partner(rules, locales);
+        match partner {
+            Some(partner) if judge.faults.is_empty() => Ok(Some(partner)),
+            _ => Err(judge.faults),
+        }
+    }
+}
+
+/// What a row is judged by, beside the layout.
+#[derive(Debug)]
+pub struct Rules {
+    packages: Vec<Arc<Package>>,
+    /// The locales of the templates, where one without a template makes a row bad.
+    required: Option<Vec<Locale>>,
+}
+
+impl Rules {
+    pub fn new(config: &Config, templates: &[Locale]) -> Self {
+        let strict = config.templates.missing_locale == MissingLocale::Refuse;
+        Self {
+            packages: config.packages.clone(),
+            required: strict.then(|| templates.to_vec()),
+        }
+    }
+}
+
+/// One row under judgement; collects all that is wrong with it.
+struct Judge<'a> {
+    layout: &'a Layout,
+    line: u64,
+    cells: &'a [String],
+    faults: Vec<BadRow>,
+}
+
+impl Judge<'_> {
+    fn partner(
+        &mut self,
+        rules: &Rules,
+        locales: &mut HashMap<String, Option<Locale>>,
+    ) -> Option<Partner> {
+        let layout = self.layout;
+        let email = self.known(Some(layout.email), true);
+        let name = self.known(layout.name, false);
+        let organization = self.known(layout.organization, false);
+        let tag = self.known(layout.locale, true);
+        let key = self.known(layout.package, true);
+        let extra = layout.extra.iter().map(|it| self.extra(*it)).collect();
+        for (column, value) in [(layout.name, &name), (layout.organization, &organization)] {
+            if let (Some(column), Some(value)) = (column, value)
+                && value.chars().count() > NAME_LIMIT
+            {
+                self.fault(column, format!("it has more than {NAME_LIMIT} characters"));
+            }
+        }
+        let locale = tag.and_then(|tag| self.locale(&tag, rules, locales));
+        let package = self.package(key.as_deref(), rules);
+        let address = Address::parse(email.as_deref().unwrap_or_default())
+            .map_err(|error| self.fault(layout.email, error.to_string()))
+            .ok();
+        Some(Partner {
+            line: self.line,
+            address: address?,
+            name,
+            organization,
+            locale,
+            package: package?,
+            extra_columns: layout.extra_columns.clone(),
+            extra,
+        })
+    }
+
+    /// A trimmed cell of a known column, `None` where it is empty.
+    fn known(&mut self, column: Option<usize>, strict: bool) -> Option<String> {
+        let column = column?;
+        let cell = self.cells.get(column)?.trim();
+        self.check(column, cell, |it| {
+            is_control(it) || (strict && is_zero_width(it))
+        });
+        (!cell.is_empty()).then(|| cell.to_owned())
+    }
+
+    /// A trimmed cell of another column, its line breaks as LF.
+    fn extra(&mut self, column: usize) -> String {
+        let Some(cell) = self.cells.get(column) else {
+            return String::new();
+        };
+        let cell = cell.trim().replace("\r\n", "\n").replace('\r', "\n");
+        self.check(column, &cell, |it| {
+            is_control(it) && !matches!(it, '\n' | '\t')
+        });
+        cell
+    }
+
+    fn check(&mut self, column: usize, cell: &str, forbidden: impl Fn(char) -> bool) {
+        if cell.len() > CELL_LIMIT {
+            self.fault(column, "it is longer than 8 KiB".into());
+        } else if let Some(found) = cell.chars().find(|it| forbidden(*it) || is_bidi(*it)) {
+            let kind = match found {
+                '\n' | '\r' => "a line break",
+                it if is_bidi(it) => "an invisible character that turns the direction of text",
+                it if is_zero_width(it) => "an invisible zero-width character",
+                _ => "a control character",
+            };
+            self.fault(
+                column,
+                format!("it has {kind} (U+{:04X})", u32::from(found)),
+            );
+        }
+    }
+
+    /// The locale of a cell, remembered because a file has few of them.
+    fn locale(
+        &mut self,
+        tag: &str,
+        rules: &Rules,
+        locales: &mut HashMap<String, Option<Locale>>,
+    ) -> Option<Locale> {
+        let column = self.layout.locale?;
+        let parsed = if let Some(known) = locales.get(tag) {
+            known.clone()
+        } else {
+            let parsed = Locale::parse(tag).ok();
+            if locales.len() < 1_000 {
+                locales.insert(tag.to_owned(), parsed.clone());
+            }
+            parsed
+        };
+        let Some(locale) = parsed else {
+            self.fault(
+                column,
+                "it is not a language tag such as `fr`, `pt-BR` or `zh-Hans`".into(),
+            );
+            return None;
+        };
+        if let Some(templates) = &rules.required
+            && locale.nearest(templates).is_none()
+        {
+            self.fault(column, "there is no template for this locale, and `templates.missing_locale` is \"refuse\"".into());
+        }
+        Some(locale)
+    }
+
+    /// The package that a cell names; the only one where it names none.
+    fn package(&mut self, key: Option<&str>, rules: &Rules) -> Option<Arc<Package>> {
+        let found = match (key, rules.packages.as_slice()) {
+            (Some(key), packages) => packages.iter().find(|it| it.key == key),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        if found.is_none() {
+            let keys: Vec<_> = rules.packages.iter().map(|it| it.key.as_str()).collect();
+            let keys = keys.join(", ");
+            match (key, self.layout.package) {
+                (Some(_), Some(column)) => {
+                    self.fault(
+                        column,
+                        format!("no such package is configured (there is: {keys})"),
+                    );
+                }
+                _ => self.faults.push(BadRow {
+                    line: self.line,
+                    column: Some("package".into()),
+                    value: None,
+                    reason: format!("it must name one of several packages: {keys}"),
+                }),
+            }
+        }
+        found.cloned()
+    }
+
+    fn fault(&mut self, column: usize, reason: String) {
+        let cell = self.cells.get(column).map_or("", |it| it.trim());
+        let shown: String = cell.chars().take(SHOWN).collect();
+        let cut = if shown.len() < cell.len() { "…" } else { "" };
+        self.faults.push(BadRow {
+            line: self.line,
+            column: Some(self.layout.headers[column].escape_debug().to_string()),
+            value: (!cell.is_empty()).then(|| format!("{}{cut}", shown.escape_debug())),
+            reason,
+        });
+    }
+}
+
+/// C0, C1 and the line and paragraph separators.
+fn is_control(it: char) -> bool {
+    it.is_control() || matches!(it, '\u{2028}' | '\u{2029}')
+}
+
+fn is_bidi(it: char) -> bool {
+    matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn is_zero_width(it: char) -> bool {
+    matches!(
+        it,
+        '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}'
+    )
+}
+
+/// The names under which templates reach the other columns: `project_lead` for `Project-Lead`.
+fn extra_names(headers: &[String], extra: &[usize], line: u64) -> Result<Arc<[String]>, String> {
+    let mut names: Vec<String> = Vec::new();
+    for place in extra {
+        let name: String = headers[*place]
+            .to_lowercase()
+            .chars()
+            .map(|it| if it.is_alphanumeric() { it } else { '_' })
+            .collect();
+        if names.contains(&name) {
+            return Err(format!(
+                "line {line}: two columns would both be `partner.extra.{name}`; rename one of them"
+            ));
+        }
+        names.push(name);
+    }
+    Ok(names.into())
+}
+
+/// Says what stands in place of the address column, and what may have gone wrong.
+fn no_email_column(headers: &[String], wanted: &str, line: u64, delimiter: u8) -> String {
+    let found: Vec<_> = headers
+        .iter()
+        .take(20)
+        .map(|it| {
+            format!(
+                "`{}`",
+                it.chars().take(SHOWN).collect::<String>().escape_debug()
+            )
+        })
+        .collect();
+    let other = [',', ';', '\t'].into_iter().find(|it| {
+        u32::from(*it) != u32::from(delimiter) && headers.iter().any(|header| header.contains(*it))
+    });
+    let cure = match other {
+        Some(other) => format!(
+            "the cells seem to be divided by \"{}\": set `partners.delimiter`",
+            other.escape_debug()
+        ),
+        None if headers.iter().any(|it| it.contains('@')) => {
+            "the first line must name the columns".into()
+        }
+        None => "name it in the first line, or set `partners.columns = { email = \"…\" }`".into(),
+    };
+    format!(
+        "line {line}: there is no column `{wanted}`, only {}; {cure}",
+        found.join(", ")
+    )
+}

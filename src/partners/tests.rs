@@ -1,0 +1,345 @@
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::exit::Result;
+
+const CONFIG: &str = r#"
+campaign = "spring"
+[sender]
+from = "access@contoso.example"
+organization = "Contoso"
+[packages.project]
+link = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11"
+name = "Project space"
+[packages.archive]
+link = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b12"
+name = "Archive"
+[partners]
+file = "partners.csv"
+columns = { name = "Contact" }
+[smtp]
+host = "smtp.example.com"
+[ledger]
+file = "ledger.sqlite3"
+"#;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn with(csv: impl AsRef<[u8]>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), CONFIG).unwrap();
+        std::fs::write(folder.path().join("partners.csv"), csv).unwrap();
+        Self(folder)
+    }
+
+    fn read(&self) -> Result<Partners> {
+        let config = Config::load(&self.0.path().join("config.toml")).unwrap();
+        Partners::read(&config, &[Locale::parse("en").unwrap()], self.0.path())
+    }
+}
+
+fn read(csv: impl AsRef<[u8]>) -> Result<Partners> {
+    Folder::with(csv).read()
+}
+
+/// The good rows as `line address name`.
+fn good(partners: &Partners) -> Vec<String> {
+    partners
+        .iter()
+        .map(|it| {
+            let it = it.unwrap();
+            format!("{} {} {}", it.line, it.address, it.name.unwrap_or_default())
+        })
+        .collect()
+}
+
+#[test]
+fn a_file_is_read_whatever_its_delimiter_line_ends_and_byte_order_mark() {
+    let expected = ["2 ada@a.example Ada", "3 bob@b.example Bob"];
+    let plain = "email,contact,package\nada@a.example,Ada,project\nbob@b.example,Bob,project\n";
+
+    for delimiter in [",", ";", "\t"] {
+        for end in ["\n", "\r\n", "\r"] {
+            for mark in ["", "\u{feff}"] {
+                let csv = plain.replace(',', delimiter).replace('\n', end);
+                let csv = format!("{mark}{csv}");
+                assert_eq!(good(&read(&csv).unwrap()), expected, "{csv:?}");
+                let unended = csv.trim_end();
+                assert_eq!(good(&read(unended).unwrap()), expected, "{unended:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn line_numbers_are_those_of_an_editor() {
+    let csv = "sep=;\r\n\r\n Email ;CONTACT;package;note\r\n\r\nada@a.example;Ada;project;\"two\r\nlines\"\r\n;;;\r\n\r\nbob@b.example;Bob;project\r\nnobody;;project;\r\n";
+
+    let partners = read(csv).unwrap();
+
+    assert_eq!(
+        good(&partners),
+        ["5 ada@a.example Ada", "9 bob@b.example Bob"]
+    );
+    assert!(
+        partners
+            .describe_bad_rows()
+            .contains("partners.csv:10, column Email, \"nobody\"")
+    );
+    let note = partners.iter().next().unwrap().unwrap().extra;
+    assert_eq!(note, ["two\nlines"]);
+}
+
+#[test]
+fn the_other_columns_reach_the_templates_under_plain_names() {
+    let partners =
+        read("email,package,Project Lead,Kosten-Stelle,\na@a.example,project, Eva ,7,\n").unwrap();
+
+    assert_eq!(
+        **partners.extra_columns(),
+        ["project_lead", "kosten_stelle"]
+    );
+    let partner = partners.iter().next().unwrap().unwrap();
+    assert_eq!(partner.extra, ["Eva", "7"]);
+}
+
+#[test]
+fn every_bad_row_is_reported_with_line_column_value_and_reason() {
+    let long = "n".repeat(257);
+    let cell = "c".repeat(8 * 1024 + 1);
+    let rows = [
+        (
+            "nobody,,,project,",
+            "column email, \"nobody\": it is not an address",
+        ),
+        (",,,project,x", "column email: the address is missing"),
+        (
+            "a@a.example,,french please,project,",
+            "column locale, \"french please\"",
+        ),
+        (
+            "b@a.example,,,nothing,",
+            "no such package is configured (there is: project, archive)",
+        ),
+        ("c@a.example,,,,", "it must name one of several packages"),
+        (
+            "d@a.example,\"A\nB\",,project,",
+            "column contact, \"A\\nB\": it has a line break",
+        ),
+        (
+            "e@a.example,A\u{202e}B,,project,",
+            "turns the direction of text (U+202E)",
+        ),
+        (
+            "f@a.example,A\u{7}B,,project,",
+            "it has a control character (U+0007)",
+        ),
+        (
+            "g\u{200b}@a.example,,,project,",
+            "it has an invisible zero-width character (U+200B)",
+        ),
+        (
+            "h@a.example,,,project,,too,many",
+            "the row has 7 cells, the header 5",
+        ),
+        (
+            &format!("i@a.example,{long},,project,"),
+            "it has more than 256 characters",
+        ),
+        (
+            &format!("j@a.example,,,project,{cell}"),
+            "it is longer than 8 KiB",
+        ),
+        (
+            "k@a.example,,,project,a\u{2028}b",
+            "it has a control character (U+2028)",
+        ),
+    ];
+
+    for (row, reason) in rows {
+        let csv = format!("email,contact,locale,package,note\nz@z.example,,,project,\n{row}\n");
+        let partners = read(&csv).unwrap();
+        let described = partners.describe_bad_rows();
+        assert!(
+            described.contains(&format!("partners.csv:3, {reason}")) || described.contains(reason),
+            "{described}"
+        );
+        assert!(described.contains("partners.csv:3"), "{described}");
+        assert_eq!((partners.good(), partners.bad()), (1, 1), "{row}");
+    }
+}
+
+#[test]
+fn the_later_of_two_equal_addresses_is_bad_unless_the_package_differs() {
+    let partners = read(
+        "email,package\nAda@A.example,project\nada@a.EXAMPLE,project\nada@a.example,archive\nada@xn--bcher-kva.example,project\nada@BÜCHER.example,project\n",
+    )
+    .unwrap();
+
+    let lines: Vec<_> = partners.iter().map(|it| it.unwrap().line).collect();
+    assert_eq!(lines, [2, 4, 5]);
+    let described = partners.describe_bad_rows();
+    assert!(
+        described.contains(":3, column email: the same address already stands on line 2"),
+        "{described}"
+    );
+    assert!(
+        described.contains(":6, column email: the same address already stands on line 5"),
+        "{described}"
+    );
+    let ada = partners.iter().next().unwrap().unwrap().identity("spring");
+    assert!(partners.lists(&ada));
+    let other = Address::parse("eva@a.example").unwrap();
+    assert!(!partners.lists(&Identity::new("spring", ada.package_id, &other)));
+}
+
+#[test]
+fn a_file_that_is_no_csv_is_refused_as_a_whole() {
+    let table: [(&[u8], &str); 11] = [
+        (b"", "the file is empty"),
+        (b"\n\n", "the file is empty"),
+        (
+            b"name,package\nAda,project\n",
+            "there is no column `email`, only `name`, `package`",
+        ),
+        (
+            b"ada@a.example,project\n",
+            "the first line must name the columns",
+        ),
+        (b"email|name\n", "there is no column `email`"),
+        (
+            b"email,name,Email\n",
+            "the column `email` stands there twice",
+        ),
+        (b"email,a-b,a b\n", "would both be `partner.extra.a_b`"),
+        (b"PK\x03\x04....", "Excel"),
+        (b"\xff\xfee\0m\0", "UTF-16"),
+        (b"email\nada\0@a.example\n", "NUL byte at offset 9"),
+        (
+            b"email,name\na@a.example,Ren\xe9\n",
+            "partners.csv:2: byte 0xE9 at offset 26",
+        ),
+    ];
+
+    for (csv, reason) in table {
+        let failure = read(csv).unwrap_err();
+        assert_eq!(failure.exit, Exit::BadInput);
+        assert!(failure.to_string().contains(reason), "{failure}");
+    }
+}
+
+#[test]
+fn a_wrong_delimiter_in_the_configuration_is_recognised() {
+    let folder = Folder::with("email;package\nada@a.example;project\n");
+    let config = CONFIG.replace(
+        "file = \"partners.csv\"",
+        "file = \"partners.csv\"\ndelimiter = \",\"",
+    );
+    std::fs::write(folder.0.path().join("config.toml"), config).unwrap();
+
+    let failure = folder.read().unwrap_err();
+
+    assert!(
+        failure
+            .to_string()
+            .contains("the cells seem to be divided by \";\""),
+        "{failure}"
+    );
+}
+
+#[test]
+fn what_cannot_be_opened_as_a_file_is_refused() {
+    let folder = Folder::with("");
+    let csv = folder.0.path().join("partners.csv");
+    std::fs::remove_file(&csv).unwrap();
+    assert_eq!(folder.read().unwrap_err().exit, Exit::BadInput);
+
+    std::fs::create_dir(&csv).unwrap();
+    let failure = folder.read().unwrap_err();
+    assert!(
+        failure.to_string().contains("not a regular file"),
+        "{failure}"
+    );
+
+    std::fs::remove_dir(&csv).unwrap();
+    std::os::unix::fs::symlink(PathBuf::from("/dev/zero"), &csv).unwrap();
+    assert!(
+        folder
+            .read()
+            .unwrap_err()
+            .to_string()
+            .contains("not a regular file")
+    );
+}
+
+#[test]
+fn a_quote_that_is_never_closed_is_told_where_it_opens() {
+    let short =
+        read("email,package\na@a.example,project\n\"b@a.example,project\nc@a.example,project\n")
+            .unwrap();
+    assert!(
+        short
+            .describe_bad_rows()
+            .contains("partners.csv:3: a quote"),
+        "{}",
+        short.describe_bad_rows()
+    );
+    assert_eq!(short.good(), 1);
+
+    let rest = "c@a.example,project\n".repeat(10_000);
+    let long = read(format!(
+        "email,package\na@a.example,project\n\"b@a.example,project\n{rest}"
+    ))
+    .unwrap();
+    assert!(long.describe_bad_rows().contains("partners.csv:3: a quote"));
+    assert_eq!(long.good(), 1);
+}
+
+#[test]
+fn two_hundred_bad_rows_are_shown_and_the_rest_counted() {
+    let csv = format!("email,package\n{}", "nobody,project\n".repeat(1_000));
+
+    let failure = read(csv)
+        .unwrap()
+        .refuse_bad_rows(BadRows::Refuse)
+        .unwrap_err();
+
+    let text = failure.to_string();
+    assert_eq!(text.matches("it is not an address").count(), 200);
+    assert!(text.contains("and 800 more"), "{text}");
+    assert!(text.contains("1000 of 1000 rows are bad"), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_judged_without_panic_and_good_rows_read_the_same_twice(
+        body in proptest::collection::vec(prop_oneof![
+            Just("a@a.example".to_owned()), Just(",".to_owned()), Just("\n".to_owned()),
+            Just("\r\n".to_owned()), Just("\"".to_owned()), Just("project".to_owned()), "\\PC{0,8}",
+        ], 0..60),
+    ) {
+        let csv = format!("email,package\n{}", body.concat());
+        if let Ok(partners) = read(&csv) {
+            let first: Vec<_> = partners.iter().map(|it| it.unwrap().line).collect();
+            let again: Vec<_> = partners.iter().map(|it| it.unwrap().line).collect();
+            prop_assert_eq!(first.len() as u64, partners.good());
+            prop_assert_eq!(&first, &again);
+        }
+    }
+
+    #[test]
+    fn cells_survive_quoting(name in "[^\\p{C}\\p{Zl}\\p{Zp}]{0,40}", note in "[^\\p{C}\\p{Zl}\\p{Zp}]{0,40}") {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(["email", "contact", "package", "note"]).unwrap();
+        writer.write_record(["a@a.example", &name, "project", &note]).unwrap();
+
+        let partners = read(writer.into_inner().unwrap()).unwrap();
+
+        let partner = partners.iter().next().unwrap().unwrap();
+        prop_assert_eq!(partner.name.as_deref().unwrap_or_default(), name.trim());
+        prop_assert_eq!(&partner.extra[0], note.trim());
+    }
+}
