@@ -109,15 +109,9 @@ impl Partners {
     /// [`Partners::refuse_bad_rows`].
     pub fn read(config: &Config, templates: &[Locale], scratch: &Path) -> exit::Result<Self> {
         let path = config.partners.path.clone();
-        let (copy, delimiter, first_line) =
-            source::copy(&path, config.partners.delimiter, scratch)?;
-        let (line, place) = first_line;
+        let (copy, delimiter, start) = source::copy(&path, config.partners.delimiter, scratch)?;
         let copy = Arc::new(copy);
-        let reading = Reading {
-            copy: copy.clone(),
-            place,
-        };
-        let mut rows = Rows::new(reading, delimiter, line);
+        let mut rows = rows(&copy, delimiter, start);
         let layout =
             Layout::read(&mut rows, &config.partners.columns, delimiter).map_err(|reason| {
                 Failure::new(Exit::BadInput, format!("{}: {reason}", path.display()))
@@ -185,9 +179,11 @@ impl Partners {
 
     /// The good rows, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = exit::Result<Partner>> + Send + '_ {
-        let (line, place) = self.layout.data_start();
-        let copy = self.copy.clone();
-        let mut rows = Rows::new(Reading { copy, place }, self.layout.delimiter(), line);
+        let mut rows = rows(
+            &self.copy,
+            self.layout.delimiter(),
+            self.layout.data_start(),
+        );
         let mut locales = HashMap::new();
         std::iter::from_fn(move || {
             loop {
@@ -280,6 +276,15 @@ fn key(identity: &Identity, line: u64) -> [u8; 16] {
 
 fn line_of(key: &[u8; 16]) -> u64 {
     u64::from(u32::from_be_bytes([key[12], key[13], key[14], key[15]]))
+}
+
+/// The records of the copy from a line and its offset on.
+fn rows(copy: &Arc<File>, delimiter: u8, start: (u64, u64)) -> Rows<Reading> {
+    let reading = Reading {
+        copy: copy.clone(),
+        place: start.1,
+    };
+    Rows::new(reading, delimiter, start)
 }
 
 /// One reading of the copy, with a place of its own, so that readings never disturb each other.

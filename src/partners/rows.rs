@@ -31,8 +31,8 @@ pub struct Rows<R> {
 }
 
 impl<R: Read> Rows<R> {
-    /// Reads on from `input`, whose first line has the number `line`.
-    pub fn new(input: R, delimiter: u8, line: u64) -> Self {
+    /// Reads on from `input`, which begins with line `line` at `offset` of the whole.
+    pub fn new(input: R, delimiter: u8, (line, offset): (u64, u64)) -> Self {
         Self {
             input: BufReader::with_capacity(ROW_LIMIT, input),
             csv: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
@@ -40,13 +40,13 @@ impl<R: Read> Rows<R> {
                 line,
                 after_cr: false,
             },
-            offset: 0,
+            offset,
             text: vec![0; ROW_LIMIT],
             ends: vec![0; CELL_LIMIT],
         }
     }
 
-    /// The line on which the next record begins, and how many bytes of the input lie before it.
+    /// The line on which the next record begins, and its offset in the whole.
     pub fn place(&mut self) -> std::io::Result<(u64, u64)> {
         self.skip_blank_lines()?;
         Ok((self.lines.line, self.offset))
