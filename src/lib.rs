@@ -6,5 +6,7 @@ pub mod exit;
 pub mod invitation;
 pub mod link;
 pub mod locale;
+pub mod message;
 pub mod outcome;
 pub mod partners;
+pub mod templates;

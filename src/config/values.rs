@@ -4,7 +4,6 @@
 //! a list, not a table".
 
 use jiff::civil::Date;
-use lettre::message::Mailbox;
 use toml::de::DeValue;
 
 use super::{Recipients, Text};
@@ -115,14 +114,21 @@ fn article(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// `Name <address>` or a bare address.
+/// `Name <address>` or a bare address; the name may be quoted, but need not be.
 pub fn mailbox(value: &DeValue<'_>) -> Result<(Option<String>, Address), String> {
-    let wanted = "a mailbox such as \"Partner Desk <partners@contoso.example>\"";
+    let wanted = "must be a mailbox such as \"Partner Desk <partners@contoso.example>\"";
     let written = text(value)?;
-    let mailbox: Mailbox = written.parse().map_err(|_| expected(wanted, value))?;
-    let address = Address::parse(mailbox.email.as_ref())
-        .map_err(|error| format!("must be {wanted}: {error}"))?;
-    Ok((mailbox.name.filter(|it| !it.is_empty()), address))
+    let (name, address) = match written.strip_suffix('>').and_then(|it| it.rsplit_once('<')) {
+        Some((name, address)) => (name.trim(), address.trim()),
+        None => ("", written.as_str()),
+    };
+    let address = Address::parse(address).map_err(|error| format!("{wanted}: {error}"))?;
+    let quoted = name.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+    let name = match quoted {
+        Some(name) => name.replace("\\\"", "\"").replace("\\\\", "\\"),
+        None => name.to_owned(),
+    };
+    Ok(((!name.is_empty()).then_some(name), address))
 }
 
 /// A text, or a table of texts by locale that has one for the default locale.

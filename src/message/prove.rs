@@ -1,0 +1,186 @@
+//! The proof: the finished bytes, read back by a stranger, say what they must.
+//!
+//! `mail-parser` reads the MIME and html5ever the HTML, neither of which built
+//! them. What is proven is what a partner's mail system will see: the whole link
+//! in both parts, nothing else linked, exactly our headers, and bytes that no
+//! relay has a reason to change.
+
+use anyhow::{Context, Result, bail, ensure};
+use mail_parser::{MessageParser, MimeHeaders, PartType};
+
+use super::html;
+use crate::address::Address;
+use crate::link::AccessPackageLink;
+
+/// A name, where there is one, and an address.
+type Named<'a> = (Option<&'a str>, &'a Address);
+
+/// What a message must say.
+#[derive(Debug)]
+pub struct Expected<'a> {
+    /// The whole link.
+    pub link: &'a AccessPackageLink,
+    /// The From header.
+    pub from: Named<'a>,
+    /// The To header, the one recipient.
+    pub to: Named<'a>,
+    /// The Reply-To header, where there is to be one.
+    pub reply_to: Option<Named<'a>>,
+    /// The only address that a `mailto:` may lead to.
+    pub reply_address: &'a Address,
+    /// The subject, decoded.
+    pub subject: &'a str,
+    /// The Message-ID with its brackets.
+    pub message_id: &'a str,
+    /// The Content-Language.
+    pub language: &'a str,
+}
+
+/// Holds the finished bytes against what they must say.
+///
+/// # Errors
+/// The first thing that is not as it must be.
+pub fn prove(bytes: &[u8], expected: &Expected<'_>) -> Result<()> {
+    prove_wire(bytes)?;
+    let message = MessageParser::default()
+        .parse(bytes)
+        .context("the message cannot be parsed")?;
+    prove_headers(&message, expected)?;
+    let [root, text, html] = message.parts.as_slice() else {
+        bail!(
+            "the message has {} parts, not two alternatives",
+            message.parts.len()
+        );
+    };
+    ensure!(
+        root.is_content_type("multipart", "alternative")
+            && text.is_content_type("text", "plain")
+            && html.is_content_type("text", "html"),
+        "the message is not text and HTML as alternatives"
+    );
+    let (PartType::Text(text), PartType::Html(html)) = (&text.body, &html.body) else {
+        bail!("the message is not text and HTML as alternatives");
+    };
+    prove_text(text, expected.link.as_str()).context("in the text part")?;
+    html::prove(html, expected).context("in the HTML part")
+}
+
+/// Pure ASCII, lines of at most 998 octets (RFC 5322 §2.1.1), ended by CRLF and nothing else.
+fn prove_wire(bytes: &[u8]) -> Result<()> {
+    if let Some(place) = bytes.iter().position(|it| !it.is_ascii() || *it == 0) {
+        bail!("the byte at offset {place} is not ASCII text");
+    }
+    ensure!(
+        bytes.ends_with(b"\r\n"),
+        "the last line does not end with CRLF"
+    );
+    for line in bytes.split(|it| *it == b'\n') {
+        let Some((last, line)) = line.split_last() else {
+            continue;
+        };
+        ensure!(*last == b'\r', "a line ends without CR");
+        ensure!(!line.contains(&b'\r'), "a CR stands without LF");
+        ensure!(line.len() <= 998, "a line is longer than 998 octets");
+    }
+    ensure!(
+        !bytes.windows(2).any(|it| it == b"\n\n"),
+        "a LF stands without CR"
+    );
+    Ok(())
+}
+
+fn prove_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -> Result<()> {
+    let mut names: Vec<String> = message
+        .headers_raw()
+        .map(|(name, _)| name.to_ascii_lowercase())
+        .collect();
+    names.sort();
+    let mut ours = vec![
+        "auto-submitted",
+        "content-language",
+        "content-type",
+        "date",
+        "from",
+        "message-id",
+        "mime-version",
+        "subject",
+        "to",
+        "x-auto-response-suppress",
+    ];
+    if expected.reply_to.is_some() {
+        ours.push("reply-to");
+        ours.sort_unstable();
+    }
+    ensure!(
+        names == ours,
+        "the headers are {}, not exactly ours",
+        names.join(", ")
+    );
+    prove_mailbox("From", message.from(), expected.from)?;
+    prove_mailbox("To", message.to(), expected.to)?;
+    if let Some(reply_to) = expected.reply_to {
+        prove_mailbox("Reply-To", message.reply_to(), reply_to)?;
+    }
+    ensure!(message.date().is_some(), "the Date header cannot be read");
+    ensure!(
+        message.subject() == Some(expected.subject),
+        "the subject reads \"{}\", not \"{}\"",
+        message.subject().unwrap_or_default().escape_debug(),
+        expected.subject
+    );
+    let plain = [
+        ("Message-ID", expected.message_id),
+        ("Content-Language", expected.language),
+        ("Auto-Submitted", "auto-generated"),
+        ("X-Auto-Response-Suppress", "OOF, AutoReply"),
+    ];
+    for (name, value) in plain {
+        let found = message.header_raw(name).unwrap_or_default().trim();
+        ensure!(
+            found == value,
+            "the header {name} reads \"{found}\", not \"{value}\""
+        );
+    }
+    Ok(())
+}
+
+fn prove_mailbox(
+    header: &str,
+    found: Option<&mail_parser::Address<'_>>,
+    (name, address): Named<'_>,
+) -> Result<()> {
+    let Some(mail_parser::Address::List(list)) = found else {
+        bail!("the header {header} cannot be read");
+    };
+    let [found] = list.as_slice() else {
+        bail!(
+            "the header {header} holds {} addresses, not one",
+            list.len()
+        );
+    };
+    ensure!(
+        found.address() == Some(address.wire().as_str()),
+        "the header {header} leads to `{}`, not to `{address}`",
+        found.address().unwrap_or_default().escape_debug()
+    );
+    ensure!(
+        found.name() == name,
+        "the header {header} names \"{}\", not \"{}\"",
+        found.name().unwrap_or_default().escape_debug(),
+        name.unwrap_or_default()
+    );
+    Ok(())
+}
+
+/// The link stands once, alone on its line, where every client finds and copies it whole.
+fn prove_text(text: &str, link: &str) -> Result<()> {
+    let alone = text.lines().filter(|line| *line == link).count();
+    let anywhere = text.matches(link).count();
+    ensure!(anywhere > 0, "the link is missing");
+    ensure!(
+        anywhere == 1,
+        "the link stands there {anywhere} times, not once"
+    );
+    ensure!(alone == 1, "the link does not stand alone on its line");
+    Ok(())
+}

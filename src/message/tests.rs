@@ -1,0 +1,435 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use mail_parser::MessageParser;
+use proptest::prelude::*;
+
+use super::*;
+use crate::address::Address;
+use crate::config::Config;
+use crate::locale::Locale;
+use crate::partners::Partner;
+use crate::templates::Templates;
+
+const LINK: &str = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
+const ID: &str = "0123456789abcdef0123456789abcdef";
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("templates")
+}
+
+/// A configuration with every optional key, or with none, over the templates in `directory`.
+fn config(directory: &Path, full: bool) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let (package, sender) = if full {
+        (
+            "description = { en = \"Plans of the harbour\", fr = \"Plans du port\" }\njustification = \"Work on the harbour\"\nrespond_by = 2099-12-31",
+            "reply_to = \"Schalter, Größe & Co <partners@bücher.example>\"\ncontact = \"Partner Desk, +33 1 23 45 67 89\"",
+        )
+    } else {
+        ("", "")
+    };
+    let source = format!(
+        "campaign = \"spring\"\n[sender]\nfrom = \"Contoso \\\"Access\\\" <access@contoso.example>\"\norganization = \"Contoso & Söhne\"\n{sender}\n[packages.project]\nlink = \"{LINK}\"\nname = {{ en = \"Project <space>\", fr = \"Espace projet\" }}\n{package}\n[partners]\nfile = \"p.csv\"\n[templates]\ndirectory = \"{}\"\n[smtp]\nhost = \"smtp.example.com\"\n[ledger]\nfile = \"l\"\n",
+        directory.display()
+    );
+    std::fs::write(&path, source).unwrap();
+    Config::load(&path).unwrap()
+}
+
+fn partner(
+    config: &Config,
+    locale: &str,
+    name: Option<&str>,
+    organization: Option<&str>,
+) -> Partner {
+    Partner {
+        line: 2,
+        address: Address::parse("Ada.O'Brien@bücher.example").unwrap(),
+        name: name.map(str::to_owned),
+        organization: organization.map(str::to_owned),
+        locale: (!locale.is_empty()).then(|| Locale::parse(locale).unwrap()),
+        package: config.packages[0].clone(),
+        extra_columns: Arc::from(["note".to_owned()]),
+        extra: vec!["{{ link }} <b>".to_owned()],
+    }
+}
+
+fn date() -> Timestamp {
+    "2026-11-23T08:30:00Z".parse().unwrap()
+}
+
+/// A folder of templates for `en`, each part given or a plain one.
+fn templates(subject: &str, text: &str, html: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let en = folder.path().join("en");
+    std::fs::create_dir(&en).unwrap();
+    let or = |given: &str, plain: &str| {
+        if given.is_empty() {
+            plain.to_owned()
+        } else {
+            given.to_owned()
+        }
+    };
+    std::fs::write(en.join("invitation.subject.txt"), or(subject, "Hello\n")).unwrap();
+    std::fs::write(en.join("invitation.txt"), or(text, "Hello\n\n{{ link }}\n")).unwrap();
+    std::fs::write(
+        en.join("invitation.html"),
+        or(
+            html,
+            "<p><a class=\"button\" href=\"{{ link }}\">Open</a></p><p>{{ link }}</p>",
+        ),
+    )
+    .unwrap();
+    folder
+}
+
+fn compose_with(folder: &Path) -> Result<Message, String> {
+    let config = config(folder, true);
+    let templates = Templates::load(&config.templates).map_err(|it| it.to_string())?;
+    let composer = Composer::new(&config, &templates);
+    composer
+        .compose_and_prove(&partner(&config, "en", Some("Ada"), None), ID, date())
+        .map_err(|it| format!("{it:#}"))
+}
+
+#[test]
+fn every_shipped_locale_is_proven_with_full_empty_and_hostile_data() {
+    let names = [
+        None,
+        Some("Ada"),
+        Some("<script>alert(1)</script>"),
+        Some("\"><img src=x onerror=alert(1)>"),
+        Some("O'Brien, \"Zoë\" \\ & Söhne"),
+        Some("{{ 7*7 }}{% include \"x\" %}"),
+        Some("محمد عبد الله"),
+        Some("山田 太郎"),
+        Some("👩‍💻 Ada"),
+        Some("https://evil.example/ <a href='https://evil.example'>x</a>"),
+    ];
+    for full in [true, false] {
+        let config = config(&shipped(), full);
+        let templates = Templates::load(&config.templates).unwrap();
+        let composer = Composer::new(&config, &templates);
+        let long = "n".repeat(256);
+        for locale in templates.locales() {
+            for name in names.into_iter().chain([Some(long.as_str())]) {
+                let partner = partner(&config, &locale.to_string(), name, name);
+                let proven = composer.compose_and_prove(&partner, ID, date());
+                assert!(
+                    proven.is_ok(),
+                    "{locale} {name:?}: {:#}",
+                    proven.unwrap_err()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_has_exactly_our_headers_and_the_template_s_language() {
+    let config = config(&shipped(), true);
+    let templates = Templates::load(&config.templates).unwrap();
+    let composer = Composer::new(&config, &templates);
+
+    let partner = partner(&config, "fr-CA", Some("Zoë Müller-Lüdenscheidt"), None);
+    let message = composer.compose_and_prove(&partner, ID, date()).unwrap();
+
+    let text = String::from_utf8(message.bytes.clone()).unwrap();
+    let (head, _) = text.split_once("\r\n\r\n").unwrap();
+    insta::assert_snapshot!(head.replace("\r\n", "\n"));
+    let parsed = MessageParser::default().parse(&message.bytes).unwrap();
+    assert_eq!(
+        parsed.to().unwrap().first().unwrap().address(),
+        Some("Ada.O'Brien@xn--bcher-kva.example")
+    );
+    assert!(parsed.body_text(0).unwrap().contains("31 décembre 2099"));
+    assert!(parsed.body_text(0).unwrap().contains("Espace projet"));
+}
+
+#[test]
+fn the_fingerprint_covers_all_but_the_date() {
+    let config = config(&shipped(), true);
+    let templates = Templates::load(&config.templates).unwrap();
+    let composer = Composer::new(&config, &templates);
+    let compose = |name: &str, id: &str, date| {
+        composer
+            .compose(&partner(&config, "en", Some(name), None), id, date)
+            .unwrap()
+    };
+    let base = compose("Ada", ID, date());
+
+    let later = compose("Ada", ID, date() + jiff::SignedDuration::from_hours(1000));
+    assert_ne!(later.sha256(), base.sha256());
+    assert_eq!(later.fingerprint(), base.fingerprint());
+    assert_ne!(compose("Eva", ID, date()).fingerprint(), base.fingerprint());
+    assert_ne!(
+        compose("Ada", &"f".repeat(32), date()).fingerprint(),
+        base.fingerprint()
+    );
+    assert_eq!(compose("Ada", ID, date()).bytes, base.bytes);
+}
+
+#[test]
+fn a_template_that_would_break_the_promise_is_caught_by_the_proof() {
+    let button = "<a class=\"button\" href=\"{{ link }}\">Open</a>";
+    let table = [
+        ("", "Hello\n", "", "the link is missing"),
+        (
+            "",
+            "Hello {{ link }}\n",
+            "",
+            "does not stand alone on its line",
+        ),
+        ("", "{{ link }}\n{{ link }}\n", "", "2 times"),
+        ("", "{{ link }}.\n", "", "does not stand alone"),
+        ("", "{{ link | upper }}\n", "", "the link is missing"),
+        (
+            "",
+            "",
+            "<p>{{ link }}</p>",
+            "there must be one `<a class=\"button\">`",
+        ),
+        (
+            "",
+            "",
+            &format!("{button}{button} {{{{ link }}}}"),
+            "there must be one",
+        ),
+        ("", "", button, "not shown as text"),
+        (
+            "",
+            "",
+            &format!("{button}<p>{{{{ link }}}}.</p>"),
+            "nothing attached",
+        ),
+        (
+            "",
+            "",
+            &format!("{button}<p>{{{{ link }}}} {{{{ link }}}}</p>"),
+            "shown once",
+        ),
+        (
+            "",
+            "",
+            &format!("{button}<title>{{{{ link }}}}</title>"),
+            "not shown as text",
+        ),
+        (
+            "",
+            "",
+            &format!("{button} {{{{ link }}}} <a href=\"https://x.example\">x</a>"),
+            "neither the link nor",
+        ),
+        (
+            "",
+            "",
+            &format!(
+                "{button} {{{{ link }}}} <!--[if mso]><v:rect href=\"https://x.example\"><![endif]-->"
+            ),
+            "neither the link nor",
+        ),
+        (
+            "",
+            "",
+            &format!("{button} {{{{ link }}}} <a href=\"mailto:x@x.example\">x</a>"),
+            "neither the link nor",
+        ),
+        (
+            "",
+            "",
+            &format!("{button} {{{{ link }}}} <img src=\"https://x.example/p.gif\">"),
+            "`<img>` must not be there",
+        ),
+        (
+            "",
+            "",
+            &format!("{button} {{{{ link }}}} <script>1</script>"),
+            "`<script>` must not be there",
+        ),
+        (
+            "",
+            "",
+            &format!("{button} {{{{ link }}}} <p onclick=\"x\">x</p>"),
+            "the attribute `onclick`",
+        ),
+        (
+            "",
+            "",
+            &format!("{button} {{{{ link }}}} <style>p {{ background: URL(x) }}</style>"),
+            "`url(` in a style",
+        ),
+        (
+            "",
+            "",
+            &format!("{button} {{{{ link }}}} <p style=\"background: url(x)\">x</p>"),
+            "`url(` in a style",
+        ),
+    ];
+
+    for (subject, text, html, reason) in table {
+        let folder = templates(subject, text, html);
+        let error = compose_with(folder.path()).map(|_| ()).expect_err(reason);
+        assert!(error.contains(reason), "{reason:?} is not in {error}");
+    }
+    let plain = templates("", "", "");
+    compose_with(plain.path()).unwrap();
+}
+
+#[test]
+fn broken_templates_are_told_with_their_place() {
+    let table = [
+        (
+            "Hello {{ partner.nmae }}",
+            "",
+            "en/invitation.subject.txt:1:",
+        ),
+        ("Hello {% if %}", "", "en/invitation.subject.txt:1:"),
+        ("\n", "", "must give one line that is not empty"),
+        ("a\nb", "", "must give one line"),
+        ("{{ partner.extra.nothing }}", "", "nothing"),
+        ("{{ get_env(name=\"HOME\") }}", "", "get_env"),
+        ("{% include \"../secret.txt\" %}", "", "secret.txt"),
+        (
+            "",
+            "<p>{{ partner.name | safe }}</p>",
+            "invitation.html:1: the filter `safe`",
+        ),
+        (
+            "{% for a in range(end=100000) %}{% for b in range(end=1000) %}aaaaaaaaaa{% endfor %}{% endfor %}",
+            "",
+            "more than 512 KiB",
+        ),
+    ];
+
+    for (subject, html, reason) in table {
+        let folder = templates(subject, "", html);
+        let error = compose_with(folder.path()).map(|_| ()).expect_err(reason);
+        assert!(error.contains(reason), "{reason:?} is not in {error}");
+    }
+    let long = templates(&"x".repeat(201), "", "");
+    assert!(
+        compose_with(long.path())
+            .unwrap_err()
+            .contains("more than 200 characters")
+    );
+}
+
+#[test]
+fn a_folder_of_templates_must_be_complete_and_named_as_tera_escapes() {
+    let load = |folder: &tempfile::TempDir| {
+        let config = config(folder.path(), false);
+        match Templates::load(&config.templates) {
+            Ok(_) => String::new(),
+            Err(failure) => failure.to_string(),
+        }
+    };
+
+    let folder = templates("", "", "");
+    std::fs::create_dir(folder.path().join("fr")).unwrap();
+    std::fs::write(folder.path().join("fr/invitation.txt"), "x").unwrap();
+    assert!(load(&folder).contains("`invitation.subject.txt` and `invitation.html` is missing"));
+
+    let folder = templates("", "", "");
+    std::fs::write(folder.path().join("en/part.html.tera"), "x").unwrap();
+    assert!(load(&folder).contains("without HTML escaping"));
+
+    let folder = templates("", "", "");
+    std::fs::create_dir(folder.path().join("french people")).unwrap();
+    assert!(load(&folder).contains("is not a locale"));
+
+    let folder = tempfile::tempdir().unwrap();
+    assert!(load(&folder).contains("no template for the default locale `en`"));
+
+    let folder = templates("", "", "");
+    std::fs::write(folder.path().join("en/.hidden.html~"), "{{").unwrap();
+    std::fs::write(folder.path().join("notes.md"), "{{").unwrap();
+    assert_eq!(load(&folder), "");
+}
+
+#[test]
+fn the_proof_refuses_bytes_that_a_relay_would_change() {
+    let config = config(&shipped(), false);
+    let templates = Templates::load(&config.templates).unwrap();
+    let composer = Composer::new(&config, &templates);
+    let partner = partner(&config, "en", Some("Ada"), None);
+    let good = composer.compose(&partner, ID, date()).unwrap().bytes;
+    let id = composer.message_id(ID);
+    let subject = MessageParser::default()
+        .parse(&good)
+        .unwrap()
+        .subject()
+        .unwrap()
+        .to_owned();
+    let sender = &config.sender;
+    let expected = Expected {
+        link: &partner.package.link,
+        from: (sender.name.as_deref(), &sender.address),
+        to: (Some("Ada"), &partner.address),
+        reply_to: None,
+        reply_address: &sender.address,
+        subject: &subject,
+        message_id: &id,
+        language: "en",
+    };
+    prove(&good, &expected).unwrap();
+    let text = String::from_utf8(good).unwrap();
+    let table = [
+        (text.replacen("\r\n", "\n", 1), "without CR"),
+        (text.replacen("To: ", "To: \r", 1), "a CR stands without LF"),
+        (text.replacen("Subject: ", "Subject: é", 1), "is not ASCII"),
+        (
+            text.replacen("Subject: ", &format!("Subject: {}", "x".repeat(999)), 1),
+            "longer than 998",
+        ),
+        (
+            text.replacen("To: ", "Bcc: eve@x.example\r\nTo: ", 1),
+            "not exactly ours",
+        ),
+        (
+            text.replacen("To: ", "To: eve@x.example, ", 1),
+            "2 addresses",
+        ),
+        (
+            text.replacen("Date: ", "Date: x\r\nDate: ", 1),
+            "not exactly ours",
+        ),
+        (
+            text.replacen("-Language: en", "-Language: fr", 1),
+            "Content-Language reads",
+        ),
+        (text.trim_end().to_owned(), "does not end with CRLF"),
+    ];
+
+    for (bytes, reason) in table {
+        let error = prove(bytes.as_bytes(), &expected).expect_err(reason);
+        assert!(
+            format!("{error:#}").contains(reason),
+            "{reason:?} is not in {error:#}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_value_breaks_a_message(
+        name in "[^\\p{Cc}\\p{Zl}\\p{Zp}]{1,60}",
+        organization in "[\"<>&'(){}%@,;:\\\\ a-zé漢א]{1,60}",
+        full: bool,
+        locale in prop_oneof![Just("en"), Just("fr"), Just("ar")],
+    ) {
+        let config = config(&shipped(), full);
+        let templates = Templates::load(&config.templates).unwrap();
+        let composer = Composer::new(&config, &templates);
+        let name = name.trim();
+        let name = (!name.is_empty()).then_some(name);
+
+        let partner = partner(&config, locale, name, Some(organization.trim()));
+        let proven = composer.compose_and_prove(&partner, ID, date());
+
+        prop_assert!(proven.is_ok(), "{:#}", proven.unwrap_err());
+    }
+}
