@@ -4,6 +4,7 @@ pub mod address;
 pub mod config;
 pub mod exit;
 pub mod invitation;
+pub mod ledger;
 pub mod link;
 pub mod locale;
 pub mod message;

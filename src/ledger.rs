@@ -1,0 +1,181 @@
+//! The memory of the job: which invitations exist, and every attempt with its reply.
+//!
+//! One SQLite file. A change of state is asked for in the words of
+//! [`crate::invitation`], checked there, and durable when the call returns; nothing
+//! above sees a row or a transaction. Two threads serve it: one writes and commits
+//! whatever is queued together, one reads, so that looking never delays a dot.
+//!
+//! The settings and what each of them closes:
+//! - WAL with `synchronous=FULL` during a run: one fsync a commit, nothing that was
+//!   acknowledged is lost with the power, and readers wait for nobody.
+//! - The log is grown, and free pages are put aside, before the first dot, and rows
+//!   are padded: the outcomes of armed messages still fit on a full disk.
+//! - At rest the file is plain again, without `-wal` and `-shm`, so a copy of it is
+//!   a copy of everything. A reader that prevents that leaves it to the next writer.
+
+mod changes;
+mod read;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+pub use self::read::{Event, Reader, Record, Selection, Standing};
+use self::writer::Writer;
+use crate::exit;
+use crate::invitation::{Cause, Identity, MessageIdKey, State};
+use crate::outcome::{Phase, Reply};
+
+/// An invitation that no run has recorded yet.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// Which invitation it is.
+    pub identity: Identity,
+    /// The package's key in the configuration.
+    pub package: String,
+    /// The address as written.
+    pub email: String,
+    /// The person's name.
+    pub name: Option<String>,
+    /// The partner's organisation.
+    pub organization: Option<String>,
+    /// The locale that was asked for.
+    pub locale: Option<String>,
+    /// The locale of the template.
+    pub template_locale: String,
+}
+
+/// A change of one invitation: what happened, when, and what was said.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which invitation.
+    pub identity: Identity,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// In which phase of the conversation.
+    pub phase: Option<Phase>,
+    /// What the relay said.
+    pub reply: Option<Reply>,
+    /// Which relay.
+    pub relay: Option<String>,
+    /// What a person or the program has to say about it.
+    pub note: Option<String>,
+    /// With [`Cause::Arm`]: the message's Date and SHA-256.
+    pub message: Option<(Timestamp, [u8; 32])>,
+    /// With a deferral: when to try again.
+    pub next_attempt_at: Option<Timestamp>,
+    /// With a resend: whether the very same bytes are to go again.
+    pub repeat: bool,
+}
+
+impl Change {
+    /// A change with nothing more to say about it.
+    #[must_use]
+    pub fn new(identity: &Identity, at: Timestamp, cause: Cause) -> Self {
+        Self {
+            identity: identity.clone(),
+            at,
+            cause,
+            phase: None,
+            reply: None,
+            relay: None,
+            note: None,
+            message: None,
+            next_attempt_at: None,
+            repeat: false,
+        }
+    }
+}
+
+/// The ledger, open for a verb that writes. Its user holds the run lock.
+pub struct Ledger {
+    path: PathBuf,
+    writer: Writer,
+    reader: Reader,
+}
+
+impl Ledger {
+    /// Creates an empty ledger where no file is.
+    ///
+    /// # Errors
+    /// When there is one, or it cannot be written.
+    pub fn create(path: &Path) -> exit::Result<()> {
+        schema::create(path, &MessageIdKey::random().map_err(schema::cannot_write)?)
+    }
+
+    /// Opens the ledger, bringing back to order what a run that died has left.
+    ///
+    /// # Errors
+    /// When it is missing (78), open to everyone (77), not ours, newer or damaged (65),
+    /// held by another program (75), or cannot be written (74).
+    pub fn open(path: &Path) -> exit::Result<Self> {
+        let connection = schema::open_for_writing(path)?;
+        let reader = Reader::beside_writer(path)?;
+        let writer = Writer::start(path, connection, reader.key().clone());
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            reader,
+        })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What can be read.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Turns every `armed` invitation, left by a run that died, into `unknown`; says how many.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub async fn recover(&self, at: Timestamp) -> exit::Result<u64> {
+        self.writer.recover(at).await
+    }
+
+    /// Records new invitations as `pending`, all or none, once [`Ledger::commit_enrolment`] is called.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub async fn enrol(&self, invitations: Vec<Enrolment>, at: Timestamp) -> exit::Result<()> {
+        self.writer.enrol(invitations, at).await
+    }
+
+    /// Makes the enrolled durable, and room on the disk for `attempts` more attempts.
+    ///
+    /// # Errors
+    /// When that cannot be recorded, for instance on a full disk.
+    pub async fn commit_enrolment(&self, attempts: u64) -> exit::Result<()> {
+        self.writer.commit_enrolment(attempts).await
+    }
+
+    /// Applies a change; it is durable when this returns. Gives the state that follows.
+    ///
+    /// # Errors
+    /// When the transition is not allowed (70) or cannot be recorded (74).
+    pub async fn apply(&self, change: Change) -> exit::Result<State> {
+        self.writer.apply(change).await
+    }
+
+    /// Ends the work: the file is plain again, unless a reader prevents it.
+    ///
+    /// # Errors
+    /// When the log cannot be brought into the file; nothing is lost then.
+    pub async fn close(self) -> exit::Result<()> {
+        drop(self.reader);
+        self.writer.close().await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! Changes as SQL: each reads the state, asks the transition function, and writes both
+//! the new state and the line of history, within the transaction of its caller.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+use super::{Change, Enrolment};
+use crate::invitation::{Cause, Decision, MessageIdKey, NotAllowed, OCCASION, State, next};
+use crate::outcome::Phase;
+
+/// The padding that a row is born with: as much as an armed and settled one needs more.
+const ROOM_AT_BIRTH: i64 = 112;
+/// What is left of it for the outcome once the row is armed.
+const ROOM_WHEN_ARMED: i64 = 40;
+
+/// Why a change was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// No such invitation.
+    #[error("the ledger has no such invitation")]
+    Missing,
+    /// The transition function said no.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// SQLite failed.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// Inserts an invitation as `pending`; one that is there already stays as it is.
+pub fn enrol(
+    connection: &Connection,
+    key: &MessageIdKey,
+    enrolment: &Enrolment,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    let identity = &enrolment.identity;
+    let message_id = identity.message_id(key, 0);
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO invitation (campaign, package_id, address, occasion, package, email, name,
+                organization, locale, template_locale, state, generation, message_id, attempts,
+                deferrals, repeat, created_at, updated_at, room)
+             VALUES (:campaign, :package_id, :address, :occasion, :package, :email, :name,
+                :organization, :locale, :template_locale, 'pending', 0, :message_id, 0,
+                0, 0, :at, :at, zeroblob(:room))
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(named_params! {
+            ":campaign": identity.campaign,
+            ":package_id": identity.package_id.to_string(),
+            ":address": identity.address,
+            ":occasion": OCCASION,
+            ":package": enrolment.package,
+            ":email": enrolment.email,
+            ":name": enrolment.name,
+            ":organization": enrolment.organization,
+            ":locale": enrolment.locale,
+            ":template_locale": enrolment.template_locale,
+            ":message_id": message_id,
+            ":at": at.as_millisecond(),
+            ":room": ROOM_AT_BIRTH,
+        })?;
+    if inserted == 1 {
+        let id = connection.last_insert_rowid();
+        connection
+            .prepare_cached(
+                "INSERT INTO history (invitation, at, to_state, cause, message_id)
+                 VALUES (?1, ?2, 'pending', 'enrolment', ?3)",
+            )?
+            .execute((id, at.as_millisecond(), message_id))?;
+        connection
+            .prepare_cached("UPDATE invitation SET latest = ?1 WHERE id = ?2")?
+            .execute((connection.last_insert_rowid(), id))?;
+    }
+    Ok(())
+}
+
+/// Turns every armed invitation into an unknown one; says how many there were.
+pub fn recover(connection: &Connection, at: Timestamp) -> rusqlite::Result<u64> {
+    const NOTE: &str = "the run ended between the final dot and its reply";
+    let at = at.as_millisecond();
+    connection.execute(
+        "INSERT INTO history (invitation, at, from_state, to_state, cause, phase, message_id, note)
+         SELECT id, ?1, 'armed', 'unknown', ?2, 'dot', message_id, ?3
+         FROM invitation WHERE state = 'armed' ORDER BY id",
+        (at, Cause::Recovery.as_str(), NOTE),
+    )?;
+    let recovered = connection.execute(
+        "UPDATE invitation SET state = 'unknown', updated_at = ?1,
+            latest = (SELECT max(id) FROM history WHERE invitation = invitation.id)
+         WHERE state = 'armed'",
+        [at],
+    )?;
+    Ok(recovered as u64)
+}
+
+/// The fields of an invitation that changes touch.
+struct Row {
+    id: i64,
+    state: State,
+    generation: u32,
+    message_id: String,
+    attempts: u32,
+    deferrals: u32,
+    repeat: bool,
+    accepted_at: Option<i64>,
+    deferred_since: Option<i64>,
+}
+
+/// Applies one change.
+pub fn apply(
+    connection: &Connection,
+    key: &MessageIdKey,
+    change: &Change,
+) -> Result<State, Refused> {
+    let before = find(connection, change)?.ok_or(Refused::Missing)?;
+    let state = next(before.state, change.cause)?;
+    let latest = write_history(connection, change, &before, state)?;
+    let id = before.id;
+    let was = before.state;
+    let after = before.after(change, state, key);
+    let changed = connection
+        .prepare_cached(
+            "UPDATE invitation SET state = :state, generation = :generation,
+                message_id = :message_id, attempts = :attempts, deferrals = :deferrals,
+                repeat = :repeat, updated_at = :at, accepted_at = :accepted_at,
+                deferred_since = :deferred_since, next_attempt_at = :next_attempt_at,
+                message_date = coalesce(:date, message_date),
+                message_sha256 = coalesce(:sha256, message_sha256),
+                latest = :latest, room = zeroblob(:room)
+             WHERE id = :id AND state = :was",
+        )?
+        .execute(named_params! {
+            ":state": after.state.as_str(),
+            ":generation": after.generation,
+            ":message_id": after.message_id,
+            ":attempts": after.attempts,
+            ":deferrals": after.deferrals,
+            ":repeat": after.repeat,
+            ":at": change.at.as_millisecond(),
+            ":accepted_at": after.accepted_at,
+            ":deferred_since": after.deferred_since,
+            ":next_attempt_at": change.next_attempt_at.map(Timestamp::as_millisecond),
+            ":date": change.message.map(|(date, _)| date.as_second()),
+            ":sha256": change.message.map(|(_, sha256)| sha256),
+            ":latest": latest,
+            ":room": if state == State::Armed { ROOM_WHEN_ARMED } else { 0 },
+            ":id": id,
+            ":was": was.as_str(),
+        })?;
+    debug_assert_eq!(changed, 1, "the state was read in the same transaction");
+    Ok(state)
+}
+
+impl Row {
+    /// The fields once the change has led to `state`.
+    fn after(mut self, change: &Change, state: State, key: &MessageIdKey) -> Self {
+        let at = change.at.as_millisecond();
+        if change.cause == Cause::Person(Decision::Resend) {
+            // What may have been accepted already goes out again under its old Message-ID,
+            // so that a mailbox which has it can tell; everything else is a new message.
+            if self.state != State::Unknown {
+                self.generation += 1;
+                self.message_id = change.identity.message_id(key, self.generation);
+            }
+            self.repeat = change.repeat;
+            self.deferrals = 0;
+            self.deferred_since = None;
+            self.accepted_at = None;
+        }
+        let refused_unarmed =
+            self.state != State::Armed && matches!(change.cause, Cause::Outcome(_) | Cause::GiveUp);
+        if change.cause == Cause::Arm || refused_unarmed {
+            self.attempts += 1;
+        }
+        match state {
+            State::Accepted => self.accepted_at = Some(at),
+            State::Deferred => {
+                self.deferrals += 1;
+                self.deferred_since.get_or_insert(at);
+            }
+            _ => {}
+        }
+        self.state = state;
+        self
+    }
+}
+
+fn find(connection: &Connection, change: &Change) -> rusqlite::Result<Option<Row>> {
+    let identity = &change.identity;
+    connection
+        .prepare_cached(
+            "SELECT id, state, generation, message_id, attempts, deferrals, repeat, accepted_at,
+                deferred_since
+             FROM invitation
+             WHERE campaign = ?1 AND package_id = ?2 AND address = ?3 AND occasion = ?4",
+        )?
+        .query_row(
+            (
+                &identity.campaign,
+                identity.package_id.to_string(),
+                &identity.address,
+                OCCASION,
+            ),
+            |row| {
+                Ok(Row {
+                    id: row.get(0)?,
+                    state: super::read::state(row, 1)?,
+                    generation: row.get(2)?,
+                    message_id: row.get(3)?,
+                    attempts: row.get(4)?,
+                    deferrals: row.get(5)?,
+                    repeat: row.get(6)?,
+                    accepted_at: row.get(7)?,
+                    deferred_since: row.get(8)?,
+                })
+            },
+        )
+        .optional()
+}
+
+fn write_history(
+    connection: &Connection,
+    change: &Change,
+    row: &Row,
+    state: State,
+) -> rusqlite::Result<i64> {
+    let reply = change.reply.as_ref();
+    connection
+        .prepare_cached(
+            "INSERT INTO history (invitation, at, from_state, to_state, cause, phase, smtp_code,
+                enhanced_code, reply, relay, message_id, note)
+             VALUES (:invitation, :at, :from, :to, :cause, :phase, :code, :enhanced, :reply,
+                :relay, :message_id, :note)",
+        )?
+        .execute(named_params! {
+            ":invitation": row.id,
+            ":at": change.at.as_millisecond(),
+            ":from": row.state.as_str(),
+            ":to": state.as_str(),
+            ":cause": change.cause.as_str(),
+            ":phase": change.phase.map(Phase::as_str),
+            ":code": reply.map(|it| it.code),
+            ":enhanced": reply.and_then(|it| it.enhanced.as_deref()),
+            ":reply": reply.map(|it| it.text.as_str()),
+            ":relay": change.relay,
+            ":message_id": row.message_id,
+            ":note": change.note,
+        })?;
+    Ok(connection.last_insert_rowid())
+}

@@ -1,0 +1,458 @@
+//! Looking: standings for the plan, pages for reports, never a long transaction.
+//!
+//! A snapshot that is held stops the log's reuse, so every question is one short
+//! statement that is read to its end, and long answers come in pages.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::schema;
+use crate::exit::{self, Exit, Failure, OrExit};
+use crate::invitation::{Identity, MessageIdKey, OCCASION, State};
+
+/// How many records a page has.
+const PAGE: u32 = 500;
+
+/// Where an invitation stands, for the plan.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Its state.
+    pub state: State,
+    /// The left part of its Message-ID.
+    pub message_id: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How often it was deferred since it last became pending.
+    pub deferrals: u32,
+    /// When that began.
+    pub deferred_since: Option<Timestamp>,
+    /// When a deferred one is due again.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// The Date and SHA-256 of the message that was last armed.
+    pub message: Option<(Timestamp, [u8; 32])>,
+    /// Whether just that message must go again.
+    pub repeat: bool,
+}
+
+/// All that is recorded of an invitation, for reports.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its number in the ledger.
+    pub id: i64,
+    /// Which invitation it is.
+    pub identity: Identity,
+    /// The package's key in the configuration, when it was enrolled.
+    pub package: String,
+    /// The address as written.
+    pub email: String,
+    /// The person's name.
+    pub name: Option<String>,
+    /// The partner's organisation.
+    pub organization: Option<String>,
+    /// The locale that was asked for.
+    pub locale: Option<String>,
+    /// The locale of the template.
+    pub template_locale: String,
+    /// When it was enrolled.
+    pub created_at: Timestamp,
+    /// When a relay accepted it.
+    pub accepted_at: Option<Timestamp>,
+    /// Where it stands.
+    pub standing: Standing,
+    /// What happened to it last.
+    pub latest: Event,
+}
+
+/// One line of an invitation's history.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// The state before; none when it was enrolled.
+    pub from: Option<State>,
+    /// The state after.
+    pub to: State,
+    /// The phase of the conversation.
+    pub phase: Option<String>,
+    /// The relay's reply code.
+    pub smtp_code: Option<u16>,
+    /// The enhanced status code.
+    pub enhanced_code: Option<String>,
+    /// The relay's words.
+    pub reply: Option<String>,
+    /// Which relay.
+    pub relay: Option<String>,
+    /// The left part of the Message-ID then.
+    pub message_id: String,
+    /// What a person or the program had to say.
+    pub note: Option<String>,
+}
+
+/// Which records of a campaign are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// Only those enrolled under this package key.
+    pub package: Option<String>,
+    /// Only those of this canonical address.
+    pub address: Option<String>,
+}
+
+type Question = Box<dyn FnOnce(&Connection) + Send>;
+
+/// A view of a ledger. Its connection lives on a thread of its own.
+pub struct Reader {
+    path: PathBuf,
+    questions: Option<mpsc::Sender<Question>>,
+    thread: Option<JoinHandle<()>>,
+    key: MessageIdKey,
+    _copy: Option<TempDir>,
+}
+
+impl Reader {
+    /// A view for a verb that only looks. It changes nothing, and leaves nothing, in the
+    /// ledger's folder.
+    ///
+    /// `live` says that a run holds the lock. Where none does and a dead run has left its
+    /// log, a private copy under `scratch` is read, or one in the system's temporary folder.
+    ///
+    /// # Errors
+    /// As [`super::Ledger::open`].
+    pub fn open(path: &Path, live: bool, scratch: Option<&Path>) -> exit::Result<Self> {
+        schema::check_file(path)?;
+        let left_over = ["-wal", "-journal"].map(|suffix| schema::companion(path, suffix));
+        if live || !left_over.iter().any(|it| it.exists()) {
+            return Self::start(path, schema::open_for_reading(path)?, None);
+        }
+        let folder = match scratch {
+            Some(scratch) => tempfile::tempdir_in(scratch),
+            None => tempfile::tempdir(),
+        };
+        let folder = folder
+            .context("cannot create a folder for a copy of the ledger")
+            .or_exit(Exit::CannotWrite)?;
+        let copy = folder.path().join("ledger");
+        for (from, suffix) in [path, &left_over[0], &left_over[1]]
+            .into_iter()
+            .zip(["", "-wal", "-journal"])
+        {
+            let to = schema::companion(&copy, suffix);
+            match std::fs::copy(from, &to) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                result => {
+                    result
+                        .with_context(|| format!("cannot copy the ledger `{}`", from.display()))
+                        .or_exit(Exit::CannotWrite)?;
+                }
+            }
+        }
+        let connection = schema::open_for_recovery(&copy)?;
+        Self::start(path, connection, Some(folder))
+    }
+
+    /// A view of a ledger that does not exist yet: empty, with a key for this run.
+    ///
+    /// # Errors
+    /// When the system has no memory or no random numbers.
+    pub fn empty() -> exit::Result<Self> {
+        let key = MessageIdKey::random().or_exit(Exit::CannotWrite)?;
+        let connection = schema::in_memory(&key).or_exit(Exit::CannotWrite)?;
+        Self::start(Path::new("(no ledger)"), connection, None)
+    }
+
+    /// The view of the one who writes.
+    pub(super) fn beside_writer(path: &Path) -> exit::Result<Self> {
+        Self::start(path, schema::open_for_reading(path)?, None)
+    }
+
+    fn start(path: &Path, connection: Connection, copy: Option<TempDir>) -> exit::Result<Self> {
+        let key = schema::key(&connection).map_err(|error| schema::failure(path, &error))?;
+        let (questions, queue) = mpsc::channel::<Question>();
+        let thread = std::thread::Builder::new()
+            .name("ledger-reader".into())
+            .spawn(move || {
+                for question in queue {
+                    question(&connection);
+                }
+            })
+            .context("cannot start a thread")
+            .or_exit(Exit::CannotWrite)?;
+        Ok(Self {
+            path: path.to_owned(),
+            questions: Some(questions),
+            thread: Some(thread),
+            key,
+            _copy: copy,
+        })
+    }
+
+    /// The key behind the Message-IDs.
+    #[must_use]
+    pub fn key(&self) -> &MessageIdKey {
+        &self.key
+    }
+
+    /// Where these invitations stand, each in its place; none for those not recorded.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn standings(
+        &self,
+        identities: Vec<Identity>,
+    ) -> exit::Result<Vec<Option<Standing>>> {
+        self.ask(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT state, message_id, attempts, deferrals, deferred_since, next_attempt_at,
+                    updated_at, message_date, message_sha256, repeat
+                 FROM invitation
+                 WHERE campaign = ?1 AND package_id = ?2 AND address = ?3 AND occasion = ?4",
+            )?;
+            identities
+                .iter()
+                .map(|it| {
+                    let package_id = it.package_id.to_string();
+                    let key = (&it.campaign, package_id, &it.address, OCCASION);
+                    statement.query_row(key, |row| standing(row, 0)).optional()
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// How many invitations of the campaign are in each state, in the order of [`State::ALL`].
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn counts(&self, campaign: &str) -> exit::Result<Vec<(State, u64)>> {
+        let campaign = campaign.to_owned();
+        self.ask(move |connection| {
+            let mut counts: Vec<_> = State::ALL.into_iter().map(|it| (it, 0)).collect();
+            let mut statement = connection.prepare(
+                "SELECT state, count(*) FROM invitation WHERE campaign = ?1 GROUP BY state",
+            )?;
+            let mut rows = statement.query([campaign])?;
+            while let Some(row) = rows.next()? {
+                let found = state(row, 0)?;
+                for (state, count) in &mut counts {
+                    if *state == found {
+                        *count = row.get::<_, i64>(1)?.unsigned_abs();
+                    }
+                }
+            }
+            Ok(counts)
+        })
+        .await
+    }
+
+    /// The next page of a campaign's records, in the order of their enrolment, after `after`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn page(
+        &self,
+        campaign: &str,
+        selection: &Selection,
+        after: i64,
+    ) -> exit::Result<Vec<Record>> {
+        let campaign = campaign.to_owned();
+        let selection = selection.clone();
+        self.ask(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT i.state, i.message_id, i.attempts, i.deferrals, i.deferred_since,
+                    i.next_attempt_at, i.updated_at, i.message_date, i.message_sha256, i.repeat,
+                    i.id, i.campaign, i.package_id, i.address, i.package, i.email, i.name,
+                    i.organization, i.locale, i.template_locale, i.created_at, i.accepted_at,
+                    h.at, h.from_state, h.to_state, h.phase, h.smtp_code, h.enhanced_code,
+                    h.reply, h.relay, h.message_id, h.note
+                 FROM invitation AS i
+                 LEFT JOIN history AS h ON h.id = i.latest
+                 WHERE i.id > ?1 AND i.campaign = ?2
+                    AND (?3 IS NULL OR i.state = ?3)
+                    AND (?4 IS NULL OR i.package = ?4)
+                    AND (?5 IS NULL OR i.address = ?5)
+                 ORDER BY i.id LIMIT ?6",
+            )?;
+            let rows = statement.query_map(
+                (
+                    after,
+                    campaign,
+                    selection.state.map(State::as_str),
+                    selection.package,
+                    selection.address,
+                    PAGE,
+                ),
+                record,
+            )?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// All that ever happened to an invitation, the oldest first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn history(&self, id: i64) -> exit::Result<Vec<Event>> {
+        self.ask(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT at, from_state, to_state, phase, smtp_code, enhanced_code, reply, relay,
+                    message_id, note
+                 FROM history WHERE invitation = ?1 ORDER BY id",
+            )?;
+            statement.query_map([id], |row| event(row, 0))?.collect()
+        })
+        .await
+    }
+
+    /// When dots were attempted since `since`, over all campaigns, the oldest first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn dots_since(&self, since: Timestamp) -> exit::Result<Vec<Timestamp>> {
+        self.ask(move |connection| {
+            let mut statement = connection.prepare(
+                "SELECT at FROM history WHERE to_state = 'armed' AND at > ?1 ORDER BY at",
+            )?;
+            statement
+                .query_map([since.as_millisecond()], |row| timestamp(row, 0))?
+                .collect()
+        })
+        .await
+    }
+
+    /// The other campaigns that the ledger knows, and whether it knows this one.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn campaigns(&self, campaign: &str) -> exit::Result<(bool, Vec<String>)> {
+        let campaign = campaign.to_owned();
+        self.ask(move |connection| {
+            let mut statement = connection.prepare("SELECT DISTINCT campaign FROM invitation")?;
+            let all: Vec<String> = statement
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            let known = all.contains(&campaign);
+            Ok((
+                known,
+                all.into_iter().filter(|it| *it != campaign).collect(),
+            ))
+        })
+        .await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> exit::Result<T> {
+        let (answer, waiting) = oneshot::channel();
+        let asked = self.questions.as_ref().is_some_and(|it| {
+            it.send(Box::new(move |connection| {
+                let _ = answer.send(question(connection));
+            }))
+            .is_ok()
+        });
+        let gone = || Failure::new(Exit::CannotWrite, "the ledger's reader has stopped");
+        if !asked {
+            return Err(gone());
+        }
+        waiting
+            .await
+            .map_err(|_| gone())?
+            .map_err(|error| schema::failure(&self.path, &error))
+    }
+}
+
+impl Drop for Reader {
+    /// Waits until the connection is closed: an open one would keep the file from coming to rest.
+    fn drop(&mut self) {
+        drop(self.questions.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A state by its name in a column.
+pub fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
+    optional_state(row, column)?.ok_or(rusqlite::Error::InvalidQuery)
+}
+
+fn optional_state(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<State>> {
+    let name: Option<String> = row.get(column)?;
+    Ok(name.and_then(|it| State::from_name(&it)))
+}
+
+fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    optional_timestamp(row, column)?.ok_or(rusqlite::Error::InvalidQuery)
+}
+
+fn optional_timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    let milliseconds: Option<i64> = row.get(column)?;
+    Ok(milliseconds.and_then(|it| Timestamp::from_millisecond(it).ok()))
+}
+
+fn standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing> {
+    let date: Option<i64> = row.get(first + 7)?;
+    let sha256: Option<[u8; 32]> = row.get(first + 8)?;
+    Ok(Standing {
+        state: state(row, first)?,
+        message_id: row.get(first + 1)?,
+        attempts: row.get(first + 2)?,
+        deferrals: row.get(first + 3)?,
+        deferred_since: optional_timestamp(row, first + 4)?,
+        next_attempt_at: optional_timestamp(row, first + 5)?,
+        updated_at: timestamp(row, first + 6)?,
+        message: date
+            .and_then(|it| Timestamp::from_second(it).ok())
+            .zip(sha256),
+        repeat: row.get(first + 9)?,
+    })
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let package_id: String = row.get(12)?;
+    let package_id = crate::link::PackageId::parse(&package_id);
+    Ok(Record {
+        id: row.get(10)?,
+        identity: Identity {
+            campaign: row.get(11)?,
+            package_id: package_id.ok_or(rusqlite::Error::InvalidQuery)?,
+            address: row.get(13)?,
+        },
+        package: row.get(14)?,
+        email: row.get(15)?,
+        name: row.get(16)?,
+        organization: row.get(17)?,
+        locale: row.get(18)?,
+        template_locale: row.get(19)?,
+        created_at: timestamp(row, 20)?,
+        accepted_at: optional_timestamp(row, 21)?,
+        standing: standing(row, 0)?,
+        latest: event(row, 22)?,
+    })
+}
+
+fn event(row: &Row<'_>, first: usize) -> rusqlite::Result<Event> {
+    Ok(Event {
+        at: timestamp(row, first)?,
+        from: optional_state(row, first + 1)?,
+        to: state(row, first + 2)?,
+        phase: row.get(first + 3)?,
+        smtp_code: row.get(first + 4)?,
+        enhanced_code: row.get(first + 5)?,
+        reply: row.get(first + 6)?,
+        relay: row.get(first + 7)?,
+        message_id: row.get(first + 8)?,
+        note: row.get(first + 9)?,
+    })
+}

@@ -1,0 +1,287 @@
+//! The file: its tables, its settings, and what is refused before it is touched.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::exit::{self, Exit, Failure};
+use crate::invitation::MessageIdKey;
+
+/// `AINV`, by which the file is known as ours.
+const APPLICATION_ID: i32 = 0x4149_4E56;
+/// Raised with every change of the tables, together with a migration from the one before.
+const VERSION: i32 = 1;
+/// How long another program may hold the file before we give up.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// `room` is padding: a row is written with it, and what is learnt later takes its place.
+const TABLES: &str = "
+CREATE TABLE secret (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    message_id_key BLOB NOT NULL CHECK (length(message_id_key) = 32)
+) STRICT;
+
+CREATE TABLE invitation (
+    id INTEGER PRIMARY KEY,
+    campaign TEXT NOT NULL,
+    package_id TEXT NOT NULL,
+    address TEXT NOT NULL,
+    occasion TEXT NOT NULL,
+    package TEXT NOT NULL,
+    email TEXT NOT NULL,
+    name TEXT,
+    organization TEXT,
+    locale TEXT,
+    template_locale TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'armed', 'accepted', 'deferred', 'rejected',
+        'unknown', 'abandoned', 'expired', 'suppressed', 'delivered', 'bounced')),
+    generation INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    deferrals INTEGER NOT NULL,
+    repeat INTEGER NOT NULL CHECK (repeat IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    accepted_at INTEGER,
+    deferred_since INTEGER,
+    next_attempt_at INTEGER,
+    message_date INTEGER,
+    message_sha256 BLOB,
+    latest INTEGER,
+    room BLOB NOT NULL,
+    UNIQUE (campaign, package_id, address, occasion)
+) STRICT;
+
+CREATE TABLE history (
+    id INTEGER PRIMARY KEY,
+    invitation INTEGER NOT NULL REFERENCES invitation (id),
+    at INTEGER NOT NULL,
+    from_state TEXT,
+    to_state TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    phase TEXT,
+    smtp_code INTEGER,
+    enhanced_code TEXT,
+    reply TEXT,
+    relay TEXT,
+    message_id TEXT NOT NULL,
+    note TEXT
+) STRICT;
+
+CREATE INDEX history_of_invitation ON history (invitation);
+CREATE INDEX dots ON history (at) WHERE to_state = 'armed';
+CREATE INDEX armed ON invitation (id) WHERE state = 'armed';
+
+-- Filled and emptied to put free pages aside, so that outcomes fit on a full disk.
+CREATE TABLE spare (filling BLOB) STRICT;
+";
+
+/// Creates the file, readable by its owner only.
+pub fn create(path: &Path, key: &MessageIdKey) -> exit::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| {
+            cannot_write(
+                anyhow::Error::new(error)
+                    .context(format!("cannot create the ledger `{}`", path.display())),
+            )
+        })?;
+    let made = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .and_then(|connection| fill(&connection, key));
+    made.map_err(|error| {
+        let _ = std::fs::remove_file(path);
+        failure(path, &error)
+    })
+}
+
+/// An empty ledger in memory, for a look at a job that has none yet.
+pub fn in_memory(key: &MessageIdKey) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    fill(&connection, key)?;
+    Ok(connection)
+}
+
+fn fill(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    connection.execute_batch(TABLES)?;
+    connection.execute(
+        "INSERT INTO secret (id, message_id_key) VALUES (1, ?1)",
+        [&key.0[..]],
+    )?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
+    connection.execute_batch("COMMIT")
+}
+
+/// Opens for reading and writing with the settings of a run.
+pub fn open_for_writing(path: &Path) -> exit::Result<Connection> {
+    check_file(path)?;
+    let open = || {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))?;
+        Ok(connection)
+    };
+    let connection = open().map_err(|error| failure(path, &error))?;
+    check_identity(path, &connection)?;
+    let settle = || -> rusqlite::Result<String> {
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        let verdict: String =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        // Proves that it can be written before anybody relies on it.
+        connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM spare; COMMIT")?;
+        debug_assert_eq!(mode, "wal");
+        Ok(verdict)
+    };
+    match settle().map_err(|error| failure(path, &error))?.as_str() {
+        "ok" => Ok(connection),
+        verdict => Err(damaged(path, verdict)),
+    }
+}
+
+/// Opens for reading only; creates nothing beside a file at rest.
+pub fn open_for_reading(path: &Path) -> exit::Result<Connection> {
+    let connection =
+        connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| failure(path, &error))?;
+    check_identity(path, &connection)?;
+    Ok(connection)
+}
+
+/// Opens a private copy together with the log that a dead run left.
+pub fn open_for_recovery(path: &Path) -> exit::Result<Connection> {
+    let connection =
+        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| failure(path, &error))?;
+    check_identity(path, &connection)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(connection)
+}
+
+/// Refuses a ledger that is missing, no file, or open to everyone.
+pub fn check_file(path: &Path) -> exit::Result<()> {
+    let metadata = std::fs::metadata(path).map_err(|error| {
+        if error.kind() == ErrorKind::NotFound {
+            let message = format!(
+                "there is no ledger `{}`; if this is a new job, `access-invite init` creates it, else look for the one that is missing: without it every partner counts as not invited",
+                path.display()
+            );
+            Failure::new(Exit::Config, message)
+        } else {
+            Failure {
+                exit: Exit::NoPermission,
+                error: anyhow::Error::new(error)
+                    .context(format!("cannot open the ledger `{}`", path.display())),
+            }
+        }
+    })?;
+    if !metadata.is_file() {
+        let message = format!("the ledger `{}` is not a regular file", path.display());
+        return Err(Failure::new(Exit::BadInput, message));
+    }
+    if metadata.permissions().mode() & 0o004 != 0 {
+        let message = format!(
+            "the ledger `{0}` is readable by everyone and holds personal data; run `chmod 600 {0}`",
+            path.display()
+        );
+        return Err(Failure::new(Exit::NoPermission, message));
+    }
+    Ok(())
+}
+
+fn check_identity(path: &Path, connection: &Connection) -> exit::Result<()> {
+    let number = |pragma: &str| {
+        connection
+            .pragma_query_value(None, pragma, |row| row.get::<_, i32>(0))
+            .map_err(|error| failure(path, &error))
+    };
+    if number("application_id")? != APPLICATION_ID {
+        let message = format!(
+            "`{}` is a database, but not a ledger of access-invite",
+            path.display()
+        );
+        return Err(Failure::new(Exit::BadInput, message));
+    }
+    let version = number("user_version")?;
+    if version > VERSION {
+        let message = format!(
+            "the ledger `{}` was written by a newer access-invite (version {version} of its tables, this one knows {VERSION}); update the program",
+            path.display()
+        );
+        return Err(Failure::new(Exit::BadInput, message));
+    }
+    Ok(())
+}
+
+/// The key behind this ledger's Message-IDs.
+pub fn key(connection: &Connection) -> rusqlite::Result<MessageIdKey> {
+    connection
+        .query_row("SELECT message_id_key FROM secret", [], |row| row.get(0))
+        .map(MessageIdKey)
+}
+
+/// The files that SQLite may keep beside the ledger.
+pub fn companion(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn damaged(path: &Path, what: &str) -> Failure {
+    let message = format!(
+        "the ledger `{}` is damaged ({what}); nothing is sent on its word: restore a backup or repair it with sqlite3",
+        path.display()
+    );
+    Failure::new(Exit::BadInput, message)
+}
+
+/// What an error of SQLite means for the command.
+pub fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
+    use rusqlite::ErrorCode as Code;
+
+    let shown = path.display();
+    let tell =
+        |exit, what: &str| Failure::new(exit, format!("the ledger `{shown}` {what}: {error}"));
+    match error.sqlite_error_code() {
+        Some(Code::NotADatabase) => {
+            let message = format!("`{shown}` is not a ledger of access-invite, nor any database");
+            Failure::new(Exit::BadInput, message)
+        }
+        Some(Code::DatabaseCorrupt) => damaged(path, &error.to_string()),
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
+            tell(Exit::TryLater, "is held by another program")
+        }
+        Some(Code::ReadOnly | Code::PermissionDenied | Code::CannotOpen) => tell(
+            Exit::NoPermission,
+            "or its folder cannot be written by this user",
+        ),
+        Some(Code::DiskFull) => tell(Exit::CannotWrite, "cannot grow, the disk is full"),
+        _ => tell(Exit::CannotWrite, "failed"),
+    }
+}
+
+/// A failure to write something else than the database itself.
+pub fn cannot_write(error: anyhow::Error) -> Failure {
+    Failure {
+        exit: Exit::CannotWrite,
+        error,
+    }
+}

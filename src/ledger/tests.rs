@@ -1,0 +1,410 @@
+use jiff::SignedDuration;
+
+use super::*;
+use crate::address::Address;
+use crate::exit::Exit;
+use crate::invitation::Decision;
+use crate::link::PackageId;
+use crate::outcome::Outcome;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        Ledger::create(&place.path()).unwrap();
+        place
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("ledger.sqlite3")
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|it| it.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-11-23T08:00:00Z".parse().unwrap()
+}
+
+fn identity(address: &str) -> Identity {
+    let package_id = PackageId::parse("8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11").unwrap();
+    Identity::new("spring", package_id, &Address::parse(address).unwrap())
+}
+
+fn enrolment(address: &str) -> Enrolment {
+    Enrolment {
+        identity: identity(address),
+        package: "project".into(),
+        email: address.into(),
+        name: Some("Ada".into()),
+        organization: None,
+        locale: Some("fr-CA".into()),
+        template_locale: "fr".into(),
+    }
+}
+
+fn armed(address: &str) -> Change {
+    Change {
+        phase: Some(Phase::Dot),
+        relay: Some("smtp.example.com".into()),
+        message: Some((now(), [7; 32])),
+        ..Change::new(&identity(address), now(), Cause::Arm)
+    }
+}
+
+fn settled(address: &str, outcome: Outcome) -> Change {
+    Change {
+        phase: Some(Phase::Dot),
+        reply: Some(Reply {
+            code: 250,
+            enhanced: Some("2.0.0".into()),
+            text: "queued".into(),
+        }),
+        ..Change::new(&identity(address), now(), Cause::Outcome(outcome))
+    }
+}
+
+async fn enrolled(place: &Place, addresses: &[&str]) -> Ledger {
+    let ledger = Ledger::open(&place.path()).unwrap();
+    let enrolments = addresses.iter().map(|it| enrolment(it)).collect();
+    ledger.enrol(enrolments, now()).await.unwrap();
+    ledger
+        .commit_enrolment(addresses.len() as u64)
+        .await
+        .unwrap();
+    ledger
+}
+
+async fn standing(ledger: &Ledger, address: &str) -> Standing {
+    let standings = ledger.reader().standings(vec![identity(address)]).await;
+    standings.unwrap().remove(0).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_applied_is_there_after_reopening_and_at_rest_the_file_is_alone() {
+    let place = Place::new();
+    let ledger = enrolled(&place, &["ada@a.example", "bob@b.example"]).await;
+    ledger.apply(armed("ada@a.example")).await.unwrap();
+    ledger
+        .apply(settled("ada@a.example", Outcome::Accepted))
+        .await
+        .unwrap();
+    ledger.close().await.unwrap();
+
+    assert_eq!(place.files(), ["ledger.sqlite3"]);
+    let reader = Reader::open(&place.path(), false, None).unwrap();
+    let page = reader
+        .page("spring", &Selection::default(), 0)
+        .await
+        .unwrap();
+    let states: Vec<_> = page.iter().map(|it| it.standing.state).collect();
+    assert_eq!(states, [State::Accepted, State::Pending]);
+    let ada = &page[0];
+    assert_eq!(ada.accepted_at, Some(now()));
+    assert_eq!(ada.standing.attempts, 1);
+    assert_eq!(ada.latest.smtp_code, Some(250));
+    assert_eq!(ada.latest.reply.as_deref(), Some("queued"));
+    let steps: Vec<_> = reader
+        .history(ada.id)
+        .await
+        .unwrap()
+        .iter()
+        .map(|it| it.to)
+        .collect();
+    assert_eq!(steps, [State::Pending, State::Armed, State::Accepted]);
+    drop(reader);
+    assert_eq!(place.files(), ["ledger.sqlite3"]);
+}
+
+#[tokio::test]
+async fn enrolling_again_changes_nothing_and_uncommitted_enrolments_are_none() {
+    let place = Place::new();
+    let ledger = enrolled(&place, &["ada@a.example"]).await;
+    let before = standing(&ledger, "ada@a.example").await.message_id;
+    ledger.apply(armed("ada@a.example")).await.unwrap();
+    ledger
+        .enrol(
+            vec![enrolment("ada@a.example"), enrolment("eva@e.example")],
+            now(),
+        )
+        .await
+        .unwrap();
+    ledger.close().await.unwrap();
+
+    let ledger = Ledger::open(&place.path()).unwrap();
+    let standings = ledger
+        .reader()
+        .standings(vec![identity("eva@e.example")])
+        .await;
+    assert!(standings.unwrap()[0].is_none());
+    let ada = standing(&ledger, "ada@a.example").await;
+    assert_eq!((ada.state, ada.message_id), (State::Armed, before));
+}
+
+#[tokio::test]
+async fn a_change_that_is_not_allowed_is_refused_and_leaves_no_trace() {
+    let place = Place::new();
+    let ledger = enrolled(&place, &["ada@a.example"]).await;
+
+    let refused = ledger
+        .apply(settled("ada@a.example", Outcome::Accepted))
+        .await;
+
+    assert_eq!(refused.unwrap_err().exit, Exit::Contradiction);
+    let missing = ledger.apply(armed("eva@e.example")).await;
+    assert_eq!(missing.unwrap_err().exit, Exit::Contradiction);
+    assert_eq!(
+        standing(&ledger, "ada@a.example").await.state,
+        State::Pending
+    );
+    ledger.apply(armed("ada@a.example")).await.unwrap();
+    assert!(ledger.apply(armed("ada@a.example")).await.is_err());
+}
+
+#[tokio::test]
+async fn what_a_dead_run_left_armed_becomes_unknown_once() {
+    let place = Place::new();
+    let ledger = enrolled(&place, &["ada@a.example", "bob@b.example"]).await;
+    ledger.apply(armed("ada@a.example")).await.unwrap();
+    std::mem::forget(ledger); // as a kill leaves it: the log stays
+
+    let looked = Reader::open(&place.path(), false, None).unwrap();
+    let page = looked
+        .page("spring", &Selection::default(), 0)
+        .await
+        .unwrap();
+    assert_eq!(page[0].standing.state, State::Armed);
+
+    let ledger = Ledger::open(&place.path()).unwrap();
+    assert_eq!(ledger.recover(now()).await.unwrap(), 1);
+    assert_eq!(ledger.recover(now()).await.unwrap(), 0);
+    let ada = standing(&ledger, "ada@a.example").await;
+    assert_eq!(ada.state, State::Unknown);
+    assert_eq!(ada.message, Some((now(), [7; 32])));
+    assert_eq!(
+        standing(&ledger, "bob@b.example").await.state,
+        State::Pending
+    );
+}
+
+#[tokio::test]
+async fn a_look_at_what_a_dead_run_left_changes_no_byte_of_the_folder() {
+    let place = Place::new();
+    let ledger = enrolled(&place, &["ada@a.example"]).await;
+    ledger.apply(armed("ada@a.example")).await.unwrap();
+    let dead = tempfile::tempdir().unwrap();
+    for name in ["ledger.sqlite3", "ledger.sqlite3-wal"] {
+        std::fs::copy(place.0.path().join(name), dead.path().join(name)).unwrap();
+    }
+    let bytes = || {
+        let mut files: Vec<_> = std::fs::read_dir(dead.path())
+            .unwrap()
+            .map(|it| it.unwrap().path())
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = bytes();
+
+    let scratch = tempfile::tempdir().unwrap();
+    let path = dead.path().join("ledger.sqlite3");
+    let reader = Reader::open(&path, false, Some(scratch.path())).unwrap();
+    let counts = reader.counts("spring").await.unwrap();
+    drop(reader);
+
+    assert!(counts.contains(&(State::Armed, 1)));
+    assert!(bytes() == before, "the folder has changed");
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_resend_of_an_unknown_keeps_id_and_bytes_and_any_other_makes_a_new_message() {
+    let place = Place::new();
+    let ledger = enrolled(&place, &["ada@a.example", "bob@b.example"]).await;
+    let resend = |address, repeat| Change {
+        repeat,
+        ..Change::new(&identity(address), now(), Cause::Person(Decision::Resend))
+    };
+    for address in ["ada@a.example", "bob@b.example"] {
+        ledger.apply(armed(address)).await.unwrap();
+    }
+    ledger
+        .apply(settled("ada@a.example", Outcome::Unknown))
+        .await
+        .unwrap();
+    ledger
+        .apply(settled("bob@b.example", Outcome::Rejected))
+        .await
+        .unwrap();
+    let ada = standing(&ledger, "ada@a.example").await.message_id;
+    let bob = standing(&ledger, "bob@b.example").await.message_id;
+
+    ledger.apply(resend("ada@a.example", true)).await.unwrap();
+    ledger.apply(resend("bob@b.example", false)).await.unwrap();
+
+    let again = standing(&ledger, "ada@a.example").await;
+    assert_eq!(
+        (again.state, again.repeat, &again.message_id),
+        (State::Pending, true, &ada)
+    );
+    assert_eq!(again.message, Some((now(), [7; 32])));
+    let again = standing(&ledger, "bob@b.example").await;
+    assert!(!again.repeat && again.message_id != bob);
+}
+
+#[tokio::test]
+async fn deferrals_are_counted_from_the_first_and_forgotten_by_a_resend() {
+    let place = Place::new();
+    let ledger = enrolled(&place, &["ada@a.example"]).await;
+    let later = now() + SignedDuration::from_hours(1);
+    let deferred = |at| Change {
+        phase: Some(Phase::Rcpt),
+        next_attempt_at: Some(at + SignedDuration::from_mins(30)),
+        ..Change::new(
+            &identity("ada@a.example"),
+            at,
+            Cause::Outcome(Outcome::Deferred),
+        )
+    };
+
+    ledger.apply(deferred(now())).await.unwrap();
+    ledger.apply(deferred(later)).await.unwrap();
+
+    let ada = standing(&ledger, "ada@a.example").await;
+    assert_eq!((ada.deferrals, ada.attempts), (2, 2));
+    assert_eq!(ada.deferred_since, Some(now()));
+    assert_eq!(
+        ada.next_attempt_at,
+        Some(later + SignedDuration::from_mins(30))
+    );
+    let give_up = Change::new(&identity("ada@a.example"), later, Cause::GiveUp);
+    assert_eq!(ledger.apply(give_up).await.unwrap(), State::Expired);
+    let resend = Change::new(
+        &identity("ada@a.example"),
+        later,
+        Cause::Person(Decision::Resend),
+    );
+    ledger.apply(resend).await.unwrap();
+    let ada = standing(&ledger, "ada@a.example").await;
+    assert_eq!(
+        (ada.deferrals, ada.deferred_since, ada.next_attempt_at),
+        (0, None, None)
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_ledger_of_ours_is_refused_before_it_is_touched() {
+    let open = |path: &Path| Ledger::open(path).map(|_| ()).unwrap_err();
+    let place = Place::new();
+    let path = place.path();
+    let whole = std::fs::read(&path).unwrap();
+
+    assert_eq!(open(&place.0.path().join("none")).exit, Exit::Config);
+    std::fs::write(&path, "email,name\n".repeat(100)).unwrap();
+    assert_eq!(open(&path).exit, Exit::BadInput);
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(open(&path).exit, Exit::BadInput);
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(open(&path).exit, Exit::BadInput);
+
+    std::fs::write(&path, &whole).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.pragma_update(None, "user_version", 99).unwrap();
+    let failure = open(&path);
+    assert_eq!(failure.exit, Exit::BadInput);
+    assert!(
+        failure.to_string().contains("newer access-invite"),
+        "{failure}"
+    );
+    other.pragma_update(None, "application_id", 1).unwrap();
+    assert!(
+        open(&path)
+            .to_string()
+            .contains("not a ledger of access-invite")
+    );
+
+    std::fs::write(&path, &whole).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(open(&path).exit, Exit::NoPermission);
+    assert_eq!(Ledger::create(&path).unwrap_err().exit, Exit::CannotWrite);
+}
+
+#[tokio::test]
+async fn many_at_once_are_all_answered_and_a_reader_sees_them_meanwhile() {
+    let place = Place::new();
+    let addresses: Vec<_> = (0..200).map(|it| format!("p{it}@a.example")).collect();
+    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let ledger = enrolled(&place, &addresses).await;
+    let outside = Reader::open(&place.path(), true, None).unwrap();
+
+    let work = async {
+        let mut tasks = Vec::new();
+        for address in &addresses {
+            let ledger = &ledger;
+            tasks.push(async move {
+                ledger.apply(armed(address)).await.unwrap();
+                ledger
+                    .apply(settled(address, Outcome::Accepted))
+                    .await
+                    .unwrap();
+            });
+        }
+        for task in tasks {
+            task.await;
+        }
+    };
+    let (_, seen) = tokio::join!(work, outside.counts("spring"));
+
+    assert_eq!(
+        seen.unwrap().iter().map(|(_, count)| count).sum::<u64>(),
+        200
+    );
+    assert!(
+        outside
+            .counts("spring")
+            .await
+            .unwrap()
+            .contains(&(State::Accepted, 200))
+    );
+    assert_eq!(
+        outside
+            .dots_since(now() - SignedDuration::from_secs(1))
+            .await
+            .unwrap()
+            .len(),
+        200
+    );
+    drop(outside);
+    ledger.close().await.unwrap();
+    assert_eq!(place.files(), ["ledger.sqlite3"]);
+}
+
+#[tokio::test]
+async fn the_log_does_not_grow_beyond_what_was_put_aside() {
+    let place = Place::new();
+    let addresses: Vec<_> = (0..2_000).map(|it| format!("p{it}@a.example")).collect();
+    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let ledger = enrolled(&place, &addresses).await;
+    let log = schema::companion(&place.path(), "-wal");
+    let before = std::fs::metadata(&log).unwrap().len();
+
+    for address in &addresses {
+        ledger.apply(armed(address)).await.unwrap();
+        ledger
+            .apply(settled(address, Outcome::Accepted))
+            .await
+            .unwrap();
+    }
+
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), before);
+}

@@ -1,0 +1,307 @@
+//! The one who writes: a thread that commits whatever is queued, together.
+//!
+//! A request is answered only when it is durable. Once a write has failed nothing
+//! more is written, because after a failed fsync nobody knows what the disk holds:
+//! the run must end.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::changes::{self, Refused};
+use super::{Change, Enrolment, schema};
+use crate::exit::{self, Exit, Failure};
+use crate::invitation::{Cause, MessageIdKey, State};
+
+/// The most changes in one commit; far above what connections can queue.
+const GROUP: usize = 512;
+/// The bytes of a page, and of the log's header before each.
+const PAGE: u64 = 4096;
+const FRAME_HEADER: u64 = 24;
+/// The log is grown to at most this many pages; twice what it holds before it is reused.
+const LOG_PAGES: u64 = 2048;
+/// The most free pages put aside at a time.
+const SPARE_PAGES: u64 = 256;
+
+type Answer<T> = oneshot::Sender<exit::Result<T>>;
+
+enum Request {
+    Recover(Timestamp, Answer<u64>),
+    Enrol(Vec<Enrolment>, Timestamp, Answer<()>),
+    CommitEnrolment(u64, Answer<()>),
+    Apply(Box<Change>, Answer<State>),
+    Close(Answer<()>),
+}
+
+/// The asking side.
+pub struct Writer(mpsc::Sender<Request>);
+
+impl Writer {
+    pub fn start(path: &Path, connection: Connection, key: MessageIdKey) -> Self {
+        let (sender, queue) = mpsc::channel();
+        let desk = Desk {
+            path: path.to_owned(),
+            connection,
+            key,
+            failed: None,
+            spare: 0,
+            enrolling: false,
+        };
+        std::thread::spawn(move || desk.serve(&queue));
+        Self(sender)
+    }
+
+    pub async fn recover(&self, at: Timestamp) -> exit::Result<u64> {
+        self.ask(|answer| Request::Recover(at, answer)).await
+    }
+
+    pub async fn enrol(&self, invitations: Vec<Enrolment>, at: Timestamp) -> exit::Result<()> {
+        self.ask(|answer| Request::Enrol(invitations, at, answer))
+            .await
+    }
+
+    pub async fn commit_enrolment(&self, attempts: u64) -> exit::Result<()> {
+        self.ask(|answer| Request::CommitEnrolment(attempts, answer))
+            .await
+    }
+
+    pub async fn apply(&self, change: Change) -> exit::Result<State> {
+        self.ask(|answer| Request::Apply(Box::new(change), answer))
+            .await
+    }
+
+    pub async fn close(self) -> exit::Result<()> {
+        self.ask(Request::Close).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> exit::Result<T> {
+        let (answer, waiting) = oneshot::channel();
+        let gone = || Failure::new(Exit::CannotWrite, "the ledger's writer has stopped");
+        self.0.send(request(answer)).map_err(|_| gone())?;
+        waiting.await.map_err(|_| gone())?
+    }
+}
+
+/// The writing side.
+struct Desk {
+    path: PathBuf,
+    connection: Connection,
+    key: MessageIdKey,
+    /// Why nothing more is written.
+    failed: Option<String>,
+    /// How many free pages there shall be before anything is armed.
+    spare: u64,
+    enrolling: bool,
+}
+
+impl Desk {
+    fn serve(mut self, queue: &mpsc::Receiver<Request>) {
+        let mut held = None;
+        while let Some(request) = held.take().or_else(|| queue.recv().ok()) {
+            match request {
+                Request::Apply(change, answer) => {
+                    let mut group = vec![(change, answer)];
+                    while group.len() < GROUP {
+                        match queue.try_recv() {
+                            Ok(Request::Apply(change, answer)) => group.push((change, answer)),
+                            Ok(other) => {
+                                held = Some(other);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                    }
+                    self.apply(group);
+                }
+                Request::Recover(at, answer) => {
+                    let result = self.write(|it| changes::recover(&it.connection, at));
+                    let _ = answer.send(result);
+                }
+                Request::Enrol(invitations, at, answer) => {
+                    let result = self.enrol(&invitations, at);
+                    let _ = answer.send(result);
+                }
+                Request::CommitEnrolment(attempts, answer) => {
+                    let result = self.commit_enrolment(attempts);
+                    let _ = answer.send(result);
+                }
+                Request::Close(answer) => {
+                    let result = self.come_to_rest();
+                    drop(self.connection);
+                    let _ = answer.send(result);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Runs `work` in a transaction of its own.
+    fn write<T>(&mut self, work: impl FnOnce(&Self) -> rusqlite::Result<T>) -> exit::Result<T> {
+        self.still_works()?;
+        let result = self
+            .connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .and_then(|()| work(self))
+            .and_then(|it| self.connection.execute_batch("COMMIT").map(|()| it));
+        result.map_err(|error| self.fail(&error))
+    }
+
+    fn still_works(&self) -> exit::Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(why) => Err(Failure::new(Exit::CannotWrite, why)),
+        }
+    }
+
+    fn fail(&mut self, error: &rusqlite::Error) -> Failure {
+        let _ = self.connection.execute_batch("ROLLBACK");
+        let failure = schema::failure(&self.path, error);
+        self.failed = Some(failure.to_string());
+        // Whatever SQLite calls it, in a run it means: the record cannot be written.
+        Failure {
+            exit: Exit::CannotWrite,
+            ..failure
+        }
+    }
+
+    fn enrol(&mut self, invitations: &[Enrolment], at: Timestamp) -> exit::Result<()> {
+        self.still_works()?;
+        let begin = if self.enrolling {
+            ""
+        } else {
+            "BEGIN IMMEDIATE"
+        };
+        self.enrolling = true;
+        let result = self.connection.execute_batch(begin).and_then(|()| {
+            invitations
+                .iter()
+                .try_for_each(|it| changes::enrol(&self.connection, &self.key, it, at))
+        });
+        result.map_err(|error| self.fail(&error))
+    }
+
+    fn commit_enrolment(&mut self, attempts: u64) -> exit::Result<()> {
+        self.still_works()?;
+        let commit = if self.enrolling { "COMMIT" } else { "" };
+        self.enrolling = false;
+        self.spare = (attempts / 8 + 16).min(SPARE_PAGES);
+        let result = self
+            .connection
+            .execute_batch(commit)
+            .and_then(|()| self.put_pages_aside())
+            .and_then(|()| checkpoint(&self.connection, "TRUNCATE"));
+        result.map_err(|error| self.fail(&error))?;
+        let pages = (attempts * 8 + 64).min(LOG_PAGES);
+        self.grow_log(pages).map_err(|error| {
+            let message = format!(
+                "cannot make room for the log of `{}`: {error}",
+                self.path.display()
+            );
+            self.failed = Some(message.clone());
+            Failure::new(Exit::CannotWrite, message)
+        })
+    }
+
+    /// Writes zeros behind the empty log, so that commits overwrite blocks that it has already.
+    fn grow_log(&self, pages: u64) -> std::io::Result<()> {
+        let log = schema::companion(&self.path, "-wal");
+        let size = pages * (PAGE + FRAME_HEADER);
+        let mut file = OpenOptions::new().append(true).open(log)?;
+        let mut missing = size.saturating_sub(file.metadata()?.len());
+        let zeros = [0; 64 * 1024];
+        while missing > 0 {
+            let part = missing.min(zeros.len() as u64);
+            file.write_all(&zeros[..usize::try_from(part).unwrap_or(zeros.len())])?;
+            missing -= part;
+        }
+        file.sync_all()
+    }
+
+    /// Sees to it that the file has free pages for the outcomes of what is armed next.
+    fn put_pages_aside(&mut self) -> rusqlite::Result<()> {
+        let free: i64 = self
+            .connection
+            .pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        if free.unsigned_abs() >= self.spare / 4 {
+            return Ok(());
+        }
+        let bytes = i64::try_from(self.spare * PAGE).unwrap_or(i64::MAX);
+        self.connection
+            .execute("INSERT INTO spare (filling) VALUES (zeroblob(?1))", [bytes])?;
+        self.connection.execute("DELETE FROM spare", [])?;
+        // Only the checkpoint makes the file itself grow, which is what is wanted here.
+        checkpoint(&self.connection, "PASSIVE")
+    }
+
+    /// Outcomes are committed even where room for new attempts can no longer be had.
+    fn apply(&mut self, group: Vec<(Box<Change>, Answer<State>)>) {
+        let arms = |change: &Change| change.cause == Cause::Arm;
+        let (group, arming) = match self.put_pages_aside() {
+            Ok(()) => (group, Vec::new()),
+            Err(_) => group.into_iter().partition(|(change, _)| !arms(change)),
+        };
+        let mut verdicts = Vec::with_capacity(group.len());
+        let written = self.write(|it| {
+            for (change, _) in &group {
+                match changes::apply(&it.connection, &it.key, change) {
+                    Ok(state) => verdicts.push(Ok(state)),
+                    Err(Refused::Sqlite(error)) => return Err(error),
+                    Err(refused) => verdicts.push(Err(Failure::new(
+                        Exit::Contradiction,
+                        format!("{}: {refused}", change.identity.address),
+                    ))),
+                }
+            }
+            Ok(())
+        });
+        match written {
+            Ok(()) => {
+                for ((_, answer), verdict) in group.into_iter().zip(verdicts) {
+                    let _ = answer.send(verdict);
+                }
+            }
+            Err(failure) => {
+                for (_, answer) in group {
+                    let _ = answer.send(Err(Failure::new(Exit::CannotWrite, &failure)));
+                }
+            }
+        }
+        for (_, answer) in arming {
+            let message = format!(
+                "the disk has no room for the results of further messages in `{}`",
+                self.path.display()
+            );
+            let _ = answer.send(Err(Failure::new(Exit::CannotWrite, message)));
+        }
+    }
+
+    /// Brings the log into the file and leaves one plain file.
+    fn come_to_rest(&mut self) -> exit::Result<()> {
+        if self.enrolling {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        self.still_works()?;
+        checkpoint(&self.connection, "TRUNCATE")
+            .map_err(|error| schema::failure(&self.path, &error))?;
+        // A reader may prevent this; the file and its log are whole then, and the next
+        // writing verb tries again.
+        let _ = self
+            .connection
+            .busy_timeout(std::time::Duration::from_millis(200));
+        let _ = self
+            .connection
+            .pragma_update_and_check(None, "journal_mode", "DELETE", |row| {
+                row.get::<_, String>(0)
+            });
+        Ok(())
+    }
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
+}
