@@ -178,7 +178,7 @@ pub enum MissingLocale {
 }
 
 /// The relay that takes responsibility for the mail (RFC 5321 §2.3.10).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Smtp {
     /// Its name, which its certificate must show, or its IP address.
     pub host: String,

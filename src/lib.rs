@@ -10,4 +10,5 @@ pub mod locale;
 pub mod message;
 pub mod outcome;
 pub mod partners;
+pub mod relay;
 pub mod templates;

@@ -1,0 +1,13 @@
+//! The relay: a connection, and the SMTP conversation on it, phase by phase.
+//!
+//! lettre builds our messages, but its transport is not used: it hides in which
+//! phase something failed and has no deadline for each. Whether a message may have
+//! been accepted hangs on both, so the conversation is ours and small.
+
+mod connect;
+mod conversation;
+mod reply;
+
+pub use self::connect::{Connection, Connector, NotOpened};
+pub use self::conversation::{Conversation, Dot, Silence};
+pub use self::reply::{Malformed, ReplyReader};

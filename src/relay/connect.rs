@@ -1,0 +1,262 @@
+//! Getting a connection: resolve, connect, TLS, greeting, EHLO.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, Error as TlsError, RootCertStore, crypto::ring,
+};
+
+use super::{Conversation, Silence};
+use crate::config::{Smtp, Tls};
+use crate::exit::{self, Exit, OrExit};
+use crate::outcome::{Phase, Reply, Verdict, judge};
+
+/// What a conversation is held over.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// A connection on which MAIL may follow.
+pub type Connection = Conversation<Box<dyn Wire>>;
+
+/// Why there is no connection.
+#[derive(Clone, Debug)]
+pub struct NotOpened {
+    /// Where it stopped.
+    pub phase: Phase,
+    /// Whether trying again may help.
+    pub temporary: bool,
+    /// What happened.
+    pub why: String,
+}
+
+impl fmt::Display for NotOpened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+/// Opens connections to the configured relay.
+pub struct Connector {
+    smtp: Smtp,
+    tls: Option<TlsConnector>,
+}
+
+impl Connector {
+    /// Prepares for this relay, reading the certificates to trust.
+    ///
+    /// # Errors
+    /// When `ca_file` cannot be used.
+    pub fn new(smtp: &Smtp) -> exit::Result<Self> {
+        let tls = match smtp.tls {
+            Tls::None => None,
+            Tls::Implicit => Some(tls_connector(smtp).or_exit(Exit::Config)?),
+        };
+        Ok(Self {
+            smtp: smtp.clone(),
+            tls,
+        })
+    }
+
+    /// The relay's name for the record.
+    #[must_use]
+    pub fn relay(&self) -> String {
+        format!("{}:{}", self.smtp.host, self.smtp.port)
+    }
+
+    /// Opens one connection, up to the answer to EHLO.
+    ///
+    /// # Errors
+    /// Where it stopped, and whether another try may help.
+    pub async fn open(&self) -> Result<Connection, NotOpened> {
+        let (tcp, local) = self.connect().await?;
+        let wire: Box<dyn Wire> = match &self.tls {
+            None => Box::new(tcp),
+            Some(tls) => self.shake_hands(tls, tcp).await?,
+        };
+        let mut conversation = Conversation::new(wire, self.smtp.deadlines);
+        let banner = conversation.banner().await;
+        self.expect(Phase::Banner, banner)?;
+        let ehlo = conversation.ehlo(&self.hello(local)).await;
+        self.expect(Phase::Ehlo, ehlo)?;
+        Ok(conversation)
+    }
+
+    async fn connect(&self) -> Result<(TcpStream, IpAddr), NotOpened> {
+        let deadline = self.smtp.deadlines.of(Phase::Connect);
+        let not = |temporary, why: String| NotOpened {
+            phase: Phase::Connect,
+            temporary,
+            why,
+        };
+        let relay = self.relay();
+        let host = self.smtp.host.trim_matches(['[', ']']);
+        let resolved = timeout(deadline, tokio::net::lookup_host((host, self.smtp.port))).await;
+        let addresses: Vec<SocketAddr> = match resolved {
+            Ok(Ok(addresses)) => addresses.collect(),
+            Ok(Err(error)) => {
+                return Err(not(
+                    true,
+                    format!("cannot find the relay `{host}`: {error}"),
+                ));
+            }
+            Err(_) => {
+                return Err(not(
+                    true,
+                    format!("cannot find the relay `{host}`: the name service does not answer"),
+                ));
+            }
+        };
+        if self.tls.is_none() && addresses.iter().any(|it| !it.ip().is_loopback()) {
+            return Err(not(
+                false,
+                format!(
+                    "the relay `{host}` is not on this machine, so `smtp.tls = \"none\"` would send the mail in clear"
+                ),
+            ));
+        }
+        let mut why = format!("the relay `{host}` has no address");
+        for address in addresses {
+            match timeout(deadline, TcpStream::connect(address)).await {
+                Ok(Ok(tcp)) => {
+                    let local = tcp.local_addr().map(|it| it.ip());
+                    // Without it every message would wait for a delayed acknowledgement.
+                    let prepared = tcp.set_nodelay(true).and(local);
+                    return prepared
+                        .map(|local| (tcp, local))
+                        .map_err(|error| not(true, error.to_string()));
+                }
+                Ok(Err(error)) => {
+                    why = format!("cannot connect to the relay {relay} ({address}): {error}")
+                }
+                Err(_) => {
+                    let seconds = deadline.as_secs();
+                    why = format!(
+                        "cannot connect to the relay {relay} ({address}): no answer within {seconds} s"
+                    );
+                }
+            }
+        }
+        Err(not(true, why))
+    }
+
+    async fn shake_hands(
+        &self,
+        tls: &TlsConnector,
+        tcp: TcpStream,
+    ) -> Result<Box<dyn Wire>, NotOpened> {
+        let not = |temporary, why: String| NotOpened {
+            phase: Phase::Tls,
+            temporary,
+            why: format!("no TLS with the relay {}: {why}", self.relay()),
+        };
+        let host = self.smtp.host.trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(host).map_err(|error| not(false, error.to_string()))?;
+        let deadline: Duration = self.smtp.deadlines.of(Phase::Tls);
+        match timeout(deadline, tls.connect(name, tcp)).await {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) => Err(match tls_error(&error) {
+                Some(error) => not(false, self.explain(error)),
+                None => not(true, format!("the connection was lost: {error}")),
+            }),
+            Err(_) => Err(not(
+                true,
+                format!("no answer within {} s", deadline.as_secs()),
+            )),
+        }
+    }
+
+    /// A TLS error in words, with what to do.
+    fn explain(&self, error: &TlsError) -> String {
+        let host = &self.smtp.host;
+        match error {
+            TlsError::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            ) => "its certificate has expired; the relay's operator must renew it, or this machine's clock is wrong".into(),
+            TlsError::InvalidCertificate(
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+            ) => "its certificate is not valid yet; perhaps this machine's clock is wrong".into(),
+            TlsError::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            ) => format!("its certificate is not for the name `{host}`; set `smtp.host` to the name that it is for"),
+            TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                "its certificate comes from an issuer that this machine does not know; name the issuer's certificate (PEM) in `smtp.ca_file`".into()
+            }
+            TlsError::InvalidMessage(_) => {
+                "it does not speak TLS on this port; port 465 is the one for `tls = \"implicit\"`".into()
+            }
+            other => other.to_string(),
+        }
+    }
+
+    fn expect(&self, phase: Phase, heard: Result<Reply, Silence>) -> Result<(), NotOpened> {
+        let verdict = judge(phase, heard.as_ref().ok());
+        if verdict == Verdict::Proceed {
+            return Ok(());
+        }
+        let said = match heard {
+            Ok(reply) => format!("it said \"{reply}\""),
+            Err(silence) => silence.to_string(),
+        };
+        Err(NotOpened {
+            phase,
+            temporary: verdict == Verdict::Unavailable,
+            why: format!(
+                "the relay {} does not take our mail ({phase}): {said}",
+                self.relay()
+            ),
+        })
+    }
+
+    /// The configured name, else this host's if it is a full one, else the address literal
+    /// (RFC 5321 §4.1.1.1).
+    fn hello(&self, local: IpAddr) -> String {
+        if let Some(hello) = &self.smtp.hello {
+            return hello.clone();
+        }
+        let host = gethostname::gethostname().to_string_lossy().into_owned();
+        let full =
+            host.contains('.') && idna::domain_to_ascii_strict(&host).is_ok_and(|it| it == host);
+        match local {
+            _ if full => host,
+            IpAddr::V4(address) => format!("[{address}]"),
+            IpAddr::V6(address) => format!("[IPv6:{address}]"),
+        }
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&TlsError> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Trusts the system's roots and those in `ca_file`.
+fn tls_connector(smtp: &Smtp) -> anyhow::Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = &smtp.ca_file {
+        let context = || format!("cannot use `smtp.ca_file` (`{}`)", path.display());
+        let mut found = 0;
+        for certificate in CertificateDer::pem_file_iter(path).with_context(context)? {
+            let certificate = certificate.with_context(context)?;
+            roots.add(certificate).with_context(context)?;
+            found += 1;
+        }
+        anyhow::ensure!(found > 0, "{}: there is no certificate in it", context());
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .context("cannot set up TLS")?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}

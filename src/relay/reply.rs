@@ -1,0 +1,315 @@
+//! Reading replies (RFC 5321 §4.2), strictly, because the verdict hangs on them.
+//!
+//! A reply is 1–n lines `ddd[ -]text CRLF` with the same code on each, first digit 2
+//! to 5, a line of at most 2,048 octets, 64 KiB in all. The text may be empty or any
+//! bytes. Whatever else comes is no reply, and after it nothing on that connection
+//! can be believed.
+
+use crate::outcome::Reply;
+
+/// The longest line, CRLF included.
+const LINE_LIMIT: usize = 2_048;
+/// The longest reply.
+const REPLY_LIMIT: usize = 64 * 1024;
+/// How much of the text is kept for people.
+const TEXT_LIMIT: usize = 500;
+
+/// Why what came is no reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A line does not begin with a code and a blank or hyphen.
+    #[error("a line does not begin with a reply code: \"{0}\"")]
+    Code(String),
+    /// The first digit is not 2, 3, 4 or 5.
+    #[error("the reply code {0} does not exist")]
+    Class(u16),
+    /// The lines contradict each other.
+    #[error("one reply has the codes {0} and {1}")]
+    Mixed(u16, u16),
+    /// LF without CR.
+    #[error("a line ends without CR")]
+    BareLf,
+    /// Too long a line.
+    #[error("a line is longer than {LINE_LIMIT} octets")]
+    LineTooLong,
+    /// Too long altogether.
+    #[error("the reply is longer than 64 KiB")]
+    ReplyTooLong,
+}
+
+/// Collects what the relay sends until it is a reply.
+#[derive(Debug, Default)]
+pub struct ReplyReader {
+    buffer: Vec<u8>,
+    /// How much of the buffer is whole lines of the reply in the making.
+    read: usize,
+    code: Option<u16>,
+    lines: Vec<Vec<u8>>,
+}
+
+impl ReplyReader {
+    /// Adds bytes as they come, in whatever pieces.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Whether bytes wait that belong to no reply that was taken.
+    #[must_use]
+    pub fn holds_more(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// The next whole reply, or `None` where more must come.
+    ///
+    /// # Errors
+    /// When what came can no longer become a reply.
+    pub fn take(&mut self) -> Result<Option<Reply>, Malformed> {
+        loop {
+            let rest = &self.buffer[self.read..];
+            let Some(end) = rest.iter().position(|it| *it == b'\n') else {
+                check_beginning(rest)?;
+                if rest.len() >= LINE_LIMIT {
+                    return Err(Malformed::LineTooLong);
+                }
+                return Ok(None);
+            };
+            let line = &rest[..=end];
+            if line.len() > LINE_LIMIT {
+                return Err(Malformed::LineTooLong);
+            }
+            let Some(line) = line.strip_suffix(b"\r\n") else {
+                return Err(Malformed::BareLf);
+            };
+            let (code, last, text) = split_line(line)?;
+            if let Some(first) = self.code
+                && first != code
+            {
+                return Err(Malformed::Mixed(first, code));
+            }
+            self.code = Some(code);
+            self.lines.push(text.to_vec());
+            self.read += end + 1;
+            if self.read > REPLY_LIMIT {
+                return Err(Malformed::ReplyTooLong);
+            }
+            if last {
+                self.buffer.drain(..self.read);
+                self.read = 0;
+                self.code = None;
+                return Ok(Some(describe(code, &std::mem::take(&mut self.lines))));
+            }
+        }
+    }
+}
+
+/// Code, whether it is the last line, and text.
+fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), Malformed> {
+    check_beginning(line)?;
+    let no_code = || Malformed::Code(shown(line));
+    let code = line
+        .get(..3)
+        .and_then(|it| std::str::from_utf8(it).ok())
+        .and_then(|it| it.parse().ok())
+        .ok_or_else(no_code)?;
+    match line.get(3) {
+        None => Ok((code, true, &[])),
+        Some(b' ') => Ok((code, true, &line[4..])),
+        Some(b'-') => Ok((code, false, &line[4..])),
+        Some(_) => Err(no_code()),
+    }
+}
+
+/// Refuses a line as soon as its first bytes show that it is none of a reply.
+fn check_beginning(line: &[u8]) -> Result<(), Malformed> {
+    let digits = &line[..line.len().min(3)];
+    if !digits.iter().all(u8::is_ascii_digit) {
+        // `250` may still be followed by CR alone in what came so far.
+        return Err(Malformed::Code(shown(line)));
+    }
+    match digits {
+        [b'2'..=b'5', ..] | [] => {}
+        [first, ..] => return Err(Malformed::Class(u16::from(first - b'0') * 100)),
+    }
+    match line.get(3) {
+        None | Some(b' ' | b'-' | b'\r') => Ok(()),
+        Some(_) => Err(Malformed::Code(shown(line))),
+    }
+}
+
+/// The reply for people and for the record: one line, no control characters.
+fn describe(code: u16, lines: &[Vec<u8>]) -> Reply {
+    let lines: Vec<String> = lines.iter().map(|it| clean(it)).collect();
+    let enhanced = lines
+        .first()
+        .and_then(|it| it.split(' ').next())
+        .filter(|it| is_enhanced(it, code))
+        .map(str::to_owned);
+    let text: Vec<&str> = lines
+        .iter()
+        .map(|line| match &enhanced {
+            Some(enhanced) => line.strip_prefix(enhanced.as_str()).unwrap_or(line).trim(),
+            None => line.trim(),
+        })
+        .filter(|it| !it.is_empty())
+        .collect();
+    let text = text.join(" ");
+    Reply {
+        code,
+        enhanced,
+        text: text.chars().take(TEXT_LIMIT).collect(),
+    }
+}
+
+/// `class.subject.detail` (RFC 3463) of the same class as the code.
+fn is_enhanced(text: &str, code: u16) -> bool {
+    let numbers: Vec<&str> = text.split('.').collect();
+    let small = |it: &&str| (1..=3).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_digit());
+    numbers.len() == 3 && numbers.iter().all(small) && numbers[0] == (code / 100).to_string()
+}
+
+fn clean(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|it| if it.is_control() { '?' } else { it })
+        .collect()
+}
+
+fn shown(line: &[u8]) -> String {
+    clean(line).chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The replies in `bytes`, fed in pieces of `size`, and what ended the reading.
+    fn read(bytes: &[u8], size: usize) -> (Vec<Reply>, Option<Malformed>) {
+        let mut reader = ReplyReader::default();
+        let mut replies = Vec::new();
+        for piece in bytes.chunks(size) {
+            reader.push(piece);
+            loop {
+                match reader.take() {
+                    Ok(Some(reply)) => replies.push(reply),
+                    Ok(None) => break,
+                    Err(error) => return (replies, Some(error)),
+                }
+            }
+        }
+        (replies, None)
+    }
+
+    fn reply(code: u16, enhanced: Option<&str>, text: &str) -> Reply {
+        Reply {
+            code,
+            enhanced: enhanced.map(str::to_owned),
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_a_reply_is_read_however_it_is_cut() {
+        let table: [(&[u8], Reply); 11] = [
+            (
+                b"250 2.0.0 Ok: queued as 4X\r\n",
+                reply(250, Some("2.0.0"), "Ok: queued as 4X"),
+            ),
+            (b"250\r\n", reply(250, None, "")),
+            (b"250 \r\n", reply(250, None, "")),
+            (b"250-\r\n250\r\n", reply(250, None, "")),
+            (b"354 go\r\n", reply(354, None, "go")),
+            (
+                b"550-5.1.1 no\r\n550 5.1.1 such user\r\n",
+                reply(550, Some("5.1.1"), "no such user"),
+            ),
+            (b"550 4.7.1 liar\r\n", reply(550, None, "4.7.1 liar")),
+            (
+                b"451 4.7.500 Server busy\r\n",
+                reply(451, Some("4.7.500"), "Server busy"),
+            ),
+            (
+                b"250 angenommen f\xfcr Ada\r\n",
+                reply(250, None, "angenommen f\u{fffd}r Ada"),
+            ),
+            (b"250 \x1b[31mred\0\r\n", reply(250, None, "?[31mred?")),
+            (b"268 whatever\r\n", reply(268, None, "whatever")),
+        ];
+
+        for (bytes, expected) in table {
+            for size in [1, 2, 3, 7, bytes.len()] {
+                assert_eq!(read(bytes, size), (vec![expected.clone()], None));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_refused_at_once() {
+        let long = [b"250 ".as_slice(), &[b'x'; 2_048]].concat();
+        let table: [(&[u8], Malformed); 11] = [
+            (b"250 ok\n", Malformed::BareLf),
+            (b"250-a\r\n550 b\r\n", Malformed::Mixed(250, 550)),
+            (b"150 wait\r\n", Malformed::Class(100)),
+            (b"0", Malformed::Class(0)),
+            (b"650 x\r\n", Malformed::Class(600)),
+            (b"25 x\r\n", Malformed::Code("25 x?".into())),
+            (b"2500 x\r\n", Malformed::Code("2500".into())),
+            (b"250_x\r\n", Malformed::Code("250_".into())),
+            (b"HTTP/1.1 400", Malformed::Code("H".into())),
+            (b"\r\n", Malformed::Code("?".into())),
+            (&long, Malformed::LineTooLong),
+        ];
+
+        for (bytes, expected) in table {
+            let (replies, error) = read(bytes, 1);
+            assert_eq!(replies, []);
+            match (error, expected) {
+                (Some(Malformed::Code(_)), Malformed::Code(_)) => {}
+                (error, expected) => assert_eq!(error, Some(expected)),
+            }
+            assert!(read(bytes, bytes.len()).1.is_some());
+        }
+    }
+
+    #[test]
+    fn a_reply_of_many_lines_is_bounded() {
+        let mut bytes =
+            b"250-0123456789012345678901234567890123456789012345678901234567890\r\n".repeat(900);
+        bytes.extend_from_slice(b"250 end\r\n");
+        assert_eq!(read(&bytes, 4096).0.len(), 1);
+
+        let endless = b"250-0123456789\r\n".repeat(5_000);
+        assert_eq!(read(&endless, 4096).1, Some(Malformed::ReplyTooLong));
+    }
+
+    #[test]
+    fn what_waits_behind_a_reply_is_seen() {
+        let mut reader = ReplyReader::default();
+        reader.push(b"250 one\r\n250 two\r\n");
+
+        assert_eq!(reader.take().unwrap().unwrap().text, "one");
+        assert!(reader.holds_more());
+        assert_eq!(reader.take().unwrap().unwrap().text, "two");
+        assert!(!reader.holds_more());
+    }
+
+    proptest! {
+        #[test]
+        fn the_pieces_in_which_bytes_come_make_no_difference(
+            bytes in proptest::collection::vec(prop_oneof![
+                Just(b'2'), Just(b'5'), Just(b'0'), Just(b'-'), Just(b' '), Just(b'\r'), Just(b'\n'), any::<u8>(),
+            ], 0..80),
+            size in 1usize..20,
+        ) {
+            let (whole, error) = read(&bytes, bytes.len().max(1));
+            let (pieces, piecewise) = read(&bytes, size);
+            prop_assert_eq!(&whole, &pieces);
+            prop_assert_eq!(error.is_some(), piecewise.is_some());
+            for reply in whole {
+                prop_assert!((200..600).contains(&reply.code));
+                prop_assert!(!reply.text.contains(char::is_control));
+            }
+        }
+    }
+}
