@@ -285,16 +285,16 @@ pub struct RetrySchedule {
 impl RetrySchedule {
     /// When to try again after the `deferrals`-th deferral (1 is the first) at `now`.
     ///
-    /// Up to a tenth is added, by the invitation's id, so that those deferred
+    /// Up to a tenth is added, by the address, so that those deferred
     /// together do not come back together.
     #[must_use]
-    pub fn due_again(&self, now: Timestamp, deferrals: u32, message_id: &str) -> Timestamp {
+    pub fn due_again(&self, now: Timestamp, deferrals: u32, whose: &str) -> Timestamp {
         let doublings = deferrals.saturating_sub(1).min(30);
         let pause = self
             .first_after
             .saturating_mul(1 << doublings)
             .min(self.max_after);
-        let seed = Sha256::digest(format!("{message_id} {deferrals}"));
+        let seed = Sha256::digest(format!("{whose} {deferrals}"));
         let jitter =
             SignedDuration::from_millis_i128(pause.as_millis() * i128::from(seed[0]) / (10 * 256));
         now.saturating_add(pause.saturating_add(jitter))

@@ -178,7 +178,8 @@ impl Partners {
     }
 
     /// The good rows, in the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = exit::Result<Partner>> + Send + '_ {
+    pub fn iter(self: &Arc<Self>) -> impl Iterator<Item = exit::Result<Partner>> + Send + use<> {
+        let partners = self.clone();
         let mut rows = rows(
             &self.copy,
             self.layout.delimiter(),
@@ -191,10 +192,12 @@ impl Partners {
                     Ok(row) => row?,
                     Err(failure) => return Some(Err(failure)),
                 };
-                if self.bad_lines.contains(&row.line) {
+                if partners.bad_lines.contains(&row.line) {
                     continue;
                 }
-                if let Ok(Some(partner)) = self.layout.partner(&row, &self.rules, &mut locales) {
+                if let Ok(Some(partner)) =
+                    partners.layout.partner(&row, &partners.rules, &mut locales)
+                {
                     return Some(Ok(partner));
                 }
             }

@@ -1,6 +1,7 @@
 //! One partner, one message: words from the templates, MIME by lettre.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -57,18 +58,18 @@ impl Message {
 }
 
 /// What all messages of a run have in common.
-pub struct Composer<'a> {
-    config: &'a Config,
-    templates: &'a Templates,
+pub struct Composer {
+    config: Arc<Config>,
+    templates: Arc<Templates>,
     sender: SenderScope,
     /// Each package in the words of each locale.
     packages: HashMap<(Locale, PackageId), PackageScope>,
 }
 
-impl<'a> Composer<'a> {
+impl Composer {
     /// Prepares for messages by this configuration and these templates.
     #[must_use]
-    pub fn new(config: &'a Config, templates: &'a Templates) -> Self {
+    pub fn new(config: &Arc<Config>, templates: &Arc<Templates>) -> Self {
         let sender = &config.sender;
         let mut packages = HashMap::new();
         for locale in templates.locales() {
@@ -79,8 +80,8 @@ impl<'a> Composer<'a> {
             }
         }
         Self {
-            config,
-            templates,
+            config: config.clone(),
+            templates: templates.clone(),
             sender: SenderScope {
                 name: sender.name.clone().unwrap_or_default(),
                 address: sender.address.wire(),

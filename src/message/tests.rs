@@ -87,8 +87,8 @@ fn templates(subject: &str, text: &str, html: &str) -> tempfile::TempDir {
 }
 
 fn compose_with(folder: &Path) -> Result<Message, String> {
-    let config = config(folder, true);
-    let templates = Templates::load(&config.templates).map_err(|it| it.to_string())?;
+    let config = Arc::new(config(folder, true));
+    let templates = Arc::new(Templates::load(&config.templates).map_err(|it| it.to_string())?);
     let composer = Composer::new(&config, &templates);
     composer
         .compose_and_prove(&partner(&config, "en", Some("Ada"), None), ID, date())
@@ -110,8 +110,8 @@ fn every_shipped_locale_is_proven_with_full_empty_and_hostile_data() {
         Some("https://evil.example/ <a href='https://evil.example'>x</a>"),
     ];
     for full in [true, false] {
-        let config = config(&shipped(), full);
-        let templates = Templates::load(&config.templates).unwrap();
+        let config = Arc::new(config(&shipped(), full));
+        let templates = Arc::new(Templates::load(&config.templates).unwrap());
         let composer = Composer::new(&config, &templates);
         let long = "n".repeat(256);
         for locale in templates.locales() {
@@ -130,8 +130,8 @@ fn every_shipped_locale_is_proven_with_full_empty_and_hostile_data() {
 
 #[test]
 fn a_message_has_exactly_our_headers_and_the_template_s_language() {
-    let config = config(&shipped(), true);
-    let templates = Templates::load(&config.templates).unwrap();
+    let config = Arc::new(config(&shipped(), true));
+    let templates = Arc::new(Templates::load(&config.templates).unwrap());
     let composer = Composer::new(&config, &templates);
 
     let partner = partner(&config, "fr-CA", Some("Zoë Müller-Lüdenscheidt"), None);
@@ -151,8 +151,8 @@ fn a_message_has_exactly_our_headers_and_the_template_s_language() {
 
 #[test]
 fn the_fingerprint_covers_all_but_the_date() {
-    let config = config(&shipped(), true);
-    let templates = Templates::load(&config.templates).unwrap();
+    let config = Arc::new(config(&shipped(), true));
+    let templates = Arc::new(Templates::load(&config.templates).unwrap());
     let composer = Composer::new(&config, &templates);
     let compose = |name: &str, id: &str, date| {
         composer
@@ -351,8 +351,8 @@ fn a_folder_of_templates_must_be_complete_and_named_as_tera_escapes() {
 
 #[test]
 fn the_proof_refuses_bytes_that_a_relay_would_change() {
-    let config = config(&shipped(), false);
-    let templates = Templates::load(&config.templates).unwrap();
+    let config = Arc::new(config(&shipped(), false));
+    let templates = Arc::new(Templates::load(&config.templates).unwrap());
     let composer = Composer::new(&config, &templates);
     let partner = partner(&config, "en", Some("Ada"), None);
     let good = composer.compose(&partner, ID, date()).unwrap().bytes;
@@ -421,8 +421,8 @@ proptest! {
         full: bool,
         locale in prop_oneof![Just("en"), Just("fr"), Just("ar")],
     ) {
-        let config = config(&shipped(), full);
-        let templates = Templates::load(&config.templates).unwrap();
+        let config = Arc::new(config(&shipped(), full));
+        let templates = Arc::new(Templates::load(&config.templates).unwrap());
         let composer = Composer::new(&config, &templates);
         let name = name.trim();
         let name = (!name.is_empty()).then_some(name);

@@ -35,18 +35,18 @@ impl Folder {
         Self(folder)
     }
 
-    fn read(&self) -> Result<Partners> {
+    fn read(&self) -> Result<Arc<Partners>> {
         let config = Config::load(&self.0.path().join("config.toml")).unwrap();
-        Partners::read(&config, &[Locale::parse("en").unwrap()], self.0.path())
+        Partners::read(&config, &[Locale::parse("en").unwrap()], self.0.path()).map(Arc::new)
     }
 }
 
-fn read(csv: impl AsRef<[u8]>) -> Result<Partners> {
+fn read(csv: impl AsRef<[u8]>) -> Result<Arc<Partners>> {
     Folder::with(csv).read()
 }
 
 /// The good rows as `line address name`.
-fn good(partners: &Partners) -> Vec<String> {
+fn good(partners: &Arc<Partners>) -> Vec<String> {
     partners
         .iter()
         .map(|it| {

@@ -1,0 +1,299 @@
+//! The run: from the proven plan to a recorded outcome for each message.
+//!
+//! One feeder composes what is due, in the order of the plan, and compares it with
+//! what was proven; a few workers, each owning one connection, deliver it and record
+//! what became of it. Nothing is sent that cannot be recorded, and a run that stops
+//! stops before the next dot.
+
+mod lock;
+mod rates;
+mod worker;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+pub use self::lock::{RunLock, is_held};
+pub use self::rates::Rates;
+use self::worker::Worker;
+use crate::address::Address;
+use crate::exit::{Exit, Failure};
+use crate::invitation::{Identity, RetrySchedule, State};
+use crate::ledger::{Ledger, Standing};
+use crate::message::{Composer, Message};
+use crate::plan::{Entry, Plan};
+use crate::relay::Connector;
+
+/// How many refusals are kept to be shown.
+const SHOWN: usize = 20;
+
+/// All that a run works with.
+pub struct Run {
+    /// Who is due.
+    pub plan: Plan,
+    /// What was proven, in the order of the plan.
+    pub fingerprints: Vec<u64>,
+    /// Builds the messages.
+    pub composer: Arc<Composer>,
+    /// Records what became of them.
+    pub ledger: Arc<Ledger>,
+    /// Opens connections.
+    pub connector: Arc<Connector>,
+    /// The envelope's sender.
+    pub sender: Address,
+    /// How many connections at once.
+    pub connections: u32,
+    /// How fast; none in a rehearsal.
+    pub rates: Option<Rates>,
+    /// When a deferred invitation is due again.
+    pub retry: RetrySchedule,
+    /// What time it is.
+    pub clock: fn() -> Timestamp,
+    /// Called whenever an invitation is settled.
+    pub on_settled: Box<dyn Fn(&Tally) + Send + Sync>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Accepted by the relay.
+    pub accepted: u64,
+    /// To be tried again later.
+    pub deferred: u64,
+    /// Refused for good.
+    pub rejected: u64,
+    /// Deferred for the last time.
+    pub expired: u64,
+    /// Nobody knows.
+    pub unknown: u64,
+    /// The first that were not accepted: address, what became of it, and why.
+    pub troubles: Vec<(String, State, String)>,
+    /// Outcomes that the ledger could not take any more.
+    pub unrecorded: Vec<String>,
+    /// Why it ended before its time.
+    pub stopped: Option<Stop>,
+}
+
+/// Why a run ended before its time.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// The code that this alone would give.
+    pub exit: Exit,
+    /// What happened.
+    pub why: String,
+}
+
+/// One message on its way.
+pub(crate) struct Job {
+    pub identity: Identity,
+    pub recipient: Address,
+    pub message: Message,
+    pub standing: Option<Standing>,
+    /// How often a connection was lost over it between RCPT and the dot.
+    pub losses: u32,
+}
+
+/// What the workers share.
+pub(crate) struct Shared {
+    pub run: Run,
+    queue: tokio::sync::Mutex<mpsc::Receiver<Job>>,
+    /// Jobs of workers that gave up.
+    returned: Mutex<VecDeque<Job>>,
+    /// Why the last worker gave up.
+    lament: Mutex<Option<String>>,
+    /// Told when no worker is left.
+    nobody_left: Notify,
+    workers: AtomicU64,
+    tally: Mutex<Tally>,
+}
+
+impl Run {
+    /// Delivers the plan, or as much of it as the relay, the limits and the ledger allow.
+    pub async fn deliver(self) -> (Tally, Arc<Ledger>) {
+        let ledger = self.ledger.clone();
+        let workers = u64::from(self.connections).min(self.fingerprints.len() as u64);
+        let (jobs, queue) = mpsc::channel(2 * usize::try_from(workers).unwrap_or(1).max(1));
+        let shared = Arc::new(Shared {
+            run: self,
+            queue: tokio::sync::Mutex::new(queue),
+            returned: Mutex::default(),
+            lament: Mutex::default(),
+            nobody_left: Notify::new(),
+            workers: AtomicU64::new(workers),
+            tally: Mutex::default(),
+        });
+        let mut first = Worker::new(shared.clone());
+        match first.open().await {
+            Err(not_opened) => shared.stop(Exit::Unavailable, not_opened.why),
+            Ok(()) => {
+                let mut tasks = JoinSet::new();
+                tasks.spawn(feed(shared.clone(), jobs));
+                tasks.spawn(first.work());
+                for _ in 1..workers {
+                    tasks.spawn(Worker::new(shared.clone()).work());
+                }
+                while let Some(ended) = tasks.join_next().await {
+                    if let Err(panic) = ended {
+                        shared.stop(
+                            Exit::Contradiction,
+                            format!("a part of the program failed: {panic}"),
+                        );
+                    }
+                }
+                shared.tell_of_what_was_left();
+            }
+        }
+        let tally = shared.tally().clone();
+        (tally, ledger)
+    }
+}
+
+/// Composes what is due, in order, and hands on what equals what was proven.
+async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Job>) {
+    let run = &shared.run;
+    let mut proven = run.fingerprints.iter();
+    let mut drain = run.plan.drain();
+    loop {
+        let page = match drain.next_page(run.ledger.reader()).await {
+            Ok(Some(page)) => page,
+            Ok(None) => break,
+            Err(failure) => return shared.stop(failure.exit, failure.to_string()),
+        };
+        for entry in page.into_iter().filter(|it| it.skip.is_none()) {
+            let job = match prepare(run, entry, proven.next().copied()) {
+                Ok(job) => job,
+                Err(failure) => return shared.stop(failure.exit, failure.to_string()),
+            };
+            tokio::select! {
+                _ = jobs.send(job) => {}
+                () = shared.nobody_left.notified() => return,
+            }
+        }
+    }
+    if proven.next().is_some() {
+        shared.stop(
+            Exit::Contradiction,
+            "fewer partners came out of the plan than were proven".into(),
+        );
+    }
+}
+
+fn prepare(run: &Run, entry: Entry, proven: Option<u64>) -> Result<Job, Failure> {
+    let id = entry.message_id(run.ledger.reader());
+    let date = entry.date((run.clock)());
+    let message = run
+        .composer
+        .compose(&entry.partner, &id, date)
+        .map_err(|error| Failure {
+            exit: Exit::Contradiction,
+            error,
+        })?;
+    if proven != Some(message.fingerprint()) {
+        let message = format!(
+            "line {}: the message to {} is not the one that was proven; nothing more is sent",
+            entry.partner.line, entry.partner.address
+        );
+        return Err(Failure::new(Exit::Contradiction, message));
+    }
+    Ok(Job {
+        identity: entry.identity,
+        recipient: entry.partner.address,
+        message,
+        standing: entry.standing,
+        losses: 0,
+    })
+}
+
+impl Shared {
+    /// The next message to deliver; `None` when there is none, or the run has stopped.
+    pub async fn next_job(&self) -> Option<Job> {
+        if self.has_stopped() {
+            return None;
+        }
+        if let Some(job) = self.take_returned() {
+            return Some(job);
+        }
+        match self.queue.lock().await.recv().await {
+            Some(job) => Some(job),
+            None => self.take_returned(),
+        }
+    }
+
+    fn take_returned(&self) -> Option<Job> {
+        self.returned().pop_front()
+    }
+
+    /// Takes back the message of a worker that cannot go on, for another one, and its reason.
+    pub fn give_back(&self, job: Job, why: String) {
+        self.returned().push_back(job);
+        *self.lament.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// One worker less.
+    pub fn worker_left(&self) {
+        if self.workers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.nobody_left.notify_one();
+        }
+    }
+
+    /// Ends the run before the next dot; the heaviest reason is kept.
+    pub fn stop(&self, exit: Exit, why: String) {
+        let stopped = &mut self.tally().stopped;
+        let heavier = stopped
+            .as_ref()
+            .is_none_or(|it| it.exit != exit && Exit::heaviest(&[it.exit, exit]) == exit);
+        if heavier {
+            *stopped = Some(Stop { exit, why });
+        }
+    }
+
+    pub fn has_stopped(&self) -> bool {
+        self.tally().stopped.is_some()
+    }
+
+    /// Counts one invitation as settled.
+    pub fn settled(&self, job: &Job, state: State, why: &str) {
+        let mut tally = self.tally();
+        match state {
+            State::Accepted => tally.accepted += 1,
+            State::Deferred => tally.deferred += 1,
+            State::Rejected => tally.rejected += 1,
+            State::Expired => tally.expired += 1,
+            _ => tally.unknown += 1,
+        }
+        if state != State::Accepted && tally.troubles.len() < SHOWN {
+            let trouble = (job.recipient.to_string(), state, why.to_owned());
+            tally.troubles.push(trouble);
+        }
+        (self.run.on_settled)(&tally);
+    }
+
+    /// An outcome that happened, but that the ledger could not take.
+    pub fn unrecorded(&self, outcome: String) {
+        self.tally().unrecorded.push(outcome);
+    }
+
+    /// Where the last workers gave up with messages in hand, the relay is to blame.
+    fn tell_of_what_was_left(&self) {
+        let lament = self
+            .lament
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(why) = lament.filter(|_| !self.returned().is_empty()) {
+            self.stop(Exit::Unavailable, why);
+        }
+    }
+
+    fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn returned(&self) -> std::sync::MutexGuard<'_, VecDeque<Job>> {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,351 @@
+//! A worker: one connection, one message after the other, each step recorded.
+//!
+//! The order is the promise. `armed` is durable after the body is on the wire and
+//! before the dot; the outcome is durable before the next dot. So whatever was cut
+//! off before `armed` was certainly not accepted and is simply sent again, and only
+//! what is armed can ever be in doubt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Job, Shared};
+use crate::exit::Exit;
+use crate::invitation::{Cause, State};
+use crate::ledger::Change;
+use crate::outcome::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
+use crate::relay::{Connection, Dot, NotOpened, Silence};
+
+/// The pauses before a connection is tried again; after the last try the worker gives up.
+const PAUSES: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+/// So many connections may be lost over one message before it is deferred.
+const LOSSES: u32 = 2;
+
+/// How a message fared on a connection.
+enum Delivery {
+    /// It is settled, and the connection is good for the next.
+    Settled,
+    /// It is settled, and the connection is over.
+    SettledAndOver,
+    /// The connection was lost before the dot, over this message.
+    Lost(Phase, String),
+    /// The relay did not take MAIL.
+    NotNow(String),
+    /// The relay refuses our MAIL for good.
+    Refused(String),
+    /// The run has stopped.
+    Stopped,
+}
+
+/// What follows a phase that did not succeed, with what was heard.
+type Refusal = (Verdict, Result<Reply, Silence>);
+
+/// Delivers messages over one connection of its own.
+pub struct Worker {
+    shared: Arc<Shared>,
+    connection: Option<Connection>,
+    /// Failures in a row without a 250 to MAIL between.
+    failures: usize,
+}
+
+impl Worker {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            connection: None,
+            failures: 0,
+        }
+    }
+
+    /// Sees to it that there is a connection, trying again where that may help.
+    pub async fn open(&mut self) -> Result<(), NotOpened> {
+        while self.connection.is_none() {
+            if self.failures > 0 {
+                tokio::time::sleep(PAUSES[self.failures - 1]).await;
+            }
+            match self.shared.run.connector.open().await {
+                Ok(connection) => self.connection = Some(connection),
+                Err(not_opened) => {
+                    self.failures += 1;
+                    if !not_opened.temporary || self.failures > PAUSES.len() {
+                        return Err(not_opened);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Works until there is nothing left, the run stops, or the relay is not to be had.
+    pub async fn work(mut self) {
+        while let Some(mut job) = self.shared.next_job().await {
+            let gone = loop {
+                match self.attempt(&mut job).await {
+                    Ok(true) => break None,
+                    Ok(false) => {}
+                    Err(not_opened) => break Some(not_opened.why),
+                }
+            };
+            if let Some(why) = gone {
+                self.shared.give_back(job, why);
+                return;
+            }
+        }
+        if let Some(connection) = self.connection.take() {
+            connection.quit().await;
+        }
+    }
+
+    /// One attempt at one message: true when nothing more is to be done about it in this run.
+    async fn attempt(&mut self, job: &mut Job) -> Result<bool, NotOpened> {
+        let rates = self.shared.run.rates.as_ref();
+        if let Some(rates) = rates
+            && !rates.take().await
+        {
+            let why = "the limit of `limits.per_day` is reached; the rest goes with a later run";
+            self.shared.stop(Exit::TryLater, why.into());
+            return Ok(true);
+        }
+        if self.shared.has_stopped() {
+            return Ok(true);
+        }
+        let delivery = match self.open().await {
+            Ok(()) => self.deliver(job).await,
+            Err(not_opened) => {
+                self.give_dot_back();
+                return Err(not_opened);
+            }
+        };
+        match delivery {
+            Delivery::Settled => return Ok(true),
+            Delivery::SettledAndOver => {
+                self.connection = None;
+                return Ok(true);
+            }
+            Delivery::Stopped => {
+                self.connection = None;
+                return Ok(true);
+            }
+            Delivery::Lost(phase, why) => {
+                self.connection = None;
+                self.give_dot_back();
+                job.losses += 1;
+                if job.losses >= LOSSES {
+                    let why = format!("{LOSSES} connections were lost over this message: {why}");
+                    self.settle(job, phase, Outcome::Deferred, Err(Silence(why)))
+                        .await;
+                    return Ok(true);
+                }
+            }
+            Delivery::NotNow(why) => {
+                self.connection = None;
+                self.give_dot_back();
+                self.failures += 1;
+                if self.failures > PAUSES.len() {
+                    return Err(self.gone(why));
+                }
+            }
+            Delivery::Refused(why) => {
+                self.give_dot_back();
+                return Err(self.gone(why));
+            }
+        }
+        Ok(false)
+    }
+
+    /// The conversation about one message, up to its recorded outcome.
+    async fn deliver(&mut self, job: &Job) -> Delivery {
+        let sender = self.shared.run.sender.clone();
+        let Some(mut connection) = self.connection.take() else {
+            return Delivery::NotNow("there is no connection".into());
+        };
+
+        if let Err((verdict, heard)) = expect(Phase::Mail, connection.mail(&sender).await) {
+            let why = tell(&heard);
+            return match verdict {
+                Verdict::Refused => Delivery::Refused(why),
+                _ => Delivery::NotNow(why),
+            };
+        }
+        self.failures = 0;
+        for phase in [Phase::Rcpt, Phase::Data] {
+            let heard = match phase {
+                Phase::Rcpt => connection.rcpt(&job.recipient).await,
+                _ => connection.data().await,
+            };
+            match expect(phase, heard) {
+                Ok(()) => {}
+                Err((Verdict::Settled(outcome), heard)) => {
+                    self.give_dot_back();
+                    if !self.settle(job, phase, outcome, heard).await {
+                        return Delivery::Stopped;
+                    }
+                    return self.take_back(connection).await;
+                }
+                Err((_, heard)) => return Delivery::Lost(phase, tell(&heard)),
+            }
+        }
+        if let Err(silence) = connection.body(&job.message.bytes).await {
+            return Delivery::Lost(Phase::Body, silence.0);
+        }
+        if let Err(silence) = connection.stands().await {
+            return Delivery::Lost(Phase::Body, silence.0);
+        }
+        if self.shared.has_stopped() {
+            self.give_dot_back();
+            return Delivery::Stopped;
+        }
+        self.dot(job, connection).await
+    }
+
+    /// Arms, writes the dot, records the verdict.
+    async fn dot(&mut self, job: &Job, mut connection: Connection) -> Delivery {
+        let armed = Change {
+            message: Some((job.message.date, job.message.sha256())),
+            ..self.change(job, Phase::Dot, Cause::Arm)
+        };
+        if let Err(failure) = self.shared.run.ledger.apply(armed).await {
+            self.give_dot_back();
+            self.shared.stop(failure.exit, failure.to_string());
+            return Delivery::Stopped;
+        }
+        let heard = match connection.dot().await {
+            Dot::NotWritten(silence) => {
+                let back = Change {
+                    note: Some(silence.0.clone()),
+                    ..self.change(job, Phase::Dot, Cause::TakeBack)
+                };
+                if let Err(failure) = self.shared.run.ledger.apply(back).await {
+                    self.shared.stop(failure.exit, failure.to_string());
+                    return Delivery::Stopped;
+                }
+                return Delivery::Lost(Phase::Dot, silence.0);
+            }
+            Dot::Written(heard) => heard,
+        };
+        let reply = heard.as_ref().ok();
+        let survives = connection_survives_dot(reply);
+        let outcome = match judge(Phase::Dot, reply) {
+            Verdict::Settled(outcome) => outcome,
+            _ => Outcome::Unknown,
+        };
+        if !self.settle(job, Phase::Dot, outcome, heard).await {
+            return Delivery::Stopped;
+        }
+        if survives {
+            self.connection = Some(connection);
+            Delivery::Settled
+        } else {
+            Delivery::SettledAndOver
+        }
+    }
+
+    /// RSET, so that the next MAIL is not taken for a second one of the same transaction.
+    async fn take_back(&mut self, mut connection: Connection) -> Delivery {
+        if expect(Phase::Rset, connection.rset().await).is_ok() {
+            self.connection = Some(connection);
+            Delivery::Settled
+        } else {
+            Delivery::SettledAndOver
+        }
+    }
+
+    /// Records an outcome; false when that failed, which stops the run.
+    async fn settle(
+        &mut self,
+        job: &Job,
+        phase: Phase,
+        outcome: Outcome,
+        heard: Result<Reply, Silence>,
+    ) -> bool {
+        let now = (self.shared.run.clock)();
+        let why = tell(&heard);
+        let mut change = self.change(job, phase, Cause::Outcome(outcome));
+        change.note = heard.as_ref().err().map(|it| it.0.clone());
+        change.reply = heard.ok();
+        if outcome == Outcome::Deferred {
+            let (since, deferrals) = job
+                .standing
+                .as_ref()
+                .map_or((None, 0), |it| (it.deferred_since, it.deferrals));
+            let retry = &self.shared.run.retry;
+            if retry.gives_up(now, since) {
+                change.cause = Cause::GiveUp;
+            } else {
+                let id = &change.identity.address;
+                change.next_attempt_at = Some(retry.due_again(now, deferrals + 1, id));
+            }
+        }
+        match self.shared.run.ledger.apply(change).await {
+            Ok(state) => {
+                self.shared.settled(job, state, &why);
+                true
+            }
+            Err(failure) => {
+                let state = match outcome {
+                    Outcome::Accepted => State::Accepted,
+                    Outcome::Deferred => State::Deferred,
+                    Outcome::Rejected => State::Rejected,
+                    Outcome::Unknown => State::Unknown,
+                };
+                self.shared
+                    .unrecorded(format!("{}: {state} ({why})", job.recipient));
+                self.shared.stop(failure.exit, failure.to_string());
+                false
+            }
+        }
+    }
+
+    fn change(&self, job: &Job, phase: Phase, cause: Cause) -> Change {
+        let now: Timestamp = (self.shared.run.clock)();
+        Change {
+            phase: Some(phase),
+            relay: Some(self.shared.run.connector.relay()),
+            ..Change::new(&job.identity, now, cause)
+        }
+    }
+
+    fn give_dot_back(&self) {
+        if let Some(rates) = &self.shared.run.rates {
+            rates.give_back();
+        }
+    }
+
+    /// Gives this worker up over its relay's refusal.
+    fn gone(&mut self, why: String) -> NotOpened {
+        self.connection = None;
+        let relay = self.shared.run.connector.relay();
+        let why = format!("the relay {relay} does not take our mail (mail): {why}");
+        NotOpened {
+            phase: Phase::Mail,
+            temporary: false,
+            why,
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.worker_left();
+    }
+}
+
+fn expect(phase: Phase, heard: Result<Reply, Silence>) -> Result<(), Refusal> {
+    match judge(phase, heard.as_ref().ok()) {
+        Verdict::Proceed => Ok(()),
+        verdict => Err((verdict, heard)),
+    }
+}
+
+fn tell(heard: &Result<Reply, Silence>) -> String {
+    match heard {
+        Ok(reply) => reply.to_string(),
+        Err(silence) => silence.to_string(),
+    }
+}
