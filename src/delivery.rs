@@ -113,8 +113,7 @@ pub(crate) struct Shared {
 
 impl Run {
     /// Delivers the plan, or as much of it as the relay, the limits and the ledger allow.
-    pub async fn deliver(self) -> (Tally, Arc<Ledger>) {
-        let ledger = self.ledger.clone();
+    pub async fn deliver(self) -> Tally {
         let workers = u64::from(self.connections).min(self.fingerprints.len() as u64);
         let (jobs, queue) = mpsc::channel(2 * usize::try_from(workers).unwrap_or(1).max(1));
         let shared = Arc::new(Shared {
@@ -148,7 +147,7 @@ impl Run {
             }
         }
         let tally = shared.tally().clone();
-        (tally, ledger)
+        tally
     }
 }
 
@@ -183,7 +182,7 @@ async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Job>) {
 }
 
 fn prepare(run: &Run, entry: Entry, proven: Option<u64>) -> Result<Job, Failure> {
-    let id = entry.message_id(run.ledger.reader());
+    let id = entry.message_id(run.ledger.reader(), run.sender.domain());
     let date = entry.date((run.clock)());
     let message = run
         .composer

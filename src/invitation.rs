@@ -40,13 +40,13 @@ impl Identity {
         }
     }
 
-    /// The Message-ID's left part: 128 bits of HMAC-SHA-256 over the identity and its
-    /// generation, each field preceded by its length.
+    /// The Message-ID without its brackets: 128 bits of HMAC-SHA-256 over the identity and
+    /// its generation, each field preceded by its length, at the sender's domain.
     ///
     /// The same invitation has the same id in preview, proof and mail, and nobody
     /// without the key can guess it.
     #[must_use]
-    pub fn message_id(&self, key: &MessageIdKey, generation: u32) -> String {
+    pub fn message_id(&self, key: &MessageIdKey, generation: u32, domain: &str) -> String {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
         let package_id = self.package_id.as_bytes();
@@ -62,7 +62,8 @@ impl Identity {
             mac.update(&(field.len() as u64).to_be_bytes());
             mac.update(field);
         }
-        hex(&mac.finalize().into_bytes()[..16])
+        let id = hex(&mac.finalize().into_bytes()[..16]);
+        format!("{id}@{domain}")
     }
 
     /// Sixteen bytes that stand for package and address where a million of them are kept.
@@ -408,17 +409,17 @@ mod tests {
         let base = Identity::new("spring", id, &ada);
 
         let ids = [
-            base.message_id(&key, 0),
-            base.message_id(&key, 1),
-            base.message_id(&MessageIdKey([8; 32]), 0),
-            Identity::new("springs", id, &ada).message_id(&key, 0),
-            Identity::new("spring", id, &bob).message_id(&key, 0),
+            base.message_id(&key, 0, "x.example"),
+            base.message_id(&key, 1, "x.example"),
+            base.message_id(&MessageIdKey([8; 32]), 0, "x.example"),
+            Identity::new("springs", id, &ada).message_id(&key, 0, "x.example"),
+            Identity::new("spring", id, &bob).message_id(&key, 0, "x.example"),
         ];
 
         let distinct: std::collections::HashSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len());
         let same = Identity::new("spring", id, &Address::parse("ada@a.EXAMPLE").unwrap());
-        assert_eq!(same.message_id(&key, 0), ids[0]);
-        assert_eq!(ids[0].len(), 32);
+        assert_eq!(same.message_id(&key, 0, "x.example"), ids[0]);
+        assert_eq!(ids[0].len(), 32 + "@x.example".len());
     }
 }

@@ -45,6 +45,8 @@ pub struct Enrolment {
     pub locale: Option<String>,
     /// The locale of the template.
     pub template_locale: String,
+    /// The Message-ID, without its brackets.
+    pub message_id: String,
 }
 
 /// A change of one invitation: what happened, when, and what was said.
@@ -105,6 +107,14 @@ impl Ledger {
     /// When there is one, or it cannot be written.
     pub fn create(path: &Path) -> exit::Result<()> {
         schema::create(path, &MessageIdKey::random().map_err(schema::cannot_write)?)
+    }
+
+    /// Whether there is a ledger that may be used, before anything is made beside it.
+    ///
+    /// # Errors
+    /// When it is missing (78), no file (65), or open to everyone (77).
+    pub fn check(path: &Path) -> exit::Result<()> {
+        schema::check_file(path)
     }
 
     /// Opens the ledger, bringing back to order what a run that died has left.

@@ -1,16 +1,65 @@
-//! access-invite
-#![allow(missing_docs)]
-pub mod address;
-pub mod config;
-pub mod delivery;
+//! access-invite mails each partner in a CSV the whole My Access portal link of a
+//! Microsoft Entra access package: once, in their language, with every result on record.
+//!
+//! # How it is built
+//!
+//! Layers, each importing only those below it (`tests/layers.rs` holds them to that):
+//!
+//! ```text
+//! main · cli                     arguments, the error line
+//! commands                       one file a verb
+//! delivery                       the run: feeder, workers, rates, lock
+//! plan                           rows × standing → due | skipped, and why
+//! ledger relay sandbox gallery report    memory · wire · rehearsal · review · tables
+//! message                        compose · prove
+//! templates partners             words · people
+//! config
+//! invitation                     identity, state, transitions
+//! outcome                        phase + reply → outcome
+//! link address locale
+//! exit                           exit codes and the failure that carries one
+//! ```
+//!
+//! # How data flows
+//!
+//! One row flows straight down: row → [`partners::Partner`] → [`plan::Entry`] →
+//! [`message::Message`] → an attempt of a worker in [`delivery`] →
+//! [`outcome::Outcome`] → [`ledger::Change`]. No arrow goes back.
+//!
+//! # What it promises
+//!
+//! - A message leaves only when the whole link has been read back from its finished bytes.
+//! - `armed` is durable before the final dot, the outcome before the next dot. What is armed
+//!   when a run dies becomes `unknown`, and only a person opens that again.
+//! - Everything that can be wrong is told before the first connection.
+
 pub mod exit;
-pub mod invitation;
-pub mod ledger;
+
+pub mod address;
 pub mod link;
 pub mod locale;
-pub mod message;
+
 pub mod outcome;
+
+pub mod invitation;
+
+pub mod config;
+
 pub mod partners;
-pub mod plan;
-pub mod relay;
 pub mod templates;
+
+pub mod message;
+
+pub mod gallery;
+pub mod ledger;
+pub mod relay;
+pub mod report;
+pub mod sandbox;
+
+pub mod plan;
+
+pub mod delivery;
+
+pub mod commands;
+
+pub mod cli;

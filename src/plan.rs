@@ -55,12 +55,12 @@ impl Entry {
         self.standing.as_ref().is_none_or(|it| it.attempts == 0)
     }
 
-    /// The left part of its Message-ID.
+    /// Its Message-ID without brackets: the one recorded, else the one to be, at `domain`.
     #[must_use]
-    pub fn message_id(&self, reader: &Reader) -> String {
+    pub fn message_id(&self, reader: &Reader, domain: &str) -> String {
         match &self.standing {
             Some(standing) => standing.message_id.clone(),
-            None => self.identity.message_id(reader.key(), 0),
+            None => self.identity.message_id(reader.key(), 0, domain),
         }
     }
 

@@ -82,7 +82,7 @@ pub struct PartnerScope<'a> {
 }
 
 /// The inviting side.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct SenderScope {
     /// The name beside the sender's address.
     pub name: String,

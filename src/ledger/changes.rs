@@ -30,12 +30,11 @@ pub enum Refused {
 /// Inserts an invitation as `pending`; one that is there already stays as it is.
 pub fn enrol(
     connection: &Connection,
-    key: &MessageIdKey,
     enrolment: &Enrolment,
     at: Timestamp,
 ) -> rusqlite::Result<()> {
     let identity = &enrolment.identity;
-    let message_id = identity.message_id(key, 0);
+    let message_id = &enrolment.message_id;
     let inserted = connection
         .prepare_cached(
             "INSERT INTO invitation (campaign, package_id, address, occasion, package, email, name,
@@ -162,7 +161,8 @@ impl Row {
             // so that a mailbox which has it can tell; everything else is a new message.
             if self.state != State::Unknown {
                 self.generation += 1;
-                self.message_id = change.identity.message_id(key, self.generation);
+                let domain = self.message_id.split_once('@').map_or("", |(_, it)| it);
+                self.message_id = change.identity.message_id(key, self.generation, domain);
             }
             self.repeat = change.repeat;
             self.deferrals = 0;

@@ -25,7 +25,7 @@ const PAGE: u32 = 500;
 pub struct Standing {
     /// Its state.
     pub state: State,
-    /// The left part of its Message-ID.
+    /// Its Message-ID, without brackets.
     pub message_id: String,
     /// How often it was tried.
     pub attempts: u32,
@@ -91,7 +91,7 @@ pub struct Event {
     pub reply: Option<String>,
     /// Which relay.
     pub relay: Option<String>,
-    /// The left part of the Message-ID then.
+    /// The Message-ID then.
     pub message_id: String,
     /// What a person or the program had to say.
     pub note: Option<String>,

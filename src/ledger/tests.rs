@@ -48,6 +48,7 @@ fn enrolment(address: &str) -> Enrolment {
         organization: None,
         locale: Some("fr-CA".into()),
         template_locale: "fr".into(),
+        message_id: format!("{}@contoso.example", "0".repeat(32)),
     }
 }
 

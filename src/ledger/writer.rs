@@ -180,7 +180,7 @@ impl Desk {
         let result = self.connection.execute_batch(begin).and_then(|()| {
             invitations
                 .iter()
-                .try_for_each(|it| changes::enrol(&self.connection, &self.key, it, at))
+                .try_for_each(|it| changes::enrol(&self.connection, it, at))
         });
         result.map_err(|error| self.fail(&error))
     }

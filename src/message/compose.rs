@@ -16,7 +16,7 @@ use crate::config::{Config, Package};
 use crate::link::PackageId;
 use crate::locale::Locale;
 use crate::partners::Partner;
-use crate::templates::{PackageScope, PartnerScope, Scope, SenderScope, Templates};
+use crate::templates::{PackageScope, PartnerScope, Scope, SenderScope, Templates, Words};
 
 /// A message as it goes over the wire, before dot-stuffing.
 #[derive(Clone, Debug)]
@@ -99,13 +99,7 @@ impl Composer {
         self.templates.choose(partner.locale.as_ref())
     }
 
-    /// The Message-ID header's value for the left part `id`.
-    #[must_use]
-    pub fn message_id(&self, id: &str) -> String {
-        format!("<{id}@{}>", self.config.sender.address.domain())
-    }
-
-    /// Builds the message and proves it.
+    /// Builds the message and proves it. `id` is its Message-ID without brackets.
     ///
     /// # Errors
     /// When a template fails, or the proof does: no such message may leave.
@@ -115,7 +109,65 @@ impl Composer {
         id: &str,
         date: Timestamp,
     ) -> Result<Message> {
-        let (message, subject) = self.build(partner, id, date)?;
+        let locale = self.locale_for(partner);
+        let package = self.package(partner, locale);
+        self.build_and_prove(partner, locale, package, &self.sender, id, date)
+    }
+
+    /// Builds the message, as [`Composer::compose_and_prove`] does, without proving it again.
+    ///
+    /// # Errors
+    /// When a template fails.
+    pub fn compose(&self, partner: &Partner, id: &str, date: Timestamp) -> Result<Message> {
+        let locale = self.locale_for(partner);
+        let package = self.package(partner, locale);
+        let words = self.words(partner, locale, package, &self.sender)?;
+        self.build(partner, locale, words, id, date)
+    }
+
+    /// Tries every locale with every package, once with all optional values and once with
+    /// none, so that a template fails before anybody is mailed and not at the one partner
+    /// who has no name. Gives everything that is wrong.
+    #[must_use]
+    pub fn rehearse(&self, extra_columns: &Arc<[String]>) -> Vec<String> {
+        const ID: &str = "00000000000000000000000000000000@invitation.example";
+        let mut faults = Vec::new();
+        for (package, locale, full) in self.config.packages.iter().flat_map(|package| {
+            let locales = self.templates.locales().iter();
+            locales.flat_map(move |it| [(package, it, true), (package, it, false)])
+        }) {
+            let partner = sample_partner(package, extra_columns, full);
+            let scope = sample_package(self.package(&partner, locale), full);
+            let sender = sample_sender(&self.sender, full);
+            let date = Timestamp::UNIX_EPOCH;
+            let tried = self.build_and_prove(&partner, locale, &scope, &sender, ID, date);
+            if let Err(error) = tried {
+                let values = if full { "all" } else { "no" };
+                faults.push(format!(
+                    "the invitation to `{}` in `{locale}`, with {values} optional values: {error:#}",
+                    package.key
+                ));
+            }
+        }
+        faults
+    }
+
+    fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
+        &self.packages[&(locale.clone(), partner.package.link.package_id())]
+    }
+
+    fn build_and_prove(
+        &self,
+        partner: &Partner,
+        locale: &Locale,
+        package: &PackageScope,
+        sender: &SenderScope,
+        id: &str,
+        date: Timestamp,
+    ) -> Result<Message> {
+        let words = self.words(partner, locale, package, sender)?;
+        let subject = words.subject.clone();
+        let message = self.build(partner, locale, words, id, date)?;
         let sender = &self.config.sender;
         prove(
             &message.bytes,
@@ -129,79 +181,125 @@ impl Composer {
                     .map(|(name, address)| (name.as_deref(), address)),
                 reply_address: sender.reply_address(),
                 subject: &subject,
-                message_id: &self.message_id(id),
-                language: &self.locale_for(partner).to_string(),
+                message_id: &format!("<{id}>"),
+                language: &locale.to_string(),
             },
         )?;
         Ok(message)
     }
 
-    /// Builds the message, as [`Composer::compose_and_prove`] does, without proving it again.
-    ///
-    /// # Errors
-    /// When a template fails.
-    pub fn compose(&self, partner: &Partner, id: &str, date: Timestamp) -> Result<Message> {
-        self.build(partner, id, date).map(|(message, _)| message)
-    }
-
-    fn build(&self, partner: &Partner, id: &str, date: Timestamp) -> Result<(Message, String)> {
-        let locale = self.locale_for(partner);
-        let tag = locale.to_string();
-        let package_id = partner.package.link.package_id();
-        let words = self.templates.render(
+    /// The templates' words for one partner.
+    fn words(
+        &self,
+        partner: &Partner,
+        locale: &Locale,
+        package: &PackageScope,
+        sender: &SenderScope,
+    ) -> Result<Words> {
+        let columns = partner.extra_columns.iter().map(String::as_str);
+        let cells = partner.extra.iter().map(String::as_str);
+        self.templates.render(
             locale,
             &Scope {
                 link: partner.package.link.as_str(),
-                package: &self.packages[&(locale.clone(), package_id)],
+                package,
                 partner: PartnerScope {
                     email: partner.address.as_written(),
                     name: partner.name.as_deref().unwrap_or_default(),
                     organization: partner.organization.as_deref().unwrap_or_default(),
-                    extra: partner
-                        .extra_columns
-                        .iter()
-                        .map(String::as_str)
-                        .zip(partner.extra.iter().map(String::as_str))
-                        .collect(),
+                    extra: columns.zip(cells).collect(),
                 },
-                sender: &self.sender,
+                sender,
                 campaign: &self.config.campaign,
-                locale: &tag,
+                locale: &locale.to_string(),
                 direction: locale.direction(),
             },
-        )?;
+        )
+    }
+
+    /// The words as MIME.
+    fn build(
+        &self,
+        partner: &Partner,
+        locale: &Locale,
+        words: Words,
+        id: &str,
+        date: Timestamp,
+    ) -> Result<Message> {
         let sender = &self.config.sender;
         let date = Timestamp::from_second(date.as_second()).unwrap_or(date);
         let seconds = u64::try_from(date.as_second()).context("the clock stands before 1970")?;
         let mut builder = lettre::Message::builder()
             .from(mailbox(sender.name.as_deref(), &sender.address)?)
             .to(mailbox(partner.name.as_deref(), &partner.address)?)
-            .subject(words.subject.as_str())
+            .subject(words.subject)
             .date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-            .message_id(Some(self.message_id(id)));
+            .message_id(Some(format!("<{id}>")));
         if let Some((name, address)) = &sender.reply_to {
             builder = builder.reply_to(mailbox(name.as_deref(), address)?);
         }
         let headers = [
-            ("Content-Language", tag.as_str()),
+            ("Content-Language", locale.to_string()),
             // RFC 3834 §5: keeps vacation responders quiet.
-            ("Auto-Submitted", "auto-generated"),
+            ("Auto-Submitted", "auto-generated".into()),
             // MS-OXCMAIL §2.1.3.2.20; `All`, `DR` and `NDR` would silence the bounces too.
-            ("X-Auto-Response-Suppress", "OOF, AutoReply"),
+            ("X-Auto-Response-Suppress", "OOF, AutoReply".into()),
         ];
         for (name, value) in headers {
             let name = HeaderName::new_from_ascii_str(name);
-            builder = builder.raw_header(HeaderValue::new(name, value.to_owned()));
+            builder = builder.raw_header(HeaderValue::new(name, value));
         }
+        let unique = id.split('@').next().unwrap_or_default();
         let message = builder.multipart(
             MultiPart::builder()
                 .kind(MultiPartKind::Alternative)
-                .boundary(format!("={id}="))
+                .boundary(format!("={unique}="))
                 .singlepart(SinglePart::plain(words.text))
                 .singlepart(SinglePart::html(words.html)),
         )?;
         let bytes = message.formatted();
-        Ok((Message { bytes, date }, words.subject))
+        Ok(Message { bytes, date })
+    }
+}
+
+/// A partner who has everything, or nothing but an address.
+fn sample_partner(package: &Arc<Package>, extra_columns: &Arc<[String]>, full: bool) -> Partner {
+    let optional = |text: &str| full.then(|| text.to_owned());
+    Partner {
+        line: 0,
+        address: Address::parse("ada@partner.example").expect("it is an address"),
+        name: optional("Ada Lovelace"),
+        organization: optional("Analytical Engines"),
+        locale: None,
+        package: package.clone(),
+        extra_columns: extra_columns.clone(),
+        extra: extra_columns
+            .iter()
+            .map(|_| optional("value").unwrap_or_default())
+            .collect(),
+    }
+}
+
+/// The package with every optional text, or with none.
+fn sample_package(package: &PackageScope, full: bool) -> PackageScope {
+    let optional = |text: &String| match (full, text.is_empty()) {
+        (true, true) => "sample".to_owned(),
+        (true, false) => text.clone(),
+        (false, _) => String::new(),
+    };
+    PackageScope {
+        name: package.name.clone(),
+        description: optional(&package.description),
+        justification: optional(&package.justification),
+        respond_by: optional(&package.respond_by),
+    }
+}
+
+fn sample_sender(sender: &SenderScope, full: bool) -> SenderScope {
+    SenderScope {
+        contact: if full { "sample".into() } else { String::new() },
+        name: if full { "Sample".into() } else { String::new() },
+        ..sender.clone()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::partners::Partner;
 use crate::templates::Templates;
 
 const LINK: &str = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
-const ID: &str = "0123456789abcdef0123456789abcdef";
+const ID: &str = "0123456789abcdef0123456789abcdef@contoso.example";
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("templates")
@@ -356,7 +356,7 @@ fn the_proof_refuses_bytes_that_a_relay_would_change() {
     let composer = Composer::new(&config, &templates);
     let partner = partner(&config, "en", Some("Ada"), None);
     let good = composer.compose(&partner, ID, date()).unwrap().bytes;
-    let id = composer.message_id(ID);
+    let id = format!("<{ID}>");
     let subject = MessageParser::default()
         .parse(&good)
         .unwrap()
@@ -432,4 +432,36 @@ proptest! {
 
         prop_assert!(proven.is_ok(), "{:#}", proven.unwrap_err());
     }
+}
+
+#[test]
+fn the_rehearsal_finds_what_fails_only_without_or_only_with_optional_values() {
+    let rehearse = |folder: &tempfile::TempDir| {
+        let config = Arc::new(config(folder.path(), false));
+        let templates = Arc::new(Templates::load(&config.templates).unwrap());
+        Composer::new(&config, &templates).rehearse(&Arc::from(["note".to_owned()]))
+    };
+
+    assert_eq!(rehearse(&templates("", "", "")), Vec::<String>::new());
+    let only_without = templates(
+        "{% if partner.name %}x{% else %}{{ nobody }}{% endif %}",
+        "",
+        "",
+    );
+    let faults = rehearse(&only_without);
+    assert!(
+        faults.len() == 1 && faults[0].contains("with no optional values"),
+        "{faults:?}"
+    );
+    let only_with = templates(
+        "x{% if package.respond_by %}{{ nobody }}{% endif %}",
+        "",
+        "",
+    );
+    let faults = rehearse(&only_with);
+    assert!(
+        faults.len() == 1 && faults[0].contains("with all optional values"),
+        "{faults:?}"
+    );
+    assert!(rehearse(&templates("{{ partner.extra.note }}x", "", "")).is_empty());
 }

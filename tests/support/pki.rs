@@ -43,7 +43,7 @@ impl Pki {
 
     /// A server whose certificate is good for `name`, a DNS name or an IP address.
     pub fn server(&self, name: &str) -> Arc<ServerConfig> {
-        self.serve(Self::leaf(name))
+        self.serve(&Self::leaf(name))
     }
 
     /// A server whose certificate names `name` rightly but ended with the year 2000.
@@ -51,7 +51,7 @@ impl Pki {
         let mut params = Self::leaf(name);
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2000, 12, 31);
-        self.serve(params)
+        self.serve(&params)
     }
 
     fn leaf(name: &str) -> CertificateParams {
@@ -64,7 +64,7 @@ impl Pki {
         params
     }
 
-    fn serve(&self, params: CertificateParams) -> Arc<ServerConfig> {
+    fn serve(&self, params: &CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().expect("ring makes a P-256 key");
         let leaf = params
             .signed_by(&key, &self.issuer)

@@ -10,6 +10,7 @@
 
 use std::any::Any;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::mem;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -60,9 +61,11 @@ pub enum Action {
     /// Write these bytes, CRLF included, instead of the normal reply. A 2yz or 3yz reply has the normal
     /// effect (at `Dot` only 2yz has: the message is accepted), any other none.
     Reply(Vec<u8>),
-    /// As `Reply`, then a FIN (over TLS a `close_notify` first).
+    /// As `Reply`, then a FIN (over TLS a `close_notify` first). As with `Close`, a client that writes again
+    /// may read either the end or `ConnectionReset`.
     ReplyThenClose(Vec<u8>),
-    /// A FIN without an answer, over TLS without a `close_notify`. Bytes the client sends later meet an RST.
+    /// A FIN without an answer, over TLS without a `close_notify`. Bytes the client sends later meet an RST,
+    /// so at `Body` it may see either.
     Close,
     /// An RST without an answer. std cannot set `SO_LINGER`, so the socket is closed while the last
     /// byte of the client still lies unread in the kernel, which Linux answers with an RST. At
@@ -76,7 +79,7 @@ pub enum Action {
     AcceptThen(Box<Action>),
     /// At `Body`: close after that many bytes of it; a body that ends earlier goes on to `Dot`. As a
     /// server that dies in mid-body, the client meets a FIN or an RST. Elsewhere it is `Close`.
-    CloseAfterBytes(u64),
+    CloseAfterBytes(usize),
     /// Wait, then do that. Without TLS, a client that leaves meanwhile ends the connection, and what
     /// was to follow does not happen (`Reset` apart: it comes when its time comes).
     Delay(Duration, Box<Action>),
@@ -272,10 +275,9 @@ fn accept(listener: &TcpListener, tls: Option<&Arc<ServerConfig>>, shared: &Arc<
             if journal.stopping {
                 break;
             }
-            if taken.is_ok() {
-                journal.connections += 1;
-            }
-            journal.connections.wrapping_sub(1)
+            let number = journal.connections;
+            journal.connections += usize::from(taken.is_ok());
+            number
         };
         let Ok((socket, _)) = taken else { continue };
 
@@ -376,8 +378,7 @@ struct Session<'s> {
 
 impl Session<'_> {
     fn run(&mut self) -> Result<(), Over> {
-        let banner = "220 localhost ESMTP\r\n";
-        self.answer(Stage::Banner, None, banner, Effect::None)?;
+        self.answer(Stage::Banner, None, Effect::None)?;
         loop {
             let line = self.command()?;
             self.obey(&line)?;
@@ -405,13 +406,10 @@ impl Session<'_> {
     }
 
     fn obey(&mut self, line: &str) -> Result<(), Over> {
-        const EHLO: &str =
-            "250-localhost\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 35882577\r\n";
         let verb = line.split(' ').next().unwrap_or(line).to_ascii_uppercase();
         match verb.as_str() {
             "EHLO" => {
-                self.pipelining = false;
-                self.answer(Stage::Ehlo, None, EHLO, Effect::Greet)?;
+                self.answer(Stage::Ehlo, None, Effect::Greet)?;
             }
             "HELO" => {
                 self.take(Effect::Greet);
@@ -421,32 +419,30 @@ impl Session<'_> {
                 None => self.bad_syntax(line)?,
                 Some(_) if !self.greeted || self.sender.is_some() => self.out_of_order(line)?,
                 Some(from) => {
-                    let from = Effect::From(from.to_owned());
-                    self.answer(Stage::Mail, None, "250 2.1.0 sender ok\r\n", from)?;
+                    self.answer(Stage::Mail, None, Effect::From(from.to_owned()))?;
                 }
             },
             "RCPT" => match path(line, "RCPT TO:<") {
                 None | Some("") => self.bad_syntax(line)?,
                 Some(_) if self.sender.is_none() => self.out_of_order(line)?,
                 Some(to) => {
-                    let effect = Effect::To(to.to_owned());
-                    self.answer(Stage::Rcpt, Some(to), "250 2.1.5 recipient ok\r\n", effect)?;
+                    self.answer(Stage::Rcpt, Some(to), Effect::To(to.to_owned()))?;
                 }
             },
-            "DATA" if self.recipients.is_empty() => self.out_of_order(line)?,
-            "DATA" => {
-                let to = self.recipients.last().cloned();
-                let go = "354 end with <CRLF>.<CRLF>\r\n";
-                if self.answer(Stage::Data, to.as_deref(), go, Effect::None)? {
-                    self.message(to.as_deref())?;
+            "DATA" => match self.recipients.last().cloned() {
+                None => self.out_of_order(line)?,
+                Some(to) => {
+                    if self.answer(Stage::Data, Some(&to), Effect::None)? {
+                        self.message(&to)?;
+                    }
                 }
-            }
+            },
             "RSET" => {
-                self.answer(Stage::Rset, None, "250 2.0.0 forgotten\r\n", Effect::Forget)?;
+                self.answer(Stage::Rset, None, Effect::Forget)?;
             }
             "NOOP" => self.write(None, b"250 2.0.0 ok\r\n")?,
             "QUIT" => {
-                self.answer(Stage::Quit, None, "221 2.0.0 bye\r\n", Effect::None)?;
+                self.answer(Stage::Quit, None, Effect::None)?;
                 self.reader.get_mut().say_goodbye()?;
                 return Err(Over);
             }
@@ -456,19 +452,11 @@ impl Session<'_> {
     }
 
     /// Everything from the 354 to the reply to the dot, which ends the transaction whatever it is.
-    fn message(&mut self, to: Option<&str>) -> Result<(), Over> {
+    fn message(&mut self, to: &str) -> Result<(), Over> {
         self.body_left = u64::MAX;
-        self.answer(Stage::Body, to, "", Effect::None)?;
+        self.answer(Stage::Body, Some(to), Effect::None)?;
         let data = self.body()?;
-
-        let queued = {
-            let journal = self.shared.journal();
-            format!(
-                "250 2.0.0 queued as {}\r\n",
-                journal.reached[Stage::Dot as usize] + 1
-            )
-        };
-        self.answer(Stage::Dot, to, &queued, Effect::Accept(data))?;
+        self.answer(Stage::Dot, Some(to), Effect::Accept(data))?;
         self.take(Effect::Forget);
         Ok(())
     }
@@ -519,8 +507,7 @@ impl Session<'_> {
         &mut self,
         stage: Stage,
         recipient: Option<&str>,
-        normal: &str,
-        effect: Effect,
+        mut effect: Effect,
     ) -> Result<bool, Over> {
         let nth = {
             let reached = &mut self.shared.journal().reached[stage as usize];
@@ -534,35 +521,34 @@ impl Session<'_> {
             nth,
         });
 
-        let mut effect = Some(effect);
+        let mut taken = false;
         loop {
+            let then_close = matches!(action, Action::ReplyThenClose(_));
             match action {
                 Action::Delay(time, then) => {
                     self.pause(time, then.resets())?;
                     action = *then;
                 }
                 Action::AcceptThen(then) => {
-                    effect.take().map(|effect| self.take(effect));
+                    self.take(mem::replace(&mut effect, Effect::None));
+                    taken = true;
                     action = *then;
                 }
-                Action::Normal => action = Action::Reply(normal.into()),
-                Action::Reply(reply) => {
-                    if has_effect(stage, &reply) {
-                        effect.take().map(|effect| self.take(effect));
+                Action::Normal => action = Action::Reply(normal_reply(stage, nth).into_bytes()),
+                Action::Reply(reply) | Action::ReplyThenClose(reply) => {
+                    let good = has_effect(stage, &reply);
+                    if good {
+                        self.take(mem::replace(&mut effect, Effect::None));
                     }
                     self.write(Some(stage), &reply)?;
-                    return Ok(effect.is_none());
-                }
-                Action::ReplyThenClose(reply) => {
-                    if has_effect(stage, &reply) {
-                        effect.take().map(|effect| self.take(effect));
+                    if then_close {
+                        self.reader.get_mut().say_goodbye()?;
+                        return Err(Over);
                     }
-                    self.write(Some(stage), &reply)?;
-                    self.reader.get_mut().say_goodbye()?;
-                    return Err(Over);
+                    return Ok(good || taken);
                 }
                 Action::CloseAfterBytes(bytes) if stage == Stage::Body && bytes > 0 => {
-                    self.body_left = bytes;
+                    self.body_left = bytes as u64;
                     return Ok(true);
                 }
                 Action::Close | Action::CloseAfterBytes(_) => return Err(Over),
@@ -692,6 +678,23 @@ impl Action {
     }
 }
 
+fn normal_reply(stage: Stage, nth: usize) -> String {
+    let reply = match stage {
+        Stage::Banner => "220 localhost ESMTP",
+        Stage::Ehlo => {
+            "250-localhost\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 35882577"
+        }
+        Stage::Mail => "250 2.1.0 sender ok",
+        Stage::Rcpt => "250 2.1.5 recipient ok",
+        Stage::Data => "354 end with <CRLF>.<CRLF>",
+        Stage::Body => return String::new(),
+        Stage::Dot => return format!("250 2.0.0 queued as {}\r\n", nth + 1),
+        Stage::Rset => "250 2.0.0 forgotten",
+        Stage::Quit => "221 2.0.0 bye",
+    };
+    format!("{reply}\r\n")
+}
+
 fn has_effect(stage: Stage, reply: &[u8]) -> bool {
     match reply {
         [b'2', b'0'..=b'9', b'0'..=b'9', ..] => true,
@@ -817,7 +820,7 @@ impl Drop for Wire {
         }
         // What has come is taken, so that closing is a FIN. No more than that: a client that goes on
         // writing shall notice.
-        let mut rest = [0; 64 * 1024];
+        let mut rest = [0; 8 * 1024];
         if self.release().is_ok() && self.socket.set_nonblocking(true).is_ok() {
             let _ = (&*self.socket).read(&mut rest);
         }

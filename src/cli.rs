@@ -1,0 +1,219 @@
+//! The command line: what people type, and which verb it means.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+use crate::address::Address;
+use crate::commands::{Choice, Console, check, init, preview, resolve, send, status};
+use crate::exit::{self, Exit};
+use crate::invitation::{Decision, State};
+use crate::report::Format;
+
+/// Mails partners their whole My Access link: once each, in their language, every result
+/// on record.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ACCESS_INVITE_CONFIG",
+        default_value = "config.toml",
+        hide_env_values = true
+    )]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create config.toml, partners.csv, templates/ and an empty ledger, where they are missing
+    Init {
+        /// The folder of the new job
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Prove configuration, link, templates and CSV, without the network
+    Check,
+    /// Show what a send would send now, as files to open in a browser (the same as send --dry-run)
+    Preview {
+        #[command(flatten)]
+        partners: PartnerArgs,
+        /// Where to write the review
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Send what is due
+    Send(SendArgs),
+    /// Tell where every invitation stands, or the history of one address
+    Status(StatusArgs),
+    /// Decide what the program must not decide: whether an unknown delivery arrived
+    Resolve(ResolveArgs),
+}
+
+#[derive(Debug, Args)]
+struct PartnerArgs {
+    /// Mail at most so many, the first that are due
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Mail only these
+    #[arg(long, value_name = "ADDRESS", num_args = 1.., value_parser = Address::parse)]
+    only: Vec<Address>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("rehearsal").args(["dry_run", "sandbox"]))]
+struct SendArgs {
+    #[command(flatten)]
+    partners: PartnerArgs,
+    /// Write what would be sent into files, as `preview` does, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Send to a small server inside this process, which keeps the mail as files
+    #[arg(long)]
+    sandbox: bool,
+    /// Where --dry-run and --sandbox write [default: preview or sandbox]
+    #[arg(long, value_name = "DIR", requires = "rehearsal")]
+    out: Option<PathBuf>,
+    /// Do not ask before the first message
+    #[arg(long)]
+    yes: bool,
+    /// Invite under a campaign name that is new to the ledger, although another one invited
+    /// the same partners
+    #[arg(long)]
+    new_campaign: bool,
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// The whole history of this address
+    #[arg(value_parser = Address::parse)]
+    address: Option<Address>,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Only invitations in this state
+    #[arg(long, value_parser = state)]
+    state: Option<State>,
+    /// Only invitations to this package
+    #[arg(long, value_name = "NAME")]
+    package: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("whom").required(true).args(["address", "all_unknown"]))]
+struct ResolveArgs {
+    /// Whose invitation
+    #[arg(value_parser = Address::parse)]
+    address: Option<Address>,
+    /// Every unknown invitation of the campaign
+    #[arg(long)]
+    all_unknown: bool,
+    /// What is to follow
+    #[arg(long = "as", value_enum, value_name = "DECISION")]
+    decision: DecisionArg,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    note: String,
+    /// Which package, where the address is invited to several
+    #[arg(long, value_name = "NAME")]
+    package: Option<String>,
+    /// Resend an unknown even if the message is no longer the same, byte for byte
+    #[arg(long)]
+    changed: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DecisionArg {
+    /// It arrived
+    Accepted,
+    /// Send it again
+    Resend,
+    /// Let it be
+    Abandoned,
+}
+
+fn state(name: &str) -> Result<State, String> {
+    State::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = State::ALL.iter().map(|it| it.as_str()).collect();
+        format!("the states are {}", names.join(", "))
+    })
+}
+
+impl From<PartnerArgs> for Choice {
+    fn from(it: PartnerArgs) -> Self {
+        Self {
+            only: it.only,
+            limit: it.limit,
+        }
+    }
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// What clap has to say, `--help` and `--version` included.
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(arguments)
+}
+
+/// Does what was typed.
+///
+/// # Errors
+/// Why it could not be done.
+pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
+    let config = &cli.config;
+    match cli.command {
+        Command::Init { folder } => init::run(&folder, console),
+        Command::Check => check::run(config, console).await,
+        Command::Preview { partners, out } => {
+            let out = out.unwrap_or_else(|| "preview".into());
+            preview::run(config, &out, &partners.into(), console).await
+        }
+        Command::Send(args) if args.dry_run => {
+            let out = args.out.unwrap_or_else(|| "preview".into());
+            preview::run(config, &out, &args.partners.into(), console).await
+        }
+        Command::Send(args) if args.sandbox => {
+            let out = args.out.unwrap_or_else(|| "sandbox".into());
+            send::rehearse(config, &out, &args.partners.into(), console).await
+        }
+        Command::Send(args) => {
+            let options = send::Options {
+                choice: args.partners.into(),
+                yes: args.yes,
+                new_campaign: args.new_campaign,
+            };
+            send::run(config, &options, console).await
+        }
+        Command::Status(args) => {
+            let options = status::Options {
+                address: args.address,
+                format: args.format,
+                state: args.state,
+                package: args.package,
+            };
+            status::run(config, &options, console).await
+        }
+        Command::Resolve(args) => {
+            let options = resolve::Options {
+                address: args.address,
+                decision: match args.decision {
+                    DecisionArg::Accepted => Decision::Accepted,
+                    DecisionArg::Resend => Decision::Resend,
+                    DecisionArg::Abandoned => Decision::Abandoned,
+                },
+                note: args.note,
+                package: args.package,
+                changed: args.changed,
+            };
+            resolve::run(config, &options, console).await
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The verbs, one file each, and what they share: a console and a prepared job.
+
+pub mod check;
+pub mod init;
+pub mod preview;
+pub mod resolve;
+pub mod send;
+pub mod status;
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::address::Address;
+use crate::config::Config;
+use crate::delivery::is_held;
+use crate::exit::{self, Exit, Failure};
+use crate::ledger::Reader;
+use crate::message::Composer;
+use crate::partners::{Partner, Partners};
+use crate::plan::{Entry, Plan, Survey};
+use crate::report::{count, printable};
+use crate::templates::Templates;
+
+/// Where a verb speaks and listens. stdout carries results, stderr messages.
+pub struct Console<'a> {
+    /// Results.
+    pub out: &'a mut dyn Write,
+    /// Messages.
+    pub err: &'a mut dyn Write,
+    /// Answers.
+    pub input: &'a mut dyn BufRead,
+    /// Whether a person sits there: stdin and stderr are both a terminal.
+    pub interactive: bool,
+    /// Whether stdout is a terminal.
+    pub out_is_terminal: bool,
+    /// What time it is.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Console<'_> {
+    /// A line of results. That nobody reads it any more is no reason to stop.
+    pub fn say(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{}", printable(text));
+    }
+
+    /// A line of messages.
+    pub fn tell(&mut self, text: &str) {
+        let _ = writeln!(self.err, "{}", printable(text));
+    }
+
+    /// Something that works, but deserves a second look.
+    pub fn warn(&mut self, text: &str) {
+        self.tell(&format!("warning: {text}"));
+    }
+
+    /// Asks a question whose answer is no unless it is clearly yes.
+    pub fn ask(&mut self, question: &str) -> bool {
+        let _ = write!(self.err, "{} [y/N] ", printable(question));
+        let _ = self.err.flush();
+        let mut answer = String::new();
+        let read = self.input.read_line(&mut answer);
+        read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    }
+}
+
+/// Which partners a verb is restricted to.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Only these addresses, where there are any.
+    pub only: Vec<Address>,
+    /// Only the first so many.
+    pub limit: Option<u64>,
+}
+
+/// Everything that messages are made of, loaded and tried.
+pub struct Job {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The file of partners, judged.
+    pub partners: Arc<Partners>,
+    /// Builds messages.
+    pub composer: Arc<Composer>,
+}
+
+impl Job {
+    /// Loads templates and partners, tries every template, and copies the CSV into `scratch`.
+    ///
+    /// # Errors
+    /// All that is wrong with templates (78), or with the file as a whole (65).
+    pub fn load(config: Arc<Config>, scratch: &Path) -> exit::Result<Self> {
+        let templates = Arc::new(Templates::load(&config.templates)?);
+        let partners = Arc::new(Partners::read(&config, templates.locales(), scratch)?);
+        let composer = Arc::new(Composer::new(&config, &templates));
+        let faults = composer.rehearse(partners.extra_columns());
+        if !faults.is_empty() {
+            return Err(Failure::new(Exit::Config, faults.join("\n")));
+        }
+        Ok(Self {
+            config,
+            partners,
+            composer,
+        })
+    }
+
+    /// The plan for the chosen partners.
+    #[must_use]
+    pub fn plan(&self, choice: &Choice, now: Timestamp) -> Plan {
+        Plan::new(self.partners.clone(), &self.config.campaign, now)
+            .only(&choice.only)
+            .limit(choice.limit)
+    }
+
+    /// Counts the plan; addresses that were chosen and are not there are an error.
+    ///
+    /// # Errors
+    /// When an address of `--only` is not in the file (65), or something cannot be read.
+    pub async fn survey(&self, plan: &Plan, reader: &Reader) -> exit::Result<Survey> {
+        let locale_of = |it: &Partner| self.composer.locale_for(it).to_string();
+        let survey = plan.survey(reader, &self.config.limits, locale_of).await?;
+        if survey.not_found.is_empty() {
+            return Ok(survey);
+        }
+        let message = format!(
+            "not among the good rows of `{}`: {}",
+            self.config.partners.path.display(),
+            survey.not_found.join(", ")
+        );
+        Err(Failure::new(Exit::BadInput, message))
+    }
+
+    /// Composes and proves every due message; gives their fingerprints in order, and those
+    /// that were to repeat what was sent before and no longer can.
+    ///
+    /// # Errors
+    /// Every message that fails (78), the first twenty shown.
+    pub async fn prove(
+        &self,
+        plan: &Plan,
+        reader: &Reader,
+        now: Timestamp,
+    ) -> exit::Result<(Vec<u64>, Vec<Entry>)> {
+        const SHOWN: usize = 20;
+        let mut fingerprints = Vec::new();
+        let mut changed = Vec::new();
+        let mut faults = Vec::new();
+        let mut failed = 0;
+        let mut drain = plan.drain();
+        while let Some(page) = drain.next_page(reader).await? {
+            for entry in page.into_iter().filter(|it| it.skip.is_none()) {
+                let id = entry.message_id(reader, self.config.sender.address.domain());
+                let date = entry.date(now);
+                match self.composer.compose_and_prove(&entry.partner, &id, date) {
+                    Ok(message) => {
+                        if entry.must_repeat().is_some_and(|it| it != message.sha256()) {
+                            changed.push(entry);
+                        }
+                        fingerprints.push(message.fingerprint());
+                    }
+                    Err(error) => {
+                        failed += 1;
+                        if faults.len() < SHOWN {
+                            let path = self.config.partners.path.display();
+                            faults.push(format!("{path}:{}: {error:#}", entry.partner.line));
+                        }
+                    }
+                }
+            }
+        }
+        if failed == 0 {
+            return Ok((fingerprints, changed));
+        }
+        faults.push(format!(
+            "{} cannot be sent as it must be, so nobody is mailed",
+            count(failed, "message")
+        ));
+        Err(Failure::new(Exit::Config, faults.join("\n")))
+    }
+}
+
+/// The folder that a file stands in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The ledger for a verb that only looks; an empty one, with a word about it, where there is none.
+///
+/// # Errors
+/// When there is one that cannot be read.
+pub fn look_at_ledger(
+    config: &Config,
+    scratch: Option<&Path>,
+    console: &mut Console<'_>,
+) -> exit::Result<Reader> {
+    let path = &config.ledger;
+    if path.exists() {
+        return Reader::open(path, is_held(path), scratch);
+    }
+    console.tell(&format!(
+        "there is no ledger `{}` yet, so every partner counts as not invited",
+        path.display()
+    ));
+    Reader::empty()
+}
+
+/// What would stop a real send, in the order in which it would.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn guards(
+    job: &Job,
+    plan: &Plan,
+    survey: &Survey,
+    reader: &Reader,
+    new_campaign: bool,
+) -> exit::Result<Vec<String>> {
+    let limits = &job.config.limits;
+    let mut found = Vec::new();
+    if survey.not_allowed_total > 0 {
+        let path = job.config.partners.path.display();
+        let mut lines: Vec<String> = survey
+            .not_allowed
+            .iter()
+            .map(|(line, address)| format!("{path}:{line}: {address} is not in `limits.only_to`"))
+            .collect();
+        let rest = survey.not_allowed_total - survey.not_allowed.len() as u64;
+        if rest > 0 {
+            lines.push(format!("and {rest} more"));
+        }
+        found.push(lines.join("\n"));
+    }
+    if survey.new > u64::from(limits.new_per_run) {
+        found.push(format!(
+            "{} never tried before would go out, but `limits.new_per_run` is {}; if the list is right, raise it, or send in parts with `--limit`",
+            count(survey.new, "invitation"),
+            limits.new_per_run
+        ));
+    }
+    if !new_campaign && let Some((other, address)) = accepted_elsewhere(job, plan, reader).await? {
+        found.push(format!(
+            "the campaign `{}` is new to this ledger, and {address} was already invited under `{other}`; if these partners are to be invited again, say `--new-campaign`, else put the old name back",
+            job.config.campaign
+        ));
+    }
+    Ok(found)
+}
+
+/// Where the campaign is new, the first due partner whom another campaign has invited.
+async fn accepted_elsewhere(
+    job: &Job,
+    plan: &Plan,
+    reader: &Reader,
+) -> exit::Result<Option<(String, String)>> {
+    use crate::invitation::State;
+
+    let (known, others) = reader.campaigns(&job.config.campaign).await?;
+    if known {
+        return Ok(None);
+    }
+    for other in others {
+        let mut drain = plan.drain();
+        while let Some(page) = drain.next_page(reader).await? {
+            let identities: Vec<_> = page.iter().map(|it| it.partner.identity(&other)).collect();
+            let standings = reader.standings(identities).await?;
+            let accepted = page.iter().zip(standings).find(|(_, standing)| {
+                standing
+                    .as_ref()
+                    .is_some_and(|it| matches!(it.state, State::Accepted | State::Delivered))
+            });
+            if let Some((entry, _)) = accepted {
+                return Ok(Some((other, entry.partner.address.to_string())));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// `12 messages (9 en, 3 fr)`.
+#[must_use]
+pub fn describe(survey: &Survey) -> String {
+    let locales: Vec<String> = survey
+        .locales
+        .iter()
+        .map(|(locale, count)| format!("{count} {locale}"))
+        .collect();
+    let messages = count(survey.due, "message");
+    if locales.is_empty() {
+        messages
+    } else {
+        format!("{messages} ({})", locales.join(", "))
+    }
+}

@@ -1,0 +1,136 @@
+//! `check`: is everything right that can be known without the network?
+//!
+//! A list of findings from independent checks; one that fails does not keep the others
+//! from being told.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Choice, Console, Job, describe, guards, look_at_ledger};
+use crate::config::Config;
+use crate::exit::{self, Exit, Failure};
+use crate::message::Composer;
+use crate::partners::Partners;
+use crate::relay::Connector;
+use crate::report::count;
+use crate::templates::Templates;
+
+/// What the checks have found so far.
+#[derive(Default)]
+struct Findings {
+    errors: Vec<Failure>,
+    warnings: Vec<String>,
+}
+
+impl Findings {
+    /// The value, or none and a finding more.
+    fn keep<T>(&mut self, result: exit::Result<T>) -> Option<T> {
+        result.map_err(|failure| self.errors.push(failure)).ok()
+    }
+}
+
+/// Checks the job that `path` configures.
+///
+/// # Errors
+/// When the configuration itself cannot be read, which all the rest hangs on.
+pub async fn run(path: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
+    let config = Arc::new(Config::load(path)?);
+    let mut findings = Findings {
+        warnings: config.warnings.clone(),
+        ..Findings::default()
+    };
+    findings.keep(Connector::new(&config.smtp));
+    let templates = findings
+        .keep(Templates::load(&config.templates))
+        .map(Arc::new);
+    let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
+    let scratch = std::env::temp_dir();
+    let partners = findings
+        .keep(Partners::read(&config, locales, &scratch))
+        .map(Arc::new);
+    if let Some(templates) = &templates {
+        let none: Arc<[String]> = Arc::new([]);
+        let columns = partners.as_ref().map_or(&none, |it| it.extra_columns());
+        let faults = Composer::new(&config, templates).rehearse(columns);
+        if !faults.is_empty() {
+            let failure = Failure::new(Exit::Config, faults.join("\n"));
+            findings.errors.push(failure);
+        }
+    }
+    if let Some(partners) = &partners {
+        if let Err(failure) = partners.refuse_bad_rows(config.partners.bad_rows) {
+            findings.errors.push(failure);
+        } else if partners.bad() > 0 {
+            findings.warnings.push(format!(
+                "{} will be skipped:\n{}",
+                count(partners.bad(), "bad row"),
+                partners.describe_bad_rows()
+            ));
+        }
+        if partners.good() == 0 && partners.bad() == 0 {
+            findings.warnings.push(format!(
+                "`{}` has no partners below its header",
+                config.partners.path.display()
+            ));
+        }
+    }
+    let summary = match (findings.errors.is_empty(), partners, templates) {
+        (true, Some(partners), Some(templates)) => {
+            let job = Job {
+                composer: Arc::new(Composer::new(&config, &templates)),
+                partners,
+                config: config.clone(),
+            };
+            survey(&job, &templates, &mut findings, console).await?
+        }
+        _ => String::new(),
+    };
+    for warning in &findings.warnings {
+        console.warn(warning);
+    }
+    for failure in &findings.errors {
+        console.tell(&format!("error: {failure}"));
+    }
+    if findings.errors.is_empty() {
+        let warnings = match findings.warnings.len() {
+            0 => String::new(),
+            some => format!("; {}", count(some as u64, "warning")),
+        };
+        console.say(&format!("{} is good: {summary}{warnings}", path.display()));
+        return Ok(Exit::Done);
+    }
+    let errors = count(findings.errors.len() as u64, "error");
+    console.say(&format!("{} is not good: {errors}", path.display()));
+    let worst = |exit| findings.errors.iter().any(|it| it.exit == exit);
+    let order = [Exit::Config, Exit::NoPermission, Exit::BadInput];
+    let exit = order.into_iter().find(|it| worst(*it));
+    Ok(exit.unwrap_or(findings.errors[0].exit))
+}
+
+/// What a send would do now, and what would stop it.
+async fn survey(
+    job: &Job,
+    templates: &Templates,
+    findings: &mut Findings,
+    console: &mut Console<'_>,
+) -> exit::Result<String> {
+    let Some(reader) = findings.keep(look_at_ledger(&job.config, None, console)) else {
+        return Ok(String::new());
+    };
+    let plan = job.plan(&Choice::default(), (console.clock)());
+    let survey = job.survey(&plan, &reader).await?;
+    let stopping = guards(job, &plan, &survey, &reader, false).await?;
+    findings.warnings.extend(stopping);
+    let locales: Vec<String> = templates
+        .locales()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    Ok(format!(
+        "{}, {}, templates for {}; a send would mail {} now",
+        count(job.partners.good(), "partner"),
+        count(job.config.packages.len() as u64, "package"),
+        locales.join(", "),
+        describe(&survey)
+    ))
+}

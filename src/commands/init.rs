@@ -1,0 +1,124 @@
+//! `init`: everything a new job needs, never over anything that is there.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::Console;
+use crate::config::Config;
+use crate::exit::{self, Exit, OrExit};
+use crate::ledger::Ledger;
+
+const CONFIG: &str = include_str!("../../config.example.toml");
+const PARTNERS: &str = include_str!("../../partners.example.csv");
+const TEMPLATES: [(&str, &str); 10] = [
+    ("layout.html", include_str!("../../templates/layout.html")),
+    (
+        "ar/invitation.html",
+        include_str!("../../templates/ar/invitation.html"),
+    ),
+    (
+        "ar/invitation.subject.txt",
+        include_str!("../../templates/ar/invitation.subject.txt"),
+    ),
+    (
+        "ar/invitation.txt",
+        include_str!("../../templates/ar/invitation.txt"),
+    ),
+    (
+        "en/invitation.html",
+        include_str!("../../templates/en/invitation.html"),
+    ),
+    (
+        "en/invitation.subject.txt",
+        include_str!("../../templates/en/invitation.subject.txt"),
+    ),
+    (
+        "en/invitation.txt",
+        include_str!("../../templates/en/invitation.txt"),
+    ),
+    (
+        "fr/invitation.html",
+        include_str!("../../templates/fr/invitation.html"),
+    ),
+    (
+        "fr/invitation.subject.txt",
+        include_str!("../../templates/fr/invitation.subject.txt"),
+    ),
+    (
+        "fr/invitation.txt",
+        include_str!("../../templates/fr/invitation.txt"),
+    ),
+];
+
+/// Creates in `folder` what is missing.
+///
+/// # Errors
+/// When a configuration stands there that is wrong (78), or something cannot be written (74).
+pub fn run(folder: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
+    make_folder(folder)?;
+    let path = folder.join("config.toml");
+    let text = CONFIG.replace("partners.example.csv", "partners.csv");
+    if write_new(&path, &text)? {
+        console.say(&format!("created {}", path.display()));
+    }
+    let config = Config::load(&path)?;
+    if let Some(parent) = config.partners.path.parent() {
+        make_folder(parent)?;
+    }
+    if write_new(&config.partners.path, PARTNERS)? {
+        console.say(&format!("created {}", config.partners.path.display()));
+    }
+    let templates = &config.templates.directory;
+    if !templates.exists() {
+        for (name, text) in TEMPLATES {
+            let file = templates.join(name);
+            make_folder(file.parent().unwrap_or(templates))?;
+            write_new(&file, text)?;
+        }
+        console.say(&format!("created {}", templates.display()));
+    }
+    if !config.ledger.exists() {
+        if let Some(parent) = config.ledger.parent() {
+            make_folder(parent)?;
+        }
+        Ledger::create(&config.ledger)?;
+        console.say(&format!(
+            "empty ledger created; every partner counts as not invited ({})",
+            config.ledger.display()
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+fn make_folder(folder: &Path) -> exit::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot create the folder `{}`", folder.display()))
+        .or_exit(Exit::CannotWrite)
+}
+
+/// Writes a file unless one is there; says whether it did.
+fn write_new(path: &Path, text: &str) -> exit::Result<bool> {
+    let opened = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match opened {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        opened => opened
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot create `{}`", path.display()))
+            .or_exit(Exit::CannotWrite)
+            .map(|()| true),
+    }
+}

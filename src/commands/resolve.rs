@@ -1,0 +1,181 @@
+//! `resolve`: a person's decision where the program must not decide.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Choice, Console, Job, folder_of};
+use crate::address::Address;
+use crate::config::Config;
+use crate::delivery::RunLock;
+use crate::exit::{self, Exit, Failure};
+use crate::invitation::{Cause, Decision, State, next};
+use crate::ledger::{Change, Ledger, Record, Selection};
+use crate::report::count;
+
+/// What was decided, and about whom.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// About this address; none means every unknown.
+    pub address: Option<Address>,
+    /// What is to follow.
+    pub decision: Decision,
+    /// Why, for the record.
+    pub note: String,
+    /// About this package.
+    pub package: Option<String>,
+    /// Resend even where the message is no longer the same.
+    pub changed: bool,
+}
+
+/// Applies the decision.
+///
+/// # Errors
+/// When it does not apply (65), or another run holds the lock (75).
+pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
+    let config = Arc::new(Config::load(path)?);
+    Ledger::check(&config.ledger)?;
+    let _lock = RunLock::take(&config.ledger)?;
+    let ledger = Ledger::open(&config.ledger)?;
+    let ended = decide(config, options, &ledger, console).await;
+    ledger.close().await?;
+    ended
+}
+
+async fn decide(
+    config: Arc<Config>,
+    options: &Options,
+    ledger: &Ledger,
+    console: &mut Console<'_>,
+) -> exit::Result<Exit> {
+    let now = (console.clock)();
+    ledger.recover(now).await?;
+    let chosen = choose(&config, options, ledger).await?;
+    let cause = Cause::Person(options.decision);
+    for record in &chosen {
+        next(record.standing.state, cause).map_err(|_| {
+            let message = format!(
+                "{} is {}; {}",
+                record.email,
+                record.standing.state,
+                applies_to(options.decision)
+            );
+            Failure::new(Exit::BadInput, message)
+        })?;
+    }
+    let resends: Vec<&Record> = chosen
+        .iter()
+        .filter(|it| options.decision == Decision::Resend && it.standing.state == State::Unknown)
+        .collect();
+    if !options.changed && !resends.is_empty() {
+        must_be_the_same(config, &resends, ledger, console).await?;
+    }
+    for record in &chosen {
+        let change = Change {
+            note: Some(options.note.clone()),
+            repeat: !options.changed && record.standing.state == State::Unknown,
+            ..Change::new(&record.identity, now, cause)
+        };
+        let state = ledger.apply(change).await?;
+        console.say(&format!(
+            "{} ({}): {} → {state}",
+            record.email, record.package, record.standing.state
+        ));
+    }
+    if chosen.is_empty() {
+        console.say("nothing is unknown");
+    }
+    Ok(Exit::Done)
+}
+
+/// The invitations that the decision is about.
+async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Result<Vec<Record>> {
+    let selection = Selection {
+        state: options.address.is_none().then_some(State::Unknown),
+        package: options.package.clone(),
+        address: options.address.as_ref().map(Address::canonical),
+    };
+    let mut chosen = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = ledger
+            .reader()
+            .page(&config.campaign, &selection, after)
+            .await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        chosen.extend(page);
+    }
+    let Some(address) = &options.address else {
+        return Ok(chosen);
+    };
+    match chosen.as_slice() {
+        [] => {
+            let message = format!(
+                "no invitation of `{}` to {address} is recorded",
+                config.campaign
+            );
+            Err(Failure::new(Exit::BadInput, message))
+        }
+        [_] => Ok(chosen),
+        several => {
+            let packages: Vec<&str> = several.iter().map(|it| it.package.as_str()).collect();
+            let message = format!(
+                "{address} is invited to {}; say which one with `--package`",
+                packages.join(" and ")
+            );
+            Err(Failure::new(Exit::BadInput, message))
+        }
+    }
+}
+
+/// What may have been accepted may go again only byte for byte, so that a mailbox that has
+/// it can tell.
+async fn must_be_the_same(
+    config: Arc<Config>,
+    resends: &[&Record],
+    ledger: &Ledger,
+    console: &mut Console<'_>,
+) -> exit::Result<()> {
+    let job = Job::load(config, folder_of(ledger.path()))?;
+    let plan = job.plan(&Choice::default(), (console.clock)());
+    let mut same = std::collections::HashSet::new();
+    let mut drain = plan.drain();
+    while let Some(page) = drain.next_page(ledger.reader()).await? {
+        for entry in page {
+            let wanted = resends.iter().any(|it| it.identity == entry.identity);
+            let before = entry.standing.as_ref().and_then(|it| it.message);
+            if let (true, Some((date, sha256))) = (wanted, before) {
+                let domain = job.config.sender.address.domain();
+                let id = entry.message_id(ledger.reader(), domain);
+                let composed = job.composer.compose(&entry.partner, &id, date);
+                if composed.is_ok_and(|it| it.sha256() == sha256) {
+                    same.insert(entry.identity);
+                }
+            }
+        }
+    }
+    let other: Vec<&str> = resends
+        .iter()
+        .filter(|it| !same.contains(&it.identity))
+        .map(|it| it.email.as_str())
+        .collect();
+    if other.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} would no longer be the one that was sent, because its row, a template or the configuration has changed ({}); `--changed` sends it as it is now, and a partner who has the first one gets a second",
+        count(other.len() as u64, "message"),
+        other.join(", ")
+    );
+    Err(Failure::new(Exit::BadInput, message))
+}
+
+fn applies_to(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Accepted => "`--as accepted` settles only what is unknown",
+        Decision::Abandoned => "`--as abandoned` settles only what is unknown",
+        Decision::Resend => {
+            "`--as resend` applies to unknown, rejected, bounced, expired, abandoned and accepted"
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! `send`: the job itself, and its rehearsal in the sandbox.
+//!
+//! Everything before anything: lock, recover, load, read, guard, prove, ask, record;
+//! only then the first connection. Without a terminal it is silent when all is well.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::SignedDuration;
+
+use super::{Choice, Console, Job, describe, folder_of, guards};
+use crate::config::{Config, Smtp, Tls};
+use crate::delivery::{Rates, Run, RunLock, Tally};
+use crate::exit::{self, Exit, Failure, OrExit};
+use crate::gallery::{Folder, Gallery};
+use crate::invitation::{Cause, State};
+use crate::ledger::{Change, Enrolment, Ledger, Selection};
+use crate::plan::{Plan, Survey};
+use crate::relay::Connector;
+use crate::report::count;
+use crate::sandbox::Sandbox;
+
+/// What `send` was told on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Which partners.
+    pub choice: Choice,
+    /// Do not ask.
+    pub yes: bool,
+    /// The campaign is new on purpose.
+    pub new_campaign: bool,
+}
+
+/// Sends what is due.
+///
+/// # Errors
+/// Whatever keeps the run from its first connection; what happens from then on is told and
+/// decides the exit code.
+pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
+    let config = Arc::new(Config::load(path)?);
+    Ledger::check(&config.ledger)?;
+    let _lock = RunLock::take(&config.ledger)?;
+    let ledger = Arc::new(Ledger::open(&config.ledger)?);
+    let ended = with_ledger(config, options, ledger.clone(), console).await;
+    let rest = match Arc::into_inner(ledger) {
+        Some(ledger) => ledger.close().await,
+        None => Ok(()),
+    };
+    match (ended, rest) {
+        (Ok(exit), Err(failure)) if exit != Exit::CannotWrite => Err(failure),
+        (ended, _) => ended,
+    }
+}
+
+async fn with_ledger(
+    config: Arc<Config>,
+    options: &Options,
+    ledger: Arc<Ledger>,
+    console: &mut Console<'_>,
+) -> exit::Result<Exit> {
+    let recovered = ledger.recover((console.clock)()).await?;
+    let job = Job::load(config.clone(), folder_of(&config.ledger))?;
+    let config = &job.config;
+    refuse_documentation(config)?;
+    let connector = Connector::new(&config.smtp)?;
+    job.partners.refuse_bad_rows(config.partners.bad_rows)?;
+
+    let plan = job.plan(&options.choice, (console.clock)());
+    let survey = job.survey(&plan, ledger.reader()).await?;
+    let stopping = guards(&job, &plan, &survey, ledger.reader(), options.new_campaign).await?;
+    if let Some(guard) = stopping.first() {
+        return Err(Failure::new(
+            Exit::BadInput,
+            format!("{guard}\nnothing was sent"),
+        ));
+    }
+    let (survey, fingerprints) = prove(&job, &plan, &ledger, survey, console).await?;
+    if console.interactive {
+        for warning in &config.warnings {
+            console.warn(warning);
+        }
+    }
+    if survey.due > 0 && console.interactive && !options.yes {
+        let question = format!("Send {} through {}?", describe(&survey), connector.relay());
+        if !console.ask(&question) {
+            console.tell("nothing was sent");
+            return Ok(Exit::Done);
+        }
+    }
+    let tally = if survey.due == 0 {
+        Tally::default()
+    } else {
+        enrol(&job, &plan, &ledger, survey.due, console).await?;
+        let earlier = (console.clock)() - SignedDuration::from_hours(24);
+        let earlier = ledger.reader().dots_since(earlier).await?;
+        let limits = &config.limits;
+        let rates = Rates::new(
+            limits.per_minute,
+            limits.per_day,
+            &earlier,
+            (console.clock)(),
+        );
+        let bar = progress(&survey, console.interactive);
+        let run = Run {
+            plan,
+            fingerprints,
+            composer: job.composer.clone(),
+            ledger: ledger.clone(),
+            connector: Arc::new(connector),
+            sender: config.sender.address.clone(),
+            connections: config.smtp.connections,
+            rates: Some(rates),
+            retry: config.retry,
+            clock: console.clock,
+            on_settled: on_settled(bar.clone()),
+        };
+        let tally = run.deliver().await;
+        bar.finish_and_clear();
+        tally
+    };
+    conclude(&job, &ledger, &survey, &tally, recovered, console).await
+}
+
+/// A link that was never filled in must not reach anybody.
+fn refuse_documentation(config: &Config) -> exit::Result<()> {
+    match config
+        .packages
+        .iter()
+        .find(|it| it.link.is_from_documentation())
+    {
+        None => Ok(()),
+        Some(package) => Err(Failure::new(
+            Exit::Config,
+            format!(
+                "`packages.{}.link` leads to `{}`, the tenant of Microsoft's documentation; copy the link of your own access package (a rehearsal with `--sandbox` takes it)",
+                package.key,
+                package.link.directory_hint()
+            ),
+        )),
+    }
+}
+
+/// Proves what is due. A resend that can no longer repeat what was sent goes back to `unknown`.
+async fn prove(
+    job: &Job,
+    plan: &Plan,
+    ledger: &Ledger,
+    mut survey: Survey,
+    console: &mut Console<'_>,
+) -> exit::Result<(Survey, Vec<u64>)> {
+    loop {
+        if survey.due == 0 {
+            return Ok((survey, Vec::new()));
+        }
+        let (fingerprints, changed) = job.prove(plan, ledger.reader(), (console.clock)()).await?;
+        if changed.is_empty() {
+            return Ok((survey, fingerprints));
+        }
+        for entry in changed {
+            let note = "the message to be repeated has changed since it was sent; `resolve --as resend --changed` sends it as it is now";
+            console.tell(&format!("{}: {note}", entry.partner.address));
+            let change = Change {
+                note: Some(note.into()),
+                ..Change::new(&entry.identity, (console.clock)(), Cause::OtherBytes)
+            };
+            ledger.apply(change).await?;
+        }
+        survey = job.survey(plan, ledger.reader()).await?;
+    }
+}
+
+/// Records every new invitation as pending, all or none.
+async fn enrol(
+    job: &Job,
+    plan: &Plan,
+    ledger: &Ledger,
+    attempts: u64,
+    console: &mut Console<'_>,
+) -> exit::Result<()> {
+    let now = (console.clock)();
+    let domain = job.config.sender.address.domain();
+    let mut drain = plan.drain();
+    while let Some(page) = drain.next_page(ledger.reader()).await? {
+        let new: Vec<Enrolment> = page
+            .into_iter()
+            .filter(|it| it.skip.is_none() && it.standing.is_none())
+            .map(|entry| Enrolment {
+                message_id: entry.message_id(ledger.reader(), domain),
+                template_locale: job.composer.locale_for(&entry.partner).to_string(),
+                identity: entry.identity,
+                package: entry.partner.package.key.clone(),
+                email: entry.partner.address.as_written().to_owned(),
+                name: entry.partner.name,
+                organization: entry.partner.organization,
+                locale: entry.partner.locale.map(|it| it.to_string()),
+            })
+            .collect();
+        if !new.is_empty() {
+            ledger.enrol(new, now).await?;
+        }
+    }
+    ledger.commit_enrolment(attempts).await
+}
+
+/// Says what came of it, as loudly as it deserves, and gives the exit code.
+async fn conclude(
+    job: &Job,
+    ledger: &Ledger,
+    survey: &Survey,
+    tally: &Tally,
+    recovered: u64,
+    console: &mut Console<'_>,
+) -> exit::Result<Exit> {
+    let campaign = &job.config.campaign;
+    let unknown = Selection {
+        state: Some(State::Unknown),
+        ..Selection::default()
+    };
+    let doubtful = ledger.reader().page(campaign, &unknown, 0).await?;
+    let bad = job.partners.bad();
+    let waiting = survey.waiting + tally.deferred;
+    let mut reasons = Vec::new();
+    let mut loud = bad > 0;
+    if let Some(stop) = &tally.stopped {
+        reasons.push(stop.exit);
+        loud = true;
+    }
+    if !doubtful.is_empty() {
+        reasons.push(Exit::Unknown);
+        loud = true;
+    }
+    if bad > 0 || tally.rejected + tally.expired > 0 {
+        reasons.push(Exit::Refused);
+        loud = true;
+    }
+    if waiting > 0 {
+        reasons.push(Exit::TryLater);
+    }
+    let exit = Exit::heaviest(&reasons);
+
+    if console.interactive || loud {
+        summarize(tally, survey, console);
+    }
+    if loud {
+        if bad > 0 {
+            let rows = count(bad, "bad row");
+            console.tell(&format!(
+                "{rows} skipped:\n{}",
+                job.partners.describe_bad_rows()
+            ));
+        }
+        if recovered > 0 {
+            console.tell(&format!(
+                "an earlier run died between the dot and the reply of {}",
+                count(recovered, "message")
+            ));
+        }
+        for record in doubtful.iter().take(20) {
+            console.tell(&format!(
+                "unknown: {} (Message-ID {}, {})",
+                record.email,
+                record.standing.message_id,
+                record.latest.relay.as_deref().unwrap_or("relay not known"),
+            ));
+        }
+        if !doubtful.is_empty() {
+            console.tell(
+                "whether these were accepted cannot be known: look for the Message-ID in the relay's log, then say `access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT`",
+            );
+        }
+    }
+    if let Some(stop) = &tally.stopped {
+        console.tell(&format!("error: {}", stop.why));
+    }
+    for outcome in &tally.unrecorded {
+        console.tell(&format!("could not be recorded: {outcome}"));
+    }
+    Ok(exit)
+}
+
+/// One line of numbers and a line for each that was not accepted.
+fn summarize(tally: &Tally, survey: &Survey, console: &mut Console<'_>) {
+    let settled = tally.accepted + tally.deferred + tally.rejected + tally.expired + tally.unknown;
+    let mut parts = vec![format!("{} accepted", tally.accepted)];
+    for (number, name) in [
+        (tally.deferred, "deferred"),
+        (tally.rejected, "rejected"),
+        (tally.expired, "expired"),
+        (tally.unknown, "unknown"),
+        (survey.due.saturating_sub(settled), "not attempted"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {name}"));
+        }
+    }
+    let line = if survey.due == 0 {
+        "nothing was due".to_owned()
+    } else {
+        format!("{}: {}", count(survey.due, "message"), parts.join(", "))
+    };
+    if console.interactive {
+        console.say(&line);
+    } else {
+        console.tell(&line);
+    }
+    for (address, state, why) in &tally.troubles {
+        console.tell(&format!("{state}: {address}: {why}"));
+    }
+}
+
+fn progress(survey: &Survey, interactive: bool) -> ProgressBar {
+    if !interactive {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta}");
+    let bar = ProgressBar::new(survey.due);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn on_settled(bar: ProgressBar) -> Box<dyn Fn(&Tally) + Send + Sync> {
+    Box::new(move |tally| {
+        let refused = tally.rejected + tally.expired + tally.deferred + tally.unknown;
+        bar.set_position(tally.accepted + refused);
+        if refused > 0 {
+            bar.set_message(format!("({refused} not accepted)"));
+        }
+    })
+}
+
+/// Sends everything to a small server in this process, with a ledger that is thrown away.
+///
+/// # Errors
+/// Whatever would keep a real send from its first connection, but for guards and rates.
+pub async fn rehearse(
+    path: &Path,
+    out: &Path,
+    choice: &Choice,
+    console: &mut Console<'_>,
+) -> exit::Result<Exit> {
+    let config = Arc::new(Config::load(path)?);
+    let folder = Folder::prepare(out).or_exit(Exit::CannotWrite)?;
+    let job = Job::load(config.clone(), folder.path())?;
+    job.partners.refuse_bad_rows(config.partners.bad_rows)?;
+    let scratch = tempfile::tempdir_in(folder.path())
+        .context("cannot create a throw-away ledger")
+        .or_exit(Exit::CannotWrite)?;
+    let ledger_path = scratch.path().join("ledger.sqlite3");
+    Ledger::create(&ledger_path)?;
+    let ledger = Arc::new(Ledger::open(&ledger_path)?);
+    let plan = job.plan(choice, (console.clock)());
+    let survey = job.survey(&plan, ledger.reader()).await?;
+    let (fingerprints, _) = job.prove(&plan, ledger.reader(), (console.clock)()).await?;
+
+    let lead = format!("Campaign {}: caught in the sandbox.", config.campaign);
+    let gallery = folder
+        .begin("Rehearsed invitations", &lead)
+        .or_exit(Exit::CannotWrite)?;
+    let gallery = Arc::new(Mutex::new(Some(gallery)));
+    let tally = if survey.due == 0 {
+        Tally::default()
+    } else {
+        enrol(&job, &plan, &ledger, survey.due, console).await?;
+        let sandbox = start_sandbox(gallery.clone()).await?;
+        let bar = progress(&survey, console.interactive);
+        let run = Run {
+            plan,
+            fingerprints,
+            composer: job.composer.clone(),
+            ledger: ledger.clone(),
+            connector: Arc::new(Connector::new(&loopback(&config.smtp, sandbox.port()))?),
+            sender: config.sender.address.clone(),
+            connections: config.smtp.connections,
+            rates: None,
+            retry: config.retry,
+            clock: console.clock,
+            on_settled: on_settled(bar.clone()),
+        };
+        let tally = run.deliver().await;
+        bar.finish_and_clear();
+        tally
+    };
+    let gallery = gallery
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let (index, caught) = gallery
+        .map(Gallery::finish)
+        .transpose()
+        .context("cannot write the review")
+        .or_exit(Exit::CannotWrite)?
+        .unwrap_or_default();
+    if console.interactive {
+        for warning in &config.warnings {
+            console.warn(warning);
+        }
+    }
+    console.say(&format!(
+        "{} sent to the sandbox, {caught} caught; nothing left this machine; look at {}",
+        describe(&survey),
+        index.display()
+    ));
+    for (address, state, why) in &tally.troubles {
+        console.tell(&format!("{state}: {address}: {why}"));
+    }
+    if job.partners.bad() > 0 {
+        console.tell(&job.partners.describe_bad_rows());
+    }
+    match &tally.stopped {
+        Some(stop) => Err(Failure::new(stop.exit, &stop.why)),
+        None if job.partners.bad() > 0 || tally.accepted < survey.due => Ok(Exit::Refused),
+        None => Ok(Exit::Done),
+    }
+}
+
+async fn start_sandbox(gallery: Arc<Mutex<Option<Gallery>>>) -> exit::Result<Sandbox> {
+    let keep = move |message: &[u8]| {
+        let mut gallery = gallery.lock().unwrap_or_else(PoisonError::into_inner);
+        match gallery.as_mut() {
+            Some(gallery) => gallery.add(message, ""),
+            None => Err(std::io::Error::other("the rehearsal is over")),
+        }
+    };
+    Sandbox::start(Arc::new(keep))
+        .await
+        .context("cannot start the sandbox on the loopback")
+        .or_exit(Exit::Unavailable)
+}
+
+/// The configured relay, replaced by the sandbox.
+fn loopback(smtp: &Smtp, port: u16) -> Smtp {
+    Smtp {
+        host: "127.0.0.1".into(),
+        port,
+        tls: Tls::None,
+        ca_file: None,
+        ..smtp.clone()
+    }
+}

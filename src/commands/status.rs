@@ -1,0 +1,93 @@
+//! `status`: where every invitation stands, or the whole history of one address.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Console;
+use crate::address::Address;
+use crate::config::Config;
+use crate::delivery::is_held;
+use crate::exit::{self, Exit, Failure};
+use crate::invitation::State;
+use crate::ledger::{Ledger, Reader, Selection};
+use crate::partners::Partners;
+use crate::report::{Format, StatusWriter};
+use crate::templates::Templates;
+
+/// What `status` was asked.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The history of this one.
+    pub address: Option<Address>,
+    /// How to write it.
+    pub format: Format,
+    /// Only this state.
+    pub state: Option<State>,
+    /// Only this package.
+    pub package: Option<String>,
+}
+
+/// Writes the standing of the campaign to stdout.
+///
+/// # Errors
+/// When there is no ledger (78), or the address or package is not in it (65).
+pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
+    let config = Config::load(path)?;
+    Ledger::check(&config.ledger)?;
+    let reader = Reader::open(&config.ledger, is_held(&config.ledger), None)?;
+    let selection = Selection {
+        state: options.state,
+        package: options.package.clone(),
+        address: options.address.as_ref().map(Address::canonical),
+    };
+    if let Some(package) = &options.package
+        && config.package(package).is_none()
+    {
+        let message = format!("there is no package `{package}` in the configuration");
+        return Err(Failure::new(Exit::BadInput, message));
+    }
+    let campaign = &config.campaign;
+    let mut page = reader.page(campaign, &selection, 0).await?;
+    if let (Some(address), true) = (&options.address, page.is_empty()) {
+        let message = format!("no invitation of `{campaign}` to {address} is recorded");
+        return Err(Failure::new(Exit::BadInput, message));
+    }
+    let listed = todays_partners(&config);
+    let counts = reader.counts(campaign).await?;
+    let writing = StatusWriter::begin(
+        console.out,
+        options.format,
+        console.out_is_terminal,
+        campaign,
+        &counts,
+    );
+    // A reader who went away, as `head` does, has seen enough.
+    let Ok(mut writer) = writing else {
+        return Ok(Exit::Done);
+    };
+    while let Some(last) = page.last().map(|it| it.id) {
+        let mut rows = Vec::with_capacity(page.len());
+        for record in page {
+            let history = match options.address {
+                Some(_) => Some(reader.history(record.id).await?),
+                None => None,
+            };
+            let listed = listed.as_ref().map(|it| it.lists(&record.identity));
+            rows.push((record, listed, history));
+        }
+        if writer.page(&rows).is_err() {
+            return Ok(Exit::Done);
+        }
+        page = reader.page(campaign, &selection, last).await?;
+    }
+    let _ = writer.finish();
+    Ok(Exit::Done)
+}
+
+/// Today's file, where it can be read; `status` does not depend on it.
+fn todays_partners(config: &Config) -> Option<Arc<Partners>> {
+    let templates = Templates::load(&config.templates);
+    let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
+    let partners = Partners::read(config, locales, &std::env::temp_dir());
+    partners.ok().map(Arc::new)
+}

@@ -1,0 +1,403 @@
+//! What people and scripts are told: tables, JSON, CSV, and sentences with numbers.
+
+use std::io::{self, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::invitation::State;
+use crate::ledger::{Event, Record};
+
+/// How `status` is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One object, an interface.
+    Json,
+    /// One line an invitation.
+    Csv,
+}
+
+/// An invitation as `status` shows it. The names are an interface.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    package: &'a str,
+    package_id: String,
+    email: &'a str,
+    name: Option<&'a str>,
+    organization: Option<&'a str>,
+    locale: Option<&'a str>,
+    template_locale: &'a str,
+    state: &'static str,
+    listed: Option<bool>,
+    attempts: u32,
+    message_id: &'a str,
+    smtp_code: Option<u16>,
+    enhanced_code: Option<&'a str>,
+    reply: Option<&'a str>,
+    relay: Option<&'a str>,
+    created_at: String,
+    updated_at: String,
+    accepted_at: Option<String>,
+    next_attempt_at: Option<String>,
+    note: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<Vec<ShownEvent<'a>>>,
+}
+
+/// A line of history as `status ADDRESS` shows it.
+#[derive(Debug, Serialize)]
+struct ShownEvent<'a> {
+    at: String,
+    from: Option<&'static str>,
+    to: &'static str,
+    phase: Option<&'a str>,
+    smtp_code: Option<u16>,
+    enhanced_code: Option<&'a str>,
+    reply: Option<&'a str>,
+    relay: Option<&'a str>,
+    message_id: &'a str,
+    note: Option<&'a str>,
+}
+
+/// The columns of the CSV, those of [`Shown`] without the history.
+const COLUMNS: [&str; 20] = [
+    "package",
+    "package_id",
+    "email",
+    "name",
+    "organization",
+    "locale",
+    "template_locale",
+    "state",
+    "listed",
+    "attempts",
+    "message_id",
+    "smtp_code",
+    "enhanced_code",
+    "reply",
+    "relay",
+    "created_at",
+    "updated_at",
+    "accepted_at",
+    "next_attempt_at",
+    "note",
+];
+
+/// RFC 3339 in UTC, to the second.
+fn utc(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn shown<'a>(record: &'a Record, listed: Option<bool>, history: Option<&'a [Event]>) -> Shown<'a> {
+    let latest = &record.latest;
+    Shown {
+        package: &record.package,
+        package_id: record.identity.package_id.to_string(),
+        email: &record.email,
+        name: record.name.as_deref(),
+        organization: record.organization.as_deref(),
+        locale: record.locale.as_deref(),
+        template_locale: &record.template_locale,
+        state: record.standing.state.as_str(),
+        listed,
+        attempts: record.standing.attempts,
+        message_id: &record.standing.message_id,
+        smtp_code: latest.smtp_code,
+        enhanced_code: latest.enhanced_code.as_deref(),
+        reply: latest.reply.as_deref(),
+        relay: latest.relay.as_deref(),
+        created_at: utc(record.created_at),
+        updated_at: utc(record.standing.updated_at),
+        accepted_at: record.accepted_at.map(utc),
+        next_attempt_at: record.standing.next_attempt_at.map(utc),
+        note: latest.note.as_deref(),
+        history: history.map(|it| it.iter().map(shown_event).collect()),
+    }
+}
+
+fn shown_event(event: &Event) -> ShownEvent<'_> {
+    ShownEvent {
+        at: utc(event.at),
+        from: event.from.map(State::as_str),
+        to: event.to.as_str(),
+        phase: event.phase.as_deref(),
+        smtp_code: event.smtp_code,
+        enhanced_code: event.enhanced_code.as_deref(),
+        reply: event.reply.as_deref(),
+        relay: event.relay.as_deref(),
+        message_id: &event.message_id,
+        note: event.note.as_deref(),
+    }
+}
+
+/// Writes invitations as they come, page by page.
+pub struct StatusWriter<'a> {
+    out: &'a mut dyn Write,
+    format: Format,
+    /// Whether a person looks at a terminal, whose width then counts.
+    terminal: bool,
+    written: u64,
+}
+
+impl<'a> StatusWriter<'a> {
+    /// Begins with the campaign and its counts.
+    ///
+    /// # Errors
+    /// When `out` takes no more.
+    pub fn begin(
+        out: &'a mut dyn Write,
+        format: Format,
+        terminal: bool,
+        campaign: &str,
+        counts: &[(State, u64)],
+    ) -> io::Result<Self> {
+        match format {
+            Format::Json => {
+                let counts: Vec<String> = counts
+                    .iter()
+                    .map(|(state, count)| format!("\"{state}\":{count}"))
+                    .collect();
+                let campaign = serde_json::to_string(campaign)?;
+                write!(
+                    out,
+                    "{{\"campaign\":{campaign},\"counts\":{{{}}},\"invitations\":[",
+                    counts.join(",")
+                )?;
+            }
+            Format::Csv => {
+                let mut csv = csv::Writer::from_writer(Vec::new());
+                csv.write_record(COLUMNS)?;
+                out.write_all(
+                    &csv.into_inner()
+                        .map_err(|it| io::Error::other(it.to_string()))?,
+                )?;
+            }
+            Format::Text => {
+                let total: u64 = counts.iter().map(|(_, count)| count).sum();
+                let parts: Vec<String> = counts
+                    .iter()
+                    .filter(|(_, count)| *count > 0)
+                    .map(|(state, count)| format!("{count} {state}"))
+                    .collect();
+                let parts = if parts.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", parts.join(", "))
+                };
+                writeln!(
+                    out,
+                    "campaign {campaign}: {}{parts}",
+                    count(total, "invitation")
+                )?;
+            }
+        }
+        Ok(Self {
+            out,
+            format,
+            terminal,
+            written: 0,
+        })
+    }
+
+    /// Writes a page of invitations, each with whether it is listed and perhaps its history.
+    ///
+    /// # Errors
+    /// When the output takes no more.
+    pub fn page(&mut self, page: &[(Record, Option<bool>, Option<Vec<Event>>)]) -> io::Result<()> {
+        match self.format {
+            Format::Json => {
+                for (record, listed, history) in page {
+                    let comma = if self.written == 0 { "\n" } else { ",\n" };
+                    self.out.write_all(comma.as_bytes())?;
+                    let shown = shown(record, *listed, history.as_deref());
+                    serde_json::to_writer(&mut *self.out, &shown)?;
+                    self.written += 1;
+                }
+                Ok(())
+            }
+            Format::Csv => {
+                let mut csv = csv::Writer::from_writer(Vec::new());
+                for (record, listed, _) in page {
+                    csv.write_record(cells(&shown(record, *listed, None)))?;
+                }
+                let bytes = csv
+                    .into_inner()
+                    .map_err(|it| io::Error::other(it.to_string()))?;
+                self.out.write_all(&bytes)
+            }
+            Format::Text => self.table(page),
+        }
+    }
+
+    fn table(&mut self, page: &[(Record, Option<bool>, Option<Vec<Event>>)]) -> io::Result<()> {
+        if page.is_empty() {
+            return Ok(());
+        }
+        let mut table =
+            self.empty_table(&["state", "address", "package", "since", "what was said"]);
+        for (record, listed, _) in page {
+            let standing = &record.standing;
+            let mut said = said(&record.latest);
+            if let Some(next) = standing.next_attempt_at {
+                said = format!("{said}; due again {}", local(next));
+            }
+            if *listed == Some(false) {
+                said = format!("{said} (no longer in the file)");
+            }
+            table.add_row([
+                standing.state.to_string(),
+                record.email.clone(),
+                record.package.clone(),
+                local(standing.updated_at),
+                printable(&said),
+            ]);
+        }
+        writeln!(self.out, "\n{}", table.trim_fmt())?;
+        for (record, _, history) in page {
+            let Some(history) = history else { continue };
+            writeln!(
+                self.out,
+                "\nhistory of {} ({})",
+                record.email, record.package
+            )?;
+            let mut table = self.empty_table(&["at", "state", "phase", "what was said"]);
+            for event in history {
+                let phase = event.phase.clone().unwrap_or_default();
+                table.add_row([
+                    local(event.at),
+                    event.to.to_string(),
+                    phase,
+                    printable(&said(event)),
+                ]);
+            }
+            writeln!(self.out, "{}", table.trim_fmt())?;
+        }
+        Ok(())
+    }
+
+    fn empty_table(&self, header: &[&str]) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_content_arrangement(if self.terminal {
+            ContentArrangement::Dynamic
+        } else {
+            ContentArrangement::Disabled
+        });
+        table.set_header(header.to_vec());
+        table
+    }
+
+    /// Completes the document.
+    ///
+    /// # Errors
+    /// When the output takes no more.
+    pub fn finish(self) -> io::Result<()> {
+        match self.format {
+            Format::Json => writeln!(self.out, "\n]}}"),
+            Format::Text | Format::Csv => Ok(()),
+        }
+    }
+}
+
+fn said(event: &Event) -> String {
+    let code = event.smtp_code.map(|it| it.to_string());
+    let parts = [code, event.enhanced_code.clone(), event.reply.clone()];
+    let reply: Vec<String> = parts
+        .into_iter()
+        .flatten()
+        .filter(|it| !it.is_empty())
+        .collect();
+    match (&event.note, reply.is_empty()) {
+        (Some(note), true) => note.clone(),
+        (Some(note), false) => format!("{} ({note})", reply.join(" ")),
+        (None, _) => reply.join(" "),
+    }
+}
+
+fn local(at: Timestamp) -> String {
+    let at = at.to_zoned_datetime(TimeZone::system());
+    at.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+fn cells(shown: &Shown<'_>) -> [String; 20] {
+    let text = |it: Option<&str>| safe_cell(it.unwrap_or_default());
+    let number = |it: Option<u16>| it.map_or_else(String::new, |it| it.to_string());
+    [
+        text(Some(shown.package)),
+        shown.package_id.clone(),
+        text(Some(shown.email)),
+        text(shown.name),
+        text(shown.organization),
+        text(shown.locale),
+        text(Some(shown.template_locale)),
+        shown.state.into(),
+        shown.listed.map_or_else(String::new, |it| it.to_string()),
+        shown.attempts.to_string(),
+        text(Some(shown.message_id)),
+        number(shown.smtp_code),
+        text(shown.enhanced_code),
+        text(shown.reply),
+        text(shown.relay),
+        shown.created_at.clone(),
+        shown.updated_at.clone(),
+        shown.accepted_at.clone().unwrap_or_default(),
+        shown.next_attempt_at.clone().unwrap_or_default(),
+        text(shown.note),
+    ]
+}
+
+/// A cell that no spreadsheet takes for a formula (OWASP, "CSV injection").
+fn safe_cell(text: &str) -> String {
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => {
+            format!("'{text}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// A text without what a terminal would take for a command.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|it| match it {
+            '\n' | '\t' => it,
+            it if it.is_control() => '\u{fffd}',
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+            it => it,
+        })
+        .collect()
+}
+
+/// `1 message`, `2 messages`.
+#[must_use]
+pub fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for text in ["=1+1", "+1", "-1", "@x", "\tx", "＝1"] {
+            assert!(safe_cell(text).starts_with('\''), "{text}");
+        }
+        assert_eq!(safe_cell("Ada"), "Ada");
+        assert_eq!(safe_cell(""), "");
+    }
+
+    #[test]
+    fn a_terminal_is_told_nothing_to_do() {
+        assert_eq!(
+            printable("a\x1b[31mb\u{202e}c\nd"),
+            "a\u{fffd}[31mb\u{fffd}c\nd"
+        );
+    }
+}
