@@ -22,8 +22,8 @@ pub use self::rates::Rates;
 use self::worker::Worker;
 use crate::address::Address;
 use crate::exit::{Exit, Failure};
-use crate::invitation::{Identity, RetrySchedule, State};
-use crate::ledger::{Ledger, Standing};
+use crate::invitation::{Identity, RetrySchedule, Standing, State};
+use crate::ledger::Ledger;
 use crate::message::{Composer, Message};
 use crate::plan::{Entry, Plan};
 use crate::relay::Connector;
@@ -252,6 +252,14 @@ impl Shared {
 
     pub fn has_stopped(&self) -> bool {
         self.tally().stopped.is_some()
+    }
+
+    /// Whether a message that is under way may still be armed: not once the ledger or the
+    /// program itself has failed. A limit that is reached only keeps new ones from being taken.
+    pub fn may_arm(&self) -> bool {
+        let tally = self.tally();
+        let stopped = tally.stopped.as_ref().map(|it| it.exit);
+        !matches!(stopped, Some(Exit::CannotWrite | Exit::Contradiction))
     }
 
     /// Counts one invitation as settled.

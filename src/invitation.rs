@@ -5,6 +5,8 @@
 //! nothing that it does not allow, so the rule "never twice" stands here and can
 //! be read on one screen.
 
+mod record;
+
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,6 +16,8 @@ use sha2::{Digest, Sha256};
 use crate::address::Address;
 use crate::link::PackageId;
 use crate::outcome::Outcome;
+
+pub use self::record::{Event, Record, Standing};
 
 /// The only reason so far why a partner is written to; part of the key for those to come.
 pub const OCCASION: &str = "invitation";

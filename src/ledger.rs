@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-pub use self::read::{Event, Reader, Record, Selection, Standing};
+pub use self::read::{Reader, Selection};
 use self::writer::Writer;
 use crate::exit;
 use crate::invitation::{Cause, Identity, MessageIdKey, State};

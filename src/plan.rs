@@ -16,8 +16,8 @@ use jiff::tz::TimeZone;
 use crate::address::Address;
 use crate::config::{Limits, Package};
 use crate::exit;
-use crate::invitation::{Identity, State};
-use crate::ledger::{Reader, Standing};
+use crate::invitation::{Identity, Standing, State};
+use crate::ledger::Reader;
 use crate::partners::{Partner, Partners};
 
 /// How many partners are looked up in the ledger at once.

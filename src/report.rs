@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::invitation::State;
-use crate::ledger::{Event, Record};
+use crate::invitation::{Event, Record, State};
 
 /// How `status` is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -8,8 +8,8 @@ use crate::address::Address;
 use crate::config::Config;
 use crate::delivery::RunLock;
 use crate::exit::{self, Exit, Failure};
-use crate::invitation::{Cause, Decision, State, next};
-use crate::ledger::{Change, Ledger, Record, Selection};
+use crate::invitation::{Cause, Decision, Record, State, next};
+use crate::ledger::{Change, Ledger, Selection};
 use crate::report::count;
 
 /// What was decided, and about whom.

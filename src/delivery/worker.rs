@@ -112,9 +112,6 @@ impl Worker {
             self.shared.stop(Exit::TryLater, why.into());
             return Ok(true);
         }
-        if self.shared.has_stopped() {
-            return Ok(true);
-        }
         let delivery = match self.open().await {
             Ok(()) => self.deliver(job).await,
             Err(not_opened) => {
@@ -197,7 +194,7 @@ impl Worker {
         if let Err(silence) = connection.stands().await {
             return Delivery::Lost(Phase::Body, silence.0);
         }
-        if self.shared.has_stopped() {
+        if !self.shared.may_arm() {
             self.give_dot_back();
             return Delivery::Stopped;
         }

@@ -3,7 +3,7 @@ use jiff::SignedDuration;
 use super::*;
 use crate::address::Address;
 use crate::exit::Exit;
-use crate::invitation::Decision;
+use crate::invitation::{Decision, Standing};
 use crate::link::PackageId;
 use crate::outcome::Outcome;
 

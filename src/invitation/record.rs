@@ -1,0 +1,82 @@
+//! What is on record about an invitation, in the words of the field and of no database.
+
+use jiff::Timestamp;
+
+use super::{Identity, State};
+
+/// Where an invitation stands, for the plan.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Its state.
+    pub state: State,
+    /// Its Message-ID, without brackets.
+    pub message_id: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How often it was deferred since it last became pending.
+    pub deferrals: u32,
+    /// When that began.
+    pub deferred_since: Option<Timestamp>,
+    /// When a deferred one is due again.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// The Date and SHA-256 of the message that was last armed.
+    pub message: Option<(Timestamp, [u8; 32])>,
+    /// Whether just that message must go again.
+    pub repeat: bool,
+}
+
+/// All that is recorded of an invitation, for reports.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its number in the ledger.
+    pub id: i64,
+    /// Which invitation it is.
+    pub identity: Identity,
+    /// The package's key in the configuration, when it was enrolled.
+    pub package: String,
+    /// The address as written.
+    pub email: String,
+    /// The person's name.
+    pub name: Option<String>,
+    /// The partner's organisation.
+    pub organization: Option<String>,
+    /// The locale that was asked for.
+    pub locale: Option<String>,
+    /// The locale of the template.
+    pub template_locale: String,
+    /// When it was enrolled.
+    pub created_at: Timestamp,
+    /// When a relay accepted it.
+    pub accepted_at: Option<Timestamp>,
+    /// Where it stands.
+    pub standing: Standing,
+    /// What happened to it last.
+    pub latest: Event,
+}
+
+/// One line of an invitation's history.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// The state before; none when it was enrolled.
+    pub from: Option<State>,
+    /// The state after.
+    pub to: State,
+    /// The phase of the conversation.
+    pub phase: Option<String>,
+    /// The relay's reply code.
+    pub smtp_code: Option<u16>,
+    /// The enhanced status code.
+    pub enhanced_code: Option<String>,
+    /// The relay's words.
+    pub reply: Option<String>,
+    /// Which relay.
+    pub relay: Option<String>,
+    /// The Message-ID then.
+    pub message_id: String,
+    /// What a person or the program had to say.
+    pub note: Option<String>,
+}

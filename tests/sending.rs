@@ -1,0 +1,688 @@
+//! Sending over real sockets: every row of the outcome table, TLS, limits, and the promise
+//! that a partner is invited once and nobody is forgotten.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mail_parser::MessageParser;
+use support::oracle;
+use support::pki::Pki;
+use support::smtp::{Action, Call, Server, Stage};
+use support::{LINK, Workplace};
+
+/// A server that misbehaves at one stage until it is healed.
+fn faulty(stage: Stage, action: Action) -> (Server, Arc<AtomicBool>) {
+    let healed = Arc::new(AtomicBool::new(false));
+    let well = healed.clone();
+    let server = Server::start(move |call: &Call| {
+        if call.stage == stage && !well.load(Ordering::SeqCst) {
+            action.clone()
+        } else {
+            Action::Normal
+        }
+    });
+    (server, healed)
+}
+
+fn reply(text: &str) -> Action {
+    Action::Reply(format!("{text}\r\n").into_bytes())
+}
+
+/// What a fault at a stage must lead to.
+struct Row {
+    stage: Stage,
+    action: Action,
+    /// The state after the first run, its exit code, and a word of its message.
+    state: &'static str,
+    code: i32,
+    word: &'static str,
+    /// Exit code and state after a second run, with the relay well again and the time come.
+    second: (i32, &'static str),
+    /// How many the relay has in the end.
+    taken: usize,
+}
+
+fn row(
+    stage: Stage,
+    action: Action,
+    (state, code, word): (&'static str, i32, &'static str),
+    second: (i32, &'static str),
+    taken: usize,
+) -> Row {
+    Row {
+        stage,
+        action,
+        state,
+        code,
+        word,
+        second,
+        taken,
+    }
+}
+
+fn hold(row: Row) {
+    let name = format!("{:?} {:?}", row.stage, row.action);
+    let (server, healed) = faulty(row.stage, row.action);
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1\ndeadlines = { banner = \"1s\", ehlo = \"1s\", mail = \"1s\", rcpt = \"1s\", data = \"1s\", body = \"1s\", dot = \"1s\", rset = \"1s\" }";
+    workplace.retry = "first_after = \"1s\"".into();
+    workplace.configure();
+    workplace.partners(&["ada@a.example"]);
+
+    let first = workplace.run(&["send"]);
+
+    assert_eq!(first.code, row.code, "{name}: {first:?}");
+    assert_eq!(workplace.state(), row.state, "{name}: {first:?}");
+    assert!(first.stderr.contains(row.word), "{name}: {first:?}");
+    if first.code == 75 {
+        assert_eq!(
+            (first.stdout.as_str(), first.stderr.as_str()),
+            ("", ""),
+            "{name}"
+        );
+    }
+    oracle::check(&workplace, &server, 1, 1);
+
+    healed.store(true, Ordering::SeqCst);
+    if row.state == "deferred" {
+        let early = workplace.run(&["send"]);
+        assert!(early.code == 75 || early.code == 0, "{name}: {early:?}");
+        std::thread::sleep(Duration::from_millis(1_200));
+    }
+    let second = workplace.run(&["send"]);
+    let (code, state) = row.second;
+    assert_eq!(second.code, code, "{name}, second run: {second:?}");
+    assert_eq!(workplace.state(), state, "{name}, second run");
+    assert_eq!(server.accepted().len(), row.taken, "{name}");
+    oracle::check_settled_but(&workplace, &server, 1, 1, &["rejected"]);
+    let pipelined = server.violations();
+    assert!(pipelined.is_empty(), "{name}: {pipelined:?}");
+}
+
+fn hold_all(rows: Vec<Row>) {
+    std::thread::scope(|scope| {
+        for row in rows {
+            scope.spawn(|| hold(row));
+        }
+    });
+}
+
+#[test]
+fn before_rcpt_a_fault_is_the_relay_s_matter_and_marks_nobody() {
+    let sent = (0, "accepted");
+    let mut rows = Vec::new();
+    for stage in [Stage::Banner, Stage::Ehlo, Stage::Mail] {
+        for action in [
+            reply("554 5.7.1 go away"),
+            reply("421 4.3.2 not now"),
+            reply("354 what"),
+            reply("nonsense"),
+            Action::Reply(b"250 bare\n".to_vec()),
+            Action::Close,
+            Action::Stall,
+        ] {
+            rows.push(row(stage, action, ("pending", 69, "error: "), sent, 1));
+        }
+    }
+    hold_all(rows);
+}
+
+#[test]
+fn a_refusal_of_rcpt_or_data_is_the_recipient_s() {
+    let sent = (0, "accepted");
+    let mut rows = Vec::new();
+    for stage in [Stage::Rcpt, Stage::Data] {
+        rows.push(row(
+            stage,
+            reply("450 4.2.1 later"),
+            ("deferred", 75, ""),
+            sent,
+            1,
+        ));
+        rows.push(row(
+            stage,
+            reply("550 5.1.1 no such user"),
+            ("rejected", 1, "550 5.1.1 no such user"),
+            (0, "rejected"),
+            0,
+        ));
+        // 421, no reply, and what is neither: on to another connection, and after the
+        // second loss over one message that message waits.
+        for action in [
+            reply("421 4.3.2 closing"),
+            reply("nonsense"),
+            Action::Close,
+            Action::Stall,
+        ] {
+            rows.push(row(stage, action, ("deferred", 75, ""), sent, 1));
+        }
+    }
+    rows.push(row(
+        Stage::Data,
+        reply("250 sure"),
+        ("deferred", 75, ""),
+        sent,
+        1,
+    ));
+    rows.push(row(
+        Stage::Body,
+        Action::Close,
+        ("deferred", 75, ""),
+        sent,
+        1,
+    ));
+    rows.push(row(
+        Stage::Body,
+        Action::CloseAfterBytes(300),
+        ("deferred", 75, ""),
+        sent,
+        1,
+    ));
+    hold_all(rows);
+}
+
+#[test]
+fn behind_the_dot_only_a_clear_answer_is_believed() {
+    let accepted = ("accepted", 0, "");
+    let unknown = ("unknown", 3, "resolve");
+    let taken = |action| Action::AcceptThen(Box::new(action));
+    let mut rows = vec![
+        row(
+            Stage::Dot,
+            reply("250 2.0.0 ok"),
+            accepted,
+            (0, "accepted"),
+            1,
+        ),
+        row(Stage::Dot, reply("268 fine"), accepted, (0, "accepted"), 1),
+        row(Stage::Dot, reply("250"), accepted, (0, "accepted"), 1),
+        row(
+            Stage::Dot,
+            reply("451 4.3.0 later"),
+            ("deferred", 75, ""),
+            (0, "accepted"),
+            1,
+        ),
+        row(
+            Stage::Dot,
+            reply("421 4.3.2 closing"),
+            ("deferred", 75, ""),
+            (0, "accepted"),
+            1,
+        ),
+        row(
+            Stage::Dot,
+            reply("552 5.3.4 too big"),
+            ("rejected", 1, "552 5.3.4 too big"),
+            (0, "rejected"),
+            0,
+        ),
+    ];
+    let unclear = [
+        reply("354 go on"),
+        reply("150 wait"),
+        reply("250-yes\r\n550 no"),
+        Action::Reply(b"250 bare\n".to_vec()),
+        reply("nonsense"),
+        Action::Close,
+        Action::Reset,
+        Action::Stall,
+    ];
+    for action in unclear {
+        // The server takes a message when it answers 2yz, however badly.
+        let yes = matches!(&action, Action::Reply(text) if text.starts_with(b"2"));
+        let first = row(
+            Stage::Dot,
+            action.clone(),
+            unknown,
+            (3, "unknown"),
+            usize::from(yes),
+        );
+        rows.push(first);
+        rows.push(row(Stage::Dot, taken(action), unknown, (3, "unknown"), 1));
+    }
+    hold_all(rows);
+}
+
+#[test]
+fn a_relay_that_is_not_there_is_tried_five_times_and_nobody_is_marked() {
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let workplace = Workplace::new(port);
+    workplace.partners(&["ada@a.example"]);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 69);
+    assert!(
+        output
+            .stderr
+            .contains(&format!("cannot connect to the relay 127.0.0.1:{port}")),
+        "{output:?}"
+    );
+    assert_eq!(workplace.state(), "pending");
+}
+
+#[test]
+fn bytes_that_nobody_asked_for_end_the_conversation_before_they_are_believed() {
+    let (server, _) = faulty(
+        Stage::Mail,
+        Action::Reply(b"250 ok\r\n250 ok\r\n354 go\r\n250 accepted, really\r\n".to_vec()),
+    );
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1";
+    workplace.configure();
+    workplace.partners(&["ada@a.example"]);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 75, "{output:?}");
+    assert_eq!(workplace.state(), "deferred");
+    assert!(
+        server
+            .commands()
+            .iter()
+            .all(|(_, it)| !it.starts_with("DATA"))
+    );
+}
+
+#[test]
+fn a_refused_recipient_does_not_cost_the_connection() {
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some(who)) if who.starts_with("no") => reply("550 5.1.1 no such user"),
+        (Stage::Dot, Some(who)) if who.starts_with("big") => reply("552 5.3.4 too big"),
+        _ => Action::Normal,
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1";
+    workplace.configure();
+    workplace.partners(&[
+        "a@a.example",
+        "no1@a.example",
+        "b@a.example",
+        "big@a.example",
+        "no2@a.example",
+        "c@a.example",
+    ]);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(
+        output
+            .stderr
+            .contains("rejected: no1@a.example: 550 5.1.1 no such user"),
+        "{output:?}"
+    );
+    assert_eq!(server.connections(), 1);
+    assert_eq!(server.accepted().len(), 3);
+    assert!(server.violations().is_empty(), "{:?}", server.violations());
+    let again = workplace.run(&["send"]);
+    assert_eq!(
+        (again.code, again.stderr.as_str(), server.connections()),
+        (0, "", 1)
+    );
+}
+
+#[test]
+fn a_421_after_every_third_message_costs_a_connection_and_nothing_else() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Mail if call.nth % 4 == 3 => {
+            Action::ReplyThenClose(b"421 4.7.0 enough\r\n".to_vec())
+        }
+        _ => Action::Normal,
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1";
+    workplace.configure();
+    let addresses: Vec<_> = (0..20).map(|it| format!("p{it}@a.example")).collect();
+    workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(server.accepted().len(), 20);
+    oracle::check_settled(&workplace, &server, 20, 0);
+}
+
+#[test]
+fn one_worker_s_bad_luck_is_made_good_by_the_others() {
+    // Only one connection is let in; the others are turned away for good.
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Banner if call.connection > 0 => reply("554 5.7.0 one is enough"),
+        _ => Action::Normal,
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 4";
+    workplace.configure();
+    let addresses: Vec<_> = (0..40).map(|it| format!("p{it}@a.example")).collect();
+    workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 0, "{output:?}");
+    oracle::check_settled(&workplace, &server, 40, 0);
+}
+
+#[test]
+fn five_hundred_partners_over_tls_once_each_then_nothing_then_three_more() {
+    let pki = Pki::new();
+    let server = Server::start_tls(pki.server("localhost"), |_: &Call| Action::Normal);
+    let mut workplace = Workplace::new(server.port());
+    workplace.write("ca.pem", &pki.ca_pem);
+    workplace.smtp = format!(
+        "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"\nconnections = 4",
+        server.port()
+    );
+    workplace.configure();
+    let locales = ["en", "fr-CA", "ar_EG", "", "ja"];
+    let csv = |count: usize| {
+        let rows: String = (0..count)
+            .map(|it| {
+                let locale = locales[it % 5];
+                format!(
+                    "p{it}@b{}.example;\"Zoë \"\"{it}\"\", Ünal\";{locale}\r\n",
+                    it % 7
+                )
+            })
+            .collect();
+        format!("email;name;locale\r\n{rows}")
+    };
+    workplace.write("partners.csv", &csv(500));
+
+    let first = workplace.run(&["send"]);
+
+    assert_eq!(
+        (first.code, first.stdout.as_str(), first.stderr.as_str()),
+        (0, "", "")
+    );
+    let accepted = server.accepted();
+    assert_eq!(accepted.len(), 500);
+    assert!(server.most_at_once() <= 4);
+    assert!(server.violations().is_empty(), "{:?}", server.violations());
+    let mut seen = BTreeSet::new();
+    for message in &accepted {
+        let [recipient] = message.recipients.as_slice() else {
+            panic!("one recipient a message: {:?}", message.recipients);
+        };
+        assert!(seen.insert(recipient.clone()), "{recipient} twice");
+        assert_eq!(message.sender, "access@contoso.example");
+        let number: usize = recipient[1..].split('@').next().unwrap().parse().unwrap();
+        let mail = MessageParser::default().parse(&message.data).unwrap();
+        let to = mail.to().unwrap().first().unwrap();
+        assert_eq!(to.address(), Some(recipient.as_str()));
+        assert_eq!(to.name(), Some(format!("Zoë \"{number}\", Ünal").as_str()));
+        let language = ["en", "fr", "ar", "en", "en"][number % 5];
+        assert_eq!(
+            mail.header_raw("Content-Language").map(str::trim),
+            Some(language)
+        );
+        let text = mail.body_text(0).unwrap();
+        assert_eq!(text.lines().filter(|it| *it == LINK).count(), 1);
+        let html = mail.body_html(0).unwrap();
+        assert!(html.contains(&format!("href=\"{LINK}\"")));
+        assert!(html.contains(&format!(">{LINK}<")));
+    }
+    oracle::check_settled(&workplace, &server, 500, 0);
+    let connections = server.connections();
+
+    let second = workplace.run(&["send"]);
+    assert_eq!(
+        (second.code, second.stdout.as_str(), second.stderr.as_str()),
+        (0, "", "")
+    );
+    assert_eq!(
+        server.connections(),
+        connections,
+        "a run with nothing to do opens no connection"
+    );
+
+    workplace.write("partners.csv", &csv(503));
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    assert_eq!(server.accepted().len(), 503);
+    oracle::check_settled(&workplace, &server, 503, 0);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_trusted_stops_the_run_before_a_byte_of_mail() {
+    let pki = Pki::new();
+    let table = [
+        (
+            pki.server("localhost"),
+            "",
+            "an issuer that this machine does not know",
+        ),
+        (
+            pki.server("other.example"),
+            "ca_file = \"ca.pem\"",
+            "not for the name `localhost`",
+        ),
+        (
+            pki.expired("localhost"),
+            "ca_file = \"ca.pem\"",
+            "has expired",
+        ),
+    ];
+    for (tls, ca_file, word) in table {
+        let server = Server::start_tls(tls, |_: &Call| Action::Normal);
+        let mut workplace = Workplace::new(server.port());
+        workplace.write("ca.pem", &pki.ca_pem);
+        workplace.smtp = format!("host = \"localhost\"\nport = {}\n{ca_file}", server.port());
+        workplace.configure();
+        workplace.partners(&["ada@a.example"]);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, 69, "{output:?}");
+        assert!(output.stderr.contains(word), "{output:?}");
+        assert_eq!(workplace.state(), "pending");
+        assert_eq!(server.commands(), []);
+        // Asking again would not help, so it is not done.
+        assert_eq!(server.connections(), 1);
+    }
+
+    let server = Server::obliging();
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp = format!("host = \"localhost\"\nport = {}", server.port());
+    workplace.configure();
+    workplace.partners(&["ada@a.example"]);
+    let output = workplace.run(&["send"]);
+    assert_eq!(output.code, 69, "{output:?}");
+    assert!(output.stderr.contains("does not speak TLS"), "{output:?}");
+}
+
+#[test]
+fn per_minute_spreads_and_per_day_stops_over_all_runs() {
+    let server = Server::obliging();
+    let mut workplace = Workplace::new(server.port());
+    workplace.limits = "per_minute = 1000\nper_day = 5".into();
+    workplace.configure();
+    let addresses: Vec<_> = (0..8).map(|it| format!("p{it}@a.example")).collect();
+    workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let first = workplace.run(&["send", "--limit", "3"]);
+    assert_eq!(first.code, 0, "{first:?}");
+    let second = workplace.run(&["send"]);
+    assert_eq!(second.code, 75, "{second:?}");
+    assert!(second.stderr.contains("limits.per_day"), "{second:?}");
+    assert_eq!(server.accepted().len(), 5);
+    oracle::check(&workplace, &server, 8, 0);
+}
+
+#[test]
+fn limit_takes_the_next_ones_each_time() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    let addresses: Vec<_> = (0..50).map(|it| format!("p{it}@a.example")).collect();
+    workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+
+    for _ in 0..5 {
+        assert_eq!(workplace.run(&["send", "--limit", "10"]).code, 0);
+    }
+
+    let reached: BTreeSet<_> = server
+        .accepted()
+        .iter()
+        .map(|it| it.recipients[0].clone())
+        .collect();
+    assert_eq!(reached.len(), 50);
+    assert_eq!(server.accepted().len(), 50);
+}
+
+#[test]
+fn the_guards_stop_a_run_before_anything_is_written() {
+    let server = Server::obliging();
+    let mut workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example", "eva@b.example"]);
+    let refused = |workplace: &Workplace, word: &str| {
+        let output = workplace.run(&["send"]);
+        assert_eq!(output.code, 65, "{output:?}");
+        assert!(output.stderr.contains(word), "{output:?}");
+        assert_eq!(workplace.states(), []);
+        assert_eq!(server.connections(), 0);
+    };
+
+    workplace.limits = "new_per_run = 2".into();
+    workplace.configure();
+    refused(&workplace, "3 invitations never tried before");
+    workplace.limits = "only_to = [\"@b.example\"]".into();
+    workplace.configure();
+    refused(
+        &workplace,
+        "partners.csv:2: ada@a.example is not in `limits.only_to`",
+    );
+    workplace.limits = "only_to = []".into();
+    workplace.configure();
+    refused(&workplace, "only_to");
+
+    // --only narrows what the guards look at.
+    workplace.limits = "only_to = [\"@b.example\"]\nnew_per_run = 1".into();
+    workplace.configure();
+    assert_eq!(workplace.run(&["send", "--only", "eva@b.example"]).code, 0);
+    assert_eq!(server.accepted().len(), 1);
+    let missing = workplace.run(&["send", "--only", "nobody@b.example"]);
+    assert_eq!(missing.code, 65);
+    assert!(missing.stderr.contains("nobody@b.example"), "{missing:?}");
+}
+
+#[test]
+fn a_new_campaign_name_over_partners_already_invited_wants_a_word() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example"]);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    workplace.write("config.toml", &config.replace("\"spring\"", "\"sprnig\""));
+
+    let stopped = workplace.run(&["send"]);
+    assert_eq!(stopped.code, 65, "{stopped:?}");
+    assert!(
+        stopped.stderr.contains("already invited under `spring`"),
+        "{stopped:?}"
+    );
+    assert_eq!(server.accepted().len(), 1);
+
+    assert_eq!(workplace.run(&["send", "--new-campaign"]).code, 0);
+    assert_eq!(server.accepted().len(), 2);
+    let ids: BTreeSet<_> = server
+        .accepted()
+        .iter()
+        .map(|it| {
+            MessageParser::default()
+                .parse(&it.data)
+                .unwrap()
+                .message_id()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(ids.len(), 2);
+}
+
+#[test]
+fn closed_packages_removed_rows_and_readded_rows() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    assert_eq!(workplace.run(&["send", "--only", "ada@a.example"]).code, 0);
+
+    // A row that is gone is not mailed, and is not mailed again when it comes back.
+    workplace.partners(&["bob@b.example"]);
+    let listed = workplace.status()["invitations"][0]["listed"].clone();
+    assert_eq!(listed, serde_json::json!(false));
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    workplace.write(
+        "config.toml",
+        &config.replace("[partners]", "respond_by = 2020-01-01\n[partners]"),
+    );
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    assert_eq!(server.accepted().len(), 1, "the package is closed");
+    workplace.write("config.toml", &config);
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    oracle::check_settled(&workplace, &server, 2, 0);
+}
+
+#[test]
+fn a_deferred_invitation_is_given_up_after_its_time_and_never_without_an_attempt() {
+    let (server, _) = faulty(Stage::Rcpt, reply("450 4.2.1 later"));
+    let mut workplace = Workplace::new(server.port());
+    workplace.retry = "first_after = \"1s\"\nmax_after = \"1s\"\ngive_up_after = \"2s\"".into();
+    workplace.configure();
+    workplace.partners(&["ada@a.example"]);
+
+    assert_eq!(workplace.run(&["send"]).code, 75);
+    let early = workplace.run(&["send"]);
+    assert_eq!(
+        (early.code, server.connections()),
+        (75, 1),
+        "not due yet: {early:?}"
+    );
+    std::thread::sleep(Duration::from_millis(3_200));
+    let last = workplace.run(&["send"]);
+
+    assert_eq!(last.code, 1, "{last:?}");
+    assert!(
+        last.stderr.contains("expired: ada@a.example: 450"),
+        "{last:?}"
+    );
+    assert_eq!(workplace.state(), "expired");
+    assert_eq!(server.connections(), 2);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+}
+
+#[test]
+fn a_second_run_at_the_same_time_stands_back() {
+    let (server, healed) = faulty(
+        Stage::Dot,
+        Action::Delay(Duration::from_secs(2), Box::new(Action::Normal)),
+    );
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    let mut first = workplace.command(&["send"]).spawn().unwrap();
+    while server.connections() == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+
+    let second = workplace.run(&["send"]);
+    let looked = workplace.run(&["status", "--format", "csv"]);
+    let previewed = workplace.run(&["preview"]);
+
+    assert_eq!(second.code, 75, "{second:?}");
+    let pid = format!("(process {})", first.id());
+    assert!(second.stderr.contains(&pid), "{second:?}");
+    assert_eq!(
+        (looked.code, previewed.code),
+        (0, 0),
+        "{looked:?} {previewed:?}"
+    );
+    healed.store(true, Ordering::SeqCst);
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+    oracle::check_settled(&workplace, &server, 2, 0);
+}

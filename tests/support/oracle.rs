@@ -1,0 +1,76 @@
+//! The invariants that hold whatever goes wrong, checked from outside: what the relay took
+//! against what the ledger says (I1–I7).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Workplace;
+use super::smtp::Server;
+
+/// Holds ledger and relay against each other, whatever has happened so far. `partners` is how
+/// many the file has, `doubts` how many `unknown` there may be: one a connection and a crash.
+pub fn check(workplace: &Workplace, server: &Server, partners: usize, doubts: usize) {
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    for message in server.accepted() {
+        assert_eq!(message.recipients.len(), 1, "one recipient a message");
+        *taken.entry(message.recipients[0].clone()).or_default() += 1;
+    }
+    let states: BTreeMap<String, String> = workplace.states().into_iter().collect();
+
+    let twice: Vec<_> = taken.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "I1, invited twice: {twice:?}");
+    // Enrolment is all or nothing, so the ledger knows everybody or nobody.
+    assert!(
+        states.len() == partners || (states.is_empty() && taken.is_empty()),
+        "I2, {} of {partners} are on record",
+        states.len()
+    );
+    for (address, state) in &states {
+        let has_it = taken.contains_key(address);
+        match state.as_str() {
+            "accepted" => assert!(
+                has_it,
+                "I3, {address} is accepted, but the relay has it not"
+            ),
+            "unknown" | "armed" => {}
+            _ => assert!(!has_it, "I5, {address} is {state}, but the relay has it"),
+        }
+    }
+    for address in taken.keys() {
+        let state = states.get(address).map(String::as_str);
+        assert!(
+            matches!(state, Some("accepted" | "unknown" | "armed")),
+            "I4, the relay has {address}, which is {state:?}"
+        );
+    }
+    let doubtful = states
+        .values()
+        .filter(|it| matches!(it.as_str(), "unknown" | "armed"))
+        .count();
+    assert!(
+        doubtful <= doubts,
+        "I7, {doubtful} are in doubt, more than {doubts}"
+    );
+}
+
+/// After a run without a fault: nobody is forgotten, and only the doubtful are left (I6).
+pub fn check_settled(workplace: &Workplace, server: &Server, partners: usize, doubts: usize) {
+    check_settled_but(workplace, server, partners, doubts, &[]);
+}
+
+/// As [`check_settled`], where some were refused for good.
+pub fn check_settled_but(
+    workplace: &Workplace,
+    server: &Server,
+    partners: usize,
+    doubts: usize,
+    also: &[&str],
+) {
+    check(workplace, server, partners, doubts);
+    let left: BTreeSet<_> = workplace
+        .states()
+        .into_iter()
+        .filter(|(_, state)| !matches!(state.as_str(), "accepted" | "unknown"))
+        .filter(|(_, state)| !also.contains(&state.as_str()))
+        .collect();
+    assert!(left.is_empty(), "I6, left behind: {left:?}");
+}
