@@ -80,8 +80,9 @@ pub fn recover(connection: &Connection, at: Timestamp) -> rusqlite::Result<u64> 
     const NOTE: &str = "the run ended between the final dot and its reply";
     let at = at.as_millisecond();
     connection.execute(
-        "INSERT INTO history (invitation, at, from_state, to_state, cause, phase, message_id, note)
-         SELECT id, ?1, 'armed', 'unknown', ?2, 'dot', message_id, ?3
+        "INSERT INTO history (invitation, at, from_state, to_state, cause, phase, relay, message_id, note)
+         SELECT id, ?1, 'armed', 'unknown', ?2, 'dot',
+            (SELECT relay FROM history WHERE id = invitation.latest), message_id, ?3
          FROM invitation WHERE state = 'armed' ORDER BY id",
         (at, Cause::Recovery.as_str(), NOTE),
     )?;

@@ -31,14 +31,15 @@ pub fn check(workplace: &Workplace, server: &Server, partners: usize, doubts: us
                 has_it,
                 "I3, {address} is accepted, but the relay has it not"
             ),
-            "unknown" | "armed" => {}
+            // In doubt, or a person decided.
+            "unknown" | "armed" | "abandoned" => {}
             _ => assert!(!has_it, "I5, {address} is {state}, but the relay has it"),
         }
     }
     for address in taken.keys() {
         let state = states.get(address).map(String::as_str);
         assert!(
-            matches!(state, Some("accepted" | "unknown" | "armed")),
+            matches!(state, Some("accepted" | "unknown" | "armed" | "abandoned")),
             "I4, the relay has {address}, which is {state:?}"
         );
     }

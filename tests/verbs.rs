@@ -1,0 +1,869 @@
+//! The verbs from outside: what they print, write and leave alone, and how they end.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mail_parser::MessageParser;
+use serde_json::Value;
+use support::smtp::{Action, Call, Server, Stage};
+use support::{LINK, Workplace, oracle};
+
+/// A message without the value of its Date.
+fn undated(message: &[u8]) -> String {
+    let text = String::from_utf8(message.to_vec()).unwrap();
+    let (head, rest) = text.split_once("\r\nDate: ").unwrap();
+    format!("{head}{}", &rest[rest.find('\r').unwrap()..])
+}
+
+/// A relay that leaves the dot of the first `times` messages unanswered, having taken them or not.
+fn forgetful(times: usize, taking: bool) -> Server {
+    let count = Arc::new(AtomicUsize::new(0));
+    Server::start(move |call: &Call| {
+        if call.stage == Stage::Dot && count.fetch_add(1, Ordering::SeqCst) < times {
+            if taking {
+                Action::AcceptThen(Box::new(Action::Close))
+            } else {
+                Action::Close
+            }
+        } else {
+            Action::Normal
+        }
+    })
+}
+
+#[test]
+fn init_makes_a_job_that_checks_previews_and_rehearses_but_does_not_send() {
+    let workplace = Workplace::new(1);
+    let run = |arguments: &[&str]| workplace.run(arguments);
+
+    let made = run(&["init", "new"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(
+        made.stdout
+            .contains("empty ledger created; every partner counts as not invited")
+    );
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(workplace.file(name)).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("new/ledger.sqlite3"), 0o600);
+
+    let check = run(&["check", "-c", "new/config.toml"]);
+    assert_eq!(check.code, 0, "{check:?}");
+    assert!(
+        check
+            .stdout
+            .contains("new/config.toml is good: 15 partners, 1 package"),
+        "{check:?}"
+    );
+    assert!(
+        check
+            .stderr
+            .contains("the tenant of Microsoft's documentation"),
+        "{check:?}"
+    );
+    let preview = run(&["preview", "-c", "new/config.toml"]);
+    assert_eq!(preview.code, 0, "{preview:?}");
+    assert!(preview.stdout.contains("15 messages"), "{preview:?}");
+    let rehearsal = run(&["send", "--sandbox", "-c", "new/config.toml"]);
+    assert_eq!(rehearsal.code, 0, "{rehearsal:?}");
+    let send = run(&["send", "-c", "new/config.toml"]);
+    assert_eq!(send.code, 78, "{send:?}");
+    assert!(
+        send.stderr
+            .contains("copy the link of your own access package"),
+        "{send:?}"
+    );
+}
+
+#[test]
+fn init_never_overwrites_and_completes_what_a_configuration_names() {
+    let workplace = Workplace::new(1);
+    workplace.write("partners.csv", "email\nmine@a.example\n");
+    let before = workplace.bytes();
+
+    let again = workplace.run(&["init"]);
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{again:?}");
+    assert_eq!(workplace.bytes(), before);
+
+    std::fs::remove_file(workplace.file("ledger.sqlite3")).unwrap();
+    let again = workplace.run(&["init"]);
+    assert!(again.stdout.contains("empty ledger created"), "{again:?}");
+    workplace.write("config.toml", "campaign = 1\n");
+    assert_eq!(workplace.run(&["init"]).code, 78);
+}
+
+#[test]
+fn check_tells_everything_at_once_and_warnings_do_not_count() {
+    let mut workplace = Workplace::new(1);
+    workplace.smtp += "\nca_file = \"none.pem\"";
+    workplace.configure();
+    let templates = workplace.file("broken");
+    std::fs::create_dir_all(templates.join("en")).unwrap();
+    std::fs::create_dir_all(templates.join("fr")).unwrap();
+    let good = "<a class=\"button\" href=\"{{ link }}\">x</a> {{ link }}";
+    for (locale, subject) in [("en", "Hello"), ("fr", "Bonjour {{ partner.nom }}")] {
+        workplace.write(&format!("broken/{locale}/invitation.subject.txt"), subject);
+        workplace.write(
+            &format!("broken/{locale}/invitation.txt"),
+            "x\n\n{{ link }}\n",
+        );
+        workplace.write(&format!("broken/{locale}/invitation.html"), good);
+    }
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let directory = format!(
+        "directory = \"{}\"",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/templates")
+    );
+    let tls = config
+        .replace(&directory, "directory = \"broken\"")
+        .replace("tls = \"none\"", "tls = \"implicit\"");
+    workplace.write("config.toml", &tls);
+    workplace.partners(&["ada@a.example", "nobody", "ada@A.example"]);
+
+    let output = workplace.run(&["check"]);
+
+    assert_eq!(output.code, 78, "{output:?}");
+    for part in [
+        "smtp.ca_file",
+        "in `fr`",
+        "fr/invitation.subject.txt:1:",
+        "partners.csv:3, column email, \"nobody\": it is not an address",
+        "partners.csv:4, column email: the same address already stands on line 2",
+    ] {
+        assert!(
+            output.stderr.contains(part),
+            "{part:?} is not in {}",
+            output.stderr
+        );
+    }
+    assert!(
+        output.stdout.contains("config.toml is not good: 3 errors"),
+        "{output:?}"
+    );
+
+    workplace.write("config.toml", &config.replace("ca_file = \"none.pem\"", ""));
+    let rows = workplace.run(&["check"]);
+    assert_eq!(rows.code, 65, "{rows:?}");
+    let skipping = config
+        .replace("ca_file = \"none.pem\"", "")
+        .replace("[partners]", "[partners]\nbad_rows = \"skip\"");
+    workplace.write("config.toml", &skipping);
+    let skipped = workplace.run(&["check"]);
+    assert_eq!(skipped.code, 0, "{skipped:?}");
+    assert!(
+        skipped.stdout.contains("is good: 1 partner, "),
+        "{skipped:?}"
+    );
+    assert!(
+        skipped
+            .stderr
+            .contains("warning: 2 bad rows will be skipped"),
+        "{skipped:?}"
+    );
+}
+
+#[test]
+fn bad_rows_stop_a_send_or_are_skipped_and_reported() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "nobody"]);
+
+    let refused = workplace.run(&["send"]);
+    assert_eq!(refused.code, 65, "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("partners.csv:3, column email, \"nobody\""),
+        "{refused:?}"
+    );
+    assert!(server.accepted().is_empty());
+
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    workplace.write(
+        "config.toml",
+        &config.replace("[partners]", "[partners]\nbad_rows = \"skip\""),
+    );
+    let skipped = workplace.run(&["send"]);
+    assert_eq!(skipped.code, 1, "{skipped:?}");
+    assert!(skipped.stderr.contains("partners.csv:3"), "{skipped:?}");
+    assert_eq!(server.accepted().len(), 1);
+}
+
+#[test]
+fn a_preview_opens_no_socket_changes_nothing_and_shows_what_is_sent() {
+    let server = Server::obliging();
+    let mut workplace = Workplace::new(server.port());
+    workplace.limits = "only_to = []\nnew_per_run = 0".into();
+    workplace.configure();
+    workplace.write(
+        "partners.csv",
+        "email,name,locale\nada@a.example,\"Zoë, <b>\",fr-CA\nbob@b.example,,ar\neva@e.example,Eva,\n",
+    );
+    let before = workplace.bytes();
+
+    let preview = workplace.run(&["preview", "--out", "review"]);
+
+    assert_eq!(preview.code, 0, "{preview:?}");
+    assert!(preview.stdout.contains("3 messages (1 ar, 1 en, 1 fr) would be sent, 0 partners not mailed; look at review/index.html"), "{preview:?}");
+    assert!(
+        preview.stderr.contains("a real send would stop"),
+        "{preview:?}"
+    );
+    assert_eq!(server.connections(), 0);
+    let after: Vec<_> = workplace
+        .bytes()
+        .into_iter()
+        .filter(|(path, _)| !path.starts_with(workplace.file("review")))
+        .collect();
+    assert_eq!(after, before, "outside --out nothing may change");
+    let index = std::fs::read_to_string(workplace.file("review/index.html")).unwrap();
+    assert!(
+        index.contains("fr-CA → fr") && !index.contains("<b>"),
+        "{index}"
+    );
+    let names: Vec<_> = std::fs::read_dir(workplace.file("review/messages"))
+        .unwrap()
+        .collect();
+    assert_eq!(names.len(), 9);
+
+    workplace.limits = String::new();
+    workplace.configure();
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let mut sent = BTreeMap::new();
+    for message in server.accepted() {
+        let to = message.recipients[0].clone();
+        sent.insert(to, undated(&message.data));
+    }
+    for number in 1..=3 {
+        let eml =
+            std::fs::read(workplace.file(&format!("review/messages/000{number}.eml"))).unwrap();
+        let mail = MessageParser::default().parse(&eml).unwrap();
+        let to = mail.to().unwrap().first().unwrap().address().unwrap();
+        assert_eq!(undated(&eml), sent[to]);
+    }
+
+    // The same command, by its other name, now says who is skipped and why.
+    let preview = workplace.run(&["send", "--dry-run", "--out", "review"]);
+    assert_eq!(preview.code, 0);
+    assert!(
+        preview
+            .stdout
+            .contains("not mailed: ada@a.example (accepted already)"),
+        "{preview:?}"
+    );
+    assert!(
+        preview
+            .stdout
+            .contains("0 messages would be sent, 3 partners not mailed"),
+        "{preview:?}"
+    );
+}
+
+#[test]
+fn a_preview_without_a_ledger_counts_everybody_as_new_and_makes_none() {
+    let workplace = Workplace::new(1);
+    workplace.partners(&["ada@a.example"]);
+    std::fs::remove_file(workplace.file("ledger.sqlite3")).unwrap();
+
+    let preview = workplace.run(&["preview"]);
+    let check = workplace.run(&["check"]);
+
+    assert_eq!((preview.code, check.code), (0, 0), "{preview:?} {check:?}");
+    assert!(
+        preview
+            .stderr
+            .contains("every partner counts as not invited"),
+        "{preview:?}"
+    );
+    assert!(!workplace.file("ledger.sqlite3").exists());
+    for verb in [
+        &["send"][..],
+        &["status"],
+        &[
+            "resolve",
+            "--all-unknown",
+            "--as",
+            "accepted",
+            "--note",
+            "x",
+        ],
+    ] {
+        let output = workplace.run(verb);
+        assert_eq!(output.code, 78, "{output:?}");
+        assert!(
+            output.stderr.contains("`access-invite init` creates it"),
+            "{output:?}"
+        );
+    }
+    assert!(!workplace.file("ledger.sqlite3.lock").exists());
+}
+
+#[test]
+fn a_rehearsal_marks_nobody_and_replaces_only_its_own_folder() {
+    let mut workplace = Workplace::new(1);
+    workplace.limits = "only_to = []\nnew_per_run = 0\nper_minute = 1\nper_day = 1".into();
+    workplace.configure();
+    workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
+    let ledger = std::fs::read(workplace.file("ledger.sqlite3")).unwrap();
+
+    for _ in 0..2 {
+        let output = workplace.run(&["send", "--sandbox"]);
+        assert_eq!(output.code, 0, "{output:?}");
+        assert!(
+            output
+                .stdout
+                .contains("3 messages (3 en) sent to the sandbox, 3 caught"),
+            "{output:?}"
+        );
+    }
+    let limited = workplace.run(&["send", "--sandbox", "--limit", "1"]);
+    assert!(
+        limited
+            .stdout
+            .contains("1 message (1 en) sent to the sandbox, 1 caught"),
+        "{limited:?}"
+    );
+    let messages: Vec<_> = std::fs::read_dir(workplace.file("sandbox/messages"))
+        .unwrap()
+        .collect();
+    assert_eq!(messages.len(), 3);
+    let left: Vec<_> = std::fs::read_dir(workplace.file("sandbox"))
+        .unwrap()
+        .collect();
+    assert_eq!(left.len(), 3, "index, messages and marker: {left:?}");
+
+    assert_eq!(
+        std::fs::read(workplace.file("ledger.sqlite3")).unwrap(),
+        ledger
+    );
+    assert_eq!(workplace.states(), []);
+    std::fs::create_dir(workplace.file("own")).unwrap();
+    workplace.write("own/thesis.txt", "years of work");
+    let refused = workplace.run(&["send", "--sandbox", "--out", "own"]);
+    assert_eq!(refused.code, 74, "{refused:?}");
+}
+
+#[test]
+fn status_json_has_exactly_the_fields_of_the_contract() {
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some(who)) if who.starts_with("no") => {
+            Action::Reply(b"550 5.1.1 no such user\r\n".to_vec())
+        }
+        (Stage::Rcpt, Some(who)) if who.starts_with("later") => {
+            Action::Reply(b"450 4.2.1 later\r\n".to_vec())
+        }
+        _ => Action::Normal,
+    });
+    let workplace = Workplace::new(server.port());
+    workplace.write(
+        "partners.csv",
+        "email,name,organization,locale\nAda@A.example,Ada,Fabrikam,fr-CA\nno@b.example,,,\nlater@c.example,,,\n",
+    );
+    assert_eq!(workplace.run(&["send"]).code, 1);
+
+    let status = workplace.status();
+    let keys = |value: &Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let mut top = keys(&status);
+    top.sort();
+    assert_eq!(top, ["campaign", "counts", "invitations"]);
+    let counts = status["counts"].as_object().unwrap();
+    assert_eq!(counts.len(), 11);
+    assert_eq!(
+        (
+            &counts["accepted"],
+            &counts["rejected"],
+            &counts["deferred"],
+            &counts["bounced"]
+        ),
+        (&1.into(), &1.into(), &1.into(), &0.into())
+    );
+    let ada = &status["invitations"][0];
+    let mut fields = keys(ada);
+    fields.sort();
+    let mut expected = [
+        "package",
+        "package_id",
+        "email",
+        "name",
+        "organization",
+        "locale",
+        "template_locale",
+        "state",
+        "listed",
+        "attempts",
+        "message_id",
+        "smtp_code",
+        "enhanced_code",
+        "reply",
+        "relay",
+        "created_at",
+        "updated_at",
+        "accepted_at",
+        "next_attempt_at",
+        "note",
+    ];
+    expected.sort_unstable();
+    assert_eq!(fields, expected);
+    assert_eq!(ada["email"], "Ada@A.example");
+    assert_eq!(ada["locale"], "fr-CA");
+    assert_eq!(ada["template_locale"], "fr");
+    assert_eq!(ada["listed"], true);
+    assert_eq!(ada["attempts"], 1);
+    assert_eq!(ada["smtp_code"], 250);
+    assert_eq!(ada["enhanced_code"], "2.0.0");
+    assert_eq!(ada["relay"], format!("127.0.0.1:{}", server.port()));
+    assert!(ada["accepted_at"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(
+        (&ada["next_attempt_at"], &ada["note"]),
+        (&Value::Null, &Value::Null)
+    );
+    let no = &status["invitations"][1];
+    assert_eq!(
+        (&no["name"], &no["accepted_at"], &no["smtp_code"]),
+        (&Value::Null, &Value::Null, &550.into())
+    );
+    assert!(status["invitations"][2]["next_attempt_at"].is_string());
+
+    let one = workplace.run(&["status", "ada@a.EXAMPLE", "--format", "json"]);
+    let one: Value = serde_json::from_str(&one.stdout).unwrap();
+    let history = one["invitations"][0]["history"].as_array().unwrap();
+    let steps: Vec<_> = history
+        .iter()
+        .map(|it| (it["from"].as_str(), it["to"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            (None, "pending"),
+            (Some("pending"), "armed"),
+            (Some("armed"), "accepted")
+        ]
+    );
+    let mut fields = keys(&history[2]);
+    fields.sort();
+    assert_eq!(
+        fields,
+        [
+            "at",
+            "enhanced_code",
+            "from",
+            "message_id",
+            "note",
+            "phase",
+            "relay",
+            "reply",
+            "smtp_code",
+            "to"
+        ]
+    );
+
+    // The file of partners is not needed to look at the ledger.
+    std::fs::remove_file(workplace.file("partners.csv")).unwrap();
+    assert_eq!(workplace.status()["invitations"][0]["listed"], Value::Null);
+}
+
+#[test]
+fn status_as_text_and_csv_filters_and_says_what_is_not_there() {
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some(who)) if who.starts_with("no") => {
+            Action::Reply(b"550 5.1.1 =HYPERLINK(1) \x1b[31m\r\n".to_vec())
+        }
+        _ => Action::Normal,
+    });
+    let workplace = Workplace::new(server.port());
+    let empty = workplace.run(&["status"]);
+    assert_eq!(
+        (empty.code, empty.stdout.as_str()),
+        (0, "campaign spring: 0 invitations\n")
+    );
+    workplace.write(
+        "partners.csv",
+        "email,name\nada@a.example,=1+1\nno@b.example,Bob\n",
+    );
+    assert_eq!(workplace.run(&["send"]).code, 1);
+
+    let text = workplace.run(&["status"]);
+    assert!(
+        text.stdout
+            .starts_with("campaign spring: 2 invitations: 1 accepted, 1 rejected\n"),
+        "{text:?}"
+    );
+    assert!(
+        text.stdout.contains("550 5.1.1") && !text.stdout.contains('\x1b'),
+        "{text:?}"
+    );
+    let csv = workplace.run(&["status", "--format", "csv"]);
+    assert_eq!(csv.stdout.lines().count(), 3, "{csv:?}");
+    assert!(
+        csv.stdout.contains(",'=1+1,") && csv.stdout.contains(",'=HYPERLINK"),
+        "{csv:?}"
+    );
+    let rejected = workplace.run(&["status", "--state", "rejected", "--format", "csv"]);
+    assert!(
+        rejected.stdout.contains("no@b.example") && !rejected.stdout.contains("ada@"),
+        "{rejected:?}"
+    );
+    let history = workplace.run(&["status", "no@b.example"]);
+    assert!(
+        history.stdout.contains("history of no@b.example (project)"),
+        "{history:?}"
+    );
+
+    assert_eq!(workplace.run(&["status", "eva@e.example"]).code, 65);
+    assert_eq!(workplace.run(&["status", "--package", "nothing"]).code, 65);
+    assert_eq!(workplace.run(&["status", "--state", "sent"]).code, 2);
+    assert_eq!(workplace.run(&["status", "no address"]).code, 2);
+}
+
+#[test]
+fn a_person_settles_what_is_unknown() {
+    let server = forgetful(2, true);
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    let sent = workplace.run(&["send"]);
+    assert_eq!(sent.code, 3, "{sent:?}");
+    assert!(
+        sent.stderr
+            .contains("resolve ADDRESS --as accepted|resend|abandoned"),
+        "{sent:?}"
+    );
+
+    let resolve = |arguments: &[&str]| {
+        let mut all = vec!["resolve"];
+        all.extend(arguments);
+        all.extend(["--note", "seen in the relay's log"]);
+        workplace.run(&all)
+    };
+    let accepted = resolve(&["ada@a.example", "--as", "accepted"]);
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    assert!(
+        accepted
+            .stdout
+            .contains("ada@a.example (project): unknown → accepted"),
+        "{accepted:?}"
+    );
+    let again = resolve(&["ada@a.example", "--as", "accepted"]);
+    assert_eq!(again.code, 65, "{again:?}");
+    assert!(
+        again
+            .stderr
+            .contains("ada@a.example is accepted; `--as accepted` settles only what is unknown"),
+        "{again:?}"
+    );
+    assert_eq!(resolve(&["eva@e.example", "--as", "abandoned"]).code, 65);
+    let all = resolve(&["--all-unknown", "--as", "abandoned"]);
+    assert!(
+        all.stdout
+            .contains("bob@b.example (project): unknown → abandoned"),
+        "{all:?}"
+    );
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let none = resolve(&["--all-unknown", "--as", "abandoned"]);
+    assert_eq!(
+        (none.code, none.stdout.as_str()),
+        (0, "nothing is unknown\n")
+    );
+
+    let history = workplace.run(&["status", "ada@a.example", "--format", "json"]);
+    assert!(
+        history.stdout.contains("seen in the relay's log"),
+        "{history:?}"
+    );
+    assert_eq!(
+        workplace
+            .run(&["resolve", "--as", "accepted", "--note", "x"])
+            .code,
+        2
+    );
+    assert_eq!(
+        workplace
+            .run(&["resolve", "ada@a.example", "--as", "accepted"])
+            .code,
+        2
+    );
+    oracle::check_settled_but(&workplace, &server, 2, 0, &["abandoned"]);
+}
+
+#[test]
+fn a_resend_of_an_unknown_repeats_it_byte_for_byte_or_not_without_a_word() {
+    let server = forgetful(2, true);
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1";
+    workplace.configure();
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    assert_eq!(workplace.run(&["send"]).code, 3);
+    let resend = |address: &str, more: &[&str]| {
+        let mut all = vec![
+            "resolve",
+            address,
+            "--as",
+            "resend",
+            "--note",
+            "not in the log",
+        ];
+        all.extend(more);
+        workplace.run(&all)
+    };
+    std::thread::sleep(Duration::from_millis(1_100));
+
+    assert_eq!(resend("ada@a.example", &[]).code, 0);
+    assert_eq!(workplace.run(&["send"]).code, 3, "bob is still unknown");
+    let accepted = server.accepted();
+    assert_eq!(accepted.len(), 3);
+    assert_eq!(
+        accepted[0].data, accepted[2].data,
+        "Date and Message-ID included"
+    );
+
+    // Bob's row has changed: a resend would be another message.
+    workplace.write(
+        "partners.csv",
+        "email,name\nada@a.example,Ada\nbob@b.example,Robert\n",
+    );
+    let other = resend("bob@b.example", &[]);
+    assert_eq!(other.code, 65, "{other:?}");
+    assert!(
+        other.stderr.contains("`--changed` sends it as it is now"),
+        "{other:?}"
+    );
+    assert_eq!(resend("bob@b.example", &["--changed"]).code, 0);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let accepted = server.accepted();
+    let id = |it: usize| {
+        MessageParser::default()
+            .parse(&accepted[it].data)
+            .unwrap()
+            .message_id()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(id(1), id(3));
+    assert_ne!(accepted[1].data, accepted[3].data);
+
+    // From any other state it is a new message.
+    let again = resend("ada@a.example", &[]);
+    assert!(again.stdout.contains("accepted → pending"), "{again:?}");
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let accepted = server.accepted();
+    let id = |it: usize| {
+        MessageParser::default()
+            .parse(&accepted[it].data)
+            .unwrap()
+            .message_id()
+            .unwrap()
+            .to_owned()
+    };
+    assert_ne!(id(4), id(0));
+}
+
+#[test]
+fn a_resend_that_changes_before_it_is_sent_goes_back_to_unknown() {
+    let server = forgetful(1, true);
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example"]);
+    assert_eq!(workplace.run(&["send"]).code, 3);
+    assert_eq!(
+        workplace
+            .run(&["resolve", "ada@a.example", "--as", "resend", "--note", "x"])
+            .code,
+        0
+    );
+    workplace.write("partners.csv", "email,name\nada@a.example,Augusta Ada\n");
+
+    let preview = workplace.run(&["preview"]);
+    assert!(
+        preview
+            .stderr
+            .contains("a send would put it back to unknown"),
+        "{preview:?}"
+    );
+    let send = workplace.run(&["send"]);
+
+    assert_eq!(send.code, 3, "{send:?}");
+    assert_eq!(workplace.state(), "unknown");
+    assert_eq!(server.accepted().len(), 1);
+    let history = workplace.run(&["status", "ada@a.example"]);
+    assert!(history.stdout.contains("has changed since"), "{history:?}");
+}
+
+#[test]
+fn an_address_invited_to_several_packages_is_resolved_one_by_one() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Rcpt => Action::Reply(b"550 5.1.1 no\r\n".to_vec()),
+        _ => Action::Normal,
+    });
+    let workplace = Workplace::new(server.port());
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let second = LINK.replace("0b11", "0b12");
+    let two = format!("{config}[packages.archive]\nlink = \"{second}\"\nname = \"Archive\"\n");
+    workplace.write("config.toml", &two);
+    workplace.write(
+        "partners.csv",
+        "email,package\nada@a.example,project\nada@a.example,archive\n",
+    );
+    assert_eq!(workplace.run(&["send"]).code, 1);
+    let resolve = |more: &[&str]| {
+        let mut all = vec!["resolve", "ada@a.example", "--as", "resend", "--note", "x"];
+        all.extend(more);
+        workplace.run(&all)
+    };
+
+    let which = resolve(&[]);
+    assert_eq!(which.code, 65, "{which:?}");
+    assert!(
+        which.stderr.contains("project and archive") && which.stderr.contains("--package"),
+        "{which:?}"
+    );
+    assert_eq!(resolve(&["--package", "archive"]).code, 0);
+    let mut states = workplace.states();
+    states.sort();
+    assert_eq!(states[0].1, "pending");
+    assert_eq!(states[1].1, "rejected");
+}
+
+#[test]
+fn what_is_wrong_with_files_is_told_with_its_exit_code() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example"]);
+    let send = |code: i32, word: &str| {
+        let output = workplace.run(&["send"]);
+        assert_eq!(output.code, code, "{output:?}");
+        assert!(
+            output.stderr.starts_with("error: ") && output.stderr.contains(word),
+            "{output:?}"
+        );
+        assert!(!output.stderr.contains("panicked"), "{output:?}");
+    };
+
+    assert_eq!(workplace.run(&["send", "-c", "none.toml"]).code, 78);
+    assert_eq!(workplace.run(&["frobnicate"]).code, 2);
+    assert_eq!(workplace.run(&["send", "--test-to", "a@a.example"]).code, 2);
+    assert_eq!(workplace.run(&["send", "--dry-run", "--sandbox"]).code, 2);
+    assert_eq!(workplace.run(&["send", "--out", "x"]).code, 2);
+    assert_eq!(workplace.run(&["--version"]).code, 0);
+
+    workplace.write("partners.csv", "");
+    send(65, "the file is empty");
+    workplace.write("partners.csv", "email,name\n");
+    assert_eq!(
+        workplace.run(&["send"]).code,
+        0,
+        "a header alone is nobody to invite"
+    );
+    std::fs::remove_file(workplace.file("partners.csv")).unwrap();
+    send(65, "cannot read the partner file");
+    workplace.partners(&["ada@a.example"]);
+
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    workplace.write("config.toml", &config.replace("0b11\"", "0b1\""));
+    send(78, "is not a whole My Access link");
+    workplace.write("config.toml", &config.replace("fabrikam.", "contoso."));
+    send(78, "Microsoft's documentation");
+    workplace.write(
+        "config.toml",
+        &config.replace(concat!(env!("CARGO_MANIFEST_DIR"), "/templates"), "none"),
+    );
+    send(78, "cannot read the template folder");
+    workplace.write("config.toml", &config);
+
+    let ledger = workplace.file("ledger.sqlite3");
+    let whole = std::fs::read(&ledger).unwrap();
+    std::fs::set_permissions(&ledger, std::fs::Permissions::from_mode(0o644)).unwrap();
+    send(77, "chmod 600");
+    std::fs::set_permissions(&ledger, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(
+        &ledger,
+        "not a ledger, but long enough to look like a file".repeat(40),
+    )
+    .unwrap();
+    send(65, "is not a ledger");
+    std::fs::write(&ledger, &whole).unwrap();
+
+    let outside = rusqlite::Connection::open(&ledger).unwrap();
+    outside
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+        .unwrap();
+    send(75, "is held by another program");
+    drop(outside);
+    assert_eq!(server.connections(), 0);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+}
+
+#[test]
+fn closed_output_and_no_reader_do_not_disturb_a_run() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "nobody"]);
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    workplace.write(
+        "config.toml",
+        &config.replace("[partners]", "[partners]\nbad_rows = \"skip\""),
+    );
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+
+    let mut command = workplace.command(&["send"]);
+    let status = command
+        .stdout(full.try_clone().unwrap())
+        .stderr(full)
+        .status()
+        .unwrap();
+
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(server.accepted().len(), 1);
+}
+
+#[test]
+fn hostile_cells_are_only_ever_text() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    let hostile = [
+        "{{7*7}}",
+        "{% include 'x' %}",
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "${HOME}",
+        "$(id)",
+        "=cmd|' /C calc'!A0",
+    ];
+    let rows: String = hostile
+        .iter()
+        .enumerate()
+        .map(|(number, it)| format!("p{number}@a.example,\"{}\"\n", it.replace('"', "\"\"")))
+        .collect();
+    workplace.write("partners.csv", &format!("email,name\n{rows}"));
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 0, "{output:?}");
+    for message in server.accepted() {
+        let mail = MessageParser::default().parse(&message.data).unwrap();
+        let html = mail.body_html(0).unwrap();
+        assert!(
+            !html.contains("<script") && !html.contains("<img"),
+            "{html}"
+        );
+        let number: usize = message.recipients[0][1..2].parse().unwrap();
+        assert!(mail.body_text(0).unwrap().contains(hostile[number]));
+        assert_eq!(
+            mail.to().unwrap().first().unwrap().name(),
+            Some(hostile[number])
+        );
+    }
+}
