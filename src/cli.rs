@@ -68,6 +68,7 @@ struct PartnerArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(group = ArgGroup::new("rehearsal").args(["dry_run", "sandbox"]))]
 struct SendArgs {
     #[command(flatten)]

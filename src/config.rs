@@ -222,7 +222,7 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        let minutes = |it: u64| Duration::from_secs(it * 60);
+        let minutes = Duration::from_mins;
         Self {
             connect: Duration::from_secs(30),
             tls: minutes(1),

@@ -126,28 +126,25 @@ impl Run {
             tally: Mutex::default(),
         });
         let mut first = Worker::new(shared.clone());
-        match first.open().await {
-            Err(not_opened) => shared.stop(Exit::Unavailable, not_opened.why),
-            Ok(()) => {
-                let mut tasks = JoinSet::new();
-                tasks.spawn(feed(shared.clone(), jobs));
-                tasks.spawn(first.work());
-                for _ in 1..workers {
-                    tasks.spawn(Worker::new(shared.clone()).work());
-                }
-                while let Some(ended) = tasks.join_next().await {
-                    if let Err(panic) = ended {
-                        shared.stop(
-                            Exit::Contradiction,
-                            format!("a part of the program failed: {panic}"),
-                        );
-                    }
-                }
-                shared.tell_of_what_was_left();
+        // The first connection is opened alone: what turns it away would turn all away.
+        if let Err(not_opened) = first.open().await {
+            shared.stop(Exit::Unavailable, not_opened.why);
+        } else {
+            let mut tasks = JoinSet::new();
+            tasks.spawn(feed(shared.clone(), jobs));
+            tasks.spawn(first.work());
+            for _ in 1..workers {
+                tasks.spawn(Worker::new(shared.clone()).work());
             }
+            while let Some(ended) = tasks.join_next().await {
+                if let Err(panic) = ended {
+                    let why = format!("a part of the program failed: {panic}");
+                    shared.stop(Exit::Contradiction, why);
+                }
+            }
+            shared.tell_of_what_was_left();
         }
-        let tally = shared.tally().clone();
-        tally
+        shared.tally().clone()
     }
 }
 

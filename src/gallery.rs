@@ -208,7 +208,7 @@ impl Gallery {
             )?;
             let mut skipped = self.skipped.into_inner().map_err(io::Error::other)?;
             skipped.seek(SeekFrom::Start(0))?;
-            let mut piece = [0; 64 * 1024];
+            let mut piece = vec![0; 64 * 1024];
             loop {
                 let read = skipped.read(&mut piece)?;
                 if read == 0 {

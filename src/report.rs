@@ -133,6 +133,17 @@ fn shown_event(event: &Event) -> ShownEvent<'_> {
     }
 }
 
+/// An invitation to be shown.
+#[derive(Debug)]
+pub struct StatusRow {
+    /// What is on record.
+    pub record: Record,
+    /// Whether today's file has it; none where that cannot be read.
+    pub listed: Option<bool>,
+    /// All that happened, where it was asked for.
+    pub history: Option<Vec<Event>>,
+}
+
 /// Writes invitations as they come, page by page.
 pub struct StatusWriter<'a> {
     out: &'a mut dyn Write,
@@ -206,13 +217,13 @@ impl<'a> StatusWriter<'a> {
     ///
     /// # Errors
     /// When the output takes no more.
-    pub fn page(&mut self, page: &[(Record, Option<bool>, Option<Vec<Event>>)]) -> io::Result<()> {
+    pub fn page(&mut self, page: &[StatusRow]) -> io::Result<()> {
         match self.format {
             Format::Json => {
-                for (record, listed, history) in page {
+                for row in page {
                     let comma = if self.written == 0 { "\n" } else { ",\n" };
                     self.out.write_all(comma.as_bytes())?;
-                    let shown = shown(record, *listed, history.as_deref());
+                    let shown = shown(&row.record, row.listed, row.history.as_deref());
                     serde_json::to_writer(&mut *self.out, &shown)?;
                     self.written += 1;
                 }
@@ -220,8 +231,8 @@ impl<'a> StatusWriter<'a> {
             }
             Format::Csv => {
                 let mut csv = csv::Writer::from_writer(Vec::new());
-                for (record, listed, _) in page {
-                    csv.write_record(cells(&shown(record, *listed, None)))?;
+                for row in page {
+                    csv.write_record(cells(&shown(&row.record, row.listed, None)))?;
                 }
                 let bytes = csv
                     .into_inner()
@@ -232,13 +243,13 @@ impl<'a> StatusWriter<'a> {
         }
     }
 
-    fn table(&mut self, page: &[(Record, Option<bool>, Option<Vec<Event>>)]) -> io::Result<()> {
+    fn table(&mut self, page: &[StatusRow]) -> io::Result<()> {
         if page.is_empty() {
             return Ok(());
         }
         let mut table =
             self.empty_table(&["state", "address", "package", "since", "what was said"]);
-        for (record, listed, _) in page {
+        for StatusRow { record, listed, .. } in page {
             let standing = &record.standing;
             let mut said = said(&record.latest);
             if let Some(next) = standing.next_attempt_at {
@@ -256,7 +267,10 @@ impl<'a> StatusWriter<'a> {
             ]);
         }
         writeln!(self.out, "\n{}", table.trim_fmt())?;
-        for (record, _, history) in page {
+        for StatusRow {
+            record, history, ..
+        } in page
+        {
             let Some(history) = history else { continue };
             writeln!(
                 self.out,

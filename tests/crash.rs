@@ -4,6 +4,13 @@
 //! `ACCESS_INVITE_KILLS` says how many trials (25 unless told otherwise), and
 //! `ACCESS_INVITE_SEED` repeats those of a run that failed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on fails"
+)]
+
 mod support;
 
 use std::process::Stdio;

@@ -11,7 +11,7 @@ use crate::exit::{self, Exit, Failure};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Reader, Selection};
 use crate::partners::Partners;
-use crate::report::{Format, StatusWriter};
+use crate::report::{Format, StatusRow, StatusWriter};
 use crate::templates::Templates;
 
 /// What `status` was asked.
@@ -73,7 +73,11 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
                 None => None,
             };
             let listed = listed.as_ref().map(|it| it.lists(&record.identity));
-            rows.push((record, listed, history));
+            rows.push(StatusRow {
+                record,
+                listed,
+                history,
+            });
         }
         if writer.page(&rows).is_err() {
             return Ok(Exit::Done);

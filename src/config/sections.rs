@@ -285,7 +285,7 @@ fn read_deadlines(mut section: Section<'_>, loopback: bool) -> Deadlines {
             *place = span.unsigned_abs();
         }
     }
-    if !loopback && deadlines.dot < Duration::from_secs(60) {
+    if !loopback && deadlines.dot < Duration::from_mins(1) {
         section.problem(
             "dot",
             "`smtp.deadlines.dot` must be at least \"60s\": giving up earlier leaves messages whose fate nobody knows (RFC 5321 §4.5.3.2.6)",

@@ -145,12 +145,12 @@ impl Worker {
                 self.give_dot_back();
                 self.failures += 1;
                 if self.failures > PAUSES.len() {
-                    return Err(self.gone(why));
+                    return Err(self.gone(&why));
                 }
             }
             Delivery::Refused(why) => {
                 self.give_dot_back();
-                return Err(self.gone(why));
+                return Err(self.gone(&why));
             }
         }
         Ok(false)
@@ -315,7 +315,7 @@ impl Worker {
     }
 
     /// Gives this worker up over its relay's refusal.
-    fn gone(&mut self, why: String) -> NotOpened {
+    fn gone(&mut self, why: &str) -> NotOpened {
         self.connection = None;
         let relay = self.shared.run.connector.relay();
         let why = format!("the relay {relay} does not take our mail (mail): {why}");

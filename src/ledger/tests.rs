@@ -1,4 +1,8 @@
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
 use jiff::SignedDuration;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::address::Address;
@@ -334,7 +338,6 @@ async fn a_file_that_is_no_ledger_of_ours_is_refused_before_it_is_touched() {
     );
 
     std::fs::write(&path, &whole).unwrap();
-    use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(open(&path).exit, Exit::NoPermission);
     assert_eq!(Ledger::create(&path).unwrap_err().exit, Exit::CannotWrite);
@@ -348,45 +351,28 @@ async fn many_at_once_are_all_answered_and_a_reader_sees_them_meanwhile() {
     let ledger = enrolled(&place, &addresses).await;
     let outside = Reader::open(&place.path(), true, None).unwrap();
 
-    let work = async {
-        let mut tasks = Vec::new();
-        for address in &addresses {
-            let ledger = &ledger;
-            tasks.push(async move {
-                ledger.apply(armed(address)).await.unwrap();
-                ledger
-                    .apply(settled(address, Outcome::Accepted))
-                    .await
-                    .unwrap();
-            });
-        }
-        for task in tasks {
-            task.await;
-        }
-    };
-    let (_, seen) = tokio::join!(work, outside.counts("spring"));
+    let ledger = Arc::new(ledger);
+    let mut tasks = JoinSet::new();
+    for it in 0..200 {
+        let ledger = ledger.clone();
+        tasks.spawn(async move {
+            let address = format!("p{it}@a.example");
+            ledger.apply(armed(&address)).await.unwrap();
+            let accepted = settled(&address, Outcome::Accepted);
+            ledger.apply(accepted).await.unwrap();
+        });
+    }
+    let (done, seen) = tokio::join!(tasks.join_all(), outside.counts("spring"));
+    assert_eq!(done.len(), 200);
 
-    assert_eq!(
-        seen.unwrap().iter().map(|(_, count)| count).sum::<u64>(),
-        200
-    );
-    assert!(
-        outside
-            .counts("spring")
-            .await
-            .unwrap()
-            .contains(&(State::Accepted, 200))
-    );
-    assert_eq!(
-        outside
-            .dots_since(now() - SignedDuration::from_secs(1))
-            .await
-            .unwrap()
-            .len(),
-        200
-    );
+    let seen = seen.unwrap();
+    assert_eq!(seen.iter().map(|(_, count)| count).sum::<u64>(), 200);
+    let counts = outside.counts("spring").await.unwrap();
+    assert!(counts.contains(&(State::Accepted, 200)));
+    let before = now() - SignedDuration::from_secs(1);
+    assert_eq!(outside.dots_since(before).await.unwrap().len(), 200);
     drop(outside);
-    ledger.close().await.unwrap();
+    Arc::into_inner(ledger).unwrap().close().await.unwrap();
     assert_eq!(place.files(), ["ledger.sqlite3"]);
 }
 

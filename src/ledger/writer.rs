@@ -213,7 +213,7 @@ impl Desk {
         let size = pages * (PAGE + FRAME_HEADER);
         let mut file = OpenOptions::new().append(true).open(log)?;
         let mut missing = size.saturating_sub(file.metadata()?.len());
-        let zeros = [0; 64 * 1024];
+        let zeros = vec![0; 64 * 1024];
         while missing > 0 {
             let part = missing.min(zeros.len() as u64);
             file.write_all(&zeros[..usize::try_from(part).unwrap_or(zeros.len())])?;

@@ -1,3 +1,5 @@
+#![expect(clippy::too_many_lines, reason = "a table is read line by line")]
+
 use proptest::prelude::*;
 
 use super::*;

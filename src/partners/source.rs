@@ -126,10 +126,7 @@ struct Place {
 impl Place {
     /// How much of `chunk` is whole UTF-8; at the `end` that must be all of it.
     fn utf8_prefix(&mut self, path: &Path, chunk: &[u8], end: bool) -> exit::Result<usize> {
-        let error = match std::str::from_utf8(chunk) {
-            Ok(_) => None,
-            Err(error) => Some(error),
-        };
+        let error = std::str::from_utf8(chunk).err();
         let good = error.map_or(chunk.len(), |it| it.valid_up_to());
         if let Some(nul) = chunk[..good].iter().position(|byte| *byte == 0) {
             let message = format!(

@@ -137,7 +137,7 @@ impl Connector {
                         .map_err(|error| not(true, error.to_string()));
                 }
                 Ok(Err(error)) => {
-                    why = format!("cannot connect to the relay {relay} ({address}): {error}")
+                    why = format!("cannot connect to the relay {relay} ({address}): {error}");
                 }
                 Err(_) => {
                     let seconds = deadline.as_secs();

@@ -73,7 +73,8 @@ impl Workplace {
 
     /// Writes `partners.csv` with these addresses.
     pub fn partners(&self, addresses: &[&str]) {
-        let rows: String = addresses.iter().map(|it| format!("{it},Ada,\n")).collect();
+        let rows: Vec<_> = addresses.iter().map(|it| format!("{it},Ada,\n")).collect();
+        let rows = rows.concat();
         self.write("partners.csv", &format!("email,name,locale\n{rows}"));
     }
 

@@ -1,0 +1,91 @@
+//! A million rows: the memory that they take. Run by `.ci/run`, on the release binary.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::format_collect,
+    reason = "a test that cannot go on fails"
+)]
+
+mod support;
+
+use std::io::Write;
+
+use support::Workplace;
+use support::smtp::Server;
+
+/// The highest resident memory of a finished run, in KiB, as the kernel counted it.
+fn peak_of(workplace: &Workplace, arguments: &[&str]) -> (i32, u64) {
+    let script = "import resource,subprocess,sys\n\
+        code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode\n\
+        print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
+    let output = std::process::Command::new("python3")
+        .args(["-c", script, env!("CARGO_BIN_EXE_access-invite")])
+        .args(arguments)
+        .current_dir(workplace.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut numbers = text.split_whitespace().map(|it| it.parse::<i64>().unwrap());
+    let code = i32::try_from(numbers.next().unwrap()).unwrap();
+    (code, numbers.next().unwrap().unsigned_abs())
+}
+
+#[test]
+#[ignore = "takes a minute; .ci/run calls it"]
+fn a_million_rows_are_read_within_64_mib() {
+    const ROWS: usize = 1_000_000;
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    let file = std::fs::File::create(workplace.file("partners.csv")).unwrap();
+    let mut file = std::io::BufWriter::new(file);
+    writeln!(file, "email,name,organization,locale,project lead").unwrap();
+    for row in 0..ROWS {
+        let domain = row % 9_973;
+        writeln!(
+            file,
+            "person.{row}@company{domain}.example,Person {row},Company {domain} Ltd,fr-CA,Somebody"
+        )
+        .unwrap();
+    }
+    file.flush().unwrap();
+    drop(file);
+
+    // All rows are read and judged, one is due: `--only` leaves the rest out.
+    let last = format!("person.{}@company{}.example", ROWS - 1, (ROWS - 1) % 9_973);
+    let (code, peak) = peak_of(&workplace, &["send", "--only", &last]);
+    assert_eq!(code, 0);
+    assert_eq!(server.accepted().len(), 1);
+    println!("one of a million: {} MiB", peak / 1024);
+    assert!(peak <= 64 * 1024, "{peak} KiB");
+
+    let (code, peak) = peak_of(&workplace, &["check"]);
+    assert_eq!(code, 0);
+    println!("check of a million: {} MiB", peak / 1024);
+    assert!(peak <= 64 * 1024, "{peak} KiB");
+}
+
+#[test]
+#[ignore = "takes a minute; .ci/run calls it"]
+fn memory_does_not_grow_with_the_messages_that_are_sent() {
+    let peaks = [1_000, 20_000].map(|rows| {
+        let server = Server::obliging();
+        let mut workplace = Workplace::new(server.port());
+        workplace.smtp += "\nconnections = 8";
+        workplace.configure();
+        let rows: String = (0..rows)
+            .map(|it| format!("p{it}@a.example,Ada\n"))
+            .collect();
+        workplace.write("partners.csv", &format!("email,name\n{rows}"));
+        let (code, peak) = peak_of(&workplace, &["send"]);
+        assert_eq!(code, 0);
+        peak
+    });
+    println!(
+        "1,000 messages: {} MiB, 20,000: {} MiB",
+        peaks[0] / 1024,
+        peaks[1] / 1024
+    );
+    assert!(peaks[1] <= peaks[0] + 8 * 1024, "{peaks:?}");
+    assert!(peaks[1] <= 64 * 1024, "{peaks:?}");
+}
