@@ -51,7 +51,7 @@ fn slow_relay() -> Server {
 
 fn job(server: &Server) -> Workplace {
     let mut workplace = Workplace::new(server.port());
-    workplace.smtp += &format!("\nconnections = {CONNECTIONS}");
+    workplace.smtp = format!("{}\nconnections = {CONNECTIONS}", workplace.smtp);
     workplace.configure();
     let addresses: Vec<_> = (0..PARTNERS)
         .map(|it| format!("p{it}@a{}.example", it % 5))

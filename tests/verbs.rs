@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::similar_names,
     clippy::format_collect,
     clippy::too_many_lines,
     reason = "a test that cannot go on fails"

@@ -1,0 +1,220 @@
+//! What the documents show is true: the example configuration, the README's commands and tables.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::path::Path;
+
+use access_invite::config::Config;
+use access_invite::exit::Exit;
+use access_invite::invitation::State;
+use support::Workplace;
+
+const EXAMPLE: &str = include_str!("../config.example.toml");
+const README: &str = include_str!("../README.md");
+
+#[test]
+fn the_example_configuration_is_right_and_shows_every_key_of_the_contract() {
+    let keys = [
+        "campaign",
+        "from",
+        "reply_to",
+        "organization",
+        "contact",
+        "link",
+        "name",
+        "description",
+        "justification",
+        "respond_by",
+        "allow_host",
+        "file",
+        "encoding",
+        "delimiter",
+        "columns",
+        "bad_rows",
+        "directory",
+        "default_locale",
+        "missing_locale",
+        "host",
+        "port",
+        "tls",
+        "ca_file",
+        "username",
+        "password_file",
+        "password_env",
+        "password_credential",
+        "token_command",
+        "connections",
+        "pipelining",
+        "hello",
+        "deadlines",
+        "per_minute",
+        "per_day",
+        "new_per_run",
+        "only_to",
+        "max_runtime",
+        "first_after",
+        "max_after",
+        "give_up_after",
+        "csv",
+    ];
+
+    for key in keys {
+        let shown = EXAMPLE.lines().any(|line| {
+            let line = line.trim_start_matches("# ");
+            line.split('=').next().is_some_and(|it| it.trim() == key)
+        });
+        assert!(shown, "`{key}` is not in the example");
+    }
+    Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml")).unwrap();
+}
+
+#[test]
+fn each_key_that_is_commented_out_works_or_says_that_it_is_not_available_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let mut tried = 0;
+    let mut refused = Vec::new();
+    for line in EXAMPLE.lines() {
+        let Some(bare) = line.strip_prefix("# ") else {
+            continue;
+        };
+        let key = bare.split(" = ").next().unwrap_or_default();
+        if !bare.contains(" = ") || !key.chars().all(|it| it.is_ascii_lowercase() || it == '_') {
+            continue;
+        }
+        tried += 1;
+        std::fs::write(&path, EXAMPLE.replacen(line, bare, 1)).unwrap();
+        if let Err(failure) = Config::load(&path) {
+            let text = failure.to_string();
+            assert!(text.contains("not available yet"), "{bare}: {text}");
+            refused.push(key);
+        }
+    }
+    assert!(tried > 20, "only {tried} keys were tried");
+    assert_eq!(
+        refused,
+        [
+            "username",
+            "password_file",
+            "password_env",
+            "password_credential",
+            "token_command",
+            "max_runtime",
+            "csv"
+        ]
+    );
+}
+
+#[test]
+fn the_two_commands_of_the_readme_are_there_and_the_first_does_what_it_says() {
+    for command in [
+        "cargo run --release -- send --sandbox --config config.example.toml",
+        "cargo test",
+    ] {
+        assert!(README.lines().any(|it| it.trim() == command), "{command}");
+    }
+    let workplace = Workplace::new(1);
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml");
+
+    let output = workplace.run(&["send", "--sandbox", "--config", example]);
+
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("15 caught"), "{output:?}");
+    assert!(README.contains("sends the fifteen example partners"));
+    assert!(workplace.file("sandbox/index.html").exists());
+}
+
+#[test]
+fn the_first_send_goes_as_the_readme_tells_it() {
+    let server = support::smtp::Server::obliging();
+    let workplace = Workplace::new(1);
+    assert_eq!(workplace.run(&["init", "invitations"]).code, 0);
+    let config = workplace.file("invitations/config.toml");
+    let edited = std::fs::read_to_string(&config)
+        .unwrap()
+        .replace("@contoso.onmicrosoft.com#", "@fabrikam.onmicrosoft.com#")
+        .replace(
+            "host = \"smtp.example.com\"",
+            &format!(
+                "host = \"127.0.0.1\"\ntls = \"none\"\nport = {}",
+                server.port()
+            ),
+        )
+        .replace("# per_minute = 30 ", "per_minute = 1000 ");
+    std::fs::write(&config, edited).unwrap();
+    workplace.write(
+        "invitations/partners.csv",
+        "email,name\nada@fabrikam.example,Ada\n",
+    );
+
+    let commands = README
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("access-invite "))
+        .filter(|it| {
+            ["check", "preview", "send", "status"]
+                .contains(&it.split(' ').next().unwrap_or_default())
+        });
+    let mut run = Vec::new();
+    for command in commands {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        let output = workplace
+            .command(&arguments)
+            .current_dir(workplace.file("invitations"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        run.push(command);
+    }
+    assert_eq!(
+        run,
+        [
+            "check",
+            "preview",
+            "send",
+            "status",
+            "status ada@fabrikam.example"
+        ]
+    );
+    assert_eq!(server.accepted().len(), 1);
+}
+
+#[test]
+fn the_readme_s_tables_name_every_exit_code_state_and_verb() {
+    let codes = [
+        Exit::Done,
+        Exit::Refused,
+        Exit::Usage,
+        Exit::Unknown,
+        Exit::BadInput,
+        Exit::Unavailable,
+        Exit::Contradiction,
+        Exit::CannotWrite,
+        Exit::TryLater,
+        Exit::NoPermission,
+        Exit::Config,
+    ];
+    for code in codes {
+        let row = format!("| {} | ", code as u8);
+        assert_eq!(
+            README.lines().filter(|it| it.starts_with(&row)).count(),
+            1,
+            "{row}"
+        );
+    }
+    for state in State::ALL {
+        assert!(README.contains(&format!("`{state}`")), "{state}");
+    }
+    let help = Workplace::new(1).run(&["--help"]).stdout;
+    for verb in ["init", "check", "preview", "send", "status", "resolve"] {
+        assert!(
+            help.contains(&format!("  {verb} ")),
+            "{verb} is not in the help"
+        );
+        assert!(
+            README.contains(&format!("| `{verb}")),
+            "{verb} is not in the README"
+        );
+    }
+}
