@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -301,6 +301,11 @@ impl<'a> StatusWriter<'a> {
             ContentArrangement::Disabled
         });
         table.set_header(header.to_vec());
+        // An address that is broken over lines cannot be copied; what was said can bear it.
+        let columns = table.column_iter_mut().rev().skip(1);
+        columns.for_each(|it| {
+            it.set_constraint(ColumnConstraint::ContentWidth);
+        });
         table
     }
 

@@ -20,7 +20,8 @@ fn peak_of(workplace: &Workplace, arguments: &[&str]) -> (i32, u64) {
         code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode\n\
         print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
     let output = std::process::Command::new("python3")
-        .args(["-c", script, env!("CARGO_BIN_EXE_access-invite")])
+        .args(["-c", script])
+        .arg(support::binary())
         .args(arguments)
         .current_dir(workplace.path())
         .output()

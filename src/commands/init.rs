@@ -59,6 +59,8 @@ const TEMPLATES: [(&str, &str); 10] = [
 /// # Errors
 /// When a configuration stands there that is wrong (78), or something cannot be written (74).
 pub fn run(folder: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
+    // So that what is said reads `config.toml` and not `./config.toml`.
+    let folder = folder.strip_prefix(".").unwrap_or(folder);
     make_folder(folder)?;
     let path = folder.join("config.toml");
     let text = CONFIG.replace("partners.example.csv", "partners.csv");

@@ -25,6 +25,12 @@ pub struct Workplace {
     pub extra: String,
 }
 
+/// The binary of this build, unless `ACCESS_INVITE_BINARY` names another, such as a release.
+pub fn binary() -> PathBuf {
+    let named = std::env::var_os("ACCESS_INVITE_BINARY");
+    named.map_or_else(|| env!("CARGO_BIN_EXE_access-invite").into(), PathBuf::from)
+}
+
 /// How a run of the binary ended.
 #[derive(Debug)]
 pub struct Output {
@@ -84,7 +90,7 @@ impl Workplace {
 
     /// The binary, to be run in the folder with nothing on its terminal.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_access-invite"));
+        let mut command = Command::new(binary());
         command
             .args(arguments)
             .current_dir(self.path())
