@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::address::Address;
-use crate::commands::{Choice, Console, check, init, preview, resolve, send, status};
+use crate::commands::{Choice, Console, check, init, preview, rehearse, resolve, send, status};
 use crate::exit::{self, Exit};
 use crate::invitation::{Decision, State};
 use crate::report::Format;
@@ -183,7 +183,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
         }
         Command::Send(args) if args.sandbox => {
             let out = args.out.unwrap_or_else(|| "sandbox".into());
-            send::rehearse(config, &out, &args.partners.into(), console).await
+            rehearse::run(config, &out, &args.partners.into(), console).await
         }
         Command::Send(args) => {
             let options = send::Options {

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod init;
 pub mod preview;
+pub mod rehearse;
 pub mod resolve;
 pub mod send;
 pub mod status;

@@ -17,7 +17,7 @@ use crate::address::Address;
 use crate::link::PackageId;
 use crate::outcome::Outcome;
 
-pub use self::record::{Event, Record, Standing};
+pub use self::record::{Event, Invitee, Record, Standing};
 
 /// The only reason so far why a partner is written to; part of the key for those to come.
 pub const OCCASION: &str = "invitation";

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 pub use self::read::{Reader, Selection};
 use self::writer::Writer;
 use crate::exit;
-use crate::invitation::{Cause, Identity, MessageIdKey, State};
+use crate::invitation::{Cause, Identity, Invitee, MessageIdKey, State};
 use crate::outcome::{Phase, Reply};
 
 /// An invitation that no run has recorded yet.
@@ -33,18 +33,8 @@ use crate::outcome::{Phase, Reply};
 pub struct Enrolment {
     /// Which invitation it is.
     pub identity: Identity,
-    /// The package's key in the configuration.
-    pub package: String,
-    /// The address as written.
-    pub email: String,
-    /// The person's name.
-    pub name: Option<String>,
-    /// The partner's organisation.
-    pub organization: Option<String>,
-    /// The locale that was asked for.
-    pub locale: Option<String>,
-    /// The locale of the template.
-    pub template_locale: String,
+    /// Who is invited.
+    pub invitee: Invitee,
     /// The Message-ID, without its brackets.
     pub message_id: String,
 }

@@ -94,13 +94,13 @@ fn utc(at: Timestamp) -> String {
 fn shown<'a>(record: &'a Record, listed: Option<bool>, history: Option<&'a [Event]>) -> Shown<'a> {
     let latest = &record.latest;
     Shown {
-        package: &record.package,
+        package: &record.invitee.package,
         package_id: record.identity.package_id.to_string(),
-        email: &record.email,
-        name: record.name.as_deref(),
-        organization: record.organization.as_deref(),
-        locale: record.locale.as_deref(),
-        template_locale: &record.template_locale,
+        email: &record.invitee.email,
+        name: record.invitee.name.as_deref(),
+        organization: record.invitee.organization.as_deref(),
+        locale: record.invitee.locale.as_deref(),
+        template_locale: &record.invitee.template_locale,
         state: record.standing.state.as_str(),
         listed,
         attempts: record.standing.attempts,
@@ -260,8 +260,8 @@ impl<'a> StatusWriter<'a> {
             }
             table.add_row([
                 standing.state.to_string(),
-                record.email.clone(),
-                record.package.clone(),
+                record.invitee.email.clone(),
+                record.invitee.package.clone(),
                 local(standing.updated_at),
                 printable(&said),
             ]);
@@ -275,7 +275,7 @@ impl<'a> StatusWriter<'a> {
             writeln!(
                 self.out,
                 "\nhistory of {} ({})",
-                record.email, record.package
+                record.invitee.email, record.invitee.package
             )?;
             let mut table = self.empty_table(&["at", "state", "phase", "what was said"]);
             for event in history {

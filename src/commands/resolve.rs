@@ -55,7 +55,7 @@ async fn decide(
         next(record.standing.state, cause).map_err(|_| {
             let message = format!(
                 "{} is {}; {}",
-                record.email,
+                record.invitee.email,
                 record.standing.state,
                 applies_to(options.decision)
             );
@@ -78,7 +78,7 @@ async fn decide(
         let state = ledger.apply(change).await?;
         console.say(&format!(
             "{} ({}): {} → {state}",
-            record.email, record.package, record.standing.state
+            record.invitee.email, record.invitee.package, record.standing.state
         ));
     }
     if chosen.is_empty() {
@@ -118,7 +118,10 @@ async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Re
         }
         [_] => Ok(chosen),
         several => {
-            let packages: Vec<&str> = several.iter().map(|it| it.package.as_str()).collect();
+            let packages: Vec<&str> = several
+                .iter()
+                .map(|it| it.invitee.package.as_str())
+                .collect();
             let message = format!(
                 "{address} is invited to {}; say which one with `--package`",
                 packages.join(" and ")
@@ -157,7 +160,7 @@ async fn must_be_the_same(
     let other: Vec<&str> = resends
         .iter()
         .filter(|it| !same.contains(&it.identity))
-        .map(|it| it.email.as_str())
+        .map(|it| it.invitee.email.as_str())
         .collect();
     if other.is_empty() {
         return Ok(());

@@ -1,26 +1,23 @@
-//! `send`: the job itself, and its rehearsal in the sandbox.
+//! `send`: the job itself.
 //!
 //! Everything before anything: lock, recover, load, read, guard, prove, ask, record;
 //! only then the first connection. Without a terminal it is silent when all is well.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::SignedDuration;
 
 use super::{Choice, Console, Job, describe, folder_of, guards};
-use crate::config::{Config, Smtp, Tls};
+use crate::config::Config;
 use crate::delivery::{Rates, Run, RunLock, Tally};
-use crate::exit::{self, Exit, Failure, OrExit};
-use crate::gallery::{Folder, Gallery};
-use crate::invitation::{Cause, State};
+use crate::exit::{self, Exit, Failure};
+use crate::invitation::{Cause, Invitee, State};
 use crate::ledger::{Change, Enrolment, Ledger, Selection};
 use crate::plan::{Plan, Survey};
 use crate::relay::Connector;
 use crate::report::count;
-use crate::sandbox::Sandbox;
 
 /// What `send` was told on the command line.
 #[derive(Clone, Debug, Default)]
@@ -92,33 +89,13 @@ async fn with_ledger(
     let tally = if survey.due == 0 {
         Tally::default()
     } else {
-        enrol(&job, &plan, &ledger, survey.due, console).await?;
-        let earlier = (console.clock)() - SignedDuration::from_hours(24);
+        let now = (console.clock)();
+        let earlier = now - SignedDuration::from_hours(24);
         let earlier = ledger.reader().dots_since(earlier).await?;
         let limits = &config.limits;
-        let rates = Rates::new(
-            limits.per_minute,
-            limits.per_day,
-            &earlier,
-            (console.clock)(),
-        );
-        let bar = progress(&survey, console.interactive);
-        let run = Run {
-            plan,
-            fingerprints,
-            composer: job.composer.clone(),
-            ledger: ledger.clone(),
-            connector: Arc::new(connector),
-            sender: config.sender.address.clone(),
-            connections: config.smtp.connections,
-            rates: Some(rates),
-            retry: config.retry,
-            clock: console.clock,
-            on_settled: on_settled(bar.clone()),
-        };
-        let tally = run.deliver().await;
-        bar.finish_and_clear();
-        tally
+        let rates = Rates::new(limits.per_minute, limits.per_day, &earlier, now);
+        let proven = Proven { plan, fingerprints };
+        deliver(&job, proven, &ledger, connector, Some(rates), console).await?
     };
     conclude(&job, &ledger, &survey, &tally, recovered, console).await
 }
@@ -171,6 +148,46 @@ async fn prove(
     }
 }
 
+/// A plan, and what its messages were proven to be.
+pub(super) struct Proven {
+    pub plan: Plan,
+    pub fingerprints: Vec<u64>,
+}
+
+/// Records what is new and delivers what is due, with a bar for whoever watches.
+///
+/// # Errors
+/// When the new invitations cannot be recorded; nothing has been sent then.
+pub(super) async fn deliver(
+    job: &Job,
+    proven: Proven,
+    ledger: &Arc<Ledger>,
+    connector: Connector,
+    rates: Option<Rates>,
+    console: &mut Console<'_>,
+) -> exit::Result<Tally> {
+    let Proven { plan, fingerprints } = proven;
+    let due = fingerprints.len() as u64;
+    enrol(job, &plan, ledger, due, console).await?;
+    let bar = progress(due, console.interactive);
+    let run = Run {
+        plan,
+        fingerprints,
+        composer: job.composer.clone(),
+        ledger: ledger.clone(),
+        connector: Arc::new(connector),
+        sender: job.config.sender.address.clone(),
+        connections: job.config.smtp.connections,
+        rates,
+        retry: job.config.retry,
+        clock: console.clock,
+        on_settled: on_settled(bar.clone()),
+    };
+    let tally = run.deliver().await;
+    bar.finish_and_clear();
+    Ok(tally)
+}
+
 /// Records every new invitation as pending, all or none.
 async fn enrol(
     job: &Job,
@@ -188,13 +205,15 @@ async fn enrol(
             .filter(|it| it.skip.is_none() && it.standing.is_none())
             .map(|entry| Enrolment {
                 message_id: entry.message_id(ledger.reader(), domain),
-                template_locale: job.composer.locale_for(&entry.partner).to_string(),
                 identity: entry.identity,
-                package: entry.partner.package.key.clone(),
-                email: entry.partner.address.as_written().to_owned(),
-                name: entry.partner.name,
-                organization: entry.partner.organization,
-                locale: entry.partner.locale.map(|it| it.to_string()),
+                invitee: Invitee {
+                    package: entry.partner.package.key.clone(),
+                    email: entry.partner.address.as_written().to_owned(),
+                    template_locale: job.composer.locale_for(&entry.partner).to_string(),
+                    locale: entry.partner.locale.map(|it| it.to_string()),
+                    name: entry.partner.name,
+                    organization: entry.partner.organization,
+                },
             })
             .collect();
         if !new.is_empty() {
@@ -260,7 +279,7 @@ async fn conclude(
         for record in doubtful.iter().take(20) {
             console.tell(&format!(
                 "unknown: {} (Message-ID {}, {})",
-                record.email,
+                record.invitee.email,
                 record.standing.message_id,
                 record.latest.relay.as_deref().unwrap_or("relay not known"),
             ));
@@ -310,12 +329,12 @@ fn summarize(tally: &Tally, survey: &Survey, console: &mut Console<'_>) {
     }
 }
 
-fn progress(survey: &Survey, interactive: bool) -> ProgressBar {
+fn progress(due: u64, interactive: bool) -> ProgressBar {
     if !interactive {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta}");
-    let bar = ProgressBar::new(survey.due);
+    let bar = ProgressBar::new(due);
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
@@ -330,114 +349,4 @@ fn on_settled(bar: ProgressBar) -> Box<dyn Fn(&Tally) + Send + Sync> {
             bar.set_message(format!("({refused} not accepted)"));
         }
     })
-}
-
-/// Sends everything to a small server in this process, with a ledger that is thrown away.
-///
-/// # Errors
-/// Whatever would keep a real send from its first connection, but for guards and rates.
-pub async fn rehearse(
-    path: &Path,
-    out: &Path,
-    choice: &Choice,
-    console: &mut Console<'_>,
-) -> exit::Result<Exit> {
-    let config = Arc::new(Config::load(path)?);
-    let folder = Folder::prepare(out).or_exit(Exit::CannotWrite)?;
-    let job = Job::load(config.clone(), folder.path())?;
-    job.partners.refuse_bad_rows(config.partners.bad_rows)?;
-    let scratch = tempfile::tempdir_in(folder.path())
-        .context("cannot create a throw-away ledger")
-        .or_exit(Exit::CannotWrite)?;
-    let ledger_path = scratch.path().join("ledger.sqlite3");
-    Ledger::create(&ledger_path)?;
-    let ledger = Arc::new(Ledger::open(&ledger_path)?);
-    let plan = job.plan(choice, (console.clock)());
-    let survey = job.survey(&plan, ledger.reader()).await?;
-    let (fingerprints, _) = job.prove(&plan, ledger.reader(), (console.clock)()).await?;
-
-    let lead = format!("Campaign {}: caught in the sandbox.", config.campaign);
-    let gallery = folder
-        .begin("Rehearsed invitations", &lead)
-        .or_exit(Exit::CannotWrite)?;
-    let gallery = Arc::new(Mutex::new(Some(gallery)));
-    let tally = if survey.due == 0 {
-        Tally::default()
-    } else {
-        enrol(&job, &plan, &ledger, survey.due, console).await?;
-        let sandbox = start_sandbox(gallery.clone()).await?;
-        let bar = progress(&survey, console.interactive);
-        let run = Run {
-            plan,
-            fingerprints,
-            composer: job.composer.clone(),
-            ledger: ledger.clone(),
-            connector: Arc::new(Connector::new(&loopback(&config.smtp, sandbox.port()))?),
-            sender: config.sender.address.clone(),
-            connections: config.smtp.connections,
-            rates: None,
-            retry: config.retry,
-            clock: console.clock,
-            on_settled: on_settled(bar.clone()),
-        };
-        let tally = run.deliver().await;
-        bar.finish_and_clear();
-        tally
-    };
-    let gallery = gallery
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
-    let (index, caught) = gallery
-        .map(Gallery::finish)
-        .transpose()
-        .context("cannot write the review")
-        .or_exit(Exit::CannotWrite)?
-        .unwrap_or_default();
-    if console.interactive {
-        for warning in &config.warnings {
-            console.warn(warning);
-        }
-    }
-    console.say(&format!(
-        "{} sent to the sandbox, {caught} caught; nothing left this machine; look at {}",
-        describe(&survey),
-        index.display()
-    ));
-    for (address, state, why) in &tally.troubles {
-        console.tell(&format!("{state}: {address}: {why}"));
-    }
-    if job.partners.bad() > 0 {
-        console.tell(&job.partners.describe_bad_rows());
-    }
-    match &tally.stopped {
-        Some(stop) => Err(Failure::new(stop.exit, &stop.why)),
-        None if job.partners.bad() > 0 || tally.accepted < survey.due => Ok(Exit::Refused),
-        None => Ok(Exit::Done),
-    }
-}
-
-async fn start_sandbox(gallery: Arc<Mutex<Option<Gallery>>>) -> exit::Result<Sandbox> {
-    let keep = move |message: &[u8]| {
-        let mut gallery = gallery.lock().unwrap_or_else(PoisonError::into_inner);
-        match gallery.as_mut() {
-            Some(gallery) => gallery.add(message, ""),
-            None => Err(std::io::Error::other("the rehearsal is over")),
-        }
-    };
-    Sandbox::start(Arc::new(keep))
-        .await
-        .context("cannot start the sandbox on the loopback")
-        .or_exit(Exit::Unavailable)
-}
-
-/// The configured relay, replaced by the sandbox.
-fn loopback(smtp: &Smtp, port: u16) -> Smtp {
-    Smtp {
-        host: "127.0.0.1".into(),
-        port,
-        tls: Tls::None,
-        ca_file: None,
-        ..smtp.clone()
-    }
 }

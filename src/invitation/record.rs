@@ -27,14 +27,10 @@ pub struct Standing {
     pub repeat: bool,
 }
 
-/// All that is recorded of an invitation, for reports.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// Its number in the ledger.
-    pub id: i64,
-    /// Which invitation it is.
-    pub identity: Identity,
-    /// The package's key in the configuration, when it was enrolled.
+/// Who is invited to what, as their row says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitee {
+    /// The package's key in the configuration.
     pub package: String,
     /// The address as written.
     pub email: String,
@@ -46,6 +42,17 @@ pub struct Record {
     pub locale: Option<String>,
     /// The locale of the template.
     pub template_locale: String,
+}
+
+/// All that is recorded of an invitation, for reports.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its number in the ledger.
+    pub id: i64,
+    /// Which invitation it is.
+    pub identity: Identity,
+    /// Who is invited, as the row said when it was enrolled.
+    pub invitee: Invitee,
     /// When it was enrolled.
     pub created_at: Timestamp,
     /// When a relay accepted it.

@@ -33,7 +33,9 @@ pub fn enrol(
     enrolment: &Enrolment,
     at: Timestamp,
 ) -> rusqlite::Result<()> {
-    let identity = &enrolment.identity;
+    let Enrolment {
+        identity, invitee, ..
+    } = enrolment;
     let message_id = &enrolment.message_id;
     let inserted = connection
         .prepare_cached(
@@ -50,12 +52,12 @@ pub fn enrol(
             ":package_id": identity.package_id.to_string(),
             ":address": identity.address,
             ":occasion": OCCASION,
-            ":package": enrolment.package,
-            ":email": enrolment.email,
-            ":name": enrolment.name,
-            ":organization": enrolment.organization,
-            ":locale": enrolment.locale,
-            ":template_locale": enrolment.template_locale,
+            ":package": invitee.package,
+            ":email": invitee.email,
+            ":name": invitee.name,
+            ":organization": invitee.organization,
+            ":locale": invitee.locale,
+            ":template_locale": invitee.template_locale,
             ":message_id": message_id,
             ":at": at.as_millisecond(),
             ":room": ROOM_AT_BIRTH,

@@ -15,7 +15,9 @@ use tokio::sync::oneshot;
 
 use super::schema;
 use crate::exit::{self, Exit, Failure, OrExit};
-use crate::invitation::{Event, Identity, MessageIdKey, OCCASION, Record, Standing, State};
+use crate::invitation::{
+    Event, Identity, Invitee, MessageIdKey, OCCASION, Record, Standing, State,
+};
 
 /// How many records a page has.
 const PAGE: u32 = 500;
@@ -352,12 +354,14 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
             package_id: package_id.ok_or(rusqlite::Error::InvalidQuery)?,
             address: row.get(13)?,
         },
-        package: row.get(14)?,
-        email: row.get(15)?,
-        name: row.get(16)?,
-        organization: row.get(17)?,
-        locale: row.get(18)?,
-        template_locale: row.get(19)?,
+        invitee: Invitee {
+            package: row.get(14)?,
+            email: row.get(15)?,
+            name: row.get(16)?,
+            organization: row.get(17)?,
+            locale: row.get(18)?,
+            template_locale: row.get(19)?,
+        },
         created_at: timestamp(row, 20)?,
         accepted_at: optional_timestamp(row, 21)?,
         standing: standing(row, 0)?,

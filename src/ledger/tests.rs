@@ -46,12 +46,14 @@ fn identity(address: &str) -> Identity {
 fn enrolment(address: &str) -> Enrolment {
     Enrolment {
         identity: identity(address),
-        package: "project".into(),
-        email: address.into(),
-        name: Some("Ada".into()),
-        organization: None,
-        locale: Some("fr-CA".into()),
-        template_locale: "fr".into(),
+        invitee: Invitee {
+            package: "project".into(),
+            email: address.into(),
+            name: Some("Ada".into()),
+            organization: None,
+            locale: Some("fr-CA".into()),
+            template_locale: "fr".into(),
+        },
         message_id: format!("{}@contoso.example", "0".repeat(32)),
     }
 }
