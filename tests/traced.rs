@@ -1,14 +1,15 @@
-//! What a preview asks of the system, as strace sees it: no socket, and nothing opened for
-//! writing outside its folder. Run by `.ci/run`, which installs strace.
+//! What the system sees: the calls of a preview and of a send under strace, and a disk that is
+//! full. Run by `.ci/run`, which installs strace and may mount.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
 use std::process::Command;
+use std::sync::Mutex;
 
-use support::Workplace;
-use support::smtp::Server;
+use support::smtp::{Action, Call, Server, Stage};
+use support::{Workplace, oracle};
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
@@ -28,7 +29,7 @@ fn a_preview_makes_no_socket_and_writes_only_into_its_folder() {
             "-o",
             "trace",
         ])
-        .arg(env!("CARGO_BIN_EXE_access-invite"))
+        .arg(support::binary())
         .args(["preview", "--out", "review"])
         .current_dir(workplace.path())
         .output()
@@ -55,4 +56,163 @@ fn a_preview_makes_no_socket_and_writes_only_into_its_folder() {
         }
     }
     assert!(writes > 6, "the trace saw too little:\n{trace}");
+}
+
+#[test]
+#[ignore = "needs strace; .ci/run calls it"]
+fn armed_is_on_the_disk_before_each_dot_and_each_outcome_before_the_next() {
+    let server = Server::obliging();
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1";
+    workplace.configure();
+    workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
+
+    let traced = Command::new("strace")
+        .args([
+            "-f",
+            "-qq",
+            "-y",
+            "-e",
+            "trace=fsync,fdatasync,sendto,write,writev",
+        ])
+        .args(["-o", "trace"])
+        .arg(support::binary())
+        .arg("send")
+        .current_dir(workplace.path())
+        .output()
+        .unwrap();
+
+    assert!(traced.status.success(), "{traced:?}");
+    let trace = std::fs::read_to_string(workplace.file("trace")).unwrap();
+    // B: the last of the body, S: the log is on the disk, D: a dot.
+    let mut order = String::new();
+    for line in trace.lines() {
+        let synced = line.contains("sync(") && line.contains("ledger.sqlite3-wal>");
+        if synced {
+            order.push('S');
+        } else if line.contains("\".\\r\\n\", 3") {
+            order.push('D');
+        } else if line.contains("sendto(") && line.contains("From: ") {
+            order.push('B');
+        }
+    }
+    let from_the_first_body = &order[order.find('B').unwrap()..];
+    assert_eq!(from_the_first_body.matches('D').count(), 3, "{order}");
+    for message in from_the_first_body.split('B').skip(1) {
+        // Armed before the dot, and the outcome before the next message begins.
+        let (before, after) = message.split_once('D').unwrap();
+        // (A second time where the log begins anew and its header is made durable first.)
+        assert!(before.starts_with('S'), "{order}");
+        assert!(after.starts_with('S'), "{order}");
+    }
+}
+
+/// A small disk of its own, taken away again at the end.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
+            .arg(folder.path())
+            .status()
+            .unwrap();
+        assert!(mount.success(), "this test needs the right to mount");
+        Self(folder)
+    }
+
+    fn fill(&self) {
+        use std::io::Write;
+        let mut filler = std::fs::File::create(self.0.path().join("filler")).unwrap();
+        for size in [64 * 1024, 4096, 512, 1] {
+            while filler.write_all(&vec![b'x'; size]).is_ok() {}
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+#[ignore = "needs the right to mount; .ci/run calls it"]
+fn on_a_disk_that_fills_up_every_outcome_is_recorded_and_nothing_more_is_sent() {
+    const PARTNERS: usize = 3_000;
+    let disk = SmallDisk::new();
+    let (reached, waiting) = std::sync::mpsc::channel();
+    let (resume, resumed) = std::sync::mpsc::channel::<()>();
+    let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
+    let server = Server::start(move |call: &Call| {
+        if call.stage == Stage::Dot && call.nth == 40 {
+            reached.lock().unwrap().send(()).unwrap();
+            resumed.lock().unwrap().recv().unwrap();
+        }
+        Action::Normal
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 4";
+    workplace.configure();
+    let addresses: Vec<_> = (0..PARTNERS).map(|it| format!("p{it}@a.example")).collect();
+    workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+    let ledger = disk.0.path().join("ledger.sqlite3");
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let named = format!("file = \"{}\"", ledger.display());
+    workplace.write(
+        "config.toml",
+        &config.replace("file = \"ledger.sqlite3\"", &named),
+    );
+    assert_eq!(workplace.run(&["init"]).code, 0);
+
+    let run = std::thread::scope(|scope| {
+        let run = scope.spawn(|| workplace.run(&["send"]));
+        waiting.recv().unwrap();
+        disk.fill();
+        resume.send(()).unwrap();
+        run.join().unwrap()
+    });
+
+    let sent = server.accepted().len();
+    assert!(matches!(run.code, 0 | 74), "{run:?}");
+    assert!(sent > 40, "the full disk stopped the run at once: {run:?}");
+    if run.code == 74 {
+        assert!(
+            run.stderr.contains("no room") || run.stderr.contains("full"),
+            "{run:?}"
+        );
+    }
+    std::fs::remove_file(disk.0.path().join("filler")).unwrap();
+    // Not one of those that were armed is in doubt.
+    oracle::check(&workplace, &server, PARTNERS, 0);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    oracle::check_settled(&workplace, &server, PARTNERS, 0);
+    assert_eq!(server.accepted().len(), PARTNERS);
+}
+
+#[test]
+#[ignore = "needs the right to mount; .ci/run calls it"]
+fn on_a_disk_that_is_full_already_nothing_is_sent() {
+    let disk = SmallDisk::new();
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example"]);
+    let ledger = disk.0.path().join("ledger.sqlite3");
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let named = format!("file = \"{}\"", ledger.display());
+    workplace.write(
+        "config.toml",
+        &config.replace("file = \"ledger.sqlite3\"", &named),
+    );
+    assert_eq!(workplace.run(&["init"]).code, 0);
+    disk.fill();
+
+    let run = workplace.run(&["send"]);
+
+    assert_eq!(run.code, 74, "{run:?}");
+    assert_eq!(server.connections(), 0);
+    std::fs::remove_file(disk.0.path().join("filler")).unwrap();
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    oracle::check_settled(&workplace, &server, 1, 0);
 }
