@@ -18,6 +18,7 @@ use crate::address::Address;
 use crate::config::Config;
 use crate::delivery::is_held;
 use crate::exit::{self, Exit, Failure};
+use crate::invitation::{Invitee, State};
 use crate::ledger::Reader;
 use crate::message::Composer;
 use crate::partners::{Partner, Partners};
@@ -112,6 +113,19 @@ impl Job {
         Plan::new(self.partners.clone(), &self.config.campaign, now)
             .only(&choice.only)
             .limit(choice.limit)
+    }
+
+    /// What the ledger is told about a partner.
+    #[must_use]
+    pub fn invitee(&self, partner: &Partner) -> Invitee {
+        Invitee {
+            package: partner.package.key.clone(),
+            email: partner.address.as_written().to_owned(),
+            name: partner.name.clone(),
+            organization: partner.organization.clone(),
+            locale: partner.locale.as_ref().map(ToString::to_string),
+            template_locale: self.composer.locale_for(partner).to_string(),
+        }
     }
 
     /// Counts the plan; addresses that were chosen and are not there are an error.
@@ -257,8 +271,6 @@ async fn accepted_elsewhere(
     plan: &Plan,
     reader: &Reader,
 ) -> exit::Result<Option<(String, String)>> {
-    use crate::invitation::State;
-
     let (known, others) = reader.campaigns(&job.config.campaign).await?;
     if known {
         return Ok(None);

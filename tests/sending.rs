@@ -695,3 +695,71 @@ fn a_second_run_at_the_same_time_stands_back() {
     assert_eq!(first.wait().unwrap().code(), Some(0));
     oracle::check_settled(&workplace, &server, 2, 0);
 }
+
+#[tokio::test]
+async fn what_is_not_what_was_proven_is_not_sent() {
+    use access_invite::commands::{Choice, Job};
+    use access_invite::config::Config;
+    use access_invite::delivery::Run;
+    use access_invite::exit::Exit;
+    use access_invite::ledger::{Enrolment, Ledger};
+    use access_invite::relay::Connector;
+    use jiff::Timestamp;
+
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    let config = Arc::new(Config::load(&workplace.file("config.toml")).unwrap());
+    let job = Job::load(config.clone(), workplace.path()).unwrap();
+    let ledger = Arc::new(Ledger::open(&config.ledger).unwrap());
+    let now = Timestamp::now();
+    let plan = job.plan(&Choice::default(), now);
+    let (mut fingerprints, _) = job.prove(&plan, ledger.reader(), now).await.unwrap();
+    let page = plan
+        .drain()
+        .next_page(ledger.reader())
+        .await
+        .unwrap()
+        .unwrap();
+    let enrolments = page.iter().map(|entry| Enrolment {
+        identity: entry.identity.clone(),
+        invitee: job.invitee(&entry.partner),
+        message_id: entry.message_id(ledger.reader(), "contoso.example"),
+    });
+    ledger.enrol(enrolments.collect(), now).await.unwrap();
+    ledger.commit_enrolment(2).await.unwrap();
+    fingerprints[1] ^= 1;
+
+    let tally = Run {
+        plan,
+        fingerprints,
+        composer: job.composer.clone(),
+        ledger: ledger.clone(),
+        connector: Arc::new(Connector::new(&config.smtp).unwrap()),
+        sender: config.sender.address.clone(),
+        connections: 1,
+        rates: None,
+        retry: config.retry,
+        clock: Timestamp::now,
+        on_settled: Box::new(|_| {}),
+    }
+    .deliver()
+    .await;
+
+    let stop = tally.stopped.unwrap();
+    assert_eq!(stop.exit, Exit::Contradiction);
+    assert!(
+        stop.why
+            .contains("line 3: the message to bob@b.example is not the one that was proven"),
+        "{}",
+        stop.why
+    );
+    assert!(
+        server
+            .accepted()
+            .iter()
+            .all(|it| it.recipients != ["bob@b.example"])
+    );
+    Arc::into_inner(ledger).unwrap().close().await.unwrap();
+    oracle::check(&workplace, &server, 2, 0);
+}

@@ -13,7 +13,7 @@ use super::{Choice, Console, Job, describe, folder_of, guards};
 use crate::config::Config;
 use crate::delivery::{Rates, Run, RunLock, Tally};
 use crate::exit::{self, Exit, Failure};
-use crate::invitation::{Cause, Invitee, State};
+use crate::invitation::{Cause, State};
 use crate::ledger::{Change, Enrolment, Ledger, Selection};
 use crate::plan::{Plan, Survey};
 use crate::relay::Connector;
@@ -205,15 +205,8 @@ async fn enrol(
             .filter(|it| it.skip.is_none() && it.standing.is_none())
             .map(|entry| Enrolment {
                 message_id: entry.message_id(ledger.reader(), domain),
+                invitee: job.invitee(&entry.partner),
                 identity: entry.identity,
-                invitee: Invitee {
-                    package: entry.partner.package.key.clone(),
-                    email: entry.partner.address.as_written().to_owned(),
-                    template_locale: job.composer.locale_for(&entry.partner).to_string(),
-                    locale: entry.partner.locale.map(|it| it.to_string()),
-                    name: entry.partner.name,
-                    organization: entry.partner.organization,
-                },
             })
             .collect();
         if !new.is_empty() {
