@@ -188,6 +188,8 @@ pub struct Smtp {
     pub tls: Tls,
     /// Certificates to trust beside the system's, in PEM.
     pub ca_file: Option<PathBuf>,
+    /// How we log in; none where the relay knows us by our address.
+    pub login: Option<Login>,
     /// How many connections at once.
     pub connections: u32,
     /// The name for EHLO, if not this host's.
@@ -196,11 +198,35 @@ pub struct Smtp {
     pub deadlines: Deadlines,
 }
 
+/// How we log in (RFC 4954).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// As whom.
+    pub username: String,
+    /// What proves it.
+    pub proof: Proof,
+}
+
+/// Where the proof of a login comes from. The configuration never holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A password in a file that not everyone may read.
+    PasswordFile(PathBuf),
+    /// A password in an environment variable.
+    PasswordEnv(String),
+    /// A password that systemd hands over (`LoadCredential=`).
+    PasswordCredential(String),
+    /// A program and its arguments, which prints an access token (XOAUTH2).
+    TokenCommand(Vec<String>),
+}
+
 /// How the connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
     /// From the first byte (RFC 8314).
     Implicit,
+    /// After STARTTLS, which the relay must offer (RFC 3207).
+    StartTls,
     /// Not at all: only to this machine.
     None,
 }
@@ -212,6 +238,8 @@ pub struct Deadlines {
     tls: Duration,
     banner: Duration,
     ehlo: Duration,
+    starttls: Duration,
+    auth: Duration,
     mail: Duration,
     rcpt: Duration,
     data: Duration,
@@ -228,6 +256,8 @@ impl Default for Deadlines {
             tls: minutes(1),
             banner: minutes(5),
             ehlo: minutes(5),
+            starttls: minutes(5),
+            auth: minutes(5),
             mail: minutes(5),
             rcpt: minutes(5),
             data: minutes(2),
@@ -247,6 +277,8 @@ impl Deadlines {
             Phase::Tls => self.tls,
             Phase::Banner => self.banner,
             Phase::Ehlo => self.ehlo,
+            Phase::StartTls => self.starttls,
+            Phase::Auth => self.auth,
             Phase::Mail => self.mail,
             Phase::Rcpt => self.rcpt,
             Phase::Data => self.data,

@@ -18,6 +18,10 @@ pub enum Phase {
     Banner,
     /// EHLO.
     Ehlo,
+    /// STARTTLS, up to its 220.
+    StartTls,
+    /// AUTH, all of its steps.
+    Auth,
     /// MAIL FROM.
     Mail,
     /// RCPT TO.
@@ -41,6 +45,8 @@ impl Phase {
             Self::Tls => "tls",
             Self::Banner => "banner",
             Self::Ehlo => "ehlo",
+            Self::StartTls => "starttls",
+            Self::Auth => "auth",
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
@@ -127,7 +133,13 @@ pub fn judge(phase: Phase, reply: Option<&Reply>) -> Verdict {
     let class = reply.map(Reply::class);
     let code = reply.map(|it| it.code);
     match phase {
-        Phase::Connect | Phase::Tls | Phase::Banner | Phase::Ehlo | Phase::Mail => match class {
+        Phase::Connect
+        | Phase::Tls
+        | Phase::Banner
+        | Phase::Ehlo
+        | Phase::StartTls
+        | Phase::Auth
+        | Phase::Mail => match class {
             Some(2) => Proceed,
             Some(5) => Refused,
             _ => Unavailable,
@@ -193,6 +205,8 @@ mod tests {
             (Phase::Tls, before),
             (Phase::Banner, before),
             (Phase::Ehlo, before),
+            (Phase::StartTls, before),
+            (Phase::Auth, before),
             (Phase::Mail, before),
             (
                 Phase::Rcpt,

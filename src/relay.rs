@@ -6,8 +6,12 @@
 
 mod connect;
 mod conversation;
+mod login;
+mod offers;
 mod reply;
 
 pub use self::connect::{Connection, Connector, NotOpened};
 pub use self::conversation::{Conversation, Dot, Silence};
+pub use self::login::check as check_secret;
+pub use self::offers::Offers;
 pub use self::reply::{Malformed, ReplyReader};

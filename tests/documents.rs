@@ -88,23 +88,15 @@ fn each_key_that_is_commented_out_works_or_says_that_it_is_not_available_yet() {
         std::fs::write(&path, EXAMPLE.replacen(line, bare, 1)).unwrap();
         if let Err(failure) = Config::load(&path) {
             let text = failure.to_string();
-            assert!(text.contains("not available yet"), "{bare}: {text}");
-            refused.push(key);
+            // Half a login is refused, too, and says which half is missing.
+            if !text.contains(" needs ") {
+                assert!(text.contains("not available yet"), "{bare}: {text}");
+                refused.push(key);
+            }
         }
     }
     assert!(tried > 20, "only {tried} keys were tried");
-    assert_eq!(
-        refused,
-        [
-            "username",
-            "password_file",
-            "password_env",
-            "password_credential",
-            "token_command",
-            "max_runtime",
-            "csv"
-        ]
-    );
+    assert_eq!(refused, ["max_runtime", "csv"]);
 }
 
 #[test]

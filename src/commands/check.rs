@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::exit::{self, Exit, Failure};
 use crate::message::Composer;
 use crate::partners::Partners;
-use crate::relay::Connector;
+use crate::relay::{Connector, check_secret};
 use crate::report::count;
 use crate::templates::Templates;
 
@@ -40,6 +40,9 @@ pub async fn run(path: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
         ..Findings::default()
     };
     findings.keep(Connector::new(&config.smtp));
+    if let Some(login) = &config.smtp.login {
+        findings.keep(check_secret(login));
+    }
     let templates = findings
         .keep(Templates::load(&config.templates))
         .map(Arc::new);

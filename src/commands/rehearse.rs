@@ -107,6 +107,7 @@ fn loopback(smtp: &Smtp, port: u16) -> Smtp {
         port,
         tls: Tls::None,
         ca_file: None,
+        login: None,
         ..smtp.clone()
     }
 }

@@ -16,7 +16,7 @@ use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, State};
 use crate::ledger::{Change, Enrolment, Ledger, Selection};
 use crate::plan::{Plan, Survey};
-use crate::relay::Connector;
+use crate::relay::{Connector, check_secret};
 use crate::report::count;
 
 /// What `send` was told on the command line.
@@ -62,6 +62,9 @@ async fn with_ledger(
     let config = &job.config;
     refuse_documentation(config)?;
     let connector = Connector::new(&config.smtp)?;
+    if let Some(login) = &config.smtp.login {
+        check_secret(login)?;
+    }
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
 
     let plan = job.plan(&options.choice, (console.clock)());

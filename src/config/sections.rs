@@ -12,11 +12,12 @@ use toml::de::DeValue;
 
 use super::reader::Section;
 use super::values::{
-    date, duration, expected, list, locale, mailbox, number, one_of, recipients, text, texts,
+    command, date, duration, expected, list, locale, mailbox, number, one_of, recipients, text,
+    texts,
 };
 use super::{
-    BadRows, Columns, Config, Deadlines, Limits, MissingLocale, Package, PartnerFile, Sender, Smtp,
-    TemplateFolder, Tls,
+    BadRows, Columns, Config, Deadlines, Limits, Login, MissingLocale, Package, PartnerFile, Proof,
+    Sender, Smtp, TemplateFolder, Tls,
 };
 use crate::invitation::RetrySchedule;
 use crate::link::AccessPackageLink;
@@ -205,30 +206,27 @@ fn read_smtp(mut section: Section<'_>, folder: &Path) -> Option<Smtp> {
         fits.then_some(host)
             .ok_or_else(|| expected("a host name or an IP address", value))
     });
-    let tls = section.or("tls", Tls::Implicit, |value| {
-        if value.as_str() == Some("starttls") {
-            return Err("\"starttls\" is not available yet; use \"implicit\" (port 465)".into());
-        }
-        one_of(&[("implicit", Tls::Implicit), ("none", Tls::None)])(value)
-    });
+    let tls = section.or(
+        "tls",
+        Tls::Implicit,
+        one_of(&[
+            ("implicit", Tls::Implicit),
+            ("starttls", Tls::StartTls),
+            ("none", Tls::None),
+        ]),
+    );
+    let default_port = match tls {
+        Tls::Implicit => 465,
+        Tls::StartTls => 587,
+        Tls::None => 25,
+    };
     let port = section
         .optional("port", number(1..=65_535))
-        .map_or(if tls == Tls::None { 25 } else { 465 }, |it| {
+        .map_or(default_port, |it| {
             u16::try_from(it).expect("the range ends at 65535")
         });
     let ca_file = section.optional("ca_file", |value| text(value).map(|it| folder.join(it)));
-    for login in [
-        "username",
-        "password_file",
-        "password_env",
-        "password_credential",
-    ] {
-        section.not_yet(login, text);
-    }
-    section.not_yet("token_command", |value| match value {
-        DeValue::String(_) => text(value).map(|it| vec![it]),
-        _ => list(text)(value),
-    });
+    let login = read_login(&mut section, folder, tls);
     let connections = section.or("connections", 2, number(1..=100));
     section.or("pipelining", (), one_of(&[("auto", ()), ("off", ())]));
     let hello = section.optional("hello", |value| {
@@ -252,10 +250,73 @@ fn read_smtp(mut section: Section<'_>, folder: &Path) -> Option<Smtp> {
         port,
         tls,
         ca_file,
+        login,
         connections,
         hello,
         deadlines,
     })
+}
+
+/// A user name and one proof, or neither.
+fn read_login(section: &mut Section<'_>, folder: &Path, tls: Tls) -> Option<Login> {
+    let username = section.optional("username", text);
+    let proofs = [
+        (
+            "password_file",
+            section
+                .optional("password_file", text)
+                .map(|it| Proof::PasswordFile(folder.join(it))),
+        ),
+        (
+            "password_env",
+            section
+                .optional("password_env", text)
+                .map(Proof::PasswordEnv),
+        ),
+        (
+            "password_credential",
+            section
+                .optional("password_credential", text)
+                .map(Proof::PasswordCredential),
+        ),
+        (
+            "token_command",
+            section
+                .optional("token_command", command)
+                .map(Proof::TokenCommand),
+        ),
+    ];
+    let mut given = proofs.into_iter().filter_map(|(key, it)| Some((key, it?)));
+    let first = given.next();
+    if let Some((second, _)) = given.next() {
+        section.problem(
+            second,
+            "a login needs one proof: one of `password_file`, `password_env`, `password_credential` and `token_command`, not several",
+        );
+    }
+    match (username, first) {
+        (None, None) => None,
+        (Some(_), None) => {
+            section.problem(
+                "username",
+                "`smtp.username` needs a proof: one of `password_file`, `password_env`, `password_credential` and `token_command`",
+            );
+            None
+        }
+        (None, Some((key, _))) => {
+            section.problem(key, format!("`smtp.{key}` needs `smtp.username` beside it"));
+            None
+        }
+        (Some(username), Some((_, proof))) => {
+            if tls == Tls::None {
+                section.problem(
+                    "username",
+                    "a login never goes over a connection in clear: set `smtp.tls` to \"implicit\" or \"starttls\"",
+                );
+            }
+            Some(Login { username, proof })
+        }
+    }
 }
 
 /// Whether a host is this machine by its name alone.
@@ -268,11 +329,13 @@ fn is_loopback(host: &str) -> bool {
 
 fn read_deadlines(mut section: Section<'_>, loopback: bool) -> Deadlines {
     let mut deadlines = Deadlines::default();
-    let places: [(&'static str, &mut Duration); 10] = [
+    let places: [(&'static str, &mut Duration); 12] = [
         ("connect", &mut deadlines.connect),
         ("tls", &mut deadlines.tls),
         ("banner", &mut deadlines.banner),
         ("ehlo", &mut deadlines.ehlo),
+        ("starttls", &mut deadlines.starttls),
+        ("auth", &mut deadlines.auth),
         ("mail", &mut deadlines.mail),
         ("rcpt", &mut deadlines.rcpt),
         ("data", &mut deadlines.data),

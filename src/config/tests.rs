@@ -105,7 +105,7 @@ fn impossible_values_are_refused_each_with_its_reason() {
         (
             "smtp",
             "tls = \"ssl\"",
-            "must be \"implicit\" or \"none\", not \"ssl\"",
+            "must be \"implicit\" or \"starttls\" or \"none\", not \"ssl\"",
         ),
         ("smtp", "tls = \"none\"", "for a relay on this machine only"),
         ("smtp", "connections = 0", "from 1 to 100"),
@@ -148,12 +148,6 @@ fn impossible_values_are_refused_each_with_its_reason() {
 fn what_is_not_built_is_refused_and_never_ignored() {
     let table = [
         ("partners", "encoding = \"windows-1252\""),
-        ("smtp", "tls = \"starttls\""),
-        ("smtp", "username = \"ada\""),
-        ("smtp", "password_file = \"f\""),
-        ("smtp", "password_env = \"E\""),
-        ("smtp", "password_credential = \"c\""),
-        ("smtp", "token_command = [\"t\"]"),
         ("limits", "max_runtime = \"2h\""),
         ("results", "csv = \"results.csv\""),
     ];
@@ -212,5 +206,66 @@ fn only_to_lets_through_domains_and_addresses_in_any_case() {
         !nobody
             .limits
             .allow(&Address::parse("bob@contoso.example").unwrap())
+    );
+}
+
+#[test]
+fn a_login_is_a_name_and_one_proof_over_a_protected_connection() {
+    let proofs = [
+        ("password_file = \"f\"", Proof::PasswordFile("f".into())),
+        ("password_env = \"E\"", Proof::PasswordEnv("E".into())),
+        (
+            "password_credential = \"c\"",
+            Proof::PasswordCredential("c".into()),
+        ),
+        (
+            "token_command = \"t\"",
+            Proof::TokenCommand(vec!["t".into()]),
+        ),
+        (
+            "token_command = [\"t\", \"-x\"]",
+            Proof::TokenCommand(vec!["t".into(), "-x".into()]),
+        ),
+    ];
+    for (line, expected) in proofs {
+        let config = load(&with("smtp", &format!("username = \"ada\"\n{line}"))).unwrap();
+        let login = config.smtp.login.unwrap();
+        assert_eq!(login.username, "ada");
+        match (login.proof, expected) {
+            (Proof::PasswordFile(found), Proof::PasswordFile(name)) => {
+                assert!(found.ends_with(name));
+            }
+            (found, expected) => assert_eq!(found, expected),
+        }
+    }
+    let table = [
+        ("username = \"ada\"", "needs a proof"),
+        ("password_env = \"E\"", "needs `smtp.username` beside it"),
+        (
+            "username = \"ada\"\npassword_env = \"E\"\ntoken_command = \"t\"",
+            "one proof",
+        ),
+        (
+            "username = \"ada\"\ntoken_command = []",
+            "must name a program",
+        ),
+    ];
+    for (lines, reason) in table {
+        let error = load(&with("smtp", lines)).expect_err(lines);
+        assert!(error.contains(reason), "{lines}: {error}");
+    }
+    let clear = with(
+        "smtp",
+        "tls = \"none\"\nusername = \"ada\"\npassword_env = \"E\"",
+    )
+    .replace("smtp.example.com", "127.0.0.1");
+    assert!(
+        load(&clear)
+            .unwrap_err()
+            .contains("never goes over a connection in clear")
+    );
+    assert_eq!(
+        load(&with("smtp", "tls = \"starttls\"")).unwrap().smtp.port,
+        587
     );
 }

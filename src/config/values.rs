@@ -114,6 +114,18 @@ fn article(value: &DeValue<'_>) -> &'static str {
     }
 }
 
+/// A program and its arguments: a list, or one text without arguments.
+pub fn command(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    let words = match value {
+        DeValue::String(_) => text(value).map(|it| vec![it])?,
+        _ => list(text)(value)?,
+    };
+    if words.is_empty() {
+        return Err("must name a program".into());
+    }
+    Ok(words)
+}
+
 /// `Name <address>` or a bare address; the name may be quoted, but need not be.
 pub fn mailbox(value: &DeValue<'_>) -> Result<(Option<String>, Address), String> {
     let wanted = "must be a mailbox such as \"Partner Desk <partners@contoso.example>\"";

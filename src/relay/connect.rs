@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -17,8 +18,9 @@ use tokio_rustls::rustls::{
     CertificateError, ClientConfig, Error as TlsError, RootCertStore, crypto::ring,
 };
 
-use super::{Conversation, Silence};
-use crate::config::{Smtp, Tls};
+use super::login::{self, Answer};
+use super::{Conversation, Offers, Silence};
+use crate::config::{Login, Smtp, Tls};
 use crate::exit::{self, Exit, OrExit};
 use crate::outcome::{Phase, Reply, Verdict, judge};
 
@@ -50,6 +52,8 @@ impl fmt::Display for NotOpened {
 pub struct Connector {
     smtp: Smtp,
     tls: Option<TlsConnector>,
+    /// Whether a login was refused in this run.
+    turned_away: AtomicBool,
 }
 
 impl Connector {
@@ -60,11 +64,12 @@ impl Connector {
     pub fn new(smtp: &Smtp) -> exit::Result<Self> {
         let tls = match smtp.tls {
             Tls::None => None,
-            Tls::Implicit => Some(tls_connector(smtp).or_exit(Exit::Config)?),
+            Tls::Implicit | Tls::StartTls => Some(tls_connector(smtp).or_exit(Exit::Config)?),
         };
         Ok(Self {
             smtp: smtp.clone(),
             tls,
+            turned_away: AtomicBool::new(false),
         })
     }
 
@@ -74,22 +79,108 @@ impl Connector {
         format!("{}:{}", self.smtp.host, self.smtp.port)
     }
 
-    /// Opens one connection, up to the answer to EHLO.
+    /// Opens one connection on which MAIL may follow.
     ///
     /// # Errors
     /// Where it stopped, and whether another try may help.
     pub async fn open(&self) -> Result<Connection, NotOpened> {
+        if self.turned_away.load(Ordering::SeqCst) {
+            return Err(self.not(Phase::Auth, false, "it has refused our login in this run"));
+        }
         let (tcp, local) = self.connect().await?;
-        let wire: Box<dyn Wire> = match &self.tls {
-            None => Box::new(tcp),
-            Some(tls) => self.shake_hands(tls, tcp).await?,
-        };
+        let hello = self.hello(local);
+        let mut wire: Box<dyn Wire> = Box::new(tcp);
+        if self.smtp.tls == Tls::StartTls {
+            wire = self.ask_for_tls(wire, &hello).await?;
+        }
+        if let Some(tls) = &self.tls {
+            wire = self.shake_hands(tls, wire).await?;
+        }
+        let mut conversation = Conversation::new(wire, self.smtp.deadlines);
+        if self.smtp.tls != Tls::StartTls {
+            let banner = conversation.banner().await;
+            self.expect(Phase::Banner, banner)?;
+        }
+        let offers = self.greet(&mut conversation, &hello).await?;
+        if let Some(login) = &self.smtp.login {
+            self.log_in(&mut conversation, &offers, login).await?;
+        }
+        Ok(conversation)
+    }
+
+    /// The short conversation in clear that ends with TLS, or not at all.
+    async fn ask_for_tls(
+        &self,
+        wire: Box<dyn Wire>,
+        hello: &str,
+    ) -> Result<Box<dyn Wire>, NotOpened> {
         let mut conversation = Conversation::new(wire, self.smtp.deadlines);
         let banner = conversation.banner().await;
         self.expect(Phase::Banner, banner)?;
-        let ehlo = conversation.ehlo(&self.hello(local)).await;
-        self.expect(Phase::Ehlo, ehlo)?;
-        Ok(conversation)
+        let offers = self.greet(&mut conversation, hello).await?;
+        if !offers.starttls {
+            let why = "it does not offer STARTTLS, and without TLS nothing is sent; perhaps `smtp.tls = \"implicit\"` with port 465 is right";
+            return Err(self.not(Phase::StartTls, false, why));
+        }
+        let go = conversation.starttls().await;
+        self.expect(Phase::StartTls, go)?;
+        conversation
+            .into_stream()
+            .await
+            .map_err(|silence| self.not(Phase::StartTls, false, &silence.0))
+    }
+
+    async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        conversation: &mut Conversation<S>,
+        hello: &str,
+    ) -> Result<Offers, NotOpened> {
+        match conversation.ehlo(hello).await {
+            Ok((reply, offers)) => self.expect(Phase::Ehlo, Ok(reply)).map(|()| offers),
+            Err(silence) => self
+                .expect(Phase::Ehlo, Err(silence))
+                .map(|()| Offers::default()),
+        }
+    }
+
+    /// Logs in. A refusal is the last one of this run, so that no account is locked by trying.
+    async fn log_in(
+        &self,
+        conversation: &mut Connection,
+        offers: &Offers,
+        login: &Login,
+    ) -> Result<(), NotOpened> {
+        let secret = login::secret(login)
+            .await
+            .map_err(|failure| self.not(Phase::Auth, false, &failure.to_string()))?;
+        let answer = login::log_in(conversation, offers, &login.username, &secret).await;
+        let (heard, more) = match answer {
+            Err(silence) => (Err(silence), String::new()),
+            Ok(Answer::Reply(reply)) => (Ok(reply), String::new()),
+            Ok(Answer::TokenRefused(why, reply)) => {
+                (Ok(reply), format!("; it does not take the token: {why}"))
+            }
+            Ok(Answer::NoMechanism(why)) => return Err(self.not(Phase::Auth, false, &why)),
+        };
+        self.expect(Phase::Auth, heard).map_err(|mut not_opened| {
+            if !not_opened.temporary {
+                self.turned_away.store(true, Ordering::SeqCst);
+            }
+            not_opened.why.push_str(&more);
+            not_opened
+        })
+    }
+
+    fn not(&self, phase: Phase, temporary: bool, why: &str) -> NotOpened {
+        let why = format!(
+            "the relay {} does not take our mail ({phase}): {why}",
+            self.relay()
+        );
+        NotOpened {
+            phase,
+            temporary,
+            why,
+        }
     }
 
     async fn connect(&self) -> Result<(TcpStream, IpAddr), NotOpened> {
@@ -153,7 +244,7 @@ impl Connector {
     async fn shake_hands(
         &self,
         tls: &TlsConnector,
-        tcp: TcpStream,
+        tcp: Box<dyn Wire>,
     ) -> Result<Box<dyn Wire>, NotOpened> {
         let not = |temporary, why: String| NotOpened {
             phase: Phase::Tls,
@@ -193,7 +284,7 @@ impl Connector {
                 "its certificate comes from an issuer that this machine does not know; name the issuer's certificate (PEM) in `smtp.ca_file`".into()
             }
             TlsError::InvalidMessage(_) => {
-                "it does not speak TLS on this port; port 465 is the one for `tls = \"implicit\"`".into()
+                "it does not speak TLS on this port; `tls = \"implicit\"` is for port 465, `\"starttls\"` for 587".into()
             }
             other => other.to_string(),
         }
@@ -208,14 +299,7 @@ impl Connector {
             Ok(reply) => format!("it said \"{reply}\""),
             Err(silence) => silence.to_string(),
         };
-        Err(NotOpened {
-            phase,
-            temporary: verdict == Verdict::Unavailable,
-            why: format!(
-                "the relay {} does not take our mail ({phase}): {said}",
-                self.relay()
-            ),
-        })
+        Err(self.not(phase, verdict == Verdict::Unavailable, &said))
     }
 
     /// The configured name, else this host's if it is a full one, else the address literal

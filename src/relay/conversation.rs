@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::offers::Offers;
 use super::reply::ReplyReader;
 use crate::address::Address;
 use crate::config::Deadlines;
@@ -64,13 +65,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         self.reply(Phase::Banner).await
     }
 
-    /// Says who we are.
+    /// Says who we are, and hears what the relay offers.
     ///
     /// # Errors
     /// When no reply came.
-    pub async fn ehlo(&mut self, hello: &str) -> Result<Reply, Silence> {
-        self.command(Phase::Ehlo, &format!("EHLO {hello}\r\n"))
-            .await
+    pub async fn ehlo(&mut self, hello: &str) -> Result<(Reply, Offers), Silence> {
+        let command = format!("EHLO {hello}\r\n");
+        let reply = self.command(Phase::Ehlo, &command).await?;
+        Ok((reply, Offers::read(self.replies.last_lines())))
+    }
+
+    /// Asks to begin TLS.
+    ///
+    /// # Errors
+    /// When no reply came.
+    pub async fn starttls(&mut self) -> Result<Reply, Silence> {
+        self.command(Phase::StartTls, "STARTTLS\r\n").await
+    }
+
+    /// The stream, for TLS to begin on it. What came in clear behind the 220 must not be
+    /// believed afterwards, so it ends the conversation (CVE-2011-0411 and its kin).
+    ///
+    /// # Errors
+    /// What came.
+    pub async fn into_stream(mut self) -> Result<S, Silence> {
+        self.stands().await?;
+        Ok(self.stream)
+    }
+
+    /// One line of AUTH, which may be a secret.
+    ///
+    /// # Errors
+    /// When no reply came.
+    pub async fn auth(&mut self, line: &str) -> Result<Reply, Silence> {
+        self.command(Phase::Auth, &format!("{line}\r\n")).await
     }
 
     /// Names the envelope's sender.

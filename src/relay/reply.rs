@@ -45,12 +45,20 @@ pub struct ReplyReader {
     read: usize,
     code: Option<u16>,
     lines: Vec<Vec<u8>>,
+    /// The texts of the lines of the reply that was taken last.
+    last: Vec<String>,
 }
 
 impl ReplyReader {
     /// Adds bytes as they come, in whatever pieces.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The lines of the reply that was taken last, as EHLO's answer needs them.
+    #[must_use]
+    pub fn last_lines(&self) -> &[String] {
+        &self.last
     }
 
     /// Whether bytes wait that belong to no reply that was taken.
@@ -96,7 +104,9 @@ impl ReplyReader {
                 self.buffer.drain(..self.read);
                 self.read = 0;
                 self.code = None;
-                return Ok(Some(describe(code, &std::mem::take(&mut self.lines))));
+                let lines = std::mem::take(&mut self.lines);
+                self.last = lines.iter().map(|it| clean(it)).collect();
+                return Ok(Some(describe(code, &self.last)));
             }
         }
     }
@@ -137,8 +147,7 @@ fn check_beginning(line: &[u8]) -> Result<(), Malformed> {
 }
 
 /// The reply for people and for the record: one line, no control characters.
-fn describe(code: u16, lines: &[Vec<u8>]) -> Reply {
-    let lines: Vec<String> = lines.iter().map(|it| clean(it)).collect();
+fn describe(code: u16, lines: &[String]) -> Reply {
     let enhanced = lines
         .first()
         .and_then(|it| it.split(' ').next())
