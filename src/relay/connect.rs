@@ -280,7 +280,9 @@ impl Connector {
             TlsError::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             ) => format!("its certificate is not for the name `{host}`; set `smtp.host` to the name that it is for"),
-            TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            TlsError::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            ) => {
                 "its certificate comes from an issuer that this machine does not know; name the issuer's certificate (PEM) in `smtp.ca_file`".into()
             }
             TlsError::InvalidMessage(_) => {

@@ -1,0 +1,359 @@
+//! STARTTLS and AUTH over real sockets: no credential and no MAIL leaves before a verified TLS
+//! session, one refused login ends the run, and every refusal is told in words.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on fails"
+)]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use support::Workplace;
+use support::gate::{Gate, Manners};
+use support::pki::Pki;
+
+const SECRET: &str = "h4nter2-correct-horse";
+
+fn plain() -> String {
+    BASE64.encode(format!("\0ada\0{SECRET}"))
+}
+
+fn login() -> String {
+    format!("{} {}", BASE64.encode("ada"), BASE64.encode(SECRET))
+}
+
+fn xoauth2(token: &str) -> String {
+    BASE64.encode(format!("user=ada\x01auth=Bearer {token}\x01\x01"))
+}
+
+/// A relay that offers STARTTLS and takes a password.
+fn manners(pki: &Pki, mechanisms: &'static str, takes: String) -> Manners {
+    Manners {
+        tls: Some(pki.server("localhost")),
+        mechanisms,
+        takes,
+        refusal: "535 5.7.8 bad credentials",
+        ..Manners::default()
+    }
+}
+
+/// A job that sends through the gate, with these lines under `[smtp]`.
+fn job(gate: &Gate, pki: &Pki, lines: &str) -> Workplace {
+    let mut workplace = Workplace::new(gate.port());
+    workplace.write("ca.pem", &pki.ca_pem);
+    workplace.write("password", &format!("{SECRET}\n"));
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(workplace.file("password"), private).unwrap();
+    workplace.smtp = format!(
+        "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"\ndeadlines = {{ ehlo = \"2s\", starttls = \"2s\", auth = \"2s\", tls = \"2s\", mail = \"2s\" }}\n{lines}",
+        gate.port()
+    );
+    workplace.configure();
+    workplace.partners(&["eva@e.example", "bob@b.example"]);
+    workplace
+}
+
+/// Nothing but the greeting and STARTTLS went in clear.
+fn nothing_in_clear(gate: &Gate) {
+    for heard in gate.heard().iter().filter(|it| it.in_clear) {
+        let harmless =
+            heard.line.starts_with("EHLO ") || heard.line == "STARTTLS" || heard.line == "QUIT";
+        assert!(harmless, "in clear: {heard:?}");
+    }
+}
+
+#[test]
+fn a_password_goes_by_plain_or_login_over_starttls_or_implicit_tls() {
+    let pki = Pki::new();
+    let table = [
+        ("PLAIN LOGIN", plain(), "AUTH PLAIN"),
+        ("LOGIN", login(), "AUTH LOGIN"),
+        ("XOAUTH2 login", login(), "AUTH LOGIN"),
+    ];
+    for implicit in [false, true] {
+        for (mechanisms, takes, used) in &table {
+            let gate = Gate::open(Manners {
+                implicit,
+                ..manners(&pki, mechanisms, takes.clone())
+            });
+            let tls = if implicit { "implicit" } else { "starttls" };
+            let workplace = job(
+                &gate,
+                &pki,
+                &format!("tls = \"{tls}\"\nusername = \"ada\"\npassword_file = \"password\""),
+            );
+
+            let output = workplace.run(&["send"]);
+
+            assert_eq!(
+                (output.code, output.stderr.as_str()),
+                (0, ""),
+                "{mechanisms}"
+            );
+            assert_eq!(gate.accepted().len(), 2);
+            assert!(gate.count(used) > 0, "{:?}", gate.heard());
+            nothing_in_clear(&gate);
+        }
+    }
+}
+
+#[test]
+fn a_password_comes_from_environment_or_systemd_too() {
+    let pki = Pki::new();
+    for key in [
+        "password_env = \"RELAY_PASSWORD\"",
+        "password_credential = \"password\"",
+    ] {
+        let gate = Gate::open(manners(&pki, "PLAIN", plain()));
+        let workplace = job(
+            &gate,
+            &pki,
+            &format!("tls = \"starttls\"\nusername = \"ada\"\n{key}"),
+        );
+
+        let without = workplace.run(&["send"]);
+        assert_eq!(without.code, 78, "{without:?}");
+        assert_eq!(gate.heard().len(), 0);
+        let output = workplace
+            .command(&["send"])
+            .env("RELAY_PASSWORD", SECRET)
+            .env("CREDENTIALS_DIRECTORY", workplace.path())
+            .output()
+            .unwrap();
+
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(gate.accepted().len(), 2);
+    }
+}
+
+#[test]
+fn a_secret_that_is_missing_empty_or_open_to_everyone_stops_before_the_network() {
+    let pki = Pki::new();
+    let gate = Gate::open(manners(&pki, "PLAIN", plain()));
+    let workplace = job(
+        &gate,
+        &pki,
+        "tls = \"starttls\"\nusername = \"ada\"\npassword_file = \"password\"",
+    );
+    let refused = |code: i32, word: &str| {
+        for verb in ["send", "check"] {
+            let output = workplace.run(&[verb]);
+            assert_eq!(output.code, code, "{output:?}");
+            assert!(output.stderr.contains(word), "{output:?}");
+            assert!(!output.stderr.contains(SECRET), "{output:?}");
+        }
+    };
+
+    let file = workplace.file("password");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    refused(77, "readable by everyone");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&file, "\n").unwrap();
+    refused(78, "is empty");
+    std::fs::write(&file, format!("{SECRET}\nsecond line\n")).unwrap();
+    refused(78, "one line");
+    std::fs::remove_file(&file).unwrap();
+    refused(78, "smtp.password_file");
+    assert_eq!(gate.heard().len(), 0);
+
+    // Neither a preview nor a rehearsal needs it.
+    assert_eq!(workplace.run(&["preview"]).code, 0);
+    assert_eq!(workplace.run(&["send", "--sandbox"]).code, 0);
+}
+
+#[test]
+fn one_refused_login_ends_the_run_and_nobody_is_marked() {
+    let pki = Pki::new();
+    for (mechanisms, used) in [("PLAIN", "AUTH PLAIN"), ("LOGIN", "AUTH LOGIN")] {
+        let gate = Gate::open(manners(&pki, mechanisms, "something else".into()));
+        let workplace = job(
+            &gate,
+            &pki,
+            "tls = \"starttls\"\nconnections = 4\nusername = \"ada\"\npassword_file = \"password\"",
+        );
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, 69, "{output:?}");
+        assert!(
+            output.stderr.contains("535 5.7.8 bad credentials"),
+            "{output:?}"
+        );
+        assert!(
+            !output.stderr.contains(SECRET) && !output.stderr.contains(&plain()),
+            "{output:?}"
+        );
+        assert_eq!(gate.count(used), 1, "one attempt");
+        assert!(
+            workplace
+                .states()
+                .iter()
+                .all(|(_, state)| state == "pending")
+        );
+    }
+}
+
+#[test]
+fn a_token_is_fetched_for_each_connection_and_its_refusal_told_in_words() {
+    let pki = Pki::new();
+    let gate = Gate::open(Manners {
+        messages_per_connection: Some(1),
+        ..manners(&pki, "XOAUTH2", xoauth2("t0ken"))
+    });
+    let script = "echo run >> runs; echo t0ken";
+    let lines = |script: &str| {
+        format!(
+            "tls = \"starttls\"\nconnections = 1\nusername = \"ada\"\ntoken_command = [\"sh\", \"-c\", \"{script}\"]"
+        )
+    };
+    let workplace = job(&gate, &pki, &lines(script));
+
+    let output = workplace.run(&["send"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(gate.accepted().len(), 2);
+    let runs = std::fs::read_to_string(workplace.file("runs")).unwrap();
+    assert_eq!(runs.lines().count(), 2, "a token a connection");
+
+    let challenge = BASE64.encode(r#"{"status":"401","schemes":"bearer"}"#);
+    let gate = Gate::open(Manners {
+        challenge: challenge.leak(),
+        ..manners(&pki, "XOAUTH2", xoauth2("t0ken"))
+    });
+    let workplace = job(&gate, &pki, &lines("echo exp1red-t0ken"));
+    let output = workplace.run(&["send"]);
+    assert_eq!(output.code, 69, "{output:?}");
+    assert!(
+        output
+            .stderr
+            .contains("it does not take the token: schemes bearer, status 401")
+            || output.stderr.contains("status 401, schemes bearer"),
+        "{output:?}"
+    );
+    assert!(!output.stderr.contains("exp1red"), "{output:?}");
+    assert_eq!(gate.count("AUTH"), 1);
+
+    let workplace = job(&gate, &pki, &lines("echo no network >&2; exit 1"));
+    let output = workplace.run(&["send"]);
+    assert_eq!(output.code, 69, "{output:?}");
+    assert!(
+        output.stderr.contains("token_command") && output.stderr.contains("no network"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_relay_without_the_right_mechanism_is_told_from_one_that_refuses() {
+    let pki = Pki::new();
+    let gate = Gate::open(manners(&pki, "XOAUTH2 CRAM-MD5", String::new()));
+    let workplace = job(
+        &gate,
+        &pki,
+        "tls = \"starttls\"\nusername = \"ada\"\npassword_file = \"password\"",
+    );
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 69, "{output:?}");
+    assert!(
+        output
+            .stderr
+            .contains("only XOAUTH2, CRAM-MD5, not PLAIN or LOGIN"),
+        "{output:?}"
+    );
+    assert_eq!(gate.count("AUTH"), 0);
+}
+
+#[test]
+fn where_starttls_is_stripped_refused_or_tampered_with_nothing_is_sent() {
+    let pki = Pki::new();
+    let good = || manners(&pki, "PLAIN", plain());
+    let table = [
+        (
+            Manners {
+                tls: None,
+                ..good()
+            },
+            "does not offer STARTTLS",
+        ),
+        (
+            Manners {
+                starttls_reply: Some("454 4.7.0 not now"),
+                ..good()
+            },
+            "454 4.7.0 not now",
+        ),
+        (
+            Manners {
+                starttls_reply: Some("501 5.5.4 no"),
+                ..good()
+            },
+            "501 5.5.4 no",
+        ),
+        (
+            Manners {
+                injected: "250-gate\r\n250 AUTH PLAIN\r\n",
+                ..good()
+            },
+            "what nobody asked for",
+        ),
+        (
+            Manners {
+                injected: "250",
+                ..good()
+            },
+            "what nobody asked for",
+        ),
+        (
+            Manners {
+                tls: Some(pki.expired("localhost")),
+                ..good()
+            },
+            "has expired",
+        ),
+        (
+            Manners {
+                tls: Some(pki.server("other.example")),
+                ..good()
+            },
+            "not for the name",
+        ),
+        (
+            Manners {
+                tls: Some(Pki::new().server("localhost")),
+                ..good()
+            },
+            "an issuer that this machine does not know",
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (manners, word) in table {
+            let pki = &pki;
+            scope.spawn(move || {
+                let gate = Gate::open(manners);
+                let workplace = job(
+                    &gate,
+                    pki,
+                    "tls = \"starttls\"\nusername = \"ada\"\npassword_file = \"password\"",
+                );
+
+                let output = workplace.run(&["send"]);
+
+                assert_eq!(output.code, 69, "{word}: {output:?}");
+                assert!(output.stderr.contains(word), "{word}: {output:?}");
+                assert_eq!((gate.count("AUTH"), gate.count("MAIL")), (0, 0));
+                nothing_in_clear(&gate);
+                assert!(
+                    workplace
+                        .states()
+                        .iter()
+                        .all(|(_, state)| state == "pending")
+                );
+            });
+        }
+    });
+}
