@@ -5,19 +5,24 @@
 //! what became of it. Nothing is sent that cannot be recorded, and a run that stops
 //! stops before the next dot.
 
+mod breaker;
 mod lock;
+mod pause;
 mod rates;
 mod worker;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
+use self::breaker::Breaker;
 pub use self::lock::{RunLock, is_held};
+use self::pause::Pause;
 pub use self::rates::Rates;
 use self::worker::Worker;
 use crate::address::Address;
@@ -51,6 +56,11 @@ pub struct Run {
     pub rates: Option<Rates>,
     /// When a deferred invitation is due again.
     pub retry: RetrySchedule,
+    /// Whether partners at three domains or more are due, so that three alike refusals say
+    /// something about us.
+    pub several_domains: bool,
+    /// How long all connections rest when the relay asks us to slow down for the first time.
+    pub first_pause: Duration,
     /// What time it is.
     pub clock: fn() -> Timestamp,
     /// Called whenever an invitation is settled.
@@ -108,6 +118,8 @@ pub(crate) struct Shared {
     /// Told when no worker is left.
     nobody_left: Notify,
     workers: AtomicU64,
+    breaker: Mutex<Breaker>,
+    pause: Pause,
     tally: Mutex<Tally>,
 }
 
@@ -116,6 +128,8 @@ impl Run {
     pub async fn deliver(self) -> Tally {
         let workers = u64::from(self.connections).min(self.fingerprints.len() as u64);
         let (jobs, queue) = mpsc::channel(2 * usize::try_from(workers).unwrap_or(1).max(1));
+        let breaker = Breaker::new(self.several_domains);
+        let pause = Pause::new(self.first_pause);
         let shared = Arc::new(Shared {
             run: self,
             queue: tokio::sync::Mutex::new(queue),
@@ -123,6 +137,8 @@ impl Run {
             lament: Mutex::default(),
             nobody_left: Notify::new(),
             workers: AtomicU64::new(workers),
+            breaker: Mutex::new(breaker),
+            pause,
             tally: Mutex::default(),
         });
         let mut first = Worker::new(shared.clone());
@@ -261,6 +277,10 @@ impl Shared {
 
     /// Counts one invitation as settled.
     pub fn settled(&self, job: &Job, state: State, why: &str) {
+        if state == State::Accepted {
+            self.breaker().accepted();
+            self.pause.accepted();
+        }
         let mut tally = self.tally();
         match state {
             State::Accepted => tally.accepted += 1,
@@ -274,6 +294,19 @@ impl Shared {
             tally.troubles.push(trouble);
         }
         (self.run.on_settled)(&tally);
+    }
+
+    /// Takes back what was counted as rejected, after the breaker has opened.
+    pub fn not_rejected(&self, identities: &[Identity]) {
+        let mut tally = self.tally();
+        tally.rejected = tally.rejected.saturating_sub(identities.len() as u64);
+        tally
+            .troubles
+            .retain(|(_, state, _)| *state != State::Rejected);
+    }
+
+    pub fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An outcome that happened, but that the ledger could not take.

@@ -15,6 +15,7 @@
 //! templates partners             words · people
 //! config
 //! invitation                     identity, state, transitions
+//! refusal                        which refusals are about us
 //! outcome                        phase + reply → outcome
 //! link address locale
 //! exit                           exit codes and the failure that carries one
@@ -40,6 +41,8 @@ pub mod link;
 pub mod locale;
 
 pub mod outcome;
+
+pub mod refusal;
 
 pub mod invitation;
 

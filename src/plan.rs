@@ -5,7 +5,7 @@
 //! is drained once to be counted, once to be proven, once to be sent, and memory
 //! stays flat however long the list is.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -137,8 +137,8 @@ pub struct Survey {
     pub not_allowed: Vec<(u64, Address)>,
     /// How many of those there are.
     pub not_allowed_total: u64,
-    /// Due identities that the ledger does not know yet, up to a few thousand.
-    pub unrecorded: u64,
+    /// Domains of due partners, the first three of them.
+    pub domains: BTreeSet<String>,
     /// Addresses asked for by `--only` that the file has not.
     pub not_found: Vec<String>,
 }
@@ -209,7 +209,10 @@ impl Plan {
                 }
                 survey.due += 1;
                 survey.new += u64::from(entry.is_new());
-                survey.unrecorded += u64::from(entry.standing.is_none());
+                if survey.domains.len() < 3 {
+                    let domain = entry.partner.address.domain();
+                    survey.domains.insert(domain.to_owned());
+                }
                 *survey.locales.entry(locale_of(&entry.partner)).or_default() += 1;
                 if !limits.allow(&entry.partner.address) {
                     survey.not_allowed_total += 1;

@@ -5,10 +5,11 @@
 use std::path::{Path, PathBuf};
 
 /// From the bottom up; modules of one line do not import each other.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &["exit"],
     &["link", "address", "locale"],
     &["outcome"],
+    &["refusal"],
     &["invitation"],
     &["config"],
     &["partners", "templates"],

@@ -17,6 +17,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use access_invite::commands::{Choice, Job};
+use access_invite::config::Config;
+use access_invite::delivery::Run;
+use access_invite::exit::Exit;
+use access_invite::ledger::{Enrolment, Ledger};
+use access_invite::relay::Connector;
+use jiff::Timestamp;
 use mail_parser::MessageParser;
 use support::oracle;
 use support::pki::Pki;
@@ -696,25 +703,14 @@ fn a_second_run_at_the_same_time_stands_back() {
     oracle::check_settled(&workplace, &server, 2, 0);
 }
 
-#[tokio::test]
-async fn what_is_not_what_was_proven_is_not_sent() {
-    use access_invite::commands::{Choice, Job};
-    use access_invite::config::Config;
-    use access_invite::delivery::Run;
-    use access_invite::exit::Exit;
-    use access_invite::ledger::{Enrolment, Ledger};
-    use access_invite::relay::Connector;
-    use jiff::Timestamp;
-
-    let server = Server::obliging();
-    let workplace = Workplace::new(server.port());
-    workplace.partners(&["ada@a.example", "bob@b.example"]);
+/// A run as `send` makes it, with the ledger that it writes, to be changed before it starts.
+async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
     let config = Arc::new(Config::load(&workplace.file("config.toml")).unwrap());
     let job = Job::load(config.clone(), workplace.path()).unwrap();
     let ledger = Arc::new(Ledger::open(&config.ledger).unwrap());
     let now = Timestamp::now();
     let plan = job.plan(&Choice::default(), now);
-    let (mut fingerprints, _) = job.prove(&plan, ledger.reader(), now).await.unwrap();
+    let (fingerprints, _) = job.prove(&plan, ledger.reader(), now).await.unwrap();
     let page = plan
         .drain()
         .next_page(ledger.reader())
@@ -727,10 +723,8 @@ async fn what_is_not_what_was_proven_is_not_sent() {
         message_id: entry.message_id(ledger.reader(), "contoso.example"),
     });
     ledger.enrol(enrolments.collect(), now).await.unwrap();
-    ledger.commit_enrolment(2).await.unwrap();
-    fingerprints[1] ^= 1;
-
-    let tally = Run {
+    ledger.commit_enrolment(page.len() as u64).await.unwrap();
+    let run = Run {
         plan,
         fingerprints,
         composer: job.composer.clone(),
@@ -740,13 +734,24 @@ async fn what_is_not_what_was_proven_is_not_sent() {
         connections: 1,
         rates: None,
         retry: config.retry,
+        several_domains: false,
+        first_pause: Duration::from_millis(5),
         clock: Timestamp::now,
         on_settled: Box::new(|_| {}),
-    }
-    .deliver()
-    .await;
+    };
+    (run, ledger)
+}
 
-    let stop = tally.stopped.unwrap();
+#[tokio::test]
+async fn what_is_not_what_was_proven_is_not_sent() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    let (mut run, ledger) = prepare(&workplace).await;
+    run.fingerprints[1] ^= 1;
+
+    let stop = run.deliver().await.stopped.unwrap();
+
     assert_eq!(stop.exit, Exit::Contradiction);
     assert!(
         stop.why
@@ -762,4 +767,182 @@ async fn what_is_not_what_was_proven_is_not_sent() {
     );
     Arc::into_inner(ledger).unwrap().close().await.unwrap();
     oracle::check(&workplace, &server, 2, 0);
+}
+
+#[test]
+fn a_refusal_about_us_stops_the_run_at_first_sight_and_marks_nobody() {
+    let table = [
+        (
+            Stage::Rcpt,
+            "550 5.7.705 Access denied, tenant has exceeded threshold",
+            "ask the administrator",
+        ),
+        (
+            Stage::Rcpt,
+            "530 5.7.57 Client not authenticated to send mail",
+            "the relay wants a login",
+        ),
+        (
+            Stage::Dot,
+            "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException",
+            "quota for today",
+        ),
+        (
+            Stage::Dot,
+            "554 5.2.252 SendAsDenied; a not allowed to send as b",
+            "does not let this login send as",
+        ),
+        (
+            Stage::Mail,
+            "550 5.7.60 Client does not have permissions to send as this sender",
+            "does not let this login send as",
+        ),
+        (
+            Stage::Data,
+            "550 5.4.5 Daily SMTP relay limit exceeded for user",
+            "quota for today",
+        ),
+    ];
+    for (stage, text, cure) in table {
+        let (server, healed) = faulty(stage, reply(text));
+        let mut workplace = Workplace::new(server.port());
+        workplace.smtp += "\nconnections = 1";
+        workplace.configure();
+        workplace.partners(&["ada@a.example", "bob@b.example"]);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, 69, "{output:?}");
+        assert!(
+            output.stderr.contains(text) && output.stderr.contains(cure),
+            "{output:?}"
+        );
+        assert!(
+            workplace
+                .states()
+                .iter()
+                .all(|(_, state)| state == "pending"),
+            "{text}"
+        );
+        oracle::check(&workplace, &server, 2, 0);
+        healed.store(true, Ordering::SeqCst);
+        assert_eq!(workplace.run(&["send"]).code, 0);
+        oracle::check_settled(&workplace, &server, 2, 0);
+    }
+}
+
+#[test]
+fn three_alike_refusals_at_three_domains_open_the_breaker() {
+    let (server, healed) = faulty(Stage::Rcpt, reply("550 5.7.1 Access denied"));
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1";
+    workplace.configure();
+    workplace.partners(&[
+        "a@a.example",
+        "b@b.example",
+        "c@c.example",
+        "d@d.example",
+        "e@e.example",
+    ]);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 69, "{output:?}");
+    assert!(
+        output.stderr.contains("the three are pending again"),
+        "{output:?}"
+    );
+    assert!(
+        output
+            .stderr
+            .contains("5 messages: 0 accepted, 5 not attempted"),
+        "{output:?}"
+    );
+    assert!(
+        workplace
+            .states()
+            .iter()
+            .all(|(_, state)| state == "pending"),
+        "{:?}",
+        workplace.states()
+    );
+    assert_eq!(
+        server
+            .commands()
+            .iter()
+            .filter(|(_, it)| it.starts_with("RCPT"))
+            .count(),
+        3
+    );
+    healed.store(true, Ordering::SeqCst);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    oracle::check_settled(&workplace, &server, 5, 0);
+
+    // Two domains are too few to tell, and dead addresses are nothing unusual.
+    for (text, addresses) in [
+        (
+            "550 5.7.1 Access denied",
+            ["a@a.example", "b@b.example", "c@b.example"],
+        ),
+        (
+            "550 5.1.1 no such user",
+            ["a@a.example", "b@b.example", "c@c.example"],
+        ),
+    ] {
+        let (server, _) = faulty(Stage::Rcpt, reply(text));
+        let workplace = Workplace::new(server.port());
+        workplace.partners(&addresses);
+        let output = workplace.run(&["send"]);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(
+            workplace
+                .states()
+                .iter()
+                .all(|(_, state)| state == "rejected")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_relay_gets_its_rest_and_too_many_requests_end_the_run() {
+    for (stage, throttles, accepted) in [
+        (Stage::Rcpt, 3, 2),
+        (Stage::Dot, 3, 2),
+        (Stage::Rcpt, 99, 0),
+    ] {
+        let server = Server::start(move |call: &Call| {
+            if call.stage == stage && call.nth < throttles {
+                reply("451 4.7.500 Server busy. Please try again later")
+            } else {
+                Action::Normal
+            }
+        });
+        let workplace = Workplace::new(server.port());
+        workplace.partners(&["ada@a.example", "bob@b.example"]);
+        let (run, ledger) = prepare(&workplace).await;
+
+        let tally = run.deliver().await;
+
+        assert_eq!(tally.accepted, accepted, "{tally:?}");
+        assert_eq!(
+            tally.stopped.map(|it| it.exit),
+            (accepted == 0).then_some(Exit::TryLater)
+        );
+        Arc::into_inner(ledger).unwrap().close().await.unwrap();
+        oracle::check(&workplace, &server, 2, 0);
+        if accepted == 0 {
+            assert!(
+                workplace
+                    .states()
+                    .iter()
+                    .all(|(_, state)| state == "pending")
+            );
+            let rcpts = server
+                .commands()
+                .iter()
+                .filter(|(_, it)| it.starts_with("RCPT"))
+                .count();
+            assert_eq!(rcpts, 6);
+        }
+    }
 }

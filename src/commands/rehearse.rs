@@ -50,7 +50,11 @@ pub async fn run(
     let tally = if survey.due == 0 {
         Tally::default()
     } else {
-        let proven = Proven { plan, fingerprints };
+        let proven = Proven {
+            plan,
+            fingerprints,
+            several_domains: false,
+        };
         deliver(&job, proven, &ledger, connector, None, console).await?
     };
     let gallery = gallery

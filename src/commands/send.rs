@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::SignedDuration;
@@ -18,6 +19,9 @@ use crate::ledger::{Change, Enrolment, Ledger, Selection};
 use crate::plan::{Plan, Survey};
 use crate::relay::{Connector, check_secret};
 use crate::report::count;
+
+/// How long all connections rest when the relay first asks us to slow down.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What `send` was told on the command line.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +101,11 @@ async fn with_ledger(
         let earlier = ledger.reader().dots_since(earlier).await?;
         let limits = &config.limits;
         let rates = Rates::new(limits.per_minute, limits.per_day, &earlier, now);
-        let proven = Proven { plan, fingerprints };
+        let proven = Proven {
+            plan,
+            fingerprints,
+            several_domains: survey.domains.len() >= 3,
+        };
         deliver(&job, proven, &ledger, connector, Some(rates), console).await?
     };
     conclude(&job, &ledger, &survey, &tally, recovered, console).await
@@ -155,6 +163,7 @@ async fn prove(
 pub(super) struct Proven {
     pub plan: Plan,
     pub fingerprints: Vec<u64>,
+    pub several_domains: bool,
 }
 
 /// Records what is new and delivers what is due, with a bar for whoever watches.
@@ -169,7 +178,11 @@ pub(super) async fn deliver(
     rates: Option<Rates>,
     console: &mut Console<'_>,
 ) -> exit::Result<Tally> {
-    let Proven { plan, fingerprints } = proven;
+    let Proven {
+        plan,
+        fingerprints,
+        several_domains,
+    } = proven;
     let due = fingerprints.len() as u64;
     enrol(job, &plan, ledger, due, console).await?;
     let bar = progress(due, console.interactive);
@@ -183,6 +196,8 @@ pub(super) async fn deliver(
         connections: job.config.smtp.connections,
         rates,
         retry: job.config.retry,
+        several_domains,
+        first_pause: FIRST_PAUSE,
         clock: console.clock,
         on_settled: on_settled(bar.clone()),
     };

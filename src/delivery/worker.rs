@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::invitation::{Cause, State};
 use crate::ledger::Change;
 use crate::outcome::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
+use crate::refusal::{about_us, is_throttle};
 use crate::relay::{Connection, Dot, NotOpened, Silence};
 
 /// The pauses before a connection is tried again; after the last try the worker gives up.
@@ -29,12 +30,12 @@ const LOSSES: u32 = 2;
 
 /// How a message fared on a connection.
 enum Delivery {
-    /// It is settled, and the connection is good for the next.
+    /// It is settled.
     Settled,
-    /// It is settled, and the connection is over.
-    SettledAndOver,
     /// The connection was lost before the dot, over this message.
     Lost(Phase, String),
+    /// The relay asked us to slow down; the message is to be tried again.
+    Throttled,
     /// The relay did not take MAIL.
     NotNow(String),
     /// The relay refuses our MAIL for good.
@@ -104,6 +105,7 @@ impl Worker {
 
     /// One attempt at one message: true when nothing more is to be done about it in this run.
     async fn attempt(&mut self, job: &mut Job) -> Result<bool, NotOpened> {
+        self.shared.pause.wait().await;
         let rates = self.shared.run.rates.as_ref();
         if let Some(rates) = rates
             && !rates.take().await
@@ -120,15 +122,8 @@ impl Worker {
             }
         };
         match delivery {
-            Delivery::Settled => return Ok(true),
-            Delivery::SettledAndOver => {
-                self.connection = None;
-                return Ok(true);
-            }
-            Delivery::Stopped => {
-                self.connection = None;
-                return Ok(true);
-            }
+            Delivery::Settled | Delivery::Stopped => return Ok(true),
+            Delivery::Throttled => {}
             Delivery::Lost(phase, why) => {
                 self.connection = None;
                 self.give_dot_back();
@@ -164,7 +159,10 @@ impl Worker {
         };
 
         if let Err((verdict, heard)) = expect(Phase::Mail, connection.mail(&sender).await) {
-            let why = tell(&heard);
+            let mut why = tell(&heard);
+            if let Some(cure) = heard.ok().as_ref().and_then(about_us) {
+                why = format!("{why}; {cure}");
+            }
             return match verdict {
                 Verdict::Refused => Delivery::Refused(why),
                 _ => Delivery::NotNow(why),
@@ -180,10 +178,16 @@ impl Worker {
                 Ok(()) => {}
                 Err((Verdict::Settled(outcome), heard)) => {
                     self.give_dot_back();
+                    if let Some(delivery) = self.about_us(heard.as_ref().ok()) {
+                        return match delivery {
+                            Delivery::Throttled => self.rset(connection, delivery).await,
+                            other => other,
+                        };
+                    }
                     if !self.settle(job, phase, outcome, heard).await {
                         return Delivery::Stopped;
                     }
-                    return self.take_back(connection).await;
+                    return self.rset(connection, Delivery::Settled).await;
                 }
                 Err((_, heard)) => return Delivery::Lost(phase, tell(&heard)),
             }
@@ -214,19 +218,23 @@ impl Worker {
         }
         let heard = match connection.dot().await {
             Dot::NotWritten(silence) => {
-                let back = Change {
-                    note: Some(silence.0.clone()),
-                    ..self.change(job, Phase::Dot, Cause::TakeBack)
-                };
-                if let Err(failure) = self.shared.run.ledger.apply(back).await {
-                    self.shared.stop(failure.exit, failure.to_string());
+                let why = silence.0.clone();
+                if !self.take_back(job, &Err(silence)).await {
                     return Delivery::Stopped;
                 }
-                return Delivery::Lost(Phase::Dot, silence.0);
+                return Delivery::Lost(Phase::Dot, why);
             }
             Dot::Written(heard) => heard,
         };
         let reply = heard.as_ref().ok();
+        if let Some(delivery) = self.about_us(reply) {
+            if !self.take_back(job, &heard).await {
+                return Delivery::Stopped;
+            }
+            let survives = connection_survives_dot(reply);
+            self.connection = survives.then_some(connection);
+            return delivery;
+        }
         let survives = connection_survives_dot(reply);
         let outcome = match judge(Phase::Dot, reply) {
             Verdict::Settled(outcome) => outcome,
@@ -235,21 +243,83 @@ impl Worker {
         if !self.settle(job, Phase::Dot, outcome, heard).await {
             return Delivery::Stopped;
         }
-        if survives {
+        self.connection = survives.then_some(connection);
+        Delivery::Settled
+    }
+
+    /// RSET, so that the next MAIL is not taken for a second one of the same transaction; a
+    /// connection that does not take it is over.
+    async fn rset(&mut self, mut connection: Connection, delivery: Delivery) -> Delivery {
+        if expect(Phase::Rset, connection.rset().await).is_ok() {
             self.connection = Some(connection);
-            Delivery::Settled
-        } else {
-            Delivery::SettledAndOver
+        }
+        delivery
+    }
+
+    /// What follows a refusal that is not the recipient's: a pause, or the end of the run.
+    fn about_us(&self, reply: Option<&Reply>) -> Option<Delivery> {
+        let reply = reply?;
+        if let Some(cure) = about_us(reply) {
+            let relay = self.shared.run.connector.relay();
+            let why = format!(
+                "the relay {relay} refuses us, and nobody was marked for it: it said \"{reply}\"; {cure}"
+            );
+            self.shared.stop(Exit::Unavailable, why);
+            return Some(Delivery::Stopped);
+        }
+        if !is_throttle(reply) {
+            return None;
+        }
+        if !self.shared.pause.asked() {
+            let why = format!(
+                "the relay keeps asking us to slow down (\"{reply}\"); the rest goes with a later run"
+            );
+            self.shared.stop(Exit::TryLater, why);
+            return Some(Delivery::Stopped);
+        }
+        Some(Delivery::Throttled)
+    }
+
+    /// Armed → pending: the dot was not written, or the refusal is certain and not the
+    /// recipient's. False when that could not be recorded, which stops the run.
+    async fn take_back(&mut self, job: &Job, heard: &Result<Reply, Silence>) -> bool {
+        let back = Change {
+            reply: heard.as_ref().ok().cloned(),
+            note: heard.as_ref().err().map(|it| it.0.clone()),
+            ..self.change(job, Phase::Dot, Cause::TakeBack)
+        };
+        match self.shared.run.ledger.apply(back).await {
+            Ok(_) => true,
+            Err(failure) => {
+                self.shared.stop(failure.exit, failure.to_string());
+                false
+            }
         }
     }
 
-    /// RSET, so that the next MAIL is not taken for a second one of the same transaction.
-    async fn take_back(&mut self, mut connection: Connection) -> Delivery {
-        if expect(Phase::Rset, connection.rset().await).is_ok() {
-            self.connection = Some(connection);
-            Delivery::Settled
-        } else {
-            Delivery::SettledAndOver
+    /// Opens the breaker where this refusal is the third of its kind.
+    async fn watch(&mut self, job: &Job, phase: Phase, reply: &Reply) {
+        let domain = job.recipient.domain();
+        let row = self
+            .shared
+            .breaker()
+            .refused(phase, reply, &job.identity, domain);
+        let Some(row) = row else { return };
+        self.shared.not_rejected(&row);
+        let relay = self.shared.run.connector.relay();
+        let why = format!(
+            "the relay {relay} gave three recipients at three domains the same refusal, so it is probably about us: it said \"{reply}\"; the three are pending again"
+        );
+        self.shared.stop(Exit::Unavailable, why);
+        for identity in row {
+            let now = (self.shared.run.clock)();
+            let back = Change {
+                note: Some("three alike refusals at three domains".into()),
+                ..Change::new(&identity, now, Cause::Breaker)
+            };
+            if let Err(failure) = self.shared.run.ledger.apply(back).await {
+                self.shared.stop(failure.exit, failure.to_string());
+            }
         }
     }
 
@@ -265,7 +335,8 @@ impl Worker {
         let why = tell(&heard);
         let mut change = self.change(job, phase, Cause::Outcome(outcome));
         change.note = heard.as_ref().err().map(|it| it.0.clone());
-        change.reply = heard.ok();
+        let reply = heard.ok();
+        change.reply.clone_from(&reply);
         if outcome == Outcome::Deferred {
             let (since, deferrals) = job
                 .standing
@@ -282,6 +353,9 @@ impl Worker {
         match self.shared.run.ledger.apply(change).await {
             Ok(state) => {
                 self.shared.settled(job, state, &why);
+                if let (State::Rejected, Some(reply)) = (state, reply) {
+                    self.watch(job, phase, &reply).await;
+                }
                 true
             }
             Err(failure) => {

@@ -23,6 +23,7 @@ use super::{Conversation, Offers, Silence};
 use crate::config::{Login, Smtp, Tls};
 use crate::exit::{self, Exit, OrExit};
 use crate::outcome::{Phase, Reply, Verdict, judge};
+use crate::refusal::about_us;
 
 /// What a conversation is held over.
 pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -298,7 +299,10 @@ impl Connector {
             return Ok(());
         }
         let said = match heard {
-            Ok(reply) => format!("it said \"{reply}\""),
+            Ok(reply) => match about_us(&reply) {
+                Some(cure) => format!("it said \"{reply}\"; {cure}"),
+                None => format!("it said \"{reply}\""),
+            },
             Err(silence) => silence.to_string(),
         };
         Err(self.not(phase, verdict == Verdict::Unavailable, &said))

@@ -167,7 +167,9 @@ impl Visit {
             let reply = match (word.as_str(), scripted) {
                 ("STARTTLS", _) => {
                     let reply = manners.starttls_reply.unwrap_or("220 go");
-                    write!(wire, "{reply}\r\n{}", manners.injected)?;
+                    // In one write, so that what is injected arrives with the 220.
+                    let all = format!("{reply}\r\n{}", manners.injected);
+                    wire.write_all(all.as_bytes())?;
                     if reply.starts_with("220") {
                         wire = secured(stream.try_clone()?)?;
                         in_clear = false;
