@@ -6,7 +6,7 @@
 //! recipient for that would lose ten thousand partners in one night. So these are known by
 //! code and text, as the large relays write them, and each has its cure. A refusal that
 //! is not known here is the recipient's, until three in a row say otherwise (see
-//! [`crate::delivery`]).
+//! the delivery's breaker).
 
 use crate::outcome::Reply;
 

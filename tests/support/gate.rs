@@ -77,7 +77,7 @@ impl Gate {
                 };
                 // A client that goes away is what some of the tests are about.
                 visitors.push(std::thread::spawn(move || {
-                    visit.receive(stream).unwrap_or(())
+                    visit.receive(&stream).unwrap_or(());
                 }));
             }
             for visitor in visitors {
@@ -134,7 +134,7 @@ struct Visit {
 }
 
 impl Visit {
-    fn receive(&self, stream: TcpStream) -> io::Result<()> {
+    fn receive(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.set_nodelay(true)?;
         let manners = &self.manners;
@@ -190,13 +190,14 @@ impl Visit {
                 ("AUTH", _) => self.log_in(&mut *wire, &line, in_clear)?,
                 (_, Some((_, reply))) if word != "DATA" => (*reply).to_owned(),
                 ("RCPT", _) => {
-                    recipient = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                    let to = line.split(['<', '>']).nth(1).unwrap_or_default();
+                    to.clone_into(&mut recipient);
                     "250 2.1.5 ok".into()
                 }
                 ("DATA", _) => {
                     wire.write_all(b"354 go\r\n")?;
                     wire.flush()?;
-                    while self.read_line(&mut *wire)? != "." {}
+                    while read_line(&mut *wire)? != "." {}
                     messages += 1;
                     let reply = scripted.map_or("250 2.0.0 taken", |(_, reply)| reply);
                     if reply.starts_with('2') {
@@ -244,7 +245,7 @@ impl Visit {
     }
 
     fn hear(&self, wire: &mut dyn Wire, in_clear: bool) -> io::Result<String> {
-        let line = self.read_line(wire)?;
+        let line = read_line(wire)?;
         self.heard.lock().expect("no panic").push(Heard {
             connection: self.connection,
             in_clear,
@@ -252,15 +253,15 @@ impl Visit {
         });
         Ok(line)
     }
+}
 
-    fn read_line(&self, wire: &mut dyn Wire) -> io::Result<String> {
-        let mut line = Vec::new();
-        let mut byte = [0];
-        while !line.ends_with(b"\r\n") {
-            wire.read_exact(&mut byte)?;
-            line.push(byte[0]);
-        }
-        line.truncate(line.len() - 2);
-        Ok(String::from_utf8_lossy(&line).into_owned())
+fn read_line(wire: &mut dyn Wire) -> io::Result<String> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while !line.ends_with(b"\r\n") {
+        wire.read_exact(&mut byte)?;
+        line.push(byte[0]);
     }
+    line.truncate(line.len() - 2);
+    Ok(String::from_utf8_lossy(&line).into_owned())
 }
