@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::address::Address;
-use crate::commands::{Choice, Console, check, init, preview, rehearse, resolve, send, status};
+use crate::commands::{
+    Choice, Console, check, init, preview, rehearse, resolve, send, status, trial,
+};
 use crate::exit::{self, Exit};
 use crate::invitation::{Decision, State};
 use crate::report::Format;
@@ -39,8 +41,12 @@ enum Command {
         #[arg(default_value = ".")]
         folder: PathBuf,
     },
-    /// Prove configuration, link, templates and CSV, without the network
-    Check,
+    /// Prove configuration, link, secrets, templates and CSV, without the network
+    Check {
+        /// Connect to the relay, too, and log in; no mail is sent
+        #[arg(long)]
+        connect: bool,
+    },
     /// Show what a send would send now, as files to open in a browser (the same as send --dry-run)
     Preview {
         #[command(flatten)]
@@ -70,6 +76,7 @@ struct PartnerArgs {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(group = ArgGroup::new("rehearsal").args(["dry_run", "sandbox"]))]
+#[command(group = ArgGroup::new("instead").args(["dry_run", "sandbox", "test_to"]))]
 struct SendArgs {
     #[command(flatten)]
     partners: PartnerArgs,
@@ -79,6 +86,9 @@ struct SendArgs {
     /// Send to a small server inside this process, which keeps the mail as files
     #[arg(long)]
     sandbox: bool,
+    /// Send the first message of each language to this address, marked [TEST], and to no partner
+    #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+    test_to: Option<Address>,
     /// Where --dry-run and --sandbox write [default: preview or sandbox]
     #[arg(long, value_name = "DIR", requires = "rehearsal")]
     out: Option<PathBuf>,
@@ -172,7 +182,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = &cli.config;
     match cli.command {
         Command::Init { folder } => init::run(&folder, console),
-        Command::Check => check::run(config, console).await,
+        Command::Check { connect } => check::run(config, connect, console).await,
         Command::Preview { partners, out } => {
             let out = out.unwrap_or_else(|| "preview".into());
             preview::run(config, &out, &partners.into(), console).await
@@ -185,6 +195,11 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
             let out = args.out.unwrap_or_else(|| "sandbox".into());
             rehearse::run(config, &out, &args.partners.into(), console).await
         }
+        Command::Send(SendArgs {
+            test_to: Some(address),
+            partners,
+            ..
+        }) => trial::run(config, &address, &partners.into(), console).await,
         Command::Send(args) => {
             let options = send::Options {
                 choice: args.partners.into(),

@@ -7,6 +7,7 @@ pub mod rehearse;
 pub mod resolve;
 pub mod send;
 pub mod status;
+pub mod trial;
 
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -81,6 +82,8 @@ pub struct Choice {
 pub struct Job {
     /// The configuration.
     pub config: Arc<Config>,
+    /// The words.
+    pub templates: Arc<Templates>,
     /// The file of partners, judged.
     pub partners: Arc<Partners>,
     /// Builds messages.
@@ -102,9 +105,18 @@ impl Job {
         }
         Ok(Self {
             config,
+            templates,
             partners,
             composer,
         })
+    }
+
+    /// The same job with every message marked as a test and addressed to one person.
+    #[must_use]
+    pub fn addressed_to(mut self, address: &Address) -> Self {
+        let composer = Composer::new(&self.config, &self.templates);
+        self.composer = Arc::new(composer.for_trial(address));
+        self
     }
 
     /// The plan for the chosen partners.

@@ -213,7 +213,7 @@ fn prepare(run: &Run, entry: Entry, proven: Option<u64>) -> Result<Job, Failure>
     }
     Ok(Job {
         identity: entry.identity,
-        recipient: entry.partner.address,
+        recipient: run.composer.recipient(&entry.partner).clone(),
         message,
         standing: entry.standing,
         losses: 0,

@@ -32,6 +32,8 @@ pub struct Plan {
     today: Date,
     /// Canonical addresses, where only these are asked for.
     only: Option<HashSet<String>>,
+    /// Lines of the file, where only these are asked for.
+    lines: Option<HashSet<u64>>,
     limit: Option<u64>,
 }
 
@@ -153,6 +155,7 @@ impl Plan {
             now,
             today: now.to_zoned_datetime(TimeZone::system()).date(),
             only: None,
+            lines: None,
             limit: None,
         }
     }
@@ -162,6 +165,13 @@ impl Plan {
     pub fn only(mut self, addresses: &[Address]) -> Self {
         self.only =
             (!addresses.is_empty()).then(|| addresses.iter().map(Address::canonical).collect());
+        self
+    }
+
+    /// Restricts it to the rows on these lines.
+    #[must_use]
+    pub fn lines(mut self, lines: HashSet<u64>) -> Self {
+        self.lines = Some(lines);
         self
     }
 
@@ -229,7 +239,7 @@ impl Plan {
     }
 
     fn skip(&self, package: &Package, standing: Option<&Standing>) -> Option<Skip> {
-        let closed = package.respond_by.filter(|it| *it < self.today);
+        let closed = package.respond_by.filter(|_| package.is_closed(self.today));
         match standing.map(|it| (it.state, it.next_attempt_at)) {
             None | Some((State::Pending, _)) => closed.map(Skip::Closed),
             Some((State::Deferred, next)) => closed
@@ -256,8 +266,11 @@ impl Drain {
         let mut partners = Vec::with_capacity(PAGE);
         for row in self.rows.by_ref() {
             let partner = row?;
-            let wanted = self.plan.only.as_ref();
-            if wanted.is_none_or(|it| it.contains(&partner.address.canonical())) {
+            let only = self.plan.only.as_ref();
+            let lines = self.plan.lines.as_ref();
+            if only.is_none_or(|it| it.contains(&partner.address.canonical()))
+                && lines.is_none_or(|it| it.contains(&partner.line))
+            {
                 partners.push(partner);
             }
             if partners.len() == PAGE {

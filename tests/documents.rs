@@ -164,12 +164,14 @@ fn the_first_send_goes_as_the_readme_tells_it() {
         [
             "check",
             "preview",
+            "check --connect",
+            "send --test-to you@contoso.example",
             "send",
             "status",
             "status ada@fabrikam.example"
         ]
     );
-    assert_eq!(server.accepted().len(), 1);
+    assert_eq!(server.accepted().len(), 2, "the trial and the invitation");
 }
 
 #[test]

@@ -97,6 +97,11 @@ fn a_password_goes_by_plain_or_login_over_starttls_or_implicit_tls() {
             );
             assert_eq!(gate.accepted().len(), 2);
             assert!(gate.count(used) > 0, "{:?}", gate.heard());
+            let check = workplace.run(&["check", "--connect"]);
+            assert!(
+                check.stdout.contains("relay: logged in as ada"),
+                "{check:?}"
+            );
             nothing_in_clear(&gate);
         }
     }

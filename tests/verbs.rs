@@ -759,7 +759,10 @@ fn what_is_wrong_with_files_is_told_with_its_exit_code() {
 
     assert_eq!(workplace.run(&["send", "-c", "none.toml"]).code, 78);
     assert_eq!(workplace.run(&["frobnicate"]).code, 2);
-    assert_eq!(workplace.run(&["send", "--test-to", "a@a.example"]).code, 2);
+    for other in ["--dry-run", "--sandbox"] {
+        let both = workplace.run(&["send", "--test-to", "a@a.example", other]);
+        assert_eq!(both.code, 2, "{both:?}");
+    }
     assert_eq!(workplace.run(&["send", "--dry-run", "--sandbox"]).code, 2);
     assert_eq!(workplace.run(&["send", "--out", "x"]).code, 2);
     assert_eq!(workplace.run(&["--version"]).code, 0);
@@ -874,4 +877,90 @@ fn hostile_cells_are_only_ever_text() {
             Some(hostile[number])
         );
     }
+}
+
+#[test]
+fn a_trial_goes_to_the_person_who_tries_it_once_in_each_language() {
+    let server = Server::obliging();
+    let mut workplace = Workplace::new(server.port());
+    workplace.limits = "only_to = []\nnew_per_run = 0\nper_day = 1".into();
+    workplace.configure();
+    workplace.write(
+        "partners.csv",
+        "email,name,locale\nada@a.example,Ada,en\nbob@b.example,Bob,en-GB\nzoe@z.example,Zoé,fr-CA\n",
+    );
+    std::fs::remove_file(workplace.file("ledger.sqlite3")).unwrap();
+
+    let output = workplace.run(&["send", "--test-to", "me@contoso.example"]);
+
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(
+        output.stdout.contains("2 messages accepted")
+            && output.stdout.contains("no partner was written to"),
+        "{output:?}"
+    );
+    let accepted = server.accepted();
+    assert_eq!(accepted.len(), 2);
+    let mut languages = Vec::new();
+    for message in &accepted {
+        assert_eq!(message.recipients, ["me@contoso.example"]);
+        let mail = MessageParser::default().parse(&message.data).unwrap();
+        assert!(
+            mail.subject().unwrap().starts_with("[TEST] "),
+            "{:?}",
+            mail.subject()
+        );
+        assert_eq!(
+            mail.to().unwrap().first().unwrap().address(),
+            Some("me@contoso.example")
+        );
+        assert!(mail.body_text(0).unwrap().lines().any(|it| it == LINK));
+        languages.push(
+            mail.header_raw("Content-Language")
+                .unwrap()
+                .trim()
+                .to_owned(),
+        );
+    }
+    languages.sort();
+    assert_eq!(languages, ["en", "fr"]);
+    assert!(!workplace.file("ledger.sqlite3").exists());
+}
+
+#[test]
+fn check_connect_says_how_far_it_came_and_sends_nothing() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example"]);
+
+    let plain = workplace.run(&["check"]);
+    assert_eq!((plain.code, server.connections()), (0, 0));
+    let good = workplace.run(&["check", "--connect"]);
+    assert_eq!(good.code, 0, "{good:?}");
+    for step in [
+        "relay: connected to 127.0.0.1:",
+        "relay: it answers EHLO ",
+        "relay: ready to take mail; none was sent",
+    ] {
+        assert!(good.stdout.contains(step), "{good:?}");
+    }
+    assert!(
+        server
+            .commands()
+            .iter()
+            .all(|(_, it)| !it.starts_with("MAIL"))
+    );
+
+    let refusing = Server::start(|call: &Call| match call.stage {
+        Stage::Ehlo => Action::Reply(b"554 5.7.1 not you\r\n".to_vec()),
+        _ => Action::Normal,
+    });
+    let workplace = Workplace::new(refusing.port());
+    let refused = workplace.run(&["check", "--connect"]);
+    assert_eq!(refused.code, 69, "{refused:?}");
+    assert!(
+        refused.stdout.contains("relay: connected to"),
+        "{refused:?}"
+    );
+    assert!(refused.stderr.contains("554 5.7.1 not you"), "{refused:?}");
 }

@@ -1,4 +1,5 @@
-//! `check`: is everything right that can be known without the network?
+//! `check`: is everything right that can be known without the network, and with
+//! `--connect`, does the relay let us in?
 //!
 //! A list of findings from independent checks; one that fails does not keep the others
 //! from being told.
@@ -33,13 +34,13 @@ impl Findings {
 ///
 /// # Errors
 /// When the configuration itself cannot be read, which all the rest hangs on.
-pub async fn run(path: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
+pub async fn run(path: &Path, connect: bool, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let mut findings = Findings {
         warnings: config.warnings.clone(),
         ..Findings::default()
     };
-    findings.keep(Connector::new(&config.smtp));
+    let connector = findings.keep(Connector::new(&config.smtp));
     if let Some(login) = &config.smtp.login {
         findings.keep(check_secret(login));
     }
@@ -81,13 +82,25 @@ pub async fn run(path: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
         (true, Some(partners), Some(templates)) => {
             let job = Job {
                 composer: Arc::new(Composer::new(&config, &templates)),
+                templates,
                 partners,
                 config: config.clone(),
             };
-            survey(&job, &templates, &mut findings, console).await?
+            survey(&job, &mut findings, console).await?
         }
         _ => String::new(),
     };
+    // With a finding that keeps mail from being sent, the relay need not be bothered.
+    if let (true, true, Some(connector)) = (connect, findings.errors.is_empty(), connector) {
+        let (steps, opened) = connector.try_out().await;
+        for step in steps {
+            console.say(&format!("relay: {step}"));
+        }
+        let opened = opened.map_err(|it| Failure::new(Exit::Unavailable, it));
+        if findings.keep(opened).is_some() {
+            console.say("relay: ready to take mail; none was sent");
+        }
+    }
     for warning in &findings.warnings {
         console.warn(warning);
     }
@@ -105,7 +118,12 @@ pub async fn run(path: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
     let errors = count(findings.errors.len() as u64, "error");
     console.say(&format!("{} is not good: {errors}", path.display()));
     let worst = |exit| findings.errors.iter().any(|it| it.exit == exit);
-    let order = [Exit::Config, Exit::NoPermission, Exit::BadInput];
+    let order = [
+        Exit::Config,
+        Exit::NoPermission,
+        Exit::BadInput,
+        Exit::Unavailable,
+    ];
     let exit = order.into_iter().find(|it| worst(*it));
     Ok(exit.unwrap_or(findings.errors[0].exit))
 }
@@ -113,7 +131,6 @@ pub async fn run(path: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
 /// What a send would do now, and what would stop it.
 async fn survey(
     job: &Job,
-    templates: &Templates,
     findings: &mut Findings,
     console: &mut Console<'_>,
 ) -> exit::Result<String> {
@@ -124,7 +141,8 @@ async fn survey(
     let survey = job.survey(&plan, &reader).await?;
     let stopping = guards(job, &plan, &survey, &reader, false).await?;
     findings.warnings.extend(stopping);
-    let locales: Vec<String> = templates
+    let locales: Vec<String> = job
+        .templates
         .locales()
         .iter()
         .map(ToString::to_string)

@@ -62,6 +62,8 @@ pub struct Composer {
     config: Arc<Config>,
     templates: Arc<Templates>,
     sender: SenderScope,
+    /// The only recipient, where this is a trial.
+    trial: Option<Address>,
     /// Each package in the words of each locale.
     packages: HashMap<(Locale, PackageId), PackageScope>,
 }
@@ -89,8 +91,22 @@ impl Composer {
                 contact: sender.contact.clone().unwrap_or_default(),
                 reply_to: sender.reply_address().wire(),
             },
+            trial: None,
             packages,
         }
+    }
+
+    /// The same, with every subject marked and every message addressed to one person.
+    #[must_use]
+    pub fn for_trial(mut self, address: &Address) -> Self {
+        self.trial = Some(address.clone());
+        self
+    }
+
+    /// Whom the message for a partner goes to: the partner, but for a trial.
+    #[must_use]
+    pub fn recipient<'a>(&'a self, partner: &'a Partner) -> &'a Address {
+        self.trial.as_ref().unwrap_or(&partner.address)
     }
 
     /// The locale in which a partner is written to.
@@ -174,7 +190,7 @@ impl Composer {
             &Expected {
                 link: &partner.package.link,
                 from: (sender.name.as_deref(), &sender.address),
-                to: (partner.name.as_deref(), &partner.address),
+                to: (partner.name.as_deref(), self.recipient(partner)),
                 reply_to: sender
                     .reply_to
                     .as_ref()
@@ -198,7 +214,7 @@ impl Composer {
     ) -> Result<Words> {
         let columns = partner.extra_columns.iter().map(String::as_str);
         let cells = partner.extra.iter().map(String::as_str);
-        self.templates.render(
+        let mut words = self.templates.render(
             locale,
             &Scope {
                 link: partner.package.link.as_str(),
@@ -214,7 +230,11 @@ impl Composer {
                 locale: &locale.to_string(),
                 direction: locale.direction(),
             },
-        )
+        )?;
+        if self.trial.is_some() {
+            words.subject.insert_str(0, "[TEST] ");
+        }
+        Ok(words)
     }
 
     /// The words as MIME.
@@ -231,7 +251,7 @@ impl Composer {
         let seconds = u64::try_from(date.as_second()).context("the clock stands before 1970")?;
         let mut builder = lettre::Message::builder()
             .from(mailbox(sender.name.as_deref(), &sender.address)?)
-            .to(mailbox(partner.name.as_deref(), &partner.address)?)
+            .to(mailbox(partner.name.as_deref(), self.recipient(partner))?)
             .subject(words.subject)
             .date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
             .message_id(Some(format!("<{id}>")));

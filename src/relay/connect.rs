@@ -85,17 +85,41 @@ impl Connector {
     /// # Errors
     /// Where it stopped, and whether another try may help.
     pub async fn open(&self) -> Result<Connection, NotOpened> {
+        self.establish(&mut Vec::new()).await
+    }
+
+    /// Opens a connection and closes it again; tells step by step how far it came, and what
+    /// stopped it.
+    pub async fn try_out(&self) -> (Vec<String>, Result<(), NotOpened>) {
+        let mut steps = Vec::new();
+        match self.establish(&mut steps).await {
+            Ok(connection) => {
+                connection.quit().await;
+                (steps, Ok(()))
+            }
+            Err(not_opened) => (steps, Err(not_opened)),
+        }
+    }
+
+    /// The steps of a connection, each noted once it is taken.
+    async fn establish(&self, steps: &mut Vec<String>) -> Result<Connection, NotOpened> {
         if self.turned_away.load(Ordering::SeqCst) {
             return Err(self.not(Phase::Auth, false, "it has refused our login in this run"));
         }
         let (tcp, local) = self.connect().await?;
+        if let Ok(peer) = tcp.peer_addr() {
+            steps.push(format!("connected to {} ({peer})", self.relay()));
+        }
         let hello = self.hello(local);
         let mut wire: Box<dyn Wire> = Box::new(tcp);
         if self.smtp.tls == Tls::StartTls {
             wire = self.ask_for_tls(wire, &hello).await?;
+            steps.push("it offers STARTTLS".into());
         }
         if let Some(tls) = &self.tls {
             wire = self.shake_hands(tls, wire).await?;
+            let host = &self.smtp.host;
+            steps.push(format!("TLS, with a certificate that is valid for {host}"));
         }
         let mut conversation = Conversation::new(wire, self.smtp.deadlines);
         if self.smtp.tls != Tls::StartTls {
@@ -103,8 +127,10 @@ impl Connector {
             self.expect(Phase::Banner, banner)?;
         }
         let offers = self.greet(&mut conversation, &hello).await?;
+        steps.push(format!("it answers EHLO {hello}"));
         if let Some(login) = &self.smtp.login {
             self.log_in(&mut conversation, &offers, login).await?;
+            steps.push(format!("logged in as {}", login.username));
         }
         Ok(conversation)
     }
