@@ -63,7 +63,10 @@ fn the_example_configuration_is_right_and_shows_every_key_of_the_contract() {
     for key in keys {
         let shown = EXAMPLE.lines().any(|line| {
             let line = line.trim_start_matches("# ");
-            line.split('=').next().is_some_and(|it| it.trim() == key)
+            // `name.fr` is the key `name` in one locale.
+            line.split(['=', '.'])
+                .next()
+                .is_some_and(|it| it.trim() == key)
         });
         assert!(shown, "`{key}` is not in the example");
     }
@@ -175,7 +178,7 @@ fn the_first_send_goes_as_the_readme_tells_it() {
 }
 
 #[test]
-fn the_readme_s_tables_name_every_exit_code_state_and_verb() {
+fn the_readme_s_tables_name_every_exit_code_state_locale_and_verb() {
     let codes = [
         Exit::Done,
         Exit::Refused,
@@ -199,6 +202,14 @@ fn the_readme_s_tables_name_every_exit_code_state_and_verb() {
     }
     for state in State::ALL {
         assert!(README.contains(&format!("`{state}`")), "{state}");
+    }
+    for folder in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")).unwrap() {
+        let folder = folder.unwrap();
+        let row = format!("| `{}` | ", folder.file_name().display());
+        assert!(
+            folder.path().is_file() || README.contains(&row),
+            "{row} is not in the README"
+        );
     }
     let help = Workplace::new(1).run(&["--help"]).stdout;
     for verb in ["init", "check", "preview", "send", "status", "resolve"] {

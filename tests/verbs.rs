@@ -12,6 +12,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -26,6 +27,25 @@ fn undated(message: &[u8]) -> String {
     let text = String::from_utf8(message.to_vec()).unwrap();
     let (head, rest) = text.split_once("\r\nDate: ").unwrap();
     format!("{head}{}", &rest[rest.find('\r').unwrap()..])
+}
+
+/// Every file under `folder`, with its text.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, String> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = PathBuf::from(path.file_name().unwrap());
+        if path.is_dir() {
+            files.extend(
+                tree(&path)
+                    .into_iter()
+                    .map(|(it, text)| (name.join(it), text)),
+            );
+        } else {
+            files.insert(name, std::fs::read_to_string(&path).unwrap());
+        }
+    }
+    files
 }
 
 /// A relay that leaves the dot of the first `times` messages unanswered, having taken them or not.
@@ -87,6 +107,16 @@ fn init_makes_a_job_that_checks_previews_and_rehearses_but_does_not_send() {
             .contains("copy the link of your own access package"),
         "{send:?}"
     );
+}
+
+#[test]
+fn init_writes_every_template_that_is_shipped() {
+    let workplace = Workplace::new(1);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+
+    assert_eq!(workplace.run(&["init", "new"]).code, 0);
+
+    assert_eq!(tree(&workplace.file("new/templates")), tree(&shipped));
 }
 
 #[test]

@@ -12,47 +12,31 @@ use crate::config::Config;
 use crate::exit::{self, Exit, OrExit};
 use crate::ledger::Ledger;
 
+/// A file of `templates/`, as its name and its text.
+macro_rules! template {
+    ($($name:literal),+) => {
+        (
+            concat!($($name),+),
+            include_str!(concat!("../../templates/", $($name),+)),
+        )
+    };
+}
+
+/// The three files of each locale.
+macro_rules! locales {
+    ($($locale:literal),+) => {
+        [$([
+            template!($locale, "/invitation.html"),
+            template!($locale, "/invitation.subject.txt"),
+            template!($locale, "/invitation.txt"),
+        ]),+]
+    };
+}
+
 const CONFIG: &str = include_str!("../../config.example.toml");
 const PARTNERS: &str = include_str!("../../partners.example.csv");
-const TEMPLATES: [(&str, &str); 10] = [
-    ("layout.html", include_str!("../../templates/layout.html")),
-    (
-        "ar/invitation.html",
-        include_str!("../../templates/ar/invitation.html"),
-    ),
-    (
-        "ar/invitation.subject.txt",
-        include_str!("../../templates/ar/invitation.subject.txt"),
-    ),
-    (
-        "ar/invitation.txt",
-        include_str!("../../templates/ar/invitation.txt"),
-    ),
-    (
-        "en/invitation.html",
-        include_str!("../../templates/en/invitation.html"),
-    ),
-    (
-        "en/invitation.subject.txt",
-        include_str!("../../templates/en/invitation.subject.txt"),
-    ),
-    (
-        "en/invitation.txt",
-        include_str!("../../templates/en/invitation.txt"),
-    ),
-    (
-        "fr/invitation.html",
-        include_str!("../../templates/fr/invitation.html"),
-    ),
-    (
-        "fr/invitation.subject.txt",
-        include_str!("../../templates/fr/invitation.subject.txt"),
-    ),
-    (
-        "fr/invitation.txt",
-        include_str!("../../templates/fr/invitation.txt"),
-    ),
-];
+const LAYOUT: (&str, &str) = template!("layout.html");
+const LOCALES: &[[(&str, &str); 3]] = &locales!["ar", "de", "en", "es", "fr", "ja"];
 
 /// Creates in `folder` what is missing.
 ///
@@ -76,7 +60,7 @@ pub fn run(folder: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
     }
     let templates = &config.templates.directory;
     if !templates.exists() {
-        for (name, text) in TEMPLATES {
+        for (name, text) in LOCALES.iter().flatten().chain([&LAYOUT]) {
             let file = templates.join(name);
             make_folder(file.parent().unwrap_or(templates))?;
             write_new(&file, text)?;
