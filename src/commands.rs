@@ -9,7 +9,7 @@ pub mod send;
 pub mod status;
 pub mod trial;
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -225,7 +225,8 @@ pub fn look_at_ledger(
     console: &mut Console<'_>,
 ) -> exit::Result<Reader> {
     let path = &config.ledger;
-    if path.exists() {
+    let missing = std::fs::metadata(path).is_err_and(|it| it.kind() == ErrorKind::NotFound);
+    if !missing {
         return Reader::open(path, is_held(path), scratch);
     }
     console.tell(&format!(

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::breaker::Breaker;
@@ -53,7 +53,7 @@ pub struct Run {
     /// How many connections at once.
     pub connections: u32,
     /// How fast; none in a rehearsal.
-    pub rates: Option<Rates>,
+    pub rates: Option<Arc<Rates>>,
     /// When a deferred invitation is due again.
     pub retry: RetrySchedule,
     /// Whether partners at three domains or more are due, so that three alike refusals say
@@ -81,7 +81,7 @@ pub struct Tally {
     /// Nobody knows.
     pub unknown: u64,
     /// The first that were not accepted: address, what became of it, and why.
-    pub troubles: Vec<(String, State, String)>,
+    pub troubles: Vec<(Address, State, String)>,
     /// Outcomes that the ledger could not take any more.
     pub unrecorded: Vec<String>,
     /// Why it ended before its time.
@@ -118,6 +118,11 @@ pub(crate) struct Shared {
     /// Told when no worker is left.
     nobody_left: Notify,
     workers: AtomicU64,
+    /// How many messages are with a worker now, and told whenever one no longer is.
+    in_hand: AtomicU64,
+    put_down: Notify,
+    /// Whether the run has stopped, for those who wait for something else.
+    stopped: watch::Sender<bool>,
     breaker: Mutex<Breaker>,
     pause: Pause,
     tally: Mutex<Tally>,
@@ -137,6 +142,9 @@ impl Run {
             lament: Mutex::default(),
             nobody_left: Notify::new(),
             workers: AtomicU64::new(workers),
+            in_hand: AtomicU64::new(0),
+            put_down: Notify::new(),
+            stopped: watch::Sender::new(false),
             breaker: Mutex::new(breaker),
             pause,
             tally: Mutex::default(),
@@ -173,7 +181,8 @@ async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Job>) {
         let page = match drain.next_page(run.ledger.reader()).await {
             Ok(Some(page)) => page,
             Ok(None) => break,
-            Err(failure) => return shared.stop(failure.exit, failure.to_string()),
+            // Whatever is wrong with it, in a run it means: the record cannot be kept.
+            Err(failure) => return shared.stop(Exit::CannotWrite, failure.to_string()),
         };
         for entry in page.into_iter().filter(|it| it.skip.is_none()) {
             let job = match prepare(run, entry, proven.next().copied()) {
@@ -220,28 +229,63 @@ fn prepare(run: &Run, entry: Entry, proven: Option<u64>) -> Result<Job, Failure>
     })
 }
 
+/// A message is with a worker for as long as this lives.
+pub(crate) struct InHand(Arc<Shared>);
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.in_hand.fetch_sub(1, Ordering::AcqRel);
+        self.0.put_down.notify_waiters();
+    }
+}
+
 impl Shared {
     /// The next message to deliver; `None` when there is none, or the run has stopped.
-    pub async fn next_job(&self) -> Option<Job> {
-        if self.has_stopped() {
-            return None;
-        }
-        if let Some(job) = self.take_returned() {
-            return Some(job);
-        }
-        match self.queue.lock().await.recv().await {
-            Some(job) => Some(job),
-            None => self.take_returned(),
+    ///
+    /// A worker that finds nothing more to do waits while others still hold a message: one
+    /// of them may have to give it back.
+    pub async fn next_job(self: &Arc<Self>) -> Option<(Job, InHand)> {
+        loop {
+            if self.has_stopped() {
+                return None;
+            }
+            // Watched from before the look, so that nothing put down meanwhile is missed.
+            let put_down = self.put_down.notified();
+            {
+                let mut queue = self.queue.lock().await;
+                let job = match queue.recv().await {
+                    Some(job) => Some(job),
+                    None => self.returned().pop_front(),
+                };
+                if let Some(job) = job {
+                    self.in_hand.fetch_add(1, Ordering::AcqRel);
+                    return Some((job, InHand(self.clone())));
+                }
+            }
+            if self.in_hand.load(Ordering::Acquire) == 0 {
+                return None;
+            }
+            self.unless_stopped(put_down).await?;
         }
     }
 
-    fn take_returned(&self) -> Option<Job> {
-        self.returned().pop_front()
-    }
-
-    /// Takes back the message of a worker that cannot go on, for another one, and its reason.
-    pub fn give_back(&self, job: Job, why: String) {
+    /// Takes a message back, to be delivered after the others, perhaps by another worker.
+    pub fn give_back(&self, job: Job) {
         self.returned().push_back(job);
+    }
+
+    /// What the work gives, unless the run stops first.
+    pub async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut stopped = self.stopped.subscribe();
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|it| *it) => None,
+            done = work => Some(done),
+        }
+    }
+
+    /// A worker gave up, with a message in hand that it has given back, for this reason.
+    pub fn lament(&self, why: String) {
         *self.lament.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
@@ -261,18 +305,20 @@ impl Shared {
         if heavier {
             *stopped = Some(Stop { exit, why });
         }
+        self.stopped.send_replace(true);
+        self.put_down.notify_waiters();
     }
 
     pub fn has_stopped(&self) -> bool {
         self.tally().stopped.is_some()
     }
 
-    /// Whether a message that is under way may still be armed: not once the ledger or the
-    /// program itself has failed. A limit that is reached only keeps new ones from being taken.
+    /// Whether a message that is under way may still be armed: once a limit is reached, yes,
+    /// for it was granted before; once anything has failed or the relay refuses us, no.
     pub fn may_arm(&self) -> bool {
         let tally = self.tally();
         let stopped = tally.stopped.as_ref().map(|it| it.exit);
-        !matches!(stopped, Some(Exit::CannotWrite | Exit::Contradiction))
+        matches!(stopped, None | Some(Exit::TryLater))
     }
 
     /// Counts one invitation as settled.
@@ -290,7 +336,7 @@ impl Shared {
             _ => tally.unknown += 1,
         }
         if state != State::Accepted && tally.troubles.len() < SHOWN {
-            let trouble = (job.recipient.to_string(), state, why.to_owned());
+            let trouble = (job.recipient.clone(), state, why.to_owned());
             tally.troubles.push(trouble);
         }
         (self.run.on_settled)(&tally);
@@ -300,9 +346,10 @@ impl Shared {
     pub fn not_rejected(&self, identities: &[Identity]) {
         let mut tally = self.tally();
         tally.rejected = tally.rejected.saturating_sub(identities.len() as u64);
-        tally
-            .troubles
-            .retain(|(_, state, _)| *state != State::Rejected);
+        tally.troubles.retain(|(address, state, _)| {
+            let address = address.canonical();
+            *state != State::Rejected || identities.iter().all(|it| it.address != address)
+        });
     }
 
     pub fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {

@@ -47,9 +47,11 @@ impl Exit {
     /// The one of `reasons` that a run has to report, `Done` when there is none.
     #[must_use]
     pub fn heaviest(reasons: &[Self]) -> Self {
+        let unlisted = reasons.iter().copied().find(|it| *it != Self::Done);
         Self::BY_WEIGHT
             .into_iter()
             .find(|exit| reasons.contains(exit))
+            .or(unlisted)
             .unwrap_or(Self::Done)
     }
 }
@@ -114,6 +116,10 @@ mod tests {
     #[test]
     fn the_heaviest_reason_decides_and_none_means_done() {
         assert_eq!(Exit::heaviest(&[]), Exit::Done);
+        assert_eq!(
+            Exit::heaviest(&[Exit::Done, Exit::BadInput]),
+            Exit::BadInput
+        );
         assert_eq!(
             Exit::heaviest(&[Exit::TryLater, Exit::Refused]),
             Exit::Refused

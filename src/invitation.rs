@@ -262,7 +262,7 @@ pub fn next(state: State, cause: Cause) -> Result<State, NotAllowed> {
         (Cause::TakeBack, Armed) => Pending,
         (Cause::Recovery, Armed) => Unknown,
         (Cause::Breaker, Rejected) => Pending,
-        (Cause::OtherBytes, Pending) => Unknown,
+        (Cause::OtherBytes, Pending | Deferred) => Unknown,
 
         (Cause::Person(Decision::Accepted), Unknown) => Accepted,
         (Cause::Person(Decision::Abandoned), Unknown) => Abandoned,

@@ -146,23 +146,22 @@ impl Partners {
             }
         }
         self.keys.sort_unstable();
-        let twins: Vec<_> = self
-            .keys
-            .chunk_by(|a, b| a[..12] == b[..12])
-            .flat_map(|same| {
-                same[1..]
-                    .iter()
-                    .map(|later| (line_of(later), line_of(&same[0])))
-            })
-            .collect();
-        for (line, first) in twins {
-            self.report(BadRow {
-                line,
-                column: Some(self.layout.email_header().to_owned()),
-                value: None,
-                reason: format!("the same address already stands on line {first} for this package"),
-            });
+        // Taken out for a while, so that they can be walked while what is found is reported.
+        let keys = std::mem::take(&mut self.keys);
+        for same in keys.chunk_by(|a, b| a[..12] == b[..12]) {
+            let first = line_of(&same[0]);
+            for later in &same[1..] {
+                self.report(BadRow {
+                    line: line_of(later),
+                    column: Some(self.layout.email_header().to_owned()),
+                    value: None,
+                    reason: format!(
+                        "the same address already stands on line {first} for this package"
+                    ),
+                });
+            }
         }
+        self.keys = keys;
         self.shown.sort_by_key(|it| it.line);
         self.shown.truncate(SHOWN);
         Ok(())

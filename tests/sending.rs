@@ -184,20 +184,6 @@ fn a_refusal_of_rcpt_or_data_is_the_recipient_s() {
         sent,
         1,
     ));
-    rows.push(row(
-        Stage::Body,
-        Action::Close,
-        ("deferred", 75, ""),
-        sent,
-        1,
-    ));
-    rows.push(row(
-        Stage::Body,
-        Action::CloseAfterBytes(300),
-        ("deferred", 75, ""),
-        sent,
-        1,
-    ));
     hold_all(rows);
 }
 
@@ -945,4 +931,174 @@ async fn a_throttled_relay_gets_its_rest_and_too_many_requests_end_the_run() {
             assert_eq!(rcpts, 6);
         }
     }
+}
+
+#[test]
+fn a_relay_that_goes_in_the_body_has_not_accepted_it_and_a_late_goodbye_is_a_doubt() {
+    for action in [Action::Close, Action::Reset, Action::CloseAfterBytes(300)] {
+        let (server, healed) = faulty(Stage::Body, action);
+        let mut workplace = Workplace::new(server.port());
+        workplace.smtp += "\nconnections = 1";
+        workplace.retry = "first_after = \"1s\"".into();
+        workplace.configure();
+        workplace.partners(&["ada@a.example"]);
+
+        let output = workplace.run(&["send"]);
+
+        // Whether the end is noticed before the dot is the network's matter; once the dot was
+        // written, nothing but a reply can tell.
+        let outcome = (output.code, workplace.state());
+        assert!(
+            [(75, "deferred".to_owned()), (3, "unknown".to_owned())].contains(&outcome),
+            "{output:?}"
+        );
+        assert!(server.accepted().is_empty());
+        oracle::check(&workplace, &server, 1, 1);
+        healed.store(true, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(1_200));
+        let again = workplace.run(&["send"]);
+        assert_eq!(again.code, if outcome.0 == 75 { 0 } else { 3 }, "{again:?}");
+        oracle::check_settled(&workplace, &server, 1, 1);
+    }
+}
+
+#[test]
+fn a_stop_reaches_the_workers_that_wait_and_nothing_more_is_sent() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Dot if call.nth == 0 => {
+            reply("550 5.7.60 Client does not have permissions to send as this sender")
+        }
+        _ => Action::Normal,
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 3";
+    workplace.limits = "per_minute = 1".into();
+    workplace.configure();
+    workplace.partners(&["a@a.example", "b@b.example", "c@c.example", "d@d.example"]);
+
+    let start = std::time::Instant::now();
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 69, "{output:?}");
+    assert!(
+        start.elapsed() < Duration::from_secs(30),
+        "the waiting workers were not told"
+    );
+    assert!(server.accepted().is_empty());
+    assert!(
+        workplace
+            .states()
+            .iter()
+            .all(|(_, state)| state == "pending")
+    );
+}
+
+#[test]
+fn refusals_under_way_when_the_breaker_opens_are_taken_back_too() {
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some(who)) if who.starts_with("dead") => reply("550 5.1.1 no such user"),
+        (Stage::Rcpt, _) => reply("550 5.7.1 Access denied"),
+        _ => Action::Normal,
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 8";
+    workplace.configure();
+    let addresses: Vec<_> = (0..40).map(|it| format!("p@a{it}.example")).collect();
+    let mut all = vec!["dead@x.example"];
+    all.extend(addresses.iter().map(String::as_str));
+    workplace.partners(&all);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 69, "{output:?}");
+    for (address, state) in workplace.states() {
+        let expected = if address.starts_with("dead") {
+            "rejected"
+        } else {
+            "pending"
+        };
+        assert_eq!(state, expected, "{address}");
+    }
+    assert!(
+        output.stderr.contains("rejected: dead@x.example"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_relay_that_takes_one_connection_only_gets_everything_by_that_one() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Banner if call.connection > 0 => {
+            Action::ReplyThenClose(b"421 4.3.2 one connection is enough\r\n".to_vec())
+        }
+        _ => Action::Normal,
+    });
+    let workplace = Workplace::new(server.port());
+    let addresses: Vec<_> = (0..10).map(|it| format!("p{it}@a.example")).collect();
+    workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    oracle::check_settled(&workplace, &server, 10, 0);
+}
+
+#[tokio::test]
+async fn one_recipient_that_is_always_throttled_does_not_hold_up_the_others() {
+    for text in [
+        "450 4.7.1 rate limit exceeded",
+        "421 4.7.0 Too many messages in this session",
+    ] {
+        let server = Server::start(move |call: &Call| match (call.stage, call.recipient) {
+            (Stage::Rcpt, Some(who)) if who.starts_with("slow") => reply(text),
+            _ => Action::Normal,
+        });
+        let workplace = Workplace::new(server.port());
+        workplace.partners(&["slow@a.example", "b@b.example", "c@c.example"]);
+        let (run, ledger) = prepare(&workplace).await;
+
+        let tally = run.deliver().await;
+
+        assert_eq!(tally.accepted, 2, "{text}: {tally:?}");
+        assert_eq!(
+            tally.stopped.map(|it| it.exit),
+            Some(Exit::TryLater),
+            "{text}"
+        );
+        Arc::into_inner(ledger).unwrap().close().await.unwrap();
+        oracle::check(&workplace, &server, 3, 0);
+        assert!(
+            workplace
+                .states()
+                .contains(&("slow@a.example".into(), "pending".into()))
+        );
+    }
+}
+
+#[test]
+fn a_ledger_behind_a_symbolic_link_is_the_same_ledger() {
+    let (server, healed) = faulty(
+        Stage::Dot,
+        Action::Delay(Duration::from_secs(2), Box::new(Action::Normal)),
+    );
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example"]);
+    std::os::unix::fs::symlink("ledger.sqlite3", workplace.file("link.sqlite3")).unwrap();
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    workplace.write(
+        "linked.toml",
+        &config.replace("ledger.sqlite3", "link.sqlite3"),
+    );
+    let mut first = workplace.command(&["send"]).spawn().unwrap();
+    while server.connections() == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+
+    let second = workplace.run(&["send", "-c", "linked.toml"]);
+    assert_eq!(second.code, 75, "{second:?}");
+    healed.store(true, Ordering::SeqCst);
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    assert_eq!(workplace.run(&["send", "-c", "linked.toml"]).code, 0);
+    oracle::check_settled(&workplace, &server, 2, 0);
 }

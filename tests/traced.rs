@@ -140,22 +140,28 @@ impl Drop for SmallDisk {
 #[test]
 #[ignore = "needs the right to mount; .ci/run calls it"]
 fn on_a_disk_that_fills_up_every_outcome_is_recorded_and_nothing_more_is_sent() {
-    const PARTNERS: usize = 3_000;
+    for (partners, connections, nth) in [(3_000, 4, 40), (110, 1, 0), (80, 1, 0), (20, 2, 0)] {
+        fill_up(partners, connections, nth);
+    }
+}
+
+/// Fills the disk while the relay has the `nth` dot and has not answered yet.
+fn fill_up(partners: usize, connections: usize, nth: usize) {
     let disk = SmallDisk::new();
     let (reached, waiting) = std::sync::mpsc::channel();
     let (resume, resumed) = std::sync::mpsc::channel::<()>();
     let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
     let server = Server::start(move |call: &Call| {
-        if call.stage == Stage::Dot && call.nth == 40 {
+        if call.stage == Stage::Dot && call.nth == nth {
             reached.lock().unwrap().send(()).unwrap();
             resumed.lock().unwrap().recv().unwrap();
         }
         Action::Normal
     });
     let mut workplace = Workplace::new(server.port());
-    workplace.smtp += "\nconnections = 4";
+    workplace.smtp = format!("{}\nconnections = {connections}", workplace.smtp);
     workplace.configure();
-    let addresses: Vec<_> = (0..PARTNERS).map(|it| format!("p{it}@a.example")).collect();
+    let addresses: Vec<_> = (0..partners).map(|it| format!("p{it}@a.example")).collect();
     workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
     let ledger = disk.0.path().join("ledger.sqlite3");
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
@@ -176,7 +182,7 @@ fn on_a_disk_that_fills_up_every_outcome_is_recorded_and_nothing_more_is_sent() 
 
     let sent = server.accepted().len();
     assert!(matches!(run.code, 0 | 74), "{run:?}");
-    assert!(sent > 40, "the full disk stopped the run at once: {run:?}");
+    assert!(sent > nth, "the full disk stopped the run at once: {run:?}");
     if run.code == 74 {
         assert!(
             run.stderr.contains("no room") || run.stderr.contains("full"),
@@ -185,10 +191,10 @@ fn on_a_disk_that_fills_up_every_outcome_is_recorded_and_nothing_more_is_sent() 
     }
     std::fs::remove_file(disk.0.path().join("filler")).unwrap();
     // Not one of those that were armed is in doubt.
-    oracle::check(&workplace, &server, PARTNERS, 0);
+    oracle::check(&workplace, &server, partners, 0);
     assert_eq!(workplace.run(&["send"]).code, 0);
-    oracle::check_settled(&workplace, &server, PARTNERS, 0);
-    assert_eq!(server.accepted().len(), PARTNERS);
+    oracle::check_settled(&workplace, &server, partners, 0);
+    assert_eq!(server.accepted().len(), partners);
 }
 
 #[test]

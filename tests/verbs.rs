@@ -994,3 +994,66 @@ fn check_connect_says_how_far_it_came_and_sends_nothing() {
     );
     assert!(refused.stderr.contains("554 5.7.1 not you"), "{refused:?}");
 }
+
+#[test]
+fn a_repeat_that_was_deferred_and_has_changed_goes_back_and_holds_up_nobody() {
+    let deferring = Arc::new(AtomicUsize::new(0));
+    let count = deferring.clone();
+    let server =
+        Server::start(
+            move |call: &Call| match (call.stage, count.load(Ordering::SeqCst)) {
+                (Stage::Dot, 0) => Action::AcceptThen(Box::new(Action::Close)),
+                (Stage::Rcpt, 1) => Action::Reply(b"450 4.2.1 later\r\n".to_vec()),
+                _ => Action::Normal,
+            },
+        );
+    let mut workplace = Workplace::new(server.port());
+    workplace.retry = "first_after = \"1s\"".into();
+    workplace.configure();
+    workplace.partners(&["ada@a.example"]);
+    assert_eq!(workplace.run(&["send"]).code, 3);
+    let resend = ["resolve", "ada@a.example", "--as", "resend", "--note", "x"];
+    assert_eq!(workplace.run(&resend).code, 0);
+    deferring.store(1, Ordering::SeqCst);
+    assert_eq!(workplace.run(&["send"]).code, 75);
+    deferring.store(2, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(1_200));
+
+    // Her row has changed; a guard still holds for who comes in her place.
+    workplace.limits = "only_to = [\"ada@a.example\"]".into();
+    workplace.configure();
+    workplace.write(
+        "partners.csv",
+        "email,name\nada@a.example,Augusta\nbob@b.example,Bob\n",
+    );
+    let guarded = workplace.run(&["send", "--limit", "1"]);
+    assert_eq!(guarded.code, 65, "{guarded:?}");
+    workplace.limits = String::new();
+    workplace.configure();
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 3, "{output:?}");
+    let mut states = workplace.states();
+    states.sort();
+    assert_eq!(states[0], ("ada@a.example".into(), "unknown".into()));
+    assert_eq!(states[1], ("bob@b.example".into(), "accepted".into()));
+    assert_eq!(server.accepted().len(), 2);
+}
+
+#[test]
+fn a_ledger_that_was_left_in_log_mode_is_looked_at_without_a_trace() {
+    let workplace = Workplace::new(1);
+    workplace.partners(&["ada@a.example"]);
+    let outside = rusqlite::Connection::open(workplace.file("ledger.sqlite3")).unwrap();
+    outside
+        .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+        .unwrap();
+    drop(outside);
+    let before = workplace.bytes();
+
+    for verb in ["status", "check"] {
+        assert_eq!(workplace.run(&[verb]).code, 0);
+    }
+
+    assert_eq!(workplace.bytes(), before);
+}

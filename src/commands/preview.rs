@@ -3,6 +3,7 @@
 //! The same plan, the same composing, the same proof; no socket, no secret, and
 //! nothing written outside the folder.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub async fn run(
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let reader = look_at_ledger(&config, Some(folder.path()), console)?;
     let plan = job.plan(choice, (console.clock)());
-    let survey = job.survey(&plan, &reader).await?;
+    let mut survey = job.survey(&plan, &reader).await?;
     let mut warnings = config.warnings.clone();
     if job.partners.bad() > 0 {
         let bad = count(job.partners.bad(), "bad row");
@@ -48,12 +49,19 @@ pub async fn run(
         warnings.push(format!("a real send would stop: {guard}"));
     }
     let (_, changed) = job.prove(&plan, &reader, (console.clock)()).await?;
-    for entry in changed {
+    for entry in &changed {
         warnings.push(format!(
             "{}: the message to be repeated has changed since, so a send would put it back to unknown",
             entry.partner.address
         ));
+        let locale = job.composer.locale_for(&entry.partner).to_string();
+        survey.due -= 1;
+        if let Some(count) = survey.locales.get_mut(&locale) {
+            *count -= 1;
+        }
     }
+    survey.locales.retain(|_, count| *count > 0);
+    let changed: HashSet<u64> = changed.iter().map(|it| it.partner.line).collect();
     for warning in &warnings {
         console.warn(warning);
     }
@@ -65,7 +73,7 @@ pub async fn run(
     let gallery = folder
         .begin("Preview of invitations", &lead)
         .or_exit(Exit::CannotWrite)?;
-    let left_out = write(&job, &plan, &reader, gallery, console).await?;
+    let left_out = write(&job, &plan, &reader, &changed, gallery, console).await?;
     console.say(&format!(
         "{} would be sent, {} not mailed; look at {}",
         describe(&survey),
@@ -79,6 +87,7 @@ async fn write(
     job: &Job,
     plan: &Plan,
     reader: &Reader,
+    changed: &HashSet<u64>,
     mut gallery: Gallery,
     console: &mut Console<'_>,
 ) -> exit::Result<u64> {
@@ -87,7 +96,14 @@ async fn write(
     let mut drain = plan.drain();
     while let Some(page) = drain.next_page(reader).await? {
         for entry in page {
-            let written = match &entry.skip {
+            let why = match &entry.skip {
+                Some(skip) => Some(skip.to_string()),
+                None if changed.contains(&entry.partner.line) => {
+                    Some("the message to be repeated has changed since".into())
+                }
+                None => None,
+            };
+            let written = match why {
                 None => {
                     let id = entry.message_id(reader, job.config.sender.address.domain());
                     let date = entry.date(now);
@@ -97,12 +113,12 @@ async fn write(
                         .or_exit(Exit::Contradiction)?;
                     gallery.add(&message.bytes, &remark(job, &entry))
                 }
-                Some(skip) => {
+                Some(why) => {
                     left_out += 1;
                     if left_out <= NAMED {
-                        console.say(&format!("not mailed: {} ({skip})", entry.partner.address));
+                        console.say(&format!("not mailed: {} ({why})", entry.partner.address));
                     }
-                    gallery.leave_out(entry.partner.address.as_written(), &skip.to_string())
+                    gallery.leave_out(entry.partner.address.as_written(), &why)
                 }
             };
             written

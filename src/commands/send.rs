@@ -72,30 +72,17 @@ async fn with_ledger(
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
 
     let plan = job.plan(&options.choice, (console.clock)());
-    let survey = job.survey(&plan, ledger.reader()).await?;
-    let stopping = guards(&job, &plan, &survey, ledger.reader(), options.new_campaign).await?;
-    if let Some(guard) = stopping.first() {
-        return Err(Failure::new(
-            Exit::BadInput,
-            format!("{guard}\nnothing was sent"),
-        ));
-    }
-    let (survey, fingerprints) = prove(&job, &plan, &ledger, survey, console).await?;
+    let (survey, fingerprints) = prove(&job, &plan, &ledger, options, console).await?;
     if console.interactive {
         for warning in &config.warnings {
             console.warn(warning);
         }
     }
-    if survey.due > 0 && console.interactive && !options.yes {
+    let wanted = survey.due > 0 && {
         let question = format!("Send {} through {}?", describe(&survey), connector.relay());
-        if !console.ask(&question) {
-            console.tell("nothing was sent");
-            return Ok(Exit::Done);
-        }
-    }
-    let tally = if survey.due == 0 {
-        Tally::default()
-    } else {
+        !console.interactive || options.yes || console.ask(&question)
+    };
+    let tally = if wanted {
         let now = (console.clock)();
         let earlier = now - SignedDuration::from_hours(24);
         let earlier = ledger.reader().dots_since(earlier).await?;
@@ -106,7 +93,17 @@ async fn with_ledger(
             fingerprints,
             several_domains: survey.domains.len() >= 3,
         };
-        deliver(&job, proven, &ledger, connector, Some(rates), console).await?
+        deliver(
+            &job,
+            proven,
+            &ledger,
+            connector,
+            Some(Arc::new(rates)),
+            console,
+        )
+        .await?
+    } else {
+        Tally::default()
     };
     conclude(&job, &ledger, &survey, &tally, recovered, console).await
 }
@@ -130,19 +127,24 @@ fn refuse_documentation(config: &Config) -> exit::Result<()> {
     }
 }
 
-/// Proves what is due. A resend that can no longer repeat what was sent goes back to `unknown`.
+/// Counts, guards and proves what is due. A resend that can no longer repeat what was sent
+/// goes back to `unknown`, which may let others in under `--limit`, so all begins anew then.
 async fn prove(
     job: &Job,
     plan: &Plan,
     ledger: &Ledger,
-    mut survey: Survey,
+    options: &Options,
     console: &mut Console<'_>,
 ) -> exit::Result<(Survey, Vec<u64>)> {
     loop {
-        if survey.due == 0 {
-            return Ok((survey, Vec::new()));
+        let reader = ledger.reader();
+        let survey = job.survey(plan, reader).await?;
+        let stopping = guards(job, plan, &survey, reader, options.new_campaign).await?;
+        if let Some(guard) = stopping.first() {
+            let message = format!("{guard}\nnothing was sent");
+            return Err(Failure::new(Exit::BadInput, message));
         }
-        let (fingerprints, changed) = job.prove(plan, ledger.reader(), (console.clock)()).await?;
+        let (fingerprints, changed) = job.prove(plan, reader, (console.clock)()).await?;
         if changed.is_empty() {
             return Ok((survey, fingerprints));
         }
@@ -155,7 +157,6 @@ async fn prove(
             };
             ledger.apply(change).await?;
         }
-        survey = job.survey(plan, ledger.reader()).await?;
     }
 }
 
@@ -175,7 +176,7 @@ pub(super) async fn deliver(
     proven: Proven,
     ledger: &Arc<Ledger>,
     connector: Connector,
-    rates: Option<Rates>,
+    rates: Option<Arc<Rates>>,
     console: &mut Console<'_>,
 ) -> exit::Result<Tally> {
     let Proven {
@@ -243,63 +244,26 @@ async fn conclude(
     recovered: u64,
     console: &mut Console<'_>,
 ) -> exit::Result<Exit> {
-    let campaign = &job.config.campaign;
-    let unknown = Selection {
-        state: Some(State::Unknown),
-        ..Selection::default()
-    };
-    let doubtful = ledger.reader().page(campaign, &unknown, 0).await?;
     let bad = job.partners.bad();
-    let waiting = survey.waiting + tally.deferred;
     let mut reasons = Vec::new();
-    let mut loud = bad > 0;
     if let Some(stop) = &tally.stopped {
         reasons.push(stop.exit);
-        loud = true;
-    }
-    if !doubtful.is_empty() {
-        reasons.push(Exit::Unknown);
-        loud = true;
     }
     if bad > 0 || tally.rejected + tally.expired > 0 {
         reasons.push(Exit::Refused);
-        loud = true;
     }
-    if waiting > 0 {
+    if survey.waiting + tally.deferred > 0 {
         reasons.push(Exit::TryLater);
     }
-    let exit = Exit::heaviest(&reasons);
-
-    if console.interactive || loud {
+    // What happened is told before anything else can fail.
+    let quiet = tally.stopped.is_none() && !reasons.contains(&Exit::Refused) && tally.unknown == 0;
+    if console.interactive || !quiet {
         summarize(tally, survey, console);
     }
-    if loud {
-        if bad > 0 {
-            let rows = count(bad, "bad row");
-            console.tell(&format!(
-                "{rows} skipped:\n{}",
-                job.partners.describe_bad_rows()
-            ));
-        }
-        if recovered > 0 {
-            console.tell(&format!(
-                "an earlier run died between the dot and the reply of {}",
-                count(recovered, "message")
-            ));
-        }
-        for record in doubtful.iter().take(20) {
-            console.tell(&format!(
-                "unknown: {} (Message-ID {}, {})",
-                record.invitee.email,
-                record.standing.message_id,
-                record.latest.relay.as_deref().unwrap_or("relay not known"),
-            ));
-        }
-        if !doubtful.is_empty() {
-            console.tell(
-                "whether these were accepted cannot be known: look for the Message-ID in the relay's log, then say `access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT`",
-            );
-        }
+    if bad > 0 {
+        let rows = count(bad, "bad row");
+        let described = job.partners.describe_bad_rows();
+        console.tell(&format!("{rows} skipped:\n{described}"));
     }
     if let Some(stop) = &tally.stopped {
         console.tell(&format!("error: {}", stop.why));
@@ -307,7 +271,52 @@ async fn conclude(
     for outcome in &tally.unrecorded {
         console.tell(&format!("could not be recorded: {outcome}"));
     }
-    Ok(exit)
+    match tell_unknown(job, ledger, recovered, console).await {
+        Ok(false) => {}
+        Ok(true) => reasons.push(Exit::Unknown),
+        Err(failure) => {
+            console.tell(&format!("error: {failure}"));
+            reasons.push(Exit::CannotWrite);
+        }
+    }
+    Ok(Exit::heaviest(&reasons))
+}
+
+/// Names the deliveries that wait for a person; says whether there are any.
+async fn tell_unknown(
+    job: &Job,
+    ledger: &Ledger,
+    recovered: u64,
+    console: &mut Console<'_>,
+) -> exit::Result<bool> {
+    const SHOWN: usize = 20;
+    let unknown = Selection {
+        state: Some(State::Unknown),
+        ..Selection::default()
+    };
+    let campaign = &job.config.campaign;
+    let doubtful = ledger.reader().page(campaign, &unknown, 0).await?;
+    if doubtful.is_empty() {
+        return Ok(false);
+    }
+    if recovered > 0 {
+        console.tell(&format!(
+            "an earlier run died between the dot and the reply of {}",
+            count(recovered, "message")
+        ));
+    }
+    for record in doubtful.iter().take(SHOWN) {
+        let relay = record.latest.relay.as_deref();
+        let relay = relay.map_or_else(String::new, |it| format!(", sent through {it}"));
+        console.tell(&format!(
+            "unknown: {} (Message-ID {}{relay})",
+            record.invitee.email, record.standing.message_id,
+        ));
+    }
+    console.tell(
+        "whether these were accepted cannot be known: look for the Message-ID in the relay's log, then say `access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT`",
+    );
+    Ok(true)
 }
 
 /// One line of numbers and a line for each that was not accepted.

@@ -48,7 +48,14 @@ pub fn read(mut root: Section<'_>, folder: &Path) -> Option<Config> {
     let retry = read_retry(root.section("retry"));
 
     let mut section = root.section("ledger");
-    let ledger = section.required("file", path);
+    // Lock and log stand beside the file itself, whatever name leads to it.
+    let ledger = section.required("file", path).map(|it| {
+        if it.is_symlink() {
+            it.canonicalize().unwrap_or(it)
+        } else {
+            it
+        }
+    });
     section.finish();
     let mut section = root.section("results");
     section.not_yet("csv", path);

@@ -15,9 +15,14 @@ const ROW: usize = 3;
 pub struct Breaker {
     /// Off where fewer than three domains are due.
     on: bool,
-    refusal: Option<(Phase, u16, Option<String>)>,
+    refusal: Option<Refusal>,
     row: Vec<(Identity, String)>,
+    /// The refusal that opened it: those of its kind that were under way return, too.
+    opened_by: Option<Refusal>,
 }
+
+/// What makes two refusals alike.
+type Refusal = (Phase, u16, Option<String>);
 
 impl Breaker {
     pub fn new(on: bool) -> Self {
@@ -25,6 +30,7 @@ impl Breaker {
             on,
             refusal: None,
             row: Vec::new(),
+            opened_by: None,
         }
     }
 
@@ -34,7 +40,8 @@ impl Breaker {
         self.row.clear();
     }
 
-    /// Notes a refusal of the recipient at `domain`; gives the row that it completes.
+    /// Notes a refusal of the recipient at `domain`; gives those that are to return to
+    /// `pending`: the row that it completes, or its own recipient once the breaker is open.
     pub fn refused(
         &mut self,
         phase: Phase,
@@ -48,6 +55,9 @@ impl Breaker {
             return None;
         }
         let refusal = Some((phase, reply.code, enhanced));
+        if self.opened_by == refusal {
+            return Some(vec![identity.clone()]);
+        }
         if self.refusal != refusal {
             self.accepted();
             self.refusal = refusal;
@@ -57,7 +67,7 @@ impl Breaker {
         }
         self.row.push((identity.clone(), domain.to_owned()));
         (self.row.len() == ROW).then(|| {
-            self.refusal = None;
+            self.opened_by = self.refusal.take();
             self.row.drain(..).map(|(identity, _)| identity).collect()
         })
     }
@@ -91,7 +101,8 @@ mod tests {
         assert_eq!(refuse(&mut breaker, "550 5.7.1", "b@a.example"), None);
         assert_eq!(refuse(&mut breaker, "550 5.7.1", "b@b.example"), None);
         assert_eq!(refuse(&mut breaker, "550 5.7.1", "c@c.example"), Some(3));
-        assert_eq!(refuse(&mut breaker, "550 5.7.1", "d@d.example"), None);
+        assert_eq!(refuse(&mut breaker, "550 5.7.1", "d@d.example"), Some(1));
+        assert_eq!(refuse(&mut breaker, "550 5.1.1", "e@e.example"), None);
     }
 
     #[test]

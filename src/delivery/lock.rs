@@ -5,7 +5,7 @@
 //! one run under a name that the next run does not find.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,8 +37,16 @@ impl RunLock {
                 .truncate(false)
                 .mode(0o600)
                 .open(&path)
-                .with_context(|| format!("cannot open the lock file `{}`", path.display()))
-                .or_exit(Exit::NoPermission)?;
+                .map_err(|error| Failure {
+                    exit: match error.kind() {
+                        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                            Exit::NoPermission
+                        }
+                        _ => Exit::CannotWrite,
+                    },
+                    error: anyhow::Error::new(error)
+                        .context(format!("cannot open the lock file `{}`", path.display())),
+                })?;
             match file.try_lock() {
                 // The name may have been given to another file meanwhile.
                 Ok(()) if is_same_file(&file, &path) => {

@@ -42,6 +42,11 @@ impl Pause {
         }
     }
 
+    /// Whether the connections rest now.
+    pub fn is_on(&self) -> bool {
+        self.state().until.is_some_and(|it| it > Instant::now())
+    }
+
     /// The relay asked us to slow down; false when it has done so too often.
     ///
     /// What other connections hear while they rest already is the same request.

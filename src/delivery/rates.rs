@@ -1,10 +1,11 @@
 //! How fast: so many dots in any minute and in any day, over all connections and runs.
 //!
 //! What earlier runs sent is read from the ledger once; from then on time is measured
-//! by a clock that nobody can set back.
+//! by a clock that nobody can set back. A dot counts from the moment it is attempted;
+//! until then its slot is taken, and comes free again if the dot does not come about.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,14 +13,23 @@ use tokio::time::{Instant, sleep_until};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
+/// How long to wait for a slot that is taken and not yet a dot.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// The two limits, and the dots that count towards them.
 #[derive(Debug)]
 pub struct Rates {
     per_minute: usize,
     per_day: usize,
-    /// In the order of time; those to come are counted when they are granted.
-    dots: Mutex<VecDeque<Instant>>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    /// The dots attempted in the last day, in the order of time.
+    dots: VecDeque<Instant>,
+    /// Slots that have not become dots yet.
+    open: usize,
 }
 
 /// What is to be done about a dot that was asked for.
@@ -28,6 +38,24 @@ enum Grant {
     Now,
     At(Instant),
     NotToday,
+}
+
+/// The right to attempt one dot. Dropped without one, it is given back.
+#[derive(Debug)]
+pub struct Slot(Arc<Rates>);
+
+impl Slot {
+    /// The dot is attempted now.
+    pub fn dot(self) {
+        self.0.taken().dots.push_back(Instant::now());
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self.0.taken();
+        taken.open = taken.open.saturating_sub(1);
+    }
 }
 
 impl Rates {
@@ -40,56 +68,56 @@ impl Rates {
             .filter_map(|at| {
                 // A dot in the future, by a clock since set back, counts as one of now.
                 let ago = Duration::try_from(now.duration_since(*at)).unwrap_or_default();
-                here.checked_sub(ago)
-                    .or_else(|| (ago < DAY).then_some(here))
+                let known = here.checked_sub(ago);
+                known.or_else(|| (ago < DAY).then_some(here))
             })
             .collect();
         Self {
             per_minute: usize::try_from(per_minute).unwrap_or(usize::MAX),
             per_day: usize::try_from(per_day).unwrap_or(usize::MAX),
-            dots: Mutex::new(dots),
+            taken: Mutex::new(Taken { dots, open: 0 }),
         }
     }
 
-    /// Waits until a dot may be attempted, and counts it; false when the day's are used up.
-    pub async fn take(&self) -> bool {
+    /// Waits until a dot may be attempted; `None` when the day's are used up.
+    pub async fn take(self: &Arc<Self>) -> Option<Slot> {
         loop {
             match self.ask(Instant::now()) {
-                Grant::Now => return true,
+                Grant::Now => return Some(Slot(self.clone())),
                 Grant::At(then) => sleep_until(then).await,
-                Grant::NotToday => return false,
+                Grant::NotToday => return None,
             }
         }
-    }
-
-    /// Gives back a dot that was counted and did not come about.
-    pub fn give_back(&self) {
-        self.dots().pop_back();
     }
 
     fn ask(&self, now: Instant) -> Grant {
-        let mut dots = self.dots();
-        while dots
+        let mut taken = self.taken();
+        while taken
+            .dots
             .front()
             .is_some_and(|it| now.duration_since(*it) >= DAY)
         {
-            dots.pop_front();
+            taken.dots.pop_front();
         }
-        if dots.len() >= self.per_day {
+        if taken.dots.len() + taken.open >= self.per_day {
             return Grant::NotToday;
         }
-        let oldest_that_counts = dots.len().checked_sub(self.per_minute).map(|it| dots[it]);
-        match oldest_that_counts.map(|it| it + MINUTE) {
-            Some(then) if then > now => Grant::At(then),
-            _ => {
-                dots.push_back(now);
-                Grant::Now
-            }
+        let old = taken
+            .dots
+            .partition_point(|it| now.duration_since(*it) >= MINUTE);
+        let recent = taken.dots.len() - old + taken.open;
+        let Some(too_many) = (recent + 1).checked_sub(self.per_minute + 1) else {
+            taken.open += 1;
+            return Grant::Now;
+        };
+        match taken.dots.get(old + too_many) {
+            Some(dot) => Grant::At(*dot + MINUTE),
+            None => Grant::At(now + MOMENT),
         }
     }
 
-    fn dots(&self) -> MutexGuard<'_, VecDeque<Instant>> {
-        self.dots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,22 +131,30 @@ mod tests {
         "2026-11-23T08:00:00Z".parse().unwrap()
     }
 
+    /// As if a slot that was granted became a dot at `at`.
+    fn dot(rates: &Rates, at: Instant) {
+        let mut taken = rates.taken();
+        taken.open -= 1;
+        taken.dots.push_back(at);
+    }
+
     #[test]
-    fn a_window_of_a_minute_slides() {
+    fn a_window_of_a_minute_slides_over_the_dots() {
         let rates = Rates::new(2, 100, &[], now());
         let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
 
-        assert_eq!(rates.ask(start), Grant::Now);
-        assert_eq!(rates.ask(start + Duration::from_secs(20)), Grant::Now);
-        assert_eq!(
-            rates.ask(start + Duration::from_secs(30)),
-            Grant::At(start + MINUTE)
-        );
-        assert_eq!(rates.ask(start + MINUTE), Grant::Now);
-        let next = Grant::At(start + Duration::from_secs(80));
-        assert_eq!(rates.ask(start + MINUTE), next);
-        rates.give_back();
-        assert_eq!(rates.ask(start + MINUTE), Grant::Now);
+        assert_eq!(rates.ask(at(0)), Grant::Now);
+        assert_eq!(rates.ask(at(0)), Grant::Now);
+        // Both are granted and not yet dots, so nobody knows when a third may be.
+        assert_eq!(rates.ask(at(0)), Grant::At(at(0) + MOMENT));
+        dot(&rates, at(10));
+        dot(&rates, at(30));
+        assert_eq!(rates.ask(at(40)), Grant::At(at(70)));
+        assert_eq!(rates.ask(at(70)), Grant::Now);
+        assert_eq!(rates.ask(at(71)), Grant::At(at(90)));
+        rates.taken().open -= 1;
+        assert_eq!(rates.ask(at(71)), Grant::Now, "one was given back");
     }
 
     #[test]
@@ -129,11 +165,18 @@ mod tests {
         assert!(matches!(minute.ask(Instant::now()), Grant::At(_)));
         let day = Rates::new(100, 2, &[seconds(80_000), seconds(70_000)], now());
         assert_eq!(day.ask(Instant::now()), Grant::NotToday);
-        assert_eq!(
-            day.ask(Instant::now() + Duration::from_secs(6_500)),
-            Grant::Now
-        );
+        let later = Instant::now() + Duration::from_secs(6_500);
+        assert_eq!(day.ask(later), Grant::Now);
         let future = Rates::new(100, 1, &[seconds(-500)], now());
         assert_eq!(future.ask(Instant::now()), Grant::NotToday);
+    }
+
+    #[tokio::test]
+    async fn a_slot_without_a_dot_is_given_back_and_one_with_a_dot_is_not() {
+        let rates = Arc::new(Rates::new(100, 1, &[], now()));
+
+        drop(rates.take().await.unwrap());
+        rates.take().await.unwrap().dot();
+        assert!(rates.take().await.is_none());
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::rates::Slot;
 use super::{Job, Shared};
 use crate::exit::Exit;
 use crate::invitation::{Cause, State};
@@ -44,6 +45,18 @@ enum Delivery {
     Stopped,
 }
 
+/// What a worker does after an attempt.
+enum Next {
+    /// Nothing more about this message in this run.
+    Another,
+    /// The same message at once.
+    SameAgain,
+    /// The same message, after all others.
+    AnotherFirst,
+    /// Nothing at all: the relay is not to be had, for this reason.
+    GiveUp(String),
+}
+
 /// What follows a phase that did not succeed, with what was heard.
 type Refusal = (Verdict, Result<Reply, Silence>);
 
@@ -68,7 +81,8 @@ impl Worker {
     pub async fn open(&mut self) -> Result<(), NotOpened> {
         while self.connection.is_none() {
             if self.failures > 0 {
-                tokio::time::sleep(PAUSES[self.failures - 1]).await;
+                let rest = tokio::time::sleep(PAUSES[self.failures - 1]);
+                self.shared.unless_stopped(rest).await;
             }
             match self.shared.run.connector.open().await {
                 Ok(connection) => self.connection = Some(connection),
@@ -85,74 +99,84 @@ impl Worker {
 
     /// Works until there is nothing left, the run stops, or the relay is not to be had.
     pub async fn work(mut self) {
-        while let Some(mut job) = self.shared.next_job().await {
-            let gone = loop {
+        let shared = self.shared.clone();
+        while let Some((mut job, in_hand)) = shared.next_job().await {
+            let next = loop {
                 match self.attempt(&mut job).await {
-                    Ok(true) => break None,
-                    Ok(false) => {}
-                    Err(not_opened) => break Some(not_opened.why),
+                    Next::SameAgain => {}
+                    next => break next,
                 }
             };
-            if let Some(why) = gone {
-                self.shared.give_back(job, why);
-                return;
+            match next {
+                Next::Another | Next::SameAgain => {}
+                Next::AnotherFirst => shared.give_back(job),
+                Next::GiveUp(why) => {
+                    shared.give_back(job);
+                    shared.lament(why);
+                    return;
+                }
             }
+            drop(in_hand);
         }
         if let Some(connection) = self.connection.take() {
             connection.quit().await;
         }
     }
 
-    /// One attempt at one message: true when nothing more is to be done about it in this run.
-    async fn attempt(&mut self, job: &mut Job) -> Result<bool, NotOpened> {
-        self.shared.pause.wait().await;
-        let rates = self.shared.run.rates.as_ref();
-        if let Some(rates) = rates
-            && !rates.take().await
-        {
-            let why = "the limit of `limits.per_day` is reached; the rest goes with a later run";
-            self.shared.stop(Exit::TryLater, why.into());
-            return Ok(true);
-        }
-        let delivery = match self.open().await {
-            Ok(()) => self.deliver(job).await,
-            Err(not_opened) => {
-                self.give_dot_back();
-                return Err(not_opened);
+    /// One attempt at one message, once pause and rates allow it.
+    async fn attempt(&mut self, job: &mut Job) -> Next {
+        let shared = self.shared.clone();
+        let slot = loop {
+            if shared.unless_stopped(shared.pause.wait()).await.is_none() {
+                return Next::Another;
+            }
+            let Some(rates) = &shared.run.rates else {
+                break None;
+            };
+            match shared.unless_stopped(rates.take()).await {
+                None => return Next::Another,
+                Some(None) => {
+                    let why =
+                        "the limit of `limits.per_day` is reached; the rest goes with a later run";
+                    shared.stop(Exit::TryLater, why.into());
+                    return Next::Another;
+                }
+                // The relay may have asked for a rest while this one waited.
+                Some(Some(_)) if shared.pause.is_on() => {}
+                Some(slot) => break slot,
             }
         };
+        let delivery = match self.open().await {
+            Ok(()) if shared.may_arm() => self.deliver(job, slot).await,
+            Err(not_opened) if !shared.has_stopped() => return Next::GiveUp(not_opened.why),
+            _ => Delivery::Stopped,
+        };
         match delivery {
-            Delivery::Settled | Delivery::Stopped => return Ok(true),
-            Delivery::Throttled => {}
+            Delivery::Settled | Delivery::Stopped => Next::Another,
+            Delivery::Throttled => Next::AnotherFirst,
             Delivery::Lost(phase, why) => {
-                self.connection = None;
-                self.give_dot_back();
                 job.losses += 1;
-                if job.losses >= LOSSES {
-                    let why = format!("{LOSSES} connections were lost over this message: {why}");
-                    self.settle(job, phase, Outcome::Deferred, Err(Silence(why)))
-                        .await;
-                    return Ok(true);
+                if job.losses < LOSSES {
+                    return Next::SameAgain;
                 }
+                let why = format!("{LOSSES} connections were lost over this message: {why}");
+                let lost = Err(Silence(why));
+                self.settle(job, phase, Outcome::Deferred, lost).await;
+                Next::Another
             }
             Delivery::NotNow(why) => {
-                self.connection = None;
-                self.give_dot_back();
                 self.failures += 1;
                 if self.failures > PAUSES.len() {
-                    return Err(self.gone(&why));
+                    return Next::GiveUp(self.gone(&why));
                 }
+                Next::SameAgain
             }
-            Delivery::Refused(why) => {
-                self.give_dot_back();
-                return Err(self.gone(&why));
-            }
+            Delivery::Refused(why) => Next::GiveUp(self.gone(&why)),
         }
-        Ok(false)
     }
 
     /// The conversation about one message, up to its recorded outcome.
-    async fn deliver(&mut self, job: &Job) -> Delivery {
+    async fn deliver(&mut self, job: &Job, slot: Option<Slot>) -> Delivery {
         let sender = self.shared.run.sender.clone();
         let Some(mut connection) = self.connection.take() else {
             return Delivery::NotNow("there is no connection".into());
@@ -177,7 +201,6 @@ impl Worker {
             match expect(phase, heard) {
                 Ok(()) => {}
                 Err((Verdict::Settled(outcome), heard)) => {
-                    self.give_dot_back();
                     if let Some(delivery) = self.about_us(heard.as_ref().ok()) {
                         return match delivery {
                             Delivery::Throttled => self.rset(connection, delivery).await,
@@ -189,7 +212,11 @@ impl Worker {
                     }
                     return self.rset(connection, Delivery::Settled).await;
                 }
-                Err((_, heard)) => return Delivery::Lost(phase, tell(&heard)),
+                // 421 ends the connection, and may ask us to slow down as well.
+                Err((_, heard)) => {
+                    let slow_down = self.about_us(heard.as_ref().ok());
+                    return slow_down.unwrap_or_else(|| Delivery::Lost(phase, tell(&heard)));
+                }
             }
         }
         if let Err(silence) = connection.body(&job.message.bytes).await {
@@ -199,20 +226,18 @@ impl Worker {
             return Delivery::Lost(Phase::Body, silence.0);
         }
         if !self.shared.may_arm() {
-            self.give_dot_back();
             return Delivery::Stopped;
         }
-        self.dot(job, connection).await
+        self.dot(job, slot, connection).await
     }
 
     /// Arms, writes the dot, records the verdict.
-    async fn dot(&mut self, job: &Job, mut connection: Connection) -> Delivery {
+    async fn dot(&mut self, job: &Job, slot: Option<Slot>, mut connection: Connection) -> Delivery {
         let armed = Change {
             message: Some((job.message.date, job.message.sha256())),
             ..self.change(job, Phase::Dot, Cause::Arm)
         };
         if let Err(failure) = self.shared.run.ledger.apply(armed).await {
-            self.give_dot_back();
             self.shared.stop(failure.exit, failure.to_string());
             return Delivery::Stopped;
         }
@@ -226,6 +251,9 @@ impl Worker {
             }
             Dot::Written(heard) => heard,
         };
+        if let Some(slot) = slot {
+            slot.dot();
+        }
         let reply = heard.as_ref().ok();
         if let Some(delivery) = self.about_us(reply) {
             if !self.take_back(job, &heard).await {
@@ -343,7 +371,8 @@ impl Worker {
                 .as_ref()
                 .map_or((None, 0), |it| (it.deferred_since, it.deferrals));
             let retry = &self.shared.run.retry;
-            if retry.gives_up(now, since) {
+            // Only the relay's word ends it: a lost connection says nothing about the partner.
+            if reply.is_some() && retry.gives_up(now, since) {
                 change.cause = Cause::GiveUp;
             } else {
                 let id = &change.identity.address;
@@ -382,22 +411,10 @@ impl Worker {
         }
     }
 
-    fn give_dot_back(&self) {
-        if let Some(rates) = &self.shared.run.rates {
-            rates.give_back();
-        }
-    }
-
-    /// Gives this worker up over its relay's refusal.
-    fn gone(&mut self, why: &str) -> NotOpened {
-        self.connection = None;
+    /// Why this worker gives up after what was said to MAIL.
+    fn gone(&self, why: &str) -> String {
         let relay = self.shared.run.connector.relay();
-        let why = format!("the relay {relay} does not take our mail (mail): {why}");
-        NotOpened {
-            phase: Phase::Mail,
-            temporary: false,
-            why,
-        }
+        format!("the relay {relay} does not take our mail (mail): {why}")
     }
 }
 

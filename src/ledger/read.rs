@@ -56,7 +56,9 @@ impl Reader {
     pub fn open(path: &Path, live: bool, scratch: Option<&Path>) -> exit::Result<Self> {
         schema::check_file(path)?;
         let left_over = ["-wal", "-journal"].map(|suffix| schema::companion(path, suffix));
-        if live || !left_over.iter().any(|it| it.exists()) {
+        // A file whose header says so would be given a log again by the mere reading.
+        let log_mode = schema::expects_log(path)?;
+        if live || !(log_mode || left_over.iter().any(|it| it.exists())) {
             return Self::start(path, schema::open_for_reading(path)?, None);
         }
         let folder = match scratch {
@@ -192,6 +194,8 @@ impl Reader {
         let campaign = campaign.to_owned();
         let selection = selection.clone();
         self.ask(move |connection| {
+            // By the row's number, page after page; the `+` keeps SQLite from sorting them all
+            // by way of the index on campaigns.
             let mut statement = connection.prepare_cached(
                 "SELECT i.state, i.message_id, i.attempts, i.deferrals, i.deferred_since,
                     i.next_attempt_at, i.updated_at, i.message_date, i.message_sha256, i.repeat,
@@ -201,7 +205,7 @@ impl Reader {
                     h.reply, h.relay, h.message_id, h.note
                  FROM invitation AS i
                  LEFT JOIN history AS h ON h.id = i.latest
-                 WHERE i.id > ?1 AND i.campaign = ?2
+                 WHERE i.id > ?1 AND +i.campaign = ?2
                     AND (?3 IS NULL OR i.state = ?3)
                     AND (?4 IS NULL OR i.package = ?4)
                     AND (?5 IS NULL OR i.address = ?5)

@@ -158,6 +158,26 @@ pub fn open_for_reading(path: &Path) -> exit::Result<Connection> {
     Ok(connection)
 }
 
+/// Whether the header says that the file goes with a log (WAL), as it does until a writer
+/// has brought it to rest. <https://sqlite.org/fileformat.html#file_format_version_numbers>
+pub fn expects_log(path: &Path) -> exit::Result<bool> {
+    use std::io::Read;
+
+    let mut header = [0; 20];
+    let read = std::fs::File::open(path).and_then(|mut file| {
+        let read = file.read(&mut header)?;
+        Ok(read == header.len())
+    });
+    match read {
+        Ok(whole) => Ok(whole && header[18] == 2),
+        Err(error) => Err(Failure {
+            exit: Exit::NoPermission,
+            error: anyhow::Error::new(error)
+                .context(format!("cannot open the ledger `{}`", path.display())),
+        }),
+    }
+}
+
 /// Opens a private copy together with the log that a dead run left.
 pub fn open_for_recovery(path: &Path) -> exit::Result<Connection> {
     let connection =

@@ -196,7 +196,8 @@ impl Desk {
             .and_then(|()| self.put_pages_aside())
             .and_then(|()| checkpoint(&self.connection, "TRUNCATE"));
         result.map_err(|error| self.fail(&error))?;
-        let pages = (attempts * 8 + 64).min(LOG_PAGES);
+        // A commit of its own for each change takes up to twelve frames a message.
+        let pages = (attempts * 16 + 64).min(LOG_PAGES);
         self.grow_log(pages).map_err(|error| {
             let message = format!(
                 "cannot make room for the log of `{}`: {error}",
@@ -241,9 +242,11 @@ impl Desk {
     /// Outcomes are committed even where room for new attempts can no longer be had.
     fn apply(&mut self, group: Vec<(Box<Change>, Answer<State>)>) {
         let arms = |change: &Change| change.cause == Cause::Arm;
-        let (group, arming) = match self.put_pages_aside() {
-            Ok(()) => (group, Vec::new()),
-            Err(_) => group.into_iter().partition(|(change, _)| !arms(change)),
+        let room = self.failed.is_some() || self.put_pages_aside().is_ok();
+        let (group, arming) = if room {
+            (group, Vec::new())
+        } else {
+            group.into_iter().partition(|(change, _)| !arms(change))
         };
         let mut verdicts = Vec::with_capacity(group.len());
         let written = self.write(|it| {
