@@ -58,6 +58,7 @@ pub async fn run(path: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
         }
     }
     if let Some(partners) = &partners {
+        findings.warnings.extend(partners.warnings());
         if let Err(failure) = partners.refuse_bad_rows(config.partners.bad_rows) {
             findings.errors.push(failure);
         } else if partners.bad() > 0 {

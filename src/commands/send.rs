@@ -75,8 +75,8 @@ async fn with_ledger(
     }
     let (survey, fingerprints) = prove(&job, &plan, &ledger, survey, console).await?;
     if console.interactive {
-        for warning in &config.warnings {
-            console.warn(warning);
+        for warning in job.warnings() {
+            console.warn(&warning);
         }
     }
     if survey.due > 0 && console.interactive && !options.yes {

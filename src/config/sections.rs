@@ -12,7 +12,8 @@ use toml::de::DeValue;
 
 use super::reader::Section;
 use super::values::{
-    date, duration, expected, list, locale, mailbox, number, one_of, recipients, text, texts,
+    date, duration, encoding, expected, list, locale, mailbox, number, one_of, recipients, text,
+    texts,
 };
 use super::{
     BadRows, Columns, Config, Deadlines, Limits, MissingLocale, Package, PartnerFile, Sender, Smtp,
@@ -136,12 +137,7 @@ fn read_packages(
 
 fn read_partners(mut section: Section<'_>, folder: &Path) -> Option<PartnerFile> {
     let path = section.required("file", |value| text(value).map(|it| folder.join(it)));
-    section.optional("encoding", |value| match text(value)?.as_str() {
-        "auto" | "utf-8" => Ok(()),
-        other => Err(format!(
-            "\"{other}\" is not available yet; save the file as CSV UTF-8"
-        )),
-    });
+    let encoding = section.or("encoding", None, encoding);
     let delimiter = section.or(
         "delimiter",
         None,
@@ -170,6 +166,7 @@ fn read_partners(mut section: Section<'_>, folder: &Path) -> Option<PartnerFile>
     section.finish();
     Some(PartnerFile {
         path: path?,
+        encoding,
         delimiter,
         columns: names,
         bad_rows,
