@@ -152,7 +152,7 @@ impl Stop {
                     [0, first, 0, second] if *first != 0 && *second != 0 => {
                         "it looks like UTF-16 without byte-order mark: set `partners.encoding = \"utf-16be\"`"
                     }
-                    _ => "so it is not a CSV file in that encoding; save it as CSV UTF-8",
+                    _ => "it is no CSV file in that encoding, so save it as CSV UTF-8",
                 };
                 format!(
                     "{}:{line}: a NUL character stands here when the file is read as {label}; {cure}",

@@ -83,6 +83,7 @@ pub fn guess(path: &Path, raw: &File, spot: &Spot) -> exit::Result<String> {
 /// and takes a few letters of Cyrillic or of a Mac for it.
 struct Western {
     seen: [bool; 256],
+    before: u8,
     previous: u8,
     letters_in_a_row: u8,
     plausible: bool,
@@ -92,6 +93,7 @@ impl Default for Western {
     fn default() -> Self {
         Self {
             seen: [false; 256],
+            before: b'\n',
             previous: b'\n',
             letters_in_a_row: 0,
             plausible: true,
@@ -116,9 +118,14 @@ impl Western {
                 }
                 // No Western name has three letters with marks side by side.
                 0xc0.. => self.letters_in_a_row < 3,
+                // Quotes and signs do not stand between two letters, as apostrophes do.
+                b'A'..=b'Z' | b'a'..=b'z' => {
+                    !(self.before.is_ascii_alphabetic() && is_sign(self.previous))
+                }
                 _ => !byte.is_ascii_control(),
             };
             self.plausible &= fits;
+            self.before = self.previous;
             self.previous = *byte;
         }
     }
@@ -134,6 +141,11 @@ impl Western {
         };
         self.plausible && detected.is_single_byte() && (0..=u8::MAX).all(same)
     }
+}
+
+/// Double and single opening quotes, `€`, `†`, `‰`, `•`, `™` and their like in windows-1252.
+fn is_sign(byte: u8) -> bool {
+    matches!(byte, 0x80 | 0x82 | 0x84 | 0x86..=0x89 | 0x8b | 0x93..=0x95 | 0x98 | 0x99 | 0x9b)
 }
 
 /// `"René" in windows-1250 or windows-1252, "Renй" in windows-1251`

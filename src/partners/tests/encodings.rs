@@ -110,6 +110,7 @@ fn windows_1252_is_guessed_said_and_silent_once_it_is_confirmed() {
         "Jürgen Müller",
         "João",
         "L’Atelier",
+        "„Büro“ Größe",
         "Straße",
         "Søren Ærø",
         "Ö",
@@ -131,7 +132,8 @@ fn windows_1252_is_guessed_said_and_silent_once_it_is_confirmed() {
 
 #[test]
 fn what_may_be_another_encoding_is_refused_with_the_byte_and_how_each_reads() {
-    let table: [(&str, &Encoding, &str); 7] = [
+    let table: [(&str, &Encoding, &str); 8] = [
+        ("山田", SHIFT_JIS, "\"山田\" in shift_jis"),
         ("Małgorzata", WINDOWS_1250, "\"Małgorzata\" in windows-1250"),
         ("Иван", WINDOWS_1251, "\"Иван\" in windows-1251"),
         ("Jürgen Müller", MACINTOSH, "\"Jürgen Müller\" in macintosh"),
@@ -176,7 +178,7 @@ fn utf_8_with_another_encoding_in_it_is_never_guessed() {
 
 #[test]
 fn bytes_that_do_not_fit_a_named_encoding_are_refused_and_never_replaced() {
-    let table: [(&str, &[u8], &str); 6] = [
+    let table: [(&str, &[u8], &str); 7] = [
         (
             "utf-8",
             b"email,package\r\na@a.example,pro\xe9ject\r\n",
@@ -185,6 +187,11 @@ fn bytes_that_do_not_fit_a_named_encoding_are_refused_and_never_replaced() {
         (
             "shift_jis",
             b"email,package\ra@a.example,\x81\x20\r",
+            "partners.csv:2: byte 0x81 at offset 26",
+        ),
+        (
+            "gb18030",
+            b"email,package\na@a.example,\x81\x30\x81,\n",
             "partners.csv:2: byte 0x81 at offset 26",
         ),
         (
@@ -236,6 +243,20 @@ fn utf_16_needs_a_mark_or_a_name() {
             let partners = Folder::configured(&line, marked).read().unwrap();
             assert_eq!(names(&partners), ["Zoë 山"]);
         }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_does_not_hide_the_line_that_names_the_delimiter() {
+    let csv = "\u{feff}sep=;\r\nemail;contact;package\r\na@a.example;Zoë, 山;project\r\n";
+
+    for bytes in [
+        csv.as_bytes().to_vec(),
+        utf_16(csv, u16::to_le_bytes),
+        utf_16(csv, u16::to_be_bytes),
+    ] {
+        let partners = read(bytes).unwrap();
+        assert_eq!(good(&partners), ["3 a@a.example Zoë, 山"]);
     }
 }
 
