@@ -127,6 +127,14 @@ impl Job {
             .limit(choice.limit)
     }
 
+    /// What works, but deserves a second look, in the configuration and in the list.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.config.warnings.clone();
+        warnings.extend(self.partners.warnings());
+        warnings
+    }
+
     /// What the ledger is told about a partner.
     #[must_use]
     pub fn invitee(&self, partner: &Partner) -> Invitee {

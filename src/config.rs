@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use encoding_rs::Encoding;
 use jiff::civil::Date;
 use toml::de::DeTable;
 
@@ -133,6 +134,8 @@ impl Text {
 pub struct PartnerFile {
     /// The CSV file.
     pub path: PathBuf,
+    /// What its bytes mean; `None` means by what they look like.
+    pub encoding: Option<&'static Encoding>,
     /// The byte between cells; `None` means by the header line.
     pub delimiter: Option<u8>,
     /// The header of each known column.

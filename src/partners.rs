@@ -6,9 +6,14 @@
 //! order of the file, as often as they are asked for. Memory stays flat: sixteen
 //! bytes a row tell duplicates and who is listed.
 
+mod domains;
+mod encoding;
+mod guess;
+mod mojibake;
 mod row;
 mod rows;
 mod source;
+mod warnings;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -20,6 +25,8 @@ use std::sync::Arc;
 
 use self::row::{Layout, Rules};
 use self::rows::Rows;
+use self::source::Source;
+use self::warnings::Warnings;
 use crate::address::Address;
 use crate::config::{BadRows, Config, Package};
 use crate::exit::{self, Exit, Failure, OrExit};
@@ -58,20 +65,20 @@ impl Partner {
     }
 }
 
-/// Something wrong with a row.
+/// What is found in a row: what makes it bad, or what deserves a second look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadRow {
+pub struct Finding {
     /// The line where the row begins, as an editor counts.
     pub line: u64,
     /// The header of the cell at fault.
     pub column: Option<String>,
     /// What stands there, shortened.
     pub value: Option<String>,
-    /// Why it cannot be used.
+    /// Why it cannot be used, or what is odd.
     pub reason: String,
 }
 
-impl fmt::Display for BadRow {
+impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.line)?;
         if let Some(column) = &self.column {
@@ -94,8 +101,9 @@ pub struct Partners {
     /// Twelve bytes of identity and four of line number for each good row, sorted.
     keys: Vec<[u8; 16]>,
     bad_lines: HashSet<u64>,
-    shown: Vec<BadRow>,
+    shown: Vec<Finding>,
     bad_total: u64,
+    warnings: Warnings,
 }
 
 impl Partners {
@@ -109,7 +117,12 @@ impl Partners {
     /// [`Partners::refuse_bad_rows`].
     pub fn read(config: &Config, templates: &[Locale], scratch: &Path) -> exit::Result<Self> {
         let path = config.partners.path.clone();
-        let (copy, delimiter, start) = source::copy(&path, config.partners.delimiter, scratch)?;
+        let Source {
+            copy,
+            delimiter,
+            start,
+            guess,
+        } = source::copy(&config.partners, scratch)?;
         let copy = Arc::new(copy);
         let mut rows = rows(&copy, delimiter, start);
         let layout =
@@ -125,6 +138,7 @@ impl Partners {
             bad_lines: HashSet::new(),
             shown: Vec::new(),
             bad_total: 0,
+            warnings: Warnings::new(config.sender.address.domain(), guess),
         };
         partners.judge(rows, &config.campaign)?;
         Ok(partners)
@@ -135,9 +149,11 @@ impl Partners {
         while let Some(row) = rows.next_row().or_exit(Exit::CannotWrite)? {
             match self.layout.partner(&row, &self.rules, &mut locales) {
                 Ok(None) => {}
-                Ok(Some(partner)) => self
-                    .keys
-                    .push(key(&partner.identity(campaign), partner.line)),
+                Ok(Some(partner)) => {
+                    self.keys
+                        .push(key(&partner.identity(campaign), partner.line));
+                    self.warnings.look_at(&partner, &self.layout);
+                }
                 Err(faults) => {
                     for fault in faults {
                         self.report(fault);
@@ -151,7 +167,7 @@ impl Partners {
         for same in keys.chunk_by(|a, b| a[..12] == b[..12]) {
             let first = line_of(&same[0]);
             for later in &same[1..] {
-                self.report(BadRow {
+                self.report(Finding {
                     line: line_of(later),
                     column: Some(self.layout.email_header().to_owned()),
                     value: None,
@@ -167,7 +183,7 @@ impl Partners {
         Ok(())
     }
 
-    fn report(&mut self, fault: BadRow) {
+    fn report(&mut self, fault: Finding) {
         self.bad_lines.insert(fault.line);
         self.bad_total += 1;
         // Twins are found last although they may stand first, hence some room.
@@ -247,6 +263,13 @@ impl Partners {
             ));
         }
         lines.join("\n")
+    }
+
+    /// What deserves a second look, though it is no error: a guessed encoding, garbled cells,
+    /// look-alike domains, consumer mail services, and the own organisation's addresses.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.describe(&self.path)
     }
 
     /// Stops where there are bad rows and the configuration does not skip them.

@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use access_invite::commands::{Console, send};
+use access_invite::exit::Exit;
 use mail_parser::MessageParser;
 use serde_json::Value;
 use support::smtp::{Action, Call, Server, Stage};
@@ -204,6 +206,58 @@ fn check_tells_everything_at_once_and_warnings_do_not_count() {
             .contains("warning: 2 bad rows will be skipped"),
         "{skipped:?}"
     );
+}
+
+#[test]
+fn warnings_about_the_list_appear_in_check_and_preview_and_in_send_on_a_terminal_only() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    let csv = b"email,name\nada@gmail.com,Ren\xe9\n";
+    std::fs::write(workplace.file("partners.csv"), csv).unwrap();
+    let warned = |text: &str| {
+        [
+            "warning: `partners.csv` is not UTF-8 and looks like windows-1252",
+            "warning: addresses at consumer mail services",
+            "partners.csv:2, column email, \"ada@gmail.com\": `gmail.com` gives mailboxes to anybody",
+        ]
+        .map(|it| text.contains(it))
+    };
+
+    for verb in ["check", "preview"] {
+        let output = workplace.run(&[verb]);
+        assert_eq!(output.code, 0, "{output:?}");
+        assert_eq!(warned(&output.stderr), [true; 3], "{output:?}");
+    }
+
+    // A person who says no at the question.
+    let (mut out, mut err, mut input) = (Vec::new(), Vec::new(), &b"no\n"[..]);
+    let mut console = Console {
+        out: &mut out,
+        err: &mut err,
+        input: &mut input,
+        interactive: true,
+        out_is_terminal: false,
+        clock: jiff::Timestamp::now,
+    };
+    let exit = tokio::runtime::Runtime::new()
+        .unwrap()
+        .block_on(send::run(
+            &workplace.file("config.toml"),
+            &send::Options::default(),
+            &mut console,
+        ))
+        .unwrap();
+    assert_eq!(exit, Exit::Done);
+    let asked = String::from_utf8(err).unwrap();
+    assert_eq!(
+        warned(&asked.replace(&format!("{}/", workplace.path().display()), "")),
+        [true; 3],
+        "{asked}"
+    );
+
+    let output = workplace.run(&["send"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
+    assert_eq!(server.accepted().len(), 1);
 }
 
 #[test]

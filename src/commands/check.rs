@@ -62,6 +62,7 @@ pub async fn run(path: &Path, connect: bool, console: &mut Console<'_>) -> exit:
         }
     }
     if let Some(partners) = &partners {
+        findings.warnings.extend(partners.warnings());
         if let Err(failure) = partners.refuse_bad_rows(config.partners.bad_rows) {
             findings.errors.push(failure);
         } else if partners.bad() > 0 {

@@ -37,7 +37,7 @@ pub async fn run(
     let reader = look_at_ledger(&config, Some(folder.path()), console)?;
     let plan = job.plan(choice, (console.clock)());
     let mut survey = job.survey(&plan, &reader).await?;
-    let mut warnings = config.warnings.clone();
+    let mut warnings = job.warnings();
     if job.partners.bad() > 0 {
         let bad = count(job.partners.bad(), "bad row");
         warnings.push(format!(

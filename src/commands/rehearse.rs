@@ -68,8 +68,8 @@ pub async fn run(
         .or_exit(Exit::CannotWrite)?
         .unwrap_or_default();
     if console.interactive {
-        for warning in &config.warnings {
-            console.warn(warning);
+        for warning in job.warnings() {
+            console.warn(&warning);
         }
     }
     console.say(&format!(

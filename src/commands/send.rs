@@ -74,8 +74,8 @@ async fn with_ledger(
     let plan = job.plan(&options.choice, (console.clock)());
     let (survey, fingerprints) = prove(&job, &plan, &ledger, options, console).await?;
     if console.interactive {
-        for warning in &config.warnings {
-            console.warn(warning);
+        for warning in job.warnings() {
+            console.warn(&warning);
         }
     }
     let wanted = survey.due > 0 && {

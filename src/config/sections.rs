@@ -12,8 +12,8 @@ use toml::de::DeValue;
 
 use super::reader::Section;
 use super::values::{
-    command, date, duration, expected, list, locale, mailbox, number, one_of, recipients, text,
-    texts,
+    command, date, duration, encoding, expected, list, locale, mailbox, number, one_of, recipients,
+    text, texts,
 };
 use super::{
     BadRows, Columns, Config, Deadlines, Limits, Login, MissingLocale, Package, PartnerFile, Proof,
@@ -144,12 +144,7 @@ fn read_packages(
 
 fn read_partners(mut section: Section<'_>, folder: &Path) -> Option<PartnerFile> {
     let path = section.required("file", |value| text(value).map(|it| folder.join(it)));
-    section.optional("encoding", |value| match text(value)?.as_str() {
-        "auto" | "utf-8" => Ok(()),
-        other => Err(format!(
-            "\"{other}\" is not available yet; save the file as CSV UTF-8"
-        )),
-    });
+    let encoding = section.or("encoding", None, encoding);
     let delimiter = section.or(
         "delimiter",
         None,
@@ -178,6 +173,7 @@ fn read_partners(mut section: Section<'_>, folder: &Path) -> Option<PartnerFile>
     section.finish();
     Some(PartnerFile {
         path: path?,
+        encoding,
         delimiter,
         columns: names,
         bad_rows,

@@ -125,6 +125,13 @@ fn impossible_values_are_refused_each_with_its_reason() {
             "must be a locale",
         ),
         ("partners", "delimiter = \"|\"", "must be \"auto\" or"),
+        (
+            "partners",
+            "encoding = \"ansi\"",
+            "must be \"auto\" or the name of an encoding such as \"utf-8\"",
+        ),
+        ("partners", "encoding = \"hz-gb-2312\"", "must be \"auto\""),
+        ("partners", "encoding = 1252", "not an integer"),
         ("partners", "bad_rows = true", "not a boolean"),
         (
             "packages.project",
@@ -145,9 +152,29 @@ fn impossible_values_are_refused_each_with_its_reason() {
 }
 
 #[test]
+fn an_encoding_goes_by_any_of_its_names() {
+    let encoding = |name: &str| {
+        let line = format!("encoding = \"{name}\"");
+        let config = load(&with("partners", &line)).expect(name);
+        config.partners.encoding.map(encoding_rs::Encoding::name)
+    };
+
+    assert_eq!(encoding("auto"), None);
+    for (label, name) in [
+        ("UTF8", "UTF-8"),
+        ("utf-16le", "UTF-16LE"),
+        ("latin1", "windows-1252"),
+        ("cp1252", "windows-1252"),
+        ("Shift_JIS", "Shift_JIS"),
+        ("gbk", "GBK"),
+    ] {
+        assert_eq!(encoding(label), Some(name), "{label}");
+    }
+}
+
+#[test]
 fn what_is_not_built_is_refused_and_never_ignored() {
     let table = [
-        ("partners", "encoding = \"windows-1252\""),
         ("limits", "max_runtime = \"2h\""),
         ("results", "csv = \"results.csv\""),
     ];

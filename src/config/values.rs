@@ -3,6 +3,7 @@
 //! An error is the second half of a sentence whose first half is the key: "must be
 //! a list, not a table".
 
+use encoding_rs::{Encoding, X_USER_DEFINED};
 use jiff::civil::Date;
 use toml::de::DeValue;
 
@@ -81,6 +82,24 @@ pub fn one_of<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&DeValue<'_>) -> Result
             expected(&words.join(" or "), value)
         })
     }
+}
+
+/// A label of the WHATWG Encoding Standard (§4.2); "auto" is `None`.
+pub fn encoding(value: &DeValue<'_>) -> Result<Option<&'static Encoding>, String> {
+    let label = text(value)?;
+    if label == "auto" {
+        return Ok(None);
+    }
+    // Labels of encodings that decode to nothing, and one that is private to scripts, are no names for a file.
+    Encoding::for_label_no_replacement(label.as_bytes())
+        .filter(|it| *it != X_USER_DEFINED)
+        .map(Some)
+        .ok_or_else(|| {
+            expected(
+                "\"auto\" or the name of an encoding such as \"utf-8\", \"utf-16le\", \"windows-1252\", \"windows-1250\", \"macintosh\", \"shift_jis\" or \"gb18030\"",
+                value,
+            )
+        })
 }
 
 /// A list, each of its elements read by `read`.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rows::{Row, Rows};
-use super::{BadRow, Partner};
+use super::{Finding, Partner};
 use crate::address::Address;
 use crate::config::{Columns, Config, MissingLocale, Package};
 use crate::locale::Locale;
@@ -113,14 +113,29 @@ impl Layout {
         &self.extra_columns
     }
 
+    /// The texts of a partner that people wrote for people, with their headers.
+    pub fn texts<'a>(&'a self, partner: &'a Partner) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let known = [
+            (self.name, &partner.name),
+            (self.organization, &partner.organization),
+        ];
+        let known = known
+            .into_iter()
+            .filter_map(|(column, text)| Some((column?, text.as_deref()?)));
+        let extra = self.extra.iter().copied();
+        known
+            .chain(extra.zip(partner.extra.iter().map(String::as_str)))
+            .map(|(column, text)| (self.headers[column].as_str(), text))
+    }
+
     /// The partner of a row; `None` where all its cells are empty.
     pub fn partner(
         &self,
         row: &Row,
         rules: &Rules,
         locales: &mut HashMap<String, Option<Locale>>,
-    ) -> Result<Option<Partner>, Vec<BadRow>> {
-        let whole = |reason: String| BadRow {
+    ) -> Result<Option<Partner>, Vec<Finding>> {
+        let whole = |reason: String| Finding {
             line: row.line,
             column: None,
             value: None,
@@ -176,7 +191,7 @@ struct Judge<'a> {
     layout: &'a Layout,
     line: u64,
     cells: &'a [String],
-    faults: Vec<BadRow>,
+    faults: Vec<Finding>,
 }
 
 impl Judge<'_> {
@@ -304,7 +319,7 @@ impl Judge<'_> {
                         format!("no such package is configured (there is: {keys})"),
                     );
                 }
-                _ => self.faults.push(BadRow {
+                _ => self.faults.push(Finding {
                     line: self.line,
                     column: Some("package".into()),
                     value: None,
@@ -317,15 +332,20 @@ impl Judge<'_> {
 
     fn fault(&mut self, column: usize, reason: String) {
         let cell = self.cells.get(column).map_or("", |it| it.trim());
-        let shown: String = cell.chars().take(SHOWN).collect();
-        let cut = if shown.len() < cell.len() { "…" } else { "" };
-        self.faults.push(BadRow {
+        self.faults.push(Finding {
             line: self.line,
             column: Some(self.layout.headers[column].escape_debug().to_string()),
-            value: (!cell.is_empty()).then(|| format!("{}{cut}", shown.escape_debug())),
+            value: (!cell.is_empty()).then(|| excerpt(cell)),
             reason,
         });
     }
+}
+
+/// The beginning of a cell, with nothing in it that a terminal would obey.
+pub fn excerpt(cell: &str) -> String {
+    let shown: String = cell.chars().take(SHOWN).collect();
+    let cut = if shown.len() < cell.len() { "…" } else { "" };
+    format!("{}{cut}", shown.escape_debug())
 }
 
 /// C0, C1 and the line and paragraph separators.

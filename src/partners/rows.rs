@@ -36,10 +36,7 @@ impl<R: Read> Rows<R> {
         Self {
             input: BufReader::with_capacity(ROW_LIMIT, input),
             csv: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
-            lines: LineCount {
-                line,
-                after_cr: false,
-            },
+            lines: LineCount::from(line),
             offset,
             text: vec![0; ROW_LIMIT],
             ends: vec![0; CELL_LIMIT],
@@ -133,13 +130,23 @@ impl<R: Read> Rows<R> {
 }
 
 /// Counts lines that end with LF, CRLF or CR.
-struct LineCount {
-    line: u64,
+pub struct LineCount {
+    /// The line that the next byte stands on.
+    pub line: u64,
     after_cr: bool,
 }
 
 impl LineCount {
-    fn pass(&mut self, bytes: &[u8]) {
+    /// Counts from the beginning of a line.
+    pub fn from(line: u64) -> Self {
+        Self {
+            line,
+            after_cr: false,
+        }
+    }
+
+    /// Passes over the next bytes.
+    pub fn pass(&mut self, bytes: &[u8]) {
         for byte in bytes {
             let ends_line = *byte == b'\r' || (*byte == b'\n' && !self.after_cr);
             self.line += u64::from(ends_line);

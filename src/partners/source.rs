@@ -1,4 +1,4 @@
-//! The file as it comes: copied, told from what is no CSV, and brought to UTF-8.
+//! The file as it comes: copied once, told from what is no CSV, and its delimiter found.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -6,36 +6,51 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::encoding::{self, Text};
+use crate::config::PartnerFile;
 use crate::exit::{self, Exit, Failure, OrExit};
 
-/// What the first bytes of a file give away.
-const MAGIC: [(&[u8], &str); 8] = [
-    (
-        b"PK\x03\x04",
-        "an Excel or OpenDocument workbook; in it, choose \"Save as\" and \"CSV UTF-8\"",
-    ),
-    (
-        b"\xd0\xcf\x11\xe0",
-        "an old Excel workbook; in it, choose \"Save as\" and \"CSV UTF-8\"",
-    ),
+const WORKBOOK: &str =
+    "an Excel, Numbers or OpenDocument workbook; in it, choose \"Save as\" and \"CSV UTF-8\"";
+const OLD_WORKBOOK: &str = "an old Excel workbook; in it, choose \"Save as\" and \"CSV UTF-8\"";
+const WEB_PAGE: &str = "a web page, perhaps that of a sign-in; download the list itself";
+const XML: &str = "an XML document; open it in Excel, choose \"Save as\" and \"CSV UTF-8\"";
+const ARCHIVE: &str = "a packed archive; unpack it first";
+const PICTURE: &str = "a picture; export the list itself as CSV UTF-8";
+const JSON: &str = "JSON; export the list as CSV UTF-8";
+const UTF_32: &str = "UTF-32 text, which few programs write; save it as CSV UTF-8";
+
+/// What the first bytes of a file give away, in any case of their letters.
+const MAGIC: [(&[u8], &str); 23] = [
+    (b"PK\x03\x04", WORKBOOK),
+    (b"PK\x05\x06", WORKBOOK),
+    (b"\xd0\xcf\x11\xe0", OLD_WORKBOOK),
     (b"%PDF", "a PDF document; export the list as CSV UTF-8"),
-    (b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (b"{\\rtf", "an RTF document; export the list as CSV UTF-8"),
     (
         b"SQLite format 3\0",
         "a SQLite database; export the list as CSV UTF-8",
     ),
     (
-        b"\xff\xfe",
-        "UTF-16 text, which is not available yet; save it as CSV UTF-8",
+        b"BEGIN:VCARD",
+        "an address book (vCard); export it as CSV UTF-8",
     ),
-    (
-        b"\xfe\xff",
-        "UTF-16 text, which is not available yet; save it as CSV UTF-8",
-    ),
-    (
-        b"<!DOCTYPE",
-        "a web page, perhaps that of a sign-in; download the list itself",
-    ),
+    (b"\x1f\x8b", ARCHIVE),
+    (b"\x28\xb5\x2f\xfd", ARCHIVE),
+    (b"\xfd7zXZ\0", ARCHIVE),
+    (b"7z\xbc\xaf", ARCHIVE),
+    (b"Rar!\x1a", ARCHIVE),
+    (b"\x89PNG", PICTURE),
+    (b"\xff\xd8\xff", PICTURE),
+    (b"GIF89a", PICTURE),
+    (b"\xff\xfe\0\0", UTF_32),
+    (b"\0\0\xfe\xff", UTF_32),
+    (b"<!DOCTYPE", WEB_PAGE),
+    (b"<html", WEB_PAGE),
+    (b"<table", WEB_PAGE),
+    (b"<?xml", XML),
+    (b"{\"", JSON),
+    (b"[{", JSON),
 ];
 
 /// The longest header line that is looked at for the delimiter.
@@ -44,44 +59,69 @@ const HEADER_LIMIT: usize = 64 * 1024;
 /// Where reading starts: the line's number and its offset in the copy.
 pub type Start = (u64, u64);
 
-/// Copies the file into a nameless one in `scratch`, as UTF-8 without byte-order mark.
+/// The copy, and how to read it.
+pub struct Source {
+    /// The text as UTF-8, in a file without a name.
+    pub copy: File,
+    /// The byte between cells.
+    pub delimiter: u8,
+    /// Where the header stands.
+    pub start: Start,
+    /// What was guessed about the encoding, in words.
+    pub guess: Option<String>,
+}
+
+/// Copies the file into a nameless one in `scratch` and brings it to UTF-8.
 ///
-/// Returns the copy, the delimiter, and where the header stands.
-pub fn copy(path: &Path, delimiter: Option<u8>, scratch: &Path) -> exit::Result<(File, u8, Start)> {
+/// # Errors
+/// When it cannot be read, is no CSV, or is not in the encoding that it should be in.
+pub fn copy(partners: &PartnerFile, scratch: &Path) -> exit::Result<Source> {
+    let path = &partners.path;
     let mut file = open(path)?;
-    let mut copy = tempfile::tempfile_in(scratch)
-        .with_context(|| format!("cannot copy the partner file into `{}`", scratch.display()))
-        .or_exit(Exit::CannotWrite)?;
+    let mut raw = nameless(scratch)?;
     let mut buffer = vec![0; 64 * 1024];
-    let mut kept = 0;
     let mut first = true;
-    let mut place = Place { line: 1, byte: 0 };
     loop {
         let read = file
-            .read(&mut buffer[kept..])
+            .read(&mut buffer)
             .with_context(|| format!("cannot read `{}`", path.display()))
             .or_exit(Exit::BadInput)?;
-        let mut chunk = &buffer[..kept + read];
-        if first {
-            refuse_binary(path, chunk)?;
-            chunk = chunk.strip_prefix(b"\xef\xbb\xbf").unwrap_or(chunk);
-            first = false;
+        if std::mem::take(&mut first) {
+            refuse_binary(path, &buffer[..read])?;
         }
-        let good = place.utf8_prefix(path, chunk, read == 0)?;
-        copy.write_all(&chunk[..good])
-            .context("cannot copy the partner file")
-            .or_exit(Exit::CannotWrite)?;
         if read == 0 {
             break;
         }
-        let rest = chunk[good..].to_vec();
-        buffer[..rest.len()].copy_from_slice(&rest);
-        kept = rest.len();
+        write(&mut raw, &buffer[..read])?;
     }
-    let (found, start) = look_at_header(&mut copy)
+    let Text {
+        file: mut copy,
+        begins,
+        guess,
+    } = encoding::to_utf8(path, raw, partners.encoding, scratch)?;
+    let (found, start) = look_at_header(&mut copy, begins)
         .context("cannot read the copy of the partner file")
         .or_exit(Exit::CannotWrite)?;
-    Ok((copy, delimiter.unwrap_or(found), start))
+    Ok(Source {
+        copy,
+        delimiter: partners.delimiter.unwrap_or(found),
+        start,
+        guess,
+    })
+}
+
+/// A file in `scratch` that is gone when nobody has it open any more.
+pub fn nameless(scratch: &Path) -> exit::Result<File> {
+    tempfile::tempfile_in(scratch)
+        .with_context(|| format!("cannot copy the partner file into `{}`", scratch.display()))
+        .or_exit(Exit::CannotWrite)
+}
+
+/// Writes to such a file.
+pub fn write(copy: &mut File, bytes: &[u8]) -> exit::Result<()> {
+    copy.write_all(bytes)
+        .context("cannot copy the partner file")
+        .or_exit(Exit::CannotWrite)
 }
 
 fn open(path: &Path) -> exit::Result<File> {
@@ -108,7 +148,13 @@ fn open(path: &Path) -> exit::Result<File> {
 }
 
 fn refuse_binary(path: &Path, start: &[u8]) -> exit::Result<()> {
-    match MAGIC.iter().find(|(magic, _)| start.starts_with(magic)) {
+    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    let start = start.trim_ascii_start();
+    let begins_with = |magic: &[u8]| {
+        let start = start.get(..magic.len());
+        start.is_some_and(|it| it.eq_ignore_ascii_case(magic))
+    };
+    match MAGIC.iter().find(|(magic, _)| begins_with(magic)) {
         None => Ok(()),
         Some((_, what)) => Err(Failure::new(
             Exit::BadInput,
@@ -117,44 +163,9 @@ fn refuse_binary(path: &Path, start: &[u8]) -> exit::Result<()> {
     }
 }
 
-/// How far the copying has come.
-struct Place {
-    line: u64,
-    byte: u64,
-}
-
-impl Place {
-    /// How much of `chunk` is whole UTF-8; at the `end` that must be all of it.
-    fn utf8_prefix(&mut self, path: &Path, chunk: &[u8], end: bool) -> exit::Result<usize> {
-        let error = std::str::from_utf8(chunk).err();
-        let good = error.map_or(chunk.len(), |it| it.valid_up_to());
-        if let Some(nul) = chunk[..good].iter().position(|byte| *byte == 0) {
-            let message = format!(
-                "`{}` has a NUL byte at offset {}, so it is not a CSV file in UTF-8; save it as CSV UTF-8",
-                path.display(),
-                self.byte + nul as u64
-            );
-            return Err(Failure::new(Exit::BadInput, message));
-        }
-        self.line += chunk[..good].iter().filter(|it| **it == b'\n').count() as u64;
-        self.byte += good as u64;
-        if error.is_some_and(|it| it.error_len().is_some() || end) {
-            let message = format!(
-                "{}:{}: byte 0x{:02X} at offset {} is not UTF-8; the file is perhaps in windows-1252 or another encoding of one byte a character: save it as CSV UTF-8",
-                path.display(),
-                self.line,
-                chunk[good],
-                self.byte
-            );
-            return Err(Failure::new(Exit::BadInput, message));
-        }
-        Ok(good)
-    }
-}
-
 /// The delimiter by Excel's `sep=` line or by the header, and where the header stands.
-fn look_at_header(copy: &mut File) -> std::io::Result<(u8, Start)> {
-    copy.seek(SeekFrom::Start(0))?;
+fn look_at_header(copy: &mut File, begins: u64) -> std::io::Result<(u8, Start)> {
+    copy.seek(SeekFrom::Start(begins))?;
     let mut start = Vec::new();
     copy.take(HEADER_LIMIT as u64).read_to_end(&mut start)?;
     let line = start.split(|it| *it == b'\n' || *it == b'\r').next();
@@ -172,7 +183,7 @@ fn look_at_header(copy: &mut File) -> std::io::Result<(u8, Start)> {
                 1
             };
         let skipped = skipped.min(start.len());
-        return Ok((*delimiter, (2, skipped as u64)));
+        return Ok((*delimiter, (2, begins + skipped as u64)));
     }
     let header = start
         .split(|it| *it == b'\n' || *it == b'\r')
@@ -192,5 +203,5 @@ fn look_at_header(copy: &mut File) -> std::io::Result<(u8, Start)> {
         .rev()
         .max_by_key(|(_, count)| *count)
         .unwrap_or((b',', 0));
-    Ok((delimiter, (1, 0)))
+    Ok((delimiter, (1, begins)))
 }

@@ -1,0 +1,195 @@
+//! What a file is in that neither says so nor is UTF-8.
+//!
+//! The only guess that is acted on is windows-1252, and only where the detector and our own
+//! look at the bytes agree. Everything else is refused, with the cell at fault as the likely
+//! encodings read it, so that a person sees at a glance which one to name.
+
+use std::fs::File;
+use std::path::Path;
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{
+    BIG5, EUC_KR, Encoding, GB18030, MACINTOSH, SHIFT_JIS, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252,
+};
+
+use super::encoding::{CHUNK, Spot, label, read_at, refused};
+use crate::exit;
+
+/// How far around a byte its cell is looked for.
+const REACH: usize = 40;
+/// How many readings of a cell are offered.
+const READINGS: usize = 4;
+
+/// What lists are in that are not in UTF-8, the likeliest first.
+const CANDIDATES: [&Encoding; 8] = [
+    WINDOWS_1252,
+    WINDOWS_1250,
+    WINDOWS_1251,
+    MACINTOSH,
+    SHIFT_JIS,
+    GB18030,
+    BIG5,
+    EUC_KR,
+];
+
+/// Whether the file, which is not UTF-8 at `spot`, is windows-1252: what to say about it, or why not.
+pub fn guess(path: &Path, raw: &File, spot: &Spot) -> exit::Result<String> {
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    let mut western = Western::default();
+    let mut chunk = vec![0; CHUNK];
+    let (mut offset, mut partly_utf8) = (0, false);
+    loop {
+        let read = read_at(raw, &mut chunk, offset)?;
+        let chunk = &chunk[..read];
+        offset += read as u64;
+        detector.feed(chunk, read == 0);
+        western.pass(chunk);
+        partly_utf8 |= chunk.utf8_chunks().any(|it| !it.valid().is_ascii());
+        if read == 0 {
+            break;
+        }
+    }
+    let detected = detector.guess(None, Utf8Detection::Deny);
+    // Asian encodings hold characters of UTF-8 by chance, Western ones hardly ever.
+    if partly_utf8 && detected.is_single_byte() {
+        return Err(refused(format!(
+            "{} is not UTF-8, but other parts of the file are; it is damaged or joined from files in two encodings: export it again as CSV UTF-8 (if all of it is in one other encoding, name that as `partners.encoding`)",
+            spot.describe(path)
+        )));
+    }
+    let cell = cell_around(raw, spot.offset)?;
+    if western.plausible_as(detected)
+        && let Some(reading) = read_as(WINDOWS_1252, &cell)
+    {
+        return Ok(format!(
+            "`{}` is not UTF-8 and looks like windows-1252, so it is read as that: line {} has {reading}; if that reads right, set `partners.encoding = \"windows-1252\"`, else save the file as CSV UTF-8",
+            path.display(),
+            spot.line
+        ));
+    }
+    Err(refused(match readings(detected, &cell) {
+        None => format!(
+            "{} is not UTF-8, and the file looks like no text at all; export it again as CSV UTF-8",
+            spot.describe(path)
+        ),
+        Some(readings) => format!(
+            "{} is not UTF-8, and which encoding it is in cannot be told for certain; here it reads {readings}: set `partners.encoding` to the right one, or save the file as CSV UTF-8",
+            spot.describe(path)
+        ),
+    }))
+}
+
+/// Whether bytes may be windows-1252: the detector falls back on it for what is nothing else,
+/// and takes a few letters of Cyrillic or of a Mac for it.
+struct Western {
+    seen: [bool; 256],
+    before: u8,
+    previous: u8,
+    letters_in_a_row: u8,
+    plausible: bool,
+}
+
+impl Default for Western {
+    fn default() -> Self {
+        Self {
+            seen: [false; 256],
+            before: b'\n',
+            previous: b'\n',
+            letters_in_a_row: 0,
+            plausible: true,
+        }
+    }
+}
+
+impl Western {
+    fn pass(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.seen[usize::from(*byte)] = true;
+            self.letters_in_a_row = match byte {
+                0xc0.. => self.letters_in_a_row.saturating_add(1),
+                _ => 0,
+            };
+            let fits = match byte {
+                b'\t' | b'\n' | b'\r' => true,
+                0x81 | 0x8d | 0x8f | 0x90 | 0x9d => false,
+                // Š, Œ, Ž, Ÿ, opening quotes and daggers do not follow a small letter.
+                0x82..=0x84 | 0x86..=0x8c | 0x8e | 0x98 | 0x9f => {
+                    !self.previous.is_ascii_lowercase()
+                }
+                // No Western name has three letters with marks side by side.
+                0xc0.. => self.letters_in_a_row < 3,
+                // Quotes and signs do not stand between two letters, as apostrophes do.
+                b'A'..=b'Z' | b'a'..=b'z' => {
+                    !(self.before.is_ascii_alphabetic() && is_sign(self.previous))
+                }
+                _ => !byte.is_ascii_control(),
+            };
+            self.plausible &= fits;
+            self.before = self.previous;
+            self.previous = *byte;
+        }
+    }
+
+    /// Whether what was detected is windows-1252, or reads the same: `é` does in windows-1250.
+    fn plausible_as(&self, detected: &'static Encoding) -> bool {
+        let same = |byte: u8| {
+            let bytes = [byte];
+            let read = |it: &'static Encoding| {
+                it.decode_without_bom_handling_and_without_replacement(&bytes)
+            };
+            !self.seen[usize::from(byte)] || read(detected) == read(WINDOWS_1252)
+        };
+        self.plausible && detected.is_single_byte() && (0..=u8::MAX).all(same)
+    }
+}
+
+/// Double and single opening quotes, `€`, `†`, `‰`, `•`, `™` and their like in windows-1252.
+fn is_sign(byte: u8) -> bool {
+    matches!(byte, 0x80 | 0x82 | 0x84 | 0x86..=0x89 | 0x8b | 0x93..=0x95 | 0x98 | 0x99 | 0x9b)
+}
+
+/// `"René" in windows-1250 or windows-1252, "Renй" in windows-1251`
+fn readings(detected: &'static Encoding, cell: &[u8]) -> Option<String> {
+    let mut readings: Vec<(String, Vec<String>)> = Vec::new();
+    let others = CANDIDATES.into_iter().filter(|it| *it != detected);
+    for candidate in [detected].into_iter().chain(others) {
+        let Some(reading) = read_as(candidate, cell) else {
+            continue;
+        };
+        let label = label(candidate);
+        if let Some((_, labels)) = readings.iter_mut().find(|(it, _)| *it == reading) {
+            labels.push(label);
+        } else if readings.len() < READINGS {
+            readings.push((reading, vec![label]));
+        }
+    }
+    let readings: Vec<_> = readings
+        .into_iter()
+        .map(|(reading, labels)| format!("{reading} in {}", labels.join(" or ")))
+        .collect();
+    (!readings.is_empty()).then(|| readings.join(", "))
+}
+
+/// The bytes of the cell that the one at `offset` belongs to, as far as they are near.
+fn cell_around(raw: &File, offset: u64) -> exit::Result<Vec<u8>> {
+    let before = offset.min(REACH as u64);
+    let mut bytes = vec![0; 2 * REACH];
+    let read = read_at(raw, &mut bytes, offset - before)?;
+    bytes.truncate(read);
+    let after = bytes.split_off(usize::try_from(before).unwrap_or(REACH));
+    let edge = |it: &u8| b",;\t\"\r\n".contains(it);
+    let begin = bytes.iter().rposition(edge).map_or(0, |it| it + 1);
+    let end = after.iter().position(edge).unwrap_or(after.len());
+    Ok([&bytes[begin..], &after[..end]].concat())
+}
+
+/// How bytes read in an encoding, in quotes; `None` where they are no writing in it.
+fn read_as(encoding: &'static Encoding, bytes: &[u8]) -> Option<String> {
+    let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
+    let writing = !text.chars().any(|it| it.is_control() || is_private(it));
+    writing.then(|| format!("\"{}\"", text.trim().escape_debug()))
+}
+
+fn is_private(it: char) -> bool {
+    matches!(it, '\u{e000}'..='\u{f8ff}')
+}

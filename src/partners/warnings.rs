@@ -1,0 +1,109 @@
+//! What works in the list, but deserves a second look: never an error, never in the way.
+//!
+//! One warning for each kind of doubt, with the rows below it, so that a thousand private
+//! addresses do not hide the one that passes for somebody else's.
+
+use std::path::Path;
+
+use super::domains::{is_consumer, look_alike};
+use super::mojibake::repaired;
+use super::row::{Layout, excerpt};
+use super::{Finding, Partner};
+
+/// How many rows of a kind are kept for people to read; the rest are counted.
+const SHOWN: usize = 20;
+
+/// The kinds of doubt, gravest first, as the warning begins that tells them.
+const KINDS: [&str; 4] = [
+    "addresses whose domain could be taken for another; make sure who is behind them",
+    "cells that are garbled, as if UTF-8 had been read as another encoding and saved again; mend them where the list comes from, or the mails show them like this",
+    "addresses of your own organisation; colleagues need no invitation from outside",
+    "addresses at consumer mail services; a personal account can only request a package whose policy is open to it",
+];
+const LOOK_ALIKE: usize = 0;
+const GARBLED: usize = 1;
+const OWN: usize = 2;
+const CONSUMER: usize = 3;
+
+/// The doubts about one file.
+#[derive(Debug)]
+pub struct Warnings {
+    own_domain: String,
+    guess: Option<String>,
+    shown: [Vec<Finding>; KINDS.len()],
+    totals: [u64; KINDS.len()],
+}
+
+impl Warnings {
+    /// None yet, but for what was guessed about the encoding; `own_domain` is the sender's.
+    pub fn new(own_domain: &str, guess: Option<String>) -> Self {
+        Self {
+            own_domain: own_domain.to_owned(),
+            guess,
+            shown: Default::default(),
+            totals: Default::default(),
+        }
+    }
+
+    /// Looks a good row over.
+    pub fn look_at(&mut self, partner: &Partner, layout: &Layout) {
+        let domain = partner.address.domain();
+        let hint = partner.package.link.directory_hint();
+        let own = if hint.eq_ignore_ascii_case(domain) {
+            Some(format!("`{hint}` is the tenant that the link leads to"))
+        } else if self.own_domain == domain {
+            Some(format!("`{domain}` is the domain of `sender.from`"))
+        } else {
+            None
+        };
+        let consumer =
+            is_consumer(domain).then(|| format!("`{domain}` gives mailboxes to anybody"));
+        for (kind, doubt) in [
+            (LOOK_ALIKE, look_alike(domain)),
+            (OWN, own),
+            (CONSUMER, consumer),
+        ] {
+            if let Some(reason) = doubt {
+                let address = partner.address.as_written();
+                self.add(kind, partner.line, layout.email_header(), address, reason);
+            }
+        }
+        for (header, cell) in layout.texts(partner) {
+            if let Some(was) = repaired(cell) {
+                let reason = format!("it was probably \"{}\"", excerpt(&was));
+                self.add(GARBLED, partner.line, header, cell, reason);
+            }
+        }
+    }
+
+    fn add(&mut self, kind: usize, line: u64, header: &str, value: &str, reason: String) {
+        self.totals[kind] += 1;
+        if self.shown[kind].len() < SHOWN {
+            self.shown[kind].push(Finding {
+                line,
+                column: Some(header.escape_debug().to_string()),
+                value: Some(excerpt(value)),
+                reason,
+            });
+        }
+    }
+
+    /// One text for each kind of doubt that there is about the file.
+    pub fn describe(&self, path: &Path) -> Vec<String> {
+        let path = path.display();
+        let mut told: Vec<String> = self.guess.iter().cloned().collect();
+        for ((kind, shown), total) in KINDS.iter().zip(&self.shown).zip(self.totals) {
+            if total == 0 {
+                continue;
+            }
+            let mut lines = vec![format!("{kind}:")];
+            lines.extend(shown.iter().map(|it| format!("{path}:{it}")));
+            let rest = total - shown.len() as u64;
+            if rest > 0 {
+                lines.push(format!("{path}: and {rest} more like these"));
+            }
+            told.push(lines.join("\n"));
+        }
+        told
+    }
+}
