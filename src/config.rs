@@ -309,6 +309,8 @@ pub struct Limits {
     pub per_day: u32,
     /// Never-attempted invitations in one run, above which nothing is sent.
     pub new_per_run: u32,
+    /// How long a run may take; then it begins no more messages.
+    pub max_runtime: Option<Duration>,
     /// The only recipients allowed; `None` means all.
     pub only_to: Option<Vec<Recipients>>,
 }

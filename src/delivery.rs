@@ -9,6 +9,7 @@ mod breaker;
 mod lock;
 mod pause;
 mod rates;
+mod signals;
 mod worker;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use self::breaker::Breaker;
 pub use self::lock::{RunLock, is_held};
 use self::pause::Pause;
 pub use self::rates::Rates;
+use self::signals::Signals;
 use self::worker::Worker;
 use crate::address::Address;
 use crate::exit::{Exit, Failure};
@@ -52,6 +54,8 @@ pub struct Run {
     pub sender: Address,
     /// How many connections at once.
     pub connections: u32,
+    /// How long at most; then no more messages are begun.
+    pub max_runtime: Option<Duration>,
     /// How fast; none in a rehearsal.
     pub rates: Option<Arc<Rates>>,
     /// When a deferred invitation is due again.
@@ -160,12 +164,7 @@ impl Run {
             for _ in 1..workers {
                 tasks.spawn(Worker::new(shared.clone()).work());
             }
-            while let Some(ended) = tasks.join_next().await {
-                if let Err(panic) = ended {
-                    let why = format!("a part of the program failed: {panic}");
-                    shared.stop(Exit::Contradiction, why);
-                }
-            }
+            shared.see_through(&mut tasks).await;
             shared.tell_of_what_was_left();
         }
         shared.tally().clone()
@@ -240,6 +239,47 @@ impl Drop for InHand {
 }
 
 impl Shared {
+    /// Waits for all tasks to end; a signal or the time limit keeps them from beginning more.
+    ///
+    /// After a second signal nobody is waited for: what is armed then will be `unknown`.
+    async fn see_through(&self, tasks: &mut JoinSet<()>) {
+        let mut signals = Signals::listen();
+        let limit = self.run.max_runtime;
+        let time_is_up = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(time_is_up);
+        let mut timed = limit.is_some();
+        let mut received = 0;
+        loop {
+            tokio::select! {
+                ended = tasks.join_next() => match ended {
+                    None => return,
+                    Some(Err(error)) if error.is_panic() => {
+                        let why = format!("a part of the program failed: {error}");
+                        self.stop(Exit::Contradiction, why);
+                    }
+                    Some(_) => {}
+                },
+                name = signals.next() => {
+                    received += 1;
+                    if received > 1 {
+                        tasks.abort_all();
+                    }
+                    self.stop(Exit::TryLater, format!("stopped by {name}; the rest goes with a later run"));
+                }
+                () = &mut time_is_up, if timed => {
+                    timed = false;
+                    let why = "`limits.max_runtime` is reached; the rest goes with a later run";
+                    self.stop(Exit::TryLater, why.into());
+                }
+            }
+        }
+    }
+
     /// The next message to deliver; `None` when there is none, or the run has stopped.
     ///
     /// A worker that finds nothing more to do waits while others still hold a message: one

@@ -718,6 +718,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
         connector: Arc::new(Connector::new(&config.smtp).unwrap()),
         sender: config.sender.address.clone(),
         connections: 1,
+        max_runtime: None,
         rates: None,
         retry: config.retry,
         several_domains: false,
@@ -1101,4 +1102,117 @@ fn a_ledger_behind_a_symbolic_link_is_the_same_ledger() {
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     assert_eq!(workplace.run(&["send", "-c", "linked.toml"]).code, 0);
     oracle::check_settled(&workplace, &server, 2, 0);
+}
+
+/// A relay that answers each dot after this long.
+fn slow(delay: Duration) -> Server {
+    Server::start(move |call: &Call| match call.stage {
+        Stage::Dot => Action::Delay(delay, Box::new(Action::Normal)),
+        _ => Action::Normal,
+    })
+}
+
+#[test]
+fn a_signal_lets_what_is_under_way_get_its_answer_and_begins_nothing_more() {
+    for signal in ["TERM", "INT"] {
+        let server = slow(Duration::from_millis(700));
+        let workplace = Workplace::new(server.port());
+        let addresses: Vec<_> = (0..20).map(|it| format!("p{it}@a.example")).collect();
+        workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+        let child = workplace
+            .command(&["send"])
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        while server
+            .commands()
+            .iter()
+            .filter(|(_, it)| it == "DATA")
+            .count()
+            < 2
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+
+        let kill = format!("kill -{signal} {}", child.id());
+        std::process::Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+
+        assert_eq!(output.status.code(), Some(75), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(&format!("stopped by SIG{signal}")), "{said}");
+        let taken = server.accepted().len();
+        assert!((1..=4).contains(&taken), "{taken}");
+        oracle::check(&workplace, &server, 20, 0);
+        assert!(!workplace.file("ledger.sqlite3-wal").exists());
+    }
+}
+
+#[test]
+fn a_second_signal_waits_for_nobody_and_what_was_armed_is_unknown() {
+    let server = slow(Duration::from_secs(30));
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
+    let mut child = workplace
+        .command(&["send"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let armed = || {
+        workplace
+            .states()
+            .iter()
+            .filter(|(_, it)| it == "armed")
+            .count()
+    };
+    while server.connections() == 0 || armed() < 2 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+
+    let start = std::time::Instant::now();
+    for _ in 0..2 {
+        let kill = format!("kill -TERM {}", child.id());
+        std::process::Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let status = child.wait().unwrap();
+
+    assert_eq!(status.code(), Some(75));
+    assert!(start.elapsed() < Duration::from_secs(15));
+    let next = workplace.run(&[
+        "resolve",
+        "--all-unknown",
+        "--as",
+        "abandoned",
+        "--note",
+        "x",
+    ]);
+    assert_eq!(next.stdout.lines().count(), 2, "{next:?}");
+}
+
+#[test]
+fn after_max_runtime_no_message_is_begun() {
+    let server = slow(Duration::from_millis(400));
+    let mut workplace = Workplace::new(server.port());
+    workplace.limits = "max_runtime = \"1s\"\nper_minute = 1000".into();
+    workplace.configure();
+    let addresses: Vec<_> = (0..40).map(|it| format!("p{it}@a.example")).collect();
+    workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 75, "{output:?}");
+    assert!(output.stderr.contains("limits.max_runtime"), "{output:?}");
+    assert!(
+        (2..20).contains(&server.accepted().len()),
+        "{}",
+        server.accepted().len()
+    );
+    oracle::check(&workplace, &server, 40, 0);
 }

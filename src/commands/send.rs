@@ -195,6 +195,10 @@ pub(super) async fn deliver(
         connector: Arc::new(connector),
         sender: job.config.sender.address.clone(),
         connections: job.config.smtp.connections,
+        max_runtime: rates
+            .is_some()
+            .then_some(job.config.limits.max_runtime)
+            .flatten(),
         rates,
         retry: job.config.retry,
         several_domains,

@@ -367,8 +367,10 @@ fn read_limits(mut section: Section<'_>) -> Limits {
         per_day: section.or("per_day", 10_000, number(1..=100_000_000)),
         new_per_run: section.or("new_per_run", 500, number(0..=100_000_000)),
         only_to: section.optional("only_to", list(recipients)),
+        max_runtime: section
+            .optional("max_runtime", duration)
+            .map(SignedDuration::unsigned_abs),
     };
-    section.not_yet("max_runtime", duration);
     section.finish();
     limits
 }
