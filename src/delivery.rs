@@ -5,38 +5,33 @@
 //! what became of it. Nothing is sent that cannot be recorded, and a run that stops
 //! stops before the next dot.
 
+mod attempt;
 mod breaker;
 mod lock;
 mod pause;
 mod rates;
+mod shared;
 mod signals;
 mod worker;
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::breaker::Breaker;
 pub use self::lock::{RunLock, is_held};
-use self::pause::Pause;
 pub use self::rates::Rates;
-use self::signals::Signals;
+use self::shared::{Job, Shared};
 use self::worker::Worker;
 use crate::address::Address;
 use crate::exit::{Exit, Failure};
-use crate::invitation::{Identity, RetrySchedule, Standing, State};
+use crate::invitation::{RetrySchedule, State};
 use crate::ledger::Ledger;
-use crate::message::{Composer, Message};
+use crate::message::Composer;
 use crate::plan::{Entry, Plan};
 use crate::relay::Connector;
-
-/// How many refusals are kept to be shown.
-const SHOWN: usize = 20;
 
 /// All that a run works with.
 pub struct Run {
@@ -101,58 +96,12 @@ pub struct Stop {
     pub why: String,
 }
 
-/// One message on its way.
-pub(crate) struct Job {
-    pub identity: Identity,
-    pub recipient: Address,
-    pub message: Message,
-    pub standing: Option<Standing>,
-    /// How often a connection was lost over it between RCPT and the dot.
-    pub losses: u32,
-}
-
-/// What the workers share.
-pub(crate) struct Shared {
-    pub run: Run,
-    queue: tokio::sync::Mutex<mpsc::Receiver<Job>>,
-    /// Jobs of workers that gave up.
-    returned: Mutex<VecDeque<Job>>,
-    /// Why the last worker gave up.
-    lament: Mutex<Option<String>>,
-    /// Told when no worker is left.
-    nobody_left: Notify,
-    workers: AtomicU64,
-    /// How many messages are with a worker now, and told whenever one no longer is.
-    in_hand: AtomicU64,
-    put_down: Notify,
-    /// Whether the run has stopped, for those who wait for something else.
-    stopped: watch::Sender<bool>,
-    breaker: Mutex<Breaker>,
-    pause: Pause,
-    tally: Mutex<Tally>,
-}
-
 impl Run {
     /// Delivers the plan, or as much of it as the relay, the limits and the ledger allow.
     pub async fn deliver(self) -> Tally {
         let workers = u64::from(self.connections).min(self.fingerprints.len() as u64);
         let (jobs, queue) = mpsc::channel(2 * usize::try_from(workers).unwrap_or(1).max(1));
-        let breaker = Breaker::new(self.several_domains);
-        let pause = Pause::new(self.first_pause);
-        let shared = Arc::new(Shared {
-            run: self,
-            queue: tokio::sync::Mutex::new(queue),
-            returned: Mutex::default(),
-            lament: Mutex::default(),
-            nobody_left: Notify::new(),
-            workers: AtomicU64::new(workers),
-            in_hand: AtomicU64::new(0),
-            put_down: Notify::new(),
-            stopped: watch::Sender::new(false),
-            breaker: Mutex::new(breaker),
-            pause,
-            tally: Mutex::default(),
-        });
+        let shared = Arc::new(Shared::new(self, queue, workers));
         let mut first = Worker::new(shared.clone());
         // The first connection is opened alone: what turns it away would turn all away.
         if let Err(not_opened) = first.open().await {
@@ -226,198 +175,4 @@ fn prepare(run: &Run, entry: Entry, proven: Option<u64>) -> Result<Job, Failure>
         standing: entry.standing,
         losses: 0,
     })
-}
-
-/// A message is with a worker for as long as this lives.
-pub(crate) struct InHand(Arc<Shared>);
-
-impl Drop for InHand {
-    fn drop(&mut self) {
-        self.0.in_hand.fetch_sub(1, Ordering::AcqRel);
-        self.0.put_down.notify_waiters();
-    }
-}
-
-impl Shared {
-    /// Waits for all tasks to end; a signal or the time limit keeps them from beginning more.
-    ///
-    /// After a second signal nobody is waited for: what is armed then will be `unknown`.
-    async fn see_through(&self, tasks: &mut JoinSet<()>) {
-        let mut signals = Signals::listen();
-        let limit = self.run.max_runtime;
-        let time_is_up = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(time_is_up);
-        let mut timed = limit.is_some();
-        let mut received = 0;
-        loop {
-            tokio::select! {
-                ended = tasks.join_next() => match ended {
-                    None => return,
-                    Some(Err(error)) if error.is_panic() => {
-                        let why = format!("a part of the program failed: {error}");
-                        self.stop(Exit::Contradiction, why);
-                    }
-                    Some(_) => {}
-                },
-                name = signals.next() => {
-                    received += 1;
-                    if received > 1 {
-                        tasks.abort_all();
-                    }
-                    self.stop(Exit::TryLater, format!("stopped by {name}; the rest goes with a later run"));
-                }
-                () = &mut time_is_up, if timed => {
-                    timed = false;
-                    let why = "`limits.max_runtime` is reached; the rest goes with a later run";
-                    self.stop(Exit::TryLater, why.into());
-                }
-            }
-        }
-    }
-
-    /// The next message to deliver; `None` when there is none, or the run has stopped.
-    ///
-    /// A worker that finds nothing more to do waits while others still hold a message: one
-    /// of them may have to give it back.
-    pub async fn next_job(self: &Arc<Self>) -> Option<(Job, InHand)> {
-        loop {
-            if self.has_stopped() {
-                return None;
-            }
-            // Watched from before the look, so that nothing put down meanwhile is missed.
-            let put_down = self.put_down.notified();
-            {
-                let mut queue = self.queue.lock().await;
-                let job = match queue.recv().await {
-                    Some(job) => Some(job),
-                    None => self.returned().pop_front(),
-                };
-                if let Some(job) = job {
-                    self.in_hand.fetch_add(1, Ordering::AcqRel);
-                    return Some((job, InHand(self.clone())));
-                }
-            }
-            if self.in_hand.load(Ordering::Acquire) == 0 {
-                return None;
-            }
-            self.unless_stopped(put_down).await?;
-        }
-    }
-
-    /// Takes a message back, to be delivered after the others, perhaps by another worker.
-    pub fn give_back(&self, job: Job) {
-        self.returned().push_back(job);
-    }
-
-    /// What the work gives, unless the run stops first.
-    pub async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let mut stopped = self.stopped.subscribe();
-        tokio::select! {
-            biased;
-            _ = stopped.wait_for(|it| *it) => None,
-            done = work => Some(done),
-        }
-    }
-
-    /// A worker gave up, with a message in hand that it has given back, for this reason.
-    pub fn lament(&self, why: String) {
-        *self.lament.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
-    }
-
-    /// One worker less.
-    pub fn worker_left(&self) {
-        if self.workers.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.nobody_left.notify_one();
-        }
-    }
-
-    /// Ends the run before the next dot; the heaviest reason is kept.
-    pub fn stop(&self, exit: Exit, why: String) {
-        let stopped = &mut self.tally().stopped;
-        let heavier = stopped
-            .as_ref()
-            .is_none_or(|it| it.exit != exit && Exit::heaviest(&[it.exit, exit]) == exit);
-        if heavier {
-            *stopped = Some(Stop { exit, why });
-        }
-        self.stopped.send_replace(true);
-        self.put_down.notify_waiters();
-    }
-
-    pub fn has_stopped(&self) -> bool {
-        self.tally().stopped.is_some()
-    }
-
-    /// Whether a message that is under way may still be armed: once a limit is reached, yes,
-    /// for it was granted before; once anything has failed or the relay refuses us, no.
-    pub fn may_arm(&self) -> bool {
-        let tally = self.tally();
-        let stopped = tally.stopped.as_ref().map(|it| it.exit);
-        matches!(stopped, None | Some(Exit::TryLater))
-    }
-
-    /// Counts one invitation as settled.
-    pub fn settled(&self, job: &Job, state: State, why: &str) {
-        if state == State::Accepted {
-            self.breaker().accepted();
-            self.pause.accepted();
-        }
-        let mut tally = self.tally();
-        match state {
-            State::Accepted => tally.accepted += 1,
-            State::Deferred => tally.deferred += 1,
-            State::Rejected => tally.rejected += 1,
-            State::Expired => tally.expired += 1,
-            _ => tally.unknown += 1,
-        }
-        if state != State::Accepted && tally.troubles.len() < SHOWN {
-            let trouble = (job.recipient.clone(), state, why.to_owned());
-            tally.troubles.push(trouble);
-        }
-        (self.run.on_settled)(&tally);
-    }
-
-    /// Takes back what was counted as rejected, after the breaker has opened.
-    pub fn not_rejected(&self, identities: &[Identity]) {
-        let mut tally = self.tally();
-        tally.rejected = tally.rejected.saturating_sub(identities.len() as u64);
-        tally.troubles.retain(|(address, state, _)| {
-            let address = address.canonical();
-            *state != State::Rejected || identities.iter().all(|it| it.address != address)
-        });
-    }
-
-    pub fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// An outcome that happened, but that the ledger could not take.
-    pub fn unrecorded(&self, outcome: String) {
-        self.tally().unrecorded.push(outcome);
-    }
-
-    /// Where the last workers gave up with messages in hand, the relay is to blame.
-    fn tell_of_what_was_left(&self) {
-        let lament = self
-            .lament
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(why) = lament.filter(|_| !self.returned().is_empty()) {
-            self.stop(Exit::Unavailable, why);
-        }
-    }
-
-    fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn returned(&self) -> std::sync::MutexGuard<'_, VecDeque<Job>> {
-        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
