@@ -86,7 +86,7 @@ struct SendArgs {
     /// Send to a small server inside this process, which keeps the mail as files
     #[arg(long)]
     sandbox: bool,
-    /// Send the first message of each language to this address, marked [TEST], and to no partner
+    /// Send the first message of each language to this address, marked as a test, and to no partner
     #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
     test_to: Option<Address>,
     /// Where --dry-run and --sandbox write [default: preview or sandbox]

@@ -998,7 +998,11 @@ fn a_stop_reaches_the_workers_that_wait_and_nothing_more_is_sent() {
 fn refusals_under_way_when_the_breaker_opens_are_taken_back_too() {
     let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
         (Stage::Rcpt, Some(who)) if who.starts_with("dead") => reply("550 5.1.1 no such user"),
-        (Stage::Rcpt, _) => reply("550 5.7.1 Access denied"),
+        // Slower, so that the dead address has its answer before the breaker opens.
+        (Stage::Rcpt, _) => {
+            let refusal = reply("550 5.7.1 Access denied");
+            Action::Delay(Duration::from_millis(500), Box::new(refusal))
+        }
         _ => Action::Normal,
     });
     let mut workplace = Workplace::new(server.port());
