@@ -84,7 +84,7 @@ fn hold(row: Row) {
     let name = format!("{:?} {:?}", row.stage, row.action);
     let (server, healed) = faulty(row.stage, row.action);
     let mut workplace = Workplace::new(server.port());
-    workplace.smtp += "\nconnections = 1\ndeadlines = { banner = \"1s\", ehlo = \"1s\", mail = \"1s\", rcpt = \"1s\", data = \"1s\", body = \"1s\", dot = \"1s\", rset = \"1s\" }";
+    workplace.smtp += "\nconnections = 1\ndeadlines = { banner = \"2s\", ehlo = \"2s\", mail = \"2s\", rcpt = \"2s\", data = \"2s\", body = \"2s\", dot = \"2s\", rset = \"2s\" }";
     workplace.retry = "first_after = \"1s\"".into();
     workplace.configure();
     workplace.partners(&["ada@a.example"]);
@@ -635,7 +635,7 @@ fn closed_packages_removed_rows_and_readded_rows() {
 fn a_deferred_invitation_is_given_up_after_its_time_and_never_without_an_attempt() {
     let (server, _) = faulty(Stage::Rcpt, reply("450 4.2.1 later"));
     let mut workplace = Workplace::new(server.port());
-    workplace.retry = "first_after = \"1s\"\nmax_after = \"1s\"\ngive_up_after = \"2s\"".into();
+    workplace.retry = "first_after = \"4s\"\nmax_after = \"4s\"\ngive_up_after = \"4s\"".into();
     workplace.configure();
     workplace.partners(&["ada@a.example"]);
 
@@ -646,7 +646,7 @@ fn a_deferred_invitation_is_given_up_after_its_time_and_never_without_an_attempt
         (75, 1),
         "not due yet: {early:?}"
     );
-    std::thread::sleep(Duration::from_millis(3_200));
+    std::thread::sleep(Duration::from_millis(5_000));
     let last = workplace.run(&["send"]);
 
     assert_eq!(last.code, 1, "{last:?}");
@@ -663,7 +663,7 @@ fn a_deferred_invitation_is_given_up_after_its_time_and_never_without_an_attempt
 fn a_second_run_at_the_same_time_stands_back() {
     let (server, healed) = faulty(
         Stage::Dot,
-        Action::Delay(Duration::from_secs(2), Box::new(Action::Normal)),
+        Action::Delay(Duration::from_secs(4), Box::new(Action::Normal)),
     );
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
@@ -1084,7 +1084,7 @@ async fn one_recipient_that_is_always_throttled_does_not_hold_up_the_others() {
 fn a_ledger_behind_a_symbolic_link_is_the_same_ledger() {
     let (server, healed) = faulty(
         Stage::Dot,
-        Action::Delay(Duration::from_secs(2), Box::new(Action::Normal)),
+        Action::Delay(Duration::from_secs(4), Box::new(Action::Normal)),
     );
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
