@@ -5,6 +5,7 @@
 
 pub mod gate;
 pub mod oracle;
+pub mod peers;
 pub mod pki;
 pub mod smtp;
 

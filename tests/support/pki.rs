@@ -54,6 +54,15 @@ impl Pki {
         self.serve(&params)
     }
 
+    /// Certificate and key for `name` as PEM, for a server that reads them from files.
+    pub fn pem(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().expect("ring makes a P-256 key");
+        let leaf = Self::leaf(name)
+            .signed_by(&key, &self.issuer)
+            .expect("the parameters are valid");
+        (leaf.pem(), key.serialize_pem())
+    }
+
     fn leaf(name: &str) -> CertificateParams {
         // rcgen writes an iPAddress entry when the name parses as an address, else a dNSName.
         let mut params =

@@ -1,0 +1,296 @@
+//! Real mail servers, as Debian ships them: two hundred partners by every way of logging in,
+//! what arrives read by two parsers, and real refusals told in the right words.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use support::peers::{PASSWORD, Peers, USER, make_private, read_twice};
+use support::pki::Pki;
+use support::{LINK, Output, Workplace};
+
+const PARTNERS: usize = 200;
+/// Seconds that a token lives.
+const LIFE: u32 = 4;
+
+/// A job that sends to `localhost` with the password from a file.
+fn job(peers: &Peers, service: &str, lines: &str) -> Workplace {
+    let port = peers.port(service);
+    let mut workplace = Workplace::new(port);
+    workplace.write("ca.pem", &peers.pki.ca_pem);
+    workplace.write("password", &format!("{PASSWORD}\n"));
+    make_private(&workplace.file("password"));
+    workplace.smtp = format!("host = \"localhost\"\nport = {port}\nca_file = \"ca.pem\"\n{lines}");
+    workplace.retry = "first_after = \"1s\"".into();
+    workplace.configure();
+    workplace
+}
+
+fn by_password(tls: &str) -> String {
+    format!("tls = \"{tls}\"\nusername = \"{USER}\"\npassword_file = \"password\"")
+}
+
+fn by_token(command: &[String]) -> String {
+    format!(
+        "tls = \"starttls\"\nconnections = 1\nusername = \"{USER}\"\ntoken_command = {command:?}"
+    )
+}
+
+/// Two hundred partners in three languages, with names that need encoding.
+fn two_hundred(workplace: &Workplace) -> BTreeSet<String> {
+    let languages = ["en", "fr", "ar"];
+    let names = ["Ada", "Élodie Çağlar", "ليلى", "\"Müller, \"\"Mo\"\"\""];
+    let mut addresses = BTreeSet::new();
+    let mut rows = "email,name,locale\n".to_owned();
+    for number in 0..PARTNERS {
+        let address = format!("partner.{number}@d{}.example", number % 50);
+        let (name, language) = (names[number % 4], languages[number % 3]);
+        rows = rows + &address + "," + name + "," + language + "\n";
+        addresses.insert(address);
+    }
+    workplace.write("partners.csv", &rows);
+    addresses
+}
+
+/// Everybody has the message, once, and it holds the link in both parts.
+fn everybody_has_it(folder: &Path, addresses: &BTreeSet<String>) {
+    let messages = read_twice(folder);
+    assert_eq!(messages.len(), addresses.len());
+    let to: BTreeSet<_> = messages.iter().map(|it| it.to.clone()).collect();
+    assert_eq!(&to, addresses);
+    let ids: BTreeSet<_> = messages.iter().map(|it| &it.id).collect();
+    assert_eq!(ids.len(), addresses.len());
+    for message in &messages {
+        assert!(message.text.lines().any(|it| it == LINK), "{message:?}");
+        assert!(message.html.contains(LINK), "{message:?}");
+    }
+    for name in ["Ada", "Élodie Çağlar", "ليلى", "Müller, \"Mo\""] {
+        let count = messages.iter().filter(|it| it.name == name).count();
+        assert_eq!(count, addresses.len() / 4, "{name}");
+    }
+}
+
+/// How many are in each state.
+fn count(workplace: &Workplace) -> BTreeMap<String, usize> {
+    let mut count = BTreeMap::new();
+    for (_, state) in workplace.states() {
+        *count.entry(state).or_default() += 1;
+    }
+    count
+}
+
+fn states(table: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    table.iter().map(|(it, n)| ((*it).into(), *n)).collect()
+}
+
+#[test]
+#[ignore = "needs Debian's servers; .ci/run calls it"]
+fn two_hundred_partners_get_their_mail_by_plain_and_by_login_through_postfix_and_dovecot() {
+    let table = [
+        ("STARTTLS", "starttls", "sasl_method=PLAIN"),
+        ("IMPLICIT", "implicit", "sasl_method=LOGIN"),
+        ("SUBMISSION", "starttls", " method=PLAIN"),
+        ("SUBMISSIONS", "implicit", " method=PLAIN"),
+    ];
+    let peers = Peers::start();
+    for (service, tls, method) in table {
+        let workplace = job(&peers, service, &by_password(tls));
+        let addresses = two_hundred(&workplace);
+        let logins = peers.log().matches(method).count();
+
+        let output = workplace.run(&["send"]);
+
+        let said = (output.code, output.stderr.as_str());
+        assert_eq!(said, (0, ""), "{service}: {output:?}");
+        let folder = peers.mail(PARTNERS);
+        everybody_has_it(&folder, &addresses);
+        assert_eq!(count(&workplace), states(&[("accepted", PARTNERS)]));
+        assert!(peers.log().matches(method).count() > logins, "{service}");
+
+        let again = workplace.run(&["send"]);
+        assert_eq!(again.code, 0, "{service}: {again:?}");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), PARTNERS);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
+/// At the hundredth recipient the relay wants a new connection, once the token has expired.
+fn hang_up_halfway(peers: &Peers) {
+    let mut asked = 0;
+    peers.policy.answers(move |_| {
+        asked += 1;
+        if asked != PARTNERS / 2 {
+            return "DUNNO".into();
+        }
+        std::thread::sleep(Duration::from_secs(u64::from(LIFE) + 1));
+        "421 4.3.2 come again".into()
+    });
+}
+
+#[test]
+#[ignore = "needs Debian's servers; .ci/run calls it"]
+fn a_token_that_expires_between_two_connections_is_fetched_anew() {
+    let peers = Peers::start();
+    let lines = by_token(&peers.token_command(LIFE));
+    let workplace = job(&peers, "STARTTLS", &lines);
+    let addresses = two_hundred(&workplace);
+    hang_up_halfway(&peers);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
+    everybody_has_it(&peers.mail(PARTNERS), &addresses);
+    assert_eq!(count(&workplace), states(&[("accepted", PARTNERS)]));
+    let runs = std::fs::read_to_string(workplace.file("runs")).unwrap();
+    let ends: Vec<u64> = runs.lines().map(|it| it.parse().unwrap()).collect();
+    assert_eq!(ends.len(), 2, "a token a connection");
+    assert!(ends[1] > ends[0] + u64::from(LIFE), "not expired: {ends:?}");
+    let log = peers.log();
+    assert_eq!(log.matches("sasl_method=XOAUTH2").count(), PARTNERS);
+    assert_eq!(log.matches("authentication failed").count(), 0);
+}
+
+#[test]
+#[ignore = "needs Debian's servers; .ci/run calls it"]
+fn a_token_that_has_expired_ends_the_run_after_one_attempt_in_the_relay_s_words() {
+    let peers = Peers::start();
+    // A program that keeps its first token, as one should not.
+    let fresh = peers.token_command(LIFE).join(" ");
+    let keeps = format!("test -f kept || {fresh} >kept; cat kept");
+    let lines = by_token(&["sh".into(), "-c".into(), keeps]);
+    let workplace = job(&peers, "STARTTLS", &lines);
+    two_hundred(&workplace);
+    hang_up_halfway(&peers);
+    let refused = |output: &Output, attempts: usize| {
+        assert_eq!(output.code, 69, "{output:?}");
+        for word in ["does not take the token", "status 401", "schemes bearer"] {
+            assert!(output.stderr.contains(word), "{word}: {output:?}");
+        }
+        let token = std::fs::read_to_string(workplace.file("kept")).unwrap();
+        assert!(!output.stderr.contains(token.trim()), "{output:?}");
+        let log = peers.log();
+        let failed = log.matches("SASL XOAUTH2 authentication failed").count();
+        assert_eq!(failed, attempts, "one attempt a run");
+        assert!(log.contains("Token has expired"), "{log}");
+        let half = [("accepted", 99), ("pending", 101)];
+        assert_eq!(count(&workplace), states(&half));
+    };
+
+    refused(&workplace.run(&["send"]), 1);
+    refused(&workplace.run(&["send"]), 2);
+
+    peers.mail(PARTNERS / 2 - 1);
+}
+
+#[test]
+#[ignore = "needs Debian's servers; .ci/run calls it"]
+fn a_550_and_a_greylist_of_postfix_become_rejected_and_accepted_in_the_end() {
+    let peers = Peers::start();
+    let workplace = job(&peers, "STARTTLS", &by_password("starttls"));
+    workplace.partners(&["ada@a.example", "gone@b.example", "grey@c.example"]);
+    let mut seen: Option<Instant> = None;
+    peers.policy.answers(move |recipient| {
+        let grey = recipient.starts_with("grey");
+        if grey && seen.get_or_insert_with(Instant::now).elapsed() < Duration::from_secs(3) {
+            return "450 4.2.0 Greylisted, see http://postgrey.example/".into();
+        }
+        "DUNNO".into()
+    });
+
+    let first = workplace.run(&["send"]);
+
+    assert_eq!(first.code, 1, "{first:?}");
+    for word in ["gone@b.example", "550 5.1.1", "User unknown"] {
+        assert!(first.stderr.contains(word), "{word}: {first:?}");
+    }
+    let mixed = [("accepted", 1), ("deferred", 1), ("rejected", 1)];
+    assert_eq!(count(&workplace), states(&mixed));
+    let grey = workplace.run(&["status", "grey@c.example"]).stdout;
+    assert!(
+        grey.contains("450 4.2.0") && grey.contains("Greylisted"),
+        "{grey}"
+    );
+
+    let early = workplace.run(&["send"]);
+    let said = (early.code, early.stdout.as_str(), early.stderr.as_str());
+    assert_eq!(said, (75, "", ""), "not due, or grey still");
+
+    let end = Instant::now() + Duration::from_secs(30);
+    while workplace.run(&["send"]).code != 0 {
+        assert!(Instant::now() < end, "{:?}", workplace.status());
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let settled = [("accepted", 2), ("rejected", 1)];
+    assert_eq!(count(&workplace), states(&settled));
+    let messages = read_twice(&peers.mail(2));
+    let to: Vec<_> = messages.iter().map(|it| it.to.as_str()).collect();
+    assert_eq!(to, ["ada@a.example", "grey@c.example"]);
+}
+
+#[test]
+#[ignore = "needs Debian's servers; .ci/run calls it"]
+fn a_message_over_postfix_s_size_limit_is_rejected_with_its_552() {
+    let peers = Peers::start();
+    let workplace = job(&peers, "SMALL", &by_password("starttls"));
+    workplace.partners(&["ada@a.example"]);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("552 5.3.4"), "{output:?}");
+    assert_eq!(workplace.state(), "rejected");
+
+    // The same to three at three domains: that is our message, so nobody is marked.
+    workplace.partners(&["bob@b.example", "eva@e.example", "joe@j.example"]);
+    let output = workplace.run(&["send"]);
+    assert_eq!(output.code, 69, "{output:?}");
+    assert!(output.stderr.contains("552 5.3.4"), "{output:?}");
+    let unmarked = [("pending", 3), ("rejected", 1)];
+    assert_eq!(count(&workplace), states(&unmarked));
+    assert!(!peers.file("mail/all").exists());
+}
+
+#[test]
+#[ignore = "needs Debian's servers; .ci/run calls it"]
+fn a_wrong_password_and_an_unknown_issuer_end_the_run_with_69_and_mark_nobody() {
+    let peers = Peers::start();
+    let table = [
+        ("STARTTLS", "starttls"),
+        ("IMPLICIT", "implicit"),
+        ("SUBMISSION", "starttls"),
+        ("SUBMISSIONS", "implicit"),
+    ];
+    for (service, tls) in table {
+        let workplace = job(&peers, service, &by_password(tls));
+        workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
+        let attempts = || {
+            peers
+                .log()
+                .to_lowercase()
+                .matches("password mismatch")
+                .count()
+        };
+        let before = attempts();
+
+        workplace.write("ca.pem", &Pki::new().ca_pem);
+        let stranger = workplace.run(&["send"]);
+        assert_eq!(stranger.code, 69, "{service}: {stranger:?}");
+        let word = "an issuer that this machine does not know";
+        assert!(stranger.stderr.contains(word), "{stranger:?}");
+        assert_eq!(attempts(), before, "{service}: no login");
+
+        workplace.write("ca.pem", &peers.pki.ca_pem);
+        workplace.write("password", "wrong-p4ssword\n");
+        let refused = workplace.run(&["send"]);
+        assert_eq!(refused.code, 69, "{service}: {refused:?}");
+        assert!(refused.stderr.contains("535 5.7.8"), "{refused:?}");
+        assert!(!refused.stderr.contains("wrong-p4ssword"), "{refused:?}");
+        assert_eq!(attempts(), before + 1, "{service}: one attempt");
+        assert_eq!(count(&workplace), states(&[("pending", 3)]));
+    }
+    assert!(!peers.file("mail/all").exists());
+}

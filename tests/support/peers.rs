@@ -1,0 +1,368 @@
+//! Real mail servers from Debian, each in a folder of its own on free ports of 127.0.0.1:
+//! Postfix with Dovecot for its logins, and Dovecot's submission server in front of it.
+//!
+//! Their whole configuration stands in `peers/`; nothing under /etc or /var/spool is read or
+//! written. What was started is stopped on drop, with everything that it started.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mail_parser::MessageParser;
+use serde_json::Value;
+
+use super::pki::Pki;
+
+/// Who may send through the servers, and with what password.
+pub const USER: &str = "sender@good.example";
+pub const PASSWORD: &str = "correct horse, battery";
+
+/// Postfix and Dovecot. Every address under `.example` is known but those that begin with `gone`.
+pub struct Peers {
+    folder: tempfile::TempDir,
+    /// Both servers' certificates, for `localhost`, come from here.
+    pub pki: Pki,
+    pub policy: Policy,
+    ports: BTreeMap<&'static str, u16>,
+    daemons: Vec<Daemon>,
+}
+
+impl Peers {
+    pub fn start() -> Self {
+        let names = [
+            "PLAIN",
+            "STARTTLS",
+            "IMPLICIT",
+            "SMALL",
+            "SUBMISSION",
+            "SUBMISSIONS",
+        ];
+        let mut peers = Self {
+            folder: open_folder(),
+            pki: Pki::new(),
+            policy: Policy::start(),
+            ports: names.into_iter().zip(free_ports(names.len())).collect(),
+            daemons: Vec::new(),
+        };
+        peers.configure();
+        let etc = peers.file("etc");
+        // Creates the queue's folders, where Dovecot puts its socket.
+        run(Command::new("postfix").arg("-c").arg(&etc).arg("check"));
+        let dovecot = peers.file("dovecot/dovecot.conf");
+        peers.start_daemon(
+            Command::new("dovecot").arg("-F").arg("-c").arg(dovecot),
+            &["SUBMISSION"],
+        );
+        // A TLS port that is asked before Dovecot answers would stay throttled for a while.
+        peers.start_daemon(
+            Command::new("/usr/lib/postfix/sbin/master")
+                .arg("-c")
+                .arg(etc)
+                .arg("-d"),
+            &["PLAIN", "STARTTLS", "SMALL"],
+        );
+        peers
+    }
+
+    /// The port of a service in `peers/master.cf` or `peers/dovecot.conf`.
+    pub fn port(&self, service: &str) -> u16 {
+        self.ports[service]
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command for a token that ends in so many seconds.
+    pub fn token_command(&self, seconds: u32) -> Vec<String> {
+        let path = |name: &str| self.file(name).display().to_string();
+        let seconds = seconds.to_string();
+        vec![path("token.sh"), path("jwt.key"), USER.into(), seconds]
+    }
+
+    /// What both servers logged.
+    pub fn log(&self) -> String {
+        let read = |name: &str| std::fs::read_to_string(self.file(name)).unwrap();
+        read("maillog") + &read("dovecot/log")
+    }
+
+    /// The folder that the mail lands in, as soon as it holds this many messages.
+    pub fn mail(&self, count: usize) -> PathBuf {
+        let folder = self.file("mail/all/new");
+        wait_until(&format!("{count} messages have landed"), || {
+            std::fs::read_dir(&folder).is_ok_and(|it| it.count() >= count)
+        });
+        folder
+    }
+
+    fn configure(&self) {
+        for name in [
+            "etc",
+            "queue",
+            "data",
+            "mail",
+            "tls",
+            "dovecot/home",
+            "dovecot/keys/default/RS256",
+        ] {
+            std::fs::create_dir_all(self.file(name)).unwrap();
+        }
+        run(Command::new("chown").arg("postfix:").arg(self.file("data")));
+        run(Command::new("chown")
+            .arg("nobody:nogroup")
+            .args([self.file("mail"), self.file("dovecot/home")]));
+
+        let (certificate, key) = self.pki.pem("localhost");
+        self.fill("tls/cert.pem", &certificate);
+        self.fill("tls/key.pem", &key);
+        make_private(&self.file("tls/key.pem"));
+        self.fill("etc/main.cf", include_str!("peers/main.cf"));
+        self.fill("etc/master.cf", include_str!("peers/master.cf"));
+        self.fill("etc/mailboxes", "if !/^gone/\n/./ all/\nendif\n");
+        self.fill("dovecot/dovecot.conf", include_str!("peers/dovecot.conf"));
+        self.fill("dovecot/oauth2.conf", include_str!("peers/oauth2.conf"));
+        self.fill("dovecot/users", &format!("{USER}:{{PLAIN}}{PASSWORD}\n"));
+
+        let private = self.file("jwt.key");
+        run(Command::new("openssl")
+            .args(["genpkey", "-algorithm", "RSA", "-out"])
+            .arg(&private));
+        run(Command::new("openssl")
+            .args(["pkey", "-pubout", "-in"])
+            .arg(private)
+            .arg("-out")
+            .arg(self.file("dovecot/keys/default/RS256/default")));
+        self.fill("token.sh", include_str!("peers/token.sh"));
+        let runs = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.file("token.sh"), runs).unwrap();
+    }
+
+    /// Writes a file with the folder and the ports in their places.
+    fn fill(&self, name: &str, text: &str) {
+        let folder = self.folder.path().display().to_string();
+        let mut text = text.replace("@DIR@", &folder);
+        text = text.replace("@POLICY@", &self.policy.port.to_string());
+        for (service, port) in &self.ports {
+            text = text.replace(&format!("@{service}@"), &port.to_string());
+        }
+        std::fs::write(self.file(name), text).unwrap();
+    }
+
+    fn start_daemon(&mut self, command: &mut Command, answering: &[&str]) {
+        self.daemons
+            .push(Daemon::start(command, self.folder.path()));
+        for service in answering {
+            wait_for_banner(self.port(service));
+        }
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        // Postfix before Dovecot, which it asks.
+        while let Some(daemon) = self.daemons.pop() {
+            drop(daemon);
+        }
+    }
+}
+
+/// A server process that leads a process group of its own.
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(command: &mut Command, folder: &Path) -> Self {
+        let console = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join("console"))
+            .unwrap();
+        let child = command
+            .process_group(0)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(console.try_clone().unwrap())
+            .stderr(console)
+            .spawn();
+        Self(child.expect("the server's package is installed"))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let signal = |name: &str, target: String| {
+            let _ = Command::new("kill").args([name, "--", &target]).status();
+        };
+        let leader = self.0.id();
+        signal("-TERM", leader.to_string());
+        let end = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < end {
+            if let Ok(Some(_)) = self.0.try_wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        signal("-KILL", format!("-{leader}"));
+        let _ = self.0.wait();
+    }
+}
+
+type Answer = Box<dyn FnMut(&str) -> String + Send>;
+
+/// A Postfix policy server: what it answers about a recipient is up to the test.
+pub struct Policy {
+    port: u16,
+    answer: Arc<Mutex<Answer>>,
+}
+
+impl Policy {
+    /// One that has nothing to say. Its threads end with the test's process.
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answer: Arc<Mutex<Answer>> = Arc::new(Mutex::new(Box::new(|_| "DUNNO".into())));
+        let shared = answer.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let answer = shared.clone();
+                std::thread::spawn(move || converse(stream, &answer));
+            }
+        });
+        Self { port, answer }
+    }
+
+    /// From now on each RCPT is answered with the action that this gives for the address.
+    pub fn answers(&self, answer: impl FnMut(&str) -> String + Send + 'static) {
+        *self.answer.lock().unwrap() = Box::new(answer);
+    }
+}
+
+/// Requests are lines of `name=value` and end with an empty one.
+fn converse(mut stream: TcpStream, answer: &Mutex<Answer>) {
+    let mut recipient = String::new();
+    let reader = BufReader::new(stream.try_clone().unwrap());
+    for line in reader.lines().map_while(Result::ok) {
+        if let Some(address) = line.strip_prefix("recipient=") {
+            address.clone_into(&mut recipient);
+        } else if line.is_empty() {
+            let action = (answer.lock().unwrap())(&recipient);
+            if write!(stream, "action={action}\n\n").is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// What a parser reads in a message.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mail {
+    pub to: String,
+    pub name: String,
+    pub subject: String,
+    pub id: String,
+    pub text: String,
+    pub html: String,
+}
+
+/// Reads every file of a folder with mail-parser and with Python's `email`; both must find
+/// the same in it, and Python no defect.
+pub fn read_twice(folder: &Path) -> Vec<Mail> {
+    let output = run(Command::new("python3")
+        .args(["-c", include_str!("peers/read.py")])
+        .arg(folder));
+    let read: Vec<Value> = serde_json::from_slice(&output).unwrap();
+    let mut by_python: Vec<_> = read.iter().map(from_python).collect();
+    let mut by_us: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|it| by_mail_parser(&std::fs::read(it.unwrap().path()).unwrap()))
+        .collect();
+    by_python.sort();
+    by_us.sort();
+    assert_eq!(by_python, by_us);
+    by_us
+}
+
+fn from_python(message: &Value) -> Mail {
+    assert_eq!(message["defects"], Value::Array(Vec::new()), "{message}");
+    let text = |name: &str| message[name].as_str().unwrap().replace("\r\n", "\n");
+    Mail {
+        to: text("to"),
+        name: text("name"),
+        subject: text("subject"),
+        id: text("id").trim_matches(['<', '>']).to_owned(),
+        text: text("text"),
+        html: text("html"),
+    }
+}
+
+fn by_mail_parser(bytes: &[u8]) -> Mail {
+    let message = MessageParser::default().parse(bytes).unwrap();
+    let to = message.to().and_then(|it| it.first()).unwrap();
+    Mail {
+        to: to.address().unwrap().to_owned(),
+        name: to.name().unwrap_or_default().to_owned(),
+        subject: message.subject().unwrap().to_owned(),
+        id: message.message_id().unwrap().to_owned(),
+        text: message.body_text(0).unwrap().replace("\r\n", "\n"),
+        html: message.body_html(0).unwrap().replace("\r\n", "\n"),
+    }
+}
+
+/// A temporary folder that the servers' users may pass through.
+fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).unwrap();
+    folder
+}
+
+pub fn make_private(file: &Path) {
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Ports that nobody listens on: all are held until the last is found.
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    listeners
+        .iter()
+        .map(|it| it.local_addr().unwrap().port())
+        .collect()
+}
+
+fn wait_for_banner(port: u16) {
+    let greeted = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        let patience = Some(Duration::from_secs(2));
+        stream.set_read_timeout(patience).ok()?;
+        let mut start = [0; 4];
+        stream.read_exact(&mut start).ok()?;
+        let _ = stream.write_all(b"QUIT\r\n");
+        (&start == b"220 ").then_some(())
+    };
+    wait_until(&format!("port {port} greets"), || greeted().is_some());
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_mins(1);
+    while !is_so() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What the command printed.
+fn run(command: &mut Command) -> Vec<u8> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    output.stdout
+}
