@@ -646,7 +646,7 @@ fn a_deferred_invitation_is_given_up_after_its_time_and_never_without_an_attempt
         (75, 1),
         "not due yet: {early:?}"
     );
-    std::thread::sleep(Duration::from_millis(5_000));
+    std::thread::sleep(Duration::from_secs(5));
     let last = workplace.run(&["send"]);
 
     assert_eq!(last.code, 1, "{last:?}");
