@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::delivery::is_held;
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Invitee, State};
-use crate::ledger::Reader;
+use crate::ledger::{Ledger, Reader};
 use crate::message::Composer;
 use crate::partners::{Partner, Partners};
 use crate::plan::{Entry, Plan, Survey};
@@ -213,6 +213,13 @@ impl Job {
         ));
         Err(Failure::new(Exit::Config, faults.join("\n")))
     }
+}
+
+/// A ledger for one run that must leave no trace of whom it wrote to.
+fn throw_away_ledger(folder: &Path) -> exit::Result<Arc<Ledger>> {
+    let path = folder.join("ledger.sqlite3");
+    Ledger::create(&path)?;
+    Ledger::open(&path).map(Arc::new)
 }
 
 /// The folder that a file stands in.

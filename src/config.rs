@@ -91,14 +91,6 @@ pub struct Package {
     pub respond_by: Option<Date>,
 }
 
-impl Package {
-    /// Whether the last day to respond lies before `today`.
-    #[must_use]
-    pub fn is_closed(&self, today: Date) -> bool {
-        self.respond_by.is_some_and(|it| it < today)
-    }
-}
-
 /// A text for all locales, or one for each.
 #[derive(Debug)]
 pub enum Text {

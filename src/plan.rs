@@ -239,7 +239,7 @@ impl Plan {
     }
 
     fn skip(&self, package: &Package, standing: Option<&Standing>) -> Option<Skip> {
-        let closed = package.respond_by.filter(|_| package.is_closed(self.today));
+        let closed = package.respond_by.filter(|it| *it < self.today);
         match standing.map(|it| (it.state, it.next_attempt_at)) {
             None | Some((State::Pending, _)) => closed.map(Skip::Closed),
             Some((State::Deferred, next)) => closed

@@ -50,6 +50,11 @@ fn tree(folder: &Path) -> BTreeMap<PathBuf, String> {
     files
 }
 
+fn message_id(message: &[u8]) -> String {
+    let mail = MessageParser::default().parse(message).unwrap();
+    mail.message_id().unwrap().to_owned()
+}
+
 /// A relay that leaves the dot of the first `times` messages unanswered, having taken them or not.
 fn forgetful(times: usize, taking: bool) -> Server {
     let count = Arc::new(AtomicUsize::new(0));
@@ -734,14 +739,7 @@ fn a_resend_of_an_unknown_repeats_it_byte_for_byte_or_not_without_a_word() {
     assert_eq!(resend("bob@b.example", &["--changed"]).code, 0);
     assert_eq!(workplace.run(&["send"]).code, 0);
     let accepted = server.accepted();
-    let id = |it: usize| {
-        MessageParser::default()
-            .parse(&accepted[it].data)
-            .unwrap()
-            .message_id()
-            .unwrap()
-            .to_owned()
-    };
+    let id = |it: usize| message_id(&accepted[it].data);
     assert_eq!(id(1), id(3));
     assert_ne!(accepted[1].data, accepted[3].data);
 
@@ -750,14 +748,7 @@ fn a_resend_of_an_unknown_repeats_it_byte_for_byte_or_not_without_a_word() {
     assert!(again.stdout.contains("accepted → pending"), "{again:?}");
     assert_eq!(workplace.run(&["send"]).code, 0);
     let accepted = server.accepted();
-    let id = |it: usize| {
-        MessageParser::default()
-            .parse(&accepted[it].data)
-            .unwrap()
-            .message_id()
-            .unwrap()
-            .to_owned()
-    };
+    let id = |it: usize| message_id(&accepted[it].data);
     assert_ne!(id(4), id(0));
 }
 

@@ -41,9 +41,7 @@ pub async fn run(path: &Path, connect: bool, console: &mut Console<'_>) -> exit:
         ..Findings::default()
     };
     let connector = findings.keep(Connector::new(&config.smtp));
-    if let Some(login) = &config.smtp.login {
-        findings.keep(check_secret(login));
-    }
+    findings.keep(check_secret(&config.smtp));
     let templates = findings
         .keep(Templates::load(&config.templates))
         .map(Arc::new);

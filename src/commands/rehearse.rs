@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 
 use super::send::{Proven, deliver};
-use super::{Choice, Console, Job, describe};
+use super::{Choice, Console, Job, describe, throw_away_ledger};
 use crate::config::{Config, Smtp, Tls};
 use crate::delivery::Tally;
 use crate::exit::{self, Exit, Failure, OrExit};
 use crate::gallery::{Folder, Gallery};
-use crate::ledger::Ledger;
 use crate::relay::Connector;
 use crate::sandbox::Sandbox;
 
@@ -33,9 +32,7 @@ pub async fn run(
     let scratch = tempfile::tempdir_in(folder.path())
         .context("cannot create a throw-away ledger")
         .or_exit(Exit::CannotWrite)?;
-    let ledger_path = scratch.path().join("ledger.sqlite3");
-    Ledger::create(&ledger_path)?;
-    let ledger = Arc::new(Ledger::open(&ledger_path)?);
+    let ledger = throw_away_ledger(scratch.path())?;
     let plan = job.plan(choice, (console.clock)());
     let survey = job.survey(&plan, ledger.reader()).await?;
     let (fingerprints, _) = job.prove(&plan, ledger.reader(), (console.clock)()).await?;

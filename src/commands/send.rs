@@ -66,9 +66,7 @@ async fn with_ledger(
     let config = &job.config;
     refuse_documentation(config)?;
     let connector = Connector::new(&config.smtp)?;
-    if let Some(login) = &config.smtp.login {
-        check_secret(login)?;
-    }
+    check_secret(&config.smtp)?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
 
     let plan = job.plan(&options.choice, (console.clock)());

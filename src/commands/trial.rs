@@ -1,20 +1,19 @@
 //! `send --test-to`: the first message of each language, through the real relay, to the
 //! person who tries it and to no partner. No ledger is needed, and none is changed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 
 use super::send::{Proven, deliver};
-use super::{Choice, Console, Job, describe};
+use super::{Choice, Console, Job, describe, throw_away_ledger};
 use crate::address::Address;
 use crate::config::Config;
 use crate::exit::{self, Exit, Failure, OrExit};
-use crate::ledger::Ledger;
+use crate::ledger::Reader;
+use crate::plan::{Entry, Plan};
 use crate::relay::{Connector, check_secret};
 use crate::report::count;
 
@@ -35,17 +34,17 @@ pub async fn run(
     let job = Job::load(config.clone(), scratch.path())?.addressed_to(address);
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let connector = Connector::new(&config.smtp)?;
-    if let Some(login) = &config.smtp.login {
-        check_secret(login)?;
-    }
-    let ledger = scratch.path().join("ledger.sqlite3");
-    Ledger::create(&ledger)?;
-    let ledger = Arc::new(Ledger::open(&ledger)?);
+    check_secret(&config.smtp)?;
+    let ledger = throw_away_ledger(scratch.path())?;
     let now = (console.clock)();
-    let today = now.to_zoned_datetime(TimeZone::system()).date();
-    let plan = job
-        .plan(choice, now)
-        .lines(first_of_each_language(&job, choice, today)?);
+    // The limit is on the messages that are tried, not on the rows that are looked at.
+    let unlimited = Choice {
+        limit: None,
+        ..choice.clone()
+    };
+    let candidates = job.plan(&unlimited, now);
+    let lines = first_of_each_language(&job, &candidates, ledger.reader()).await?;
+    let plan = job.plan(choice, now).lines(lines);
     let survey = job.survey(&plan, ledger.reader()).await?;
     let relay = connector.relay();
     let (fingerprints, _) = job.prove(&plan, ledger.reader(), now).await?;
@@ -74,17 +73,20 @@ pub async fn run(
     }
 }
 
-/// The lines of the first good row of each template's locale, closed packages left out.
-fn first_of_each_language(job: &Job, choice: &Choice, today: Date) -> exit::Result<HashSet<u64>> {
-    let only: BTreeSet<String> = choice.only.iter().map(Address::canonical).collect();
-    let mut seen = BTreeSet::new();
+/// The lines of the first row of each template's locale that the plan finds due.
+async fn first_of_each_language(
+    job: &Job,
+    plan: &Plan,
+    reader: &Reader,
+) -> exit::Result<HashSet<u64>> {
+    let mut seen = HashSet::new();
     let mut lines = HashSet::new();
-    for row in job.partners.iter() {
-        let partner = row?;
-        let wanted = only.is_empty() || only.contains(&partner.address.canonical());
-        let open = !partner.package.is_closed(today);
-        if wanted && open && seen.insert(job.composer.locale_for(&partner).to_string()) {
-            lines.insert(partner.line);
+    let mut drain = plan.drain();
+    while let Some(page) = drain.next_page(reader).await? {
+        for Entry { partner, skip, .. } in page {
+            if skip.is_none() && seen.insert(job.composer.locale_for(&partner).to_string()) {
+                lines.insert(partner.line);
+            }
         }
         if seen.len() == job.templates.locales().len() {
             break;

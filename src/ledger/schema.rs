@@ -152,14 +152,12 @@ pub fn open_for_writing(path: &Path) -> exit::Result<Connection> {
 
 /// Opens for reading only; creates nothing beside a file at rest.
 pub fn open_for_reading(path: &Path) -> exit::Result<Connection> {
-    let connection =
-        connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| failure(path, &error))?;
-    check_identity(path, &connection)?;
-    Ok(connection)
+    open_as_it_is(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
 /// Whether the header says that the file goes with a log (WAL), as it does until a writer
-/// has brought it to rest. <https://sqlite.org/fileformat.html#file_format_version_numbers>
+/// has brought it to rest. To be asked before this process has the ledger open: closing a
+/// file gives up the locks that the process holds on it. <https://sqlite.org/fileformat.html#file_format_version_numbers>
 pub fn expects_log(path: &Path) -> exit::Result<bool> {
     use std::io::Read;
 
@@ -180,8 +178,11 @@ pub fn expects_log(path: &Path) -> exit::Result<bool> {
 
 /// Opens a private copy together with the log that a dead run left.
 pub fn open_for_recovery(path: &Path) -> exit::Result<Connection> {
-    let connection =
-        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| failure(path, &error))?;
+    open_as_it_is(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+fn open_as_it_is(path: &Path, access: OpenFlags) -> exit::Result<Connection> {
+    let connection = connect(path, access).map_err(|error| failure(path, &error))?;
     check_identity(path, &connection)?;
     Ok(connection)
 }

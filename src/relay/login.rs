@@ -17,7 +17,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{Conversation, Offers, Silence};
-use crate::config::{Login, Proof};
+use crate::config::{Login, Proof, Smtp};
 use crate::exit::{self, Exit, Failure};
 use crate::outcome::Reply;
 
@@ -32,15 +32,15 @@ pub enum Secret {
     Token(SecretString),
 }
 
-/// Proves that the secret is there and fit to be used, as far as that can be known
-/// without running a program.
+/// Proves that the secret of a login, where there is one, is there and fit to be used, as
+/// far as that can be known without running a program.
 ///
 /// # Errors
 /// When it is missing or empty (78), or open to everyone (77).
-pub fn check(login: &Login) -> exit::Result<()> {
-    match &login.proof {
-        Proof::TokenCommand(_) => Ok(()),
-        _ => password(&login.proof).map(|_| ()),
+pub fn check(smtp: &Smtp) -> exit::Result<()> {
+    match smtp.login.as_ref().map(|it| &it.proof) {
+        None | Some(Proof::TokenCommand(_)) => Ok(()),
+        Some(proof) => password(proof).map(|_| ()),
     }
 }
 
