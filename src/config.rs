@@ -195,6 +195,8 @@ pub struct Smtp {
     pub login: Option<Login>,
     /// How many connections at once.
     pub connections: u32,
+    /// Whether commands are pipelined where the relay offers it.
+    pub pipelining: bool,
     /// The name for EHLO, if not this host's.
     pub hello: Option<String>,
     /// How long to wait in each phase.

@@ -174,5 +174,6 @@ fn prepare(run: &Run, entry: Entry, proven: Option<u64>) -> Result<Job, Failure>
         message,
         standing: entry.standing,
         losses: 0,
+        slot: None,
     })
 }

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 pub use self::read::{Reader, Selection};
+pub use self::writer::Verdicts;
 use self::writer::Writer;
 use crate::exit;
 use crate::invitation::{Cause, Identity, Invitee, MessageIdKey, State};
@@ -164,7 +165,17 @@ impl Ledger {
     /// # Errors
     /// When the transition is not allowed (70) or cannot be recorded (74).
     pub async fn apply(&self, change: Change) -> exit::Result<State> {
-        self.writer.apply(change).await
+        let mut verdicts = self.apply_all(vec![change]).await?;
+        verdicts.pop().expect("there is a verdict for each change")
+    }
+
+    /// Applies changes in one commit; they are durable when this returns. Each has its own
+    /// verdict: one that is refused does not keep the others from being recorded.
+    ///
+    /// # Errors
+    /// When nothing can be recorded (74).
+    pub async fn apply_all(&self, changes: Vec<Change>) -> exit::Result<Verdicts> {
+        self.writer.apply(changes).await
     }
 
     /// Ends the work: the file is plain again, unless a reader prevents it.

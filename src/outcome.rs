@@ -109,6 +109,17 @@ pub enum Outcome {
     Unknown,
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accepted => "accepted",
+            Self::Deferred => "deferred",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
 /// What a reply, or its absence, means at a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -80,7 +80,11 @@ async fn converse(stream: TcpStream, keep: &Keep) -> io::Result<()> {
             .to_ascii_uppercase();
         let verb = line.split([' ', ':']).next().unwrap_or_default();
         reply = match (verb, stage) {
-            ("EHLO" | "HELO" | "RSET", _) => {
+            ("EHLO", _) => {
+                stage = Stage::Nothing;
+                "250-sandbox\r\n250-PIPELINING\r\n250 ENHANCEDSTATUSCODES"
+            }
+            ("HELO" | "RSET", _) => {
                 stage = Stage::Nothing;
                 "250 2.0.0 sandbox"
             }

@@ -80,11 +80,13 @@ fn row(
     }
 }
 
-fn hold(row: Row) {
-    let name = format!("{:?} {:?}", row.stage, row.action);
-    let (server, healed) = faulty(row.stage, row.action);
+fn hold(row: &Row, pipelining: &str) {
+    let name = format!("{:?} {:?}, pipelining {pipelining}", row.stage, row.action);
+    let (server, healed) = faulty(row.stage, row.action.clone());
     let mut workplace = Workplace::new(server.port());
-    workplace.smtp += "\nconnections = 1\ndeadlines = { banner = \"2s\", ehlo = \"2s\", mail = \"2s\", rcpt = \"2s\", data = \"2s\", body = \"2s\", dot = \"2s\", rset = \"2s\" }";
+    workplace.smtp(&format!(
+        "pipelining = \"{pipelining}\"\nconnections = 1\ndeadlines = {{ banner = \"2s\", ehlo = \"2s\", mail = \"2s\", rcpt = \"2s\", data = \"2s\", body = \"2s\", dot = \"2s\", rset = \"2s\" }}"
+    ));
     workplace.retry = "first_after = \"1s\"".into();
     workplace.configure();
     workplace.partners(&["ada@a.example"]);
@@ -121,8 +123,10 @@ fn hold(row: Row) {
 
 fn hold_all(rows: Vec<Row>) {
     std::thread::scope(|scope| {
-        for row in rows {
-            scope.spawn(|| hold(row));
+        for row in &rows {
+            for pipelining in ["auto", "off"] {
+                scope.spawn(move || hold(row, pipelining));
+            }
         }
     });
 }
@@ -277,6 +281,7 @@ fn bytes_that_nobody_asked_for_end_the_conversation_before_they_are_believed() {
         Stage::Mail,
         Action::Reply(b"250 ok\r\n250 ok\r\n354 go\r\n250 accepted, really\r\n".to_vec()),
     );
+    // Pipelined or not: what is one reply too many is noticed before the dot at the latest.
     let mut workplace = Workplace::new(server.port());
     workplace.smtp += "\nconnections = 1";
     workplace.configure();
@@ -286,12 +291,7 @@ fn bytes_that_nobody_asked_for_end_the_conversation_before_they_are_believed() {
 
     assert_eq!(output.code, 75, "{output:?}");
     assert_eq!(workplace.state(), "deferred");
-    assert!(
-        server
-            .commands()
-            .iter()
-            .all(|(_, it)| !it.starts_with("DATA"))
-    );
+    assert!(server.accepted().is_empty());
 }
 
 #[test]

@@ -231,7 +231,11 @@ fn read_smtp(mut section: Section<'_>, folder: &Path) -> Option<Smtp> {
     let ca_file = section.optional("ca_file", |value| text(value).map(|it| folder.join(it)));
     let login = read_login(&mut section, folder, tls);
     let connections = section.or("connections", 2, number(1..=100));
-    section.or("pipelining", (), one_of(&[("auto", ()), ("off", ())]));
+    let pipelining = section.or(
+        "pipelining",
+        true,
+        one_of(&[("auto", true), ("off", false)]),
+    );
     let hello = section.optional("hello", |value| {
         let name = text(value)?;
         let fits = name.starts_with('[') || idna::domain_to_ascii_strict(&name).is_ok();
@@ -255,6 +259,7 @@ fn read_smtp(mut section: Section<'_>, folder: &Path) -> Option<Smtp> {
         ca_file,
         login,
         connections,
+        pipelining,
         hello,
         deadlines,
     })

@@ -4,18 +4,24 @@
 //! before the dot; the outcome is durable before the next dot. So whatever was cut
 //! off before `armed` was certainly not accepted and is simply sent again, and only
 //! what is armed can ever be in doubt.
+//!
+//! Where the relay pipelines and another message waits, its envelope goes out with the
+//! dot: one round trip a message. An acceptance then shares the commit that arms the
+//! next; everything else that is heard is recorded at once.
+
+use std::fmt;
 
 use jiff::Timestamp;
 
-use super::rates::Slot;
 use super::shared::Job;
 use super::worker::Worker;
-use crate::exit::Exit;
+use crate::address::Address;
+use crate::exit::{Exit, Failure};
 use crate::invitation::{Cause, State};
 use crate::ledger::Change;
 use crate::outcome::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
 use crate::refusal::{about_us, is_throttle};
-use crate::relay::{Connection, Dot, Silence};
+use crate::relay::{Connection, Dot, Envelope, NotBegun, Silence};
 
 /// How a message fared on a connection.
 pub enum Delivery {
@@ -23,6 +29,8 @@ pub enum Delivery {
     Settled,
     /// The connection was lost before the dot, over this message.
     Lost(Phase, String),
+    /// The connection was lost before the dot, and perhaps over the message before.
+    LostAhead,
     /// The relay asked us to slow down; the message is to be tried again.
     Throttled,
     /// The relay did not take MAIL.
@@ -33,20 +41,69 @@ pub enum Delivery {
     Stopped,
 }
 
-/// What follows a phase that did not succeed, with what was heard.
-type Refusal = (Verdict, Result<Reply, Silence>);
+/// An outcome that was heard, on its way into the ledger.
+pub struct Heard {
+    change: Change,
+    recipient: Address,
+    outcome: Outcome,
+    why: String,
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.recipient, self.outcome, self.why)
+    }
+}
 
 impl Worker {
-    /// The conversation about one message, up to its recorded outcome.
-    pub(super) async fn deliver(&mut self, job: &Job, slot: Option<Slot>) -> Delivery {
-        let sender = self.shared.run.sender.clone();
+    /// The conversation about one message, up to its outcome.
+    pub(super) async fn deliver(&mut self, job: &mut Job) -> Delivery {
+        let shared = self.shared.clone();
         let Some(mut connection) = self.connection.take() else {
             return Delivery::NotNow("there is no connection".into());
         };
+        let ahead = connection.has_begun();
+        // An acceptance waits for what has come with it already, not for what is still to come.
+        if !connection.holds_more() && !self.record(None).await {
+            return Delivery::Stopped;
+        }
+        let envelope = Envelope {
+            sender: &shared.run.sender,
+            recipient: &job.recipient,
+        };
+        if let Err(not_begun) = connection.begin(envelope).await {
+            return self.not_begun(job, connection, ahead, not_begun).await;
+        }
+        self.failures = 0;
+        if let Err(silence) = connection.body(&job.message.bytes).await {
+            return Delivery::Lost(Phase::Body, silence.0);
+        }
+        if let Err(silence) = connection.stands().await {
+            return Delivery::Lost(Phase::Body, silence.0);
+        }
+        if !shared.may_arm() {
+            return Delivery::Stopped;
+        }
+        self.dot(job, connection).await
+    }
 
-        if let Err((verdict, heard)) = expect(Phase::Mail, connection.mail(&sender).await) {
+    /// What follows a transaction that did not come as far as its message.
+    async fn not_begun(
+        &mut self,
+        job: &Job,
+        connection: Connection,
+        ahead: bool,
+        not_begun: NotBegun,
+    ) -> Delivery {
+        let NotBegun {
+            phase,
+            verdict,
+            heard,
+        } = not_begun;
+        let reply = heard.as_ref().ok();
+        if phase == Phase::Mail {
             let mut why = tell(&heard);
-            if let Some(cure) = heard.ok().as_ref().and_then(about_us) {
+            if let Some(cure) = reply.and_then(about_us) {
                 why = format!("{why}; {cure}");
             }
             return match verdict {
@@ -55,55 +112,49 @@ impl Worker {
             };
         }
         self.failures = 0;
-        for phase in [Phase::Rcpt, Phase::Data] {
-            let heard = match phase {
-                Phase::Rcpt => connection.rcpt(&job.recipient).await,
-                _ => connection.data().await,
+        let Verdict::Settled(outcome) = verdict else {
+            // 421 ends the connection, and may ask us to slow down as well.
+            return match self.about_us(reply) {
+                Some(slow_down) => slow_down,
+                None if ahead && phase == Phase::Rcpt => Delivery::LostAhead,
+                None => Delivery::Lost(phase, tell(&heard)),
             };
-            match expect(phase, heard) {
-                Ok(()) => {}
-                Err((Verdict::Settled(outcome), heard)) => {
-                    if let Some(delivery) = self.about_us(heard.as_ref().ok()) {
-                        return match delivery {
-                            Delivery::Throttled => self.rset(connection, delivery).await,
-                            other => other,
-                        };
-                    }
-                    if !self.settle(job, phase, outcome, heard).await {
-                        return Delivery::Stopped;
-                    }
-                    return self.rset(connection, Delivery::Settled).await;
-                }
-                // 421 ends the connection, and may ask us to slow down as well.
-                Err((_, heard)) => {
-                    let slow_down = self.about_us(heard.as_ref().ok());
-                    return slow_down.unwrap_or_else(|| Delivery::Lost(phase, tell(&heard)));
-                }
-            }
-        }
-        if let Err(silence) = connection.body(&job.message.bytes).await {
-            return Delivery::Lost(Phase::Body, silence.0);
-        }
-        if let Err(silence) = connection.stands().await {
-            return Delivery::Lost(Phase::Body, silence.0);
-        }
-        if !self.shared.may_arm() {
-            return Delivery::Stopped;
-        }
-        self.dot(job, slot, connection).await
+        };
+        let delivery = match self.about_us(reply) {
+            Some(Delivery::Throttled) => Delivery::Throttled,
+            Some(other) => return other,
+            None if self.settle(job, phase, outcome, heard).await => Delivery::Settled,
+            None => return Delivery::Stopped,
+        };
+        self.clear(connection).await;
+        delivery
     }
 
-    /// Arms, writes the dot, records the verdict.
-    async fn dot(&mut self, job: &Job, slot: Option<Slot>, mut connection: Connection) -> Delivery {
+    /// Makes the connection fit for the next message; one that does not stand that is over.
+    async fn clear(&mut self, mut connection: Connection) {
+        if connection.clear().await {
+            self.connection = Some(connection);
+        }
+    }
+
+    /// Arms, writes the dot, hears the verdict.
+    async fn dot(&mut self, job: &mut Job, mut connection: Connection) -> Delivery {
+        let shared = self.shared.clone();
         let armed = Change {
             message: Some((job.message.date, job.message.sha256())),
             ..self.change(job, Phase::Dot, Cause::Arm)
         };
-        if let Err(failure) = self.shared.run.ledger.apply(armed).await {
-            self.shared.stop(failure.exit, failure.to_string());
+        if !self.record(Some(armed)).await {
             return Delivery::Stopped;
         }
-        let heard = match connection.dot().await {
+        if self.ahead.is_none() && connection.pipelines() {
+            self.ahead = shared.next_job_now();
+        }
+        let ahead = self.ahead.as_ref().map(|(next, _)| Envelope {
+            sender: &shared.run.sender,
+            recipient: &next.recipient,
+        });
+        let heard = match connection.dot(ahead).await {
             Dot::NotWritten(silence) => {
                 let why = silence.0.clone();
                 if !self.take_back(job, &Err(silence)).await {
@@ -113,36 +164,28 @@ impl Worker {
             }
             Dot::Written(heard) => heard,
         };
-        if let Some(slot) = slot {
+        if let Some(slot) = job.slot.take() {
             slot.dot();
         }
-        let reply = heard.as_ref().ok();
-        if let Some(delivery) = self.about_us(reply) {
-            if !self.take_back(job, &heard).await {
-                return Delivery::Stopped;
+        let survives = connection_survives_dot(heard.as_ref().ok());
+        let delivery = match self.about_us(heard.as_ref().ok()) {
+            Some(delivery) if self.take_back(job, &heard).await => delivery,
+            Some(_) => return Delivery::Stopped,
+            None => {
+                let outcome = match judge(Phase::Dot, heard.as_ref().ok()) {
+                    Verdict::Settled(outcome) => outcome,
+                    _ => Outcome::Unknown,
+                };
+                if !self.settle(job, Phase::Dot, outcome, heard).await {
+                    return Delivery::Stopped;
+                }
+                Delivery::Settled
             }
-            let survives = connection_survives_dot(reply);
-            self.connection = survives.then_some(connection);
-            return delivery;
-        }
-        let survives = connection_survives_dot(reply);
-        let outcome = match judge(Phase::Dot, reply) {
-            Verdict::Settled(outcome) => outcome,
-            _ => Outcome::Unknown,
         };
-        if !self.settle(job, Phase::Dot, outcome, heard).await {
-            return Delivery::Stopped;
-        }
-        self.connection = survives.then_some(connection);
-        Delivery::Settled
-    }
-
-    /// RSET, so that the next MAIL is not taken for a second one of the same transaction; a
-    /// connection that does not take it is over.
-    async fn rset(&mut self, mut connection: Connection, delivery: Delivery) -> Delivery {
-        if expect(Phase::Rset, connection.rset().await).is_ok() {
-            self.connection = Some(connection);
-        }
+        // What is begun ahead must not be finished during a rest or after a stop. Nothing of it
+        // is armed, so its connection is simply left.
+        let may_go_on = !connection.has_begun() || shared.may_begin();
+        self.connection = (survives && may_go_on).then_some(connection);
         delivery
     }
 
@@ -178,22 +221,19 @@ impl Worker {
             note: heard.as_ref().err().map(|it| it.0.clone()),
             ..self.change(job, Phase::Dot, Cause::TakeBack)
         };
-        match self.shared.run.ledger.apply(back).await {
-            Ok(_) => true,
-            Err(failure) => {
-                self.shared.stop(failure.exit, failure.to_string());
-                false
-            }
-        }
+        self.record(Some(back)).await
     }
 
     /// Opens the breaker where this refusal is the third of its kind.
-    async fn watch(&mut self, job: &Job, phase: Phase, reply: &Reply) {
-        let domain = job.recipient.domain();
+    async fn watch(&mut self, recipient: &Address, change: &Change) {
+        let (Some(phase), Some(reply)) = (change.phase, &change.reply) else {
+            return;
+        };
+        let domain = recipient.domain();
         let row = self
             .shared
             .breaker()
-            .refused(phase, reply, &job.identity, domain);
+            .refused(phase, reply, &change.identity, domain);
         let Some(row) = row else { return };
         self.shared.not_rejected(&row);
         let relay = self.shared.run.connector.relay();
@@ -213,7 +253,9 @@ impl Worker {
         }
     }
 
-    /// Records an outcome; false when that failed, which stops the run.
+    /// Sees to it that an outcome is recorded; false when that failed, which stops the run.
+    ///
+    /// An acceptance may wait for the next arm, which follows at once.
     pub(super) async fn settle(
         &mut self,
         job: &Job,
@@ -225,8 +267,7 @@ impl Worker {
         let why = tell(&heard);
         let mut change = self.change(job, phase, Cause::Outcome(outcome));
         change.note = heard.as_ref().err().map(|it| it.0.clone());
-        let reply = heard.ok();
-        change.reply.clone_from(&reply);
+        change.reply = heard.ok();
         if outcome == Outcome::Deferred {
             let (since, deferrals) = job
                 .standing
@@ -234,34 +275,67 @@ impl Worker {
                 .map_or((None, 0), |it| (it.deferred_since, it.deferrals));
             let retry = &self.shared.run.retry;
             // Only the relay's word ends it: a lost connection says nothing about the partner.
-            if reply.is_some() && retry.gives_up(now, since) {
+            if change.reply.is_some() && retry.gives_up(now, since) {
                 change.cause = Cause::GiveUp;
             } else {
                 let id = &change.identity.address;
                 change.next_attempt_at = Some(retry.due_again(now, deferrals + 1, id));
             }
         }
-        match self.shared.run.ledger.apply(change).await {
-            Ok(state) => {
-                self.shared.settled(job, state, &why);
-                if let (State::Rejected, Some(reply)) = (state, reply) {
-                    self.watch(job, phase, &reply).await;
-                }
-                true
-            }
-            Err(failure) => {
-                let state = match outcome {
-                    Outcome::Accepted => State::Accepted,
-                    Outcome::Deferred => State::Deferred,
-                    Outcome::Rejected => State::Rejected,
-                    Outcome::Unknown => State::Unknown,
-                };
-                self.shared
-                    .unrecorded(format!("{}: {state} ({why})", job.recipient));
-                self.shared.stop(failure.exit, failure.to_string());
-                false
+        self.heard.push(Heard {
+            change,
+            recipient: job.recipient.clone(),
+            outcome,
+            why,
+        });
+        if outcome == Outcome::Accepted {
+            self.shared.accepted();
+            if self.ahead.is_some() && self.shared.may_begin() {
+                return true;
             }
         }
+        self.record(None).await
+    }
+
+    /// Makes what was heard durable, and `change` with it, in one commit; false when that
+    /// failed, which stops the run.
+    pub(super) async fn record(&mut self, change: Option<Change>) -> bool {
+        let heard = std::mem::take(&mut self.heard);
+        let mut changes: Vec<Change> = heard.iter().map(|it| it.change.clone()).collect();
+        changes.extend(change);
+        if changes.is_empty() {
+            return true;
+        }
+        let shared = self.shared.clone();
+        let count = changes.len();
+        let verdicts = match shared.run.ledger.apply_all(changes).await {
+            Ok(verdicts) => verdicts,
+            Err(failure) => (0..count)
+                .map(|_| Err(Failure::new(failure.exit, &failure)))
+                .collect(),
+        };
+        let mut heard = heard.into_iter();
+        let mut recorded = true;
+        for verdict in verdicts {
+            let heard = heard.next();
+            match (verdict, heard) {
+                (Ok(state), Some(heard)) => {
+                    shared.settled(&heard.recipient, state, &heard.why);
+                    if state == State::Rejected {
+                        self.watch(&heard.recipient, &heard.change).await;
+                    }
+                }
+                (Ok(_), None) => {}
+                (Err(failure), heard) => {
+                    if let Some(heard) = heard {
+                        shared.unrecorded(heard.to_string());
+                    }
+                    shared.stop(failure.exit, failure.to_string());
+                    recorded = false;
+                }
+            }
+        }
+        recorded
     }
 
     fn change(&self, job: &Job, phase: Phase, cause: Cause) -> Change {
@@ -277,13 +351,6 @@ impl Worker {
     pub(super) fn gone(&self, why: &str) -> String {
         let relay = self.shared.run.connector.relay();
         format!("the relay {relay} does not take our mail (mail): {why}")
-    }
-}
-
-fn expect(phase: Phase, heard: Result<Reply, Silence>) -> Result<(), Refusal> {
-    match judge(phase, heard.as_ref().ok()) {
-        Verdict::Proceed => Ok(()),
-        verdict => Err((verdict, heard)),
     }
 }
 

@@ -90,6 +90,11 @@ impl Rates {
         }
     }
 
+    /// The right to attempt a dot, where that is granted at once.
+    pub fn take_now(self: &Arc<Self>) -> Option<Slot> {
+        (self.ask(Instant::now()) == Grant::Now).then(|| Slot(self.clone()))
+    }
+
     fn ask(&self, now: Instant) -> Grant {
         let mut taken = self.taken();
         while taken

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::breaker::Breaker;
 use super::pause::Pause;
+use super::rates::Slot;
 use super::signals::Signals;
 use super::{Run, Stop, Tally};
 use crate::address::Address;
@@ -30,6 +31,8 @@ pub struct Job {
     pub standing: Option<Standing>,
     /// How often a connection was lost over it between RCPT and the dot.
     pub losses: u32,
+    /// The leave to attempt its dot, where rates ask for one.
+    pub slot: Option<Slot>,
 }
 
 /// What the workers share.
@@ -141,8 +144,7 @@ impl Shared {
                     None => self.returned().pop_front(),
                 };
                 if let Some(job) = job {
-                    self.in_hand.fetch_add(1, Ordering::AcqRel);
-                    return Some((job, InHand(self.clone())));
+                    return Some((job, self.hand_out()));
                 }
             }
             if self.in_hand.load(Ordering::Acquire) == 0 {
@@ -152,9 +154,54 @@ impl Shared {
         }
     }
 
+    /// The next message, where one is waiting and nothing keeps it from being begun now.
+    pub fn next_job_now(self: &Arc<Self>) -> Option<(Job, InHand)> {
+        if !self.may_begin() {
+            return None;
+        }
+        let slot = match &self.run.rates {
+            None => None,
+            Some(rates) => Some(rates.take_now()?),
+        };
+        let mut queue = self.queue.try_lock().ok()?;
+        let mut job = queue.try_recv().ok()?;
+        job.slot = slot;
+        Some((job, self.hand_out()))
+    }
+
+    /// To be called while the queue is locked, so that nobody finds it empty too soon.
+    fn hand_out(self: &Arc<Self>) -> InHand {
+        self.in_hand.fetch_add(1, Ordering::AcqRel);
+        InHand(self.clone())
+    }
+
     /// Takes a message back, to be delivered after the others, perhaps by another worker.
-    pub fn give_back(&self, job: Job) {
+    pub fn give_back(&self, mut job: Job) {
+        job.slot = None;
         self.returned().push_back(job);
+    }
+
+    /// Waits until pause and rates allow this message; false when the run has stopped.
+    pub async fn leave(&self, job: &mut Job) -> bool {
+        loop {
+            if self.unless_stopped(self.pause.wait()).await.is_none() {
+                return false;
+            }
+            let Some(rates) = self.run.rates.as_ref().filter(|_| job.slot.is_none()) else {
+                return true;
+            };
+            match self.unless_stopped(rates.take()).await {
+                None => return false,
+                Some(None) => {
+                    let why =
+                        "the limit of `limits.per_day` is reached; the rest goes with a later run";
+                    self.stop(Exit::TryLater, why.into());
+                    return false;
+                }
+                // The relay may have asked for a rest while this one waited: round again.
+                Some(slot) => job.slot = slot,
+            }
+        }
     }
 
     /// What the work gives, unless the run stops first.
@@ -196,6 +243,11 @@ impl Shared {
         self.tally().stopped.is_some()
     }
 
+    /// Whether a message may be begun now.
+    pub fn may_begin(&self) -> bool {
+        !self.has_stopped() && !self.pause.is_on()
+    }
+
     /// Whether a message that is under way may still be armed: once a limit is reached, yes,
     /// for it was granted before; once anything has failed or the relay refuses us, no.
     pub fn may_arm(&self) -> bool {
@@ -204,12 +256,14 @@ impl Shared {
         matches!(stopped, None | Some(Exit::TryLater))
     }
 
+    /// The relay takes our mail.
+    pub fn accepted(&self) {
+        self.breaker().accepted();
+        self.pause.accepted();
+    }
+
     /// Counts one invitation as settled.
-    pub fn settled(&self, job: &Job, state: State, why: &str) {
-        if state == State::Accepted {
-            self.breaker().accepted();
-            self.pause.accepted();
-        }
+    pub fn settled(&self, recipient: &Address, state: State, why: &str) {
         let mut tally = self.tally();
         match state {
             State::Accepted => tally.accepted += 1,
@@ -219,7 +273,7 @@ impl Shared {
             _ => tally.unknown += 1,
         }
         if state != State::Accepted && tally.troubles.len() < SHOWN {
-            let trouble = (job.recipient.clone(), state, why.to_owned());
+            let trouble = (recipient.clone(), state, why.to_owned());
             tally.troubles.push(trouble);
         }
         (self.run.on_settled)(&tally);

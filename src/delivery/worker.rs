@@ -7,9 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::Delivery;
-use super::shared::{Job, Shared};
-use crate::exit::Exit;
+use super::attempt::{Delivery, Heard};
+use super::shared::{InHand, Job, Shared};
 use crate::outcome::Outcome;
 use crate::relay::{Connection, NotOpened, Silence};
 
@@ -41,6 +40,10 @@ pub struct Worker {
     pub(super) connection: Option<Connection>,
     /// Failures in a row without a 250 to MAIL between.
     pub(super) failures: usize,
+    /// The message that comes next, taken while the one before it was under way.
+    pub(super) ahead: Option<(Job, InHand)>,
+    /// What was heard and is not recorded yet.
+    pub(super) heard: Vec<Heard>,
 }
 
 impl Worker {
@@ -49,6 +52,8 @@ impl Worker {
             shared,
             connection: None,
             failures: 0,
+            ahead: None,
+            heard: Vec::new(),
         }
     }
 
@@ -75,7 +80,7 @@ impl Worker {
     /// Works until there is nothing left, the run stops, or the relay is not to be had.
     pub async fn work(mut self) {
         let shared = self.shared.clone();
-        while let Some((mut job, in_hand)) = shared.next_job().await {
+        while let Some((mut job, in_hand)) = self.take_up().await {
             let next = loop {
                 match self.attempt(&mut job).await {
                     Next::SameAgain => {}
@@ -86,10 +91,17 @@ impl Worker {
                 Next::Another | Next::SameAgain => {}
                 Next::AnotherFirst => shared.give_back(job),
                 Next::GiveUp(why) => {
+                    self.record(None).await;
                     shared.give_back(job);
+                    if let Some((ahead, _)) = self.ahead.take() {
+                        shared.give_back(ahead);
+                    }
                     shared.lament(why);
                     return;
                 }
+            }
+            if self.ahead.is_none() {
+                self.record(None).await;
             }
             drop(in_hand);
         }
@@ -98,37 +110,36 @@ impl Worker {
         }
     }
 
+    async fn take_up(&mut self) -> Option<(Job, InHand)> {
+        match self.ahead.take() {
+            Some(ahead) => Some(ahead),
+            None => self.shared.next_job().await,
+        }
+    }
+
     /// One attempt at one message, once pause and rates allow it.
     async fn attempt(&mut self, job: &mut Job) -> Next {
         let shared = self.shared.clone();
-        let slot = loop {
-            if shared.unless_stopped(shared.pause.wait()).await.is_none() {
-                return Next::Another;
-            }
-            let Some(rates) = &shared.run.rates else {
-                break None;
-            };
-            match shared.unless_stopped(rates.take()).await {
-                None => return Next::Another,
-                Some(None) => {
-                    let why =
-                        "the limit of `limits.per_day` is reached; the rest goes with a later run";
-                    shared.stop(Exit::TryLater, why.into());
-                    return Next::Another;
-                }
-                // The relay may have asked for a rest while this one waited.
-                Some(Some(_)) if shared.pause.is_on() => {}
-                Some(slot) => break slot,
-            }
-        };
+        let begun = self.connection.as_ref().is_some_and(Connection::has_begun);
+        if begun && !shared.may_begin() {
+            self.connection = None;
+        }
+        // What was heard of the message before waits only where this one follows at once.
+        if !begun || self.connection.is_none() {
+            self.record(None).await;
+        }
+        if !shared.leave(job).await {
+            return Next::Another;
+        }
         let delivery = match self.open().await {
-            Ok(()) if shared.may_arm() => self.deliver(job, slot).await,
+            Ok(()) if shared.may_arm() => self.deliver(job).await,
             Err(not_opened) if !shared.has_stopped() => return Next::GiveUp(not_opened.why),
             _ => Delivery::Stopped,
         };
         match delivery {
             Delivery::Settled | Delivery::Stopped => Next::Another,
             Delivery::Throttled => Next::AnotherFirst,
+            Delivery::LostAhead => Next::SameAgain,
             Delivery::Lost(phase, why) => {
                 job.losses += 1;
                 if job.losses < LOSSES {

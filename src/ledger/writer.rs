@@ -18,7 +18,7 @@ use super::{Change, Enrolment, schema};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, MessageIdKey, State};
 
-/// The most changes in one commit; far above what connections can queue.
+/// The most requests in one commit; far above what connections can queue.
 const GROUP: usize = 512;
 /// The bytes of a page, and of the log's header before each.
 const PAGE: u64 = 4096;
@@ -29,12 +29,14 @@ const LOG_PAGES: u64 = 2048;
 const SPARE_PAGES: u64 = 256;
 
 type Answer<T> = oneshot::Sender<exit::Result<T>>;
+/// What came of each change of a request.
+pub type Verdicts = Vec<exit::Result<State>>;
 
 enum Request {
     Recover(Timestamp, Answer<u64>),
     Enrol(Vec<Enrolment>, Timestamp, Answer<()>),
     CommitEnrolment(u64, Answer<()>),
-    Apply(Box<Change>, Answer<State>),
+    Apply(Vec<Change>, Answer<Verdicts>),
     Close(Answer<()>),
 }
 
@@ -70,9 +72,8 @@ impl Writer {
             .await
     }
 
-    pub async fn apply(&self, change: Change) -> exit::Result<State> {
-        self.ask(|answer| Request::Apply(Box::new(change), answer))
-            .await
+    pub async fn apply(&self, changes: Vec<Change>) -> exit::Result<Verdicts> {
+        self.ask(|answer| Request::Apply(changes, answer)).await
     }
 
     pub async fn close(self) -> exit::Result<()> {
@@ -104,11 +105,11 @@ impl Desk {
         let mut held = None;
         while let Some(request) = held.take().or_else(|| queue.recv().ok()) {
             match request {
-                Request::Apply(change, answer) => {
-                    let mut group = vec![(change, answer)];
+                Request::Apply(changes, answer) => {
+                    let mut group = vec![(changes, answer)];
                     while group.len() < GROUP {
                         match queue.try_recv() {
-                            Ok(Request::Apply(change, answer)) => group.push((change, answer)),
+                            Ok(Request::Apply(changes, answer)) => group.push((changes, answer)),
                             Ok(other) => {
                                 held = Some(other);
                                 break;
@@ -240,32 +241,20 @@ impl Desk {
     }
 
     /// Outcomes are committed even where room for new attempts can no longer be had.
-    fn apply(&mut self, group: Vec<(Box<Change>, Answer<State>)>) {
-        let arms = |change: &Change| change.cause == Cause::Arm;
+    fn apply(&mut self, group: Vec<(Vec<Change>, Answer<Verdicts>)>) {
         let room = self.failed.is_some() || self.put_pages_aside().is_ok();
-        let (group, arming) = if room {
-            (group, Vec::new())
-        } else {
-            group.into_iter().partition(|(change, _)| !arms(change))
-        };
-        let mut verdicts = Vec::with_capacity(group.len());
         let written = self.write(|it| {
-            for (change, _) in &group {
-                match changes::apply(&it.connection, &it.key, change) {
-                    Ok(state) => verdicts.push(Ok(state)),
-                    Err(Refused::Sqlite(error)) => return Err(error),
-                    Err(refused) => verdicts.push(Err(Failure::new(
-                        Exit::Contradiction,
-                        format!("{}: {refused}", change.identity.address),
-                    ))),
-                }
+            let mut verdicts = Vec::with_capacity(group.len());
+            for (changes, _) in &group {
+                let each = changes.iter().map(|change| it.apply_one(change, room));
+                verdicts.push(each.collect::<rusqlite::Result<Verdicts>>()?);
             }
-            Ok(())
+            Ok(verdicts)
         });
         match written {
-            Ok(()) => {
-                for ((_, answer), verdict) in group.into_iter().zip(verdicts) {
-                    let _ = answer.send(verdict);
+            Ok(verdicts) => {
+                for ((_, answer), verdicts) in group.into_iter().zip(verdicts) {
+                    let _ = answer.send(Ok(verdicts));
                 }
             }
             Err(failure) => {
@@ -274,12 +263,24 @@ impl Desk {
                 }
             }
         }
-        for (_, answer) in arming {
+    }
+
+    /// One change within the transaction; only what SQLite says breaks that off.
+    fn apply_one(&self, change: &Change, room: bool) -> rusqlite::Result<exit::Result<State>> {
+        if change.cause == Cause::Arm && !room {
             let message = format!(
                 "the disk has no room for the results of further messages in `{}`",
                 self.path.display()
             );
-            let _ = answer.send(Err(Failure::new(Exit::CannotWrite, message)));
+            return Ok(Err(Failure::new(Exit::CannotWrite, message)));
+        }
+        match changes::apply(&self.connection, &self.key, change) {
+            Ok(state) => Ok(Ok(state)),
+            Err(Refused::Sqlite(error)) => Err(error),
+            Err(refused) => {
+                let message = format!("{}: {refused}", change.identity.address);
+                Ok(Err(Failure::new(Exit::Contradiction, message)))
+            }
         }
     }
 

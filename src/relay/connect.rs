@@ -132,6 +132,9 @@ impl Connector {
             self.log_in(&mut conversation, &offers, login).await?;
             steps.push(format!("logged in as {}", login.username));
         }
+        if self.smtp.pipelining && offers.pipelining {
+            conversation.pipeline();
+        }
         Ok(conversation)
     }
 

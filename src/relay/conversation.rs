@@ -2,9 +2,12 @@
 //! within its own deadline, and returns what was heard. What that means is decided
 //! elsewhere ([`crate::outcome`]).
 //!
-//! Bytes that wait when a command is about to be written, and that nobody was asked
-//! for, end the conversation: from then on no reply could be matched to its command.
+//! Where the relay takes pipelined commands (RFC 2920), an envelope goes out in one
+//! write, also behind the dot of the message before, and its replies are matched in
+//! their order. Bytes that wait when something is about to be written, and that nobody
+//! was asked for, end the conversation: from then on no reply could be matched.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -18,7 +21,7 @@ use super::offers::Offers;
 use super::reply::ReplyReader;
 use crate::address::Address;
 use crate::config::Deadlines;
-use crate::outcome::{Phase, Reply};
+use crate::outcome::{Phase, Reply, Verdict, judge};
 
 /// How much of the body is written under one deadline (RFC 5321 §4.5.3.2.5, "data block").
 const BLOCK: usize = 32 * 1024;
@@ -29,6 +32,39 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Silence(pub String);
+
+/// Who writes to whom: what MAIL and RCPT say of one message.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// Whom notifications go to.
+    pub sender: &'a Address,
+    /// The one recipient.
+    pub recipient: &'a Address,
+}
+
+impl Envelope<'_> {
+    /// The phases from MAIL to the leave to write the message.
+    const PHASES: [Phase; 3] = [Phase::Mail, Phase::Rcpt, Phase::Data];
+
+    fn command(self, phase: Phase) -> String {
+        match phase {
+            Phase::Mail => format!("MAIL FROM:<{}>\r\n", self.sender.wire()),
+            Phase::Rcpt => format!("RCPT TO:<{}>\r\n", self.recipient.wire()),
+            _ => "DATA\r\n".into(),
+        }
+    }
+}
+
+/// Where a transaction stopped before its message, and what was heard there.
+#[derive(Debug)]
+pub struct NotBegun {
+    /// The first phase that did not succeed.
+    pub phase: Phase,
+    /// What that means.
+    pub verdict: Verdict,
+    /// What the relay said.
+    pub heard: Result<Reply, Silence>,
+}
 
 /// What came of the final dot.
 #[derive(Debug)]
@@ -45,6 +81,9 @@ pub struct Conversation<S> {
     stream: S,
     replies: ReplyReader,
     deadlines: Deadlines,
+    pipelining: bool,
+    /// The phases of an envelope that is on the wire, whose replies are still to come.
+    owed: VecDeque<Phase>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
@@ -54,7 +93,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             stream,
             replies: ReplyReader::default(),
             deadlines,
+            pipelining: false,
+            owed: VecDeque::new(),
         }
+    }
+
+    /// From now on commands that may stand in one write do (RFC 2920 §3.1).
+    pub fn pipeline(&mut self) {
+        self.pipelining = true;
+    }
+
+    /// Whether an envelope may follow a dot at once.
+    #[must_use]
+    pub fn pipelines(&self) -> bool {
+        self.pipelining
+    }
+
+    /// Whether the next envelope is on the wire already, its replies still to come.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    /// Whether more has come than was read yet.
+    #[must_use]
+    pub fn holds_more(&self) -> bool {
+        self.replies.holds_more()
     }
 
     /// Waits for the greeting.
@@ -101,30 +165,70 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         self.command(Phase::Auth, &format!("{line}\r\n")).await
     }
 
-    /// Names the envelope's sender.
+    /// Offers a message by its envelope: MAIL, RCPT and DATA, up to the leave to write it.
+    /// Where the envelope is on the wire already, only its replies are read.
     ///
     /// # Errors
-    /// When no reply came.
-    pub async fn mail(&mut self, sender: &Address) -> Result<Reply, Silence> {
-        let command = format!("MAIL FROM:<{}>\r\n", sender.wire());
-        self.command(Phase::Mail, &command).await
+    /// At the first phase that did not succeed; [`Self::clear`] then makes the connection fit
+    /// for another envelope, unless it is over.
+    pub async fn begin(&mut self, envelope: Envelope<'_>) -> Result<(), NotBegun> {
+        if self.pipelining
+            && !self.has_begun()
+            && let Err(silence) = self.write_envelope(envelope).await
+        {
+            return Err(NotBegun {
+                phase: Phase::Mail,
+                verdict: judge(Phase::Mail, None),
+                heard: Err(silence),
+            });
+        }
+        for phase in Envelope::PHASES {
+            let heard = match self.owed.pop_front() {
+                Some(phase) => self.reply(phase).await,
+                None => self.command(phase, &envelope.command(phase)).await,
+            };
+            match judge(phase, heard.as_ref().ok()) {
+                Verdict::Proceed => {}
+                verdict => {
+                    return Err(NotBegun {
+                        phase,
+                        verdict,
+                        heard,
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// Names the one recipient.
-    ///
-    /// # Errors
-    /// When no reply came.
-    pub async fn rcpt(&mut self, recipient: &Address) -> Result<Reply, Silence> {
-        let command = format!("RCPT TO:<{}>\r\n", recipient.wire());
-        self.command(Phase::Rcpt, &command).await
+    async fn write_envelope(&mut self, envelope: Envelope<'_>) -> Result<(), Silence> {
+        self.stands().await?;
+        let deadline = Instant::now() + self.deadlines.of(Phase::Mail);
+        let commands = Envelope::PHASES.map(|phase| envelope.command(phase));
+        self.owed.extend(Envelope::PHASES);
+        self.write(commands.concat().as_bytes(), Phase::Mail, deadline)
+            .await
     }
 
-    /// Asks to send the message.
+    /// Ends a transaction that a refusal cut short, so that the next MAIL is not taken for a
+    /// second one of it; false where the conversation is over.
     ///
-    /// # Errors
-    /// When no reply came.
-    pub async fn data(&mut self) -> Result<Reply, Silence> {
-        self.command(Phase::Data, "DATA\r\n").await
+    /// A relay that refused the recipient may still have said 354 to the DATA behind it. The
+    /// dot alone ends that, and is refused, for there is nobody to deliver to (RFC 2920 §3.1).
+    pub async fn clear(&mut self) -> bool {
+        let mut waits_for_the_message = false;
+        while let Some(phase) = self.owed.pop_front() {
+            match self.reply(phase).await {
+                Ok(reply) if reply.code != 421 => waits_for_the_message = reply.code == 354,
+                _ => return false,
+            }
+        }
+        if waits_for_the_message {
+            let heard = self.command(Phase::Dot, ".\r\n").await;
+            return heard.is_ok_and(|it| matches!(it.class(), 4 | 5) && it.code != 421);
+        }
+        let heard = self.command(Phase::Rset, "RSET\r\n").await;
+        judge(Phase::Rset, heard.as_ref().ok()) == Verdict::Proceed
     }
 
     /// Writes the message up to its last line, without the dot.
@@ -168,25 +272,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         )))
     }
 
-    /// Writes the terminating dot and waits for the verdict.
-    pub async fn dot(&mut self) -> Dot {
+    /// Writes the terminating dot and waits for the verdict. The envelope of the message that
+    /// comes `ahead` goes out in the same write, where the relay pipelines; [`Self::begin`]
+    /// then reads its replies.
+    pub async fn dot(&mut self, ahead: Option<Envelope<'_>>) -> Dot {
         if let Err(silence) = self.stands().await {
             return Dot::NotWritten(silence);
         }
+        let mut bytes = ".\r\n".to_owned();
+        if let Some(envelope) = ahead.filter(|_| self.pipelining) {
+            for phase in Envelope::PHASES {
+                bytes += &envelope.command(phase);
+            }
+            self.owed.extend(Envelope::PHASES);
+        }
         let deadline = Instant::now() + self.deadlines.of(Phase::Dot);
-        let answer = match self.write(b".\r\n", Phase::Dot, deadline).await {
+        let answer = match self.write(bytes.as_bytes(), Phase::Dot, deadline).await {
             Ok(()) => self.reply_until(Phase::Dot, deadline).await,
             Err(silence) => Err(silence),
         };
         Dot::Written(answer)
-    }
-
-    /// Takes back a transaction after a refusal.
-    ///
-    /// # Errors
-    /// When no reply came.
-    pub async fn rset(&mut self) -> Result<Reply, Silence> {
-        self.command(Phase::Rset, "RSET\r\n").await
     }
 
     /// Says goodbye; whether the relay answers does not matter.

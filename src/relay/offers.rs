@@ -5,6 +5,8 @@
 pub struct Offers {
     /// STARTTLS (RFC 3207).
     pub starttls: bool,
+    /// PIPELINING (RFC 2920).
+    pub pipelining: bool,
     /// The mechanisms of AUTH (RFC 4954), in upper case.
     pub auth: Vec<String>,
 }
@@ -20,6 +22,7 @@ impl Offers {
             let mut words = line.split_ascii_whitespace();
             match words.next() {
                 Some("STARTTLS") => offers.starttls = true,
+                Some("PIPELINING") => offers.pipelining = true,
                 Some("AUTH") => {
                     for mechanism in words {
                         if !offers.auth.iter().any(|it| it == mechanism) {
@@ -57,9 +60,10 @@ mod tests {
             "auth login PLAIN",
             "AUTH=LOGIN",
             "SIZE 1",
+            "Pipelining",
         ]);
 
-        assert!(offers.starttls);
+        assert!(offers.starttls && offers.pipelining);
         assert_eq!(offers.auth, ["LOGIN", "PLAIN"]);
         assert!(offers.mechanism("PLAIN") && !offers.mechanism("XOAUTH2"));
     }
@@ -68,7 +72,7 @@ mod tests {
     fn the_greeting_and_unknown_lines_offer_nothing() {
         assert_eq!(read(&["STARTTLS"]), Offers::default());
         assert_eq!(
-            read(&["x", "", "STARTTLSX", "XAUTH PLAIN", "AUTH"]),
+            read(&["x", "", "STARTTLSX", "PIPELININGS", "XAUTH PLAIN", "AUTH"]),
             Offers::default()
         );
     }

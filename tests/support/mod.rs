@@ -66,6 +66,12 @@ impl Workplace {
         self.path().join(name)
     }
 
+    /// Adds lines to `[smtp]`.
+    pub fn smtp(&mut self, lines: &str) {
+        self.smtp = format!("{}\n{lines}", self.smtp);
+        self.configure();
+    }
+
     /// Writes `config.toml` anew.
     pub fn configure(&self) {
         let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");

@@ -1,7 +1,7 @@
 //! An SMTP server on a real socket that misbehaves as its script says.
 //!
 //! At every stage of every connection the script is shown a `Call` and picks an `Action`; `Normal` is a
-//! plain, correct server without PIPELINING. What the client did is kept: the messages accepted, the
+//! plain, correct server that offers PIPELINING. What the client did is kept: the messages accepted, the
 //! commands, and every breach of RFC 5321 as a violation. The invariant tests lean on: a message is in
 //! `accepted()` before the first byte of the reply to its dot leaves. Dropping the server ends every
 //! thread and connection; a panic in the script fails the test then.
@@ -49,7 +49,8 @@ pub struct Call<'a> {
     pub stage: Stage,
     /// The connection, counted from 0 in the order they were taken.
     pub connection: usize,
-    /// At `Rcpt` the recipient named, at `Data`, `Body` and `Dot` the last one taken, else none.
+    /// At `Rcpt` the recipient named, at `Data`, `Body` and `Dot` the last one taken, none where a
+    /// pipelining client had to send DATA before it knew that nobody was taken; else none.
     pub recipient: Option<&'a str>,
     /// How often this stage was reached before, over all connections.
     pub nth: usize,
@@ -151,6 +152,11 @@ impl Server {
         self.shared.journal().most_open
     }
 
+    /// How many dots had the next envelope behind them before they were answered.
+    pub fn ahead(&self) -> usize {
+        self.shared.journal().ahead
+    }
+
     /// What the client did against the protocol, one sentence each, beginning `connection <n>: `.
     pub fn violations(&self) -> Vec<String> {
         self.shared.journal().violations.clone()
@@ -212,6 +218,7 @@ struct Journal {
     accepted: Vec<Accepted>,
     commands: Vec<(usize, String)>,
     violations: Vec<String>,
+    ahead: usize,
     connections: usize,
     open: usize,
     most_open: usize,
@@ -367,7 +374,7 @@ struct Session<'s> {
     shared: &'s Shared,
     connection: usize,
     reader: BufReader<Stream>,
-    /// Whether a scripted reply to EHLO has offered it; the server itself never does.
+    /// Whether the reply to EHLO has offered it.
     pipelining: bool,
     greeted: bool,
     sender: Option<String>,
@@ -430,10 +437,10 @@ impl Session<'_> {
                 }
             },
             "DATA" => match self.recipients.last().cloned() {
-                None => self.out_of_order(line)?,
-                Some(to) => {
-                    if self.answer(Stage::Data, Some(&to), Effect::None)? {
-                        self.message(&to)?;
+                None if !self.pipelining || self.sender.is_none() => self.out_of_order(line)?,
+                to => {
+                    if self.answer(Stage::Data, to.as_deref(), Effect::None)? {
+                        self.message(to.as_deref())?;
                     }
                 }
             },
@@ -452,11 +459,11 @@ impl Session<'_> {
     }
 
     /// Everything from the 354 to the reply to the dot, which ends the transaction whatever it is.
-    fn message(&mut self, to: &str) -> Result<(), Over> {
+    fn message(&mut self, to: Option<&str>) -> Result<(), Over> {
         self.body_left = u64::MAX;
-        self.answer(Stage::Body, Some(to), Effect::None)?;
+        self.answer(Stage::Body, to, Effect::None)?;
         let data = self.body()?;
-        self.answer(Stage::Dot, Some(to), Effect::Accept(data))?;
+        self.answer(Stage::Dot, to, Effect::Accept(data))?;
         self.take(Effect::Forget);
         Ok(())
     }
@@ -534,7 +541,15 @@ impl Session<'_> {
                     taken = true;
                     action = *then;
                 }
-                Action::Normal => action = Action::Reply(normal_reply(stage, nth).into_bytes()),
+                Action::Normal => {
+                    let reply = match (stage, recipient) {
+                        // A relay may as well say 354 here, and 554 to the lone dot.
+                        (Stage::Data, None) => "503 5.5.1 no valid recipients\r\n".to_owned(),
+                        (Stage::Dot, None) => "554 5.5.1 no valid recipients\r\n".to_owned(),
+                        _ => normal_reply(stage, nth),
+                    };
+                    action = Action::Reply(reply.into_bytes());
+                }
                 Action::Reply(reply) | Action::ReplyThenClose(reply) => {
                     let good = has_effect(stage, &reply);
                     if good {
@@ -592,6 +607,9 @@ impl Session<'_> {
             self.violation(&format!(
                 "pipelined: bytes came before the reply to {place}"
             ));
+        }
+        if stage == Some(Stage::Dot) && self.more_waits()? {
+            self.shared.journal().ahead += 1;
         }
         if stage == Some(Stage::Ehlo) {
             self.pipelining = String::from_utf8_lossy(reply)
@@ -682,7 +700,7 @@ fn normal_reply(stage: Stage, nth: usize) -> String {
     let reply = match stage {
         Stage::Banner => "220 localhost ESMTP",
         Stage::Ehlo => {
-            "250-localhost\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 35882577"
+            "250-localhost\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 35882577"
         }
         Stage::Mail => "250 2.1.0 sender ok",
         Stage::Rcpt => "250 2.1.5 recipient ok",

@@ -1,0 +1,219 @@
+//! Pipelining (RFC 2920): one round trip a message, each reply matched to its command, and no
+//! promise weakened for it. The relay is scripted, over a real socket.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::time::Duration;
+
+use support::smtp::{Action, Call, Server, Stage};
+use support::{Workplace, oracle};
+
+fn reply(text: &str) -> Action {
+    Action::Reply(format!("{text}\r\n").into_bytes())
+}
+
+/// A job over one connection with these partners.
+fn job(server: &Server, smtp: &str, partners: &[&str]) -> Workplace {
+    let mut workplace = Workplace::new(server.port());
+    workplace.retry = "first_after = \"1s\"".into();
+    workplace.smtp(&format!("connections = 1\n{smtp}"));
+    workplace.partners(partners);
+    workplace
+}
+
+const FIVE: [&str; 5] = [
+    "a@a.example",
+    "b@b.example",
+    "c@c.example",
+    "d@d.example",
+    "e@e.example",
+];
+
+#[test]
+fn the_next_envelope_goes_with_the_dot_so_a_message_takes_one_round_trip() {
+    let server = Server::obliging();
+    let workplace = job(&server, "", &FIVE);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!((server.ahead(), server.connections()), (4, 1));
+    assert!(server.violations().is_empty(), "{:?}", server.violations());
+    oracle::check_settled(&workplace, &server, 5, 0);
+}
+
+#[test]
+fn without_the_offer_or_when_switched_off_it_goes_step_by_step() {
+    let poor = Server::start(|call: &Call| match call.stage {
+        Stage::Ehlo => reply("250-localhost\r\n250 8BITMIME"),
+        _ => Action::Normal,
+    });
+    for (server, smtp) in [(poor, ""), (Server::obliging(), "pipelining = \"off\"")] {
+        let workplace = job(&server, smtp, &FIVE);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+        assert_eq!(server.ahead(), 0);
+        assert!(server.violations().is_empty(), "{:?}", server.violations());
+        oracle::check_settled(&workplace, &server, 5, 0);
+    }
+}
+
+#[test]
+fn a_refused_recipient_whose_data_got_354_is_ended_by_the_lone_dot_and_costs_no_connection() {
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some(who)) if who < "c" => reply("550 5.1.1 no such user"),
+        (Stage::Data, None) => reply("354 go on then"),
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &FIVE);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 1, "{output:?}");
+    assert_eq!((server.accepted().len(), server.connections()), (3, 1));
+    let reset = server.commands().iter().any(|(_, it)| it == "RSET");
+    assert!(!reset, "the dot has ended the transaction already");
+    assert!(server.violations().is_empty(), "{:?}", server.violations());
+    oracle::check_settled_but(&workplace, &server, 5, 0, &["rejected"]);
+}
+
+#[test]
+fn a_relay_that_takes_the_lone_dot_is_left_and_the_recipient_stays_refused() {
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some("a@a.example")) => reply("550 5.1.1 no such user"),
+        (Stage::Data, None) => reply("354 go on then"),
+        (Stage::Dot, None) => reply("250 2.0.0 nothing for nobody"),
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &FIVE);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 1, "{output:?}");
+    assert_eq!(server.connections(), 2);
+    let taken = server.accepted();
+    let for_somebody = taken.iter().filter(|it| !it.recipients.is_empty());
+    assert_eq!(for_somebody.count(), 4);
+    assert_eq!(workplace.states()[0].1, "rejected");
+}
+
+#[test]
+fn what_is_begun_ahead_survives_each_fate_of_the_message_before_it() {
+    // What becomes of the first, how many connections that costs, and the exit code.
+    let table = [
+        (reply("250 2.0.0 ok"), "accepted", 1, 0),
+        (reply("450 4.2.0 later"), "deferred", 1, 75),
+        (reply("552 5.3.4 too big"), "rejected", 1, 1),
+        (reply("421 4.3.2 closing"), "deferred", 2, 75),
+        (reply("354 what"), "unknown", 2, 3),
+        (reply("nonsense"), "unknown", 2, 3),
+        (Action::Close, "unknown", 2, 3),
+        (Action::AcceptThen(Box::new(Action::Close)), "unknown", 2, 3),
+        (Action::AcceptThen(Box::new(Action::Reset)), "unknown", 2, 3),
+    ];
+    for (action, state, connections, code) in table {
+        let name = format!("{action:?}");
+        let server = Server::start(move |call: &Call| match call.stage {
+            Stage::Dot if call.nth == 0 => action.clone(),
+            _ => Action::Normal,
+        });
+        let workplace = job(&server, "", &FIVE);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, code, "{name}: {output:?}");
+        let states = workplace.states();
+        assert_eq!(states[0].1, state, "{name}");
+        assert!(
+            states[1..].iter().all(|it| it.1 == "accepted"),
+            "{name}: {states:?}"
+        );
+        assert_eq!(server.connections(), connections, "{name}");
+        let violations = server.violations();
+        assert!(violations.is_empty(), "{name}: {violations:?}");
+        oracle::check(&workplace, &server, 5, usize::from(state == "unknown"));
+    }
+}
+
+#[test]
+fn a_loss_ahead_counts_for_nobody_whose_recipient_was_not_taken() {
+    // Every connection ends at the second RCPT that it hears, so each carries one message.
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Rcpt if call.nth % 2 == 1 => Action::Close,
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &FIVE);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(
+        (output.code, output.stderr.as_str()),
+        (0, ""),
+        "nobody is deferred for it"
+    );
+    assert_eq!(server.connections(), 5);
+    oracle::check_settled(&workplace, &server, 5, 0);
+}
+
+#[test]
+fn a_stop_after_the_next_data_leaves_that_connection_with_nothing_armed() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Dot if call.nth == 0 => {
+            reply("550 5.7.60 Client does not have permissions to send as this sender")
+        }
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &FIVE);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 69, "{output:?}");
+    assert_eq!((server.ahead(), server.accepted().len()), (1, 0));
+    let begun = server.commands();
+    assert_eq!(begun.iter().filter(|(_, it)| it == "DATA").count(), 2);
+    assert!(workplace.states().iter().all(|(_, it)| it == "pending"));
+}
+
+#[test]
+fn a_limit_that_bites_is_not_run_ahead_of() {
+    let server = Server::obliging();
+    let mut workplace = job(&server, "", &FIVE);
+    workplace.limits = "per_minute = 100\nper_day = 3".into();
+    workplace.configure();
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 75, "{output:?}");
+    assert_eq!((server.accepted().len(), server.ahead()), (3, 2));
+    let begun = server.commands();
+    assert_eq!(begun.iter().filter(|(_, it)| it == "DATA").count(), 3);
+    oracle::check(&workplace, &server, 5, 0);
+}
+
+#[test]
+fn an_acceptance_is_on_record_before_a_slow_relay_answers_the_next_envelope() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Mail if call.nth == 1 => {
+            Action::Delay(Duration::from_secs(20), Box::new(Action::Normal))
+        }
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &FIVE);
+
+    let mut run = workplace.command(&["send"]).spawn().unwrap();
+    while server.ahead() < 1 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    run.kill().unwrap();
+    run.wait().unwrap();
+
+    let output = workplace.run(&["send", "--limit", "0"]);
+    assert_eq!(output.code, 0, "nothing is in doubt: {output:?}");
+    assert_eq!(workplace.states()[0].1, "accepted");
+    oracle::check(&workplace, &server, 5, 0);
+}
