@@ -7,7 +7,7 @@
 use std::fmt;
 
 use icu_locale::fallback::LocaleFallbacker;
-use icu_locale::subtags::language;
+use icu_locale::subtags::region;
 use icu_locale::{LanguageIdentifier, LocaleCanonicalizer, LocaleDirectionality, LocaleExpander};
 
 /// A language, perhaps with script and region, in canonical form.
@@ -114,10 +114,16 @@ impl Locale {
             return date.to_string();
         };
         let written = formatter.format(&iso).to_string();
-        // CLDR's pattern has no ordinals, but French writes the first of a month with one.
+        // CLDR's pattern has no ordinals, but these write the first of a month with one.
+        let ordinal = match self.0.language.as_str() {
+            "fr" => "1er",
+            "it" => "1º",
+            "pt" if self.maximized().region == Some(region!("BR")) => "1º",
+            _ => return written,
+        };
         match written.strip_prefix("1 ") {
-            Some(rest) if self.0.language == language!("fr") => format!("1er {rest}"),
-            _ => written,
+            Some(rest) => format!("{ordinal} {rest}"),
+            None => written,
         }
     }
 }
