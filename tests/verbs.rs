@@ -93,7 +93,7 @@ fn init_makes_a_job_that_checks_previews_and_rehearses_but_does_not_send() {
     assert!(
         check
             .stdout
-            .contains("new/config.toml is good: 15 partners, 1 package"),
+            .contains("new/config.toml is good: 26 partners, 1 package"),
         "{check:?}"
     );
     assert!(
@@ -104,7 +104,7 @@ fn init_makes_a_job_that_checks_previews_and_rehearses_but_does_not_send() {
     );
     let preview = run(&["preview", "-c", "new/config.toml"]);
     assert_eq!(preview.code, 0, "{preview:?}");
-    assert!(preview.stdout.contains("15 messages"), "{preview:?}");
+    assert!(preview.stdout.contains("26 messages"), "{preview:?}");
     let rehearsal = run(&["send", "--sandbox", "-c", "new/config.toml"]);
     assert_eq!(rehearsal.code, 0, "{rehearsal:?}");
     let send = run(&["send", "-c", "new/config.toml"]);

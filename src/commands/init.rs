@@ -36,7 +36,10 @@ macro_rules! locales {
 const CONFIG: &str = include_str!("../../config.example.toml");
 const PARTNERS: &str = include_str!("../../partners.example.csv");
 const LAYOUT: (&str, &str) = template!("layout.html");
-const LOCALES: &[[(&str, &str); 3]] = &locales!["ar", "de", "en", "es", "fr", "ja"];
+const LOCALES: &[[(&str, &str); 3]] = &locales![
+    "ar", "cs", "de", "en", "es", "fr", "he", "it", "ja", "ko", "nl", "pl", "pt-BR", "sv", "tr",
+    "zh-Hans", "zh-Hant"
+];
 
 /// Creates in `folder` what is missing.
 ///
