@@ -1,0 +1,162 @@
+//! What one message costs, part by part: row → partner, words, message, proof, ledger.
+//!
+//! `cargo bench --bench parts`; a part by its name: `cargo bench --bench parts -- prove`.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+
+use access_invite::commands::Job;
+use access_invite::config::Config;
+use access_invite::invitation::{Cause, Identity};
+use access_invite::ledger::{Change, Enrolment, Ledger};
+use access_invite::message::Composer;
+use access_invite::outcome::{Outcome, Phase, Reply};
+use access_invite::partners::{Partner, Partners};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use jiff::Timestamp;
+
+const ROWS: usize = 1_000;
+const ID: &str = "0123456789abcdef0123456789abcdef@contoso.example";
+
+/// The example's words and settings over a list of a thousand partners in four languages.
+fn job(folder: &Path) -> Job {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let example = std::fs::read_to_string(home.join("config.example.toml")).expect("it is shipped");
+    let example = example.replace(
+        "[templates]",
+        &format!(
+            "[templates]\ndirectory = \"{}\"",
+            home.join("templates").display()
+        ),
+    );
+    std::fs::write(folder.join("config.toml"), example).expect("the folder is ours");
+    let mut rows = "email,name,organization,locale\n".to_owned();
+    for row in 0..ROWS {
+        let locale = ["en", "fr", "de", "es"][row % 4];
+        rows += &format!(
+            "partner{row}@company{}.example,Ada Partner {row},Company,{locale}\n",
+            row % 97
+        );
+    }
+    std::fs::write(folder.join("partners.example.csv"), rows).expect("the folder is ours");
+    let config = Config::load(&folder.join("config.toml")).expect("the example is right");
+    Job::load(Arc::new(config), folder).expect("the example is right")
+}
+
+fn partners(partners: &Arc<Partners>) -> Vec<Partner> {
+    let rows = partners.iter().collect::<Result<Vec<_>, _>>();
+    rows.expect("the rows are good")
+}
+
+fn words(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("there is room");
+    let job = job(folder.path());
+    let rows = partners(&job.partners);
+    let date = Timestamp::UNIX_EPOCH;
+    let composer: &Composer = &job.composer;
+    let mut next = rows.iter().cycle();
+    let mut partner = || next.next().expect("it goes round");
+
+    let mut group = criterion.benchmark_group("rows");
+    group.throughput(Throughput::Elements(ROWS as u64));
+    group.bench_function("row to partner, 1,000", |it| {
+        it.iter(|| partners(&job.partners).len())
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("message");
+    group.bench_function("compose", |it| {
+        it.iter(|| {
+            composer
+                .compose(black_box(partner()), ID, date)
+                .expect("it composes")
+        });
+    });
+    group.bench_function("compose and prove", |it| {
+        it.iter(|| {
+            composer
+                .compose_and_prove(black_box(partner()), ID, date)
+                .expect("it holds")
+        });
+    });
+    let message = composer.compose(partner(), ID, date).expect("it composes");
+    group.throughput(Throughput::Bytes(message.bytes.len() as u64));
+    group.bench_function("fingerprint", |it| {
+        it.iter(|| black_box(&message).fingerprint())
+    });
+    group.finish();
+}
+
+/// The two changes of a message, each durable before the next: alone, and eight messages in a commit.
+fn ledger(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("threads can be had");
+    let folder = tempfile::tempdir().expect("there is room");
+    let job = job(folder.path());
+    let invitations: Vec<_> = partners(&job.partners)
+        .iter()
+        .map(|it| Enrolment {
+            identity: it.identity("bench"),
+            invitee: job.invitee(it),
+            message_id: ID.into(),
+        })
+        .collect();
+    let identities: Vec<Identity> = invitations.iter().map(|it| it.identity.clone()).collect();
+    let path = folder.path().join("ledger.sqlite3");
+    Ledger::create(&path).expect("the folder is ours");
+    let ledger = Ledger::open(&path).expect("it is new");
+    let now = Timestamp::now();
+    runtime
+        .block_on(async {
+            ledger.enrol(invitations, now).await?;
+            ledger.commit_enrolment(ROWS as u64).await
+        })
+        .expect("there is room");
+    // A deferral leaves an invitation that may be armed again.
+    let arm = |identity: &Identity| Change {
+        message: Some((now, [7; 32])),
+        phase: Some(Phase::Dot),
+        ..Change::new(identity, now, Cause::Arm)
+    };
+    let settle = |identity: &Identity| Change {
+        phase: Some(Phase::Dot),
+        reply: Some(Reply {
+            code: 450,
+            enhanced: None,
+            text: "later".into(),
+        }),
+        ..Change::new(identity, now, Cause::Outcome(Outcome::Deferred))
+    };
+    let mut places = (0..ROWS).cycle();
+    let mut group = criterion.benchmark_group("ledger");
+    for connections in [1, 8] {
+        group.throughput(Throughput::Elements(connections));
+        group.bench_function(
+            format!("armed and settled, {connections} in a commit"),
+            |it| {
+                it.iter_batched(
+                    || {
+                        let take = places
+                            .by_ref()
+                            .take(usize::try_from(connections).unwrap_or(1));
+                        take.map(|place| identities[place].clone())
+                            .collect::<Vec<_>>()
+                    },
+                    |identities| {
+                        runtime.block_on(async {
+                            let armed = identities.iter().map(arm).collect();
+                            ledger.apply_all(armed).await.expect("it is recorded");
+                            let settled = identities.iter().map(settle).collect();
+                            ledger.apply_all(settled).await.expect("it is recorded");
+                        });
+                    },
+                    BatchSize::SmallInput,
+                );
+            },
+        );
+    }
+    group.finish();
+}
+
+criterion_group!(benches, words, ledger);
+criterion_main!(benches);
