@@ -151,12 +151,12 @@ fn runs_from_right_to_left(locale: &str) -> bool {
 fn without_markup(html: &str, locale: &str) -> String {
     let mut text = html.replace("<br>", "\n").replace("&nbsp;", " ");
     if runs_from_right_to_left(locale) {
-        text = text
-            .replace("<bdi>", "\u{2068}")
-            .replace("</bdi>", "\u{2069}");
-        while let Some((before, rest)) = text.split_once("<span dir=\"ltr\">") {
-            let rest = rest.replacen("</span>", "\u{2069}", 1);
-            text = format!("{before}\u{2066}{rest}");
+        for (direction, isolate) in [("auto", '\u{2068}'), ("ltr", '\u{2066}')] {
+            let open = format!("<span dir=\"{direction}\">");
+            while let Some((before, rest)) = text.split_once(&open) {
+                let rest = rest.replacen("</span>", "\u{2069}", 1);
+                text = format!("{before}{isolate}{rest}");
+            }
         }
     }
     replace_between(&text, "<", ">", "")
