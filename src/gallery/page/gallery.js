@@ -507,7 +507,7 @@ function writeOverview() {
     parts.push(section('Not mailed', tally(byCount(summary.reasons), summary.left_out, (kind) => [kind], (kind) => filterBy('reason', kind, 'skipped'))));
   }
   parts.push(section('About this review', element('p', { className: 'small' },
-    `Made ${when(about.made)}. ${size(summary.bytes)} of mail, read back from the finished messages. Links inside the mails lead nowhere here. The same without JavaScript: the `,
+    `Made ${when(about.made)}.${summary.bytes ? ` ${size(summary.bytes)} of mail, read back from the finished messages.` : ''} Links inside the mails lead nowhere here. The same without JavaScript: the `,
     element('a', { href: 'list.html', textContent: 'plain list' }), '.')));
   $('overview').replaceChildren(...parts);
 }
