@@ -19,6 +19,7 @@ use crate::address::Address;
 use crate::config::Config;
 use crate::delivery::is_held;
 use crate::exit::{self, Exit, Failure};
+use crate::gallery::{About, AboutPackage, Note};
 use crate::invitation::{Invitee, State};
 use crate::ledger::{Ledger, Reader};
 use crate::message::Composer;
@@ -78,6 +79,14 @@ pub struct Choice {
     pub limit: Option<u64>,
 }
 
+impl Choice {
+    /// Whether it leaves anybody out.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.only.is_empty() || self.limit.is_some()
+    }
+}
+
 /// Everything that messages are made of, loaded and tried.
 pub struct Job {
     /// The configuration.
@@ -133,6 +142,27 @@ impl Job {
         let mut warnings = self.config.warnings.clone();
         warnings.extend(self.partners.warnings());
         warnings
+    }
+
+    /// What deserves a second look about one partner.
+    #[must_use]
+    pub fn notes(&self, partner: &Partner) -> Vec<Note> {
+        let doubts = self.partners.doubts(partner).into_iter();
+        let mut notes: Vec<Note> = doubts
+            .map(|(kind, finding)| Note {
+                kind,
+                text: format!("line {finding}"),
+            })
+            .collect();
+        if let Some(wanted) = &partner.locale
+            && let (used, None) = self.templates.choose_by(Some(wanted))
+        {
+            notes.push(Note {
+                kind: "default language",
+                text: format!("no template comes near `{wanted}`, so it is written in `{used}`"),
+            });
+        }
+        notes
     }
 
     /// What the ledger is told about a partner.
@@ -212,6 +242,29 @@ impl Job {
             count(failed, "message")
         ));
         Err(Failure::new(Exit::Config, faults.join("\n")))
+    }
+}
+
+/// What a review says about itself.
+fn about(config: &Config, title: &str, lead: &str, made: Timestamp) -> About {
+    let default = &config.templates.default_locale;
+    let packages = config.packages.iter().map(|it| AboutPackage {
+        key: it.key.clone(),
+        name: it
+            .name
+            .in_locale(default, default)
+            .unwrap_or_default()
+            .into(),
+        link: it.link.to_string(),
+    });
+    About {
+        title: title.into(),
+        lead: lead.into(),
+        campaign: config.campaign.clone(),
+        made,
+        packages: packages.collect(),
+        warnings: Vec::new(),
+        partial: false,
     }
 }
 

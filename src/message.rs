@@ -9,7 +9,7 @@ mod html;
 mod prove;
 
 pub use self::compose::{Composer, Message};
-pub use self::prove::{Expected, prove};
+pub use self::prove::{Expected, Proof, prove};
 
 #[cfg(test)]
 mod tests;

@@ -272,6 +272,12 @@ impl Partners {
         self.warnings.describe(&self.path)
     }
 
+    /// The same about one good row, each with what it is called in short.
+    #[must_use]
+    pub fn doubts(&self, partner: &Partner) -> Vec<(&'static str, Finding)> {
+        self.warnings.about(partner, &self.layout)
+    }
+
     /// Stops where there are bad rows and the configuration does not skip them.
     ///
     /// # Errors

@@ -100,6 +100,17 @@ pub enum Skip {
     Limit,
 }
 
+impl Skip {
+    /// The same without what differs from partner to partner, to count them by.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Waiting(_) => "deferred, not due yet".into(),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -13,7 +13,7 @@ use tera::{Context, Tera};
 
 use crate::config::TemplateFolder;
 use crate::exit::{self, Exit, OrExit};
-use crate::locale::Locale;
+use crate::locale::{Locale, Step};
 
 /// The files that make a locale complete.
 const PARTS: [&str; 3] = [
@@ -191,9 +191,17 @@ impl Templates {
     /// The template's locale for a partner: the nearest, else the default.
     #[must_use]
     pub fn choose(&self, wanted: Option<&Locale>) -> &Locale {
-        wanted
-            .and_then(|it| it.nearest(&self.locales))
-            .map_or(&self.default, |(found, _)| found)
+        self.choose_by(wanted).0
+    }
+
+    /// The same, with the step that found it; none where the default stands in.
+    #[must_use]
+    pub fn choose_by(&self, wanted: Option<&Locale>) -> (&Locale, Option<Step>) {
+        let found = wanted.and_then(|it| it.nearest(&self.locales));
+        match found {
+            Some((found, step)) => (found, Some(step)),
+            None => (&self.default, None),
+        }
     }
 
     /// Writes one mail in a locale of [`Templates::locales`].

@@ -90,3 +90,24 @@ fn memory_does_not_grow_with_the_messages_that_are_sent() {
     assert!(peaks[1] <= peaks[0] + 8 * 1024, "{peaks:?}");
     assert!(peaks[1] <= 64 * 1024, "{peaks:?}");
 }
+
+#[test]
+#[ignore = "takes a minute; .ci/run calls it"]
+fn memory_does_not_grow_with_the_messages_that_are_reviewed() {
+    let peaks = [500, 8_000].map(|rows| {
+        let workplace = Workplace::new(1);
+        let rows: String = (0..rows)
+            .map(|it| format!("p{it}@a.example,Ada\n"))
+            .collect();
+        workplace.write("partners.csv", &format!("email,name\n{rows}"));
+        let (code, peak) = peak_of(&workplace, &["preview"]);
+        assert_eq!(code, 0);
+        peak
+    });
+    println!(
+        "500 messages: {} MiB, 8,000: {} MiB",
+        peaks[0] / 1024,
+        peaks[1] / 1024
+    );
+    assert!(peaks[1] <= peaks[0] + 4 * 1024, "{peaks:?}");
+}

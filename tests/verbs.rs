@@ -319,10 +319,11 @@ fn a_preview_opens_no_socket_changes_nothing_and_shows_what_is_sent() {
         .filter(|(path, _)| !path.starts_with(workplace.file("review")))
         .collect();
     assert_eq!(after, before, "outside --out nothing may change");
-    let index = std::fs::read_to_string(workplace.file("review/index.html")).unwrap();
+    assert!(workplace.file("review/index.html").exists());
+    let list = std::fs::read_to_string(workplace.file("review/list.html")).unwrap();
     assert!(
-        index.contains("fr-CA → fr") && !index.contains("<b>"),
-        "{index}"
+        list.contains("fr-CA → fr") && !list.contains("<b>"),
+        "{list}"
     );
     let names: Vec<_> = std::fs::read_dir(workplace.file("review/messages"))
         .unwrap()
@@ -430,10 +431,25 @@ fn a_rehearsal_marks_nobody_and_replaces_only_its_own_folder() {
         .unwrap()
         .collect();
     assert_eq!(messages.len(), 3);
-    let left: Vec<_> = std::fs::read_dir(workplace.file("sandbox"))
+    let mut left: Vec<_> = std::fs::read_dir(workplace.file("sandbox"))
         .unwrap()
+        .map(|it| it.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(left.len(), 3, "index, messages and marker: {left:?}");
+    left.sort();
+    assert_eq!(
+        left,
+        [
+            ".made-by-access-invite",
+            ".reviewed",
+            "data",
+            "gallery.css",
+            "gallery.js",
+            "index.html",
+            "list.html",
+            "messages"
+        ],
+        "no throw-away ledger, nothing caught"
+    );
 
     assert_eq!(
         std::fs::read(workplace.file("ledger.sqlite3")).unwrap(),

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{Choice, Console, Job, describe, guards, look_at_ledger};
+use super::{Choice, Console, Job, about, describe, guards, look_at_ledger};
 use crate::config::Config;
 use crate::exit::{self, Exit, OrExit};
-use crate::gallery::{Folder, Gallery};
+use crate::gallery::{About, Folder, Gallery, Note, Shown};
 use crate::ledger::Reader;
 use crate::plan::{Entry, Plan};
 use crate::report::count;
@@ -65,14 +65,13 @@ pub async fn run(
     for warning in &warnings {
         console.warn(warning);
     }
-    let lead = format!(
-        "Campaign {}: what a send would mail now, {}.",
-        config.campaign,
-        describe(&survey)
-    );
-    let gallery = folder
-        .begin("Preview of invitations", &lead)
-        .or_exit(Exit::CannotWrite)?;
+    let (title, lead) = ("Preview of invitations", "What a send would mail now");
+    let about = About {
+        warnings,
+        partial: choice.is_partial(),
+        ..about(&config, title, lead, (console.clock)())
+    };
+    let gallery = folder.begin(about).or_exit(Exit::CannotWrite)?;
     let left_out = write(&job, &plan, &reader, &changed, gallery, console).await?;
     console.say(&format!(
         "{} would be sent, {} not mailed; look at {}",
@@ -97,28 +96,34 @@ async fn write(
     while let Some(page) = drain.next_page(reader).await? {
         for entry in page {
             let why = match &entry.skip {
-                Some(skip) => Some(skip.to_string()),
+                Some(skip) => Some((skip.kind(), skip.to_string())),
                 None if changed.contains(&entry.partner.line) => {
-                    Some("the message to be repeated has changed since".into())
+                    let why = "the message to be repeated has changed since";
+                    Some((why.to_owned(), why.to_owned()))
                 }
                 None => None,
             };
+            let partner = &entry.partner;
             let written = match why {
                 None => {
                     let id = entry.message_id(reader, job.config.sender.address.domain());
-                    let date = entry.date(now);
-                    let message = job
+                    let (message, proof) = job
                         .composer
-                        .compose(&entry.partner, &id, date)
+                        .compose_for_review(partner, &id, entry.date(now))
                         .or_exit(Exit::Contradiction)?;
-                    gallery.add(&message.bytes, &remark(job, &entry))
+                    gallery.add(&Shown {
+                        message: &message.bytes,
+                        partner,
+                        proof,
+                        notes: notes(job, &entry),
+                    })
                 }
-                Some(why) => {
+                Some((kind, why)) => {
                     left_out += 1;
                     if left_out <= NAMED {
-                        console.say(&format!("not mailed: {} ({why})", entry.partner.address));
+                        console.say(&format!("not mailed: {} ({why})", partner.address));
                     }
-                    gallery.leave_out(entry.partner.address.as_written(), &why)
+                    gallery.leave_out(partner, &kind, &why)
                 }
             };
             written
@@ -139,24 +144,21 @@ async fn write(
     Ok(left_out)
 }
 
-/// Which locale was taken for which, and whether it is another try.
-fn remark(job: &Job, entry: &Entry) -> String {
-    let used = job.composer.locale_for(&entry.partner);
-    let mut remarks = Vec::new();
-    match &entry.partner.locale {
-        Some(wanted) if wanted != used => remarks.push(format!("{wanted} → {used}")),
-        _ => {}
+/// What deserves a second look about a message, or makes it another try.
+fn notes(job: &Job, entry: &Entry) -> Vec<Note> {
+    let mut notes = job.notes(&entry.partner);
+    if !job.config.limits.allow(&entry.partner.address) {
+        notes.push(Note {
+            kind: "not in only_to",
+            text: "`limits.only_to` does not allow this address, so a send would stop".into(),
+        });
     }
-    if job.config.packages.len() > 1 {
-        remarks.push(format!("package {}", entry.partner.package.key));
+    let attempts = entry.standing.as_ref().map_or(0, |it| it.attempts);
+    if attempts > 0 {
+        notes.push(Note {
+            kind: "tried before",
+            text: format!("after {}", count(u64::from(attempts), "attempt")),
+        });
     }
-    if let Some(attempts) = entry
-        .standing
-        .as_ref()
-        .map(|it| it.attempts)
-        .filter(|it| *it > 0)
-    {
-        remarks.push(format!("after {}", count(u64::from(attempts), "attempt")));
-    }
-    remarks.join(", ")
+    notes
 }

@@ -1,18 +1,23 @@
 //! `send --sandbox`: the whole job against a small server in this process, with a ledger
 //! that is thrown away, so that a rehearsal can never mark a partner as invited.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
+use mail_parser::MessageParser;
 
 use super::send::{Proven, deliver};
-use super::{Choice, Console, Job, describe, throw_away_ledger};
+use super::{Choice, Console, Job, about, describe, throw_away_ledger};
 use crate::config::{Config, Smtp, Tls};
 use crate::delivery::Tally;
 use crate::exit::{self, Exit, Failure, OrExit};
-use crate::gallery::{Folder, Gallery};
+use crate::gallery::{About, Folder, Gallery, Shown};
+use crate::ledger::Reader;
+use crate::plan::{Plan, Skip};
 use crate::relay::Connector;
+use crate::report::count;
 use crate::sandbox::Sandbox;
 
 /// Sends everything to a small server in this process, with a ledger that is thrown away.
@@ -37,40 +42,42 @@ pub async fn run(
     let survey = job.survey(&plan, ledger.reader()).await?;
     let (fingerprints, _) = job.prove(&plan, ledger.reader(), (console.clock)()).await?;
 
-    let lead = format!("Campaign {}: caught in the sandbox.", config.campaign);
-    let gallery = folder
-        .begin("Rehearsed invitations", &lead)
-        .or_exit(Exit::CannotWrite)?;
-    let gallery = Arc::new(Mutex::new(Some(gallery)));
-    let sandbox = start_sandbox(gallery.clone()).await?;
+    let caught = Caught(scratch.path().join("caught"));
+    let sandbox = caught.start_sandbox().await?;
     let connector = Connector::new(&loopback(&config.smtp, sandbox.port()))?;
     let tally = if survey.due == 0 {
         Tally::default()
     } else {
         let proven = Proven {
-            plan,
+            plan: plan.clone(),
             fingerprints,
             several_domains: false,
         };
         deliver(&job, proven, &ledger, connector, None, console).await?
     };
-    let gallery = gallery
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
-    let (index, caught) = gallery
-        .map(Gallery::finish)
-        .transpose()
-        .context("cannot write the review")
-        .or_exit(Exit::CannotWrite)?
-        .unwrap_or_default();
+    let mut warnings = job.warnings();
+    if job.partners.bad() > 0 {
+        warnings.push(format!(
+            "{} skipped:\n{}",
+            count(job.partners.bad(), "bad row"),
+            job.partners.describe_bad_rows()
+        ));
+    }
+    let (title, lead) = ("Rehearsed invitations", "What the sandbox caught");
+    let about = About {
+        warnings,
+        partial: choice.is_partial(),
+        ..about(&config, title, lead, (console.clock)())
+    };
+    let gallery = folder.begin(about).or_exit(Exit::CannotWrite)?;
+    let (index, shown) = caught.show(&job, &plan, ledger.reader(), gallery).await?;
     if console.interactive {
         for warning in job.warnings() {
             console.warn(&warning);
         }
     }
     console.say(&format!(
-        "{} sent to the sandbox, {caught} caught; nothing left this machine; look at {}",
+        "{} sent to the sandbox, {shown} caught; nothing left this machine; look at {}",
         describe(&survey),
         index.display()
     ));
@@ -87,18 +94,84 @@ pub async fn run(
     }
 }
 
-async fn start_sandbox(gallery: Arc<Mutex<Option<Gallery>>>) -> exit::Result<Sandbox> {
-    let keep = move |message: &[u8]| {
-        let mut gallery = gallery.lock().unwrap_or_else(PoisonError::into_inner);
-        match gallery.as_mut() {
-            Some(gallery) => gallery.add(message, ""),
-            None => Err(std::io::Error::other("the rehearsal is over")),
+/// What the sandbox has caught, as files that are called by their Message-ID, so that the
+/// review can show them in the order of the list.
+struct Caught(PathBuf);
+
+impl Caught {
+    async fn start_sandbox(&self) -> exit::Result<Sandbox> {
+        std::fs::create_dir(&self.0)
+            .context("cannot keep what the sandbox catches")
+            .or_exit(Exit::CannotWrite)?;
+        let folder = Self(self.0.clone());
+        let keep = move |message: &[u8]| {
+            let parsed = MessageParser::default().parse(message);
+            let id = parsed.as_ref().and_then(|it| it.message_id());
+            let id = id.ok_or_else(|| io::Error::other("the message has no Message-ID"))?;
+            std::fs::write(folder.file(id), message)
+        };
+        Sandbox::start(Arc::new(keep))
+            .await
+            .context("cannot start the sandbox on the loopback")
+            .or_exit(Exit::Unavailable)
+    }
+
+    /// Where the message with this Message-ID is kept; what stands before its `@` is hexadecimal.
+    fn file(&self, id: &str) -> PathBuf {
+        let digits: String = id.chars().take_while(char::is_ascii_hexdigit).collect();
+        self.0.join(digits)
+    }
+
+    /// Proves once more what came over the wire, and shows it.
+    async fn show(
+        &self,
+        job: &Job,
+        plan: &Plan,
+        reader: &Reader,
+        mut gallery: Gallery,
+    ) -> exit::Result<(PathBuf, u64)> {
+        let mut drain = plan.drain();
+        while let Some(page) = drain.next_page(reader).await? {
+            for entry in page {
+                let partner = &entry.partner;
+                let sent = entry.standing.as_ref().map(|it| it.message_id.as_str());
+                let message = sent.and_then(|id| std::fs::read(self.file(id)).ok());
+                let written = if let (Some(id), Some(message)) = (sent, message) {
+                    let proof = job
+                        .composer
+                        .prove_again(partner, id, &message)
+                        .with_context(|| {
+                            format!(
+                                "what was caught for {} is not what was sent",
+                                partner.address
+                            )
+                        })
+                        .or_exit(Exit::Contradiction)?;
+                    gallery.add(&Shown {
+                        message: &message,
+                        partner,
+                        proof,
+                        notes: job.notes(partner),
+                    })
+                } else {
+                    let (kind, why) = match (&entry.skip, sent) {
+                        (Some(skip), _) => (skip.kind(), skip.to_string()),
+                        (None, Some(_)) => ("not sent".into(), "the rehearsal ended before".into()),
+                        // What was sent has used up the limit, which the plan counts anew.
+                        (None, None) => (Skip::Limit.kind(), Skip::Limit.to_string()),
+                    };
+                    gallery.leave_out(partner, &kind, &why)
+                };
+                written
+                    .context("cannot write the review")
+                    .or_exit(Exit::CannotWrite)?;
+            }
         }
-    };
-    Sandbox::start(Arc::new(keep))
-        .await
-        .context("cannot start the sandbox on the loopback")
-        .or_exit(Exit::Unavailable)
+        gallery
+            .finish()
+            .context("cannot write the review")
+            .or_exit(Exit::CannotWrite)
+    }
 }
 
 /// The configured relay, replaced by the sandbox.

@@ -10,7 +10,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, MultiPartKind, SinglePart};
 use sha2::{Digest, Sha256};
 
-use super::{Expected, prove};
+use super::{Expected, Proof, prove};
 use crate::address::Address;
 use crate::config::{Config, Package};
 use crate::link::PackageId;
@@ -125,9 +125,34 @@ impl Composer {
         id: &str,
         date: Timestamp,
     ) -> Result<Message> {
+        self.compose_for_review(partner, id, date)
+            .map(|(message, _)| message)
+    }
+
+    /// Builds the message and proves it, and gives what the proof measured, too.
+    ///
+    /// # Errors
+    /// When a template fails, or the proof does: no such message may leave.
+    pub fn compose_for_review(
+        &self,
+        partner: &Partner,
+        id: &str,
+        date: Timestamp,
+    ) -> Result<(Message, Proof)> {
         let locale = self.locale_for(partner);
         let package = self.package(partner, locale);
         self.build_and_prove(partner, locale, package, &self.sender, id, date)
+    }
+
+    /// Proves bytes that came from elsewhere to be the message for a partner.
+    ///
+    /// # Errors
+    /// The first thing that is not as it must be.
+    pub fn prove_again(&self, partner: &Partner, id: &str, bytes: &[u8]) -> Result<Proof> {
+        let locale = self.locale_for(partner);
+        let package = self.package(partner, locale);
+        let words = self.words(partner, locale, package, &self.sender)?;
+        self.prove(partner, locale, &words.subject, id, bytes)
     }
 
     /// Builds the message, as [`Composer::compose_and_prove`] does, without proving it again.
@@ -180,13 +205,25 @@ impl Composer {
         sender: &SenderScope,
         id: &str,
         date: Timestamp,
-    ) -> Result<Message> {
+    ) -> Result<(Message, Proof)> {
         let words = self.words(partner, locale, package, sender)?;
         let subject = words.subject.clone();
         let message = self.build(partner, locale, words, id, date)?;
+        let proof = self.prove(partner, locale, &subject, id, &message.bytes)?;
+        Ok((message, proof))
+    }
+
+    fn prove(
+        &self,
+        partner: &Partner,
+        locale: &Locale,
+        subject: &str,
+        id: &str,
+        bytes: &[u8],
+    ) -> Result<Proof> {
         let sender = &self.config.sender;
         prove(
-            &message.bytes,
+            bytes,
             &Expected {
                 link: &partner.package.link,
                 from: (sender.name.as_deref(), &sender.address),
@@ -196,12 +233,11 @@ impl Composer {
                     .as_ref()
                     .map(|(name, address)| (name.as_deref(), address)),
                 reply_address: sender.reply_address(),
-                subject: &subject,
+                subject,
                 message_id: &format!("<{id}>"),
                 language: &locale.to_string(),
             },
-        )?;
-        Ok(message)
+        )
     }
 
     /// The templates' words for one partner.

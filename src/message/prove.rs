@@ -36,16 +36,28 @@ pub struct Expected<'a> {
     pub language: &'a str,
 }
 
+/// What the proof measured, for those who look a message over. That there is one says the rest:
+/// the whole link in both parts, nothing else linked or loaded, nothing but ASCII.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// How many headers there are, all of them ours.
+    pub headers: usize,
+    /// How many lines.
+    pub lines: usize,
+    /// The octets of the longest, without its CRLF.
+    pub longest_line: usize,
+}
+
 /// Holds the finished bytes against what they must say.
 ///
 /// # Errors
 /// The first thing that is not as it must be.
-pub fn prove(bytes: &[u8], expected: &Expected<'_>) -> Result<()> {
-    prove_wire(bytes)?;
+pub fn prove(bytes: &[u8], expected: &Expected<'_>) -> Result<Proof> {
+    let (lines, longest_line) = prove_wire(bytes)?;
     let message = MessageParser::default()
         .parse(bytes)
         .context("the message cannot be parsed")?;
-    prove_headers(&message, expected)?;
+    let headers = prove_headers(&message, expected)?;
     let [root, text, html] = message.parts.as_slice() else {
         bail!(
             "the message has {} parts, not two alternatives",
@@ -62,11 +74,18 @@ pub fn prove(bytes: &[u8], expected: &Expected<'_>) -> Result<()> {
         bail!("the message is not text and HTML as alternatives");
     };
     prove_text(text, expected.link.as_str()).context("in the text part")?;
-    html::prove(html, expected).context("in the HTML part")
+    html::prove(html, expected).context("in the HTML part")?;
+    Ok(Proof {
+        headers,
+        lines,
+        longest_line,
+    })
 }
 
 /// Pure ASCII, lines of at most 998 octets (RFC 5322 §2.1.1), ended by CRLF and nothing else.
-fn prove_wire(bytes: &[u8]) -> Result<()> {
+/// Gives how many lines there are, and how long the longest is.
+fn prove_wire(bytes: &[u8]) -> Result<(usize, usize)> {
+    let (mut lines, mut longest) = (0, 0);
     if let Some(place) = bytes.iter().position(|it| !it.is_ascii() || *it == 0) {
         bail!("the byte at offset {place} is not ASCII text");
     }
@@ -81,15 +100,18 @@ fn prove_wire(bytes: &[u8]) -> Result<()> {
         ensure!(*last == b'\r', "a line ends without CR");
         ensure!(!line.contains(&b'\r'), "a CR stands without LF");
         ensure!(line.len() <= 998, "a line is longer than 998 octets");
+        lines += 1;
+        longest = longest.max(line.len());
     }
     ensure!(
         !bytes.windows(2).any(|it| it == b"\n\n"),
         "a LF stands without CR"
     );
-    Ok(())
+    Ok((lines, longest))
 }
 
-fn prove_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -> Result<()> {
+/// Gives how many headers there are.
+fn prove_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -> Result<usize> {
     let mut names: Vec<String> = message
         .headers_raw()
         .map(|(name, _)| name.to_ascii_lowercase())
@@ -141,7 +163,7 @@ fn prove_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) ->
             "the header {name} reads \"{found}\", not \"{value}\""
         );
     }
-    Ok(())
+    Ok(names.len())
 }
 
 fn prove_mailbox(

@@ -20,6 +20,13 @@ const KINDS: [&str; 4] = [
     "addresses of your own organisation; colleagues need no invitation from outside",
     "addresses at consumer mail services; a personal account can only request a package whose policy is open to it",
 ];
+/// What a single one of each kind is called.
+const NAMES: [&str; KINDS.len()] = [
+    "look-alike domain",
+    "garbled text",
+    "own organisation",
+    "consumer mail service",
+];
 const LOOK_ALIKE: usize = 0;
 const GARBLED: usize = 1;
 const OWN: usize = 2;
@@ -47,6 +54,21 @@ impl Warnings {
 
     /// Looks a good row over.
     pub fn look_at(&mut self, partner: &Partner, layout: &Layout) {
+        for (kind, finding) in self.doubts(partner, layout) {
+            self.totals[kind] += 1;
+            if self.shown[kind].len() < SHOWN {
+                self.shown[kind].push(finding);
+            }
+        }
+    }
+
+    /// The doubts about one row, each with what it is called in short.
+    pub fn about(&self, partner: &Partner, layout: &Layout) -> Vec<(&'static str, Finding)> {
+        let doubts = self.doubts(partner, layout).into_iter();
+        doubts.map(|(kind, it)| (NAMES[kind], it)).collect()
+    }
+
+    fn doubts(&self, partner: &Partner, layout: &Layout) -> Vec<(usize, Finding)> {
         let domain = partner.address.domain();
         let hint = partner.package.link.directory_hint();
         let own = if hint.eq_ignore_ascii_case(domain) {
@@ -58,6 +80,13 @@ impl Warnings {
         };
         let consumer =
             is_consumer(domain).then(|| format!("`{domain}` gives mailboxes to anybody"));
+        let finding = |header: &str, value: &str, reason| Finding {
+            line: partner.line,
+            column: Some(header.escape_debug().to_string()),
+            value: Some(excerpt(value)),
+            reason,
+        };
+        let mut doubts = Vec::new();
         for (kind, doubt) in [
             (LOOK_ALIKE, look_alike(domain)),
             (OWN, own),
@@ -65,27 +94,16 @@ impl Warnings {
         ] {
             if let Some(reason) = doubt {
                 let address = partner.address.as_written();
-                self.add(kind, partner.line, layout.email_header(), address, reason);
+                doubts.push((kind, finding(layout.email_header(), address, reason)));
             }
         }
         for (header, cell) in layout.texts(partner) {
             if let Some(was) = repaired(cell) {
                 let reason = format!("it was probably \"{}\"", excerpt(&was));
-                self.add(GARBLED, partner.line, header, cell, reason);
+                doubts.push((GARBLED, finding(header, cell, reason)));
             }
         }
-    }
-
-    fn add(&mut self, kind: usize, line: u64, header: &str, value: &str, reason: String) {
-        self.totals[kind] += 1;
-        if self.shown[kind].len() < SHOWN {
-            self.shown[kind].push(Finding {
-                line,
-                column: Some(header.escape_debug().to_string()),
-                value: Some(excerpt(value)),
-                reason,
-            });
-        }
+        doubts
     }
 
     /// One text for each kind of doubt that there is about the file.

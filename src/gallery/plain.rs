@@ -1,0 +1,116 @@
+//! The same list without a script: every message and every partner who is not mailed, in
+//! plain HTML that runs nothing and loads nothing.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use super::create;
+use super::reading::Reading;
+
+/// The file, beside the index.
+pub const LIST: &str = "list.html";
+
+const HEAD: &str = r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'self'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<link rel="stylesheet" href="gallery.css">
+"#;
+
+/// The list in the making. Its memory does not grow with the number of messages.
+#[derive(Debug)]
+pub struct PlainList {
+    messages: BufWriter<File>,
+    skipped: BufWriter<File>,
+}
+
+impl PlainList {
+    /// Begins the file in `folder`.
+    pub fn begin(folder: &Path, title: &str, lead: &str) -> io::Result<Self> {
+        let mut messages = BufWriter::new(create(&folder.join(LIST))?);
+        write!(
+            messages,
+            "{HEAD}<title>{0}</title>\n</head>\n<body class=\"plain\">\n<main>\n<h1>{0}</h1>\n<p>{1}</p>\n<h2>Messages</h2>\n<table>\n<tr><th scope=\"col\">#</th><th scope=\"col\">To</th><th scope=\"col\">Subject</th><th scope=\"col\">Language</th><th scope=\"col\">Remark</th><th scope=\"col\">Open</th></tr>\n",
+            escape(title),
+            escape(lead),
+        )?;
+        let skipped = BufWriter::new(tempfile::tempfile_in(folder)?);
+        Ok(Self { messages, skipped })
+    }
+
+    /// Adds a message whose files are called `file` but for their endings.
+    pub fn add(
+        &mut self,
+        number: u64,
+        reading: &Reading,
+        remark: &str,
+        file: &str,
+    ) -> io::Result<()> {
+        writeln!(
+            self.messages,
+            "<tr><td>{number}</td><td><bdi>{}</bdi><br><bdi dir=\"ltr\">{}</bdi></td><td><bdi>{}</bdi></td><td>{}</td><td>{}</td><td><a href=\"{file}.html\">HTML</a> <a href=\"{file}.txt\">text</a> <a href=\"{file}.eml\">source</a></td></tr>",
+            escape(&reading.name),
+            escape(&reading.address),
+            escape(&reading.subject),
+            escape(&reading.language),
+            escape(remark),
+        )
+    }
+
+    /// Adds a partner who is not mailed.
+    pub fn leave_out(&mut self, address: &str, why: &str) -> io::Result<()> {
+        writeln!(
+            self.skipped,
+            "<tr><td><bdi dir=\"ltr\">{}</bdi></td><td>{}</td></tr>",
+            escape(address),
+            escape(why)
+        )
+    }
+
+    /// Completes the file.
+    pub fn finish(mut self, shown: u64, left_out: u64) -> io::Result<()> {
+        writeln!(self.messages, "</table>")?;
+        if shown == 0 {
+            writeln!(self.messages, "<p>No message.</p>")?;
+        }
+        if left_out > 0 {
+            writeln!(
+                self.messages,
+                "<h2>Not mailed: {left_out}</h2>\n<table>\n<tr><th scope=\"col\">Partner</th><th scope=\"col\">Why</th></tr>"
+            )?;
+            let mut skipped = self.skipped.into_inner().map_err(io::Error::other)?;
+            skipped.seek(SeekFrom::Start(0))?;
+            let mut piece = vec![0; 64 * 1024];
+            loop {
+                let read = skipped.read(&mut piece)?;
+                if read == 0 {
+                    break;
+                }
+                self.messages.write_all(&piece[..read])?;
+            }
+            writeln!(self.messages, "</table>")?;
+        }
+        writeln!(self.messages, "</main>\n</body>\n</html>")?;
+        self.messages.flush()
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            it if it.is_control() => escaped.push('\u{fffd}'),
+            it => escaped.push(it),
+        }
+    }
+    escaped
+}

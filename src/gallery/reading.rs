@@ -1,0 +1,98 @@
+//! A finished message, read back for its reader: what it says, part by part.
+
+use std::io;
+
+use mail_parser::{HeaderValue, Message, MessageParser};
+use sha2::{Digest, Sha256};
+
+/// Headers that differ from one composing to the next though nothing else does.
+const FLEETING: [&str; 3] = ["date", "message-id", "content-type"];
+
+/// What a message says.
+#[derive(Debug)]
+pub struct Reading {
+    /// The subject.
+    pub subject: String,
+    /// The recipient's name, where there is one.
+    pub name: String,
+    /// The recipient's address.
+    pub address: String,
+    /// The tag of its language.
+    pub language: String,
+    /// Every header as a mail program shows it.
+    pub headers: Vec<(String, String)>,
+    /// The text part.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+}
+
+impl Reading {
+    /// Reads finished bytes.
+    ///
+    /// # Errors
+    /// When they are no message.
+    pub fn of(bytes: &[u8]) -> io::Result<Self> {
+        let message = MessageParser::default()
+            .parse(bytes)
+            .ok_or_else(|| io::Error::other("the message cannot be parsed"))?;
+        let to = message.to().and_then(mail_parser::Address::first);
+        let part = |it: Option<&str>| it.unwrap_or_default().to_owned();
+        Ok(Self {
+            subject: part(message.subject()),
+            name: part(to.and_then(mail_parser::Addr::name)),
+            address: part(to.and_then(mail_parser::Addr::address)),
+            language: match message.header("Content-Language") {
+                Some(HeaderValue::Text(language)) => language.to_string(),
+                _ => String::new(),
+            },
+            headers: headers(&message),
+            text: part(message.body_text(0).as_deref()),
+            html: part(message.body_html(0).as_deref()),
+        })
+    }
+
+    /// Eight bytes that stand for all that its recipient reads.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 8] {
+        let mut digest = Sha256::new();
+        let lasting = |it: &&(String, String)| {
+            let name = it.0.to_ascii_lowercase();
+            !FLEETING.contains(&name.as_str())
+        };
+        let headers = self.headers.iter().filter(lasting);
+        let headers = headers.flat_map(|(name, value)| [name.as_str(), value]);
+        for text in headers.chain([self.text.as_str(), &self.html]) {
+            digest.update((text.len() as u64).to_be_bytes());
+            digest.update(text);
+        }
+        digest.finalize()[..8]
+            .try_into()
+            .expect("SHA-256 has 32 bytes")
+    }
+}
+
+fn headers(message: &Message<'_>) -> Vec<(String, String)> {
+    let raw = message.headers_raw();
+    raw.map(|(name, raw)| {
+        let value = match message.header(name.to_owned()) {
+            Some(HeaderValue::Address(addresses)) => addresses
+                .iter()
+                .map(|it| {
+                    let address = it.address().unwrap_or_default();
+                    match it.name() {
+                        Some(name) => format!("{name} <{address}>"),
+                        None => address.to_owned(),
+                    }
+                })
+                .collect::<Vec<_>>()
+                .join(", "),
+            Some(HeaderValue::Text(text)) if !name.eq_ignore_ascii_case("message-id") => {
+                text.to_string()
+            }
+            _ => raw.split_whitespace().collect::<Vec<_>>().join(" "),
+        };
+        (name.to_owned(), value)
+    })
+    .collect()
+}

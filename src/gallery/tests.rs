@@ -1,0 +1,258 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::address::Address;
+use crate::config::{Package, Text};
+use crate::link::AccessPackageLink;
+
+const LINK: &str = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
+const HOSTILE: &str = "</script><img src=x onerror=alert(1)> \u{2028}]]>--><b>\u{5e9}";
+
+fn about() -> About {
+    About {
+        title: "Preview & more".into(),
+        lead: "lead".into(),
+        campaign: "spring".into(),
+        made: Timestamp::now(),
+        packages: vec![AboutPackage {
+            key: "project".into(),
+            name: HOSTILE.into(),
+            link: LINK.into(),
+        }],
+        warnings: vec![HOSTILE.into()],
+        partial: false,
+    }
+}
+
+fn partner(address: &str, name: &str) -> Partner {
+    Partner {
+        line: 2,
+        address: Address::parse(address).unwrap(),
+        name: Some(name.into()),
+        organization: Some(HOSTILE.into()),
+        locale: None,
+        package: Arc::new(Package {
+            key: "project".into(),
+            link: AccessPackageLink::parse(LINK, &[]).unwrap().0,
+            name: Text::Same("Project".into()),
+            description: None,
+            justification: None,
+            respond_by: None,
+        }),
+        extra_columns: Arc::new([]),
+        extra: Vec::new(),
+    }
+}
+
+fn message(to: &str, text: &str) -> String {
+    format!(
+        "From: a@a.example\r\nTo: \"<b>Ada</b> & Co\" <{to}>\r\nSubject: <script>alert(1)</script>\r\nDate: Thu, 1 Jan 1970 00:00:00 +0000\r\nContent-Language: fr\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--x\r\nContent-Type: text/html\r\n\r\n<p>{text}</p>\r\n--x--\r\n"
+    )
+}
+
+/// A review of these messages, each an address and a text, in `out`.
+fn review(out: &Path, messages: &[(&str, &str)]) {
+    let mut gallery = Folder::prepare(out).unwrap().begin(about()).unwrap();
+    for (address, text) in messages {
+        gallery
+            .add(&Shown {
+                message: message(address, text).as_bytes(),
+                partner: &partner(address, HOSTILE),
+                proof: Proof {
+                    headers: 7,
+                    lines: 20,
+                    longest_line: 60,
+                },
+                notes: vec![Note {
+                    kind: "odd",
+                    text: HOSTILE.into(),
+                }],
+            })
+            .unwrap();
+    }
+    let left_out = partner("eva@b.example", HOSTILE);
+    gallery.leave_out(&left_out, "accepted", HOSTILE).unwrap();
+    let (index, shown) = gallery.finish().unwrap();
+    assert_eq!(index, out.join("index.html"));
+    assert_eq!(shown, messages.len() as u64);
+}
+
+fn read(out: &Path, name: &str) -> String {
+    std::fs::read_to_string(out.join(name)).unwrap()
+}
+
+/// The value that a data file hands to the page.
+fn data(out: &Path, name: &str) -> serde_json::Value {
+    let text = read(out, &format!("data/{name}.js"));
+    let arguments = text.strip_prefix("review(").unwrap();
+    let arguments = arguments.strip_suffix(");\n").unwrap();
+    let call: serde_json::Value = serde_json::from_str(&format!("[{arguments}]")).unwrap();
+    call[3].clone()
+}
+
+#[test]
+fn a_review_is_owner_only_and_replaces_only_a_review() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("deep/preview");
+    for _ in 0..2 {
+        review(&out, &[("ada@b.example", "Hello")]);
+    }
+
+    let eml = std::fs::read(out.join("messages/0001.eml")).unwrap();
+    assert_eq!(eml, message("ada@b.example", "Hello").as_bytes());
+    assert_eq!(read(&out, "messages/0001.txt").trim(), "\u{feff}Hello");
+    let html = read(&out, "messages/0001.html");
+    assert_eq!(html.strip_prefix(GUARD).unwrap().trim(), "<p>Hello</p>");
+    let mut folders = vec![out.clone()];
+    while let Some(folder) = folders.pop() {
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700, "{folder:?}");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                assert_eq!(mode(&path), 0o600, "{path:?}");
+            }
+        }
+    }
+
+    let own = folder.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("thesis.txt"), "years of work").unwrap();
+    let error = Folder::prepare(&own).unwrap_err();
+    assert!(
+        error.to_string().contains("files that no preview made"),
+        "{error}"
+    );
+    assert!(own.join("thesis.txt").exists());
+}
+
+#[test]
+fn nothing_of_a_value_is_markup_or_script_where_it_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("preview");
+
+    review(&out, &[("ada@b.example", "Hello")]);
+
+    let mut files = 0;
+    for entry in std::fs::read_dir(out.join(DATA)).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains(['<', '\u{2028}']), "{text}");
+        files += 1;
+    }
+    assert_eq!(files, 4);
+    assert_eq!(data(&out, "list-0001")[0][3], HOSTILE);
+    assert_eq!(data(&out, "skipped-0001")[0][5], HOSTILE);
+    assert_eq!(data(&out, "messages-0001")[0][5][0], HOSTILE);
+    assert_eq!(data(&out, "summary")["about"]["warnings"][0], HOSTILE);
+    let list = read(&out, LIST);
+    assert!(!list.contains("<script") && !list.contains("<img") && !list.contains("<b>"));
+    assert!(list.contains("&lt;b&gt;Ada&lt;/b&gt; &amp; Co"));
+    assert!(list.contains("Not mailed: 1"));
+    // The page itself is the same, whatever is shown.
+    assert_eq!(read(&out, INDEX), INDEX_PAGE);
+    for line in [
+        "default-src 'none'; script-src 'self'; style-src 'self'; frame-src 'self'",
+        "<script src=\"gallery.js\" defer></script>",
+    ] {
+        assert!(INDEX_PAGE.contains(line), "{line}");
+    }
+    assert_eq!(INDEX_PAGE.matches("<script").count(), 1);
+}
+
+#[test]
+fn a_review_that_is_not_whole_has_no_page_and_the_one_after_it_is_held_against_the_last_whole_one()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("preview");
+    review(
+        &out,
+        &[("ada@b.example", "Hello"), ("bob@b.example", "Hello")],
+    );
+
+    let mut half = Folder::prepare(&out).unwrap().begin(about()).unwrap();
+    let other = message("ada@b.example", "Other");
+    let shown = Shown {
+        message: other.as_bytes(),
+        partner: &partner("ada@b.example", "Ada"),
+        proof: Proof {
+            headers: 7,
+            lines: 20,
+            longest_line: 60,
+        },
+        notes: Vec::new(),
+    };
+    half.add(&shown).unwrap();
+    drop(half);
+    // Where it was killed, scratch files would stay.
+    std::fs::create_dir(out.join(".tmpKilled")).unwrap();
+    std::fs::write(out.join(".tmpKilled/caught"), "ada@b.example").unwrap();
+    assert!(!out.join(INDEX).exists());
+    assert!(!out.join("messages/0002.eml").exists(), "it is the old one");
+
+    review(
+        &out,
+        &[("ada@b.example", "Other"), ("eva@b.example", "Hello")],
+    );
+    let summary = data(&out, "summary");
+    assert_eq!(
+        (&summary["new"], &summary["changed"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(summary["gone"], 1);
+    let marks: Vec<u64> = (0..2)
+        .map(|it| data(&out, "list-0001")[it][8].as_u64().unwrap())
+        .collect();
+    assert_eq!(marks, [Mark::Changed as u64, Mark::New as u64]);
+
+    review(
+        &out,
+        &[("ada@b.example", "Other"), ("eva@b.example", "Hello")],
+    );
+    let summary = data(&out, "summary");
+    assert_eq!(
+        (&summary["new"], &summary["changed"]),
+        (&0.into(), &0.into())
+    );
+    assert!(!out.join(".tmpKilled").exists());
+    let kept = std::fs::read(out.join(".reviewed")).unwrap();
+    assert!(!kept.windows(3).any(|it| it == b"ada"));
+}
+
+#[test]
+fn another_date_or_message_id_is_no_change_to_a_reader_but_another_word_is() {
+    let digest = |it: &str| Reading::of(it.as_bytes()).unwrap().digest();
+    let first = message("ada@b.example", "Hello");
+    let later = first.replace(
+        "Date: Thu, 1 Jan 1970",
+        "Message-ID: <x@y.example>\r\nDate: Fri, 2 Jan 1970",
+    );
+
+    assert_ne!(first, later.replace("Message-ID: <x@y.example>\r\n", ""));
+    assert_eq!(digest(&first), digest(&later));
+    assert_ne!(
+        digest(&first),
+        digest(&first.replace("<p>Hello", "<p>Hullo"))
+    );
+    assert_ne!(
+        digest(&first),
+        digest(&first.replace("Language: fr", "Language: de"))
+    );
+}
+
+#[test]
+fn only_one_run_at_a_time_writes_into_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("preview");
+
+    let first = Folder::prepare(&out).unwrap();
+    let error = Folder::prepare(&out).unwrap_err();
+
+    assert!(
+        error.to_string().contains("another run is writing there"),
+        "{error}"
+    );
+    drop(first);
+    assert!(Folder::prepare(&out).is_ok());
+}
