@@ -47,6 +47,8 @@ pub struct Config {
     pub retry: RetrySchedule,
     /// The ledger's file.
     pub ledger: PathBuf,
+    /// Where the list is written again after each run, with what became of each row.
+    pub results: Option<PathBuf>,
     /// What works, but deserves a second look.
     pub warnings: Vec<String>,
 }
@@ -354,13 +356,12 @@ impl Config {
         let source = String::from_utf8(bytes)
             .with_context(|| format!("`{}` is not UTF-8", path.display()))
             .or_exit(Exit::Config)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
         let (file, errors) = DeTable::parse_recoverable(&source);
         let problems = Problems::default();
         for error in errors {
             problems.add(error.span().unwrap_or(0..0), error.message(), None);
         }
-        let config = sections::read(Section::root(&file, &problems), folder);
+        let config = sections::read(Section::root(&file, &problems), path);
         match (problems.render(path, &source), config) {
             (None, Some(config)) => Ok(config),
             (found, _) => Err(Failure::new(

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 pub use self::lock::{RunLock, is_held};
 pub use self::rates::Rates;
 use self::shared::{Job, Shared};
+pub use self::signals::Signals;
 use self::worker::Worker;
 use crate::address::Address;
 use crate::exit::{Exit, Failure};

@@ -8,7 +8,7 @@
 //! ```text
 //! main · cli                     arguments, the error line
 //! commands                       one file a verb
-//! delivery                       the run: feeder, workers, rates, lock
+//! delivery results               the run: feeder, workers, rates, lock · the list written again
 //! plan                           rows × standing → due | skipped, and why
 //! ledger relay sandbox gallery report    memory · wire · rehearsal · review · tables
 //! message                        compose · prove
@@ -62,6 +62,7 @@ pub mod sandbox;
 pub mod plan;
 
 pub mod delivery;
+pub mod results;
 
 pub mod commands;
 

@@ -9,6 +9,7 @@
 mod domains;
 mod encoding;
 mod guess;
+mod listed;
 mod mojibake;
 mod row;
 mod rows;
@@ -23,6 +24,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use encoding_rs::Encoding;
+
+pub use self::listed::{Listed, Verdict};
 use self::row::{Layout, Rules};
 use self::rows::Rows;
 use self::source::Source;
@@ -91,11 +95,25 @@ impl fmt::Display for Finding {
     }
 }
 
+/// How the file is written, so that another can be written like it.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// What its bytes mean.
+    pub encoding: &'static Encoding,
+    /// Whether it begins with a byte-order mark.
+    pub marked: bool,
+    /// The byte between cells.
+    pub delimiter: u8,
+}
+
 /// The whole file, judged.
 #[derive(Debug)]
 pub struct Partners {
     path: PathBuf,
     copy: Arc<File>,
+    form: Form,
+    /// Where the text begins in the copy, after its byte-order mark.
+    begins: u64,
     layout: Layout,
     rules: Rules,
     /// Twelve bytes of identity and four of line number for each good row, sorted.
@@ -120,6 +138,9 @@ impl Partners {
         let Source {
             copy,
             delimiter,
+            encoding,
+            marked,
+            begins,
             start,
             guess,
         } = source::copy(&config.partners, scratch)?;
@@ -133,6 +154,12 @@ impl Partners {
             rules: Rules::new(config, templates),
             path,
             copy,
+            form: Form {
+                encoding,
+                marked,
+                delimiter,
+            },
+            begins,
             layout,
             keys: Vec::new(),
             bad_lines: HashSet::new(),
@@ -167,14 +194,7 @@ impl Partners {
         for same in keys.chunk_by(|a, b| a[..12] == b[..12]) {
             let first = line_of(&same[0]);
             for later in &same[1..] {
-                self.report(Finding {
-                    line: line_of(later),
-                    column: Some(self.layout.email_header().to_owned()),
-                    value: None,
-                    reason: format!(
-                        "the same address already stands on line {first} for this package"
-                    ),
-                });
+                self.report(self.twin(line_of(later), first));
             }
         }
         self.keys = keys;
@@ -192,30 +212,25 @@ impl Partners {
         }
     }
 
+    /// What is wrong with a row whose address and package stand on an earlier line.
+    fn twin(&self, line: u64, first: u64) -> Finding {
+        Finding {
+            line,
+            column: Some(self.layout.email_header().to_owned()),
+            value: None,
+            reason: format!("the same address already stands on line {first} for this package"),
+        }
+    }
+
     /// The good rows, in the order of the file.
     pub fn iter(self: &Arc<Self>) -> impl Iterator<Item = exit::Result<Partner>> + Send + use<> {
-        let partners = self.clone();
-        let mut rows = rows(
-            &self.copy,
-            self.layout.delimiter(),
-            self.layout.data_start(),
-        );
-        let mut locales = HashMap::new();
-        std::iter::from_fn(move || {
-            loop {
-                let row = match rows.next_row().or_exit(Exit::CannotWrite) {
-                    Ok(row) => row?,
-                    Err(failure) => return Some(Err(failure)),
-                };
-                if partners.bad_lines.contains(&row.line) {
-                    continue;
-                }
-                if let Ok(Some(partner)) =
-                    partners.layout.partner(&row, &partners.rules, &mut locales)
-                {
-                    return Some(Ok(partner));
-                }
-            }
+        self.listed().filter_map(|row| match row {
+            Ok(Listed {
+                verdict: Verdict::Good(partner),
+                ..
+            }) => Some(Ok(partner)),
+            Ok(_) => None,
+            Err(failure) => Some(Err(failure)),
         })
     }
 

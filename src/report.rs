@@ -87,7 +87,8 @@ const COLUMNS: [&str; 20] = [
 ];
 
 /// RFC 3339 in UTC, to the second.
-fn utc(at: Timestamp) -> String {
+#[must_use]
+pub fn utc(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -368,14 +369,20 @@ fn cells(shown: &Shown<'_>) -> [String; 20] {
     ]
 }
 
-/// A cell that no spreadsheet takes for a formula (OWASP, "CSV injection").
-fn safe_cell(text: &str) -> String {
-    match text.chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => {
-            format!("'{text}")
-        }
-        _ => text.to_owned(),
+/// A cell that no spreadsheet takes for a formula.
+#[must_use]
+pub fn safe_cell(text: &str) -> String {
+    if may_be_formula(text) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
     }
+}
+
+/// Whether a spreadsheet could take a cell for a formula (OWASP, "CSV injection").
+#[must_use]
+pub fn may_be_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
 
 /// A text without what a terminal would take for a command.

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 13] = [
     &["message"],
     &["ledger", "relay", "sandbox", "gallery", "report"],
     &["plan"],
-    &["delivery"],
+    &["delivery", "results"],
     &["commands"],
     &["cli"],
 ];

@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 
@@ -226,4 +227,99 @@ fn on_a_disk_that_is_full_already_nothing_is_sent() {
     std::fs::remove_file(disk.0.path().join("filler")).unwrap();
     assert_eq!(workplace.run(&["send"]).code, 0);
     oracle::check_settled(&workplace, &server, 1, 0);
+}
+
+/// A job whose list and results stand on a small disk, and whose ledger does not.
+fn on_small_disk(server: &Server, disk: &SmallDisk) -> (Workplace, PathBuf) {
+    let results = disk.0.path().join("results.csv");
+    let mut workplace = Workplace::new(server.port());
+    workplace.extra = format!("[results]\ncsv = \"{}\"", results.display());
+    workplace.configure();
+    (workplace, results)
+}
+
+#[test]
+#[ignore = "needs the right to mount; .ci/run calls it"]
+fn on_a_full_disk_the_results_stay_as_they_were_and_the_ledger_has_everything() {
+    let disk = SmallDisk::new();
+    let server = Server::obliging();
+    let (workplace, results) = on_small_disk(&server, &disk);
+    workplace.partners(&["ada@a.example"]);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let before = std::fs::read(&results).unwrap();
+    let more: Vec<_> = (0..500).map(|it| format!("p{it}@a.example")).collect();
+    workplace.partners(&more.iter().map(String::as_str).collect::<Vec<_>>());
+    disk.fill();
+
+    let run = workplace.run(&["send"]);
+
+    assert_eq!(run.code, 74, "{run:?}");
+    assert!(run.stderr.contains("cannot write the results"), "{run:?}");
+    assert_eq!(std::fs::read(&results).unwrap(), before);
+    let left = std::fs::read_dir(disk.0.path()).unwrap().count();
+    assert_eq!(left, 2, "the results and what fills the disk");
+    oracle::check_settled(&workplace, &server, 501, 0);
+    std::fs::remove_file(disk.0.path().join("filler")).unwrap();
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let after = std::fs::read_to_string(&results).unwrap();
+    assert_eq!(after.matches(",accepted,").count(), 500);
+}
+
+#[test]
+#[ignore = "needs strace; .ci/run calls it"]
+fn results_are_on_the_disk_before_they_take_the_place_of_the_old() {
+    let server = Server::obliging();
+    let mut workplace = Workplace::new(server.port());
+    workplace.extra = "[results]\ncsv = \"results.csv\"".into();
+    workplace.configure();
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    assert_eq!(workplace.run(&["send", "--limit", "1"]).code, 0);
+    let results = || std::fs::read_to_string(workplace.file("results.csv")).unwrap();
+    let before = results();
+    let traced = |inject: &[&str]| {
+        Command::new("strace")
+            .args(["-f", "-qq", "-y", "-o", "trace"])
+            .args(["-e", "trace=write,fsync,rename,renameat,renameat2"])
+            .args(inject)
+            .arg(support::binary())
+            .arg("send")
+            .current_dir(workplace.path())
+            .output()
+            .unwrap()
+    };
+
+    // Killed at the last moment before.
+    let killed = traced(&["-e", "inject=rename,renameat,renameat2:signal=SIGKILL"]);
+    assert!(!killed.status.success(), "{killed:?}");
+    assert_eq!(server.accepted().len(), 2);
+    let now = results();
+    assert!(
+        now == before || now.matches(",accepted,").count() == 2,
+        "{now}"
+    );
+
+    let whole = traced(&[]);
+    assert!(whole.status.success(), "{whole:?}");
+    assert_eq!(results().matches(",accepted,").count(), 2);
+    let trace = std::fs::read_to_string(workplace.file("trace")).unwrap();
+    let order: Vec<&str> = trace
+        .lines()
+        .filter(|it| it.contains(".unfinished") || it.contains("fsync("))
+        .filter_map(|it| {
+            ["write(", "fsync(", "rename"]
+                .into_iter()
+                .find(|call| it.contains(call))
+        })
+        .collect();
+    let renamed = order.iter().position(|it| *it == "rename").unwrap();
+    assert_eq!(
+        order[renamed - 2..=renamed + 1],
+        ["write(", "fsync(", "rename", "fsync("]
+    );
+    let names = std::fs::read_dir(workplace.path()).unwrap();
+    let left = names.filter(|it| {
+        let name = it.as_ref().unwrap().file_name();
+        name.to_string_lossy().ends_with(".unfinished")
+    });
+    assert_eq!(left.count(), 0, "what the killed run left is still there");
 }

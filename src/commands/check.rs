@@ -14,6 +14,7 @@ use crate::message::Composer;
 use crate::partners::Partners;
 use crate::relay::{Connector, check_secret};
 use crate::report::count;
+use crate::results;
 use crate::templates::Templates;
 
 /// What the checks have found so far.
@@ -42,6 +43,9 @@ pub async fn run(path: &Path, connect: bool, console: &mut Console<'_>) -> exit:
     };
     let connector = findings.keep(Connector::new(&config.smtp));
     findings.keep(check_secret(&config.smtp));
+    if let Some(path) = &config.results {
+        findings.keep(results::look(path));
+    }
     let templates = findings
         .keep(Templates::load(&config.templates))
         .map(Arc::new);

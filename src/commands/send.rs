@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 
 use super::{Choice, Console, Job, describe, folder_of, guards};
 use crate::config::Config;
-use crate::delivery::{Rates, Run, RunLock, Tally};
+use crate::delivery::{Rates, Run, RunLock, Signals, Tally};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, State};
 use crate::ledger::{Change, Enrolment, Ledger, Selection};
 use crate::plan::{Plan, Survey};
 use crate::relay::{Connector, check_secret};
 use crate::report::count;
+use crate::results;
 
 /// How long all connections rest when the relay first asks us to slow down.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
@@ -68,6 +70,9 @@ async fn with_ledger(
     let connector = Connector::new(&config.smtp)?;
     check_secret(&config.smtp)?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
+    if let Some(path) = &config.results {
+        results::prepare(path)?;
+    }
 
     let plan = job.plan(&options.choice, (console.clock)());
     let (survey, fingerprints) = prove(&job, &plan, &ledger, options, console).await?;
@@ -103,7 +108,41 @@ async fn with_ledger(
     } else {
         Tally::default()
     };
-    conclude(&job, &ledger, &survey, &tally, recovered, console).await
+    let exit = conclude(&job, &ledger, &survey, &tally, recovered, console).await?;
+    let written = write_results(&job, &ledger, console).await;
+    Ok(Exit::heaviest(&[exit, written]))
+}
+
+/// Writes the list again with what became of each row, where the configuration wants it.
+///
+/// It can take a while, and is not what a signal waits for: the next run writes it anew.
+async fn write_results(job: &Job, ledger: &Ledger, console: &mut Console<'_>) -> Exit {
+    let Some(path) = &job.config.results else {
+        return Exit::Done;
+    };
+    let today = (console.clock)()
+        .to_zoned_datetime(TimeZone::system())
+        .date();
+    let mut signals = Signals::listen();
+    let written = tokio::select! {
+        written = results::write(path, &job.partners, &job.config.campaign, ledger.reader(), today) => written,
+        name = signals.next() => Err(Failure::new(
+            Exit::CannotWrite,
+            format!("the results `{}` stay as they were, stopped by {name}; the next run writes them", path.display()),
+        )),
+    };
+    match written {
+        Err(failure) => {
+            console.tell(&format!("error: {failure}"));
+            return failure.exit;
+        }
+        Ok(Some(warning)) if console.interactive => console.warn(&warning),
+        Ok(_) => {}
+    }
+    if console.interactive {
+        console.say(&format!("what became of each row is in {}", path.display()));
+    }
+    Exit::Done
 }
 
 /// A link that was never filled in must not reach anybody.

@@ -205,19 +205,6 @@ impl<'a> Section<'a> {
         self.optional(key, read).unwrap_or(default)
     }
 
-    /// A key whose behaviour is not built: its type is checked, its use refused.
-    pub fn not_yet<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
-    ) {
-        if self.optional(key, read).is_some() {
-            let span = self.get(key).map_or(0..0, Spanned::span);
-            let message = format!("`{}` is not available yet", self.path(key));
-            self.problems.add(span, message, Some("remove it".into()));
-        }
-    }
-
     /// Adds a problem at a key, or at the section where the key is absent.
     pub fn problem(&mut self, key: &'static str, message: impl Into<String>) {
         let span = self.get(key).map_or(self.span.clone(), Spanned::span);

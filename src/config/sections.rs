@@ -3,7 +3,8 @@
 //!
 //! A function that returns `None` has put at least one problem on the list.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ use crate::link::AccessPackageLink;
 use crate::locale::Locale;
 
 /// `None` only after at least one problem is on the list.
-pub fn read(mut root: Section<'_>, folder: &Path) -> Option<Config> {
+pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
+    let folder = file.parent().unwrap_or(Path::new(""));
     let path = |value: &DeValue<'_>| text(value).map(|it| folder.join(it));
     let mut warnings = Vec::new();
 
@@ -49,16 +51,24 @@ pub fn read(mut root: Section<'_>, folder: &Path) -> Option<Config> {
 
     let mut section = root.section("ledger");
     // Lock and log stand beside the file itself, whatever name leads to it.
-    let ledger = section.required("file", path).map(|it| {
-        if it.is_symlink() {
-            it.canonicalize().unwrap_or(it)
-        } else {
-            it
-        }
-    });
+    let ledger = section.required("file", path).map(behind_link);
     section.finish();
     let mut section = root.section("results");
-    section.not_yet("csv", path);
+    let results = section.optional("csv", path).map(behind_link);
+    let mut others = vec![("the configuration", file.to_owned())];
+    others.extend(ledger.iter().flat_map(|it| belonging_to_ledger(it)));
+    others.extend(
+        partners
+            .iter()
+            .map(|it| ("the partner file", it.path.clone())),
+    );
+    others.extend(smtp.iter().flat_map(files_of_smtp));
+    if let Some(results) = &results
+        && let Some(what) = same_as(results, &others, &templates.directory)
+    {
+        let message = format!("`results.csv` would overwrite {what}; name a file of its own");
+        section.problem("csv", message);
+    }
     section.finish();
     root.finish();
 
@@ -72,8 +82,76 @@ pub fn read(mut root: Section<'_>, folder: &Path) -> Option<Config> {
         limits,
         retry,
         ledger: ledger?,
+        results,
         warnings,
     })
+}
+
+/// The file that a symbolic link leads to, where it leads anywhere.
+fn behind_link(path: PathBuf) -> PathBuf {
+    if path.is_symlink() {
+        path.canonicalize().unwrap_or(path)
+    } else {
+        path
+    }
+}
+
+/// The ledger, and what stands beside it during a run.
+fn belonging_to_ledger(ledger: &Path) -> [(&'static str, PathBuf); 5] {
+    ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| {
+        let mut name = ledger.as_os_str().to_owned();
+        name.push(suffix);
+        ("the ledger or a file that belongs to it", name.into())
+    })
+}
+
+fn files_of_smtp(smtp: &Smtp) -> Vec<(&'static str, PathBuf)> {
+    let mut files = Vec::new();
+    files.extend(
+        smtp.ca_file
+            .clone()
+            .map(|it| ("the file of `smtp.ca_file`", it)),
+    );
+    if let Some(Proof::PasswordFile(path)) = smtp.login.as_ref().map(|it| &it.proof) {
+        files.push(("the file of `smtp.password_file`", path.clone()));
+    }
+    files
+}
+
+/// Which of the `others` a file is, or that it stands among the templates.
+fn same_as(
+    file: &Path,
+    others: &[(&'static str, PathBuf)],
+    templates: &Path,
+) -> Option<&'static str> {
+    let same = others.iter().find(|(_, other)| is_same_file(file, other));
+    let among_templates = || {
+        let templates = templates.canonicalize().ok()?;
+        place(file)?
+            .starts_with(templates)
+            .then_some("what belongs to the templates")
+    };
+    same.map(|(what, _)| *what).or_else(among_templates)
+}
+
+/// Whether two paths lead to one file, which need not exist yet.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |it: &Path| it.metadata().map(|it| (it.dev(), it.ino()));
+    match (identity(one), identity(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => place(one).is_some_and(|it| Some(it) == place(other)),
+    }
+}
+
+/// A path with its folder in one spelling.
+fn place(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent()?;
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    Some(folder.canonicalize().ok()?.join(path.file_name()?))
 }
 
 fn read_sender(mut section: Section<'_>) -> Option<Sender> {

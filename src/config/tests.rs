@@ -173,16 +173,6 @@ fn an_encoding_goes_by_any_of_its_names() {
 }
 
 #[test]
-fn what_is_not_built_is_refused_and_never_ignored() {
-    let table = [("results", "csv = \"results.csv\"")];
-
-    for (table, line) in table {
-        let error = load(&with(table, line)).expect_err(line);
-        assert!(error.contains("not available yet"), "{line}:\n{error}");
-    }
-}
-
-#[test]
 fn a_line_that_may_hold_a_secret_is_never_printed() {
     let sources = [
         with("smtp", "password = \"hunter2\""),

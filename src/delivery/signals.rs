@@ -10,6 +10,7 @@ pub struct Signals {
 
 impl Signals {
     /// Begins to listen. Where the system does not let us, signals end the process as ever.
+    #[must_use]
     pub fn listen() -> Self {
         Self {
             interrupt: signal(SignalKind::interrupt()).ok(),

@@ -33,6 +33,15 @@ pub struct Selection {
     pub address: Option<String>,
 }
 
+/// The columns that [`record`] reads, in its order.
+const RECORD: &str = "i.state, i.message_id, i.attempts, i.deferrals, i.deferred_since,
+    i.next_attempt_at, i.updated_at, i.message_date, i.message_sha256, i.repeat,
+    i.id, i.campaign, i.package_id, i.address, i.package, i.email, i.name,
+    i.organization, i.locale, i.template_locale, i.created_at, i.accepted_at,
+    h.at, h.from_state, h.to_state, h.phase, h.smtp_code, h.enhanced_code,
+    h.reply, h.relay, h.message_id, h.note
+    FROM invitation AS i LEFT JOIN history AS h ON h.id = i.latest";
+
 type Question = Box<dyn FnOnce(&Connection) + Send>;
 
 /// A view of a ledger. Its connection lives on a thread of its own.
@@ -156,6 +165,28 @@ impl Reader {
         .await
     }
 
+    /// All that is recorded of these invitations, each in its place; none for those not recorded.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn records(&self, identities: Vec<Identity>) -> exit::Result<Vec<Option<Record>>> {
+        self.ask(move |connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {RECORD}
+                 WHERE i.campaign = ?1 AND i.package_id = ?2 AND i.address = ?3 AND i.occasion = ?4"
+            ))?;
+            identities
+                .iter()
+                .map(|it| {
+                    let package_id = it.package_id.to_string();
+                    let key = (&it.campaign, package_id, &it.address, OCCASION);
+                    statement.query_row(key, record).optional()
+                })
+                .collect()
+        })
+        .await
+    }
+
     /// How many invitations of the campaign are in each state, in the order of [`State::ALL`].
     ///
     /// # Errors
@@ -196,21 +227,14 @@ impl Reader {
         self.ask(move |connection| {
             // By the row's number, page after page; the `+` keeps SQLite from sorting them all
             // by way of the index on campaigns.
-            let mut statement = connection.prepare_cached(
-                "SELECT i.state, i.message_id, i.attempts, i.deferrals, i.deferred_since,
-                    i.next_attempt_at, i.updated_at, i.message_date, i.message_sha256, i.repeat,
-                    i.id, i.campaign, i.package_id, i.address, i.package, i.email, i.name,
-                    i.organization, i.locale, i.template_locale, i.created_at, i.accepted_at,
-                    h.at, h.from_state, h.to_state, h.phase, h.smtp_code, h.enhanced_code,
-                    h.reply, h.relay, h.message_id, h.note
-                 FROM invitation AS i
-                 LEFT JOIN history AS h ON h.id = i.latest
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {RECORD}
                  WHERE i.id > ?1 AND +i.campaign = ?2
                     AND (?3 IS NULL OR i.state = ?3)
                     AND (?4 IS NULL OR i.package = ?4)
                     AND (?5 IS NULL OR i.address = ?5)
-                 ORDER BY i.id LIMIT ?6",
-            )?;
+                 ORDER BY i.id LIMIT ?6"
+            ))?;
             let rows = statement.query_map(
                 (
                     after,

@@ -25,6 +25,10 @@ pub struct Text {
     pub file: File,
     /// Where the text begins, which is after its byte-order mark.
     pub begins: u64,
+    /// What the bytes of the original meant.
+    pub encoding: &'static Encoding,
+    /// Whether the original began with a byte-order mark.
+    pub marked: bool,
     /// What was guessed about the encoding, in words.
     pub guess: Option<String>,
 }
@@ -62,6 +66,8 @@ pub fn to_utf8(
         None => Ok(Text {
             file: raw,
             begins,
+            encoding,
+            marked: mark.is_some(),
             guess: None,
         }),
         Some(Stop::Malformed(spot)) if named.is_none() && mark.is_none() => {
@@ -89,6 +95,8 @@ fn transcode(
         None => Ok(Text {
             file,
             begins: 0,
+            encoding,
+            marked: begins > 0,
             guess: None,
         }),
         Some(stop) => Err(stop.refusal(path, encoding, named, &[])),

@@ -1,6 +1,7 @@
 //! One row becomes one partner, or every reason why it cannot.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::rows::{Row, Rows};
@@ -20,6 +21,7 @@ const SHOWN: usize = 60;
 #[derive(Debug)]
 pub struct Layout {
     delimiter: u8,
+    place: Range<u64>,
     data_start: (u64, u64),
     headers: Vec<String>,
     email: usize,
@@ -84,6 +86,7 @@ impl Layout {
         let data_start = rows.place().map_err(|error| error.to_string())?;
         Ok(Self {
             delimiter,
+            place: header.place,
             data_start,
             headers,
             email,
@@ -98,6 +101,16 @@ impl Layout {
 
     pub fn delimiter(&self) -> u8 {
         self.delimiter
+    }
+
+    /// Where the header stands.
+    pub fn place(&self) -> Range<u64> {
+        self.place.clone()
+    }
+
+    /// The names of all columns, as they stand.
+    pub fn headers(&self) -> &[String] {
+        &self.headers
     }
 
     /// The number and the offset of the line below the header.

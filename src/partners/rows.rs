@@ -2,9 +2,11 @@
 //!
 //! `csv-core` does the parsing. What it leaves to its caller is done here: a row is
 //! bounded, so that a quote which is never closed cannot swallow the file into
-//! memory, and lines are counted as an editor counts them, blank ones included.
+//! memory, lines are counted as an editor counts them, blank ones included, and each
+//! record knows where it stands, so that it can be written again as it was.
 
 use std::io::{BufRead, BufReader, Read};
+use std::ops::Range;
 
 /// The longest row, quotes and delimiters included.
 pub const ROW_LIMIT: usize = 64 * 1024;
@@ -16,6 +18,8 @@ const CELL_LIMIT: usize = 4096;
 pub struct Row {
     /// The line it begins on.
     pub line: u64,
+    /// Where it stands in the whole, without the end of its line.
+    pub place: Range<u64>,
     /// Its cells as they stand, or why they cannot be told apart.
     pub cells: Result<Vec<String>, &'static str>,
 }
@@ -25,6 +29,7 @@ pub struct Rows<R> {
     input: BufReader<R>,
     csv: csv_core::Reader,
     lines: LineCount,
+    quoting: Quoting,
     offset: u64,
     text: Vec<u8>,
     ends: Vec<usize>,
@@ -37,6 +42,7 @@ impl<R: Read> Rows<R> {
             input: BufReader::with_capacity(ROW_LIMIT, input),
             csv: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
             lines: LineCount::from(line),
+            quoting: Quoting::new(delimiter),
             offset,
             text: vec![0; ROW_LIMIT],
             ends: vec![0; CELL_LIMIT],
@@ -54,8 +60,9 @@ impl<R: Read> Rows<R> {
         use csv_core::ReadRecordResult as Read;
 
         self.skip_blank_lines()?;
-        let line = self.lines.line;
-        let (mut text, mut ends, mut length, mut quotes) = (0, 0, 0, 0);
+        let (line, start) = (self.lines.line, self.offset);
+        let (mut text, mut ends, mut length, mut last) = (0, 0, 0, 0);
+        self.quoting.begin();
         let mut fault = None;
         loop {
             let input = self.input.fill_buf()?;
@@ -64,7 +71,8 @@ impl<R: Read> Rows<R> {
                 self.csv
                     .read_record(input, &mut self.text[text..], &mut self.ends[ends..]);
             self.lines.pass(&input[..read]);
-            quotes += input[..read].iter().filter(|it| **it == b'"').count();
+            self.quoting.pass(&input[..read]);
+            last = input[..read].last().copied().unwrap_or(last);
             self.input.consume(read);
             self.offset += read as u64;
             length += read;
@@ -86,14 +94,17 @@ impl<R: Read> Rows<R> {
                 }
                 Read::End => return Ok(None),
                 Read::Record => {
-                    if at_end && quotes % 2 == 1 {
+                    if at_end && self.quoting.is_open() {
                         fault = Some("a quote (\") is opened in this row and never closed");
                     }
                     let cells = match fault {
                         Some(fault) => Err(fault),
                         None => Ok(self.cells(ends)),
                     };
-                    return Ok(Some(Row { line, cells }));
+                    // The parser takes one byte of the line's end, and leaves the LF of a CRLF.
+                    let ended = matches!(last, b'\r' | b'\n') && !self.quoting.is_open();
+                    let place = start..self.offset - u64::from(ended);
+                    return Ok(Some(Row { line, place, cells }));
                 }
             }
         }
@@ -126,6 +137,51 @@ impl<R: Read> Rows<R> {
             self.input.consume(blank);
             self.offset += blank as u64;
         }
+    }
+}
+
+/// Follows quotes through a record, by the same rules as the parser, which does not tell.
+struct Quoting {
+    delimiter: u8,
+    at: Place,
+}
+
+/// Where in a cell the next byte stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Begin,
+    Bare,
+    Quoted,
+    /// A quote that ends the cell, unless another one follows.
+    AfterQuote,
+}
+
+impl Quoting {
+    fn new(delimiter: u8) -> Self {
+        let at = Place::Begin;
+        Self { delimiter, at }
+    }
+
+    fn begin(&mut self) {
+        self.at = Place::Begin;
+    }
+
+    fn pass(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.at = match (self.at, *byte) {
+                (Place::Begin | Place::AfterQuote, b'"') => Place::Quoted,
+                (Place::Quoted, b'"') => Place::AfterQuote,
+                (Place::Quoted, _) => Place::Quoted,
+                (_, b'\r' | b'\n') => Place::Begin,
+                (_, byte) if byte == self.delimiter => Place::Begin,
+                _ => Place::Bare,
+            };
+        }
+    }
+
+    /// Whether a quote was opened and not closed.
+    fn is_open(&self) -> bool {
+        self.at == Place::Quoted
     }
 }
 

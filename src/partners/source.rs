@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use encoding_rs::Encoding;
 
 use super::encoding::{self, Text};
 use crate::config::PartnerFile;
@@ -65,6 +66,12 @@ pub struct Source {
     pub copy: File,
     /// The byte between cells.
     pub delimiter: u8,
+    /// What the bytes of the original meant.
+    pub encoding: &'static Encoding,
+    /// Whether the original began with a byte-order mark.
+    pub marked: bool,
+    /// Where the text begins in the copy.
+    pub begins: u64,
     /// Where the header stands.
     pub start: Start,
     /// What was guessed about the encoding, in words.
@@ -97,6 +104,8 @@ pub fn copy(partners: &PartnerFile, scratch: &Path) -> exit::Result<Source> {
     let Text {
         file: mut copy,
         begins,
+        encoding,
+        marked,
         guess,
     } = encoding::to_utf8(path, raw, partners.encoding, scratch)?;
     let (found, start) = look_at_header(&mut copy, begins)
@@ -105,6 +114,9 @@ pub fn copy(partners: &PartnerFile, scratch: &Path) -> exit::Result<Source> {
     Ok(Source {
         copy,
         delimiter: partners.delimiter.unwrap_or(found),
+        encoding,
+        marked,
+        begins,
         start,
         guess,
     })
@@ -175,6 +187,8 @@ fn look_at_header(copy: &mut File, begins: u64) -> std::io::Result<(u8, Start)> 
         .get(..4)
         .is_some_and(|it| it.eq_ignore_ascii_case(b"sep="))
         && let Some(delimiter) = unquoted.get(4)
+        && (delimiter.is_ascii_punctuation() || delimiter.is_ascii_whitespace())
+        && *delimiter != b'"'
     {
         let skipped = line.len()
             + if start[line.len()..].starts_with(b"\r\n") {

@@ -1,0 +1,188 @@
+//! The list written again, with what became of each row: `results.csv`.
+//!
+//! Your rows and columns stay as they are, in their order, with their delimiter, line ends
+//! and encoding; blank lines stay, so that line 14 there is line 14 here. Behind them stand
+//! columns of ours. The file is replaced as a whole or not at all, and is made of what the
+//! ledger says now, so writing it again never loses anything.
+//!
+//! Nothing in it is a formula to a spreadsheet: in our columns and in yours, a cell that
+//! could be one gets an apostrophe before it. Of your cells that is all that ever changes.
+
+mod encoded;
+mod replacement;
+mod said;
+mod sheet;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use encoding_rs::UTF_8;
+use jiff::civil::Date;
+
+use self::encoded::Fault;
+use self::replacement::Replacement;
+use self::said::{COLUMNS, Said};
+use self::sheet::Sheet;
+use crate::exit::{self, Exit, Failure};
+use crate::ledger::Reader;
+use crate::partners::{Form, Listed, Partners, Verdict};
+
+/// How many rows are looked up in the ledger at once.
+const PAGE: usize = 256;
+
+/// Proves, before anything is sent, that the file can be written and that nothing else stands there.
+///
+/// # Errors
+/// When it cannot, or when a file that no run has written would be lost (74).
+pub fn prepare(path: &Path) -> exit::Result<()> {
+    look(path)?;
+    match Replacement::begin(path) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let why = format!("their folder takes no file: {error}");
+            Err(unusable(path, &why))
+        }
+    }
+}
+
+/// As [`prepare`], for a verb that writes nothing.
+///
+/// # Errors
+/// When a file stands there that no run has written (74).
+pub fn look(path: &Path) -> exit::Result<()> {
+    let bytes = match replacement::beginning_of(path) {
+        Ok(bytes) => bytes.unwrap_or_default(),
+        Err(error) => return Err(unusable(path, &error.to_string())),
+    };
+    // Without the zeros between the letters of UTF-16.
+    let bytes: Vec<u8> = bytes.into_iter().filter(|it| *it != 0).collect();
+    let ours = COLUMNS[0].as_bytes();
+    if bytes.is_empty() || bytes.windows(ours.len()).any(|it| it == ours) {
+        return Ok(());
+    }
+    let why = "the file that stands there was written by no run and would be lost; move it away";
+    Err(unusable(path, why))
+}
+
+fn unusable(path: &Path, why: &str) -> Failure {
+    let message = format!(
+        "the results cannot be written to `{}`: {why}; or name another file in `results.csv`",
+        path.display()
+    );
+    Failure::new(Exit::CannotWrite, message)
+}
+
+/// Writes the file; says so where it had to be written in another encoding than the list.
+///
+/// # Errors
+/// When it cannot be written (74) or the ledger cannot be read; the file is as it was then.
+pub async fn write(
+    path: &Path,
+    partners: &Arc<Partners>,
+    campaign: &str,
+    reader: &Reader,
+    today: Date,
+) -> exit::Result<Option<String>> {
+    let own = partners.form();
+    let unicode = Form {
+        encoding: UTF_8,
+        marked: true,
+        ..own
+    };
+    let job = Job {
+        partners,
+        campaign,
+        reader,
+        today,
+    };
+    match job.write(path, own).await {
+        Err(Fault::Unmappable) => job
+            .write(path, unicode)
+            .await
+            .map_err(|fault| fault.told(path))
+            .map(|()| {
+                Some(format!(
+                    "`{}` is written in UTF-8, because some of your cells can be read in {}, but not written in it",
+                    path.display(),
+                    own.encoding.name()
+                ))
+            }),
+        written => written.map(|()| None).map_err(|fault| fault.told(path)),
+    }
+}
+
+impl Fault {
+    fn told(self, path: &Path) -> Failure {
+        match self {
+            Self::Failed(failure) => failure.context(cannot_write(path)),
+            Self::Io(error) => Failure {
+                exit: Exit::CannotWrite,
+                error: anyhow!(error).context(cannot_write(path)),
+            },
+            // UTF-8 has them all.
+            Self::Unmappable => Failure::new(Exit::CannotWrite, cannot_write(path)),
+        }
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!(
+        "cannot write the results `{}` (nothing is lost: the ledger has everything, and the next run writes them again)",
+        path.display()
+    )
+}
+
+/// What the file is made of.
+struct Job<'a> {
+    partners: &'a Arc<Partners>,
+    campaign: &'a str,
+    reader: &'a Reader,
+    today: Date,
+}
+
+impl Job<'_> {
+    async fn write(&self, path: &Path, form: Form) -> Result<(), Fault> {
+        let mut replacement = Replacement::begin(path)?;
+        let sheet = Sheet::begin(self.partners, &mut replacement, form)?;
+        self.fill(sheet).await?;
+        replacement.commit()?;
+        Ok(())
+    }
+
+    async fn fill(&self, mut sheet: Sheet<'_>) -> Result<(), Fault> {
+        let mut rows = self.partners.listed();
+        loop {
+            let page: Vec<Listed> = rows
+                .by_ref()
+                .take(PAGE)
+                .collect::<exit::Result<_>>()
+                .map_err(Fault::Failed)?;
+            if page.is_empty() {
+                return sheet.finish();
+            }
+            let identities = page
+                .iter()
+                .filter_map(|row| match &row.verdict {
+                    Verdict::Good(partner) => Some(partner.identity(self.campaign)),
+                    Verdict::Empty | Verdict::Bad(_) => None,
+                })
+                .collect();
+            let records = self.reader.records(identities).await;
+            let mut records = records.map_err(Fault::Failed)?.into_iter();
+            for row in page {
+                let said = match &row.verdict {
+                    Verdict::Empty => Said::default(),
+                    Verdict::Bad(reasons) => Said::of_bad(reasons),
+                    Verdict::Good(partner) => {
+                        Said::of(partner, records.next().flatten(), self.today)
+                    }
+                };
+                sheet.row(&row, said.cells())?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Text to bytes in the encoding of the list: the way back from [`crate::partners`].
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+
+use encoding_rs::{Encoder, EncoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
+
+use crate::exit::Failure;
+
+/// Why the file cannot be written like this.
+#[derive(Debug)]
+pub enum Fault {
+    /// The disk does not take it.
+    Io(io::Error),
+    /// One of your characters can be read in this encoding, but not written.
+    Unmappable,
+    /// What is to be written cannot be read.
+    Failed(Failure),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A file that is written in an encoding.
+pub struct Encoded<'a> {
+    out: BufWriter<&'a mut File>,
+    manner: Manner,
+}
+
+enum Manner {
+    Utf8,
+    Utf16(fn(u16) -> [u8; 2]),
+    Other(Encoder),
+}
+
+impl<'a> Encoded<'a> {
+    /// Begins the file, with a byte-order mark where the list has one.
+    pub fn begin(
+        file: &'a mut File,
+        encoding: &'static Encoding,
+        marked: bool,
+    ) -> Result<Self, Fault> {
+        // Encoders write UTF-8 for UTF-16, because the Web never sends it.
+        let manner = match encoding {
+            it if it == UTF_8 => Manner::Utf8,
+            it if it == UTF_16LE => Manner::Utf16(u16::to_le_bytes),
+            it if it == UTF_16BE => Manner::Utf16(u16::to_be_bytes),
+            other => Manner::Other(other.new_encoder()),
+        };
+        let out = BufWriter::with_capacity(64 * 1024, file);
+        let mut encoded = Self { out, manner };
+        if marked {
+            encoded.own("\u{feff}")?;
+        }
+        Ok(encoded)
+    }
+
+    /// Writes what is yours, character for character.
+    pub fn own(&mut self, text: &str) -> Result<(), Fault> {
+        self.write(text, |_| Err(Fault::Unmappable))
+    }
+
+    /// Writes what is ours, with `?` for what the encoding has not.
+    pub fn ours(&mut self, text: &str) -> Result<(), Fault> {
+        self.write(text, |_| Ok("?"))
+    }
+
+    fn write(
+        &mut self,
+        text: &str,
+        instead: impl Fn(char) -> Result<&'static str, Fault>,
+    ) -> Result<(), Fault> {
+        match &mut self.manner {
+            Manner::Utf8 => self.out.write_all(text.as_bytes())?,
+            Manner::Utf16(bytes) => {
+                for unit in text.encode_utf16() {
+                    self.out.write_all(&bytes(unit))?;
+                }
+            }
+            Manner::Other(encoder) => {
+                let mut rest = text;
+                while let Some(unmappable) = encode(encoder, &mut rest, &mut self.out, false)? {
+                    encode(encoder, &mut instead(unmappable)?, &mut self.out, false)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the last bytes to the file.
+    pub fn finish(mut self) -> Result<(), Fault> {
+        if let Manner::Other(encoder) = &mut self.manner {
+            encode(encoder, &mut "", &mut self.out, true)?;
+        }
+        Ok(self.out.flush()?)
+    }
+}
+
+/// Encodes from the front of `rest`, up to a character that the encoding has not.
+fn encode(
+    encoder: &mut Encoder,
+    rest: &mut &str,
+    out: &mut impl Write,
+    last: bool,
+) -> io::Result<Option<char>> {
+    let mut buffer = [0; 4096];
+    loop {
+        let (result, read, written) =
+            encoder.encode_from_utf8_without_replacement(rest, &mut buffer, last);
+        out.write_all(&buffer[..written])?;
+        *rest = &rest[read..];
+        match result {
+            EncoderResult::InputEmpty => return Ok(None),
+            EncoderResult::OutputFull => {}
+            EncoderResult::Unmappable(it) => return Ok(Some(it)),
+        }
+    }
+}

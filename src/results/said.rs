@@ -1,0 +1,98 @@
+//! What is said of a row, in columns. Their names are an interface.
+
+use jiff::civil::Date;
+
+use crate::invitation::{Record, State};
+use crate::partners::{Finding, Partner};
+use crate::plan::Skip;
+use crate::report::{printable, safe_cell, utc};
+
+/// The names of our columns; those of `status`, told apart from yours.
+pub const COLUMNS: [&str; 13] = [
+    "invitation_state",
+    "invitation_smtp_code",
+    "invitation_enhanced_code",
+    "invitation_reply",
+    "invitation_note",
+    "invitation_attempts",
+    "invitation_created_at",
+    "invitation_updated_at",
+    "invitation_accepted_at",
+    "invitation_next_attempt_at",
+    "invitation_template_locale",
+    "invitation_relay",
+    "invitation_message_id",
+];
+
+/// The state of a row that is no partner.
+const BAD: &str = "bad_row";
+/// The state of a partner whom no run has recorded.
+const NEW: &str = "not_invited";
+
+/// What is said of a row; nothing of one whose cells are all empty.
+#[derive(Default)]
+pub struct Said {
+    state: &'static str,
+    note: String,
+    record: Option<Record>,
+}
+
+impl Said {
+    /// Of a row that cannot be used: why.
+    pub fn of_bad(reasons: &[Finding]) -> Self {
+        let reasons: Vec<String> = reasons
+            .iter()
+            .map(|it| match &it.column {
+                Some(column) => format!("column {column}: {}", it.reason),
+                None => it.reason.clone(),
+            })
+            .collect();
+        Self {
+            state: BAD,
+            note: reasons.join("; "),
+            record: None,
+        }
+    }
+
+    /// Of a partner: what the ledger knows, and that their package is closed where it is.
+    pub fn of(partner: &Partner, record: Option<Record>, today: Date) -> Self {
+        let state = record.as_ref().map(|it| it.standing.state);
+        let undecided = matches!(state, None | Some(State::Pending | State::Deferred));
+        let last_day = partner.package.respond_by;
+        let closed = last_day.filter(|it| undecided && *it < today);
+        let closed = closed.map(|it| Skip::Closed(it).to_string());
+        let note = record.as_ref().and_then(|it| it.latest.note.clone());
+        let notes: Vec<String> = [note, closed].into_iter().flatten().collect();
+        Self {
+            state: state.map_or(NEW, State::as_str),
+            note: notes.join("; "),
+            record,
+        }
+    }
+
+    /// The cells, each on one line, and none of them a formula.
+    pub fn cells(self) -> [String; COLUMNS.len()] {
+        let record = self.record.as_ref();
+        let standing = record.map(|it| &it.standing);
+        let latest = record.map(|it| &it.latest);
+        let code = latest.and_then(|it| it.smtp_code);
+        let accepted_at = record.and_then(|it| it.accepted_at);
+        let next_attempt_at = standing.and_then(|it| it.next_attempt_at);
+        [
+            Some(self.state.into()),
+            code.map(|it| it.to_string()),
+            latest.and_then(|it| it.enhanced_code.clone()),
+            latest.and_then(|it| it.reply.clone()),
+            Some(self.note),
+            standing.map(|it| it.attempts.to_string()),
+            record.map(|it| utc(it.created_at)),
+            standing.map(|it| utc(it.updated_at)),
+            accepted_at.map(utc),
+            next_attempt_at.map(utc),
+            record.map(|it| it.invitee.template_locale.clone()),
+            latest.and_then(|it| it.relay.clone()),
+            standing.map(|it| it.message_id.clone()),
+        ]
+        .map(|it| safe_cell(&printable(&it.unwrap_or_default()).replace(['\n', '\t'], " ")))
+    }
+}

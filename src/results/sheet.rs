@@ -1,0 +1,142 @@
+//! The rows as they stand, each with our cells behind its own.
+//!
+//! A row that is sound and harmless is copied letter by letter. One with a cell that could
+//! run, or with result columns of old, is written from its cells; one whose cells cannot be
+//! told apart becomes a cell, so that ours stand under their names in every row.
+
+use std::ops::Range;
+
+use super::encoded::{Encoded, Fault};
+use super::replacement::Replacement;
+use super::said::COLUMNS;
+use crate::partners::{Form, Listed, Partners};
+use crate::report::may_be_formula;
+
+/// The new file while it grows, beside the text that it follows.
+pub struct Sheet<'a> {
+    partners: &'a Partners,
+    out: Encoded<'a>,
+    delimiter: char,
+    /// The columns that are the reader's own: all, unless the list was a results file once.
+    own: Vec<usize>,
+    /// How far the text is written.
+    at: u64,
+}
+
+impl<'a> Sheet<'a> {
+    /// Begins with everything down to the header.
+    pub fn begin(
+        partners: &'a Partners,
+        replacement: &'a mut Replacement,
+        form: Form,
+    ) -> Result<Self, Fault> {
+        let headers = partners.headers();
+        let own = (0..headers.len())
+            .filter(|it| !COLUMNS.contains(&headers[*it].as_str()))
+            .collect();
+        let mut sheet = Self {
+            partners,
+            out: Encoded::begin(replacement.file(), form.encoding, form.marked)?,
+            delimiter: char::from(form.delimiter),
+            own,
+            at: partners.whole()?.start,
+        };
+        let header = partners.header();
+        sheet.between(header.start)?;
+        sheet.own(Some(headers), header)?;
+        sheet.ours(COLUMNS.map(str::to_owned))?;
+        Ok(sheet)
+    }
+
+    /// A row, and what is said of it.
+    pub fn row(&mut self, row: &Listed, said: [String; COLUMNS.len()]) -> Result<(), Fault> {
+        self.between(row.place.start)?;
+        self.own(row.cells.as_deref(), row.place.clone())?;
+        self.ours(said)
+    }
+
+    /// Ends with what follows the last row.
+    pub fn finish(mut self) -> Result<(), Fault> {
+        self.between(self.partners.whole()?.end)?;
+        self.out.finish()
+    }
+
+    /// Line ends, blank lines and a `sep=` line, as they are.
+    fn between(&mut self, next: u64) -> Result<(), Fault> {
+        for piece in self.partners.text(self.at..next) {
+            self.out.own(&piece?)?;
+        }
+        self.at = next;
+        Ok(())
+    }
+
+    /// The cells that are the reader's own, one for each of their columns.
+    fn own(&mut self, cells: Option<&[String]>, place: Range<u64>) -> Result<(), Fault> {
+        self.at = place.end;
+        let Some(cells) = cells else {
+            return self.as_one_cell(place);
+        };
+        let columns = self.partners.headers().len();
+        if self.own.len() == columns && !cells.iter().any(|it| is_dangerous(it)) {
+            for piece in self.partners.text(place) {
+                self.out.own(&piece?)?;
+            }
+            return self.pad(columns - cells.len());
+        }
+        let mut text = String::new();
+        for (nth, column) in self.own.iter().enumerate() {
+            let cell = cells.get(*column).map_or("", String::as_str);
+            if nth > 0 {
+                text.push(self.delimiter);
+            }
+            let mark = if is_dangerous(cell) { "'" } else { "" };
+            text.push_str(&self.quoted(&format!("{mark}{cell}")));
+        }
+        self.out.own(&text)
+    }
+
+    /// A row whose cells cannot be told apart keeps its text, in the first column.
+    fn as_one_cell(&mut self, place: Range<u64>) -> Result<(), Fault> {
+        self.out.own("\"")?;
+        for (nth, piece) in self.partners.text(place).enumerate() {
+            let piece = piece?.replace('"', "\"\"");
+            let mark = if nth == 0 && is_dangerous(&piece) {
+                "'"
+            } else {
+                ""
+            };
+            self.out.own(&format!("{mark}{piece}"))?;
+        }
+        self.out.own("\"")?;
+        self.pad(self.own.len().saturating_sub(1))
+    }
+
+    fn pad(&mut self, cells: usize) -> Result<(), Fault> {
+        self.out.own(&self.delimiter.to_string().repeat(cells))
+    }
+
+    fn ours(&mut self, cells: [String; COLUMNS.len()]) -> Result<(), Fault> {
+        let mut text = String::new();
+        for cell in cells {
+            text.push(self.delimiter);
+            text.push_str(&self.quoted(&cell));
+        }
+        self.out.ours(&text)
+    }
+
+    /// A cell in quotes where it needs them (RFC 4180 §2.5–2.7).
+    fn quoted(&self, cell: &str) -> String {
+        if cell.contains([self.delimiter, '"', '\r', '\n']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell.to_owned()
+        }
+    }
+}
+
+/// Whether one of your cells could run: it may be a formula, and is neither a telephone number
+/// nor an amount.
+pub fn is_dangerous(cell: &str) -> bool {
+    let number = |it: char| it.is_ascii_digit() || " +-.,/()".contains(it);
+    may_be_formula(cell) && !(cell.starts_with(['+', '-']) && cell.chars().all(number))
+}

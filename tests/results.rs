@@ -1,0 +1,526 @@
+//! `results.csv`: the list written again with what became of each row, by the runs that write it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on fails"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use support::Workplace;
+use support::smtp::{Action, Call, Server, Stage};
+
+fn reply(text: &str) -> Action {
+    Action::Reply(format!("{text}\r\n").into_bytes())
+}
+
+/// A job on one connection that writes `results.csv`.
+fn workplace(port: u16) -> Workplace {
+    let mut workplace = Workplace::new(port);
+    workplace.smtp += "\nconnections = 1";
+    workplace.extra = "[results]\ncsv = \"results.csv\"".into();
+    workplace.configure();
+    workplace
+}
+
+/// The results by column name, row by row.
+fn results(workplace: &Workplace) -> Vec<BTreeMap<String, String>> {
+    let bytes = std::fs::read(workplace.file("results.csv")).unwrap();
+    let mut reader = csv::Reader::from_reader(&bytes[..]);
+    reader.deserialize().map(|it| it.unwrap()).collect()
+}
+
+/// Address and state of each row.
+fn states(workplace: &Workplace) -> Vec<(String, String)> {
+    results(workplace)
+        .iter()
+        .map(|it| (it["email"].clone(), it["invitation_state"].clone()))
+        .collect()
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected
+        .iter()
+        .map(|(email, state)| ((*email).to_owned(), (*state).to_owned()))
+        .collect()
+}
+
+#[test]
+fn each_row_has_its_state_the_reply_the_times_and_the_message_id() {
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some("bob@b.example")) => reply("550 5.1.1 =cmd() no such user"),
+        (Stage::Rcpt, Some("cleo@c.example")) => reply("451 4.7.1 greylisted; come back"),
+        (Stage::Dot, Some("dan@d.example")) => Action::Close,
+        _ => Action::Normal,
+    });
+    let mut workplace = workplace(server.port());
+    workplace.extra += "\n[packages.old]\nlink = \"https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b12\"\nname = \"Old\"\nrespond_by = 2020-01-31";
+    workplace.configure();
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    workplace.write(
+        "config.toml",
+        &config.replace("[partners]", "[partners]\nbad_rows = \"skip\""),
+    );
+    workplace.write(
+        "partners.csv",
+        "email;package;team\nada@a.example;project;North\nbob@b.example;project;South\n\ncleo@c.example;project;\ndan@d.example;project;\nnobody;project;West\neva@e.example;old;\n",
+    );
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 3, "{output:?}");
+    let bytes = std::fs::read(workplace.file("results.csv")).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(b';')
+        .from_reader(text.as_bytes());
+    let rows: Vec<BTreeMap<String, String>> = reader.deserialize().map(|it| it.unwrap()).collect();
+    let seen: Vec<_> = rows
+        .iter()
+        .map(|it| {
+            [
+                "email",
+                "team",
+                "invitation_state",
+                "invitation_smtp_code",
+                "invitation_enhanced_code",
+                "invitation_note",
+                "invitation_attempts",
+            ]
+            .map(|column| it[column].as_str())
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            [
+                "ada@a.example",
+                "North",
+                "accepted",
+                "250",
+                "2.0.0",
+                "",
+                "1"
+            ],
+            [
+                "bob@b.example",
+                "South",
+                "rejected",
+                "550",
+                "5.1.1",
+                "",
+                "1"
+            ],
+            ["cleo@c.example", "", "deferred", "451", "4.7.1", "", "1"],
+            [
+                "dan@d.example",
+                "",
+                "unknown",
+                "",
+                "",
+                rows[3]["invitation_note"].as_str(),
+                "1"
+            ],
+            [
+                "nobody",
+                "West",
+                "bad_row",
+                "",
+                "",
+                "column email: it is not an address: the `@` is missing",
+                ""
+            ],
+            [
+                "eva@e.example",
+                "",
+                "not_invited",
+                "",
+                "",
+                "closed: the last day to respond was 2020-01-31",
+                ""
+            ],
+        ]
+    );
+    assert_eq!(rows[1]["invitation_reply"], "'=cmd() no such user");
+    assert_eq!(rows[2]["invitation_reply"], "greylisted; come back");
+    assert!(
+        rows[3]["invitation_note"].contains("connection"),
+        "{rows:?}"
+    );
+    // All the rest is what `status` says.
+    let status = workplace.status();
+    for invitation in status["invitations"].as_array().unwrap() {
+        let row = rows
+            .iter()
+            .find(|it| it["email"] == invitation["email"])
+            .unwrap();
+        for column in [
+            "state",
+            "attempts",
+            "message_id",
+            "created_at",
+            "updated_at",
+            "accepted_at",
+            "next_attempt_at",
+            "relay",
+            "template_locale",
+        ] {
+            let said = &invitation[column];
+            let said = said
+                .as_str()
+                .map_or_else(|| said.to_string(), str::to_owned);
+            assert_eq!(
+                row[&format!("invitation_{column}")],
+                said.replace("null", ""),
+                "{column}"
+            );
+        }
+    }
+    // Line for line, blank one included, it is the list.
+    let list = std::fs::read_to_string(workplace.file("partners.csv")).unwrap();
+    for (line, result) in list.lines().zip(text.lines()) {
+        assert!(result.starts_with(line), "{line:?}: {result:?}");
+    }
+    assert_eq!(list.lines().count(), text.lines().count());
+}
+
+#[test]
+fn lists_of_all_programs_come_back_as_these_wrote_them() {
+    for name in [
+        "excel-fr",
+        "excel-de",
+        "excel-ja",
+        "excel-ja-shift-jis",
+        "excel-mac",
+        "excel-sep",
+        "google-sheets",
+        "libreoffice",
+        "hand",
+    ] {
+        let server = Server::obliging();
+        let workplace = workplace(server.port());
+        let list = std::fs::read(format!(
+            "{}/tests/fixtures/{name}.csv",
+            env!("CARGO_MANIFEST_DIR")
+        ))
+        .unwrap();
+        std::fs::write(workplace.file("partners.csv"), &list).unwrap();
+        let named = match name {
+            "excel-mac" => "encoding = \"macintosh\"\n",
+            "excel-ja-shift-jis" => "encoding = \"shift_jis\"\n",
+            _ => "",
+        };
+        let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+        let config = config.replace(
+            "[partners]\n",
+            &format!("[partners]\n{named}columns = {{ name = \"contact\" }}\n"),
+        );
+        workplace.write("config.toml", &config);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, 0, "{name}: {output:?}");
+        let results = std::fs::read(workplace.file("results.csv")).unwrap();
+        // Byte for byte the list, with something more before some line ends.
+        let mut more = results.iter();
+        let mut added = Vec::new();
+        for byte in &list {
+            for other in more.by_ref() {
+                if other == byte {
+                    break;
+                }
+                added.push(*other);
+            }
+        }
+        added.extend(more.copied());
+        assert_eq!(
+            added.len() + list.len(),
+            results.len(),
+            "{name}: a byte of the list is missing"
+        );
+        added.retain(|it| *it != 0);
+        let added = String::from_utf8(added).unwrap();
+        assert_eq!(
+            added.matches("accepted").count(),
+            1 + server.accepted().len(),
+            "{name}: {added}"
+        );
+    }
+}
+
+#[test]
+fn a_run_that_ends_early_writes_them_too() {
+    // The relay refuses us.
+    let refusing = Server::start(|call: &Call| match call.stage {
+        Stage::Banner => reply("554 5.7.1 not you"),
+        _ => Action::Normal,
+    });
+    let refused = workplace(refusing.port());
+    refused.partners(&["ada@a.example", "bob@b.example"]);
+    assert_eq!(refused.run(&["send"]).code, 69);
+    assert_eq!(
+        states(&refused),
+        pairs(&[("ada@a.example", "pending"), ("bob@b.example", "pending")])
+    );
+
+    // The daily limit.
+    let obliging = Server::obliging();
+    let mut limited = workplace(obliging.port());
+    limited.limits = "per_day = 1".into();
+    limited.configure();
+    limited.partners(&["ada@a.example", "bob@b.example"]);
+    assert_eq!(limited.run(&["send"]).code, 75);
+    assert_eq!(
+        states(&limited),
+        pairs(&[("ada@a.example", "accepted"), ("bob@b.example", "pending")])
+    );
+
+    // Whom `--only` or `--limit` leaves out.
+    let chosen = workplace(obliging.port());
+    chosen.partners(&["ada@a.example", "bob@b.example"]);
+    assert_eq!(chosen.run(&["send", "--only", "bob@b.example"]).code, 0);
+    assert_eq!(
+        states(&chosen),
+        pairs(&[
+            ("ada@a.example", "not_invited"),
+            ("bob@b.example", "accepted")
+        ])
+    );
+}
+
+#[test]
+fn a_signal_ends_a_run_with_its_results_written() {
+    let (reached, waiting) = channel();
+    let reached = Mutex::new(reached);
+    let server = Server::start(move |call: &Call| {
+        if call.stage == Stage::Dot {
+            let _ = reached.lock().unwrap().send(());
+            return Action::Delay(Duration::from_millis(500), Box::new(Action::Normal));
+        }
+        Action::Normal
+    });
+    let workplace = workplace(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example", "cleo@c.example"]);
+    let mut run = workplace.command(&["send"]).spawn().unwrap();
+    waiting.recv().unwrap();
+
+    let pid = run.id().to_string();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+
+    assert_eq!(run.wait().unwrap().code(), Some(75));
+    assert_eq!(
+        states(&workplace),
+        pairs(&[
+            ("ada@a.example", "accepted"),
+            ("bob@b.example", "pending"),
+            ("cleo@c.example", "pending")
+        ])
+    );
+}
+
+#[test]
+fn a_second_run_with_nothing_to_do_writes_the_same_and_new_rows_come_in() {
+    let server = Server::obliging();
+    let workplace = workplace(server.port());
+    workplace.partners(&["ada@a.example"]);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let first = std::fs::read(workplace.file("results.csv")).unwrap();
+
+    let again = workplace.run(&["send"]);
+    assert_eq!(
+        (again.code, again.stdout.as_str(), again.stderr.as_str()),
+        (0, "", "")
+    );
+    assert_eq!(std::fs::read(workplace.file("results.csv")).unwrap(), first);
+
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    assert_eq!(
+        states(&workplace),
+        pairs(&[("ada@a.example", "accepted"), ("bob@b.example", "accepted")])
+    );
+}
+
+#[test]
+fn rehearsals_and_looks_write_none() {
+    let server = Server::obliging();
+    let workplace = workplace(server.port());
+    workplace.partners(&["ada@a.example"]);
+
+    for verb in [
+        &["check"][..],
+        &["preview"],
+        &["send", "--dry-run"],
+        &["send", "--sandbox"],
+        &["send", "--test-to", "me@contoso.example"],
+        &["status"],
+    ] {
+        let output = workplace.run(verb);
+        assert_eq!(output.code, 0, "{output:?}");
+        assert!(!workplace.file("results.csv").exists(), "{verb:?}");
+    }
+}
+
+#[test]
+fn no_file_of_the_job_and_none_of_anybody_else_is_overwritten() {
+    let server = Server::obliging();
+    let mut workplace = workplace(server.port());
+    workplace.partners(&["ada@a.example"]);
+    std::os::unix::fs::symlink("partners.csv", workplace.file("a-link")).unwrap();
+    std::fs::hard_link(workplace.file("ledger.sqlite3"), workplace.file("b-link")).unwrap();
+    std::fs::create_dir(workplace.file("folder")).unwrap();
+    let before = workplace.bytes().len();
+    let files = [
+        "partners.csv",
+        "./partners.csv",
+        "folder/../config.toml",
+        "ledger.sqlite3",
+        "ledger.sqlite3-wal",
+        "ledger.sqlite3.lock",
+        "a-link",
+        "b-link",
+    ];
+    for name in files {
+        workplace.extra = format!("[results]\ncsv = \"{name}\"");
+        workplace.configure();
+        for verb in ["check", "send"] {
+            let output = workplace.run(&[verb]);
+            assert_eq!(output.code, 78, "{name}: {output:?}");
+            assert!(
+                output.stderr.contains("would overwrite"),
+                "{name}: {output:?}"
+            );
+        }
+    }
+    let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/en/results.csv");
+    workplace.extra = format!("[results]\ncsv = \"{templates}\"");
+    workplace.configure();
+    assert_eq!(workplace.run(&["send"]).code, 78);
+
+    workplace.extra = "[results]\ncsv = \"notes.txt\"".into();
+    workplace.configure();
+    workplace.write("notes.txt", "do not lose me");
+    for verb in ["check", "send"] {
+        let output = workplace.run(&[verb]);
+        assert_eq!(output.code, 74, "{output:?}");
+        assert!(output.stderr.contains("would be lost"), "{output:?}");
+    }
+    assert_eq!(server.connections(), 0);
+    assert_eq!(
+        std::fs::read_to_string(workplace.file("notes.txt")).unwrap(),
+        "do not lose me"
+    );
+    std::fs::remove_file(workplace.file("notes.txt")).unwrap();
+    assert_eq!(workplace.bytes().len(), before + 1, "but for the lock");
+}
+
+#[test]
+fn a_link_keeps_leading_to_the_results_which_are_their_owner_s() {
+    let server = Server::obliging();
+    let workplace = workplace(server.port());
+    workplace.partners(&["ada@a.example"]);
+    std::fs::create_dir(workplace.file("share")).unwrap();
+    workplace.write("share/today.csv", "");
+    std::os::unix::fs::symlink("share/today.csv", workplace.file("results.csv")).unwrap();
+
+    assert_eq!(workplace.run(&["send"]).code, 0);
+
+    assert!(workplace.file("results.csv").is_symlink());
+    assert_eq!(states(&workplace), pairs(&[("ada@a.example", "accepted")]));
+    let mode = std::fs::metadata(workplace.file("share/today.csv"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(
+        std::fs::read_dir(workplace.file("share")).unwrap().count(),
+        1
+    );
+}
+
+#[test]
+fn results_that_cannot_be_written_end_the_run_with_74_after_everything_is_recorded() {
+    let (reached, waiting) = channel();
+    let (resume, resumed) = channel::<()>();
+    let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
+    let server = Server::start(move |call: &Call| {
+        if call.stage == Stage::Dot {
+            reached.lock().unwrap().send(()).unwrap();
+            resumed.lock().unwrap().recv().unwrap();
+        }
+        Action::Normal
+    });
+    let workplace = workplace(server.port());
+    workplace.partners(&["ada@a.example"]);
+
+    let output = std::thread::scope(|scope| {
+        let run = scope.spawn(|| workplace.run(&["send"]));
+        waiting.recv().unwrap();
+        std::fs::create_dir(workplace.file("results.csv")).unwrap();
+        resume.send(()).unwrap();
+        run.join().unwrap()
+    });
+
+    assert_eq!(output.code, 74, "{output:?}");
+    assert!(
+        output.stderr.contains("cannot write the results"),
+        "{output:?}"
+    );
+    assert_eq!(workplace.state(), "accepted");
+    std::fs::remove_dir(workplace.file("results.csv")).unwrap();
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    assert_eq!(states(&workplace), pairs(&[("ada@a.example", "accepted")]));
+}
+
+#[test]
+fn a_run_killed_while_it_writes_them_leaves_the_old_and_the_next_run_the_new() {
+    let server = Server::obliging();
+    let workplace = workplace(server.port());
+    let more: Vec<_> = (0..20_000).map(|it| format!("p{it}@a.example")).collect();
+    workplace.partners(&more.iter().map(String::as_str).collect::<Vec<_>>());
+    let limited = |limit: &str| workplace.run(&["send", "--limit", limit]).code;
+    assert_eq!(limited("1"), 0);
+    let before = std::fs::read(workplace.file("results.csv")).unwrap();
+    let unfinished = || {
+        std::fs::read_dir(workplace.path())
+            .unwrap()
+            .filter_map(Result::ok)
+            .filter(|it| it.file_name().to_string_lossy().ends_with(".unfinished"))
+            .find(|it| it.metadata().is_ok_and(|it| it.len() > 0))
+    };
+
+    let mut run = workplace
+        .command(&["send", "--limit", "1"])
+        .spawn()
+        .unwrap();
+    while unfinished().is_none() {
+        assert!(run.try_wait().unwrap().is_none(), "it was too quick");
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+
+    assert_eq!(server.accepted().len(), 2);
+    assert_eq!(
+        std::fs::read(workplace.file("results.csv")).unwrap(),
+        before
+    );
+    assert!(unfinished().is_some());
+    assert_eq!(limited("0"), 0);
+    assert!(unfinished().is_none());
+    let accepted = states(&workplace);
+    let accepted = accepted.iter().filter(|(_, state)| state == "accepted");
+    assert_eq!(accepted.count(), 2);
+}
