@@ -140,6 +140,7 @@ impl Job {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.config.warnings.clone();
+        warnings.extend(Ledger::warnings(&self.config.ledger));
         warnings.extend(self.partners.warnings());
         warnings
     }
@@ -275,19 +276,11 @@ fn throw_away_ledger(folder: &Path) -> exit::Result<Arc<Ledger>> {
     Ledger::open(&path).map(Arc::new)
 }
 
-/// The folder that a file stands in.
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
 /// The ledger for a verb that only looks; an empty one, with a word about it, where there is none.
 ///
 /// # Errors
 /// When there is one that cannot be read.
-pub fn look_at_ledger(
+pub async fn look_at_ledger(
     config: &Config,
     scratch: Option<&Path>,
     console: &mut Console<'_>,
@@ -295,7 +288,13 @@ pub fn look_at_ledger(
     let path = &config.ledger;
     let missing = std::fs::metadata(path).is_err_and(|it| it.kind() == ErrorKind::NotFound);
     if !missing {
-        return Reader::open(path, is_held(path), scratch);
+        let live = is_held(path);
+        let reader = Reader::open(path, live, scratch)?;
+        // A run that is at work has examined it, and a long look would hold up its log.
+        if !live {
+            reader.examine().await?;
+        }
+        return Ok(reader);
     }
     console.tell(&format!(
         "there is no ledger `{}` yet, so every partner counts as not invited",

@@ -14,6 +14,7 @@
 //!   a copy of everything. A reader that prevents that leaves it to the next writer.
 
 mod changes;
+mod place;
 mod read;
 mod schema;
 mod writer;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+pub use self::place::folder_of;
 pub use self::read::{Reader, Selection};
 pub use self::writer::Verdicts;
 use self::writer::Writer;
@@ -103,9 +105,25 @@ impl Ledger {
     /// Whether there is a ledger that may be used, before anything is made beside it.
     ///
     /// # Errors
-    /// When it is missing (78), no file (65), or open to everyone (77).
+    /// When it is missing (78), no file (65), open to everyone, or has a second name (77).
     pub fn check(path: &Path) -> exit::Result<()> {
-        schema::check_file(path)
+        place::check(path)
+    }
+
+    /// Whether this user can keep a record in it, before anything is made beside it.
+    ///
+    /// # Errors
+    /// As [`Ledger::check`], and when the file or its folder cannot be written (77).
+    pub fn check_writable(path: &Path) -> exit::Result<()> {
+        place::check(path)?;
+        place::check_writable(path)
+    }
+
+    /// What works, but is unwise, about where it stands: a network file system, a folder
+    /// that everyone may write, another user's file.
+    #[must_use]
+    pub fn warnings(path: &Path) -> Vec<String> {
+        place::warnings(path)
     }
 
     /// Opens the ledger, bringing back to order what a run that died has left.

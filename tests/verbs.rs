@@ -11,7 +11,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -882,25 +881,6 @@ fn what_is_wrong_with_files_is_told_with_its_exit_code() {
     send(78, "cannot read the template folder");
     workplace.write("config.toml", &config);
 
-    let ledger = workplace.file("ledger.sqlite3");
-    let whole = std::fs::read(&ledger).unwrap();
-    std::fs::set_permissions(&ledger, std::fs::Permissions::from_mode(0o644)).unwrap();
-    send(77, "chmod 600");
-    std::fs::set_permissions(&ledger, std::fs::Permissions::from_mode(0o600)).unwrap();
-    std::fs::write(
-        &ledger,
-        "not a ledger, but long enough to look like a file".repeat(40),
-    )
-    .unwrap();
-    send(65, "is not a ledger");
-    std::fs::write(&ledger, &whole).unwrap();
-
-    let outside = rusqlite::Connection::open(&ledger).unwrap();
-    outside
-        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
-        .unwrap();
-    send(75, "is held by another program");
-    drop(outside);
     assert_eq!(server.connections(), 0);
     assert_eq!(workplace.run(&["send"]).code, 0);
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::{Choice, Console, Job, describe, guards, look_at_ledger};
 use crate::config::Config;
 use crate::exit::{self, Exit, Failure};
+use crate::ledger::Ledger;
 use crate::message::Composer;
 use crate::partners::Partners;
 use crate::relay::{Connector, check_secret};
@@ -38,7 +39,7 @@ impl Findings {
 pub async fn run(path: &Path, connect: bool, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let mut findings = Findings {
-        warnings: config.warnings.clone(),
+        warnings: [config.warnings.clone(), Ledger::warnings(&config.ledger)].concat(),
         ..Findings::default()
     };
     let connector = findings.keep(Connector::new(&config.smtp));
@@ -137,7 +138,7 @@ async fn survey(
     findings: &mut Findings,
     console: &mut Console<'_>,
 ) -> exit::Result<String> {
-    let Some(reader) = findings.keep(look_at_ledger(&job.config, None, console)) else {
+    let Some(reader) = findings.keep(look_at_ledger(&job.config, None, console).await) else {
         return Ok(String::new());
     };
     let plan = job.plan(&Choice::default(), (console.clock)());

@@ -34,7 +34,7 @@ pub async fn run(
     let folder = Folder::prepare(out).or_exit(Exit::CannotWrite)?;
     let job = Job::load(config.clone(), folder.path())?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
-    let reader = look_at_ledger(&config, Some(folder.path()), console)?;
+    let reader = look_at_ledger(&config, Some(folder.path()), console).await?;
     let plan = job.plan(choice, (console.clock)());
     let mut survey = job.survey(&plan, &reader).await?;
     let mut warnings = job.warnings();

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Choice, Console, Job, folder_of};
+use super::{Choice, Console, Job};
 use crate::address::Address;
 use crate::config::Config;
 use crate::delivery::RunLock;
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, Decision, Record, State, next};
-use crate::ledger::{Change, Ledger, Selection};
+use crate::ledger::{Change, Ledger, Selection, folder_of};
 use crate::report::count;
 
 /// What was decided, and about whom.
@@ -33,7 +33,7 @@ pub struct Options {
 /// When it does not apply (65), or another run holds the lock (75).
 pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
-    Ledger::check(&config.ledger)?;
+    Ledger::check_writable(&config.ledger)?;
     let _lock = RunLock::take(&config.ledger)?;
     let ledger = Ledger::open(&config.ledger)?;
     let ended = decide(config, options, &ledger, console).await;

@@ -11,12 +11,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use super::{Choice, Console, Job, describe, folder_of, guards};
+use super::{Choice, Console, Job, describe, guards};
 use crate::config::Config;
 use crate::delivery::{Rates, Run, RunLock, Signals, Tally};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, State};
-use crate::ledger::{Change, Enrolment, Ledger, Selection};
+use crate::ledger::{Change, Enrolment, Ledger, Selection, folder_of};
 use crate::plan::{Plan, Survey};
 use crate::relay::{Connector, check_secret};
 use crate::report::count;
@@ -43,7 +43,7 @@ pub struct Options {
 /// decides the exit code.
 pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
-    Ledger::check(&config.ledger)?;
+    Ledger::check_writable(&config.ledger)?;
     let _lock = RunLock::take(&config.ledger)?;
     let ledger = Arc::new(Ledger::open(&config.ledger)?);
     let ended = with_ledger(config, options, ledger.clone(), console).await;

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::schema;
+use super::{place, schema};
 use crate::exit::{self, Exit, Failure, OrExit};
 use crate::invitation::{
     Event, Identity, Invitee, MessageIdKey, OCCASION, Record, Standing, State,
@@ -63,7 +63,7 @@ impl Reader {
     /// # Errors
     /// As [`super::Ledger::open`].
     pub fn open(path: &Path, live: bool, scratch: Option<&Path>) -> exit::Result<Self> {
-        schema::check_file(path)?;
+        place::check(path)?;
         let left_over = ["-wal", "-journal"].map(|suffix| schema::companion(path, suffix));
         // A file whose header says so would be given a log again by the mere reading.
         let log_mode = schema::expects_log(path)?;
@@ -136,6 +136,17 @@ impl Reader {
     #[must_use]
     pub fn key(&self) -> &MessageIdKey {
         &self.key
+    }
+
+    /// Refuses a ledger whose tables and indexes do not fit together, as a writing verb does.
+    ///
+    /// # Errors
+    /// When it is damaged (65), or cannot be read.
+    pub async fn examine(&self) -> exit::Result<()> {
+        match self.ask(schema::examine).await? {
+            None => Ok(()),
+            Some(verdict) => Err(schema::damaged(&self.path, &verdict)),
+        }
     }
 
     /// Where these invitations stand, each in its place; none for those not recorded.

@@ -1,13 +1,13 @@
 //! The file: its tables, its settings, and what is refused before it is touched.
 
 use std::fs::OpenOptions;
-use std::io::ErrorKind;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::place;
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::MessageIdKey;
 
@@ -123,7 +123,8 @@ fn fill(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<()> {
 
 /// Opens for reading and writing with the settings of a run.
 pub fn open_for_writing(path: &Path) -> exit::Result<Connection> {
-    check_file(path)?;
+    place::check(path)?;
+    place::check_writable(path)?;
     let open = || {
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))?;
@@ -131,23 +132,31 @@ pub fn open_for_writing(path: &Path) -> exit::Result<Connection> {
     };
     let connection = open().map_err(|error| failure(path, &error))?;
     check_identity(path, &connection)?;
-    let settle = || -> rusqlite::Result<String> {
+    if let Some(verdict) = examine(&connection).map_err(|error| failure(path, &error))? {
+        return Err(damaged(path, &verdict));
+    }
+    let settle = || -> rusqlite::Result<()> {
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        debug_assert_eq!(mode, "wal");
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        let verdict: String =
-            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         // Proves that it can be written before anybody relies on it.
-        connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM spare; COMMIT")?;
-        debug_assert_eq!(mode, "wal");
-        Ok(verdict)
+        connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM spare; COMMIT")
     };
-    match settle().map_err(|error| failure(path, &error))?.as_str() {
-        "ok" => Ok(connection),
-        verdict => Err(damaged(path, verdict)),
-    }
+    settle().map_err(|error| failure(path, &error))?;
+    Ok(connection)
+}
+
+/// What is wrong with the file, as SQLite sees it.
+///
+/// The whole check, not the quick one: that does not hold indexes against tables, and an
+/// index that lost an address would let its partner be enrolled, and invited, again.
+pub fn examine(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let verdict: String =
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    Ok((verdict != "ok").then_some(verdict))
 }
 
 /// Opens for reading only; creates nothing beside a file at rest.
@@ -168,11 +177,7 @@ pub fn expects_log(path: &Path) -> exit::Result<bool> {
     });
     match read {
         Ok(whole) => Ok(whole && header[18] == 2),
-        Err(error) => Err(Failure {
-            exit: Exit::NoPermission,
-            error: anyhow::Error::new(error)
-                .context(format!("cannot open the ledger `{}`", path.display())),
-        }),
+        Err(error) => Err(place::cannot_open(path, &error)),
     }
 }
 
@@ -197,37 +202,6 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Refuses a ledger that is missing, no file, or open to everyone.
-pub fn check_file(path: &Path) -> exit::Result<()> {
-    let metadata = std::fs::metadata(path).map_err(|error| {
-        if error.kind() == ErrorKind::NotFound {
-            let message = format!(
-                "there is no ledger `{}`; if this is a new job, `access-invite init` creates it, else look for the one that is missing: without it every partner counts as not invited",
-                path.display()
-            );
-            Failure::new(Exit::Config, message)
-        } else {
-            Failure {
-                exit: Exit::NoPermission,
-                error: anyhow::Error::new(error)
-                    .context(format!("cannot open the ledger `{}`", path.display())),
-            }
-        }
-    })?;
-    if !metadata.is_file() {
-        let message = format!("the ledger `{}` is not a regular file", path.display());
-        return Err(Failure::new(Exit::BadInput, message));
-    }
-    if metadata.permissions().mode() & 0o004 != 0 {
-        let message = format!(
-            "the ledger `{0}` is readable by everyone and holds personal data; run `chmod 600 {0}`",
-            path.display()
-        );
-        return Err(Failure::new(Exit::NoPermission, message));
-    }
-    Ok(())
-}
-
 fn check_identity(path: &Path, connection: &Connection) -> exit::Result<()> {
     let number = |pragma: &str| {
         connection
@@ -236,7 +210,7 @@ fn check_identity(path: &Path, connection: &Connection) -> exit::Result<()> {
     };
     if number("application_id")? != APPLICATION_ID {
         let message = format!(
-            "`{}` is a database, but not a ledger of access-invite",
+            "`{}` is a database, but not a ledger of access-invite; see whether `ledger.file` names the right file",
             path.display()
         );
         return Err(Failure::new(Exit::BadInput, message));
@@ -266,9 +240,11 @@ pub fn companion(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn damaged(path: &Path, what: &str) -> Failure {
+/// The failure of a file that cannot be relied on.
+pub fn damaged(path: &Path, what: &str) -> Failure {
+    let what = what.trim().replace('\n', ", ");
     let message = format!(
-        "the ledger `{}` is damaged ({what}); nothing is sent on its word: restore a backup or repair it with sqlite3",
+        "the ledger `{0}` is damaged ({what}), and nothing is sent on its word; `sqlite3 {0} .recover` saves what can be read into another file; a backup that is older than the last run would invite again whom that run invited",
         path.display()
     );
     Failure::new(Exit::BadInput, message)
@@ -279,23 +255,41 @@ pub fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
     use rusqlite::ErrorCode as Code;
 
     let shown = path.display();
-    let tell =
-        |exit, what: &str| Failure::new(exit, format!("the ledger `{shown}` {what}: {error}"));
+    let tell = |exit, what: &str, cure: &str| {
+        Failure::new(
+            exit,
+            format!("the ledger `{shown}` {what}: {error}; {cure}"),
+        )
+    };
     match error.sqlite_error_code() {
         Some(Code::NotADatabase) => {
-            let message = format!("`{shown}` is not a ledger of access-invite, nor any database");
+            let message = format!(
+                "`{shown}` is not a ledger of access-invite, nor any database; see whether `ledger.file` names the right file: if it does, its beginning was overwritten, and only a copy helps"
+            );
             Failure::new(Exit::BadInput, message)
         }
-        Some(Code::DatabaseCorrupt) => damaged(path, &error.to_string()),
-        Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
-            tell(Exit::TryLater, "is held by another program")
-        }
+        // A table or a value that is not what we wrote.
+        Some(Code::DatabaseCorrupt | Code::Unknown) | None => damaged(path, &error.to_string()),
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => tell(
+            Exit::TryLater,
+            "is held by another program",
+            "try again when that has let go of it",
+        ),
         Some(Code::ReadOnly | Code::PermissionDenied | Code::CannotOpen) => tell(
             Exit::NoPermission,
             "or its folder cannot be written by this user",
+            "run the job as the user that owns both",
         ),
-        Some(Code::DiskFull) => tell(Exit::CannotWrite, "cannot grow, the disk is full"),
-        _ => tell(Exit::CannotWrite, "failed"),
+        Some(Code::DiskFull) => tell(
+            Exit::CannotWrite,
+            "cannot grow, the disk is full",
+            "make room and run again",
+        ),
+        _ => tell(
+            Exit::CannotWrite,
+            "failed",
+            "look into the system's log for what is wrong with the disk",
+        ),
     }
 }
 

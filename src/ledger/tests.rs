@@ -11,6 +11,8 @@ use crate::invitation::{Decision, Standing};
 use crate::link::PackageId;
 use crate::outcome::Outcome;
 
+mod damage;
+
 struct Place(tempfile::TempDir);
 
 impl Place {

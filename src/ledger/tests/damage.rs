@@ -1,0 +1,81 @@
+//! A file that was damaged is refused, or still says the same of everybody.
+
+use super::*;
+
+/// Where each of these stands, in a ledger that has seen every outcome.
+const SETTLED: [(&str, Outcome); 8] = [
+    ("a1@a.example", Outcome::Accepted),
+    ("a2@a.example", Outcome::Accepted),
+    ("a3@b.example", Outcome::Accepted),
+    ("a4@b.example", Outcome::Accepted),
+    ("u1@a.example", Outcome::Unknown),
+    ("u2@b.example", Outcome::Unknown),
+    ("r1@a.example", Outcome::Rejected),
+    ("d1@b.example", Outcome::Deferred),
+];
+
+async fn a_full_ledger(place: &Place) -> Vec<u8> {
+    let addresses: Vec<_> = SETTLED.iter().map(|(address, _)| *address).collect();
+    let ledger = enrolled(place, &addresses).await;
+    for (address, outcome) in SETTLED {
+        ledger.apply(armed(address)).await.unwrap();
+        ledger.apply(settled(address, outcome)).await.unwrap();
+    }
+    ledger.close().await.unwrap();
+    // Without the free pages, in which damage does not matter.
+    let outside = rusqlite::Connection::open(place.path()).unwrap();
+    outside.execute_batch("VACUUM").unwrap();
+    drop(outside);
+    std::fs::read(place.path()).unwrap()
+}
+
+/// The state of each, or why the ledger is refused.
+async fn told(path: &Path) -> exit::Result<Vec<Option<State>>> {
+    let ledger = Ledger::open(path)?;
+    let identities = SETTLED.iter().map(|(address, _)| identity(address));
+    let standings = ledger.reader().standings(identities.collect()).await?;
+    ledger.close().await?;
+    Ok(standings
+        .into_iter()
+        .map(|it| it.map(|it| it.state))
+        .collect())
+}
+
+/// `ACCESS_INVITE_FLIPS` says how many bits are tried, spread evenly over the file.
+#[tokio::test]
+async fn b5_a_flipped_bit_is_refused_or_changes_nobody_s_state() {
+    let flips = std::env::var("ACCESS_INVITE_FLIPS");
+    let flips: usize = flips.map_or(400, |it| it.parse().unwrap());
+    let place = Place::new();
+    let whole = a_full_ledger(&place).await;
+    let expected = told(&place.path()).await.unwrap();
+    let bits = whole.len() * 8;
+    let spread = (0..flips).map(|flip| flip * bits / flips + flip % 8);
+    // And where it would hurt most: in each address, wherever tables and indexes have it.
+    let addresses = SETTLED.iter().flat_map(|(address, _)| {
+        let windows = whole.windows(address.len()).enumerate();
+        windows.filter_map(|(at, found)| (found == address.as_bytes()).then_some(at * 8))
+    });
+    let mut refused = 0;
+
+    for bit in spread.chain(addresses) {
+        let mut bytes = whole.clone();
+        bytes[bit / 8 % whole.len()] ^= 1 << (bit % 8);
+        std::fs::write(place.path(), bytes).unwrap();
+        match told(&place.path()).await {
+            Ok(states) => assert_eq!(states, expected, "bit {bit}"),
+            Err(failure) => {
+                refused += 1;
+                assert!(
+                    matches!(failure.exit, Exit::BadInput | Exit::NoPermission),
+                    "bit {bit}: {failure}"
+                );
+            }
+        }
+        for suffix in ["-wal", "-shm", "-journal"] {
+            let _ = std::fs::remove_file(schema::companion(&place.path(), suffix));
+        }
+    }
+
+    assert!(refused > flips / 20, "{refused} of {flips}");
+}
