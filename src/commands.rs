@@ -3,6 +3,7 @@
 pub mod check;
 pub mod init;
 pub mod preview;
+mod proof;
 pub mod rehearse;
 pub mod resolve;
 pub mod send;
@@ -24,7 +25,7 @@ use crate::invitation::{Invitee, State};
 use crate::ledger::{Ledger, Reader};
 use crate::message::Composer;
 use crate::partners::{Partner, Partners};
-use crate::plan::{Entry, Plan, Survey};
+use crate::plan::{Plan, Survey};
 use crate::report::{count, printable};
 use crate::templates::Templates;
 
@@ -195,54 +196,6 @@ impl Job {
             survey.not_found.join(", ")
         );
         Err(Failure::new(Exit::BadInput, message))
-    }
-
-    /// Composes and proves every due message; gives their fingerprints in order, and those
-    /// that were to repeat what was sent before and no longer can.
-    ///
-    /// # Errors
-    /// Every message that fails (78), the first twenty shown.
-    pub async fn prove(
-        &self,
-        plan: &Plan,
-        reader: &Reader,
-        now: Timestamp,
-    ) -> exit::Result<(Vec<u64>, Vec<Entry>)> {
-        const SHOWN: usize = 20;
-        let mut fingerprints = Vec::new();
-        let mut changed = Vec::new();
-        let mut faults = Vec::new();
-        let mut failed = 0;
-        let mut drain = plan.drain();
-        while let Some(page) = drain.next_page(reader).await? {
-            for entry in page.into_iter().filter(|it| it.skip.is_none()) {
-                let id = entry.message_id(reader, self.config.sender.address.domain());
-                let date = entry.date(now);
-                match self.composer.compose_and_prove(&entry.partner, &id, date) {
-                    Ok(message) => {
-                        if entry.must_repeat().is_some_and(|it| it != message.sha256()) {
-                            changed.push(entry);
-                        }
-                        fingerprints.push(message.fingerprint());
-                    }
-                    Err(error) => {
-                        failed += 1;
-                        if faults.len() < SHOWN {
-                            let path = self.config.partners.path.display();
-                            faults.push(format!("{path}:{}: {error:#}", entry.partner.line));
-                        }
-                    }
-                }
-            }
-        }
-        if failed == 0 {
-            return Ok((fingerprints, changed));
-        }
-        faults.push(format!(
-            "{} cannot be sent as it must be, so nobody is mailed",
-            count(failed, "message")
-        ));
-        Err(Failure::new(Exit::Config, faults.join("\n")))
     }
 }
 

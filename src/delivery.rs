@@ -153,7 +153,7 @@ async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Job>) {
 }
 
 fn prepare(run: &Run, entry: Entry, proven: Option<u64>) -> Result<Job, Failure> {
-    let id = entry.message_id(run.ledger.reader(), run.sender.domain());
+    let id = entry.message_id(run.ledger.reader().key(), run.sender.domain());
     let date = entry.date((run.clock)());
     let message = run
         .composer

@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use crate::address::Address;
 use crate::config::{Limits, Package};
 use crate::exit;
-use crate::invitation::{Identity, Standing, State};
+use crate::invitation::{Identity, MessageIdKey, Standing, State};
 use crate::ledger::Reader;
 use crate::partners::{Partner, Partners};
 
@@ -59,10 +59,10 @@ impl Entry {
 
     /// Its Message-ID without brackets: the one recorded, else the one to be, at `domain`.
     #[must_use]
-    pub fn message_id(&self, reader: &Reader, domain: &str) -> String {
+    pub fn message_id(&self, key: &MessageIdKey, domain: &str) -> String {
         match &self.standing {
             Some(standing) => standing.message_id.clone(),
-            None => self.identity.message_id(reader.key(), 0, domain),
+            None => self.identity.message_id(key, 0, domain),
         }
     }
 

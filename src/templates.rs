@@ -4,8 +4,9 @@
 //! that Tera escapes as it should: what ends with `.html` is HTML, what ends with
 //! `.txt` is not. Values from a CSV are data and never template text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
@@ -25,6 +26,8 @@ const PARTS: [&str; 3] = [
 const FILE_LIMIT: u64 = 256 * 1024;
 /// The largest part of a mail; a template that writes more has gone wrong.
 const OUTPUT_LIMIT: usize = 512 * 1024;
+/// What a part usually stays below.
+const OUTPUT_USUAL: usize = 16 * 1024;
 /// The longest subject, in characters.
 const SUBJECT_LIMIT: usize = 200;
 
@@ -34,6 +37,8 @@ pub struct Templates {
     folders: BTreeMap<String, Locale>,
     locales: Vec<Locale>,
     default: Locale,
+    /// What was found for the locales asked for so far: CLDR is slow to walk, and lists ask for few.
+    chosen: Mutex<HashMap<Locale, Option<(usize, Step)>>>,
 }
 
 /// What a template may say. All values are texts; an absent one is empty.
@@ -179,6 +184,7 @@ impl Templates {
             folders,
             locales,
             default,
+            chosen: Mutex::default(),
         })
     }
 
@@ -197,9 +203,20 @@ impl Templates {
     /// The same, with the step that found it; none where the default stands in.
     #[must_use]
     pub fn choose_by(&self, wanted: Option<&Locale>) -> (&Locale, Option<Step>) {
-        let found = wanted.and_then(|it| it.nearest(&self.locales));
+        let Some(wanted) = wanted else {
+            return (&self.default, None);
+        };
+        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = chosen.get(wanted).copied().unwrap_or_else(|| {
+            let found = wanted.nearest(&self.locales).and_then(|(found, step)| {
+                let place = self.locales.iter().position(|it| it == found)?;
+                Some((place, step))
+            });
+            chosen.insert(wanted.clone(), found);
+            found
+        });
         match found {
-            Some((found, step)) => (found, Some(step)),
+            Some((place, step)) => (&self.locales[place], Some(step)),
             None => (&self.default, None),
         }
     }
@@ -216,7 +233,7 @@ impl Templates {
             .with_context(|| format!("there is no template for `{locale}`"))?;
         let context = Context::from_serialize(scope).map_err(|error| describe(&error))?;
         let [subject, text, html] = PARTS.map(|part| {
-            let mut output = Bounded(Vec::new());
+            let mut output = Bounded(Vec::with_capacity(OUTPUT_USUAL));
             self.tera
                 .render_to(&format!("{folder}/{part}"), &context, &mut output)
                 .map_err(|error| describe(&error))?;

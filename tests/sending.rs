@@ -706,7 +706,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
     let enrolments = page.iter().map(|entry| Enrolment {
         identity: entry.identity.clone(),
         invitee: job.invitee(&entry.partner),
-        message_id: entry.message_id(ledger.reader(), "contoso.example"),
+        message_id: entry.message_id(ledger.reader().key(), "contoso.example"),
     });
     ledger.enrol(enrolments.collect(), now).await.unwrap();
     ledger.commit_enrolment(page.len() as u64).await.unwrap();

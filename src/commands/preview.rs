@@ -106,7 +106,7 @@ async fn write(
             let partner = &entry.partner;
             let written = match why {
                 None => {
-                    let id = entry.message_id(reader, job.config.sender.address.domain());
+                    let id = entry.message_id(reader.key(), job.config.sender.address.domain());
                     let (message, proof) = job
                         .composer
                         .compose_for_review(partner, &id, entry.date(now))

@@ -149,7 +149,7 @@ async fn must_be_the_same(
             let before = entry.standing.as_ref().and_then(|it| it.message);
             if let (true, Some((date, sha256))) = (wanted, before) {
                 let domain = job.config.sender.address.domain();
-                let id = entry.message_id(ledger.reader(), domain);
+                let id = entry.message_id(ledger.reader().key(), domain);
                 let composed = job.composer.compose(&entry.partner, &id, date);
                 if composed.is_ok_and(|it| it.sha256() == sha256) {
                     same.insert(entry.identity);

@@ -264,7 +264,7 @@ async fn enrol(
             .into_iter()
             .filter(|it| it.skip.is_none() && it.standing.is_none())
             .map(|entry| Enrolment {
-                message_id: entry.message_id(ledger.reader(), domain),
+                message_id: entry.message_id(ledger.reader().key(), domain),
                 invitee: job.invitee(&entry.partner),
                 identity: entry.identity,
             })

@@ -52,6 +52,7 @@ impl Writer {
             key,
             failed: None,
             spare: 0,
+            certain: 0,
             enrolling: false,
         };
         std::thread::spawn(move || desk.serve(&queue));
@@ -97,6 +98,8 @@ struct Desk {
     failed: Option<String>,
     /// How many free pages there shall be before anything is armed.
     spare: u64,
+    /// How many changes are certain to find room before the free pages are counted again.
+    certain: usize,
     enrolling: bool,
 }
 
@@ -145,11 +148,18 @@ impl Desk {
     fn write<T>(&mut self, work: impl FnOnce(&Self) -> rusqlite::Result<T>) -> exit::Result<T> {
         self.still_works()?;
         let result = self
-            .connection
-            .execute_batch("BEGIN IMMEDIATE")
+            .execute("BEGIN IMMEDIATE")
             .and_then(|()| work(self))
-            .and_then(|it| self.connection.execute_batch("COMMIT").map(|()| it));
+            .and_then(|it| self.execute("COMMIT").map(|()| it));
         result.map_err(|error| self.fail(&error))
+    }
+
+    /// A statement without values, parsed once.
+    fn execute(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(statement)?
+            .execute([])
+            .map(|_| ())
     }
 
     fn still_works(&self) -> exit::Result<()> {
@@ -230,6 +240,8 @@ impl Desk {
             .connection
             .pragma_query_value(None, "freelist_count", |row| row.get(0))?;
         if free.unsigned_abs() >= self.spare / 4 {
+            // A change takes a page in each of four trees at the most.
+            self.certain = usize::try_from(self.spare / 4 / 8).unwrap_or(0);
             return Ok(());
         }
         let bytes = i64::try_from(self.spare * PAGE).unwrap_or(i64::MAX);
@@ -242,7 +254,10 @@ impl Desk {
 
     /// Outcomes are committed even where room for new attempts can no longer be had.
     fn apply(&mut self, group: Vec<(Vec<Change>, Answer<Verdicts>)>) {
-        let room = self.failed.is_some() || self.put_pages_aside().is_ok();
+        let changes: usize = group.iter().map(|(changes, _)| changes.len()).sum();
+        let certain = self.certain.checked_sub(changes);
+        self.certain = certain.unwrap_or(0);
+        let room = certain.is_some() || self.failed.is_some() || self.put_pages_aside().is_ok();
         let written = self.write(|it| {
             let mut verdicts = Vec::with_capacity(group.len());
             for (changes, _) in &group {

@@ -7,6 +7,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use mail_parser::{MessageParser, MimeHeaders, PartType};
+use memchr::{memchr, memchr_iter};
 
 use super::html;
 use crate::address::Address;
@@ -85,28 +86,27 @@ pub fn prove(bytes: &[u8], expected: &Expected<'_>) -> Result<Proof> {
 /// Pure ASCII, lines of at most 998 octets (RFC 5322 §2.1.1), ended by CRLF and nothing else.
 /// Gives how many lines there are, and how long the longest is.
 fn prove_wire(bytes: &[u8]) -> Result<(usize, usize)> {
-    let (mut lines, mut longest) = (0, 0);
-    if let Some(place) = bytes.iter().position(|it| !it.is_ascii() || *it == 0) {
+    if !bytes.is_ascii() || memchr(0, bytes).is_some() {
+        let place = bytes.iter().position(|it| !it.is_ascii() || *it == 0);
+        let place = place.unwrap_or_default();
         bail!("the byte at offset {place} is not ASCII text");
     }
     ensure!(
         bytes.ends_with(b"\r\n"),
         "the last line does not end with CRLF"
     );
-    for line in bytes.split(|it| *it == b'\n') {
-        let Some((last, line)) = line.split_last() else {
-            continue;
+    let (mut lines, mut longest, mut start) = (0, 0, 0);
+    for end in memchr_iter(b'\n', bytes) {
+        let line = &bytes[start..end];
+        let Some(line) = line.strip_suffix(b"\r") else {
+            bail!("a line ends without CR");
         };
-        ensure!(*last == b'\r', "a line ends without CR");
-        ensure!(!line.contains(&b'\r'), "a CR stands without LF");
+        ensure!(memchr(b'\r', line).is_none(), "a CR stands without LF");
         ensure!(line.len() <= 998, "a line is longer than 998 octets");
         lines += 1;
         longest = longest.max(line.len());
+        start = end + 1;
     }
-    ensure!(
-        !bytes.windows(2).any(|it| it == b"\n\n"),
-        "a LF stands without CR"
-    );
     Ok((lines, longest))
 }
 

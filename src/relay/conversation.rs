@@ -7,6 +7,7 @@
 //! their order. Bytes that wait when something is about to be written, and that nobody
 //! was asked for, end the conversation: from then on no reply could be matched.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -14,6 +15,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -390,18 +392,25 @@ fn lost(error: &io::Error) -> Silence {
 
 /// The message with a second dot before each line that begins with one (RFC 5321 §4.5.2),
 /// ending with CRLF, so that the terminating dot stands at the beginning of a line.
-fn dot_stuffed(message: &[u8]) -> Vec<u8> {
-    let mut stuffed = Vec::with_capacity(message.len() + 64);
-    for line in message.split_inclusive(|it| *it == b'\n') {
-        if line.starts_with(b".") {
-            stuffed.push(b'.');
-        }
-        stuffed.extend_from_slice(line);
+fn dot_stuffed(message: &[u8]) -> Cow<'_, [u8]> {
+    let first = message.starts_with(b".").then_some(0);
+    let others = memmem::find_iter(message, b"\n.").map(|it| it + 1);
+    let dots: Vec<usize> = first.into_iter().chain(others).collect();
+    let ends_well = message.ends_with(b"\r\n");
+    if dots.is_empty() && ends_well {
+        return Cow::Borrowed(message);
     }
-    if !stuffed.ends_with(b"\r\n") {
+    let mut stuffed = Vec::with_capacity(message.len() + dots.len() + 2);
+    let mut start = 0;
+    for dot in dots {
+        stuffed.extend_from_slice(&message[start..=dot]);
+        start = dot;
+    }
+    stuffed.extend_from_slice(&message[start..]);
+    if !ends_well {
         stuffed.extend_from_slice(b"\r\n");
     }
-    stuffed
+    Cow::Owned(stuffed)
 }
 
 #[cfg(test)]
@@ -419,7 +428,7 @@ mod tests {
             (b"a\r\n\r\n", b"a\r\n\r\n"),
         ];
         for (message, expected) in table {
-            assert_eq!(dot_stuffed(message), expected);
+            assert_eq!(*dot_stuffed(message), *expected);
         }
     }
 }
