@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use encodify::{base64, qp};
 use jiff::Timestamp;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, MultiPartKind, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, MultiPart, MultiPartKind, SinglePart};
 use sha2::{Digest, Sha256};
 
 use super::{Expected, Proof, prove};
@@ -310,12 +311,29 @@ impl Composer {
             MultiPart::builder()
                 .kind(MultiPartKind::Alternative)
                 .boundary(format!("={unique}="))
-                .singlepart(SinglePart::plain(words.text))
-                .singlepart(SinglePart::html(words.html)),
+                .singlepart(part(ContentType::TEXT_PLAIN, &words.text))
+                .singlepart(part(ContentType::TEXT_HTML, &words.html)),
         )?;
         let bytes = message.formatted();
         Ok(Message { bytes, date })
     }
+}
+
+/// A part in whichever encoding makes it shorter: words in Latin letters stay readable.
+fn part(content_type: ContentType, text: &str) -> SinglePart {
+    let limit = base64::MIME.encoded_len(text.len());
+    let (encoded, encoding) = match qp::BODY.encoded_len_within(text, limit) {
+        Some(_) => (
+            qp::BODY.encode(text),
+            ContentTransferEncoding::QuotedPrintable,
+        ),
+        None => (
+            base64::MIME.encode(text.replace('\n', "\r\n")),
+            ContentTransferEncoding::Base64,
+        ),
+    };
+    let body = Body::dangerous_pre_encoded(encoded.into_bytes(), encoding);
+    SinglePart::builder().header(content_type).body(body)
 }
 
 /// A partner who has everything, or nothing but an address.

@@ -1,12 +1,11 @@
 //! The HTML part as a browser tokenizes it: what is linked, loaded, run and shown.
 
-use std::cell::RefCell;
+use std::convert::Infallible;
 
 use anyhow::{Result, bail, ensure};
-use html5ever::tokenizer::states::RawKind;
-use html5ever::tokenizer::{
-    BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
-};
+use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
+use html5gum::{Span, Tokenizer};
+use memchr::{memchr2, memmem};
 
 use super::Expected;
 
@@ -45,7 +44,18 @@ struct Page {
     /// What must not be there.
     forbidden: Vec<String>,
     /// Inside an element whose text is not shown.
-    hidden: Option<String>,
+    hidden: Option<&'static str>,
+    /// The tag that is being read.
+    open: Tag,
+}
+
+/// A start tag in the making.
+#[derive(Debug, Default)]
+struct Tag {
+    name: String,
+    attribute: String,
+    class: String,
+    target: Option<String>,
 }
 
 /// Holds the HTML against the link and the address that it may lead to.
@@ -79,100 +89,102 @@ pub fn prove(html: &str, expected: &Expected<'_>) -> Result<()> {
 }
 
 fn read(html: &str) -> Page {
-    let input = BufferQueue::default();
-    input.push_back(html.into());
-    let tokenizer = Tokenizer::new(Reader::default(), TokenizerOpts::default());
-    let _ = tokenizer.feed(&input);
-    tokenizer.end();
-    tokenizer.sink.0.into_inner()
-}
-
-#[derive(Default)]
-struct Reader(RefCell<Page>);
-
-impl TokenSink for Reader {
-    type Handle = ();
-
-    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
-        let mut page = self.0.borrow_mut();
-        match token {
-            Token::TagToken(tag) => return page.tag(&tag),
-            Token::CharacterTokens(text) => match page.hidden.as_deref() {
-                None => page.text.push_str(&text),
-                Some("style") => page.styles(&text),
-                Some(_) => {}
-            },
-            // Outlook reads what other clients take for a comment.
-            Token::CommentToken(comment) => {
-                let within = comment.split_once("]>").map_or("", |(_, rest)| rest);
-                let within = read(within);
-                page.targets.extend(within.targets);
-                page.targets.extend(within.buttons);
-                page.forbidden.extend(within.forbidden);
-            }
-            _ => {}
-        }
-        TokenSinkResult::Continue
-    }
+    let mut page = Page::default();
+    let reader = |event: CallbackEvent<'_>, _: Span<()>| -> Option<Infallible> {
+        page.see(&event);
+        None
+    };
+    let mut emitter = CallbackEmitter::new(reader);
+    // Styles and titles are no markup, as for a browser.
+    emitter.naively_switch_states(true);
+    Tokenizer::new_with_emitter(html, emitter).for_each(drop);
+    page
 }
 
 impl Page {
-    fn tag(&mut self, tag: &Tag) -> TokenSinkResult<()> {
-        let name = &*tag.name;
-        self.text.push('\n');
-        if tag.kind == TagKind::EndTag {
-            if self.hidden.as_deref() == Some(name) {
-                self.hidden = None;
+    fn see(&mut self, event: &CallbackEvent<'_>) {
+        match event {
+            CallbackEvent::OpenStartTag { name } => {
+                self.text.push('\n');
+                self.open = Tag {
+                    name: text(name),
+                    ..Tag::default()
+                };
+                if ELEMENTS.contains(&&*self.open.name) {
+                    self.forbidden.push(format!("`<{}>`", self.open.name));
+                }
             }
-            return TokenSinkResult::Continue;
-        }
-        if ELEMENTS.contains(&name) {
-            self.forbidden.push(format!("`<{name}>`"));
-        }
-        let value = |wanted: &str| {
-            tag.attrs
-                .iter()
-                .find(|it| &*it.name.local == wanted)
-                .map(|it| it.value.to_string())
-        };
-        for attribute in &tag.attrs {
-            let (key, value) = (&*attribute.name.local, &*attribute.value);
-            if ATTRIBUTES.contains(&key) || key.starts_with("on") {
-                self.forbidden.push(format!("the attribute `{key}`"));
+            CallbackEvent::AttributeName { name } => {
+                let key = text(name);
+                if ATTRIBUTES.contains(&&*key) || key.starts_with("on") {
+                    self.forbidden.push(format!("the attribute `{key}`"));
+                }
+                self.open.attribute = key;
             }
-            if key == "style" {
-                self.styles(value);
+            CallbackEvent::AttributeValue { value } => match &*self.open.attribute {
+                "style" => self.styles(value),
+                "class" => self.open.class = text(value),
+                "href" => {
+                    self.targets.push(text(value));
+                    self.open.target.get_or_insert_with(|| text(value));
+                }
+                _ => {}
+            },
+            CallbackEvent::CloseStartTag { .. } => self.started(),
+            CallbackEvent::EndTag { name } => {
+                self.text.push('\n');
+                if self.hidden.is_some_and(|it| it.as_bytes() == *name) {
+                    self.hidden = None;
+                }
             }
-        }
-        if let Some(target) = value("href") {
-            let class = value("class").unwrap_or_default();
-            if name == "a" && class.split_whitespace().any(|it| it == "button") {
-                self.buttons.push(target.clone());
+            CallbackEvent::String { value } => match self.hidden {
+                None => self.text.push_str(&String::from_utf8_lossy(value)),
+                Some("style") => self.styles(value),
+                Some(_) => {}
+            },
+            // Outlook reads what other clients take for a comment.
+            CallbackEvent::Comment { value } => {
+                let comment = String::from_utf8_lossy(value);
+                let within = comment.split_once("]>").map_or("", |(_, rest)| rest);
+                let within = read(within);
+                self.targets.extend(within.targets);
+                self.forbidden.extend(within.forbidden);
             }
-            self.targets.push(target);
-        }
-        match name {
-            "style" | "title" => {
-                self.hidden = Some(name.to_owned());
-                TokenSinkResult::RawData(match name {
-                    "title" => RawKind::Rcdata,
-                    _ => RawKind::Rawtext,
-                })
-            }
-            _ => TokenSinkResult::Continue,
+            _ => {}
         }
     }
 
-    fn styles(&mut self, css: &str) {
+    fn started(&mut self) {
+        let Tag {
+            name,
+            class,
+            target,
+            ..
+        } = std::mem::take(&mut self.open);
+        if let Some(target) = target
+            && name == "a"
+            && class.split_whitespace().any(|it| it == "button")
+        {
+            self.buttons.push(target);
+        }
+        let unseen = ["style", "title"].into_iter().find(|it| *it == name);
+        self.hidden = unseen.or(self.hidden);
+    }
+
+    fn styles(&mut self, css: &[u8]) {
         // What loads has one of these; most styles have neither.
-        if !css.contains(['(', '@']) {
+        if memchr2(b'(', b'@', css).is_none() {
             return;
         }
         let css = css.to_ascii_lowercase();
         for loading in ["url(", "@import", "expression("] {
-            if css.contains(loading) {
+            if memmem::find(&css, loading.as_bytes()).is_some() {
                 self.forbidden.push(format!("`{loading}` in a style"));
             }
         }
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

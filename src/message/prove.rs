@@ -1,6 +1,6 @@
 //! The proof: the finished bytes, read back by a stranger, say what they must.
 //!
-//! `mail-parser` reads the MIME and html5ever the HTML, neither of which built
+//! `mail-parser` reads the MIME and `html5gum` the HTML, neither of which built
 //! them. What is proven is what a partner's mail system will see: the whole link
 //! in both parts, nothing else linked, exactly our headers, and bytes that no
 //! relay has a reason to change.
