@@ -80,14 +80,23 @@ fn the_mail_is_whole_and_readable_in_every_locale_scheme_and_width() {
     );
     all.extend(pages(folder.path(), "long", LINK, &long.in_every_locale()));
     let example_link = LINK.replace("fabrikam", "contoso");
-    all.extend(pages(folder.path(), "example", &example_link, &example()));
+    let mut examples = pages(folder.path(), "example", &example_link, &example());
+    // Two for the README.
+    for (locale, scheme, width) in [("fr", "light", 700), ("ar", "dark", 375)] {
+        let page = examples.iter_mut().find(|it| it["language"] == locale);
+        page.unwrap()["covers"] = json!([{
+            "name": format!("readme-mail-{locale}"),
+            "scheme": scheme, "width": width, "height": 700, "scale": 1.5,
+        }]);
+    }
+    all.extend(examples);
     std::fs::write(folder.path().join("pages.json"), json!(all).to_string()).unwrap();
 
     let report = look("mail.mjs", folder.path());
 
     assert_eq!(report.problems, [""; 0]);
     assert!(all.len() > 2 * locales().len(), "no example was found");
-    assert_eq!(report.looked, all.len() * 5);
+    assert_eq!(report.looked, all.len() * 5 + 2);
 }
 
 /// The other side of the test above: each fault is found in a page that has it.

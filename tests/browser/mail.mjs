@@ -1,6 +1,6 @@
 // The mail as a partner opens it: each page of `pages.json`, light and dark, on a phone and on a desk, and once
-// as it looks where a mail program keeps the least of it; or in the `views` that a page names alone. With
-// pictures of those that say `picture`.
+// as it looks where a mail program keeps the least of it; or in the `views` that a page names alone. Pictures are
+// made of those that say `picture`, and of the top of those that the README shows (`covers`).
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,27 +15,36 @@ const folder = process.argv[2];
 const pages = JSON.parse(readFileSync(join(folder, 'pages.json'), 'utf8'));
 
 await look(async (eye) => {
-  for (const expected of pages) {
-    const file = join(folder, expected.file);
-    const [first, ...others] = (expected.views ?? VIEWS).map(([scheme, width]) => (
-      { name: `${expected.name}-${scheme}-${width}`, scheme, width }
-    ));
-    await eye.open(file, first, async (view) => {
-      await mustBeFit(view, expected);
-      for (const other of others) {
-        await view.turn(other);
-        await mustBeFit(view, expected);
-      }
-    });
-    if (expected.views) continue;
-    const least = `${file}.least.html`;
-    writeFileSync(least, leastOf(readFileSync(file, 'utf8')));
-    await eye.open(least, { name: `${expected.name}-least-320`, width: 320 }, async (view) => {
-      if (expected.picture) await view.shoot();
-      await mustBeTheInvitation(view, expected);
-    });
-  }
+  const rest = pages.values();
+  const lookOn = async () => {
+    for (const expected of rest) await lookAt(eye, expected);
+  };
+  await Promise.all([lookOn(), lookOn()]);
 });
+
+async function lookAt(eye, expected) {
+  const file = join(folder, expected.file);
+  const [first, ...others] = (expected.views ?? VIEWS).map(([scheme, width]) => (
+    { name: `${expected.name}-${scheme}-${width}`, scheme, width }
+  ));
+  await eye.open(file, first, async (view) => {
+    await mustBeFit(view, expected);
+    for (const other of others) {
+      await view.turn(other);
+      await mustBeFit(view, expected);
+    }
+  });
+  for (const cover of expected.covers ?? []) {
+    await eye.open(file, cover, (view) => view.shoot(cover.name, {}));
+  }
+  if (expected.views) return;
+  const least = `${file}.least.html`;
+  writeFileSync(least, leastOf(readFileSync(file, 'utf8')));
+  await eye.open(least, { name: `${expected.name}-least-320`, width: 320 }, async (view) => {
+    if (expected.picture) await view.shoot();
+    await mustBeTheInvitation(view, expected);
+  });
+}
 
 async function mustBeFit(view, expected) {
   if (expected.picture) await view.shoot();
