@@ -32,6 +32,9 @@ const ATTRIBUTES: [&str; 14] = [
     "srcdoc",
 ];
 
+/// Gmail shows no more of a mail's HTML, and puts the rest behind a link.
+const SHOWN_BY_GMAIL: usize = 102 * 1024;
+
 /// What a page says, as far as the proof is concerned.
 #[derive(Debug, Default)]
 struct Page {
@@ -62,6 +65,11 @@ struct Tag {
 pub fn prove(html: &str, expected: &Expected<'_>) -> Result<()> {
     let page = read(html);
     let link = expected.link.as_str();
+    ensure!(
+        html.len() <= SHOWN_BY_GMAIL,
+        "it has {} bytes, and Gmail hides what comes after {SHOWN_BY_GMAIL}; shorten the template or the values",
+        html.len()
+    );
     if let Some(forbidden) = page.forbidden.first() {
         bail!("{forbidden} must not be there: mail loads, runs and submits nothing");
     }

@@ -269,6 +269,12 @@ fn a_template_that_would_break_the_promise_is_caught_by_the_proof() {
             &format!("{button} {{{{ link }}}} <p style=\"background: url(x)\">x</p>"),
             "`url(` in a style",
         ),
+        (
+            "",
+            "",
+            &format!("{button} {{{{ link }}}} {}", "much ".repeat(21_000)),
+            "Gmail hides what comes after 104448",
+        ),
     ];
 
     for (subject, text, html, reason) in table {

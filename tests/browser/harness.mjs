@@ -60,7 +60,8 @@ class Eye {
       offline: true,
     });
     const page = await context.newPage();
-    const problem = (what) => this.report.problems.push(`${name}: ${what}`);
+    const view = new View(page, name, this.report);
+    const problem = (what) => view.problem(what);
     const own = pathToFileURL(file).href;
     const allowed = (url) => url === own || (within && url.startsWith(`${pathToFileURL(within).href}/`));
     page.on('console', (it) => ['error', 'warning'].includes(it.type()) && problem(`console ${it.type()}: ${it.text()}`));
@@ -72,7 +73,7 @@ class Eye {
     try {
       await page.goto(own);
       this.report.looked += 1;
-      await work(new View(page, name, problem));
+      await work(view);
     } finally {
       await context.close();
     }
@@ -81,10 +82,22 @@ class Eye {
 
 // One open page. What its checks find is noted under its name.
 class View {
-  constructor(page, name, problem) {
+  constructor(page, name, report) {
     this.page = page;
     this.name = name;
-    this.problem = problem;
+    this.report = report;
+  }
+
+  problem(what) {
+    this.report.problems.push(`${this.name}: ${what}`);
+  }
+
+  // Shows the same page in another size or scheme, which counts as another view.
+  async turn({ name, width, height = 900, scheme }) {
+    this.name = name;
+    this.report.looked += 1;
+    await this.page.setViewportSize({ width, height });
+    await this.page.emulateMedia({ colorScheme: scheme });
   }
 
   // Nothing may be reached by scrolling sideways only.
@@ -105,7 +118,7 @@ class View {
 
   // axe-core without violations; `disable` names rules that do not apply to the subject.
   async mustBeAccessible({ disable = [] } = {}) {
-    await this.page.evaluate(AXE);
+    if (!(await this.page.evaluate(() => 'axe' in window))) await this.page.evaluate(AXE);
     const violations = await this.page.evaluate(async ([values, off]) => {
       const rules = Object.fromEntries(off.map((it) => [it, { enabled: false }]));
       const result = await window.axe.run(document, {

@@ -5,7 +5,9 @@
 
 pub mod browser;
 pub mod gate;
+pub mod mail;
 pub mod oracle;
+pub mod page;
 pub mod peers;
 pub mod pki;
 pub mod smtp;

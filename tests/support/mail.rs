@@ -1,0 +1,172 @@
+//! The mail of every shipped locale, as a preview by the real binary writes it.
+
+use std::path::{Path, PathBuf};
+
+use access_invite::locale::Locale;
+use mail_parser::{HeaderValue, MessageParser};
+
+use super::{LINK, Workplace};
+
+/// A message, read back.
+pub struct Mail {
+    /// The Content-Language.
+    pub locale: String,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    /// As it goes over the wire.
+    pub bytes: Vec<u8>,
+}
+
+impl Mail {
+    pub fn direction(&self) -> &'static str {
+        Locale::parse(&self.locale).unwrap().direction()
+    }
+}
+
+/// What an invitation says beside the link; an empty text is an absent one.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a> {
+    pub organization: &'a str,
+    pub reply_to: &'a str,
+    pub contact: &'a str,
+    pub package: &'a str,
+    pub description: &'a str,
+    pub justification: &'a str,
+    pub respond_by: &'a str,
+    pub partner: &'a str,
+    pub partner_organization: &'a str,
+}
+
+impl Values<'static> {
+    /// Nothing that may be absent.
+    pub const BARE: Self = Self {
+        organization: "Contoso",
+        reply_to: "",
+        contact: "",
+        package: "Project space",
+        description: "",
+        justification: "",
+        respond_by: "",
+        partner: "",
+        partner_organization: "",
+    };
+}
+
+impl<'a> Values<'a> {
+    /// The same text wherever one is free.
+    pub fn all(text: &'a str) -> Self {
+        Self {
+            organization: text,
+            reply_to: "desk@contoso.example",
+            contact: text,
+            package: text,
+            description: text,
+            justification: text,
+            respond_by: "2099-12-31",
+            partner: text,
+            partner_organization: text,
+        }
+    }
+
+    /// One message to one partner in each shipped locale, in the order of their tags.
+    pub fn in_every_locale(&self) -> Vec<Mail> {
+        let workplace = Workplace::new(1);
+        workplace.write("config.toml", &self.config());
+        let mut rows = csv::Writer::from_path(workplace.file("partners.csv")).unwrap();
+        rows.write_record(["email", "name", "organization", "locale"])
+            .unwrap();
+        for locale in locales() {
+            let address = format!("someone@{}.example", locale.to_lowercase());
+            rows.write_record([&address, self.partner, self.partner_organization, &locale])
+                .unwrap();
+        }
+        rows.flush().unwrap();
+        let preview = workplace.run(&["preview", "--out", "review"]);
+        assert_eq!(preview.code, 0, "{preview:?}");
+
+        let mails = read(&workplace.file("review"));
+        let tags: Vec<_> = mails.iter().map(|it| it.locale.clone()).collect();
+        assert_eq!(tags, locales());
+        mails
+    }
+
+    fn config(&self) -> String {
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        // A text of JSON is one of TOML.
+        let text = |it: &str| serde_json::to_string(it).unwrap();
+        let line = |key: &str, value: &str| {
+            let line = format!("{key} = {}\n", text(value));
+            if value.is_empty() {
+                String::new()
+            } else {
+                line
+            }
+        };
+        let sender = [
+            line("organization", self.organization),
+            line("reply_to", self.reply_to),
+            line("contact", self.contact),
+        ]
+        .concat();
+        let package = [
+            line("name", self.package),
+            line("description", self.description),
+            line("justification", self.justification),
+            // A date is no text.
+            line("respond_by", self.respond_by).replace('"', ""),
+        ]
+        .concat();
+        format!(
+            "campaign = \"spring\"\n[sender]\nfrom = \"access@contoso.example\"\n{sender}[packages.project]\nlink = \"{LINK}\"\n{package}[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = {}\n[smtp]\nhost = \"smtp.example.com\"\n[ledger]\nfile = \"ledger.sqlite3\"\n",
+            text(templates.to_str().unwrap())
+        )
+    }
+}
+
+/// The tags of the shipped locales, sorted.
+pub fn locales() -> Vec<String> {
+    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut tags: Vec<_> = std::fs::read_dir(templates)
+        .unwrap()
+        .map(|it| it.unwrap())
+        .filter(|it| it.path().is_dir())
+        .map(|it| it.file_name().into_string().unwrap())
+        .collect();
+    tags.sort();
+    tags
+}
+
+/// Every message that a review holds, in its order.
+pub fn read(review: &Path) -> Vec<Mail> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    let mut folders = vec![review.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "eml") {
+                paths.push(path);
+            }
+        }
+    }
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| {
+            let bytes = std::fs::read(path).unwrap();
+            let message = MessageParser::default().parse(&bytes).unwrap();
+            let Some(HeaderValue::Text(locale)) = message.header("Content-Language") else {
+                panic!("{} has no Content-Language", path.display());
+            };
+            Mail {
+                locale: locale.to_string(),
+                subject: message.subject().unwrap().to_owned(),
+                text: message.body_text(0).unwrap().into_owned(),
+                html: message.body_html(0).unwrap().into_owned(),
+                bytes: bytes.clone(),
+            }
+        })
+        .collect()
+}
