@@ -84,8 +84,20 @@ impl Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:#}", self.error)
+        f.write_str(&plain(format!("{:#}", self.error)))
     }
+}
+
+/// A message with the system's own words, but not its numbers: `(os error 2)` helps nobody.
+#[must_use]
+pub fn plain(message: impl std::fmt::Display) -> String {
+    let message = message.to_string();
+    let mut pieces = message.split(" (os error ");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |said, piece| {
+        let digits = piece.trim_start_matches(|it: char| it.is_ascii_digit());
+        said + digits.strip_prefix(')').unwrap_or(digits)
+    })
 }
 
 /// What a command or a part of one returns.
@@ -111,7 +123,18 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for std::result::Result<T, E> {
 
 #[cfg(test)]
 mod tests {
-    use super::Exit;
+    use super::{Exit, plain};
+
+    #[test]
+    fn numbers_of_the_system_are_left_out() {
+        let error = std::io::Error::from_raw_os_error(2);
+        assert_eq!(plain(&error), "No such file or directory");
+        assert_eq!(
+            plain(format!("a: {error}; b")),
+            "a: No such file or directory; b"
+        );
+        assert_eq!(plain("as it is (os x)"), "as it is (os x)");
+    }
 
     #[test]
     fn the_heaviest_reason_decides_and_none_means_done() {

@@ -40,7 +40,7 @@ pub fn prepare(path: &Path) -> exit::Result<()> {
     match Replacement::begin(path) {
         Ok(_) => Ok(()),
         Err(error) => {
-            let why = format!("their folder takes no file: {error}");
+            let why = format!("their folder takes no file: {}", exit::plain(error));
             Err(unusable(path, &why))
         }
     }
@@ -53,7 +53,7 @@ pub fn prepare(path: &Path) -> exit::Result<()> {
 pub fn look(path: &Path) -> exit::Result<()> {
     let bytes = match replacement::beginning_of(path) {
         Ok(bytes) => bytes.unwrap_or_default(),
-        Err(error) => return Err(unusable(path, &error.to_string())),
+        Err(error) => return Err(unusable(path, &exit::plain(error))),
     };
     // Without the zeros between the letters of UTF-16.
     let bytes: Vec<u8> = bytes.into_iter().filter(|it| *it != 0).collect();

@@ -13,7 +13,6 @@
 
 mod support;
 
-use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
 use support::smtp::{Action, Call, Server, Stage};
@@ -85,14 +84,9 @@ fn killed_at_any_moment_nobody_is_invited_twice_or_forgotten() {
         let kills = 1 + usize::from(trial % 3 == 0);
         for kill in 1..=kills {
             let moment = Duration::from_micros(random.below(whole));
-            let mut child = workplace
-                .command(&["send"])
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
+            let run = workplace.start(&["send"]);
             std::thread::sleep(moment);
-            let _ = child.kill();
-            child.wait().unwrap();
+            run.kill();
             println!("trial {trial}, kill {kill} after {moment:?}");
             oracle::check(&workplace, &server, PARTNERS, kill * CONNECTIONS);
         }

@@ -149,12 +149,10 @@ fn the_first_send_goes_as_the_readme_tells_it() {
     let mut run = Vec::new();
     for command in commands {
         let arguments: Vec<&str> = command.split(' ').collect();
-        let output = workplace
-            .command(&arguments)
-            .current_dir(workplace.file("invitations"))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{command}: {output:?}");
+        let output = workplace.run_with(&arguments, |command| {
+            command.current_dir(workplace.file("invitations"));
+        });
+        assert_eq!(output.code, 0, "{command}: {output:?}");
         run.push(command);
     }
     assert_eq!(

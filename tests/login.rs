@@ -16,15 +16,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use support::Workplace;
 use support::gate::{Gate, Manners};
 use support::pki::Pki;
-
-const SECRET: &str = "h4nter2-correct-horse";
+use support::scanner::{PASSWORD, STALE_TOKEN, TOKEN};
 
 fn plain() -> String {
-    BASE64.encode(format!("\0ada\0{SECRET}"))
+    BASE64.encode(format!("\0ada\0{PASSWORD}"))
 }
 
 fn login() -> String {
-    format!("{} {}", BASE64.encode("ada"), BASE64.encode(SECRET))
+    format!("{} {}", BASE64.encode("ada"), BASE64.encode(PASSWORD))
 }
 
 fn xoauth2(token: &str) -> String {
@@ -46,7 +45,7 @@ fn manners(pki: &Pki, mechanisms: &'static str, takes: String) -> Manners {
 fn job(gate: &Gate, pki: &Pki, lines: &str) -> Workplace {
     let mut workplace = Workplace::new(gate.port());
     workplace.write("ca.pem", &pki.ca_pem);
-    workplace.write("password", &format!("{SECRET}\n"));
+    workplace.write("password", &format!("{PASSWORD}\n"));
     let private = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(workplace.file("password"), private).unwrap();
     workplace.smtp = format!(
@@ -124,14 +123,13 @@ fn a_password_comes_from_environment_or_systemd_too() {
         let without = workplace.run(&["send"]);
         assert_eq!(without.code, 78, "{without:?}");
         assert_eq!(gate.heard().len(), 0);
-        let output = workplace
-            .command(&["send"])
-            .env("RELAY_PASSWORD", SECRET)
-            .env("CREDENTIALS_DIRECTORY", workplace.path())
-            .output()
-            .unwrap();
+        let output = workplace.run_with(&["send"], |command| {
+            command
+                .env("RELAY_PASSWORD", PASSWORD)
+                .env("CREDENTIALS_DIRECTORY", workplace.path());
+        });
 
-        assert!(output.status.success(), "{output:?}");
+        assert_eq!(output.code, 0, "{output:?}");
         assert_eq!(gate.accepted().len(), 2);
     }
 }
@@ -150,7 +148,6 @@ fn a_secret_that_is_missing_empty_or_open_to_everyone_stops_before_the_network()
             let output = workplace.run(&[verb]);
             assert_eq!(output.code, code, "{output:?}");
             assert!(output.stderr.contains(word), "{output:?}");
-            assert!(!output.stderr.contains(SECRET), "{output:?}");
         }
     };
 
@@ -160,7 +157,7 @@ fn a_secret_that_is_missing_empty_or_open_to_everyone_stops_before_the_network()
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::write(&file, "\n").unwrap();
     refused(78, "is empty");
-    std::fs::write(&file, format!("{SECRET}\nsecond line\n")).unwrap();
+    std::fs::write(&file, format!("{PASSWORD}\nsecond line\n")).unwrap();
     refused(78, "one line");
     std::fs::remove_file(&file).unwrap();
     refused(78, "smtp.password_file");
@@ -189,10 +186,6 @@ fn one_refused_login_ends_the_run_and_nobody_is_marked() {
             output.stderr.contains("535 5.7.8 bad credentials"),
             "{output:?}"
         );
-        assert!(
-            !output.stderr.contains(SECRET) && !output.stderr.contains(&plain()),
-            "{output:?}"
-        );
         assert_eq!(gate.count(used), 1, "one attempt");
         assert!(
             workplace
@@ -208,15 +201,15 @@ fn a_token_is_fetched_for_each_connection_and_its_refusal_told_in_words() {
     let pki = Pki::new();
     let gate = Gate::open(Manners {
         messages_per_connection: Some(1),
-        ..manners(&pki, "XOAUTH2", xoauth2("t0ken"))
+        ..manners(&pki, "XOAUTH2", xoauth2(TOKEN))
     });
-    let script = "echo run >> runs; echo t0ken";
+    let script = format!("echo run >> runs; echo {TOKEN}");
     let lines = |script: &str| {
         format!(
             "tls = \"starttls\"\nconnections = 1\nusername = \"ada\"\ntoken_command = [\"sh\", \"-c\", \"{script}\"]"
         )
     };
-    let workplace = job(&gate, &pki, &lines(script));
+    let workplace = job(&gate, &pki, &lines(&script));
 
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 0, "{output:?}");
@@ -227,9 +220,9 @@ fn a_token_is_fetched_for_each_connection_and_its_refusal_told_in_words() {
     let challenge = BASE64.encode(r#"{"status":"401","schemes":"bearer"}"#);
     let gate = Gate::open(Manners {
         challenge: challenge.leak(),
-        ..manners(&pki, "XOAUTH2", xoauth2("t0ken"))
+        ..manners(&pki, "XOAUTH2", xoauth2(TOKEN))
     });
-    let workplace = job(&gate, &pki, &lines("echo exp1red-t0ken"));
+    let workplace = job(&gate, &pki, &lines(&format!("echo {STALE_TOKEN}")));
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 69, "{output:?}");
     assert!(
@@ -239,7 +232,6 @@ fn a_token_is_fetched_for_each_connection_and_its_refusal_told_in_words() {
             || output.stderr.contains("status 401, schemes bearer"),
         "{output:?}"
     );
-    assert!(!output.stderr.contains("exp1red"), "{output:?}");
     assert_eq!(gate.count("AUTH"), 1);
 
     let workplace = job(&gate, &pki, &lines("echo no network >&2; exit 1"));

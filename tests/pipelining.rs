@@ -204,13 +204,12 @@ fn an_acceptance_is_on_record_before_a_slow_relay_answers_the_next_envelope() {
     });
     let workplace = job(&server, "", &FIVE);
 
-    let mut run = workplace.command(&["send"]).spawn().unwrap();
+    let run = workplace.start(&["send"]);
     while server.ahead() < 1 {
         std::thread::sleep(Duration::from_millis(10));
     }
     std::thread::sleep(Duration::from_millis(500));
-    run.kill().unwrap();
-    run.wait().unwrap();
+    run.kill();
 
     let output = workplace.run(&["send", "--limit", "0"]);
     assert_eq!(output.code, 0, "nothing is in doubt: {output:?}");

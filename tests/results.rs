@@ -308,19 +308,12 @@ fn a_signal_ends_a_run_with_its_results_written() {
     });
     let workplace = workplace(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "cleo@c.example"]);
-    let mut run = workplace.command(&["send"]).spawn().unwrap();
+    let run = workplace.start(&["send"]);
     waiting.recv().unwrap();
 
-    let pid = run.id().to_string();
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    run.signal("TERM");
 
-    assert_eq!(run.wait().unwrap().code(), Some(75));
+    assert_eq!(run.wait().code, 75);
     assert_eq!(
         states(&workplace),
         pairs(&[
@@ -502,15 +495,11 @@ fn a_run_killed_while_it_writes_them_leaves_the_old_and_the_next_run_the_new() {
             .find(|it| it.metadata().is_ok_and(|it| it.len() > 0))
     };
 
-    let mut run = workplace
-        .command(&["send", "--limit", "1"])
-        .spawn()
-        .unwrap();
+    let mut run = workplace.start(&["send", "--limit", "1"]);
     while unfinished().is_none() {
-        assert!(run.try_wait().unwrap().is_none(), "it was too quick");
+        assert!(run.goes_on(), "it was too quick");
     }
-    run.kill().unwrap();
-    run.wait().unwrap();
+    run.kill();
 
     assert_eq!(server.accepted().len(), 2);
     assert_eq!(

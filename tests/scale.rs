@@ -17,16 +17,10 @@ use support::smtp::Server;
 /// The highest resident memory of a finished run, in KiB, as the kernel counted it.
 fn peak_of(workplace: &Workplace, arguments: &[&str]) -> (i32, u64) {
     let script = "import resource,subprocess,sys\n\
-        code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode\n\
+        code = subprocess.run(sys.argv[1:], stdout=sys.stderr).returncode\n\
         print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
-    let output = std::process::Command::new("python3")
-        .args(["-c", script])
-        .arg(support::binary())
-        .args(arguments)
-        .current_dir(workplace.path())
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    let output = workplace.run_under(&["python3", "-c", script], arguments);
+    let text = output.stdout;
     let mut numbers = text.split_whitespace().map(|it| it.parse::<i64>().unwrap());
     let code = i32::try_from(numbers.next().unwrap()).unwrap();
     (code, numbers.next().unwrap().unsigned_abs())

@@ -667,7 +667,7 @@ fn a_second_run_at_the_same_time_stands_back() {
     );
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
-    let mut first = workplace.command(&["send"]).spawn().unwrap();
+    let first = workplace.start(&["send"]);
     while server.connections() == 0 {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -685,7 +685,7 @@ fn a_second_run_at_the_same_time_stands_back() {
         "{looked:?} {previewed:?}"
     );
     healed.store(true, Ordering::SeqCst);
-    assert_eq!(first.wait().unwrap().code(), Some(0));
+    assert_eq!(first.wait().code, 0);
     oracle::check_settled(&workplace, &server, 2, 0);
 }
 
@@ -1094,7 +1094,7 @@ fn a_ledger_behind_a_symbolic_link_is_the_same_ledger() {
         "linked.toml",
         &config.replace("ledger.sqlite3", "link.sqlite3"),
     );
-    let mut first = workplace.command(&["send"]).spawn().unwrap();
+    let first = workplace.start(&["send"]);
     while server.connections() == 0 {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -1102,7 +1102,7 @@ fn a_ledger_behind_a_symbolic_link_is_the_same_ledger() {
     let second = workplace.run(&["send", "-c", "linked.toml"]);
     assert_eq!(second.code, 75, "{second:?}");
     healed.store(true, Ordering::SeqCst);
-    assert_eq!(first.wait().unwrap().code(), Some(0));
+    assert_eq!(first.wait().code, 0);
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     assert_eq!(workplace.run(&["send", "-c", "linked.toml"]).code, 0);
     oracle::check_settled(&workplace, &server, 2, 0);
@@ -1123,11 +1123,7 @@ fn a_signal_lets_what_is_under_way_get_its_answer_and_begins_nothing_more() {
         let workplace = Workplace::new(server.port());
         let addresses: Vec<_> = (0..20).map(|it| format!("p{it}@a.example")).collect();
         workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
-        let child = workplace
-            .command(&["send"])
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
+        let run = workplace.start(&["send"]);
         while server
             .commands()
             .iter()
@@ -1138,16 +1134,12 @@ fn a_signal_lets_what_is_under_way_get_its_answer_and_begins_nothing_more() {
             std::thread::sleep(Duration::from_millis(5));
         }
 
-        let kill = format!("kill -{signal} {}", child.id());
-        std::process::Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap();
-        let output = child.wait_with_output().unwrap();
+        run.signal(signal);
+        let output = run.wait();
 
-        assert_eq!(output.status.code(), Some(75), "{output:?}");
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains(&format!("stopped by SIG{signal}")), "{said}");
+        assert_eq!(output.code, 75, "{output:?}");
+        let said = format!("stopped by SIG{signal}");
+        assert!(output.stderr.contains(&said), "{output:?}");
         let taken = server.accepted().len();
         assert!((1..=4).contains(&taken), "{taken}");
         oracle::check(&workplace, &server, 20, 0);
@@ -1160,11 +1152,7 @@ fn a_second_signal_waits_for_nobody_and_what_was_armed_is_unknown() {
     let server = slow(Duration::from_secs(30));
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
-    let mut child = workplace
-        .command(&["send"])
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let run = workplace.start(&["send"]);
     let armed = || {
         workplace
             .states()
@@ -1178,16 +1166,12 @@ fn a_second_signal_waits_for_nobody_and_what_was_armed_is_unknown() {
 
     let start = std::time::Instant::now();
     for _ in 0..2 {
-        let kill = format!("kill -TERM {}", child.id());
-        std::process::Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap();
+        run.signal("TERM");
         std::thread::sleep(Duration::from_millis(300));
     }
-    let status = child.wait().unwrap();
+    let output = run.wait();
 
-    assert_eq!(status.code(), Some(75));
+    assert_eq!(output.code, 75, "{output:?}");
     assert!(start.elapsed() < Duration::from_secs(15));
     let next = workplace.run(&[
         "resolve",

@@ -21,22 +21,14 @@ fn a_preview_makes_no_socket_and_writes_only_into_its_folder() {
     assert_eq!(workplace.run(&["send", "--only", "ada@a.example"]).code, 0);
     let before = server.connections();
 
-    let traced = Command::new("strace")
-        .args([
-            "-f",
-            "-qq",
-            "-e",
-            "trace=socket,connect,open,openat,creat,mkdir,mkdirat,rename,renameat2,unlink,unlinkat",
-            "-o",
-            "trace",
-        ])
-        .arg(support::binary())
-        .args(["preview", "--out", "review"])
-        .current_dir(workplace.path())
-        .output()
-        .unwrap();
+    let calls =
+        "trace=socket,connect,open,openat,creat,mkdir,mkdirat,rename,renameat2,unlink,unlinkat";
+    let traced = workplace.run_under(
+        &["strace", "-f", "-qq", "-e", calls, "-o", "trace"],
+        &["preview", "--out", "review"],
+    );
 
-    assert!(traced.status.success(), "{traced:?}");
+    assert_eq!(traced.code, 0, "{traced:?}");
     assert_eq!(server.connections(), before);
     let trace = std::fs::read_to_string(workplace.file("trace")).unwrap();
     let mut writes = 0;
@@ -79,22 +71,13 @@ fn traced_order(pipelining: &str) -> String {
     workplace.smtp(&format!("connections = 1\npipelining = \"{pipelining}\""));
     workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
 
-    let traced = Command::new("strace")
-        .args([
-            "-f",
-            "-qq",
-            "-y",
-            "-e",
-            "trace=fsync,fdatasync,sendto,write,writev",
-        ])
-        .args(["-o", "trace"])
-        .arg(support::binary())
-        .arg("send")
-        .current_dir(workplace.path())
-        .output()
-        .unwrap();
+    let calls = "trace=fsync,fdatasync,sendto,write,writev";
+    let traced = workplace.run_under(
+        &["strace", "-f", "-qq", "-y", "-e", calls, "-o", "trace"],
+        &["send"],
+    );
 
-    assert!(traced.status.success(), "{traced:?}");
+    assert_eq!(traced.code, 0, "{traced:?}");
     let trace = std::fs::read_to_string(workplace.file("trace")).unwrap();
     let mut order = String::new();
     for line in trace.lines() {
@@ -276,21 +259,12 @@ fn results_are_on_the_disk_before_they_take_the_place_of_the_old() {
     assert_eq!(workplace.run(&["send", "--limit", "1"]).code, 0);
     let results = || std::fs::read_to_string(workplace.file("results.csv")).unwrap();
     let before = results();
-    let traced = |inject: &[&str]| {
-        Command::new("strace")
-            .args(["-f", "-qq", "-y", "-o", "trace"])
-            .args(["-e", "trace=write,fsync,rename,renameat,renameat2"])
-            .args(inject)
-            .arg(support::binary())
-            .arg("send")
-            .current_dir(workplace.path())
-            .output()
-            .unwrap()
-    };
+    let strace = ["strace", "-f", "-qq", "-y", "-o", "trace", "-e"];
+    let traced = |what: &str| workplace.run_under(&[&strace[..], &[what]].concat(), &["send"]);
 
     // Killed at the last moment before.
-    let killed = traced(&["-e", "inject=rename,renameat,renameat2:signal=SIGKILL"]);
-    assert!(!killed.status.success(), "{killed:?}");
+    let killed = traced("inject=rename,renameat,renameat2:signal=SIGKILL");
+    assert_ne!(killed.code, 0, "{killed:?}");
     assert_eq!(server.accepted().len(), 2);
     let now = results();
     assert!(
@@ -298,8 +272,8 @@ fn results_are_on_the_disk_before_they_take_the_place_of_the_old() {
         "{now}"
     );
 
-    let whole = traced(&[]);
-    assert!(whole.status.success(), "{whole:?}");
+    let whole = traced("trace=write,fsync,rename,renameat,renameat2");
+    assert_eq!(whole.code, 0, "{whole:?}");
     assert_eq!(results().matches(",accepted,").count(), 2);
     let trace = std::fs::read_to_string(workplace.file("trace")).unwrap();
     let order: Vec<&str> = trace

@@ -901,14 +901,11 @@ fn closed_output_and_no_reader_do_not_disturb_a_run() {
         .open("/dev/full")
         .unwrap();
 
-    let mut command = workplace.command(&["send"]);
-    let status = command
-        .stdout(full.try_clone().unwrap())
-        .stderr(full)
-        .status()
-        .unwrap();
+    let output = workplace.run_with(&["send"], |command| {
+        command.stdout(full.try_clone().unwrap()).stderr(full);
+    });
 
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(output.code, 1);
     assert_eq!(server.accepted().len(), 1);
 }
 

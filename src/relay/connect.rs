@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{
 use super::login::{self, Answer};
 use super::{Conversation, Offers, Silence};
 use crate::config::{Login, Smtp, Tls};
-use crate::exit::{self, Exit, OrExit};
+use crate::exit::{self, Exit, OrExit, plain};
 use crate::outcome::{Phase, Reply, Verdict, judge};
 use crate::refusal::about_us;
 
@@ -228,7 +228,7 @@ impl Connector {
             Ok(Err(error)) => {
                 return Err(not(
                     true,
-                    format!("cannot find the relay `{host}`: {error}"),
+                    format!("cannot find the relay `{host}`: {}", plain(error)),
                 ));
             }
             Err(_) => {
@@ -255,9 +255,10 @@ impl Connector {
                     let prepared = tcp.set_nodelay(true).and(local);
                     return prepared
                         .map(|local| (tcp, local))
-                        .map_err(|error| not(true, error.to_string()));
+                        .map_err(|error| not(true, plain(error)));
                 }
                 Ok(Err(error)) => {
+                    let error = plain(error);
                     why = format!("cannot connect to the relay {relay} ({address}): {error}");
                 }
                 Err(_) => {
@@ -288,7 +289,7 @@ impl Connector {
             Ok(Ok(stream)) => Ok(Box::new(stream)),
             Ok(Err(error)) => Err(match tls_error(&error) {
                 Some(error) => not(false, self.explain(error)),
-                None => not(true, format!("the connection was lost: {error}")),
+                None => not(true, format!("the connection was lost: {}", plain(error))),
             }),
             Err(_) => Err(not(
                 true,

@@ -23,6 +23,7 @@ use super::offers::Offers;
 use super::reply::ReplyReader;
 use crate::address::Address;
 use crate::config::Deadlines;
+use crate::exit::plain;
 use crate::outcome::{Phase, Reply, Verdict, judge};
 
 /// How much of the body is written under one deadline (RFC 5321 §4.5.3.2.5, "data block").
@@ -387,7 +388,7 @@ fn closed() -> Silence {
 }
 
 fn lost(error: &io::Error) -> Silence {
-    Silence(format!("the connection was lost: {error}"))
+    Silence(format!("the connection was lost: {}", plain(error)))
 }
 
 /// The message with a second dot before each line that begins with one (RFC 5321 §4.5.2),

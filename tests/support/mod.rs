@@ -10,11 +10,15 @@ pub mod oracle;
 pub mod page;
 pub mod peers;
 pub mod pki;
+pub mod scanner;
 pub mod smtp;
 pub mod strace;
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
 use serde_json::Value;
 
@@ -29,6 +33,8 @@ pub struct Workplace {
     pub limits: String,
     pub retry: String,
     pub extra: String,
+    /// What was written into the folder by the test, secrets perhaps included.
+    planted: Mutex<Vec<PathBuf>>,
 }
 
 /// The binary of this build, unless `ACCESS_INVITE_BINARY` names another, such as a release.
@@ -45,14 +51,10 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// Runs a command to its end; one that was killed has the code -1.
+/// Runs a command to its end, as all runs of the binary must be; one that was killed has the code -1.
+#[track_caller]
 pub fn output_of(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    Output {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Output::of(command.output().unwrap())
 }
 
 impl Workplace {
@@ -64,6 +66,7 @@ impl Workplace {
             limits: "per_minute = 1000000\nper_day = 1000000\nnew_per_run = 1000000".into(),
             retry: String::new(),
             extra: String::new(),
+            planted: Mutex::default(),
         };
         workplace.configure();
         workplace.partners(&[]);
@@ -89,12 +92,13 @@ impl Workplace {
     pub fn configure(&self) {
         let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
         let text = format!(
-            "campaign = \"spring\"\n[sender]\nfrom = \"Contoso Access <access@contoso.example>\"\nreply_to = \"desk@contoso.example\"\norganization = \"Contoso\"\n[packages.project]\nlink = \"{LINK}\"\nname = \"Project space\"\n[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = \"{}\"\n[smtp]\n{}\n[limits]\n{}\n[retry]\n{}\n[ledger]\nfile = \"ledger.sqlite3\"\n{}\n",
+            "campaign = \"spring\"\n[sender]\nfrom = \"Contoso Access <access@contoso.example>\"\nreply_to = \"desk@contoso.example\"\norganization = \"Contoso\"\n[packages.project]\nlink = \"{LINK}\"\nname = \"Project space\"\n[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = \"{}\"\n[smtp]\n{}\n[limits]\n{}\n[retry]\n{}\n[ledger]\nfile = \"ledger.sqlite3\"\n{}\n{}",
             templates.display(),
             self.smtp,
             self.limits,
             self.retry,
-            self.extra
+            self.extra,
+            scanner::COMMENT
         );
         self.write("config.toml", &text);
     }
@@ -108,22 +112,58 @@ impl Workplace {
 
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.file(name), text).unwrap();
+        self.planted.lock().unwrap().push(self.file(name));
     }
 
     /// The binary, to be run in the folder with nothing on its terminal.
-    pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+    fn command(&self, arguments: &[&str]) -> Command {
+        self.prepare(Command::new(binary()), arguments)
+    }
+
+    fn prepare(&self, mut command: Command, arguments: &[&str]) -> Command {
         command
             .args(arguments)
             .current_dir(self.path())
             .env_remove("ACCESS_INVITE_CONFIG")
             .env("TZ", "UTC")
+            .envs(scanner::ENVIRONMENT)
             .stdin(Stdio::null());
         command
     }
 
+    /// Runs the binary to its end.
+    #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Output {
-        output_of(&mut self.command(arguments))
+        self.run_with(arguments, |_| {})
+    }
+
+    /// As [`Workplace::run`], with something else about the run changed before.
+    #[track_caller]
+    pub fn run_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Output {
+        let mut command = self.command(arguments);
+        change(&mut command);
+        output_of(&mut command)
+    }
+
+    /// As [`Workplace::run`], as the child of another program, such as strace.
+    #[track_caller]
+    pub fn run_under(&self, program: &[&str], arguments: &[&str]) -> Output {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(binary());
+        output_of(&mut self.prepare(command, arguments))
+    }
+
+    /// Begins a run that is waited for later, or killed.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let mut command = self.command(arguments);
+        command.stdout(stdout.try_clone().unwrap());
+        command.stderr(stderr.try_clone().unwrap());
+        Running {
+            child: command.spawn().unwrap(),
+            stdout,
+            stderr,
+        }
     }
 
     /// `status --format json`, read.
@@ -167,5 +207,86 @@ impl Workplace {
         }
         files.sort();
         files
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let planted = self.planted.lock().unwrap();
+            let planted: Vec<&Path> = planted.iter().map(PathBuf::as_path).collect();
+            scanner::scan_files(self.path(), &planted);
+        }
+    }
+}
+
+impl Output {
+    /// What a run has said, which anybody may read, or the test fails.
+    #[track_caller]
+    fn of(ended: std::process::Output) -> Self {
+        let output = Self {
+            code: ended.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(ended.stdout).unwrap(),
+            stderr: String::from_utf8(ended.stderr).unwrap(),
+        };
+        scanner::scan("stdout", &output.stdout);
+        scanner::scan("stderr", &output.stderr);
+        output
+    }
+}
+
+/// A run that has not ended yet.
+pub struct Running {
+    child: Child,
+    stdout: File,
+    stderr: File,
+}
+
+impl Running {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it goes on.
+    pub fn goes_on(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(mut self) -> Output {
+        let status = self.child.wait().unwrap();
+        let said = |file: &File| {
+            let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            bytes
+        };
+        Output::of(std::process::Output {
+            status,
+            stdout: said(&self.stdout),
+            stderr: said(&self.stderr),
+        })
+    }
+
+    /// Ends it with SIGKILL.
+    #[track_caller]
+    pub fn kill(mut self) -> Output {
+        let _ = self.child.kill();
+        self.wait()
+    }
+}
+
+impl Drop for Running {
+    /// A test that fails leaves nothing running.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

@@ -21,9 +21,10 @@ use serde_json::Value;
 
 use super::pki::Pki;
 
-/// Who may send through the servers, and with what password.
+pub use super::scanner::PASSWORD;
+
+/// Who may send through the servers.
 pub const USER: &str = "sender@good.example";
-pub const PASSWORD: &str = "correct horse, battery";
 
 /// Postfix and Dovecot. Every address under `.example` is known but those that begin with `gone`.
 pub struct Peers {

@@ -1,0 +1,123 @@
+//! The scanner that every run of the binary passes in the tests: that it sees what it must.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::format_collect,
+    reason = "a test that cannot go on fails"
+)]
+
+mod support;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use support::Workplace;
+use support::scanner::{PASSWORD, TOKEN, fault_in, secret_in};
+
+#[test]
+fn each_form_of_a_secret_each_terminal_command_and_each_name_of_rust_is_found() {
+    let plain = BASE64.encode(format!("\0ada\0{PASSWORD}"));
+    let bearer = BASE64.encode(format!("user=ada\x01auth=Bearer {TOKEN}\x01\x01"));
+    let secrets = [
+        format!("the password is {PASSWORD}"),
+        format!("the password begins with {}", &PASSWORD[..20]),
+        format!("and ends with {}", &PASSWORD[10..]),
+        format!("AUTH PLAIN {plain}"),
+        format!("AUTH XOAUTH2 {bearer}"),
+        BASE64.encode(PASSWORD),
+        BASE64.encode(format!("1{PASSWORD}")),
+        BASE64.encode(format!("12{PASSWORD}")),
+        format!("{:?}", PASSWORD.as_bytes()),
+        PASSWORD.bytes().map(|it| format!("{it:02x}")).collect(),
+        "the token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl expired".into(),
+    ];
+    for text in secrets {
+        assert!(fault_in(&text).is_some(), "{text}");
+        assert!(secret_in(text.as_bytes()).is_some(), "{text}");
+    }
+    let commands = [
+        "\x1b[31mred",
+        "a\x07bell",
+        "over\rwritten",
+        "c1 \u{9b}31m",
+        "turned \u{202e}round",
+    ];
+    let names = [
+        "error: Error { kind: 3 }",
+        "invalid peer certificate: UnknownIssuer(x)",
+        "called `Option::unwrap()` on a `None` value",
+        "thread 'main' panicked at src/main.rs:3:5:",
+        "Some(3)",
+        "found (None, 3)",
+        "std::io::error",
+        "a Utf8Error",
+        "No such file or directory (os error 2)",
+        "Custom { kind: Other }",
+        "TlsState { open",
+    ];
+    for text in commands.into_iter().chain(names) {
+        assert!(fault_in(text).is_some(), "{text:?}");
+    }
+}
+
+#[test]
+fn what_may_be_read_is_let_through() {
+    for text in [
+        "",
+        "partners.csv:14, column email, \"x\": it is not an address: the `@` is missing\n",
+        "error: [::1]:25: the relay said: 550 5.7.60 SMTP; Client (SendAsDenied) does not have permissions",
+        "the file is from LibreOffice or PowerPoint\n\tand has a tab; {\"state\": \"x\"}: None of them, Ok?",
+        "Error: no",
+        "password_file and token_command",
+    ] {
+        assert_eq!(fault_in(text), None, "{text}");
+    }
+}
+
+#[test]
+fn no_run_escapes_it() {
+    let workplace = Workplace::new(1);
+    let mut caught = 0;
+    // What takes the place of the binary prints what it must not.
+    for printed in [PASSWORD, "\\033[1m", "Some(1)"] {
+        for stream in ["", " >&2"] {
+            let script = format!("printf '{printed}'{stream}; true");
+            let run = || workplace.run_under(&["sh", "-c", &script], &[]);
+            caught += usize::from(catch_unwind(AssertUnwindSafe(run)).is_err());
+        }
+    }
+    assert_eq!(caught, 6);
+    let run = || workplace.run_under(&["sh", "-c", "printf fine"], &[]);
+    assert!(catch_unwind(AssertUnwindSafe(run)).is_ok());
+
+    // Files are looked at in the end.
+    let left = |write: &dyn Fn(&Workplace)| {
+        let workplace = Workplace::new(1);
+        write(&workplace);
+        catch_unwind(AssertUnwindSafe(|| drop(workplace))).is_err()
+    };
+    assert!(!left(&|it| it.write("password", PASSWORD)), "planted");
+    assert!(left(
+        &|it| std::fs::write(it.file("results.csv"), PASSWORD).unwrap()
+    ));
+
+    // And nobody else starts the binary.
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for entry in std::fs::read_dir(tests).unwrap() {
+        let path = entry.unwrap().path();
+        let this = path.ends_with("scanner.rs");
+        if this || path.extension().is_none_or(|it| it != "rs") {
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        let starts = ["binary()", "CARGO_BIN_EXE", "cargo_bin", "strace("];
+        let escapes = [".output()", ".spawn()"];
+        if starts.iter().any(|it| source.contains(it)) {
+            for way in escapes {
+                assert!(!source.contains(way), "{}: {way}", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What no output may hold, whatever the test is about: a planted secret in any of its forms,
+//! anything that a terminal would obey, and the names by which Rust calls things.
+//!
+//! Every run of the binary passes through here, and so do the files that it leaves.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+/// The password of every login in the tests.
+pub const PASSWORD: &str = "h4nter2-correct-horse-batt3ry";
+/// The access token of every login in the tests that does not make its own.
+pub const TOKEN: &str = "t0ken-f0r-4da-tr0ub4dor-and-3";
+/// One that the relay does not take.
+pub const STALE_TOKEN: &str = "exp1red-t0ken-0f-a-day-l0ng-gone";
+/// What no run ever asks for.
+const BYSTANDER: &str = "n0t-any-0f-y0ur-busin3ss-s3cret";
+
+/// What stands in the environment of every run.
+pub const ENVIRONMENT: [(&str, &str); 2] = [("SMTP_PASSWORD", BYSTANDER), ("API_KEY", TOKEN)];
+/// What stands in the configuration of every run.
+pub const COMMENT: &str = "# password = \"n0t-any-0f-y0ur-busin3ss-s3cret\"\n";
+
+/// So many letters of a secret in a row are too many.
+const TELLING: usize = 10;
+
+/// What is wrong with what a run has said; none where it may be read by anybody.
+pub fn fault_in(output: &str) -> Option<String> {
+    secret_in(output.as_bytes())
+        .or_else(|| command_in(output))
+        .or_else(|| jargon_in(output))
+}
+
+/// A secret, and a part of one of its forms.
+type Piece = (&'static str, Vec<u8>);
+
+/// Every form of every secret, cut into telling pieces.
+fn pieces() -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for secret in [PASSWORD, TOKEN, STALE_TOKEN, BYSTANDER] {
+        let mut forms = vec![secret.to_owned(), secret.chars().rev().collect()];
+        let hexadecimal: Vec<_> = secret.bytes().map(|it| format!("{it:02x}")).collect();
+        let decimal: Vec<_> = secret.bytes().map(|it| it.to_string()).collect();
+        forms.extend([hexadecimal.concat(), decimal.join(", ")]);
+        // Base64 depends on where in a group of three the secret begins.
+        for before in 0..3 {
+            let bytes = [&[0; 2][..before], secret.as_bytes()].concat();
+            for encoded in [STANDARD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+                let encoded = encoded.trim_end_matches('=');
+                forms.push(encoded[(before * 4).div_ceil(3)..encoded.len() - 1].to_owned());
+            }
+        }
+        for form in forms {
+            let whole = form.as_bytes().chunks_exact(TELLING);
+            pieces.extend(whole.map(|it| (secret, it.to_vec())));
+        }
+    }
+    pieces
+}
+
+/// The pieces by their first two bytes, since most of what is looked at is none.
+static PIECES: LazyLock<HashMap<[u8; 2], Vec<Piece>>> = LazyLock::new(|| {
+    let mut by_beginning: HashMap<_, Vec<_>> = HashMap::new();
+    for (secret, piece) in pieces() {
+        let beginning = [piece[0], piece[1]];
+        by_beginning
+            .entry(beginning)
+            .or_default()
+            .push((secret, piece));
+    }
+    by_beginning
+});
+
+/// The secret of which a part stands there.
+pub fn secret_in(bytes: &[u8]) -> Option<String> {
+    let mut beginnings = vec![false; 1 << 16];
+    for [first, second] in PIECES.keys() {
+        beginnings[usize::from(*first) << 8 | usize::from(*second)] = true;
+    }
+    let found = bytes.windows(2).enumerate().find_map(|(at, pair)| {
+        if !beginnings[usize::from(pair[0]) << 8 | usize::from(pair[1])] {
+            return None;
+        }
+        let pieces = PIECES.get(pair)?;
+        let found = pieces.iter().find(|(_, it)| bytes[at..].starts_with(it));
+        found.map(|(secret, _)| *secret)
+    });
+    found
+        .map(|secret| format!("it holds a part of the secret {secret}"))
+        .or_else(|| {
+            // A token as the servers of `peers` take it.
+            let text = String::from_utf8_lossy(bytes);
+            let mut words = text.split(|it: char| !(it.is_alphanumeric() || "-_.".contains(it)));
+            let token = words.find(|it| it.starts_with("eyJ") && it.matches('.').count() == 2);
+            token.map(|it| format!("it holds the token {it}"))
+        })
+}
+
+/// What a terminal would obey, or show where it does not stand.
+fn command_in(output: &str) -> Option<String> {
+    let obeyed = |it: char| {
+        (it.is_control() && !matches!(it, '\n' | '\t'))
+            || matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let found = output.chars().find(|it| obeyed(*it));
+    found.map(|it| format!("it holds the character U+{:04X}", u32::from(it)))
+}
+
+/// Words of the language that the program is written in, and of its libraries.
+fn jargon_in(output: &str) -> Option<String> {
+    const NEVER: [&str; 16] = [
+        "Some(",
+        "None,",
+        "None)",
+        "Ok(",
+        "Err(",
+        "unwrap",
+        "called `",
+        "panicked",
+        "BACKTRACE",
+        ".rs:",
+        "thread '",
+        "os error",
+        "kind: ",
+        "Custom {",
+        "&str",
+        "dyn ",
+    ];
+    if let Some(found) = NEVER.iter().find(|it| output.contains(**it)) {
+        return Some(format!("it says `{found}`"));
+    }
+    let inside = |it: char| it.is_alphanumeric() || it == '_' || it == ':';
+    let mut rest = output;
+    while let Some(start) = rest.find(inside) {
+        rest = &rest[start..];
+        let end = rest.find(|it| !inside(it)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        rest = after;
+        let path = word.split_once("::").is_some_and(|(left, right)| {
+            left.ends_with(char::is_alphabetic) && right.starts_with(char::is_alphabetic)
+        });
+        let letters = word.trim_end_matches(|it: char| !it.is_alphanumeric());
+        let type_name = is_camel_case(letters)
+            && (letters.ends_with("Error") || after.starts_with('(') || after.starts_with(" {"));
+        if path || type_name {
+            return Some(format!("it says `{word}`"));
+        }
+    }
+    None
+}
+
+/// `Utf8Error`, but neither `Error` nor `CSV`.
+fn is_camel_case(word: &str) -> bool {
+    let capital = |it: &(usize, char)| it.1.is_ascii_uppercase();
+    word.starts_with(|it: char| it.is_ascii_uppercase())
+        && word.char_indices().filter(capital).count() > 1
+        && word.contains(|it: char| it.is_ascii_lowercase())
+        && !word.contains(['_', ':'])
+}
+
+/// Holds a run to it.
+#[track_caller]
+pub fn scan(of: &str, output: &str) {
+    if let Some(fault) = fault_in(output) {
+        panic!("{of} must not be shown to anybody, {fault}:\n{output}");
+    }
+}
+
+/// Holds the files of a folder to it, but for `planted`, where secrets may stand.
+#[track_caller]
+pub fn scan_files(folder: &Path, planted: &[&Path]) {
+    /// What is longer is the list of a test about long lists.
+    const LONGEST: u64 = 8 * 1024 * 1024;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Ok(metadata) = path.symlink_metadata() else {
+            continue;
+        };
+        if metadata.is_dir() {
+            scan_files(&path, planted);
+        } else if metadata.is_file()
+            && metadata.len() <= LONGEST
+            && !planted.contains(&path.as_path())
+            && let Some(fault) = std::fs::read(&path).ok().and_then(|it| secret_in(&it))
+        {
+            panic!("{}: {fault}", path.display());
+        }
+    }
+}
