@@ -11,7 +11,7 @@ use crate::commands::{
 };
 use crate::exit::{self, Exit};
 use crate::invitation::{Decision, State};
-use crate::report::Format;
+use crate::report::{Format, LanguagesFormat};
 
 /// Mails partners their whole My Access link: once each, in their language, every result
 /// on record.
@@ -46,6 +46,12 @@ enum Command {
         /// Connect to the relay, too, and log in; no mail is sent
         #[arg(long)]
         connect: bool,
+        /// Show which languages the list asks for, and which template each of them gets
+        #[arg(long)]
+        locales: bool,
+        /// How to write the languages
+        #[arg(long, value_enum, default_value_t = LanguagesFormat::Text, requires = "locales")]
+        format: LanguagesFormat,
     },
     /// Show what a send would send now, as files to open in a browser (the same as send --dry-run)
     Preview {
@@ -182,7 +188,17 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = &cli.config;
     match cli.command {
         Command::Init { folder } => init::run(&folder, console),
-        Command::Check { connect } => check::run(config, connect, console).await,
+        Command::Check {
+            connect,
+            locales,
+            format,
+        } => {
+            let options = check::Options {
+                connect,
+                locales: locales.then_some(format),
+            };
+            check::run(config, &options, console).await
+        }
         Command::Preview { partners, out } => {
             let out = out.unwrap_or_else(|| "preview".into());
             preview::run(config, &out, &partners.into(), console).await

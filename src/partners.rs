@@ -9,6 +9,7 @@
 mod domains;
 mod encoding;
 mod guess;
+mod languages;
 mod listed;
 mod mojibake;
 mod row;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use encoding_rs::Encoding;
 
+pub use self::languages::Asked;
 pub use self::listed::{Listed, Verdict};
 use self::row::{Layout, Rules};
 use self::rows::Rows;
