@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::address::Address;
+use crate::approval::Digest;
 use crate::commands::{
-    Choice, Console, check, init, preview, rehearse, resolve, send, status, trial,
+    Choice, Console, PREVIEW, check, init, preview, rehearse, resolve, send, status, trial,
 };
 use crate::exit::{self, Exit};
 use crate::invitation::{Decision, State};
@@ -101,6 +103,10 @@ struct SendArgs {
     /// Do not ask before the first message
     #[arg(long)]
     yes: bool,
+    /// Send only if configuration, links, templates and list are still those of this digest, as
+    /// `preview` printed it
+    #[arg(long, value_name = "DIGEST", value_parser = Digest::from_str, conflicts_with = "instead")]
+    approved: Option<Digest>,
     /// Invite under a campaign name that is new to the ledger, although another one invited
     /// the same partners
     #[arg(long)]
@@ -200,11 +206,11 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
             check::run(config, &options, console).await
         }
         Command::Preview { partners, out } => {
-            let out = out.unwrap_or_else(|| "preview".into());
+            let out = out.unwrap_or_else(|| PREVIEW.into());
             preview::run(config, &out, &partners.into(), console).await
         }
         Command::Send(args) if args.dry_run => {
-            let out = args.out.unwrap_or_else(|| "preview".into());
+            let out = args.out.unwrap_or_else(|| PREVIEW.into());
             preview::run(config, &out, &args.partners.into(), console).await
         }
         Command::Send(args) if args.sandbox => {
@@ -221,6 +227,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
                 choice: args.partners.into(),
                 yes: args.yes,
                 new_campaign: args.new_campaign,
+                approved: args.approved,
             };
             send::run(config, &options, console).await
         }

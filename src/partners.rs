@@ -113,6 +113,7 @@ pub struct Form {
 pub struct Partners {
     path: PathBuf,
     copy: Arc<File>,
+    digest: [u8; 32],
     form: Form,
     /// Where the text begins in the copy, after its byte-order mark.
     begins: u64,
@@ -139,6 +140,7 @@ impl Partners {
         let path = config.partners.path.clone();
         let Source {
             copy,
+            digest,
             delimiter,
             encoding,
             marked,
@@ -156,6 +158,7 @@ impl Partners {
             rules: Rules::new(config, templates),
             path,
             copy,
+            digest,
             form: Form {
                 encoding,
                 marked,
@@ -243,6 +246,18 @@ impl Partners {
         self.keys
             .binary_search_by(|key| key[..12].cmp(short))
             .is_ok()
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// SHA-256 over its bytes.
+    #[must_use]
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 
     /// How many good rows there are.
