@@ -2,16 +2,18 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::address::Address;
+use crate::approval::Digest;
 use crate::commands::{
-    Choice, Console, check, init, preview, rehearse, resolve, send, status, trial,
+    Choice, Console, PREVIEW, check, init, preview, rehearse, resolve, send, status, trial,
 };
 use crate::exit::{self, Exit};
 use crate::invitation::{Decision, State};
-use crate::report::Format;
+use crate::report::{Format, LanguagesFormat};
 
 /// Mails partners their whole My Access link: once each, in their language, every result
 /// on record.
@@ -46,6 +48,12 @@ enum Command {
         /// Connect to the relay, too, and log in; no mail is sent
         #[arg(long)]
         connect: bool,
+        /// Show which languages the list asks for, and which template each of them gets
+        #[arg(long)]
+        locales: bool,
+        /// How to write the languages
+        #[arg(long, value_enum, default_value_t = LanguagesFormat::Text, requires = "locales")]
+        format: LanguagesFormat,
     },
     /// Show what a send would send now, as files to open in a browser (the same as send --dry-run)
     Preview {
@@ -95,6 +103,10 @@ struct SendArgs {
     /// Do not ask before the first message
     #[arg(long)]
     yes: bool,
+    /// Send only if configuration, links, templates and list are still those of this digest, as
+    /// `preview` printed it
+    #[arg(long, value_name = "DIGEST", value_parser = Digest::from_str, conflicts_with = "instead")]
+    approved: Option<Digest>,
     /// Invite under a campaign name that is new to the ledger, although another one invited
     /// the same partners
     #[arg(long)]
@@ -182,13 +194,23 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = &cli.config;
     match cli.command {
         Command::Init { folder } => init::run(&folder, console),
-        Command::Check { connect } => check::run(config, connect, console).await,
+        Command::Check {
+            connect,
+            locales,
+            format,
+        } => {
+            let options = check::Options {
+                connect,
+                locales: locales.then_some(format),
+            };
+            check::run(config, &options, console).await
+        }
         Command::Preview { partners, out } => {
-            let out = out.unwrap_or_else(|| "preview".into());
+            let out = out.unwrap_or_else(|| PREVIEW.into());
             preview::run(config, &out, &partners.into(), console).await
         }
         Command::Send(args) if args.dry_run => {
-            let out = args.out.unwrap_or_else(|| "preview".into());
+            let out = args.out.unwrap_or_else(|| PREVIEW.into());
             preview::run(config, &out, &args.partners.into(), console).await
         }
         Command::Send(args) if args.sandbox => {
@@ -205,6 +227,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
                 choice: args.partners.into(),
                 yes: args.yes,
                 new_campaign: args.new_campaign,
+                approved: args.approved,
             };
             send::run(config, &options, console).await
         }

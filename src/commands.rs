@@ -17,10 +17,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::address::Address;
+use crate::approval::{self, Digest, Inputs, Wanted};
 use crate::config::Config;
 use crate::delivery::is_held;
 use crate::exit::{self, Exit, Failure};
-use crate::gallery::{About, AboutPackage, Note};
+use crate::gallery::{self, About, AboutPackage, Note};
 use crate::invitation::{Invitee, State};
 use crate::ledger::{Ledger, Reader};
 use crate::message::Composer;
@@ -28,6 +29,9 @@ use crate::partners::{Partner, Partners};
 use crate::plan::{Plan, Survey};
 use crate::report::{count, printable};
 use crate::templates::Templates;
+
+/// Where a preview is written, unless it is told otherwise.
+pub const PREVIEW: &str = "preview";
 
 /// Where a verb speaks and listens. stdout carries results, stderr messages.
 pub struct Console<'a> {
@@ -129,6 +133,12 @@ impl Job {
         self
     }
 
+    /// What a person approves.
+    #[must_use]
+    pub fn inputs(&self) -> Inputs {
+        Inputs::of(&self.config, &self.templates, &self.partners)
+    }
+
     /// The plan for the chosen partners.
     #[must_use]
     pub fn plan(&self, choice: &Choice, now: Timestamp) -> Plan {
@@ -219,6 +229,7 @@ fn about(config: &Config, title: &str, lead: &str, made: Timestamp) -> About {
         packages: packages.collect(),
         warnings: Vec::new(),
         partial: false,
+        approval: None,
     }
 }
 
@@ -254,6 +265,34 @@ pub async fn look_at_ledger(
         path.display()
     ));
     Reader::empty()
+}
+
+/// Why a real send would not go ahead for want of an approval. `given` is the digest on the
+/// command line, which stands in for the file that the configuration names.
+///
+/// # Errors
+/// When the approval is there and cannot be read or understood.
+pub fn approval_objection(job: &Job, given: Option<Digest>) -> exit::Result<Option<String>> {
+    let wanted = Wanted {
+        digest: given,
+        file: job.config.approval.as_deref(),
+        proposal: &Path::new(PREVIEW).join(gallery::APPROVAL),
+    };
+    approval::objection(wanted, &job.inputs())
+}
+
+/// Stops a send that nobody has approved as it is.
+///
+/// # Errors
+/// What has changed, or that there is no approval (65).
+pub fn require_approval(job: &Job, given: Option<Digest>) -> exit::Result<()> {
+    match approval_objection(job, given)? {
+        None => Ok(()),
+        Some(objection) => Err(Failure::new(
+            Exit::BadInput,
+            format!("{objection}\nnothing was sent"),
+        )),
+    }
 }
 
 /// What would stop a real send, in the order in which it would.

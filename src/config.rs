@@ -5,10 +5,12 @@
 //! relative to the file, every value in its range. The file holds no secret, and
 //! a line that might is never printed.
 
+mod keys;
 mod reader;
 mod sections;
 mod values;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +51,10 @@ pub struct Config {
     pub ledger: PathBuf,
     /// Where the list is written again after each run, with what became of each row.
     pub results: Option<PathBuf>,
+    /// The file that holds the approval without which nothing is sent.
+    pub approval: Option<PathBuf>,
+    /// Every key that the file has, with its value in canonical form; of a secret, only its kind.
+    pub keys: BTreeMap<String, String>,
     /// What works, but deserves a second look.
     pub warnings: Vec<String>,
 }
@@ -363,7 +369,10 @@ impl Config {
         }
         let config = sections::read(Section::root(&file, &problems), path);
         match (problems.render(path, &source), config) {
-            (None, Some(config)) => Ok(config),
+            (None, Some(config)) => Ok(Self {
+                keys: keys::keys(file.get_ref()),
+                ..config
+            }),
             (found, _) => Err(Failure::new(
                 Exit::Config,
                 found.unwrap_or_else(|| "the configuration is not complete".into()),

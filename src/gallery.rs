@@ -32,6 +32,8 @@ use crate::partners::Partner;
 const MARKER: &str = ".made-by-access-invite";
 const MESSAGES: &str = "messages";
 const INDEX: &str = "index.html";
+/// What a preview leaves to be approved; a new review begins without.
+pub const APPROVAL: &str = "approval.txt";
 
 /// The page, the same for every review.
 const PAGE: [(&str, &str); 2] = [
@@ -69,6 +71,19 @@ pub struct About {
     pub warnings: Vec<String>,
     /// Whether only some partners were asked for.
     pub partial: bool,
+    /// What can be approved, where that is what the review is for.
+    pub approval: Option<AboutApproval>,
+}
+
+/// What stands behind this review, for the person who approves it.
+#[derive(Clone, Debug, Serialize)]
+pub struct AboutApproval {
+    /// The digest.
+    pub digest: String,
+    /// The command that approves it.
+    pub command: String,
+    /// Whether just this was approved before.
+    pub given: bool,
 }
 
 /// An access package of the configuration.
@@ -165,7 +180,7 @@ impl Folder {
     pub fn begin(self, about: About) -> Result<Gallery> {
         let context = || format!("cannot write the review into `{}`", self.path.display());
         let path = &self.path;
-        let files = [INDEX, LIST, "gallery.js", "gallery.css"];
+        let files = [INDEX, LIST, "gallery.js", "gallery.css", APPROVAL];
         let folders = [MESSAGES, DATA];
         let old = files
             .map(|it| std::fs::remove_file(path.join(it)))

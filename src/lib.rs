@@ -10,7 +10,7 @@
 //! commands                       one file a verb
 //! delivery results               the run: feeder, workers, rates, lock · the list written again
 //! plan                           rows × standing → due | skipped, and why
-//! ledger relay sandbox gallery report    memory · wire · rehearsal · review · tables
+//! ledger relay sandbox gallery approval report    memory · wire · rehearsal · review · leave · tables
 //! message                        compose · prove
 //! templates partners             words · people
 //! config
@@ -53,6 +53,7 @@ pub mod templates;
 
 pub mod message;
 
+pub mod approval;
 pub mod gallery;
 pub mod ledger;
 pub mod relay;

@@ -30,6 +30,18 @@ pub enum Step {
     SameScript,
 }
 
+impl Step {
+    /// The name of the step where it is shown to people and scripts.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Parent => "parent",
+            Self::SameScript => "script",
+        }
+    }
+}
+
 impl Locale {
     /// Reads a tag; `_` is taken for `-`, as in `fr_FR`.
     ///
@@ -47,6 +59,14 @@ impl Locale {
             return Err(error());
         }
         Ok(Self(locale.id))
+    }
+
+    /// Whether a tag is another name, by CLDR, for the locale that it is read as: `iw` for `he`.
+    #[must_use]
+    pub fn is_alias(tag: &str) -> bool {
+        let written = icu_locale::Locale::try_from_str(&tag.replace('_', "-"));
+        let read = Self::parse(tag);
+        matches!((written, read), (Ok(written), Ok(read)) if written.id != read.0)
     }
 
     /// The nearest of `available`, with the step that found it.

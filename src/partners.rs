@@ -9,6 +9,7 @@
 mod domains;
 mod encoding;
 mod guess;
+mod languages;
 mod listed;
 mod mojibake;
 mod row;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use encoding_rs::Encoding;
 
+pub use self::languages::Asked;
 pub use self::listed::{Listed, Verdict};
 use self::row::{Layout, Rules};
 use self::rows::Rows;
@@ -111,6 +113,7 @@ pub struct Form {
 pub struct Partners {
     path: PathBuf,
     copy: Arc<File>,
+    digest: [u8; 32],
     form: Form,
     /// Where the text begins in the copy, after its byte-order mark.
     begins: u64,
@@ -137,6 +140,7 @@ impl Partners {
         let path = config.partners.path.clone();
         let Source {
             copy,
+            digest,
             delimiter,
             encoding,
             marked,
@@ -154,6 +158,7 @@ impl Partners {
             rules: Rules::new(config, templates),
             path,
             copy,
+            digest,
             form: Form {
                 encoding,
                 marked,
@@ -241,6 +246,18 @@ impl Partners {
         self.keys
             .binary_search_by(|key| key[..12].cmp(short))
             .is_ok()
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// SHA-256 over its bytes.
+    #[must_use]
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 
     /// How many good rows there are.

@@ -1,5 +1,9 @@
 //! What people and scripts are told: tables, JSON, CSV, and sentences with numbers.
 
+mod languages;
+
+pub use self::languages::{LanguageRow, Languages, LanguagesFormat};
+
 use std::io::{self, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
@@ -294,14 +298,7 @@ impl<'a> StatusWriter<'a> {
     }
 
     fn empty_table(&self, header: &[&str]) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_content_arrangement(if self.terminal {
-            ContentArrangement::Dynamic
-        } else {
-            ContentArrangement::Disabled
-        });
-        table.set_header(header.to_vec());
+        let mut table = empty_table(header, self.terminal);
         // An address that is broken over lines cannot be copied; what was said can bear it.
         let columns = table.column_iter_mut().rev().skip(1);
         columns.for_each(|it| {
@@ -320,6 +317,19 @@ impl<'a> StatusWriter<'a> {
             Format::Text | Format::Csv => Ok(()),
         }
     }
+}
+
+/// A table without lines, as wide as the terminal where there is one.
+fn empty_table(header: &[&str], terminal: bool) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(if terminal {
+        ContentArrangement::Dynamic
+    } else {
+        ContentArrangement::Disabled
+    });
+    table.set_header(header.to_vec());
+    table
 }
 
 fn said(event: &Event) -> String {

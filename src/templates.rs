@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tera::{Context, Tera};
 
 use crate::config::TemplateFolder;
@@ -39,6 +40,8 @@ pub struct Templates {
     default: Locale,
     /// What was found for the locales asked for so far: CLDR is slow to walk, and lists ask for few.
     chosen: Mutex<HashMap<Locale, Option<(usize, Step)>>>,
+    /// The digest of every file that was read.
+    sources: BTreeMap<String, [u8; 32]>,
 }
 
 /// What a template may say. All values are texts; an absent one is empty.
@@ -174,6 +177,8 @@ impl Templates {
             );
         };
         let default = default.clone();
+        let digest = |(name, text): &(String, String)| (name.clone(), Sha256::digest(text).into());
+        let sources = files.iter().map(digest).collect();
         let mut tera = Tera::default();
         tera.autoescape_on(vec![".html"]);
         tera.add_raw_templates(files)
@@ -185,7 +190,14 @@ impl Templates {
             locales,
             default,
             chosen: Mutex::default(),
+            sources,
         })
+    }
+
+    /// Every file that was read, with SHA-256 over its text, lines ended by LF.
+    #[must_use]
+    pub fn sources(&self) -> &BTreeMap<String, [u8; 32]> {
+        &self.sources
     }
 
     /// The locales that there are templates for.

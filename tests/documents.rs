@@ -70,6 +70,7 @@ fn the_example_configuration_is_right_and_shows_every_key_of_the_contract() {
         });
         assert!(shown, "`{key}` is not in the example");
     }
+    assert!(EXAMPLE.contains("\n[approval]\n# file = "));
     Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml")).unwrap();
 }
 
@@ -164,7 +165,8 @@ fn the_first_send_goes_as_the_readme_tells_it() {
             "send --test-to you@contoso.example",
             "send",
             "status",
-            "status ada@fabrikam.example"
+            "status ada@fabrikam.example",
+            "preview"
         ]
     );
     assert_eq!(server.accepted().len(), 2, "the trial and the invitation");

@@ -14,7 +14,9 @@ const LAYERS: [&[&str]; 13] = [
     &["config"],
     &["partners", "templates"],
     &["message"],
-    &["ledger", "relay", "sandbox", "gallery", "report"],
+    &[
+        "ledger", "relay", "sandbox", "gallery", "report", "approval",
+    ],
     &["plan"],
     &["delivery", "results"],
     &["commands"],

@@ -131,3 +131,53 @@ fn memory_does_not_grow_with_the_messages_that_are_reviewed() {
     );
     assert!(peaks[1] <= peaks[0] + 4 * 1024, "{peaks:?}");
 }
+
+#[test]
+#[ignore = "takes a minute; .ci/run calls it"]
+fn a_million_rows_are_approved_and_what_changed_is_told_within_64_mib() {
+    const ROWS: usize = 1_000_000;
+    let mut workplace = Workplace::new(1);
+    workplace.extra = "[approval]\nfile = \"preview/approval.txt\"".into();
+    workplace.configure();
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    // A package that is closed, so that the preview has a million partners and no message.
+    let closed = "name = \"Project space\"\nrespond_by = 2020-01-01";
+    workplace.write(
+        "config.toml",
+        &config.replace("name = \"Project space\"", closed),
+    );
+    let file = std::fs::File::create(workplace.file("partners.csv")).unwrap();
+    let mut file = std::io::BufWriter::new(file);
+    writeln!(file, "email,name").unwrap();
+    for row in 0..ROWS {
+        writeln!(file, "person.{row}@company{}.example,Person", row % 9_973).unwrap();
+    }
+    writeln!(file, "new@company.example,New").unwrap();
+    file.flush().unwrap();
+    drop(file);
+
+    let (code, peak) = peak_of(&workplace, &["preview"]);
+    assert_eq!(code, 0);
+    println!("preview of a million partners: {} MiB", peak / 1024);
+    assert!(peak <= 64 * 1024, "{peak} KiB");
+
+    let list = std::fs::OpenOptions::new()
+        .write(true)
+        .open(workplace.file("partners.csv"));
+    let list = list.unwrap();
+    let length = list.metadata().unwrap().len();
+    list.set_len(length - "new@company.example,New\n".len() as u64)
+        .unwrap();
+    let (code, peak) = peak_of(&workplace, &["send"]);
+    assert_eq!(code, 65);
+    println!(
+        "telling what changed in a million rows: {} MiB",
+        peak / 1024
+    );
+    assert!(peak <= 64 * 1024, "{peak} KiB");
+    let refused = workplace.run(&["send"]);
+    assert!(
+        refused.stderr.contains("partners: rows: 1 removed\n"),
+        "{refused:?}"
+    );
+}

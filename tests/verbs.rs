@@ -214,6 +214,76 @@ fn check_tells_everything_at_once_and_warnings_do_not_count() {
 }
 
 #[test]
+fn check_shows_which_template_each_language_of_the_list_gets_and_how_it_was_found() {
+    let workplace = Workplace::new(1);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    for locale in ["en", "he", "pt-BR"] {
+        std::fs::create_dir_all(workplace.file("words").join(locale)).unwrap();
+        for (name, text) in tree(&shipped.join("en")) {
+            workplace.write(&format!("words/{locale}/{}", name.display()), &text);
+        }
+    }
+    std::fs::copy(
+        shipped.join("layout.html"),
+        workplace.file("words/layout.html"),
+    )
+    .unwrap();
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let directory = format!("directory = \"{}\"", shipped.display());
+    let config = config.replace(&directory, "directory = \"words\"\nMISSING");
+    let write = |missing: &str| workplace.write("config.toml", &config.replace("MISSING", missing));
+    write("");
+    workplace.write(
+        "partners.csv",
+        "email,locale\na@a.example,en_GB\nb@a.example,en_GB\nc@a.example,en_GB\nd@a.example,vi\ne@a.example,vi\nf@a.example,iw\ng@a.example,en\nh@a.example,\ni@a.example,pt\n",
+    );
+
+    let text = workplace.run(&["check", "--locales"]);
+    assert_eq!(text.code, 0, "{text:?}");
+    let table: Vec<String> = text
+        .stdout
+        .lines()
+        .take(7)
+        .map(|it| it.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        table,
+        [
+            "asked for read as template by partners",
+            "en_GB en-GB en parent 3",
+            "vi vi en default 2",
+            "(nothing) en default 1",
+            "en en en exact 1",
+            "iw he he alias 1",
+            "pt pt pt-BR script 1",
+        ]
+    );
+    let ends: std::collections::BTreeSet<usize> =
+        text.stdout.lines().take(7).map(str::len).collect();
+    assert_eq!(ends.len(), 1, "numbers are aligned: {text:?}");
+
+    // Refused rows are counted too, although they are bad, and JSON stands alone on stdout.
+    write("missing_locale = \"refuse\"");
+    let json = workplace.run(&["check", "--locales", "--format", "json"]);
+    assert_eq!(json.code, 65, "{json:?}");
+    let found: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(found["default_locale"], "en");
+    assert_eq!(found["missing_locale"], "refuse");
+    assert_eq!(found["templates"], serde_json::json!(["en", "he", "pt-BR"]));
+    assert_eq!(found["more"], 0);
+    assert_eq!(
+        found["locales"][1],
+        serde_json::json!({"asked": "vi", "locale": "vi", "template": null, "step": "refused", "partners": 2})
+    );
+    assert_eq!(
+        found["locales"][2],
+        serde_json::json!({"asked": null, "locale": null, "template": "en", "step": "default", "partners": 1})
+    );
+    assert!(json.stderr.contains("config.toml is not good"), "{json:?}");
+    assert_eq!(workplace.run(&["check", "--format", "json"]).code, 2);
+}
+
+#[test]
 fn warnings_about_the_list_appear_in_check_and_preview_and_in_send_on_a_terminal_only() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());

@@ -7,14 +7,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Choice, Console, Job, describe, guards, look_at_ledger};
-use crate::config::Config;
+use super::{Choice, Console, Job, approval_objection, describe, guards, look_at_ledger};
+use crate::config::{Config, MissingLocale};
 use crate::exit::{self, Exit, Failure};
 use crate::ledger::Ledger;
+use crate::locale::{Locale, Step};
 use crate::message::Composer;
-use crate::partners::Partners;
+use crate::partners::{Asked, Partners};
 use crate::relay::{Connector, check_secret};
-use crate::report::count;
+use crate::report::{LanguageRow, Languages, LanguagesFormat, count};
 use crate::results;
 use crate::templates::Templates;
 
@@ -32,11 +33,20 @@ impl Findings {
     }
 }
 
+/// What `check` was told on the command line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Whether the relay is tried, too.
+    pub connect: bool,
+    /// How to show the languages of the list, where that was asked for.
+    pub locales: Option<LanguagesFormat>,
+}
+
 /// Checks the job that `path` configures.
 ///
 /// # Errors
 /// When the configuration itself cannot be read, which all the rest hangs on.
-pub async fn run(path: &Path, connect: bool, console: &mut Console<'_>) -> exit::Result<Exit> {
+pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let mut findings = Findings {
         warnings: [config.warnings.clone(), Ledger::warnings(&config.ledger)].concat(),
@@ -65,23 +75,20 @@ pub async fn run(path: &Path, connect: bool, console: &mut Console<'_>) -> exit:
         }
     }
     if let Some(partners) = &partners {
-        findings.warnings.extend(partners.warnings());
-        if let Err(failure) = partners.refuse_bad_rows(config.partners.bad_rows) {
-            findings.errors.push(failure);
-        } else if partners.bad() > 0 {
-            findings.warnings.push(format!(
-                "{} will be skipped:\n{}",
-                count(partners.bad(), "bad row"),
-                partners.describe_bad_rows()
-            ));
-        }
-        if partners.good() == 0 && partners.bad() == 0 {
-            findings.warnings.push(format!(
-                "`{}` has no partners below its header",
-                config.partners.path.display()
-            ));
-        }
+        look_at_rows(&config, partners, &mut findings);
     }
+    if let (Some(format), Some(partners), Some(templates)) =
+        (options.locales, &partners, &templates)
+        && let Some(languages) = findings.keep(languages(&config, partners, templates))
+    {
+        // That nobody reads it any more is no reason to stop.
+        let _ = languages.write(console.out, format, console.out_is_terminal);
+    }
+    // What a script reads as JSON must be nothing else.
+    let say = match options.locales {
+        Some(LanguagesFormat::Json) => Console::tell,
+        _ => Console::say,
+    };
     let summary = match (findings.errors.is_empty(), partners, templates) {
         (true, Some(partners), Some(templates)) => {
             let job = Job {
@@ -95,16 +102,29 @@ pub async fn run(path: &Path, connect: bool, console: &mut Console<'_>) -> exit:
         _ => String::new(),
     };
     // With a finding that keeps mail from being sent, the relay need not be bothered.
-    if let (true, true, Some(connector)) = (connect, findings.errors.is_empty(), connector) {
+    let good = findings.errors.is_empty();
+    if let (true, true, Some(connector)) = (options.connect, good, connector) {
         let (steps, opened) = connector.try_out().await;
         for step in steps {
-            console.say(&format!("relay: {step}"));
+            say(console, &format!("relay: {step}"));
         }
         let opened = opened.map_err(|it| Failure::new(Exit::Unavailable, it));
         if findings.keep(opened).is_some() {
-            console.say("relay: ready to take mail; none was sent");
+            say(console, "relay: ready to take mail; none was sent");
         }
     }
+    let (exit, sentence) = conclude(path, &findings, &summary, console);
+    say(console, &sentence);
+    Ok(exit)
+}
+
+/// Tells what was found; gives the code of the gravest and a sentence on the whole.
+fn conclude(
+    path: &Path,
+    findings: &Findings,
+    summary: &str,
+    console: &mut Console<'_>,
+) -> (Exit, String) {
     for warning in &findings.warnings {
         console.warn(warning);
     }
@@ -116,11 +136,11 @@ pub async fn run(path: &Path, connect: bool, console: &mut Console<'_>) -> exit:
             0 => String::new(),
             some => format!("; {}", count(some as u64, "warning")),
         };
-        console.say(&format!("{} is good: {summary}{warnings}", path.display()));
-        return Ok(Exit::Done);
+        let good = format!("{} is good: {summary}{warnings}", path.display());
+        return (Exit::Done, good);
     }
     let errors = count(findings.errors.len() as u64, "error");
-    console.say(&format!("{} is not good: {errors}", path.display()));
+    let sentence = format!("{} is not good: {errors}", path.display());
     let worst = |exit| findings.errors.iter().any(|it| it.exit == exit);
     let order = [
         Exit::Config,
@@ -129,7 +149,62 @@ pub async fn run(path: &Path, connect: bool, console: &mut Console<'_>) -> exit:
         Exit::Unavailable,
     ];
     let exit = order.into_iter().find(|it| worst(*it));
-    Ok(exit.unwrap_or(findings.errors[0].exit))
+    (exit.unwrap_or(findings.errors[0].exit), sentence)
+}
+
+/// What is wrong or odd with the rows.
+fn look_at_rows(config: &Config, partners: &Partners, findings: &mut Findings) {
+    findings.warnings.extend(partners.warnings());
+    if let Err(failure) = partners.refuse_bad_rows(config.partners.bad_rows) {
+        findings.errors.push(failure);
+    } else if partners.bad() > 0 {
+        findings.warnings.push(format!(
+            "{} will be skipped:\n{}",
+            count(partners.bad(), "bad row"),
+            partners.describe_bad_rows()
+        ));
+    }
+    if partners.good() == 0 && partners.bad() == 0 {
+        findings.warnings.push(format!(
+            "`{}` has no partners below its header",
+            config.partners.path.display()
+        ));
+    }
+}
+
+/// Which languages the list asks for, and what each of them gets.
+fn languages(
+    config: &Config,
+    partners: &Partners,
+    templates: &Templates,
+) -> exit::Result<Languages> {
+    let (asked, more) = partners.languages()?;
+    let row = |asked: Asked| {
+        let (template, step) = templates.choose_by(asked.locale.as_ref());
+        let alias = asked.tag.as_deref().is_some_and(Locale::is_alias);
+        LanguageRow {
+            template: (!asked.refused).then(|| template.to_string()),
+            step: match step {
+                _ if asked.refused => "refused",
+                Some(Step::Exact) if alias => "alias",
+                Some(step) => step.as_str(),
+                None => "default",
+            },
+            asked: asked.tag,
+            locale: asked.locale.map(|it| it.to_string()),
+            partners: asked.partners,
+        }
+    };
+    Ok(Languages {
+        default_locale: config.templates.default_locale.to_string(),
+        missing_locale: match config.templates.missing_locale {
+            MissingLocale::Default => "default",
+            MissingLocale::Refuse => "refuse",
+        },
+        templates: templates.locales().iter().map(Locale::to_string).collect(),
+        locales: asked.into_iter().map(row).collect(),
+        more,
+    })
 }
 
 /// What a send would do now, and what would stop it.
@@ -145,6 +220,9 @@ async fn survey(
     let survey = job.survey(&plan, &reader).await?;
     let stopping = guards(job, &plan, &survey, &reader, false).await?;
     findings.warnings.extend(stopping);
+    if let Some(Some(objection)) = findings.keep(approval_objection(job, None)) {
+        findings.warnings.push(objection);
+    }
     let locales: Vec<String> = job
         .templates
         .locales()

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{Choice, Console, Job, about, describe, guards, look_at_ledger};
+use super::{Choice, Console, Job, about, approval_objection, describe, guards, look_at_ledger};
 use crate::config::Config;
 use crate::exit::{self, Exit, OrExit};
-use crate::gallery::{About, Folder, Gallery, Note, Shown};
+use crate::gallery::{self, About, AboutApproval, Folder, Gallery, Note, Shown};
 use crate::ledger::Reader;
 use crate::plan::{Entry, Plan};
 use crate::report::count;
@@ -48,6 +48,10 @@ pub async fn run(
     for guard in guards(&job, &plan, &survey, &reader, false).await? {
         warnings.push(format!("a real send would stop: {guard}"));
     }
+    let objection = approval_objection(&job, None)?;
+    if let Some(objection) = &objection {
+        warnings.push(format!("a real send would stop: {objection}"));
+    }
     let (_, changed) = job.prove(&plan, &reader, (console.clock)()).await?;
     for entry in &changed {
         warnings.push(format!(
@@ -66,20 +70,65 @@ pub async fn run(
         console.warn(warning);
     }
     let (title, lead) = ("Preview of invitations", "What a send would mail now");
+    let made = (console.clock)();
+    // Whoever has seen a part of what will be sent has not seen what they would approve.
+    let inputs = (!choice.is_partial()).then(|| job.inputs());
+    let proposal = out.join(gallery::APPROVAL);
+    let approval = inputs.as_ref().map(|it| {
+        let given = config.approval.is_some() && objection.is_none();
+        approval(&config, &it.digest().to_string(), &proposal, given)
+    });
     let about = About {
         warnings,
         partial: choice.is_partial(),
-        ..about(&config, title, lead, (console.clock)())
+        approval: approval.clone(),
+        ..about(&config, title, lead, made)
     };
-    let gallery = folder.begin(about).or_exit(Exit::CannotWrite)?;
-    let left_out = write(&job, &plan, &reader, &changed, gallery, console).await?;
+    let mut gallery = folder.begin(about).or_exit(Exit::CannotWrite)?;
+    let left_out = write(&job, &plan, &reader, &changed, &mut gallery, console).await?;
+    if let Some(inputs) = &inputs {
+        inputs.write(&proposal, made)?;
+    }
+    gallery
+        .finish()
+        .context("cannot write the review")
+        .or_exit(Exit::CannotWrite)?;
     console.say(&format!(
         "{} would be sent, {} not mailed; look at {}",
         describe(&survey),
         count(left_out, "partner"),
         out.join("index.html").display()
     ));
+    match approval {
+        Some(it) if it.given => {
+            console.say(&format!(
+                "digest of the inputs: {}, approved already",
+                it.digest
+            ));
+        }
+        Some(it) => {
+            console.say(&format!("digest of the inputs: {}", it.digest));
+            console.say(&format!("when all is right, approve it: {}", it.command));
+        }
+        None if config.approval.is_some() => {
+            console.say("a preview of a part cannot be approved; leave out --only and --limit");
+        }
+        None => {}
+    }
     Ok(Exit::Done)
+}
+
+/// How what a review shows is approved.
+fn approval(config: &Config, digest: &str, proposal: &Path, given: bool) -> AboutApproval {
+    let command = match &config.approval {
+        Some(file) => format!("cp {} {}", proposal.display(), file.display()),
+        None => format!("access-invite send --approved {digest}"),
+    };
+    AboutApproval {
+        digest: digest.to_owned(),
+        command,
+        given,
+    }
 }
 
 async fn write(
@@ -87,7 +136,7 @@ async fn write(
     plan: &Plan,
     reader: &Reader,
     changed: &HashSet<u64>,
-    mut gallery: Gallery,
+    gallery: &mut Gallery,
     console: &mut Console<'_>,
 ) -> exit::Result<u64> {
     let now = (console.clock)();
@@ -137,10 +186,6 @@ async fn write(
             left_out - NAMED
         ));
     }
-    gallery
-        .finish()
-        .context("cannot write the review")
-        .or_exit(Exit::CannotWrite)?;
     Ok(left_out)
 }
 

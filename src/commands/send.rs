@@ -11,7 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use super::{Choice, Console, Job, describe, guards};
+use super::{Choice, Console, Job, describe, guards, require_approval};
+use crate::approval::Digest;
 use crate::config::Config;
 use crate::delivery::{Rates, Run, RunLock, Signals, Tally};
 use crate::exit::{self, Exit, Failure};
@@ -34,6 +35,8 @@ pub struct Options {
     pub yes: bool,
     /// The campaign is new on purpose.
     pub new_campaign: bool,
+    /// What was approved, in place of the file that the configuration names.
+    pub approved: Option<Digest>,
 }
 
 /// Sends what is due.
@@ -70,6 +73,7 @@ async fn with_ledger(
     let connector = Connector::new(&config.smtp)?;
     check_secret(&config.smtp)?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
+    require_approval(&job, options.approved)?;
     if let Some(path) = &config.results {
         results::prepare(path)?;
     }

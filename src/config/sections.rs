@@ -3,6 +3,7 @@
 //!
 //! A function that returns `None` has put at least one problem on the list.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,6 +54,9 @@ pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     // Lock and log stand beside the file itself, whatever name leads to it.
     let ledger = section.required("file", path).map(behind_link);
     section.finish();
+    let mut section = root.section("approval");
+    let approval = section.optional("file", path);
+    section.finish();
     let mut section = root.section("results");
     let results = section.optional("csv", path).map(behind_link);
     let mut others = vec![("the configuration", file.to_owned())];
@@ -63,6 +67,7 @@ pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
             .map(|it| ("the partner file", it.path.clone())),
     );
     others.extend(smtp.iter().flat_map(files_of_smtp));
+    others.extend(approval.iter().map(|it| ("the approval", it.clone())));
     if let Some(results) = &results
         && let Some(what) = same_as(results, &others, &templates.directory)
     {
@@ -83,6 +88,9 @@ pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
         retry,
         ledger: ledger?,
         results,
+        approval,
+        // Read from the whole file, when all of it is right.
+        keys: BTreeMap::new(),
         warnings,
     })
 }

@@ -21,6 +21,7 @@ fn about() -> About {
         }],
         warnings: vec![HOSTILE.into()],
         partial: false,
+        approval: None,
     }
 }
 

@@ -126,6 +126,12 @@ impl Layout {
         &self.extra_columns
     }
 
+    /// What stands in the column of the wanted language; none where nothing does.
+    pub fn locale_cell<'a>(&self, row: &'a Row) -> Option<&'a str> {
+        let cell = row.cells.as_ref().ok()?.get(self.locale?)?.trim();
+        (!cell.is_empty()).then_some(cell)
+    }
+
     /// The texts of a partner that people wrote for people, with their headers.
     pub fn texts<'a>(&'a self, partner: &'a Partner) -> impl Iterator<Item = (&'a str, &'a str)> {
         let known = [
@@ -195,6 +201,22 @@ impl Rules {
         Self {
             packages: config.packages.clone(),
             required: strict.then(|| templates.to_vec()),
+        }
+    }
+
+    /// The same rules for rows in any language.
+    pub fn without_locales(&self) -> Self {
+        Self {
+            packages: self.packages.clone(),
+            required: None,
+        }
+    }
+
+    /// Whether this locale makes a row bad.
+    pub fn refuses(&self, locale: Option<&Locale>) -> bool {
+        match (&self.required, locale) {
+            (Some(templates), Some(locale)) => locale.nearest(templates).is_none(),
+            _ => false,
         }
     }
 }
@@ -307,9 +329,7 @@ impl Judge<'_> {
             );
             return None;
         };
-        if let Some(templates) = &rules.required
-            && locale.nearest(templates).is_none()
-        {
+        if rules.refuses(Some(&locale)) {
             self.fault(column, "there is no template for this locale, and `templates.missing_locale` is \"refuse\"".into());
         }
         Some(locale)

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use encoding_rs::Encoding;
+use sha2::{Digest, Sha256};
 
 use super::encoding::{self, Text};
 use crate::config::PartnerFile;
@@ -64,6 +65,8 @@ pub type Start = (u64, u64);
 pub struct Source {
     /// The text as UTF-8, in a file without a name.
     pub copy: File,
+    /// SHA-256 over the bytes of the original.
+    pub digest: [u8; 32],
     /// The byte between cells.
     pub delimiter: u8,
     /// What the bytes of the original meant.
@@ -88,6 +91,7 @@ pub fn copy(partners: &PartnerFile, scratch: &Path) -> exit::Result<Source> {
     let mut raw = nameless(scratch)?;
     let mut buffer = vec![0; 64 * 1024];
     let mut first = true;
+    let mut digest = Sha256::new();
     loop {
         let read = file
             .read(&mut buffer)
@@ -99,6 +103,7 @@ pub fn copy(partners: &PartnerFile, scratch: &Path) -> exit::Result<Source> {
         if read == 0 {
             break;
         }
+        digest.update(&buffer[..read]);
         write(&mut raw, &buffer[..read])?;
     }
     let Text {
@@ -113,6 +118,7 @@ pub fn copy(partners: &PartnerFile, scratch: &Path) -> exit::Result<Source> {
         .or_exit(Exit::CannotWrite)?;
     Ok(Source {
         copy,
+        digest: digest.finalize().into(),
         delimiter: partners.delimiter.unwrap_or(found),
         encoding,
         marked,

@@ -506,10 +506,23 @@ function writeOverview() {
   if (summary.left_out > 0) {
     parts.push(section('Not mailed', tally(byCount(summary.reasons), summary.left_out, (kind) => [kind], (kind) => filterBy('reason', kind, 'skipped'))));
   }
+  if (about.approval) parts.push(section('Approval', ...approval(about.approval)));
   parts.push(section('About this review', element('p', { className: 'small' },
     `Made ${when(about.made)}.${summary.bytes ? ` ${size(summary.bytes)} of mail, read back from the finished messages.` : ''} Links inside the mails lead nowhere here. The same without JavaScript: the `,
     element('a', { href: 'list.html', textContent: 'plain list' }), '.')));
   $('overview').replaceChildren(...parts);
+}
+
+// What stands behind the review, and how it is approved.
+function approval({ digest, command, given }) {
+  const text = given
+    ? 'Just this has been approved. It holds until the configuration, a link, a template or the list changes.'
+    : 'When all of it is right, approve it with the command below. That holds until the configuration, a link, a template or the list changes.';
+  return [
+    element('p', { className: 'small', textContent: text }),
+    element('div', { className: 'card' }, element('pre', { textContent: given ? digest : command })),
+    given || command.includes(digest) ? null : element('p', { className: 'small' }, 'Digest of the inputs: ', element('code', { className: 'whole', textContent: digest })),
+  ].filter(Boolean);
 }
 
 // What has come and gone since the preview before.

@@ -1,0 +1,97 @@
+//! The digest that a person approves: what the inputs of a job are, in four groups.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest as _, Sha256};
+
+/// Eight bytes for each group of inputs, in the order of [`GROUPS`]: so even where nothing
+/// else is at hand, it can be said which of the four has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest(pub [u64; 4]);
+
+/// The groups, as people call them.
+pub const GROUPS: [&str; 4] = ["configuration", "links", "templates", "partners"];
+
+/// A text that is no digest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it is not four times sixteen hexadecimal digits with `-` between, as `preview` prints them"
+)]
+pub struct NotADigest;
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [configuration, links, templates, list] = self.0;
+        write!(
+            f,
+            "{configuration:016x}-{links:016x}-{templates:016x}-{list:016x}"
+        )
+    }
+}
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        let mut groups = [0; 4];
+        let mut parts = text.trim().split('-');
+        for group in &mut groups {
+            *group = parts.next().and_then(parse).ok_or(NotADigest)?;
+        }
+        match parts.next() {
+            None => Ok(Self(groups)),
+            Some(_) => Err(NotADigest),
+        }
+    }
+}
+
+/// Sixteen hexadecimal digits.
+pub fn parse(text: &str) -> Option<u64> {
+    let digits = text.len() == 16 && text.bytes().all(|it| it.is_ascii_hexdigit());
+    digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
+}
+
+/// Eight bytes of SHA-256 over fields, each preceded by its length.
+pub fn of<T: AsRef<[u8]>>(fields: impl IntoIterator<Item = T>) -> u64 {
+    let mut digest = Sha256::new();
+    for field in fields {
+        let field = field.as_ref();
+        digest.update((field.len() as u64).to_be_bytes());
+        digest.update(field);
+    }
+    let digest = digest.finalize();
+    u64::from_be_bytes(digest[..8].try_into().expect("SHA-256 has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_reads_back_and_nothing_else_is_one() {
+        let digest = Digest([1, u64::MAX, 0x0123_4567_89ab_cdef, 0]);
+        let text = digest.to_string();
+        assert_eq!(
+            text,
+            "0000000000000001-ffffffffffffffff-0123456789abcdef-0000000000000000"
+        );
+        assert_eq!(text.parse(), Ok(digest));
+        assert_eq!(format!(" {text}\r").to_uppercase().parse(), Ok(digest));
+        for other in [
+            "",
+            "1-2-3-4",
+            &text[1..],
+            &format!("{text}-{}", &text[..16]),
+            &text.replace('f', "+"),
+        ] {
+            assert_eq!(other.parse::<Digest>(), Err(NotADigest), "{other}");
+        }
+    }
+
+    #[test]
+    fn where_fields_end_makes_a_difference() {
+        assert_ne!(of(["ab", "c"]), of(["a", "bc"]));
+        assert_ne!(of(["a"]), of(["a", ""]));
+    }
+}
