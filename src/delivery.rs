@@ -12,6 +12,8 @@ mod pause;
 mod rates;
 mod shared;
 mod signals;
+#[cfg(test)]
+mod simulation;
 mod worker;
 
 use std::sync::Arc;
@@ -103,22 +105,32 @@ impl Run {
         let workers = u64::from(self.connections).min(self.fingerprints.len() as u64);
         let (jobs, queue) = mpsc::channel(2 * usize::try_from(workers).unwrap_or(1).max(1));
         let shared = Arc::new(Shared::new(self, queue, workers));
-        let mut first = Worker::new(shared.clone());
-        // The first connection is opened alone: what turns it away would turn all away.
-        if let Err(not_opened) = first.open().await {
-            shared.stop(Exit::Unavailable, not_opened.why);
-        } else {
-            let mut tasks = JoinSet::new();
-            tasks.spawn(feed(shared.clone(), jobs));
-            tasks.spawn(first.work());
-            for _ in 1..workers {
-                tasks.spawn(Worker::new(shared.clone()).work());
-            }
-            shared.see_through(&mut tasks).await;
-            shared.tell_of_what_was_left();
-        }
-        shared.tally().clone()
+        let feeder = feed(shared.clone(), jobs);
+        work_off(shared, workers, feeder).await
     }
+}
+
+/// Lets the workers deliver what the feeder hands out.
+async fn work_off(
+    shared: Arc<Shared>,
+    workers: u64,
+    feeder: impl Future<Output = ()> + Send + 'static,
+) -> Tally {
+    let mut first = Worker::new(shared.clone());
+    // The first connection is opened alone: what turns it away would turn all away.
+    if let Err(not_opened) = first.open().await {
+        shared.stop(Exit::Unavailable, not_opened.why);
+    } else {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(feeder);
+        tasks.spawn(first.work());
+        for _ in 1..workers {
+            tasks.spawn(Worker::new(shared.clone()).work());
+        }
+        shared.see_through(&mut tasks).await;
+        shared.tell_of_what_was_left();
+    }
+    shared.tally().clone()
 }
 
 /// Composes what is due, in order, and hands on what equals what was proven.
@@ -139,6 +151,7 @@ async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Job>) {
                 Err(failure) => return shared.stop(failure.exit, failure.to_string()),
             };
             tokio::select! {
+                biased;
                 _ = jobs.send(job) => {}
                 () = shared.nobody_left.notified() => return,
             }

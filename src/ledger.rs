@@ -17,6 +17,8 @@ mod changes;
 mod place;
 mod read;
 mod schema;
+#[cfg(test)]
+pub mod staged;
 mod writer;
 
 use std::path::{Path, PathBuf};

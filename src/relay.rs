@@ -10,6 +10,8 @@ mod login;
 mod offers;
 mod reply;
 
+#[cfg(test)]
+pub use self::connect::Wire;
 pub use self::connect::{Connection, Connector, NotOpened};
 pub use self::conversation::{Conversation, Dot, Envelope, NotBegun, Silence};
 pub use self::login::check as check_secret;

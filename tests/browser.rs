@@ -38,12 +38,9 @@ fn pages(folder: &Path, kind: &str, link: &str, mails: &[Mail]) -> Vec<Value> {
 fn example() -> Vec<Mail> {
     let workplace = Workplace::new(1);
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml");
-    let preview = workplace
-        .command(&["preview", "--out", "review", "--config"])
-        .arg(config)
-        .output()
-        .unwrap();
-    assert!(preview.status.success(), "{preview:?}");
+    let config = config.to_str().unwrap();
+    let preview = workplace.run(&["preview", "--out", "review", "--config", config]);
+    assert_eq!(preview.code, 0, "{preview:?}");
     let mut mails = mail::read(&workplace.file("review"));
     mails.sort_by(|one, other| one.locale.cmp(&other.locale));
     mails.dedup_by(|one, other| one.locale == other.locale);

@@ -102,6 +102,7 @@ impl Shared {
         let mut received = 0;
         loop {
             tokio::select! {
+                biased;
                 ended = tasks.join_next() => match ended {
                     None => return,
                     Some(Err(error)) if error.is_panic() => {

@@ -21,6 +21,7 @@ impl Signals {
     /// Waits for the next one, and names it.
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
+            biased;
             () = received(&mut self.interrupt) => "SIGINT",
             () = received(&mut self.terminate) => "SIGTERM",
         }

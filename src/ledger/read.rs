@@ -365,7 +365,7 @@ fn optional_timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T
     Ok(milliseconds.and_then(|it| Timestamp::from_millisecond(it).ok()))
 }
 
-fn standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing> {
+pub(super) fn standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing> {
     let date: Option<i64> = row.get(first + 7)?;
     let sha256: Option<[u8; 32]> = row.get(first + 8)?;
     Ok(Standing {

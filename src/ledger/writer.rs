@@ -32,7 +32,7 @@ type Answer<T> = oneshot::Sender<exit::Result<T>>;
 /// What came of each change of a request.
 pub type Verdicts = Vec<exit::Result<State>>;
 
-enum Request {
+pub enum Request {
     Recover(Timestamp, Answer<u64>),
     Enrol(Vec<Enrolment>, Timestamp, Answer<()>),
     CommitEnrolment(u64, Answer<()>),
@@ -41,22 +41,20 @@ enum Request {
 }
 
 /// The asking side.
-pub struct Writer(mpsc::Sender<Request>);
+pub enum Writer {
+    /// The desk works on a thread of its own.
+    Beside(mpsc::Sender<Request>),
+    /// In the simulation it works where it is asked, so that nothing hangs on threads.
+    #[cfg(test)]
+    Here(super::staged::Stage),
+}
 
 impl Writer {
     pub fn start(path: &Path, connection: Connection, key: MessageIdKey) -> Self {
         let (sender, queue) = mpsc::channel();
-        let desk = Desk {
-            path: path.to_owned(),
-            connection,
-            key,
-            failed: None,
-            spare: 0,
-            certain: 0,
-            enrolling: false,
-        };
+        let desk = Desk::new(path, connection, key);
         std::thread::spawn(move || desk.serve(&queue));
-        Self(sender)
+        Self::Beside(sender)
     }
 
     pub async fn recover(&self, at: Timestamp) -> exit::Result<u64> {
@@ -84,13 +82,18 @@ impl Writer {
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> exit::Result<T> {
         let (answer, waiting) = oneshot::channel();
         let gone = || Failure::new(Exit::CannotWrite, "the ledger's writer has stopped");
-        self.0.send(request(answer)).map_err(|_| gone())?;
+        let request = request(answer);
+        match self {
+            Self::Beside(desk) => desk.send(request).map_err(|_| gone())?,
+            #[cfg(test)]
+            Self::Here(stage) => stage.take(request).await,
+        }
         waiting.await.map_err(|_| gone())?
     }
 }
 
 /// The writing side.
-struct Desk {
+pub struct Desk {
     path: PathBuf,
     connection: Connection,
     key: MessageIdKey,
@@ -104,44 +107,65 @@ struct Desk {
 }
 
 impl Desk {
+    pub fn new(path: &Path, connection: Connection, key: MessageIdKey) -> Self {
+        Self {
+            path: path.to_owned(),
+            connection,
+            key,
+            failed: None,
+            spare: 0,
+            certain: 0,
+            enrolling: false,
+        }
+    }
+
     fn serve(mut self, queue: &mpsc::Receiver<Request>) {
         let mut held = None;
         while let Some(request) = held.take().or_else(|| queue.recv().ok()) {
-            match request {
-                Request::Apply(changes, answer) => {
-                    let mut group = vec![(changes, answer)];
-                    while group.len() < GROUP {
-                        match queue.try_recv() {
-                            Ok(Request::Apply(changes, answer)) => group.push((changes, answer)),
-                            Ok(other) => {
-                                held = Some(other);
-                                break;
-                            }
-                            Err(_) => break,
-                        }
+            let Request::Apply(changes, answer) = request else {
+                if self.obey(request) {
+                    continue;
+                }
+                return;
+            };
+            let mut group = vec![(changes, answer)];
+            while group.len() < GROUP {
+                match queue.try_recv() {
+                    Ok(Request::Apply(changes, answer)) => group.push((changes, answer)),
+                    Ok(other) => {
+                        held = Some(other);
+                        break;
                     }
-                    self.apply(group);
-                }
-                Request::Recover(at, answer) => {
-                    let result = self.write(|it| changes::recover(&it.connection, at));
-                    let _ = answer.send(result);
-                }
-                Request::Enrol(invitations, at, answer) => {
-                    let result = self.enrol(&invitations, at);
-                    let _ = answer.send(result);
-                }
-                Request::CommitEnrolment(attempts, answer) => {
-                    let result = self.commit_enrolment(attempts);
-                    let _ = answer.send(result);
-                }
-                Request::Close(answer) => {
-                    let result = self.come_to_rest();
-                    drop(self.connection);
-                    let _ = answer.send(result);
-                    return;
+                    Err(_) => break,
                 }
             }
+            self.apply(group);
         }
+    }
+
+    /// Does one thing that is asked; false when that was the last one.
+    pub fn obey(&mut self, request: Request) -> bool {
+        match request {
+            Request::Apply(changes, answer) => self.apply(vec![(changes, answer)]),
+            Request::Recover(at, answer) => {
+                let result = self.write(|it| changes::recover(&it.connection, at));
+                let _ = answer.send(result);
+            }
+            Request::Enrol(invitations, at, answer) => {
+                let result = self.enrol(&invitations, at);
+                let _ = answer.send(result);
+            }
+            Request::CommitEnrolment(attempts, answer) => {
+                let result = self.commit_enrolment(attempts);
+                let _ = answer.send(result);
+            }
+            Request::Close(answer) => {
+                let result = self.come_to_rest();
+                let _ = answer.send(result);
+                return false;
+            }
+        }
+        true
     }
 
     /// Runs `work` in a transaction of its own.
@@ -297,6 +321,30 @@ impl Desk {
                 Ok(Err(Failure::new(Exit::Contradiction, message)))
             }
         }
+    }
+
+    /// As if the last write had failed.
+    #[cfg(test)]
+    pub fn fail_for_good(&mut self) {
+        self.failed = Some("the disk has gone".into());
+    }
+
+    /// As a process finds it that begins anew.
+    #[cfg(test)]
+    pub fn repair(&mut self) {
+        self.failed = None;
+    }
+
+    /// In memory there is no log to be grown.
+    #[cfg(test)]
+    pub fn commit_in_memory(&mut self) -> exit::Result<()> {
+        self.enrolling = false;
+        self.execute("COMMIT").map_err(|error| self.fail(&error))
+    }
+
+    #[cfg(test)]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Brings the log into the file and leaves one plain file.

@@ -55,6 +55,9 @@ pub struct Connector {
     tls: Option<TlsConnector>,
     /// Whether a login was refused in this run.
     turned_away: AtomicBool,
+    /// In the simulation connections lead here, not to a socket.
+    #[cfg(test)]
+    staged: Option<Box<dyn Fn() -> Option<Box<dyn Wire>> + Send + Sync>>,
 }
 
 impl Connector {
@@ -71,6 +74,20 @@ impl Connector {
             smtp: smtp.clone(),
             tls,
             turned_away: AtomicBool::new(false),
+            #[cfg(test)]
+            staged: None,
+        })
+    }
+
+    /// Connections that lead to what `dial` gives; none is a connection refused.
+    #[cfg(test)]
+    pub fn to_stage(
+        smtp: &Smtp,
+        dial: impl Fn() -> Option<Box<dyn Wire>> + Send + Sync + 'static,
+    ) -> exit::Result<Self> {
+        Ok(Self {
+            staged: Some(Box::new(dial)),
+            ..Self::new(smtp)?
         })
     }
 
@@ -106,12 +123,8 @@ impl Connector {
         if self.turned_away.load(Ordering::SeqCst) {
             return Err(self.not(Phase::Auth, false, "it has refused our login in this run"));
         }
-        let (tcp, local) = self.connect().await?;
-        if let Ok(peer) = tcp.peer_addr() {
-            steps.push(format!("connected to {} ({peer})", self.relay()));
-        }
+        let (mut wire, local) = self.connect(steps).await?;
         let hello = self.hello(local);
-        let mut wire: Box<dyn Wire> = Box::new(tcp);
         if self.smtp.tls == Tls::StartTls {
             wire = self.ask_for_tls(wire, &hello).await?;
             steps.push("it offers STARTTLS".into());
@@ -213,13 +226,18 @@ impl Connector {
         }
     }
 
-    async fn connect(&self) -> Result<(TcpStream, IpAddr), NotOpened> {
+    async fn connect(&self, steps: &mut Vec<String>) -> Result<(Box<dyn Wire>, IpAddr), NotOpened> {
         let deadline = self.smtp.deadlines.of(Phase::Connect);
         let not = |temporary, why: String| NotOpened {
             phase: Phase::Connect,
             temporary,
             why,
         };
+        #[cfg(test)]
+        if let Some(dial) = &self.staged {
+            let wire = dial().ok_or_else(|| not(true, "connection refused".into()))?;
+            return Ok((wire, IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)));
+        }
         let relay = self.relay();
         let host = self.smtp.host.trim_matches(['[', ']']);
         let resolved = timeout(deadline, tokio::net::lookup_host((host, self.smtp.port))).await;
@@ -252,10 +270,10 @@ impl Connector {
                 Ok(Ok(tcp)) => {
                     let local = tcp.local_addr().map(|it| it.ip());
                     // Without it every message would wait for a delayed acknowledgement.
-                    let prepared = tcp.set_nodelay(true).and(local);
-                    return prepared
-                        .map(|local| (tcp, local))
-                        .map_err(|error| not(true, plain(error)));
+                    let local = tcp.set_nodelay(true).and(local);
+                    let local = local.map_err(|error| not(true, plain(error)))?;
+                    steps.push(format!("connected to {relay} ({address})"));
+                    return Ok((Box::new(tcp), local));
                 }
                 Ok(Err(error)) => {
                     let error = plain(error);
