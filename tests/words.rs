@@ -47,7 +47,7 @@ const MANNERS: [Manner; 17] = [
     Manner { locale: "de", terms: ["Microsoft-Portal „Mein Zugriff“ (My Access)", "geschäftlichen Begründung (Business justification)"], quotes: ["„", "“"], marks: "„“", shared: &["browser", "link", "links", "normal", "portal"], to_review: false },
     Manner { locale: "en", terms: ["Microsoft’s My Access portal", "business justification"], quotes: ["“", "”"], marks: "“”’", shared: &[], to_review: false },
     Manner { locale: "es", terms: ["portal Mi acceso (My Access)", "justificación comercial (Business justification)"], quotes: ["“", "”"], marks: "“”", shared: &["normal", "portal"], to_review: false },
-    Manner { locale: "fr", terms: ["portail Mon Accès (My Access)", "justification métier (Business justification)"], quotes: ["«\u{a0}", "\u{a0}»"], marks: "«»’", shared: &["justification", "message", "minutes", "normal", "questions"], to_review: false },
+    Manner { locale: "fr", terms: ["portail Mon Accès (My Access)", "justification métier (Business justification)"], quotes: ["«\u{a0}", "\u{a0}»"], marks: "«»’", shared: &["justification", "message", "minutes", "normal", "page", "questions"], to_review: false },
     Manner { locale: "he", terms: ["פורטל My Access", "הצדקה עסקית (Business justification)"], quotes: ["״", "״"], marks: "״", shared: &[], to_review: true },
     Manner { locale: "it", terms: ["portale Accesso personale (My Access)", "motivazione aziendale (Business justification)"], quotes: ["“", "”"], marks: "“”’", shared: &["account", "browser", "incognito", "link", "password"], to_review: false },
     Manner { locale: "ja", terms: ["マイ アクセス ポータル（My Access）", "業務上の正当な理由（Business justification）"], quotes: ["「", "」"], marks: "「」", shared: &[], to_review: false },
