@@ -34,15 +34,15 @@ pub struct Wanted<'a> {
 /// # Errors
 /// When the approval is there and cannot be read or understood (65, 77).
 pub fn objection(wanted: Wanted<'_>, inputs: &Inputs) -> exit::Result<Option<String>> {
-    let proposal = wanted.proposal.display();
     let (given, manifest) = match (wanted.digest, wanted.file) {
         (None, None) => return Ok(None),
         (None, Some(file)) => match digest_in(file)? {
             Some(digest) => (digest, Some(file)),
             None => {
                 return Ok(Some(format!(
-                    "nobody has approved this yet: there is no `{0}`; look at what would be sent with `access-invite preview`, and when it is right, `cp {proposal} {0}`",
-                    file.display()
+                    "nobody has approved this yet: there is no `{}`; look at what would be sent with `access-invite preview`, and when it is right, `{}`",
+                    file.display(),
+                    command(wanted.proposal, file)
                 )));
             }
         },
@@ -59,13 +59,28 @@ pub fn objection(wanted: Wanted<'_>, inputs: &Inputs) -> exit::Result<Option<Str
     let mut lines = vec!["what was approved has changed since:".to_owned()];
     lines.extend(changes::describe(given, manifest, inputs)?);
     let approve = match (wanted.digest, wanted.file) {
-        (None, Some(file)) => format!("`cp {proposal} {}`", file.display()),
+        (None, Some(file)) => format!("`{}`", command(wanted.proposal, file)),
         _ => "give the digest that it prints".to_owned(),
     };
     lines.push(format!(
         "look at what would be sent now with `access-invite preview`, and when it is right, {approve}"
     ));
     Ok(Some(lines.join("\n")))
+}
+
+/// The command by which a proposal becomes the approval, to be pasted into a shell.
+#[must_use]
+pub fn command(proposal: &Path, file: &Path) -> String {
+    let quoted = |path: &Path| {
+        let path = path.display().to_string();
+        let plain = |it: char| it.is_alphanumeric() || "/._-".contains(it);
+        if path.chars().all(plain) {
+            path
+        } else {
+            format!("'{}'", path.replace('\'', "'\\''"))
+        }
+    };
+    format!("cp {} {}", quoted(proposal), quoted(file))
 }
 
 /// The digest of an approval; none where there is no such file.
@@ -98,4 +113,23 @@ fn digest_in(path: &Path) -> exit::Result<Option<Digest>> {
             path.display()
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_can_be_pasted_whatever_the_folder_is_called() {
+        let command = |file: &str| command(Path::new("preview/approval.txt"), Path::new(file));
+
+        assert_eq!(
+            command("approved.txt"),
+            "cp preview/approval.txt approved.txt"
+        );
+        assert_eq!(
+            command("/srv/it's $HOME/x"),
+            "cp preview/approval.txt '/srv/it'\\''s $HOME/x'"
+        );
+    }
 }

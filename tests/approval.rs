@@ -306,6 +306,9 @@ fn a_digest_alone_approves_too_and_tells_at_least_which_of_the_four_has_changed(
         error.stderr.contains("`approved.txt` is no approval"),
         "{error:?}"
     );
+    let preview = workplace.run(&["preview"]);
+    assert_eq!(preview.code, 0, "{preview:?}");
+    assert!(preview.stderr.contains("is no approval"), "{preview:?}");
 }
 
 #[test]

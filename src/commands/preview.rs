@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::{Choice, Console, Job, about, approval_objection, describe, guards, look_at_ledger};
+use crate::approval;
 use crate::config::Config;
 use crate::exit::{self, Exit, OrExit};
 use crate::gallery::{self, About, AboutApproval, Folder, Gallery, Note, Shown};
@@ -38,20 +39,12 @@ pub async fn run(
     let plan = job.plan(choice, (console.clock)());
     let mut survey = job.survey(&plan, &reader).await?;
     let mut warnings = job.warnings();
-    if job.partners.bad() > 0 {
-        let bad = count(job.partners.bad(), "bad row");
-        warnings.push(format!(
-            "{bad} left out:\n{}",
-            job.partners.describe_bad_rows()
-        ));
-    }
-    for guard in guards(&job, &plan, &survey, &reader, false).await? {
-        warnings.push(format!("a real send would stop: {guard}"));
-    }
-    let objection = approval_objection(&job, None)?;
-    if let Some(objection) = &objection {
-        warnings.push(format!("a real send would stop: {objection}"));
-    }
+    warnings.extend(skipped_rows(&job));
+    // An approval that cannot be read stops a send, but nobody from looking.
+    let objection = approval_objection(&job, None).unwrap_or_else(|it| Some(it.to_string()));
+    let guards = guards(&job, &plan, &survey, &reader, false).await?;
+    let stopping = objection.iter().chain(&guards);
+    warnings.extend(stopping.map(|it| format!("a real send would stop: {it}")));
     let (_, changed) = job.prove(&plan, &reader, (console.clock)()).await?;
     for entry in &changed {
         warnings.push(format!(
@@ -76,7 +69,7 @@ pub async fn run(
     let proposal = out.join(gallery::APPROVAL);
     let approval = inputs.as_ref().map(|it| {
         let given = config.approval.is_some() && objection.is_none();
-        approval(&config, &it.digest().to_string(), &proposal, given)
+        about_approval(&config, &it.digest().to_string(), &proposal, given)
     });
     let about = About {
         warnings,
@@ -118,10 +111,17 @@ pub async fn run(
     Ok(Exit::Done)
 }
 
+/// The bad rows that the configuration says to go without.
+fn skipped_rows(job: &Job) -> Option<String> {
+    let rows = count(job.partners.bad(), "bad row");
+    let described = job.partners.describe_bad_rows();
+    (job.partners.bad() > 0).then(|| format!("{rows} left out:\n{described}"))
+}
+
 /// How what a review shows is approved.
-fn approval(config: &Config, digest: &str, proposal: &Path, given: bool) -> AboutApproval {
+fn about_approval(config: &Config, digest: &str, proposal: &Path, given: bool) -> AboutApproval {
     let command = match &config.approval {
-        Some(file) => format!("cp {} {}", proposal.display(), file.display()),
+        Some(file) => approval::command(proposal, file),
         None => format!("access-invite send --approved {digest}"),
     };
     AboutApproval {
