@@ -113,30 +113,33 @@ pub enum AddressError {
     #[error("it is not an address: the `@` is missing")]
     NoAt,
     /// A guest's user principal name.
-    #[error("it is the sign-in name of a guest account (`#EXT#`), not a mail address")]
+    #[error(
+        "it is the sign-in name of a guest account (`#EXT#`), not a mail address; write the address that the guest reads mail at"
+    )]
     Guest,
     /// An address that would need SMTPUTF8.
     #[error(
-        "the part before the `@` has the character `{0}`; only ASCII can be delivered everywhere"
+        "the part before the `@` has the character `{}`; only ASCII can be delivered everywhere",
+        .0.escape_debug()
     )]
     LocalPart(char),
     /// `"ada lovelace"@example.com`.
     #[error("the part before the `@` is quoted, which few systems deliver")]
     Quoted,
     /// `-f@example.com`.
-    #[error("the part before the `@` begins with `-`")]
+    #[error("the part before the `@` begins with `-`, which mail programs may take for an option")]
     Hyphen,
     /// `.ada@`, `a..b@`, `ada.@`.
     #[error("the part before the `@` is empty or has a dot in the wrong place")]
     Dots,
     /// `ada@[192.0.2.1]`, `ada@192.0.2.1`.
-    #[error("the domain is an IP address")]
+    #[error("the domain is an IP address; write the name of the mail's domain")]
     IpLiteral,
     /// `ada@localhost`.
-    #[error("the domain `{0}` has no dot, so it is only known locally")]
+    #[error("the domain `{}` has no dot, so it is only known locally", .0.escape_debug())]
     NoDot(String),
     /// Not a domain name.
-    #[error("`{0}` is not a domain name")]
+    #[error("`{}` is not a domain name", .0.escape_debug())]
     Domain(String),
 }
 

@@ -74,7 +74,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct PartnerArgs {
     /// Mail at most so many, the first that are due
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole_number)]
     limit: Option<u64>,
     /// Mail only these
     #[arg(long, value_name = "ADDRESS", num_args = 1.., value_parser = Address::parse)]
@@ -160,6 +160,11 @@ enum DecisionArg {
     Resend,
     /// Let it be
     Abandoned,
+}
+
+fn whole_number(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "it must be a whole number, such as 5".to_owned())
 }
 
 fn state(name: &str) -> Result<State, String> {

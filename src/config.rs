@@ -15,14 +15,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use encoding_rs::Encoding;
 use jiff::civil::Date;
 use toml::de::DeTable;
 
 use self::reader::{Problems, Section};
 use crate::address::Address;
-use crate::exit::{self, Exit, Failure, OrExit};
+use crate::exit::{self, Exit, Failure};
 use crate::invitation::RetrySchedule;
 use crate::link::AccessPackageLink;
 use crate::locale::Locale;
@@ -345,27 +344,31 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it, each with line, expectation and cure.
     pub fn load(path: &Path) -> exit::Result<Self> {
-        let bytes = std::fs::read(path)
-            .with_context(|| {
-                format!(
-                    "cannot read the configuration `{}`; `access-invite init` writes one, and `-c FILE` names another",
-                    path.display()
-                )
-            })
-            .map_err(|error| {
-                let denied = error
-                    .downcast_ref::<std::io::Error>()
-                    .is_some_and(|it| it.kind() == std::io::ErrorKind::PermissionDenied);
-                let exit = if denied { Exit::NoPermission } else { Exit::Config };
-                Failure { exit, error }
-            })?;
-        let source = String::from_utf8(bytes)
-            .with_context(|| format!("`{}` is not UTF-8", path.display()))
-            .or_exit(Exit::Config)?;
+        let shown = path.display();
+        let bytes = std::fs::read(path).map_err(|error| {
+            let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+            let exit = if denied { Exit::NoPermission } else { Exit::Config };
+            let message = format!(
+                "cannot read the configuration `{shown}`: {error}; `access-invite init` writes one, and `-c FILE` names another"
+            );
+            Failure::new(exit, message)
+        })?;
+        let source = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..valid].split(|it| *it == b'\n').count();
+            let byte = error.as_bytes()[valid];
+            let message = format!(
+                "{shown}:{line}: the byte 0x{byte:02X} at offset {valid} is not UTF-8; save the file as UTF-8"
+            );
+            Failure::new(Exit::Config, message)
+        })?;
         let (file, errors) = DeTable::parse_recoverable(&source);
         let problems = Problems::default();
         for error in errors {
-            problems.add(error.span().unwrap_or(0..0), error.message(), None);
+            let cure =
+                "texts stand in quotes, lists in brackets, and each key once (https://toml.io)";
+            let span = error.span().unwrap_or(0..0);
+            problems.add(span, error.message(), Some(cure.into()));
         }
         let config = sections::read(Section::root(&file, &problems), path);
         match (problems.render(path, &source), config) {

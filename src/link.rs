@@ -171,7 +171,7 @@ pub enum LinkWarning {
     GovernmentHostCommercialHint,
     /// The documentation's tenant.
     #[error(
-        "`{DOCUMENTATION_HINT}` is the tenant of Microsoft's documentation; a real `send` refuses it. Copy the link of your own access package"
+        "`{DOCUMENTATION_HINT}` is the tenant of Microsoft's documentation; a real `send` refuses it; copy the link of your own access package"
     )]
     Documentation,
 }

@@ -1,21 +1,24 @@
 //! The edge: arguments and terminal in, exit code and error line out.
 
-use std::io::{IsTerminal, stderr, stdin, stdout};
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 use std::process::ExitCode;
 
 use access_invite::cli;
 use access_invite::commands::Console;
 use access_invite::exit::{Exit, Failure};
+use access_invite::report::printable;
 
 fn main() -> ExitCode {
     let parsed = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
+        Err(asked) if asked.exit_code() == 0 => {
+            let _ = asked.print();
+            return ExitCode::SUCCESS;
+        }
+        // What was typed stands in it, and may be anything.
         Err(usage) => {
-            let _ = usage.print();
-            return match usage.exit_code() {
-                0 => ExitCode::SUCCESS,
-                _ => ExitCode::from(Exit::Usage as u8),
-            };
+            let _ = write!(stderr(), "{}", printable(&usage.to_string()));
+            return ExitCode::from(Exit::Usage as u8);
         }
     };
     let interactive = stdin().is_terminal() && stderr().is_terminal();

@@ -152,7 +152,7 @@ impl Partners {
         let mut rows = rows(&copy, delimiter, start);
         let layout =
             Layout::read(&mut rows, &config.partners.columns, delimiter).map_err(|reason| {
-                Failure::new(Exit::BadInput, format!("{}: {reason}", path.display()))
+                Failure::new(Exit::BadInput, format!("{}{reason}", path.display()))
             })?;
         let mut partners = Self {
             rules: Rules::new(config, templates),

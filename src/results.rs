@@ -37,13 +37,9 @@ const PAGE: usize = 256;
 /// When it cannot, or when a file that no run has written would be lost (74).
 pub fn prepare(path: &Path) -> exit::Result<()> {
     look(path)?;
-    match Replacement::begin(path) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let why = format!("their folder takes no file: {}", exit::plain(error));
-            Err(unusable(path, &why))
-        }
-    }
+    Replacement::begin(path)
+        .map(drop)
+        .map_err(|error| unusable(path, &format!("{}; ", exit::plain(error))))
 }
 
 /// As [`prepare`], for a verb that writes nothing.
@@ -53,7 +49,7 @@ pub fn prepare(path: &Path) -> exit::Result<()> {
 pub fn look(path: &Path) -> exit::Result<()> {
     let bytes = match replacement::beginning_of(path) {
         Ok(bytes) => bytes.unwrap_or_default(),
-        Err(error) => return Err(unusable(path, &exit::plain(error))),
+        Err(error) => return Err(unusable(path, &format!("{}; ", exit::plain(error)))),
     };
     // Without the zeros between the letters of UTF-16.
     let bytes: Vec<u8> = bytes.into_iter().filter(|it| *it != 0).collect();
@@ -61,13 +57,14 @@ pub fn look(path: &Path) -> exit::Result<()> {
     if bytes.is_empty() || bytes.windows(ours.len()).any(|it| it == ours) {
         return Ok(());
     }
-    let why = "the file that stands there was written by no run and would be lost; move it away";
+    let why =
+        "the file that stands there was written by no run and would be lost; move it away, or ";
     Err(unusable(path, why))
 }
 
 fn unusable(path: &Path, why: &str) -> Failure {
     let message = format!(
-        "the results cannot be written to `{}`: {why}; or name another file in `results.csv`",
+        "the results cannot be written to `{}`: {why}name another file in `results.csv`",
         path.display()
     );
     Failure::new(Exit::CannotWrite, message)

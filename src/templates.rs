@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tera::{Context, Tera};
@@ -146,7 +146,7 @@ impl Templates {
             }
             if let Some(twin) = folders.iter().find(|(_, it)| **it == locale) {
                 bail!(
-                    "the template folders `{}` and `{name}` are the same locale",
+                    "the template folders `{}` and `{name}` are the same locale; remove one",
                     twin.0
                 );
             }
@@ -164,7 +164,7 @@ impl Templates {
                 .collect();
             ensure!(
                 missing.is_empty(),
-                "the locale `{}` is not complete: {} is missing",
+                "the locale `{}` is not complete: {} is missing; copy it from another locale, or remove the folder",
                 directory.join(folder).display(),
                 missing.join(" and ")
             );
@@ -183,7 +183,7 @@ impl Templates {
         tera.autoescape_on(vec![".html"]);
         tera.add_raw_templates(files)
             .map_err(|error| describe(&error))
-            .with_context(|| format!("in the templates of `{}`", directory.display()))?;
+            .with_context(|| format!("cannot read the templates in `{}`", directory.display()))?;
         Ok(Self {
             tera,
             folders,
@@ -254,12 +254,12 @@ impl Templates {
         let subject = subject?.trim().to_owned();
         ensure!(
             !subject.is_empty() && !subject.contains(char::is_control),
-            "`{folder}/{}` must give one line that is not empty",
+            "`{folder}/{}` must give one line with something on it",
             PARTS[0]
         );
         ensure!(
             subject.chars().count() <= SUBJECT_LIMIT,
-            "`{folder}/{}` gives a subject of more than {SUBJECT_LIMIT} characters",
+            "`{folder}/{}` gives a subject of more than {SUBJECT_LIMIT} characters; shorten it",
             PARTS[0]
         );
         Ok(Words {
@@ -272,10 +272,15 @@ impl Templates {
 
 /// The entries of a folder in the order of their names, without hidden and backup files.
 fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let context = || format!("cannot read the template folder `{}`", folder.display());
+    let told = |error: std::io::Error| {
+        anyhow!(
+            "cannot read the template folder `{}`: {error}; `access-invite init` writes one",
+            folder.display()
+        )
+    };
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(context)? {
-        let path = entry.with_context(context)?.path();
+    for entry in std::fs::read_dir(folder).map_err(told)? {
+        let path = entry.map_err(told)?.path();
         let name = file_name(&path);
         if !name.starts_with('.') && !name.ends_with('~') {
             paths.push(path);
@@ -312,11 +317,16 @@ fn read_template(path: &Path, name: String) -> anyhow::Result<Option<(String, St
     let size = std::fs::metadata(path).with_context(context)?.len();
     ensure!(
         size <= FILE_LIMIT,
-        "the template `{}` is larger than {} KiB",
+        "the template `{}` is larger than {} KiB; shorten it",
         path.display(),
         FILE_LIMIT / 1024
     );
-    let source = std::fs::read_to_string(path).with_context(context)?;
+    let source = String::from_utf8(std::fs::read(path).with_context(context)?).map_err(|_| {
+        anyhow!(
+            "the template `{}` is not UTF-8; save it as UTF-8",
+            path.display()
+        )
+    })?;
     if html && let Some(line) = line_with_safe(&source) {
         bail!(
             "{}:{line}: the filter `safe` switches off the escaping of HTML; remove it",
@@ -344,13 +354,21 @@ fn line_with_safe(source: &str) -> Option<usize> {
 /// Tera's report as one text; it names file, line and column and draws the place.
 fn describe(error: &tera::Error) -> anyhow::Error {
     let text = error.to_string();
-    let mut text = text.strip_prefix("error: ").unwrap_or(&text).to_owned();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let mut text = in_our_voice(text);
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
     anyhow::Error::msg(text)
+}
+
+/// A sentence that begins in lower case, as all of ours do.
+fn in_our_voice(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    let first = letters.next().into_iter().flat_map(char::to_lowercase);
+    first.chain(letters).collect()
 }
 
 /// A part of a mail in the making, which must not grow without end.

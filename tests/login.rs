@@ -228,7 +228,7 @@ fn a_token_is_fetched_for_each_connection_and_its_refusal_told_in_words() {
     assert!(
         output
             .stderr
-            .contains("it does not take the token: schemes bearer, status 401")
+            .contains("and of the token: schemes bearer, status 401")
             || output.stderr.contains("status 401, schemes bearer"),
         "{output:?}"
     );

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Choice, Console, Job};
+use super::{Choice, Console, Job, must_be_configured, not_recorded};
 use crate::address::Address;
 use crate::config::Config;
 use crate::delivery::RunLock;
@@ -89,6 +89,9 @@ async fn decide(
 
 /// The invitations that the decision is about.
 async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Result<Vec<Record>> {
+    if let Some(package) = &options.package {
+        must_be_configured(config, package)?;
+    }
     let selection = Selection {
         state: options.address.is_none().then_some(State::Unknown),
         package: options.package.clone(),
@@ -109,13 +112,7 @@ async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Re
         return Ok(chosen);
     };
     match chosen.as_slice() {
-        [] => {
-            let message = format!(
-                "no invitation of `{}` to {address} is recorded",
-                config.campaign
-            );
-            Err(Failure::new(Exit::BadInput, message))
-        }
+        [] => Err(not_recorded(config, address)),
         [_] => Ok(chosen),
         several => {
             let packages: Vec<&str> = several

@@ -181,8 +181,8 @@ async fn prove(
         let reader = ledger.reader();
         let survey = job.survey(plan, reader).await?;
         let stopping = guards(job, plan, &survey, reader, options.new_campaign).await?;
-        if let Some(guard) = stopping.first() {
-            let message = format!("{guard}\nnothing was sent");
+        if !stopping.is_empty() {
+            let message = format!("{}\nnothing was sent", stopping.join("\n"));
             return Err(Failure::new(Exit::BadInput, message));
         }
         let (fingerprints, changed) = job.prove(plan, reader, (console.clock)()).await?;

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Console;
+use super::{Console, must_be_configured, not_recorded};
 use crate::address::Address;
 use crate::config::Config;
 use crate::delivery::is_held;
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, Exit};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Reader, Selection};
 use crate::partners::Partners;
@@ -40,17 +40,13 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
         package: options.package.clone(),
         address: options.address.as_ref().map(Address::canonical),
     };
-    if let Some(package) = &options.package
-        && config.package(package).is_none()
-    {
-        let message = format!("there is no package `{package}` in the configuration");
-        return Err(Failure::new(Exit::BadInput, message));
+    if let Some(package) = &options.package {
+        must_be_configured(&config, package)?;
     }
     let campaign = &config.campaign;
     let mut page = reader.page(campaign, &selection, 0).await?;
     if let (Some(address), true) = (&options.address, page.is_empty()) {
-        let message = format!("no invitation of `{campaign}` to {address} is recorded");
-        return Err(Failure::new(Exit::BadInput, message));
+        return Err(not_recorded(&config, address));
     }
     let listed = todays_partners(&config);
     let counts = reader.counts(campaign).await?;

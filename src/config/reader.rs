@@ -13,6 +13,8 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::values::expected;
+
 /// One thing that is wrong, and where.
 #[derive(Debug)]
 pub struct Problem {
@@ -33,6 +35,17 @@ impl Problems {
             message: message.into(),
             cure,
         });
+    }
+
+    /// Adds a key that is missing; the first of them comes with the cure for all.
+    fn add_missing(&self, span: Range<usize>, message: String) {
+        const CURE: &str = "`access-invite init DIR` writes a configuration that shows every key";
+        let told = self
+            .0
+            .borrow()
+            .iter()
+            .any(|it| it.cure.as_deref() == Some(CURE));
+        self.add(span, message, (!told).then(|| CURE.to_owned()));
     }
 
     /// The list for people, in the order of the file, or `None` where all is well.
@@ -144,6 +157,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether it is not there, or has nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_none_or(DeTable::is_empty)
+    }
+
     /// The tables within, whatever they are called: `[packages.x]`.
     pub fn each_section(&mut self) -> Vec<(String, Range<usize>, Self)> {
         let Some(table) = self.table else {
@@ -190,7 +208,7 @@ impl<'a> Section<'a> {
     ) -> Option<T> {
         if self.get(key).is_none() {
             let message = format!("`{}` is missing", self.path(key));
-            self.problems.add(self.span.clone(), message, None);
+            self.problems.add_missing(self.span.clone(), message);
         }
         self.optional(key, read)
     }
@@ -245,8 +263,14 @@ impl<'a> Section<'a> {
     fn table_of(&self, key: &str, value: &'a Spanned<DeValue<'a>>) -> Option<&'a DeTable<'a>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
-            let found = value.get_ref().type_str();
-            let message = format!("`{}` must be a table, not {found}", self.path(key));
+            let message = format!(
+                "`{}` {}",
+                self.path(key),
+                expected(
+                    "a table with its name in brackets above it",
+                    value.get_ref()
+                )
+            );
             self.problems.add(value.span(), message, None);
         }
         table

@@ -34,17 +34,14 @@ pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let campaign = root.required("campaign", text);
     let sender = read_sender(root.section("sender"));
     let templates = read_templates(root.section("templates"), folder);
-    let packages = read_packages(
-        root.section("packages"),
-        &templates.default_locale,
-        &mut warnings,
-    );
-    if packages.is_empty() {
+    let section = root.section("packages");
+    if section.is_empty() {
         root.problem(
             "packages",
-            "no access package is configured: a table `[packages.NAME]` with `link` and `name` is missing",
+            "no access package is configured; write a table `[packages.NAME]` with `link` and `name`",
         );
     }
+    let packages = read_packages(section, &templates.default_locale, &mut warnings);
     let partners = read_partners(root.section("partners"), folder);
     let smtp = read_smtp(root.section("smtp"), folder);
     let limits = read_limits(root.section("limits"));
@@ -205,7 +202,7 @@ fn read_packages(
                 .find(|it| it.link.package_id() == link.package_id())
         {
             let message = format!(
-                "`packages.{key}` has the same access package id as `packages.{}`",
+                "`packages.{key}` has the same access package id as `packages.{}`; copy the link of the other package, or remove one of the two",
                 twin.key
             );
             section.problem("link", message);

@@ -131,8 +131,8 @@ fn impossible_values_are_refused_each_with_its_reason() {
             "must be \"auto\" or the name of an encoding such as \"utf-8\"",
         ),
         ("partners", "encoding = \"hz-gb-2312\"", "must be \"auto\""),
-        ("partners", "encoding = 1252", "not an integer"),
-        ("partners", "bad_rows = true", "not a boolean"),
+        ("partners", "encoding = 1252", "a text, not 1252"),
+        ("partners", "bad_rows = true", "not true"),
         (
             "packages.project",
             "respond_by = \"31.12.2099\"",

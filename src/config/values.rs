@@ -77,7 +77,7 @@ pub fn one_of<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&DeValue<'_>) -> Result
         chosen.map(|(_, choice)| *choice).ok_or_else(|| {
             let words: Vec<_> = choices
                 .iter()
-                .map(|(word, _)| format!("\"{word}\""))
+                .map(|(word, _)| format!("\"{}\"", word.escape_debug()))
                 .collect();
             expected(&words.join(" or "), value)
         })
@@ -112,25 +112,19 @@ pub fn list<T>(
     }
 }
 
-/// `must be X, not a Y`, with the text found where it is one.
+/// `must be X, not Y`, with what was found where that is short.
 pub fn expected(what: &str, found: &DeValue<'_>) -> String {
-    match found.as_str() {
-        Some(text) if text.len() <= 60 => {
-            format!("must be {what}, not \"{}\"", text.escape_debug())
-        }
-        _ => format!(
-            "must be {what}, not {} {}",
-            article(found),
-            found.type_str()
-        ),
-    }
-}
-
-fn article(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::Integer(_) | DeValue::Array(_) => "an",
-        _ => "a",
-    }
+    let found = match found {
+        DeValue::String(text) if text.len() <= 60 => format!("\"{}\"", text.escape_debug()),
+        DeValue::String(_) => "so long a text".into(),
+        DeValue::Integer(number) => number.as_str().to_owned(),
+        DeValue::Float(number) => number.as_str().to_owned(),
+        DeValue::Boolean(truth) => truth.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(_) => "a list".into(),
+        DeValue::Table(_) => "a table".into(),
+    };
+    format!("must be {what}, not {found}")
 }
 
 /// A program and its arguments: a list, or one text without arguments.

@@ -104,7 +104,7 @@ impl Worker {
         if phase == Phase::Mail {
             let mut why = tell(&heard);
             if let Some(cure) = reply.and_then(about_us) {
-                why = format!("{why}; {cure}");
+                why = format!("it said \"{why}\"; {cure}");
             }
             return match verdict {
                 Verdict::Refused => Delivery::Refused(why),
@@ -238,7 +238,7 @@ impl Worker {
         self.shared.not_rejected(&row);
         let relay = self.shared.run.connector.relay();
         let why = format!(
-            "the relay {relay} gave three recipients at three domains the same refusal, so it is probably about us: it said \"{reply}\"; the three are pending again"
+            "the relay {relay} gave three recipients at three domains the same refusal, so it is probably about us: it said \"{reply}\"; the three are pending again; ask its operator before the next run"
         );
         self.shared.stop(Exit::Unavailable, why);
         for identity in row {

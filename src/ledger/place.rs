@@ -28,7 +28,9 @@ pub fn check(path: &Path) -> exit::Result<()> {
         Err(error) => return Err(cannot_open(path, &error)),
     };
     if !metadata.is_file() {
-        let message = format!("the ledger `{shown}` is not a regular file");
+        let message = format!(
+            "the ledger `{shown}` is not a regular file; `ledger.file` must name the file itself"
+        );
         return refuse(Exit::BadInput, message);
     }
     if metadata.len() == 0 {

@@ -174,20 +174,26 @@ impl Composer {
     pub fn rehearse(&self, extra_columns: &Arc<[String]>) -> Vec<String> {
         const ID: &str = "00000000000000000000000000000000@invitation.example";
         let mut faults = Vec::new();
-        for (package, locale, full) in self.config.packages.iter().flat_map(|package| {
-            let locales = self.templates.locales().iter();
-            locales.flat_map(move |it| [(package, it, true), (package, it, false)])
-        }) {
-            let partner = sample_partner(package, extra_columns, full);
-            let scope = sample_package(self.package(&partner, locale), full);
-            let sender = sample_sender(&self.sender, full);
-            let date = Timestamp::UNIX_EPOCH;
-            let tried = self.build_and_prove(&partner, locale, &scope, &sender, ID, date);
-            if let Err(error) = tried {
-                let values = if full { "all" } else { "no" };
+        for package in &self.config.packages {
+            for locale in self.templates.locales() {
+                let tried = [true, false].map(|full| {
+                    let partner = sample_partner(package, extra_columns, full);
+                    let scope = sample_package(self.package(&partner, locale), full);
+                    let sender = sample_sender(&self.sender, full);
+                    let date = Timestamp::UNIX_EPOCH;
+                    self.build_and_prove(&partner, locale, &scope, &sender, ID, date)
+                        .map_err(|error| format!("{error:#}"))
+                        .err()
+                });
+                let (values, why) = match tried {
+                    [None, None] => continue,
+                    [Some(full), Some(bare)] if full == bare => ("", full),
+                    [Some(full), _] => (", with all optional values", full),
+                    [None, Some(bare)] => (", with no optional values", bare),
+                };
+                let key = &package.key;
                 faults.push(format!(
-                    "the invitation to `{}` in `{locale}`, with {values} optional values: {error:#}",
-                    package.key
+                    "the invitation to `{key}` in `{locale}`{values}: {why}"
                 ));
             }
         }

@@ -71,7 +71,9 @@ pub fn prove(html: &str, expected: &Expected<'_>) -> Result<()> {
         html.len()
     );
     if let Some(forbidden) = page.forbidden.first() {
-        bail!("{forbidden} must not be there: mail loads, runs and submits nothing");
+        bail!(
+            "{forbidden} must not be there, for the mail loads, runs and submits nothing; remove it"
+        );
     }
     ensure!(
         page.buttons == [link],
@@ -80,12 +82,12 @@ pub fn prove(html: &str, expected: &Expected<'_>) -> Result<()> {
     let mailto = format!("mailto:{}", expected.reply_address.wire());
     if let Some(other) = page.targets.iter().find(|it| *it != link && **it != mailto) {
         bail!(
-            "`{}` is linked, which is neither the link nor `{mailto}`",
+            "`{}` is linked, which is neither the link nor `{mailto}`; remove it",
             other.escape_debug()
         );
     }
     let Some((before, behind)) = page.text.split_once(link) else {
-        bail!("the link is not shown as text");
+        bail!("the link is not shown as text; write `{{{{ link }}}}` once where it is read");
     };
     let alone = !before.ends_with(|it: char| !it.is_whitespace())
         && !behind.starts_with(|it: char| !it.is_whitespace());

@@ -198,11 +198,17 @@ fn prove_mailbox(
 fn prove_text(text: &str, link: &str) -> Result<()> {
     let alone = text.lines().filter(|line| *line == link).count();
     let anywhere = text.matches(link).count();
-    ensure!(anywhere > 0, "the link is missing");
+    ensure!(
+        anywhere > 0,
+        "the link is missing; write `{{{{ link }}}}` on a line of its own"
+    );
     ensure!(
         anywhere == 1,
-        "the link stands there {anywhere} times, not once"
+        "the link stands there {anywhere} times; write `{{{{ link }}}}` once"
     );
-    ensure!(alone == 1, "the link does not stand alone on its line");
+    ensure!(
+        alone == 1,
+        "the link does not stand alone on its line; write nothing before or behind `{{{{ link }}}}`"
+    );
     Ok(())
 }

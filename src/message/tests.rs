@@ -295,7 +295,7 @@ fn broken_templates_are_told_with_their_place() {
             "en/invitation.subject.txt:1:",
         ),
         ("Hello {% if %}", "", "en/invitation.subject.txt:1:"),
-        ("\n", "", "must give one line that is not empty"),
+        ("\n", "", "must give one line with something on it"),
         ("a\nb", "", "must give one line"),
         ("{{ partner.extra.nothing }}", "", "nothing"),
         ("{{ get_env(name=\"HOME\") }}", "", "get_env"),

@@ -37,21 +37,26 @@ pub fn guess(path: &Path, raw: &File, spot: &Spot) -> exit::Result<String> {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     let mut western = Western::default();
     let mut chunk = vec![0; CHUNK];
-    let (mut offset, mut partly_utf8) = (0, false);
+    let (mut offset, mut utf8, mut others) = (0, 0, 0);
     loop {
         let read = read_at(raw, &mut chunk, offset)?;
         let chunk = &chunk[..read];
         offset += read as u64;
         detector.feed(chunk, read == 0);
         western.pass(chunk);
-        partly_utf8 |= chunk.utf8_chunks().any(|it| !it.valid().is_ascii());
+        for piece in chunk.utf8_chunks() {
+            utf8 += piece.valid().chars().filter(|it| !it.is_ascii()).count();
+            others += piece.invalid().len();
+        }
         if read == 0 {
             break;
         }
     }
     let detected = detector.guess(None, Utf8Detection::Deny);
-    // Asian encodings hold characters of UTF-8 by chance, Western ones hardly ever.
-    if partly_utf8 && detected.is_single_byte() {
+    // Asian encodings hold characters of UTF-8 by chance, Western ones hardly ever, Cyrillic
+    // ones now and then (`Пё`).
+    let joined = western.plausible_as(detected) || utf8 > others / 4;
+    if utf8 > 0 && detected.is_single_byte() && joined {
         return Err(refused(format!(
             "{} is not UTF-8, but other parts of the file are; it is damaged or joined from files in two encodings: export it again as CSV UTF-8 (if all of it is in one other encoding, name that as `partners.encoding`)",
             spot.describe(path)

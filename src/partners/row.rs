@@ -34,20 +34,23 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Reads the header line.
+    /// Reads the header line; what is wrong with it is told from behind the file's name on.
     pub fn read<R: std::io::Read>(
         rows: &mut Rows<R>,
         names: &Columns,
         delimiter: u8,
     ) -> Result<Self, String> {
-        let header = rows.next_row().map_err(|error| error.to_string())?;
+        let header = rows.next_row().map_err(|error| format!(": {error}"))?;
         let Some(header) = header else {
             return Err(
-                "the file is empty; its first line must name the columns, at least `email`".into(),
+                ": the file is empty; its first line must name the columns, at least `email`"
+                    .into(),
             );
         };
+        let line = header.line;
         let headers: Vec<String> = header
-            .cells?
+            .cells
+            .map_err(|reason| format!(":{line}: {reason}"))?
             .iter()
             .map(|it| it.trim().to_owned())
             .collect();
@@ -60,19 +63,13 @@ impl Layout {
             let first = places.next();
             match places.next() {
                 Some(_) => Err(format!(
-                    "line {}: the column `{name}` stands there twice",
-                    header.line
+                    ":{line}: the column `{name}` stands there twice; rename or remove one"
                 )),
                 None => Ok(first),
             }
         };
         let Some(email) = find(&names.email)? else {
-            return Err(no_email_column(
-                &headers,
-                &names.email,
-                header.line,
-                delimiter,
-            ));
+            return Err(no_email_column(&headers, &names.email, line, delimiter));
         };
         let name = find(&names.name)?;
         let organization = find(&names.organization)?;
@@ -82,8 +79,8 @@ impl Layout {
         let extra: Vec<usize> = (0..headers.len())
             .filter(|place| !known.contains(&Some(*place)) && !headers[*place].is_empty())
             .collect();
-        let extra_columns = extra_names(&headers, &extra, header.line)?;
-        let data_start = rows.place().map_err(|error| error.to_string())?;
+        let extra_columns = extra_names(&headers, &extra, line)?;
+        let data_start = rows.place().map_err(|error| format!(": {error}"))?;
         Ok(Self {
             delimiter,
             place: header.place,
@@ -356,7 +353,7 @@ impl Judge<'_> {
                     line: self.line,
                     column: Some("package".into()),
                     value: None,
-                    reason: format!("it must name one of several packages: {keys}"),
+                    reason: format!("it must name one of the packages: {keys}"),
                 }),
             }
         }
@@ -408,7 +405,7 @@ fn extra_names(headers: &[String], extra: &[usize], line: u64) -> Result<Arc<[St
             .collect();
         if names.contains(&name) {
             return Err(format!(
-                "line {line}: two columns would both be `partner.extra.{name}`; rename one of them"
+                ":{line}: two columns would both be `partner.extra.{name}`; rename one of them"
             ));
         }
         names.push(name);
@@ -428,10 +425,11 @@ fn no_email_column(headers: &[String], wanted: &str, line: u64, delimiter: u8) -
             )
         })
         .collect();
-    let other = [',', ';', '\t'].into_iter().find(|it| {
+    let other = [',', ';', '\t', '|'].into_iter().find(|it| {
         u32::from(*it) != u32::from(delimiter) && headers.iter().any(|header| header.contains(*it))
     });
     let cure = match other {
+        Some('|') => "the cells seem to be divided by \"|\": write `sep=|` on a line of its own above the header".into(),
         Some(other) => format!(
             "the cells seem to be divided by \"{}\": set `partners.delimiter`",
             other.escape_debug()
@@ -442,7 +440,7 @@ fn no_email_column(headers: &[String], wanted: &str, line: u64, delimiter: u8) -
         None => "name it in the first line, or set `partners.columns = { email = \"…\" }`".into(),
     };
     format!(
-        "line {line}: there is no column `{wanted}`, only {}; {cure}",
+        ":{line}: there is no column `{wanted}`, only {}; {cure}",
         found.join(", ")
     )
 }

@@ -151,18 +151,18 @@ fn open(path: &Path) -> exit::Result<File> {
     // A pipe or a device might never end, so only regular files are opened at all.
     if metadata.as_ref().is_ok_and(|it| !it.is_file()) {
         let message = format!(
-            "the partner file `{}` is not a regular file",
+            "the partner file `{}` is not a regular file; `partners.file` must name the list itself",
             path.display()
         );
         return Err(Failure::new(Exit::BadInput, message));
     }
-    metadata
-        .and_then(|_| File::open(path))
-        .map_err(|error| Failure {
-            exit: exit_of(&error),
-            error: anyhow::Error::new(error)
-                .context(format!("cannot read the partner file `{}`", path.display())),
-        })
+    metadata.and_then(|_| File::open(path)).map_err(|error| {
+        let message = format!(
+            "cannot read the partner file `{}`: {error}; `partners.file` names it",
+            path.display()
+        );
+        Failure::new(exit_of(&error), message)
+    })
 }
 
 fn refuse_binary(path: &Path, start: &[u8]) -> exit::Result<()> {

@@ -132,7 +132,7 @@ fn every_bad_row_is_reported_with_line_column_value_and_reason() {
             "b@a.example,,,nothing,",
             "no such package is configured (there is: project, archive)",
         ),
-        ("c@a.example,,,,", "it must name one of several packages"),
+        ("c@a.example,,,,", "it must name one of the packages"),
         (
             "d@a.example,\"A\nB\",,project,",
             "column contact, \"A\\nB\": it has a line break",

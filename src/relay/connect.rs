@@ -170,7 +170,12 @@ impl Connector {
         conversation
             .into_stream()
             .await
-            .map_err(|silence| self.not(Phase::StartTls, false, &silence.0))
+            .map_err(|silence| {
+                let why = format!(
+                    "{silence}; somebody may be between this machine and the relay, so send nothing from here before that is clear"
+                );
+                self.not(Phase::StartTls, false, &why)
+            })
     }
 
     async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
@@ -193,24 +198,28 @@ impl Connector {
         offers: &Offers,
         login: &Login,
     ) -> Result<(), NotOpened> {
-        let secret = login::secret(login)
-            .await
-            .map_err(|failure| self.not(Phase::Auth, false, &failure.to_string()))?;
+        let secret = login::secret(login).await.map_err(|failure| NotOpened {
+            phase: Phase::Auth,
+            temporary: false,
+            why: format!("cannot log in to the relay {}: {failure}", self.relay()),
+        })?;
         let answer = login::log_in(conversation, offers, &login.username, &secret).await;
-        let (heard, more) = match answer {
-            Err(silence) => (Err(silence), String::new()),
-            Ok(Answer::Reply(reply)) => (Ok(reply), String::new()),
+        let judged = match answer {
+            Err(silence) => self.expect(Phase::Auth, Err(silence)),
+            Ok(Answer::Reply(reply)) => self.expect(Phase::Auth, Ok(reply)),
             Ok(Answer::TokenRefused(why, reply)) => {
-                (Ok(reply), format!("; it does not take the token: {why}"))
+                let temporary = judge(Phase::Auth, Some(&reply)) == Verdict::Unavailable;
+                let why = format!(
+                    "it said \"{reply}\", and of the token: {why}; see that `token_command` prints a fresh one for this mailbox that may send (SMTP.Send or SMTP.SendAsApp)"
+                );
+                Err(self.not(Phase::Auth, temporary, &why))
             }
             Ok(Answer::NoMechanism(why)) => return Err(self.not(Phase::Auth, false, &why)),
         };
-        self.expect(Phase::Auth, heard).map_err(|mut not_opened| {
+        judged.inspect_err(|not_opened| {
             if !not_opened.temporary {
                 self.turned_away.store(true, Ordering::SeqCst);
             }
-            not_opened.why.push_str(&more);
-            not_opened
         })
     }
 
@@ -238,7 +247,6 @@ impl Connector {
             let wire = dial().ok_or_else(|| not(true, "connection refused".into()))?;
             return Ok((wire, IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)));
         }
-        let relay = self.relay();
         let host = self.smtp.host.trim_matches(['[', ']']);
         let resolved = timeout(deadline, tokio::net::lookup_host((host, self.smtp.port))).await;
         let addresses: Vec<SocketAddr> = match resolved {
@@ -246,13 +254,18 @@ impl Connector {
             Ok(Err(error)) => {
                 return Err(not(
                     true,
-                    format!("cannot find the relay `{host}`: {}", plain(error)),
+                    format!(
+                        "cannot find the relay `{host}`: {}; see whether `smtp.host` is right and the name service answers",
+                        plain(error)
+                    ),
                 ));
             }
             Err(_) => {
                 return Err(not(
                     true,
-                    format!("cannot find the relay `{host}`: the name service does not answer"),
+                    format!(
+                        "cannot find the relay `{host}`: the name service does not answer; the next run tries again"
+                    ),
                 ));
             }
         };
@@ -264,7 +277,20 @@ impl Connector {
                 ),
             ));
         }
-        let mut why = format!("the relay `{host}` has no address");
+        let cannot = |address: SocketAddr, error: &str| {
+            let relay = self.relay();
+            let address = address.to_string();
+            let found = if address == relay {
+                String::new()
+            } else {
+                format!(" ({address})")
+            };
+            format!(
+                "cannot connect to the relay {relay}{found}: {error}; see whether `smtp.host` and `smtp.port` are right, the relay runs, and no firewall is between"
+            )
+        };
+        let mut why =
+            format!("the relay `{host}` has no address; see whether `smtp.host` is right");
         for address in addresses {
             match timeout(deadline, TcpStream::connect(address)).await {
                 Ok(Ok(tcp)) => {
@@ -272,18 +298,15 @@ impl Connector {
                     // Without it every message would wait for a delayed acknowledgement.
                     let local = tcp.set_nodelay(true).and(local);
                     let local = local.map_err(|error| not(true, plain(error)))?;
-                    steps.push(format!("connected to {relay} ({address})"));
+                    steps.push(format!("connected to {} ({address})", self.relay()));
                     return Ok((Box::new(tcp), local));
                 }
                 Ok(Err(error)) => {
-                    let error = plain(error);
-                    why = format!("cannot connect to the relay {relay} ({address}): {error}");
+                    why = cannot(address, &plain(error));
                 }
                 Err(_) => {
                     let seconds = deadline.as_secs();
-                    why = format!(
-                        "cannot connect to the relay {relay} ({address}): no answer within {seconds} s"
-                    );
+                    why = cannot(address, &format!("no answer within {seconds} s"));
                 }
             }
         }
@@ -337,7 +360,13 @@ impl Connector {
             TlsError::InvalidMessage(_) => {
                 "it does not speak TLS on this port; `tls = \"implicit\"` is for port 465, `\"starttls\"` for 587".into()
             }
-            other => other.to_string(),
+            TlsError::AlertReceived(_) | TlsError::PeerIncompatible(_) => {
+                "it and this program have no version or cipher in common; it must speak TLS 1.2 or 1.3".into()
+            }
+            TlsError::InvalidCertificate(_) => {
+                "its certificate is malformed or not fit for a server; the relay's operator must replace it".into()
+            }
+            _ => "its handshake is not as TLS prescribes it; see whether this is the relay's port".into(),
         }
     }
 
@@ -346,14 +375,22 @@ impl Connector {
         if verdict == Verdict::Proceed {
             return Ok(());
         }
+        let temporary = verdict == Verdict::Unavailable;
         let said = match heard {
-            Ok(reply) => match about_us(&reply) {
-                Some(cure) => format!("it said \"{reply}\"; {cure}"),
-                None => format!("it said \"{reply}\""),
-            },
-            Err(silence) => silence.to_string(),
+            Ok(reply) => {
+                let cure = about_us(&reply).unwrap_or(if temporary {
+                    "it may pass: the next run tries again"
+                } else {
+                    "ask its operator whether this machine may send through it"
+                });
+                format!("it said \"{reply}\"; {cure}")
+            }
+            Err(silence) if phase == Phase::Banner => format!(
+                "{silence}; see whether `smtp.port` is the relay's, and `smtp.tls` what it speaks there (\"implicit\" on 465, \"starttls\" on 587)"
+            ),
+            Err(silence) => format!("{silence}; the next run tries again"),
         };
-        Err(self.not(phase, verdict == Verdict::Unavailable, &said))
+        Err(self.not(phase, temporary, &said))
     }
 
     /// The configured name, else this host's if it is a full one, else the address literal
@@ -384,12 +421,26 @@ fn tls_connector(smtp: &Smtp) -> anyhow::Result<TlsConnector> {
     if let Some(path) = &smtp.ca_file {
         let context = || format!("cannot use `smtp.ca_file` (`{}`)", path.display());
         let mut found = 0;
-        for certificate in CertificateDer::pem_file_iter(path).with_context(context)? {
-            let certificate = certificate.with_context(context)?;
-            roots.add(certificate).with_context(context)?;
+        let pem = std::fs::read(path).map_err(|error| {
+            anyhow::anyhow!(
+                "{}: {error}; it must hold the certificates of the relay's issuer, as PEM",
+                context()
+            )
+        })?;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
             found += 1;
+            let taken = certificate.is_ok_and(|it| roots.add(it).is_ok());
+            anyhow::ensure!(
+                taken,
+                "{}: certificate {found} in it is damaged; copy it again, from BEGIN to END",
+                context()
+            );
         }
-        anyhow::ensure!(found > 0, "{}: there is no certificate in it", context());
+        anyhow::ensure!(
+            found > 0,
+            "{}: there is no certificate in it; it must hold the certificates of the relay's issuer, as PEM",
+            context()
+        );
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

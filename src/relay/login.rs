@@ -71,7 +71,7 @@ fn password(proof: &Proof) -> exit::Result<SecretString> {
         Proof::PasswordEnv(name) => std::env::var(name)
             .map_err(|_| {
                 anyhow::anyhow!(
-                    "the environment variable `{name}`, named by `smtp.password_env`, is not set"
+                    "the environment variable `{name}`, named by `smtp.password_env`, is not set; set it where the program runs, cron included"
                 )
             })
             .and_then(|it| one_line(&it, &format!("the environment variable `{name}`")))
@@ -95,11 +95,11 @@ fn password(proof: &Proof) -> exit::Result<SecretString> {
 /// A secret in a file; systemd's own folder is trusted, any other must not be open to everyone.
 fn read_file(path: &Path, key: &str, trusted: bool) -> exit::Result<SecretString> {
     let shown = path.display();
-    let metadata =
-        std::fs::metadata(path).with_context(|| format!("cannot read `{key}` (`{shown}`)"));
-    let metadata = metadata.map_err(|error| Failure {
-        exit: Exit::Config,
-        error,
+    let metadata = std::fs::metadata(path).map_err(|error| {
+        let message = format!(
+            "cannot read `{key}` (`{shown}`): {error}; its only line must be the password, and only this user may read it"
+        );
+        Failure::new(Exit::Config, message)
     })?;
     if !trusted && metadata.permissions().mode() & 0o004 != 0 {
         let message = format!(
@@ -114,7 +114,7 @@ fn read_file(path: &Path, key: &str, trusted: bool) -> exit::Result<SecretString
             error,
         })?;
     let text = String::from_utf8(text)
-        .map_err(|_| anyhow::anyhow!("`{key}` (`{shown}`) is not UTF-8 text"));
+        .map_err(|_| anyhow::anyhow!("`{key}` (`{shown}`) is not UTF-8; save it as UTF-8"));
     text.and_then(|it| one_line(&it, &format!("`{key}` (`{shown}`)")))
         .map_err(|error| Failure {
             exit: Exit::Config,
@@ -125,10 +125,10 @@ fn read_file(path: &Path, key: &str, trusted: bool) -> exit::Result<SecretString
 /// The only line of a text, without its end.
 fn one_line(text: &str, what: &str) -> Result<SecretString> {
     let line = text.trim_end_matches(['\r', '\n']);
-    ensure!(!line.is_empty(), "{what} is empty");
+    ensure!(!line.is_empty(), "{what} is empty; it must be one line");
     ensure!(
         !line.contains(|it: char| it.is_control()),
-        "{what} must hold one line and no control characters"
+        "{what} must be one line without control characters"
     );
     Ok(SecretString::from(line))
 }
@@ -145,19 +145,21 @@ async fn token(command: &[String]) -> Result<SecretString> {
     let output = timeout(TOKEN_DEADLINE, running)
         .await
         .with_context(|| {
-            format!("`smtp.token_command` (`{program}`) gave no token within {seconds} s")
+            format!("`smtp.token_command` (`{program}`) gave no token within {seconds} s; run it by hand to see why")
         })?
-        .with_context(|| format!("cannot run `smtp.token_command` (`{program}`)"))?;
+        .map_err(|error| {
+            anyhow::anyhow!("cannot run `smtp.token_command` (`{program}`): {error}; give its whole path")
+        })?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         let complaint: String = complaint.trim().chars().take(300).collect();
         bail!(
-            "`smtp.token_command` (`{program}`) failed ({}): {complaint}",
+            "`smtp.token_command` (`{program}`) failed ({}) and said \"{complaint}\"; run it by hand to see why",
             output.status
         );
     }
     let text = String::from_utf8(output.stdout)
-        .map_err(|_| anyhow::anyhow!("`smtp.token_command` (`{program}`) printed no text"))?;
+        .map_err(|_| anyhow::anyhow!("`smtp.token_command` (`{program}`) printed no text; it must print the token and nothing else"))?;
     one_line(
         &text,
         &format!("what `smtp.token_command` (`{program}`) printed"),
@@ -221,8 +223,17 @@ pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
                 [] => "no AUTH at all".to_owned(),
                 some => format!("only {}", some.join(", ")),
             };
+            let cure = match secret {
+                Secret::Password(_) if offers.mechanism("XOAUTH2") => {
+                    "it wants an access token: use `token_command`"
+                }
+                _ if offers.auth.is_empty() => {
+                    "use the port for submission (465 or 587), or remove the login if the relay knows this machine by its address"
+                }
+                _ => "ask its operator how programs log in",
+            };
             Ok(Answer::NoMechanism(format!(
-                "it offers {offered}, not {wanted}"
+                "it offers {offered}, not {wanted}; {cure}"
             )))
         }
     }

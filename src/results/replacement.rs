@@ -23,6 +23,9 @@ impl Replacement {
     /// Begins it, empty, in the same folder.
     pub fn begin(path: &Path) -> io::Result<Self> {
         let folder = folder_of(path);
+        if !folder.is_dir() {
+            return Err(io::Error::other("there is no such folder"));
+        }
         let prefix = prefix(path);
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();

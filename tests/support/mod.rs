@@ -11,6 +11,7 @@ pub mod page;
 pub mod peers;
 pub mod pki;
 pub mod scanner;
+pub mod sheet;
 pub mod smtp;
 pub mod strace;
 

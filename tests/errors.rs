@@ -1,0 +1,1003 @@
+//! Every kind of error and warning as people read it, provoked from outside and kept as one
+//! text each for a subject: what failed, where, why, and what to do, in one voice.
+//!
+//! A change of words shows up as a change of `tests/snapshots/`; read it there.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    clippy::format_collect,
+    clippy::semicolon_if_nothing_returned,
+    reason = "a test that cannot go on fails"
+)]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use support::gate::{Gate, Manners};
+use support::pki::Pki;
+use support::scanner::{PASSWORD, STALE_TOKEN};
+use support::sheet::Sheet;
+use support::smtp::{Action, Call, Server, Stage};
+use support::{LINK, Workplace};
+
+const GOOD: &str = "campaign = \"spring\"
+[sender]
+from = \"Contoso Access <access@contoso.example>\"
+organization = \"Contoso\"
+[packages.project]
+link = \"LINK\"
+name = \"Project space\"
+[partners]
+file = \"partners.csv\"
+[smtp]
+host = \"smtp.example.com\"
+[ledger]
+file = \"ledger.sqlite3\"
+";
+
+fn good() -> String {
+    GOOD.replace("LINK", LINK)
+}
+
+fn reply(text: &str) -> Action {
+    Action::Reply(format!("{text}\r\n").into_bytes())
+}
+
+fn allow(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A relay that answers so at a stage.
+fn saying(stage: Stage, text: &'static str) -> Server {
+    Server::start(move |call: &Call| {
+        if call.stage == stage {
+            reply(text)
+        } else {
+            Action::Normal
+        }
+    })
+}
+
+#[test]
+fn the_command_line() {
+    let workplace = Workplace::new(1);
+    let mut sheet = Sheet::default();
+    for arguments in [
+        &[][..],
+        &["sned"],
+        &["send", "--limit", "few"],
+        &["send", "--only", "nobody"],
+        &["send", "--only", "\x1b[31mada\x07@a.example"],
+        &["send", "--dry-run", "--sandbox"],
+        &["send", "--out", "elsewhere"],
+        &["status", "--state", "sent"],
+        &["status", "--format", "xml"],
+        &["resolve", "ada@a.example"],
+        &["resolve", "--as", "accepted", "--note", "x"],
+        &["resolve", "ada@a.example", "--as", "sent", "--note", "x"],
+        &["check", "--fast"],
+    ] {
+        let output = workplace.run(arguments);
+        assert_eq!(output.code, 2, "{arguments:?}: {output:?}");
+        let typed: Vec<_> = arguments
+            .iter()
+            .map(|it| it.escape_debug().to_string())
+            .collect();
+        sheet.note(&typed.join(" "), &workplace, &output);
+    }
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
+fn the_configuration() {
+    let workplace = Workplace::new(1);
+    workplace.partners(&["ada@a.example"]);
+    let mut sheet = Sheet::default();
+    let mut with = |title: &str, text: &str| {
+        workplace.write("other.toml", text);
+        let output = workplace.run(&["check", "-c", "other.toml"]);
+        assert_eq!(output.code, 78, "{title}: {output:?}");
+        sheet.note(title, &workplace, &output);
+    };
+    let set = |table: &str, line: &str| {
+        let header = format!("[{table}]\n");
+        if GOOD.contains(&header) {
+            good().replace(&header, &format!("{header}{line}\n"))
+        } else {
+            format!("{}{header}{line}\n", good())
+        }
+    };
+
+    with("nothing in it", "");
+    with("not closed", &good().replace("\"spring\"", "\"spring"));
+    with("a key twice", &set("smtp", "host = \"a.example\""));
+    with(
+        "several things at once",
+        &good()
+            .replace("organization", "organisation")
+            .replace("host =", "port = \"465\"\nhots ="),
+    );
+    with(
+        "a list for a text",
+        &good().replace("\"spring\"", "[\"spring\"]"),
+    );
+    with("a text for a table", "smtp = \"smtp.example.com\"\n");
+    with(
+        "a control character",
+        &good().replace("spring", "spr\\u0007ing"),
+    );
+    with(
+        "a sender that is none",
+        &good().replace("access@contoso", "contoso"),
+    );
+    with("tls", &set("smtp", "tls = \"ssl\""));
+    with("in clear", &set("smtp", "tls = \"none\""));
+    with("a number too large", &set("smtp", "connections = 1000"));
+    with(
+        "a dot deadline",
+        &set("smtp", "deadlines = { dot = \"5s\" }"),
+    );
+    with("a password in it", &set("smtp", "password = \"hunter2\""));
+    with("half a login", &set("smtp", "username = \"ada\""));
+    with("the other half", &set("smtp", "password_env = \"P\""));
+    with(
+        "two proofs",
+        &set(
+            "smtp",
+            "username = \"ada\"\npassword_env = \"P\"\npassword_file = \"p\"",
+        ),
+    );
+    with("an encoding", &set("partners", "encoding = \"utf-7\""));
+    with("a delimiter", &set("partners", "delimiter = \"|\""));
+    with("a time span", &set("retry", "first_after = \"soon\""));
+    with("retry", &set("retry", "first_after = \"9h\""));
+    with("only_to", &set("limits", "only_to = [\"contoso\"]"));
+    with(
+        "a date",
+        &set("packages.project", "respond_by = \"31.12.2027\""),
+    );
+    with(
+        "a locale",
+        &set("templates", "default_locale = \"english\""),
+    );
+    with(
+        "a text in no default locale",
+        &good().replace("name = \"Project space\"", "name = { fr = \"Espace\" }"),
+    );
+    with(
+        "two packages, one id",
+        &format!(
+            "{}[packages.twin]\nlink = \"{LINK}\"\nname = \"Twin\"\n",
+            good()
+        ),
+    );
+    with(
+        "the results over the list",
+        &set("results", "csv = \"partners.csv\""),
+    );
+
+    let missing = workplace.run(&["check", "-c", "nowhere.toml"]);
+    sheet.note("no file", &workplace, &missing);
+    std::fs::create_dir(workplace.file("folder.toml")).unwrap();
+    let folder = workplace.run(&["check", "-c", "folder.toml"]);
+    sheet.note("a folder", &workplace, &folder);
+    std::fs::write(workplace.file("latin.toml"), b"campaign = \"\xe9t\xe9\"").unwrap();
+    let latin = workplace.run(&["check", "-c", "latin.toml"]);
+    sheet.note("not UTF-8", &workplace, &latin);
+    assert_eq!((missing.code, folder.code, latin.code), (78, 78, 78));
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
+fn the_link() {
+    const ID: &str = "8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
+    let at = "https://myaccess.microsoft.com/@fabrikam.com";
+    let links = [
+        String::new(),
+        format!(" {LINK}"),
+        format!("{LINK}\\u200b"),
+        format!("{LINK}\\u00a0"),
+        LINK.replacen("micro", "mіcro", 1),
+        LINK.replace('#', "＃"),
+        LINK.replace("-2f0b", "–2f0b"),
+        format!("{at}#/access-packages/8e1f8f5a…"),
+        format!("{LINK}."),
+        format!("https://myaccess.microsoft.com/@<directory_hint>#/access-packages/{ID}"),
+        format!("{at}#/access-packages/{{id}}"),
+        "myaccess.microsoft.com/@fabrikam.com".into(),
+        "https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fmyaccess".into(),
+        "https://urldefense.com/v3/__https://myaccess.microsoft.com/__;Iw!!x$".into(),
+        LINK.replace("https", "http"),
+        format!("https://myaccess.microsoft.com@fabrikam.com#/access-packages/{ID}"),
+        LINK.replace(".com/", ".com.evil.example/"),
+        LINK.replace("microsoft.com/", "microsoft.com:8443/"),
+        LINK.replace('#', "%23"),
+        format!("https://myaccess.microsoft.com/#/access-packages/{ID}"),
+        format!("https://myaccess.microsoft.com/fabrikam.com#/access-packages/{ID}"),
+        LINK.replace('#', "?x=1#"),
+        at.to_owned(),
+        format!("{at}#/access-packages/active/{ID}"),
+        format!("{at}#/access-reviews"),
+        format!("{at}#/access-packages/"),
+        format!("{at}#/access-packages/8e1f8f5a"),
+        format!("{LINK}/details"),
+        format!("{at}#/access-packages/00000000-0000-0000-0000-000000000000"),
+        LINK.replace("https://myaccess", "https://MyAccess"),
+    ];
+    let workplace = Workplace::new(1);
+    let mut sheet = Sheet::default();
+    let mut explanations = Vec::new();
+    for link in &links {
+        workplace.write("other.toml", &good().replace(LINK, link));
+
+        let output = workplace.run(&["check", "-c", "other.toml"]);
+
+        assert_eq!(output.code, 78, "{link}: {output:?}");
+        // Line and column, and the words behind them.
+        let first = output.stderr.lines().next().unwrap();
+        assert!(first.contains("other.toml:6:8: "), "{first}");
+        explanations.push(first.to_owned());
+        let why = support::Output {
+            code: output.code,
+            stdout: String::new(),
+            stderr: format!("{}\n", first.split_once(":6:8: ").unwrap().1),
+        };
+        sheet.note(&format!("\"{}\"", link.escape_debug()), &workplace, &why);
+    }
+    explanations.sort();
+    explanations.dedup();
+    assert!(explanations.len() >= 27, "only {}", explanations.len());
+    let warned = [
+        LINK.replace("/@", "/%40"),
+        LINK.replace("fabrikam.onmicrosoft.com", ID),
+        LINK.replace("microsoft.com/", "microsoft.us/"),
+        LINK.replace("fabrikam.on", "contoso.on"),
+    ];
+    workplace.partners(&["ada@a.example"]);
+    for link in warned {
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let templates = format!("[templates]\ndirectory = \"{}\"\n", templates.display());
+        workplace.write("other.toml", &(good().replace(LINK, &link) + &templates));
+        let output = workplace.run(&["check", "-c", "other.toml"]);
+        assert_eq!(output.code, 0, "{link}: {output:?}");
+        sheet.note(&format!("\"{link}\""), &workplace, &output);
+    }
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
+fn the_list() {
+    let mut workplace = Workplace::new(1);
+    workplace.extra = format!(
+        "[packages.archive]\nlink = \"{}\"\nname = \"Archive\"",
+        LINK.replace("0b11", "0b12")
+    );
+    workplace.configure();
+    let mut sheet = Sheet::default();
+    let mut with = |title: &str, bytes: &[u8]| {
+        std::fs::write(workplace.file("partners.csv"), bytes).unwrap();
+        let output = workplace.run(&["send"]);
+        assert_eq!(output.code, 65, "{title}: {output:?}");
+        sheet.note(title, &workplace, &output);
+    };
+
+    let long = "x".repeat(9_000);
+    let name = "n".repeat(300);
+    with(
+        "every reason for a bad row",
+        format!(
+            "email,name,locale,package,note\n\
+             nobody,,,project,\n\
+             ada@localhost,,,project,\n\
+             ada@[127.0.0.1],,,project,\n\
+             Ada <ada@a.example>,,,project,\n\
+             a@a.example;b@b.example,,,project,\n\
+             ada lovelace@a.example,,,project,\n\
+             -ada@a.example,,,project,\n\
+             \"\"\"ada\"\"@a.example\",,,project,\n\
+             josé@a.example,,,project,\n\
+             ada_gmail.com#EXT#@contoso.onmicrosoft.com,,,project,\n\
+             ada@a..example,,,project,\n\
+             ,Ada,,project,\n\
+             ada@a.example\u{200b},,,project,\n\
+             \u{202e}ada@a.example,,,project,\n\
+             b@b.example,\"two\nlines\",,project,\n\
+             c@c.example,\u{7},,project,\n\
+             d@d.example,{name},,project,\n\
+             e@e.example,,french,project,\n\
+             f@f.example,,,projekt,\n\
+             g@g.example,,,,\n\
+             h@h.example,,,project,{long}\n\
+             i@i.example,,,project,x,y\n\
+             j@j.example,,,project,\n\
+             J@j.EXAMPLE,,,project,\n\
+             \"k@k.example,,,project,\n"
+        )
+        .as_bytes(),
+    );
+    with("empty", b"");
+    with("no column of addresses", b"mail,name\nada@a.example,Ada\n");
+    with("no header", b"ada@a.example,Ada\n");
+    with("another delimiter", b"email|name\nada@a.example|Ada\n");
+    with("the column twice", b"email,name,Email\n");
+    with(
+        "two columns, one variable",
+        b"email,project lead,project-lead\n",
+    );
+    with("a workbook", b"PK\x03\x04rest");
+    with("an old workbook", b"\xd0\xcf\x11\xe0rest");
+    with("a PDF", b"%PDF-1.7");
+    with("a web page", b"<!DOCTYPE html>");
+    with("UTF-16 without mark", b"e\0m\0a\0i\0l\0\n\0");
+    with("UTF-16 cut short", b"\xff\xfee\0m\0a\0i\0l");
+    with(
+        "two encodings",
+        "email,name\nada@a.example,René\nbob@b.example,Ren"
+            .bytes()
+            .chain(*b"\xe9\n")
+            .collect::<Vec<_>>()
+            .as_slice(),
+    );
+    with(
+        "Cyrillic",
+        b"email,name\nada@a.example,\xc8\xe2\xe0\xed\xee\xe2 \xcf\xb8\xf2\xf0\n",
+    );
+    with(
+        "no text",
+        b"email,name\nada@a.example,\xff\xfe\x01\x02\x90\x81\n",
+    );
+    std::fs::remove_file(workplace.file("partners.csv")).unwrap();
+    let missing = workplace.run(&["send"]);
+    sheet.note("no file", &workplace, &missing);
+    std::fs::create_dir(workplace.file("partners.csv")).unwrap();
+    let folder = workplace.run(&["send"]);
+    sheet.note("a folder", &workplace, &folder);
+    std::fs::remove_dir(workplace.file("partners.csv")).unwrap();
+    assert_eq!((missing.code, folder.code), (65, 65));
+
+    // What is only warned about.
+    workplace.write("partners.csv", "email,name,package\nada@contoso.example,RenÃ©,project\nbob@gmail.com,Bob,project\neva@cоntoso.com,Eva,archive\n");
+    let warned = workplace.run(&["check"]);
+    assert_eq!(warned.code, 0, "{warned:?}");
+    sheet.note("warnings", &workplace, &warned);
+    std::fs::write(
+        workplace.file("partners.csv"),
+        b"email,name,package\nada@a.example,Ren\xe9,project\n",
+    )
+    .unwrap();
+    sheet.note("a guess", &workplace, &workplace.run(&["check"]));
+    workplace.write("partners.csv", "email,package\n");
+    sheet.note("nobody in it", &workplace, &workplace.run(&["check"]));
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    workplace.write(
+        "config.toml",
+        &config.replace(
+            "[partners]",
+            "[partners]\nencoding = \"utf-16le\"\nbad_rows = \"skip\"",
+        ),
+    );
+    workplace.write(
+        "partners.csv",
+        "\u{feff}email,package\nada@a.example,project\n",
+    );
+    sheet.note(
+        "another mark than is configured",
+        &workplace,
+        &workplace.run(&["send"]),
+    );
+    workplace.write(
+        "config.toml",
+        &config.replace("[partners]", "[partners]\nbad_rows = \"skip\""),
+    );
+    workplace.write("partners.csv", "email,package\nnobody,project\n");
+    sheet.note(
+        "bad rows to be skipped",
+        &workplace,
+        &workplace.run(&["check"]),
+    );
+    sheet.note(
+        "somebody who is not in it",
+        &workplace,
+        &workplace.run(&["preview", "--only", "eva@e.example"]),
+    );
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
+fn the_templates() {
+    let workplace = Workplace::new(1);
+    workplace.partners(&["ada@a.example"]);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let config = config.replace(&*shipped.to_string_lossy(), "templates");
+    workplace.write("config.toml", &config);
+    let english = shipped.join("en");
+    let mut sheet = Sheet::default();
+    let mut with = |title: &str, change: &dyn Fn(&Path)| {
+        let folder = workplace.file("templates");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(folder.join("en")).unwrap();
+        std::fs::copy(shipped.join("layout.html"), folder.join("layout.html")).unwrap();
+        for part in std::fs::read_dir(&english).unwrap() {
+            let part = part.unwrap();
+            std::fs::copy(part.path(), folder.join("en").join(part.file_name())).unwrap();
+        }
+        change(&folder);
+        let output = workplace.run(&["preview"]);
+        assert_eq!(output.code, 78, "{title}: {output:?}");
+        sheet.note(title, &workplace, &output);
+    };
+    let add = |folder: &Path, name: &str, more: &str| {
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(path, text + more).unwrap();
+    };
+
+    with("no folder", &|it| std::fs::remove_dir_all(it).unwrap());
+    with("nothing in it", &|it| {
+        std::fs::remove_dir_all(it.join("en")).unwrap()
+    });
+    with("a folder that is no locale", &|it| {
+        std::fs::create_dir(it.join("english")).unwrap()
+    });
+    with("a locale twice", &|it| {
+        std::fs::create_dir(it.join("EN")).unwrap();
+        for part in [
+            "invitation.txt",
+            "invitation.html",
+            "invitation.subject.txt",
+        ] {
+            std::fs::write(it.join("EN").join(part), "x").unwrap();
+        }
+    });
+    with("a part missing", &|it| {
+        std::fs::remove_file(it.join("en/invitation.txt")).unwrap()
+    });
+    with("a name that is not escaped", &|it| {
+        add(it, "en/footer.htm", "x")
+    });
+    with("escaping switched off", &|it| {
+        add(it, "en/invitation.html", "\n{{ partner.name | safe }}")
+    });
+    with("not closed", &|it| {
+        add(it, "en/invitation.txt", "{% if link")
+    });
+    with("a terminal's colours", &|it| {
+        add(it, "en/invitation.txt", "\x1b[31m{{ pakage }}\x1b[0m")
+    });
+    with("an unknown variable", &|it| {
+        add(it, "en/invitation.txt", "{{ partner.nmae }}")
+    });
+    with("too large", &|it| {
+        add(it, "en/invitation.txt", &"x".repeat(300_000))
+    });
+    with("without end", &|it| {
+        add(
+            it,
+            "en/invitation.txt",
+            "{% for i in range(end=600000) %}xx{% endfor %}",
+        )
+    });
+    with("an empty subject", &|it| {
+        std::fs::write(it.join("en/invitation.subject.txt"), "\n").unwrap()
+    });
+    with("a long subject", &|it| {
+        std::fs::write(it.join("en/invitation.subject.txt"), "x".repeat(201)).unwrap()
+    });
+    with("no link in the text", &|it| {
+        std::fs::write(it.join("en/invitation.txt"), "Hello").unwrap()
+    });
+    with("the link twice", &|it| {
+        add(it, "en/invitation.txt", "\n{{ link }}\n")
+    });
+    with("the link in a sentence", &|it| {
+        std::fs::write(it.join("en/invitation.txt"), "Go to {{ link }}.").unwrap()
+    });
+    with("another link", &|it| {
+        let text = std::fs::read_to_string(it.join("layout.html")).unwrap();
+        let text = text.replacen(
+            "</body>",
+            "<a href=\"https://example.com/\">x</a></body>",
+            1,
+        );
+        std::fs::write(it.join("layout.html"), text).unwrap();
+    });
+    with("a picture", &|it| {
+        let text = std::fs::read_to_string(it.join("layout.html")).unwrap();
+        std::fs::write(
+            it.join("layout.html"),
+            text.replacen("</body>", "<img alt=\"\"></body>", 1),
+        )
+        .unwrap();
+    });
+    with("no button", &|it| {
+        let text = std::fs::read_to_string(it.join("layout.html")).unwrap();
+        std::fs::write(
+            it.join("layout.html"),
+            text.replace("class=\"button\"", "class=\"knob\""),
+        )
+        .unwrap();
+    });
+    with("not UTF-8", &|it| {
+        std::fs::write(it.join("en/invitation.txt"), b"\xe9").unwrap()
+    });
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
+fn secrets_and_certificates() {
+    let mut workplace = Workplace::new(1);
+    workplace.partners(&["ada@a.example"]);
+    let place = workplace.file("password");
+    workplace.write(
+        "damaged.pem",
+        "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n",
+    );
+    workplace.write(
+        "strange.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    let two_lines = format!("{PASSWORD}\n{PASSWORD}\n");
+    let file = "username = \"ada\"\npassword_file = \"password\"";
+    let none: Option<(&[u8], u32)> = None;
+    let mut sheet = Sheet::default();
+    for (title, lines, password, code) in [
+        ("no file", file, none, 78),
+        (
+            "open to everyone",
+            file,
+            Some((PASSWORD.as_bytes(), 0o644)),
+            77,
+        ),
+        ("empty", file, Some((b"\n", 0o600)), 78),
+        ("two lines", file, Some((two_lines.as_bytes(), 0o600)), 78),
+        ("not UTF-8", file, Some((b"\xe9\xe8", 0o600)), 78),
+        (
+            "no variable",
+            "username = \"ada\"\npassword_env = \"NOT_SET\"",
+            none,
+            78,
+        ),
+        (
+            "no systemd",
+            "username = \"ada\"\npassword_credential = \"password\"",
+            none,
+            78,
+        ),
+        ("no CA file", "ca_file = \"ca.pem\"", none, 78),
+        (
+            "no certificate in it",
+            "ca_file = \"partners.csv\"",
+            none,
+            78,
+        ),
+        ("a damaged one", "ca_file = \"damaged.pem\"", none, 78),
+        ("a strange one", "ca_file = \"strange.pem\"", none, 78),
+    ] {
+        let _ = std::fs::remove_file(&place);
+        if let Some((text, mode)) = password {
+            std::fs::write(&place, text).unwrap();
+            allow(&place, mode);
+        }
+        workplace.smtp = format!("host = \"localhost\"\nport = 1\n{lines}");
+        workplace.configure();
+        let output = workplace.run(&["send"]);
+        assert_eq!(output.code, code, "{title}: {output:?}");
+        sheet.note(title, &workplace, &output);
+    }
+    let _ = std::fs::remove_file(&place);
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
+fn the_ledger() {
+    let workplace = Workplace::new(1);
+    workplace.partners(&["ada@a.example"]);
+    let ledger = workplace.file("ledger.sqlite3");
+    let fresh = std::fs::read(&ledger).unwrap();
+    let mut sheet = Sheet::default();
+    let mut with = |title: &str, change: &dyn Fn(), code: i32| {
+        let _ = std::fs::remove_dir(&ledger);
+        std::fs::write(&ledger, &fresh).unwrap();
+        allow(&ledger, 0o600);
+        change();
+        let output = workplace.run(&["send"]);
+        assert_eq!(output.code, code, "{title}: {output:?}");
+        sheet.note(title, &workplace, &output);
+    };
+    let sql = |statement: &str| {
+        rusqlite::Connection::open(&ledger)
+            .unwrap()
+            .execute_batch(statement)
+            .unwrap();
+    };
+
+    with("open to everyone", &|| allow(&ledger, 0o644), 77);
+    with(
+        "some other file",
+        &|| std::fs::write(&ledger, "email,name\n".repeat(200)).unwrap(),
+        65,
+    );
+    with(
+        "some other database",
+        &|| sql("PRAGMA application_id = 7"),
+        65,
+    );
+    with("from tomorrow", &|| sql("PRAGMA user_version = 99"), 65);
+    with("empty", &|| std::fs::write(&ledger, "").unwrap(), 65);
+    with(
+        "damaged",
+        &|| {
+            let mut bytes = fresh.clone();
+            bytes[4096 + 8..8192].fill(0xff);
+            std::fs::write(&ledger, bytes).unwrap();
+        },
+        65,
+    );
+    with("missing", &|| std::fs::remove_file(&ledger).unwrap(), 78);
+    with(
+        "a folder",
+        &|| {
+            std::fs::remove_file(&ledger).unwrap();
+            std::fs::create_dir(&ledger).unwrap();
+        },
+        65,
+    );
+    std::fs::remove_dir(&ledger).unwrap();
+    let none = workplace.run(&["preview"]);
+    assert_eq!(none.code, 0, "{none:?}");
+    sheet.note("none yet, for a preview", &workplace, &none);
+    let none = workplace.run(&[
+        "resolve",
+        "ada@a.example",
+        "--as",
+        "accepted",
+        "--note",
+        "x",
+    ]);
+    assert_eq!(none.code, 78, "{none:?}");
+    sheet.note("none yet, for a decision", &workplace, &none);
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
+fn guards_and_decisions() {
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Dot, Some("una@u.example")) => Action::Close,
+        (Stage::Rcpt, Some("rex@r.example")) => reply("550 5.1.1 no such user"),
+        (Stage::Rcpt, Some("defne@d.example")) => reply("451 4.7.1 greylisted, come back"),
+        _ => Action::Normal,
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1";
+    workplace.limits = "only_to = [\"@a.example\"]\nnew_per_run = 2\nper_minute = 1000".into();
+    workplace.configure();
+    workplace.partners(&["ada@a.example", "bob@b.example", "cleo@c.example"]);
+    let mut sheet = Sheet::default();
+    for (title, verb) in [
+        ("a send with two guards", "send"),
+        ("a preview", "preview"),
+        ("a check", "check"),
+    ] {
+        sheet.note(title, &workplace, &workplace.run(&[verb]));
+    }
+    workplace.limits = "per_day = 5".into();
+    workplace.configure();
+    workplace.partners(&[
+        "ada@a.example",
+        "una@u.example",
+        "rex@r.example",
+        "defne@d.example",
+        "eva@e.example",
+        "fay@f.example",
+        "gus@g.example",
+        "hal@h.example",
+    ]);
+    let mixed = workplace.run(&["send"]);
+    assert_eq!(mixed.code, 3, "{mixed:?}");
+    sheet.note(
+        "some accepted, some not, and a daily limit",
+        &workplace,
+        &mixed,
+    );
+    let resolve =
+        |more: &[&str]| workplace.run(&[&["resolve"][..], more, &["--note", "seen"]].concat());
+    for (title, more) in [
+        ("nobody", &["zoe@z.example", "--as", "accepted"][..]),
+        ("not unknown", &["ada@a.example", "--as", "accepted"]),
+        ("not abandoned", &["hal@h.example", "--as", "abandoned"]),
+        (
+            "not to be sent again",
+            &["defne@d.example", "--as", "resend"],
+        ),
+        (
+            "no such package",
+            &["una@u.example", "--as", "accepted", "--package", "projekt"],
+        ),
+    ] {
+        let output = resolve(more);
+        assert_eq!(output.code, 65, "{title}: {output:?}");
+        sheet.note(title, &workplace, &output);
+    }
+    let status = workplace.run(&["status", "zoe@z.example"]);
+    sheet.note("the status of nobody", &workplace, &status);
+    let package = workplace.run(&["status", "--package", "projekt"]);
+    sheet.note("the status of no package", &workplace, &package);
+    assert_eq!((status.code, package.code), (65, 65));
+    workplace.write(
+        "partners.csv",
+        "email,name,locale\nuna@u.example,Una Other,\n",
+    );
+    let changed = resolve(&["una@u.example", "--as", "resend"]);
+    assert_eq!(changed.code, 65, "{changed:?}");
+    sheet.note("another message", &workplace, &changed);
+
+    // A new campaign, the documentation's link, two packages.
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    workplace.partners(&["ada@a.example"]);
+    workplace.write("config.toml", &config.replace("spring", "sprnig"));
+    let campaign = workplace.run(&["send"]);
+    assert_eq!(campaign.code, 65, "{campaign:?}");
+    sheet.note("a new campaign", &workplace, &campaign);
+    workplace.write(
+        "config.toml",
+        &config.replace("@fabrikam.on", "@contoso.on"),
+    );
+    let documentation = workplace.run(&["send"]);
+    assert_eq!(documentation.code, 78, "{documentation:?}");
+    sheet.note("the documentation's link", &workplace, &documentation);
+    let second = LINK.replace("0b11", "0b12");
+    workplace.write(
+        "config.toml",
+        &config.replace("per_day = 5", "per_minute = 1000").replace(
+            "[partners]",
+            &format!("[packages.archive]\nlink = \"{second}\"\nname = \"Archive\"\n[partners]"),
+        ),
+    );
+    workplace.write("partners.csv", "email,package\nada@a.example,archive\n");
+    assert_eq!(workplace.run(&["send"]).code, 3);
+    let which = resolve(&["ada@a.example", "--as", "resend"]);
+    assert_eq!(which.code, 65, "{which:?}");
+    sheet.note("one of two packages", &workplace, &which);
+    workplace.partners(&["ada@a.example"]);
+    workplace.write("notes.csv", "mine");
+    workplace.write(
+        "config.toml",
+        &format!("{config}[results]\ncsv = \"notes.csv\"\n"),
+    );
+    let results = workplace.run(&["send"]);
+    assert_eq!(results.code, 74, "{results:?}");
+    sheet.note(
+        "somebody else's file in the place of the results",
+        &workplace,
+        &results,
+    );
+    workplace.write(
+        "config.toml",
+        &format!("{config}[results]\ncsv = \"nowhere/results.csv\"\n"),
+    );
+    sheet.note(
+        "results without a folder",
+        &workplace,
+        &workplace.run(&["send"]),
+    );
+    let out = workplace.file("mine");
+    std::fs::create_dir(&out).unwrap();
+    workplace.write("mine/thesis.txt", "mine");
+    let kept = workplace.run(&["preview", "--out", "mine"]);
+    assert_eq!(kept.code, 74, "{kept:?}");
+    sheet.note("a preview over somebody's files", &workplace, &kept);
+    insta::assert_snapshot!(sheet.text());
+}
+
+const PARTNERS: [&str; 3] = ["ada@a.example", "bob@b.example", "cleo@c.example"];
+
+/// A job that sends in clear to this server.
+fn in_clear(server: &Server) -> Workplace {
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1\ndeadlines = { banner = \"1s\" }";
+    workplace.configure();
+    workplace.partners(&PARTNERS);
+    workplace
+}
+
+/// The sends of several jobs at the same time, for a relay that is busy is tried for a while.
+fn send_all(jobs: &[(&str, Workplace)]) -> String {
+    let ended: Vec<_> = std::thread::scope(|scope| {
+        let runs: Vec<_> = jobs
+            .iter()
+            .map(|(_, workplace)| scope.spawn(|| workplace.run(&["send"])))
+            .collect();
+        runs.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    let mut sheet = Sheet::default();
+    for ((title, workplace), output) in jobs.iter().zip(ended) {
+        assert_eq!(output.code, 69, "{title}: {output:?}");
+        sheet.note(title, workplace, &output);
+    }
+    sheet.text()
+}
+
+#[test]
+fn the_relay() {
+    let cases = [
+        (
+            "it does not want us",
+            Stage::Banner,
+            "554 5.7.1 your address is on a list",
+        ),
+        ("it is busy", Stage::Banner, "421 4.3.2 try later"),
+        (
+            "it wants a login",
+            Stage::Mail,
+            "530 5.7.57 client not authenticated to send mail",
+        ),
+        (
+            "it does not let us send as that",
+            Stage::Mail,
+            "550 5.7.60 SendAsDenied; not allowed to send as this sender",
+        ),
+        (
+            "the quota is used up",
+            Stage::Dot,
+            "550 5.7.233 SubmissionQuotaExceeded",
+        ),
+        (
+            "it speaks no SMTP",
+            Stage::Banner,
+            "HTTP/1.1 400 Bad Request",
+        ),
+        (
+            "its words would turn a terminal red",
+            Stage::Banner,
+            "554 \x1b[31mred\x07 \u{9b}31m \u{202e}turned",
+        ),
+        ("three alike", Stage::Rcpt, "550 5.7.1 rejected by policy"),
+    ];
+    let servers = cases.map(|(_, stage, text)| saying(stage, text));
+    let silent = Server::start(|call: &Call| match call.stage {
+        Stage::Banner => Action::Delay(Duration::from_secs(3), Box::new(Action::Normal)),
+        _ => Action::Normal,
+    });
+    let mut jobs: Vec<_> = cases
+        .iter()
+        .zip(&servers)
+        .map(|((title, ..), server)| (*title, in_clear(server)))
+        .collect();
+    jobs.push(("it says nothing", in_clear(&silent)));
+    jobs.push(("nobody listens", in_clear(&Server::obliging())));
+
+    insta::assert_snapshot!(send_all(&jobs));
+}
+
+#[test]
+fn tls_and_login() {
+    let pki = Pki::new();
+    let good = || Manners {
+        tls: Some(pki.server("localhost")),
+        mechanisms: "PLAIN",
+        refusal: "535 5.7.8 bad credentials",
+        ..Manners::default()
+    };
+    let bearer = || Manners {
+        mechanisms: "XOAUTH2",
+        challenge: "eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIn0=",
+        ..good()
+    };
+    let starttls = "tls = \"starttls\"\npassword_file = \"password\"".to_owned();
+    let implicit = starttls.replace("starttls", "implicit");
+    let token = |program: &str| format!("tls = \"starttls\"\ntoken_command = {program}");
+    let script = |script: &str| token(&format!("[\"sh\", \"-c\", \"{script}\"]"));
+    let cases = [
+        (
+            "no STARTTLS",
+            Manners {
+                tls: None,
+                ..good()
+            },
+            starttls.clone(),
+        ),
+        (
+            "STARTTLS tampered with",
+            Manners {
+                injected: "250 AUTH PLAIN\r\n",
+                ..good()
+            },
+            starttls.clone(),
+        ),
+        (
+            "an expired certificate",
+            Manners {
+                tls: Some(pki.expired("localhost")),
+                ..good()
+            },
+            starttls.clone(),
+        ),
+        (
+            "a certificate for another name",
+            Manners {
+                tls: Some(pki.server("other.example")),
+                ..good()
+            },
+            starttls.clone(),
+        ),
+        (
+            "an unknown issuer",
+            Manners {
+                tls: Some(Pki::new().server("localhost")),
+                ..good()
+            },
+            starttls.clone(),
+        ),
+        (
+            "TLS where there is none",
+            Manners {
+                tls: None,
+                ..good()
+            },
+            implicit,
+        ),
+        ("a wrong password", good(), starttls.clone()),
+        (
+            "another mechanism",
+            Manners {
+                mechanisms: "XOAUTH2 CRAM-MD5",
+                ..good()
+            },
+            starttls.clone(),
+        ),
+        (
+            "no mechanism",
+            Manners {
+                mechanisms: "",
+                ..good()
+            },
+            starttls.clone(),
+        ),
+        (
+            "a stale token",
+            bearer(),
+            script(&format!("echo {STALE_TOKEN}")),
+        ),
+        (
+            "a token command that fails",
+            bearer(),
+            script("printf '\\\\033[31mno network' >&2; exit 7"),
+        ),
+        (
+            "a token command that says nothing",
+            bearer(),
+            script("true"),
+        ),
+        (
+            "a token command that is not there",
+            bearer(),
+            token("\"./no-such-program\""),
+        ),
+    ];
+    let jobs: Vec<_> = cases
+        .into_iter()
+        .map(|(title, manners, lines)| {
+            let gate = Gate::open(manners);
+            let mut workplace = Workplace::new(gate.port());
+            workplace.write("ca.pem", &pki.ca_pem);
+            workplace.write("password", PASSWORD);
+            allow(&workplace.file("password"), 0o600);
+            workplace.smtp = format!(
+                "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"\nusername = \"ada\"\n{lines}",
+                gate.port()
+            );
+            workplace.configure();
+            workplace.partners(&PARTNERS);
+            (gate, (title, workplace))
+        })
+        .collect();
+    let (gates, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+
+    insta::assert_snapshot!(send_all(&jobs));
+    assert!(gates.iter().all(|it| it.count("MAIL") == 0));
+}

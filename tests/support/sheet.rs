@@ -1,0 +1,57 @@
+//! What runs say, collected to be read as one text: paths, ports and what else differs from run
+//! to run are replaced.
+
+use std::fmt::Write;
+
+use super::{Output, Workplace};
+
+/// The text so far.
+#[derive(Default)]
+pub struct Sheet(String);
+
+impl Sheet {
+    /// Adds what a run has said, under a title.
+    pub fn note(&mut self, title: &str, workplace: &Workplace, output: &Output) {
+        let said = normalized(workplace, &format!("{}{}", output.stdout, output.stderr));
+        writeln!(self.0, "{title} → {}", output.code).unwrap();
+        for line in said.lines() {
+            writeln!(self.0, "{}", format!("  {line}").trim_end()).unwrap();
+        }
+        self.0.push('\n');
+    }
+
+    /// The whole.
+    pub fn text(self) -> String {
+        self.0
+    }
+}
+
+/// A text without what differs from run to run.
+pub fn normalized(workplace: &Workplace, said: &str) -> String {
+    let manifest = env!("CARGO_MANIFEST_DIR");
+    let said = said
+        .replace(&*workplace.path().to_string_lossy(), "/job")
+        .replace(manifest, "");
+    let mut text = String::new();
+    let mut rest = said.as_str();
+    while let Some(start) = rest.find(|it: char| it.is_ascii_hexdigit()) {
+        text.push_str(&rest[..start]);
+        let run = &rest[start..];
+        let end = run
+            .find(|it: char| !it.is_ascii_hexdigit())
+            .unwrap_or(run.len());
+        let (run, after) = run.split_at(end);
+        let number = run.bytes().all(|it| it.is_ascii_digit());
+        if run.len() == 32 {
+            text.push_str("MESSAGE-ID");
+        } else if number && text.ends_with(':') && matches!(run.len(), 4 | 5) {
+            text.push_str("PORT");
+        } else if number && text.ends_with("(process ") {
+            text.push_str("PID");
+        } else {
+            text.push_str(run);
+        }
+        rest = after;
+    }
+    text + rest
+}
