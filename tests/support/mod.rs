@@ -4,7 +4,6 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod browser;
-pub mod gate;
 pub mod mail;
 pub mod oracle;
 pub mod page;
