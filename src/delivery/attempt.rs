@@ -21,7 +21,7 @@ use crate::invitation::{Cause, State};
 use crate::ledger::Change;
 use crate::outcome::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
 use crate::refusal::{about_us, is_throttle};
-use crate::relay::{Connection, Dot, Envelope, NotBegun, Silence};
+use crate::relay::{Connection, CutShort, Dot, Envelope, Silence};
 
 /// How a message fared on a connection.
 pub enum Delivery {
@@ -71,15 +71,12 @@ impl Worker {
             sender: &shared.run.sender,
             recipient: &job.recipient,
         };
-        if let Err(not_begun) = connection.begin(envelope).await {
-            return self.not_begun(job, connection, ahead, not_begun).await;
+        if let Err(cut_short) = connection.begin(envelope).await {
+            return self.cut_short(job, connection, ahead, cut_short).await;
         }
         self.failures = 0;
-        if let Err(silence) = connection.body(&job.message.bytes).await {
-            return Delivery::Lost(Phase::Body, silence.0);
-        }
-        if let Err(silence) = connection.stands().await {
-            return Delivery::Lost(Phase::Body, silence.0);
+        if let Err(cut_short) = connection.body(&job.message.bytes).await {
+            return self.cut_short(job, connection, ahead, cut_short).await;
         }
         if !shared.may_arm() {
             return Delivery::Stopped;
@@ -87,19 +84,19 @@ impl Worker {
         self.dot(job, connection).await
     }
 
-    /// What follows a transaction that did not come as far as its message.
-    async fn not_begun(
+    /// What follows a transaction that did not come as far as its dot.
+    async fn cut_short(
         &mut self,
         job: &Job,
         connection: Connection,
         ahead: bool,
-        not_begun: NotBegun,
+        cut_short: CutShort,
     ) -> Delivery {
-        let NotBegun {
+        let CutShort {
             phase,
             verdict,
             heard,
-        } = not_begun;
+        } = cut_short;
         let reply = heard.as_ref().ok();
         if phase == Phase::Mail {
             let mut why = tell(&heard);
@@ -126,7 +123,10 @@ impl Worker {
             None if self.settle(job, phase, outcome, heard).await => Delivery::Settled,
             None => return Delivery::Stopped,
         };
-        self.clear(connection).await;
+        // In the middle of a message there is no way back to commands.
+        if phase != Phase::Body {
+            self.clear(connection).await;
+        }
         delivery
     }
 
@@ -154,32 +154,29 @@ impl Worker {
             sender: &shared.run.sender,
             recipient: &next.recipient,
         });
-        let heard = match connection.dot(ahead).await {
-            Dot::NotWritten(silence) => {
-                let why = silence.0.clone();
-                if !self.take_back(job, &Err(silence)).await {
-                    return Delivery::Stopped;
-                }
-                return Delivery::Lost(Phase::Dot, why);
-            }
-            Dot::Written(heard) => heard,
+        let (phase, heard) = match connection.dot(ahead).await {
+            Dot::NotWritten(heard) => (Phase::Body, heard),
+            Dot::Written(heard) => (Phase::Dot, heard),
         };
-        if let Some(slot) = job.slot.take() {
+        let reply = heard.as_ref().ok();
+        let written = phase == Phase::Dot;
+        if let Some(slot) = job.slot.take_if(|_| written) {
             slot.dot();
         }
-        let survives = connection_survives_dot(heard.as_ref().ok());
-        let delivery = match self.about_us(heard.as_ref().ok()) {
-            Some(delivery) if self.take_back(job, &heard).await => delivery,
-            Some(_) => return Delivery::Stopped,
-            None => {
-                let outcome = match judge(Phase::Dot, heard.as_ref().ok()) {
-                    Verdict::Settled(outcome) => outcome,
-                    _ => Outcome::Unknown,
-                };
-                if !self.settle(job, Phase::Dot, outcome, heard).await {
+        let survives = written && connection_survives_dot(reply);
+        let verdict = judge(phase, reply);
+        let delivery = match (self.about_us(reply), verdict) {
+            (None, Verdict::Settled(outcome)) => {
+                if !self.settle(job, phase, outcome, heard).await {
                     return Delivery::Stopped;
                 }
                 Delivery::Settled
+            }
+            (about_us, _) => {
+                if !self.take_back(job, phase, &heard).await {
+                    return Delivery::Stopped;
+                }
+                about_us.unwrap_or_else(|| Delivery::Lost(phase, tell(&heard)))
             }
         };
         // What is begun ahead must not be finished during a rest or after a stop. Nothing of it
@@ -215,11 +212,11 @@ impl Worker {
 
     /// Armed → pending: the dot was not written, or the refusal is certain and not the
     /// recipient's. False when that could not be recorded, which stops the run.
-    async fn take_back(&mut self, job: &Job, heard: &Result<Reply, Silence>) -> bool {
+    async fn take_back(&mut self, job: &Job, phase: Phase, heard: &Result<Reply, Silence>) -> bool {
         let back = Change {
             reply: heard.as_ref().ok().cloned(),
             note: heard.as_ref().err().map(|it| it.0.clone()),
-            ..self.change(job, Phase::Dot, Cause::TakeBack)
+            ..self.change(job, phase, Cause::TakeBack)
         };
         self.record(Some(back)).await
     }
