@@ -7,11 +7,14 @@
 //!
 //! Where the relay pipelines and another message waits, its envelope goes out with the
 //! dot: one round trip a message. An acceptance then shares the commit that arms the
-//! next; everything else that is heard is recorded at once.
+//! next, where that is only a moment away; everything else is recorded at once.
 
 use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use super::shared::Job;
 use super::worker::Worker;
@@ -22,6 +25,9 @@ use crate::ledger::Change;
 use crate::outcome::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
 use crate::refusal::{about_us, is_throttle};
 use crate::relay::{Connection, CutShort, Dot, Envelope, Silence};
+
+/// How long an acceptance waits for the arm that it may share a commit with.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// How a message fared on a connection.
 pub enum Delivery {
@@ -63,15 +69,19 @@ impl Worker {
             return Delivery::NotNow("there is no connection".into());
         };
         let ahead = connection.has_begun();
-        // An acceptance waits for what has come with it already, not for what is still to come.
-        if !connection.holds_more() && !self.record(None).await {
-            return Delivery::Stopped;
-        }
         let envelope = Envelope {
             sender: &shared.run.sender,
             recipient: &job.recipient,
         };
-        if let Err(cut_short) = connection.begin(envelope).await {
+        let begun = {
+            let mut begin = pin!(connection.begin(envelope));
+            match timeout(MOMENT, &mut begin).await {
+                Ok(begun) => begun,
+                Err(_) if self.record(None).await => begin.await,
+                Err(_) => return Delivery::Stopped,
+            }
+        };
+        if let Err(cut_short) = begun {
             return self.cut_short(job, connection, ahead, cut_short).await;
         }
         self.failures = 0;

@@ -118,12 +118,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         !self.owed.is_empty()
     }
 
-    /// Whether more has come than was read yet.
-    #[must_use]
-    pub fn holds_more(&self) -> bool {
-        self.replies.holds_more()
-    }
-
     /// Waits for the greeting.
     ///
     /// # Errors
