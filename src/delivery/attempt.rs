@@ -68,20 +68,24 @@ impl Worker {
         let Some(mut connection) = self.connection.take() else {
             return Delivery::NotNow("there is no connection".into());
         };
+        if let Some(limit) = connection.limit_below(&job.message.bytes) {
+            self.too_large(job, limit);
+            return Delivery::Stopped;
+        }
         let ahead = connection.has_begun();
         let envelope = Envelope {
             sender: &shared.run.sender,
             recipient: &job.recipient,
         };
-        let begun = {
+        let answered = {
             let mut begin = pin!(connection.begin(envelope));
             match timeout(MOMENT, &mut begin).await {
-                Ok(begun) => begun,
+                Ok(answered) => answered,
                 Err(_) if self.record(None).await => begin.await,
                 Err(_) => return Delivery::Stopped,
             }
         };
-        if let Err(cut_short) = begun {
+        if let Err(cut_short) = answered {
             return self.cut_short(job, connection, ahead, cut_short).await;
         }
         self.failures = 0;
@@ -92,6 +96,18 @@ impl Worker {
             return Delivery::Stopped;
         }
         self.dot(job, connection).await
+    }
+
+    /// What follows where the relay has said that it takes no message as large as ours. They
+    /// are all much the same, so this is about us, and nobody is marked for it.
+    fn too_large(&self, job: &Job, limit: usize) {
+        let why = format!(
+            "the relay {} takes messages of at most {limit} bytes, and the one to {} has {}; make the templates shorter, or let the relay's operator raise the limit",
+            self.shared.run.connector.relay(),
+            job.recipient,
+            job.message.bytes.len()
+        );
+        self.shared.stop(Exit::Unavailable, why);
     }
 
     /// What follows a transaction that did not come as far as its dot.

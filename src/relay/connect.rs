@@ -132,9 +132,7 @@ impl Connector {
             self.log_in(&mut conversation, &offers, login).await?;
             steps.push(format!("logged in as {}", login.username));
         }
-        if self.smtp.pipelining && offers.pipelining {
-            conversation.pipeline();
-        }
+        conversation.settle_on(&offers, self.smtp.pipelining);
         Ok(conversation)
     }
 
@@ -184,7 +182,7 @@ impl Connector {
             .await
             .map_err(|failure| self.not(Phase::Auth, false, &failure.to_string()))?;
         let answer = login::log_in(conversation, offers, &login.username, &secret).await;
-        let (heard, more) = match answer {
+        let (heard, mut more) = match answer {
             Err(silence) => (Err(silence), String::new()),
             Ok(Answer::Reply(reply)) => (Ok(reply), String::new()),
             Ok(Answer::TokenRefused(why, reply)) => {
@@ -192,7 +190,13 @@ impl Connector {
             }
             Ok(Answer::NoMechanism(why)) => return Err(self.not(Phase::Auth, false, &why)),
         };
+        // A relay that asks for more than the mechanism has would ask again for ever.
+        let asks_for_more = heard.as_ref().is_ok_and(|it| it.class() == 3);
+        if asks_for_more {
+            more.push_str("; it asks for more than there is to say");
+        }
         self.expect(Phase::Auth, heard).map_err(|mut not_opened| {
+            not_opened.temporary &= !asks_for_more;
             if !not_opened.temporary {
                 self.turned_away.store(true, Ordering::SeqCst);
             }

@@ -85,6 +85,8 @@ pub struct Conversation<S> {
     replies: ReplyReader,
     deadlines: Deadlines,
     pipelining: bool,
+    /// The largest message that the relay takes.
+    size: Option<usize>,
     /// The phases of an envelope that is on the wire, whose replies are still to come.
     owed: VecDeque<Phase>,
 }
@@ -97,13 +99,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             replies: ReplyReader::default(),
             deadlines,
             pipelining: false,
+            size: None,
             owed: VecDeque::new(),
         }
     }
 
-    /// From now on commands that may stand in one write do (RFC 2920 §3.1).
-    pub fn pipeline(&mut self) {
-        self.pipelining = true;
+    /// From now on what the relay offers is made use of: commands that may stand in one write
+    /// do (RFC 2920 §3.1), unless `pipelining` is off, and its limit is known.
+    pub fn settle_on(&mut self, offers: &Offers, pipelining: bool) {
+        self.pipelining = pipelining && offers.pipelining;
+        self.size = offers.size;
+    }
+
+    /// The largest message that the relay takes, where it named one that this is over.
+    #[must_use]
+    pub fn limit_below(&self, message: &[u8]) -> Option<usize> {
+        self.size.filter(|it| *it < message.len())
     }
 
     /// Whether an envelope may follow a dot at once.
