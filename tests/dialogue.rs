@@ -14,6 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use support::pki::Pki;
+use support::scanner::PASSWORD;
 use support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
 use support::{Workplace, oracle};
 
@@ -105,8 +106,6 @@ fn d20_a_relay_whose_size_is_below_our_messages_gets_none_and_nobody_is_marked()
     }
 }
 
-const SECRET: &str = "h4nter2-correct-horse";
-
 /// A job that logs in over TLS, at a server that wants it.
 fn login_job(
     pki: &Pki,
@@ -117,7 +116,7 @@ fn login_job(
         tls: Some((Tls::Implicit, pki.server("localhost"))),
         login: Some(Login {
             mechanisms,
-            takes: BASE64.encode(format!("\0ada\0{SECRET}")),
+            takes: BASE64.encode(format!("\0ada\0{PASSWORD}")),
             challenge: String::new(),
         }),
         ..Setup::default()
@@ -125,7 +124,7 @@ fn login_job(
     let server = Server::set_up(setup, script);
     let mut workplace = Workplace::new(server.port());
     workplace.write("ca.pem", &pki.ca_pem);
-    workplace.write("password", SECRET);
+    workplace.write("password", PASSWORD);
     let private = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(workplace.file("password"), private).unwrap();
     workplace.smtp = format!(
