@@ -155,7 +155,8 @@ pub fn judge(phase: Phase, reply: Option<&Reply>) -> Verdict {
             Some(5) => Refused,
             _ => Unavailable,
         },
-        Phase::Rcpt | Phase::Data => match (code, class) {
+        // A refusal in the middle of the message is as certain as one before it.
+        Phase::Rcpt | Phase::Data | Phase::Body => match (code, class) {
             (Some(354), _) if phase == Phase::Data => Proceed,
             (_, Some(2)) if phase == Phase::Rcpt => Proceed,
             (Some(421), _) => NotTaken,
@@ -163,7 +164,6 @@ pub fn judge(phase: Phase, reply: Option<&Reply>) -> Verdict {
             (_, Some(5)) => Settled(Rejected),
             _ => NotTaken,
         },
-        Phase::Body => NotTaken,
         Phase::Dot => Settled(match class {
             Some(2) => Accepted,
             Some(4) => Deferred,
@@ -241,7 +241,17 @@ mod tests {
                     NotTaken,
                 ],
             ),
-            (Phase::Body, [NotTaken; 6]),
+            (
+                Phase::Body,
+                [
+                    NotTaken,
+                    NotTaken,
+                    NotTaken,
+                    Settled(Deferred),
+                    Settled(Rejected),
+                    NotTaken,
+                ],
+            ),
             (
                 Phase::Dot,
                 [Accepted, Unknown, Deferred, Deferred, Rejected, Unknown].map(Settled),

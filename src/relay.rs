@@ -13,7 +13,7 @@ mod reply;
 #[cfg(test)]
 pub use self::connect::Wire;
 pub use self::connect::{Connection, Connector, NotOpened};
-pub use self::conversation::{Conversation, Dot, Envelope, NotBegun, Silence};
+pub use self::conversation::{Conversation, CutShort, Dot, Envelope, Silence};
 pub use self::login::check as check_secret;
 pub use self::offers::Offers;
 pub use self::reply::{Malformed, ReplyReader};

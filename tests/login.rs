@@ -13,10 +13,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use support::Workplace;
-use support::gate::{Gate, Manners};
 use support::pki::Pki;
 use support::scanner::{PASSWORD, STALE_TOKEN, TOKEN};
+use support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
+use support::{Workplace, oracle};
 
 fn plain() -> String {
     BASE64.encode(format!("\0ada\0{PASSWORD}"))
@@ -30,40 +30,39 @@ fn xoauth2(token: &str) -> String {
     BASE64.encode(format!("user=ada\x01auth=Bearer {token}\x01\x01"))
 }
 
-/// A relay that offers STARTTLS and takes a password.
-fn manners(pki: &Pki, mechanisms: &'static str, takes: String) -> Manners {
-    Manners {
-        tls: Some(pki.server("localhost")),
-        mechanisms,
-        takes,
-        refusal: "535 5.7.8 bad credentials",
-        ..Manners::default()
+/// A relay that speaks TLS, in this manner, and takes only this response to these mechanisms.
+fn setup(pki: &Pki, tls: Tls, mechanisms: &'static str, takes: String) -> Setup {
+    Setup {
+        tls: Some((tls, pki.server("localhost"))),
+        login: Some(Login {
+            mechanisms,
+            takes,
+            challenge: String::new(),
+        }),
+        ..Setup::default()
     }
 }
 
-/// A job that sends through the gate, with these lines under `[smtp]`.
-fn job(gate: &Gate, pki: &Pki, lines: &str) -> Workplace {
-    let mut workplace = Workplace::new(gate.port());
+fn relay(pki: &Pki, mechanisms: &'static str, takes: String) -> Server {
+    Server::set_up(setup(pki, Tls::StartTls, mechanisms, takes), |_: &Call| {
+        Action::Normal
+    })
+}
+
+/// A job that sends through the relay, with these lines under `[smtp]`.
+fn job(relay: &Server, pki: &Pki, lines: &str) -> Workplace {
+    let mut workplace = Workplace::new(relay.port());
     workplace.write("ca.pem", &pki.ca_pem);
     workplace.write("password", &format!("{PASSWORD}\n"));
     let private = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(workplace.file("password"), private).unwrap();
     workplace.smtp = format!(
         "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"\ndeadlines = {{ ehlo = \"2s\", starttls = \"2s\", auth = \"2s\", tls = \"2s\", mail = \"2s\" }}\n{lines}",
-        gate.port()
+        relay.port()
     );
     workplace.configure();
     workplace.partners(&["eva@e.example", "bob@b.example"]);
     workplace
-}
-
-/// Nothing but the greeting and STARTTLS went in clear.
-fn nothing_in_clear(gate: &Gate) {
-    for heard in gate.heard().iter().filter(|it| it.in_clear) {
-        let harmless =
-            heard.line.starts_with("EHLO ") || heard.line == "STARTTLS" || heard.line == "QUIT";
-        assert!(harmless, "in clear: {heard:?}");
-    }
 }
 
 #[test]
@@ -74,15 +73,16 @@ fn a_password_goes_by_plain_or_login_over_starttls_or_implicit_tls() {
         ("LOGIN", login(), "AUTH LOGIN"),
         ("XOAUTH2 login", login(), "AUTH LOGIN"),
     ];
-    for implicit in [false, true] {
+    for tls in [Tls::StartTls, Tls::Implicit] {
         for (mechanisms, takes, used) in &table {
-            let gate = Gate::open(Manners {
-                implicit,
-                ..manners(&pki, mechanisms, takes.clone())
-            });
-            let tls = if implicit { "implicit" } else { "starttls" };
+            let setup = setup(&pki, tls, mechanisms, takes.clone());
+            let relay = Server::set_up(setup, |_: &Call| Action::Normal);
+            let tls = match tls {
+                Tls::Implicit => "implicit",
+                Tls::StartTls => "starttls",
+            };
             let workplace = job(
-                &gate,
+                &relay,
                 &pki,
                 &format!("tls = \"{tls}\"\nusername = \"ada\"\npassword_file = \"password\""),
             );
@@ -94,14 +94,16 @@ fn a_password_goes_by_plain_or_login_over_starttls_or_implicit_tls() {
                 (0, ""),
                 "{mechanisms}"
             );
-            assert_eq!(gate.accepted().len(), 2);
-            assert!(gate.count(used) > 0, "{:?}", gate.heard());
+            assert_eq!(relay.accepted().len(), 2);
+            assert!(relay.count(used) > 0, "{:?}", relay.commands());
             let check = workplace.run(&["check", "--connect"]);
             assert!(
                 check.stdout.contains("relay: logged in as ada"),
                 "{check:?}"
             );
-            nothing_in_clear(&gate);
+            let violations = relay.violations();
+            assert!(violations.is_empty(), "{violations:?}");
+            oracle::nothing_in_clear(&relay);
         }
     }
 }
@@ -113,16 +115,16 @@ fn a_password_comes_from_environment_or_systemd_too() {
         "password_env = \"RELAY_PASSWORD\"",
         "password_credential = \"password\"",
     ] {
-        let gate = Gate::open(manners(&pki, "PLAIN", plain()));
+        let relay = relay(&pki, "PLAIN", plain());
         let workplace = job(
-            &gate,
+            &relay,
             &pki,
             &format!("tls = \"starttls\"\nusername = \"ada\"\n{key}"),
         );
 
         let without = workplace.run(&["send"]);
         assert_eq!(without.code, 78, "{without:?}");
-        assert_eq!(gate.heard().len(), 0);
+        assert_eq!(relay.commands().len(), 0);
         let output = workplace.run_with(&["send"], |command| {
             command
                 .env("RELAY_PASSWORD", PASSWORD)
@@ -130,16 +132,16 @@ fn a_password_comes_from_environment_or_systemd_too() {
         });
 
         assert_eq!(output.code, 0, "{output:?}");
-        assert_eq!(gate.accepted().len(), 2);
+        assert_eq!(relay.accepted().len(), 2);
     }
 }
 
 #[test]
 fn a_secret_that_is_missing_empty_or_open_to_everyone_stops_before_the_network() {
     let pki = Pki::new();
-    let gate = Gate::open(manners(&pki, "PLAIN", plain()));
+    let relay = relay(&pki, "PLAIN", plain());
     let workplace = job(
-        &gate,
+        &relay,
         &pki,
         "tls = \"starttls\"\nusername = \"ada\"\npassword_file = \"password\"",
     );
@@ -161,7 +163,7 @@ fn a_secret_that_is_missing_empty_or_open_to_everyone_stops_before_the_network()
     refused(78, "one line");
     std::fs::remove_file(&file).unwrap();
     refused(78, "smtp.password_file");
-    assert_eq!(gate.heard().len(), 0);
+    assert_eq!(relay.commands().len(), 0);
 
     // Neither a preview nor a rehearsal needs it.
     assert_eq!(workplace.run(&["preview"]).code, 0);
@@ -172,9 +174,9 @@ fn a_secret_that_is_missing_empty_or_open_to_everyone_stops_before_the_network()
 fn one_refused_login_ends_the_run_and_nobody_is_marked() {
     let pki = Pki::new();
     for (mechanisms, used) in [("PLAIN", "AUTH PLAIN"), ("LOGIN", "AUTH LOGIN")] {
-        let gate = Gate::open(manners(&pki, mechanisms, "something else".into()));
+        let relay = relay(&pki, mechanisms, "something else".into());
         let workplace = job(
-            &gate,
+            &relay,
             &pki,
             "tls = \"starttls\"\nconnections = 4\nusername = \"ada\"\npassword_file = \"password\"",
         );
@@ -186,7 +188,7 @@ fn one_refused_login_ends_the_run_and_nobody_is_marked() {
             output.stderr.contains("535 5.7.8 bad credentials"),
             "{output:?}"
         );
-        assert_eq!(gate.count(used), 1, "one attempt");
+        assert_eq!(relay.count(used), 1, "one attempt");
         assert!(
             workplace
                 .states()
@@ -199,9 +201,11 @@ fn one_refused_login_ends_the_run_and_nobody_is_marked() {
 #[test]
 fn a_token_is_fetched_for_each_connection_and_its_refusal_told_in_words() {
     let pki = Pki::new();
-    let gate = Gate::open(Manners {
-        messages_per_connection: Some(1),
-        ..manners(&pki, "XOAUTH2", xoauth2(TOKEN))
+    let setup = setup(&pki, Tls::StartTls, "XOAUTH2", xoauth2(TOKEN));
+    let once = setup.clone();
+    let relay = Server::set_up(once, |call: &Call| match call.stage {
+        Stage::Dot => Action::ReplyThenClose(b"250 2.0.0 taken\r\n".to_vec()),
+        _ => Action::Normal,
     });
     let script = format!("echo run >> runs; echo {TOKEN}");
     let lines = |script: &str| {
@@ -209,20 +213,23 @@ fn a_token_is_fetched_for_each_connection_and_its_refusal_told_in_words() {
             "tls = \"starttls\"\nconnections = 1\nusername = \"ada\"\ntoken_command = [\"sh\", \"-c\", \"{script}\"]"
         )
     };
-    let workplace = job(&gate, &pki, &lines(&script));
+    let workplace = job(&relay, &pki, &lines(&script));
 
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 0, "{output:?}");
-    assert_eq!(gate.accepted().len(), 2);
+    assert_eq!(relay.accepted().len(), 2);
     let runs = std::fs::read_to_string(workplace.file("runs")).unwrap();
     assert_eq!(runs.lines().count(), 2, "a token a connection");
 
     let challenge = BASE64.encode(r#"{"status":"401","schemes":"bearer"}"#);
-    let gate = Gate::open(Manners {
-        challenge: challenge.leak(),
-        ..manners(&pki, "XOAUTH2", xoauth2(TOKEN))
-    });
-    let workplace = job(&gate, &pki, &lines(&format!("echo {STALE_TOKEN}")));
+    let relay = Server::set_up(
+        Setup {
+            login: setup.login.map(|it| Login { challenge, ..it }),
+            ..setup
+        },
+        |_: &Call| Action::Normal,
+    );
+    let workplace = job(&relay, &pki, &lines(&format!("echo {STALE_TOKEN}")));
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 69, "{output:?}");
     assert!(
@@ -232,9 +239,9 @@ fn a_token_is_fetched_for_each_connection_and_its_refusal_told_in_words() {
             || output.stderr.contains("status 401, schemes bearer"),
         "{output:?}"
     );
-    assert_eq!(gate.count("AUTH"), 1);
+    assert_eq!(relay.count("AUTH"), 1);
 
-    let workplace = job(&gate, &pki, &lines("echo no network >&2; exit 1"));
+    let workplace = job(&relay, &pki, &lines("echo no network >&2; exit 1"));
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 69, "{output:?}");
     assert!(
@@ -246,9 +253,9 @@ fn a_token_is_fetched_for_each_connection_and_its_refusal_told_in_words() {
 #[test]
 fn a_relay_without_the_right_mechanism_is_told_from_one_that_refuses() {
     let pki = Pki::new();
-    let gate = Gate::open(manners(&pki, "XOAUTH2 CRAM-MD5", String::new()));
+    let relay = relay(&pki, "XOAUTH2 CRAM-MD5", String::new());
     let workplace = job(
-        &gate,
+        &relay,
         &pki,
         "tls = \"starttls\"\nusername = \"ada\"\npassword_file = \"password\"",
     );
@@ -262,78 +269,58 @@ fn a_relay_without_the_right_mechanism_is_told_from_one_that_refuses() {
             .contains("only XOAUTH2, CRAM-MD5, not PLAIN or LOGIN"),
         "{output:?}"
     );
-    assert_eq!(gate.count("AUTH"), 0);
+    assert_eq!(relay.count("AUTH"), 0);
 }
 
 #[test]
 fn where_starttls_is_stripped_refused_or_tampered_with_nothing_is_sent() {
     let pki = Pki::new();
-    let good = || manners(&pki, "PLAIN", plain());
+    let good = || setup(&pki, Tls::StartTls, "PLAIN", plain());
+    let stripped = Setup {
+        tls: None,
+        ..good()
+    };
+    let presenting = |certificate| Setup {
+        tls: Some((Tls::StartTls, certificate)),
+        ..good()
+    };
+    let say = |text: &str| Action::Reply(text.as_bytes().to_vec());
     let table = [
+        (stripped, Action::Normal, "does not offer STARTTLS"),
+        (good(), say("454 4.7.0 not now\r\n"), "454 4.7.0 not now"),
+        (good(), say("501 5.5.4 no\r\n"), "501 5.5.4 no"),
         (
-            Manners {
-                tls: None,
-                ..good()
-            },
-            "does not offer STARTTLS",
-        ),
-        (
-            Manners {
-                starttls_reply: Some("454 4.7.0 not now"),
-                ..good()
-            },
-            "454 4.7.0 not now",
-        ),
-        (
-            Manners {
-                starttls_reply: Some("501 5.5.4 no"),
-                ..good()
-            },
-            "501 5.5.4 no",
-        ),
-        (
-            Manners {
-                injected: "250-gate\r\n250 AUTH PLAIN\r\n",
-                ..good()
-            },
+            good(),
+            say("220 go\r\n250-gate\r\n250 AUTH PLAIN\r\n"),
             "what nobody asked for",
         ),
+        (good(), say("220 go\r\n250"), "what nobody asked for"),
         (
-            Manners {
-                injected: "250",
-                ..good()
-            },
-            "what nobody asked for",
-        ),
-        (
-            Manners {
-                tls: Some(pki.expired("localhost")),
-                ..good()
-            },
+            presenting(pki.expired("localhost")),
+            Action::Normal,
             "has expired",
         ),
         (
-            Manners {
-                tls: Some(pki.server("other.example")),
-                ..good()
-            },
+            presenting(pki.server("other.example")),
+            Action::Normal,
             "not for the name",
         ),
         (
-            Manners {
-                tls: Some(Pki::new().server("localhost")),
-                ..good()
-            },
+            presenting(Pki::new().server("localhost")),
+            Action::Normal,
             "an issuer that this machine does not know",
         ),
     ];
     std::thread::scope(|scope| {
-        for (manners, word) in table {
+        for (setup, action, word) in table {
             let pki = &pki;
             scope.spawn(move || {
-                let gate = Gate::open(manners);
+                let relay = Server::set_up(setup, move |call: &Call| match call.stage {
+                    Stage::StartTls => action.clone(),
+                    _ => Action::Normal,
+                });
                 let workplace = job(
-                    &gate,
+                    &relay,
                     pki,
                     "tls = \"starttls\"\nusername = \"ada\"\npassword_file = \"password\"",
                 );
@@ -342,8 +329,8 @@ fn where_starttls_is_stripped_refused_or_tampered_with_nothing_is_sent() {
 
                 assert_eq!(output.code, 69, "{word}: {output:?}");
                 assert!(output.stderr.contains(word), "{word}: {output:?}");
-                assert_eq!((gate.count("AUTH"), gate.count("MAIL")), (0, 0));
-                nothing_in_clear(&gate);
+                assert_eq!((relay.count("AUTH"), relay.count("MAIL")), (0, 0));
+                oracle::nothing_in_clear(&relay);
                 assert!(
                     workplace
                         .states()

@@ -196,23 +196,30 @@ fn a_limit_that_bites_is_not_run_ahead_of() {
 
 #[test]
 fn an_acceptance_is_on_record_before_a_slow_relay_answers_the_next_envelope() {
-    let server = Server::start(|call: &Call| match call.stage {
-        Stage::Mail if call.nth == 1 => {
-            Action::Delay(Duration::from_secs(20), Box::new(Action::Normal))
+    std::thread::scope(|scope| {
+        for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
+            scope.spawn(move || {
+                let server = Server::start(move |call: &Call| {
+                    if call.stage == stage && call.nth == 1 {
+                        Action::Delay(Duration::from_secs(20), Box::new(Action::Normal))
+                    } else {
+                        Action::Normal
+                    }
+                });
+                let workplace = job(&server, "", &FIVE);
+
+                let run = workplace.start(&["send"]);
+                while server.ahead() < 1 {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                std::thread::sleep(Duration::from_millis(500));
+                run.kill();
+
+                let output = workplace.run(&["send", "--limit", "0"]);
+                assert_eq!(output.code, 0, "{stage:?}, nothing is in doubt: {output:?}");
+                assert_eq!(workplace.states()[0].1, "accepted", "{stage:?}");
+                oracle::check(&workplace, &server, 5, 0);
+            });
         }
-        _ => Action::Normal,
     });
-    let workplace = job(&server, "", &FIVE);
-
-    let run = workplace.start(&["send"]);
-    while server.ahead() < 1 {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    std::thread::sleep(Duration::from_millis(500));
-    run.kill();
-
-    let output = workplace.run(&["send", "--limit", "0"]);
-    assert_eq!(output.code, 0, "nothing is in doubt: {output:?}");
-    assert_eq!(workplace.states()[0].1, "accepted");
-    oracle::check(&workplace, &server, 5, 0);
 }

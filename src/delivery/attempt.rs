@@ -7,11 +7,14 @@
 //!
 //! Where the relay pipelines and another message waits, its envelope goes out with the
 //! dot: one round trip a message. An acceptance then shares the commit that arms the
-//! next; everything else that is heard is recorded at once.
+//! next, where that is only a moment away; everything else is recorded at once.
 
 use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use super::shared::Job;
 use super::worker::Worker;
@@ -21,7 +24,10 @@ use crate::invitation::{Cause, State};
 use crate::ledger::Change;
 use crate::outcome::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
 use crate::refusal::{about_us, is_throttle};
-use crate::relay::{Connection, Dot, Envelope, NotBegun, Silence};
+use crate::relay::{Connection, CutShort, Dot, Envelope, Silence};
+
+/// How long an acceptance waits for the arm that it may share a commit with.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// How a message fared on a connection.
 pub enum Delivery {
@@ -62,24 +68,29 @@ impl Worker {
         let Some(mut connection) = self.connection.take() else {
             return Delivery::NotNow("there is no connection".into());
         };
-        let ahead = connection.has_begun();
-        // An acceptance waits for what has come with it already, not for what is still to come.
-        if !connection.holds_more() && !self.record(None).await {
+        if let Some(limit) = connection.limit_below(&job.message.bytes) {
+            self.too_large(job, limit);
             return Delivery::Stopped;
         }
+        let ahead = connection.has_begun();
         let envelope = Envelope {
             sender: &shared.run.sender,
             recipient: &job.recipient,
         };
-        if let Err(not_begun) = connection.begin(envelope).await {
-            return self.not_begun(job, connection, ahead, not_begun).await;
+        let answered = {
+            let mut begin = pin!(connection.begin(envelope));
+            match timeout(MOMENT, &mut begin).await {
+                Ok(answered) => answered,
+                Err(_) if self.record(None).await => begin.await,
+                Err(_) => return Delivery::Stopped,
+            }
+        };
+        if let Err(cut_short) = answered {
+            return self.cut_short(job, connection, ahead, cut_short).await;
         }
         self.failures = 0;
-        if let Err(silence) = connection.body(&job.message.bytes).await {
-            return Delivery::Lost(Phase::Body, silence.0);
-        }
-        if let Err(silence) = connection.stands().await {
-            return Delivery::Lost(Phase::Body, silence.0);
+        if let Err(cut_short) = connection.body(&job.message.bytes).await {
+            return self.cut_short(job, connection, ahead, cut_short).await;
         }
         if !shared.may_arm() {
             return Delivery::Stopped;
@@ -87,19 +98,31 @@ impl Worker {
         self.dot(job, connection).await
     }
 
-    /// What follows a transaction that did not come as far as its message.
-    async fn not_begun(
+    /// What follows where the relay has said that it takes no message as large as ours. They
+    /// are all much the same, so this is about us, and nobody is marked for it.
+    fn too_large(&self, job: &Job, limit: usize) {
+        let why = format!(
+            "the relay {} takes messages of at most {limit} bytes, and the one to {} has {}; make the templates shorter, or let the relay's operator raise the limit",
+            self.shared.run.connector.relay(),
+            job.recipient,
+            job.message.bytes.len()
+        );
+        self.shared.stop(Exit::Unavailable, why);
+    }
+
+    /// What follows a transaction that did not come as far as its dot.
+    async fn cut_short(
         &mut self,
         job: &Job,
         connection: Connection,
         ahead: bool,
-        not_begun: NotBegun,
+        cut_short: CutShort,
     ) -> Delivery {
-        let NotBegun {
+        let CutShort {
             phase,
             verdict,
             heard,
-        } = not_begun;
+        } = cut_short;
         let reply = heard.as_ref().ok();
         if phase == Phase::Mail {
             let mut why = tell(&heard);
@@ -126,7 +149,10 @@ impl Worker {
             None if self.settle(job, phase, outcome, heard).await => Delivery::Settled,
             None => return Delivery::Stopped,
         };
-        self.clear(connection).await;
+        // In the middle of a message there is no way back to commands.
+        if phase != Phase::Body {
+            self.clear(connection).await;
+        }
         delivery
     }
 
@@ -154,32 +180,29 @@ impl Worker {
             sender: &shared.run.sender,
             recipient: &next.recipient,
         });
-        let heard = match connection.dot(ahead).await {
-            Dot::NotWritten(silence) => {
-                let why = silence.0.clone();
-                if !self.take_back(job, &Err(silence)).await {
-                    return Delivery::Stopped;
-                }
-                return Delivery::Lost(Phase::Dot, why);
-            }
-            Dot::Written(heard) => heard,
+        let (phase, heard) = match connection.dot(ahead).await {
+            Dot::NotWritten(heard) => (Phase::Body, heard),
+            Dot::Written(heard) => (Phase::Dot, heard),
         };
-        if let Some(slot) = job.slot.take() {
+        let reply = heard.as_ref().ok();
+        let written = phase == Phase::Dot;
+        if let Some(slot) = job.slot.take_if(|_| written) {
             slot.dot();
         }
-        let survives = connection_survives_dot(heard.as_ref().ok());
-        let delivery = match self.about_us(heard.as_ref().ok()) {
-            Some(delivery) if self.take_back(job, &heard).await => delivery,
-            Some(_) => return Delivery::Stopped,
-            None => {
-                let outcome = match judge(Phase::Dot, heard.as_ref().ok()) {
-                    Verdict::Settled(outcome) => outcome,
-                    _ => Outcome::Unknown,
-                };
-                if !self.settle(job, Phase::Dot, outcome, heard).await {
+        let survives = written && connection_survives_dot(reply);
+        let verdict = judge(phase, reply);
+        let delivery = match (self.about_us(reply), verdict) {
+            (None, Verdict::Settled(outcome)) => {
+                if !self.settle(job, phase, outcome, heard).await {
                     return Delivery::Stopped;
                 }
                 Delivery::Settled
+            }
+            (about_us, _) => {
+                if !self.take_back(job, phase, &heard).await {
+                    return Delivery::Stopped;
+                }
+                about_us.unwrap_or_else(|| Delivery::Lost(phase, tell(&heard)))
             }
         };
         // What is begun ahead must not be finished during a rest or after a stop. Nothing of it
@@ -215,11 +238,11 @@ impl Worker {
 
     /// Armed → pending: the dot was not written, or the refusal is certain and not the
     /// recipient's. False when that could not be recorded, which stops the run.
-    async fn take_back(&mut self, job: &Job, heard: &Result<Reply, Silence>) -> bool {
+    async fn take_back(&mut self, job: &Job, phase: Phase, heard: &Result<Reply, Silence>) -> bool {
         let back = Change {
             reply: heard.as_ref().ok().cloned(),
             note: heard.as_ref().err().map(|it| it.0.clone()),
-            ..self.change(job, Phase::Dot, Cause::TakeBack)
+            ..self.change(job, phase, Cause::TakeBack)
         };
         self.record(Some(back)).await
     }

@@ -145,9 +145,7 @@ impl Connector {
             self.log_in(&mut conversation, &offers, login).await?;
             steps.push(format!("logged in as {}", login.username));
         }
-        if self.smtp.pipelining && offers.pipelining {
-            conversation.pipeline();
-        }
+        conversation.settle_on(&offers, self.smtp.pipelining);
         Ok(conversation)
     }
 
@@ -206,6 +204,11 @@ impl Connector {
         let answer = login::log_in(conversation, offers, &login.username, &secret).await;
         let judged = match answer {
             Err(silence) => self.expect(Phase::Auth, Err(silence)),
+            // A relay that asks for more than the mechanism has would ask again for ever.
+            Ok(Answer::Reply(reply)) if reply.class() == 3 => {
+                let why = format!("it said \"{reply}\"; it asks for more than there is to say");
+                Err(self.not(Phase::Auth, false, &why))
+            }
             Ok(Answer::Reply(reply)) => self.expect(Phase::Auth, Ok(reply)),
             Ok(Answer::TokenRefused(why, reply)) => {
                 let temporary = judge(Phase::Auth, Some(&reply)) == Verdict::Unavailable;

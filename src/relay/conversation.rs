@@ -58,9 +58,9 @@ impl Envelope<'_> {
     }
 }
 
-/// Where a transaction stopped before its message, and what was heard there.
+/// Where a transaction stopped before its dot, and what was heard there.
 #[derive(Debug)]
-pub struct NotBegun {
+pub struct CutShort {
     /// The first phase that did not succeed.
     pub phase: Phase,
     /// What that means.
@@ -72,8 +72,8 @@ pub struct NotBegun {
 /// What came of the final dot.
 #[derive(Debug)]
 pub enum Dot {
-    /// Not one byte of it was written.
-    NotWritten(Silence),
+    /// Not one byte of it was written, because of this.
+    NotWritten(Result<Reply, Silence>),
     /// It was written, at least in part; this came back.
     Written(Result<Reply, Silence>),
 }
@@ -85,6 +85,8 @@ pub struct Conversation<S> {
     replies: ReplyReader,
     deadlines: Deadlines,
     pipelining: bool,
+    /// The largest message that the relay takes.
+    size: Option<usize>,
     /// The phases of an envelope that is on the wire, whose replies are still to come.
     owed: VecDeque<Phase>,
 }
@@ -97,13 +99,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             replies: ReplyReader::default(),
             deadlines,
             pipelining: false,
+            size: None,
             owed: VecDeque::new(),
         }
     }
 
-    /// From now on commands that may stand in one write do (RFC 2920 §3.1).
-    pub fn pipeline(&mut self) {
-        self.pipelining = true;
+    /// From now on what the relay offers is made use of: commands that may stand in one write
+    /// do (RFC 2920 §3.1), unless `pipelining` is off, and its limit is known.
+    pub fn settle_on(&mut self, offers: &Offers, pipelining: bool) {
+        self.pipelining = pipelining && offers.pipelining;
+        self.size = offers.size;
+    }
+
+    /// The largest message that the relay takes, where it named one that this is over.
+    #[must_use]
+    pub fn limit_below(&self, message: &[u8]) -> Option<usize> {
+        self.size.filter(|it| *it < message.len())
     }
 
     /// Whether an envelope may follow a dot at once.
@@ -116,12 +127,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     #[must_use]
     pub fn has_begun(&self) -> bool {
         !self.owed.is_empty()
-    }
-
-    /// Whether more has come than was read yet.
-    #[must_use]
-    pub fn holds_more(&self) -> bool {
-        self.replies.holds_more()
     }
 
     /// Waits for the greeting.
@@ -174,12 +179,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// # Errors
     /// At the first phase that did not succeed; [`Self::clear`] then makes the connection fit
     /// for another envelope, unless it is over.
-    pub async fn begin(&mut self, envelope: Envelope<'_>) -> Result<(), NotBegun> {
+    pub async fn begin(&mut self, envelope: Envelope<'_>) -> Result<(), CutShort> {
         if self.pipelining
             && !self.has_begun()
             && let Err(silence) = self.write_envelope(envelope).await
         {
-            return Err(NotBegun {
+            return Err(CutShort {
                 phase: Phase::Mail,
                 verdict: judge(Phase::Mail, None),
                 heard: Err(silence),
@@ -193,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             match judge(phase, heard.as_ref().ok()) {
                 Verdict::Proceed => {}
                 verdict => {
-                    return Err(NotBegun {
+                    return Err(CutShort {
                         phase,
                         verdict,
                         heard,
@@ -237,8 +242,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// Writes the message up to its last line, without the dot.
     ///
     /// # Errors
-    /// When it could not be written whole; the relay has certainly not accepted it then.
-    pub async fn body(&mut self, message: &[u8]) -> Result<(), Silence> {
+    /// When it could not be written whole, or the relay did not wait for its end to speak; the
+    /// relay has certainly not accepted it then.
+    pub async fn body(&mut self, message: &[u8]) -> Result<(), CutShort> {
+        let written = self.write_message(message).await;
+        // A relay may refuse a message in the middle, and close: what it said must not be lost to
+        // the broken pipe that follows.
+        let heard = match (self.interruption().await, written) {
+            (None, Ok(())) => return Ok(()),
+            (Some(Ok(reply)), _) => Ok(reply),
+            (_, Err(silence)) | (Some(Err(silence)), Ok(())) => Err(silence),
+        };
+        Err(CutShort {
+            phase: Phase::Body,
+            verdict: judge(Phase::Body, heard.as_ref().ok()),
+            heard,
+        })
+    }
+
+    async fn write_message(&mut self, message: &[u8]) -> Result<(), Silence> {
         let deadline = self.deadlines.of(Phase::Body);
         for block in dot_stuffed(message).chunks(BLOCK) {
             let write = async {
@@ -251,6 +273,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 .map_err(|error| lost(&error))?;
         }
         Ok(())
+    }
+
+    /// What the relay says, or that it goes, before it was given the dot; `None` where it waits.
+    async fn interruption(&mut self) -> Option<Result<Reply, Silence>> {
+        if !self.replies.holds_more() {
+            match self.read_what_waits().await? {
+                Ok(0) => return Some(Err(closed())),
+                Ok(_) => {}
+                Err(error) => return Some(Err(lost(&error))),
+            }
+        }
+        let reply = self.reply(Phase::Body).await;
+        Some(reply.and_then(|reply| match reply.class() {
+            4 | 5 => Ok(reply),
+            _ => Err(unasked(&reply.to_string())),
+        }))
     }
 
     /// Whether the conversation still stands: nothing came that nobody was asked for.
@@ -270,17 +308,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             Ok(Some(reply)) => reply.to_string(),
             _ => "something that is no reply".into(),
         };
-        Err(Silence(format!(
-            "the relay said what nobody asked for: {what}"
-        )))
+        Err(unasked(&what))
     }
 
     /// Writes the terminating dot and waits for the verdict. The envelope of the message that
     /// comes `ahead` goes out in the same write, where the relay pipelines; [`Self::begin`]
     /// then reads its replies.
     pub async fn dot(&mut self, ahead: Option<Envelope<'_>>) -> Dot {
-        if let Err(silence) = self.stands().await {
-            return Dot::NotWritten(silence);
+        if let Some(heard) = self.interruption().await {
+            return Dot::NotWritten(heard);
         }
         let mut bytes = ".\r\n".to_owned();
         if let Some(envelope) = ahead.filter(|_| self.pipelining) {
@@ -381,6 +417,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
 fn overdue(what: &str, deadline: Duration) -> Silence {
     Silence(format!("the relay {what} within {} s", deadline.as_secs()))
+}
+
+fn unasked(what: &str) -> Silence {
+    Silence(format!("the relay said what nobody asked for: {what}"))
 }
 
 fn closed() -> Silence {

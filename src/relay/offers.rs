@@ -7,6 +7,8 @@ pub struct Offers {
     pub starttls: bool,
     /// PIPELINING (RFC 2920).
     pub pipelining: bool,
+    /// The largest message in octets (SIZE, RFC 1870), where the relay names one.
+    pub size: Option<usize>,
     /// The mechanisms of AUTH (RFC 4954), in upper case.
     pub auth: Vec<String>,
 }
@@ -23,6 +25,11 @@ impl Offers {
             match words.next() {
                 Some("STARTTLS") => offers.starttls = true,
                 Some("PIPELINING") => offers.pipelining = true,
+                // Zero means that there is no limit.
+                Some("SIZE") => {
+                    offers.size = words.next().and_then(|it| it.parse().ok());
+                    offers.size = offers.size.filter(|it| *it > 0);
+                }
                 Some("AUTH") => {
                     for mechanism in words {
                         if !offers.auth.iter().any(|it| it == mechanism) {
@@ -59,11 +66,12 @@ mod tests {
             "starttls",
             "auth login PLAIN",
             "AUTH=LOGIN",
-            "SIZE 1",
+            "size 35882577",
             "Pipelining",
         ]);
 
         assert!(offers.starttls && offers.pipelining);
+        assert_eq!(offers.size, Some(35_882_577));
         assert_eq!(offers.auth, ["LOGIN", "PLAIN"]);
         assert!(offers.mechanism("PLAIN") && !offers.mechanism("XOAUTH2"));
     }
@@ -75,5 +83,8 @@ mod tests {
             read(&["x", "", "STARTTLSX", "PIPELININGS", "XAUTH PLAIN", "AUTH"]),
             Offers::default()
         );
+        for no_limit in ["SIZE", "SIZE 0", "SIZE many"] {
+            assert_eq!(read(&["x", no_limit]), Offers::default());
+        }
     }
 }

@@ -4,7 +4,6 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod browser;
-pub mod gate;
 pub mod mail;
 pub mod oracle;
 pub mod page;
@@ -34,6 +33,7 @@ pub struct Workplace {
     pub limits: String,
     pub retry: String,
     pub extra: String,
+    templates: PathBuf,
     /// What was written into the folder by the test, secrets perhaps included.
     planted: Mutex<Vec<PathBuf>>,
 }
@@ -67,6 +67,7 @@ impl Workplace {
             limits: "per_minute = 1000000\nper_day = 1000000\nnew_per_run = 1000000".into(),
             retry: String::new(),
             extra: String::new(),
+            templates: Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"),
             planted: Mutex::default(),
         };
         workplace.configure();
@@ -83,6 +84,22 @@ impl Workplace {
         self.path().join(name)
     }
 
+    /// One locale with templates of a line or two, for a job whose words do not matter.
+    pub fn few_words(&mut self) {
+        let button = r#"<a class="button" href="{{ link }}">here</a> <p>{{ link }}</p>"#;
+        self.words("Hello {{ partner.name }},\n\n{{ link }}\n", button);
+    }
+
+    /// One locale, and this for the text and the HTML.
+    pub fn words(&mut self, text: &str, html: &str) {
+        std::fs::create_dir_all(self.file("words/en")).unwrap();
+        self.write("words/en/invitation.subject.txt", "Invitation\n");
+        self.write("words/en/invitation.txt", text);
+        self.write("words/en/invitation.html", html);
+        self.templates = "words".into();
+        self.configure();
+    }
+
     /// Adds lines to `[smtp]`.
     pub fn smtp(&mut self, lines: &str) {
         self.smtp = format!("{}\n{lines}", self.smtp);
@@ -91,10 +108,9 @@ impl Workplace {
 
     /// Writes `config.toml` anew.
     pub fn configure(&self) {
-        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
         let text = format!(
             "campaign = \"spring\"\n[sender]\nfrom = \"Contoso Access <access@contoso.example>\"\nreply_to = \"desk@contoso.example\"\norganization = \"Contoso\"\n[packages.project]\nlink = \"{LINK}\"\nname = \"Project space\"\n[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = \"{}\"\n[smtp]\n{}\n[limits]\n{}\n[retry]\n{}\n[ledger]\nfile = \"ledger.sqlite3\"\n{}\n{}",
-            templates.display(),
+            self.templates.display(),
             self.smtp,
             self.limits,
             self.retry,

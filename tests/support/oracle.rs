@@ -1,18 +1,20 @@
 //! The invariants that hold whatever goes wrong, checked from outside: what the relay took
 //! against what the ledger says (I1–I7).
+//!
+//! The relay's witness is the file that it writes, through to the disk, before it answers a dot.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Workplace;
 use super::smtp::Server;
+use super::{Workplace, scanner};
 
 /// Holds ledger and relay against each other, whatever has happened so far. `partners` is how
 /// many the file has, `doubts` how many `unknown` there may be: one a connection and a crash.
 pub fn check(workplace: &Workplace, server: &Server, partners: usize, doubts: usize) {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    for message in server.accepted() {
-        assert_eq!(message.recipients.len(), 1, "one recipient a message");
-        *taken.entry(message.recipients[0].clone()).or_default() += 1;
+    for recipients in server.witnessed() {
+        assert_eq!(recipients.len(), 1, "one recipient a message");
+        *taken.entry(recipients[0].clone()).or_default() += 1;
     }
     let states: BTreeMap<String, String> = workplace.states().into_iter().collect();
 
@@ -74,4 +76,24 @@ pub fn check_settled_but(
         .filter(|(_, state)| !also.contains(&state.as_str()))
         .collect();
     assert!(left.is_empty(), "I6, left behind: {left:?}");
+}
+
+/// Nobody on the way to the relay could read a secret, a command of a login or of a message, or
+/// an address: nothing but the greeting came in clear.
+pub fn nothing_in_clear(server: &Server) {
+    let words = [
+        "AUTH ",
+        "MAIL FROM",
+        "RCPT TO",
+        "DATA\r\n",
+        "@contoso.example",
+    ];
+    for (connection, bytes) in server.tapped().iter().enumerate() {
+        let secret = scanner::secret_in(bytes);
+        assert_eq!(secret, None, "connection {connection}, in clear");
+        for word in words {
+            let found = bytes.windows(word.len()).any(|it| it == word.as_bytes());
+            assert!(!found, "connection {connection}: {word:?} in clear");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! A certificate authority of the test's own, for SMTP over TLS.
 //!
 //! It signs server certificates for any name, in date or out of date, and hands each over as a finished
-//! `rustls` configuration for `smtp::Server::start_tls`. A client that is to trust them reads `ca_pem`.
+//! `rustls` configuration for `smtp::Setup`. A client that is to trust them reads `ca_pem`.
 //! The ring provider is named everywhere, so no test depends on a process-wide default.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]

@@ -1,0 +1,114 @@
+//! What the server keeps: in memory what tests ask for, and on the disk who was accepted.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::Weak;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::STAGES;
+
+/// How much of each connection is kept.
+const TAPPED: usize = 64 * 1024;
+
+/// A message the server took responsibility for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The connection it came by.
+    pub connection: usize,
+    /// The address in MAIL FROM, empty for `<>`.
+    pub sender: String,
+    /// The addresses of the RCPTs that were taken.
+    pub recipients: Vec<String>,
+    /// The message with its CRLFs, dots unstuffed, without the terminator.
+    pub data: Vec<u8>,
+}
+
+/// The oracle's second witness: a line a message, on the disk before the dot is answered.
+struct Witness {
+    folder: TempDir,
+    file: File,
+}
+
+impl Witness {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("there is a place for temporary files");
+        let file = File::create(folder.path().join("accepted.jsonl"))
+            .expect("a folder of our own can be written");
+        Self { folder, file }
+    }
+
+    fn note(&mut self, message: &Accepted) {
+        let line = json!({"connection": message.connection, "recipients": message.recipients});
+        writeln!(self.file, "{line}")
+            .and_then(|()| self.file.sync_data())
+            .expect("the disk takes another line");
+    }
+
+    fn read(&self) -> Vec<Vec<String>> {
+        let path = self.folder.path().join("accepted.jsonl");
+        let file = File::open(path).expect("it was created with the server");
+        BufReader::new(file)
+            .lines()
+            .map(|line| {
+                let line: Value = line
+                    .map_err(serde_json::Error::io)
+                    .and_then(|it| serde_json::from_str(&it))
+                    .expect("every line was written whole");
+                serde_json::from_value(line["recipients"].clone()).expect("a list of addresses")
+            })
+            .collect()
+    }
+}
+
+pub struct Journal {
+    pub accepted: Vec<Accepted>,
+    witness: Witness,
+    pub commands: Vec<(usize, String)>,
+    pub tapped: Vec<Vec<u8>>,
+    pub violations: Vec<String>,
+    pub ahead: usize,
+    pub sockets: Vec<Weak<TcpStream>>,
+    pub connections: usize,
+    pub open: usize,
+    pub most_open: usize,
+    pub reached: [usize; STAGES],
+    pub stopping: bool,
+}
+
+impl Journal {
+    pub fn new() -> Self {
+        Self {
+            accepted: Vec::new(),
+            witness: Witness::new(),
+            commands: Vec::new(),
+            tapped: Vec::new(),
+            violations: Vec::new(),
+            ahead: 0,
+            sockets: Vec::new(),
+            connections: 0,
+            open: 0,
+            most_open: 0,
+            reached: [0; STAGES],
+            stopping: false,
+        }
+    }
+
+    /// The message is ours from now on.
+    pub fn accept(&mut self, message: Accepted) {
+        self.witness.note(&message);
+        self.accepted.push(message);
+    }
+
+    pub fn witnessed(&self) -> Vec<Vec<String>> {
+        self.witness.read()
+    }
+
+    pub fn tap(&mut self, connection: usize, bytes: &[u8]) {
+        let tapped = &mut self.tapped[connection];
+        let room = TAPPED - tapped.len();
+        tapped.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}

@@ -1,0 +1,88 @@
+//! Reading a message, as a strict server does and as a lax one does.
+
+use std::io::{BufRead, Read};
+
+use super::super::Stage;
+use super::super::wire::Over;
+use super::{Effect, Session};
+
+impl Session<'_> {
+    /// Everything from the 354 to the reply to the dot, which ends the transaction whatever it is.
+    pub(super) fn message(&mut self, to: Option<&str>) -> Result<(), Over> {
+        self.body_left = u64::MAX;
+        self.answer(Stage::Body, to, Effect::None)?;
+        let data = if self.shared.setup.lax {
+            self.body_of_the_lax()?
+        } else {
+            self.body()?
+        };
+        self.answer(Stage::Dot, to, Effect::Accept(data))?;
+        self.take(Effect::Forget);
+        Ok(())
+    }
+
+    /// Reads a message. Only CRLF ends a line, so `LF . LF` ends no message.
+    fn body(&mut self) -> Result<Vec<u8>, Over> {
+        let mut data = Vec::new();
+        let mut line_start = 0;
+        loop {
+            let at = data.len();
+            let mut limited = (&mut self.reader).take(self.body_left);
+            let read = limited.read_until(b'\n', &mut data)?;
+            self.body_left -= read as u64;
+            if self.body_left == 0 || data[at..].last() != Some(&b'\n') {
+                return Err(Over);
+            }
+
+            if at == line_start && data[at] == b'.' {
+                if &data[at..] == b".\r\n" {
+                    data.truncate(at);
+                    return Ok(data);
+                }
+                if data[at + 1] != b'.' {
+                    self.violation("a dot at the start of a line is not doubled");
+                }
+                data.remove(at);
+            }
+            let crlf = data[line_start..].ends_with(b"\r\n");
+            let text = &data[at..data.len() - if crlf { 2 } else { 1 }];
+            if text.contains(&b'\r') {
+                self.violation("bare CR in the body");
+            }
+            if crlf {
+                // RFC 5321 §4.5.3.1.6; the doubled dot does not count.
+                let octets = data.len() - line_start;
+                if octets > 1000 {
+                    self.violation(&format!("a body line of {octets} octets"));
+                }
+                line_start = data.len();
+            } else {
+                self.violation("bare LF in the body");
+            }
+        }
+    }
+
+    /// Reads a message as a server that can be tricked does: any line's end around a dot ends it.
+    fn body_of_the_lax(&mut self) -> Result<Vec<u8>, Over> {
+        const LINE_ENDS: [&[u8]; 3] = [b"\r\n", b"\n", b"\r"];
+        let mut data = b"\r\n".to_vec();
+        loop {
+            let mut byte = [0];
+            self.reader.read_exact(&mut byte)?;
+            data.extend(byte);
+            let dotted = LINE_ENDS.iter().find_map(|it| {
+                let before = data.strip_suffix(*it)?.strip_suffix(b".")?;
+                LINE_ENDS
+                    .iter()
+                    .any(|it| before.ends_with(it))
+                    .then_some(before.len())
+            });
+            // `CR LF` ends a line, not its `CR` alone where a `LF` follows.
+            let half = byte == *b"\r" && self.reader.fill_buf()?.first() == Some(&b'\n');
+            if let Some(length) = dotted.filter(|_| !half) {
+                let text = String::from_utf8_lossy(&data[2..length]).replace("\r\n..", "\r\n.");
+                return Ok(text.into_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The bytes of one connection, with or without TLS: counted, noted, and cut where the setup says so.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection};
+use socket2::SockRef;
+
+use super::{Cut, Shared};
+
+/// The connection has ended, by whichever side.
+pub struct Over;
+
+impl From<io::Error> for Over {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+/// The connection with or without TLS.
+pub struct Stream<'s> {
+    pub wire: Wire<'s>,
+    tls: Option<ServerConnection>,
+}
+
+impl<'s> Stream<'s> {
+    pub fn new(wire: Wire<'s>) -> Self {
+        Self { wire, tls: None }
+    }
+
+    pub fn is_safe(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    pub fn shake_hands(&mut self, config: Arc<ServerConfig>) -> Result<(), Over> {
+        let tls = ServerConnection::new(config).map_err(|_| Over)?;
+        let tls = self.tls.insert(tls);
+        while tls.is_handshaking() {
+            tls.complete_io(&mut self.wire)?;
+        }
+        Ok(())
+    }
+
+    pub fn say_goodbye(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+        }
+        self.flush()
+    }
+}
+
+impl Read for Stream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.wire.read(buffer),
+            Some(tls) => rustls::Stream::new(tls, &mut self.wire).read(buffer),
+        }
+    }
+}
+
+impl Write for Stream<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.wire.write(bytes),
+            Some(tls) => rustls::Stream::new(tls, &mut self.wire).write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            None => self.wire.flush(),
+            Some(tls) => rustls::Stream::new(tls, &mut self.wire).flush(),
+        }
+    }
+}
+
+/// The TCP socket, up to where it is cut.
+pub struct Wire<'s> {
+    pub socket: Arc<TcpStream>,
+    shared: &'s Shared,
+    connection: usize,
+    cut: Cut,
+    heard: u64,
+    said: u64,
+}
+
+impl<'s> Wire<'s> {
+    pub fn new(socket: Arc<TcpStream>, shared: &'s Shared, connection: usize) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        let mut wire = Self {
+            socket,
+            shared,
+            connection,
+            cut: (shared.setup.cut)(connection),
+            heard: 0,
+            said: 0,
+        };
+        if wire.cut.reset {
+            wire.reset()?;
+        }
+        Ok(wire)
+    }
+
+    /// Whatever ends the connection, it ends by an RST from now on.
+    pub fn reset(&mut self) -> io::Result<()> {
+        self.cut.reset = true;
+        SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO))
+    }
+}
+
+/// How many of `wanted` bytes there is room for before the cut.
+fn room(cut: Option<u64>, so_far: u64, wanted: usize) -> usize {
+    let room = cut.map_or(u64::MAX, |it| it.saturating_sub(so_far));
+    wanted.min(usize::try_from(room).unwrap_or(usize::MAX))
+}
+
+impl Read for Wire<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = room(self.cut.heard, self.heard, buffer.len());
+        let read = (&*self.socket).read(&mut buffer[..room])?;
+        self.heard += read as u64;
+        self.shared.journal().tap(self.connection, &buffer[..read]);
+        Ok(read)
+    }
+}
+
+impl Write for Wire<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = room(self.cut.said, self.said, bytes.len());
+        if room == 0 && !bytes.is_empty() {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let written = (&*self.socket).write(&bytes[..room])?;
+        self.said += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Wire<'_> {
+    fn drop(&mut self) {
+        // What has come is taken, for a socket closed over an unread byte sends an RST where a FIN is
+        // meant. No more than that: a client that goes on writing shall notice.
+        if !self.cut.reset && self.socket.set_nonblocking(true).is_ok() {
+            let mut rest = [0; 8 * 1024];
+            let _ = (&*self.socket).read(&mut rest);
+        }
+    }
+}
