@@ -19,6 +19,9 @@ use crate::report::{Format, LanguagesFormat};
 /// on record.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
+#[command(
+    after_help = "Examples:\n  access-invite init invitations\n  access-invite send --sandbox"
+)]
 pub struct Cli {
     /// The configuration
     #[arg(
@@ -38,12 +41,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Create config.toml, partners.csv, templates/ and an empty ledger, where they are missing
+    #[command(after_help = "Examples:\n  access-invite init\n  access-invite init invitations")]
     Init {
         /// The folder of the new job
-        #[arg(default_value = ".")]
+        #[arg(value_name = "DIR", default_value = ".")]
         folder: PathBuf,
     },
     /// Prove configuration, link, secrets, templates and CSV, without the network
+    #[command(after_help = "Examples:\n  access-invite check\n  access-invite check --connect")]
     Check {
         /// Connect to the relay, too, and log in; no mail is sent
         #[arg(long)]
@@ -56,6 +61,9 @@ enum Command {
         format: LanguagesFormat,
     },
     /// Show what a send would send now, as files to open in a browser (the same as send --dry-run)
+    #[command(
+        after_help = "Examples:\n  access-invite preview\n  access-invite preview --only ada@fabrikam.example --out review"
+    )]
     Preview {
         #[command(flatten)]
         partners: PartnerArgs,
@@ -64,10 +72,19 @@ enum Command {
         out: Option<PathBuf>,
     },
     /// Send what is due
+    #[command(
+        after_help = "Examples:\n  access-invite send --test-to you@contoso.example\n  access-invite send --limit 5"
+    )]
     Send(SendArgs),
     /// Tell where every invitation stands, or the history of one address
+    #[command(
+        after_help = "Examples:\n  access-invite status --state unknown\n  access-invite status ada@fabrikam.example --format json"
+    )]
     Status(StatusArgs),
     /// Decide what the program must not decide: whether an unknown delivery arrived
+    #[command(
+        after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\""
+    )]
     Resolve(ResolveArgs),
 }
 

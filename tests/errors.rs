@@ -80,6 +80,7 @@ fn the_command_line() {
         &["resolve", "--as", "accepted", "--note", "x"],
         &["resolve", "ada@a.example", "--as", "sent", "--note", "x"],
         &["check", "--fast"],
+        &["send", "--approved", "yes"],
     ] {
         let output = workplace.run(arguments);
         assert_eq!(output.code, 2, "{arguments:?}: {output:?}");
@@ -736,7 +737,14 @@ fn guards_and_decisions() {
     assert_eq!(changed.code, 65, "{changed:?}");
     sheet.note("another message", &workplace, &changed);
 
-    // A new campaign, the documentation's link, two packages.
+    // Another list than was approved, a new campaign, the documentation's link, two packages.
+    let preview = workplace.run(&["preview"]);
+    let (_, digest) = preview.stdout.split_once("--approved ").unwrap();
+    let digest = digest.split_whitespace().next().unwrap().to_owned();
+    workplace.partners(&["ada@a.example", "eva@e.example"]);
+    let approved = workplace.run(&["send", "--approved", &digest]);
+    assert_eq!(approved.code, 65, "{approved:?}");
+    sheet.note("another list than was approved", &workplace, &approved);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     workplace.partners(&["ada@a.example"]);
     workplace.write("config.toml", &config.replace("spring", "sprnig"));

@@ -142,6 +142,7 @@ impl Workplace {
             .args(arguments)
             .current_dir(self.path())
             .env_remove("ACCESS_INVITE_CONFIG")
+            .env_remove("COLUMNS")
             .env("TZ", "UTC")
             .envs(scanner::ENVIRONMENT)
             .stdin(Stdio::null());

@@ -44,6 +44,8 @@ pub fn normalized(workplace: &Workplace, said: &str) -> String {
         let number = run.bytes().all(|it| it.is_ascii_digit());
         if run.len() == 32 {
             text.push_str("MESSAGE-ID");
+        } else if run.len() == 16 {
+            text.push_str("DIGEST");
         } else if number && text.ends_with(':') && matches!(run.len(), 4 | 5) {
             text.push_str("PORT");
         } else if number && text.ends_with("(process ") {

@@ -1,0 +1,63 @@
+//! The help of each verb, kept as text, and its examples, which do what they say.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use support::Workplace;
+use support::smtp::{Action, Call, Server, Stage};
+
+const VERBS: [&str; 6] = ["init", "check", "preview", "send", "status", "resolve"];
+
+#[test]
+fn each_verb_has_its_help() {
+    let workplace = Workplace::new(1);
+    for verb in VERBS {
+        let output = workplace.run(&[verb, "--help"]);
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+        insta::assert_snapshot!(format!("help_of_{verb}"), output.stdout);
+    }
+    let output = workplace.run(&["--help"]);
+    insta::assert_snapshot!("help", output.stdout);
+}
+
+/// The words of a command line, those in quotes whole.
+fn words(line: &str) -> Vec<String> {
+    line.split('"')
+        .enumerate()
+        .flat_map(|(nth, part)| match nth % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+#[test]
+fn each_example_in_the_help_runs() {
+    let helps = VERBS.map(|verb| vec![verb, "--help"]);
+    for help in helps.iter().chain([&vec!["--help"]]) {
+        let help = Workplace::new(1).run(help).stdout;
+        let (_, examples) = help.split_once("Examples:\n").unwrap();
+        let examples: Vec<&str> = examples.lines().collect();
+        assert_eq!(examples.len(), 2, "{help}");
+        for example in examples {
+            let words = words(example.strip_prefix("  access-invite ").unwrap());
+            let arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+            // What is looked at or decided about must have happened before.
+            let decided = matches!(arguments[0], "status" | "resolve");
+            let server = Server::start(move |call: &Call| match call.stage {
+                Stage::Dot if decided => Action::Close,
+                _ => Action::Normal,
+            });
+            let workplace = Workplace::new(server.port());
+            workplace.partners(&["ada@fabrikam.example"]);
+            if decided {
+                assert_eq!(workplace.run(&["send"]).code, 3);
+            }
+
+            let output = workplace.run(&arguments);
+
+            assert_eq!(output.code, 0, "{example}: {output:?}");
+        }
+    }
+}
