@@ -17,11 +17,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use support::gate::{Gate, Manners};
 use support::pki::Pki;
 use support::scanner::{PASSWORD, STALE_TOKEN};
 use support::sheet::Sheet;
-use support::smtp::{Action, Call, Server, Stage};
+use support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
 use support::{LINK, Workplace};
 
 const GOOD: &str = "campaign = \"spring\"
@@ -427,6 +426,360 @@ fn the_templates() {
             let part = part.unwrap();
             std::fs::copy(part.path(), folder.join("en").join(part.file_name())).unwrap();
         }
+        // What stands on which line must not hang on the shipped words.
+        std::fs::write(folder.join("en/invitation.txt"), "{{ link }}\n").unwrap();
+        change(&folder);
+        let output = workplace.run(&["preview"]);
+        assert_eq!(output.code, 78, "{title}: {output:?}");
+        sheet.note(title, &workplace, &output);
+    };
+    let add = |folder: &Path, name: &str, more: &str| {
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(path, text + more).unwrap();
+    };
+
+    with("no folder", &|it| std::fs::remove_dir_all(it).unwrap());
+    with("nothing in it", &|it| {
+        std::fs::remove_dir_all(it.join("en")).unwrap()
+    });
+    with("a folder that is no locale", &|it| {
+        std::fs::create_dir(it.join("english")).unwrap()
+    });
+    with("a locale twice", &|it| {
+        std::fs::create_dir(it.join("EN")).unwrap();
+        for part in [
+            "invitation.txt",
+            "invitation.html",
+            "invitation.subject.txt",
+        ] {
+            std::fs::write(it.join("EN").join(part), "x").unwrap();
+        }
+    });
+    with("a part missing", &|it| {
+        std::fs::remove_file(it.join("en/invitation.txt")).unwrap()
+    });
+    with("a name that is not escaped", &|it| {
+        add(it, "en/footer.htm", "x")
+    });
+    with("escaping switched off", &|it| {
+        std::fs::write(it.join("en/invitation.html"), "{{ partner.name | safe }}").unwrap()
+    });
+    with("not closed", &good().replace("\"spring\"", "\"spring"));
+    with("a key twice", &set("smtp", "host = \"a.example\""));
+    with(
+        "several things at once",
+        &good()
+            .replace("organization", "organisation")
+            .replace("host =", "port = \"465\"\nhots ="),
+    );
+    with(
+        "a list for a text",
+        &good().replace("\"spring\"", "[\"spring\"]"),
+    );
+    with("a text for a table", "smtp = \"smtp.example.com\"\n");
+    with(
+        "a control character",
+        &good().replace("spring", "spr\\u0007ing"),
+    );
+    with(
+        "a sender that is none",
+        &good().replace("access@contoso", "contoso"),
+    );
+    with("tls", &set("smtp", "tls = \"ssl\""));
+    with("in clear", &set("smtp", "tls = \"none\""));
+    with("a number too large", &set("smtp", "connections = 1000"));
+    with(
+        "a dot deadline",
+        &set("smtp", "deadlines = { dot = \"5s\" }"),
+    );
+    with("a password in it", &set("smtp", "password = \"hunter2\""));
+    with("half a login", &set("smtp", "username = \"ada\""));
+    with("the other half", &set("smtp", "password_env = \"P\""));
+    with(
+        "two proofs",
+        &set(
+            "smtp",
+            "username = \"ada\"\npassword_env = \"P\"\npassword_file = \"p\"",
+        ),
+    );
+    with("an encoding", &set("partners", "encoding = \"utf-7\""));
+    with("a delimiter", &set("partners", "delimiter = \"|\""));
+    with("a time span", &set("retry", "first_after = \"soon\""));
+    with("retry", &set("retry", "first_after = \"9h\""));
+    with("only_to", &set("limits", "only_to = [\"contoso\"]"));
+    with(
+        "a date",
+        &set("packages.project", "respond_by = \"31.12.2027\""),
+    );
+    with(
+        "a locale",
+        &set("templates", "default_locale = \"english\""),
+    );
+    with(
+        "a text in no default locale",
+        &good().replace("name = \"Project space\"", "name = { fr = \"Espace\" }"),
+    );
+    with(
+        "two packages, one id",
+        &format!(
+            "{}[packages.twin]\nlink = \"{LINK}\"\nname = \"Twin\"\n",
+            good()
+        ),
+    );
+    with(
+        "the results over the list",
+        &set("results", "csv = \"partners.csv\""),
+    );
+
+    let missing = workplace.run(&["check", "-c", "nowhere.toml"]);
+    sheet.note("no file", &workplace, &missing);
+    std::fs::create_dir(workplace.file("folder.toml")).unwrap();
+    let folder = workplace.run(&["check", "-c", "folder.toml"]);
+    sheet.note("a folder", &workplace, &folder);
+    std::fs::write(workplace.file("latin.toml"), b"campaign = \"\xe9t\xe9\"").unwrap();
+    let latin = workplace.run(&["check", "-c", "latin.toml"]);
+    sheet.note("not UTF-8", &workplace, &latin);
+    assert_eq!((missing.code, folder.code, latin.code), (78, 78, 78));
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
+fn the_link() {
+    const ID: &str = "8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
+    let at = "https://myaccess.microsoft.com/@fabrikam.com";
+    let links = [
+        String::new(),
+        format!(" {LINK}"),
+        format!("{LINK}\\u200b"),
+        format!("{LINK}\\u00a0"),
+        LINK.replacen("micro", "mіcro", 1),
+        LINK.replace('#', "＃"),
+        LINK.replace("-2f0b", "–2f0b"),
+        format!("{at}#/access-packages/8e1f8f5a…"),
+        format!("{LINK}."),
+        format!("https://myaccess.microsoft.com/@<directory_hint>#/access-packages/{ID}"),
+        format!("{at}#/access-packages/{{id}}"),
+        "myaccess.microsoft.com/@fabrikam.com".into(),
+        "https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fmyaccess".into(),
+        "https://urldefense.com/v3/__https://myaccess.microsoft.com/__;Iw!!x$".into(),
+        LINK.replace("https", "http"),
+        format!("https://myaccess.microsoft.com@fabrikam.com#/access-packages/{ID}"),
+        LINK.replace(".com/", ".com.evil.example/"),
+        LINK.replace("microsoft.com/", "microsoft.com:8443/"),
+        LINK.replace('#', "%23"),
+        format!("https://myaccess.microsoft.com/#/access-packages/{ID}"),
+        format!("https://myaccess.microsoft.com/fabrikam.com#/access-packages/{ID}"),
+        LINK.replace('#', "?x=1#"),
+        at.to_owned(),
+        format!("{at}#/access-packages/active/{ID}"),
+        format!("{at}#/access-reviews"),
+        format!("{at}#/access-packages/"),
+        format!("{at}#/access-packages/8e1f8f5a"),
+        format!("{LINK}/details"),
+        format!("{at}#/access-packages/00000000-0000-0000-0000-000000000000"),
+        LINK.replace("https://myaccess", "https://MyAccess"),
+    ];
+    let workplace = Workplace::new(1);
+    let mut sheet = Sheet::default();
+    let mut explanations = Vec::new();
+    for link in &links {
+        workplace.write("other.toml", &good().replace(LINK, link));
+
+        let output = workplace.run(&["check", "-c", "other.toml"]);
+
+        assert_eq!(output.code, 78, "{link}: {output:?}");
+        // Line and column, and the words behind them.
+        let first = output.stderr.lines().next().unwrap();
+        assert!(first.contains("other.toml:6:8: "), "{first}");
+        explanations.push(first.to_owned());
+        let why = support::Output {
+            code: output.code,
+            stdout: String::new(),
+            stderr: format!("{}\n", first.split_once(":6:8: ").unwrap().1),
+        };
+        sheet.note(&format!("\"{}\"", link.escape_debug()), &workplace, &why);
+    }
+    explanations.sort();
+    explanations.dedup();
+    assert!(explanations.len() >= 27, "only {}", explanations.len());
+    let warned = [
+        LINK.replace("/@", "/%40"),
+        LINK.replace("fabrikam.onmicrosoft.com", ID),
+        LINK.replace("microsoft.com/", "microsoft.us/"),
+        LINK.replace("fabrikam.on", "contoso.on"),
+    ];
+    workplace.partners(&["ada@a.example"]);
+    for link in warned {
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let templates = format!("[templates]\ndirectory = \"{}\"\n", templates.display());
+        workplace.write("other.toml", &(good().replace(LINK, &link) + &templates));
+        let output = workplace.run(&["check", "-c", "other.toml"]);
+        assert_eq!(output.code, 0, "{link}: {output:?}");
+        sheet.note(&format!("\"{link}\""), &workplace, &output);
+    }
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
+fn the_list() {
+    let mut workplace = Workplace::new(1);
+    workplace.extra = format!(
+        "[packages.archive]\nlink = \"{}\"\nname = \"Archive\"",
+        LINK.replace("0b11", "0b12")
+    );
+    workplace.configure();
+    let mut sheet = Sheet::default();
+    let mut with = |title: &str, bytes: &[u8]| {
+        std::fs::write(workplace.file("partners.csv"), bytes).unwrap();
+        let output = workplace.run(&["send"]);
+        assert_eq!(output.code, 65, "{title}: {output:?}");
+        sheet.note(title, &workplace, &output);
+    };
+
+    let long = "x".repeat(9_000);
+    let name = "n".repeat(300);
+    with(
+        "every reason for a bad row",
+        format!(
+            "email,name,locale,package,note\n\
+             nobody,,,project,\n\
+             ada@localhost,,,project,\n\
+             ada@[127.0.0.1],,,project,\n\
+             Ada <ada@a.example>,,,project,\n\
+             a@a.example;b@b.example,,,project,\n\
+             ada lovelace@a.example,,,project,\n\
+             -ada@a.example,,,project,\n\
+             \"\"\"ada\"\"@a.example\",,,project,\n\
+             josé@a.example,,,project,\n\
+             ada_gmail.com#EXT#@contoso.onmicrosoft.com,,,project,\n\
+             ada@a..example,,,project,\n\
+             ,Ada,,project,\n\
+             ada@a.example\u{200b},,,project,\n\
+             \u{202e}ada@a.example,,,project,\n\
+             b@b.example,\"two\nlines\",,project,\n\
+             c@c.example,\u{7},,project,\n\
+             d@d.example,{name},,project,\n\
+             e@e.example,,french,project,\n\
+             f@f.example,,,projekt,\n\
+             g@g.example,,,,\n\
+             h@h.example,,,project,{long}\n\
+             i@i.example,,,project,x,y\n\
+             j@j.example,,,project,\n\
+             J@j.EXAMPLE,,,project,\n\
+             \"k@k.example,,,project,\n"
+        )
+        .as_bytes(),
+    );
+    with("empty", b"");
+    with("no column of addresses", b"mail,name\nada@a.example,Ada\n");
+    with("no header", b"ada@a.example,Ada\n");
+    with("another delimiter", b"email|name\nada@a.example|Ada\n");
+    with("the column twice", b"email,name,Email\n");
+    with(
+        "two columns, one variable",
+        b"email,project lead,project-lead\n",
+    );
+    with("a workbook", b"PK\x03\x04rest");
+    with("an old workbook", b"\xd0\xcf\x11\xe0rest");
+    with("a PDF", b"%PDF-1.7");
+    with("a web page", b"<!DOCTYPE html>");
+    with("UTF-16 without mark", b"e\0m\0a\0i\0l\0\n\0");
+    with("UTF-16 cut short", b"\xff\xfee\0m\0a\0i\0l");
+    with(
+        "two encodings",
+        "email,name\nada@a.example,René\nbob@b.example,Ren"
+            .bytes()
+            .chain(*b"\xe9\n")
+            .collect::<Vec<_>>()
+            .as_slice(),
+    );
+    with(
+        "Cyrillic",
+        b"email,name\nada@a.example,\xc8\xe2\xe0\xed\xee\xe2 \xcf\xb8\xf2\xf0\n",
+    );
+    with(
+        "no text",
+        b"email,name\nada@a.example,\xff\xfe\x01\x02\x90\x81\n",
+    );
+    std::fs::remove_file(workplace.file("partners.csv")).unwrap();
+    let missing = workplace.run(&["send"]);
+    sheet.note("no file", &workplace, &missing);
+    std::fs::create_dir(workplace.file("partners.csv")).unwrap();
+    let folder = workplace.run(&["send"]);
+    sheet.note("a folder", &workplace, &folder);
+    std::fs::remove_dir(workplace.file("partners.csv")).unwrap();
+    assert_eq!((missing.code, folder.code), (65, 65));
+
+    // What is only warned about.
+    workplace.write("partners.csv", "email,name,package\nada@contoso.example,RenÃ©,project\nbob@gmail.com,Bob,project\neva@cоntoso.com,Eva,archive\n");
+    let warned = workplace.run(&["check"]);
+    assert_eq!(warned.code, 0, "{warned:?}");
+    sheet.note("warnings", &workplace, &warned);
+    std::fs::write(
+        workplace.file("partners.csv"),
+        b"email,name,package\nada@a.example,Ren\xe9,project\n",
+    )
+    .unwrap();
+    sheet.note("a guess", &workplace, &workplace.run(&["check"]));
+    workplace.write("partners.csv", "email,package\n");
+    sheet.note("nobody in it", &workplace, &workplace.run(&["check"]));
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    workplace.write(
+        "config.toml",
+        &config.replace(
+            "[partners]",
+            "[partners]\nencoding = \"utf-16le\"\nbad_rows = \"skip\"",
+        ),
+    );
+    workplace.write(
+        "partners.csv",
+        "\u{feff}email,package\nada@a.example,project\n",
+    );
+    sheet.note(
+        "another mark than is configured",
+        &workplace,
+        &workplace.run(&["send"]),
+    );
+    workplace.write(
+        "config.toml",
+        &config.replace("[partners]", "[partners]\nbad_rows = \"skip\""),
+    );
+    workplace.write("partners.csv", "email,package\nnobody,project\n");
+    sheet.note(
+        "bad rows to be skipped",
+        &workplace,
+        &workplace.run(&["check"]),
+    );
+    sheet.note(
+        "somebody who is not in it",
+        &workplace,
+        &workplace.run(&["preview", "--only", "eva@e.example"]),
+    );
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
+fn the_templates() {
+    let workplace = Workplace::new(1);
+    workplace.partners(&["ada@a.example"]);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let config = config.replace(&*shipped.to_string_lossy(), "templates");
+    workplace.write("config.toml", &config);
+    let english = shipped.join("en");
+    let mut sheet = Sheet::default();
+    let mut with = |title: &str, change: &dyn Fn(&Path)| {
+        let folder = workplace.file("templates");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(folder.join("en")).unwrap();
+        std::fs::copy(shipped.join("layout.html"), folder.join("layout.html")).unwrap();
+        for part in std::fs::read_dir(&english).unwrap() {
+            let part = part.unwrap();
+            std::fs::copy(part.path(), folder.join("en").join(part.file_name())).unwrap();
+        }
+        // What stands on which line must not hang on the shipped words.
+        std::fs::write(folder.join("en/invitation.txt"), "{{ link }}\n").unwrap();
         change(&folder);
         let output = workplace.run(&["preview"]);
         assert_eq!(output.code, 78, "{title}: {output:?}");
@@ -885,127 +1238,83 @@ fn the_relay() {
 #[test]
 fn tls_and_login() {
     let pki = Pki::new();
-    let good = || Manners {
-        tls: Some(pki.server("localhost")),
-        mechanisms: "PLAIN",
-        refusal: "535 5.7.8 bad credentials",
-        ..Manners::default()
+    let setup = |mechanisms: &'static str| Setup {
+        tls: Some((Tls::StartTls, pki.server("localhost"))),
+        login: Some(Login {
+            mechanisms,
+            takes: "another".into(),
+            challenge: "eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIn0=".into(),
+        }),
+        ..Setup::default()
     };
-    let bearer = || Manners {
-        mechanisms: "XOAUTH2",
-        challenge: "eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIn0=",
-        ..good()
+    let presenting = |certificate| Setup {
+        tls: Some((Tls::StartTls, certificate)),
+        ..setup("PLAIN")
     };
-    let starttls = "tls = \"starttls\"\npassword_file = \"password\"".to_owned();
-    let implicit = starttls.replace("starttls", "implicit");
+    let bare = || Setup {
+        tls: None,
+        ..setup("PLAIN")
+    };
+    let tampered = Action::Reply(b"220 go\r\n250 AUTH PLAIN\r\n".to_vec());
+    let starttls = || "tls = \"starttls\"\npassword_file = \"password\"".to_owned();
+    let implicit = starttls().replace("starttls", "implicit");
     let token = |program: &str| format!("tls = \"starttls\"\ntoken_command = {program}");
     let script = |script: &str| token(&format!("[\"sh\", \"-c\", \"{script}\"]"));
+    let stale = script(&format!("echo {STALE_TOKEN}"));
+    let fails = script("printf '\\\\033[31mno network' >&2; exit 7");
+    let other = presenting(pki.server("other.example"));
+    let unknown = presenting(Pki::new().server("localhost"));
     let cases = [
-        (
-            "no STARTTLS",
-            Manners {
-                tls: None,
-                ..good()
-            },
-            starttls.clone(),
-        ),
-        (
-            "STARTTLS tampered with",
-            Manners {
-                injected: "250 AUTH PLAIN\r\n",
-                ..good()
-            },
-            starttls.clone(),
-        ),
+        ("no STARTTLS", bare(), starttls()),
+        ("STARTTLS tampered with", setup("PLAIN"), starttls()),
         (
             "an expired certificate",
-            Manners {
-                tls: Some(pki.expired("localhost")),
-                ..good()
-            },
-            starttls.clone(),
+            presenting(pki.expired("localhost")),
+            starttls(),
         ),
-        (
-            "a certificate for another name",
-            Manners {
-                tls: Some(pki.server("other.example")),
-                ..good()
-            },
-            starttls.clone(),
-        ),
-        (
-            "an unknown issuer",
-            Manners {
-                tls: Some(Pki::new().server("localhost")),
-                ..good()
-            },
-            starttls.clone(),
-        ),
-        (
-            "TLS where there is none",
-            Manners {
-                tls: None,
-                ..good()
-            },
-            implicit,
-        ),
-        ("a wrong password", good(), starttls.clone()),
-        (
-            "another mechanism",
-            Manners {
-                mechanisms: "XOAUTH2 CRAM-MD5",
-                ..good()
-            },
-            starttls.clone(),
-        ),
-        (
-            "no mechanism",
-            Manners {
-                mechanisms: "",
-                ..good()
-            },
-            starttls.clone(),
-        ),
-        (
-            "a stale token",
-            bearer(),
-            script(&format!("echo {STALE_TOKEN}")),
-        ),
-        (
-            "a token command that fails",
-            bearer(),
-            script("printf '\\\\033[31mno network' >&2; exit 7"),
-        ),
+        ("a certificate for another name", other, starttls()),
+        ("an unknown issuer", unknown, starttls()),
+        ("TLS where there is none", bare(), implicit),
+        ("a wrong password", setup("PLAIN"), starttls()),
+        ("another mechanism", setup("XOAUTH2 CRAM-MD5"), starttls()),
+        ("no mechanism", setup(""), starttls()),
+        ("a stale token", setup("XOAUTH2"), stale),
+        ("a token command that fails", setup("XOAUTH2"), fails),
         (
             "a token command that says nothing",
-            bearer(),
+            setup("XOAUTH2"),
             script("true"),
         ),
         (
             "a token command that is not there",
-            bearer(),
+            setup("XOAUTH2"),
             token("\"./no-such-program\""),
         ),
     ];
-    let jobs: Vec<_> = cases
-        .into_iter()
-        .map(|(title, manners, lines)| {
-            let gate = Gate::open(manners);
-            let mut workplace = Workplace::new(gate.port());
-            workplace.write("ca.pem", &pki.ca_pem);
-            workplace.write("password", PASSWORD);
-            allow(&workplace.file("password"), 0o600);
-            workplace.smtp = format!(
-                "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"\nusername = \"ada\"\n{lines}",
-                gate.port()
-            );
-            workplace.configure();
-            workplace.partners(&PARTNERS);
-            (gate, (title, workplace))
-        })
-        .collect();
-    let (gates, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+    let jobs = cases.into_iter().map(|(title, setup, lines)| {
+        let answer = if title.contains("tampered") {
+            tampered.clone()
+        } else {
+            Action::Normal
+        };
+        let relay = Server::set_up(setup, move |call: &Call| match call.stage {
+            Stage::StartTls => answer.clone(),
+            _ => Action::Normal,
+        });
+        let mut workplace = Workplace::new(relay.port());
+        workplace.write("ca.pem", &pki.ca_pem);
+        workplace.write("password", PASSWORD);
+        allow(&workplace.file("password"), 0o600);
+        workplace.smtp = format!(
+            "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"\nusername = \"ada\"\n{lines}",
+            relay.port()
+        );
+        workplace.configure();
+        workplace.partners(&PARTNERS);
+        (relay, (title, workplace))
+    });
+    let (relays, jobs): (Vec<_>, Vec<_>) = jobs.unzip();
 
     insta::assert_snapshot!(send_all(&jobs));
-    assert!(gates.iter().all(|it| it.count("MAIL") == 0));
+    assert!(relays.iter().all(|it| it.count("MAIL") == 0));
 }
