@@ -17,11 +17,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use support::gate::{Gate, Manners};
 use support::pki::Pki;
 use support::scanner::{PASSWORD, STALE_TOKEN};
 use support::sheet::Sheet;
-use support::smtp::{Action, Call, Server, Stage};
+use support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
 use support::{LINK, Workplace};
 
 const GOOD: &str = "campaign = \"spring\"
@@ -427,6 +426,8 @@ fn the_templates() {
             let part = part.unwrap();
             std::fs::copy(part.path(), folder.join("en").join(part.file_name())).unwrap();
         }
+        // What stands on which line must not hang on the shipped words.
+        std::fs::write(folder.join("en/invitation.txt"), "{{ link }}\n").unwrap();
         change(&folder);
         let output = workplace.run(&["preview"]);
         assert_eq!(output.code, 78, "{title}: {output:?}");
@@ -462,7 +463,7 @@ fn the_templates() {
         add(it, "en/footer.htm", "x")
     });
     with("escaping switched off", &|it| {
-        add(it, "en/invitation.html", "\n{{ partner.name | safe }}")
+        std::fs::write(it.join("en/invitation.html"), "{{ partner.name | safe }}").unwrap()
     });
     with("not closed", &|it| {
         add(it, "en/invitation.txt", "{% if link")
@@ -885,127 +886,83 @@ fn the_relay() {
 #[test]
 fn tls_and_login() {
     let pki = Pki::new();
-    let good = || Manners {
-        tls: Some(pki.server("localhost")),
-        mechanisms: "PLAIN",
-        refusal: "535 5.7.8 bad credentials",
-        ..Manners::default()
+    let setup = |mechanisms: &'static str| Setup {
+        tls: Some((Tls::StartTls, pki.server("localhost"))),
+        login: Some(Login {
+            mechanisms,
+            takes: "another".into(),
+            challenge: "eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIn0=".into(),
+        }),
+        ..Setup::default()
     };
-    let bearer = || Manners {
-        mechanisms: "XOAUTH2",
-        challenge: "eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIn0=",
-        ..good()
+    let presenting = |certificate| Setup {
+        tls: Some((Tls::StartTls, certificate)),
+        ..setup("PLAIN")
     };
-    let starttls = "tls = \"starttls\"\npassword_file = \"password\"".to_owned();
-    let implicit = starttls.replace("starttls", "implicit");
+    let bare = || Setup {
+        tls: None,
+        ..setup("PLAIN")
+    };
+    let tampered = Action::Reply(b"220 go\r\n250 AUTH PLAIN\r\n".to_vec());
+    let starttls = || "tls = \"starttls\"\npassword_file = \"password\"".to_owned();
+    let implicit = starttls().replace("starttls", "implicit");
     let token = |program: &str| format!("tls = \"starttls\"\ntoken_command = {program}");
     let script = |script: &str| token(&format!("[\"sh\", \"-c\", \"{script}\"]"));
+    let stale = script(&format!("echo {STALE_TOKEN}"));
+    let fails = script("printf '\\\\033[31mno network' >&2; exit 7");
+    let other = presenting(pki.server("other.example"));
+    let unknown = presenting(Pki::new().server("localhost"));
     let cases = [
-        (
-            "no STARTTLS",
-            Manners {
-                tls: None,
-                ..good()
-            },
-            starttls.clone(),
-        ),
-        (
-            "STARTTLS tampered with",
-            Manners {
-                injected: "250 AUTH PLAIN\r\n",
-                ..good()
-            },
-            starttls.clone(),
-        ),
+        ("no STARTTLS", bare(), starttls()),
+        ("STARTTLS tampered with", setup("PLAIN"), starttls()),
         (
             "an expired certificate",
-            Manners {
-                tls: Some(pki.expired("localhost")),
-                ..good()
-            },
-            starttls.clone(),
+            presenting(pki.expired("localhost")),
+            starttls(),
         ),
-        (
-            "a certificate for another name",
-            Manners {
-                tls: Some(pki.server("other.example")),
-                ..good()
-            },
-            starttls.clone(),
-        ),
-        (
-            "an unknown issuer",
-            Manners {
-                tls: Some(Pki::new().server("localhost")),
-                ..good()
-            },
-            starttls.clone(),
-        ),
-        (
-            "TLS where there is none",
-            Manners {
-                tls: None,
-                ..good()
-            },
-            implicit,
-        ),
-        ("a wrong password", good(), starttls.clone()),
-        (
-            "another mechanism",
-            Manners {
-                mechanisms: "XOAUTH2 CRAM-MD5",
-                ..good()
-            },
-            starttls.clone(),
-        ),
-        (
-            "no mechanism",
-            Manners {
-                mechanisms: "",
-                ..good()
-            },
-            starttls.clone(),
-        ),
-        (
-            "a stale token",
-            bearer(),
-            script(&format!("echo {STALE_TOKEN}")),
-        ),
-        (
-            "a token command that fails",
-            bearer(),
-            script("printf '\\\\033[31mno network' >&2; exit 7"),
-        ),
+        ("a certificate for another name", other, starttls()),
+        ("an unknown issuer", unknown, starttls()),
+        ("TLS where there is none", bare(), implicit),
+        ("a wrong password", setup("PLAIN"), starttls()),
+        ("another mechanism", setup("XOAUTH2 CRAM-MD5"), starttls()),
+        ("no mechanism", setup(""), starttls()),
+        ("a stale token", setup("XOAUTH2"), stale),
+        ("a token command that fails", setup("XOAUTH2"), fails),
         (
             "a token command that says nothing",
-            bearer(),
+            setup("XOAUTH2"),
             script("true"),
         ),
         (
             "a token command that is not there",
-            bearer(),
+            setup("XOAUTH2"),
             token("\"./no-such-program\""),
         ),
     ];
-    let jobs: Vec<_> = cases
-        .into_iter()
-        .map(|(title, manners, lines)| {
-            let gate = Gate::open(manners);
-            let mut workplace = Workplace::new(gate.port());
-            workplace.write("ca.pem", &pki.ca_pem);
-            workplace.write("password", PASSWORD);
-            allow(&workplace.file("password"), 0o600);
-            workplace.smtp = format!(
-                "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"\nusername = \"ada\"\n{lines}",
-                gate.port()
-            );
-            workplace.configure();
-            workplace.partners(&PARTNERS);
-            (gate, (title, workplace))
-        })
-        .collect();
-    let (gates, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+    let jobs = cases.into_iter().map(|(title, setup, lines)| {
+        let answer = if title.contains("tampered") {
+            tampered.clone()
+        } else {
+            Action::Normal
+        };
+        let relay = Server::set_up(setup, move |call: &Call| match call.stage {
+            Stage::StartTls => answer.clone(),
+            _ => Action::Normal,
+        });
+        let mut workplace = Workplace::new(relay.port());
+        workplace.write("ca.pem", &pki.ca_pem);
+        workplace.write("password", PASSWORD);
+        allow(&workplace.file("password"), 0o600);
+        workplace.smtp = format!(
+            "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"\nusername = \"ada\"\n{lines}",
+            relay.port()
+        );
+        workplace.configure();
+        workplace.partners(&PARTNERS);
+        (relay, (title, workplace))
+    });
+    let (relays, jobs): (Vec<_>, Vec<_>) = jobs.unzip();
 
     insta::assert_snapshot!(send_all(&jobs));
-    assert!(gates.iter().all(|it| it.count("MAIL") == 0));
+    assert!(relays.iter().all(|it| it.count("MAIL") == 0));
 }
