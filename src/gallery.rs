@@ -279,9 +279,16 @@ impl Summary {
     }
 }
 
-/// How often each name occurs.
-#[derive(Debug, Default, Serialize)]
+/// How often each name occurs; the page gets pairs, because names as keys would clash with
+/// those that an object has by nature.
+#[derive(Debug, Default)]
 struct Counts(BTreeMap<String, u64>);
+
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(&self.0)
+    }
+}
 
 impl Counts {
     fn add(&mut self, name: &str) {
@@ -450,7 +457,7 @@ fn remove_scratch(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_str(at)
 }
 

@@ -2,8 +2,13 @@
 //! Run by `.ci/run`, which installs it, with fonts for every script.
 //!
 //! To look oneself: `ACCESS_INVITE_SCREENSHOTS=target/screenshots cargo test --test browser -- --ignored`.
+//! The pictures of the README in `docs/images` are those that this makes, by the same names.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::format_collect,
+    reason = "a test that cannot go on fails"
+)]
 
 mod support;
 
@@ -12,6 +17,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use support::browser::look;
 use support::mail::{self, Mail, Values, locales};
+use support::smtp::{Action, Call, Server, Stage};
 use support::{LINK, Workplace};
 
 /// Writes the pages of these messages, and gives what each must be.
@@ -190,4 +196,142 @@ fn the_browser_tells_a_broken_page() {
             );
         }
     }
+}
+
+/// Names that would like to be more than text; each must be shown as it is.
+const HOSTILE: [&str; 12] = [
+    "</script><script>pwned1=1</script>",
+    "\"><img src=x onerror=pwned2=1>",
+    "'-(pwned3=1)-'",
+    "]]><!--<b>",
+    "${pwned4=1}{{ 7*7 }}{% raw %}",
+    "javascript:pwned5=1",
+    "__proto__",
+    "&lt;b&gt;&amp;",
+    "\\\");pwned6=1;//",
+    "نور الهدى عبد الرحمن",
+    "שרה כהן <sara@x.example>",
+    "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW",
+];
+
+/// A review of hostile values in `hostile`, and in `hostile.json` what it must show.
+fn hostile(workplace: &Workplace) {
+    let package = "</script><img src=x onerror=pwned7=1>";
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let second = LINK.replace("8e1f8f5a", "9e1f8f5a");
+    let config = std::fs::read_to_string(workplace.file("config.toml"))
+        .unwrap()
+        .replace("\"spring\"", "\"<svg onload=pwned9=1>\"")
+        .replace(
+            "\"Contoso\"",
+            "\"Contoso </style><script>pwned8=1</script>\"",
+        )
+        .replace("\"Project space\"", &format!("\"{package}\""))
+        .replace(
+            "[partners]",
+            &format!("[packages.\"__proto__\"]\nlink = \"{second}\"\nname = \"Other\"\n[partners]"),
+        );
+    let rows: String = HOSTILE
+        .iter()
+        .enumerate()
+        .map(|(number, name)| {
+            let package = if *name == "__proto__" {
+                "__proto__"
+            } else {
+                "project"
+            };
+            let name = quoted(name);
+            format!("p{number}@a.example,{name},{name},{package}\n")
+        })
+        .collect();
+    workplace.write(
+        "hostile.toml",
+        &config.replace("partners.csv", "hostile.csv"),
+    );
+    workplace.write(
+        "hostile.csv",
+        &format!("email,name,organization,package\n{rows}"),
+    );
+    let made = workplace.run(&["preview", "-c", "hostile.toml", "--out", "hostile"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    let expected = json!({"names": HOSTILE, "package": package});
+    workplace.write("hostile.json", &expected.to_string());
+}
+
+#[test]
+#[ignore = "needs Chromium; .ci/run calls it"]
+fn the_review_is_searched_filtered_and_paged_and_nothing_in_it_breaks_out() {
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some(who)) if who.starts_with("late") => {
+            Action::Reply(b"450 4.2.1 later\r\n".to_vec())
+        }
+        _ => Action::Normal,
+    });
+    let mut workplace = Workplace::new(server.port());
+    let run = |workplace: &Workplace, arguments: &[&str]| {
+        let output = workplace.run(arguments);
+        assert_eq!(output.code, 0, "{output:?}");
+    };
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml");
+    run(&workplace, &["preview", "-c", example, "--out", "example"]);
+    run(&workplace, &["send", "--sandbox", "-c", example]);
+    run(&workplace, &["preview", "-c", example, "--out", "torn"]);
+    std::fs::remove_file(workplace.file("torn/data/list-0001.js")).unwrap();
+    hostile(&workplace);
+
+    // Somebody was accepted, somebody waits; then a name changes, and somebody is new.
+    workplace.extra = "[approval]\nfile = \"approved.txt\"".into();
+    workplace.configure();
+    let list = "email,name\nada@a.example,Ada\nbob@b.example,Bob\neva@e.example,Eva\n";
+    let gone = "gone@g.example,Gone\nlate@gmail.com,Late\n";
+    workplace.write("partners.csv", &format!("email,name\n{gone}"));
+    run(&workplace, &["preview"]);
+    run(&workplace, &["preview", "--out", "second"]);
+    std::fs::copy(
+        workplace.file("preview/approval.txt"),
+        workplace.file("approved.txt"),
+    )
+    .unwrap();
+    assert_eq!(workplace.run(&["send"]).code, 75);
+    workplace.write("partners.csv", &format!("{list}{gone}"));
+    run(&workplace, &["preview", "--out", "second"]);
+    workplace.write(
+        "partners.csv",
+        &format!(
+            "{}new@n.example,New\n{gone}",
+            list.replace(",Ada", ",Ada Lovelace")
+        ),
+    );
+    run(&workplace, &["preview", "--out", "second"]);
+
+    workplace.write("partners.csv", "email,name\n");
+    run(&workplace, &["preview", "--out", "empty"]);
+
+    let report = look("gallery.mjs", workplace.path());
+
+    assert_eq!(report.problems, [""; 0]);
+    assert_eq!(report.looked, 16);
+}
+
+#[test]
+#[ignore = "needs Chromium; .ci/run calls it"]
+fn ten_thousand_messages_open_in_two_seconds_and_stay_quick() {
+    let workplace = Workplace::new(1);
+    let rows: String = (0..10_000)
+        .map(|it| {
+            let locale = ["en", "fr"][it % 2];
+            format!(
+                "person.{it}@company{}.example,Person {it},{locale}\n",
+                it % 997
+            )
+        })
+        .collect();
+    workplace.write("partners.csv", &format!("email,name,locale\n{rows}"));
+    let preview = workplace.run(&["preview", "--out", "many"]);
+    assert_eq!(preview.code, 0, "{preview:?}");
+
+    let report = look("many.mjs", workplace.path());
+
+    assert_eq!(report.problems, [""; 0]);
+    assert_eq!(report.looked, 1);
 }

@@ -173,6 +173,20 @@ fn the_first_send_goes_as_the_readme_tells_it() {
 }
 
 #[test]
+fn the_pictures_of_the_readme_are_there_and_small() {
+    let names: Vec<&str> = README
+        .split(['"', '(', ')'])
+        .filter(|it| it.starts_with("docs/images/"))
+        .collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+    for name in names {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let size = std::fs::metadata(&path).unwrap().len();
+        assert!((10_000..=150_000).contains(&size), "{name}: {size} bytes");
+    }
+}
+
+#[test]
 fn the_readme_s_tables_name_every_exit_code_state_locale_and_verb() {
     let codes = [
         Exit::Done,

@@ -123,6 +123,7 @@ class View {
       const rules = Object.fromEntries(off.map((it) => [it, { enabled: false }]));
       const result = await window.axe.run(document, {
         runOnly: { type: 'tag', values }, rules, resultTypes: ['violations'], iframes: false,
+        preload: false, // it would fetch style sheets, which a page's own policy may forbid
       });
       return result.violations.map((it) => `${it.id} (${it.impact}): ${it.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`).join(' | ')}`);
     }, [RULES, disable]);

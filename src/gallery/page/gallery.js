@@ -119,8 +119,11 @@ function languageName(tag) {
   }
 }
 
+// How many messages invite to a package.
+const invited = (key) => new Map(summary.packages).get(key) ?? 0;
+
 // The largest first.
-const byCount = (counts) => Object.entries(counts).sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+const byCount = (counts) => [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
 
 
 // ---- Finding ----
@@ -142,7 +145,7 @@ const FILTERS = {
     all: 'All packages',
     least: 2,
     fits: (row, value) => row.package === value,
-    choices: () => summary.about.packages.map(({ key }) => [key, key, summary.packages[key] ?? 0]),
+    choices: () => summary.about.packages.map(({ key }) => [key, key, invited(key)]),
   },
   note: {
     list: 'messages',
@@ -397,6 +400,8 @@ function showMail(row) {
   const mail = element('iframe', { src: `messages/${padded(row.number)}.html`, className: chosen('scheme'), title: `The mail to ${row.name || row.address}` });
   mail.setAttribute('sandbox', '');
   const device = element('div', { className: 'device' }, mail);
+  // Whoever has clicked into the mail goes on with the keys when the pointer leaves it.
+  device.onpointerleave = () => { if (document.activeElement === mail) $('detail').focus({ preventScroll: true }); };
   $('stage').replaceChildren(device, files(row));
   fit();
 }
@@ -474,7 +479,6 @@ function tile(number, text, onclick) {
 
 function writeOverview() {
   const { about } = summary;
-  const warned = Object.keys(summary.notes).length > 0;
   const tiles = [
     tile(summary.messages, summary.messages === 1 ? 'message' : 'messages', () => filterBy('language', '')),
     tile(summary.left_out, 'not mailed', () => filterBy('reason', '', 'skipped')),
@@ -488,11 +492,11 @@ function writeOverview() {
     element('div', {}, element('div', { className: 'tiles' }, ...tiles), since()),
   ];
   if (about.warnings.length > 0) {
-    const made = section(counted(about.warnings.length, 'warning'), ...about.warnings.map((text) => element('div', { className: 'warning', dir: 'auto', tabIndex: 0, role: 'region', ariaLabel: 'Warning', textContent: text })));
+    const made = section(counted(about.warnings.length, 'warning'), ...about.warnings.map((text, index) => element('div', { className: 'warning', dir: 'auto', tabIndex: 0, role: 'region', ariaLabel: `Warning ${index + 1}`, textContent: text })));
     made.id = 'warnings';
     parts.push(made);
   }
-  if (warned) {
+  if (summary.notes.length > 0) {
     parts.push(section('Messages to look at twice', tally(byCount(summary.notes), summary.messages, (kind) => [kind], (kind) => filterBy('note', kind))));
   }
   if (summary.messages > 0) {
@@ -501,7 +505,7 @@ function writeOverview() {
   parts.push(section(about.packages.length === 1 ? 'Access package' : 'Access packages', element('div', { className: 'card' }, element('table', {}, element('tbody', {}, ...about.packages.map((it) => element('tr', {},
     element('th', { scope: 'row' }, bdi(it.name), element('br'), element('span', { className: 'small', textContent: it.key })),
     element('td', { className: 'whole', textContent: it.link }),
-    element('td', { className: 'number', textContent: figure(summary.packages[it.key] ?? 0) }),
+    element('td', { className: 'number', textContent: figure(invited(it.key)) }),
   )))))));
   if (summary.left_out > 0) {
     parts.push(section('Not mailed', tally(byCount(summary.reasons), summary.left_out, (kind) => [kind], (kind) => filterBy('reason', kind, 'skipped'))));
@@ -546,7 +550,7 @@ function asked() {
 function showPane(name) {
   $('app').setAttribute('data-pane', name);
   if (name === 'list') draw();
-  else $('main').scrollTop = 0;
+  else $('detail').scrollTop = 0;
 }
 
 // Something that keeps the review from being shown.
@@ -600,7 +604,7 @@ function onKey(event) {
   const writing = target.matches('select, input[type="search"]');
   if (target === $('list') && ['ArrowDown', 'ArrowUp', 'Home', 'End', 'Enter'].includes(key)) {
     event.preventDefault();
-    ({ ArrowDown: KEYS.j, ArrowUp: KEYS.k, Home: KEYS.g, End: KEYS.G, Enter: () => { if (current) { showPane('main'); $('main').focus(); } else step(1); } })[key]();
+    ({ ArrowDown: KEYS.j, ArrowUp: KEYS.k, Home: KEYS.g, End: KEYS.G, Enter: () => { if (current) { showPane('main'); $('detail').focus(); } else step(1); } })[key]();
   } else if (!writing && KEYS[key] && $('single-keys').checked) {
     event.preventDefault();
     KEYS[key]();
