@@ -300,11 +300,7 @@ fn b12_on_a_network_file_system_check_and_preview_warn() {
     let server = Server::obliging();
     let workplace = begun(&server);
     // The kernel answers statfs with the number of NFS, in the bytes' order of this machine.
-    let nfs: String = 0x6969_u32
-        .to_ne_bytes()
-        .iter()
-        .map(|it| format!("{it:02x}"))
-        .collect();
+    let nfs = format!("{:08x}", u32::from_be_bytes(0x6969_u32.to_ne_bytes()));
     let inject = format!("inject=statfs:poke_exit=@arg2={nfs}");
 
     for verb in [CHECK, PREVIEW] {
