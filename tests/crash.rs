@@ -12,7 +12,6 @@
 
 mod support;
 
-use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -104,15 +103,10 @@ fn a4_killed_while_the_reply_is_awaited_is_unknown_whether_it_was_taken_or_not()
         });
         let workplace = Workplace::new(server.port());
         workplace.partners(&["ada@a.example"]);
-        let mut child = workplace
-            .command(&["send"])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let run = workplace.start(&["send"]);
         waiting.recv().unwrap();
 
-        child.kill().unwrap();
-        child.wait().unwrap();
+        run.kill();
 
         assert_eq!(workplace.state(), "armed");
         for _ in 0..2 {

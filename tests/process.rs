@@ -7,20 +7,13 @@
 
 mod support;
 
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use support::chance::{Random, number};
 use support::smtp::{Action, Call, Server, Stage};
-use support::{Workplace, oracle, output_of};
-
-fn signal(child: &Child, name: &str) {
-    let kill = format!("kill -{name} {}", child.id());
-    let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
-    assert!(sent.success());
-}
+use support::{Output, Workplace, oracle};
 
 /// A relay that tells when a stage is reached for the `nth` time, does `then`, and is well again.
 fn telling(stage: Stage, nth: usize, then: Action) -> (Server, Receiver<()>) {
@@ -103,19 +96,15 @@ fn a15_sigterm_in_any_phase_begins_nothing_more_and_lets_what_is_armed_get_its_a
                 }
                 workplace.smtp("connections = 1");
                 workplace.crowd(40);
-                let mut child = workplace
-                    .command(&["send"])
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .unwrap();
+                let run = workplace.start(&["send"]);
                 reached.recv().unwrap();
                 let dots = server.accepted().len();
 
-                signal(&child, "TERM");
+                run.signal("TERM");
                 let start = Instant::now();
-                let ended = child.wait().unwrap();
+                let ended = run.wait();
 
-                assert_eq!(ended.code(), Some(code), "{name}");
+                assert_eq!(ended.code, code, "{name}: {ended:?}");
                 assert!(start.elapsed() < Duration::from_secs(10), "{name}");
                 // A signal takes a moment to arrive, so one or two more may have been begun.
                 let after = server.accepted().len() - dots;
@@ -139,40 +128,29 @@ fn a17_a_run_that_was_stopped_for_longer_than_the_deadline_takes_the_answer_or_d
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 1\ndeadlines = { dot = \"2s\" }");
         workplace.partners(&["ada@a.example"]);
-        let mut child = workplace
-            .command(&["send"])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let run = workplace.start(&["send"]);
         reached.recv().unwrap();
 
-        signal(&child, "STOP");
+        run.signal("STOP");
         std::thread::sleep(Duration::from_millis(3_500));
-        signal(&child, "CONT");
-        let ended = child.wait().unwrap().code();
+        run.signal("CONT");
+        let ended = run.wait();
 
         // The answer that waits may be seen or not, when the time is up; it is never lost.
         let state = workplace.state();
-        match ended {
-            Some(0) => assert!(answered && state == "accepted", "{state}"),
-            Some(3) => assert_eq!(state, "unknown"),
-            other => panic!("{other:?}, {state}"),
+        match ended.code {
+            0 => assert!(answered && state == "accepted", "{state}"),
+            3 => assert_eq!(state, "unknown"),
+            _ => panic!("{ended:?}, {state}"),
         }
         oracle::check_settled(&workplace, &server, 1, 1);
     }
 }
 
-/// The binary behind util-linux's `prlimit`, with the time that it may take at most.
-fn limited(workplace: &Workplace, limit: &str) -> Command {
-    let mut command = Command::new("timeout");
-    command
-        .args(["60", "prlimit", limit, "--core=0", "--"])
-        .arg(support::binary())
-        .arg("send")
-        .current_dir(workplace.path())
-        .env("TZ", "UTC")
-        .env("RUST_BACKTRACE", "0");
-    command
+/// A send behind util-linux's `prlimit`, with the time that it may take at most.
+fn limited(workplace: &Workplace, limit: &str) -> Output {
+    let program = ["timeout", "60", "prlimit", limit, "--core=0", "--"];
+    workplace.run_under(&program, &["send"])
 }
 
 #[test]
@@ -188,7 +166,7 @@ fn a13_with_any_amount_of_memory_a_run_ends_and_nobody_is_lost() {
         let megabytes = 21 + trial + random.below(35 * (trial + 1));
 
         let limit = format!("--as={}", megabytes * 1024 * 1024);
-        let ended = output_of(&mut limited(&workplace, &limit));
+        let ended = limited(&workplace, &limit);
 
         let told = format!("trial {trial}, {megabytes} MB: {ended:?}");
         assert_ne!(ended.code, 124, "it hangs, {told}");
@@ -209,7 +187,7 @@ fn a19_with_few_files_a_run_says_so_or_makes_do() {
         workplace.crowd(30);
 
         let limit = format!("--nofile={files}");
-        let ended = output_of(&mut limited(&workplace, &limit));
+        let ended = limited(&workplace, &limit);
 
         let said = &ended.stderr;
         let told = said.contains("Too many open files") || said.contains("ulimit -n");

@@ -13,7 +13,7 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -21,8 +21,7 @@ use std::time::Duration;
 
 use support::chance::number;
 use support::smtp::{self, Action, Server, Stage};
-use support::strace::strace;
-use support::{Output, Workplace, oracle, output_of};
+use support::{Output, Running, Workplace, oracle};
 
 const PARTNERS: usize = 20;
 const CONNECTIONS: usize = 2;
@@ -76,11 +75,21 @@ impl Point {
         );
         let trace = format!("trace={}", self.call.name);
         let file = self.call.file.map(|it| workplace.file(it));
-        let mut options = vec!["-o", "/dev/null", "-e", &trace, "-e", &inject];
+        let mut options = vec![
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &trace,
+            "-e",
+            &inject,
+        ];
         if let Some(file) = &file {
             options.extend(["-P", file.to_str().unwrap()]);
         }
-        output_of(&mut strace(workplace.path(), &options, verb))
+        workplace.run_under(&options, verb)
     }
 }
 
@@ -88,8 +97,8 @@ impl Point {
 fn census(calls: &[Call], verb: &[&str], workplace: &Workplace) -> BTreeMap<Call, usize> {
     let names: Vec<_> = calls.iter().map(|it| it.name).collect();
     let trace = format!("trace={}", names.join(","));
-    let options = ["-y", "-o", "trace", "-e", &trace];
-    output_of(&mut strace(workplace.path(), &options, verb));
+    let options = ["strace", "-f", "-qq", "-y", "-o", "trace", "-e", &trace];
+    workplace.run_under(&options, verb);
     let text = std::fs::read_to_string(workplace.file("trace")).unwrap();
     let mut most = BTreeMap::new();
     for call in calls {
@@ -207,16 +216,11 @@ fn a1_killed_at_the_nth_call_of_a_kind_nobody_is_invited_twice_or_forgotten() {
 /// A ledger with two armed invitations, as a run left it that was killed.
 fn dead(server: &Server) -> Workplace {
     let workplace = job(server);
-    let mut child = workplace
-        .command(&["send"])
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let run = workplace.start(&["send"]);
     while server.accepted().len() < CONNECTIONS {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    run.kill();
     workplace
 }
 
@@ -356,7 +360,7 @@ fn a10_a_disk_without_room_at_the_nth_write_ends_the_run_with_74_and_without_a_l
 struct Held {
     server: Server,
     workplace: Workplace,
-    child: Child,
+    run: Running,
     resume: Sender<()>,
 }
 
@@ -375,19 +379,19 @@ impl Held {
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 1\npipelining = \"off\"");
         workplace.partners(&["ada@a.example", "bob@b.example"]);
-        let child = workplace.command(&["send"]).spawn().unwrap();
+        let run = workplace.start(&["send"]);
         waiting.recv().unwrap();
         Self {
             server,
             workplace,
-            child,
+            run,
             resume,
         }
     }
 
     /// Lets the relay go on and kills the run while it is held up in this call.
-    fn kill_within(mut self, call: &str, delay: &str) -> (Server, Workplace) {
-        let pid = self.child.id();
+    fn kill_within(self, call: &str, delay: &str) -> (Server, Workplace) {
+        let pid = self.run.id();
         let trace = format!("trace={call}");
         let inject = format!("inject={call}:{delay}=20000000");
         let mut strace = Command::new("strace")
@@ -410,10 +414,10 @@ impl Held {
         std::thread::sleep(Duration::from_millis(1_500));
 
         // It dies at once; that it did, its parent hears once strace has let go of it.
-        self.child.kill().unwrap();
+        self.run.signal("KILL");
         strace.kill().unwrap();
         strace.wait().unwrap();
-        self.child.wait().unwrap();
+        self.run.wait();
         (self.server, self.workplace)
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod chance;
+pub mod disk;
 pub mod mail;
 pub mod oracle;
 pub mod page;
@@ -13,7 +14,6 @@ pub mod pki;
 pub mod scanner;
 pub mod sheet;
 pub mod smtp;
-pub mod strace;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
