@@ -1,6 +1,8 @@
 //! The edge: arguments and terminal in, exit code and error line out.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write, stderr, stdin, stdout};
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 use access_invite::cli;
@@ -9,6 +11,7 @@ use access_invite::exit::{Exit, Failure};
 use access_invite::report::printable;
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(tell_of_fault));
     let parsed = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(asked) if asked.exit_code() == 0 => {
@@ -44,4 +47,25 @@ fn main() -> ExitCode {
     });
     let _ = console.out.flush();
     ExitCode::from(exit as u8)
+}
+
+/// A panic is a fault of ours, and is told as one. In a worker it ends the run in good order;
+/// here nobody is left to do that, and to unwind would mean to wait for workers, for ever if
+/// the system has refused a thread. What is armed then is found at the next start.
+#[expect(clippy::exit, reason = "the edge of the program")]
+fn tell_of_fault(panic: &PanicHookInfo<'_>) {
+    let what = printable(panic.payload_as_str().unwrap_or("it gave no reason"));
+    let place = panic.location().map(ToString::to_string);
+    let place = place.as_deref().unwrap_or("an unknown place");
+    let _ = writeln!(
+        stderr(),
+        "error: a part of the program failed at {place}: {what}; if the system had memory, threads and files to give, please report it"
+    );
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        let _ = writeln!(stderr(), "{backtrace}");
+    }
+    if std::thread::current().name() == Some("main") {
+        std::process::exit(Exit::Contradiction as i32);
+    }
 }

@@ -1,8 +1,7 @@
 //! Killed at random moments, again and again: the invariants hold after each kill, and a
 //! clean run afterwards finishes the job without inviting anybody twice.
 //!
-//! `ACCESS_INVITE_KILLS` says how many trials (25 unless told otherwise), and
-//! `ACCESS_INVITE_SEED` repeats those of a run that failed.
+//! `ACCESS_INVITE_KILLS` says how many trials at random moments (25 unless told otherwise).
 
 #![allow(
     clippy::unwrap_used,
@@ -13,30 +12,16 @@
 
 mod support;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
+use support::chance::{Random, number};
 use support::smtp::{Action, Call, Server, Stage};
 use support::{Workplace, oracle};
 
 const PARTNERS: usize = 50;
 const CONNECTIONS: usize = 4;
-
-/// A small generator of numbers, so that a seed repeats a run (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
 
 /// A relay that takes its time, so that kills fall into every phase.
 fn slow_relay() -> Server {
@@ -50,24 +35,15 @@ fn slow_relay() -> Server {
 
 fn job(server: &Server) -> Workplace {
     let mut workplace = Workplace::new(server.port());
-    workplace.smtp = format!("{}\nconnections = {CONNECTIONS}", workplace.smtp);
-    workplace.configure();
-    let addresses: Vec<_> = (0..PARTNERS)
-        .map(|it| format!("p{it}@a{}.example", it % 5))
-        .collect();
-    workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+    workplace.smtp(&format!("connections = {CONNECTIONS}"));
+    workplace.crowd(PARTNERS);
     workplace
 }
 
 #[test]
-fn killed_at_any_moment_nobody_is_invited_twice_or_forgotten() {
+fn a2_killed_at_any_moment_nobody_is_invited_twice_or_forgotten() {
     let trials = number("ACCESS_INVITE_KILLS").unwrap_or(25);
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
-    let seed = number("ACCESS_INVITE_SEED").unwrap_or(now.as_nanos() as u64);
-    println!("seed {seed}");
-    let mut random = Random(seed);
+    let mut random = Random::seeded();
 
     let server = slow_relay();
     let workplace = job(&server);
@@ -93,16 +69,10 @@ fn killed_at_any_moment_nobody_is_invited_twice_or_forgotten() {
 
         let clean = workplace.run(&["send"]);
 
-        assert!(
-            matches!(clean.code, 0 | 3),
-            "seed {seed}, trial {trial}: {clean:?}"
-        );
+        assert!(matches!(clean.code, 0 | 3), "trial {trial}: {clean:?}");
         oracle::check_settled(&workplace, &server, PARTNERS, kills * CONNECTIONS);
         let again = workplace.run(&["send"]);
-        assert_eq!(
-            again.code, clean.code,
-            "seed {seed}, trial {trial}: {again:?}"
-        );
+        assert_eq!(again.code, clean.code, "trial {trial}: {again:?}");
         oracle::check_settled(&workplace, &server, PARTNERS, kills * CONNECTIONS);
         doubtful += workplace
             .states()
@@ -113,4 +83,38 @@ fn killed_at_any_moment_nobody_is_invited_twice_or_forgotten() {
         assert!(!workplace.file("ledger.sqlite3-wal").exists());
     }
     println!("{doubtful} in doubt over {trials} trials");
+}
+
+#[test]
+fn a4_killed_while_the_reply_is_awaited_is_unknown_whether_it_was_taken_or_not() {
+    for taken in [true, false] {
+        let (reached, waiting) = mpsc::channel();
+        let reached = Mutex::new(reached);
+        let server = Server::start(move |call: &Call| {
+            if call.stage != Stage::Dot {
+                return Action::Normal;
+            }
+            reached.lock().unwrap().send(()).unwrap();
+            if taken {
+                Action::AcceptThen(Box::new(Action::Stall))
+            } else {
+                Action::Stall
+            }
+        });
+        let workplace = Workplace::new(server.port());
+        workplace.partners(&["ada@a.example"]);
+        let run = workplace.start(&["send"]);
+        waiting.recv().unwrap();
+
+        run.kill();
+
+        assert_eq!(workplace.state(), "armed");
+        for _ in 0..2 {
+            let next = workplace.run(&["send"]);
+            assert_eq!(next.code, 3, "{next:?}");
+            assert!(next.stderr.contains("unknown: ada@a.example"), "{next:?}");
+        }
+        oracle::check_settled(&workplace, &server, 1, 1);
+        assert_eq!(server.accepted().len(), usize::from(taken));
+    }
 }

@@ -9,7 +9,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use support::smtp::Server;
-use support::strace::strace;
 use support::{Output, Workplace, oracle};
 
 const PARTNERS: [&str; 3] = ["ada@a.example", "bob@b.example", "eva@e.example"];
@@ -70,21 +69,13 @@ fn without_privileges(workplace: &Workplace, verb: &[&str]) -> Output {
         .append(true)
         .open(&probe)
         .is_ok();
-    let mut command = if privileged {
-        let dropped = "-dac_override,-dac_read_search";
-        let mut command = Command::new("setpriv");
-        command.args(["--bounding-set", dropped, "--inh-caps", dropped]);
-        command.arg(support::binary());
-        command
-    } else {
-        Command::new(support::binary())
-    };
     std::fs::remove_file(&probe).unwrap();
-    command
-        .args(verb)
-        .current_dir(workplace.path())
-        .env("TZ", "UTC");
-    support::output_of(&mut command)
+    if !privileged {
+        return workplace.run(verb);
+    }
+    let dropped = "-dac_override,-dac_read_search";
+    let setpriv = ["setpriv", "--bounding-set", dropped, "--inh-caps", dropped];
+    workplace.run_under(&setpriv, verb)
 }
 
 fn allow(workplace: &Workplace, name: &str, mode: u32) {
@@ -300,20 +291,16 @@ fn b12_on_a_network_file_system_check_and_preview_warn() {
     let server = Server::obliging();
     let workplace = begun(&server);
     // The kernel answers statfs with the number of NFS, in the bytes' order of this machine.
-    let nfs: String = 0x6969_u32
-        .to_ne_bytes()
-        .iter()
-        .map(|it| format!("{it:02x}"))
-        .collect();
+    let nfs = format!("{:08x}", u32::from_be_bytes(0x6969_u32.to_ne_bytes()));
     let inject = format!("inject=statfs:poke_exit=@arg2={nfs}");
 
     for verb in [CHECK, PREVIEW] {
         let plain = workplace.run(verb);
-        let on_nfs = support::output_of(&mut strace(
-            workplace.path(),
-            &["-e", "trace=statfs", "-e", &inject, "-o", "/dev/null"],
-            verb,
-        ));
+        let mut strace: Vec<_> = "strace -f -qq -o /dev/null -e trace=statfs -e"
+            .split(' ')
+            .collect();
+        strace.push(&inject);
+        let on_nfs = workplace.run_under(&strace, verb);
 
         assert!(!plain.stderr.contains("network"), "{plain:?}");
         assert_eq!(on_nfs.code, 0, "{on_nfs:?}");

@@ -14,7 +14,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use access_invite::commands::{Choice, Job};
@@ -754,6 +754,41 @@ async fn what_is_not_what_was_proven_is_not_sent() {
     );
     Arc::into_inner(ledger).unwrap().close().await.unwrap();
     oracle::check(&workplace, &server, 2, 0);
+}
+
+/// How often the clock is still asked before it fails.
+static CLOCK: AtomicUsize = AtomicUsize::new(0);
+
+fn failing_clock() -> Timestamp {
+    let left = CLOCK.fetch_sub(1, Ordering::SeqCst);
+    assert!(left != 0, "the clock has failed");
+    Timestamp::now()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a14_a_part_of_the_program_that_fails_stops_the_run_and_nobody_is_lost() {
+    for calls in 0..16 {
+        let server = Server::obliging();
+        let mut workplace = Workplace::new(server.port());
+        workplace.smtp("connections = 2");
+        workplace.crowd(6);
+        let (mut run, ledger) = prepare(&workplace).await;
+        run.connections = 2;
+        run.clock = failing_clock;
+        CLOCK.store(calls, Ordering::SeqCst);
+
+        let tally = run.deliver().await;
+
+        let stop = tally.stopped.unwrap();
+        assert_eq!(stop.exit, Exit::Contradiction, "{}", stop.why);
+        assert!(stop.why.contains("a part of the program failed"));
+        Arc::into_inner(ledger).unwrap().close().await.unwrap();
+        // Whose worker failed between its dot and its record is in doubt, and nobody else.
+        oracle::check(&workplace, &server, 6, 1);
+        let clean = workplace.run(&["send"]);
+        assert!(matches!(clean.code, 0 | 3), "{calls}: {clean:?}");
+        oracle::check_settled(&workplace, &server, 6, 1);
+    }
 }
 
 #[test]

@@ -275,7 +275,13 @@ pub fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
             "is held by another program",
             "try again when that has let go of it",
         ),
-        Some(Code::ReadOnly | Code::PermissionDenied | Code::CannotOpen) => tell(
+        // That this user may write it has been asked before.
+        Some(Code::CannotOpen) => tell(
+            Exit::CannotWrite,
+            "cannot be opened",
+            "see whether files can be made in its folder, and whether the limit of open files (`ulimit -n`) is too low",
+        ),
+        Some(Code::ReadOnly | Code::PermissionDenied) => tell(
             Exit::NoPermission,
             "or its folder cannot be written by this user",
             "run the job as the user that owns both",
@@ -285,11 +291,12 @@ pub fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
             "cannot grow, the disk is full",
             "make room and run again",
         ),
-        _ => tell(
+        Some(Code::SystemIoFailure) => tell(
             Exit::CannotWrite,
-            "failed",
+            "cannot be read or written",
             "look into the system's log for what is wrong with the disk",
         ),
+        _ => tell(Exit::CannotWrite, "failed", "see to that and run again"),
     }
 }
 

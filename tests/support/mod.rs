@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod browser;
+pub mod chance;
+pub mod disk;
 pub mod mail;
 pub mod oracle;
 pub mod page;
@@ -12,7 +14,6 @@ pub mod pki;
 pub mod scanner;
 pub mod sheet;
 pub mod smtp;
-pub mod strace;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -125,6 +126,14 @@ impl Workplace {
         let rows: Vec<_> = addresses.iter().map(|it| format!("{it},Ada,\n")).collect();
         let rows = rows.concat();
         self.write("partners.csv", &format!("email,name,locale\n{rows}"));
+    }
+
+    /// Writes `partners.csv` with so many addresses, at five domains.
+    pub fn crowd(&self, partners: usize) {
+        let addresses: Vec<_> = (0..partners)
+            .map(|it| format!("p{it}@a{}.example", it % 5))
+            .collect();
+        self.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
     pub fn write(&self, name: &str, text: &str) {

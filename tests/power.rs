@@ -1,0 +1,248 @@
+//! The power goes while the run is at work: whatever a disk may lose of what was not synced,
+//! the ledger opens, and nothing is missing of what the run has relied on. Run by `.ci/run`,
+//! which installs strace.
+//!
+//! `ACCESS_INVITE_IMAGES` says how many disks are tried (400 unless told otherwise).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex};
+
+use support::chance::{Random, number};
+use support::disk::{self, Disk, Event, Loss};
+use support::smtp::Server;
+use support::Workplace;
+
+/// So many that the log is written over from its beginning at least once.
+const PARTNERS: usize = 240;
+/// Opens the ledger for writing, recovers, brings it to rest, and does nothing else.
+const RECOVER: [&str; 6] = [
+    "resolve",
+    "nobody@a.example",
+    "--as",
+    "abandoned",
+    "--note",
+    "x",
+];
+
+/// What the run must find again whatever happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Promise {
+    /// Its dot has left.
+    Armed,
+    /// The dot after its own has left on that connection, or the run has ended.
+    Accepted,
+}
+
+/// What the relay was sent so far on one connection.
+#[derive(Default)]
+struct Stream {
+    line: Vec<u8>,
+    in_message: bool,
+    recipient: String,
+}
+
+#[derive(Default)]
+struct Promises {
+    streams: BTreeMap<String, Stream>,
+    made: BTreeMap<String, Promise>,
+    /// Whose dot was the last of each connection.
+    last: BTreeMap<String, String>,
+}
+
+impl Promises {
+    /// Takes what is about to leave; says whether a dot is in it.
+    fn before_sending(&mut self, socket: &str, bytes: &[u8]) -> bool {
+        let stream = self.streams.entry(socket.to_owned()).or_default();
+        let mut dotted = false;
+        for byte in bytes {
+            stream.line.push(*byte);
+            if *byte != b'\n' {
+                continue;
+            }
+            let line = std::mem::take(&mut stream.line);
+            if stream.in_message {
+                if line == b".\r\n" {
+                    stream.in_message = false;
+                    dotted = true;
+                    let who = stream.recipient.clone();
+                    if let Some(before) = self.last.insert(socket.to_owned(), who.clone()) {
+                        self.made.insert(before, Promise::Accepted);
+                    }
+                    self.made.insert(who, Promise::Armed);
+                }
+            } else if let Some(path) = line.strip_prefix(b"RCPT TO:<") {
+                let path = String::from_utf8(path.to_vec()).unwrap();
+                path.split('>')
+                    .next()
+                    .unwrap()
+                    .clone_into(&mut stream.recipient);
+            } else if line == b"DATA\r\n" {
+                stream.in_message = true;
+            }
+        }
+        dotted
+    }
+}
+
+/// A disk as the power cut left it, and what had been promised by then.
+struct Image {
+    about: String,
+    files: BTreeMap<String, Vec<u8>>,
+    promised: BTreeMap<String, Promise>,
+}
+
+impl Image {
+    /// Puts the files into the place of the job's own and runs the binary on them.
+    fn hold(&self, workplace: &Workplace, garbage: bool) {
+        let about = &self.about;
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let _ = std::fs::remove_file(workplace.file(&format!("ledger.sqlite3{suffix}")));
+        }
+        for (name, content) in &self.files {
+            std::fs::write(workplace.file(name), content).unwrap();
+        }
+        if garbage {
+            // The index of the log is never synced, so anything may be there.
+            std::fs::write(workplace.file("ledger.sqlite3-shm"), [0xA5; 32768]).unwrap();
+        }
+        set_owner_only(workplace);
+
+        let recovered = workplace.run(&RECOVER);
+
+        assert_eq!(recovered.code, 65, "{about}: {recovered:?}");
+        let words = "to nobody@a.example is recorded";
+        assert!(recovered.stderr.contains(words), "{about}: {recovered:?}");
+        let states: BTreeMap<_, _> = workplace.states().into_iter().collect();
+        assert_eq!(states.len(), PARTNERS, "{about}: enrolment is durable");
+        for (address, state) in states {
+            let allowed: &[&str] = match self.promised.get(&address) {
+                None => &["pending", "unknown"],
+                Some(Promise::Armed) => &["unknown", "accepted"],
+                Some(Promise::Accepted) => &["accepted"],
+            };
+            assert!(
+                allowed.contains(&state.as_str()),
+                "{about}: {address} is {state}, {:?}",
+                self.promised.get(&address)
+            );
+        }
+    }
+}
+
+fn set_owner_only(workplace: &Workplace) {
+    use std::os::unix::fs::PermissionsExt;
+    let owner_only = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(workplace.file("ledger.sqlite3"), owner_only).unwrap();
+}
+
+/// The losses tried at one moment.
+const LOSSES: [Loss; 6] = [
+    Loss::Everything,
+    Loss::Nothing,
+    Loss::Tail,
+    Loss::Some,
+    Loss::Some,
+    Loss::Some,
+];
+
+#[test]
+#[ignore = "needs strace; .ci/run calls it"]
+fn a8_whatever_the_power_takes_nothing_is_missing_that_the_run_relied_on() {
+    let server = Server::obliging();
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp("connections = 2");
+    workplace.crowd(PARTNERS);
+    let folder = workplace.path().canonicalize().unwrap();
+    let interesting = |name: &str| {
+        name.starts_with("ledger.sqlite3") && !name.ends_with("-shm") && !name.ends_with(".lock")
+    };
+    let disk = Disk::new(&folder, interesting);
+    let strace: Vec<_> = "strace -f -qq -y -xx -s 1000000 -o record -e"
+        .split(' ')
+        .chain([disk::CALLS])
+        .collect();
+    let sent = workplace.run_under(&strace, &["send"]);
+    assert_eq!(sent.code, 0, "{sent:?}");
+    let record = std::fs::read_to_string(workplace.file("record")).unwrap();
+    let events = disk::read(&record, &folder);
+
+    let tried = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        // A disk is large, so only a few of them exist at a time.
+        let (give, images) = mpsc::sync_channel::<Image>(1);
+        let images = Arc::new(Mutex::new(images));
+        for _ in 0..2 {
+            let (images, tried) = (images.clone(), &tried);
+            scope.spawn(move || {
+                let workplace = Workplace::new(1);
+                workplace.crowd(PARTNERS);
+                loop {
+                    let image = images.lock().unwrap().recv();
+                    let Ok(image) = image else { return };
+                    let nth = tried.fetch_add(1, Ordering::Relaxed);
+                    image.hold(&workplace, nth % 2 == 0);
+                }
+            });
+        }
+        drop(images);
+        cut_the_power(&events, disk, &give);
+    });
+    println!("{} images of {} calls", tried.into_inner(), events.len());
+}
+
+/// At each dot, and between any two calls from the first byte to the relay to the end.
+fn cut_the_power(events: &[Event], mut disk: Disk, images: &SyncSender<Image>) {
+    let mut random = Random::seeded();
+    let wanted = number("ACCESS_INVITE_IMAGES").unwrap_or(400);
+    let first = events.iter().position(|it| matches!(it, Event::Send(..)));
+    let calls = (events.len() - first.unwrap()) as u64;
+    let moments = PARTNERS as u64 * 2;
+    let mut promises = Promises::default();
+    let mut begun = 0;
+    for (nth, event) in events.iter().enumerate() {
+        let dotted = match event {
+            Event::Send(socket, bytes) => promises.before_sending(socket, bytes),
+            Event::Write(path, Some(0), _) => {
+                begun += u32::from(path.ends_with("ledger.sqlite3-wal"));
+                false
+            }
+            _ => false,
+        };
+        let chosen = dotted || random.below(calls) < moments / 2;
+        if nth >= first.unwrap() && chosen {
+            for loss in LOSSES {
+                // As many in all as are wanted, spread over all moments.
+                if random.below(moments * LOSSES.len() as u64) < wanted {
+                    let image = Image {
+                        about: format!("call {nth} of {}, {loss:?}", events.len()),
+                        files: disk.after_power_cut(loss, &mut random),
+                        promised: promises.made.clone(),
+                    };
+                    images.send(image).unwrap();
+                }
+            }
+        }
+        disk.take(event);
+    }
+    assert_eq!(promises.made.len(), PARTNERS, "a dot for each");
+    assert!(begun > 2, "the log was begun {begun} times");
+    for loss in LOSSES {
+        let all = promises.made.keys();
+        let image = Image {
+            about: format!("at the end, {loss:?}"),
+            files: disk.after_power_cut(loss, &mut random),
+            promised: all.map(|it| (it.clone(), Promise::Accepted)).collect(),
+        };
+        images.send(image).unwrap();
+    }
+}

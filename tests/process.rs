@@ -1,0 +1,202 @@
+//! What a process may suffer: signals in every phase, stopped and continued, too little memory,
+//! too few files. A run may end early for it; it loses nobody and mails nobody twice.
+//!
+//! `ACCESS_INVITE_KILLS` says how many limits of memory are tried (8 unless told otherwise).
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use support::chance::{Random, number};
+use support::smtp::{Action, Call, Server, Stage};
+use support::{Output, Workplace, oracle};
+
+/// A relay that tells when a stage is reached for the `nth` time, does `then`, and is well again.
+fn telling(stage: Stage, nth: usize, then: Action) -> (Server, Receiver<()>) {
+    let (reached, waiting) = mpsc::channel();
+    let reached = Mutex::new(reached);
+    let server = Server::start(move |call: &Call| {
+        if call.stage != stage || call.nth != nth {
+            return Action::Normal;
+        }
+        let _ = reached.lock().unwrap().send(());
+        then.clone()
+    });
+    (server, waiting)
+}
+
+fn reply(text: &str) -> Action {
+    Action::Reply(format!("{text}\r\n").into_bytes())
+}
+
+#[test]
+fn a15_sigterm_in_any_phase_begins_nothing_more_and_lets_what_is_armed_get_its_answer() {
+    let slowly = || Action::Delay(Duration::from_millis(400), Box::new(Action::Normal));
+    let refused = || {
+        Action::Delay(
+            Duration::from_millis(400),
+            Box::new(reply("550 5.1.1 no such user")),
+        )
+    };
+    // When the signal comes, what the relay does then, lines for [limits], and the exit codes.
+    let phases = [
+        ("mail", Stage::Mail, 0, slowly(), "", 75),
+        ("rcpt", Stage::Rcpt, 1, slowly(), "", 75),
+        ("a refused rcpt", Stage::Rcpt, 1, refused(), "", 1),
+        ("data", Stage::Data, 1, slowly(), "", 75),
+        ("body", Stage::Body, 1, slowly(), "", 75),
+        ("the first dot", Stage::Dot, 0, slowly(), "", 75),
+        ("a later dot", Stage::Dot, 2, slowly(), "", 75),
+        (
+            "a dot without an answer",
+            Stage::Dot,
+            2,
+            Action::Close,
+            "",
+            3,
+        ),
+        (
+            "rset",
+            Stage::Rcpt,
+            0,
+            reply("550 5.1.1 no such user"),
+            "",
+            1,
+        ),
+        (
+            "a rest",
+            Stage::Rcpt,
+            1,
+            reply("451 4.7.500 server busy"),
+            "",
+            75,
+        ),
+        (
+            "a rate",
+            Stage::Dot,
+            1,
+            Action::Normal,
+            "per_minute = 2",
+            75,
+        ),
+        ("a new connection", Stage::Mail, 1, Action::Close, "", 75),
+    ];
+
+    std::thread::scope(|scope| {
+        for (name, stage, nth, action, limits, code) in phases {
+            scope.spawn(move || {
+                let (server, reached) = telling(stage, nth, action);
+                let mut workplace = Workplace::new(server.port());
+                if !limits.is_empty() {
+                    workplace.limits = limits.into();
+                }
+                workplace.smtp("connections = 1");
+                workplace.crowd(40);
+                let run = workplace.start(&["send"]);
+                reached.recv().unwrap();
+                let dots = server.accepted().len();
+
+                run.signal("TERM");
+                let start = Instant::now();
+                let ended = run.wait();
+
+                assert_eq!(ended.code, code, "{name}: {ended:?}");
+                assert!(start.elapsed() < Duration::from_secs(10), "{name}");
+                // A signal takes a moment to arrive, so one or two more may have been begun.
+                let after = server.accepted().len() - dots;
+                assert!(after <= 3, "{name}: {after} after the signal");
+                oracle::check(&workplace, &server, 40, usize::from(code == 3));
+                assert!(!workplace.file("ledger.sqlite3-wal").exists(), "{name}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a17_a_run_that_was_stopped_for_longer_than_the_deadline_takes_the_answer_or_doubts() {
+    for answered in [true, false] {
+        let action = if answered {
+            Action::Delay(Duration::from_millis(300), Box::new(Action::Normal))
+        } else {
+            Action::AcceptThen(Box::new(Action::Stall))
+        };
+        let (server, reached) = telling(Stage::Dot, 0, action);
+        let mut workplace = Workplace::new(server.port());
+        workplace.smtp("connections = 1\ndeadlines = { dot = \"2s\" }");
+        workplace.partners(&["ada@a.example"]);
+        let run = workplace.start(&["send"]);
+        reached.recv().unwrap();
+
+        run.signal("STOP");
+        std::thread::sleep(Duration::from_millis(3_500));
+        run.signal("CONT");
+        let ended = run.wait();
+
+        // The answer that waits may be seen or not, when the time is up; it is never lost.
+        let state = workplace.state();
+        match ended.code {
+            0 => assert!(answered && state == "accepted", "{state}"),
+            3 => assert_eq!(state, "unknown"),
+            _ => panic!("{ended:?}, {state}"),
+        }
+        oracle::check_settled(&workplace, &server, 1, 1);
+    }
+}
+
+/// A send behind util-linux's `prlimit`, with the time that it may take at most.
+fn limited(workplace: &Workplace, limit: &str) -> Output {
+    let program = ["timeout", "60", "prlimit", limit, "--core=0", "--"];
+    workplace.run_under(&program, &["send"])
+}
+
+#[test]
+fn a13_with_any_amount_of_memory_a_run_ends_and_nobody_is_lost() {
+    let trials = number("ACCESS_INVITE_KILLS").unwrap_or(8).min(100);
+    let mut random = Random::seeded();
+    for trial in 0..trials {
+        let server = Server::obliging();
+        let mut workplace = Workplace::new(server.port());
+        workplace.smtp("connections = 4");
+        workplace.crowd(50);
+        // The first ones do not even allow for the threads of the runtime.
+        let megabytes = 21 + trial + random.below(35 * (trial + 1));
+
+        let limit = format!("--as={}", megabytes * 1024 * 1024);
+        let ended = limited(&workplace, &limit);
+
+        let told = format!("trial {trial}, {megabytes} MB: {ended:?}");
+        assert_ne!(ended.code, 124, "it hangs, {told}");
+        oracle::check(&workplace, &server, 50, 4);
+        let clean = workplace.run(&["send"]);
+        assert!(matches!(clean.code, 0 | 3), "{told}: {clean:?}");
+        oracle::check_settled(&workplace, &server, 50, 4);
+    }
+}
+
+#[test]
+fn a19_with_few_files_a_run_says_so_or_makes_do() {
+    let mut sent = 0;
+    for files in (4..32).step_by(3) {
+        let server = Server::obliging();
+        let mut workplace = Workplace::new(server.port());
+        workplace.smtp("connections = 8");
+        workplace.crowd(30);
+
+        let limit = format!("--nofile={files}");
+        let ended = limited(&workplace, &limit);
+
+        let said = &ended.stderr;
+        let told = said.contains("Too many open files") || said.contains("ulimit -n");
+        assert!(ended.code == 0 || told, "{files}: {ended:?}");
+        assert!(!said.contains("panicked"), "{files}: {ended:?}");
+        sent += usize::from(ended.code == 0);
+        oracle::check(&workplace, &server, 30, 0);
+        assert_eq!(workplace.run(&["send"]).code, 0);
+        oracle::check_settled(&workplace, &server, 30, 0);
+    }
+    assert!(sent > 0, "some of them should have been enough");
+}
