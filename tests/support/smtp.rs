@@ -95,8 +95,8 @@ pub enum Action {
     /// An RST without an answer.
     Reset,
     /// Never answer; hold until the client goes or the server is dropped. What the client still sends is
-    /// taken up to 64 KiB and no further, so that a large body blocks it. A client that leaves behind
-    /// more than that is noticed only if it resets.
+    /// taken up to 64 KiB and no further, and not at all where the setup has a window, so that a large body
+    /// blocks it. A client that leaves behind more than that is noticed only if it resets.
     Stall,
     /// Take the normal effect (at `Dot`: accept the message), then do that.
     AcceptThen(Box<Action>),
@@ -146,7 +146,7 @@ pub struct Setup {
     /// Takes bare LF and bare CR around a dot for the end of a message, as some servers did that could be
     /// tricked into a second one (CVE-2023-51764 and its kin).
     pub lax: bool,
-    /// The receive buffer in bytes, where the system's default is too large for the test.
+    /// The receive buffer in bytes, where the megabytes that loopback holds are too much for the test.
     pub window: Option<usize>,
 }
 
@@ -281,9 +281,12 @@ impl Server {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("127.0.0.1 has a free port");
         if let Some(window) = setup.window {
-            SockRef::from(&listener)
+            let socket = SockRef::from(&listener);
+            // A client sizes its send buffer by the segments that it may send.
+            socket
                 .set_recv_buffer_size(window)
-                .expect("Linux rounds it up where it is too small");
+                .and_then(|()| socket.set_tcp_mss(1400))
+                .expect("a socket that does not listen yet takes both");
         }
         let port = listener
             .local_addr()
