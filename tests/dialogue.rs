@@ -3,6 +3,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::similar_names,
     clippy::too_many_lines,
     reason = "a test that cannot go on fails"
 )]
@@ -10,13 +11,16 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use support::pki::Pki;
 use support::scanner::PASSWORD;
 use support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
-use support::{Workplace, oracle};
+use support::{Output, Running, Workplace, oracle};
 
 /// Long enough for a busy machine, short enough for a test.
 const DEADLINES: &str = r#"{ connect = "2s", tls = "2s", banner = "2s", ehlo = "2s", auth = "2s", mail = "2s", rcpt = "2s", data = "2s", body = "2s", dot = "2s", rset = "2s" }"#;
@@ -38,6 +42,501 @@ fn job(server: &Server, pipelining: &str, partners: &[&str]) -> Workplace {
 }
 
 const BOTH: [&str; 2] = ["auto", "off"];
+
+/// What a fault must lead to: the state and the exit code after the run, how many connections it
+/// cost, and exit code and state after a second run, with the relay well again and the time come.
+#[derive(Debug)]
+struct Fate {
+    state: &'static str,
+    code: i32,
+    connections: usize,
+    then: (i32, &'static str),
+}
+
+/// The fates by their short names in the tables.
+fn fate(name: &str) -> Fate {
+    let (state, code, connections, then) = match name {
+        // The relay's matter: nobody is marked. Tried again where that may help, or not.
+        "tried" => ("pending", 69, 5, (0, "accepted")),
+        "left" => ("pending", 69, 1, (0, "accepted")),
+        // The connection was lost over this message, twice.
+        "lost" => ("deferred", 75, 2, (0, "accepted")),
+        "deferred" => ("deferred", 75, 1, (0, "accepted")),
+        "rejected" => ("rejected", 1, 1, (0, "rejected")),
+        "unknown" => ("unknown", 3, 1, (3, "unknown")),
+        "accepted" => ("accepted", 0, 1, (0, "accepted")),
+        other => panic!("{other}"),
+    };
+    Fate {
+        state,
+        code,
+        connections,
+        then,
+    }
+}
+
+/// A stage, a fault at it, and its fate; two where it hangs on which of two packets is read first.
+struct Cell {
+    stage: Stage,
+    pipelining: &'static str,
+    fault: Action,
+    fates: Vec<Fate>,
+}
+
+impl Cell {
+    fn hold(&self, pki: &Pki) {
+        let name = format!(
+            "{:?} {:?}, pipelining {}",
+            self.stage, self.fault, self.pipelining
+        );
+        let healed = Arc::new(AtomicBool::new(false));
+        let (stage, fault, well) = (self.stage, self.fault.clone(), healed.clone());
+        let script = move |call: &Call<'_>| {
+            if call.stage == stage && !well.load(Ordering::SeqCst) {
+                fault.clone()
+            } else {
+                Action::Normal
+            }
+        };
+        // What comes before the banner, and a login, is under TLS.
+        let (server, workplace) = if matches!(self.stage, Stage::Connect | Stage::Auth) {
+            login_job(pki, "PLAIN", script)
+        } else {
+            let server = Server::start(script);
+            let workplace = job(&server, self.pipelining, &[]);
+            (server, workplace)
+        };
+        workplace.partners(&["ada@a.example"]);
+
+        let first = workplace.run(&["send"]);
+
+        let state = workplace.state();
+        let met = (state.as_str(), first.code, server.connections());
+        let fate = self
+            .fates
+            .iter()
+            .find(|it| (it.state, it.code, it.connections) == met);
+        let Some(fate) = fate else {
+            panic!("{name}: {met:?}, not {:?}: {first:?}", self.fates);
+        };
+        if matches!(first.code, 0 | 75) {
+            assert_eq!(
+                (first.stdout.as_str(), first.stderr.as_str()),
+                ("", ""),
+                "{name}"
+            );
+        }
+        oracle::check(&workplace, &server, 1, 1);
+
+        healed.store(true, Ordering::SeqCst);
+        if fate.state == "deferred" {
+            std::thread::sleep(Duration::from_millis(1_200));
+        }
+        let second = workplace.run(&["send"]);
+        let met = (second.code, workplace.state());
+        assert_eq!(
+            (met.0, met.1.as_str()),
+            fate.then,
+            "{name}, second run: {second:?}"
+        );
+        oracle::check_settled_but(&workplace, &server, 1, 1, &["rejected"]);
+        let violations = server.violations();
+        assert!(violations.is_empty(), "{name}: {violations:?}");
+    }
+}
+
+/// Holds all cells, many at a time: most of the time each of them waits.
+fn hold_all(cells: &[Cell]) {
+    let pki = Pki::new();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..32.min(cells.len()) {
+            scope.spawn(|| {
+                while let Some(cell) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    cell.hold(&pki);
+                }
+            });
+        }
+    });
+}
+
+/// The faults of the matrix, in the order of its columns.
+fn faults(stage: Stage) -> [Action; 8] {
+    // In the middle of a message a relay that speaks does not go on as if it had not.
+    let say = |text: &str| {
+        let line = format!("{text}\r\n").into_bytes();
+        match stage {
+            Stage::Body => Action::ReplyThen(line, Box::new(Action::Stall)),
+            _ => Action::Reply(line),
+        }
+    };
+    let good: &[u8] = match stage {
+        Stage::Connect | Stage::Banner => b"220 localhost ESMTP\r\n",
+        Stage::Auth => b"235 2.7.0 welcome\r\n",
+        Stage::Data => b"354 end with <CRLF>.<CRLF>\r\n",
+        Stage::Body => b"550 5.7.1 we do not like that\r\n",
+        _ => b"250 2.0.0 well then, as you say\r\n",
+    };
+    [
+        Action::Reset,
+        Action::Close,
+        Action::Stall,
+        say("450 4.2.1 later"),
+        say("550 5.1.1 no"),
+        say("nonsense"),
+        Action::ReplyThenClose(b"421 4.3.2 closing\r\n".to_vec()),
+        // The whole reply takes far longer than its deadline, each byte of it far less.
+        Action::Drip(Duration::from_millis(250), good.to_vec()),
+    ]
+}
+
+#[test]
+fn d1_every_fault_at_every_stage_has_its_state_exit_code_and_number_of_connections() {
+    #[rustfmt::skip]
+    let matrix = [
+        //                RST             FIN             stall      4yz         5yz         garbage         421+close       drip
+        (Stage::Connect, ["tried",        "tried",        "tried",   "left",     "left",     "left",         "left",         "left"]),
+        (Stage::Banner,  ["tried",        "tried",        "tried",   "tried",    "left",     "tried",        "tried",        "tried"]),
+        (Stage::Ehlo,    ["tried",        "tried",        "tried",   "tried",    "left",     "tried",        "tried",        "tried"]),
+        (Stage::Auth,    ["tried",        "tried",        "tried",   "tried",    "left",     "tried",        "tried",        "tried"]),
+        (Stage::Mail,    ["tried",        "tried",        "tried",   "tried",    "left",     "tried",        "tried",        "tried"]),
+        (Stage::Rcpt,    ["lost",         "lost",         "lost",    "deferred", "rejected", "lost",         "lost",         "lost"]),
+        (Stage::Data,    ["lost",         "lost",         "lost",    "deferred", "rejected", "lost",         "lost",         "lost"]),
+        (Stage::Body,    ["lost|unknown", "lost|unknown", "unknown", "deferred", "rejected", "lost|unknown", "lost|deferred", "unknown"]),
+        (Stage::Dot,     ["unknown",      "unknown",      "unknown", "deferred", "rejected", "unknown",      "deferred",     "unknown"]),
+        (Stage::Quit,    ["accepted",     "accepted",     "accepted","accepted", "accepted", "accepted",     "accepted",     "accepted"]),
+    ];
+    let mut cells = Vec::new();
+    for (stage, fates) in matrix {
+        // Before MAIL there is nothing to pipeline.
+        let transaction = matches!(
+            stage,
+            Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body | Stage::Dot
+        );
+        for pipelining in &BOTH[..=usize::from(transaction)] {
+            for (fault, fates) in faults(stage).into_iter().zip(fates) {
+                cells.push(Cell {
+                    stage,
+                    pipelining,
+                    fault,
+                    fates: fates.split('|').map(fate).collect(),
+                });
+            }
+        }
+    }
+    // The longest ones first.
+    cells.sort_by_key(|it| !matches!(it.fault, Action::Stall));
+    hold_all(&cells);
+}
+
+fn raw(bytes: &[u8]) -> Action {
+    Action::Reply(bytes.to_vec())
+}
+
+/// Cells with this fault at each stage, under both ways of talking.
+fn cells<'a>(rows: impl IntoIterator<Item = (Stage, Action, &'a str)>) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (stage, fault, fates) in rows {
+        for pipelining in BOTH {
+            cells.push(Cell {
+                stage,
+                pipelining,
+                fault: fault.clone(),
+                fates: fates.split('|').map(fate).collect(),
+            });
+        }
+    }
+    cells
+}
+
+#[test]
+fn d4_a_reply_without_text_is_a_reply_at_every_stage() {
+    hold_all(&cells([
+        (Stage::Banner, raw(b"220\r\n"), "accepted"),
+        (Stage::Ehlo, raw(b"250\r\n"), "accepted"),
+        (Stage::Mail, raw(b"250 \r\n"), "accepted"),
+        (Stage::Rcpt, raw(b"250-\r\n250\r\n"), "accepted"),
+        (Stage::Data, raw(b"354\r\n"), "accepted"),
+        (Stage::Dot, raw(b"250\r\n"), "accepted"),
+    ]));
+}
+
+#[test]
+fn d5_and_d32_whatever_bytes_a_reply_has_it_counts_and_what_is_kept_of_it_is_harmless() {
+    let long = [b"250 ".as_slice(), &[b'x'; 2_041], b"\r\n"].concat();
+    assert_eq!(long.len(), 2_047);
+    let table: [(&[u8], &str); 5] = [
+        (
+            b"250 angenommen f\xfcr Ada\r\n",
+            "angenommen f\u{fffd}r Ada",
+        ),
+        (
+            "250 angenommen für Ada ✓\r\n".as_bytes(),
+            "angenommen für Ada ✓",
+        ),
+        (
+            b"250 \x1b[2J\x1b]0;own\x07ed\x1b[31m\0\x9b1m\r\n",
+            "?[2J?]0;own?ed?[31m?\u{fffd}1m",
+        ),
+        (
+            b"250-2.0.0 \x08\x08\r\n250 2.0.0 two\rlines\r\n",
+            "?? two?lines",
+        ),
+        (&long, &"x".repeat(500)),
+    ];
+    for (bytes, expected) in table {
+        let reply = bytes.to_vec();
+        let server = Server::start(move |call: &Call| match call.stage {
+            Stage::Dot => Action::Reply(reply.clone()),
+            _ => Action::Normal,
+        });
+        let workplace = job(&server, "auto", &["ada@a.example"]);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{bytes:?}");
+        assert_eq!(workplace.status()["invitations"][0]["reply"], expected);
+        // What goes to a terminal is looked over by every run of the tests.
+        let shown = workplace.run(&["status", "ada@a.example"]).stdout;
+        assert!(shown.contains(&expected[..4]), "{shown}");
+        oracle::check_settled(&workplace, &server, 1, 0);
+    }
+}
+
+#[test]
+fn d6_d7_and_d8_what_only_looks_like_a_reply_is_none() {
+    let looks: [&[u8]; 8] = [
+        b"250 bare\n",
+        b"250-yes\r\n550 no\r\n",
+        b"250-yes\r\n250\tyes\r\n",
+        b"150 wait\r\n",
+        b"050 ok\r\n",
+        b"650 ok\r\n",
+        b"950 ok\r\n",
+        b"25O ok\r\n",
+    ];
+    let mut rows = Vec::new();
+    for bytes in looks {
+        rows.push((Stage::Mail, raw(bytes), "tried"));
+        rows.push((Stage::Rcpt, raw(bytes), "lost"));
+        rows.push((Stage::Data, raw(bytes), "lost"));
+        // Whether it was meant as a yes or as a no, and whatever the relay has made of it.
+        let unsaid = Action::ReplyThen(bytes.to_vec(), Box::new(Action::Close));
+        rows.push((Stage::Dot, unsaid.clone(), "unknown"));
+        rows.push((Stage::Dot, Action::AcceptThen(Box::new(unsaid)), "unknown"));
+    }
+    // 3yz is a reply, but none that ends anything.
+    rows.push((Stage::Mail, reply("354 what"), "tried"));
+    rows.push((Stage::Rcpt, reply("354 what"), "lost"));
+    rows.push((Stage::Dot, reply("354 go on"), "unknown"));
+    let taken = Action::AcceptThen(Box::new(reply("354 go on")));
+    rows.push((Stage::Dot, taken, "unknown"));
+    // A code that nobody knows counts by its first digit.
+    rows.push((Stage::Dot, reply("268 fine"), "accepted"));
+    rows.push((Stage::Dot, reply("477 hm"), "deferred"));
+    rows.push((Stage::Dot, reply("599 never"), "rejected"));
+    hold_all(&cells(rows));
+}
+
+#[test]
+fn d9_a_250_to_data_is_no_leave_to_write_the_message() {
+    for pipelining in BOTH {
+        let (server, workplace) = {
+            let server = Server::start(|call: &Call| match call.stage {
+                Stage::Data => reply("250 sure"),
+                _ => Action::Normal,
+            });
+            let workplace = job(&server, pipelining, &["ada@a.example"]);
+            (server, workplace)
+        };
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(
+            (output.code, workplace.state().as_str()),
+            (75, "deferred"),
+            "{output:?}"
+        );
+        let wire = server.tapped().concat();
+        assert!(
+            !wire.windows(8).any(|it| it == b"Subject:"),
+            "the message was written"
+        );
+        oracle::check(&workplace, &server, 1, 0);
+    }
+}
+
+#[test]
+fn d10_replies_that_nobody_asked_for_end_the_conversation_before_they_are_believed() {
+    let mut rows = Vec::new();
+    for extra in [
+        "250 ok",
+        "354 go",
+        "250 ok\r\n250 ok\r\n354 go\r\n250 accepted, really",
+        "25",
+    ] {
+        let with = |normal: &str| raw(format!("{normal}\r\n{extra}\r\n").as_bytes());
+        rows.push((Stage::Banner, with("220 localhost"), "tried"));
+        rows.push((
+            Stage::Ehlo,
+            with("250-localhost\r\n250 PIPELINING"),
+            "tried",
+        ));
+        rows.push((Stage::Mail, with("250 ok"), "lost"));
+        rows.push((Stage::Rcpt, with("250 ok"), "lost"));
+        rows.push((Stage::Data, with("354 go"), "lost"));
+        // What was said to the dot is said; the next message takes another connection.
+        rows.push((Stage::Dot, with("250 ok"), "accepted"));
+    }
+    hold_all(&cells(rows));
+
+    for pipelining in BOTH {
+        let server = Server::start(|call: &Call| match call.stage {
+            Stage::Dot => raw(b"250 ok\r\n250 and ok for whom else\r\n"),
+            _ => Action::Normal,
+        });
+        let five = [
+            "a@a.example",
+            "b@b.example",
+            "c@c.example",
+            "d@d.example",
+            "e@e.example",
+        ];
+        let workplace = job(&server, pipelining, &five);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(
+            (output.code, output.stderr.as_str()),
+            (0, ""),
+            "{pipelining}"
+        );
+        assert_eq!(server.connections(), 5, "{pipelining}");
+        oracle::check_settled(&workplace, &server, 5, 0);
+    }
+}
+
+/// The highest resident memory of a run that has not ended, in KiB.
+fn peak(run: &Running) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).ok()?;
+    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// How a run ends, how long it takes and how much memory, at most, in KiB.
+fn watched(workplace: &Workplace) -> (Output, Duration, u64) {
+    let start = Instant::now();
+    let mut run = workplace.start(&["send"]);
+    let mut highest = 0;
+    while run.goes_on() {
+        highest = highest.max(peak(&run).unwrap_or_default());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let took = start.elapsed();
+    (run.wait(), took, highest)
+}
+
+#[test]
+fn d11_and_d12_a_megabyte_of_reply_and_a_line_without_an_end_cost_neither_memory_nor_time() {
+    let line = format!("250-{}\r\n", "x".repeat(994));
+    let megabyte = [line.repeat(1_060), "250 the end\r\n".into()].concat();
+    assert!(megabyte.len() > 1 << 20);
+    let (_, _, usual) = {
+        let server = Server::obliging();
+        watched(&job(&server, "auto", &["ada@a.example"]))
+    };
+    for fault in [Action::Reply(megabyte.into_bytes()), Action::Endless] {
+        for (stage, state, code) in [(Stage::Rcpt, "deferred", 75), (Stage::Dot, "unknown", 3)] {
+            let (this, what) = (stage, fault.clone());
+            let server = Server::start(move |call: &Call| {
+                if call.stage == this {
+                    what.clone()
+                } else {
+                    Action::Normal
+                }
+            });
+            let workplace = job(&server, "auto", &["ada@a.example"]);
+
+            let (output, took, peak) = watched(&workplace);
+
+            assert_eq!(
+                (output.code, workplace.state().as_str()),
+                (code, state),
+                "{output:?}"
+            );
+            assert!(took < Duration::from_secs(2), "{stage:?}: {took:?}");
+            assert!(
+                peak <= usual + 2 * 1024,
+                "{stage:?}: {peak} KiB, else {usual} KiB"
+            );
+            oracle::check(&workplace, &server, 1, 1);
+        }
+    }
+}
+
+#[test]
+fn d13_a_reply_that_drips_has_one_deadline_not_one_for_each_byte() {
+    for (stage, state, code, connections) in [
+        (Stage::Rcpt, "deferred", 75, 2),
+        (Stage::Dot, "unknown", 3, 1),
+    ] {
+        let server = Server::start(move |call: &Call| {
+            if call.stage == stage {
+                Action::Drip(
+                    Duration::from_millis(400),
+                    b"250 2.0.0 well then, as you say\r\n".to_vec(),
+                )
+            } else {
+                Action::Normal
+            }
+        });
+        let workplace = job(&server, "auto", &["ada@a.example"]);
+
+        let start = Instant::now();
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(
+            (output.code, workplace.state().as_str()),
+            (code, state),
+            "{output:?}"
+        );
+        assert_eq!(server.connections(), connections);
+        // Two seconds a connection, of the thirteen that the reply would take.
+        assert!(
+            start.elapsed() < Duration::from_secs(8),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn d14_a_relay_that_stops_reading_in_the_body_has_not_accepted_it() {
+    let setup = Setup {
+        window: Some(4096),
+        ..Setup::default()
+    };
+    let server = Server::set_up(setup, |call: &Call| match (call.stage, call.recipient) {
+        (Stage::Body, Some("a@a.example")) => Action::Stall,
+        _ => Action::Normal,
+    });
+    let mut workplace = job(&server, "auto", &["a@a.example", "b@b.example"]);
+    let words = "It is a long way to the end of this text.\n".repeat(5_000);
+    let button = r#"<a class="button" href="{{ link }}">here</a> <p>{{ link }}</p>"#;
+    workplace.words(&format!("Hello,\n\n{{{{ link }}}}\n\n{words}"), button);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 75, "{output:?}");
+    let states: Vec<_> = workplace.states().into_iter().map(|(_, it)| it).collect();
+    assert_eq!(states, ["deferred", "accepted"]);
+    let note = workplace.status()["invitations"][0]["note"].to_string();
+    assert!(
+        note.contains("did not take the message within 2 s"),
+        "{note}"
+    );
+    oracle::check(&workplace, &server, 2, 0);
+}
 
 #[test]
 fn d15_a_refusal_in_the_middle_of_a_message_is_read_though_the_connection_breaks() {

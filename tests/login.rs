@@ -171,7 +171,7 @@ fn a_secret_that_is_missing_empty_or_open_to_everyone_stops_before_the_network()
 }
 
 #[test]
-fn one_refused_login_ends_the_run_and_nobody_is_marked() {
+fn d23_one_refused_login_ends_the_run_and_nobody_is_marked() {
     let pki = Pki::new();
     for (mechanisms, used) in [("PLAIN", "AUTH PLAIN"), ("LOGIN", "AUTH LOGIN")] {
         let relay = relay(&pki, mechanisms, "something else".into());

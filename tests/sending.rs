@@ -1,5 +1,5 @@
-//! Sending over real sockets: every row of the outcome table, TLS, limits, and the promise
-//! that a partner is invited once and nobody is forgotten.
+//! Sending over real sockets: TLS, limits, refusals about us, and the promise that a partner is
+//! invited once and nobody is forgotten. The outcome table is held by tests/dialogue.rs.
 
 #![allow(
     clippy::unwrap_used,
@@ -48,212 +48,6 @@ fn reply(text: &str) -> Action {
     Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
-/// What a fault at a stage must lead to.
-struct Row {
-    stage: Stage,
-    action: Action,
-    /// The state after the first run, its exit code, and a word of its message.
-    state: &'static str,
-    code: i32,
-    word: &'static str,
-    /// Exit code and state after a second run, with the relay well again and the time come.
-    second: (i32, &'static str),
-    /// How many the relay has in the end.
-    taken: usize,
-}
-
-fn row(
-    stage: Stage,
-    action: Action,
-    (state, code, word): (&'static str, i32, &'static str),
-    second: (i32, &'static str),
-    taken: usize,
-) -> Row {
-    Row {
-        stage,
-        action,
-        state,
-        code,
-        word,
-        second,
-        taken,
-    }
-}
-
-fn hold(row: &Row, pipelining: &str) {
-    let name = format!("{:?} {:?}, pipelining {pipelining}", row.stage, row.action);
-    let (server, healed) = faulty(row.stage, row.action.clone());
-    let mut workplace = Workplace::new(server.port());
-    workplace.smtp(&format!(
-        "pipelining = \"{pipelining}\"\nconnections = 1\ndeadlines = {{ banner = \"2s\", ehlo = \"2s\", mail = \"2s\", rcpt = \"2s\", data = \"2s\", body = \"2s\", dot = \"2s\", rset = \"2s\" }}"
-    ));
-    workplace.retry = "first_after = \"1s\"".into();
-    workplace.configure();
-    workplace.partners(&["ada@a.example"]);
-
-    let first = workplace.run(&["send"]);
-
-    assert_eq!(first.code, row.code, "{name}: {first:?}");
-    assert_eq!(workplace.state(), row.state, "{name}: {first:?}");
-    assert!(first.stderr.contains(row.word), "{name}: {first:?}");
-    if first.code == 75 {
-        assert_eq!(
-            (first.stdout.as_str(), first.stderr.as_str()),
-            ("", ""),
-            "{name}"
-        );
-    }
-    oracle::check(&workplace, &server, 1, 1);
-
-    healed.store(true, Ordering::SeqCst);
-    if row.state == "deferred" {
-        let early = workplace.run(&["send"]);
-        assert!(early.code == 75 || early.code == 0, "{name}: {early:?}");
-        std::thread::sleep(Duration::from_millis(1_200));
-    }
-    let second = workplace.run(&["send"]);
-    let (code, state) = row.second;
-    assert_eq!(second.code, code, "{name}, second run: {second:?}");
-    assert_eq!(workplace.state(), state, "{name}, second run");
-    assert_eq!(server.accepted().len(), row.taken, "{name}");
-    oracle::check_settled_but(&workplace, &server, 1, 1, &["rejected"]);
-    let pipelined = server.violations();
-    assert!(pipelined.is_empty(), "{name}: {pipelined:?}");
-}
-
-fn hold_all(rows: Vec<Row>) {
-    std::thread::scope(|scope| {
-        for row in &rows {
-            for pipelining in ["auto", "off"] {
-                scope.spawn(move || hold(row, pipelining));
-            }
-        }
-    });
-}
-
-#[test]
-fn before_rcpt_a_fault_is_the_relay_s_matter_and_marks_nobody() {
-    let sent = (0, "accepted");
-    let mut rows = Vec::new();
-    for stage in [Stage::Banner, Stage::Ehlo, Stage::Mail] {
-        for action in [
-            reply("554 5.7.1 go away"),
-            reply("421 4.3.2 not now"),
-            reply("354 what"),
-            reply("nonsense"),
-            Action::Reply(b"250 bare\n".to_vec()),
-            Action::Close,
-            Action::Stall,
-        ] {
-            rows.push(row(stage, action, ("pending", 69, "error: "), sent, 1));
-        }
-    }
-    hold_all(rows);
-}
-
-#[test]
-fn a_refusal_of_rcpt_or_data_is_the_recipient_s() {
-    let sent = (0, "accepted");
-    let mut rows = Vec::new();
-    for stage in [Stage::Rcpt, Stage::Data] {
-        rows.push(row(
-            stage,
-            reply("450 4.2.1 later"),
-            ("deferred", 75, ""),
-            sent,
-            1,
-        ));
-        rows.push(row(
-            stage,
-            reply("550 5.1.1 no such user"),
-            ("rejected", 1, "550 5.1.1 no such user"),
-            (0, "rejected"),
-            0,
-        ));
-        // 421, no reply, and what is neither: on to another connection, and after the
-        // second loss over one message that message waits.
-        for action in [
-            reply("421 4.3.2 closing"),
-            reply("nonsense"),
-            Action::Close,
-            Action::Stall,
-        ] {
-            rows.push(row(stage, action, ("deferred", 75, ""), sent, 1));
-        }
-    }
-    rows.push(row(
-        Stage::Data,
-        reply("250 sure"),
-        ("deferred", 75, ""),
-        sent,
-        1,
-    ));
-    hold_all(rows);
-}
-
-#[test]
-fn behind_the_dot_only_a_clear_answer_is_believed() {
-    let accepted = ("accepted", 0, "");
-    let unknown = ("unknown", 3, "resolve");
-    let taken = |action| Action::AcceptThen(Box::new(action));
-    let mut rows = vec![
-        row(
-            Stage::Dot,
-            reply("250 2.0.0 ok"),
-            accepted,
-            (0, "accepted"),
-            1,
-        ),
-        row(Stage::Dot, reply("268 fine"), accepted, (0, "accepted"), 1),
-        row(Stage::Dot, reply("250"), accepted, (0, "accepted"), 1),
-        row(
-            Stage::Dot,
-            reply("451 4.3.0 later"),
-            ("deferred", 75, ""),
-            (0, "accepted"),
-            1,
-        ),
-        row(
-            Stage::Dot,
-            reply("421 4.3.2 closing"),
-            ("deferred", 75, ""),
-            (0, "accepted"),
-            1,
-        ),
-        row(
-            Stage::Dot,
-            reply("552 5.3.4 too big"),
-            ("rejected", 1, "552 5.3.4 too big"),
-            (0, "rejected"),
-            0,
-        ),
-    ];
-    let unclear = [
-        reply("354 go on"),
-        reply("150 wait"),
-        reply("250-yes\r\n550 no"),
-        Action::Reply(b"250 bare\n".to_vec()),
-        reply("nonsense"),
-        Action::Close,
-        Action::Reset,
-        Action::Stall,
-    ];
-    for action in unclear {
-        // The server takes a message when it answers 2yz, however badly.
-        let yes = matches!(&action, Action::Reply(text) if text.starts_with(b"2"));
-        let first = row(
-            Stage::Dot,
-            action.clone(),
-            unknown,
-            (3, "unknown"),
-            usize::from(yes),
-        );
-        rows.push(first);
-        rows.push(row(Stage::Dot, taken(action), unknown, (3, "unknown"), 1));
-    }
-    hold_all(rows);
-}
-
 #[test]
 fn a_relay_that_is_not_there_is_tried_five_times_and_nobody_is_marked() {
     let port = {
@@ -273,25 +67,6 @@ fn a_relay_that_is_not_there_is_tried_five_times_and_nobody_is_marked() {
         "{output:?}"
     );
     assert_eq!(workplace.state(), "pending");
-}
-
-#[test]
-fn bytes_that_nobody_asked_for_end_the_conversation_before_they_are_believed() {
-    let (server, _) = faulty(
-        Stage::Mail,
-        Action::Reply(b"250 ok\r\n250 ok\r\n354 go\r\n250 accepted, really\r\n".to_vec()),
-    );
-    // Pipelined or not: what is one reply too many is noticed before the dot at the latest.
-    let mut workplace = Workplace::new(server.port());
-    workplace.smtp += "\nconnections = 1";
-    workplace.configure();
-    workplace.partners(&["ada@a.example"]);
-
-    let output = workplace.run(&["send"]);
-
-    assert_eq!(output.code, 75, "{output:?}");
-    assert_eq!(workplace.state(), "deferred");
-    assert!(server.accepted().is_empty());
 }
 
 #[test]
@@ -333,7 +108,7 @@ fn a_refused_recipient_does_not_cost_the_connection() {
 }
 
 #[test]
-fn a_421_after_every_third_message_costs_a_connection_and_nothing_else() {
+fn d28_a_421_after_every_third_message_costs_a_connection_and_nothing_else() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Mail if call.nth % 4 == 3 => {
             Action::ReplyThenClose(b"421 4.7.0 enough\r\n".to_vec())
@@ -854,7 +629,7 @@ fn a_refusal_about_us_stops_the_run_at_first_sight_and_marks_nobody() {
 }
 
 #[test]
-fn three_alike_refusals_at_three_domains_open_the_breaker() {
+fn d25_three_alike_refusals_at_three_domains_open_the_breaker() {
     let (server, healed) = faulty(Stage::Rcpt, reply("550 5.7.1 Access denied"));
     let mut workplace = Workplace::new(server.port());
     workplace.smtp += "\nconnections = 1";
@@ -926,7 +701,7 @@ fn three_alike_refusals_at_three_domains_open_the_breaker() {
 }
 
 #[tokio::test]
-async fn a_throttled_relay_gets_its_rest_and_too_many_requests_end_the_run() {
+async fn d27_a_throttled_relay_gets_its_rest_and_too_many_requests_end_the_run() {
     for (stage, throttles, accepted) in [
         (Stage::Rcpt, 3, 2),
         (Stage::Dot, 3, 2),

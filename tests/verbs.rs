@@ -781,7 +781,7 @@ fn a_person_settles_what_is_unknown() {
 }
 
 #[test]
-fn a_resend_of_an_unknown_repeats_it_byte_for_byte_or_not_without_a_word() {
+fn d35_a_resend_of_an_unknown_repeats_it_byte_for_byte_or_not_without_a_word() {
     let server = forgetful(2, true);
     let mut workplace = Workplace::new(server.port());
     workplace.smtp += "\nconnections = 1";

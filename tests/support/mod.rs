@@ -45,6 +45,11 @@ pub fn binary() -> PathBuf {
     named.map_or_else(|| env!("CARGO_BIN_EXE_access-invite").into(), PathBuf::from)
 }
 
+/// A folder in memory, or elsewhere where there is none.
+pub fn folder_in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
 /// How a run of the binary ended.
 #[derive(Debug)]
 pub struct Output {
@@ -62,8 +67,18 @@ pub fn output_of(command: &mut Command) -> Output {
 impl Workplace {
     /// A job that sends in clear to `port` of this machine, with no limit that bites.
     pub fn new(port: u16) -> Self {
+        Self::new_in(tempfile::tempdir().unwrap(), port)
+    }
+
+    /// A job in a folder that is in memory, where the system has a place for that: for thousands of
+    /// messages whose test is not about the disk.
+    pub fn in_memory(port: u16) -> Self {
+        Self::new_in(folder_in_memory(), port)
+    }
+
+    fn new_in(folder: tempfile::TempDir, port: u16) -> Self {
         let workplace = Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder,
             smtp: format!("host = \"127.0.0.1\"\nport = {port}\ntls = \"none\""),
             limits: "per_minute = 1000000\nper_day = 1000000\nnew_per_run = 1000000".into(),
             retry: String::new(),

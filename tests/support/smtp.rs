@@ -95,8 +95,8 @@ pub enum Action {
     /// An RST without an answer.
     Reset,
     /// Never answer; hold until the client goes or the server is dropped. What the client still sends is
-    /// taken up to 64 KiB and no further, so that a large body blocks it. A client that leaves behind
-    /// more than that is noticed only if it resets.
+    /// taken up to 64 KiB and no further, and not at all where the setup has a window, so that a large body
+    /// blocks it. A client that leaves behind more than that is noticed only if it resets.
     Stall,
     /// Take the normal effect (at `Dot`: accept the message), then do that.
     AcceptThen(Box<Action>),
@@ -142,11 +142,13 @@ pub struct Setup {
     /// Without it nobody has to log in.
     pub login: Option<Login>,
     /// Where each connection is cut, by its number.
-    pub cut: fn(usize) -> Cut,
+    pub cut: Arc<dyn Fn(usize) -> Cut + Send + Sync>,
     /// Takes bare LF and bare CR around a dot for the end of a message, as some servers did that could be
     /// tricked into a second one (CVE-2023-51764 and its kin).
     pub lax: bool,
-    /// The receive buffer in bytes, where the system's default is too large for the test.
+    /// Keeps its witness in memory.
+    pub in_memory: bool,
+    /// The receive buffer in bytes, where the megabytes that loopback holds are too much for the test.
     pub window: Option<usize>,
 }
 
@@ -168,8 +170,9 @@ impl Default for Setup {
             ],
             tls: None,
             login: None,
-            cut: |_| Cut::default(),
+            cut: Arc::new(|_| Cut::default()),
             lax: false,
+            in_memory: false,
             window: None,
         }
     }
@@ -244,6 +247,11 @@ impl Server {
         self.shared.journal().tapped.clone()
     }
 
+    /// The first 64 KiB that the server wrote on each connection, as they went over the wire.
+    pub fn said(&self) -> Vec<Vec<u8>> {
+        self.shared.journal().said.clone()
+    }
+
     /// The highest number of connections that were open at the same time.
     pub fn most_at_once(&self) -> usize {
         self.shared.journal().most_open
@@ -281,18 +289,26 @@ impl Server {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("127.0.0.1 has a free port");
         if let Some(window) = setup.window {
-            SockRef::from(&listener)
+            let socket = SockRef::from(&listener);
+            // A client sizes its send buffer by the segments that it may send.
+            socket
                 .set_recv_buffer_size(window)
-                .expect("Linux rounds it up where it is too small");
+                .and_then(|()| socket.set_tcp_mss(1400))
+                .expect("a socket that does not listen yet takes both");
         }
         let port = listener
             .local_addr()
             .expect("a bound socket has an address")
             .port();
+        let folder = if setup.in_memory {
+            super::folder_in_memory()
+        } else {
+            tempfile::tempdir().expect("there is a place for temporary files")
+        };
         let shared = Arc::new(Shared {
             setup,
             script: Box::new(script),
-            journal: Mutex::new(Journal::new()),
+            journal: Mutex::new(Journal::new(folder)),
             changed: Condvar::new(),
         });
         let acceptor = thread::spawn({
@@ -395,6 +411,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let number = journal.connections;
         journal.connections += 1;
         journal.tapped.push(Vec::new());
+        journal.said.push(Vec::new());
         journal.sockets.retain(|it| it.strong_count() > 0);
         journal.sockets.push(Arc::downgrade(&socket));
         drop(journal);

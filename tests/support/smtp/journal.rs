@@ -33,8 +33,7 @@ struct Witness {
 }
 
 impl Witness {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("there is a place for temporary files");
+    fn in_folder(folder: TempDir) -> Self {
         let file = File::create(folder.path().join("accepted.jsonl"))
             .expect("a folder of our own can be written");
         Self { folder, file }
@@ -68,6 +67,7 @@ pub struct Journal {
     witness: Witness,
     pub commands: Vec<(usize, String)>,
     pub tapped: Vec<Vec<u8>>,
+    pub said: Vec<Vec<u8>>,
     pub violations: Vec<String>,
     pub ahead: usize,
     pub sockets: Vec<Weak<TcpStream>>,
@@ -79,12 +79,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    pub fn new() -> Self {
+    pub fn new(folder: TempDir) -> Self {
         Self {
             accepted: Vec::new(),
-            witness: Witness::new(),
+            witness: Witness::in_folder(folder),
             commands: Vec::new(),
             tapped: Vec::new(),
+            said: Vec::new(),
             violations: Vec::new(),
             ahead: 0,
             sockets: Vec::new(),
@@ -105,10 +106,10 @@ impl Journal {
     pub fn witnessed(&self) -> Vec<Vec<String>> {
         self.witness.read()
     }
+}
 
-    pub fn tap(&mut self, connection: usize, bytes: &[u8]) {
-        let tapped = &mut self.tapped[connection];
-        let room = TAPPED - tapped.len();
-        tapped.extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
+/// Keeps the beginning of what goes over a wire.
+pub fn tap(kept: &mut Vec<u8>, bytes: &[u8]) {
+    let room = TAPPED - kept.len();
+    kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::{ServerConfig, ServerConnection};
 use socket2::SockRef;
 
-use super::{Cut, Shared};
+use super::{Cut, Shared, journal};
 
 /// The connection has ended, by whichever side.
 pub struct Over;
@@ -121,7 +121,8 @@ impl Read for Wire<'_> {
         let room = room(self.cut.heard, self.heard, buffer.len());
         let read = (&*self.socket).read(&mut buffer[..room])?;
         self.heard += read as u64;
-        self.shared.journal().tap(self.connection, &buffer[..read]);
+        let tapped = &mut self.shared.journal().tapped[self.connection];
+        journal::tap(tapped, &buffer[..read]);
         Ok(read)
     }
 }
@@ -134,6 +135,8 @@ impl Write for Wire<'_> {
         }
         let written = (&*self.socket).write(&bytes[..room])?;
         self.said += written as u64;
+        let said = &mut self.shared.journal().said[self.connection];
+        journal::tap(said, &bytes[..written]);
         Ok(written)
     }
 

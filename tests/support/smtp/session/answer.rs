@@ -166,9 +166,12 @@ impl Session<'_> {
     }
 
     fn stall(&mut self) -> Over {
-        const TAKEN: u64 = 64 * 1024;
-        let taken = io::copy(&mut (&mut self.reader).take(TAKEN), &mut io::sink());
-        if taken.is_ok_and(|bytes| bytes == TAKEN) {
+        let limit = match self.shared.setup.window {
+            Some(_) => 0,
+            None => 64 * 1024,
+        };
+        let taken = io::copy(&mut (&mut self.reader).take(limit), &mut io::sink());
+        if taken.is_ok_and(|bytes| bytes == limit) {
             let socket = &self.reader.get_ref().wire.socket;
             while socket.peek(&mut [0]).is_ok_and(|bytes| bytes > 0)
                 && self.shared.rest(Duration::from_millis(20)).is_ok()
