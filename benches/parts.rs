@@ -34,10 +34,10 @@ fn job(folder: &Path) -> Job {
     let mut rows = "email,name,organization,locale\n".to_owned();
     for row in 0..ROWS {
         let locale = ["en", "fr", "de", "es"][row % 4];
-        rows += &format!(
-            "partner{row}@company{}.example,Ada Partner {row},Company,{locale}\n",
-            row % 97
-        );
+        let company = row % 97;
+        rows.extend([format!(
+            "partner{row}@company{company}.example,Ada Partner {row},Company,{locale}\n"
+        )]);
     }
     std::fs::write(folder.join("partners.example.csv"), rows).expect("the folder is ours");
     let config = Config::load(&folder.join("config.toml")).expect("the example is right");
@@ -61,7 +61,7 @@ fn words(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("rows");
     group.throughput(Throughput::Elements(ROWS as u64));
     group.bench_function("row to partner, 1,000", |it| {
-        it.iter(|| partners(&job.partners).len())
+        it.iter(|| partners(&job.partners).len());
     });
     group.finish();
 
@@ -83,7 +83,7 @@ fn words(criterion: &mut Criterion) {
     let message = composer.compose(partner(), ID, date).expect("it composes");
     group.throughput(Throughput::Bytes(message.bytes.len() as u64));
     group.bench_function("fingerprint", |it| {
-        it.iter(|| black_box(&message).fingerprint())
+        it.iter(|| black_box(&message).fingerprint());
     });
     group.finish();
 }

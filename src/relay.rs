@@ -10,9 +10,9 @@ mod login;
 mod offers;
 mod reply;
 
-#[cfg(test)]
-pub use self::connect::Wire;
 pub use self::connect::{Connection, Connector, NotOpened};
+#[cfg(test)]
+pub use self::connect::{Dial, Wire};
 pub use self::conversation::{Conversation, CutShort, Dot, Envelope, Silence};
 pub use self::login::check as check_secret;
 pub use self::offers::Offers;

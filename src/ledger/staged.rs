@@ -136,6 +136,6 @@ impl Stage {
 
     async fn die(&self) {
         self.died.notify_one();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

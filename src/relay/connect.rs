@@ -49,6 +49,10 @@ impl fmt::Display for NotOpened {
     }
 }
 
+/// Where the connections of the simulation lead.
+#[cfg(test)]
+pub type Dial = dyn Fn() -> Option<Box<dyn Wire>> + Send + Sync;
+
 /// Opens connections to the configured relay.
 pub struct Connector {
     smtp: Smtp,
@@ -57,7 +61,7 @@ pub struct Connector {
     turned_away: AtomicBool,
     /// In the simulation connections lead here, not to a socket.
     #[cfg(test)]
-    staged: Option<Box<dyn Fn() -> Option<Box<dyn Wire>> + Send + Sync>>,
+    staged: Option<Box<Dial>>,
 }
 
 impl Connector {
@@ -80,13 +84,13 @@ impl Connector {
     }
 
     /// Connections that lead to what `dial` gives; none is a connection refused.
+    ///
+    /// # Errors
+    /// As [`Connector::new`].
     #[cfg(test)]
-    pub fn to_stage(
-        smtp: &Smtp,
-        dial: impl Fn() -> Option<Box<dyn Wire>> + Send + Sync + 'static,
-    ) -> exit::Result<Self> {
+    pub fn to_stage(smtp: &Smtp, dial: Box<Dial>) -> exit::Result<Self> {
         Ok(Self {
-            staged: Some(Box::new(dial)),
+            staged: Some(dial),
             ..Self::new(smtp)?
         })
     }
