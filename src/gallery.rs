@@ -8,28 +8,26 @@
 
 mod before;
 mod data;
+mod folder;
 mod plain;
 mod reading;
+mod summary;
 
-use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, bail, ensure};
-use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 use self::before::{Before, Mark};
-use self::data::{DATA, Rows, write_whole};
-use self::plain::{LIST, PlainList};
+use self::data::{Rows, write_whole};
+pub use self::folder::Folder;
+use self::folder::create;
+use self::plain::PlainList;
 use self::reading::Reading;
+use self::summary::Summary;
+pub use self::summary::{About, AboutApproval, AboutPackage};
 use crate::message::Proof;
 use crate::partners::Partner;
 
-/// Tells a folder that a preview made from one that somebody keeps things in.
-const MARKER: &str = ".made-by-access-invite";
 const MESSAGES: &str = "messages";
 const INDEX: &str = "index.html";
 /// What a preview leaves to be approved; a new review begins without.
@@ -53,50 +51,6 @@ const GUARD: &str = "<!DOCTYPE html><meta charset=\"utf-8\"><meta http-equiv=\"C
 /// Tells a browser that a text is UTF-8.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// What a review is about.
-#[derive(Clone, Debug, Serialize)]
-pub struct About {
-    /// Its title.
-    pub title: String,
-    /// What is shown, in a few words.
-    pub lead: String,
-    /// The campaign.
-    pub campaign: String,
-    /// When it was made.
-    #[serde(serialize_with = "as_text")]
-    pub made: Timestamp,
-    /// The access packages.
-    pub packages: Vec<AboutPackage>,
-    /// What deserves a second look, in the words of `check`.
-    pub warnings: Vec<String>,
-    /// Whether only some partners were asked for.
-    pub partial: bool,
-    /// What can be approved, where that is what the review is for.
-    pub approval: Option<AboutApproval>,
-}
-
-/// What stands behind this review, for the person who approves it.
-#[derive(Clone, Debug, Serialize)]
-pub struct AboutApproval {
-    /// The digest.
-    pub digest: String,
-    /// The command that approves it.
-    pub command: String,
-    /// Whether just this was approved before.
-    pub given: bool,
-}
-
-/// An access package of the configuration.
-#[derive(Clone, Debug, Serialize)]
-pub struct AboutPackage {
-    /// Its name in the configuration.
-    pub key: String,
-    /// Its name in the mail of the default locale.
-    pub name: String,
-    /// The whole link.
-    pub link: String,
-}
-
 /// A finished message, and what its reader should know beside it.
 #[derive(Debug)]
 pub struct Shown<'a> {
@@ -119,105 +73,6 @@ pub struct Note {
     pub text: String,
 }
 
-/// A folder that is ready to take a review, while the old one still stands in it.
-#[derive(Debug)]
-pub struct Folder {
-    path: PathBuf,
-    /// Held as long as this run writes here.
-    marker: File,
-}
-
-impl Folder {
-    /// Makes the folder, or takes one that a preview has made.
-    ///
-    /// # Errors
-    /// When something else stands there, it cannot be made, or another run writes into it.
-    pub fn prepare(path: &Path) -> Result<Self> {
-        let context = || format!("cannot use `{}` for the review", path.display());
-        match std::fs::read_dir(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(path)
-                    .with_context(context)?;
-            }
-            Err(error) => return Err(error).with_context(context),
-            Ok(mut entries) => ensure!(
-                path.join(MARKER).exists() || entries.next().is_none(),
-                "{}: it holds files that no preview made; name another folder with `--out`, or empty this one",
-                context()
-            ),
-        }
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
-            .with_context(context)?;
-        let marker = create(&path.join(MARKER)).with_context(context)?;
-        match marker.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(
-                "{}: another run is writing there just now; wait for it, or name another folder with `--out`",
-                context()
-            ),
-            Err(TryLockError::Error(error)) => return Err(error).with_context(context),
-        }
-        remove_scratch(path).with_context(context)?;
-        Ok(Self {
-            path: path.to_owned(),
-            marker,
-        })
-    }
-
-    /// Where scratch files may lie for a while.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Takes away the old review, its page first, and begins a new one.
-    ///
-    /// # Errors
-    /// When the files cannot be written.
-    pub fn begin(self, about: About) -> Result<Gallery> {
-        let context = || format!("cannot write the review into `{}`", self.path.display());
-        let path = &self.path;
-        let files = [INDEX, LIST, "gallery.js", "gallery.css", APPROVAL];
-        let folders = [MESSAGES, DATA];
-        let old = files
-            .map(|it| std::fs::remove_file(path.join(it)))
-            .into_iter()
-            .chain(folders.map(|it| std::fs::remove_dir_all(path.join(it))));
-        for removed in old {
-            match removed {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(error).with_context(context);
-                }
-                _ => {}
-            }
-        }
-        for folder in folders {
-            let mut builder = DirBuilder::new();
-            let made = builder.mode(0o700).create(path.join(folder));
-            made.with_context(context)?;
-        }
-        let lead = format!("Campaign {}. {}.", about.campaign, about.lead);
-        let plain = PlainList::begin(path, &about.title, &lead).with_context(context)?;
-        // A page that was opened before must not mix this review's files with its own.
-        let review = format!("{:x}", about.made.as_nanosecond());
-        let rows = |part, each| Rows::new(path, &review, part, each);
-        Ok(Gallery {
-            plain,
-            list: rows("list", LISTED),
-            skipped: rows("skipped", LISTED),
-            details: rows("messages", DETAILED),
-            before: Before::read(path),
-            summary: Summary::new(about),
-            path: self.path,
-            review,
-            _marker: self.marker,
-        })
-    }
-}
-
 /// A review in the making. Its memory does not grow with the number of messages, but for
 /// sixteen bytes each.
 #[derive(Debug)]
@@ -233,75 +88,30 @@ pub struct Gallery {
     _marker: File,
 }
 
-/// What the page shows first. The names are those that `gallery.js` reads.
-#[derive(Debug, Serialize)]
-struct Summary {
-    about: About,
-    messages: u64,
-    bytes: u64,
-    /// How many messages are written in each locale.
-    templates: Counts,
-    /// How many asked for which locale and are written to in which.
-    asked: Counts,
-    packages: Counts,
-    notes: Counts,
-    left_out: u64,
-    reasons: Counts,
-    new: u64,
-    changed: u64,
-    gone: u64,
-    /// When the review before was made, if there is one.
-    before: Option<String>,
-    /// Rows in each file of a part.
-    listed: u64,
-    detailed: u64,
-}
-
-impl Summary {
-    fn new(about: About) -> Self {
-        Self {
-            about,
-            messages: 0,
-            bytes: 0,
-            templates: Counts::default(),
-            asked: Counts::default(),
-            packages: Counts::default(),
-            notes: Counts::default(),
-            left_out: 0,
-            reasons: Counts::default(),
-            new: 0,
-            changed: 0,
-            gone: 0,
-            before: None,
-            listed: LISTED,
-            detailed: DETAILED,
-        }
-    }
-}
-
-/// How often each name occurs; the page gets pairs, because names as keys would clash with
-/// those that an object has by nature.
-#[derive(Debug, Default)]
-struct Counts(BTreeMap<String, u64>);
-
-impl Serialize for Counts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_seq(&self.0)
-    }
-}
-
-impl Counts {
-    fn add(&mut self, name: &str) {
-        match self.0.get_mut(name) {
-            Some(count) => *count += 1,
-            None => {
-                self.0.insert(name.to_owned(), 1);
-            }
-        }
-    }
-}
-
 impl Gallery {
+    /// Takes away the old review in a folder and begins a new one.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn begin(folder: Folder, about: About) -> io::Result<Self> {
+        folder.clear()?;
+        let Folder { path, marker } = folder;
+        // A page that was opened before must not mix this review's files with its own.
+        let review = format!("{:x}", about.made.as_nanosecond());
+        let rows = |part, each| Rows::new(&path, &review, part, each);
+        Ok(Self {
+            plain: PlainList::begin(&path, &about)?,
+            list: rows("list", LISTED),
+            skipped: rows("skipped", LISTED),
+            details: rows("messages", DETAILED),
+            before: Before::read(&path),
+            summary: Summary::new(about),
+            path,
+            review,
+            _marker: marker,
+        })
+    }
+
     /// Adds a finished message.
     ///
     /// # Errors
@@ -439,35 +249,6 @@ fn proven(proof: Proof) -> Vec<String> {
             "Pure ASCII on the wire: {lines} lines, the longest {longest_line} octets of the 998 allowed."
         ),
     ]
-}
-
-/// Takes away what a run that was killed has left: its scratch files hold addresses.
-fn remove_scratch(folder: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".tmp") {
-            continue;
-        }
-        if entry.file_type()?.is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
-        } else {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_str(at)
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
 }
 
 #[cfg(test)]

@@ -77,7 +77,9 @@ pub async fn run(
         approval: approval.clone(),
         ..about(&config, title, lead, made)
     };
-    let mut gallery = folder.begin(about).or_exit(Exit::CannotWrite)?;
+    let mut gallery = Gallery::begin(folder, about)
+        .context("cannot write the review")
+        .or_exit(Exit::CannotWrite)?;
     let left_out = write(&job, &plan, &reader, &changed, &mut gallery, console).await?;
     if let Some(inputs) = &inputs {
         inputs.write(&proposal, made)?;

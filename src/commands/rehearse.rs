@@ -69,7 +69,9 @@ pub async fn run(
         partial: choice.is_partial(),
         ..about(&config, title, lead, (console.clock)())
     };
-    let gallery = folder.begin(about).or_exit(Exit::CannotWrite)?;
+    let gallery = Gallery::begin(folder, about)
+        .context("cannot write the review")
+        .or_exit(Exit::CannotWrite)?;
     let (index, shown) = caught.show(&job, &plan, ledger.reader(), gallery).await?;
     if console.interactive {
         for warning in job.warnings() {

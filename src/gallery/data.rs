@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::create;
+use super::folder::create;
 
 /// The folder of the data files.
 pub const DATA: &str = "data";

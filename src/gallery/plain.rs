@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::create;
+use super::About;
+use super::folder::create;
 use super::reading::Reading;
 
 /// The file, beside the index.
@@ -30,13 +31,14 @@ pub struct PlainList {
 
 impl PlainList {
     /// Begins the file in `folder`.
-    pub fn begin(folder: &Path, title: &str, lead: &str) -> io::Result<Self> {
+    pub fn begin(folder: &Path, about: &About) -> io::Result<Self> {
         let mut messages = BufWriter::new(create(&folder.join(LIST))?);
         write!(
             messages,
-            "{HEAD}<title>{0}</title>\n</head>\n<body class=\"plain\">\n<main>\n<h1>{0}</h1>\n<p>{1}</p>\n<h2>Messages</h2>\n<table>\n<tr><th scope=\"col\">#</th><th scope=\"col\">To</th><th scope=\"col\">Subject</th><th scope=\"col\">Language</th><th scope=\"col\">Remark</th><th scope=\"col\">Open</th></tr>\n",
-            escape(title),
-            escape(lead),
+            "{HEAD}<title>{0}</title>\n</head>\n<body class=\"plain\">\n<main>\n<h1>{0}</h1>\n<p>{1}. Campaign {2}.</p>\n<h2>Messages</h2>\n<table>\n<tr><th scope=\"col\">#</th><th scope=\"col\">To</th><th scope=\"col\">Subject</th><th scope=\"col\">Language</th><th scope=\"col\">Remark</th><th scope=\"col\">Open</th></tr>\n",
+            escape(&about.title),
+            escape(&about.lead),
+            escape(&about.campaign),
         )?;
         let skipped = BufWriter::new(tempfile::tempfile_in(folder)?);
         Ok(Self { messages, skipped })

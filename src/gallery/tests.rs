@@ -1,5 +1,11 @@
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
+use super::data::DATA;
+use super::plain::LIST;
 use super::*;
 use crate::address::Address;
 use crate::config::{Package, Text};
@@ -53,7 +59,7 @@ fn message(to: &str, text: &str) -> String {
 
 /// A review of these messages, each an address and a text, in `out`.
 fn review(out: &Path, messages: &[(&str, &str)]) {
-    let mut gallery = Folder::prepare(out).unwrap().begin(about()).unwrap();
+    let mut gallery = Gallery::begin(Folder::prepare(out).unwrap(), about()).unwrap();
     for (address, text) in messages {
         gallery
             .add(&Shown {
@@ -172,7 +178,7 @@ fn a_review_that_is_not_whole_has_no_page_and_the_one_after_it_is_held_against_t
         &[("ada@b.example", "Hello"), ("bob@b.example", "Hello")],
     );
 
-    let mut half = Folder::prepare(&out).unwrap().begin(about()).unwrap();
+    let mut half = Gallery::begin(Folder::prepare(&out).unwrap(), about()).unwrap();
     let other = message("ada@b.example", "Other");
     let shown = Shown {
         message: other.as_bytes(),

@@ -14,7 +14,10 @@ const DESK = { width: 1280, height: 800 };
 
 await look(async (eye, problem) => {
   for (const scheme of ['light', 'dark']) {
-    for (const [size, name] of [[DESK, 'desk'], [PHONE, 'phone']]) {
+    for (const [size, name] of [
+      [DESK, 'desk'],
+      [PHONE, 'phone'],
+    ]) {
       await open(eye, 'example', { name: `gallery-${name}-${scheme}`, ...size, scheme }, (view) => glance(view, name));
     }
   }
@@ -63,7 +66,9 @@ async function says(view, selector, expected) {
 
 // A pane, an article or a dialog is, or soon comes, into sight.
 function inSight(view, selector) {
-  return view.page.waitForSelector(selector, { state: 'visible', timeout: 5000 }).catch(() => view.problem(`${selector} does not come into sight`));
+  return view.page
+    .waitForSelector(selector, { state: 'visible', timeout: 5000 })
+    .catch(() => view.problem(`${selector} does not come into sight`));
 }
 
 // Presses keys one after another, and waits until the mail in the frame is there: a page that goes on
@@ -157,8 +162,13 @@ async function keys(view) {
 
   // Its parts.
   await press(view, '2');
-  const link = 'https://myaccess.microsoft.com/@contoso.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11';
-  must(view, (await text(view, '.letter')).split(/\r?\n/).includes(link), 'the text part has no link on a line of its own');
+  const link =
+    'https://myaccess.microsoft.com/@contoso.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11';
+  must(
+    view,
+    (await text(view, '.letter')).split(/\r?\n/).includes(link),
+    'the text part has no link on a line of its own',
+  );
   await press(view, '3');
   await says(view, '.stage tr:has-text("Content-Language")', 'Content-Language en');
   await press(view, '4');
@@ -166,7 +176,6 @@ async function keys(view) {
   await page.click('#proof summary');
   await says(view, '#proof ul', /whole link once, alone on its line.*octets of the 998 allowed/);
   await press(view, '1');
-
 
   await press(view, '?');
   await says(view, '#keys h2', 'Keys');
@@ -203,7 +212,9 @@ async function find(view) {
   await says(view, '#found', '2 of 26');
   await press(view, 'j', 'j');
   await says(view, '#position', /^2 of 2/);
-  const direction = await mail(view).evaluate(() => [document.documentElement.lang, getComputedStyle(document.documentElement).direction].join(' '));
+  const direction = await mail(view).evaluate(() =>
+    [document.documentElement.lang, getComputedStyle(document.documentElement).direction].join(' '),
+  );
   must(view, direction === 'ar rtl', `the Arabic mail is ${direction}`);
   await page.click('#clear');
   await page.selectOption('#note', 'default language');
@@ -217,7 +228,9 @@ async function find(view) {
   await page.click('#overview button:has-text("French")');
   await says(view, '#found', '3 of 26');
   // What the address says opens again.
-  await page.evaluate(() => { location.hash = '#m11'; });
+  await page.evaluate(() => {
+    location.hash = '#m11';
+  });
   await settled(view);
   await says(view, '#facts', /taro\.yamada/);
   await page.goBack();
@@ -276,14 +289,21 @@ async function since(view) {
 async function hostile(view) {
   const { page } = view;
   const expected = JSON.parse(readFileSync(join(folder, 'hostile.json'), 'utf8'));
-  const markup = () => page.evaluate(() => [
-    document.querySelectorAll('img, object, embed, link:not([href="gallery.css"]), base, form[action]').length,
-    [...document.scripts].filter((it) => it.getAttribute('src') !== 'gallery.js').length,
-    document.querySelectorAll('iframe').length,
-    Object.keys(window).filter((it) => it.startsWith('pwned')).length,
-  ].join(' '));
+  const markup = () =>
+    page.evaluate(() =>
+      [
+        document.querySelectorAll('img, object, embed, link:not([href="gallery.css"]), base, form[action]').length,
+        [...document.scripts].filter((it) => it.getAttribute('src') !== 'gallery.js').length,
+        document.querySelectorAll('iframe').length,
+        Object.keys(window).filter((it) => it.startsWith('pwned')).length,
+      ].join(' '),
+    );
   must(view, (await markup()) === '0 0 0 0', `the overview has become ${await markup()}`);
-  must(view, (await page.locator('#overview').innerText()).includes(expected.package), 'the package’s name is not shown as it is');
+  must(
+    view,
+    (await page.locator('#overview').innerText()).includes(expected.package),
+    'the package’s name is not shown as it is',
+  );
   await view.mustNotOverflow();
   for (const [index, name] of expected.names.entries()) {
     await press(view, 'j');
@@ -292,12 +312,18 @@ async function hostile(view) {
     must(view, shown === name, `the name ${name} is shown as ${shown}`);
     for (const key of ['2', '3', '4', '1']) await press(view, key);
     must(view, (await markup()) === '0 0 1 0', `the page of ${name} has become ${await markup()}`);
-    const inside = await mail(view).evaluate(() => [document.querySelectorAll('script, img, iframe').length, document.querySelector('a.button').href, document.body.innerText]);
+    const inside = await mail(view).evaluate(() => [
+      document.querySelectorAll('script, img, iframe').length,
+      document.querySelector('a.button').href,
+      document.body.innerText,
+    ]);
     must(view, inside[0] === 0, `the mail of ${name} has ${inside[0]} elements that it must not have`);
     await view.mustNotOverflow();
     // A name that runs the other way must not turn what stands around it.
     const order = await page.evaluate(() => {
-      const [who, where] = ['#facts bdi', '#facts .address'].map((it) => document.querySelector(it).getClientRects()[0]);
+      const [who, where] = ['#facts bdi', '#facts .address'].map(
+        (it) => document.querySelector(it).getClientRects()[0],
+      );
       return where.top > who.top + 4 || where.left > who.left;
     });
     must(view, order, `the address of ${name} does not stand behind it`);
@@ -324,7 +350,11 @@ async function sandbox(view) {
 async function plain(view) {
   await says(view, 'h1', 'Preview of invitations');
   await view.mustBeAccessible();
-  must(view, (await view.page.locator('a[href$=".html"]').count()) === 26, 'the plain list does not have every message');
+  must(
+    view,
+    (await view.page.locator('a[href$=".html"]').count()) === 26,
+    'the plain list does not have every message',
+  );
 }
 
 async function withoutScript(eye, problem) {
@@ -332,10 +362,12 @@ async function withoutScript(eye, problem) {
   const page = await context.newPage();
   await page.goto(`file://${join(folder, 'example/index.html')}`);
   // (Playwright's search by text does not look into `noscript`.)
-  if (!(await page.innerText('noscript')).includes('This page needs JavaScript to search and to page.')) problem('without script', 'does not say so');
+  if (!(await page.innerText('noscript')).includes('This page needs JavaScript to search and to page.'))
+    problem('without script', 'does not say so');
   await page.click('noscript a');
   await page.click('a[href="messages/0006.html"]');
-  if (!(await page.innerText('body')).includes('Bonjour François Lefèvre')) problem('without script', 'a message does not open');
+  if (!(await page.innerText('body')).includes('Bonjour François Lefèvre'))
+    problem('without script', 'a message does not open');
   await context.close();
 }
 
@@ -363,7 +395,12 @@ async function clicked(eye, problem) {
   await page.waitForSelector('#proof:not([hidden])');
   await page.frames()[1].click('a.button');
   await page.waitForTimeout(300);
-  left.push(...page.frames().map((it) => it.url()).filter((it) => !it.startsWith('file:')));
+  left.push(
+    ...page
+      .frames()
+      .map((it) => it.url())
+      .filter((it) => !it.startsWith('file:')),
+  );
   if (left.length > 0) problem('clicked', `a click in the mail leads to ${left}`);
   await page.mouse.move(5, 5);
   await page.keyboard.press('j');

@@ -10,11 +10,15 @@ await look(async (eye) => {
   await eye.open(join(within, 'index.html'), { name: 'many', width: 1280, height: 800, within }, async (view) => {
     const { page } = view;
     // Since the address was given, until the overview and the first rows can be seen.
-    const open = await page.evaluate(() => new Promise((resolve) => {
-      const there = () => document.querySelector('.row') && document.querySelector('.lead');
-      const look = () => (there() ? requestAnimationFrame(() => resolve(performance.now())) : requestAnimationFrame(look));
-      look();
-    }));
+    const open = await page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const there = () => document.querySelector('.row') && document.querySelector('.lead');
+          const look = () =>
+            there() ? requestAnimationFrame(() => resolve(performance.now())) : requestAnimationFrame(look);
+          look();
+        }),
+    );
     console.error(`10,000 messages: open after ${Math.round(open)} ms`);
     if (open > 2000) view.problem(`opens after ${open} ms`);
     await view.shoot('gallery-many', {});
@@ -27,7 +31,8 @@ await look(async (eye) => {
       if (took > limit) view.problem(`${what} takes ${took} ms`);
     };
     const found = (text) => page.waitForFunction((it) => document.getElementById('found').textContent === it, text);
-    const at = (text) => page.waitForFunction((it) => document.getElementById('position').textContent.startsWith(it), text);
+    const at = (text) =>
+      page.waitForFunction((it) => document.getElementById('position').textContent.startsWith(it), text);
     await timed('search', 500, async () => {
       await page.fill('#search', 'person.7777@');
       await found('1 of 10,000');
@@ -50,7 +55,10 @@ await look(async (eye) => {
         await page.keyboard.press('k');
         await at(`${(10_000 - step).toLocaleString('en')} of 10,000`);
         await page.waitForSelector('#proof:not([hidden])');
-        await page.frames()[1]?.waitForLoadState('load').catch(() => {});
+        await page
+          .frames()[1]
+          ?.waitForLoadState('load')
+          .catch(() => {});
       }
     });
     const rows = await page.locator('.row').count();

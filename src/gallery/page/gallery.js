@@ -1,16 +1,16 @@
 // The page of a review: finds messages among thousands and shows one as its partner will see it.
 //
-// It reads the data files beside it, which are scripts that call `review`, because a page from
-// disk may not read files otherwise. What comes from them is only ever text: it is put into the
-// page by `textContent` and attributes with fixed names, never as markup. The mail itself is shown
-// in a frame that may run nothing, load nothing and lead nowhere.
+// It reads the data files beside it, which are scripts that call `review`, because a page from disk may
+// not read files otherwise. What comes from them is only ever text: it gets into the page as text nodes
+// and as values of fixed properties, never as markup. The mail itself is shown in a frame that may run
+// nothing, load nothing and lead nowhere.
 
 'use strict';
 
 // What the rows of the data files hold, in order (src/gallery.rs writes them).
-const MESSAGE = ['number', 'name', 'address', 'organization', 'subject', 'language', 'asked', 'package', 'mark', 'notes', 'size', 'line'];
-const SKIPPED = ['name', 'address', 'organization', 'package', 'reason', 'why', 'line'];
-const DETAIL = ['number', 'headers', 'text', 'source', 'proof', 'notes'];
+const MESSAGE = 'number name address organization subject language asked package mark notes size line'.split(' ');
+const SKIPPED = 'name address organization package reason why line'.split(' ');
+const DETAIL = 'number headers text source proof notes'.split(' ');
 const MARKS = ['', 'new', 'changed'];
 
 // Browsers cannot scroll through more than some ten million pixels, and memory has an end, too.
@@ -27,6 +27,8 @@ const people = { messages: [], skipped: [] };
 let shown = [];
 let current = null;
 
+// Whether a row is that of a message; the others say why somebody is not mailed.
+const isMessage = (row) => row.reason === undefined;
 
 // ---- The data files ----
 
@@ -34,9 +36,9 @@ const pieces = new Map();
 const arriving = new Map();
 let reviewed;
 
+const padded = (number) => String(number).padStart(4, '0');
 // The name of a data file without its ending; a part that is whole has the number 0.
 const pieceName = (part, number) => (number ? `${part}-${padded(number)}` : part);
-const padded = (number) => String(number).padStart(4, '0');
 
 // Called by each data file when it is there.
 function review(id, part, number, value) {
@@ -49,31 +51,34 @@ function review(id, part, number, value) {
 // Loads a data file, once.
 function piece(part, number = 0) {
   const name = pieceName(part, number);
-  if (!pieces.has(name)) {
-    pieces.set(name, new Promise((resolve, reject) => {
-      arriving.set(name, [resolve, reject]);
-      const script = document.createElement('script');
-      script.src = `data/${name}.js`;
-      const over = () => {
-        script.remove();
-        arriving.delete(name);
-        reject(new Error(`its file data/${name}.js is missing or not whole; make the preview again`));
-      };
-      script.onload = over;
-      script.onerror = over;
-      document.head.append(script);
-    }));
-  }
+  if (!pieces.has(name)) pieces.set(name, new Promise((resolve, reject) => load(name, resolve, reject)));
   return pieces.get(name);
 }
 
+function load(name, resolve, reject) {
+  arriving.set(name, [resolve, reject]);
+  const over = () => {
+    script.remove();
+    arriving.delete(name);
+    // Says nothing where the file has called `review`.
+    reject(new Error(`its file data/${name}.js is missing or not whole; make the preview again`));
+  };
+  const script = element('script', { src: `data/${name}.js`, onload: over, onerror: over });
+  document.head.append(script);
+}
+
+const named = (names, row) => Object.fromEntries(names.map((name, index) => [name, row[index]]));
+
 // All rows of a part, from as many files as it takes.
-async function rows(part, total, each, names) {
-  const files = Array.from({ length: Math.ceil(total / each) }, (_, index) => piece(part, index + 1));
-  const read = (await Promise.all(files)).flat().slice(0, total);
+async function rows(part, total, names) {
+  const numbers = Array.from({ length: Math.ceil(total / summary.listed) }, (_, index) => index + 1);
+  const read = await Promise.all(numbers.map((number) => piece(part, number)));
   // The rows are kept as objects; their files need not be kept, too.
-  files.forEach((_, index) => pieces.delete(pieceName(part, index + 1)));
-  return read.map((row) => Object.fromEntries(names.map((name, index) => [name, row[index]])));
+  numbers.forEach((number) => pieces.delete(pieceName(part, number)));
+  return read
+    .flat()
+    .slice(0, total)
+    .map((row) => named(names, row));
 }
 
 // What is known of one message beyond its row.
@@ -81,58 +86,71 @@ async function detail(message) {
   const number = Math.ceil(message.number / summary.detailed);
   const known = await piece('messages', number);
   const kept = [...pieces.keys()].filter((name) => name.startsWith('messages-'));
-  kept.slice(0, Math.max(0, kept.length - PIECES_KEPT)).forEach((name) => name !== pieceName('messages', number) && pieces.delete(name));
-  const row = known[(message.number - 1) % summary.detailed];
-  return Object.fromEntries(DETAIL.map((name, index) => [name, row[index]]));
+  const old = kept.filter((name) => name !== pieceName('messages', number));
+  old.slice(0, Math.max(0, kept.length - PIECES_KEPT)).forEach((name) => pieces.delete(name));
+  return named(DETAIL, known[(message.number - 1) % summary.detailed]);
 }
-
 
 // ---- Small things ----
 
-// An element with properties and children; texts become text and nothing else.
-function element(tag, properties = {}, ...children) {
-  const { data = {}, ...rest } = properties;
-  const made = Object.assign(document.createElement(tag), rest);
-  for (const [name, value] of Object.entries(data)) made.setAttribute(name, value);
-  made.append(...children.filter((it) => it !== null && it !== undefined && it !== ''));
+// An element with properties and children; what is empty or false is no child.
+function element(tag, properties, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children.filter(Boolean));
   return made;
 }
 
+// The same for what only has a class: `p('small', 'text')`.
+const [p, b, li, dt, dd, div, span, code, pre, table, tbody, tr, td] =
+  'p b li dt dd div span code pre table tbody tr td'.split(' ').map(
+    (tag) =>
+      (className, ...children) =>
+        element(tag, { className }, ...children),
+  );
+const th = (...children) => element('th', { scope: 'row' }, ...children);
+const button = (className, onclick, ...children) =>
+  element('button', { type: 'button', className, onclick }, ...children);
+// Something to scroll in, which the keyboard reaches and a screen reader names.
+const region = (tag, className, ariaLabel, text) =>
+  element(tag, { className, ariaLabel, role: 'region', tabIndex: 0, dir: 'auto' }, text);
+
 // A text from a list, whose direction must not turn what stands around it.
-const bdi = (text, className = '') => element('bdi', { className, textContent: text });
-const address = (text) => element('bdi', { className: 'address', dir: 'ltr', textContent: text });
-const pill = (text, className = '') => element('span', { className: `pill ${className}`, textContent: text });
+const bdi = (text, className = '') => element('bdi', { className }, text);
+const ltr = (text, className = '') => element('bdi', { className, dir: 'ltr' }, text);
+const pill = (text, className = '') => span(`pill ${className}`, text);
+
 const figure = (number) => number.toLocaleString('en');
 const counted = (number, thing) => `${figure(number)} ${thing}${number === 1 ? '' : 's'}`;
-const size = (bytes) => (bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`);
+const size = (bytes) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 const when = (time) => new Date(time).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
 
 // Without case and accents, so that `francois` finds François.
 const fold = (text) => text.toLowerCase().normalize('NFKD').replace(/\p{M}/gu, '');
 
-const names = new Intl.DisplayNames(['en'], { type: 'language', fallback: 'none' });
+const languages = new Intl.DisplayNames(['en'], { type: 'language', fallback: 'none' });
 function languageName(tag) {
   try {
-    return names.of(tag) ?? tag;
+    return languages.of(tag) ?? tag;
   } catch {
     return tag;
   }
 }
 
+// The largest first.
+const byCount = (counts) => [...counts].sort((one, other) => other[1] - one[1] || (one[0] < other[0] ? -1 : 1));
+
 // How many messages invite to a package.
 const invited = (key) => new Map(summary.packages).get(key) ?? 0;
 
-// The largest first.
-const byCount = (counts) => [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-
+const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
+function choose(name, value) {
+  document.querySelector(`input[name="${name}"][value="${value}"]`).checked = true;
+}
 
 // ---- Finding ----
 
-const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
-const choose = (name, value) => { document.querySelector(`input[name="${name}"][value="${value}"]`).checked = true; };
-
-// The filters, each a select of the same name: which list it is for, if not for both; what it says
-// when it is not used; from how many choices on it is of use; what it holds against a row; its choices.
+// The filters, each a select of the same name: which list it is for, if not for both; what it says when it
+// is not used; from how many choices on it is of use; what it holds against a row; its choices.
 const FILTERS = {
   language: {
     list: 'messages',
@@ -152,14 +170,23 @@ const FILTERS = {
     all: 'Warned or not',
     least: 2,
     fits: (row, value) => (value === 'any' ? row.notes.length > 0 : row.notes.includes(value)),
-    choices: () => [['any', 'Any warning', null], ...byCount(summary.notes).map(([kind, count]) => [kind, kind, count])],
+    choices: () => [
+      ['any', 'Any warning', null],
+      ...byCount(summary.notes).map(([kind, count]) => [kind, kind, count]),
+    ],
   },
   mark: {
     list: 'messages',
     all: 'New or not',
     least: 1,
     fits: (row, value) => MARKS[row.mark] === value,
-    choices: () => (summary.before ? [['new', 'New', summary.new], ['changed', 'Changed', summary.changed]] : []),
+    choices: () =>
+      summary.before
+        ? [
+            ['new', 'New', summary.new],
+            ['changed', 'Changed', summary.changed],
+          ]
+        : [],
   },
   reason: {
     list: 'skipped',
@@ -174,85 +201,95 @@ function offerFilters() {
   for (const [id, filter] of Object.entries(FILTERS)) {
     const choices = filter.choices();
     filter.useful = choices.length >= filter.least;
-    $(id).replaceChildren(
-      element('option', { value: '', textContent: filter.all }),
-      ...choices.map(([value, label, count]) => element('option', { value, textContent: count === null ? label : `${label} · ${figure(count)}` })),
+    const options = choices.map(([value, label, count]) =>
+      element('option', { value }, count === null ? label : `${label} · ${figure(count)}`),
     );
+    $(id).replaceChildren(element('option', { value: '' }, filter.all), ...options);
   }
 }
 
 // Which partners the list offers now.
 function find() {
   const which = chosen('which');
+  const used = [];
   for (const [id, filter] of Object.entries(FILTERS)) {
-    $(id).parentElement.hidden = !filter.useful || (filter.list ?? which) !== which;
+    const offered = filter.useful && (filter.list ?? which) === which;
+    $(id).parentElement.hidden = !offered;
+    if (offered && $(id).value) used.push([filter.fits, $(id).value]);
   }
-  const filters = Object.entries(FILTERS).filter(([id]) => $(id).value && !$(id).parentElement.hidden).map(([id, filter]) => [filter.fits, $(id).value]);
   const words = fold($('search').value).split(/\s+/).filter(Boolean);
-  shown = people[which].filter((row) => {
-    row.folded ??= fold([row.name, row.address, row.organization, row.subject, row.package, row.asked, row.why].filter(Boolean).join('\n'));
-    return filters.every(([fits, value]) => fits(row, value)) && words.every((word) => row.folded.includes(word));
-  });
-  const total = which === 'messages' ? summary.messages : summary.left_out;
-  const narrowed = filters.length > 0 || words.length > 0;
-  $('found').textContent = narrowed ? `${figure(shown.length)} of ${figure(total)}` : counted(total, which === 'messages' ? 'message' : 'partner');
-  if (which === 'skipped' && people.skipped.length < summary.left_out) {
-    $('found').textContent += `, of which the first ${figure(people.skipped.length)} are listed here`;
-  }
-  $('clear').hidden = !narrowed;
-  sayNothing(which, narrowed);
+  shown = people[which].filter(
+    (row) => used.every(([fits, value]) => fits(row, value)) && words.every((word) => folded(row).includes(word)),
+  );
+  tellFound(which, used.length > 0 || words.length > 0);
   $('list').scrollTop = 0;
   draw();
   if (current) tellPosition();
 }
 
-// In place of an empty list, why it is empty, and where else to look.
-function sayNothing(which, narrowed) {
+// What is searched of a row, made when it is first asked for.
+function folded(row) {
+  const { name, address, organization, subject, asked, why } = row;
+  row.folded ??= fold([name, address, organization, subject, row.package, asked, why].join('\n'));
+  return row.folded;
+}
+
+function tellFound(which, narrowed) {
+  const total = which === 'messages' ? summary.messages : summary.left_out;
+  const all = counted(total, which === 'messages' ? 'message' : 'partner');
+  const listed = people[which].length;
+  const some = listed < total ? `, of which the first ${figure(listed)} are listed here` : '';
+  $('found').textContent = (narrowed ? `${figure(shown.length)} of ${figure(total)}` : all) + some;
+  $('clear').hidden = !narrowed;
   $('list').hidden = shown.length === 0;
   $('nothing').hidden = shown.length > 0;
   if (shown.length > 0) return;
-  const other = which === 'messages' ? 'skipped' : 'messages';
-  const text = narrowed ? 'Nobody here fits.' : which === 'messages' ? 'No message is due.' : 'Everybody is mailed.';
-  const there = other === 'skipped' ? summary.left_out : summary.messages;
-  const look = there > 0 && element('button', {
-    type: 'button',
-    textContent: other === 'skipped' ? `Look among the ${figure(there)} not mailed` : `Look among the ${figure(there)} mailed`,
-    onclick: () => { choose('which', other); whichChanged().catch(complain); },
-  });
-  $('nothing').replaceChildren(element('p', { textContent: text }), ...(look ? [look] : []));
+  // In place of an empty list, why it is empty, and where else to look.
+  const empty = which === 'messages' ? 'No message is due.' : 'Everybody is mailed.';
+  const [other, there, what] =
+    which === 'messages' ? ['skipped', summary.left_out, 'not mailed'] : ['messages', summary.messages, 'mailed'];
+  const look = () => {
+    choose('which', other);
+    whichChanged().catch(complain);
+  };
+  $('nothing').replaceChildren(
+    p('', narrowed ? 'Nobody here fits.' : empty),
+    there > 0 ? button('', look, `Look among the ${figure(there)} ${what}`) : '',
+  );
 }
 
 async function whichChanged() {
   if (chosen('which') === 'skipped' && people.skipped.length === 0 && summary.left_out > 0) {
-    const total = Math.min(summary.left_out, SKIPPED_READ);
-    people.skipped = await rows('skipped', total, summary.listed, SKIPPED);
-    people.skipped.forEach((row, index) => { row.number = index + 1; });
+    people.skipped = await rows('skipped', Math.min(summary.left_out, SKIPPED_READ), SKIPPED);
+    people.skipped.forEach((row, index) => Object.assign(row, { number: index + 1 }));
   }
   find();
 }
 
-function clear() {
+function forgetFilters() {
   $('search').value = '';
-  Object.keys(FILTERS).forEach((id) => { $(id).value = ''; });
-  find();
+  Object.keys(FILTERS).forEach((id) => Object.assign($(id), { value: '' }));
 }
 
 // Sets one filter from the overview and shows the list.
 function filterBy(id, value, which = 'messages') {
   choose('which', which);
-  $('search').value = '';
-  Object.keys(FILTERS).forEach((it) => { $(it).value = ''; });
+  forgetFilters();
   $(id).value = value;
-  showPane('list');
-  whichChanged().then(() => $('list').focus()).catch(complain);
+  location.hash = '#people';
+  whichChanged()
+    .then(() => $('list').focus())
+    .catch(complain);
 }
-
 
 // ---- The list ----
 //
 // Only the rows in sight exist. To a screen reader each says which of how many it is.
 
 const rowHeight = () => parseFloat(getComputedStyle(document.documentElement).fontSize) * 4.25;
+
+// What the address says of a row; its element has the same behind `row-`.
+const place = (row) => `${isMessage(row) ? 'm' : 's'}${row.number}`;
 
 function draw() {
   const height = rowHeight();
@@ -262,35 +299,31 @@ function draw() {
   const last = Math.min(count, Math.ceil((list.scrollTop + list.clientHeight) / height) + 5);
   $('space').style.height = `${count * height}px`;
   $('space').replaceChildren(...shown.slice(first, last).map((row, index) => option(row, first + index, height)));
-  const selected = current && $(rowId(current));
+  const selected = current && $(`row-${place(current)}`);
   if (selected) list.setAttribute('aria-activedescendant', selected.id);
   else list.removeAttribute('aria-activedescendant');
 }
 
-// What the address says of a row, which is also the end of its element's id.
-const place = (row) => `${row.reason === undefined ? 'm' : 's'}${row.number}`;
-const rowId = (row) => `row-${place(row)}`;
-
 function option(row, index, height) {
-  const marks = row.reason !== undefined ? [] : [
-    row.mark ? pill(MARKS[row.mark], MARKS[row.mark]) : null,
-    row.notes.length > 0 ? element('span', { className: 'pill warned', title: row.notes.join(', ') }, '!', element('span', { className: 'unseen', textContent: ` warning: ${row.notes.join(', ')}` })) : null,
-    pill(row.language),
-  ].filter(Boolean);
-  const made = element('div', { className: 'row', id: rowId(row), role: 'option', data: { 'aria-selected': row === current, 'aria-posinset': index + 1, 'aria-setsize': shown.length } },
+  const more = isMessage(row) ? row.organization : row.why;
+  const second = row.name ? [ltr(row.address), more && ' · ', bdi(more)] : [bdi(more)];
+  const made = div(
+    'row',
     bdi(row.name || row.address, 'who'),
-    element('span', { className: 'marks' }, ...marks),
-    element('span', { className: 'what' }, ...whatOf(row)),
+    span('marks', ...(isMessage(row) ? marks(row) : [])),
+    span('what', ...second),
   );
+  const said = { role: 'option', ariaSelected: row === current, ariaPosInSet: index + 1, ariaSetSize: shown.length };
+  Object.assign(made, said, { id: `row-${place(row)}`, onclick: () => open(row) });
   made.style.transform = `translateY(${index * height}px)`;
-  made.onclick = () => open(row);
   return made;
 }
 
-// The second line of a row: the address where the name stands above it, and what else is known.
-function whatOf(row) {
-  const more = row.reason === undefined ? row.organization : row.why;
-  return [row.name && element('bdi', { dir: 'ltr', textContent: row.address }), row.name && more && ' · ', bdi(more || (row.name ? '' : row.organization))].filter(Boolean);
+function marks(row) {
+  const warned = row.notes.join(', ');
+  const sign = span('pill warned', '!', span('unseen', ` warning: ${warned}`));
+  sign.title = warned;
+  return [row.mark > 0 && pill(MARKS[row.mark], MARKS[row.mark]), warned && sign, pill(row.language)];
 }
 
 function scrollTo(index) {
@@ -298,9 +331,9 @@ function scrollTo(index) {
   const list = $('list');
   const height = rowHeight();
   if (index * height < list.scrollTop) list.scrollTop = index * height;
-  if ((index + 1) * height > list.scrollTop + list.clientHeight) list.scrollTop = (index + 1) * height - list.clientHeight;
+  const below = (index + 1) * height - list.clientHeight;
+  if (below > list.scrollTop) list.scrollTop = below;
 }
-
 
 // ---- One partner ----
 
@@ -315,137 +348,132 @@ function open(row, { quietly = false } = {}) {
   show(row);
 }
 
-async function show(row) {
+function show(row) {
   showPane('main');
+  document.title = `${row.name || row.address} · ${summary.about.title}`;
   $('overview').hidden = true;
   $('partner').hidden = false;
-  tellPosition();
+  $('notes').hidden = true;
   $('proof').hidden = true;
-  $('views').hidden = row.reason !== undefined;
-  document.title = `${row.name || row.address} · ${summary.about.title}`;
-  if (row.reason !== undefined) {
-    showSkipped(row);
-    return;
+  $('views').hidden = !isMessage(row);
+  tellPosition();
+  if (isMessage(row)) {
+    const asked = row.asked && row.asked !== row.language ? ` for ${row.asked}` : '';
+    $('subject').replaceChildren(bdi(row.subject));
+    facts(
+      ['To', row.name && bdi(row.name), ' ', ltr(row.address, 'address')],
+      row.organization && ['Organisation', bdi(row.organization)],
+      ['Language', `${languageName(row.language)} (${row.language})${asked}`],
+      summary.about.packages.length > 1 && ['Package', bdi(row.package)],
+    );
+    showPart();
+  } else {
+    $('subject').replaceChildren(bdi(row.name || row.address), ' is not mailed');
+    facts(['Address', ltr(row.address, 'address')], row.organization && ['Organisation', bdi(row.organization)], [
+      'Package',
+      bdi(row.package),
+    ]);
+    $('stage').replaceChildren(div('card why', p('', bdi(row.why))));
   }
-  $('subject').replaceChildren(bdi(row.subject));
-  const asked = row.asked && row.asked !== row.language ? ` for ${row.asked}` : '';
-  facts([
-    ['To', row.name && bdi(row.name), ' ', address(row.address)],
-    row.organization && ['Organisation', bdi(row.organization)],
-    ['Language', `${languageName(row.language)} (${row.language})${asked}`],
-    summary.about.packages.length > 1 && ['Package', bdi(row.package)],
-  ]);
-  $('notes').hidden = true;
-  await showPart(row);
 }
 
-function facts(list) {
-  $('facts').replaceChildren(...list.filter(Boolean).map(([term, ...values]) => element('div', {}, element('dt', { textContent: term }), element('dd', {}, ...values.filter(Boolean)))));
-}
-
-function showSkipped(row) {
-  $('subject').replaceChildren(bdi(row.name || row.address), ' is not mailed');
-  facts([
-    ['Address', address(row.address)],
-    row.organization && ['Organisation', bdi(row.organization)],
-    ['Package', bdi(row.package)],
-  ]);
-  $('notes').hidden = true;
-  $('stage').replaceChildren(element('div', { className: 'card why' }, element('p', {}, bdi(row.why))));
+function facts(...list) {
+  const fact = ([term, ...values]) => div('', dt('', term), dd('', ...values));
+  $('facts').replaceChildren(...list.filter(Boolean).map(fact));
 }
 
 // The chosen view of the message: mail, text, headers or source.
-async function showPart(row = current) {
-  if (!row || row.reason !== undefined) return;
+async function showPart() {
+  const row = current;
+  if (!row || !isMessage(row)) return;
   const part = chosen('part');
   $('looks').hidden = part !== 'mail';
   if (part === 'mail') showMail(row);
-  let known;
-  try {
-    known = await detail(row);
-  } catch (error) {
-    complain(error);
-    return;
-  }
+  const known = await detail(row).catch(complain);
   // Meanwhile somebody may have gone on.
-  if (row !== current || part !== chosen('part')) return;
-  $('notes').replaceChildren(...known.notes.map((text, index) => element('li', {}, element('b', { textContent: `${row.notes[index]}: ` }), bdi(text))));
+  if (!known || row !== current || part !== chosen('part')) return;
+  $('notes').replaceChildren(...known.notes.map((text, index) => li('', b('', `${row.notes[index]}: `), bdi(text))));
   $('notes').hidden = known.notes.length === 0;
+  const [line, list] = $('proof').children;
+  line.textContent = `Proven: the whole link, and nothing else linked · ${size(row.size)}`;
+  list.replaceChildren(...known.proof.map((text) => li('', text)));
   $('proof').hidden = false;
-  $('proof').firstElementChild.textContent = `Proven: the whole link, and nothing else linked · ${size(row.size)}`;
-  $('proof').lastElementChild.replaceChildren(...known.proof.map((text) => element('li', { textContent: text })));
-  if (part === 'text') $('stage').replaceChildren(element('div', { className: 'letter', dir: 'auto', tabIndex: 0, role: 'region', ariaLabel: 'Text part', textContent: known.text }), files(row));
-  if (part === 'headers') $('stage').replaceChildren(headers(known.headers), files(row));
-  if (part === 'source') $('stage').replaceChildren(element('pre', { tabIndex: 0, role: 'region', ariaLabel: 'Source', textContent: known.source }), files(row));
-}
-
-function headers(list) {
-  return element('div', { className: 'card' }, element('table', {}, element('tbody', {}, ...list.map(([name, value]) => element('tr', {}, element('th', { scope: 'row', textContent: name }), element('td', {}, ...headerValue(value)))))));
+  const views = {
+    text: () => region('div', 'letter', 'Text part', known.text),
+    headers: () => div('card', table('', tbody('', ...known.headers.map(header)))),
+    source: () => region('pre', '', 'Source', known.source),
+  };
+  if (part !== 'mail') $('stage').replaceChildren(views[part](), files(row));
 }
 
 // A mailbox keeps its address behind its name, whatever the direction of the name.
-function headerValue(value) {
-  const [, name, mailbox] = value.match(/^(.*) (<[^<>]*>)$/) ?? [];
-  return mailbox ? [bdi(name), ' ', element('bdi', { dir: 'ltr', textContent: mailbox })] : [bdi(value)];
+function header([name, value]) {
+  const [, who, mailbox] = value.match(/^(.*) (<[^<>]*>)$/) ?? [];
+  return tr('', th(name), td('', ...(mailbox ? [bdi(who), ' ', ltr(mailbox)] : [bdi(value)])));
 }
 
 function files(row) {
-  const file = `messages/${padded(row.number)}`;
-  return element('p', { className: 'files' }, ...['html', 'txt', 'eml'].map((ending) => element('a', { href: `${file}.${ending}`, target: '_blank', textContent: `${padded(row.number)}.${ending}` })));
+  const names = ['html', 'txt', 'eml'].map((ending) => `${padded(row.number)}.${ending}`);
+  return p('files', ...names.map((name) => element('a', { href: `messages/${name}`, target: '_blank' }, name)));
 }
 
 // The mail in a frame of the chosen width and colours. A new frame each time, because a frame that
 // changes its page leaves steps for the browser's Back.
 function showMail(row) {
-  const mail = element('iframe', { src: `messages/${padded(row.number)}.html`, className: chosen('scheme'), title: `The mail to ${row.name || row.address}` });
+  const mail = element('iframe', {
+    src: `messages/${padded(row.number)}.html`,
+    title: `The mail to ${row.name || row.address}`,
+  });
   mail.setAttribute('sandbox', '');
-  const device = element('div', { className: 'device' }, mail);
+  const device = div('device', mail);
   // Whoever has clicked into the mail goes on with the keys when the pointer leaves it.
-  device.onpointerleave = () => { if (document.activeElement === mail) $('detail').focus({ preventScroll: true }); };
+  device.onpointerleave = () => document.activeElement === mail && $('detail').focus({ preventScroll: true });
   $('stage').replaceChildren(device, files(row));
   fit();
 }
 
-// A desktop is 800 px wide; where the page has less room, the mail is shown smaller, not narrower.
+// On a desktop a mail has 700 px at least; where the page has less room, it is shown smaller, not narrower.
 function fit() {
   const device = document.querySelector('.device');
   if (!device) return;
-  const phone = chosen('width') === 'phone';
-  device.classList.toggle('phone', phone);
+  const small = chosen('width') === 'phone';
+  device.classList.toggle('phone', small);
   const mail = device.firstElementChild;
   mail.className = chosen('scheme');
-  const scale = phone ? 1 : Math.min(1, device.clientWidth / 700);
-  mail.style.width = `${100 / scale}%`;
-  mail.style.height = `${100 / scale}%`;
-  mail.style.transform = scale < 1 ? `scale(${scale})` : '';
+  const scale = small ? 1 : Math.min(1, device.clientWidth / 700);
+  const all = `${100 / scale}%`;
+  Object.assign(mail.style, { width: all, height: all, transform: scale < 1 ? `scale(${scale})` : '' });
 }
 
 function tellPosition() {
   const index = shown.indexOf(current);
-  const message = current.reason === undefined;
-  $('position').replaceChildren(
-    index < 0 ? `${message ? 'Message' : 'Partner'} ${figure(current.number)}, not among those found` : `${figure(index + 1)} of ${figure(shown.length)}`,
-    ` · line ${figure(current.line)} of the CSV`,
-    message && current.mark ? pill(MARKS[current.mark], MARKS[current.mark]) : '',
-  );
+  const what = isMessage(current) ? 'Message' : 'Partner';
+  const lost = `${what} ${figure(current.number)}, not among those found`;
+  const found = `${figure(index + 1)} of ${figure(shown.length)}`;
+  const line = ` · line ${figure(current.line)} of the CSV`;
+  const mark = MARKS[current.mark ?? 0];
+  $('position').replaceChildren((index < 0 ? lost : found) + line, mark ? pill(mark, mark) : '');
   $('previous').disabled = index === 0 || shown.length === 0;
   $('next').disabled = index === shown.length - 1;
+}
+
+// ---- Paging ----
+
+function go(row) {
+  if (row && row !== current) open(row, { quietly: current !== null });
 }
 
 // Goes on by so many; from nowhere, to the first.
 function step(by) {
   const index = shown.indexOf(current);
-  const next = shown[index < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, index + by))];
-  if (next && next !== current) open(next, { quietly: current !== null });
+  go(shown[index < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, index + by))]);
 }
 
-// The next that is new, changed or warned about.
+// To the next that is new, changed or warned about.
 function stepToNoteworthy() {
-  const after = shown.indexOf(current) + 1;
-  const next = shown.slice(after).find((row) => row.mark > 0 || row.notes?.length > 0);
-  if (next) open(next, { quietly: current !== null });
+  const after = shown.slice(shown.indexOf(current) + 1);
+  go(after.find((row) => row.mark > 0 || row.notes?.length > 0));
 }
-
 
 // ---- The overview ----
 
@@ -459,94 +487,135 @@ function showOverview() {
   draw();
 }
 
-function section(title, ...children) {
-  return element('section', {}, element('h3', { textContent: title }), ...children);
-}
+const section = (title, ...children) => element('section', {}, element('h3', {}, title), ...children);
 
-// A table of names and counts; a name that is a button filters the list by itself.
-function tally(entries, total, label, onclick) {
-  return element('div', { className: 'card' }, element('table', {}, element('tbody', {}, ...entries.map(([value, count]) => element('tr', {},
-    element('th', { scope: 'row' }, onclick ? element('button', { type: 'button', className: 'link', onclick: () => onclick(value) }, ...label(value)) : element('span', {}, ...label(value))),
-    element('td', { className: 'bar-cell' }, element('meter', { max: total, value: count, ariaLabel: `${count} of ${total}` })),
-    element('td', { className: 'number', textContent: figure(count) }),
-  )))));
+// A table of names and counts; each name is a button that filters the list.
+function tally(counts, total, label, onclick) {
+  const row = ([value, count]) =>
+    tr(
+      '',
+      th(button('link', () => onclick(value), ...label(value))),
+      td('bar-cell', element('meter', { max: total, value: count, ariaLabel: `${count} of ${total}` })),
+      td('number', figure(count)),
+    );
+  return div('card', table('', tbody('', ...byCount(counts).map(row))));
 }
 
 function tile(number, text, onclick) {
-  const content = [element('b', { textContent: figure(number) }), element('span', { textContent: text })];
-  return onclick && number > 0 ? element('button', { type: 'button', className: 'tile', onclick }, ...content) : element('div', { className: 'tile' }, ...content);
+  const content = [b('', figure(number)), span('', text)];
+  return number > 0 ? button('tile', onclick, ...content) : div('tile', ...content);
 }
 
 function writeOverview() {
   const { about } = summary;
-  const tiles = [
-    tile(summary.messages, summary.messages === 1 ? 'message' : 'messages', () => filterBy('language', '')),
-    tile(summary.left_out, 'not mailed', () => filterBy('reason', '', 'skipped')),
-    tile(about.warnings.length, about.warnings.length === 1 ? 'warning' : 'warnings', () => $('warnings').scrollIntoView()),
-  ];
-  if (summary.before) {
-    tiles.push(tile(summary.new, 'new', () => filterBy('mark', 'new')), tile(summary.changed, 'changed', () => filterBy('mark', 'changed')));
-  }
-  const parts = [
-    element('div', {}, element('h2', { className: 'lead', textContent: about.lead }), element('p', {}, 'Campaign ', bdi(about.campaign))),
-    element('div', {}, element('div', { className: 'tiles' }, ...tiles), since()),
-  ];
-  if (about.warnings.length > 0) {
-    const made = section(counted(about.warnings.length, 'warning'), ...about.warnings.map((text, index) => element('div', { className: 'warning', dir: 'auto', tabIndex: 0, role: 'region', ariaLabel: `Warning ${index + 1}`, textContent: text })));
-    made.id = 'warnings';
-    parts.push(made);
-  }
-  if (summary.notes.length > 0) {
-    parts.push(section('Messages to look at twice', tally(byCount(summary.notes), summary.messages, (kind) => [kind], (kind) => filterBy('note', kind))));
-  }
-  if (summary.messages > 0) {
-    parts.push(section('Languages', tally(byCount(summary.templates), summary.messages, (tag) => [languageName(tag), pill(tag)], (tag) => filterBy('language', tag)), asked()));
-  }
-  parts.push(section(about.packages.length === 1 ? 'Access package' : 'Access packages', element('div', { className: 'card' }, element('table', {}, element('tbody', {}, ...about.packages.map((it) => element('tr', {},
-    element('th', { scope: 'row' }, bdi(it.name), element('br'), element('span', { className: 'small', textContent: it.key })),
-    element('td', { className: 'whole', textContent: it.link }),
-    element('td', { className: 'number', textContent: figure(invited(it.key)) }),
-  )))))));
-  if (summary.left_out > 0) {
-    parts.push(section('Not mailed', tally(byCount(summary.reasons), summary.left_out, (kind) => [kind], (kind) => filterBy('reason', kind, 'skipped'))));
-  }
-  if (about.approval) parts.push(section('Approval', ...approval(about.approval)));
-  parts.push(section('About this review', element('p', { className: 'small' },
-    `Made ${when(about.made)}.${summary.bytes ? ` ${size(summary.bytes)} of mail, read back from the finished messages.` : ''} Links inside the mails lead nowhere here. The same without JavaScript: the `,
-    element('a', { href: 'list.html', textContent: 'plain list' }), '.')));
-  $('overview').replaceChildren(...parts);
+  const kind = (it) => [it];
+  const language = (tag) => [languageName(tag), pill(tag)];
+  const { messages, left_out: skipped } = summary;
+  $('overview').replaceChildren(
+    ...[
+      div('', element('h2', { className: 'lead' }, about.lead), p('', 'Campaign ', bdi(about.campaign))),
+      div('', div('tiles', ...tiles()), since()),
+      about.warnings.length > 0 && warnings(about.warnings),
+      summary.notes.length > 0 &&
+        section(
+          'Messages to look at twice',
+          tally(summary.notes, messages, kind, (it) => filterBy('note', it)),
+        ),
+      messages > 0 &&
+        section(
+          'Languages',
+          tally(summary.templates, messages, language, (tag) => filterBy('language', tag)),
+          asked(),
+        ),
+      packages(about.packages),
+      skipped > 0 &&
+        section(
+          'Not mailed',
+          tally(summary.reasons, skipped, kind, (it) => filterBy('reason', it, 'skipped')),
+        ),
+      about.approval && approval(about.approval),
+      aboutReview(about),
+    ].filter(Boolean),
+  );
 }
 
-// What stands behind the review, and how it is approved.
-function approval({ digest, command, given }) {
-  const text = given
-    ? 'Just this has been approved. It holds until the configuration, a link, a template or the list changes.'
-    : 'When all of it is right, approve it with the command below. That holds until the configuration, a link, a template or the list changes.';
-  return [
-    element('p', { className: 'small', textContent: text }),
-    element('div', { className: 'card' }, element('pre', { textContent: given ? digest : command })),
-    given || command.includes(digest) ? null : element('p', { className: 'small' }, 'Digest of the inputs: ', element('code', { className: 'whole', textContent: digest })),
-  ].filter(Boolean);
+function tiles() {
+  const { messages, left_out: skipped } = summary;
+  const warned = summary.about.warnings.length;
+  const all = [
+    tile(messages, messages === 1 ? 'message' : 'messages', () => filterBy('language', '')),
+    tile(skipped, 'not mailed', () => filterBy('reason', '', 'skipped')),
+    tile(warned, warned === 1 ? 'warning' : 'warnings', () => $('warnings').scrollIntoView()),
+  ];
+  if (!summary.before) return all;
+  const since = ['new', 'changed'].map((mark) => tile(summary[mark], mark, () => filterBy('mark', mark)));
+  return [...all, ...since];
 }
 
-// What has come and gone since the preview before.
+// What has come and gone since the review before.
 function since() {
-  if (!summary.before) return element('p', { className: 'small', textContent: 'The first review in this folder; the next one will tell what is new or changed.' });
-  const gone = summary.gone ? ` ${counted(summary.gone, 'message')} of then ${summary.gone === 1 ? 'is' : 'are'} no longer due.` : '';
-  return element('p', { className: 'small', textContent: `New and changed since the review of ${when(summary.before)}.${gone}` });
+  if (!summary.before) {
+    return p('small', 'The first review in this folder; the next one will tell what is new or changed.');
+  }
+  const are = summary.gone === 1 ? 'is' : 'are';
+  const gone = summary.gone > 0 ? ` ${counted(summary.gone, 'message')} of then ${are} no longer due.` : '';
+  return p('small', `New and changed since the review of ${when(summary.before)}.${gone}`);
+}
+
+function warnings(texts) {
+  const each = texts.map((text, index) => region('div', 'warning', `Warning ${index + 1}`, text));
+  return Object.assign(section(counted(texts.length, 'warning'), ...each), { id: 'warnings' });
 }
 
 // Who asked for a language that has no template of its own.
 function asked() {
-  const other = byCount(summary.asked).map(([pair, count]) => [...pair.split(' '), count]).filter(([wanted, used]) => wanted && wanted !== used);
-  if (other.length === 0) return null;
-  return element('p', { className: 'small' }, 'Asked for, and written in: ', other.slice(0, 40).map(([wanted, used, count]) => `${wanted} → ${used} (${figure(count)})`).join(', '), other.length > 40 ? ` and ${other.length - 40} more` : '', '.');
+  const pairs = byCount(summary.asked).map(([pair, count]) => [...pair.split(' '), count]);
+  const other = pairs.filter(([wanted, used]) => wanted && wanted !== used);
+  const told = other.slice(0, 40).map(([wanted, used, count]) => `${wanted} → ${used} (${figure(count)})`);
+  const more = other.length > 40 ? ` and ${other.length - 40} more` : '';
+  return other.length > 0 && p('small', `Asked for, and written in: ${told.join(', ')}${more}.`);
 }
 
+function packages(list) {
+  const row = ({ key, name, link }) =>
+    tr('', th(bdi(name), element('br'), span('small', key)), td('whole', link), td('number', figure(invited(key))));
+  const title = list.length === 1 ? 'Access package' : 'Access packages';
+  return section(title, div('card', table('', tbody('', ...list.map(row)))));
+}
+
+// What stands behind the review, and how it is approved.
+function approval({ digest, command, given }) {
+  const until = 'until the configuration, a link, a template or the list changes.';
+  const text = given
+    ? `Just this has been approved. It holds ${until}`
+    : `When all of it is right, approve it with the command below. That holds ${until}`;
+  const known = given || command.includes(digest);
+  return section(
+    'Approval',
+    p('small', text),
+    div('card', pre('', given ? digest : command)),
+    !known && p('small', 'Digest of the inputs: ', code('whole', digest)),
+  );
+}
+
+function aboutReview(about) {
+  const read = `${size(summary.bytes)} of mail, read back from the finished messages. `;
+  return section(
+    'About this review',
+    p(
+      'small',
+      `Made ${when(about.made)}. ${summary.bytes > 0 ? read : ''}Links inside the mails lead nowhere here. `,
+      'The same without JavaScript: the ',
+      element('a', { href: 'list.html' }, 'plain list'),
+      '.',
+    ),
+  );
+}
 
 // ---- The page ----
 
-// On a phone one of the two panes is in sight.
+// On a phone one of the two panes is in sight; gallery.css has the same width.
+const phone = matchMedia('(max-width: 47.99rem)');
 function showPane(name) {
   $('app').setAttribute('data-pane', name);
   if (name === 'list') draw();
@@ -560,75 +629,108 @@ function complain(error) {
   showPane('main');
 }
 
-// Follows the address: `#m12` is a message, `#s3` somebody who is not mailed.
+// Follows the address: `#m12` is a message, `#s3` somebody who is not mailed, `#people` a phone's list.
 async function follow() {
   const [, kind, number] = location.hash.match(/^#([ms])(\d+)$/) ?? [];
-  if (!kind) {
-    if (location.hash === '#people') showPane('list');
-    else showOverview();
-    return;
-  }
+  if (location.hash === '#people' && phone.matches) return showPane('list');
+  if (!kind) return showOverview();
   const which = kind === 'm' ? 'messages' : 'skipped';
   if (chosen('which') !== which || (which === 'skipped' && people.skipped.length === 0)) {
     choose('which', which);
     await whichChanged();
   }
   const row = people[which][number - 1];
-  if (!row) showOverview();
-  else if (row !== current) open(row, { quietly: true });
-  else showPane('main');
+  if (!row) return showOverview();
+  return row === current ? showPane('main') : open(row, { quietly: true });
+}
+
+function flip(name, one, other) {
+  choose(name, chosen(name) === one ? other : one);
+  fit();
+}
+
+function lookAt(part) {
+  choose('part', part);
+  showPart();
+}
+
+function search() {
+  showPane('list');
+  $('search').focus();
+  $('search').select();
 }
 
 const KEYS = {
   j: () => step(1),
   k: () => step(-1),
   n: stepToNoteworthy,
-  g: () => shown.length > 0 && open(shown[0], { quietly: current !== null }),
-  G: () => shown.length > 0 && open(shown[shown.length - 1], { quietly: current !== null }),
-  '/': () => { showPane('list'); $('search').focus(); $('search').select(); },
+  g: () => go(shown[0]),
+  G: () => go(shown[shown.length - 1]),
+  '/': search,
   '?': () => $('keys').showModal(),
-  o: () => { location.hash = '#summary'; },
-  w: () => { choose('width', chosen('width') === 'phone' ? 'desktop' : 'phone'); fit(); },
-  d: () => { choose('scheme', chosen('scheme') === 'dark' ? 'light' : 'dark'); fit(); },
-  ...Object.fromEntries(['mail', 'text', 'headers', 'source'].map((part, index) => [index + 1, () => { choose('part', part); showPart(); }])),
+  o: () => Object.assign(location, { hash: '#summary' }),
+  w: () => flip('width', 'phone', 'desktop'),
+  d: () => flip('scheme', 'dark', 'light'),
+  1: () => lookAt('mail'),
+  2: () => lookAt('text'),
+  3: () => lookAt('headers'),
+  4: () => lookAt('source'),
+};
+
+// Those that always work in the list, as in any list.
+const LIST_KEYS = {
+  ArrowDown: KEYS.j,
+  ArrowUp: KEYS.k,
+  Home: KEYS.g,
+  End: KEYS.G,
+  Enter: () => {
+    if (!current) return step(1);
+    showPane('main');
+    return $('detail').focus();
+  },
 };
 
 function onKey(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey || $('keys').open) return;
   const { target, key } = event;
-  if (key === 'Escape' && target === $('search')) {
-    clear();
+  if (event.ctrlKey || event.altKey || event.metaKey || $('keys').open) return;
+  if (target === $('search')) {
+    if (key !== 'Escape') return;
+    forgetFilters();
+    find();
     $('list').focus();
     return;
   }
-  const writing = target.matches('select, input[type="search"]');
-  if (target === $('list') && ['ArrowDown', 'ArrowUp', 'Home', 'End', 'Enter'].includes(key)) {
-    event.preventDefault();
-    ({ ArrowDown: KEYS.j, ArrowUp: KEYS.k, Home: KEYS.g, End: KEYS.G, Enter: () => { if (current) { showPane('main'); $('detail').focus(); } else step(1); } })[key]();
-  } else if (!writing && KEYS[key] && $('single-keys').checked) {
-    event.preventDefault();
-    KEYS[key]();
-  }
+  const single = $('single-keys').checked && !target.matches('select') && KEYS[key];
+  const work = (target === $('list') && LIST_KEYS[key]) || single;
+  if (!work) return;
+  event.preventDefault();
+  work();
 }
 
 function listen() {
   document.addEventListener('keydown', onKey);
   window.addEventListener('hashchange', () => follow().catch(complain));
-  new ResizeObserver(() => { draw(); fit(); }).observe($('app'));
+  new ResizeObserver(() => {
+    draw();
+    fit();
+  }).observe($('app'));
   $('list').addEventListener('scroll', () => requestAnimationFrame(draw), { passive: true });
-  $('search').addEventListener('input', () => find());
+  $('search').addEventListener('input', find);
   $('filters').addEventListener('submit', (event) => event.preventDefault());
-  $('filters').addEventListener('change', (event) => {
-    if (event.target.name === 'which') whichChanged().catch(complain);
-    else if (event.target !== $('search')) find();
+  $('filters').addEventListener('change', ({ target }) => {
+    if (target !== $('search')) whichChanged().catch(complain);
   });
-  $('views').addEventListener('change', (event) => (event.target.name === 'part' ? showPart() : fit()));
-  $('clear').onclick = () => { clear(); $('search').focus(); };
-  $('previous').onclick = () => step(-1);
-  $('next').onclick = () => step(1);
-  $('back').onclick = () => { location.hash = '#people'; };
-  $('to-overview').onclick = () => { location.hash = '#summary'; };
-  $('to-keys').onclick = () => $('keys').showModal();
+  $('views').addEventListener('change', ({ target }) => (target.name === 'part' ? showPart() : fit()));
+  $('clear').onclick = () => {
+    forgetFilters();
+    find();
+    $('search').focus();
+  };
+  $('previous').onclick = KEYS.k;
+  $('next').onclick = KEYS.j;
+  $('back').onclick = () => Object.assign(location, { hash: '#people' });
+  $('to-overview').onclick = KEYS.o;
+  $('to-keys').onclick = KEYS['?'];
 }
 
 async function begin() {
@@ -637,14 +739,14 @@ async function begin() {
   const { about } = summary;
   document.title = about.title;
   $('title').textContent = about.title;
-  // Who looks on a phone sees the phone's mail first.
-  if (matchMedia('(max-width: 47.99rem)').matches) choose('width', 'phone');
   $('lead').textContent = `${about.campaign} · ${when(about.made)}`;
   $('messages-count').textContent = figure(summary.messages);
   $('skipped-count').textContent = figure(summary.left_out);
+  // Who looks on a phone sees the phone's mail first.
+  if (phone.matches) choose('width', 'phone');
   offerFilters();
   writeOverview();
-  people.messages = await rows('list', summary.messages, summary.listed, MESSAGE);
+  people.messages = await rows('list', summary.messages, MESSAGE);
   listen();
   find();
   await follow();
