@@ -65,7 +65,7 @@ pub struct Run {
     pub first_pause: Duration,
     /// What time it is.
     pub clock: fn() -> Timestamp,
-    /// Called whenever an invitation is settled.
+    /// Called whenever an invitation is settled or the run stops.
     pub on_settled: Box<dyn Fn(&Tally) + Send + Sync>,
 }
 

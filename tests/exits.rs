@@ -67,7 +67,7 @@ fn exit_2_when_the_command_line_is_wrong() {
 #[test]
 fn exit_3_when_nobody_knows_whether_it_arrived() {
     let server = saying(Stage::Dot, "what?");
-    let words = "unknown: ada@a.example (Message-ID ";
+    let words = "unknown: ada@a.example: the relay sent no SMTP reply";
     ends_with(&job(&server).run(&["send"]), 3, words);
 }
 

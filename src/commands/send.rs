@@ -113,14 +113,19 @@ async fn with_ledger(
         Tally::default()
     };
     let exit = conclude(&job, &ledger, &survey, &tally, recovered, console).await?;
-    let written = write_results(&job, &ledger, console).await;
+    let written = write_results(&job, &ledger, &tally, console).await;
     Ok(Exit::heaviest(&[exit, written]))
 }
 
 /// Writes the list again with what became of each row, where the configuration wants it.
 ///
 /// It can take a while, and is not what a signal waits for: the next run writes it anew.
-async fn write_results(job: &Job, ledger: &Ledger, console: &mut Console<'_>) -> Exit {
+async fn write_results(
+    job: &Job,
+    ledger: &Ledger,
+    tally: &Tally,
+    console: &mut Console<'_>,
+) -> Exit {
     let Some(path) = &job.config.results else {
         return Exit::Done;
     };
@@ -143,7 +148,7 @@ async fn write_results(job: &Job, ledger: &Ledger, console: &mut Console<'_>) ->
         Ok(Some(warning)) if console.interactive => console.warn(&warning),
         Ok(_) => {}
     }
-    if console.interactive {
+    if console.interactive && settled(tally) > 0 {
         console.say(&format!("what became of each row is in {}", path.display()));
     }
     Exit::Done
@@ -351,22 +356,34 @@ async fn tell_unknown(
         ));
     }
     for record in doubtful.iter().take(SHOWN) {
+        let why = record.latest.note.as_deref();
+        let why = why.map_or_else(String::new, |it| format!(": {it}"));
         let relay = record.latest.relay.as_deref();
         let relay = relay.map_or_else(String::new, |it| format!(", sent through {it}"));
         console.tell(&format!(
-            "unknown: {} (Message-ID {}{relay})",
+            "unknown: {}{why} (Message-ID {}{relay})",
             record.invitee.email, record.standing.message_id,
         ));
     }
+    let more = doubtful.len().saturating_sub(SHOWN);
+    if more > 0 {
+        console.tell("unknown: and more, which `access-invite status --state unknown` lists");
+    }
     console.tell(
-        "whether these were accepted cannot be known: look for the Message-ID in the relay's log, then say `access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT`",
+        "whether these were accepted cannot be known; look for the Message-ID in the relay's log, then say\n  access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT",
     );
     Ok(true)
 }
 
-/// One line of numbers and a line for each that was not accepted.
+/// How many invitations this run has settled.
+fn settled(tally: &Tally) -> u64 {
+    tally.accepted + tally.deferred + tally.rejected + tally.expired + tally.unknown
+}
+
+/// One line of numbers and a line for each that was not accepted; those that are unknown are
+/// told by [`tell_unknown`].
 fn summarize(tally: &Tally, survey: &Survey, console: &mut Console<'_>) {
-    let settled = tally.accepted + tally.deferred + tally.rejected + tally.expired + tally.unknown;
+    let settled = settled(tally);
     let mut parts = vec![format!("{} accepted", tally.accepted)];
     for (number, name) in [
         (tally.deferred, "deferred"),
@@ -381,6 +398,8 @@ fn summarize(tally: &Tally, survey: &Survey, console: &mut Console<'_>) {
     }
     let line = if survey.due == 0 {
         "nothing was due".to_owned()
+    } else if settled == 0 && tally.stopped.is_none() {
+        "nothing was sent".to_owned()
     } else {
         format!("{}: {}", count(survey.due, "message"), parts.join(", "))
     };
@@ -390,7 +409,9 @@ fn summarize(tally: &Tally, survey: &Survey, console: &mut Console<'_>) {
         console.tell(&line);
     }
     for (address, state, why) in &tally.troubles {
-        console.tell(&format!("{state}: {address}: {why}"));
+        if *state != State::Unknown {
+            console.tell(&format!("{state}: {address}: {why}"));
+        }
     }
 }
 
@@ -398,7 +419,7 @@ fn progress(due: u64, interactive: bool) -> ProgressBar {
     if !interactive {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta}");
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} to go{msg}");
     let bar = ProgressBar::new(due);
     match style {
         Ok(style) => bar.with_style(style),
@@ -410,8 +431,13 @@ fn on_settled(bar: ProgressBar) -> Box<dyn Fn(&Tally) + Send + Sync> {
     Box::new(move |tally| {
         let refused = tally.rejected + tally.expired + tally.deferred + tally.unknown;
         bar.set_position(tally.accepted + refused);
+        let mut message = String::new();
         if refused > 0 {
-            bar.set_message(format!("({refused} not accepted)"));
+            message = format!(" ({refused} not accepted)");
         }
+        if tally.stopped.is_some() {
+            message += "; stopping, waits for answers";
+        }
+        bar.set_message(message);
     })
 }

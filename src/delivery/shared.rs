@@ -229,13 +229,16 @@ impl Shared {
 
     /// Ends the run before the next dot; the heaviest reason is kept.
     pub fn stop(&self, exit: Exit, why: String) {
-        let stopped = &mut self.tally().stopped;
-        let heavier = stopped
+        let mut tally = self.tally();
+        let heavier = tally
+            .stopped
             .as_ref()
             .is_none_or(|it| it.exit != exit && Exit::heaviest(&[it.exit, exit]) == exit);
         if heavier {
-            *stopped = Some(Stop { exit, why });
+            tally.stopped = Some(Stop { exit, why });
         }
+        (self.run.on_settled)(&tally);
+        drop(tally);
         self.stopped.send_replace(true);
         self.put_down.notify_waiters();
     }

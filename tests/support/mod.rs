@@ -14,6 +14,7 @@ pub mod pki;
 pub mod scanner;
 pub mod sheet;
 pub mod smtp;
+pub mod terminal;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

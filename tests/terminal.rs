@@ -1,0 +1,141 @@
+//! What a person at a terminal sees: the question, the bar, the summary, the table. Kept as text in
+//! `tests/snapshots/`; look at it there when it changes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+
+use support::Workplace;
+use support::sheet::normalized;
+use support::smtp::{Action, Call, Server, Stage};
+use support::terminal::Terminal;
+
+/// A screen without what differs from run to run: times, besides what [`normalized`] takes out.
+fn steady(workplace: &Workplace, screen: &str) -> String {
+    let screen = normalized(workplace, screen);
+    let mut text = String::new();
+    for line in screen.lines() {
+        // The prompt counts the lines that the shell was given.
+        let line = line
+            .trim_start_matches(|it: char| it.is_ascii_digit() && line.contains("$ access-invite"));
+        let line = match line.split_once("s to go") {
+            Some((bar, rest)) => {
+                let bar = bar.trim_end_matches(char::is_numeric);
+                format!("{bar}a while to go{rest}")
+            }
+            None => line.to_owned(),
+        };
+        let words = line.split_inclusive(' ').map(|word| {
+            let bare = word.trim_end();
+            let time = bare.len() == 5 && bare.as_bytes()[2] == b':';
+            let date = bare.len() == 10 && bare.matches('-').count() == 2;
+            match () {
+                () if time => word.replace(bare, "hh:mm"),
+                () if date => word.replace(bare, "yyyy-mm-dd"),
+                () => word.to_owned(),
+            }
+        });
+        text.extend(words);
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+#[ignore = "needs tmux; .ci/run calls it"]
+fn a_send_asks_shows_how_far_it_is_and_sums_up() {
+    let (reached, waiting) = channel();
+    let (resume, resumed) = channel::<()>();
+    let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
+    let server = Server::start(move |call: &Call| {
+        match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some(it)) if it.starts_with("bob") => {
+            Action::Reply(b"550 5.1.1 <bob@b.example>: Recipient address rejected: User unknown in virtual mailbox table\r\n".to_vec())
+        }
+        (Stage::Rcpt, Some(it)) if it.starts_with("cleo") => {
+            Action::Reply(b"451 4.7.1 Greylisting in action, please come back later\r\n".to_vec())
+        }
+        (Stage::Dot, Some(it)) if it.starts_with("hal") => {
+            reached.lock().unwrap().send(()).unwrap();
+            resumed.lock().unwrap().recv().unwrap();
+            Action::Normal
+        }
+        (Stage::Dot, Some(it)) if it.starts_with("ivy") => Action::Close,
+        _ => Action::Normal,
+    }
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1";
+    workplace.extra = "[results]\ncsv = \"results.csv\"".into();
+    workplace.configure();
+    let names = [
+        "ada", "bob", "cleo", "dan", "eva", "fay", "gus", "hal", "ivy", "jon",
+    ];
+    let rows: String = names
+        .iter()
+        .zip(["en", "fr", "de", "en", "fr-CA", "ja", "", "es", "en", "ar"])
+        .map(|(name, locale)| format!("{name}@{}.example,{name},{locale}\n", &name[..1]))
+        .collect();
+    workplace.write(
+        "partners.csv",
+        &format!("email,name,locale\n{rows}kim@gmail.com,Kim,en\n"),
+    );
+    let terminal = Terminal::open(&workplace, 110, 40);
+    let mut seen = Vec::new();
+
+    seen.push(terminal.run("access-invite check"));
+    terminal.begin("access-invite send");
+    seen.push(terminal.wait_for("[y/N]"));
+    terminal.answer("n");
+    seen.push(terminal.settle());
+    terminal.begin("access-invite send");
+    terminal.wait_for("[y/N]");
+    terminal.answer("yes");
+    waiting.recv().unwrap();
+    seen.push(terminal.wait_for("7/11"));
+    resume.send(()).unwrap();
+    seen.push(terminal.settle());
+    seen.push(terminal.run("access-invite status"));
+    seen.push(terminal.run("access-invite status cleo@c.example"));
+    seen.push(terminal.run("access-invite send"));
+
+    let seen: Vec<_> = seen.iter().map(|it| steady(&workplace, it)).collect();
+    insta::assert_snapshot!(seen.join(&format!("\n{}\n\n", "~".repeat(110))));
+}
+
+#[test]
+#[ignore = "needs tmux; .ci/run calls it"]
+fn an_interrupt_lets_what_is_under_way_get_its_answer_and_says_so() {
+    let (reached, waiting) = channel();
+    let (resume, resumed) = channel::<()>();
+    let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
+    let server = Server::start(move |call: &Call| {
+        if call.stage == Stage::Dot && call.nth == 1 {
+            reached.lock().unwrap().send(()).unwrap();
+            resumed.lock().unwrap().recv().unwrap();
+        }
+        Action::Normal
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1";
+    workplace.configure();
+    workplace.partners(&["ada@a.example", "bob@b.example", "cleo@c.example"]);
+    // A narrow one, and no question.
+    let terminal = Terminal::open(&workplace, 72, 30);
+
+    terminal.begin("access-invite send --yes");
+    waiting.recv().unwrap();
+    terminal.wait_for("1/3");
+    terminal.press("C-c");
+    let mut seen = vec![terminal.wait_for("stopping")];
+    resume.send(()).unwrap();
+    seen.push(terminal.settle());
+    seen.push(terminal.run("access-invite status"));
+
+    let seen: Vec<_> = seen.iter().map(|it| steady(&workplace, it)).collect();
+    insta::assert_snapshot!(seen.join(&format!("\n{}\n\n", "~".repeat(72))));
+    assert_eq!(server.accepted().len(), 2);
+}
