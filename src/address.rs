@@ -234,6 +234,27 @@ mod tests {
         assert_eq!(Address::parse(&long), Err(AddressError::TooLong));
     }
 
+    #[test]
+    fn f11_as_long_as_an_address_may_be_and_not_longer() {
+        let labels = |count: usize, rest: usize| {
+            let label = format!("{}.", "d".repeat(60));
+            format!("{}{}.example", label.repeat(count), "e".repeat(rest))
+        };
+        let local = "a".repeat(64);
+        // 64 + 1 + 189 = 254 octets in all (RFC 5321 §4.5.3.1.3, less the two brackets).
+        let longest = format!("{local}@{}", labels(2, 59));
+
+        assert_eq!(longest.len(), 254);
+        assert!(Address::parse(&longest).is_ok());
+        for too_long in [
+            format!("{local}@{}", labels(2, 60)),
+            format!("a{local}@a.example"),
+            format!("a@{}.example", "d".repeat(64)),
+        ] {
+            assert!(Address::parse(&too_long).is_err(), "{too_long}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_let_through_is_safe_in_a_command(text in "\\PC{0,40}@\\PC{0,40}") {

@@ -145,6 +145,7 @@ impl Job {
         Plan::new(self.partners.clone(), &self.config.campaign, now)
             .only(&choice.only)
             .limit(choice.limit)
+            .longest_pause(self.config.retry.longest_pause())
     }
 
     /// What works, but deserves a second look, in the configuration and in the list.

@@ -306,6 +306,12 @@ impl RetrySchedule {
             .unwrap_or(Timestamp::MAX)
     }
 
+    /// The longest pause that [`RetrySchedule::due_again`] can mean, jitter included.
+    #[must_use]
+    pub fn longest_pause(&self) -> SignedDuration {
+        self.max_after.saturating_add(self.max_after / 10)
+    }
+
     /// Whether a deferral at `now` is one too many.
     #[must_use]
     pub fn gives_up(&self, now: Timestamp, deferred_since: Option<Timestamp>) -> bool {

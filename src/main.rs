@@ -54,16 +54,19 @@ fn main() -> ExitCode {
 /// the system has refused a thread. What is armed then is found at the next start.
 #[expect(clippy::exit, reason = "the edge of the program")]
 fn tell_of_fault(panic: &PanicHookInfo<'_>) {
-    let what = printable(panic.payload_as_str().unwrap_or("it gave no reason"));
-    let place = panic.location().map(ToString::to_string);
-    let place = place.as_deref().unwrap_or("an unknown place");
+    let place = panic.location().map_or_else(String::new, |it| {
+        let file = it.file().rsplit('/').next().unwrap_or_default();
+        format!(" ({file}, line {})", it.line())
+    });
     let _ = writeln!(
         stderr(),
-        "error: a part of the program failed at {place}: {what}; if the system had memory, threads and files to give, please report it"
+        "error: a part of the program failed{place}; unless the system has no memory, threads or files left to give, please report this"
     );
+    // For whoever asks for more.
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
-        let _ = writeln!(stderr(), "{backtrace}");
+        let why = panic.payload_as_str().unwrap_or_default();
+        let _ = writeln!(stderr(), "{}\n{backtrace}", printable(why));
     }
     if std::thread::current().name() == Some("main") {
         std::process::exit(Exit::Contradiction as i32);

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::address::Address;
 use crate::config::{Limits, Package};
@@ -35,6 +35,8 @@ pub struct Plan {
     /// Lines of the file, where only these are asked for.
     lines: Option<HashSet<u64>>,
     limit: Option<u64>,
+    /// What is said to be due later than so long from now was deferred by a wrong clock.
+    longest_pause: SignedDuration,
 }
 
 /// One partner of the plan.
@@ -168,6 +170,7 @@ impl Plan {
             only: None,
             lines: None,
             limit: None,
+            longest_pause: SignedDuration::MAX,
         }
     }
 
@@ -190,6 +193,13 @@ impl Plan {
     #[must_use]
     pub fn limit(mut self, limit: Option<u64>) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Lets nobody wait for longer, which only a clock that was ahead could have meant.
+    #[must_use]
+    pub fn longest_pause(mut self, pause: SignedDuration) -> Self {
+        self.longest_pause = pause;
         self
     }
 
@@ -253,9 +263,11 @@ impl Plan {
         let closed = package.respond_by.filter(|it| *it < self.today);
         match standing.map(|it| (it.state, it.next_attempt_at)) {
             None | Some((State::Pending, _)) => closed.map(Skip::Closed),
-            Some((State::Deferred, next)) => closed
-                .map(Skip::Closed)
-                .or_else(|| next.filter(|it| *it > self.now).map(Skip::Waiting)),
+            Some((State::Deferred, next)) => closed.map(Skip::Closed).or_else(|| {
+                let pause = next?.duration_since(self.now);
+                let waits = pause.is_positive() && pause <= self.longest_pause;
+                waits.then_some(Skip::Waiting(next?))
+            }),
             Some((state, _)) => Some(Skip::State(state)),
         }
     }

@@ -113,7 +113,7 @@ impl Image {
         }
         if garbage {
             // The index of the log is never synced, so anything may be there.
-            std::fs::write(workplace.file("ledger.sqlite3-shm"), [0xA5; 32768]).unwrap();
+            std::fs::write(workplace.file("ledger.sqlite3-shm"), vec![0xA5; 32768]).unwrap();
         }
         set_owner_only(workplace);
 

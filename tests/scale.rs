@@ -181,3 +181,37 @@ fn a_million_rows_are_approved_and_what_changed_is_told_within_64_mib() {
         "{refused:?}"
     );
 }
+
+/// `ACCESS_INVITE_MEBIBYTES` says how large the cell is (256 unless told otherwise).
+#[test]
+#[ignore = "writes half a gigabyte; .ci/run calls it"]
+fn f7_a_cell_without_an_end_and_a_million_columns_are_told_within_64_mib() {
+    let mebibytes = support::chance::number("ACCESS_INVITE_MEBIBYTES").unwrap_or(256);
+    let workplace = Workplace::new(1);
+    let fill = |beginning: &str, unit: &[u8], times: u64, end: &str| {
+        let file = std::fs::File::create(workplace.file("partners.csv")).unwrap();
+        let mut file = std::io::BufWriter::new(file);
+        file.write_all(beginning.as_bytes()).unwrap();
+        for _ in 0..times {
+            file.write_all(unit).unwrap();
+        }
+        file.write_all(end.as_bytes()).unwrap();
+        file.flush().unwrap();
+    };
+    let mebibyte = vec![b'x'; 1024 * 1024];
+    let cases: [(&str, &[u8], u64, &str); 4] = [
+        ("email,name\nada@a.example,", &mebibyte, mebibytes, "\n"),
+        ("email,name\nada@a.example,\"", &mebibyte, mebibytes, ""),
+        ("email", b",note", 1_000_000, "\nada@a.example\n"),
+        ("email,name\nada@a.example", b",x", 1_000_000, "\n"),
+    ];
+
+    for (beginning, unit, times, end) in cases {
+        fill(beginning, unit, times, end);
+        let (code, peak) = peak_of(&workplace, &["check"]);
+
+        println!("{beginning:?}…: exit {code}, {} MiB", peak / 1024);
+        assert_eq!(code, 65, "{beginning:?}");
+        assert!(peak <= 64 * 1024, "{beginning:?}: {peak} KiB");
+    }
+}

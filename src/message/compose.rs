@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use encodify::{base64, qp};
 use jiff::Timestamp;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
@@ -291,7 +291,9 @@ impl Composer {
     ) -> Result<Message> {
         let sender = &self.config.sender;
         let date = Timestamp::from_second(date.as_second()).unwrap_or(date);
-        let seconds = u64::try_from(date.as_second()).context("the clock stands before 1970")?;
+        let seconds = u64::try_from(date.as_second()).map_err(|_| {
+            anyhow!("the clock of this machine stands before 1970, and mail has a date; set it")
+        })?;
         let mut builder = lettre::Message::builder()
             .from(mailbox(sender.name.as_deref(), &sender.address)?)
             .to(mailbox(partner.name.as_deref(), self.recipient(partner))?)

@@ -181,6 +181,42 @@ fn every_bad_row_is_reported_with_line_column_value_and_reason() {
 }
 
 #[test]
+fn f13_what_turns_or_ends_a_line_makes_a_row_bad_in_every_column() {
+    let row = ["ada@a.example", "Ada", "fr", "project", "note"];
+    let everywhere = [
+        '\u{7}', '\u{85}', '\u{9b}', '\u{2028}', '\u{2029}', '\u{202e}', '\u{2066}',
+    ];
+    let but_in_notes = ['\n', '\r'];
+    let but_in_words = ['\u{200b}', '\u{200f}', '\u{2060}', '\u{feff}', '\u{ad}'];
+
+    for (column, value) in row.iter().enumerate() {
+        let words = column == 1 || column == 4;
+        let notes = column == 4;
+        let bad = everywhere
+            .into_iter()
+            .chain(but_in_notes.into_iter().filter(|_| !notes))
+            .chain(but_in_words.into_iter().filter(|_| !words));
+        for character in bad {
+            let (before, after) = value.split_at(1);
+            let mut cells = row.map(str::to_owned);
+            cells[column] = format!("\"{before}{character}{after}\"");
+            let csv = format!("email,contact,locale,package,note\n{}\n", cells.join(","));
+            let partners = read(&csv).unwrap();
+            assert_eq!((partners.good(), partners.bad()), (0, 1), "{csv:?}");
+            let described = partners.describe_bad_rows();
+            assert!(
+                !described.contains(character) || character == '\n',
+                "{described:?}"
+            );
+        }
+        let mut cells = row.map(str::to_owned);
+        cells[column].push('\0');
+        let csv = format!("email,contact,locale,package,note\n{}\n", cells.join(","));
+        assert_eq!(read(&csv).unwrap_err().exit, Exit::BadInput, "{csv:?}");
+    }
+}
+
+#[test]
 fn the_later_of_two_equal_addresses_is_bad_unless_the_package_differs() {
     let partners = read(
         "email,package\nAda@A.example,project\nada@a.EXAMPLE,project\nada@a.example,archive\nada@xn--bcher-kva.example,project\nada@BÜCHER.example,project\n",

@@ -9,7 +9,7 @@ pub struct Random(u64);
 
 impl Random {
     /// From `ACCESS_INVITE_SEED`, or from the time; the seed is printed, for the run that fails.
-    #[allow(clippy::print_stdout, reason = "a failed test shows it")]
+    #[expect(clippy::print_stdout, reason = "a failed test shows it")]
     pub fn seeded() -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let from_time = now.unwrap().as_nanos() & u128::from(u64::MAX);
