@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex};
 
+use support::Workplace;
 use support::chance::{Random, number};
 use support::disk::{self, Disk, Event, Loss};
 use support::smtp::Server;
-use support::Workplace;
 
 /// So many that the log is written over from its beginning at least once.
 const PARTNERS: usize = 240;
