@@ -77,7 +77,7 @@ impl Stranger {
     }
 
     /// Asked once, told nothing, and nobody is marked for it; a relay as it should be then gets all.
-    fn is_left(self, pki: &Pki) {
+    fn gets_nothing(self, pki: &Pki) {
         let tls = match &self.setup.tls {
             Some((tls, _)) => *tls,
             None => Tls::StartTls,
@@ -122,10 +122,10 @@ impl Stranger {
     }
 }
 
-fn all_are_left(pki: &Pki, strangers: Vec<Stranger>) {
+fn all_get_nothing(pki: &Pki, strangers: Vec<Stranger>) {
     std::thread::scope(|scope| {
         for stranger in strangers {
-            scope.spawn(|| stranger.is_left(pki));
+            scope.spawn(|| stranger.gets_nothing(pki));
         }
     });
 }
@@ -154,7 +154,7 @@ fn e1_to_e5_a_certificate_that_cannot_be_trusted_gets_no_credential_and_no_mail(
             Stranger::showing(tls, Pki::rekeyed().server("localhost"), unknown),
         ]
     });
-    all_are_left(&pki, strangers.collect());
+    all_get_nothing(&pki, strangers.collect());
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn e6_a_relay_whose_newest_tls_is_1_1_is_left() {
             });
         }
     }
-    all_are_left(&pki, strangers);
+    all_get_nothing(&pki, strangers);
 }
 
 /// 220 to STARTTLS and, once the client has begun with TLS, this.
@@ -204,7 +204,7 @@ fn e7_where_starttls_is_stripped_refused_or_not_meant_nothing_is_sent_in_clear()
         connections: 1,
     };
     let clear = Action::ReplyThen(b"250 AUTH PLAIN\r\n".to_vec(), Box::new(Action::Stall));
-    all_are_left(
+    all_get_nothing(
         &pki,
         vec![
             // The offer is taken out, and a login offered in clear.
@@ -244,7 +244,7 @@ fn e8_what_is_slipped_in_behind_the_220_is_never_believed() {
         word: "what nobody asked for",
         connections: 1,
     });
-    all_are_left(&pki, strangers.collect());
+    all_get_nothing(&pki, strangers.collect());
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn e9_clear_text_where_tls_comes_first_is_no_relay() {
         word: "does not speak TLS on this port",
         connections: 1,
     });
-    all_are_left(&pki, strangers.collect());
+    all_get_nothing(&pki, strangers.collect());
 }
 
 #[test]
