@@ -10,7 +10,6 @@
 
 mod support;
 
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use support::pki::Pki;
 use support::scanner::PASSWORD;
 use support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
-use support::{Output, Running, Workplace, oracle};
+use support::{Output, Workplace, oracle};
 
 /// Long enough for a busy machine, short enough for a test.
 const DEADLINES: &str = r#"{ connect = "2s", tls = "2s", banner = "2s", ehlo = "2s", auth = "2s", mail = "2s", rcpt = "2s", data = "2s", body = "2s", dot = "2s", rset = "2s" }"#;
@@ -416,20 +415,13 @@ fn d10_replies_that_nobody_asked_for_end_the_conversation_before_they_are_believ
     }
 }
 
-/// The highest resident memory of a run that has not ended, in KiB.
-fn peak(run: &Running) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).ok()?;
-    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
-}
-
 /// How a run ends, how long it takes and how much memory, at most, in KiB.
 fn watched(workplace: &Workplace) -> (Output, Duration, u64) {
     let start = Instant::now();
     let mut run = workplace.start(&["send"]);
     let mut highest = 0;
     while run.goes_on() {
-        highest = highest.max(peak(&run).unwrap_or_default());
+        highest = highest.max(run.peak().unwrap_or_default());
         std::thread::sleep(Duration::from_millis(2));
     }
     let took = start.elapsed();
@@ -622,13 +614,10 @@ fn login_job(
     };
     let server = Server::set_up(setup, script);
     let mut workplace = Workplace::new(server.port());
-    workplace.write("ca.pem", &pki.ca_pem);
-    workplace.write("password", PASSWORD);
-    let private = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(workplace.file("password"), private).unwrap();
-    workplace.smtp = format!(
-        "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"\nusername = \"ada\"\npassword_file = \"password\"\nconnections = 1\ndeadlines = {DEADLINES}",
-        server.port()
+    workplace.log_in(
+        server.port(),
+        &pki.ca_pem,
+        &format!("connections = 1\ndeadlines = {DEADLINES}"),
     );
     workplace.retry = "first_after = \"1s\"".into();
     workplace.few_words();

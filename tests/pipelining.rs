@@ -223,3 +223,154 @@ fn an_acceptance_is_on_record_before_a_slow_relay_answers_the_next_envelope() {
         }
     });
 }
+
+#[test]
+fn a_421_anywhere_in_the_group_behind_a_dot_costs_a_connection_and_nothing_else() {
+    for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
+        for close in [true, false] {
+            let server = Server::start(move |call: &Call| {
+                let goodbye = b"421 4.3.2 closing\r\n".to_vec();
+                match (call.stage == stage && call.nth == 1, close) {
+                    (false, _) => Action::Normal,
+                    (true, true) => Action::ReplyThenClose(goodbye),
+                    (true, false) => Action::Reply(goodbye),
+                }
+            });
+            let workplace = job(&server, "", &FIVE);
+
+            let output = workplace.run(&["send"]);
+
+            let ended = (output.code, output.stderr.as_str());
+            assert_eq!(ended, (0, ""), "{stage:?}");
+            assert_eq!(server.connections(), 2, "{stage:?}");
+            assert!(server.violations().is_empty(), "{:?}", server.violations());
+            oracle::check_settled(&workplace, &server, 5, 0);
+        }
+    }
+}
+
+#[test]
+fn a_refused_mail_behind_an_accepted_dot_leaves_the_acceptance_on_record() {
+    let table = [
+        ("550 5.1.8 not from you", 69, 1, 1),
+        (
+            "550 5.7.60 Client does not have permissions to send as this sender",
+            69,
+            1,
+            1,
+        ),
+        ("451 4.3.0 later", 0, 2, 5),
+    ];
+    for (text, code, connections, accepted) in table {
+        let server = Server::start(move |call: &Call| match call.stage {
+            Stage::Mail if call.nth == 1 => reply(text),
+            _ => Action::Normal,
+        });
+        let workplace = job(&server, "", &FIVE);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, code, "{text}: {output:?}");
+        assert_eq!(server.connections(), connections, "{text}");
+        let states = workplace.states();
+        let count = states.iter().filter(|it| it.1 == "accepted").count();
+        assert_eq!(
+            (states[0].1.as_str(), count),
+            ("accepted", accepted),
+            "{text}"
+        );
+        oracle::check(&workplace, &server, 5, 0);
+        assert_eq!(workplace.run(&["send"]).code, 0);
+        oracle::check_settled(&workplace, &server, 5, 0);
+    }
+}
+
+#[test]
+fn whatever_is_said_to_what_ends_a_refused_transaction_the_refusal_stands_and_the_rest_goes_on() {
+    // To RSET, or to the lone dot where the relay took DATA: its answer, and the connections it costs.
+    let table = [
+        (Stage::Rset, Action::Normal, 1),
+        (Stage::Rset, reply("502 5.5.1 what is that"), 2),
+        (Stage::Rset, reply("421 4.3.2 closing"), 2),
+        (Stage::Rset, reply("nonsense"), 2),
+        (Stage::Rset, Action::Close, 2),
+        (Stage::Rset, Action::Stall, 2),
+        (Stage::Dot, Action::Normal, 1),
+        (Stage::Dot, reply("451 4.3.0 for whom"), 1),
+        (Stage::Dot, reply("421 4.3.2 closing"), 2),
+        (Stage::Dot, reply("354 what"), 2),
+        (Stage::Dot, Action::Close, 2),
+        (Stage::Dot, Action::Stall, 2),
+    ];
+    for (stage, action, connections) in table {
+        let name = format!("{stage:?}: {action:?}");
+        let server = Server::start(move |call: &Call| match (call.stage, call.recipient) {
+            (Stage::Rcpt, Some("b@b.example")) => reply("550 5.1.1 no such user"),
+            (Stage::Data, None) if stage == Stage::Dot => reply("354 go on then"),
+            (Stage::Dot, None) | (Stage::Rset, _) if call.stage == stage => action.clone(),
+            _ => Action::Normal,
+        });
+        let workplace = job(
+            &server,
+            "deadlines = { rset = \"1s\", dot = \"1s\" }",
+            &FIVE,
+        );
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, 1, "{name}: {output:?}");
+        assert_eq!(server.connections(), connections, "{name}");
+        assert_eq!(workplace.states()[1].1, "rejected", "{name}");
+        assert_eq!(server.accepted().len(), 4, "{name}");
+        oracle::check_settled_but(&workplace, &server, 5, 0, &["rejected"]);
+    }
+}
+
+#[test]
+fn a_signal_between_a_dot_and_the_next_body_lets_the_dot_be_answered_and_no_body_be_written() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Dot => Action::Delay(Duration::from_secs(1), Box::new(Action::Normal)),
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &FIVE);
+    let run = workplace.start(&["send"]);
+    while server.count("DATA") < 1 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The dot and the envelope behind it are on the wire, and the server is asleep over the dot.
+    std::thread::sleep(Duration::from_millis(300));
+
+    run.signal("TERM");
+    let output = run.wait();
+
+    assert_eq!(output.code, 75, "{output:?}");
+    assert_eq!((server.ahead(), server.accepted().len()), (1, 1));
+    let bodies = server.tapped()[0]
+        .windows(10)
+        .filter(|it| *it == b"\r\nSubject:")
+        .count();
+    assert_eq!(bodies, 1, "the next body was written");
+    let states = workplace.states();
+    assert_eq!(states[0].1, "accepted");
+    assert!(states[1..].iter().all(|it| it.1 == "pending"), "{states:?}");
+    oracle::check(&workplace, &server, 5, 0);
+}
+
+#[test]
+fn a_relay_that_pipelines_on_one_connection_and_not_on_the_next_is_believed_each_time() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Ehlo if call.connection % 2 == 1 => reply("250-localhost\r\n250 8BITMIME"),
+        Stage::Dot if call.here == 1 => Action::AcceptThen(Box::new(Action::ReplyThenClose(
+            b"250 2.0.0 ok, and goodbye\r\n".to_vec(),
+        ))),
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &FIVE);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!(server.connections(), 3);
+    assert!(server.violations().is_empty(), "{:?}", server.violations());
+    oracle::check_settled(&workplace, &server, 5, 0);
+}

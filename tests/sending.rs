@@ -227,54 +227,6 @@ fn five_hundred_partners_over_tls_once_each_then_nothing_then_three_more() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_trusted_stops_the_run_before_a_byte_of_mail() {
-    let pki = Pki::new();
-    let table = [
-        (
-            pki.server("localhost"),
-            "",
-            "an issuer that this machine does not know",
-        ),
-        (
-            pki.server("other.example"),
-            "ca_file = \"ca.pem\"",
-            "not for the name `localhost`",
-        ),
-        (
-            pki.expired("localhost"),
-            "ca_file = \"ca.pem\"",
-            "has expired",
-        ),
-    ];
-    for (tls, ca_file, word) in table {
-        let server = Server::start_tls(tls, |_: &Call| Action::Normal);
-        let mut workplace = Workplace::new(server.port());
-        workplace.write("ca.pem", &pki.ca_pem);
-        workplace.smtp = format!("host = \"localhost\"\nport = {}\n{ca_file}", server.port());
-        workplace.configure();
-        workplace.partners(&["ada@a.example"]);
-
-        let output = workplace.run(&["send"]);
-
-        assert_eq!(output.code, 69, "{output:?}");
-        assert!(output.stderr.contains(word), "{output:?}");
-        assert_eq!(workplace.state(), "pending");
-        assert_eq!(server.commands(), []);
-        // Asking again would not help, so it is not done.
-        assert_eq!(server.connections(), 1);
-    }
-
-    let server = Server::obliging();
-    let mut workplace = Workplace::new(server.port());
-    workplace.smtp = format!("host = \"localhost\"\nport = {}", server.port());
-    workplace.configure();
-    workplace.partners(&["ada@a.example"]);
-    let output = workplace.run(&["send"]);
-    assert_eq!(output.code, 69, "{output:?}");
-    assert!(output.stderr.contains("does not speak TLS"), "{output:?}");
-}
-
-#[test]
 fn per_minute_spreads_and_per_day_stops_over_all_runs() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, Error as TlsError, RootCertStore, crypto::ring,
+    CertificateError, ClientConfig, Error as TlsError, InvalidMessage, RootCertStore, crypto::ring,
 };
 
 use super::login::{self, Answer};
@@ -359,10 +359,16 @@ impl Connector {
             TlsError::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             ) => format!("its certificate is not for the name `{host}`; set `smtp.host` to the name that it is for"),
+            // Another kind of key: an issuer of that name is known, but it is not this one.
             TlsError::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+                CertificateError::UnknownIssuer
+                | CertificateError::BadSignature
+                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
             ) => {
                 "its certificate comes from an issuer that this machine does not know; name the issuer's certificate (PEM) in `smtp.ca_file`".into()
+            }
+            TlsError::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
+                "its certificates are too large to be in earnest; the relay's operator must replace them".into()
             }
             TlsError::InvalidMessage(_) => {
                 "it does not speak TLS on this port; `tls = \"implicit\"` is for port 465, `\"starttls\"` for 587".into()

@@ -17,7 +17,7 @@ pub mod smtp;
 pub mod terminal;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -99,6 +99,18 @@ impl Workplace {
 
     pub fn file(&self, name: &str) -> PathBuf {
         self.path().join(name)
+    }
+
+    /// Lets the job log in over TLS at `localhost`, with these lines under `[smtp]`.
+    pub fn log_in(&mut self, port: u16, ca_pem: &str, lines: &str) {
+        self.write("ca.pem", ca_pem);
+        self.write("password", &format!("{}\n", scanner::PASSWORD));
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(self.file("password"), private).unwrap();
+        self.smtp = format!(
+            "host = \"localhost\"\nport = {port}\nca_file = \"ca.pem\"\nusername = \"ada\"\npassword_file = \"password\"\n{lines}"
+        );
+        self.configure();
     }
 
     /// One locale with templates of a line or two, for a job whose words do not matter.
@@ -288,6 +300,13 @@ pub struct Running {
 impl Running {
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that it held so far, in KiB; none once it has ended.
+    pub fn peak(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
     }
 
     /// Whether it goes on.

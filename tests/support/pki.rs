@@ -9,12 +9,13 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 /// An authority and what it signed; a new one knows nothing of any other.
 pub struct Pki {
@@ -26,13 +27,16 @@ pub struct Pki {
 impl Pki {
     /// A fresh authority with a fresh key.
     pub fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "access-invite test authority");
-        let key = KeyPair::generate().expect("ring makes a P-256 key");
+        Self::with_key(KeyPair::generate().expect("ring makes a P-256 key"))
+    }
+
+    /// An authority of the same name as all others, but with another kind of key.
+    pub fn rekeyed() -> Self {
+        Self::with_key(KeyPair::generate_for(&PKCS_ED25519).expect("ring makes an Ed25519 key"))
+    }
+
+    fn with_key(key: KeyPair) -> Self {
+        let params = authority("access-invite test authority");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("the parameters are valid");
 
         Self {
@@ -52,6 +56,61 @@ impl Pki {
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2000, 12, 31);
         self.serve(&params)
+    }
+
+    /// A server whose certificate names `name` rightly but begins with the year 2100.
+    pub fn not_yet(&self, name: &str) -> Arc<ServerConfig> {
+        let mut params = Self::leaf(name);
+        params.not_before = date_time_ymd(2100, 1, 1);
+        params.not_after = date_time_ymd(2100, 12, 31);
+        self.serve(&params)
+    }
+
+    /// A server whose certificate for `name` nobody but itself has signed, as an authority may, or
+    /// as any server.
+    pub fn self_signed(name: &str, authority: bool) -> Arc<ServerConfig> {
+        let key = KeyPair::generate().expect("ring makes a P-256 key");
+        let mut params = Self::leaf(name);
+        if authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        let itself = "a relay that signs for itself";
+        params.distinguished_name.push(DnType::CommonName, itself);
+        let leaf = params.self_signed(&key).expect("the parameters are valid");
+        present(vec![leaf.der().clone()], &key)
+    }
+
+    /// A server whose certificate for `name` is this many bytes large, and more.
+    pub fn bloated(&self, name: &str, bytes: usize) -> Arc<ServerConfig> {
+        const PIECE: usize = 50_000;
+        let mut params = Self::leaf(name);
+        for number in 0..bytes.div_ceil(PIECE) as u64 {
+            // An octet string of that length, in an extension that nobody knows.
+            let content = [vec![0x04, 0x82, 0xc3, 0x50], vec![0; PIECE]].concat();
+            let extension =
+                CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 55555, number], content);
+            params.custom_extensions.push(extension);
+        }
+        self.serve(&params)
+    }
+
+    /// A server whose certificate for `name` has so many others between it and the root.
+    pub fn chained(&self, name: &str, between: usize) -> Arc<ServerConfig> {
+        let mut chain: Vec<CertifiedIssuer<'static, KeyPair>> = Vec::new();
+        for number in 0..between {
+            let mut params = authority(&format!("between {number}"));
+            params.use_authority_key_identifier_extension = true;
+            let key = KeyPair::generate().expect("ring makes a P-256 key");
+            let issuer: &Issuer<'_, KeyPair> = chain.last().unwrap_or(&self.issuer);
+            let next = CertifiedIssuer::signed_by(params, key, issuer);
+            chain.push(next.expect("the parameters are valid"));
+        }
+        let key = KeyPair::generate().expect("ring makes a P-256 key");
+        let issuer: &Issuer<'_, KeyPair> = chain.last().unwrap_or(&self.issuer);
+        let leaf = Self::leaf(name).signed_by(&key, issuer);
+        let mut shown = vec![leaf.expect("the parameters are valid").der().clone()];
+        shown.extend(chain.iter().rev().map(|it| it.der().clone()));
+        present(shown, &key)
     }
 
     /// Certificate and key for `name` as PEM, for a server that reads them from files.
@@ -78,14 +137,29 @@ impl Pki {
         let leaf = params
             .signed_by(&key, &self.issuer)
             .expect("the parameters are valid");
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring speaks TLS 1.2 and 1.3")
-            .with_no_client_auth()
-            .with_single_cert(vec![leaf.der().clone()], key.into())
-            .expect("the key belongs to the certificate");
-        Arc::new(config)
+        present(vec![leaf.der().clone()], &key)
     }
+}
+
+/// A certificate that may sign others.
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+/// A server that shows these certificates, the first of them its own.
+fn present(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Arc<ServerConfig> {
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    let key = ring::sign::any_supported_type(&key.into()).expect("ring knows its own keys");
+    // Without a look at the certificates, some of which are not as a server should have them.
+    let resolver = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring speaks TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(resolver));
+    Arc::new(config)
 }

@@ -1,0 +1,485 @@
+//! Relays as they are, by the ids of the test plan (D16–D34): slow, greylisting, limited, restarting,
+//! old, lax, and hard to find. Over real sockets, but for the deadlines of minutes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on fails"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use access_invite::address::Address;
+use access_invite::config::Deadlines;
+use access_invite::outcome::{Outcome, Phase, Verdict, judge};
+use access_invite::relay::{Conversation, Dot, Envelope};
+use jiff::Timestamp;
+use support::pki::Pki;
+use support::smtp::{Action, Call, Server, Setup, Stage};
+use support::{Workplace, oracle};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::time::{Instant, sleep};
+
+const BOTH: [&str; 2] = ["auto", "off"];
+
+fn reply(text: &str) -> Action {
+    Action::Reply(format!("{text}\r\n").into_bytes())
+}
+
+/// A job of few words over one connection, for partners `p0@a.example` and so on.
+fn job(server: &Server, pipelining: &str, partners: usize) -> Workplace {
+    let mut workplace = Workplace::in_memory(server.port());
+    workplace.retry = "first_after = \"1s\"".into();
+    workplace.smtp(&format!(
+        "connections = 1\npipelining = \"{pipelining}\"\ndeadlines = {{ rcpt = \"2s\", dot = \"2s\" }}"
+    ));
+    workplace.few_words();
+    let partners: Vec<_> = (0..partners).map(|it| format!("p{it}@a.example")).collect();
+    workplace.partners(&partners.iter().map(String::as_str).collect::<Vec<_>>());
+    workplace
+}
+
+/// The states in the order of the list.
+fn states(workplace: &Workplace) -> Vec<String> {
+    workplace.states().into_iter().map(|(_, it)| it).collect()
+}
+
+/// What comes of a dot under the deadlines of the standard, where the answer takes so long, by a
+/// clock that a test moves; and how long that took.
+async fn dot_answered_after(time: Duration, pipelining: bool) -> (Verdict, Duration) {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let relay = async move {
+        let (reader, mut writer) = tokio::io::split(theirs);
+        let mut lines = BufReader::new(reader).lines();
+        let offer = if pipelining { "PIPELINING" } else { "8BITMIME" };
+        writer.write_all(b"220 hi\r\n").await.unwrap();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let answer = match line.split(' ').next().unwrap() {
+                "EHLO" => format!("250-relay\r\n250 {offer}\r\n"),
+                "MAIL" | "RCPT" => "250 ok\r\n".into(),
+                "DATA" => "354 go\r\n".into(),
+                "." => {
+                    sleep(time).await;
+                    "250 ok\r\n".into()
+                }
+                _ => continue,
+            };
+            if writer.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    };
+    let relay = tokio::spawn(relay);
+    let address = Address::parse("ada@a.example").unwrap();
+    let envelope = Envelope {
+        sender: &address,
+        recipient: &address,
+    };
+    let mut conversation = Conversation::new(ours, Deadlines::default());
+    conversation.banner().await.unwrap();
+    let (_, offers) = conversation.ehlo("here").await.unwrap();
+    conversation.settle_on(&offers, true);
+    conversation.begin(envelope).await.unwrap();
+    conversation.body(b"Subject: x\r\n\r\nx\r\n").await.unwrap();
+
+    let start = Instant::now();
+    let Dot::Written(heard) = conversation.dot(Some(envelope)).await else {
+        panic!("the dot was not written");
+    };
+    let took = start.elapsed();
+    drop(conversation);
+    relay.await.unwrap();
+    (judge(Phase::Dot, heard.as_ref().ok()), took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn d16_and_d31_an_answer_to_the_dot_counts_for_ten_minutes_and_no_longer() {
+    for pipelining in [true, false] {
+        let (verdict, _) = dot_answered_after(Duration::from_secs(599), pipelining).await;
+        assert_eq!(verdict, Verdict::Settled(Outcome::Accepted));
+
+        // A route that swallows everything from the dot on looks just the same.
+        for late in [601, 86_400] {
+            let (verdict, took) = dot_answered_after(Duration::from_secs(late), pipelining).await;
+            assert_eq!(verdict, Verdict::Settled(Outcome::Unknown));
+            assert_eq!(took.as_secs(), 600);
+        }
+    }
+}
+
+#[test]
+fn d17_and_d18_an_answer_after_its_deadline_is_never_taken_for_another_message() {
+    for pipelining in BOTH {
+        for stage in [Stage::Rcpt, Stage::Dot] {
+            let server = Server::start(move |call: &Call| match (call.stage, call.recipient) {
+                (it, Some("p0@a.example")) if it == stage && call.connection == 0 => {
+                    let late = Action::Delay(Duration::from_secs(4), Box::new(reply("250 ok")));
+                    Action::AcceptThen(Box::new(late))
+                }
+                (Stage::Rcpt, Some("p1@a.example")) => reply("550 5.1.1 no such user"),
+                _ => Action::Normal,
+            });
+            let workplace = job(&server, pipelining, 3);
+
+            let output = workplace.run(&["send"]);
+
+            let (first, code) = match stage {
+                Stage::Rcpt => ("accepted", 1),
+                _ => ("unknown", 3),
+            };
+            assert_eq!(output.code, code, "{output:?}");
+            assert_eq!(
+                states(&workplace),
+                [first, "rejected", "accepted"],
+                "{stage:?}"
+            );
+            assert_eq!(server.connections(), 2);
+            oracle::check(&workplace, &server, 3, 1);
+        }
+    }
+}
+
+#[test]
+fn d19_a_relay_that_does_not_know_ehlo_is_left_and_nobody_is_marked() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Ehlo => reply("502 5.5.1 command not implemented"),
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "auto", 2);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 69, "{output:?}");
+    assert!(
+        output.stderr.contains("(ehlo): it said \"502 5.5.1"),
+        "{output:?}"
+    );
+    assert_eq!((server.connections(), server.count("HELO")), (1, 0));
+    oracle::check(&workplace, &server, 2, 0);
+}
+
+#[test]
+fn d21_and_d34_whatever_a_relay_offers_it_gets_plain_commands_and_ascii_alone() {
+    let everything = vec![
+        "PIPELINING",
+        "8BITMIME",
+        "SMTPUTF8",
+        "DSN",
+        "CHUNKING",
+        "REQUIRETLS",
+        "SIZE 35882577",
+    ];
+    for offers in [vec![], vec!["PIPELINING"], everything] {
+        let setup = Setup {
+            offers,
+            ..Setup::default()
+        };
+        let server = Server::set_up(setup, |_: &Call| Action::Normal);
+        let workplace = job(&server, "auto", 0);
+        workplace.write(
+            "partners.csv",
+            "email,name\nzoe@bücher.example,Zoë Ünal 🎉\nren@例え.example,蓮\n",
+        );
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+        let envelopes: Vec<_> = server
+            .commands()
+            .into_iter()
+            .map(|(_, it)| it)
+            .filter(|it| it.starts_with("MAIL") || it.starts_with("RCPT"))
+            .collect();
+        let from = "MAIL FROM:<access@contoso.example>";
+        let to = [
+            "RCPT TO:<zoe@xn--bcher-kva.example>",
+            "RCPT TO:<ren@xn--r8jz45g.example>",
+        ];
+        assert_eq!(envelopes, [from, to[0], from, to[1]]);
+        assert!(server.accepted().iter().all(|it| it.data.is_ascii()));
+        assert!(server.violations().is_empty(), "{:?}", server.violations());
+    }
+
+    // What would need SMTPUTF8 never comes as far as the relay.
+    let server = Server::obliging();
+    let workplace = job(&server, "auto", 0);
+    workplace.write("partners.csv", "email,name\nzoë@a.example,Zoë\n");
+    let output = workplace.run(&["send"]);
+    assert_eq!((output.code, server.connections()), (65, 0), "{output:?}");
+}
+
+#[test]
+fn d22_a_refusal_of_data_is_the_recipient_s_and_three_alike_are_ours() {
+    for pipelining in BOTH {
+        let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+            (Stage::Data, Some("p1@a.example" | "a@a.example" | "b@b.example" | "c@c.example")) => {
+                reply("554 5.7.1 no mail from you")
+            }
+            _ => Action::Normal,
+        });
+        let workplace = job(&server, pipelining, 3);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, 1, "{output:?}");
+        assert_eq!(states(&workplace), ["accepted", "rejected", "accepted"]);
+        assert_eq!(server.connections(), 1, "a refusal costs no connection");
+        oracle::check(&workplace, &server, 3, 0);
+
+        workplace.partners(&["a@a.example", "b@b.example", "c@c.example", "d@d.example"]);
+        let output = workplace.run(&["send"]);
+        assert_eq!(output.code, 69, "{output:?}");
+        let pending = workplace
+            .states()
+            .iter()
+            .filter(|it| it.1 == "pending")
+            .count();
+        assert_eq!(pending, 4, "{output:?}");
+    }
+}
+
+#[test]
+fn d26_a_greylisted_partner_waits_half_an_hour_and_is_accepted_by_a_later_run() {
+    for pipelining in BOTH {
+        let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+            (Stage::Rcpt, Some("p1@a.example")) if call.nth < 3 => {
+                reply("451 4.7.1 Greylisting in action, please come back later")
+            }
+            _ => Action::Normal,
+        });
+        let mut workplace = job(&server, pipelining, 3);
+        workplace.retry = String::new();
+        workplace.configure();
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!((output.code, output.stderr.as_str()), (75, ""));
+        assert_eq!(states(&workplace), ["accepted", "deferred", "accepted"]);
+        let waiting = &workplace.status()["invitations"][1];
+        let time = |key: &str| -> Timestamp { waiting[key].as_str().unwrap().parse().unwrap() };
+        let pause = time("next_attempt_at").duration_since(time("updated_at"));
+        assert!((30..=33).contains(&pause.as_mins()), "{pause}");
+
+        // Before its time nothing is sent, and no connection made.
+        assert_eq!(workplace.run(&["send"]).code, 75);
+        assert_eq!(server.connections(), 1);
+        oracle::check(&workplace, &server, 3, 0);
+    }
+
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Rcpt if call.nth < 3 => reply("450 4.2.0 Greylisted"),
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "auto", 3);
+    assert_eq!(workplace.run(&["send"]).code, 75);
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    oracle::check_settled(&workplace, &server, 3, 0);
+}
+
+#[test]
+fn d28_a_relay_that_closes_after_so_many_messages_costs_connections_and_nothing_else() {
+    for pipelining in BOTH {
+        for messages in [1, 3] {
+            for goodbye in [
+                "250 2.0.0 ok, and goodbye",
+                "250 2.0.0 ok\r\n421 4.7.0 enough",
+            ] {
+                let server = Server::start(move |call: &Call| match call.stage {
+                    Stage::Dot if call.here + 1 == messages => {
+                        Action::ReplyThenClose(format!("{goodbye}\r\n").into_bytes())
+                    }
+                    _ => Action::Normal,
+                });
+                let workplace = job(&server, pipelining, 9);
+
+                let output = workplace.run(&["send"]);
+
+                assert_eq!(
+                    (output.code, output.stderr.as_str()),
+                    (0, ""),
+                    "{pipelining}"
+                );
+                assert_eq!(server.connections(), 9 / messages);
+                oracle::check_settled(&workplace, &server, 9, 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn d29_a_relay_that_restarts_a_hundred_times_loses_nobody_and_gets_nobody_twice() {
+    const PARTNERS: usize = 1_000;
+    const CONNECTIONS: usize = 4;
+    const RESTARTS: usize = 100;
+    let setup = Setup {
+        in_memory: true,
+        ..Setup::default()
+    };
+    let server = Server::set_up(setup, |_: &Call| Action::Normal);
+    let mut workplace = job(&server, "auto", PARTNERS);
+    workplace.smtp = workplace
+        .smtp
+        .replace("connections = 1", &format!("connections = {CONNECTIONS}"));
+    workplace.configure();
+
+    let mut run = workplace.start(&["send"]);
+    let mut restarts = 0;
+    while run.goes_on() {
+        if restarts < RESTARTS && server.count("DATA") > restarts * PARTNERS / RESTARTS {
+            server.restart();
+            restarts += 1;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let output = run.wait();
+
+    assert_eq!(restarts, RESTARTS, "{output:?}");
+    oracle::check(&workplace, &server, PARTNERS, RESTARTS * CONNECTIONS);
+    std::thread::sleep(Duration::from_millis(1_200));
+    let clean = workplace.run(&["send"]);
+    assert!(matches!(clean.code, 0 | 3), "{clean:?}");
+    oracle::check_settled(&workplace, &server, PARTNERS, RESTARTS * CONNECTIONS);
+    // Whoever is in doubt was cut off behind a dot: the relay has some of them and not the others.
+    let doubtful = states(&workplace)
+        .iter()
+        .filter(|it| *it == "unknown")
+        .count();
+    assert_eq!(clean.code == 3, doubtful > 0);
+    assert!(server.violations().is_empty(), "{:?}", server.violations());
+}
+
+/// A name service that knows no name at all, for as long as the process lives.
+fn know_nothing(address: &str) {
+    let socket = UdpSocket::bind((address, 53)).unwrap();
+    std::thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut query) {
+            let mut answer = query[..length].to_vec();
+            // A response, recursion available, NXDOMAIN; only the question comes back.
+            answer[2] |= 0x80;
+            answer[3] = 0x83;
+            answer[6..12].fill(0);
+            let _ = socket.send_to(&answer, from);
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs a mount of its own, for other hosts and another name service; .ci/run calls it"]
+fn d30_a_relay_that_cannot_be_found_marks_nobody_and_one_dead_address_is_passed_over() {
+    let pki = Pki::new();
+    let server = Server::start_tls(pki.server("relay.invalid"), |_: &Call| Action::Normal);
+    let mut workplace = job(&server, "auto", 3);
+    workplace.write("ca.pem", &pki.ca_pem);
+    workplace.smtp = format!(
+        "host = \"relay.invalid\"\nport = {}\nca_file = \"ca.pem\"",
+        server.port()
+    );
+    workplace.configure();
+    let nobody = "127.98.76.54";
+    know_nothing(nobody);
+    let find = |hosts: &str, resolver: &str| {
+        workplace.write("hosts", hosts);
+        workplace.write(
+            "resolv.conf",
+            &format!("nameserver {resolver}\noptions timeout:1\n"),
+        );
+        let mounted = "mount --bind hosts /etc/hosts && mount --bind resolv.conf /etc/resolv.conf && exec \"$@\"";
+        let program = ["unshare", "--mount", "sh", "-c", mounted, "sh"];
+        workplace.run_under(&program, &["send"])
+    };
+
+    // First nobody answers, then it does and knows no such name, then all addresses are dead.
+    for (hosts, resolver, word) in [
+        ("", "127.98.76.53", "cannot find the relay `relay.invalid`"),
+        ("", nobody, "cannot find the relay `relay.invalid`"),
+        (
+            "127.98.76.1 relay.invalid\n",
+            nobody,
+            "cannot connect to the relay relay.invalid",
+        ),
+    ] {
+        let output = find(hosts, resolver);
+        assert_eq!(output.code, 69, "{output:?}");
+        assert!(output.stderr.contains(word), "{output:?}");
+        assert!(states(&workplace).iter().all(|it| it == "pending"));
+        assert_eq!(server.connections(), 0);
+    }
+
+    let output = find("::1 relay.invalid\n127.0.0.1 relay.invalid\n", nobody);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    oracle::check_settled(&workplace, &server, 3, 0);
+}
+
+/// A message without the value of its Date.
+fn undated(message: &[u8]) -> String {
+    let text = String::from_utf8(message.to_vec()).unwrap();
+    let (head, rest) = text.split_once("\r\nDate: ").unwrap();
+    format!("{head}{}", &rest[rest.find('\r').unwrap()..])
+}
+
+#[test]
+fn d33_a_message_arrives_whole_and_alone_whatever_a_relay_takes_for_the_end_of_it() {
+    let smuggled = "x\n.\r\nMAIL FROM:<eve@e.example>\r\nRCPT TO:<bob@b.example>\r\nDATA\r\n\r\nhello\r\n.\r\n";
+    let notes = [
+        ".",
+        "..",
+        ".hidden",
+        "x\r.\ry",
+        "x\n.\ny",
+        "x\r\n.\r\ny",
+        "x\n.\r\ny",
+        "x\r\n.\ny",
+        smuggled,
+        &"x".repeat(998),
+        &"x".repeat(999),
+        &"é".repeat(3_000),
+    ];
+    let rows: Vec<_> = notes
+        .iter()
+        .enumerate()
+        .map(|(number, note)| format!("p{number}@a.example,\"{note}\"\n"))
+        .collect();
+    for lax in [false, true] {
+        for pipelining in BOTH {
+            let setup = Setup {
+                lax,
+                ..Setup::default()
+            };
+            let server = Server::set_up(setup, |_: &Call| Action::Normal);
+            let mut workplace = job(&server, pipelining, 0);
+            let button = r#"<a class="button" href="{{ link }}">here</a> <p>{{ link }}</p>
+.
+<p>{{ partner.extra.note }}</p>"#;
+            workplace.words(
+                "{{ link }}\n.\n..\nx\r.\ry\n{{ partner.extra.note }}\n.",
+                button,
+            );
+            workplace.write("partners.csv", &format!("email,note\n{}", rows.concat()));
+            assert_eq!(workplace.run(&["preview", "--out", "review"]).code, 0);
+
+            let output = workplace.run(&["send"]);
+
+            assert_eq!((output.code, output.stderr.as_str()), (0, ""), "lax: {lax}");
+            assert!(server.violations().is_empty(), "{:?}", server.violations());
+            oracle::check_settled(&workplace, &server, notes.len(), 0);
+            assert_eq!(server.accepted().len(), notes.len());
+            assert_eq!(server.count("MAIL"), notes.len());
+            let sent: BTreeMap<_, _> = server
+                .accepted()
+                .into_iter()
+                .map(|it| (it.recipients[0].clone(), undated(&it.data)))
+                .collect();
+            for number in 0..notes.len() {
+                let file = format!("review/messages/{:04}.eml", number + 1);
+                let shown = std::fs::read(workplace.file(&file)).unwrap();
+                assert_eq!(sent[&format!("p{number}@a.example")], undated(&shown));
+            }
+        }
+    }
+}
