@@ -145,9 +145,11 @@ fn ledger(criterion: &mut Criterion) {
                     |identities| {
                         runtime.block_on(async {
                             let armed = identities.iter().map(arm).collect();
-                            ledger.apply_all(armed).await.expect("it is recorded");
+                            let verdicts = ledger.ask(armed).verdicts().await;
+                            assert!(verdicts.iter().all(Result::is_ok));
                             let settled = identities.iter().map(settle).collect();
-                            ledger.apply_all(settled).await.expect("it is recorded");
+                            let verdicts = ledger.ask(settled).verdicts().await;
+                            assert!(verdicts.iter().all(Result::is_ok));
                         });
                     },
                     BatchSize::SmallInput,

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 
 pub use self::lock::{RunLock, is_held};
 pub use self::rates::Rates;
-use self::shared::{Job, Shared};
+use self::shared::{Due, Job, Shared};
 pub use self::signals::Signals;
 use self::worker::Worker;
 use crate::address::Address;
@@ -133,8 +133,9 @@ async fn work_off(
     shared.tally().clone()
 }
 
-/// Composes what is due, in order, and hands on what equals what was proven.
-async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Job>) {
+/// Hands on what is due, in order. Each worker composes its own messages, while it waits for
+/// what it must wait for anyway.
+async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Due>) {
     let run = &shared.run;
     let mut proven = run.fingerprints.iter();
     let mut drain = run.plan.drain();
@@ -146,13 +147,11 @@ async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Job>) {
             Err(failure) => return shared.stop(Exit::CannotWrite, failure.to_string()),
         };
         for entry in page.into_iter().filter(|it| it.skip.is_none()) {
-            let job = match prepare(run, entry, proven.next().copied()) {
-                Ok(job) => job,
-                Err(failure) => return shared.stop(failure.exit, failure.to_string()),
-            };
+            let proven = proven.next().copied();
+            let due: Due = Box::new(move |run| prepare(run, entry, proven));
             tokio::select! {
                 biased;
-                _ = jobs.send(job) => {}
+                _ = jobs.send(due) => {}
                 () = shared.nobody_left.notified() => return,
             }
         }
@@ -165,6 +164,7 @@ async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Job>) {
     }
 }
 
+/// Composes a message; one that is not what was proven is not sent.
 fn prepare(run: &Run, entry: Entry, proven: Option<u64>) -> Result<Job, Failure> {
     let id = entry.message_id(run.ledger.reader().key(), run.sender.domain());
     let date = entry.date((run.clock)());

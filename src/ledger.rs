@@ -27,8 +27,8 @@ use jiff::Timestamp;
 
 pub use self::place::folder_of;
 pub use self::read::{Reader, Selection};
-pub use self::writer::Verdicts;
 use self::writer::Writer;
+pub use self::writer::{Asked, Verdicts};
 use crate::exit;
 use crate::invitation::{Cause, Identity, Invitee, MessageIdKey, State};
 use crate::outcome::{Phase, Reply};
@@ -185,17 +185,15 @@ impl Ledger {
     /// # Errors
     /// When the transition is not allowed (70) or cannot be recorded (74).
     pub async fn apply(&self, change: Change) -> exit::Result<State> {
-        let mut verdicts = self.apply_all(vec![change]).await?;
+        let mut verdicts = self.ask(vec![change]).verdicts().await;
         verdicts.pop().expect("there is a verdict for each change")
     }
 
-    /// Applies changes in one commit; they are durable when this returns. Each has its own
-    /// verdict: one that is refused does not keep the others from being recorded.
-    ///
-    /// # Errors
-    /// When nothing can be recorded (74).
-    pub async fn apply_all(&self, changes: Vec<Change>) -> exit::Result<Verdicts> {
-        self.writer.apply(changes).await
+    /// Asks for changes in one commit, at once; [`Asked::verdicts`] waits until they are durable.
+    /// One that is refused does not keep the others from being recorded.
+    #[must_use]
+    pub fn ask(&self, changes: Vec<Change>) -> Asked {
+        self.writer.apply(changes)
     }
 
     /// Ends the work: the file is plain again, unless a reader prevents it.

@@ -19,9 +19,9 @@ use tokio::time::timeout;
 use super::shared::Job;
 use super::worker::Worker;
 use crate::address::Address;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::invitation::{Cause, State};
-use crate::ledger::Change;
+use crate::ledger::{Asked, Change};
 use crate::outcome::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
 use crate::refusal::{about_us, is_throttle};
 use crate::relay::{Connection, CutShort, Dot, Envelope, Silence};
@@ -53,6 +53,12 @@ pub struct Heard {
     recipient: Address,
     outcome: Outcome,
     why: String,
+}
+
+/// What the ledger has been asked to record.
+struct Recording {
+    heard: Vec<Heard>,
+    asked: Option<Asked>,
 }
 
 impl fmt::Display for Heard {
@@ -170,11 +176,13 @@ impl Worker {
             message: Some((job.message.date, job.message.sha256())),
             ..self.change(job, Phase::Dot, Cause::Arm)
         };
-        if !self.record(Some(armed)).await {
-            return Delivery::Stopped;
-        }
+        let recording = self.begin_to_record(Some(armed));
+        // While the disk is at work, the next one is composed.
         if self.ahead.is_none() && connection.pipelines() {
             self.ahead = shared.next_job_now();
+        }
+        if !self.recorded(recording).await {
+            return Delivery::Stopped;
         }
         let ahead = self.ahead.as_ref().map(|(next, _)| Envelope {
             sender: &shared.run.sender,
@@ -323,20 +331,23 @@ impl Worker {
     /// Makes what was heard durable, and `change` with it, in one commit; false when that
     /// failed, which stops the run.
     pub(super) async fn record(&mut self, change: Option<Change>) -> bool {
+        let recording = self.begin_to_record(change);
+        self.recorded(recording).await
+    }
+
+    /// Asks for it; [`Self::recorded`] waits until it is durable.
+    fn begin_to_record(&mut self, change: Option<Change>) -> Recording {
         let heard = std::mem::take(&mut self.heard);
         let mut changes: Vec<Change> = heard.iter().map(|it| it.change.clone()).collect();
         changes.extend(change);
-        if changes.is_empty() {
-            return true;
-        }
+        let asked = (!changes.is_empty()).then(|| self.shared.run.ledger.ask(changes));
+        Recording { heard, asked }
+    }
+
+    async fn recorded(&mut self, Recording { heard, asked }: Recording) -> bool {
+        let Some(asked) = asked else { return true };
         let shared = self.shared.clone();
-        let count = changes.len();
-        let verdicts = match shared.run.ledger.apply_all(changes).await {
-            Ok(verdicts) => verdicts,
-            Err(failure) => (0..count)
-                .map(|_| Err(Failure::new(failure.exit, &failure)))
-                .collect(),
-        };
+        let verdicts = asked.verdicts().await;
         let mut heard = heard.into_iter();
         let mut recorded = true;
         for verdict in verdicts {

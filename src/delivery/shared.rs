@@ -16,7 +16,7 @@ use super::rates::Slot;
 use super::signals::Signals;
 use super::{Run, Stop, Tally};
 use crate::address::Address;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::invitation::{Identity, Standing, State};
 use crate::message::Message;
 
@@ -35,10 +35,18 @@ pub struct Job {
     pub slot: Option<Slot>,
 }
 
+/// One message that is due, before it is composed.
+pub type Due = Box<dyn FnOnce(&Run) -> Result<Job, Failure> + Send>;
+
+/// One that is composed already.
+pub fn ready(job: Job) -> Due {
+    Box::new(move |_| Ok(job))
+}
+
 /// What the workers share.
 pub struct Shared {
     pub run: Run,
-    queue: tokio::sync::Mutex<mpsc::Receiver<Job>>,
+    queue: tokio::sync::Mutex<mpsc::Receiver<Due>>,
     /// Jobs of workers that gave up.
     returned: Mutex<VecDeque<Job>>,
     /// Why the last worker gave up.
@@ -68,7 +76,7 @@ impl Drop for InHand {
 
 impl Shared {
     /// The beginning: everything is in the queue, and nothing has happened.
-    pub fn new(run: Run, queue: mpsc::Receiver<Job>, workers: u64) -> Self {
+    pub fn new(run: Run, queue: mpsc::Receiver<Due>, workers: u64) -> Self {
         Self {
             breaker: Mutex::new(Breaker::new(run.several_domains)),
             pause: Pause::new(run.first_pause),
@@ -140,12 +148,14 @@ impl Shared {
             let put_down = self.put_down.notified();
             {
                 let mut queue = self.queue.lock().await;
-                let job = match queue.recv().await {
-                    Some(job) => Some(job),
-                    None => self.returned().pop_front(),
+                let due = match queue.recv().await {
+                    Some(due) => Some(due),
+                    None => self.returned().pop_front().map(ready),
                 };
-                if let Some(job) = job {
-                    return Some((job, self.hand_out()));
+                if let Some(due) = due {
+                    let in_hand = self.hand_out();
+                    drop(queue);
+                    return Some((self.compose(due)?, in_hand));
                 }
             }
             if self.in_hand.load(Ordering::Acquire) == 0 {
@@ -165,9 +175,19 @@ impl Shared {
             Some(rates) => Some(rates.take_now()?),
         };
         let mut queue = self.queue.try_lock().ok()?;
-        let mut job = queue.try_recv().ok()?;
-        job.slot = slot;
-        Some((job, self.hand_out()))
+        let due = queue.try_recv().ok()?;
+        let in_hand = self.hand_out();
+        drop(queue);
+        let job = self.compose(due)?;
+        Some((Job { slot, ..job }, in_hand))
+    }
+
+    /// The message as it goes out; none where that contradicts what was proven, which stops
+    /// the run.
+    fn compose(&self, due: Due) -> Option<Job> {
+        due(&self.run)
+            .map_err(|failure| self.stop(failure.exit, failure.to_string()))
+            .ok()
     }
 
     /// To be called while the queue is locked, so that nobody finds it empty too soon.

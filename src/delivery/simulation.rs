@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexS
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::shared::{Job, Shared};
+use super::shared::{Job, Shared, ready};
 use super::{Rates, Run, work_off};
 use crate::address::Address;
 use crate::config::Config;
@@ -344,7 +344,9 @@ impl Process {
         };
         let (sender, queue) = mpsc::channel(self.jobs.len().max(1));
         for job in self.jobs {
-            sender.try_send(job).expect("there is room for all of them");
+            sender
+                .try_send(ready(job))
+                .expect("there is room for all of them");
         }
         drop(sender);
         let shared = Arc::new(Shared::new(run, queue, workers));

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::writer::{Desk, Request, Writer};
-use super::{Ledger, Reader, read, schema};
+use super::{Ledger, Reader, Verdicts, read, schema};
 use crate::exit::{self, Exit, OrExit};
 use crate::invitation::{MessageIdKey, Standing};
 
@@ -37,7 +37,11 @@ pub struct Stage {
     fate: Mutex<Option<(u32, Fate)>>,
     /// Told when the process has died.
     died: Arc<Notify>,
+    /// Whoever will never have an answer.
+    limbo: Mutex<Vec<Unanswered>>,
 }
+
+type Unanswered = oneshot::Sender<exit::Result<Verdicts>>;
 
 impl Disk {
     /// An empty ledger.
@@ -67,6 +71,7 @@ impl Disk {
             disk: self.clone(),
             fate: Mutex::new(fate),
             died: died.clone(),
+            limbo: Mutex::default(),
         };
         let ledger = Ledger {
             path: Path::new("ledger").to_owned(),
@@ -104,38 +109,48 @@ impl Disk {
 }
 
 impl Stage {
-    /// Does what is asked, unless the process dies over it: then nothing ever comes back.
-    pub async fn take(&self, request: Request) {
-        let fate = {
-            let mut fate = self.fate.lock().unwrap_or_else(PoisonError::into_inner);
-            match &mut *fate {
-                Some((0, what)) => Some(*what),
-                Some((left, _)) => {
-                    *left -= 1;
-                    None
+    /// Does what is asked, unless the process dies over it: then nobody ever hears of it.
+    pub fn take(&self, request: Request) {
+        let mut desk = self.disk.desk();
+        match request {
+            Request::Apply(changes, answer) => match self.fate() {
+                None => desk.obey(Request::Apply(changes, answer)),
+                Some(Fate::Fails) => {
+                    desk.fail_for_good();
+                    desk.obey(Request::Apply(changes, answer))
                 }
-                None => None,
-            }
+                Some(fate) => {
+                    if fate == Fate::DiesAfter && !self.is_dead() {
+                        desk.obey(Request::Apply(changes, oneshot::channel().0));
+                    }
+                    self.limbo().push(answer);
+                    self.died.notify_one();
+                    false
+                }
+            },
+            Request::CommitEnrolment(_, answer) => answer.send(desk.commit_in_memory()).is_ok(),
+            other => desk.obey(other),
         };
-        match fate {
-            None => {}
-            Some(Fate::Fails) => self.disk.desk().fail_for_good(),
-            Some(Fate::DiesBefore) => return self.die().await,
-            Some(Fate::DiesAfter) => {
-                self.disk.desk().obey(request);
-                return self.die().await;
+    }
+
+    /// What comes of the commit that is asked for now.
+    fn fate(&self) -> Option<Fate> {
+        let mut fate = self.fate.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *fate {
+            Some((0, what)) => Some(*what),
+            Some((left, _)) => {
+                *left -= 1;
+                None
             }
-        }
-        if let Request::CommitEnrolment(_, answer) = request {
-            let committed = self.disk.desk().commit_in_memory();
-            let _ = answer.send(committed);
-        } else {
-            self.disk.desk().obey(request);
+            None => None,
         }
     }
 
-    async fn die(&self) {
-        self.died.notify_one();
-        std::future::pending::<()>().await;
+    fn is_dead(&self) -> bool {
+        !self.limbo().is_empty()
+    }
+
+    fn limbo(&self) -> MutexGuard<'_, Vec<Unanswered>> {
+        self.limbo.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -71,8 +71,11 @@ impl Writer {
             .await
     }
 
-    pub async fn apply(&self, changes: Vec<Change>) -> exit::Result<Verdicts> {
-        self.ask(|answer| Request::Apply(changes, answer)).await
+    pub fn apply(&self, changes: Vec<Change>) -> Asked {
+        let count = changes.len();
+        let (answer, waiting) = oneshot::channel();
+        self.hand_over(Request::Apply(changes, answer));
+        Asked { count, waiting }
     }
 
     pub async fn close(self) -> exit::Result<()> {
@@ -81,14 +84,39 @@ impl Writer {
 
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> exit::Result<T> {
         let (answer, waiting) = oneshot::channel();
-        let gone = || Failure::new(Exit::CannotWrite, "the ledger's writer has stopped");
-        let request = request(answer);
-        match self {
-            Self::Beside(desk) => desk.send(request).map_err(|_| gone())?,
-            #[cfg(test)]
-            Self::Here(stage) => stage.take(request).await,
-        }
+        self.hand_over(request(answer));
         waiting.await.map_err(|_| gone())?
+    }
+
+    /// Where the desk has stopped, the request is dropped, and whoever waits learns it so.
+    fn hand_over(&self, request: Request) {
+        match self {
+            Self::Beside(desk) => drop(desk.send(request)),
+            #[cfg(test)]
+            Self::Here(stage) => stage.take(request),
+        }
+    }
+}
+
+fn gone() -> Failure {
+    Failure::new(Exit::CannotWrite, "the ledger's writer has stopped")
+}
+
+/// Changes that were asked for and are perhaps not durable yet.
+#[derive(Debug)]
+pub struct Asked {
+    count: usize,
+    waiting: oneshot::Receiver<exit::Result<Verdicts>>,
+}
+
+impl Asked {
+    /// Waits until they are durable; gives what came of each, in their order.
+    pub async fn verdicts(self) -> Verdicts {
+        let answer = self.waiting.await.map_err(|_| gone());
+        answer.flatten().unwrap_or_else(|failure| {
+            let each = (0..self.count).map(|_| Err(Failure::new(failure.exit, &failure)));
+            each.collect()
+        })
     }
 }
 
