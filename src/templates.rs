@@ -386,6 +386,11 @@ impl std::io::Write for Bounded {
         Ok(bytes.len())
     }
 
+    /// Templates write in many small pieces, each of them whole.
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.write(bytes).map(|_| ())
+    }
+
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }

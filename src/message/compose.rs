@@ -329,16 +329,18 @@ impl Composer {
 
 /// A part in whichever encoding makes it shorter: words in Latin letters stay readable.
 fn part(content_type: ContentType, text: &str) -> SinglePart {
-    let limit = base64::MIME.encoded_len(text.len());
-    let (encoded, encoding) = match qp::BODY.encoded_len_within(text, limit) {
-        Some(_) => (
+    // Quoted-printable makes three bytes of each of these; base64 four of every three.
+    let escaped = text.bytes().filter(|it| !it.is_ascii() || *it == b'=');
+    let (encoded, encoding) = if escaped.count() < text.len() / 6 {
+        (
             qp::BODY.encode(text),
             ContentTransferEncoding::QuotedPrintable,
-        ),
-        None => (
+        )
+    } else {
+        (
             base64::MIME.encode(text.replace('\n', "\r\n")),
             ContentTransferEncoding::Base64,
-        ),
+        )
     };
     let body = Body::dangerous_pre_encoded(encoded.into_bytes(), encoding);
     SinglePart::builder().header(content_type).body(body)
