@@ -7,8 +7,9 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Duration;
 
-use support::smtp::Server;
+use support::smtp::{Action, Call, Server, Stage};
 use support::{Output, Workplace, oracle};
 
 const PARTNERS: [&str; 3] = ["ada@a.example", "bob@b.example", "eva@e.example"];
@@ -327,4 +328,40 @@ fn b13_a_ledger_that_somebody_put_into_log_mode_comes_to_rest_again() {
     }
     let header = std::fs::read(workplace.file("ledger.sqlite3")).unwrap();
     assert_eq!(header[18..20], [1, 1], "read and written without a log");
+}
+
+#[test]
+fn b6_a_log_that_belongs_to_another_ledger_is_refused_and_spoils_nothing() {
+    let server = Server::obliging();
+    let workplace = begun(&server);
+    let other = {
+        // Killed at its first dot, it leaves a log that is full of its own pages.
+        let relay = Server::start(|call: &Call| match call.stage {
+            Stage::Dot => Action::Stall,
+            _ => Action::Normal,
+        });
+        let other = Workplace::new(relay.port());
+        other.crowd(20);
+        let run = other.start(&["send"]);
+        while relay.commands().iter().all(|(_, it)| it != "DATA") {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        run.kill();
+        other
+    };
+    let before = std::fs::read(workplace.file("ledger.sqlite3")).unwrap();
+    let log = workplace.file("ledger.sqlite3-wal");
+    std::fs::copy(other.file("ledger.sqlite3-wal"), &log).unwrap();
+
+    for verb in [SEND, RESOLVE, CHECK, PREVIEW] {
+        refused(&workplace.run(verb), 65, &["ledger.sqlite3"]);
+    }
+
+    assert_eq!(server.connections(), 1);
+    assert!(std::fs::read(workplace.file("ledger.sqlite3")).unwrap() == before);
+    std::fs::remove_file(log).unwrap();
+    let _ = std::fs::remove_file(workplace.file("ledger.sqlite3-shm"));
+    assert_eq!(workplace.run(SEND).code, 0);
+    oracle::check_settled(&workplace, &server, 3, 0);
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::place;
@@ -127,6 +128,9 @@ pub fn open_for_writing(path: &Path) -> exit::Result<Connection> {
     place::check_writable(path)?;
     let open = || {
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // A log that does not belong to the file must not be brought into it by the mere
+        // refusal.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))?;
         Ok(connection)
     };
@@ -136,6 +140,7 @@ pub fn open_for_writing(path: &Path) -> exit::Result<Connection> {
         return Err(damaged(path, &verdict));
     }
     let settle = || -> rusqlite::Result<()> {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
         debug_assert_eq!(mode, "wal");
