@@ -10,6 +10,8 @@
 
 mod support;
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -41,6 +43,26 @@ fn job(server: &Server, pipelining: &str, partners: &[&str]) -> Workplace {
 }
 
 const BOTH: [&str; 2] = ["auto", "off"];
+
+#[test]
+fn the_relay_s_witness_is_on_the_disk_before_the_dot_is_answered() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Dot => Action::AcceptThen(Box::new(Action::Stall)),
+        _ => Action::Normal,
+    });
+    let mut client = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    let message =
+        "EHLO x\r\nMAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\nx\r\n.\r\n";
+
+    client.write_all(message.as_bytes()).unwrap();
+
+    while server.witnessed().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(server.witnessed(), [["b@b.example"]]);
+    let said = String::from_utf8(server.said().concat()).unwrap();
+    assert!(said.ends_with("354 end with <CRLF>.<CRLF>\r\n"), "{said}");
+}
 
 /// What a fault must lead to: the state and the exit code after the run, how many connections it
 /// cost, and exit code and state after a second run, with the relay well again and the time come.
@@ -149,7 +171,7 @@ fn hold_all(cells: &[Cell]) {
     let pki = Pki::new();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..32.min(cells.len()) {
+        for _ in 0..64.min(cells.len()) {
             scope.spawn(|| {
                 while let Some(cell) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
                     cell.hold(&pki);

@@ -696,6 +696,47 @@ async fn d27_a_throttled_relay_gets_its_rest_and_too_many_requests_end_the_run()
     }
 }
 
+#[tokio::test]
+async fn d27_a_rest_reaches_a_connection_whose_next_message_is_begun() {
+    let server = Server::start(|call: &Call| match call.stage {
+        // While the first dot waits for its answer, the other connection is asked to slow down.
+        Stage::Dot if call.connection == 0 && call.here == 0 => {
+            Action::Delay(Duration::from_millis(800), Box::new(Action::Normal))
+        }
+        Stage::Rcpt if call.connection == 1 && call.here == 0 => {
+            let busy = reply("451 4.7.500 Server busy. Please try again later");
+            Action::Delay(Duration::from_millis(300), Box::new(busy))
+        }
+        _ => Action::Normal,
+    });
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["a@a.example", "b@b.example", "c@c.example", "d@d.example"]);
+    let (mut run, ledger) = prepare(&workplace).await;
+    run.connections = 2;
+    run.first_pause = Duration::from_secs(2);
+
+    let tally = run.deliver().await;
+
+    assert_eq!(
+        (tally.accepted, tally.stopped.is_none()),
+        (4, true),
+        "{tally:?}"
+    );
+    let begun = |connection: usize| -> Vec<_> {
+        let commands = server.commands().into_iter();
+        let here = commands.filter(|(it, line)| *it == connection && line.starts_with("RCPT"));
+        here.map(|(_, line)| line).collect()
+    };
+    // Nothing more went over that connection but the envelope that was on it already.
+    assert_eq!(begun(0).len(), 2);
+    let accepted = server.accepted();
+    assert_eq!(accepted.iter().filter(|it| it.connection == 0).count(), 1);
+    let again = (2..server.connections()).flat_map(begun);
+    assert_eq!(again.filter(|it| *it == begun(0)[1]).count(), 1);
+    Arc::into_inner(ledger).unwrap().close().await.unwrap();
+    oracle::check_settled(&workplace, &server, 4, 0);
+}
+
 #[test]
 fn a_relay_that_goes_in_the_body_has_not_accepted_it_and_a_late_goodbye_is_a_doubt() {
     for action in [Action::Close, Action::Reset, Action::CloseAfterBytes(300)] {
