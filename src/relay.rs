@@ -4,12 +4,14 @@
 //! phase something failed and has no deadline for each. Whether a message may have
 //! been accepted hangs on both, so the conversation is ours and small.
 
+mod ahead;
 mod connect;
 mod conversation;
 mod login;
 mod offers;
 mod reply;
 
+pub use self::ahead::Ahead;
 pub use self::connect::{Connection, Connector, NotOpened};
 #[cfg(test)]
 pub use self::connect::{Dial, Wire};

@@ -184,7 +184,10 @@ impl Worker {
         if !self.recorded(recording).await {
             return Delivery::Stopped;
         }
-        let ahead = self.ahead.as_ref().map(|(next, _)| Envelope {
+        let tried = &shared.run.connector.ahead;
+        let next = self.ahead.as_ref();
+        let next = next.filter(|_| connection.pipelines() && tried.may_go());
+        let ahead = next.map(|(next, _)| Envelope {
             sender: &shared.run.sender,
             recipient: &next.recipient,
         });
@@ -192,6 +195,9 @@ impl Worker {
             Dot::NotWritten(heard) => (Phase::Body, heard),
             Dot::Written(heard) => (Phase::Dot, heard),
         };
+        if next.is_some() {
+            tried.went((phase == Phase::Dot).then_some(heard.is_ok()));
+        }
         let reply = heard.as_ref().ok();
         let written = phase == Phase::Dot;
         if let Some(slot) = job.slot.take_if(|_| written) {

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::login::{self, Answer};
-use super::{Conversation, Offers, Silence};
+use super::{Ahead, Conversation, Offers, Silence};
 use crate::config::{Login, Smtp, Tls};
 use crate::exit::{self, Exit, OrExit, plain};
 use crate::outcome::{Phase, Reply, Verdict, judge};
@@ -59,6 +59,8 @@ pub struct Connector {
     tls: Option<TlsConnector>,
     /// Whether a login was refused in this run.
     turned_away: AtomicBool,
+    /// Whether an envelope may go out together with the dot before it.
+    pub ahead: Ahead,
     /// In the simulation connections lead here, not to a socket.
     #[cfg(test)]
     staged: Option<Box<Dial>>,
@@ -78,6 +80,7 @@ impl Connector {
             smtp: smtp.clone(),
             tls,
             turned_away: AtomicBool::new(false),
+            ahead: Ahead::default(),
             #[cfg(test)]
             staged: None,
         })
@@ -141,7 +144,7 @@ impl Connector {
         let mut conversation = Conversation::new(wire, self.smtp.deadlines);
         if self.smtp.tls != Tls::StartTls {
             let banner = conversation.banner().await;
-            self.expect(Phase::Banner, banner)?;
+            self.meet(banner)?;
         }
         let offers = self.greet(&mut conversation, &hello).await?;
         steps.push(format!("it answers EHLO {hello}"));
@@ -161,7 +164,7 @@ impl Connector {
     ) -> Result<Box<dyn Wire>, NotOpened> {
         let mut conversation = Conversation::new(wire, self.smtp.deadlines);
         let banner = conversation.banner().await;
-        self.expect(Phase::Banner, banner)?;
+        self.meet(banner)?;
         let offers = self.greet(&mut conversation, hello).await?;
         if !offers.starttls {
             let why = "it does not offer STARTTLS, and without TLS nothing is sent; perhaps `smtp.tls = \"implicit\"` with port 465 is right";
@@ -178,6 +181,14 @@ impl Connector {
                 );
                 self.not(Phase::StartTls, false, &why)
             })
+    }
+
+    /// Hears the greeting, which may tell who it is.
+    fn meet(&self, banner: Result<Reply, Silence>) -> Result<(), NotOpened> {
+        if let Ok(banner) = &banner {
+            self.ahead.meet(&banner.text);
+        }
+        self.expect(Phase::Banner, banner)
     }
 
     async fn greet<S: AsyncRead + AsyncWrite + Unpin>(

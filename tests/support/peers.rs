@@ -33,16 +33,24 @@ pub struct Peers {
     pub pki: Pki,
     pub policy: Policy,
     ports: BTreeMap<&'static str, u16>,
+    /// What differs in Dovecot's configuration.
+    dovecot: [(&'static str, &'static str); 2],
     daemons: Vec<Daemon>,
 }
 
 impl Peers {
     pub fn start() -> Self {
+        Self::with("plain login xoauth2", "Dovecot (Debian) ready.")
+    }
+
+    /// With these ways to log in, and a Dovecot that greets like this.
+    pub fn with(mechanisms: &'static str, greeting: &'static str) -> Self {
         let names = [
             "PLAIN",
             "STARTTLS",
             "IMPLICIT",
             "SMALL",
+            "QUIET",
             "SUBMISSION",
             "SUBMISSIONS",
         ];
@@ -51,6 +59,7 @@ impl Peers {
             pki: Pki::new(),
             policy: Policy::start(),
             ports: names.into_iter().zip(free_ports(names.len())).collect(),
+            dovecot: [("@MECHANISMS@", mechanisms), ("@GREETING@", greeting)],
             daemons: Vec::new(),
         };
         peers.configure();
@@ -151,6 +160,9 @@ impl Peers {
         let folder = self.folder.path().display().to_string();
         let mut text = text.replace("@DIR@", &folder);
         text = text.replace("@POLICY@", &self.policy.port.to_string());
+        for (place, words) in self.dovecot {
+            text = text.replace(place, words);
+        }
         for (service, port) in &self.ports {
             text = text.replace(&format!("@{service}@"), &port.to_string());
         }
