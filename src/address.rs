@@ -257,7 +257,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_let_through_is_safe_in_a_command(text in "\\PC{0,40}@\\PC{0,40}") {
+        fn what_is_let_through_is_safe_in_a_command(
+            text in prop_oneof!["\\PC{0,40}@\\PC{0,40}", "[a-zA-Z0-9.é-]{1,20}@[a-zé0-9.-]{1,30}", any::<String>()],
+        ) {
             if let Ok(address) = Address::parse(&text) {
                 let wire = address.wire();
                 prop_assert!(wire.bytes().all(|it| (b'!'..=b'~').contains(&it)));

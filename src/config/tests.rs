@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -282,4 +284,74 @@ fn a_login_is_a_name_and_one_proof_over_a_protected_connection() {
         load(&with("smtp", "tls = \"starttls\"")).unwrap().smtp.port,
         587
     );
+}
+
+/// A piece of a configuration, or of anything.
+fn scrap() -> impl Strategy<Value = String> {
+    let pieces = [
+        "[smtp]",
+        "[packages.x]",
+        "[[partners]]",
+        "link = ",
+        "port = 1e9",
+        "port = -1",
+        "\"",
+        "\"\"\"",
+        "'",
+        "{",
+        "}",
+        "=",
+        "\n",
+        "\r",
+        "\0",
+        "#",
+        "campaign",
+        "password = \"x\"",
+        "999999999999999999999",
+        "1979-05-27T07:32:00Z",
+        "inf",
+        "nan",
+        "\\u{0}",
+        "\\x",
+        "[",
+        "]",
+        ",",
+        "true",
+        "0.1m",
+        "\"-1s\"",
+        "\"99999999999999999h\"",
+        "\u{feff}",
+        "\u{2028}",
+        "respond_by = 0000-00-00",
+        ".",
+    ];
+    prop_oneof![
+        4 => prop::sample::select(pieces.to_vec()).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn g1_any_text_is_a_configuration_or_an_error_with_a_line(
+        scraps in prop::collection::vec((any::<prop::sample::Index>(), 0..60_usize, scrap()), 0..6),
+    ) {
+        let mut source: Vec<char> = GOOD.chars().collect();
+        for (place, cut, scrap) in scraps {
+            let start = place.index(source.len() + 1);
+            let end = (start + cut).min(source.len());
+            source.splice(start..end, scrap.chars());
+        }
+        let source: String = source.into_iter().collect();
+
+        // That the failure is of the right kind, `load` asserts.
+        if let Err(error) = load(&source) {
+            let placed = error.split("/config.toml:").skip(1).any(|it| {
+                let line = it.split(':').next().and_then(|it| it.parse::<usize>().ok());
+                line.is_some_and(|it| (1..=source.split('\n').count() + 1).contains(&it))
+            });
+            prop_assert!(placed || error.contains("is missing"), "{}", error);
+            prop_assert!(!error.contains("password = \"x\""), "{}", error);
+        }
+    }
 }

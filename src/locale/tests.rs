@@ -265,4 +265,20 @@ proptest! {
             prop_assert_eq!(Locale::parse(&locale.to_string()).unwrap(), locale);
         }
     }
+    #[test]
+    fn no_text_makes_the_judgement_panic_and_what_is_let_through_is_short_and_harmless(
+        text in prop_oneof![any::<String>(), "[a-zA-Z0-9_-]{0,40}"],
+    ) {
+        if let Ok(locale) = Locale::parse(&text) {
+            let tag = locale.to_string();
+            prop_assert!(tag.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-'), "{}", tag);
+            let shipped: Vec<_> = ["ar", "de", "en", "fr", "pt-BR", "zh-Hans", "sr"]
+                .iter()
+                .map(|it| Locale::parse(it).unwrap())
+                .collect();
+            if let Some((nearest, _)) = locale.nearest(&shipped) {
+                prop_assert!(shipped.contains(nearest));
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::address::Address;
 use crate::config::Config;
 use crate::locale::Locale;
-use crate::partners::Partner;
+use crate::partners::{Partner, Partners};
 use crate::templates::Templates;
 
 const LINK: &str = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
@@ -420,8 +420,46 @@ fn the_proof_refuses_bytes_that_a_relay_would_change() {
     }
 }
 
+/// What may stand in a cell: mostly what can be printed, and sometimes anything at all.
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => "[^\\p{C}\\p{Zl}\\p{Zp}]{0,60}",
+        2 => "[ <>&\"'={}%#@:;,.\\\\/\\[\\]-]{0,60}",
+        1 => any::<String>(),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_row_is_refused_or_its_message_composes_and_proves(
+        name in value(),
+        organization in value(),
+        locale in prop_oneof!["", "[a-z]{2}(-[A-Z]{2})?", any::<String>()],
+        note in value(),
+    ) {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut config = config(&shipped(), true);
+        config.partners.path = scratch.path().join("p.csv");
+        let mut writer = csv::Writer::from_path(&config.partners.path).unwrap();
+        writer.write_record(["email", "name", "organization", "locale", "note"]).unwrap();
+        writer.write_record(["ada@a.example", &name, &organization, &locale, &note]).unwrap();
+        drop(writer);
+        let config = Arc::new(config);
+        let templates = Arc::new(Templates::load(&config.templates).unwrap());
+        let composer = Composer::new(&config, &templates);
+
+        // A NUL makes it no text at all.
+        if let Ok(partners) = Partners::read(&config, templates.locales(), scratch.path()) {
+            let partners = Arc::new(partners);
+            prop_assert_eq!(partners.good() + partners.bad(), 1);
+            for partner in partners.iter() {
+                let proven = composer.compose_and_prove(&partner.unwrap(), ID, date());
+                prop_assert!(proven.is_ok(), "{:#}", proven.unwrap_err());
+            }
+        }
+    }
+
     #[test]
     fn no_value_breaks_a_message(
         name in "[^\\p{Cc}\\p{Zl}\\p{Zp}]{1,60}",

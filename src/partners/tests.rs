@@ -432,4 +432,38 @@ proptest! {
         prop_assert_eq!(partner.name.as_deref().unwrap_or_default(), name.trim());
         prop_assert_eq!(&partner.extra[0], note.trim());
     }
+    #[test]
+    fn any_table_that_is_written_is_read_back(
+        rows in proptest::collection::vec(
+            ("[a-z]{1,8}", "[^\\p{C}\\p{Zl}\\p{Zp}]{0,20}", "([^\\p{C}\\p{Zl}\\p{Zp}]|\n){0,20}", any::<bool>()),
+            0..20,
+        ),
+        delimiter in proptest::sample::select(vec![b',', b';', b'\t']),
+        always in any::<bool>(),
+        windows in any::<bool>(),
+        mark in any::<bool>(),
+    ) {
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(delimiter)
+            .quote_style(if always { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary })
+            .terminator(if windows { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
+            .from_writer(if mark { "\u{feff}".into() } else { Vec::new() });
+        writer.write_record(["email", "contact", "package", "note"]).unwrap();
+        for (nth, (local, name, note, archive)) in rows.iter().enumerate() {
+            let package = if *archive { "archive" } else { "project" };
+            let address = format!("{local}.{nth}@a.example");
+            writer.write_record([&address, name, package, note]).unwrap();
+        }
+
+        let partners = read(writer.into_inner().unwrap()).unwrap();
+
+        prop_assert_eq!((partners.good(), partners.bad()), (rows.len() as u64, 0), "{}", partners.describe_bad_rows());
+        for (nth, (partner, (local, name, note, archive))) in partners.iter().zip(&rows).enumerate() {
+            let partner = partner.unwrap();
+            prop_assert_eq!(partner.address.to_string(), format!("{local}.{nth}@a.example"));
+            prop_assert_eq!(partner.name.as_deref().unwrap_or_default(), name.trim());
+            prop_assert_eq!(&partner.extra[0], note.trim());
+            prop_assert_eq!(&*partner.package.key, if *archive { "archive" } else { "project" });
+        }
+    }
 }

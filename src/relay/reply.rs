@@ -305,6 +305,28 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_reply_by_the_rule_is_read_whatever_its_text(
+            code in 200..600_u16,
+            lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 1..6),
+            size in 1usize..70,
+        ) {
+            let mut bytes = Vec::new();
+            for (nth, line) in lines.iter().enumerate() {
+                let mark = if nth + 1 == lines.len() { b' ' } else { b'-' };
+                bytes.extend_from_slice(code.to_string().as_bytes());
+                bytes.push(mark);
+                bytes.extend(line.iter().filter(|it| !matches!(it, b'\r' | b'\n')));
+                bytes.extend_from_slice(b"\r\n");
+            }
+
+            let (replies, error) = read(&bytes, size);
+
+            prop_assert_eq!((replies.len(), error), (1, None));
+            prop_assert_eq!(replies[0].code, code);
+            prop_assert!(!replies[0].text.contains(char::is_control));
+        }
+
+        #[test]
         fn the_pieces_in_which_bytes_come_make_no_difference(
             bytes in proptest::collection::vec(prop_oneof![
                 Just(b'2'), Just(b'5'), Just(b'0'), Just(b'-'), Just(b' '), Just(b'\r'), Just(b'\n'), any::<u8>(),

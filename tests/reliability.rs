@@ -1,0 +1,123 @@
+//! `docs/RELIABILITY.md` tells of tests that exist, of all scenarios, and of all tests that are
+//! named after one.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const PAGE: &str = include_str!("../docs/RELIABILITY.md");
+
+/// How many scenarios each group has.
+const GROUPS: [(char, usize); 10] = [
+    ('A', 19),
+    ('B', 14),
+    ('C', 8),
+    ('D', 35),
+    ('E', 12),
+    ('F', 18),
+    ('G', 11),
+    ('H', 6),
+    ('J', 6),
+    ('P', 6),
+];
+
+/// Every function that stands in a file of tests or in one of the source.
+fn functions() -> BTreeSet<String> {
+    let mut folders = ["tests", "src"]
+        .map(|it| Path::new(env!("CARGO_MANIFEST_DIR")).join(it))
+        .to_vec();
+    let mut found = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                let source = std::fs::read_to_string(path).unwrap();
+                let names = source.split("fn ").skip(1);
+                found.extend(names.filter_map(|it| Some(it.split_once('(')?.0.to_owned())));
+            }
+        }
+    }
+    found
+}
+
+/// The rows of the page that tell of scenarios: their ids, and their cells.
+fn rows() -> Vec<(Vec<&'static str>, Vec<&'static str>)> {
+    let rows = PAGE.lines().filter(|it| it.starts_with("| "));
+    rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect())
+        .map(|cells: Vec<_>| (cells[0].split(", ").collect(), cells))
+        .filter(|(ids, _): &(Vec<&str>, _)| ids.iter().all(|it| is_scenario(it)))
+        .collect()
+}
+
+fn is_scenario(id: &str) -> bool {
+    let number = id.get(1..).and_then(|it| it.parse().ok());
+    let group = GROUPS.iter().find(|(letter, _)| id.starts_with(*letter));
+    matches!((group, number), (Some((_, last)), Some(number)) if (1..=*last).contains(&number))
+}
+
+fn named(cell: &str) -> Vec<&str> {
+    let quoted = cell.split('`').skip(1).step_by(2);
+    quoted.filter(|it| it.matches('_').count() > 2).collect()
+}
+
+#[test]
+fn every_scenario_has_its_row_and_every_row_a_test_or_a_reason() {
+    let rows = rows();
+    let told: BTreeSet<_> = rows.iter().flat_map(|(ids, _)| ids).copied().collect();
+    for (letter, last) in GROUPS {
+        for number in 1..=last {
+            let id = format!("{letter}{number}");
+            assert!(told.contains(id.as_str()), "{id} is not told of");
+        }
+    }
+    for (ids, cells) in &rows {
+        let tests = cells.get(3).map_or(0, |it| named(it).len());
+        let reason = cells[2].starts_with('—');
+        assert!(
+            (tests > 0) != reason,
+            "{ids:?} has {tests} tests: {cells:?}"
+        );
+    }
+}
+
+#[test]
+fn every_test_that_the_page_names_exists_and_every_one_named_after_a_scenario_is_named() {
+    let functions = functions();
+    let on_page: BTreeSet<&str> = named(PAGE).into_iter().collect();
+    let missing: Vec<_> = on_page
+        .iter()
+        .filter(|it| !functions.contains(**it))
+        .collect();
+    assert!(missing.is_empty(), "there are no such tests: {missing:#?}");
+    let untold: Vec<_> = functions
+        .iter()
+        .filter(|it| is_scenario(&it.split('_').next().unwrap().to_uppercase()))
+        .filter(|it| !on_page.contains(it.as_str()))
+        .collect();
+    assert!(untold.is_empty(), "not told of: {untold:#?}");
+}
+
+#[test]
+fn every_variable_of_the_tests_is_told_of() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut text = std::fs::read_to_string(folder.join("src/delivery/simulation.rs")).unwrap();
+    for entry in std::fs::read_dir(folder.join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|it| it == "rs") {
+            text += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    for rest in text.split("ACCESS_INVITE_").skip(1) {
+        let end = rest.find(|it: char| !it.is_ascii_uppercase() && it != '_');
+        let name = &rest[..end.unwrap_or(rest.len())];
+        let of_the_program = name == "CONFIG" || name.is_empty();
+        let told = PAGE.contains(&format!("`ACCESS_INVITE_{name}`"));
+        assert!(
+            of_the_program || told,
+            "ACCESS_INVITE_{name} is not told of"
+        );
+    }
+}
