@@ -15,6 +15,7 @@
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
+    clippy::cast_precision_loss,
     reason = "a driver that reports to a terminal"
 )]
 
@@ -453,7 +454,7 @@ impl Distance {
                     turns.fetch_add(asked.swap(0, Ordering::SeqCst), Ordering::SeqCst);
                 });
                 pass(&relay, &client, delay, move || {
-                    answered.store(1, Ordering::SeqCst)
+                    answered.store(1, Ordering::SeqCst);
                 });
             }
         });
