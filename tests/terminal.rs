@@ -1,7 +1,11 @@
 //! What a person at a terminal sees: the question, the bar, the summary, the table. Kept as text in
 //! `tests/snapshots/`; look at it there when it changes.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::format_collect,
+    reason = "a test that cannot go on fails"
+)]
 
 mod support;
 
