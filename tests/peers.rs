@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use support::exim::Exim;
 use support::peers::{PASSWORD, Peers, USER, make_private, read_twice};
 use support::pki::Pki;
 use support::{LINK, Output, Workplace};
@@ -18,10 +19,9 @@ const PARTNERS: usize = 200;
 const LIFE: u32 = 4;
 
 /// A job that sends to `localhost` with the password from a file.
-fn job(peers: &Peers, service: &str, lines: &str) -> Workplace {
-    let port = peers.port(service);
+fn job(pki: &Pki, port: u16, lines: &str) -> Workplace {
     let mut workplace = Workplace::new(port);
-    workplace.write("ca.pem", &peers.pki.ca_pem);
+    workplace.write("ca.pem", &pki.ca_pem);
     workplace.write("password", &format!("{PASSWORD}\n"));
     make_private(&workplace.file("password"));
     workplace.smtp = format!("host = \"localhost\"\nport = {port}\nca_file = \"ca.pem\"\n{lines}");
@@ -98,7 +98,7 @@ fn two_hundred_partners_get_their_mail_by_plain_and_by_login_through_postfix_and
     ];
     let peers = Peers::start();
     for (service, tls, method) in table {
-        let workplace = job(&peers, service, &by_password(tls));
+        let workplace = job(&peers.pki, peers.port(service), &by_password(tls));
         let addresses = two_hundred(&workplace);
         let logins = peers.log().matches(method).count();
 
@@ -136,7 +136,7 @@ fn hang_up_halfway(peers: &Peers) {
 fn a_token_that_expires_between_two_connections_is_fetched_anew() {
     let peers = Peers::start();
     let lines = by_token(&peers.token_command(LIFE));
-    let workplace = job(&peers, "STARTTLS", &lines);
+    let workplace = job(&peers.pki, peers.port("STARTTLS"), &lines);
     let addresses = two_hundred(&workplace);
     hang_up_halfway(&peers);
 
@@ -162,7 +162,7 @@ fn a_token_that_has_expired_ends_the_run_after_one_attempt_in_the_relay_s_words(
     let fresh = peers.token_command(LIFE).join(" ");
     let keeps = format!("test -f kept || {fresh} >kept; cat kept");
     let lines = by_token(&["sh".into(), "-c".into(), keeps]);
-    let workplace = job(&peers, "STARTTLS", &lines);
+    let workplace = job(&peers.pki, peers.port("STARTTLS"), &lines);
     two_hundred(&workplace);
     hang_up_halfway(&peers);
     let refused = |output: &Output, attempts: usize| {
@@ -188,7 +188,7 @@ fn a_token_that_has_expired_ends_the_run_after_one_attempt_in_the_relay_s_words(
 #[ignore = "needs Debian's servers; .ci/run calls it"]
 fn a_550_and_a_greylist_of_postfix_become_rejected_and_accepted_in_the_end() {
     let peers = Peers::start();
-    let workplace = job(&peers, "STARTTLS", &by_password("starttls"));
+    let workplace = job(&peers.pki, peers.port("STARTTLS"), &by_password("starttls"));
     workplace.partners(&["ada@a.example", "gone@b.example", "grey@c.example"]);
     let mut seen: Option<Instant> = None;
     peers.policy.answers(move |recipient| {
@@ -234,7 +234,7 @@ fn a_550_and_a_greylist_of_postfix_become_rejected_and_accepted_in_the_end() {
 fn a_message_over_postfix_s_size_limit_is_not_offered_or_rejected_with_its_552() {
     let peers = Peers::start();
     // Where the limit is announced, nothing is offered that is above it.
-    let workplace = job(&peers, "SMALL", &by_password("starttls"));
+    let workplace = job(&peers.pki, peers.port("SMALL"), &by_password("starttls"));
     workplace.partners(&["ada@a.example"]);
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 69, "{output:?}");
@@ -243,7 +243,7 @@ fn a_message_over_postfix_s_size_limit_is_not_offered_or_rejected_with_its_552()
     assert_eq!(workplace.state(), "pending");
 
     // Where it is not, the relay says so when it has it.
-    let workplace = job(&peers, "QUIET", &by_password("starttls"));
+    let workplace = job(&peers.pki, peers.port("QUIET"), &by_password("starttls"));
     workplace.partners(&["ada@a.example"]);
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 1, "{output:?}");
@@ -264,7 +264,11 @@ fn a_message_over_postfix_s_size_limit_is_not_offered_or_rejected_with_its_552()
 #[ignore = "needs Debian's servers; .ci/run calls it"]
 fn dovecot_s_own_submission_takes_login_and_a_token_that_expires_between_two_connections() {
     let peers = Peers::with("login xoauth2", "Dovecot (Debian) ready.");
-    let workplace = job(&peers, "SUBMISSIONS", &by_password("implicit"));
+    let workplace = job(
+        &peers.pki,
+        peers.port("SUBMISSIONS"),
+        &by_password("implicit"),
+    );
     let addresses = two_hundred(&workplace);
     let output = workplace.run(&["send"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
@@ -274,7 +278,7 @@ fn dovecot_s_own_submission_takes_login_and_a_token_that_expires_between_two_con
     std::fs::remove_dir_all(&folder).unwrap();
 
     let lines = by_token(&peers.token_command(LIFE));
-    let workplace = job(&peers, "SUBMISSION", &lines);
+    let workplace = job(&peers.pki, peers.port("SUBMISSION"), &lines);
     let addresses = two_hundred(&workplace);
     hang_up_halfway(&peers);
     let output = workplace.run(&["send"]);
@@ -289,7 +293,11 @@ fn dovecot_s_own_submission_takes_login_and_a_token_that_expires_between_two_con
 #[ignore = "needs Debian's servers; .ci/run calls it"]
 fn a_relay_that_dies_of_pipelining_is_found_out_at_the_price_of_one_message() {
     let peers = Peers::with("plain", "ready");
-    let workplace = job(&peers, "SUBMISSION", &by_password("starttls"));
+    let workplace = job(
+        &peers.pki,
+        peers.port("SUBMISSION"),
+        &by_password("starttls"),
+    );
     two_hundred(&workplace);
 
     let output = workplace.run(&["send"]);
@@ -312,7 +320,7 @@ fn a_wrong_password_and_an_unknown_issuer_end_the_run_with_69_and_mark_nobody() 
         ("SUBMISSIONS", "implicit"),
     ];
     for (service, tls) in table {
-        let workplace = job(&peers, service, &by_password(tls));
+        let workplace = job(&peers.pki, peers.port(service), &by_password(tls));
         workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
         let attempts = || {
             peers
@@ -339,4 +347,99 @@ fn a_wrong_password_and_an_unknown_issuer_end_the_run_with_69_and_mark_nobody() 
         assert_eq!(count(&workplace), states(&[("pending", 3)]));
     }
     assert!(!peers.file("mail/all").exists());
+}
+
+#[test]
+#[ignore = "needs Debian's servers; .ci/run calls it"]
+fn two_hundred_partners_get_their_mail_by_plain_and_by_login_through_exim() {
+    let exim = Exim::start();
+    let table = [
+        ("STARTTLS", "starttls", "A=plain:"),
+        ("IMPLICIT", "implicit", "A=login:"),
+    ];
+    for (service, tls, method) in table {
+        let workplace = job(&exim.pki, exim.port(service), &by_password(tls));
+        let addresses = two_hundred(&workplace);
+
+        let output = workplace.run(&["send"]);
+
+        let said = (output.code, output.stderr.as_str());
+        assert_eq!(said, (0, ""), "{service}: {output:?}");
+        let folder = exim.mail(PARTNERS);
+        everybody_has_it(&folder, &addresses);
+        assert_eq!(count(&workplace), states(&[("accepted", PARTNERS)]));
+        let arrived = exim.log();
+        let arrived = arrived.lines().filter(|it| it.contains(" <= "));
+        let arrived = arrived.filter(|it| it.contains(method) && it.contains("X=TLS1.3"));
+        assert_eq!(arrived.count(), PARTNERS, "{service}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs Debian's servers; .ci/run calls it"]
+fn what_exim_refuses_has_its_state_its_code_and_its_sentence() {
+    let exim = Exim::start();
+    let to = |service: &str, tls: &str| job(&exim.pki, exim.port(service), &by_password(tls));
+
+    // Nobody has that address; the greylist wants it again.
+    let workplace = to("STARTTLS", "starttls");
+    workplace.partners(&["ada@a.example", "gone@b.example", "grey@c.example"]);
+    let first = workplace.run(&["send"]);
+    assert_eq!(first.code, 1, "{first:?}");
+    for words in [
+        "rejected: gone@b.example: 550",
+        "deferred: grey@c.example: 451",
+    ] {
+        assert!(first.stderr.contains(words), "{words}: {first:?}");
+    }
+    let mixed = [("accepted", 1), ("deferred", 1), ("rejected", 1)];
+    assert_eq!(count(&workplace), states(&mixed));
+    let end = Instant::now() + Duration::from_secs(30);
+    while workplace.run(&["send"]).code != 0 {
+        assert!(Instant::now() < end, "{:?}", workplace.status());
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let settled = [("accepted", 2), ("rejected", 1)];
+    assert_eq!(count(&workplace), states(&settled));
+    let messages = read_twice(&exim.mail(2));
+    let arrived: Vec<_> = messages.iter().map(|it| it.to.as_str()).collect();
+    assert_eq!(arrived, ["ada@a.example", "grey@c.example"]);
+
+    // What is too large is not offered where the limit is announced, else it is refused.
+    let workplace = to("SMALL", "starttls");
+    workplace.partners(&["ada@a.example"]);
+    let large = workplace.run(&["send"]);
+    assert_eq!((large.code, workplace.state().as_str()), (69, "pending"));
+    let words = "takes messages of at most 1500 bytes";
+    assert!(large.stderr.contains(words), "{large:?}");
+    let workplace = to("QUIET", "starttls");
+    workplace.partners(&["ada@a.example"]);
+    let large = workplace.run(&["send"]);
+    assert_eq!((large.code, workplace.state().as_str()), (1, "rejected"));
+    assert!(large.stderr.contains("552 5.3.4"), "{large:?}");
+
+    // A stranger's certificate, and a wrong password: one attempt, nobody marked.
+    for (service, tls) in [("STARTTLS", "starttls"), ("IMPLICIT", "implicit")] {
+        let workplace = to(service, tls);
+        workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
+        let attempts = || exim.log().matches("Incorrect authentication data").count();
+        let before = attempts();
+
+        workplace.write("ca.pem", &Pki::new().ca_pem);
+        let stranger = workplace.run(&["send"]);
+        assert_eq!(stranger.code, 69, "{service}: {stranger:?}");
+        let words = "an issuer that this machine does not know";
+        assert!(stranger.stderr.contains(words), "{stranger:?}");
+        assert_eq!(attempts(), before, "{service}: no login");
+
+        workplace.write("ca.pem", &exim.pki.ca_pem);
+        workplace.write("password", "wrong-p4ssword\n");
+        let refused = workplace.run(&["send"]);
+        assert_eq!(refused.code, 69, "{service}: {refused:?}");
+        let words = "it said \"535 Incorrect authentication data\"; the relay wants a login";
+        assert!(refused.stderr.contains(words), "{refused:?}");
+        assert_eq!(attempts(), before + 1, "{service}: one attempt");
+        assert_eq!(count(&workplace), states(&[("pending", 3)]));
+    }
 }

@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod chance;
 pub mod disk;
+pub mod exim;
 pub mod mail;
 pub mod oracle;
 pub mod page;

@@ -106,11 +106,7 @@ impl Peers {
 
     /// The folder that the mail lands in, as soon as it holds this many messages.
     pub fn mail(&self, count: usize) -> PathBuf {
-        let folder = self.file("mail/all/new");
-        wait_until(&format!("{count} messages have landed"), || {
-            std::fs::read_dir(&folder).is_ok_and(|it| it.count() >= count)
-        });
-        folder
+        landed(self.file("mail/all/new"), count)
     }
 
     fn configure(&self) {
@@ -173,7 +169,7 @@ impl Peers {
         self.daemons
             .push(Daemon::start(command, self.folder.path()));
         for service in answering {
-            wait_for_banner(self.port(service));
+            wait_for_banner(self.port(service), String::new);
         }
     }
 }
@@ -188,10 +184,10 @@ impl Drop for Peers {
 }
 
 /// A server process that leads a process group of its own.
-struct Daemon(Child);
+pub struct Daemon(Child);
 
 impl Daemon {
-    fn start(command: &mut Command, folder: &Path) -> Self {
+    pub fn start(command: &mut Command, folder: &Path) -> Self {
         let console = std::fs::File::options()
             .create(true)
             .append(true)
@@ -329,7 +325,7 @@ fn by_mail_parser(bytes: &[u8]) -> Mail {
 }
 
 /// A temporary folder that the servers' users may pass through.
-fn open_folder() -> tempfile::TempDir {
+pub fn open_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let open = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(folder.path(), open).unwrap();
@@ -341,7 +337,7 @@ pub fn make_private(file: &Path) {
 }
 
 /// Ports that nobody listens on: all are held until the last is found.
-fn free_ports(count: usize) -> Vec<u16> {
+pub fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<_> = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
         .collect();
@@ -351,7 +347,16 @@ fn free_ports(count: usize) -> Vec<u16> {
         .collect()
 }
 
-fn wait_for_banner(port: u16) {
+/// A folder, as soon as it holds this many messages.
+pub fn landed(folder: PathBuf, count: usize) -> PathBuf {
+    wait_until(&format!("{count} messages have landed"), || {
+        std::fs::read_dir(&folder).is_ok_and(|it| it.count() >= count)
+    });
+    folder
+}
+
+/// Waits for a greeting; where none comes, what `why` tells is told.
+pub fn wait_for_banner(port: u16, why: impl Fn() -> String) {
     let greeted = || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         let patience = Some(Duration::from_secs(2));
@@ -361,7 +366,15 @@ fn wait_for_banner(port: u16) {
         let _ = stream.write_all(b"QUIT\r\n");
         (&start == b"220 ").then_some(())
     };
-    wait_until(&format!("port {port} greets"), || greeted().is_some());
+    let end = Instant::now() + Duration::from_mins(1);
+    while greeted().is_none() {
+        assert!(
+            Instant::now() < end,
+            "port {port} does not greet. {}",
+            why()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
