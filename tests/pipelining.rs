@@ -5,9 +5,9 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use support::smtp::{Action, Call, Server, Stage};
+use support::smtp::{Action, Call, Server, Setup, Stage};
 use support::{Workplace, oracle};
 
 fn reply(text: &str) -> Action {
@@ -372,5 +372,26 @@ fn a_relay_that_pipelines_on_one_connection_and_not_on_the_next_is_believed_each
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     assert_eq!(server.connections(), 3);
     assert!(server.violations().is_empty(), "{:?}", server.violations());
+    oracle::check_settled(&workplace, &server, 5, 0);
+}
+
+#[test]
+fn a_relay_that_forgets_what_came_behind_a_dot_is_found_out_once() {
+    let setup = Setup {
+        forgets: true,
+        ..Setup::default()
+    };
+    let server = Server::set_up(setup, |_: &Call| Action::Normal);
+    let workplace = job(&server, "deadlines = { mail = \"1s\" }", &FIVE);
+
+    let start = Instant::now();
+    let output = workplace.run(&["send"]);
+
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!((server.ahead(), server.connections()), (1, 2));
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "more than one deadline went by"
+    );
     oracle::check_settled(&workplace, &server, 5, 0);
 }

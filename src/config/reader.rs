@@ -246,7 +246,13 @@ impl<'a> Section<'a> {
                 Some((_, known)) => format!("did you mean `{known}`?"),
                 None => format!("known keys here: {}", self.known.join(", ")),
             };
-            let message = format!("unknown key `{}`", self.path(name));
+            // In quotes anything may be a key, lines that a missing quote has swallowed among them.
+            let bare = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
+            let message = if name.chars().all(bare) {
+                format!("unknown key `{}`", self.path(name))
+            } else {
+                "unknown key in quotes".into()
+            };
             self.problems.add(key.span(), message, Some(cure));
         }
     }

@@ -331,6 +331,13 @@ fn scrap() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn g1_a_key_that_a_missing_quote_has_made_of_several_lines_is_not_shown() {
+    let error = load(&format!("\"\"\"password = \"x\"{GOOD}\"\"\" = 1\n")).unwrap_err();
+    assert!(error.contains("unknown key in quotes"), "{error}");
+    assert!(!error.contains("password = "), "{error}");
+}
+
 proptest! {
     #[test]
     fn g1_any_text_is_a_configuration_or_an_error_with_a_line(

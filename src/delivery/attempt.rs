@@ -130,6 +130,10 @@ impl Worker {
             heard,
         } = cut_short;
         let reply = heard.as_ref().ok();
+        if ahead && phase == Phase::Mail && matches!(heard, Err(Silence::Overdue(_))) {
+            // Forgotten, perhaps, where a MAIL of its own would be answered.
+            self.shared.run.connector.ahead.went(Some(false));
+        }
         if phase == Phase::Mail {
             let mut why = tell(&heard);
             if let Some(cure) = reply.and_then(about_us) {
@@ -255,7 +259,7 @@ impl Worker {
     async fn take_back(&mut self, job: &Job, phase: Phase, heard: &Result<Reply, Silence>) -> bool {
         let back = Change {
             reply: heard.as_ref().ok().cloned(),
-            note: heard.as_ref().err().map(|it| it.0.clone()),
+            note: heard.as_ref().err().map(Silence::to_string),
             ..self.change(job, phase, Cause::TakeBack)
         };
         self.record(Some(back)).await
@@ -303,7 +307,7 @@ impl Worker {
         let now = (self.shared.run.clock)();
         let why = tell(&heard);
         let mut change = self.change(job, phase, Cause::Outcome(outcome));
-        change.note = heard.as_ref().err().map(|it| it.0.clone());
+        change.note = heard.as_ref().err().map(Silence::to_string);
         change.reply = heard.ok();
         if outcome == Outcome::Deferred {
             let (since, deferrals) = job

@@ -146,7 +146,7 @@ impl Worker {
                     return Next::SameAgain;
                 }
                 let why = format!("{LOSSES} connections were lost over this message: {why}");
-                let lost = Err(Silence(why));
+                let lost = Err(Silence::Over(why));
                 self.settle(job, phase, Outcome::Deferred, lost).await;
                 Next::Another
             }

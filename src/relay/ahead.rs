@@ -1,8 +1,9 @@
 //! Whether an envelope may go out together with the dot before it (RFC 2920 §3.1).
 //!
 //! Some relays offer PIPELINING and die of that, Dovecot 2.3 among them, and then nobody
-//! knows what became of the message. So what is known to die is spared; with any other, the
-//! first to try in a run tries alone; and once a dot got no reply for it, nobody tries again.
+//! knows what became of the message; others forget what came behind a dot. So what is known to
+//! die is spared; with any other, the first to try in a run tries alone; and once a dot got no
+//! reply for it, or the MAIL behind it none in time, nobody tries again.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -25,7 +26,7 @@ impl Ahead {
         matches!(before, Ok(_) | Err(SAFE))
     }
 
-    /// Whether the dot was answered; none where it was not even written.
+    /// Whether it was answered; none where the dot was not even written.
     pub fn went(&self, answered: Option<bool>) {
         let learnt = match answered {
             Some(true) => SAFE,

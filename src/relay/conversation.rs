@@ -33,8 +33,14 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why no reply came, or none that is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Silence(pub String);
+pub enum Silence {
+    /// Nothing came, or nothing was taken, within the deadline.
+    #[error("{0}")]
+    Overdue(String),
+    /// The connection is over, or is to be: it ended, or what came is no reply.
+    #[error("{0}")]
+    Over(String),
+}
 
 /// Who writes to whom: what MAIL and RCPT say of one message.
 #[derive(Clone, Copy, Debug)]
@@ -380,8 +386,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             let mut piece = [0; 4096];
             loop {
                 let taken = self.replies.take();
-                let taken =
-                    taken.map_err(|it| Silence(format!("the relay sent no SMTP reply: {it}")))?;
+                let taken = taken
+                    .map_err(|it| Silence::Over(format!("the relay sent no SMTP reply: {it}")))?;
                 if let Some(reply) = taken {
                     return Ok(reply);
                 }
@@ -416,19 +422,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 }
 
 fn overdue(what: &str, deadline: Duration) -> Silence {
-    Silence(format!("the relay {what} within {} s", deadline.as_secs()))
+    Silence::Overdue(format!("the relay {what} within {} s", deadline.as_secs()))
 }
 
 fn unasked(what: &str) -> Silence {
-    Silence(format!("the relay said what nobody asked for: {what}"))
+    Silence::Over(format!("the relay said what nobody asked for: {what}"))
 }
 
 fn closed() -> Silence {
-    Silence("the relay closed the connection".into())
+    Silence::Over("the relay closed the connection".into())
 }
 
 fn lost(error: &io::Error) -> Silence {
-    Silence(format!("the connection was lost: {}", plain(error)))
+    Silence::Over(format!("the connection was lost: {}", plain(error)))
 }
 
 /// The message with a second dot before each line that begins with one (RFC 5321 §4.5.2),

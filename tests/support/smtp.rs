@@ -146,6 +146,8 @@ pub struct Setup {
     /// Takes bare LF and bare CR around a dot for the end of a message, as some servers did that could be
     /// tricked into a second one (CVE-2023-51764 and its kin).
     pub lax: bool,
+    /// Forgets what had come behind a dot once that is answered, as some proxies do.
+    pub forgets: bool,
     /// Keeps its witness in memory.
     pub in_memory: bool,
     /// The receive buffer in bytes, where the megabytes that loopback holds are too much for the test.
@@ -172,6 +174,7 @@ impl Default for Setup {
             login: None,
             cut: Arc::new(|_| Cut::default()),
             lax: false,
+            forgets: false,
             in_memory: false,
             window: None,
         }

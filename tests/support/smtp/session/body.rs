@@ -17,6 +17,10 @@ impl Session<'_> {
             self.body()?
         };
         self.answer(Stage::Dot, to, Effect::Accept(data))?;
+        if self.shared.setup.forgets {
+            let waiting = self.reader.buffer().len();
+            self.reader.consume(waiting);
+        }
         self.take(Effect::Forget);
         Ok(())
     }
