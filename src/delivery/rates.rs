@@ -104,8 +104,12 @@ impl Rates {
         {
             taken.dots.pop_front();
         }
-        if taken.dots.len() + taken.open >= self.per_day {
+        if taken.dots.len() >= self.per_day {
             return Grant::NotToday;
+        }
+        // What is granted may still be given back.
+        if taken.dots.len() + taken.open >= self.per_day {
+            return Grant::At(now + MOMENT);
         }
         let old = taken
             .dots
@@ -160,6 +164,17 @@ mod tests {
         assert_eq!(rates.ask(at(71)), Grant::At(at(90)));
         rates.taken().open -= 1;
         assert_eq!(rates.ask(at(71)), Grant::Now, "one was given back");
+    }
+
+    #[test]
+    fn the_day_is_used_up_when_its_last_slot_is_a_dot_and_not_before() {
+        let rates = Rates::new(100, 1, &[], now());
+        let at = Instant::now();
+
+        assert_eq!(rates.ask(at), Grant::Now);
+        assert_eq!(rates.ask(at), Grant::At(at + MOMENT));
+        dot(&rates, at);
+        assert_eq!(rates.ask(at), Grant::NotToday);
     }
 
     #[test]
