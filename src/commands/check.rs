@@ -7,7 +7,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Choice, Console, Job, approval_objection, describe, guards, look_at_ledger};
+use super::guards::{guards, objection};
+use super::{Choice, Console, Job, describe, look_at_ledger};
 use crate::config::{Config, MissingLocale};
 use crate::exit::{self, Exit, Failure};
 use crate::ledger::Ledger;
@@ -220,7 +221,7 @@ async fn survey(
     let survey = job.survey(&plan, &reader).await?;
     let stopping = guards(job, &plan, &survey, &reader, false).await?;
     findings.warnings.extend(stopping);
-    if let Some(Some(objection)) = findings.keep(approval_objection(job, None)) {
+    if let Some(Some(objection)) = findings.keep(objection(job, None)) {
         findings.warnings.push(objection);
     }
     let locales: Vec<String> = job

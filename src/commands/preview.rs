@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{Choice, Console, Job, about, approval_objection, describe, guards, look_at_ledger};
+use super::guards::{guards, objection};
+use super::{Choice, Console, Job, about, describe, look_at_ledger};
 use crate::approval;
 use crate::config::Config;
 use crate::exit::{self, Exit, OrExit};
@@ -41,7 +42,7 @@ pub async fn run(
     let mut warnings = job.warnings();
     warnings.extend(skipped_rows(&job));
     // An approval that cannot be read stops a send, but nobody from looking.
-    let objection = approval_objection(&job, None).unwrap_or_else(|it| Some(it.to_string()));
+    let objection = objection(&job, None).unwrap_or_else(|it| Some(it.to_string()));
     let guards = guards(&job, &plan, &survey, &reader, false).await?;
     let stopping = objection.iter().chain(&guards);
     warnings.extend(stopping.map(|it| format!("a real send would stop: {it}")));

@@ -11,7 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use super::{Choice, Console, Job, describe, guards, require_approval};
+use super::guards::{guards, require_approval};
+use super::{Choice, Console, Job, describe};
 use crate::approval::Digest;
 use crate::config::Config;
 use crate::delivery::{Rates, Run, RunLock, Signals, Tally};
