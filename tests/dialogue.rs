@@ -85,6 +85,8 @@ fn fate(name: &str) -> Fate {
         "deferred" => ("deferred", 75, 1, (0, "accepted")),
         "rejected" => ("rejected", 1, 1, (0, "rejected")),
         "unknown" => ("unknown", 3, 1, (3, "unknown")),
+        // Lost once before the dot, and once behind it.
+        "late" => ("unknown", 3, 2, (3, "unknown")),
         "accepted" => ("accepted", 0, 1, (0, "accepted")),
         other => panic!("{other}"),
     };
@@ -96,7 +98,7 @@ fn fate(name: &str) -> Fate {
     }
 }
 
-/// A stage, a fault at it, and its fate; two where it hangs on which of two packets is read first.
+/// A stage, a fault at it, and its fate; several where it hangs on which of two packets is read first.
 struct Cell {
     stage: Stage,
     pipelining: &'static str,
@@ -223,7 +225,7 @@ fn d1_every_fault_at_every_stage_has_its_state_exit_code_and_number_of_connectio
         (Stage::Mail,    ["tried",        "tried",        "tried",   "tried",    "left",     "tried",        "tried",        "tried"]),
         (Stage::Rcpt,    ["lost",         "lost",         "lost",    "deferred", "rejected", "lost",         "lost",         "lost"]),
         (Stage::Data,    ["lost",         "lost",         "lost",    "deferred", "rejected", "lost",         "lost",         "lost"]),
-        (Stage::Body,    ["lost|unknown", "lost|unknown", "unknown", "deferred", "rejected", "lost|unknown", "lost|deferred", "unknown"]),
+        (Stage::Body,    ["lost|unknown|late", "lost|unknown|late", "unknown", "deferred", "rejected", "lost|unknown|late", "lost|deferred", "unknown"]),
         (Stage::Dot,     ["unknown",      "unknown",      "unknown", "deferred", "rejected", "unknown",      "deferred",     "unknown"]),
         (Stage::Quit,    ["accepted",     "accepted",     "accepted","accepted", "accepted", "accepted",     "accepted",     "accepted"]),
     ];
