@@ -10,6 +10,7 @@ mod breaker;
 mod lock;
 mod pause;
 mod rates;
+mod recording;
 mod shared;
 mod signals;
 #[cfg(test)]

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::{Delivery, Heard};
+use super::attempt::Delivery;
+use super::recording::Heard;
 use super::shared::{InHand, Job, Shared};
 use crate::outcome::Outcome;
 use crate::relay::{Connection, NotOpened, Silence};

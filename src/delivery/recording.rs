@@ -1,0 +1,189 @@
+//! From what was heard to the record of it: outcomes, arms and what is taken back.
+//!
+//! A failure to record stops the run, and what could not be recorded is told. An acceptance
+//! may share the commit that arms the next message; nothing else waits.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::shared::Job;
+use super::worker::Worker;
+use crate::address::Address;
+use crate::exit::Exit;
+use crate::invitation::{Cause, State};
+use crate::ledger::{Asked, Change};
+use crate::outcome::{Outcome, Phase, Reply};
+use crate::relay::Silence;
+
+/// An outcome that was heard, on its way into the ledger.
+pub struct Heard {
+    change: Change,
+    recipient: Address,
+    outcome: Outcome,
+    why: String,
+}
+
+/// What the ledger has been asked to record.
+pub struct Recording {
+    heard: Vec<Heard>,
+    asked: Option<Asked>,
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.recipient, self.outcome, self.why)
+    }
+}
+
+impl Worker {
+    /// Armed → pending: the dot was not written, or the refusal is certain and not the
+    /// recipient's. False when that could not be recorded, which stops the run.
+    pub(super) async fn take_back(
+        &mut self,
+        job: &Job,
+        phase: Phase,
+        heard: &Result<Reply, Silence>,
+    ) -> bool {
+        let back = Change {
+            reply: heard.as_ref().ok().cloned(),
+            note: heard.as_ref().err().map(Silence::to_string),
+            ..self.change(job, phase, Cause::TakeBack)
+        };
+        self.record(Some(back)).await
+    }
+
+    /// Opens the breaker where this refusal is the third of its kind.
+    async fn watch(&mut self, recipient: &Address, change: &Change) {
+        let (Some(phase), Some(reply)) = (change.phase, &change.reply) else {
+            return;
+        };
+        let domain = recipient.domain();
+        let row = self
+            .shared
+            .breaker()
+            .refused(phase, reply, &change.identity, domain);
+        let Some(row) = row else { return };
+        self.shared.not_rejected(&row);
+        let relay = self.shared.run.connector.relay();
+        let why = format!(
+            "the relay {relay} gave three recipients at three domains the same refusal, so it is probably about us: it said \"{reply}\"; the three are pending again; ask its operator before the next run"
+        );
+        self.shared.stop(Exit::Unavailable, why);
+        for identity in row {
+            let now = (self.shared.run.clock)();
+            let back = Change {
+                note: Some("three alike refusals at three domains".into()),
+                ..Change::new(&identity, now, Cause::Breaker)
+            };
+            if let Err(failure) = self.shared.run.ledger.apply(back).await {
+                self.shared.stop(failure.exit, failure.to_string());
+            }
+        }
+    }
+
+    /// Sees to it that an outcome is recorded; false when that failed, which stops the run.
+    ///
+    /// An acceptance may wait for the next arm, which follows at once.
+    pub(super) async fn settle(
+        &mut self,
+        job: &Job,
+        phase: Phase,
+        outcome: Outcome,
+        heard: Result<Reply, Silence>,
+    ) -> bool {
+        let now = (self.shared.run.clock)();
+        let why = tell(&heard);
+        let mut change = self.change(job, phase, Cause::Outcome(outcome));
+        change.note = heard.as_ref().err().map(Silence::to_string);
+        change.reply = heard.ok();
+        if outcome == Outcome::Deferred {
+            let (since, deferrals) = job
+                .standing
+                .as_ref()
+                .map_or((None, 0), |it| (it.deferred_since, it.deferrals));
+            let retry = &self.shared.run.retry;
+            // Only the relay's word ends it: a lost connection says nothing about the partner.
+            if change.reply.is_some() && retry.gives_up(now, since) {
+                change.cause = Cause::GiveUp;
+            } else {
+                let id = &change.identity.address;
+                change.next_attempt_at = Some(retry.due_again(now, deferrals + 1, id));
+            }
+        }
+        self.heard.push(Heard {
+            change,
+            recipient: job.recipient.clone(),
+            outcome,
+            why,
+        });
+        if outcome == Outcome::Accepted {
+            self.shared.accepted();
+            if self.ahead.is_some() && self.shared.may_begin() {
+                return true;
+            }
+        }
+        self.record(None).await
+    }
+
+    /// Makes what was heard durable, and `change` with it, in one commit; false when that
+    /// failed, which stops the run.
+    pub(super) async fn record(&mut self, change: Option<Change>) -> bool {
+        let recording = self.begin_to_record(change);
+        self.recorded(recording).await
+    }
+
+    /// Asks for it; [`Self::recorded`] waits until it is durable.
+    pub(super) fn begin_to_record(&mut self, change: Option<Change>) -> Recording {
+        let heard = std::mem::take(&mut self.heard);
+        let mut changes: Vec<Change> = heard.iter().map(|it| it.change.clone()).collect();
+        changes.extend(change);
+        let asked = (!changes.is_empty()).then(|| self.shared.run.ledger.ask(changes));
+        Recording { heard, asked }
+    }
+
+    pub(super) async fn recorded(&mut self, Recording { heard, asked }: Recording) -> bool {
+        let Some(asked) = asked else { return true };
+        let shared = self.shared.clone();
+        let verdicts = asked.verdicts().await;
+        let mut heard = heard.into_iter();
+        let mut recorded = true;
+        for verdict in verdicts {
+            let heard = heard.next();
+            match (verdict, heard) {
+                (Ok(state), Some(heard)) => {
+                    shared.settled(&heard.recipient, state, &heard.why);
+                    if state == State::Rejected {
+                        self.watch(&heard.recipient, &heard.change).await;
+                    }
+                }
+                (Ok(_), None) => {}
+                (Err(failure), heard) => {
+                    if let Some(heard) = heard {
+                        shared.unrecorded(heard.to_string());
+                    }
+                    shared.stop(failure.exit, failure.to_string());
+                    recorded = false;
+                }
+            }
+        }
+        recorded
+    }
+
+    pub(super) fn change(&self, job: &Job, phase: Phase, cause: Cause) -> Change {
+        let now: Timestamp = (self.shared.run.clock)();
+        Change {
+            phase: Some(phase),
+            relay: Some(self.shared.run.connector.relay()),
+            ..Change::new(&job.identity, now, cause)
+        }
+    }
+}
+
+/// What was heard, in words.
+pub(super) fn tell(heard: &Result<Reply, Silence>) -> String {
+    match heard {
+        Ok(reply) => reply.to_string(),
+        Err(silence) => silence.to_string(),
+    }
+}
