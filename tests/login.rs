@@ -10,6 +10,7 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -196,6 +197,31 @@ fn d23_one_refused_login_ends_the_run_and_nobody_is_marked() {
                 .all(|(_, state)| state == "pending")
         );
     }
+}
+
+#[test]
+fn a_login_that_is_taken_once_and_then_refused_is_tried_once_more_and_no_more() {
+    let pki = Pki::new();
+    let setup = setup(&pki, Tls::StartTls, "PLAIN", plain());
+    let relay = Server::set_up(setup, |call: &Call| match call.stage {
+        Stage::Auth if call.nth > 0 => Action::Reply(b"535 5.7.8 locked\r\n".to_vec()),
+        // Long enough for the other connections to ask.
+        Stage::Dot => Action::Delay(Duration::from_millis(300), Box::new(Action::Normal)),
+        _ => Action::Normal,
+    });
+    let workplace = job(
+        &relay,
+        &pki,
+        "tls = \"starttls\"\nconnections = 4\nusername = \"ada\"\npassword_file = \"password\"",
+    );
+    let addresses: Vec<_> = (0..12).map(|it| format!("p{it}@a.example")).collect();
+    workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(relay.count("AUTH"), 2, "{output:?}");
+    // The connection that stands goes on.
+    assert_eq!((output.code, relay.accepted().len()), (0, 12), "{output:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -59,6 +60,8 @@ pub struct Connector {
     tls: Option<TlsConnector>,
     /// Whether a login was refused in this run.
     turned_away: AtomicBool,
+    /// Held by the one who logs in, so that a second refusal never follows the first.
+    logging_in: Mutex<()>,
     /// Whether an envelope may go out together with the dot before it.
     pub ahead: Ahead,
     /// In the simulation connections lead here, not to a socket.
@@ -80,6 +83,7 @@ impl Connector {
             smtp: smtp.clone(),
             tls,
             turned_away: AtomicBool::new(false),
+            logging_in: Mutex::default(),
             ahead: Ahead::default(),
             #[cfg(test)]
             staged: None,
@@ -127,9 +131,7 @@ impl Connector {
 
     /// The steps of a connection, each noted once it is taken.
     async fn establish(&self, steps: &mut Vec<String>) -> Result<Connection, NotOpened> {
-        if self.turned_away.load(Ordering::SeqCst) {
-            return Err(self.not(Phase::Auth, false, "it has refused our login in this run"));
-        }
+        self.not_turned_away()?;
         let (mut wire, local) = self.connect(steps).await?;
         let hello = self.hello(local);
         if self.smtp.tls == Tls::StartTls {
@@ -216,6 +218,8 @@ impl Connector {
             temporary: false,
             why: format!("cannot log in to the relay {}: {failure}", self.relay()),
         })?;
+        let _alone = self.logging_in.lock().await;
+        self.not_turned_away()?;
         let answer = login::log_in(conversation, offers, &login.username, &secret).await;
         let judged = match answer {
             Err(silence) => self.expect(Phase::Auth, Err(silence)),
@@ -239,6 +243,14 @@ impl Connector {
                 self.turned_away.store(true, Ordering::SeqCst);
             }
         })
+    }
+
+    /// A login that was refused is not tried again in this run.
+    fn not_turned_away(&self) -> Result<(), NotOpened> {
+        if self.turned_away.load(Ordering::SeqCst) {
+            return Err(self.not(Phase::Auth, false, "it has refused our login in this run"));
+        }
+        Ok(())
     }
 
     fn not(&self, phase: Phase, temporary: bool, why: &str) -> NotOpened {
