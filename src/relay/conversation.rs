@@ -28,6 +28,8 @@ use crate::outcome::{Phase, Reply, Verdict, judge};
 
 /// How much of the body is written under one deadline (RFC 5321 §4.5.3.2.5, "data block").
 const BLOCK: usize = 32 * 1024;
+/// How long is looked once more when a deadline has passed.
+const GLANCE: Duration = Duration::from_millis(20);
 /// How long a farewell may take; nothing depends on it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -398,9 +400,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 }
             }
         };
-        timeout_at(deadline, read)
-            .await
-            .unwrap_or_else(|_| Err(overdue("did not answer", self.deadlines.of(phase))))
+        let overdue = overdue("did not answer", self.deadlines.of(phase));
+        tokio::pin!(read);
+        if let Ok(heard) = timeout_at(deadline, &mut read).await {
+            return heard;
+        }
+        // A process that was stopped, and goes on when the time is up, may not have seen yet
+        // what came meanwhile.
+        timeout(GLANCE, read).await.unwrap_or(Err(overdue))
     }
 
     /// Reads without waiting; `None` where nothing is there.
