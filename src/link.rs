@@ -9,6 +9,7 @@
 //! `https://myaccess.microsoft.com/@<directory_hint>#/access-packages/<access_package_id>`.
 
 use std::fmt;
+use std::ops::Range;
 
 use url::Url;
 
@@ -277,6 +278,38 @@ pub enum LinkError {
         "the link is not written as `https://myaccess.microsoft.com/@<domain>#/access-packages/<id>`; check capitals, doubled slashes and escapes, or copy it again"
     )]
     NotVerbatim,
+}
+
+impl LinkError {
+    /// The bytes of the link that are at fault; none where it is the whole.
+    #[must_use]
+    pub fn place(&self, link: &str) -> Option<Range<usize>> {
+        let found = |part: &str| link.rfind(part).map(|at| at..at + part.len());
+        let end = link.len().saturating_sub(1)..link.len();
+        let host = link.find("://").map_or(0, |at| at + 3);
+        let host = host..host + authority(link).len();
+        let fragment = link.find('#').unwrap_or(link.len());
+        match self {
+            Self::Empty | Self::NotAUrl | Self::NotVerbatim => None,
+            Self::StrayCharacter { position, .. } => {
+                let (at, it) = link.char_indices().nth(position - 1)?;
+                Some(at..at + it.len_utf8())
+            }
+            Self::TrailingPunctuation(_) | Self::FragmentMissing | Self::IdMissing => Some(end),
+            Self::Placeholder(part) | Self::Hint(part) | Self::Id(part) | Self::AfterId(part) => {
+                found(part)
+            }
+            Self::Wrapped(_) | Self::Host(_) | Self::UserInfo(_) => Some(host),
+            Self::Scheme(scheme) => Some(0..scheme.len()),
+            Self::Port => Some(host.start + authority(link).find(':')?..host.end),
+            Self::EncodedHash => found("%23"),
+            Self::HintMissing => Some(host.end.min(end.start)..(host.end + 1).min(end.end)),
+            Self::Query => Some(link.find('?')?..fragment),
+            Self::ActiveTab => found("active"),
+            Self::OtherPage(_) => Some(fragment..link.len()),
+            Self::NilId => Some(link.len() - PackageId::LENGTH..link.len()),
+        }
+    }
 }
 
 const COPY: &str = "copy \"My Access portal link\" from the access package's overview in the Microsoft Entra admin center";

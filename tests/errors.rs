@@ -237,16 +237,22 @@ fn the_link() {
         let output = workplace.run(&["check", "-c", "other.toml"]);
 
         assert_eq!(output.code, 78, "{link}: {output:?}");
-        // Line and column, and the words behind them.
-        let first = output.stderr.lines().next().unwrap();
-        assert!(first.contains("other.toml:6:8: "), "{first}");
-        explanations.push(first.to_owned());
+        // Line and column, the words, and the part at fault.
+        let (first, marked) = output.stderr.split_once('\n').unwrap();
+        assert!(first.contains("other.toml:6:"), "{first}");
+        explanations.push(first.split_once(": `").unwrap().1.to_owned());
+        let [_, source, mark, ..] = marked.lines().collect::<Vec<_>>()[..] else {
+            panic!("{output:?}");
+        };
         let why = support::Output {
             code: output.code,
             stdout: String::new(),
-            stderr: format!("{}\n", first.split_once(":6:8: ").unwrap().1),
+            stderr: format!(
+                "{}\n{source}\n{mark}\n",
+                first.split_once("error: ").unwrap().1
+            ),
         };
-        sheet.note(&format!("\"{}\"", link.escape_debug()), &workplace, &why);
+        sheet.note("a link", &workplace, &why);
     }
     explanations.sort();
     explanations.dedup();

@@ -126,6 +126,9 @@ fn a_password_comes_from_environment_or_systemd_too() {
         let without = workplace.run(&["send"]);
         assert_eq!(without.code, 78, "{without:?}");
         assert_eq!(relay.commands().len(), 0);
+        // systemd's folder is nobody else's, whatever the mode of what is in it.
+        let everybody = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(workplace.file("password"), everybody).unwrap();
         let output = workplace.run_with(&["send"], |command| {
             command
                 .env("RELAY_PASSWORD", PASSWORD)

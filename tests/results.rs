@@ -483,37 +483,64 @@ fn results_that_cannot_be_written_end_the_run_with_74_after_everything_is_record
     assert_eq!(states(&workplace), pairs(&[("ada@a.example", "accepted")]));
 }
 
-#[test]
-fn a_run_killed_while_it_writes_them_leaves_the_old_and_the_next_run_the_new() {
-    let server = Server::obliging();
+/// A job that has written its results, which take a while to write again.
+fn long_list(server: &Server) -> Workplace {
     let workplace = workplace(server.port());
     let more: Vec<_> = (0..20_000).map(|it| format!("p{it}@a.example")).collect();
     workplace.partners(&more.iter().map(String::as_str).collect::<Vec<_>>());
-    let limited = |limit: &str| workplace.run(&["send", "--limit", limit]).code;
-    assert_eq!(limited("1"), 0);
-    let before = std::fs::read(workplace.file("results.csv")).unwrap();
-    let unfinished = || {
-        std::fs::read_dir(workplace.path())
-            .unwrap()
-            .filter_map(Result::ok)
-            .filter(|it| it.file_name().to_string_lossy().ends_with(".unfinished"))
-            .find(|it| it.metadata().is_ok_and(|it| it.len() > 0))
-    };
+    assert_eq!(workplace.run(&["send", "--limit", "1"]).code, 0);
+    workplace
+}
 
+/// Whether results are being written, or were, by a run that was killed over it.
+fn unfinished(workplace: &Workplace) -> bool {
+    std::fs::read_dir(workplace.path())
+        .unwrap()
+        .filter_map(Result::ok)
+        .filter(|it| it.file_name().to_string_lossy().ends_with(".unfinished"))
+        .any(|it| it.metadata().is_ok_and(|it| it.len() > 0))
+}
+
+/// A run that is about to write its results.
+fn writing(workplace: &Workplace) -> support::Running {
     let mut run = workplace.start(&["send", "--limit", "1"]);
-    while unfinished().is_none() {
+    while !unfinished(workplace) {
         assert!(run.goes_on(), "it was too quick");
     }
-    run.kill();
+    run
+}
+
+#[test]
+fn a_signal_while_they_are_written_leaves_the_old_and_says_so() {
+    let server = Server::obliging();
+    let workplace = long_list(&server);
+    let before = std::fs::read(workplace.file("results.csv")).unwrap();
+
+    let run = writing(&workplace);
+    run.signal("TERM");
+    let output = run.wait();
+
+    assert_eq!(output.code, 74, "{output:?}");
+    let words = "the results `results.csv` stay as they were, stopped by SIGTERM";
+    assert!(output.stderr.contains(words), "{output:?}");
+    let after = std::fs::read(workplace.file("results.csv")).unwrap();
+    assert!(after == before && !unfinished(&workplace));
+    assert_eq!(server.accepted().len(), 2);
+}
+
+#[test]
+fn a_run_killed_while_it_writes_them_leaves_the_old_and_the_next_run_the_new() {
+    let server = Server::obliging();
+    let workplace = long_list(&server);
+    let before = std::fs::read(workplace.file("results.csv")).unwrap();
+
+    writing(&workplace).kill();
 
     assert_eq!(server.accepted().len(), 2);
-    assert_eq!(
-        std::fs::read(workplace.file("results.csv")).unwrap(),
-        before
-    );
-    assert!(unfinished().is_some());
-    assert_eq!(limited("0"), 0);
-    assert!(unfinished().is_none());
+    let after = std::fs::read(workplace.file("results.csv")).unwrap();
+    assert!(after == before && unfinished(&workplace));
+    assert_eq!(workplace.run(&["send", "--limit", "0"]).code, 0);
+    assert!(!unfinished(&workplace));
     let accepted = states(&workplace);
     let accepted = accepted.iter().filter(|(_, state)| state == "accepted");
     assert_eq!(accepted.count(), 2);

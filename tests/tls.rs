@@ -148,7 +148,7 @@ fn e1_to_e5_a_certificate_that_cannot_be_trusted_gets_no_credential_and_no_mail(
             Stranger::showing(
                 tls,
                 Pki::self_signed("localhost", true),
-                "not fit for a server",
+                "an authority's, as `openssl req -x509` makes them, and not fit for a server",
             ),
             Stranger::showing(tls, Pki::new().server("localhost"), unknown),
             Stranger::showing(tls, Pki::rekeyed().server("localhost"), unknown),

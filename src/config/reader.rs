@@ -229,6 +229,24 @@ impl<'a> Section<'a> {
         self.problems.add(span, message, None);
     }
 
+    /// Adds a problem at a part of a text, where its `length` in bytes shows that it stands
+    /// there as it is, between two quotes.
+    pub fn problem_within(
+        &mut self,
+        key: &'static str,
+        part: Option<Range<usize>>,
+        length: usize,
+        message: impl Into<String>,
+    ) {
+        let mut span = self.get(key).map_or(self.span.clone(), Spanned::span);
+        if let Some(part) = part
+            && span.len() == length + 2
+        {
+            span = span.start + 1 + part.start..span.start + 1 + part.end;
+        }
+        self.problems.add(span, message, None);
+    }
+
     /// Reports every key that nobody asked for, with the nearest that is known.
     pub fn finish(self) {
         for (key, _) in self.table.into_iter().flatten() {

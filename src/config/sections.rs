@@ -186,10 +186,19 @@ fn read_packages(
             DeValue::String(_) => text(value).map(|it| vec![it]),
             _ => list(text)(value),
         });
+        // As it stands, with blanks and all.
         let link = section.required("link", |value| {
             let link = value.as_str().ok_or_else(|| expected("a text", value))?;
-            AccessPackageLink::parse(link, &hosts)
-                .map_err(|error| format!("is not a whole My Access link: {error}"))
+            Ok(link.to_owned())
+        });
+        let link = link.and_then(|text| {
+            AccessPackageLink::parse(&text, &hosts)
+                .map_err(|error| {
+                    let message =
+                        format!("`packages.{key}.link` is not a whole My Access link: {error}");
+                    section.problem_within("link", error.place(&text), text.len(), message);
+                })
+                .ok()
         });
         let texts = |value: &DeValue<'_>| texts(value, default_locale);
         let name = section.required("name", texts);

@@ -240,12 +240,19 @@ proptest! {
                 prop_assert_eq!(link.as_str(), &text);
                 prop_assert!(tail.is_empty());
             }
-            Err(error) => prop_assert!(!tail.is_empty() || error == LinkError::NilId, "{}", error),
+            Err(error) => {
+                prop_assert!(!tail.is_empty() || error == LinkError::NilId, "{}", error);
+                let place = error.place(&text).unwrap_or(0..0);
+                prop_assert!(text.get(place).is_some(), "{}", error);
+            }
         }
     }
 
     #[test]
     fn no_text_makes_the_judgement_panic(text in "\\PC{0,200}") {
-        let _ = parse(&text);
+        if let Err(error) = parse(&text) {
+            let place = error.place(&text).unwrap_or(0..0);
+            prop_assert!(text.get(place).is_some(), "{}", error);
+        }
     }
 }

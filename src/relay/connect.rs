@@ -307,16 +307,19 @@ impl Connector {
                 ),
             ));
         }
-        let cannot = |address: SocketAddr, error: &str| {
-            let relay = self.relay();
-            let address = address.to_string();
-            let found = if address == relay {
-                String::new()
+        // The name, and the address that it was found under.
+        let found = |address: SocketAddr| {
+            let (relay, address) = (self.relay(), address.to_string());
+            if address == relay {
+                relay
             } else {
-                format!(" ({address})")
-            };
+                format!("{relay} ({address})")
+            }
+        };
+        let cannot = |address: SocketAddr, error: &str| {
+            let relay = found(address);
             format!(
-                "cannot connect to the relay {relay}{found}: {error}; see whether `smtp.host` and `smtp.port` are right, the relay runs, and no firewall is between"
+                "cannot connect to the relay {relay}: {error}; see whether `smtp.host` and `smtp.port` are right, the relay runs, and no firewall is between"
             )
         };
         let mut why =
@@ -328,7 +331,7 @@ impl Connector {
                     // Without it every message would wait for a delayed acknowledgement.
                     let local = tcp.set_nodelay(true).and(local);
                     let local = local.map_err(|error| not(true, plain(error)))?;
-                    steps.push(format!("connected to {} ({address})", self.relay()));
+                    steps.push(format!("connected to {}", found(address)));
                     return Ok((Box::new(tcp), local));
                 }
                 Ok(Err(error)) => {
@@ -398,6 +401,11 @@ impl Connector {
             }
             TlsError::AlertReceived(_) | TlsError::PeerIncompatible(_) => {
                 "it and this program have no version or cipher in common; it must speak TLS 1.2 or 1.3".into()
+            }
+            TlsError::InvalidCertificate(CertificateError::Other(other))
+                if other.to_string().contains("CaUsedAsEndEntity") =>
+            {
+                "its certificate is an authority's, as `openssl req -x509` makes them, and not fit for a server; the relay's operator must make one with `basicConstraints = CA:FALSE`".into()
             }
             TlsError::InvalidCertificate(_) => {
                 "its certificate is malformed or not fit for a server; the relay's operator must replace it".into()
