@@ -117,7 +117,7 @@ impl Stage {
                 None => desk.obey(Request::Apply(changes, answer)),
                 Some(Fate::Fails) => {
                     desk.fail_for_good();
-                    desk.obey(Request::Apply(changes, answer))
+                    desk.obey(Request::Apply(changes, answer));
                 }
                 Some(fate) => {
                     if fate == Fate::DiesAfter && !self.is_dead() {
@@ -125,12 +125,11 @@ impl Stage {
                     }
                     self.limbo().push(answer);
                     self.died.notify_one();
-                    false
                 }
             },
-            Request::CommitEnrolment(_, answer) => answer.send(desk.commit_in_memory()).is_ok(),
+            Request::CommitEnrolment(_, answer) => drop(answer.send(desk.commit_in_memory())),
             other => desk.obey(other),
-        };
+        }
     }
 
     /// What comes of the commit that is asked for now.

@@ -151,10 +151,15 @@ impl Desk {
         let mut held = None;
         while let Some(request) = held.take().or_else(|| queue.recv().ok()) {
             let Request::Apply(changes, answer) = request else {
-                if self.obey(request) {
-                    continue;
+                // Whoever waits for the end finds the file closed.
+                if let Request::Close(answer) = request {
+                    let result = self.come_to_rest();
+                    drop(self.connection);
+                    let _ = answer.send(result);
+                    return;
                 }
-                return;
+                self.obey(request);
+                continue;
             };
             let mut group = vec![(changes, answer)];
             while group.len() < GROUP {
@@ -171,8 +176,8 @@ impl Desk {
         }
     }
 
-    /// Does one thing that is asked; false when that was the last one.
-    pub fn obey(&mut self, request: Request) -> bool {
+    /// Does one thing that is asked.
+    pub fn obey(&mut self, request: Request) {
         match request {
             Request::Apply(changes, answer) => self.apply(vec![(changes, answer)]),
             Request::Recover(at, answer) => {
@@ -190,10 +195,8 @@ impl Desk {
             Request::Close(answer) => {
                 let result = self.come_to_rest();
                 let _ = answer.send(result);
-                return false;
             }
         }
-        true
     }
 
     /// Runs `work` in a transaction of its own.
