@@ -16,6 +16,9 @@ use access_invite::partners::{Partner, Partners};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROWS: usize = 1_000;
 const ID: &str = "0123456789abcdef0123456789abcdef@contoso.example";
 

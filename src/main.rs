@@ -1,7 +1,11 @@
 //! The edge: arguments and terminal in, exit code and error line out.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write, stderr, stdin, stdout};
+use std::num::NonZero;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
@@ -33,8 +37,11 @@ fn main() -> ExitCode {
         out_is_terminal: stdout().is_terminal(),
         clock: jiff::Timestamp::now,
     };
+    // The ledger's writer and whatever runs beside us want cores, too.
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let conversing = (cores / 2).clamp(1, 4);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(conversing)
         .enable_all()
         .build();
     let ended = match runtime {

@@ -5,6 +5,7 @@
 //! rehearsal and send all go through here, so what is reviewed is what is sent.
 
 mod compose;
+mod encode;
 mod html;
 mod prove;
 

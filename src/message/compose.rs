@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
-use encodify::{base64, qp};
 use jiff::Timestamp;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, MultiPart, MultiPartKind, SinglePart};
+use lettre::address::Envelope;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, MultiPartKind};
 use sha2::{Digest, Sha256};
 
-use super::{Expected, Proof, prove};
+use super::{Expected, Proof, encode, prove};
 use crate::address::Address;
 use crate::config::{Config, Package};
 use crate::link::PackageId;
@@ -294,9 +294,14 @@ impl Composer {
         let seconds = u64::try_from(date.as_second()).map_err(|_| {
             anyhow!("the clock of this machine stands before 1970, and mail has a date; set it")
         })?;
+        let from = mailbox(sender.name.as_deref(), &sender.address)?;
+        let to = mailbox(partner.name.as_deref(), self.recipient(partner))?;
+        // Else lettre would parse it from the headers.
+        let envelope = Envelope::new(Some(from.email.clone()), vec![to.email.clone()])?;
         let mut builder = lettre::Message::builder()
-            .from(mailbox(sender.name.as_deref(), &sender.address)?)
-            .to(mailbox(partner.name.as_deref(), self.recipient(partner))?)
+            .envelope(envelope)
+            .from(from)
+            .to(to)
             .subject(words.subject)
             .date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
             .message_id(Some(format!("<{id}>")));
@@ -319,31 +324,12 @@ impl Composer {
             MultiPart::builder()
                 .kind(MultiPartKind::Alternative)
                 .boundary(format!("={unique}="))
-                .singlepart(part(ContentType::TEXT_PLAIN, &words.text))
-                .singlepart(part(ContentType::TEXT_HTML, &words.html)),
+                .singlepart(encode::text(&words.text))
+                .singlepart(encode::html(&words.html)),
         )?;
         let bytes = message.formatted();
         Ok(Message { bytes, date })
     }
-}
-
-/// A part in whichever encoding makes it shorter: words in Latin letters stay readable.
-fn part(content_type: ContentType, text: &str) -> SinglePart {
-    // Quoted-printable makes three bytes of each of these; base64 four of every three.
-    let escaped = text.bytes().filter(|it| !it.is_ascii() || *it == b'=');
-    let (encoded, encoding) = if escaped.count() < text.len() / 6 {
-        (
-            qp::BODY.encode(text),
-            ContentTransferEncoding::QuotedPrintable,
-        )
-    } else {
-        (
-            base64::MIME.encode(text.replace('\n', "\r\n")),
-            ContentTransferEncoding::Base64,
-        )
-    };
-    let body = Body::dangerous_pre_encoded(encoded.into_bytes(), encoding);
-    SinglePart::builder().header(content_type).body(body)
 }
 
 /// A partner who has everything, or nothing but an address.

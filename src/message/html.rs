@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use anyhow::{Result, bail, ensure};
 use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
-use html5gum::{Span, Tokenizer};
+use html5gum::{Emitter, ForwardingEmitter, Span, Tokenizer};
 use memchr::{memchr2, memmem};
 
 use super::Expected;
@@ -32,6 +32,9 @@ const ATTRIBUTES: [&str; 14] = [
     "srcdoc",
 ];
 
+/// Elements whose text is not shown.
+const UNSEEN: [&str; 2] = ["style", "title"];
+
 /// Gmail shows no more of a mail's HTML, and puts the rest behind a link.
 const SHOWN_BY_GMAIL: usize = 102 * 1024;
 
@@ -43,7 +46,7 @@ struct Page {
     /// The targets of everything, those in conditional comments included.
     targets: Vec<String>,
     /// The shown text, with a line break for each tag.
-    text: String,
+    text: Vec<u8>,
     /// What must not be there.
     forbidden: Vec<String>,
     /// Inside an element whose text is not shown.
@@ -55,10 +58,22 @@ struct Page {
 /// A start tag in the making.
 #[derive(Debug, Default)]
 struct Tag {
-    name: String,
-    attribute: String,
-    class: String,
+    is_anchor: bool,
+    /// Its name, where the text inside is not shown.
+    hides: Option<&'static str>,
+    is_button: bool,
+    attribute: Attribute,
     target: Option<String>,
+}
+
+/// The attribute that is being read.
+#[derive(Debug, Default)]
+enum Attribute {
+    Style,
+    Class,
+    Href,
+    #[default]
+    Other,
 }
 
 /// Holds the HTML against the link and the address that it may lead to.
@@ -86,13 +101,14 @@ pub fn prove(html: &str, expected: &Expected<'_>) -> Result<()> {
             other.escape_debug()
         );
     }
-    let Some((before, behind)) = page.text.split_once(link) else {
+    let text = String::from_utf8_lossy(&page.text);
+    let Some((before, behind)) = text.split_once(link) else {
         bail!("the link is not shown as text; write `{{{{ link }}}}` once where it is read");
     };
     let alone = !before.ends_with(|it: char| !it.is_whitespace())
         && !behind.starts_with(|it: char| !it.is_whitespace());
     ensure!(
-        alone && !behind.contains(link),
+        alone && memmem::find(behind.as_bytes(), link.as_bytes()).is_none(),
         "the link must be shown once as text, with nothing attached to it"
     );
     Ok(())
@@ -107,48 +123,73 @@ fn read(html: &str) -> Page {
     let mut emitter = CallbackEmitter::new(reader);
     // Styles and titles are no markup, as for a browser.
     emitter.naively_switch_states(true);
-    Tokenizer::new_with_emitter(html, emitter).for_each(drop);
+    Tokenizer::new_with_emitter(html, Forgiving(emitter)).for_each(drop);
     page
+}
+
+/// Reads on over errors without looking for them, as a browser does; looking takes as long as reading.
+struct Forgiving<E>(E);
+
+impl<E: Emitter> ForwardingEmitter for Forgiving<E> {
+    type Token = E::Token;
+
+    fn inner(&mut self) -> &mut impl Emitter<Token = E::Token> {
+        &mut self.0
+    }
+
+    fn should_emit_errors(&mut self) -> bool {
+        false
+    }
 }
 
 impl Page {
     fn see(&mut self, event: &CallbackEvent<'_>) {
         match event {
             CallbackEvent::OpenStartTag { name } => {
-                self.text.push('\n');
+                self.text.push(b'\n');
                 self.open = Tag {
-                    name: text(name),
+                    is_anchor: *name == b"a",
+                    hides: listed(&UNSEEN, name),
                     ..Tag::default()
                 };
-                if ELEMENTS.contains(&&*self.open.name) {
-                    self.forbidden.push(format!("`<{}>`", self.open.name));
+                if let Some(name) = listed(&ELEMENTS, name) {
+                    self.forbidden.push(format!("`<{name}>`"));
                 }
             }
             CallbackEvent::AttributeName { name } => {
-                let key = text(name);
-                if ATTRIBUTES.contains(&&*key) || key.starts_with("on") {
-                    self.forbidden.push(format!("the attribute `{key}`"));
+                if listed(&ATTRIBUTES, name).is_some() || name.starts_with(b"on") {
+                    let name = String::from_utf8_lossy(name);
+                    self.forbidden.push(format!("the attribute `{name}`"));
                 }
-                self.open.attribute = key;
+                self.open.attribute = match *name {
+                    b"style" => Attribute::Style,
+                    b"class" => Attribute::Class,
+                    b"href" => Attribute::Href,
+                    _ => Attribute::Other,
+                };
             }
-            CallbackEvent::AttributeValue { value } => match &*self.open.attribute {
-                "style" => self.styles(value),
-                "class" => self.open.class = text(value),
-                "href" => {
-                    self.targets.push(text(value));
-                    self.open.target.get_or_insert_with(|| text(value));
+            CallbackEvent::AttributeValue { value } => match self.open.attribute {
+                Attribute::Style => self.styles(value),
+                Attribute::Class => {
+                    let mut classes = value.split(u8::is_ascii_whitespace);
+                    self.open.is_button = classes.any(|it| it == b"button");
                 }
-                _ => {}
+                Attribute::Href => {
+                    let target = String::from_utf8_lossy(value).into_owned();
+                    self.targets.push(target.clone());
+                    self.open.target.get_or_insert(target);
+                }
+                Attribute::Other => {}
             },
             CallbackEvent::CloseStartTag { .. } => self.started(),
             CallbackEvent::EndTag { name } => {
-                self.text.push('\n');
+                self.text.push(b'\n');
                 if self.hidden.is_some_and(|it| it.as_bytes() == *name) {
                     self.hidden = None;
                 }
             }
             CallbackEvent::String { value } => match self.hidden {
-                None => self.text.push_str(&String::from_utf8_lossy(value)),
+                None => self.text.extend_from_slice(value),
                 Some("style") => self.styles(value),
                 Some(_) => {}
             },
@@ -165,20 +206,11 @@ impl Page {
     }
 
     fn started(&mut self) {
-        let Tag {
-            name,
-            class,
-            target,
-            ..
-        } = std::mem::take(&mut self.open);
-        if let Some(target) = target
-            && name == "a"
-            && class.split_whitespace().any(|it| it == "button")
-        {
-            self.buttons.push(target);
+        let tag = std::mem::take(&mut self.open);
+        if tag.is_anchor && tag.is_button {
+            self.buttons.extend(tag.target);
         }
-        let unseen = ["style", "title"].into_iter().find(|it| *it == name);
-        self.hidden = unseen.or(self.hidden);
+        self.hidden = tag.hides.or(self.hidden);
     }
 
     fn styles(&mut self, css: &[u8]) {
@@ -195,6 +227,7 @@ impl Page {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+/// The entry of a list that a name in a page is.
+fn listed(list: &[&'static str], name: &[u8]) -> Option<&'static str> {
+    list.iter().copied().find(|it| it.as_bytes() == name)
 }

@@ -1,0 +1,241 @@
+//! Words as MIME bodies: ASCII only, lines that no relay has a reason to wrap, and each part in
+//! the encoding that suits it.
+
+use encodify::{base64, qp};
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, SinglePart};
+use memchr::{memchr, memchr_iter, memmem};
+
+/// The most octets of a line, without its CRLF (RFC 5322 §2.1.1).
+const LONGEST_LINE: usize = 998;
+/// Elements inside which a browser decodes no character references (WHATWG HTML §13.2.5).
+const RAW_TEXT: [&[u8]; 8] = [
+    b"style",
+    b"script",
+    b"xmp",
+    b"iframe",
+    b"noembed",
+    b"noframes",
+    b"noscript",
+    b"plaintext",
+];
+
+/// The text part, quoted-printable or base64, whichever is shorter.
+pub fn text(text: &str) -> SinglePart {
+    encoded(ContentType::TEXT_PLAIN, text)
+}
+
+/// The HTML part. In plain ASCII where that can be had, so that the link goes over the wire in
+/// one piece, as it will be read; else like the text part.
+pub fn html(html: &str) -> SinglePart {
+    if is_mostly_ascii(html)
+        && let Some(plain) = as_references(html)
+    {
+        return part(
+            ContentType::TEXT_HTML,
+            plain,
+            ContentTransferEncoding::SevenBit,
+        );
+    }
+    encoded(ContentType::TEXT_HTML, html)
+}
+
+fn encoded(content_type: ContentType, text: &str) -> SinglePart {
+    if is_mostly_ascii(text) {
+        let encoded = qp::BODY.encode(text);
+        part(
+            content_type,
+            encoded,
+            ContentTransferEncoding::QuotedPrintable,
+        )
+    } else {
+        let encoded = base64::MIME.encode(text.replace('\n', "\r\n"));
+        part(content_type, encoded, ContentTransferEncoding::Base64)
+    }
+}
+
+fn part(content_type: ContentType, text: String, encoding: ContentTransferEncoding) -> SinglePart {
+    let body = Body::dangerous_pre_encoded(text.into_bytes(), encoding);
+    SinglePart::builder().header(content_type).body(body)
+}
+
+/// Whether escapes make it shorter than base64 would, as they do with Latin letters:
+/// quoted-printable makes three bytes of each byte that it escapes, base64 four of every three.
+fn is_mostly_ascii(text: &str) -> bool {
+    let escaped = |bytes: &[u8]| {
+        let each = bytes
+            .iter()
+            .map(|it| u8::from(!it.is_ascii() || *it == b'='));
+        usize::from(each.sum::<u8>())
+    };
+    // Counts that fit a byte are added up many at a time.
+    let escaped: usize = text.as_bytes().chunks(255).map(escaped).sum();
+    escaped <= text.len() / 6
+}
+
+/// The same page in ASCII, all other characters as references, lines ended by CRLF. None where it
+/// would not be the same page, or not come through as it is.
+fn as_references(html: &str) -> Option<String> {
+    let mut page = String::with_capacity(html.len() + html.len() / 4);
+    let mut rest = html;
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+        let line = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
+        let start = page.len();
+        // Looked at without leaving off at the first, which is faster for a line.
+        if line.bytes().fold(true, |all, it| all & is_plain(it)) {
+            page += line;
+        } else {
+            push_as_references(&mut page, line)?;
+        }
+        // Mailbox files put `>` before this word.
+        if page.len() - start > LONGEST_LINE || line.starts_with("From ") {
+            return None;
+        }
+        page += "\r\n";
+    }
+    raw_text_is_ascii(html).then_some(page)
+}
+
+/// None at a control character: relays drop some, and references to some mean letters of windows-1252.
+fn push_as_references(page: &mut String, line: &str) -> Option<()> {
+    let mut digits = itoa::Buffer::new();
+    let mut rest = line;
+    while let Some(place) = rest.bytes().position(|it| !is_plain(it)) {
+        let (plain, behind) = rest.split_at(place);
+        let mut letters = behind.chars();
+        let letter = letters.next().filter(|it| !it.is_control())?;
+        page.extend([plain, "&#", digits.format(u32::from(letter)), ";"]);
+        rest = letters.as_str();
+    }
+    page.push_str(rest);
+    Some(())
+}
+
+fn is_plain(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte) || byte == b'\t'
+}
+
+fn raw_text_is_ascii(html: &str) -> bool {
+    let bytes = html.as_bytes();
+    let begins = |text: &[u8], name: &[u8]| {
+        let start = text.get(..name.len());
+        start.is_some_and(|it| it.eq_ignore_ascii_case(name))
+    };
+    memchr_iter(b'<', bytes).all(|place| {
+        let rest = &bytes[place + 1..];
+        let Some(name) = RAW_TEXT.iter().find(|name| begins(rest, name)) else {
+            return true;
+        };
+        let end = memmem::find_iter(rest, b"</").find(|end| begins(&rest[end + 2..], name));
+        rest[..end.unwrap_or(rest.len())].is_ascii()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use html5gum::emitters::default::DefaultEmitter;
+    use html5gum::{Token, Tokenizer};
+    use mail_parser::{MessageParser, MimeHeaders};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The transfer encoding of a part, and the text that a mail program reads from it.
+    fn read(part: &SinglePart) -> (String, String) {
+        let bytes = part.formatted();
+        assert!(bytes.is_ascii());
+        let mail = MessageParser::default().parse(&bytes).unwrap();
+        let encoding = mail.parts[0].content_transfer_encoding().unwrap();
+        let text = mail.parts[0].text_contents().unwrap();
+        // In a message, the line break at the end belongs to the boundary.
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        (encoding.to_owned(), text.to_owned())
+    }
+
+    /// What a browser makes of it, and what Outlook makes of the comments.
+    fn tokens(html: &str) -> Vec<Token> {
+        let mut emitter = DefaultEmitter::default();
+        emitter.naively_switch_states(true);
+        let tokens = Tokenizer::new_with_emitter(html, emitter).flat_map(|Ok(token)| match token {
+            Token::Error(_) => Vec::new(),
+            Token::Comment(comment) => tokens(&String::from_utf8_lossy(&comment)),
+            token => vec![token],
+        });
+        tokens.collect()
+    }
+
+    #[test]
+    fn a_page_goes_in_plain_ascii_unless_that_would_change_it() {
+        let link = "<a href=\"https://myaccess.microsoft.com/@a.example#/x\">é</a>".repeat(3);
+        let words = "words of Latin letters, here and there one with an accent. ".repeat(12);
+        let page = |odd: &str| format!("<p>{words}</p>\n{link}\n{odd}\n");
+        for (odd, encoding) in [
+            ("", "7bit"),
+            ("<!--[if mso]><v:rect>é</v:rect><![endif]-->", "7bit"),
+            ("<p title=\"“é”\">😀 &amp; &eacute;\tx</p>", "7bit"),
+            (
+                "<style>p { font-family: Arial }</style>é<title>é</title>",
+                "7bit",
+            ),
+            (
+                "<style>p { font-family: \"微软雅黑\" }</style>",
+                "quoted-printable",
+            ),
+            (
+                "<!--[if mso]><STYLE>p::before { content: '→' }</STYLE>-->",
+                "quoted-printable",
+            ),
+            ("<xmp>é</xmp>", "quoted-printable"),
+            ("<noscript>é", "quoted-printable"),
+            ("<p>\u{96}</p>", "quoted-printable"),
+            ("<p>\u{7}</p>", "quoted-printable"),
+            ("<p>\r</p>", "quoted-printable"),
+            ("From here", "quoted-printable"),
+        ] {
+            let (used, text) = read(&html(&page(odd)));
+            assert_eq!(used, encoding, "{odd:?}");
+            let whole = text.contains("https://myaccess.microsoft.com/@a.example#/x");
+            assert!(whole && tokens(&text) == tokens(&page(odd)), "{odd:?}");
+        }
+        let line = |length: usize| format!("{}\n", "x".repeat(length));
+        assert_eq!(read(&html(&line(998))).0, "7bit");
+        assert_eq!(read(&html(&line(999))).0, "quoted-printable");
+        assert_eq!(read(&html(&line(0))).0, "7bit");
+        let japanese = "アクセス権を申請してください。".repeat(9);
+        assert_eq!(read(&html(&japanese)), ("base64".into(), japanese));
+    }
+
+    #[test]
+    fn text_is_never_longer_than_it_need_be() {
+        let french = "Présentez votre demande d’accès dans le portail.\n".repeat(9);
+        let japanese = "アクセス権を申請してください。\n".repeat(9);
+        for (words, encoding) in [(french, "quoted-printable"), (japanese, "base64")] {
+            let (used, read) = read(&text(&words));
+            assert_eq!(
+                (used.as_str(), read.replace("\r\n", "\n").trim_end()),
+                (encoding, words.trim_end())
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_page_is_read_as_it_was_written(pieces in prop::collection::vec(
+            prop_oneof![
+                "[ -;=-~]{0,40}".prop_map(String::from),
+                "[^<]{0,20}".prop_map(String::from),
+                prop::sample::select(vec![
+                    "<p class=\"é\">", "</p>", "<style>", "</style>", "<title>", "</title>", "<!--", "-->",
+                    "<!--[if mso]>", "<![endif]-->", "<plaintext>", "\n", "\nFrom ", "&#233;", "é", "’", "<a b='ü'>",
+                ]).prop_map(str::to_owned),
+            ], 0..30)) {
+            // Rows and templates come without.
+            let page = pieces.concat().replace('\r', "");
+            let (_, read) = read(&html(&page));
+            prop_assert_eq!(tokens(read.trim_end()), tokens(page.trim_end()));
+        }
+    }
+}
