@@ -20,6 +20,7 @@ const VERSION: i32 = 1;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// `room` is padding: a row is written with it, and what is learnt later takes its place.
+/// The states are compared one by one, because SQLite fills a table of its own for a longer `IN`, each time.
 const TABLES: &str = "
 CREATE TABLE secret (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -38,8 +39,10 @@ CREATE TABLE invitation (
     organization TEXT,
     locale TEXT,
     template_locale TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('pending', 'armed', 'accepted', 'deferred', 'rejected',
-        'unknown', 'abandoned', 'expired', 'suppressed', 'delivered', 'bounced')),
+    state TEXT NOT NULL CHECK (state = 'pending' OR state = 'armed' OR state = 'accepted'
+        OR state = 'deferred' OR state = 'rejected' OR state = 'unknown'
+        OR state = 'abandoned' OR state = 'expired' OR state = 'suppressed'
+        OR state = 'delivered' OR state = 'bounced'),
     generation INTEGER NOT NULL,
     message_id TEXT NOT NULL,
     attempts INTEGER NOT NULL,

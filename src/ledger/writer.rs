@@ -293,7 +293,8 @@ impl Desk {
     fn put_pages_aside(&mut self) -> rusqlite::Result<()> {
         let free: i64 = self
             .connection
-            .pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+            .prepare_cached("PRAGMA freelist_count")?
+            .query_row([], |row| row.get(0))?;
         if free.unsigned_abs() >= self.spare / 4 {
             // A change takes a page in each of four trees at the most.
             self.certain = usize::try_from(self.spare / 4 / 8).unwrap_or(0);

@@ -200,10 +200,10 @@ mod tests {
             let whole = text.contains("https://myaccess.microsoft.com/@a.example#/x");
             assert!(whole && tokens(&text) == tokens(&page(odd)), "{odd:?}");
         }
-        let line = |length: usize| format!("{}\n", "x".repeat(length));
-        assert_eq!(read(&html(&line(998))).0, "7bit");
-        assert_eq!(read(&html(&line(999))).0, "quoted-printable");
-        assert_eq!(read(&html(&line(0))).0, "7bit");
+        let long = |length: usize| format!("{}\n", "x".repeat(length));
+        assert_eq!(read(&html(&long(998))).0, "7bit");
+        assert_eq!(read(&html(&long(999))).0, "quoted-printable");
+        assert_eq!(read(&html(&long(0))).0, "7bit");
         let japanese = "アクセス権を申請してください。".repeat(9);
         assert_eq!(read(&html(&japanese)), ("base64".into(), japanese));
     }
