@@ -92,6 +92,11 @@ pub fn read(record: &str, folder: &Path) -> Vec<Event> {
                 let flags = arguments.rsplit("\", ").next().unwrap();
                 assert!(!flags.contains("O_TRUNC"), "not in the model: {line:.200}");
             }
+            // The allocator looks at how the system is set.
+            "open" => assert!(
+                arguments.contains("O_RDONLY"),
+                "not in the model: {line:.200}"
+            ),
             "sendto" => {
                 let bytes = bytes(between(arguments, "\"", "\""));
                 events.push(Event::Send(of_descriptor(), bytes));
