@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::recording::tell;
-use super::shared::Job;
+use super::shared::{Job, Shared};
 use super::worker::Worker;
 use crate::exit::Exit;
 use crate::invitation::Cause;
@@ -57,12 +57,8 @@ impl Worker {
             return Delivery::Stopped;
         }
         let ahead = connection.has_begun();
-        let envelope = Envelope {
-            sender: &shared.run.sender,
-            recipient: &job.recipient,
-        };
         let answered = {
-            let mut begin = pin!(connection.begin(envelope));
+            let mut begin = pin!(connection.begin(envelope(&shared, job)));
             match timeout(MOMENT, &mut begin).await {
                 Ok(answered) => answered,
                 Err(_) if self.record(None).await => begin.await,
@@ -169,10 +165,7 @@ impl Worker {
         let tried = &shared.run.connector.ahead;
         let next = self.ahead.as_ref();
         let next = next.filter(|_| connection.pipelines() && tried.may_go());
-        let ahead = next.map(|(next, _)| Envelope {
-            sender: &shared.run.sender,
-            recipient: &next.recipient,
-        });
+        let ahead = next.map(|(next, _)| envelope(&shared, next));
         let (phase, heard) = match connection.dot(ahead).await {
             Dot::NotWritten(heard) => (Phase::Body, heard),
             Dot::Written(heard) => (Phase::Dot, heard),
@@ -236,5 +229,12 @@ impl Worker {
     pub(super) fn gone(&self, why: &str) -> String {
         let relay = self.shared.run.connector.relay();
         format!("the relay {relay} does not take our mail (mail): {why}")
+    }
+}
+
+fn envelope<'a>(shared: &'a Shared, job: &'a Job) -> Envelope<'a> {
+    Envelope {
+        sender: &shared.run.sender,
+        recipient: &job.recipient,
     }
 }
