@@ -1,7 +1,6 @@
 //! The run: from the proven plan to a recorded outcome for each message.
 //!
-//! One feeder composes what is due, in the order of the plan, and compares it with
-//! what was proven; a few workers, each owning one connection, deliver it and record
+//! One feeder goes through what is due, in the order of the plan, and through what was proven; a few workers, each owning one connection, deliver it and record
 //! what became of it. Nothing is sent that cannot be recorded, and a run that stops
 //! stops before the next dot.
 
@@ -20,6 +19,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -30,10 +30,10 @@ use self::shared::{Due, Job, Shared};
 pub use self::signals::Signals;
 use self::worker::Worker;
 use crate::address::Address;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrExit};
 use crate::invitation::{RetrySchedule, State};
 use crate::ledger::Ledger;
-use crate::message::Composer;
+use crate::message::{Composer, Proven};
 use crate::plan::{Entry, Plan};
 use crate::relay::Connector;
 
@@ -42,7 +42,7 @@ pub struct Run {
     /// Who is due.
     pub plan: Plan,
     /// What was proven, in the order of the plan.
-    pub fingerprints: Vec<u64>,
+    pub proven: Vec<Proven>,
     /// Builds the messages.
     pub composer: Arc<Composer>,
     /// Records what became of them.
@@ -102,11 +102,12 @@ pub struct Stop {
 
 impl Run {
     /// Delivers the plan, or as much of it as the relay, the limits and the ledger allow.
-    pub async fn deliver(self) -> Tally {
-        let workers = u64::from(self.connections).min(self.fingerprints.len() as u64);
+    pub async fn deliver(mut self) -> Tally {
+        let proven = std::mem::take(&mut self.proven);
+        let workers = u64::from(self.connections).min(proven.len() as u64);
         let (jobs, queue) = mpsc::channel(2 * usize::try_from(workers).unwrap_or(1).max(1));
         let shared = Arc::new(Shared::new(self, queue, workers));
-        let feeder = feed(shared.clone(), jobs);
+        let feeder = feed(shared.clone(), proven, jobs);
         work_off(shared, workers, feeder).await
     }
 }
@@ -134,11 +135,14 @@ async fn work_off(
     shared.tally().clone()
 }
 
-/// Hands on what is due, in order. Each worker composes its own messages, while it waits for
+/// What it means where plan and proof do not go together.
+const STRAY: &str = "partners came out of the plan than were proven";
+
+/// Hands on what is due, in order. Each worker makes its own messages ready, while it waits for
 /// what it must wait for anyway.
-async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Due>) {
+async fn feed(shared: Arc<Shared>, proven: Vec<Proven>, jobs: mpsc::Sender<Due>) {
     let run = &shared.run;
-    let mut proven = run.fingerprints.iter();
+    let mut proven = proven.into_iter();
     let mut drain = run.plan.drain();
     loop {
         let page = match drain.next_page(run.ledger.reader()).await {
@@ -148,8 +152,10 @@ async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Due>) {
             Err(failure) => return shared.stop(Exit::CannotWrite, failure.to_string()),
         };
         for entry in page.into_iter().filter(|it| it.skip.is_none()) {
-            let proven = proven.next().copied();
-            let due: Due = Box::new(move |run| prepare(run, entry, proven));
+            let Some(proven) = proven.next() else {
+                return shared.stop(Exit::Contradiction, format!("more {STRAY}"));
+            };
+            let due: Due = Box::new(move |run| prepare(run, entry, &proven));
             tokio::select! {
                 biased;
                 _ = jobs.send(due) => {}
@@ -158,34 +164,28 @@ async fn feed(shared: Arc<Shared>, jobs: mpsc::Sender<Due>) {
         }
     }
     if proven.next().is_some() {
-        shared.stop(
-            Exit::Contradiction,
-            "fewer partners came out of the plan than were proven".into(),
-        );
+        shared.stop(Exit::Contradiction, format!("fewer {STRAY}"));
     }
 }
 
-/// Composes a message; one that is not what was proven is not sent.
-fn prepare(run: &Run, entry: Entry, proven: Option<u64>) -> Result<Job, Failure> {
+/// Makes a message ready to be sent; one that is not what was proven is not.
+fn prepare(run: &Run, entry: Entry, proven: &Proven) -> Result<Job, Failure> {
+    let partner = &entry.partner;
     let id = entry.message_id(run.ledger.reader().key(), run.sender.domain());
     let date = entry.date((run.clock)());
     let message = run
         .composer
-        .compose(&entry.partner, &id, date)
-        .map_err(|error| Failure {
-            exit: Exit::Contradiction,
-            error,
-        })?;
-    if proven != Some(message.fingerprint()) {
-        let message = format!(
-            "line {}: the message to {} is not the one that was proven; nothing more is sent",
-            entry.partner.line, entry.partner.address
-        );
-        return Err(Failure::new(Exit::Contradiction, message));
-    }
+        .proven(partner, &id, date, proven)
+        .with_context(|| {
+            format!(
+                "line {}: the message to {} cannot be sent, nor anything after it",
+                partner.line, partner.address
+            )
+        })
+        .or_exit(Exit::Contradiction)?;
     Ok(Job {
+        recipient: run.composer.recipient(partner).clone(),
         identity: entry.identity,
-        recipient: run.composer.recipient(&entry.partner).clone(),
         message,
         standing: entry.standing,
         losses: 0,

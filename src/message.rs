@@ -8,9 +8,11 @@ mod compose;
 mod encode;
 mod html;
 mod prove;
+mod proven;
 
 pub use self::compose::{Composer, Message};
 pub use self::prove::{Expected, Proof, prove};
+pub use self::proven::{Proven, Room};
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ use access_invite::config::Config;
 use access_invite::delivery::Run;
 use access_invite::exit::Exit;
 use access_invite::ledger::{Enrolment, Ledger};
+use access_invite::message::Proven;
 use access_invite::relay::Connector;
 use jiff::Timestamp;
 use mail_parser::MessageParser;
@@ -423,7 +424,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
     let ledger = Arc::new(Ledger::open(&config.ledger).unwrap());
     let now = Timestamp::now();
     let plan = job.plan(&Choice::default(), now);
-    let (fingerprints, _) = job.prove(&plan, ledger.reader(), now).await.unwrap();
+    let (proven, _) = job.prove(&plan, ledger.reader(), now).await.unwrap();
     let page = plan
         .drain()
         .next_page(ledger.reader())
@@ -439,7 +440,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
     ledger.commit_enrolment(page.len() as u64).await.unwrap();
     let run = Run {
         plan,
-        fingerprints,
+        proven,
         composer: job.composer.clone(),
         ledger: ledger.clone(),
         connector: Arc::new(Connector::new(&config.smtp).unwrap()),
@@ -458,29 +459,40 @@ async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
 
 #[tokio::test]
 async fn what_is_not_what_was_proven_is_not_sent() {
-    let server = Server::obliging();
-    let workplace = Workplace::new(server.port());
-    workplace.partners(&["ada@a.example", "bob@b.example"]);
-    let (mut run, ledger) = prepare(&workplace).await;
-    run.fingerprints[1] ^= 1;
+    type Confuse = fn(&mut Vec<Proven>);
+    let other: Confuse = |it| it[1] = Proven::Fingerprint(7);
+    let swapped: Confuse = |it| it.swap(1, 2);
+    let same_again: Confuse = |it| it[1] = it[0].clone();
+    let fewer: Confuse = |it| drop(it.pop());
+    let more: Confuse = |it| it.push(it[0].clone());
+    let of_bob = "line 3: the message to bob@b.example cannot be sent, nor anything after it: it is not the one that was proven";
+    let table = [
+        (other, of_bob),
+        (swapped, of_bob),
+        (same_again, of_bob),
+        (fewer, "more partners came out of the plan than were proven"),
+        (more, "fewer partners came out of the plan than were proven"),
+    ];
+    for (confuse, why) in table {
+        let server = Server::obliging();
+        let workplace = Workplace::new(server.port());
+        workplace.partners(&["ada@a.example", "bob@b.example", "eve@c.example"]);
+        let (mut run, ledger) = prepare(&workplace).await;
+        confuse(&mut run.proven);
 
-    let stop = run.deliver().await.stopped.unwrap();
+        let stop = run.deliver().await.stopped.unwrap();
 
-    assert_eq!(stop.exit, Exit::Contradiction);
-    assert!(
-        stop.why
-            .contains("line 3: the message to bob@b.example is not the one that was proven"),
-        "{}",
-        stop.why
-    );
-    assert!(
-        server
-            .accepted()
-            .iter()
-            .all(|it| it.recipients != ["bob@b.example"])
-    );
-    Arc::into_inner(ledger).unwrap().close().await.unwrap();
-    oracle::check(&workplace, &server, 2, 0);
+        assert_eq!(stop.exit, Exit::Contradiction);
+        assert_eq!(stop.why, why);
+        Arc::into_inner(ledger).unwrap().close().await.unwrap();
+        // Each of them has what is theirs, or nothing.
+        for message in server.accepted() {
+            let to = message.recipients[0].as_str();
+            let parsed = MessageParser::default().parse(&message.data).unwrap();
+            assert_eq!(parsed.to().unwrap().first().unwrap().address(), Some(to));
+        }
+        oracle::check(&workplace, &server, 3, 0);
+    }
 }
 
 /// How often the clock is still asked before it fails.

@@ -1,8 +1,8 @@
 //! Everything before anything: every message that is due is composed and proven, on all
 //! cores, before the first connection.
 //!
-//! Pages of the plan are proven side by side and taken in their order, so what is kept is
-//! the same sequence that sending goes through: eight bytes a message.
+//! Pages of the plan are proven side by side and taken in their order, so what is held is
+//! the same sequence that sending goes through.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -15,7 +15,7 @@ use super::Job;
 use crate::exit::{self, Exit, Failure, OrExit};
 use crate::invitation::MessageIdKey;
 use crate::ledger::Reader;
-use crate::message::Composer;
+use crate::message::{Composer, Proven, Room};
 use crate::plan::{Entry, Plan};
 use crate::report::count;
 
@@ -28,11 +28,12 @@ struct Bench {
     key: MessageIdKey,
     domain: String,
     now: Timestamp,
+    room: Room,
 }
 
-/// A message that holds: what stands for it, and whether it is to repeat other bytes.
+/// A message that holds, and whether it is to repeat other bytes.
 struct Holds {
-    fingerprint: u64,
+    proven: Proven,
     changed: bool,
 }
 
@@ -44,7 +45,7 @@ impl Bench {
         let date = entry.date(self.now);
         let message = self.composer.compose_and_prove(&entry.partner, &id, date)?;
         Ok(Holds {
-            fingerprint: message.fingerprint(),
+            proven: self.composer.hold(&entry.partner, &message, &self.room),
             changed: entry.must_repeat().is_some_and(|it| it != message.sha256()),
         })
     }
@@ -65,7 +66,7 @@ impl Bench {
 }
 
 impl Job {
-    /// Composes and proves every due message; gives their fingerprints in order, and those
+    /// Composes and proves every due message; gives them in order, and those
     /// that were to repeat what was sent before and no longer can.
     ///
     /// # Errors
@@ -75,12 +76,13 @@ impl Job {
         plan: &Plan,
         reader: &Reader,
         now: Timestamp,
-    ) -> exit::Result<(Vec<u64>, Vec<Entry>)> {
+    ) -> exit::Result<(Vec<Proven>, Vec<Entry>)> {
         let bench = Arc::new(Bench {
             composer: self.composer.clone(),
             key: reader.key().clone(),
             domain: self.config.sender.address.domain().to_owned(),
             now,
+            room: Room::default(),
         });
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut found = Found::default();
@@ -98,7 +100,7 @@ impl Job {
             found.take(page.await.or_exit(Exit::Contradiction)?);
         }
         if found.failed == 0 {
-            return Ok((found.fingerprints, found.changed));
+            return Ok((found.proven, found.changed));
         }
         let path = self.config.partners.path.display();
         let mut lines: Vec<String> = found
@@ -117,7 +119,7 @@ impl Job {
 /// What the proofs have found so far.
 #[derive(Default)]
 struct Found {
-    fingerprints: Vec<u64>,
+    proven: Vec<Proven>,
     changed: Vec<Entry>,
     /// The first that failed, by their lines.
     faults: Vec<(u64, anyhow::Error)>,
@@ -129,7 +131,7 @@ impl Found {
         for (entry, proven) in page {
             match proven {
                 Ok(holds) => {
-                    self.fingerprints.push(holds.fingerprint);
+                    self.proven.push(holds.proven);
                     if holds.changed {
                         self.changed.push(entry);
                     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use mail_parser::MessageParser;
 
-use super::send::{Proven, deliver};
+use super::send::{ProvenPlan, deliver};
 use super::{Choice, Console, Job, about, describe, throw_away_ledger};
 use crate::config::{Config, Smtp, Tls};
 use crate::delivery::Tally;
@@ -40,7 +40,7 @@ pub async fn run(
     let ledger = throw_away_ledger(scratch.path())?;
     let plan = job.plan(choice, (console.clock)());
     let survey = job.survey(&plan, ledger.reader()).await?;
-    let (fingerprints, _) = job.prove(&plan, ledger.reader(), (console.clock)()).await?;
+    let (messages, _) = job.prove(&plan, ledger.reader(), (console.clock)()).await?;
 
     let caught = Caught(scratch.path().join("caught"));
     let sandbox = caught.start_sandbox().await?;
@@ -48,9 +48,9 @@ pub async fn run(
     let tally = if survey.due == 0 {
         Tally::default()
     } else {
-        let proven = Proven {
+        let proven = ProvenPlan {
             plan: plan.clone(),
-            fingerprints,
+            messages,
             several_domains: false,
         };
         deliver(&job, proven, &ledger, connector, None, console).await?

@@ -19,6 +19,7 @@ use crate::delivery::{Rates, Run, RunLock, Signals, Tally};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, State};
 use crate::ledger::{Change, Enrolment, Ledger, Selection, folder_of};
+use crate::message::Proven;
 use crate::plan::{Plan, Survey};
 use crate::relay::{Connector, check_secret};
 use crate::report::count;
@@ -80,7 +81,7 @@ async fn with_ledger(
     }
 
     let plan = job.plan(&options.choice, (console.clock)());
-    let (survey, fingerprints) = prove(&job, &plan, &ledger, options, console).await?;
+    let (survey, messages) = prove(&job, &plan, &ledger, options, console).await?;
     if console.interactive {
         for warning in job.warnings() {
             console.warn(&warning);
@@ -96,9 +97,9 @@ async fn with_ledger(
         let earlier = ledger.reader().dots_since(earlier).await?;
         let limits = &config.limits;
         let rates = Rates::new(limits.per_minute, limits.per_day, &earlier, now);
-        let proven = Proven {
+        let proven = ProvenPlan {
             plan,
-            fingerprints,
+            messages,
             several_domains: survey.domains.len() >= 3,
         };
         deliver(
@@ -182,7 +183,7 @@ async fn prove(
     ledger: &Ledger,
     options: &Options,
     console: &mut Console<'_>,
-) -> exit::Result<(Survey, Vec<u64>)> {
+) -> exit::Result<(Survey, Vec<Proven>)> {
     loop {
         let reader = ledger.reader();
         let survey = job.survey(plan, reader).await?;
@@ -191,9 +192,9 @@ async fn prove(
             let message = format!("{}\nnothing was sent", stopping.join("\n"));
             return Err(Failure::new(Exit::BadInput, message));
         }
-        let (fingerprints, changed) = job.prove(plan, reader, (console.clock)()).await?;
+        let (messages, changed) = job.prove(plan, reader, (console.clock)()).await?;
         if changed.is_empty() {
-            return Ok((survey, fingerprints));
+            return Ok((survey, messages));
         }
         for entry in changed {
             let note = "the message to be repeated has changed since it was sent; `resolve --as resend --changed` sends it as it is now";
@@ -207,10 +208,10 @@ async fn prove(
     }
 }
 
-/// A plan, and what its messages were proven to be.
-pub(super) struct Proven {
+/// A plan and its messages, which were proven.
+pub(super) struct ProvenPlan {
     pub plan: Plan,
-    pub fingerprints: Vec<u64>,
+    pub messages: Vec<Proven>,
     pub several_domains: bool,
 }
 
@@ -220,23 +221,23 @@ pub(super) struct Proven {
 /// When the new invitations cannot be recorded; nothing has been sent then.
 pub(super) async fn deliver(
     job: &Job,
-    proven: Proven,
+    proven: ProvenPlan,
     ledger: &Arc<Ledger>,
     connector: Connector,
     rates: Option<Arc<Rates>>,
     console: &mut Console<'_>,
 ) -> exit::Result<Tally> {
-    let Proven {
+    let ProvenPlan {
         plan,
-        fingerprints,
+        messages,
         several_domains,
     } = proven;
-    let due = fingerprints.len() as u64;
+    let due = messages.len() as u64;
     enrol(job, &plan, ledger, due, console).await?;
     let bar = progress(due, console.interactive);
     let run = Run {
         plan,
-        fingerprints,
+        proven: messages,
         composer: job.composer.clone(),
         ledger: ledger.clone(),
         connector: Arc::new(connector),

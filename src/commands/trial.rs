@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::send::{Proven, deliver};
+use super::send::{ProvenPlan, deliver};
 use super::{Choice, Console, Job, describe, throw_away_ledger};
 use crate::address::Address;
 use crate::config::Config;
@@ -47,14 +47,14 @@ pub async fn run(
     let plan = job.plan(choice, now).lines(lines);
     let survey = job.survey(&plan, ledger.reader()).await?;
     let relay = connector.relay();
-    let (fingerprints, _) = job.prove(&plan, ledger.reader(), now).await?;
-    if fingerprints.is_empty() {
+    let (messages, _) = job.prove(&plan, ledger.reader(), now).await?;
+    if messages.is_empty() {
         console.say("there is no partner whose message could be tried");
         return Ok(Exit::Done);
     }
-    let proven = Proven {
+    let proven = ProvenPlan {
         plan,
-        fingerprints,
+        messages,
         several_domains: false,
     };
     let tally = deliver(&job, proven, &ledger, connector, None, console).await?;

@@ -326,7 +326,7 @@ impl Process {
         let workers = u64::from(self.connections);
         let run = Run {
             plan: Plan::new(SCENE.partners.clone(), "simulation", clock()),
-            fingerprints: Vec::new(),
+            proven: Vec::new(),
             composer: SCENE.composer.clone(),
             ledger: self.ledger,
             connector: Arc::new(connector),

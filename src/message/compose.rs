@@ -1,16 +1,19 @@
 //! One partner, one message: words from the templates, MIME by lettre.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use jiff::Timestamp;
 use lettre::address::Envelope;
-use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::header::{self, HeaderName, HeaderValue, Headers};
 use lettre::message::{Mailbox, MultiPart, MultiPartKind};
+use memchr::{memchr, memmem};
 use sha2::{Digest, Sha256};
 
+use super::proven::{self, Proven, Room};
 use super::{Expected, Proof, encode, prove};
 use crate::address::Address;
 use crate::config::{Config, Package};
@@ -19,8 +22,11 @@ use crate::locale::Locale;
 use crate::partners::Partner;
 use crate::templates::{PackageScope, PartnerScope, Scope, SenderScope, Templates, Words};
 
+/// Why a message is not sent.
+const NOT_PROVEN: &str = "it is not the one that was proven";
+
 /// A message as it goes over the wire, before dot-stuffing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Header and body, lines ended by CRLF.
     pub bytes: Vec<u8>,
@@ -40,21 +46,33 @@ impl Message {
     /// What was proven and what is about to be sent must agree in them.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        const FIELD: &[u8] = b"\r\nDate: ";
+        let Range { start, end } = self.date_value();
         let mut digest = Sha256::new();
-        let value = self
-            .bytes
-            .windows(FIELD.len())
-            .position(|it| it == FIELD)
-            .map_or(0, |place| place + FIELD.len());
-        let length = self.bytes[value..]
-            .iter()
-            .position(|it| *it == b'\r')
-            .unwrap_or_default();
-        digest.update(&self.bytes[..value]);
-        digest.update(&self.bytes[value + length..]);
+        digest.update(&self.bytes[..start]);
+        digest.update(&self.bytes[end..]);
         let digest = digest.finalize();
         u64::from_be_bytes(digest[..8].try_into().expect("SHA-256 has 32 bytes"))
+    }
+
+    /// The same message of another time.
+    fn dated(mut self, date: Timestamp) -> Result<Self> {
+        let (date, header) = dates(date)?;
+        let mut headers = Headers::new();
+        headers.set(header);
+        let written = headers.get_raw("Date").unwrap_or_default();
+        let value = self.date_value();
+        if self.bytes[value.clone()] != *written.as_bytes() {
+            self.bytes.splice(value, written.bytes());
+        }
+        Ok(Self { date, ..self })
+    }
+
+    /// Where the Date header's value stands.
+    fn date_value(&self) -> Range<usize> {
+        const FIELD: &[u8] = b"\r\nDate: ";
+        let start = memmem::find(&self.bytes, FIELD).map_or(0, |place| place + FIELD.len());
+        let length = memchr(b'\r', &self.bytes[start..]).unwrap_or_default();
+        start..start + length
     }
 }
 
@@ -66,7 +84,14 @@ pub struct Composer {
     /// The only recipient, where this is a trial.
     trial: Option<Address>,
     /// Each package in the words of each locale.
-    packages: HashMap<(Locale, PackageId), PackageScope>,
+    packages: HashMap<(Locale, PackageId), Invitations>,
+}
+
+/// The invitations to one package in one locale.
+struct Invitations {
+    package: PackageScope,
+    /// The first that was proven: the others are kept as what differs from it.
+    first: OnceLock<Box<[u8]>>,
 }
 
 impl Composer {
@@ -78,8 +103,11 @@ impl Composer {
         for locale in templates.locales() {
             for package in &config.packages {
                 let default = &config.templates.default_locale;
-                let scope = package_scope(package, locale, default);
-                packages.insert((locale.clone(), package.link.package_id()), scope);
+                let invitations = Invitations {
+                    package: package_scope(package, locale, default),
+                    first: OnceLock::new(),
+                };
+                packages.insert((locale.clone(), package.link.package_id()), invitations);
             }
         }
         Self {
@@ -200,8 +228,49 @@ impl Composer {
         faults
     }
 
-    fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
+    /// What to hold of a message that holds, until it is sent.
+    #[must_use]
+    pub fn hold(&self, partner: &Partner, message: &Message, room: &Room) -> Proven {
+        let invitations = self.invitations(partner, self.locale_for(partner));
+        let first = invitations.first.get_or_init(|| message.bytes[..].into());
+        Proven::hold(message, first, room)
+    }
+
+    /// The proven message for a partner, with the Date of this attempt.
+    ///
+    /// # Errors
+    /// When what was proven is not the message for this partner: that is our bug.
+    pub fn proven(
+        &self,
+        partner: &Partner,
+        id: &str,
+        date: Timestamp,
+        proven: &Proven,
+    ) -> Result<Message> {
+        let message = match proven {
+            Proven::Kept(packed) => {
+                let first = &self.invitations(partner, self.locale_for(partner)).first;
+                let bytes = first.get().and_then(|it| proven::unpack(packed, it));
+                // The Message-ID derives from who is invited to what.
+                let mine = |it: &Vec<u8>| memmem::find(it, format!("<{id}>").as_bytes()).is_some();
+                let bytes = bytes.filter(mine).context(NOT_PROVEN)?;
+                Message { bytes, date }.dated(date)?
+            }
+            Proven::Fingerprint(fingerprint) => {
+                let message = self.compose(partner, id, date)?;
+                ensure!(message.fingerprint() == *fingerprint, NOT_PROVEN);
+                message
+            }
+        };
+        Ok(message)
+    }
+
+    fn invitations(&self, partner: &Partner, locale: &Locale) -> &Invitations {
         &self.packages[&(locale.clone(), partner.package.link.package_id())]
+    }
+
+    fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
+        &self.invitations(partner, locale).package
     }
 
     fn build_and_prove(
@@ -290,10 +359,7 @@ impl Composer {
         date: Timestamp,
     ) -> Result<Message> {
         let sender = &self.config.sender;
-        let date = Timestamp::from_second(date.as_second()).unwrap_or(date);
-        let seconds = u64::try_from(date.as_second()).map_err(|_| {
-            anyhow!("the clock of this machine stands before 1970, and mail has a date; set it")
-        })?;
+        let (date, date_header) = dates(date)?;
         let from = mailbox(sender.name.as_deref(), &sender.address)?;
         let to = mailbox(partner.name.as_deref(), self.recipient(partner))?;
         // Else lettre would parse it from the headers.
@@ -303,7 +369,7 @@ impl Composer {
             .from(from)
             .to(to)
             .subject(words.subject)
-            .date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+            .header(date_header)
             .message_id(Some(format!("<{id}>")));
         if let Some((name, address)) = &sender.reply_to {
             builder = builder.reply_to(mailbox(name.as_deref(), address)?);
@@ -330,6 +396,16 @@ impl Composer {
         let bytes = message.formatted();
         Ok(Message { bytes, date })
     }
+}
+
+/// A time in whole seconds, and as a header.
+fn dates(date: Timestamp) -> Result<(Timestamp, header::Date)> {
+    let date = Timestamp::from_second(date.as_second()).unwrap_or(date);
+    let seconds = u64::try_from(date.as_second()).map_err(|_| {
+        anyhow!("the clock of this machine stands before 1970, and mail has a date; set it")
+    })?;
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    Ok((date, header::Date::new(time)))
 }
 
 /// A partner who has everything, or nothing but an address.
