@@ -1,10 +1,11 @@
 //! The HTML part as a browser tokenizes it: what is linked, loaded, run and shown.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 
 use anyhow::{Result, bail, ensure};
-use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
-use html5gum::{Emitter, ForwardingEmitter, Span, Tokenizer};
+use html5gum::emitters::naive_next_state;
+use html5gum::{Emitter, Error, State, Tokenizer};
 use memchr::{memchr2, memmem};
 
 use super::Expected;
@@ -49,31 +50,6 @@ struct Page {
     text: Vec<u8>,
     /// What must not be there.
     forbidden: Vec<String>,
-    /// Inside an element whose text is not shown.
-    hidden: Option<&'static str>,
-    /// The tag that is being read.
-    open: Tag,
-}
-
-/// A start tag in the making.
-#[derive(Debug, Default)]
-struct Tag {
-    is_anchor: bool,
-    /// Its name, where the text inside is not shown.
-    hides: Option<&'static str>,
-    is_button: bool,
-    attribute: Attribute,
-    target: Option<String>,
-}
-
-/// The attribute that is being read.
-#[derive(Debug, Default)]
-enum Attribute {
-    Style,
-    Class,
-    Href,
-    #[default]
-    Other,
 }
 
 /// Holds the HTML against the link and the address that it may lead to.
@@ -101,7 +77,7 @@ pub fn prove(html: &str, expected: &Expected<'_>) -> Result<()> {
             other.escape_debug()
         );
     }
-    let text = String::from_utf8_lossy(&page.text);
+    let text = lossy(&page.text);
     let Some((before, behind)) = text.split_once(link) else {
         bail!("the link is not shown as text; write `{{{{ link }}}}` once where it is read");
     };
@@ -115,119 +91,266 @@ pub fn prove(html: &str, expected: &Expected<'_>) -> Result<()> {
 }
 
 fn read(html: &str) -> Page {
-    let mut page = Page::default();
-    let reader = |event: CallbackEvent<'_>, _: Span<()>| -> Option<Infallible> {
-        page.see(&event);
-        None
-    };
-    let mut emitter = CallbackEmitter::new(reader);
-    // Styles and titles are no markup, as for a browser.
-    emitter.naively_switch_states(true);
-    Tokenizer::new_with_emitter(html, Forgiving(emitter)).for_each(drop);
-    page
+    let mut reader = Reader::default();
+    Tokenizer::new_with_emitter(html, &mut reader).for_each(drop);
+    reader.finish()
 }
 
-/// Reads on over errors without looking for them, as a browser does; looking takes as long as reading.
-struct Forgiving<E>(E);
+/// Gathers what a page says while it is tokenized.
+#[derive(Debug, Default)]
+struct Reader {
+    page: Page,
+    /// All styles, each on lines of its own.
+    css: Vec<u8>,
+    /// Inside an element whose text is not shown.
+    hidden: Option<&'static str>,
+    /// The start tag before, which an end tag may match.
+    opened: Vec<u8>,
+    is_end_tag: bool,
+    /// What is being read.
+    name: Vec<u8>,
+    attribute: Vec<u8>,
+    value: Vec<u8>,
+    comment: Vec<u8>,
+    tag: Tag,
+}
 
-impl<E: Emitter> ForwardingEmitter for Forgiving<E> {
-    type Token = E::Token;
+/// What the attributes of a tag say.
+#[derive(Debug, Default)]
+struct Tag {
+    is_button: bool,
+    /// Of which a browser follows the first.
+    targets: Vec<String>,
+    forbidden: Vec<String>,
+}
 
-    fn inner(&mut self) -> &mut impl Emitter<Token = E::Token> {
-        &mut self.0
+impl Reader {
+    fn finish(mut self) -> Page {
+        // What loads has one of these; most styles have neither.
+        if memchr2(b'(', b'@', &self.css).is_some() {
+            self.css.make_ascii_lowercase();
+            for loading in ["url(", "@import", "expression("] {
+                if memmem::find(&self.css, loading.as_bytes()).is_some() {
+                    self.page.forbidden.push(format!("`{loading}` in a style"));
+                }
+            }
+        }
+        self.page
     }
+
+    /// An attribute has been read to its end, or there was none.
+    fn end_attribute(&mut self) {
+        match &*self.attribute {
+            b"" => return,
+            b"style" => {
+                self.css.extend_from_slice(&self.value);
+                self.css.push(b'\n');
+            }
+            b"class" => {
+                let mut classes = self.value.split(u8::is_ascii_whitespace);
+                self.tag.is_button = classes.any(|it| it == b"button");
+            }
+            b"href" => {
+                self.tag.targets.push(lossy(&self.value).into_owned());
+            }
+            name => {
+                if listed(&ATTRIBUTES, name).is_some() || name.starts_with(b"on") {
+                    let name = lossy(name);
+                    let forbidden = format!("the attribute `{name}`");
+                    self.tag.forbidden.push(forbidden);
+                }
+            }
+        }
+        self.attribute.clear();
+        self.value.clear();
+    }
+
+    fn start(&mut self) {
+        let tag = std::mem::take(&mut self.tag);
+        if let Some(name) = listed(&ELEMENTS, &self.name) {
+            self.page.forbidden.push(format!("`<{name}>`"));
+        }
+        if tag.is_button && self.name == b"a" {
+            self.page.buttons.extend(tag.targets.first().cloned());
+        }
+        self.page.targets.extend(tag.targets);
+        self.page.forbidden.extend(tag.forbidden);
+        self.hidden = listed(&UNSEEN, &self.name).or(self.hidden);
+    }
+
+    fn end(&mut self) {
+        if self.hidden.is_some_and(|it| it.as_bytes() == self.name) {
+            self.hidden = None;
+            self.css.push(b'\n');
+        }
+    }
+}
+
+/// Errors are not looked for, as by a browser: looking takes as long as reading.
+impl Emitter for &mut Reader {
+    type Token = Infallible;
 
     fn should_emit_errors(&mut self) -> bool {
         false
     }
-}
 
-impl Page {
-    fn see(&mut self, event: &CallbackEvent<'_>) {
-        match event {
-            CallbackEvent::OpenStartTag { name } => {
-                self.text.push(b'\n');
-                self.open = Tag {
-                    is_anchor: *name == b"a",
-                    hides: listed(&UNSEEN, name),
-                    ..Tag::default()
-                };
-                if let Some(name) = listed(&ELEMENTS, name) {
-                    self.forbidden.push(format!("`<{name}>`"));
-                }
-            }
-            CallbackEvent::AttributeName { name } => {
-                if listed(&ATTRIBUTES, name).is_some() || name.starts_with(b"on") {
-                    let name = String::from_utf8_lossy(name);
-                    self.forbidden.push(format!("the attribute `{name}`"));
-                }
-                self.open.attribute = match *name {
-                    b"style" => Attribute::Style,
-                    b"class" => Attribute::Class,
-                    b"href" => Attribute::Href,
-                    _ => Attribute::Other,
-                };
-            }
-            CallbackEvent::AttributeValue { value } => match self.open.attribute {
-                Attribute::Style => self.styles(value),
-                Attribute::Class => {
-                    let mut classes = value.split(u8::is_ascii_whitespace);
-                    self.open.is_button = classes.any(|it| it == b"button");
-                }
-                Attribute::Href => {
-                    let target = String::from_utf8_lossy(value).into_owned();
-                    self.targets.push(target.clone());
-                    self.open.target.get_or_insert(target);
-                }
-                Attribute::Other => {}
-            },
-            CallbackEvent::CloseStartTag { .. } => self.started(),
-            CallbackEvent::EndTag { name } => {
-                self.text.push(b'\n');
-                if self.hidden.is_some_and(|it| it.as_bytes() == *name) {
-                    self.hidden = None;
-                }
-            }
-            CallbackEvent::String { value } => match self.hidden {
-                None => self.text.extend_from_slice(value),
-                Some("style") => self.styles(value),
-                Some(_) => {}
-            },
-            // Outlook reads what other clients take for a comment.
-            CallbackEvent::Comment { value } => {
-                let comment = String::from_utf8_lossy(value);
-                let within = comment.split_once("]>").map_or("", |(_, rest)| rest);
-                let within = read(within);
-                self.targets.extend(within.targets);
-                self.forbidden.extend(within.forbidden);
-            }
-            _ => {}
+    fn pop_token(&mut self) -> Option<Infallible> {
+        None
+    }
+
+    fn emit_string(&mut self, text: &[u8]) {
+        match self.hidden {
+            None => self.page.text.extend_from_slice(text),
+            Some("style") => self.css.extend_from_slice(text),
+            Some(_) => {}
         }
     }
 
-    fn started(&mut self) {
-        let tag = std::mem::take(&mut self.open);
-        if tag.is_anchor && tag.is_button {
-            self.buttons.extend(tag.target);
-        }
-        self.hidden = tag.hides.or(self.hidden);
+    fn init_start_tag(&mut self) {
+        self.name.clear();
+        self.is_end_tag = false;
+        self.tag = Tag::default();
     }
 
-    fn styles(&mut self, css: &[u8]) {
-        // What loads has one of these; most styles have neither.
-        if memchr2(b'(', b'@', css).is_none() {
-            return;
+    fn init_end_tag(&mut self) {
+        self.name.clear();
+        self.is_end_tag = true;
+    }
+
+    fn push_tag_name(&mut self, name: &[u8]) {
+        self.name.extend_from_slice(name);
+    }
+
+    fn init_attribute(&mut self) {
+        self.end_attribute();
+    }
+
+    fn push_attribute_name(&mut self, name: &[u8]) {
+        self.attribute.extend_from_slice(name);
+    }
+
+    fn push_attribute_value(&mut self, value: &[u8]) {
+        self.value.extend_from_slice(value);
+    }
+
+    fn emit_current_tag(&mut self) -> Option<State> {
+        self.end_attribute();
+        self.page.text.push(b'\n');
+        if self.is_end_tag {
+            self.end();
+            return None;
         }
-        let css = css.to_ascii_lowercase();
-        for loading in ["url(", "@import", "expression("] {
-            if memmem::find(&css, loading.as_bytes()).is_some() {
-                self.forbidden.push(format!("`{loading}` in a style"));
-            }
+        self.start();
+        self.opened.clone_from(&self.name);
+        // Styles and titles are no markup, as for a browser; mail programs run no scripts.
+        match &*self.name {
+            b"noscript" => None,
+            b"noframes" => Some(State::RawText),
+            name => naive_next_state(name),
         }
     }
+
+    fn current_is_appropriate_end_tag_token(&mut self) -> bool {
+        self.is_end_tag && !self.name.is_empty() && self.name == self.opened
+    }
+
+    fn set_last_start_tag(&mut self, name: Option<&[u8]>) {
+        self.opened = name.unwrap_or_default().to_vec();
+    }
+
+    fn init_comment(&mut self) {
+        self.comment.clear();
+    }
+
+    fn push_comment(&mut self, text: &[u8]) {
+        self.comment.extend_from_slice(text);
+    }
+
+    fn emit_current_comment(&mut self) {
+        // Outlook reads what other clients take for a comment.
+        let comment = lossy(&self.comment);
+        if let Some((_, within)) = comment.split_once("]>") {
+            let within = read(within);
+            self.page.targets.extend(within.targets);
+            self.page.forbidden.extend(within.forbidden);
+        }
+    }
+
+    fn emit_eof(&mut self) {}
+    fn emit_error(&mut self, _: Error) {}
+    fn set_self_closing(&mut self) {}
+    fn init_doctype(&mut self) {}
+    fn emit_current_doctype(&mut self) {}
+    fn set_force_quirks(&mut self) {}
+    fn push_doctype_name(&mut self, _: &[u8]) {}
+    fn set_doctype_public_identifier(&mut self, _: &[u8]) {}
+    fn set_doctype_system_identifier(&mut self, _: &[u8]) {}
+    fn push_doctype_public_identifier(&mut self, _: &[u8]) {}
+    fn push_doctype_system_identifier(&mut self, _: &[u8]) {}
 }
 
 /// The entry of a list that a name in a page is.
 fn listed(list: &[&'static str], name: &[u8]) -> Option<&'static str> {
     list.iter().copied().find(|it| it.as_bytes() == name)
+}
+
+/// As `String::from_utf8_lossy`, which takes longer where all is well.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use html5gum::Token;
+    use html5gum::emitters::default::DefaultEmitter;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is linked and shown, by the library's own emitter.
+    fn by_tokens(html: &str) -> (Vec<String>, Vec<u8>) {
+        let mut emitter = DefaultEmitter::default();
+        emitter.naively_switch_states(true);
+        let (mut targets, mut text) = (Vec::new(), Vec::new());
+        let mut hidden = None;
+        for Ok(token) in Tokenizer::new_with_emitter(html, emitter) {
+            match token {
+                Token::StartTag(tag) => {
+                    let target = tag.attributes.get(b"href".as_slice());
+                    targets.extend(target.map(|it| lossy(it).into_owned()));
+                    hidden = listed(&UNSEEN, &tag.name).or(hidden);
+                }
+                Token::EndTag(tag) if hidden == listed(&UNSEEN, &tag.name) => hidden = None,
+                Token::String(shown) if hidden.is_none() => text.extend_from_slice(&shown),
+                _ => {}
+            }
+        }
+        text.retain(|it| *it != b'\n');
+        (targets, text)
+    }
+
+    proptest! {
+        #[test]
+        fn any_page_reads_as_by_the_tokens_of_a_browser(
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                "<a href=\"x\">", "<a class='b button' href=y>", "<a href", "=", "\"", "'", ">", "</a>", "<", "</",
+                "<p style=\"a:b\" data-x>", "<br/>", "<style>", "</style>", "<title>", "</title>", "<TITLE>",
+                "<textarea>", "</textarea>", "<!--", "-->", "--!>", "<!doctype html>", "<?", "<![CDATA[", "]]>",
+                "&amp;", "&#8203;", "&lt", "&", ";", "\0", "\n", "\r\n", "é", "漢", " ", "words", "/",
+            ]), 0..24),
+        ) {
+            let html = pieces.concat();
+            let mut page = read(&html);
+            page.text.retain(|it| *it != b'\n');
+            let (targets, text) = by_tokens(&html);
+
+            prop_assert_eq!(page.text, text, "{}", html);
+            // Of attributes that stand twice a browser takes the first, and the proof all.
+            let mut ours = page.targets.iter();
+            prop_assert!(targets.iter().all(|it| ours.any(|ours| ours == it)), "{}", html);
+        }
+    }
 }

@@ -327,6 +327,26 @@ fn a_template_that_would_break_the_promise_is_caught_by_the_proof() {
         (
             "",
             "",
+            &format!("{button} {{{{ link }}}} <a href=\"\">x</a>"),
+            "`` is linked, which is neither the link nor",
+        ),
+        (
+            "",
+            "",
+            &format!(
+                "{button} {{{{ link }}}} <noscript><a href=\"https://x.example\">x</a></noscript>"
+            ),
+            "neither the link nor",
+        ),
+        (
+            "",
+            "",
+            "<a class=\"button\" href=\"https://x.example\" href=\"{{ link }}\">Open</a> {{ link }}",
+            "it must lead to the link",
+        ),
+        (
+            "",
+            "",
             &format!("{button} {{{{ link }}}} <img src=\"https://x.example/p.gif\">"),
             "`<img>` must not be there",
         ),
