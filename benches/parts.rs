@@ -100,7 +100,7 @@ fn ledger(criterion: &mut Criterion) {
         .iter()
         .map(|it| Enrolment {
             identity: it.identity("bench"),
-            invitee: job.invitee(it),
+            invitee: job.composer.invitee(it),
             message_id: ID.into(),
         })
         .collect();
@@ -111,8 +111,9 @@ fn ledger(criterion: &mut Criterion) {
     let now = Timestamp::now();
     runtime
         .block_on(async {
+            ledger.begin_enrolment(ROWS as u64);
             ledger.enrol(invitations, now).await?;
-            ledger.commit_enrolment(ROWS as u64).await
+            ledger.commit_enrolment().await
         })
         .expect("there is room");
     // A deferral leaves an invitation that may be armed again.

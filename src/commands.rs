@@ -23,7 +23,6 @@ use crate::config::Config;
 use crate::delivery::is_held;
 use crate::exit::{self, Exit, Failure};
 use crate::gallery::{About, AboutPackage, Note};
-use crate::invitation::Invitee;
 use crate::ledger::{Ledger, Reader};
 use crate::message::Composer;
 use crate::partners::{Partner, Partners};
@@ -177,19 +176,6 @@ impl Job {
             });
         }
         notes
-    }
-
-    /// What the ledger is told about a partner.
-    #[must_use]
-    pub fn invitee(&self, partner: &Partner) -> Invitee {
-        Invitee {
-            package: partner.package.key.clone(),
-            email: partner.address.as_written().to_owned(),
-            name: partner.name.clone(),
-            organization: partner.organization.clone(),
-            locale: partner.locale.as_ref().map(ToString::to_string),
-            template_locale: self.composer.locale_for(partner).to_string(),
-        }
     }
 
     /// Counts the plan; addresses that were chosen and are not there are an error.

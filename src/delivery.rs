@@ -19,7 +19,6 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -30,10 +29,11 @@ use self::shared::{Due, Job, Shared};
 pub use self::signals::Signals;
 use self::worker::Worker;
 use crate::address::Address;
-use crate::exit::{Exit, Failure, OrExit};
+use crate::exit::{Exit, Failure};
 use crate::invitation::{RetrySchedule, State};
 use crate::ledger::Ledger;
 use crate::message::{Composer, Proven};
+use crate::partners::Partner;
 use crate::plan::{Entry, Plan};
 use crate::relay::Connector;
 
@@ -176,13 +176,11 @@ fn prepare(run: &Run, entry: Entry, proven: &Proven) -> Result<Job, Failure> {
     let message = run
         .composer
         .proven(partner, &id, date, proven)
-        .with_context(|| {
-            format!(
-                "line {}: the message to {} cannot be sent, nor anything after it",
-                partner.line, partner.address
-            )
-        })
-        .or_exit(Exit::Contradiction)?;
+        .map_err(|why| {
+            let Partner { line, address, .. } = partner;
+            let message = format!("line {line}: the message to {address} {why:#}");
+            Failure::new(Exit::Contradiction, message)
+        })?;
     Ok(Job {
         recipient: run.composer.recipient(partner).clone(),
         identity: entry.identity,

@@ -164,6 +164,12 @@ impl Ledger {
         self.writer.recover(at).await
     }
 
+    /// Begins to enrol, and to make room on the disk for so many attempts, while its user goes on.
+    /// What fails is told by what follows.
+    pub fn begin_enrolment(&self, attempts: u64) {
+        self.writer.begin_enrolment(attempts);
+    }
+
     /// Records new invitations as `pending`, all or none, once [`Ledger::commit_enrolment`] is called.
     ///
     /// # Errors
@@ -172,12 +178,20 @@ impl Ledger {
         self.writer.enrol(invitations, at).await
     }
 
-    /// Makes the enrolled durable, and room on the disk for `attempts` more attempts.
+    /// Makes the enrolled durable.
     ///
     /// # Errors
-    /// When that cannot be recorded, for instance on a full disk.
-    pub async fn commit_enrolment(&self, attempts: u64) -> exit::Result<()> {
-        self.writer.commit_enrolment(attempts).await
+    /// When they cannot be recorded or there is no room for the attempts, for instance on a full disk.
+    pub async fn commit_enrolment(&self) -> exit::Result<()> {
+        self.writer.commit_enrolment().await
+    }
+
+    /// Forgets what was enrolled and is not committed.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written any more.
+    pub async fn abandon_enrolment(&self) -> exit::Result<()> {
+        self.writer.abandon_enrolment().await
     }
 
     /// Applies a change; it is durable when this returns. Gives the state that follows.

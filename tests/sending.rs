@@ -21,7 +21,7 @@ use access_invite::commands::{Choice, Job};
 use access_invite::config::Config;
 use access_invite::delivery::Run;
 use access_invite::exit::Exit;
-use access_invite::ledger::{Enrolment, Ledger};
+use access_invite::ledger::Ledger;
 use access_invite::message::Proven;
 use access_invite::relay::Connector;
 use jiff::Timestamp;
@@ -424,20 +424,8 @@ async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
     let ledger = Arc::new(Ledger::open(&config.ledger).unwrap());
     let now = Timestamp::now();
     let plan = job.plan(&Choice::default(), now);
-    let (proven, _) = job.prove(&plan, ledger.reader(), now).await.unwrap();
-    let page = plan
-        .drain()
-        .next_page(ledger.reader())
-        .await
-        .unwrap()
-        .unwrap();
-    let enrolments = page.iter().map(|entry| Enrolment {
-        identity: entry.identity.clone(),
-        invitee: job.invitee(&entry.partner),
-        message_id: entry.message_id(ledger.reader().key(), "contoso.example"),
-    });
-    ledger.enrol(enrolments.collect(), now).await.unwrap();
-    ledger.commit_enrolment(page.len() as u64).await.unwrap();
+    let (proven, _) = job.prove_and_enrol(&plan, 1, &ledger, now).await.unwrap();
+    ledger.commit_enrolment().await.unwrap();
     let run = Run {
         plan,
         proven,
@@ -465,7 +453,8 @@ async fn what_is_not_what_was_proven_is_not_sent() {
     let same_again: Confuse = |it| it[1] = it[0].clone();
     let fewer: Confuse = |it| drop(it.pop());
     let more: Confuse = |it| it.push(it[0].clone());
-    let of_bob = "line 3: the message to bob@b.example cannot be sent, nor anything after it: it is not the one that was proven";
+    let of_bob =
+        "line 3: the message to bob@b.example is not the one that was proven; nothing more is sent";
     let table = [
         (other, of_bob),
         (swapped, of_bob),

@@ -1,8 +1,9 @@
 //! Everything before anything: every message that is due is composed and proven, on all
 //! cores, before the first connection.
 //!
-//! Pages of the plan are proven side by side and taken in their order, so what is held is
-//! the same sequence that sending goes through.
+//! Sheaves of the plan are proven side by side and taken in their order, so what is held is
+//! the same sequence that sending goes through. Who is new is enrolled meanwhile, and recorded
+//! only when everything holds.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -14,15 +15,18 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::Job;
 use crate::exit::{self, Exit, Failure, OrExit};
 use crate::invitation::MessageIdKey;
-use crate::ledger::Reader;
+use crate::ledger::{Enrolment, Ledger, Reader};
 use crate::message::{Composer, Proven, Room};
 use crate::plan::{Entry, Plan};
 use crate::report::count;
 
+/// How many messages are proven by one task: enough for its cost not to matter, few enough
+/// for no core to be left waiting at the end.
+const SHEAF: usize = 64;
 /// How many messages that fail are shown.
 const SHOWN: usize = 20;
 
-/// What proves a page: the same for all pages.
+/// What proves messages: the same for all of them.
 struct Bench {
     composer: Arc<Composer>,
     key: MessageIdKey,
@@ -31,43 +35,49 @@ struct Bench {
     room: Room,
 }
 
-/// A message that holds, and whether it is to repeat other bytes.
+/// A message that holds.
 struct Holds {
     proven: Proven,
+    /// Where no run has recorded the invitation.
+    new: Option<Enrolment>,
+    /// It was to repeat other bytes.
     changed: bool,
 }
 
-type ProvenPage = Vec<(Entry, anyhow::Result<Holds>)>;
+type ProvenSheaf = Vec<(Entry, anyhow::Result<Holds>)>;
 
 impl Bench {
     fn prove(&self, entry: &Entry) -> anyhow::Result<Holds> {
+        let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
-        let message = self.composer.compose_and_prove(&entry.partner, &id, date)?;
+        let message = self.composer.compose_and_prove(partner, &id, date)?;
         Ok(Holds {
-            proven: self.composer.hold(&entry.partner, &message, &self.room),
+            proven: self.composer.hold(partner, &message, &self.room),
             changed: entry.must_repeat().is_some_and(|it| it != message.sha256()),
+            new: entry.standing.is_none().then(|| Enrolment {
+                identity: entry.identity.clone(),
+                invitee: self.composer.invitee(partner),
+                message_id: id,
+            }),
         })
     }
 
-    /// Begins to prove what is due of a page.
-    fn begin(self: &Arc<Self>, page: Vec<Entry>) -> JoinHandle<ProvenPage> {
+    fn begin(self: &Arc<Self>, sheaf: Vec<Entry>) -> JoinHandle<ProvenSheaf> {
         let bench = self.clone();
         spawn_blocking(move || {
-            page.into_iter()
-                .filter(|it| it.skip.is_none())
-                .map(|entry| {
-                    let proven = bench.prove(&entry);
-                    (entry, proven)
-                })
-                .collect()
+            let prove = |entry: Entry| {
+                let proven = bench.prove(&entry);
+                (entry, proven)
+            };
+            sheaf.into_iter().map(prove).collect()
         })
     }
 }
 
 impl Job {
-    /// Composes and proves every due message; gives them in order, and those
-    /// that were to repeat what was sent before and no longer can.
+    /// Composes and proves every due message; gives them in order, and those that were to
+    /// repeat what was sent before and no longer can.
     ///
     /// # Errors
     /// Every message that fails (78), the first twenty shown.
@@ -75,6 +85,33 @@ impl Job {
         &self,
         plan: &Plan,
         reader: &Reader,
+        now: Timestamp,
+    ) -> exit::Result<(Vec<Proven>, Vec<Entry>)> {
+        self.prove_each(plan, reader, None, now).await
+    }
+
+    /// As [`Job::prove`], and enrols who is new of those that are due, so many; to commit that
+    /// is for the caller.
+    ///
+    /// # Errors
+    /// As [`Job::prove`], and when the ledger cannot take those who are new (74).
+    pub async fn prove_and_enrol(
+        &self,
+        plan: &Plan,
+        due: u64,
+        ledger: &Ledger,
+        now: Timestamp,
+    ) -> exit::Result<(Vec<Proven>, Vec<Entry>)> {
+        ledger.begin_enrolment(due);
+        self.prove_each(plan, ledger.reader(), Some(ledger), now)
+            .await
+    }
+
+    async fn prove_each(
+        &self,
+        plan: &Plan,
+        reader: &Reader,
+        ledger: Option<&Ledger>,
         now: Timestamp,
     ) -> exit::Result<(Vec<Proven>, Vec<Entry>)> {
         let bench = Arc::new(Bench {
@@ -86,18 +123,21 @@ impl Job {
         });
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut found = Found::default();
-        let mut under_way = VecDeque::with_capacity(at_once + 1);
+        let mut under_way = VecDeque::new();
         let mut drain = plan.drain();
         while let Some(page) = drain.next_page(reader).await? {
-            under_way.push_back(bench.begin(page));
-            if under_way.len() > at_once
-                && let Some(page) = under_way.pop_front()
+            let mut due = page.into_iter().filter(|it| it.skip.is_none()).peekable();
+            while due.peek().is_some() {
+                under_way.push_back(bench.begin(due.by_ref().take(SHEAF).collect()));
+            }
+            while under_way.len() > 2 * at_once
+                && let Some(sheaf) = under_way.pop_front()
             {
-                found.take(page.await.or_exit(Exit::Contradiction)?);
+                found.take(sheaf, ledger, now).await?;
             }
         }
-        for page in under_way {
-            found.take(page.await.or_exit(Exit::Contradiction)?);
+        for sheaf in under_way {
+            found.take(sheaf, ledger, now).await?;
         }
         if found.failed == 0 {
             return Ok((found.proven, found.changed));
@@ -127,11 +167,18 @@ struct Found {
 }
 
 impl Found {
-    fn take(&mut self, page: ProvenPage) {
-        for (entry, proven) in page {
+    async fn take(
+        &mut self,
+        sheaf: JoinHandle<ProvenSheaf>,
+        ledger: Option<&Ledger>,
+        now: Timestamp,
+    ) -> exit::Result<()> {
+        let mut new = Vec::new();
+        for (entry, proven) in sheaf.await.or_exit(Exit::Contradiction)? {
             match proven {
                 Ok(holds) => {
                     self.proven.push(holds.proven);
+                    new.extend(holds.new);
                     if holds.changed {
                         self.changed.push(entry);
                     }
@@ -144,5 +191,13 @@ impl Found {
                 }
             }
         }
+        // Where one fails nobody is mailed, and the others are proven only to tell of all.
+        if let Some(ledger) = ledger
+            && self.failed == 0
+            && !new.is_empty()
+        {
+            ledger.enrol(new, now).await?;
+        }
+        Ok(())
     }
 }

@@ -40,7 +40,9 @@ pub async fn run(
     let ledger = throw_away_ledger(scratch.path())?;
     let plan = job.plan(choice, (console.clock)());
     let survey = job.survey(&plan, ledger.reader()).await?;
-    let (messages, _) = job.prove(&plan, ledger.reader(), (console.clock)()).await?;
+    let (messages, _) = job
+        .prove_and_enrol(&plan, survey.due, &ledger, (console.clock)())
+        .await?;
 
     let caught = Caught(scratch.path().join("caught"));
     let sandbox = caught.start_sandbox().await?;

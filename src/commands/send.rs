@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::delivery::{Rates, Run, RunLock, Signals, Tally};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, State};
-use crate::ledger::{Change, Enrolment, Ledger, Selection, folder_of};
+use crate::ledger::{Change, Ledger, Selection, folder_of};
 use crate::message::Proven;
 use crate::plan::{Plan, Survey};
 use crate::relay::{Connector, check_secret};
@@ -192,10 +192,12 @@ async fn prove(
             let message = format!("{}\nnothing was sent", stopping.join("\n"));
             return Err(Failure::new(Exit::BadInput, message));
         }
-        let (messages, changed) = job.prove(plan, reader, (console.clock)()).await?;
+        let now = (console.clock)();
+        let (messages, changed) = job.prove_and_enrol(plan, survey.due, ledger, now).await?;
         if changed.is_empty() {
             return Ok((survey, messages));
         }
+        ledger.abandon_enrolment().await?;
         for entry in changed {
             let note = "the message to be repeated has changed since it was sent; `resolve --as resend --changed` sends it as it is now";
             console.tell(&format!("{}: {note}", entry.partner.address));
@@ -215,7 +217,7 @@ pub(super) struct ProvenPlan {
     pub several_domains: bool,
 }
 
-/// Records what is new and delivers what is due, with a bar for whoever watches.
+/// Commits what is new and delivers what is due, with a bar for whoever watches.
 ///
 /// # Errors
 /// When the new invitations cannot be recorded; nothing has been sent then.
@@ -233,7 +235,7 @@ pub(super) async fn deliver(
         several_domains,
     } = proven;
     let due = messages.len() as u64;
-    enrol(job, &plan, ledger, due, console).await?;
+    ledger.commit_enrolment().await?;
     let bar = progress(due, console.interactive);
     let run = Run {
         plan,
@@ -257,34 +259,6 @@ pub(super) async fn deliver(
     let tally = run.deliver().await;
     bar.finish_and_clear();
     Ok(tally)
-}
-
-/// Records every new invitation as pending, all or none.
-async fn enrol(
-    job: &Job,
-    plan: &Plan,
-    ledger: &Ledger,
-    attempts: u64,
-    console: &mut Console<'_>,
-) -> exit::Result<()> {
-    let now = (console.clock)();
-    let domain = job.config.sender.address.domain();
-    let mut drain = plan.drain();
-    while let Some(page) = drain.next_page(ledger.reader()).await? {
-        let new: Vec<Enrolment> = page
-            .into_iter()
-            .filter(|it| it.skip.is_none() && it.standing.is_none())
-            .map(|entry| Enrolment {
-                message_id: entry.message_id(ledger.reader().key(), domain),
-                invitee: job.invitee(&entry.partner),
-                identity: entry.identity,
-            })
-            .collect();
-        if !new.is_empty() {
-            ledger.enrol(new, now).await?;
-        }
-    }
-    ledger.commit_enrolment(attempts).await
 }
 
 /// Says what came of it, as loudly as it deserves, and gives the exit code.

@@ -523,8 +523,9 @@ async fn enrol(disk: &Disk, partners: usize) {
             identity,
         }
     });
+    ledger.begin_enrolment(0);
     ledger.enrol(enrolments.collect(), clock()).await.unwrap();
-    ledger.commit_enrolment(0).await.unwrap();
+    ledger.commit_enrolment().await.unwrap();
 }
 
 fn number(variable: &str) -> Option<u64> {

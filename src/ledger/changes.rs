@@ -27,11 +27,33 @@ pub enum Refused {
     Sqlite(#[from] rusqlite::Error),
 }
 
+/// The numbers of the rows that an enrolment writes next.
+#[derive(Debug)]
+pub struct Next {
+    invitation: i64,
+    history: i64,
+}
+
+impl Next {
+    /// To be asked for in the transaction that enrols.
+    pub fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let last = "SELECT coalesce((SELECT max(id) FROM invitation), 0),
+            coalesce((SELECT max(id) FROM history), 0)";
+        connection.query_row(last, [], |row| {
+            Ok(Self {
+                invitation: row.get::<_, i64>(0)? + 1,
+                history: row.get::<_, i64>(1)? + 1,
+            })
+        })
+    }
+}
+
 /// Inserts an invitation as `pending`; one that is there already stays as it is.
 pub fn enrol(
     connection: &Connection,
     enrolment: &Enrolment,
     at: Timestamp,
+    next: &mut Next,
 ) -> rusqlite::Result<()> {
     let Enrolment {
         identity, invitee, ..
@@ -39,15 +61,17 @@ pub fn enrol(
     let message_id = &enrolment.message_id;
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO invitation (campaign, package_id, address, occasion, package, email, name,
-                organization, locale, template_locale, state, generation, message_id, attempts,
-                deferrals, repeat, created_at, updated_at, room)
-             VALUES (:campaign, :package_id, :address, :occasion, :package, :email, :name,
-                :organization, :locale, :template_locale, 'pending', 0, :message_id, 0,
-                0, 0, :at, :at, zeroblob(:room))
+            "INSERT INTO invitation (id, campaign, package_id, address, occasion, package, email,
+                name, organization, locale, template_locale, state, generation, message_id,
+                attempts, deferrals, repeat, created_at, updated_at, latest, room)
+             VALUES (:id, :campaign, :package_id, :address, :occasion, :package, :email,
+                :name, :organization, :locale, :template_locale, 'pending', 0, :message_id,
+                0, 0, 0, :at, :at, :latest, zeroblob(:room))
              ON CONFLICT DO NOTHING",
         )?
         .execute(named_params! {
+            ":id": next.invitation,
+            ":latest": next.history,
             ":campaign": identity.campaign,
             ":package_id": identity.package_id.to_string(),
             ":address": identity.address,
@@ -63,16 +87,19 @@ pub fn enrol(
             ":room": ROOM_AT_BIRTH,
         })?;
     if inserted == 1 {
-        let id = connection.last_insert_rowid();
         connection
             .prepare_cached(
-                "INSERT INTO history (invitation, at, to_state, cause, message_id)
-                 VALUES (?1, ?2, 'pending', 'enrolment', ?3)",
+                "INSERT INTO history (id, invitation, at, to_state, cause, message_id)
+                 VALUES (?1, ?2, ?3, 'pending', 'enrolment', ?4)",
             )?
-            .execute((id, at.as_millisecond(), message_id))?;
-        connection
-            .prepare_cached("UPDATE invitation SET latest = ?1 WHERE id = ?2")?
-            .execute((connection.last_insert_rowid(), id))?;
+            .execute((
+                next.history,
+                next.invitation,
+                at.as_millisecond(),
+                message_id,
+            ))?;
+        next.invitation += 1;
+        next.history += 1;
     }
     Ok(())
 }

@@ -127,7 +127,6 @@ impl Stage {
                     self.died.notify_one();
                 }
             },
-            Request::CommitEnrolment(_, answer) => drop(answer.send(desk.commit_in_memory())),
             other => desk.obey(other),
         }
     }

@@ -84,11 +84,9 @@ fn settled(address: &str, outcome: Outcome) -> Change {
 async fn enrolled(place: &Place, addresses: &[&str]) -> Ledger {
     let ledger = Ledger::open(&place.path()).unwrap();
     let enrolments = addresses.iter().map(|it| enrolment(it)).collect();
+    ledger.begin_enrolment(addresses.len() as u64);
     ledger.enrol(enrolments, now()).await.unwrap();
-    ledger
-        .commit_enrolment(addresses.len() as u64)
-        .await
-        .unwrap();
+    ledger.commit_enrolment().await.unwrap();
     ledger
 }
 
@@ -139,13 +137,12 @@ async fn enrolling_again_changes_nothing_and_uncommitted_enrolments_are_none() {
     let ledger = enrolled(&place, &["ada@a.example"]).await;
     let before = standing(&ledger, "ada@a.example").await.message_id;
     ledger.apply(armed("ada@a.example")).await.unwrap();
-    ledger
-        .enrol(
-            vec![enrolment("ada@a.example"), enrolment("eva@e.example")],
-            now(),
-        )
-        .await
-        .unwrap();
+    let both = || vec![enrolment("ada@a.example"), enrolment("eva@e.example")];
+    ledger.begin_enrolment(2);
+    ledger.enrol(both(), now()).await.unwrap();
+    ledger.abandon_enrolment().await.unwrap();
+    ledger.begin_enrolment(2);
+    ledger.enrol(both(), now()).await.unwrap();
     ledger.close().await.unwrap();
 
     let ledger = Ledger::open(&place.path()).unwrap();

@@ -34,8 +34,10 @@ pub type Verdicts = Vec<exit::Result<State>>;
 
 pub enum Request {
     Recover(Timestamp, Answer<u64>),
+    BeginEnrolment(u64),
     Enrol(Vec<Enrolment>, Timestamp, Answer<()>),
-    CommitEnrolment(u64, Answer<()>),
+    CommitEnrolment(Answer<()>),
+    AbandonEnrolment(Answer<()>),
     Apply(Vec<Change>, Answer<Verdicts>),
     Close(Answer<()>),
 }
@@ -66,9 +68,16 @@ impl Writer {
             .await
     }
 
-    pub async fn commit_enrolment(&self, attempts: u64) -> exit::Result<()> {
-        self.ask(|answer| Request::CommitEnrolment(attempts, answer))
-            .await
+    pub fn begin_enrolment(&self, attempts: u64) {
+        self.hand_over(Request::BeginEnrolment(attempts));
+    }
+
+    pub async fn commit_enrolment(&self) -> exit::Result<()> {
+        self.ask(Request::CommitEnrolment).await
+    }
+
+    pub async fn abandon_enrolment(&self) -> exit::Result<()> {
+        self.ask(Request::AbandonEnrolment).await
     }
 
     pub fn apply(&self, changes: Vec<Change>) -> Asked {
@@ -131,7 +140,8 @@ pub struct Desk {
     spare: u64,
     /// How many changes are certain to find room before the free pages are counted again.
     certain: usize,
-    enrolling: bool,
+    /// Within the transaction that enrols: the rows that come next.
+    enrolling: Option<changes::Next>,
 }
 
 impl Desk {
@@ -143,7 +153,7 @@ impl Desk {
             failed: None,
             spare: 0,
             certain: 0,
-            enrolling: false,
+            enrolling: None,
         }
     }
 
@@ -184,12 +194,18 @@ impl Desk {
                 let result = self.write(|it| changes::recover(&it.connection, at));
                 let _ = answer.send(result);
             }
+            // Whoever enrols or commits learns that it failed.
+            Request::BeginEnrolment(attempts) => drop(self.begin_enrolment(attempts)),
             Request::Enrol(invitations, at, answer) => {
                 let result = self.enrol(&invitations, at);
                 let _ = answer.send(result);
             }
-            Request::CommitEnrolment(attempts, answer) => {
-                let result = self.commit_enrolment(attempts);
+            Request::CommitEnrolment(answer) => {
+                let result = self.commit_enrolment();
+                let _ = answer.send(result);
+            }
+            Request::AbandonEnrolment(answer) => {
+                let result = self.abandon_enrolment();
                 let _ = answer.send(result);
             }
             Request::Close(answer) => {
@@ -235,46 +251,57 @@ impl Desk {
         }
     }
 
+    fn begin_enrolment(&mut self, attempts: u64) -> exit::Result<()> {
+        self.still_works()?;
+        if attempts > 0 {
+            self.spare = (attempts / 8 + 16).min(SPARE_PAGES);
+            // A commit of its own for each change takes up to twelve frames a message.
+            let pages = (attempts * 16 + 64).min(LOG_PAGES);
+            self.grow_log(pages).map_err(|error| {
+                let message = format!(
+                    "cannot make room for the log of `{}`: {error}",
+                    self.path.display()
+                );
+                self.failed = Some(message.clone());
+                Failure::new(Exit::CannotWrite, message)
+            })?;
+        }
+        let begun = self
+            .execute("BEGIN IMMEDIATE")
+            .and_then(|()| changes::Next::of(&self.connection));
+        self.enrolling = Some(begun.map_err(|error| self.fail(&error))?);
+        Ok(())
+    }
+
     fn enrol(&mut self, invitations: &[Enrolment], at: Timestamp) -> exit::Result<()> {
         self.still_works()?;
-        let begin = if self.enrolling {
-            ""
-        } else {
-            "BEGIN IMMEDIATE"
+        let Some(next) = &mut self.enrolling else {
+            let message = "nobody is enrolled before that has begun";
+            return Err(Failure::new(Exit::Contradiction, message));
         };
-        self.enrolling = true;
-        let result = self.connection.execute_batch(begin).and_then(|()| {
-            invitations
-                .iter()
-                .try_for_each(|it| changes::enrol(&self.connection, it, at))
-        });
+        let result = invitations
+            .iter()
+            .try_for_each(|it| changes::enrol(&self.connection, it, at, next));
         result.map_err(|error| self.fail(&error))
     }
 
-    fn commit_enrolment(&mut self, attempts: u64) -> exit::Result<()> {
+    fn commit_enrolment(&mut self) -> exit::Result<()> {
         self.still_works()?;
-        let commit = if self.enrolling { "COMMIT" } else { "" };
-        self.enrolling = false;
-        self.spare = (attempts / 8 + 16).min(SPARE_PAGES);
+        self.enrolling = None;
         let result = self
-            .connection
-            .execute_batch(commit)
+            .execute("COMMIT")
             .and_then(|()| self.put_pages_aside())
-            .and_then(|()| checkpoint(&self.connection, "TRUNCATE"));
-        result.map_err(|error| self.fail(&error))?;
-        // A commit of its own for each change takes up to twelve frames a message.
-        let pages = (attempts * 16 + 64).min(LOG_PAGES);
-        self.grow_log(pages).map_err(|error| {
-            let message = format!(
-                "cannot make room for the log of `{}`: {error}",
-                self.path.display()
-            );
-            self.failed = Some(message.clone());
-            Failure::new(Exit::CannotWrite, message)
-        })
+            .and_then(|()| checkpoint(&self.connection, "RESTART"));
+        result.map_err(|error| self.fail(&error))
     }
 
-    /// Writes zeros behind the empty log, so that commits overwrite blocks that it has already.
+    fn abandon_enrolment(&mut self) -> exit::Result<()> {
+        self.still_works()?;
+        self.enrolling = None;
+        self.execute("ROLLBACK").map_err(|error| self.fail(&error))
+    }
+
+    /// Writes zeros behind the log, so that commits overwrite blocks that it has already.
     fn grow_log(&self, pages: u64) -> std::io::Result<()> {
         let log = schema::companion(&self.path, "-wal");
         let size = pages * (PAGE + FRAME_HEADER);
@@ -367,13 +394,6 @@ impl Desk {
         self.failed = None;
     }
 
-    /// In memory there is no log to be grown.
-    #[cfg(test)]
-    pub fn commit_in_memory(&mut self) -> exit::Result<()> {
-        self.enrolling = false;
-        self.execute("COMMIT").map_err(|error| self.fail(&error))
-    }
-
     #[cfg(test)]
     pub fn connection(&self) -> &Connection {
         &self.connection
@@ -381,7 +401,7 @@ impl Desk {
 
     /// Brings the log into the file and leaves one plain file.
     fn come_to_rest(&mut self) -> exit::Result<()> {
-        if self.enrolling {
+        if self.enrolling.is_some() {
             let _ = self.connection.execute_batch("ROLLBACK");
         }
         self.still_works()?;

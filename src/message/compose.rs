@@ -17,13 +17,14 @@ use super::proven::{self, Proven, Room};
 use super::{Expected, Proof, encode, prove};
 use crate::address::Address;
 use crate::config::{Config, Package};
+use crate::invitation::Invitee;
 use crate::link::PackageId;
 use crate::locale::Locale;
 use crate::partners::Partner;
 use crate::templates::{PackageScope, PartnerScope, Scope, SenderScope, Templates, Words};
 
-/// Why a message is not sent.
-const NOT_PROVEN: &str = "it is not the one that was proven";
+/// What is said of a message that is not sent.
+const NOT_PROVEN: &str = "is not the one that was proven; nothing more is sent";
 
 /// A message as it goes over the wire, before dot-stuffing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +145,19 @@ impl Composer {
         self.templates.choose(partner.locale.as_ref())
     }
 
+    /// What the ledger is told about a partner.
+    #[must_use]
+    pub fn invitee(&self, partner: &Partner) -> Invitee {
+        Invitee {
+            package: partner.package.key.clone(),
+            email: partner.address.as_written().to_owned(),
+            name: partner.name.clone(),
+            organization: partner.organization.clone(),
+            locale: partner.locale.as_ref().map(ToString::to_string),
+            template_locale: self.locale_for(partner).to_string(),
+        }
+    }
+
     /// Builds the message and proves it. `id` is its Message-ID without brackets.
     ///
     /// # Errors
@@ -233,7 +247,7 @@ impl Composer {
     pub fn hold(&self, partner: &Partner, message: &Message, room: &Room) -> Proven {
         let invitations = self.invitations(partner, self.locale_for(partner));
         let first = invitations.first.get_or_init(|| message.bytes[..].into());
-        Proven::hold(message, first, room)
+        Proven::hold(partner, message, first, room)
     }
 
     /// The proven message for a partner, with the Date of this attempt.
@@ -250,14 +264,17 @@ impl Composer {
         let message = match proven {
             Proven::Kept(packed) => {
                 let first = &self.invitations(partner, self.locale_for(partner)).first;
-                let bytes = first.get().and_then(|it| proven::unpack(packed, it));
-                // The Message-ID derives from who is invited to what.
+                let bytes = first
+                    .get()
+                    .and_then(|it| proven::unpack(partner, packed, it));
+                // What the ledger knows it by.
                 let mine = |it: &Vec<u8>| memmem::find(it, format!("<{id}>").as_bytes()).is_some();
                 let bytes = bytes.filter(mine).context(NOT_PROVEN)?;
                 Message { bytes, date }.dated(date)?
             }
             Proven::Fingerprint(fingerprint) => {
-                let message = self.compose(partner, id, date)?;
+                let message = self.compose(partner, id, date);
+                let message = message.context("cannot be composed again; nothing more is sent")?;
                 ensure!(message.fingerprint() == *fingerprint, NOT_PROVEN);
                 message
             }

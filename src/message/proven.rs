@@ -3,13 +3,15 @@
 //! Messages of one package in one locale are nearly the same, so each is kept as what differs
 //! from the first of them: LZ4 with that one as its dictionary makes some 300 bytes of eleven
 //! thousand (and some 3,000 where the text goes as base64). Where the room for that is used up,
-//! eight bytes stand for a message: it is composed again, and must agree in them.
+//! eight bytes stand for a message: it is composed again, and must agree in them. Where it is
+//! kept, eight bytes stand for its row, which is read again as well.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use lz4_flex::block;
 
 use super::Message;
+use crate::partners::Partner;
 
 /// How many bytes of proven messages are kept: some 25,000 of them.
 const ROOM: usize = 8 * 1024 * 1024;
@@ -17,7 +19,7 @@ const ROOM: usize = 8 * 1024 * 1024;
 /// What there is of a proven message until it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proven {
-    /// The message itself, packed.
+    /// The message itself, packed, behind the [`Partner::fingerprint`] of its row.
     Kept(Box<[u8]>),
     /// Its [`Message::fingerprint`].
     Fingerprint(u64),
@@ -55,22 +57,24 @@ impl Room {
 }
 
 impl Proven {
-    /// What to hold of a message that is much like `pattern`.
-    pub(super) fn hold(message: &Message, pattern: &[u8], room: &Room) -> Self {
+    /// What to hold of the message for a partner, which is much like `pattern`.
+    pub(super) fn hold(partner: &Partner, message: &Message, pattern: &[u8], room: &Room) -> Self {
         if !room.is_used_up() {
             let packed = block::compress_prepend_size_with_dict(&message.bytes, pattern);
+            let kept = [&partner.fingerprint()[..], &packed].concat();
             // What goes out is this, so that it is the message is not taken on trust.
-            if unpack(&packed, pattern).is_some_and(|it| it == message.bytes)
-                && room.take(packed.len())
+            if unpack(partner, &kept, pattern).is_some_and(|it| it == message.bytes)
+                && room.take(kept.len())
             {
-                return Self::Kept(packed.into());
+                return Self::Kept(kept.into());
             }
         }
         Self::Fingerprint(message.fingerprint())
     }
 }
 
-/// The bytes again; none where they were not packed beside this pattern.
-pub(super) fn unpack(packed: &[u8], pattern: &[u8]) -> Option<Vec<u8>> {
+/// The bytes again; none where the row is another, or they were packed beside another pattern.
+pub(super) fn unpack(partner: &Partner, kept: &[u8], pattern: &[u8]) -> Option<Vec<u8>> {
+    let packed = kept.strip_prefix(&partner.fingerprint())?;
     block::decompress_size_prepended_with_dict(packed, pattern).ok()
 }

@@ -215,6 +215,7 @@ fn what_was_not_proven_for_a_partner_is_not_sent_to_them() {
     let message = composer.compose(&ada, ID, date()).unwrap();
     let kept = composer.hold(&ada, &message, &Room::default());
     let digest = Proven::Fingerprint(message.fingerprint());
+    let eva = partner(&config, "fr", Some("Eva"), None);
     let german = partner(&config, "de", Some("Ada"), None);
 
     let proven = |partner: &Partner, id: &str, held: &Proven| {
@@ -225,9 +226,12 @@ fn what_was_not_proven_for_a_partner_is_not_sent_to_them() {
 
     for held in [&kept, &digest] {
         assert_eq!(proven(&ada, ID, held).unwrap(), message);
-        for (partner, id) in [(&ada, &*other), (&german, ID)] {
+        for (partner, id) in [(&ada, &*other), (&german, ID), (&eva, ID)] {
             let error = proven(partner, id, held).unwrap_err();
-            assert_eq!(error, "it is not the one that was proven");
+            assert_eq!(
+                error,
+                "is not the one that was proven; nothing more is sent"
+            );
         }
     }
     for broken in [Proven::Kept([7; 300].into()), Proven::Kept([].into())] {
