@@ -266,8 +266,12 @@ impl Desk {
                 Failure::new(Exit::CannotWrite, message)
             })?;
         }
+        // What a long list takes beyond that is given back once it is in the file.
+        let limit = LOG_PAGES * (PAGE + FRAME_HEADER);
         let begun = self
-            .execute("BEGIN IMMEDIATE")
+            .connection
+            .pragma_update(None, "journal_size_limit", limit.cast_signed())
+            .and_then(|()| self.execute("BEGIN IMMEDIATE"))
             .and_then(|()| changes::Next::of(&self.connection));
         self.enrolling = Some(begun.map_err(|error| self.fail(&error))?);
         Ok(())
