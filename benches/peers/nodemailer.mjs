@@ -1,16 +1,18 @@
-// The same partners by nodemailer's pool: rows read, words filled in, sent, nothing recorded.
-// node nodemailer.mjs MESSAGES-FOLDER JOB-FOLDER PORT
-import { readFileSync, readdirSync } from "node:fs";
+// The same job by nodemailer's pool and nunjucks: rows read, templates rendered, sent, nothing
+// proven or recorded.
+// node nodemailer.mjs TEMPLATES JOB-FOLDER PORT
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import nodemailer from "nodemailer";
+import nunjucks from "nunjucks";
 
-const [messages, job, port, check] = process.argv.slice(2);
+const [templates, job, port, check] = process.argv.slice(2);
 if (check) process.exit(0);
-const [first] = readdirSync(messages).filter((name) => name.endsWith(".html"));
-const html = readFileSync(join(messages, first), "utf8");
-const text = readFileSync(join(messages, first.replace(/html$/, "txt")), "utf8");
-const fill = (words, row) =>
-  words.replaceAll("Ada Partner 0", row.name).replaceAll("partner0@company0.example", row.email);
+const words = new nunjucks.Environment(new nunjucks.FileSystemLoader(templates), { autoescape: true });
+words.addTest("starting_with", (text, { pat }) => text.startsWith(pat));
+words.addFilter("truncate", (text) => text.slice(0, 70));
+const context = JSON.parse(readFileSync(join(job, "context.json"), "utf8"));
+const { sender } = context;
 
 const pool = nodemailer.createTransport({
   host: "127.0.0.1", port: Number(port), secure: false, ignoreTLS: true,
@@ -18,12 +20,14 @@ const pool = nodemailer.createTransport({
 });
 const rows = readFileSync(join(job, "partners.csv"), "utf8").trim().split("\n").slice(1);
 await Promise.all(rows.map((line) => {
-  const [email, name] = line.split(",");
+  const [email, name, organization, locale] = line.split(",");
+  const values = { ...context, partner: { email, name, organization }, locale, direction: "ltr" };
+  const part = (file) => words.render(`${locale}/invitation.${file}`, values);
   return pool.sendMail({
-    from: "Contoso Partner Access <access@contoso.example>",
+    from: { name: sender.name, address: sender.address },
     to: { name, address: email },
-    subject: "Contoso invites you to request access: Project space",
-    text: fill(text, { name, email }), html: fill(html, { name, email }),
+    replyTo: sender.reply_to,
+    subject: part("subject.txt").trim(), text: part("txt"), html: part("html"),
   });
 }));
 pool.close();

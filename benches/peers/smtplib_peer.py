@@ -1,34 +1,44 @@
-"""The same partners by Python's smtplib: rows read, words filled in, sent, nothing recorded.
+"""The same job by Python's smtplib and Jinja2: rows read, templates rendered, sent, nothing
+proven or recorded.
 
-python3 smtplib_peer.py MESSAGES-FOLDER JOB-FOLDER PORT
+python3 smtplib_peer.py TEMPLATES JOB-FOLDER PORT
 """
 import csv
+import json
 import pathlib
 import smtplib
 import sys
 from email.message import EmailMessage
 from email.utils import formataddr, formatdate, make_msgid
 
+import jinja2
+
 if "--check" in sys.argv:
     sys.exit()
-messages, job, port = map(pathlib.Path, sys.argv[1:4])
-html = sorted(messages.glob("*.html"))[0]
-text = html.with_suffix(".txt").read_text(encoding="utf-8")
-html = html.read_text(encoding="utf-8")
+templates, job, port = sys.argv[1:4]
+job = pathlib.Path(job)
+words = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(templates),
+    autoescape=lambda name: name.endswith(".html"),
+)
+words.tests["starting_with"] = lambda text, pat: text.startswith(pat)
+context = json.loads((job / "context.json").read_text(encoding="utf-8"))
+sender = context["sender"]
 
-
-def fill(words, row):
-    return words.replace("Ada Partner 0", row["name"]).replace("partner0@company0.example", row["email"])
-
-
-with smtplib.SMTP("127.0.0.1", int(str(port))) as relay, open(job / "partners.csv", newline="") as rows:
+with smtplib.SMTP("127.0.0.1", int(port)) as relay, open(job / "partners.csv", newline="") as rows:
     for row in csv.DictReader(rows):
+        values = {**context, "partner": row, "locale": row["locale"], "direction": "ltr"}
+        subject, text, html = (
+            words.get_template(f"{row['locale']}/invitation.{part}").render(values)
+            for part in ("subject.txt", "txt", "html")
+        )
         message = EmailMessage()
-        message["From"] = formataddr(("Contoso Partner Access", "access@contoso.example"))
+        message["From"] = formataddr((sender["name"], sender["address"]))
         message["To"] = formataddr((row["name"], row["email"]))
-        message["Subject"] = "Contoso invites you to request access: Project space"
+        message["Reply-To"] = sender["reply_to"]
+        message["Subject"] = subject.strip()
         message["Date"] = formatdate()
         message["Message-ID"] = make_msgid(domain="contoso.example")
-        message.set_content(fill(text, row))
-        message.add_alternative(fill(html, row), subtype="html")
+        message.set_content(text)
+        message.add_alternative(html, subtype="html")
         relay.send_message(message)
