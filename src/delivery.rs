@@ -1,8 +1,9 @@
 //! The run: from the proven plan to a recorded outcome for each message.
 //!
-//! One feeder goes through what is due, in the order of the plan, and through what was proven; a few workers, each owning one connection, deliver it and record
-//! what became of it. Nothing is sent that cannot be recorded, and a run that stops
-//! stops before the next dot.
+//! One feeder goes through what is due, in the order of the plan, and through what was
+//! proven; a few workers, each owning one connection, deliver it and record what became
+//! of it. Nothing is sent that cannot be recorded, and a run that stops stops before the
+//! next dot.
 
 mod attempt;
 mod breaker;

@@ -1,7 +1,7 @@
 //! Everything before anything: every message that is due is composed and proven, on all
 //! cores, before the first connection.
 //!
-//! Sheaves of the plan are proven side by side and taken in their order, so what is held is
+//! Batches of the plan are proven side by side and taken in their order, so what is held is
 //! the same sequence that sending goes through. Who is new is enrolled meanwhile, and recorded
 //! only when everything holds.
 
@@ -22,7 +22,7 @@ use crate::report::count;
 
 /// How many messages are proven by one task: enough for its cost not to matter, few enough
 /// for no core to be left waiting at the end.
-const SHEAF: usize = 64;
+const BATCH: usize = 64;
 /// How many messages that fail are shown.
 const SHOWN: usize = 20;
 
@@ -44,7 +44,7 @@ struct Holds {
     changed: bool,
 }
 
-type ProvenSheaf = Vec<(Entry, anyhow::Result<Holds>)>;
+type ProvenBatch = Vec<(Entry, anyhow::Result<Holds>)>;
 
 impl Bench {
     fn prove(&self, entry: &Entry) -> anyhow::Result<Holds> {
@@ -63,14 +63,14 @@ impl Bench {
         })
     }
 
-    fn begin(self: &Arc<Self>, sheaf: Vec<Entry>) -> JoinHandle<ProvenSheaf> {
+    fn begin(self: &Arc<Self>, batch: Vec<Entry>) -> JoinHandle<ProvenBatch> {
         let bench = self.clone();
         spawn_blocking(move || {
             let prove = |entry: Entry| {
                 let proven = bench.prove(&entry);
                 (entry, proven)
             };
-            sheaf.into_iter().map(prove).collect()
+            batch.into_iter().map(prove).collect()
         })
     }
 }
@@ -102,7 +102,9 @@ impl Job {
         ledger: &Ledger,
         now: Timestamp,
     ) -> exit::Result<(Vec<Proven>, Vec<Entry>)> {
-        ledger.begin_enrolment(due);
+        if due > 0 {
+            ledger.begin_enrolment(due);
+        }
         self.prove_each(plan, ledger.reader(), Some(ledger), now)
             .await
     }
@@ -128,16 +130,16 @@ impl Job {
         while let Some(page) = drain.next_page(reader).await? {
             let mut due = page.into_iter().filter(|it| it.skip.is_none()).peekable();
             while due.peek().is_some() {
-                under_way.push_back(bench.begin(due.by_ref().take(SHEAF).collect()));
+                under_way.push_back(bench.begin(due.by_ref().take(BATCH).collect()));
             }
             while under_way.len() > 2 * at_once
-                && let Some(sheaf) = under_way.pop_front()
+                && let Some(batch) = under_way.pop_front()
             {
-                found.take(sheaf, ledger, now).await?;
+                found.take(batch, ledger, now).await?;
             }
         }
-        for sheaf in under_way {
-            found.take(sheaf, ledger, now).await?;
+        for batch in under_way {
+            found.take(batch, ledger, now).await?;
         }
         if found.failed == 0 {
             return Ok((found.proven, found.changed));
@@ -169,12 +171,12 @@ struct Found {
 impl Found {
     async fn take(
         &mut self,
-        sheaf: JoinHandle<ProvenSheaf>,
+        batch: JoinHandle<ProvenBatch>,
         ledger: Option<&Ledger>,
         now: Timestamp,
     ) -> exit::Result<()> {
         let mut new = Vec::new();
-        for (entry, proven) in sheaf.await.or_exit(Exit::Contradiction)? {
+        for (entry, proven) in batch.await.or_exit(Exit::Contradiction)? {
             match proven {
                 Ok(holds) => {
                     self.proven.push(holds.proven);

@@ -59,6 +59,14 @@ fn partner(
     }
 }
 
+/// What composes by the shipped templates, with every optional key or with none.
+fn composing(full: bool) -> (Arc<Config>, Arc<Templates>, Composer) {
+    let config = Arc::new(config(&shipped(), full));
+    let templates = Arc::new(Templates::load(&config.templates).unwrap());
+    let composer = Composer::new(&config, &templates);
+    (config, templates, composer)
+}
+
 fn date() -> Timestamp {
     "2026-11-23T08:30:00Z".parse().unwrap()
 }
@@ -112,9 +120,7 @@ fn every_shipped_locale_is_proven_with_full_empty_and_hostile_data() {
         Some("https://evil.example/ <a href='https://evil.example'>x</a>"),
     ];
     for full in [true, false] {
-        let config = Arc::new(config(&shipped(), full));
-        let templates = Arc::new(Templates::load(&config.templates).unwrap());
-        let composer = Composer::new(&config, &templates);
+        let (config, templates, composer) = composing(full);
         let long = "n".repeat(256);
         for locale in templates.locales() {
             for name in names.into_iter().chain([Some(long.as_str())]) {
@@ -132,9 +138,7 @@ fn every_shipped_locale_is_proven_with_full_empty_and_hostile_data() {
 
 #[test]
 fn a_message_has_exactly_our_headers_and_the_template_s_language() {
-    let config = Arc::new(config(&shipped(), true));
-    let templates = Arc::new(Templates::load(&config.templates).unwrap());
-    let composer = Composer::new(&config, &templates);
+    let (config, _, composer) = composing(true);
 
     let partner = partner(&config, "fr-CA", Some("Zoë Müller-Lüdenscheidt"), None);
     let message = composer.compose_and_prove(&partner, ID, date()).unwrap();
@@ -153,9 +157,7 @@ fn a_message_has_exactly_our_headers_and_the_template_s_language() {
 
 #[test]
 fn the_fingerprint_covers_all_but_the_date() {
-    let config = Arc::new(config(&shipped(), true));
-    let templates = Arc::new(Templates::load(&config.templates).unwrap());
-    let composer = Composer::new(&config, &templates);
+    let (config, _, composer) = composing(true);
     let compose = |name: &str, id: &str, date| {
         composer
             .compose(&partner(&config, "en", Some(name), None), id, date)
@@ -176,9 +178,7 @@ fn the_fingerprint_covers_all_but_the_date() {
 
 #[test]
 fn what_is_kept_of_a_proven_message_is_the_message_with_the_date_of_its_attempt() {
-    let config = Arc::new(config(&shipped(), true));
-    let templates = Arc::new(Templates::load(&config.templates).unwrap());
-    let composer = Composer::new(&config, &templates);
+    let (config, templates, composer) = composing(true);
     let room = Room::default();
     let later = date() + jiff::SignedDuration::from_hours(1000);
     for locale in templates.locales() {
@@ -207,9 +207,7 @@ fn what_is_kept_of_a_proven_message_is_the_message_with_the_date_of_its_attempt(
 
 #[test]
 fn what_was_not_proven_for_a_partner_is_not_sent_to_them() {
-    let config = Arc::new(config(&shipped(), true));
-    let templates = Arc::new(Templates::load(&config.templates).unwrap());
-    let composer = Composer::new(&config, &templates);
+    let (config, _, composer) = composing(true);
     let ada = partner(&config, "fr", Some("Ada"), None);
     let other = "f".repeat(32);
     let message = composer.compose(&ada, ID, date()).unwrap();
@@ -241,9 +239,7 @@ fn what_was_not_proven_for_a_partner_is_not_sent_to_them() {
 
 #[test]
 fn where_the_room_is_used_up_a_digest_stands_for_each_message() {
-    let config = Arc::new(config(&shipped(), true));
-    let templates = Arc::new(Templates::load(&config.templates).unwrap());
-    let composer = Composer::new(&config, &templates);
+    let (config, _, composer) = composing(true);
     let ada = partner(&config, "en", Some("Ada"), None);
     let message = composer.compose(&ada, ID, date()).unwrap();
     let room = Room::of(1_000);
@@ -576,9 +572,7 @@ proptest! {
         full: bool,
         locale in prop::sample::select(vec!["ar", "de", "en", "es", "fr", "ja"]),
     ) {
-        let config = Arc::new(config(&shipped(), full));
-        let templates = Arc::new(Templates::load(&config.templates).unwrap());
-        let composer = Composer::new(&config, &templates);
+        let (config, _, composer) = composing(full);
         let name = name.trim();
         let name = (!name.is_empty()).then_some(name);
 
