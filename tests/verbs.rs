@@ -329,10 +329,37 @@ fn warnings_about_the_list_appear_in_check_and_preview_and_in_send_on_a_terminal
         [true; 3],
         "{asked}"
     );
+    assert_eq!(workplace.states(), [], "nobody is recorded on a no");
 
     let output = workplace.run(&["send"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
     assert_eq!(server.accepted().len(), 1);
+}
+
+#[test]
+fn where_one_message_fails_nobody_is_recorded_or_mailed_and_none_is_lost() {
+    let server = Server::obliging();
+    let mut workplace = Workplace::new(server.port());
+    let page = "<a class=\"button\" href=\"{{ link }}\">Open</a> {{ link }}";
+    let words = "{{ link }}\n{% if partner.name == \"Zoe\" %}{{ link }}\n{% endif %}";
+    workplace.words(words, page);
+    let rows: String = (0..700)
+        .map(|it| format!("p{it}@a.example,{}\n", ["Ada", "Zoe"][it / 699]))
+        .collect();
+    workplace.write("partners.csv", &format!("email,name\n{rows}"));
+
+    let refused = workplace.run(&["send"]);
+
+    assert_eq!(refused.code, 78, "{refused:?}");
+    let fault = "partners.csv:701: in the text part: the link stands there 2 times";
+    assert!(refused.stderr.contains(fault), "{refused:?}");
+    assert!(server.accepted().is_empty());
+    assert_eq!(workplace.states(), []);
+    assert!(!workplace.file("ledger.sqlite3-wal").exists());
+
+    workplace.words("{{ link }}\n", page);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    oracle::check_settled(&workplace, &server, 700, 0);
 }
 
 #[test]
