@@ -245,8 +245,7 @@ impl Composer {
     /// What to hold of a message that holds, until it is sent.
     #[must_use]
     pub fn hold(&self, partner: &Partner, message: &Message, room: &Room) -> Proven {
-        let invitations = self.invitations(partner, self.locale_for(partner));
-        let first = invitations.first.get_or_init(|| message.bytes[..].into());
+        let first = &self.invitations(partner, self.locale_for(partner)).first;
         Proven::hold(partner, message, first, room)
     }
 

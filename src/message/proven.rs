@@ -6,6 +6,7 @@
 //! eight bytes stand for a message: it is composed again, and must agree in them. Where it is
 //! kept, eight bytes stand for its row, which is read again as well.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use lz4_flex::block;
@@ -57,13 +58,22 @@ impl Room {
 }
 
 impl Proven {
-    /// What to hold of the message for a partner, which is much like `pattern`.
-    pub(super) fn hold(partner: &Partner, message: &Message, pattern: &[u8], room: &Room) -> Self {
+    /// What to hold of the message for a partner, which is much like the first of its kind.
+    pub(super) fn hold(
+        partner: &Partner,
+        message: &Message,
+        first: &OnceLock<Box<[u8]>>,
+        room: &Room,
+    ) -> Self {
         if !room.is_used_up() {
-            let packed = block::compress_prepend_size_with_dict(&message.bytes, pattern);
+            let first = first.get_or_init(|| {
+                room.take(message.bytes.len());
+                message.bytes[..].into()
+            });
+            let packed = block::compress_prepend_size_with_dict(&message.bytes, first);
             let kept = [&partner.fingerprint()[..], &packed].concat();
             // What goes out is this, so that it is the message is not taken on trust.
-            if unpack(partner, &kept, pattern).is_some_and(|it| it == message.bytes)
+            if unpack(partner, &kept, first).is_some_and(|it| it == message.bytes)
                 && room.take(kept.len())
             {
                 return Self::Kept(kept.into());
@@ -73,8 +83,8 @@ impl Proven {
     }
 }
 
-/// The bytes again; none where the row is another, or they were packed beside another pattern.
-pub(super) fn unpack(partner: &Partner, kept: &[u8], pattern: &[u8]) -> Option<Vec<u8>> {
+/// The bytes again; none where the row is another, or they were packed beside another message.
+pub(super) fn unpack(partner: &Partner, kept: &[u8], first: &[u8]) -> Option<Vec<u8>> {
     let packed = kept.strip_prefix(&partner.fingerprint())?;
-    block::decompress_size_prepended_with_dict(packed, pattern).ok()
+    block::decompress_size_prepended_with_dict(packed, first).ok()
 }

@@ -242,7 +242,7 @@ fn where_the_room_is_used_up_a_digest_stands_for_each_message() {
     let (config, _, composer) = composing(true);
     let ada = partner(&config, "en", Some("Ada"), None);
     let message = composer.compose(&ada, ID, date()).unwrap();
-    let room = Room::of(1_000);
+    let room = Room::of(message.bytes.len() + 1_000);
 
     let held: Vec<Proven> = (0..1_000)
         .map(|_| composer.hold(&ada, &message, &room))
