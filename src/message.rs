@@ -6,11 +6,14 @@
 
 mod compose;
 mod encode;
-mod html;
+mod finished;
+mod page;
 mod prove;
 mod proven;
+mod rehearsal;
 
-pub use self::compose::{Composer, Message};
+pub use self::compose::Composer;
+pub use self::finished::Message;
 pub use self::prove::{Expected, Proof, prove};
 pub use self::proven::{Proven, Room};
 

@@ -1,19 +1,15 @@
 //! One partner, one message: words from the templates, MIME by lettre.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use lettre::address::Envelope;
-use lettre::message::header::{self, HeaderName, HeaderValue, Headers};
+use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, MultiPartKind};
-use memchr::{memchr, memmem};
-use sha2::{Digest, Sha256};
 
-use super::proven::{self, Proven, Room};
+use super::finished::{Message, dates};
 use super::{Expected, Proof, encode, prove};
 use crate::address::Address;
 use crate::config::{Config, Package};
@@ -23,65 +19,11 @@ use crate::locale::Locale;
 use crate::partners::Partner;
 use crate::templates::{PackageScope, PartnerScope, Scope, SenderScope, Templates, Words};
 
-/// What is said of a message that is not sent.
-const NOT_PROVEN: &str = "is not the one that was proven; nothing more is sent";
-
-/// A message as it goes over the wire, before dot-stuffing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Header and body, lines ended by CRLF.
-    pub bytes: Vec<u8>,
-    /// The Date header's time, in whole seconds.
-    pub date: Timestamp,
-}
-
-impl Message {
-    /// SHA-256 over all bytes.
-    #[must_use]
-    pub fn sha256(&self) -> [u8; 32] {
-        Sha256::digest(&self.bytes).into()
-    }
-
-    /// Eight bytes that stand for all but the Date header's value.
-    ///
-    /// What was proven and what is about to be sent must agree in them.
-    #[must_use]
-    pub fn fingerprint(&self) -> u64 {
-        let Range { start, end } = self.date_value();
-        let mut digest = Sha256::new();
-        digest.update(&self.bytes[..start]);
-        digest.update(&self.bytes[end..]);
-        let digest = digest.finalize();
-        u64::from_be_bytes(digest[..8].try_into().expect("SHA-256 has 32 bytes"))
-    }
-
-    /// The same message of another time.
-    fn dated(mut self, date: Timestamp) -> Result<Self> {
-        let (date, header) = dates(date)?;
-        let mut headers = Headers::new();
-        headers.set(header);
-        let written = headers.get_raw("Date").unwrap_or_default();
-        let value = self.date_value();
-        if self.bytes[value.clone()] != *written.as_bytes() {
-            self.bytes.splice(value, written.bytes());
-        }
-        Ok(Self { date, ..self })
-    }
-
-    /// Where the Date header's value stands.
-    fn date_value(&self) -> Range<usize> {
-        const FIELD: &[u8] = b"\r\nDate: ";
-        let start = memmem::find(&self.bytes, FIELD).map_or(0, |place| place + FIELD.len());
-        let length = memchr(b'\r', &self.bytes[start..]).unwrap_or_default();
-        start..start + length
-    }
-}
-
 /// What all messages of a run have in common.
 pub struct Composer {
-    config: Arc<Config>,
-    templates: Arc<Templates>,
-    sender: SenderScope,
+    pub(super) config: Arc<Config>,
+    pub(super) templates: Arc<Templates>,
+    pub(super) sender: SenderScope,
     /// The only recipient, where this is a trial.
     trial: Option<Address>,
     /// Each package in the words of each locale.
@@ -89,10 +31,10 @@ pub struct Composer {
 }
 
 /// The invitations to one package in one locale.
-struct Invitations {
+pub(super) struct Invitations {
     package: PackageScope,
     /// The first that was proven: the others are kept as what differs from it.
-    first: OnceLock<Box<[u8]>>,
+    pub(super) first: OnceLock<Box<[u8]>>,
 }
 
 impl Composer {
@@ -209,87 +151,15 @@ impl Composer {
         self.build(partner, locale, words, id, date)
     }
 
-    /// Tries every locale with every package, once with all optional values and once with
-    /// none, so that a template fails before anybody is mailed and not at the one partner
-    /// who has no name. Gives everything that is wrong.
-    #[must_use]
-    pub fn rehearse(&self, extra_columns: &Arc<[String]>) -> Vec<String> {
-        const ID: &str = "00000000000000000000000000000000@invitation.example";
-        let mut faults = Vec::new();
-        for package in &self.config.packages {
-            for locale in self.templates.locales() {
-                let tried = [true, false].map(|full| {
-                    let partner = sample_partner(package, extra_columns, full);
-                    let scope = sample_package(self.package(&partner, locale), full);
-                    let sender = sample_sender(&self.sender, full);
-                    let date = Timestamp::UNIX_EPOCH;
-                    self.build_and_prove(&partner, locale, &scope, &sender, ID, date)
-                        .map_err(|error| format!("{error:#}"))
-                        .err()
-                });
-                let (values, why) = match tried {
-                    [None, None] => continue,
-                    [Some(full), Some(bare)] if full == bare => ("", full),
-                    [Some(full), _] => (", with all optional values", full),
-                    [None, Some(bare)] => (", with no optional values", bare),
-                };
-                let key = &package.key;
-                faults.push(format!(
-                    "the invitation to `{key}` in `{locale}`{values}: {why}"
-                ));
-            }
-        }
-        faults
-    }
-
-    /// What to hold of a message that holds, until it is sent.
-    #[must_use]
-    pub fn hold(&self, partner: &Partner, message: &Message, room: &Room) -> Proven {
-        let first = &self.invitations(partner, self.locale_for(partner)).first;
-        Proven::hold(partner, message, first, room)
-    }
-
-    /// The proven message for a partner, with the Date of this attempt.
-    ///
-    /// # Errors
-    /// When what was proven is not the message for this partner: that is our bug.
-    pub fn proven(
-        &self,
-        partner: &Partner,
-        id: &str,
-        date: Timestamp,
-        proven: &Proven,
-    ) -> Result<Message> {
-        let message = match proven {
-            Proven::Kept(packed) => {
-                let first = &self.invitations(partner, self.locale_for(partner)).first;
-                let bytes = first
-                    .get()
-                    .and_then(|it| proven::unpack(partner, packed, it));
-                // What the ledger knows it by.
-                let mine = |it: &Vec<u8>| memmem::find(it, format!("<{id}>").as_bytes()).is_some();
-                let bytes = bytes.filter(mine).context(NOT_PROVEN)?;
-                Message { bytes, date }.dated(date)?
-            }
-            Proven::Fingerprint(fingerprint) => {
-                let message = self.compose(partner, id, date);
-                let message = message.context("cannot be composed again; nothing more is sent")?;
-                ensure!(message.fingerprint() == *fingerprint, NOT_PROVEN);
-                message
-            }
-        };
-        Ok(message)
-    }
-
-    fn invitations(&self, partner: &Partner, locale: &Locale) -> &Invitations {
+    pub(super) fn invitations(&self, partner: &Partner, locale: &Locale) -> &Invitations {
         &self.packages[&(locale.clone(), partner.package.link.package_id())]
     }
 
-    fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
+    pub(super) fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
         &self.invitations(partner, locale).package
     }
 
-    fn build_and_prove(
+    pub(super) fn build_and_prove(
         &self,
         partner: &Partner,
         locale: &Locale,
@@ -411,57 +281,6 @@ impl Composer {
         )?;
         let bytes = message.formatted();
         Ok(Message { bytes, date })
-    }
-}
-
-/// A time in whole seconds, and as a header.
-fn dates(date: Timestamp) -> Result<(Timestamp, header::Date)> {
-    let date = Timestamp::from_second(date.as_second()).unwrap_or(date);
-    let seconds = u64::try_from(date.as_second()).map_err(|_| {
-        anyhow!("the clock of this machine stands before 1970, and mail has a date; set it")
-    })?;
-    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    Ok((date, header::Date::new(time)))
-}
-
-/// A partner who has everything, or nothing but an address.
-fn sample_partner(package: &Arc<Package>, extra_columns: &Arc<[String]>, full: bool) -> Partner {
-    let optional = |text: &str| full.then(|| text.to_owned());
-    Partner {
-        line: 0,
-        address: Address::parse("ada@partner.example").expect("it is an address"),
-        name: optional("Ada Lovelace"),
-        organization: optional("Analytical Engines"),
-        locale: None,
-        package: package.clone(),
-        extra_columns: extra_columns.clone(),
-        extra: extra_columns
-            .iter()
-            .map(|_| optional("value").unwrap_or_default())
-            .collect(),
-    }
-}
-
-/// The package with every optional text, or with none.
-fn sample_package(package: &PackageScope, full: bool) -> PackageScope {
-    let optional = |text: &String| match (full, text.is_empty()) {
-        (true, true) => "sample".to_owned(),
-        (true, false) => text.clone(),
-        (false, _) => String::new(),
-    };
-    PackageScope {
-        name: package.name.clone(),
-        description: optional(&package.description),
-        justification: optional(&package.justification),
-        respond_by: optional(&package.respond_by),
-    }
-}
-
-fn sample_sender(sender: &SenderScope, full: bool) -> SenderScope {
-    SenderScope {
-        contact: if full { "sample".into() } else { String::new() },
-        name: if full { "Sample".into() } else { String::new() },
-        ..sender.clone()
     }
 }
 

@@ -9,9 +9,12 @@ use anyhow::{Context, Result, bail, ensure};
 use mail_parser::{MessageParser, MimeHeaders, PartType};
 use memchr::{memchr, memchr_iter};
 
-use super::html;
+use super::page;
 use crate::address::Address;
 use crate::link::AccessPackageLink;
+
+/// Gmail shows no more of a mail's HTML, and puts the rest behind a link.
+const SHOWN_BY_GMAIL: usize = 102 * 1024;
 
 /// A name, where there is one, and an address.
 type Named<'a> = (Option<&'a str>, &'a Address);
@@ -75,7 +78,7 @@ pub fn prove(bytes: &[u8], expected: &Expected<'_>) -> Result<Proof> {
         bail!("the message is not text and HTML as alternatives");
     };
     prove_text(text, expected.link.as_str()).context("in the text part")?;
-    html::prove(html, expected).context("in the HTML part")?;
+    prove_html(html, expected).context("in the HTML part")?;
     Ok(Proof {
         headers,
         lines,
@@ -209,6 +212,44 @@ fn prove_text(text: &str, link: &str) -> Result<()> {
     ensure!(
         alone == 1,
         "the link does not stand alone on its line; write nothing before or behind `{{{{ link }}}}`"
+    );
+    Ok(())
+}
+
+/// Holds the HTML against the link and the address that it may lead to.
+fn prove_html(html: &str, expected: &Expected<'_>) -> Result<()> {
+    let page = page::read(html);
+    let link = expected.link.as_str();
+    ensure!(
+        html.len() <= SHOWN_BY_GMAIL,
+        "it has {} bytes, and Gmail hides what comes after {SHOWN_BY_GMAIL}; shorten the template or the values",
+        html.len()
+    );
+    if let Some(forbidden) = page.forbidden.first() {
+        bail!(
+            "{forbidden} must not be there, for the mail loads, runs and submits nothing; remove it"
+        );
+    }
+    ensure!(
+        page.buttons == [link],
+        "there must be one `<a class=\"button\">`, and it must lead to the link"
+    );
+    let mailto = format!("mailto:{}", expected.reply_address.wire());
+    if let Some(other) = page.targets.iter().find(|it| *it != link && **it != mailto) {
+        bail!(
+            "`{}` is linked, which is neither the link nor `{mailto}`; remove it",
+            other.escape_debug()
+        );
+    }
+    let text = page::lossy(&page.text);
+    let Some((before, behind)) = text.split_once(link) else {
+        bail!("the link is not shown as text; write `{{{{ link }}}}` once where it is read");
+    };
+    let alone = !before.ends_with(|it: char| !it.is_whitespace())
+        && !behind.starts_with(|it: char| !it.is_whitespace());
+    ensure!(
+        alone && !behind.contains(link),
+        "the link must be shown once as text, with nothing attached to it"
     );
     Ok(())
 }

@@ -9,10 +9,17 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use lz4_flex::block;
+use memchr::memmem;
 
-use super::Message;
+use super::compose::Composer;
+use super::finished::Message;
 use crate::partners::Partner;
+
+/// What is said of a message that is not sent.
+const NOT_PROVEN: &str = "is not the one that was proven; nothing more is sent";
 
 /// How many bytes of proven messages are kept: some 25,000 of them.
 const ROOM: usize = 8 * 1024 * 1024;
@@ -57,16 +64,12 @@ impl Room {
     }
 }
 
-impl Proven {
-    /// What to hold of the message for a partner, which is much like the first of its kind.
-    pub(super) fn hold(
-        partner: &Partner,
-        message: &Message,
-        first: &OnceLock<Box<[u8]>>,
-        room: &Room,
-    ) -> Self {
+impl Composer {
+    /// What to hold of a message that holds, until it is sent.
+    #[must_use]
+    pub fn hold(&self, partner: &Partner, message: &Message, room: &Room) -> Proven {
         if !room.is_used_up() {
-            let first = first.get_or_init(|| {
+            let first = self.first(partner).get_or_init(|| {
                 room.take(message.bytes.len());
                 message.bytes[..].into()
             });
@@ -76,15 +79,49 @@ impl Proven {
             if unpack(partner, &kept, first).is_some_and(|it| it == message.bytes)
                 && room.take(kept.len())
             {
-                return Self::Kept(kept.into());
+                return Proven::Kept(kept.into());
             }
         }
-        Self::Fingerprint(message.fingerprint())
+        Proven::Fingerprint(message.fingerprint())
+    }
+
+    /// The proven message for a partner, with the Date of this attempt.
+    ///
+    /// # Errors
+    /// When what was proven is not the message for this partner: that is our bug.
+    pub fn proven(
+        &self,
+        partner: &Partner,
+        id: &str,
+        date: Timestamp,
+        proven: &Proven,
+    ) -> Result<Message> {
+        let message = match proven {
+            Proven::Kept(packed) => {
+                let first = self.first(partner).get();
+                let bytes = first.and_then(|it| unpack(partner, packed, it));
+                // What the ledger knows it by.
+                let mine = |it: &Vec<u8>| memmem::find(it, format!("<{id}>").as_bytes()).is_some();
+                let bytes = bytes.filter(mine).context(NOT_PROVEN)?;
+                Message { bytes, date }.dated(date)?
+            }
+            Proven::Fingerprint(fingerprint) => {
+                let message = self.compose(partner, id, date);
+                let message = message.context("cannot be composed again; nothing more is sent")?;
+                ensure!(message.fingerprint() == *fingerprint, NOT_PROVEN);
+                message
+            }
+        };
+        Ok(message)
+    }
+
+    fn first(&self, partner: &Partner) -> &OnceLock<Box<[u8]>> {
+        &self.invitations(partner, self.locale_for(partner)).first
     }
 }
 
 /// The bytes again; none where the row is another, or they were packed beside another message.
-pub(super) fn unpack(partner: &Partner, kept: &[u8], first: &[u8]) -> Option<Vec<u8>> {
+fn unpack(partner: &Partner, kept: &[u8], first: &[u8]) -> Option<Vec<u8>> {
     let packed = kept.strip_prefix(&partner.fingerprint())?;
     block::decompress_size_prepended_with_dict(packed, first).ok()
 }

@@ -3,12 +3,9 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 
-use anyhow::{Result, bail, ensure};
 use html5gum::emitters::naive_next_state;
 use html5gum::{Emitter, Error, State, Tokenizer};
 use memchr::{memchr2, memmem};
-
-use super::Expected;
 
 /// Elements that load, run, submit or redirect.
 const ELEMENTS: [&str; 12] = [
@@ -36,61 +33,21 @@ const ATTRIBUTES: [&str; 14] = [
 /// Elements whose text is not shown.
 const UNSEEN: [&str; 2] = ["style", "title"];
 
-/// Gmail shows no more of a mail's HTML, and puts the rest behind a link.
-const SHOWN_BY_GMAIL: usize = 102 * 1024;
-
 /// What a page says, as far as the proof is concerned.
 #[derive(Debug, Default)]
-struct Page {
+pub struct Page {
     /// The targets of elements of class `button`.
-    buttons: Vec<String>,
+    pub buttons: Vec<String>,
     /// The targets of everything, those in conditional comments included.
-    targets: Vec<String>,
+    pub targets: Vec<String>,
     /// The shown text, with a line break for each tag.
-    text: Vec<u8>,
+    pub text: Vec<u8>,
     /// What must not be there.
-    forbidden: Vec<String>,
+    pub forbidden: Vec<String>,
 }
 
-/// Holds the HTML against the link and the address that it may lead to.
-pub fn prove(html: &str, expected: &Expected<'_>) -> Result<()> {
-    let page = read(html);
-    let link = expected.link.as_str();
-    ensure!(
-        html.len() <= SHOWN_BY_GMAIL,
-        "it has {} bytes, and Gmail hides what comes after {SHOWN_BY_GMAIL}; shorten the template or the values",
-        html.len()
-    );
-    if let Some(forbidden) = page.forbidden.first() {
-        bail!(
-            "{forbidden} must not be there, for the mail loads, runs and submits nothing; remove it"
-        );
-    }
-    ensure!(
-        page.buttons == [link],
-        "there must be one `<a class=\"button\">`, and it must lead to the link"
-    );
-    let mailto = format!("mailto:{}", expected.reply_address.wire());
-    if let Some(other) = page.targets.iter().find(|it| *it != link && **it != mailto) {
-        bail!(
-            "`{}` is linked, which is neither the link nor `{mailto}`; remove it",
-            other.escape_debug()
-        );
-    }
-    let text = lossy(&page.text);
-    let Some((before, behind)) = text.split_once(link) else {
-        bail!("the link is not shown as text; write `{{{{ link }}}}` once where it is read");
-    };
-    let alone = !before.ends_with(|it: char| !it.is_whitespace())
-        && !behind.starts_with(|it: char| !it.is_whitespace());
-    ensure!(
-        alone && !behind.contains(link),
-        "the link must be shown once as text, with nothing attached to it"
-    );
-    Ok(())
-}
-
-fn read(html: &str) -> Page {
+/// What a page says.
+pub fn read(html: &str) -> Page {
     let mut reader = Reader::default();
     Tokenizer::new_with_emitter(html, &mut reader).for_each(drop);
     reader.finish()
@@ -295,7 +252,7 @@ fn listed(list: &[&'static str], name: &[u8]) -> Option<&'static str> {
 }
 
 /// As `String::from_utf8_lossy`, which takes longer where all is well.
-fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),

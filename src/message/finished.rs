@@ -1,0 +1,72 @@
+//! The finished message: its bytes, what stands for them, and its Date, which alone differs
+//! from one attempt to the next.
+
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Result, anyhow};
+use jiff::Timestamp;
+use lettre::message::header::{self, Headers};
+use memchr::{memchr, memmem};
+use sha2::{Digest, Sha256};
+
+/// A message as it goes over the wire, before dot-stuffing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Header and body, lines ended by CRLF.
+    pub bytes: Vec<u8>,
+    /// The Date header's time, in whole seconds.
+    pub date: Timestamp,
+}
+
+impl Message {
+    /// SHA-256 over all bytes.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(&self.bytes).into()
+    }
+
+    /// Eight bytes that stand for all but the Date header's value.
+    ///
+    /// What was proven and what is about to be sent must agree in them.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let Range { start, end } = self.date_value();
+        let mut digest = Sha256::new();
+        digest.update(&self.bytes[..start]);
+        digest.update(&self.bytes[end..]);
+        let digest = digest.finalize();
+        u64::from_be_bytes(digest[..8].try_into().expect("SHA-256 has 32 bytes"))
+    }
+
+    /// The same message of another time.
+    pub(super) fn dated(mut self, date: Timestamp) -> Result<Self> {
+        let (date, header) = dates(date)?;
+        let mut headers = Headers::new();
+        headers.set(header);
+        let written = headers.get_raw("Date").unwrap_or_default();
+        let value = self.date_value();
+        if self.bytes[value.clone()] != *written.as_bytes() {
+            self.bytes.splice(value, written.bytes());
+        }
+        Ok(Self { date, ..self })
+    }
+
+    /// Where the Date header's value stands.
+    fn date_value(&self) -> Range<usize> {
+        const FIELD: &[u8] = b"\r\nDate: ";
+        let start = memmem::find(&self.bytes, FIELD).map_or(0, |place| place + FIELD.len());
+        let length = memchr(b'\r', &self.bytes[start..]).unwrap_or_default();
+        start..start + length
+    }
+}
+
+/// A time in whole seconds, and as a header.
+pub(super) fn dates(date: Timestamp) -> Result<(Timestamp, header::Date)> {
+    let date = Timestamp::from_second(date.as_second()).unwrap_or(date);
+    let seconds = u64::try_from(date.as_second()).map_err(|_| {
+        anyhow!("the clock of this machine stands before 1970, and mail has a date; set it")
+    })?;
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    Ok((date, header::Date::new(time)))
+}

@@ -1,0 +1,87 @@
+//! Every template tried before anybody is mailed, with made-up partners.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::compose::Composer;
+use crate::address::Address;
+use crate::config::Package;
+use crate::partners::Partner;
+use crate::templates::{PackageScope, SenderScope};
+
+impl Composer {
+    /// Tries every locale with every package, once with all optional values and once with
+    /// none, so that a template fails before anybody is mailed and not at the one partner
+    /// who has no name. Gives everything that is wrong.
+    #[must_use]
+    pub fn rehearse(&self, extra_columns: &Arc<[String]>) -> Vec<String> {
+        const ID: &str = "00000000000000000000000000000000@invitation.example";
+        let mut faults = Vec::new();
+        for package in &self.config.packages {
+            for locale in self.templates.locales() {
+                let tried = [true, false].map(|full| {
+                    let partner = sample_partner(package, extra_columns, full);
+                    let scope = sample_package(self.package(&partner, locale), full);
+                    let sender = sample_sender(&self.sender, full);
+                    let date = Timestamp::UNIX_EPOCH;
+                    self.build_and_prove(&partner, locale, &scope, &sender, ID, date)
+                        .map_err(|error| format!("{error:#}"))
+                        .err()
+                });
+                let (values, why) = match tried {
+                    [None, None] => continue,
+                    [Some(full), Some(bare)] if full == bare => ("", full),
+                    [Some(full), _] => (", with all optional values", full),
+                    [None, Some(bare)] => (", with no optional values", bare),
+                };
+                let key = &package.key;
+                faults.push(format!(
+                    "the invitation to `{key}` in `{locale}`{values}: {why}"
+                ));
+            }
+        }
+        faults
+    }
+}
+
+/// A partner who has everything, or nothing but an address.
+fn sample_partner(package: &Arc<Package>, extra_columns: &Arc<[String]>, full: bool) -> Partner {
+    let optional = |text: &str| full.then(|| text.to_owned());
+    Partner {
+        line: 0,
+        address: Address::parse("ada@partner.example").expect("it is an address"),
+        name: optional("Ada Lovelace"),
+        organization: optional("Analytical Engines"),
+        locale: None,
+        package: package.clone(),
+        extra_columns: extra_columns.clone(),
+        extra: extra_columns
+            .iter()
+            .map(|_| optional("value").unwrap_or_default())
+            .collect(),
+    }
+}
+
+/// The package with every optional text, or with none.
+fn sample_package(package: &PackageScope, full: bool) -> PackageScope {
+    let optional = |text: &String| match (full, text.is_empty()) {
+        (true, true) => "sample".to_owned(),
+        (true, false) => text.clone(),
+        (false, _) => String::new(),
+    };
+    PackageScope {
+        name: package.name.clone(),
+        description: optional(&package.description),
+        justification: optional(&package.justification),
+        respond_by: optional(&package.respond_by),
+    }
+}
+
+fn sample_sender(sender: &SenderScope, full: bool) -> SenderScope {
+    SenderScope {
+        contact: if full { "sample".into() } else { String::new() },
+        name: if full { "Sample".into() } else { String::new() },
+        ..sender.clone()
+    }
+}
