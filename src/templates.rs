@@ -426,7 +426,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_are_escaped_as_by_tera(text in "[&<>\"'a-cé漢 ]{0,20}") {
+        fn values_are_escaped_as_by_tera(text in "([&<>\"']|.){0,20}") {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
             super::escape(&text, &mut ours).unwrap();
             tera::escape_html(&text, &mut theirs).unwrap();

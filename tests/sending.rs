@@ -484,6 +484,32 @@ async fn what_is_not_what_was_proven_is_not_sent() {
     }
 }
 
+#[tokio::test]
+async fn what_there_was_no_room_to_keep_is_composed_again_and_sent_like_the_rest() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example", "eve@c.example"]);
+    let (mut run, ledger) = prepare(&workplace).await;
+    let reader = ledger.reader();
+    let page = run.plan.drain().next_page(reader).await.unwrap().unwrap();
+    let id = page[1].message_id(reader.key(), "contoso.example");
+    let bob = run
+        .composer
+        .compose(&page[1].partner, &id, Timestamp::UNIX_EPOCH);
+    run.proven[1] = Proven::Fingerprint(bob.unwrap().fingerprint());
+
+    let tally = run.deliver().await;
+
+    assert!(tally.stopped.is_none(), "{tally:?}");
+    Arc::into_inner(ledger).unwrap().close().await.unwrap();
+    oracle::check_settled(&workplace, &server, 3, 0);
+    for message in server.accepted() {
+        let parsed = MessageParser::default().parse(&message.data).unwrap();
+        let age = Timestamp::now().as_second() - parsed.date().unwrap().to_timestamp();
+        assert!((0..60).contains(&age), "it is {age} seconds old");
+    }
+}
+
 /// How often the clock is still asked before it fails.
 static CLOCK: AtomicUsize = AtomicUsize::new(0);
 

@@ -46,7 +46,7 @@ pub async fn run(
     let guards = guards(&job, &plan, &survey, &reader, false).await?;
     let stopping = objection.iter().chain(&guards);
     warnings.extend(stopping.map(|it| format!("a real send would stop: {it}")));
-    let (_, changed) = job.prove(&plan, &reader, (console.clock)()).await?;
+    let changed = job.prove(&plan, &reader, (console.clock)()).await?;
     for entry in &changed {
         warnings.push(format!(
             "{}: the message to be repeated has changed since, so a send would put it back to unknown",

@@ -76,8 +76,8 @@ impl Bench {
 }
 
 impl Job {
-    /// Composes and proves every due message; gives them in order, and those that were to
-    /// repeat what was sent before and no longer can.
+    /// Composes and proves every due message; gives those that were to repeat what was sent
+    /// before and no longer can.
     ///
     /// # Errors
     /// Every message that fails (78), the first twenty shown.
@@ -86,12 +86,13 @@ impl Job {
         plan: &Plan,
         reader: &Reader,
         now: Timestamp,
-    ) -> exit::Result<(Vec<Proven>, Vec<Entry>)> {
-        self.prove_each(plan, reader, None, now).await
+    ) -> exit::Result<Vec<Entry>> {
+        let (_, changed) = self.prove_each(plan, reader, None, now).await?;
+        Ok(changed)
     }
 
-    /// As [`Job::prove`], and enrols who is new of those that are due, so many; to commit that
-    /// is for the caller.
+    /// As [`Job::prove`], for sending: gives the messages as well, in order, and enrols who is
+    /// new of those that are due, so many; to commit that is for the caller.
     ///
     /// # Errors
     /// As [`Job::prove`], and when the ledger cannot take those who are new (74).
@@ -121,7 +122,11 @@ impl Job {
             key: reader.key().clone(),
             domain: self.config.sender.address.domain().to_owned(),
             now,
-            room: Room::default(),
+            room: if ledger.is_some() {
+                Room::default()
+            } else {
+                Room::none()
+            },
         });
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut found = Found::default();
@@ -196,7 +201,6 @@ impl Found {
         // Where one fails nobody is mailed, and the others are proven only to tell of all.
         if let Some(ledger) = ledger
             && self.failed == 0
-            && !new.is_empty()
         {
             ledger.enrol(new, now).await?;
         }

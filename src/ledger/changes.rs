@@ -29,12 +29,12 @@ pub enum Refused {
 
 /// The numbers of the rows that an enrolment writes next.
 #[derive(Debug)]
-pub struct Next {
+pub struct Numbers {
     invitation: i64,
     history: i64,
 }
 
-impl Next {
+impl Numbers {
     /// To be asked for in the transaction that enrols.
     pub fn of(connection: &Connection) -> rusqlite::Result<Self> {
         let last = "SELECT coalesce((SELECT max(id) FROM invitation), 0),
@@ -53,7 +53,7 @@ pub fn enrol(
     connection: &Connection,
     enrolment: &Enrolment,
     at: Timestamp,
-    next: &mut Next,
+    numbers: &mut Numbers,
 ) -> rusqlite::Result<()> {
     let Enrolment {
         identity, invitee, ..
@@ -67,11 +67,11 @@ pub fn enrol(
              VALUES (:id, :campaign, :package_id, :address, :occasion, :package, :email,
                 :name, :organization, :locale, :template_locale, 'pending', 0, :message_id,
                 0, 0, 0, :at, :at, :latest, zeroblob(:room))
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT (campaign, package_id, address, occasion) DO NOTHING",
         )?
         .execute(named_params! {
-            ":id": next.invitation,
-            ":latest": next.history,
+            ":id": numbers.invitation,
+            ":latest": numbers.history,
             ":campaign": identity.campaign,
             ":package_id": identity.package_id.to_string(),
             ":address": identity.address,
@@ -93,13 +93,13 @@ pub fn enrol(
                  VALUES (?1, ?2, ?3, 'pending', 'enrolment', ?4)",
             )?
             .execute((
-                next.history,
-                next.invitation,
+                numbers.history,
+                numbers.invitation,
                 at.as_millisecond(),
                 message_id,
             ))?;
-        next.invitation += 1;
-        next.history += 1;
+        numbers.invitation += 1;
+        numbers.history += 1;
     }
     Ok(())
 }

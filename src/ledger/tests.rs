@@ -153,6 +153,54 @@ async fn enrolling_again_changes_nothing_and_uncommitted_enrolments_are_none() {
     assert!(standings.unwrap()[0].is_none());
     let ada = standing(&ledger, "ada@a.example").await;
     assert_eq!((ada.state, ada.message_id), (State::Armed, before));
+
+    ledger.begin_enrolment(2);
+    ledger.enrol(both(), now()).await.unwrap();
+    ledger.commit_enrolment().await.unwrap();
+    let both = ["ada@a.example", "eva@e.example"].map(identity).to_vec();
+    let records = ledger.reader().records(both).await.unwrap();
+    let latest = records.iter().flatten().map(|it| it.latest.to);
+    let latest: Vec<_> = latest.collect();
+    assert_eq!(latest, [State::Armed, State::Pending]);
+}
+
+fn length_of_log(place: &Place) -> u64 {
+    let log = place.path().with_extension("sqlite3-wal");
+    log.metadata().unwrap().len()
+}
+
+#[tokio::test]
+async fn what_a_long_list_takes_of_the_log_is_given_back_but_for_the_room_that_was_made() {
+    let place = Place::new();
+    let ledger = Ledger::open(&place.path()).unwrap();
+    ledger.begin_enrolment(20_000);
+    for part in 0..20 {
+        let rows = (0..1_000).map(|row| enrolment(&format!("p{row}@c{part}.example")));
+        ledger.enrol(rows.collect(), now()).await.unwrap();
+    }
+    ledger.commit_enrolment().await.unwrap();
+
+    ledger.apply(armed("p0@c0.example")).await.unwrap();
+
+    assert_eq!(length_of_log(&place), 2_048 * (4_096 + 24));
+}
+
+#[tokio::test]
+async fn where_a_reader_holds_the_log_room_is_made_behind_what_it_must_keep() {
+    let place = Place::new();
+    let ledger = Ledger::open(&place.path()).unwrap();
+    let reader = rusqlite::Connection::open(place.path()).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT * FROM invitation")
+        .unwrap();
+    let room = (16 + 64) * (4_096 + 24);
+
+    ledger.begin_enrolment(1);
+    let ada = vec![enrolment("ada@a.example")];
+    ledger.enrol(ada, now()).await.unwrap();
+    ledger.commit_enrolment().await.unwrap();
+
+    assert!(length_of_log(&place) > room + 4 * 4_096);
 }
 
 #[tokio::test]

@@ -138,10 +138,12 @@ pub struct Desk {
     failed: Option<String>,
     /// How many free pages there shall be before anything is armed.
     spare: u64,
+    /// How many pages of the log there shall be then.
+    log_pages: u64,
     /// How many changes are certain to find room before the free pages are counted again.
     certain: usize,
     /// Within the transaction that enrols: the rows that come next.
-    enrolling: Option<changes::Next>,
+    enrolling: Option<changes::Numbers>,
 }
 
 impl Desk {
@@ -152,6 +154,7 @@ impl Desk {
             key,
             failed: None,
             spare: 0,
+            log_pages: 0,
             certain: 0,
             enrolling: None,
         }
@@ -253,18 +256,12 @@ impl Desk {
 
     fn begin_enrolment(&mut self, attempts: u64) -> exit::Result<()> {
         self.still_works()?;
+        // In memory, where nothing is attempted, there is no log.
         if attempts > 0 {
             self.spare = (attempts / 8 + 16).min(SPARE_PAGES);
             // A commit of its own for each change takes up to twelve frames a message.
-            let pages = (attempts * 16 + 64).min(LOG_PAGES);
-            self.grow_log(pages).map_err(|error| {
-                let message = format!(
-                    "cannot make room for the log of `{}`: {error}",
-                    self.path.display()
-                );
-                self.failed = Some(message.clone());
-                Failure::new(Exit::CannotWrite, message)
-            })?;
+            self.log_pages = (attempts * 16 + 64).min(LOG_PAGES);
+            self.grow_log(0)?;
         }
         // What a long list takes beyond that is given back once it is in the file.
         let limit = LOG_PAGES * (PAGE + FRAME_HEADER);
@@ -272,20 +269,20 @@ impl Desk {
             .connection
             .pragma_update(None, "journal_size_limit", limit.cast_signed())
             .and_then(|()| self.execute("BEGIN IMMEDIATE"))
-            .and_then(|()| changes::Next::of(&self.connection));
+            .and_then(|()| changes::Numbers::of(&self.connection));
         self.enrolling = Some(begun.map_err(|error| self.fail(&error))?);
         Ok(())
     }
 
     fn enrol(&mut self, invitations: &[Enrolment], at: Timestamp) -> exit::Result<()> {
         self.still_works()?;
-        let Some(next) = &mut self.enrolling else {
+        let Some(numbers) = &mut self.enrolling else {
             let message = "nobody is enrolled before that has begun";
             return Err(Failure::new(Exit::Contradiction, message));
         };
         let result = invitations
             .iter()
-            .try_for_each(|it| changes::enrol(&self.connection, it, at, next));
+            .try_for_each(|it| changes::enrol(&self.connection, it, at, numbers));
         result.map_err(|error| self.fail(&error))
     }
 
@@ -296,7 +293,10 @@ impl Desk {
             .execute("COMMIT")
             .and_then(|()| self.put_pages_aside())
             .and_then(|()| checkpoint(&self.connection, "RESTART"));
-        result.map_err(|error| self.fail(&error))
+        match result.map_err(|error| self.fail(&error))? {
+            0 => Ok(()),
+            kept => self.grow_log(kept),
+        }
     }
 
     fn abandon_enrolment(&mut self) -> exit::Result<()> {
@@ -305,8 +305,20 @@ impl Desk {
         self.execute("ROLLBACK").map_err(|error| self.fail(&error))
     }
 
+    /// Makes room in the log behind so many pages that it keeps.
+    fn grow_log(&mut self, kept: u64) -> exit::Result<()> {
+        self.write_zeros(kept + self.log_pages).map_err(|error| {
+            let message = format!(
+                "cannot make room for the log of `{}`: {error}",
+                self.path.display()
+            );
+            self.failed = Some(message.clone());
+            Failure::new(Exit::CannotWrite, message)
+        })
+    }
+
     /// Writes zeros behind the log, so that commits overwrite blocks that it has already.
-    fn grow_log(&self, pages: u64) -> std::io::Result<()> {
+    fn write_zeros(&self, pages: u64) -> std::io::Result<()> {
         let log = schema::companion(&self.path, "-wal");
         let size = pages * (PAGE + FRAME_HEADER);
         let mut file = OpenOptions::new().append(true).open(log)?;
@@ -336,7 +348,7 @@ impl Desk {
             .execute("INSERT INTO spare (filling) VALUES (zeroblob(?1))", [bytes])?;
         self.connection.execute("DELETE FROM spare", [])?;
         // Only the checkpoint makes the file itself grow, which is what is wanted here.
-        checkpoint(&self.connection, "PASSIVE")
+        checkpoint(&self.connection, "PASSIVE").map(|_| ())
     }
 
     /// Outcomes are committed even where room for new attempts can no longer be had.
@@ -425,6 +437,12 @@ impl Desk {
     }
 }
 
-fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
-    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
+/// Brings the log into the file. Gives how many pages the log must keep all the same, because a
+/// reader is not done with them.
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<u64> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        let held: bool = row.get(0)?;
+        let pages: i64 = row.get(1)?;
+        Ok(if held { pages.unsigned_abs() } else { 0 })
+    })
 }

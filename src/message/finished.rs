@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
 use lettre::message::header::{self, Headers};
 use memchr::{memchr, memmem};
@@ -31,7 +31,7 @@ impl Message {
     /// What was proven and what is about to be sent must agree in them.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let Range { start, end } = self.date_value();
+        let Range { start, end } = self.date_value().unwrap_or_default();
         let mut digest = Sha256::new();
         digest.update(&self.bytes[..start]);
         digest.update(&self.bytes[end..]);
@@ -44,8 +44,8 @@ impl Message {
         let (date, header) = dates(date)?;
         let mut headers = Headers::new();
         headers.set(header);
-        let written = headers.get_raw("Date").unwrap_or_default();
-        let value = self.date_value();
+        let written = headers.get_raw("Date").context("cannot be dated")?;
+        let value = self.date_value().context("has no date")?;
         if self.bytes[value.clone()] != *written.as_bytes() {
             self.bytes.splice(value, written.bytes());
         }
@@ -53,11 +53,11 @@ impl Message {
     }
 
     /// Where the Date header's value stands.
-    fn date_value(&self) -> Range<usize> {
+    fn date_value(&self) -> Option<Range<usize>> {
         const FIELD: &[u8] = b"\r\nDate: ";
-        let start = memmem::find(&self.bytes, FIELD).map_or(0, |place| place + FIELD.len());
-        let length = memchr(b'\r', &self.bytes[start..]).unwrap_or_default();
-        start..start + length
+        let start = memmem::find(&self.bytes, FIELD)? + FIELD.len();
+        let length = memchr(b'\r', &self.bytes[start..])?;
+        Some(start..start + length)
     }
 }
 

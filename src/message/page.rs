@@ -7,10 +7,27 @@ use html5gum::emitters::naive_next_state;
 use html5gum::{Emitter, Error, State, Tokenizer};
 use memchr::{memchr2, memmem};
 
-/// Elements that load, run, submit or redirect.
-const ELEMENTS: [&str; 12] = [
-    "script", "iframe", "frame", "object", "embed", "form", "base", "link", "img", "svg", "audio",
+/// Elements that load, run, submit or redirect, and those whose inside is markup to some programs
+/// and text to others.
+const ELEMENTS: [&str; 18] = [
+    "script",
+    "iframe",
+    "frame",
+    "object",
+    "embed",
+    "form",
+    "base",
+    "link",
+    "img",
+    "svg",
+    "audio",
     "video",
+    "math",
+    "noembed",
+    "noframes",
+    "noscript",
+    "plaintext",
+    "xmp",
 ];
 /// Attributes that name something to load or to go to, beside `href`.
 const ATTRIBUTES: [&str; 14] = [
@@ -75,7 +92,8 @@ struct Reader {
 /// What the attributes of a tag say.
 #[derive(Debug, Default)]
 struct Tag {
-    is_button: bool,
+    /// By the first class attribute, as for a browser.
+    is_button: Option<bool>,
     /// Of which a browser follows the first.
     targets: Vec<String>,
     forbidden: Vec<String>,
@@ -105,7 +123,8 @@ impl Reader {
             }
             b"class" => {
                 let mut classes = self.value.split(u8::is_ascii_whitespace);
-                self.tag.is_button = classes.any(|it| it == b"button");
+                let is_button = classes.any(|it| it == b"button");
+                self.tag.is_button.get_or_insert(is_button);
             }
             b"href" => {
                 self.tag.targets.push(lossy(&self.value).into_owned());
@@ -127,7 +146,7 @@ impl Reader {
         if let Some(name) = listed(&ELEMENTS, &self.name) {
             self.page.forbidden.push(format!("`<{name}>`"));
         }
-        if tag.is_button && self.name == b"a" {
+        if tag.is_button == Some(true) && self.name == b"a" {
             self.page.buttons.extend(tag.targets.first().cloned());
         }
         self.page.targets.extend(tag.targets);
@@ -199,12 +218,8 @@ impl Emitter for &mut Reader {
         }
         self.start();
         self.opened.clone_from(&self.name);
-        // Styles and titles are no markup, as for a browser; mail programs run no scripts.
-        match &*self.name {
-            b"noscript" => None,
-            b"noframes" => Some(State::RawText),
-            name => naive_next_state(name),
-        }
+        // Styles and titles are no markup, as for a browser.
+        naive_next_state(&self.name)
     }
 
     fn current_is_appropriate_end_tag_token(&mut self) -> bool {
@@ -223,6 +238,14 @@ impl Emitter for &mut Reader {
         self.comment.extend_from_slice(text);
     }
 
+    /// Outlook may see the end of a comment as that of a tag which was left open in it.
+    fn emit_eof(&mut self) {
+        self.end_attribute();
+        let tag = std::mem::take(&mut self.tag);
+        self.page.targets.extend(tag.targets);
+        self.page.forbidden.extend(tag.forbidden);
+    }
+
     fn emit_current_comment(&mut self) {
         // Outlook reads what other clients take for a comment.
         let comment = lossy(&self.comment);
@@ -233,7 +256,6 @@ impl Emitter for &mut Reader {
         }
     }
 
-    fn emit_eof(&mut self) {}
     fn emit_error(&mut self, _: Error) {}
     fn set_self_closing(&mut self) {}
     fn init_doctype(&mut self) {}

@@ -21,13 +21,13 @@ use crate::partners::Partner;
 /// What is said of a message that is not sent.
 const NOT_PROVEN: &str = "is not the one that was proven; nothing more is sent";
 
-/// How many bytes of proven messages are kept: some 25,000 of them.
+/// How many bytes of proven messages are kept: some 25,000 in Latin letters.
 const ROOM: usize = 8 * 1024 * 1024;
 
 /// What there is of a proven message until it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proven {
-    /// The message itself, packed, behind the [`Partner::fingerprint`] of its row.
+    /// The message itself, packed by the composer that reads it again, behind the [`Partner::fingerprint`] of its row.
     Kept(Box<[u8]>),
     /// Its [`Message::fingerprint`].
     Fingerprint(u64),
@@ -44,6 +44,12 @@ impl Default for Room {
 }
 
 impl Room {
+    /// No room, for those who do not send.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::of(0)
+    }
+
     pub(super) fn of(bytes: usize) -> Self {
         Self(AtomicUsize::new(bytes))
     }

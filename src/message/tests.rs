@@ -336,7 +336,21 @@ fn a_template_that_would_break_the_promise_is_caught_by_the_proof() {
             &format!(
                 "{button} {{{{ link }}}} <noscript><a href=\"https://x.example\">x</a></noscript>"
             ),
+            "`<noscript>` must not be there",
+        ),
+        (
+            "",
+            "",
+            &format!(
+                "{button} {{{{ link }}}} <!--[if mso]><v:rect href=\"https://x.example\" <![endif]-->"
+            ),
             "neither the link nor",
+        ),
+        (
+            "",
+            "",
+            "<a class=\"x\" class=\"button\" href=\"{{ link }}\">Open</a> {{ link }}",
+            "there must be one",
         ),
         (
             "",
