@@ -14,6 +14,7 @@
 //!   a copy of everything. A reader that prevents that leaves it to the next writer.
 
 mod changes;
+mod desk;
 mod place;
 mod read;
 mod schema;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot};
 
-use super::writer::{Desk, Request, Writer};
+use super::desk::Desk;
+use super::writer::{Request, Writer};
 use super::{Ledger, Reader, Verdicts, read, schema};
 use crate::exit::{self, Exit, OrExit};
 use crate::invitation::{MessageIdKey, Standing};
