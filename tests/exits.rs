@@ -6,8 +6,6 @@ mod support;
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
 
 use support::smtp::{Action, Call, Server, Stage};
 use support::{Output, Workplace};
@@ -113,26 +111,17 @@ fn copy_of(pid: u32) -> PathBuf {
 /// everything and waits for the relay's greeting.
 #[test]
 fn exit_70_when_what_is_to_be_sent_is_not_what_was_proven() {
-    let (reached, waiting) = channel();
-    let (resume, resumed) = channel::<()>();
-    let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
-    let server = Server::start(move |call: &Call| {
-        if call.stage == Stage::Banner && call.nth == 0 {
-            reached.lock().unwrap().send(()).unwrap();
-            resumed.lock().unwrap().recv().unwrap();
-        }
-        Action::Normal
-    });
+    let (server, keeper) = Server::holding(Stage::Banner, 0);
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     let run = workplace.start(&["send"]);
-    waiting.recv().unwrap();
+    keeper.wait();
 
     let copy = copy_of(run.id());
     let place = std::fs::read_to_string(&copy).unwrap().find("Ada").unwrap();
     let copy = std::fs::OpenOptions::new().write(true).open(copy).unwrap();
     copy.write_all_at(b"Eve", place as u64).unwrap();
-    resume.send(()).unwrap();
+    keeper.release();
 
     let words = "the message to ada@a.example is not the one that was proven; nothing more is sent";
     ends_with(&run.wait(), 70, words);

@@ -7,28 +7,11 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use mail_parser::MessageParser;
-use support::smtp::{Action, Call, Server, Stage};
+use support::smtp::{Server, Stage};
 use support::{LINK, Workplace, oracle};
-
-/// A relay that tells of the first dot, and answers it when it is told to.
-fn holding() -> (Server, Receiver<()>, Sender<()>) {
-    let (reached, waiting) = mpsc::channel();
-    let (resume, resumed) = mpsc::channel::<()>();
-    let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
-    let server = Server::start(move |call: &Call| {
-        if call.stage == Stage::Dot && call.nth == 0 {
-            reached.lock().unwrap().send(()).unwrap();
-            let _ = resumed.lock().unwrap().recv();
-        }
-        Action::Normal
-    });
-    (server, waiting, resume)
-}
 
 /// Whom the relay has accepted mail for.
 fn reached(server: &Server) -> BTreeSet<String> {
@@ -55,15 +38,15 @@ fn f5_a_list_that_is_replaced_or_cut_off_during_a_run_counts_for_the_next_one() 
         |it| std::fs::remove_file(it.file("partners.csv")).unwrap(),
     ];
     for accident in accidents {
-        let (server, waiting, resume) = holding();
+        let (server, keeper) = Server::holding(Stage::Dot, 0);
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 1");
         workplace.crowd(300);
         let run = workplace.start(&["send"]);
-        waiting.recv().unwrap();
+        keeper.wait();
 
         accident(&workplace);
-        resume.send(()).unwrap();
+        keeper.release();
         let ended = run.wait();
 
         assert_eq!(ended.code, 0, "{ended:?}");
@@ -230,17 +213,17 @@ fn g9_a_template_that_would_never_end_or_fill_the_memory_is_refused() {
 
 #[test]
 fn g10_words_and_configuration_that_are_edited_during_a_run_count_for_the_next_one() {
-    let (server, waiting, resume) = holding();
+    let (server, keeper) = Server::holding(Stage::Dot, 0);
     let mut workplace = Workplace::new(server.port());
     workplace.few_words();
     workplace.smtp("connections = 1");
     workplace.crowd(300);
     let run = workplace.start(&["send"]);
-    waiting.recv().unwrap();
+    keeper.wait();
 
     workplace.words("Other words\n\n{{ link }}\n", HTML);
     workplace.write("config.toml", "campaign = \"another\"");
-    resume.send(()).unwrap();
+    keeper.release();
     let ended = run.wait();
 
     assert_eq!(ended.code, 0, "{ended:?}");

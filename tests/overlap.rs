@@ -8,13 +8,13 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Barrier, Mutex};
+use std::sync::Barrier;
 use std::time::Duration;
 
 use mail_parser::MessageParser;
 use support::chance::number;
-use support::smtp::{Action, Call, Server, Stage};
+use support::smtp::gate::Keeper;
+use support::smtp::{Server, Stage};
 use support::{Output, Running, Workplace, oracle};
 
 /// A run that the relay holds at the reply to its first dot.
@@ -22,37 +22,27 @@ struct Held {
     server: Server,
     workplace: Workplace,
     run: Running,
-    resume: Sender<()>,
+    keeper: Keeper,
 }
 
 impl Held {
     fn new(partners: usize) -> Self {
-        let (reached, waiting) = mpsc::channel();
-        let (resume, resumed) = mpsc::channel::<()>();
-        let (reached, resumed): (_, Mutex<Receiver<()>>) =
-            (Mutex::new(reached), Mutex::new(resumed));
-        let server = Server::start(move |call: &Call| {
-            if call.stage == Stage::Dot && call.nth == 0 {
-                reached.lock().unwrap().send(()).unwrap();
-                let _ = resumed.lock().unwrap().recv();
-            }
-            Action::Normal
-        });
+        let (server, keeper) = Server::holding(Stage::Dot, 0);
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 1");
         workplace.crowd(partners);
         let run = workplace.start(&["send"]);
-        waiting.recv().unwrap();
+        keeper.wait();
         Self {
             server,
             workplace,
             run,
-            resume,
+            keeper,
         }
     }
 
     fn let_go(self) -> (Server, Workplace, Output) {
-        self.resume.send(()).unwrap();
+        self.keeper.release();
         let ended = self.run.wait();
         (self.server, self.workplace, ended)
     }

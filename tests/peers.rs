@@ -311,6 +311,27 @@ fn a_relay_that_dies_of_pipelining_is_found_out_at_the_price_of_one_message() {
     peers.mail(PARTNERS);
 }
 
+/// A certificate of a stranger, to which no password is shown, then a wrong password: one
+/// attempt, `words` about it, and nobody marked.
+fn turned_away(workplace: &Workplace, pki: &Pki, attempts: impl Fn() -> usize, words: &str) {
+    let before = attempts();
+
+    workplace.write("ca.pem", &Pki::new().ca_pem);
+    let stranger = workplace.run(&["send"]);
+    assert_eq!(stranger.code, 69, "{stranger:?}");
+    let issuer = "an issuer that this machine does not know";
+    assert!(stranger.stderr.contains(issuer), "{stranger:?}");
+    assert_eq!(attempts(), before, "no login: {stranger:?}");
+
+    workplace.write("ca.pem", &pki.ca_pem);
+    workplace.write("password", "wrong-p4ssword\n");
+    let refused = workplace.run(&["send"]);
+    assert_eq!(refused.code, 69, "{refused:?}");
+    assert!(refused.stderr.contains(words), "{refused:?}");
+    assert_eq!(attempts(), before + 1, "one attempt: {refused:?}");
+    assert_eq!(count(workplace), states(&[("pending", 3)]));
+}
+
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
 fn a_wrong_password_and_an_unknown_issuer_end_the_run_with_69_and_mark_nobody() {
@@ -331,22 +352,7 @@ fn a_wrong_password_and_an_unknown_issuer_end_the_run_with_69_and_mark_nobody() 
                 .matches("password mismatch")
                 .count()
         };
-        let before = attempts();
-
-        workplace.write("ca.pem", &Pki::new().ca_pem);
-        let stranger = workplace.run(&["send"]);
-        assert_eq!(stranger.code, 69, "{service}: {stranger:?}");
-        let word = "an issuer that this machine does not know";
-        assert!(stranger.stderr.contains(word), "{stranger:?}");
-        assert_eq!(attempts(), before, "{service}: no login");
-
-        workplace.write("ca.pem", &peers.pki.ca_pem);
-        workplace.write("password", "wrong-p4ssword\n");
-        let refused = workplace.run(&["send"]);
-        assert_eq!(refused.code, 69, "{service}: {refused:?}");
-        assert!(refused.stderr.contains("535 5.7.8"), "{refused:?}");
-        assert_eq!(attempts(), before + 1, "{service}: one attempt");
-        assert_eq!(count(&workplace), states(&[("pending", 3)]));
+        turned_away(&workplace, &peers.pki, attempts, "535 5.7.8");
     }
     assert!(!peers.file("mail/all").exists());
 }
@@ -426,22 +432,7 @@ fn what_exim_refuses_has_its_state_its_code_and_its_sentence() {
         let workplace = to(service, tls);
         workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
         let attempts = || exim.log().matches("Incorrect authentication data").count();
-        let before = attempts();
-
-        workplace.write("ca.pem", &Pki::new().ca_pem);
-        let stranger = workplace.run(&["send"]);
-        assert_eq!(stranger.code, 69, "{service}: {stranger:?}");
-        let words = "an issuer that this machine does not know";
-        assert!(stranger.stderr.contains(words), "{stranger:?}");
-        assert_eq!(attempts(), before, "{service}: no login");
-
-        workplace.write("ca.pem", &exim.pki.ca_pem);
-        workplace.write("password", "wrong-p4ssword\n");
-        let refused = workplace.run(&["send"]);
-        assert_eq!(refused.code, 69, "{service}: {refused:?}");
         let words = "it said \"535 Incorrect authentication data\"; the relay wants a login";
-        assert!(refused.stderr.contains(words), "{refused:?}");
-        assert_eq!(attempts(), before + 1, "{service}: one attempt");
-        assert_eq!(count(&workplace), states(&[("pending", 3)]));
+        turned_away(&workplace, &exim.pki, attempts, words);
     }
 }

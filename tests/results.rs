@@ -451,24 +451,15 @@ fn a_link_keeps_leading_to_the_results_which_are_their_owner_s() {
 
 #[test]
 fn results_that_cannot_be_written_end_the_run_with_74_after_everything_is_recorded() {
-    let (reached, waiting) = channel();
-    let (resume, resumed) = channel::<()>();
-    let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
-    let server = Server::start(move |call: &Call| {
-        if call.stage == Stage::Dot {
-            reached.lock().unwrap().send(()).unwrap();
-            resumed.lock().unwrap().recv().unwrap();
-        }
-        Action::Normal
-    });
+    let (server, keeper) = Server::holding(Stage::Dot, 0);
     let workplace = workplace(server.port());
     workplace.partners(&["ada@a.example"]);
 
     let output = std::thread::scope(|scope| {
         let run = scope.spawn(|| workplace.run(&["send"]));
-        waiting.recv().unwrap();
+        keeper.wait();
         std::fs::create_dir(workplace.file("results.csv")).unwrap();
-        resume.send(()).unwrap();
+        keeper.release();
         run.join().unwrap()
     });
 

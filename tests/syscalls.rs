@@ -14,12 +14,11 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
 use support::chance::number;
+use support::smtp::gate::Keeper;
 use support::smtp::{self, Action, Server, Stage};
 use support::{Output, Running, Workplace, oracle};
 
@@ -361,31 +360,22 @@ struct Held {
     server: Server,
     workplace: Workplace,
     run: Running,
-    resume: Sender<()>,
+    keeper: Keeper,
 }
 
 impl Held {
     fn at(stage: Stage) -> Self {
-        let (reached, waiting) = mpsc::channel();
-        let (resume, resumed) = mpsc::channel::<()>();
-        let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
-        let server = Server::start(move |asked: &smtp::Call| {
-            if asked.stage == stage && asked.nth == 1 {
-                reached.lock().unwrap().send(()).unwrap();
-                let _ = resumed.lock().unwrap().recv();
-            }
-            Action::Normal
-        });
+        let (server, keeper) = Server::holding(stage, 1);
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 1\npipelining = \"off\"");
         workplace.partners(&["ada@a.example", "bob@b.example"]);
         let run = workplace.start(&["send"]);
-        waiting.recv().unwrap();
+        keeper.wait();
         Self {
             server,
             workplace,
             run,
-            resume,
+            keeper,
         }
     }
 
@@ -410,7 +400,7 @@ impl Held {
         while !attached() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.resume.send(()).unwrap();
+        self.keeper.release();
         std::thread::sleep(Duration::from_millis(1_500));
 
         // It dies at once; that it did, its parent hears once strace has let go of it.

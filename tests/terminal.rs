@@ -9,12 +9,9 @@
 
 mod support;
 
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
-
 use support::Workplace;
 use support::sheet::normalized;
-use support::smtp::{Action, Call, Server, Stage};
+use support::smtp::{Action, Call, Server, Stage, gate};
 use support::terminal::Terminal;
 
 /// A screen without what differs from run to run: times, besides what [`normalized`] takes out.
@@ -51,9 +48,7 @@ fn steady(workplace: &Workplace, screen: &str) -> String {
 #[test]
 #[ignore = "needs tmux; .ci/run calls it"]
 fn a_send_asks_shows_how_far_it_is_and_sums_up() {
-    let (reached, waiting) = channel();
-    let (resume, resumed) = channel::<()>();
-    let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
+    let (gate, keeper) = gate::gate();
     let server = Server::start(move |call: &Call| {
         match (call.stage, call.recipient) {
         (Stage::Rcpt, Some(it)) if it.starts_with("bob") => {
@@ -63,8 +58,7 @@ fn a_send_asks_shows_how_far_it_is_and_sums_up() {
             Action::Reply(b"451 4.7.1 Greylisting in action, please come back later\r\n".to_vec())
         }
         (Stage::Dot, Some(it)) if it.starts_with("hal") => {
-            reached.lock().unwrap().send(()).unwrap();
-            resumed.lock().unwrap().recv().unwrap();
+            gate.pass();
             Action::Normal
         }
         (Stage::Dot, Some(it)) if it.starts_with("ivy") => Action::Close,
@@ -98,9 +92,9 @@ fn a_send_asks_shows_how_far_it_is_and_sums_up() {
     terminal.begin("access-invite send");
     terminal.wait_for("[y/N]");
     terminal.answer("yes");
-    waiting.recv().unwrap();
+    keeper.wait();
     seen.push(terminal.wait_for("7/11"));
-    resume.send(()).unwrap();
+    keeper.release();
     seen.push(terminal.settle());
     seen.push(terminal.run("access-invite status"));
     seen.push(terminal.run("access-invite status cleo@c.example"));
@@ -113,16 +107,7 @@ fn a_send_asks_shows_how_far_it_is_and_sums_up() {
 #[test]
 #[ignore = "needs tmux; .ci/run calls it"]
 fn an_interrupt_lets_what_is_under_way_get_its_answer_and_says_so() {
-    let (reached, waiting) = channel();
-    let (resume, resumed) = channel::<()>();
-    let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
-    let server = Server::start(move |call: &Call| {
-        if call.stage == Stage::Dot && call.nth == 1 {
-            reached.lock().unwrap().send(()).unwrap();
-            resumed.lock().unwrap().recv().unwrap();
-        }
-        Action::Normal
-    });
+    let (server, keeper) = Server::holding(Stage::Dot, 1);
     let mut workplace = Workplace::new(server.port());
     workplace.smtp += "\nconnections = 1";
     workplace.configure();
@@ -131,11 +116,11 @@ fn an_interrupt_lets_what_is_under_way_get_its_answer_and_says_so() {
     let terminal = Terminal::open(&workplace, 72, 30);
 
     terminal.begin("access-invite send --yes");
-    waiting.recv().unwrap();
+    keeper.wait();
     terminal.wait_for("1/3");
     terminal.press("C-c");
     let mut seen = vec![terminal.wait_for("stopping")];
-    resume.send(()).unwrap();
+    keeper.release();
     seen.push(terminal.settle());
     seen.push(terminal.run("access-invite status"));
 

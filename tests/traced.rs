@@ -7,9 +7,8 @@ mod support;
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Mutex;
 
-use support::smtp::{Action, Call, Server, Stage};
+use support::smtp::{Server, Stage};
 use support::{Workplace, oracle};
 
 #[test]
@@ -140,16 +139,7 @@ fn on_a_disk_that_fills_up_every_outcome_is_recorded_and_nothing_more_is_sent() 
 /// Fills the disk while the relay has the `nth` dot and has not answered yet.
 fn fill_up(partners: usize, connections: usize, nth: usize) {
     let disk = SmallDisk::new();
-    let (reached, waiting) = std::sync::mpsc::channel();
-    let (resume, resumed) = std::sync::mpsc::channel::<()>();
-    let (reached, resumed) = (Mutex::new(reached), Mutex::new(resumed));
-    let server = Server::start(move |call: &Call| {
-        if call.stage == Stage::Dot && call.nth == nth {
-            reached.lock().unwrap().send(()).unwrap();
-            resumed.lock().unwrap().recv().unwrap();
-        }
-        Action::Normal
-    });
+    let (server, keeper) = Server::holding(Stage::Dot, nth);
     let mut workplace = Workplace::new(server.port());
     workplace.smtp = format!("{}\nconnections = {connections}", workplace.smtp);
     workplace.configure();
@@ -166,9 +156,9 @@ fn fill_up(partners: usize, connections: usize, nth: usize) {
 
     let run = std::thread::scope(|scope| {
         let run = scope.spawn(|| workplace.run(&["send"]));
-        waiting.recv().unwrap();
+        keeper.wait();
         disk.fill();
-        resume.send(()).unwrap();
+        keeper.release();
         run.join().unwrap()
     });
 

@@ -9,6 +9,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod gate;
 mod journal;
 mod session;
 mod wire;
