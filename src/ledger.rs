@@ -9,7 +9,8 @@
 //! - WAL with `synchronous=FULL` during a run: one fsync a commit, nothing that was
 //!   acknowledged is lost with the power, and readers wait for nobody.
 //! - The log is grown, and free pages are put aside, before the first dot, and rows
-//!   are padded: the outcomes of armed messages still fit on a full disk.
+//!   are padded: the outcomes of armed messages still fit on a full disk. What a long list
+//!   takes of the log beyond that is given back once it is in the file.
 //! - At rest the file is plain again, without `-wal` and `-shm`, so a copy of it is
 //!   a copy of everything. A reader that prevents that leaves it to the next writer.
 

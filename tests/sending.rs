@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use mail_parser::MessageParser;
 use support::oracle;
 use support::pki::Pki;
-use support::smtp::{Action, Call, Server, Stage};
+use support::smtp::{Accepted, Action, Call, Server, Stage};
 use support::{LINK, Workplace};
 
 /// A server that misbehaves at one stage until it is healed.
@@ -474,6 +474,8 @@ async fn what_is_not_what_was_proven_is_not_sent() {
         assert_eq!(stop.exit, Exit::Contradiction);
         assert_eq!(stop.why, why);
         Arc::into_inner(ledger).unwrap().close().await.unwrap();
+        let bob = |it: &Accepted| it.recipients == ["bob@b.example"];
+        assert!(why != of_bob || !server.accepted().iter().any(bob));
         // Each of them has what is theirs, or nothing.
         for message in server.accepted() {
             let to = message.recipients[0].as_str();

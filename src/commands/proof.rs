@@ -32,13 +32,15 @@ struct Bench {
     key: MessageIdKey,
     domain: String,
     now: Timestamp,
-    room: Room,
+    /// For what is to be sent; none where that is only looked at.
+    room: Option<Room>,
 }
 
 /// A message that holds.
 struct Holds {
-    proven: Proven,
-    /// Where no run has recorded the invitation.
+    /// Where it is to be sent.
+    proven: Option<Proven>,
+    /// Where it is to be sent and no run has recorded the invitation.
     new: Option<Enrolment>,
     /// It was to repeat other bytes.
     changed: bool,
@@ -52,10 +54,12 @@ impl Bench {
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
         let message = self.composer.compose_and_prove(partner, &id, date)?;
+        let room = self.room.as_ref();
+        let is_new = room.is_some() && entry.standing.is_none();
         Ok(Holds {
-            proven: self.composer.hold(partner, &message, &self.room),
+            proven: room.map(|room| self.composer.hold(partner, &message, room)),
             changed: entry.must_repeat().is_some_and(|it| it != message.sha256()),
-            new: entry.standing.is_none().then(|| Enrolment {
+            new: is_new.then(|| Enrolment {
                 identity: entry.identity.clone(),
                 invitee: self.composer.invitee(partner),
                 message_id: id,
@@ -122,11 +126,7 @@ impl Job {
             key: reader.key().clone(),
             domain: self.config.sender.address.domain().to_owned(),
             now,
-            room: if ledger.is_some() {
-                Room::default()
-            } else {
-                Room::none()
-            },
+            room: ledger.map(|_| Room::default()),
         });
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut found = Found::default();
@@ -184,7 +184,7 @@ impl Found {
         for (entry, proven) in batch.await.or_exit(Exit::Contradiction)? {
             match proven {
                 Ok(holds) => {
-                    self.proven.push(holds.proven);
+                    self.proven.extend(holds.proven);
                     new.extend(holds.new);
                     if holds.changed {
                         self.changed.push(entry);

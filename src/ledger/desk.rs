@@ -24,6 +24,8 @@ const PAGE: u64 = 4096;
 const FRAME_HEADER: u64 = 24;
 /// The log is grown to at most this many pages; twice what it holds before it is reused.
 const LOG_PAGES: u64 = 2048;
+/// The bytes of so many.
+pub const LONGEST_LOG: u64 = LOG_PAGES * (PAGE + FRAME_HEADER);
 /// The most free pages put aside at a time.
 const SPARE_PAGES: u64 = 256;
 
@@ -161,12 +163,8 @@ impl Desk {
             self.log_pages = (attempts * 16 + 64).min(LOG_PAGES);
             self.grow_log(0)?;
         }
-        // What a long list takes beyond that is given back once it is in the file.
-        let limit = LOG_PAGES * (PAGE + FRAME_HEADER);
         let begun = self
-            .connection
-            .pragma_update(None, "journal_size_limit", limit.cast_signed())
-            .and_then(|()| self.execute("BEGIN IMMEDIATE"))
+            .execute("BEGIN IMMEDIATE")
             .and_then(|()| changes::Numbers::of(&self.connection));
         self.enrolling = Some(begun.map_err(|error| self.fail(&error))?);
         Ok(())

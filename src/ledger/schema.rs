@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::desk::LONGEST_LOG;
 use super::place;
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::MessageIdKey;
@@ -149,6 +150,7 @@ pub fn open_for_writing(path: &Path) -> exit::Result<Connection> {
         debug_assert_eq!(mode, "wal");
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
+        connection.pragma_update(None, "journal_size_limit", LONGEST_LOG.cast_signed())?;
         connection.pragma_update(None, "foreign_keys", true)?;
         // Proves that it can be written before anybody relies on it.
         connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM spare; COMMIT")

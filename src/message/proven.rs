@@ -21,13 +21,14 @@ use crate::partners::Partner;
 /// What is said of a message that is not sent.
 const NOT_PROVEN: &str = "is not the one that was proven; nothing more is sent";
 
-/// How many bytes of proven messages are kept: some 25,000 in Latin letters.
-const ROOM: usize = 8 * 1024 * 1024;
+/// How many bytes of proven messages are kept: some 13,000 in Latin letters.
+const ROOM: usize = 4 * 1024 * 1024;
 
 /// What there is of a proven message until it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proven {
-    /// The message itself, packed by the composer that reads it again, behind the [`Partner::fingerprint`] of its row.
+    /// The message itself, packed by the composer that reads it again, behind the
+    /// [`Partner::fingerprint`] of its row.
     Kept(Box<[u8]>),
     /// Its [`Message::fingerprint`].
     Fingerprint(u64),
@@ -44,12 +45,6 @@ impl Default for Room {
 }
 
 impl Room {
-    /// No room, for those who do not send.
-    #[must_use]
-    pub fn none() -> Self {
-        Self::of(0)
-    }
-
     pub(super) fn of(bytes: usize) -> Self {
         Self(AtomicUsize::new(bytes))
     }
@@ -82,8 +77,7 @@ impl Composer {
             let packed = block::compress_prepend_size_with_dict(&message.bytes, first);
             let kept = [&partner.fingerprint()[..], &packed].concat();
             // What goes out is this, so that it is the message is not taken on trust.
-            if unpack(partner, &kept, first).is_some_and(|it| it == message.bytes)
-                && room.take(kept.len())
+            if unpack(&packed, first).is_some_and(|it| it == message.bytes) && room.take(kept.len())
             {
                 return Proven::Kept(kept.into());
             }
@@ -102,23 +96,23 @@ impl Composer {
         date: Timestamp,
         proven: &Proven,
     ) -> Result<Message> {
-        let message = match proven {
-            Proven::Kept(packed) => {
+        match proven {
+            Proven::Kept(kept) => {
+                let packed = kept.strip_prefix(&partner.fingerprint());
                 let first = self.first(partner).get();
-                let bytes = first.and_then(|it| unpack(partner, packed, it));
+                let bytes = packed.zip(first).and_then(|(it, first)| unpack(it, first));
                 // What the ledger knows it by.
                 let mine = |it: &Vec<u8>| memmem::find(it, format!("<{id}>").as_bytes()).is_some();
                 let bytes = bytes.filter(mine).context(NOT_PROVEN)?;
-                Message { bytes, date }.dated(date)?
+                Message { bytes, date }.dated(date)
             }
             Proven::Fingerprint(fingerprint) => {
                 let message = self.compose(partner, id, date);
                 let message = message.context("cannot be composed again; nothing more is sent")?;
                 ensure!(message.fingerprint() == *fingerprint, NOT_PROVEN);
-                message
+                Ok(message)
             }
-        };
-        Ok(message)
+        }
     }
 
     fn first(&self, partner: &Partner) -> &OnceLock<Box<[u8]>> {
@@ -126,8 +120,7 @@ impl Composer {
     }
 }
 
-/// The bytes again; none where the row is another, or they were packed beside another message.
-fn unpack(partner: &Partner, kept: &[u8], first: &[u8]) -> Option<Vec<u8>> {
-    let packed = kept.strip_prefix(&partner.fingerprint())?;
+/// The bytes again; none where they were packed beside another message.
+fn unpack(packed: &[u8], first: &[u8]) -> Option<Vec<u8>> {
     block::decompress_size_prepended_with_dict(packed, first).ok()
 }

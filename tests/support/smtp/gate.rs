@@ -30,7 +30,7 @@ pub fn gate() -> (Gate, Keeper) {
 
 impl Gate {
     pub fn pass(&self) {
-        let _ = self.reached.lock().unwrap().send(());
+        self.reached.lock().unwrap().send(()).unwrap();
         let _ = self.released.lock().unwrap().recv();
     }
 }
@@ -43,7 +43,7 @@ impl Keeper {
 
     /// Lets it go on.
     pub fn release(&self) {
-        let _ = self.release.send(());
+        self.release.send(()).unwrap();
     }
 }
 
