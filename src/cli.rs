@@ -9,7 +9,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use crate::address::Address;
 use crate::approval::Digest;
 use crate::commands::{
-    Choice, Console, PREVIEW, check, init, preview, rehearse, resolve, send, status, trial,
+    Choice, Console, PREVIEW, accept_older, check, init, preview, rehearse, resolve, send, status,
+    trial,
 };
 use crate::exit::{self, Exit};
 use crate::invitation::{Decision, State};
@@ -147,7 +148,7 @@ struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("whom").required(true).args(["address", "all_unknown"]))]
+#[command(group = ArgGroup::new("whom").required(true).args(["address", "all_unknown", "accept_older_ledger"]))]
 struct ResolveArgs {
     /// Whose invitation
     #[arg(value_parser = Address::parse)]
@@ -155,9 +156,18 @@ struct ResolveArgs {
     /// Every unknown invitation of the campaign
     #[arg(long)]
     all_unknown: bool,
+    /// Go on with a ledger that is older than its witness: whoever may have been mailed since
+    /// becomes unknown
+    #[arg(long, conflicts_with_all = ["decision", "package", "changed"])]
+    accept_older_ledger: bool,
     /// What is to follow
-    #[arg(long = "as", value_enum, value_name = "DECISION")]
-    decision: DecisionArg,
+    #[arg(
+        long = "as",
+        value_enum,
+        value_name = "DECISION",
+        required_unless_present = "accept_older_ledger"
+    )]
+    decision: Option<DecisionArg>,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     note: String,
@@ -167,6 +177,9 @@ struct ResolveArgs {
     /// Resend an unknown even if the message is no longer the same, byte for byte
     #[arg(long)]
     changed: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -263,13 +276,21 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
             status::run(config, &options, console).await
         }
         Command::Resolve(args) => {
+            let decision = match args.decision {
+                Some(DecisionArg::Accepted) => Decision::Accepted,
+                Some(DecisionArg::Resend) => Decision::Resend,
+                Some(DecisionArg::Abandoned) => Decision::Abandoned,
+                None => {
+                    let options = accept_older::Options {
+                        note: args.note,
+                        yes: args.yes,
+                    };
+                    return accept_older::run(config, &options, console).await;
+                }
+            };
             let options = resolve::Options {
                 address: args.address,
-                decision: match args.decision {
-                    DecisionArg::Accepted => Decision::Accepted,
-                    DecisionArg::Resend => Decision::Resend,
-                    DecisionArg::Abandoned => Decision::Abandoned,
-                },
+                decision,
                 note: args.note,
                 package: args.package,
                 changed: args.changed,

@@ -46,8 +46,8 @@ pub struct Config {
     pub limits: Limits,
     /// When a deferred invitation is tried again.
     pub retry: RetrySchedule,
-    /// The ledger's file.
-    pub ledger: PathBuf,
+    /// The ledger and its witness.
+    pub ledger: LedgerFiles,
     /// Where the list is written again after each run, with what became of each row.
     pub results: Option<PathBuf>,
     /// The file that holds the approval without which nothing is sent.
@@ -56,6 +56,15 @@ pub struct Config {
     pub keys: BTreeMap<String, String>,
     /// What works, but deserves a second look.
     pub warnings: Vec<String>,
+}
+
+/// Where the ledger is, and the witness that says how far its writers have come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerFiles {
+    /// The ledger, behind any symbolic link.
+    pub file: PathBuf,
+    /// The witness, beside the ledger unless the configuration names another place.
+    pub witness: PathBuf,
 }
 
 /// Who invites.

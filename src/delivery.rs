@@ -7,7 +7,6 @@
 
 mod attempt;
 mod breaker;
-mod lock;
 mod pause;
 mod rates;
 mod recording;
@@ -24,7 +23,6 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use self::lock::{RunLock, is_held};
 pub use self::rates::Rates;
 use self::shared::{Due, Job, Shared};
 pub use self::signals::Signals;

@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Choice, Console, Job, must_be_configured, not_recorded};
+use super::{Choice, Console, Job, end_run, must_be_configured, not_recorded, run_start};
 use crate::address::Address;
 use crate::config::Config;
-use crate::delivery::RunLock;
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, Decision, Record, State, next};
 use crate::ledger::{Change, Ledger, Selection, folder_of};
@@ -33,11 +32,10 @@ pub struct Options {
 /// When it does not apply (65), or another run holds the lock (75).
 pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
-    Ledger::check_writable(&config.ledger)?;
-    let _lock = RunLock::take(&config.ledger)?;
-    let ledger = Ledger::open(&config.ledger)?;
+    let start = run_start("resolve", &config, console);
+    let ledger = Ledger::open(&config.ledger, &start)?;
     let ended = decide(config, options, &ledger, console).await;
-    ledger.close().await?;
+    end_run(ledger, &ended, None, None, console).await?;
     ended
 }
 

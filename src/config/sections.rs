@@ -18,8 +18,8 @@ use super::values::{
     text, texts,
 };
 use super::{
-    BadRows, Columns, Config, Deadlines, Limits, Login, MissingLocale, Package, PartnerFile, Proof,
-    Sender, Smtp, TemplateFolder, Tls,
+    BadRows, Columns, Config, Deadlines, LedgerFiles, Limits, Login, MissingLocale, Package,
+    PartnerFile, Proof, Sender, Smtp, TemplateFolder, Tls,
 };
 use crate::invitation::RetrySchedule;
 use crate::link::AccessPackageLink;
@@ -50,6 +50,19 @@ pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let mut section = root.section("ledger");
     // Lock and log stand beside the file itself, whatever name leads to it.
     let ledger = section.required("file", path).map(behind_link);
+    let witness = section.optional("witness", path).map(behind_link);
+    let ledger = ledger.map(|file| LedgerFiles {
+        witness: witness.unwrap_or_else(|| beside(&file, ".witness")),
+        file,
+    });
+    if let Some(ledger) = &ledger
+        && belonging_to_ledger(ledger)[..5]
+            .iter()
+            .any(|(_, other)| is_same_file(&ledger.witness, other))
+    {
+        let message = "`ledger.witness` would overwrite the ledger or a file that belongs to it; name a file of its own";
+        section.problem("witness", message);
+    }
     section.finish();
     let mut section = root.section("approval");
     let approval = section.optional("file", path);
@@ -102,12 +115,18 @@ fn behind_link(path: PathBuf) -> PathBuf {
 }
 
 /// The ledger, and what stands beside it during a run.
-fn belonging_to_ledger(ledger: &Path) -> [(&'static str, PathBuf); 5] {
-    ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| {
-        let mut name = ledger.as_os_str().to_owned();
-        name.push(suffix);
-        ("the ledger or a file that belongs to it", name.into())
-    })
+fn belonging_to_ledger(ledger: &LedgerFiles) -> [(&'static str, PathBuf); 6] {
+    let LedgerFiles { file, witness } = ledger;
+    let [a, b, c, d, e] =
+        ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| beside(file, suffix));
+    [a, b, c, d, e, witness.clone()].map(|path| ("the ledger or a file that belongs to it", path))
+}
+
+/// The file whose name is that of `file` with a suffix.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn files_of_smtp(smtp: &Smtp) -> Vec<(&'static str, PathBuf)> {
