@@ -148,6 +148,7 @@ struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(group = ArgGroup::new("whom").required(true).args(["address", "all_unknown", "accept_older_ledger"]))]
 struct ResolveArgs {
     /// Whose invitation

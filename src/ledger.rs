@@ -181,7 +181,7 @@ impl Ledger {
     /// As [`Ledger::open_scratch`], when another run holds the lock (75), and when the ledger is
     /// older than its witness (65).
     pub fn open(files: &LedgerFiles, start: &RunStart) -> exit::Result<Self> {
-        Self::open_for(files, start, &mut |doubt| Err(doubt.failure(files)))
+        Self::open_for(files, start, |doubt| Err(doubt.failure(files)))
     }
 
     /// As [`Ledger::open`], for a copy that a person is about to accept although it may be older.
@@ -189,13 +189,13 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::open`], but for the witness.
     pub fn open_although_older(files: &LedgerFiles, start: &RunStart) -> exit::Result<Self> {
-        Self::open_for(files, start, &mut |_| Ok(()))
+        Self::open_for(files, start, |_| Ok(()))
     }
 
     fn open_for(
         files: &LedgerFiles,
         start: &RunStart,
-        decide: &mut dyn FnMut(Doubt) -> exit::Result<()>,
+        decide: impl Fn(Doubt) -> exit::Result<()>,
     ) -> exit::Result<Self> {
         let path = &files.file;
         Self::check_writable(path)?;
@@ -204,20 +204,28 @@ impl Ledger {
         let mut watched = OpenFiles::of(path).map_err(|error| place::cannot_open(path, &error))?;
         let connection = schema::open_to_examine(path)?;
         let sqlite = |error: rusqlite::Error| schema::failure(path, &error);
-        if let Some(doubt) = freshness::doubt(&connection, files, &surroundings).map_err(sqlite)? {
-            decide(doubt)?;
+        let doubt = freshness::doubt(&connection, &surroundings).map_err(sqlite)?;
+        if let Some(Err(refused)) = doubt.map(decide) {
+            drop(connection);
+            if surroundings.log_missing {
+                // SQLite has made an empty log, which must not pass for the missing one.
+                schema::remove_empty_log(path);
+            }
+            return Err(refused);
         }
-        schema::begin_writing(path, &connection, random_id()?)?;
-        watched
-            .watch(schema::companion(path, "-wal"))
-            .and_then(|()| watched.watch(lock::lock_file(path)))
-            .or_exit(Exit::CannotWrite)?;
-        let ledger = runs::ledger_id(&connection).map_err(sqlite)?;
-        let id = random_id()?;
+        // Before the ledger is changed, so that a run which fails here raises no doubt in the next.
+        let ledger = schema::id(&connection).map_err(sqlite)?;
+        let ledger = ledger.map_or_else(random_id, Ok)?;
         let unusable = |error: std::io::Error| freshness::unreadable(&files.witness, &error);
         let witness =
             Witness::open_or_create(&files.witness, Mark::unwritten(ledger)).map_err(unusable)?;
         place::give_to_owner(witness.file(), path).map_err(unusable)?;
+        schema::begin_writing(path, &connection, ledger)?;
+        watched
+            .watch(schema::companion(path, "-wal"))
+            .and_then(|()| watched.watch(lock::lock_file(path)))
+            .or_exit(Exit::CannotWrite)?;
+        let id = random_id()?;
         let begun = begin_run(&connection, files, id, start).map_err(sqlite)?;
         let (number, changes) = begun;
         let mark = Mark {
@@ -347,7 +355,8 @@ fn begin_run(
 ) -> rusqlite::Result<(i64, u64)> {
     let os_user = whoami::username().unwrap_or_default();
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    runs::record_witness(connection, &files.witness)?;
+    let witness = std::path::absolute(&files.witness).unwrap_or_else(|_| files.witness.clone());
+    runs::record_witness(connection, &witness)?;
     let number = runs::begin(connection, id, start, &os_user)?;
     let changes = runs::count_change(connection, number)?.ok_or_else(schema::without_effect)?;
     connection.execute_batch("COMMIT")?;

@@ -669,7 +669,59 @@ fn the_ledger() {
     ]);
     assert_eq!(none.code, 78, "{none:?}");
     sheet.note("none yet, for a decision", &workplace, &none);
+    doubtful_ledgers(&mut sheet);
     insta::assert_snapshot!(sheet.text());
+}
+
+/// What is said where nothing shows that the ledger is the newest one.
+fn doubtful_ledgers(sheet: &mut Sheet) {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example"]);
+    let (ledger, witness) = (
+        workplace.file("ledger.sqlite3"),
+        workplace.file("ledger.sqlite3.witness"),
+    );
+    let fresh = std::fs::read(&ledger).unwrap();
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let sent = std::fs::read(&ledger).unwrap();
+    let seen = std::fs::read(&witness).unwrap();
+    let accept = ["resolve", "--accept-older-ledger", "--note", "lost"];
+    let mut with =
+        |title: &str, ledger_has: &[u8], witness_has: Option<&[u8]>, verb: &[&str], code: i32| {
+            std::fs::write(&ledger, ledger_has).unwrap();
+            match witness_has {
+                Some(bytes) => std::fs::write(&witness, bytes).unwrap(),
+                None => std::fs::remove_file(&witness).unwrap(),
+            }
+            let output = workplace.run(verb);
+            assert_eq!(output.code, code, "{title}: {output:?}");
+            sheet.note(title, &workplace, &output);
+        };
+
+    with("older than its witness", &fresh, Some(&seen), &["send"], 65);
+    with("older, for a look", &fresh, Some(&seen), &["status"], 0);
+    with("older, nobody to ask", &fresh, Some(&seen), &accept, 2);
+    with("without its witness", &sent, None, &["send"], 65);
+    with("a damaged witness", &sent, Some(&seen[..99]), &["send"], 65);
+    with(
+        "no witness at all",
+        &sent,
+        Some(b"email,name"),
+        &["send"],
+        65,
+    );
+    with(
+        "the newest, to be accepted",
+        &sent,
+        Some(&seen),
+        &accept,
+        65,
+    );
+    std::fs::remove_file(&ledger).unwrap();
+    let output = workplace.run(&["init", "."]);
+    assert_eq!(output.code, 65, "{output:?}");
+    sheet.note("init beside a witness", &workplace, &output);
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Image {
     /// Puts the files into the place of the job's own and runs the binary on them.
     fn hold(&self, workplace: &Workplace, garbage: bool) {
         let about = &self.about;
-        for suffix in ["", "-wal", "-shm", "-journal"] {
+        for suffix in ["", "-wal", "-shm", "-journal", ".witness"] {
             let _ = std::fs::remove_file(workplace.file(&format!("ledger.sqlite3{suffix}")));
         }
         for (name, content) in &self.files {

@@ -366,6 +366,34 @@ fn a_ledger_of_version_1_is_upgraded_and_keeps_everything() {
 }
 
 #[test]
+fn a_ledger_without_a_witness_whose_header_demands_a_missing_log_is_refused() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "cyd@c.example", "dee@d.example"]);
+    let fixture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/ledger-version-1.sqlite3"
+    );
+    let mut old = std::fs::read(fixture).unwrap();
+    old[18..20].fill(2);
+    restore(&workplace, &old);
+
+    for _ in 0..2 {
+        for verb in [SEND, RESOLVE] {
+            refused(&workplace.run(verb), 65, &["the log", "is missing"]);
+        }
+    }
+    let accepted = workplace.run(ACCEPT);
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    refused(
+        &workplace.run(SEND),
+        65,
+        &["dee@d.example", "--new-campaign"],
+    );
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
 fn f3_a_ledger_removed_renamed_or_overwritten_during_a_run_stops_it() {
     type Replace = fn(&Workplace, &[u8]);
     let removed: Replace = |it, _| std::fs::remove_file(it.file(LEDGER)).unwrap();

@@ -56,7 +56,7 @@ pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
         file,
     });
     if let Some(ledger) = &ledger
-        && belonging_to_ledger(ledger)[..5]
+        && belonging_to_ledger(&ledger.file)
             .iter()
             .any(|(_, other)| is_same_file(&ledger.witness, other))
     {
@@ -70,7 +70,9 @@ pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let mut section = root.section("results");
     let results = section.optional("csv", path).map(behind_link);
     let mut others = vec![("the configuration", file.to_owned())];
-    others.extend(ledger.iter().flat_map(|it| belonging_to_ledger(it)));
+    others.extend(ledger.iter().flat_map(|it| belonging_to_ledger(&it.file)));
+    let witness = ledger.iter().map(|it| it.witness.clone());
+    others.extend(witness.map(|it| ("the witness of the ledger", it)));
     others.extend(
         partners
             .iter()
@@ -115,11 +117,11 @@ fn behind_link(path: PathBuf) -> PathBuf {
 }
 
 /// The ledger, and what stands beside it during a run.
-fn belonging_to_ledger(ledger: &LedgerFiles) -> [(&'static str, PathBuf); 6] {
-    let LedgerFiles { file, witness } = ledger;
-    let [a, b, c, d, e] =
-        ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| beside(file, suffix));
-    [a, b, c, d, e, witness.clone()].map(|path| ("the ledger or a file that belongs to it", path))
+fn belonging_to_ledger(ledger: &Path) -> [(&'static str, PathBuf); 5] {
+    ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| {
+        let path = beside(ledger, suffix);
+        ("the ledger or a file that belongs to it", path)
+    })
 }
 
 /// The file whose name is that of `file` with a suffix.

@@ -406,7 +406,7 @@ impl Desk {
             }
             Err(failure) => {
                 for (_, answer) in group {
-                    let _ = answer.send(Err(Failure::new(Exit::CannotWrite, &failure)));
+                    let _ = answer.send(Err(Failure::new(failure.exit, &failure)));
                 }
             }
         }

@@ -67,7 +67,8 @@ impl Doubt {
     /// What is wrong, and what to do about it.
     #[must_use]
     pub fn describe(self, files: &LedgerFiles) -> String {
-        const FIX: &str = "put the newest ledger back; if it is lost, `access-invite resolve --accept-older-ledger --note TEXT` goes on with this one";
+        const ACCEPT: &str =
+            "`access-invite resolve --accept-older-ledger --note TEXT` goes on with this one";
         let (ledger, witness) = (files.file.display(), files.witness.display());
         let what = match self {
             Self::Older(_) => format!(
@@ -91,7 +92,12 @@ impl Doubt {
                 "the log `{ledger}-wal` of the ledger is missing, and with it what the last run recorded"
             ),
         };
-        format!("{what}; {FIX}")
+        let lost = match self {
+            Self::WitnessMissing | Self::WitnessDamaged => "witness",
+            Self::LogMissing => "log",
+            _ => "newest ledger",
+        };
+        format!("{what}; put the {lost} back, or, if it is lost, {ACCEPT}")
     }
 
     /// As the failure of a verb that writes.
@@ -105,11 +111,7 @@ impl Doubt {
 ///
 /// # Errors
 /// If the database cannot be read.
-pub fn doubt(
-    connection: &Connection,
-    files: &LedgerFiles,
-    found: &Surroundings,
-) -> rusqlite::Result<Option<Doubt>> {
+pub fn doubt(connection: &Connection, found: &Surroundings) -> rusqlite::Result<Option<Doubt>> {
     let recorded = if schema::version(connection)? < 2 {
         Vec::new()
     } else {
@@ -119,19 +121,19 @@ pub fn doubt(
     match found.witness {
         Found::Damaged => Ok(Some(Doubt::WitnessDamaged)),
         Found::Foreign => Ok(Some(Doubt::WitnessForeign)),
-        Found::Mark(mark) if !mark.names_a_run() => Ok(unproven),
+        // The first run has ended before its first commit, and nobody was mailed.
+        Found::Mark(mark) if !mark.names_a_run() => Ok(None),
         Found::Mark(mark) => against(connection, mark),
         Found::Missing if recorded.is_empty() => Ok(unproven),
         // Another configuration of this ledger, or one that moved its witness, has an own path.
         Found::Missing => {
-            let elsewhere = recorded.iter().filter(|it| **it != files.witness);
-            let marks = elsewhere.filter_map(|it| match witness::read(it) {
+            let marks = recorded.iter().filter_map(|it| match witness::read(it) {
                 Ok(Found::Mark(mark)) if mark.names_a_run() => Some(mark),
                 _ => None,
             });
             let mut doubt = Some(Doubt::WitnessMissing);
             for mark in marks {
-                doubt = against(connection, mark)?;
+                doubt = against(connection, mark)?.and(Some(Doubt::WitnessMissing));
                 if doubt.is_some() {
                     break;
                 }

@@ -200,6 +200,9 @@ pub fn open_regular(path: &Path, options: &OpenOptions) -> io::Result<File> {
 
 /// Gives a file that root has made beside the ledger to the ledger's owner, who runs the job
 /// otherwise. For any other user nothing happens.
+///
+/// # Errors
+/// If the file cannot be examined or given away.
 pub fn give_to_owner(file: &File, ledger: &Path) -> io::Result<()> {
     use rustix::fs::{Gid, Uid, fchown};
 

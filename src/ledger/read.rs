@@ -120,7 +120,7 @@ impl Reader {
             log_missing: surroundings.log_missing && !live,
             ..surroundings
         };
-        let doubt = freshness::doubt(&connection, files, &surroundings)
+        let doubt = freshness::doubt(&connection, &surroundings)
             .map_err(|error| schema::failure(path, &error))?;
         let mut reader = Self::start(path, connection, copy)?;
         reader.doubt = doubt;

@@ -183,17 +183,17 @@ pub fn end(connection: &Connection, run: i64, end: &RunEnd) -> rusqlite::Result<
 /// Raises the change counter within the transaction that changes something; gives its value.
 /// None if a row was not changed, which happens only in a ledger that was tampered with.
 pub fn count_change(connection: &Connection, run: i64) -> rusqlite::Result<Option<u64>> {
-    let changes = connection
+    let counter = connection
         .prepare_cached("UPDATE meta SET changes = changes + 1 RETURNING changes")?
         .query_row([], |row| row.get::<_, i64>(0))
         .optional()?;
-    let Some(changes) = changes else {
+    let Some(counter) = counter else {
         return Ok(None);
     };
     let changed = connection
         .prepare_cached("UPDATE run SET changes = ?2 WHERE number = ?1")?
-        .execute((run, changes))?;
-    Ok((changed == 1).then_some(changes.unsigned_abs()))
+        .execute((run, counter))?;
+    Ok((changed == 1).then_some(counter.unsigned_abs()))
 }
 
 /// Confirms a campaign: its list was compared with all others, or a person said that it is new.

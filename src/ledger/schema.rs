@@ -173,6 +173,14 @@ pub fn version(connection: &Connection) -> rusqlite::Result<i32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
+/// The ledger's id; none before version 2.
+pub fn id(connection: &Connection) -> rusqlite::Result<Option<witness::Id>> {
+    match version(connection)? {
+        ..2 => Ok(None),
+        _ => runs::ledger_id(connection).map(Some),
+    }
+}
+
 /// Brings the tables of an earlier version to this one, within the caller's transaction.
 fn migrate(connection: &Connection, id: witness::Id) -> rusqlite::Result<()> {
     if version(connection)? >= 2 {
@@ -288,6 +296,16 @@ pub fn companion(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// Removes a log that nothing was written to, with its index.
+pub fn remove_empty_log(path: &Path) {
+    let log = companion(path, "-wal");
+    if std::fs::metadata(&log).is_ok_and(|it| it.len() == 0) {
+        for file in [log, companion(path, "-shm")] {
+            let _ = std::fs::remove_file(file);
+        }
+    }
 }
 
 /// The failure of a file that cannot be relied on.
