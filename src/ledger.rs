@@ -213,27 +213,28 @@ impl Ledger {
             }
             return Err(refused);
         }
-        // Before the ledger is changed, so that a run which fails here raises no doubt in the next.
         let ledger = schema::id(&connection).map_err(sqlite)?;
         let ledger = ledger.map_or_else(random_id, Ok)?;
         let unusable = |error: std::io::Error| freshness::unreadable(&files.witness, &error);
-        let witness =
-            Witness::open_or_create(&files.witness, Mark::unwritten(ledger)).map_err(unusable)?;
-        place::give_to_owner(witness.file(), path).map_err(unusable)?;
+        // Created before the ledger is changed, so that a run which fails here raises no doubt in
+        // the next. Where there is a doubt already, it stays until a person has accepted the ledger.
+        let witness = match doubt {
+            Some(_) => None,
+            None => {
+                let unwritten = Mark::unwritten(ledger);
+                let witness = Witness::open_or_create(&files.witness, unwritten);
+                let witness = witness.map_err(unusable)?;
+                place::give_to_owner(witness.file(), path).map_err(unusable)?;
+                Some(witness)
+            }
+        };
         schema::begin_writing(path, &connection, ledger)?;
         watched
             .watch(schema::companion(path, "-wal"))
             .and_then(|()| watched.watch(lock::lock_file(path)))
             .or_exit(Exit::CannotWrite)?;
         let id = random_id()?;
-        let begun = begin_run(&connection, files, id, start).map_err(sqlite)?;
-        let (number, changes) = begun;
-        let mark = Mark {
-            ledger,
-            run: id,
-            changes,
-        };
-        witness.advance(mark).map_err(unusable)?;
+        let (number, changes) = begin_run(&connection, files, id, start).map_err(sqlite)?;
         let run = Recorded {
             number,
             id,
@@ -243,6 +244,9 @@ impl Ledger {
             witness,
             witness_path: files.witness.clone(),
         };
+        if let Some(witness) = &run.witness {
+            witness.advance(run.mark(changes)).map_err(unusable)?;
+        }
         let reader = Reader::beside_writer(path)?;
         let writer = Writer::start(path, connection, reader.key().clone(), Some(run));
         Ok(Self {

@@ -1,7 +1,11 @@
 //! The ledger in use is the newest ledger, and the one on disk: older copies, missing logs and
 //! files that are replaced during a run are noticed before anybody is mailed again.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails, and one that is skipped says so"
+)]
 
 mod support;
 

@@ -16,7 +16,7 @@ use super::changes::{self, Refused};
 use super::place::{OpenFiles, Replaced};
 use super::witness::{Id, Mark, Witness};
 use super::writer::{Answer, Request, Verdicts};
-use super::{Change, Enrolment, runs, schema};
+use super::{Change, Enrolment, freshness, place, runs, schema};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, MessageIdKey, State};
 
@@ -44,10 +44,21 @@ pub struct Recorded {
     pub changes: u64,
     /// Ledger, log and lock, which must stay the files that were opened.
     pub files: OpenFiles,
-    /// Where its commits are witnessed.
-    pub witness: Witness,
-    /// The witness' path, for messages.
+    /// Where its commits are witnessed; none before an older ledger is accepted.
+    pub witness: Option<Witness>,
+    /// The witness' path.
     pub witness_path: PathBuf,
+}
+
+impl Recorded {
+    /// What the witness says when this run has reached a counter.
+    pub fn mark(&self, changes: u64) -> Mark {
+        Mark {
+            ledger: self.ledger,
+            run: self.id,
+            changes,
+        }
+    }
 }
 
 /// An older copy of the ledger that a person has accepted.
@@ -197,13 +208,9 @@ impl Desk {
     fn bear_witness(&mut self, changes: u64) {
         self.changes = changes;
         let Some(run) = &self.run else { return };
-        let mark = Mark {
-            ledger: run.ledger,
-            run: run.id,
-            changes,
-        };
-        if let Err(error) = run.witness.advance(mark) {
-            let failure = super::freshness::unreadable(&run.witness_path, &error);
+        let advanced = run.witness.as_ref().map(|it| it.advance(run.mark(changes)));
+        if let Some(Err(error)) = advanced {
+            let failure = freshness::unreadable(&run.witness_path, &error);
             self.failed = Some(failure.to_string());
         }
     }
@@ -276,15 +283,15 @@ impl Desk {
             runs::record_gap(&it.connection, number, gap.at, gap.witness, &gap.note)?;
             changes::accept_older(&it.connection, &it.key, gap, it.number())
         })??;
-        if let Some(run) = &self.run {
-            let mark = Mark {
-                ledger: run.ledger,
-                run: run.id,
-                changes: self.changes,
-            };
-            run.witness
-                .reset(mark)
-                .map_err(|error| super::freshness::unreadable(&run.witness_path, &error))?;
+        if let Some(run) = &mut self.run {
+            let mark = run.mark(self.changes);
+            let witness = Witness::open_or_create(&run.witness_path, mark).and_then(|it| {
+                it.reset(mark)?;
+                place::give_to_owner(it.file(), &self.path)?;
+                Ok(it)
+            });
+            let unusable = |error| freshness::unreadable(&run.witness_path, &error);
+            run.witness = Some(witness.map_err(unusable)?);
         }
         Ok(done)
     }
@@ -454,10 +461,12 @@ impl Desk {
             let _ = self.connection.execute_batch("ROLLBACK");
         }
         self.still_works()?;
-        if let Some(run) = &self.run {
-            run.witness
+        if let Some(run) = &self.run
+            && let Some(witness) = &run.witness
+        {
+            witness
                 .sync()
-                .map_err(|error| super::freshness::unreadable(&run.witness_path, &error))?;
+                .map_err(|error| freshness::unreadable(&run.witness_path, &error))?;
         }
         checkpoint(&self.connection, "TRUNCATE")
             .map_err(|error| schema::failure(&self.path, &error))?;

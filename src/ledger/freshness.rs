@@ -5,7 +5,7 @@
 //! restores ledger and witness together.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
@@ -119,28 +119,37 @@ pub fn doubt(connection: &Connection, found: &Surroundings) -> rusqlite::Result<
     };
     let unproven = found.log_missing.then_some(Doubt::LogMissing);
     match found.witness {
+        // The first run has ended while it created the witness, before it changed the ledger.
+        Found::Damaged if recorded.is_empty() => Ok(unproven),
         Found::Damaged => Ok(Some(Doubt::WitnessDamaged)),
         Found::Foreign => Ok(Some(Doubt::WitnessForeign)),
-        // The first run has ended before its first commit, and nobody was mailed.
-        Found::Mark(mark) if !mark.names_a_run() => Ok(None),
-        Found::Mark(mark) => against(connection, mark),
+        Found::Mark(mark) if mark.names_a_run() => against(connection, mark),
+        // The first run with this witness has ended before its first commit; nobody was mailed.
+        Found::Mark(_) => elsewhere(connection, &recorded, None),
         Found::Missing if recorded.is_empty() => Ok(unproven),
-        // Another configuration of this ledger, or one that moved its witness, has an own path.
-        Found::Missing => {
-            let marks = recorded.iter().filter_map(|it| match witness::read(it) {
-                Ok(Found::Mark(mark)) if mark.names_a_run() => Some(mark),
-                _ => None,
-            });
-            let mut doubt = Some(Doubt::WitnessMissing);
-            for mark in marks {
-                doubt = against(connection, mark)?.and(Some(Doubt::WitnessMissing));
-                if doubt.is_some() {
-                    break;
-                }
+        Found::Missing => elsewhere(connection, &recorded, Some(Doubt::WitnessMissing)),
+    }
+}
+
+/// Asks the witnesses of other configurations of this ledger, or of this one before its witness
+/// was moved; without any, `unknown` holds.
+fn elsewhere(
+    connection: &Connection,
+    recorded: &[PathBuf],
+    unknown: Option<Doubt>,
+) -> rusqlite::Result<Option<Doubt>> {
+    let mut doubt = unknown;
+    for path in recorded {
+        if let Ok(Found::Mark(mark)) = witness::read(path)
+            && mark.names_a_run()
+        {
+            doubt = against(connection, mark)?.and(Some(Doubt::WitnessMissing));
+            if doubt.is_some() {
+                break;
             }
-            Ok(doubt)
         }
     }
+    Ok(doubt)
 }
 
 /// Holds the ledger against what a witness has seen.

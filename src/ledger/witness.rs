@@ -137,7 +137,8 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Opens the witness, or creates it durably with `mark`, readable by its owner only.
+    /// Opens the witness, or creates it durably with `mark`, readable by its owner only. One that
+    /// was not created to its end is written again.
     ///
     /// # Errors
     /// If it cannot be opened, created or written.
@@ -145,7 +146,13 @@ impl Witness {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         match place::open_regular(path, &options) {
-            Ok(file) => return Ok(Self { file }),
+            Ok(file) => {
+                let witness = Self { file };
+                if read_from(&witness.file)? == Found::Damaged {
+                    witness.reset(mark)?;
+                }
+                return Ok(witness);
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
