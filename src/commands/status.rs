@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Console, must_be_configured, not_recorded};
+use super::{Console, package};
 use crate::address::Address;
 use crate::config::Config;
 use crate::delivery::is_held;
@@ -23,7 +23,7 @@ pub struct Options {
     pub format: Format,
     /// Only this state.
     pub state: Option<State>,
-    /// Only this package.
+    /// Only this package, by its key or its id.
     pub package: Option<String>,
 }
 
@@ -35,18 +35,20 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     let config = Config::load(path)?;
     Ledger::check(&config.ledger)?;
     let reader = Reader::open(&config.ledger, is_held(&config.ledger), None)?;
+    let package_id = match &options.package {
+        Some(text) => Some(package::id_of(&config, text, &reader).await?),
+        None => None,
+    };
     let selection = Selection {
         state: options.state,
-        package: options.package.clone(),
+        package_id,
         address: options.address.as_ref().map(Address::canonical),
     };
-    if let Some(package) = &options.package {
-        must_be_configured(&config, package)?;
-    }
     let campaign = &config.campaign;
     let mut page = reader.page(campaign, &selection, 0).await?;
     if let (Some(address), true) = (&options.address, page.is_empty()) {
-        return Err(not_recorded(&config, address));
+        let package = options.package.as_deref().zip(package_id);
+        return Err(package::not_recorded(&config, address, package, &reader).await?);
     }
     let listed = todays_partners(&config);
     let counts = reader.counts(campaign).await?;
@@ -63,7 +65,11 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     };
     while let Some(last) = page.last().map(|it| it.id) {
         let mut rows = Vec::with_capacity(page.len());
-        for record in page {
+        for mut record in page {
+            record.invitee.package = match options.format {
+                Format::Text => package::label(&config, &record),
+                Format::Json | Format::Csv => package::name(&config, &record).to_owned(),
+            };
             let history = match options.address {
                 Some(_) => Some(reader.history(record.id).await?),
                 None => None,
