@@ -153,6 +153,13 @@ fn the_configuration() {
     );
     with("an encoding", &set("partners", "encoding = \"utf-7\""));
     with("a delimiter", &set("partners", "delimiter = \"|\""));
+    with(
+        "two columns under one header",
+        &set(
+            "partners",
+            "columns = { name = \"Contact\", organization = \"contact\" }",
+        ),
+    );
     with("a time span", &set("retry", "first_after = \"soon\""));
     with("retry", &set("retry", "first_after = \"9h\""));
     with("only_to", &set("limits", "only_to = [\"contoso\"]"));

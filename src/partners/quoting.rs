@@ -96,17 +96,33 @@ impl Quoting {
 
     /// Passes over the next bytes of the record, and counts their lines.
     pub fn pass(&mut self, bytes: &[u8], lines: &mut LineCount) {
-        let outside = matches!(self.at, Position::Begin | Position::Unquoted);
-        if outside && memchr::memchr(b'"', bytes).is_none() {
-            lines.pass(bytes);
-            if let Some(last) = bytes.last() {
-                self.at = self.outside(*last);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            // Within a cell nothing but a quote matters, so all before the next one is passed at once.
+            let run = match self.at {
+                Position::AfterQuote | Position::AfterBlank => 0,
+                Position::Begin if rest[0] == b'"' => 0,
+                _ => memchr::memchr(b'"', rest).unwrap_or(rest.len()),
+            };
+            let (text, behind) = rest.split_at(run);
+            self.pass_text(text, lines);
+            rest = behind;
+            if let Some((byte, behind)) = rest.split_first() {
+                self.step(*byte, lines.line);
+                lines.pass(std::slice::from_ref(byte));
+                rest = behind;
             }
-            return;
         }
-        for byte in bytes {
-            self.step(*byte, lines.line);
-            lines.pass(std::slice::from_ref(byte));
+    }
+
+    /// Passes over text without a quote, in a quoted cell or in unquoted ones.
+    fn pass_text(&mut self, text: &[u8], lines: &mut LineCount) {
+        let line = lines.line;
+        lines.pass(text);
+        if !self.is_open() {
+            self.at = text.last().map_or(self.at, |it| self.outside(*it));
+        } else if lines.line > line {
+            self.multi_line.get_or_insert(self.opened);
         }
     }
 
@@ -121,12 +137,7 @@ impl Quoting {
                 self.closed = line;
                 Position::AfterQuote
             }
-            (Position::Quoted, _) => {
-                if is_line_end(byte) {
-                    self.multi_line.get_or_insert(self.opened);
-                }
-                Position::Quoted
-            }
+            (Position::Quoted, _) => Position::Quoted,
             (Position::AfterQuote | Position::AfterBlank, b' ' | b'\t')
                 if byte != self.delimiter =>
             {

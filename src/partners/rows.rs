@@ -148,11 +148,14 @@ impl<R: Read> Rows<R> {
     }
 
     /// The text of the record that has just ended, if a quoted cell in it has a line break.
-    fn multi_line(&self) -> Option<String> {
+    fn multi_line(&mut self) -> Option<String> {
         self.quoting.multi_line()?;
-        let record = self.raw.strip_suffix(b"\n").unwrap_or(&self.raw);
-        let record = record.strip_suffix(b"\r").unwrap_or(record);
-        Some(String::from_utf8_lossy(record).into_owned())
+        let mut record = std::mem::take(&mut self.raw);
+        for line_end in [b'\n', b'\r'] {
+            record.pop_if(|it| *it == line_end);
+        }
+        let record = String::from_utf8(record);
+        Some(record.expect("the copy is UTF-8, and a record ends with a character"))
     }
 
     /// The copy is UTF-8 and delimiters are ASCII, so every cell is UTF-8 too.

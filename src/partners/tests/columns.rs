@@ -39,7 +39,7 @@ fn f7_a_configured_column_that_the_file_lacks_is_refused_with_the_nearest_header
 }
 
 #[test]
-fn f7_all_missing_columns_are_reported_together() {
+fn all_missing_columns_are_reported_together() {
     let told = refusal(
         "name = \"First name\", locale = \"Language\", organization = \"Firm\"",
         "\n\nemail,Firm,First nme,x\nada@a.example,F,Ada,y\n",
@@ -52,7 +52,7 @@ fn f7_all_missing_columns_are_reported_together() {
 }
 
 #[test]
-fn f7_a_column_of_addresses_that_is_not_configured_is_reported_beside_those_that_are() {
+fn a_column_of_addresses_that_is_not_configured_is_reported_beside_those_that_are() {
     let told = refusal("locale = \"Language\"", "mail,package\n");
 
     assert!(
@@ -63,7 +63,7 @@ fn f7_a_column_of_addresses_that_is_not_configured_is_reported_beside_those_that
 }
 
 #[test]
-fn f7_long_lists_of_headers_say_how_many_are_left_out() {
+fn long_lists_of_headers_say_how_many_are_left_out() {
     let headers: Vec<_> = (0..120).map(|it| format!("h{it}")).collect();
 
     for told in [
@@ -82,7 +82,7 @@ fn f7_long_lists_of_headers_say_how_many_are_left_out() {
 }
 
 #[test]
-fn f7_headers_are_shown_short_and_without_control_characters() {
+fn headers_are_shown_short_and_without_control_characters() {
     let told = refusal(
         "locale = \"Language\"",
         &format!("email,\"a\nb\u{202e}\",{}\n", "x".repeat(1_000)),
@@ -93,7 +93,7 @@ fn f7_headers_are_shown_short_and_without_control_characters() {
 }
 
 #[test]
-fn f7_a_wrong_delimiter_is_recognised_from_configured_columns_too() {
+fn a_wrong_delimiter_is_recognised_from_configured_columns_too() {
     let folder = Folder::configured(
         "delimiter = \",\"\ncolumns = { email = \"E-mail\" }",
         "E-mail;package\nada@a.example;project\n",
@@ -110,7 +110,7 @@ fn f7_a_wrong_delimiter_is_recognised_from_configured_columns_too() {
 }
 
 #[test]
-fn f7_columns_that_nobody_configured_may_be_absent_and_those_configured_match_in_any_case() {
+fn columns_that_nobody_configured_may_be_absent_and_those_configured_match_in_any_case() {
     assert_eq!(
         read("email,package\nada@a.example,project\n")
             .unwrap()

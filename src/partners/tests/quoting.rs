@@ -36,7 +36,7 @@ fn lines_in_errors(partners: &Partners) -> Vec<RangeInclusive<u64>> {
 }
 
 #[test]
-fn f2_stray_quotes_in_two_rows_make_a_bad_row_that_names_all_their_lines() {
+fn stray_quotes_in_two_rows_make_a_bad_row_that_names_all_their_lines() {
     let csv = "email,name,package,note\n\
         ada@a.example,Ada,project,\"19 inch screen\n\
         bob@b.example,Bob,project,\n\
@@ -101,7 +101,7 @@ fn f2_text_after_a_closing_quote_is_malformed_whatever_delimiter_line_end_and_en
 }
 
 #[test]
-fn f2_text_after_a_closing_quote_is_malformed_and_blanks_are_trimmed() {
+fn text_after_a_closing_quote_is_malformed_and_blanks_are_trimmed() {
     for cell in [
         "\"abc\"def",
         "\"abc\" \"def\"",
@@ -188,6 +188,16 @@ fn f2_a_quoted_cell_whose_lines_look_like_rows_is_an_error() {
             "email,name,package,note\nada@a.example,Ada,project,\"19 inch\neva@e.example\",Eva,\"project\",\"a, b\"\n",
             "2-3: the quoted cell that begins on line 2 and ends on line 3 contains a line that looks like a row of this list, line 3;",
         ),
+        // Fewer cells, one of them with the delimiter and a blank.
+        (
+            "email,package,note,a,b\nada@a.example,project,\"19 inch\neva@e.example\",\"a, b\"\n",
+            "2-3: the quoted cell that begins on line 2 and ends on line 3 contains a line that looks like a row of this list, line 3;",
+        ),
+        // A cell with the delimiter, and one that is a quote, with a stray one behind.
+        (
+            "name,note,package,email\n\"a,b\",\"\"\"\"\",project,ada@a.example\nBob,\"\"\"\"\",project,bob@b.example\n",
+            "2-3: the quoted cell that begins on line 2 and ends on line 3 contains a line that looks like a row of this list, line 2;",
+        ),
         // Not the first cell of several lines.
         (
             "email,package,a,b\nada@a.example,project,\"one\ntwo\",\"three\nbob@b.example,project,x,y\"\n",
@@ -203,7 +213,38 @@ fn f2_a_quoted_cell_whose_lines_look_like_rows_is_an_error() {
 }
 
 #[test]
-fn f2_a_quote_in_a_later_cell_behind_a_line_break_shows_that_quotes_are_paired_wrongly() {
+fn rows_in_a_cell_are_found_wherever_the_reader_s_buffer_ends() {
+    const BUFFER: usize = 64 * 1024;
+    for before in 0..100 {
+        let mut csv = "email,name,package,note\n".to_owned();
+        // The record to be found begins `before` bytes in front of the buffer's end.
+        for nth in 0..10 {
+            let row = format!("p{nth}@a.example,P,project,");
+            let rest = BUFFER - before - csv.len() - row.len() - 1;
+            let length = if nth == 9 { rest } else { 7_000 };
+            writeln!(csv, "{row}{}", "x".repeat(length)).unwrap();
+        }
+        assert_eq!(csv.len(), BUFFER - before);
+        csv += "ada@a.example,Ada,project,\"19 inch\nbob@b.example,Bob,project,\neva@e.example,Eva,project,21 inch\"\n";
+        csv += "dee@d.example,Dee,project,\"two\nlines\"\n";
+
+        let partners = read(csv).unwrap();
+
+        assert_eq!((partners.good(), partners.bad()), (11, 1));
+        let bad = partners.describe_bad_rows();
+        assert!(
+            bad.contains("partners.csv:12-14: the quoted cell that begins on line 12"),
+            "{bad}"
+        );
+        assert!(
+            bad.contains("contains 2 lines that look like rows"),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_quote_in_a_later_cell_behind_a_line_break_shows_that_quotes_are_paired_wrongly() {
     let (good, bad) = outcome(
         "email,package,a,b,c\nada@a.example,project,\"19 inch\nnobody here\",x\",\nbob@b.example,project,,,\n",
     );
@@ -255,7 +296,7 @@ fn f2_honest_cells_of_several_lines_stay_good() {
 }
 
 #[test]
-fn f2_a_bad_row_of_several_lines_names_them_whatever_is_wrong_with_it() {
+fn a_bad_row_of_several_lines_names_them_whatever_is_wrong_with_it() {
     let (good, bad) = outcome(
         "email,name,package\n\"ada@a.example,Ada\nbob@b.example\",Bob,project\neva@e.example,\"Eva\nE\",nothing\n",
     );
@@ -275,7 +316,7 @@ fn f2_a_bad_row_of_several_lines_names_them_whatever_is_wrong_with_it() {
 }
 
 #[test]
-fn f2_a_row_that_is_too_long_names_its_lines_and_the_quote() {
+fn a_row_that_is_too_long_names_its_lines_and_the_quote() {
     let rest = "c@a.example,project,x\n".repeat(5_000);
     let partners = read(format!(
         "email,package,note\na@a.example,project,x\nb@a.example,project,\"19 inch\n{rest}d@a.example,project,21 inch\"\nz@a.example,project,\n"
