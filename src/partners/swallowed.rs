@@ -132,7 +132,9 @@ fn is_row(cells: &[&str], shape: Shape) -> bool {
     let address = |it: &&str| is_address_like(bare(it));
     let has_address = cells.get(shape.email).is_some_and(address);
     let as_programs_write = || {
-        cells.len() > 1
+        // An address and a comma end a line of a text, too.
+        (cells.len() > 2 || cells.iter().all(|it| !it.trim().is_empty()))
+            && cells.len() > 1
             && !cells[1..].iter().any(|it| it.starts_with(' '))
             && cells.iter().filter(|it| address(it)).count() == 1
     };

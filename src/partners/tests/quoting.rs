@@ -262,7 +262,8 @@ fn f2_honest_cells_of_several_lines_stay_good() {
     let notes = [
         "two\nlines",
         "Speak to bob@b.example,\nor to eva@e.example, who knows",
-        "bob@b.example, he knows\nbob@b.example",
+        "Ask one of these:\nbob@b.example, he knows\nbob@b.example",
+        "Ask\nbob@b.example,\neva@e.example;\n\tdee@d.example",
         "Cc:\nbob@b.example,eva@e.example",
         "Dear Bob,\nyes, no, perhaps, all of it,\nAda",
         "a \"quoted\" word,\nand an empty line\n\n19\" screen",
