@@ -63,12 +63,7 @@ impl std::fmt::Display for Swallowed {
 /// Looks for rows in the text of a well-formed record of several lines that begins on line `first`.
 pub fn find(record: &str, first: u64, shape: Shape) -> Option<Swallowed> {
     // Nearly all texts mention no address beside the record's own.
-    if memchr::memchr_iter(b'@', record.as_bytes())
-        .nth(1)
-        .is_none()
-    {
-        return None;
-    }
+    memchr::memchr_iter(b'@', record.as_bytes()).nth(1)?;
     let lines = lines(record);
     let cells = places(record, shape.delimiter);
     // The line on which the record's own address stands is its own.
