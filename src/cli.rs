@@ -142,8 +142,8 @@ struct StatusArgs {
     /// Only invitations in this state
     #[arg(long, value_parser = state)]
     state: Option<State>,
-    /// Only invitations to this package
-    #[arg(long, value_name = "NAME")]
+    /// Only invitations to this package, by its name in the configuration or its id
+    #[arg(long, value_name = "NAME|ID")]
     package: Option<String>,
 }
 
@@ -172,8 +172,8 @@ struct ResolveArgs {
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     note: String,
-    /// Which package, where the address is invited to several
-    #[arg(long, value_name = "NAME")]
+    /// Which package, by its name in the configuration or its id, where the address is invited to several
+    #[arg(long, value_name = "NAME|ID")]
     package: Option<String>,
     /// Resend an unknown even if the message is no longer the same, byte for byte
     #[arg(long)]

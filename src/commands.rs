@@ -4,6 +4,7 @@ pub mod accept_older;
 pub mod check;
 mod guards;
 pub mod init;
+mod package;
 pub mod preview;
 mod proof;
 pub mod rehearse;
@@ -254,28 +255,6 @@ fn throw_away_ledger(folder: &Path) -> exit::Result<Arc<Ledger>> {
     let path = folder.join("ledger.sqlite3");
     Ledger::create_scratch(&path)?;
     Ledger::open_scratch(&path).map(Arc::new)
-}
-
-/// Refuses a package that the configuration has not.
-fn must_be_configured(config: &Config, package: &str) -> exit::Result<()> {
-    if config.package(package).is_some() {
-        return Ok(());
-    }
-    let keys: Vec<&str> = config.packages.iter().map(|it| it.key.as_str()).collect();
-    let message = format!(
-        "there is no package `{package}` in the configuration (there is: {})",
-        keys.join(", ")
-    );
-    Err(Failure::new(Exit::BadInput, message))
-}
-
-/// Nobody has been invited under this address.
-fn not_recorded(config: &Config, address: &Address) -> Failure {
-    let message = format!(
-        "no invitation of `{}` to {address} is recorded; `access-invite status` lists those that are",
-        config.campaign
-    );
-    Failure::new(Exit::BadInput, message)
 }
 
 /// The ledger for a verb that only looks; an empty one, with a word about it, where there is none.

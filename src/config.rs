@@ -156,15 +156,61 @@ pub struct PartnerFile {
 #[derive(Debug)]
 pub struct Columns {
     /// The address; required in the file.
-    pub email: String,
+    pub email: Column,
     /// The person's name.
-    pub name: String,
+    pub name: Column,
     /// The partner's organisation.
-    pub organization: String,
+    pub organization: Column,
     /// The wanted language.
-    pub locale: String,
+    pub locale: Column,
     /// The key of the access package.
-    pub package: String,
+    pub package: Column,
+}
+
+/// The header of a known column.
+#[derive(Debug)]
+pub struct Column {
+    /// The column's own name, a key of `partners.columns`.
+    pub key: &'static str,
+    /// The header, by default the key.
+    pub header: String,
+    /// Whether the configuration names it; then the file must have it.
+    pub configured: bool,
+}
+
+impl Columns {
+    /// All known columns.
+    #[must_use]
+    pub fn all(&self) -> [&Column; 5] {
+        [
+            &self.email,
+            &self.name,
+            &self.organization,
+            &self.locale,
+            &self.package,
+        ]
+    }
+
+    /// Whether the header of a column belongs to another one, because the configuration says so.
+    #[must_use]
+    pub fn is_taken(&self, column: &Column) -> bool {
+        let mut others = self.all().into_iter().filter(|it| it.key != column.key);
+        !column.configured && others.any(|it| it.configured && it.has_same_header(column))
+    }
+}
+
+impl Column {
+    /// Whether a header of the file is that of this column, in any case of its letters.
+    #[must_use]
+    pub fn matches(&self, header: &str) -> bool {
+        self.header.to_lowercase() == header.to_lowercase()
+    }
+
+    /// Whether two columns have one header.
+    #[must_use]
+    pub fn has_same_header(&self, other: &Self) -> bool {
+        self.matches(&other.header)
+    }
 }
 
 /// What to do when rows are bad.

@@ -153,6 +153,13 @@ fn the_configuration() {
     );
     with("an encoding", &set("partners", "encoding = \"utf-7\""));
     with("a delimiter", &set("partners", "delimiter = \"|\""));
+    with(
+        "two columns under one header",
+        &set(
+            "partners",
+            "columns = { name = \"Contact\", organization = \"contact\" }",
+        ),
+    );
     with("a time span", &set("retry", "first_after = \"soon\""));
     with("retry", &set("retry", "first_after = \"9h\""));
     with("only_to", &set("limits", "only_to = [\"contoso\"]"));
@@ -329,6 +336,10 @@ fn the_list() {
     with("no column of addresses", b"mail,name\nada@a.example,Ada\n");
     with("no header", b"ada@a.example,Ada\n");
     with("another delimiter", b"email|name\nada@a.example|Ada\n");
+    with(
+        "quotes paired wrongly",
+        b"email,name,note,package\nada@a.example,Ada,\"19 inch,project\nbob@b.example,Bob,,project\ndee@d.example,Dee,\"21 inch,project\neva@e.example,Eva,\"19 inch,project\nfay@f.example,Fay,,project\ngus@g.example,Gus,21 inch\",project\n",
+    );
     with("the column twice", b"email,name,Email\n");
     with(
         "two columns, one variable",
@@ -364,6 +375,19 @@ fn the_list() {
     sheet.note("a folder", &workplace, &folder);
     std::fs::remove_dir(workplace.file("partners.csv")).unwrap();
     assert_eq!((missing.code, folder.code), (65, 65));
+
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let columns = "[partners]\ncolumns = { name = \"First name\", locale = \"Language\" }";
+    workplace.write("config.toml", &config.replace("[partners]", columns));
+    workplace.write("partners.csv", "email,Given name,Langue,package\n");
+    let columns = workplace.run(&["send"]);
+    assert_eq!(columns.code, 65, "{columns:?}");
+    sheet.note(
+        "configured columns that are not there",
+        &workplace,
+        &columns,
+    );
+    workplace.write("config.toml", &config);
 
     // What is only warned about.
     workplace.write("partners.csv", "email,name,package\nada@contoso.example,RenÃ©,project\nbob@gmail.com,Bob,project\neva@cоntoso.com,Eva,archive\n");
@@ -788,6 +812,26 @@ fn guards_and_decisions() {
     let package = workplace.run(&["status", "--package", "projekt"]);
     sheet.note("the status of no package", &workplace, &package);
     assert_eq!((status.code, package.code), (65, 65));
+    let unknown_id = "8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b13";
+    let package = workplace.run(&["status", "--package", unknown_id]);
+    assert_eq!(package.code, 65, "{package:?}");
+    sheet.note(
+        "the status of a package by an unknown id",
+        &workplace,
+        &package,
+    );
+    let renamed = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let former = renamed.replace("[packages.project]", "[packages.store]");
+    workplace.write("config.toml", &former);
+    let package = workplace.run(&["status", "--package", "project"]);
+    assert_eq!(package.code, 65, "{package:?}");
+    sheet.note("a package by its former name", &workplace, &package);
+    let other = renamed.replace("3c6c1d9c0b11", "3c6c1d9c0b13");
+    workplace.write("config.toml", &other);
+    let package = resolve(&["una@u.example", "--as", "accepted", "--package", "project"]);
+    assert_eq!(package.code, 65, "{package:?}");
+    sheet.note("a package under a new id", &workplace, &package);
+    workplace.write("config.toml", &renamed);
     workplace.write(
         "partners.csv",
         "email,name,locale\nuna@u.example,Una Other,\n",

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Choice, Console, Job, end_run, must_be_configured, not_recorded, run_start};
+use super::{Choice, Console, Job, end_run, package, run_start};
 use crate::address::Address;
 use crate::config::Config;
 use crate::exit::{self, Exit, Failure};
@@ -20,7 +20,7 @@ pub struct Options {
     pub decision: Decision,
     /// Why, for the record.
     pub note: String,
-    /// About this package.
+    /// About this package, by its key or its id.
     pub package: Option<String>,
     /// Resend even where the message is no longer the same.
     pub changed: bool,
@@ -65,7 +65,7 @@ async fn decide(
         .filter(|it| options.decision == Decision::Resend && it.standing.state == State::Unknown)
         .collect();
     if !options.changed && !resends.is_empty() {
-        must_be_the_same(config, &resends, ledger, console).await?;
+        must_be_the_same(config.clone(), &resends, ledger, console).await?;
     }
     for record in &chosen {
         let change = Change {
@@ -76,7 +76,9 @@ async fn decide(
         let state = ledger.apply(change).await?;
         console.say(&format!(
             "{} ({}): {} → {state}",
-            record.invitee.email, record.invitee.package, record.standing.state
+            record.invitee.email,
+            package::label(&config, record),
+            record.standing.state
         ));
     }
     if chosen.is_empty() {
@@ -87,21 +89,20 @@ async fn decide(
 
 /// The invitations that the decision is about.
 async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Result<Vec<Record>> {
-    if let Some(package) = &options.package {
-        must_be_configured(config, package)?;
-    }
+    let reader = ledger.reader();
+    let package_id = match &options.package {
+        Some(text) => Some(package::id_of(config, text, reader).await?),
+        None => None,
+    };
     let selection = Selection {
         state: options.address.is_none().then_some(State::Unknown),
-        package: options.package.clone(),
+        package_id,
         address: options.address.as_ref().map(Address::canonical),
     };
     let mut chosen = Vec::new();
     let mut after = 0;
     loop {
-        let page = ledger
-            .reader()
-            .page(&config.campaign, &selection, after)
-            .await?;
+        let page = reader.page(&config.campaign, &selection, after).await?;
         let Some(last) = page.last() else { break };
         after = last.id;
         chosen.extend(page);
@@ -110,12 +111,15 @@ async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Re
         return Ok(chosen);
     };
     match chosen.as_slice() {
-        [] => Err(not_recorded(config, address)),
+        [] => {
+            let package = options.package.as_deref().zip(package_id);
+            Err(package::not_recorded(config, address, package, reader).await?)
+        }
         [_] => Ok(chosen),
         several => {
-            let packages: Vec<&str> = several
+            let packages: Vec<String> = several
                 .iter()
-                .map(|it| it.invitee.package.as_str())
+                .map(|it| package::label(config, it))
                 .collect();
             let message = format!(
                 "{address} is invited to {}; say which one with `--package`",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tempfile::SpooledTempFile;
 
-use super::{Console, must_be_configured, not_recorded};
+use super::{Console, package};
 use crate::address::Address;
 use crate::config::Config;
 use crate::exit::{self, Exit, Failure, OrExit};
@@ -29,7 +29,7 @@ pub struct Options {
     pub format: Format,
     /// Only this state.
     pub state: Option<State>,
-    /// Only this package.
+    /// Only this package, by its key or its id.
     pub package: Option<String>,
 }
 
@@ -43,9 +43,6 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     let reader = Reader::open(&config.ledger, None)?;
     if let Some(doubt) = reader.doubt() {
         console.warn(&doubt.describe(&config.ledger));
-    }
-    if let Some(package) = &options.package {
-        must_be_configured(&config, package)?;
     }
     let listed = todays_partners(&config);
     // Written to a file first, so that a slow reader of the output does not hold the snapshot.
@@ -71,15 +68,20 @@ async fn write(
     listed: Option<Arc<Partners>>,
     console: &Console<'_>,
 ) -> exit::Result<()> {
+    let package_id = match &options.package {
+        Some(text) => Some(package::id_of(config, text, reader).await?),
+        None => None,
+    };
     let selection = Selection {
         state: options.state,
-        package: options.package.clone(),
+        package_id,
         address: options.address.as_ref().map(Address::canonical),
     };
     let campaign = &config.campaign;
     let mut page = reader.page(campaign, &selection, 0).await?;
     if let (Some(address), true) = (&options.address, page.is_empty()) {
-        return Err(not_recorded(config, address));
+        let package = options.package.as_deref().zip(package_id);
+        return Err(package::not_recorded(config, address, package, reader).await?);
     }
     let counts = reader.counts(campaign).await?;
     let full = |error: std::io::Error| {
@@ -96,7 +98,11 @@ async fn write(
     .map_err(full)?;
     while let Some(last) = page.last().map(|it| it.id) {
         let mut rows = Vec::with_capacity(page.len());
-        for record in page {
+        for mut record in page {
+            record.invitee.package = match options.format {
+                Format::Text => package::label(config, &record),
+                Format::Json | Format::Csv => package::name(config, &record).to_owned(),
+            };
             let history = match options.address {
                 Some(_) => Some(reader.history(record.id).await?),
                 None => None,

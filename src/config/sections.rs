@@ -18,8 +18,8 @@ use super::values::{
     text, texts,
 };
 use super::{
-    BadRows, Columns, Config, Deadlines, LedgerFiles, Limits, Login, MissingLocale, Package,
-    PartnerFile, Proof, Sender, Smtp, TemplateFolder, Tls,
+    BadRows, Column, Columns, Config, Deadlines, LedgerFiles, Limits, Login, MissingLocale,
+    Package, PartnerFile, Proof, Sender, Smtp, TemplateFolder, Tls,
 };
 use crate::invitation::RetrySchedule;
 use crate::link::AccessPackageLink;
@@ -268,16 +268,7 @@ fn read_partners(mut section: Section<'_>, folder: &Path) -> Option<PartnerFile>
             ("\t", Some(b'\t')),
         ]),
     );
-    let mut columns = section.section("columns");
-    let mut header = |key: &'static str| columns.or(key, key.to_owned(), text);
-    let names = Columns {
-        email: header("email"),
-        name: header("name"),
-        organization: header("organization"),
-        locale: header("locale"),
-        package: header("package"),
-    };
-    columns.finish();
+    let columns = read_columns(section.section("columns"));
     let bad_rows = section.or(
         "bad_rows",
         BadRows::Refuse,
@@ -288,9 +279,46 @@ fn read_partners(mut section: Section<'_>, folder: &Path) -> Option<PartnerFile>
         path: path?,
         encoding,
         delimiter,
-        columns: names,
+        columns,
         bad_rows,
     })
+}
+
+fn read_columns(mut section: Section<'_>) -> Columns {
+    let mut column = |key: &'static str| {
+        let header = section.optional(key, text);
+        Column {
+            key,
+            configured: header.is_some(),
+            header: header.unwrap_or_else(|| key.to_owned()),
+        }
+    };
+    let columns = Columns {
+        email: column("email"),
+        name: column("name"),
+        organization: column("organization"),
+        locale: column("locale"),
+        package: column("package"),
+    };
+    let all = columns.all();
+    for (place, column) in all.iter().enumerate().filter(|(_, it)| it.configured) {
+        // A header that nobody names for `email` is still the one of the addresses.
+        let other = all.iter().enumerate().find(|(other, it)| {
+            let counts = it.key == "email" || (it.configured && *other < place);
+            *other != place && counts && it.has_same_header(column)
+        });
+        if let Some((_, other)) = other {
+            let message = format!(
+                "`partners.columns.{}` and `partners.columns.{}` are the same header, `{}`; a header belongs to one of them",
+                other.key,
+                column.key,
+                column.header.escape_debug()
+            );
+            section.problem(column.key, message);
+        }
+    }
+    section.finish();
+    columns
 }
 
 fn read_templates(mut section: Section<'_>, folder: &Path) -> TemplateFolder {

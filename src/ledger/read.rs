@@ -22,6 +22,7 @@ use crate::exit::{self, Exit, Failure, OrExit};
 use crate::invitation::{
     Event, Identity, Invitee, MessageIdKey, OCCASION, Record, Standing, State,
 };
+use crate::link::PackageId;
 
 /// How many records a page has.
 const PAGE: u32 = 500;
@@ -31,8 +32,8 @@ const PAGE: u32 = 500;
 pub struct Selection {
     /// Only those in this state.
     pub state: Option<State>,
-    /// Only those enrolled under this package key.
-    pub package: Option<String>,
+    /// Only those to the package with this id.
+    pub package_id: Option<PackageId>,
     /// Only those of this canonical address.
     pub address: Option<String>,
 }
@@ -319,7 +320,7 @@ impl Reader {
                 "SELECT {RECORD}
                  WHERE i.id > ?1 AND +i.campaign = ?2
                     AND (?3 IS NULL OR i.state = ?3)
-                    AND (?4 IS NULL OR i.package = ?4)
+                    AND (?4 IS NULL OR i.package_id = ?4)
                     AND (?5 IS NULL OR i.address = ?5)
                  ORDER BY i.id LIMIT ?6"
             ))?;
@@ -328,12 +329,32 @@ impl Reader {
                     after,
                     campaign,
                     selection.state.map(State::as_str),
-                    selection.package,
+                    selection.package_id.map(|it| it.to_string()),
                     selection.address,
                     PAGE,
                 ),
                 record,
             )?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// The packages that the campaign's invitations are recorded for, each with the keys it had then.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn packages(&self, campaign: &str) -> exit::Result<Vec<(PackageId, String)>> {
+        let campaign = campaign.to_owned();
+        self.ask(move |connection| {
+            let mut statement = connection.prepare(
+                "SELECT package_id, package FROM invitation WHERE campaign = ?1
+                 GROUP BY package_id, package ORDER BY min(id)",
+            )?;
+            let rows = statement.query_map([campaign], |row| {
+                let id = PackageId::parse(row.get_ref(0)?.as_str()?);
+                Ok((id.ok_or(rusqlite::Error::InvalidQuery)?, row.get(1)?))
+            })?;
             rows.collect()
         })
         .await
@@ -497,7 +518,7 @@ pub(super) fn standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let package_id: String = row.get(12)?;
-    let package_id = crate::link::PackageId::parse(&package_id);
+    let package_id = PackageId::parse(&package_id);
     Ok(Record {
         id: row.get(10)?,
         identity: Identity {
