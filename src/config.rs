@@ -7,6 +7,7 @@
 
 mod keys;
 mod reader;
+mod secrets;
 mod sections;
 mod values;
 
@@ -22,10 +23,14 @@ use toml::de::DeTable;
 use self::reader::{Problems, Section};
 use crate::address::Address;
 use crate::exit::{self, Exit, Failure};
+use crate::files;
 use crate::invitation::RetrySchedule;
 use crate::link::AccessPackageLink;
 use crate::locale::Locale;
 use crate::outcome::Phase;
+
+/// The largest configuration; a thousand packages with texts in every locale fit.
+const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Everything that the file says.
 #[derive(Debug)]
@@ -345,7 +350,7 @@ impl Config {
     /// Everything that is wrong with it, each with line, expectation and cure.
     pub fn load(path: &Path) -> exit::Result<Self> {
         let shown = path.display();
-        let bytes = std::fs::read(path).map_err(|error| {
+        let bytes = files::read(path, FILE_LIMIT).map_err(|error| {
             let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
             let exit = if denied { Exit::NoPermission } else { Exit::Config };
             let message = format!(

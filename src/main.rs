@@ -11,7 +11,9 @@ use std::process::ExitCode;
 
 use access_invite::cli;
 use access_invite::commands::Console;
-use access_invite::exit::{Exit, Failure};
+use access_invite::delivery::survive_file_size_limit;
+use access_invite::exit::{Exit, Failure, plain};
+use access_invite::output::Output;
 use access_invite::report::printable;
 
 fn main() -> ExitCode {
@@ -19,8 +21,15 @@ fn main() -> ExitCode {
     let parsed = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(asked) if asked.exit_code() == 0 => {
-            let _ = asked.print();
-            return ExitCode::SUCCESS;
+            let mut out = Output::new(stdout());
+            // With its colours, where they are wanted.
+            let asked = asked.render();
+            let _ = if stdout().is_terminal() {
+                write!(out, "{}", asked.ansi())
+            } else {
+                write!(out, "{asked}")
+            };
+            return ExitCode::from(written(Exit::Done, out.finish(), Ok(())) as u8);
         }
         // What was typed stands in it, and may be anything.
         Err(usage) => {
@@ -29,9 +38,10 @@ fn main() -> ExitCode {
         }
     };
     let interactive = stdin().is_terminal() && stderr().is_terminal();
+    let (mut out, mut err) = (Output::new(stdout().lock()), Output::new(stderr()));
     let mut console = Console {
-        out: &mut stdout().lock(),
-        err: &mut stderr(),
+        out: &mut out,
+        err: &mut err,
         input: &mut stdin().lock(),
         interactive,
         out_is_terminal: stdout().is_terminal(),
@@ -45,15 +55,34 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(cli::run(parsed, &mut console)),
+        Ok(runtime) => runtime.block_on(async {
+            survive_file_size_limit();
+            cli::run(parsed, &mut console).await
+        }),
         Err(error) => Err(Failure::new(Exit::CannotWrite, error)),
     };
     let exit = ended.unwrap_or_else(|failure| {
         console.tell(&format!("error: {failure}"));
         failure.exit
     });
-    let _ = console.out.flush();
-    ExitCode::from(exit as u8)
+    ExitCode::from(written(exit, out.finish(), err.finish()) as u8)
+}
+
+/// The exit code, given whether the output was written: a script must not take a part of it
+/// for the whole. An error that stopped the command before its work keeps its own code.
+fn written(exit: Exit, out: std::io::Result<()>, err: std::io::Result<()>) -> Exit {
+    if let Err(error) = &out {
+        let why = plain(error);
+        let _ = writeln!(
+            stderr(),
+            "error: cannot write to stdout: {why}; what was printed is incomplete, so redirect it to where there is room and run the command again"
+        );
+    }
+    match exit {
+        Exit::Usage | Exit::BadInput | Exit::NoPermission | Exit::Config => exit,
+        _ if out.is_err() || err.is_err() => Exit::CannotWrite,
+        _ => exit,
+    }
 }
 
 /// A panic is a fault of ours, and is told as one. In a worker it ends the run in good order;

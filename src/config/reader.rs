@@ -5,7 +5,8 @@
 //! an unknown key. So one run tells all mistakes at once, each with its place, and
 //! a value's rule stands beside the key that it belongs to.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -13,75 +14,119 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::values::expected;
+use super::secrets::{hidden_lines, names_a_secret};
+use super::values::{expected, without_value};
+
+/// How many problems are shown; a file with more has one cause for most of them.
+const SHOWN: usize = 200;
+/// How much of a key's name is shown.
+const NAME_SHOWN: usize = 80;
 
 /// One thing that is wrong, and where.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    span: Range<usize>,
+    /// Where it begins and ends, in bytes.
+    span: (usize, usize),
     message: String,
     cure: Option<String>,
 }
 
-/// Everything that is wrong with the file so far.
+/// Everything that is wrong with the file so far: the first problems, and how many there are.
 #[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<Problem>>);
+pub struct Problems {
+    /// By place; what stands at one place, in the order in which it was found.
+    first: RefCell<BTreeMap<(usize, usize), Problem>>,
+    total: Cell<usize>,
+    /// Whether the cure for missing keys is among them.
+    missing: Cell<bool>,
+}
 
 impl Problems {
     /// Adds one.
     pub fn add(&self, span: Range<usize>, message: impl Into<String>, cure: Option<String>) {
-        self.0.borrow_mut().push(Problem {
-            span,
+        let number = self.total.get();
+        self.total.set(number + 1);
+        let mut first = self.first.borrow_mut();
+        let problem = Problem {
+            span: (span.start, span.end),
             message: message.into(),
             cure,
-        });
+        };
+        first.insert((span.start, number), problem);
+        if first.len() > SHOWN {
+            first.pop_last();
+        }
     }
 
     /// Adds a key that is missing; the first of them comes with the cure for all.
     fn add_missing(&self, span: Range<usize>, message: String) {
         const CURE: &str = "`access-invite init DIR` writes a configuration that shows every key";
-        let told = self
-            .0
-            .borrow()
-            .iter()
-            .any(|it| it.cure.as_deref() == Some(CURE));
+        let told = self.missing.replace(true);
         self.add(span, message, (!told).then(|| CURE.to_owned()));
     }
 
     /// The list for people, in the order of the file, or `None` where all is well.
     #[must_use]
     pub fn render(self, path: &Path, source: &str) -> Option<String> {
-        let mut problems = self.0.into_inner();
-        problems.sort_by_key(|it| it.span.start);
-        let texts: Vec<_> = problems
-            .iter()
-            .map(|it| it.render(&path.display().to_string(), source))
-            .collect();
-        (!texts.is_empty()).then(|| texts.join("\n"))
+        let total = self.total.get();
+        if total == 0 {
+            return None;
+        }
+        let lines = Lines::of(source);
+        let path = path.display().to_string();
+        let first = self.first.into_inner();
+        let mut texts: Vec<_> = first.values().map(|it| it.render(&path, &lines)).collect();
+        if total > first.len() {
+            texts.push(format!("{path}: and {} more errors", total - first.len()));
+        }
+        Some(texts.join("\n"))
+    }
+}
+
+/// The file by lines, and which of them must not be shown.
+struct Lines<'a> {
+    source: &'a str,
+    starts: Vec<usize>,
+    hidden: Vec<bool>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(source: &'a str) -> Self {
+        let ends = source.match_indices('\n').map(|(place, _)| place + 1);
+        Self {
+            source,
+            starts: std::iter::once(0).chain(ends).collect(),
+            hidden: hidden_lines(source),
+        }
+    }
+
+    /// The line in which a byte stands: its number from 0, and its text.
+    fn at(&self, place: usize) -> (usize, &'a str) {
+        let number = self.starts.partition_point(|it| *it <= place) - 1;
+        let next = self.starts.get(number + 1);
+        let end = next.map_or(self.source.len(), |it| it - 1);
+        (number, &self.source[self.starts[number]..end])
     }
 }
 
 impl Problem {
     /// The message with the line and a caret under the place, unless the line may hold a secret.
-    fn render(&self, path: &str, source: &str) -> String {
-        let start = self.span.start.min(source.len());
-        let line_start = source[..start].rfind('\n').map_or(0, |it| it + 1);
-        let line_end = source[start..]
-            .find('\n')
-            .map_or(source.len(), |it| start + it);
-        let span = start..self.span.end.clamp(start, line_end.max(start));
-        let line = source[..start].matches('\n').count() + 1;
-        let column = source[line_start..start].chars().count() + 1;
+    fn render(&self, path: &str, lines: &Lines<'_>) -> String {
+        let start = self.span.0.min(lines.source.len());
+        let (number, shown) = lines.at(start);
+        let within = (start - lines.starts[number]).min(shown.len());
+        let end = self.span.1.saturating_sub(lines.starts[number]);
+        let line = number + 1;
+        let column = shown[..within].chars().count() + 1;
 
-        let mut text = if may_hold_a_secret(source, line_start, line_end) {
+        let mut text = if lines.hidden[number] {
             format!(
                 "{path}:{line}:{column}: {} (the line is not shown, it may hold a secret)",
                 self.message
             )
         } else {
             let title = format!("{path}:{line}:{column}: {}", self.message);
-            let shown = &source[line_start..line_end];
-            let place = span.start - line_start..span.end - line_start;
+            let place = within..end.clamp(within, shown.len());
             let snippet = Snippet::source(shown)
                 .line_start(line)
                 .annotation(AnnotationKind::Primary.span(place));
@@ -96,31 +141,12 @@ impl Problem {
     }
 }
 
-/// Whether a line, or the key that a value over several lines belongs to, speaks of a secret.
-fn may_hold_a_secret(source: &str, line_start: usize, line_end: usize) -> bool {
-    const WORDS: [&str; 7] = [
-        "pass",
-        "pwd",
-        "secret",
-        "token",
-        "credential",
-        "key",
-        "login",
-    ];
-    let key_line = source[..line_start]
-        .rmatch_indices('=')
-        .next()
-        .map_or("", |(place, _)| {
-            let start = source[..place].rfind('\n').map_or(0, |it| it + 1);
-            &source[start..place]
-        });
-    let within_string = source[..line_start].matches("\"\"\"").count() % 2 == 1
-        || source[..line_start].matches("'''").count() % 2 == 1;
-    let speaks = |text: &str| {
-        let text = text.to_lowercase();
-        WORDS.iter().any(|word| text.contains(word))
-    };
-    speaks(&source[line_start..line_end]) || (within_string && speaks(key_line))
+/// A name in a message, cut where it is longer than any that is meant.
+fn cut(name: &str) -> String {
+    match name.char_indices().nth(NAME_SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
 }
 
 /// One table of the file, and which of its keys were asked for.
@@ -193,7 +219,7 @@ impl<'a> Section<'a> {
         match read(value.get_ref()) {
             Ok(value) => Some(value),
             Err(expectation) => {
-                let message = format!("`{}` {expectation}", self.path(key));
+                let message = self.expects(key, &expectation);
                 self.problems.add(value.span(), message, None);
                 None
             }
@@ -207,7 +233,7 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
     ) -> Option<T> {
         if self.get(key).is_none() {
-            let message = format!("`{}` is missing", self.path(key));
+            let message = format!("`{}` is missing", cut(&self.path(key)));
             self.problems.add_missing(self.span.clone(), message);
         }
         self.optional(key, read)
@@ -254,9 +280,11 @@ impl<'a> Section<'a> {
             if self.known.contains(&name) {
                 continue;
             }
+            // No key is so long, and to compare takes time by its length.
             let nearest = self
                 .known
                 .iter()
+                .filter(|_| name.len() <= NAME_SHOWN)
                 .map(|known| (strsim::damerau_levenshtein(known, name), known))
                 .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 2)
                 .min();
@@ -267,7 +295,7 @@ impl<'a> Section<'a> {
             // In quotes anything may be a key, lines that a missing quote has swallowed among them.
             let bare = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
             let message = if name.chars().all(bare) {
-                format!("unknown key `{}`", self.path(name))
+                format!("unknown key `{}`", cut(&self.path(name)))
             } else {
                 "unknown key in quotes".into()
             };
@@ -287,17 +315,22 @@ impl<'a> Section<'a> {
     fn table_of(&self, key: &str, value: &'a Spanned<DeValue<'a>>) -> Option<&'a DeTable<'a>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
-            let message = format!(
-                "`{}` {}",
-                self.path(key),
-                expected(
-                    "a table with its name in brackets above it",
-                    value.get_ref()
-                )
-            );
+            let what = "a table with its name in brackets above it";
+            let message = self.expects(key, &expected(what, value.get_ref()));
             self.problems.add(value.span(), message, None);
         }
         table
+    }
+
+    /// What a key must be, and what was found instead unless that may be a secret.
+    fn expects(&self, key: &str, expectation: &str) -> String {
+        let path = self.path(key);
+        let expectation = if names_a_secret(&path) {
+            without_value(expectation)
+        } else {
+            expectation
+        };
+        format!("`{}` {expectation}", cut(&path))
     }
 
     fn path(&self, key: &str) -> String {

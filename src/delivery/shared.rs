@@ -96,8 +96,7 @@ impl Shared {
     /// Waits for all tasks to end; a signal or the time limit keeps them from beginning more.
     ///
     /// After a second signal nobody is waited for: what is armed then will be `unknown`.
-    pub async fn see_through(&self, tasks: &mut JoinSet<()>) {
-        let mut signals = Signals::listen();
+    pub async fn see_through(&self, tasks: &mut JoinSet<()>, mut signals: Signals) {
         let limit = self.run.max_runtime;
         let time_is_up = async {
             match limit {
