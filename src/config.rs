@@ -23,7 +23,7 @@ use toml::de::DeTable;
 use self::reader::{Problems, Section};
 use crate::address::Address;
 use crate::exit::{self, Exit, Failure};
-use crate::files;
+use crate::files::{self, writable_by_everyone};
 use crate::invitation::RetrySchedule;
 use crate::link::AccessPackageLink;
 use crate::locale::Locale;
@@ -377,15 +377,41 @@ impl Config {
         }
         let config = sections::read(Section::root(&file, &problems), path);
         match (problems.render(path, &source), config) {
-            (None, Some(config)) => Ok(Self {
+            (None, Some(config)) => Self {
                 keys: keys::keys(file.get_ref()),
                 ..config
-            }),
+            }
+            .guarded(path),
             (found, _) => Err(Failure::new(
                 Exit::Config,
                 found.unwrap_or_else(|| "the configuration is not complete".into()),
             )),
         }
+    }
+
+    /// The same with a warning for each file that everyone can change.
+    ///
+    /// # Errors
+    /// If the configuration is one of them and names a program to run (77).
+    fn guarded(mut self, path: &Path) -> exit::Result<Self> {
+        let proof = self.smtp.login.as_ref().map(|it| &it.proof);
+        let open = writable_by_everyone("the configuration", path);
+        if let (Some(open), Some(Proof::TokenCommand(_))) = (&open, proof) {
+            let message =
+                format!("{open}: its `smtp.token_command` would run a program of anyone's choice");
+            return Err(Failure::new(Exit::NoPermission, message));
+        }
+        let others = [
+            ("the partner file", Some(&self.partners.path)),
+            ("the approval", self.approval.as_ref()),
+            ("the file of `smtp.ca_file`", self.smtp.ca_file.as_ref()),
+        ];
+        let others = others
+            .into_iter()
+            .filter_map(|(what, path)| writable_by_everyone(what, path?));
+        let found: Vec<String> = open.into_iter().chain(others).collect();
+        self.warnings.extend(found);
+        Ok(self)
     }
 
     /// The package with this key.

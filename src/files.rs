@@ -214,7 +214,11 @@ mod tests {
         for (mode, folder_mode, expected) in [
             (0o644, 0o755, None),
             (0o664, 0o775, None),
-            (0o666, 0o755, Some("is writable by everyone; run `chmod o-w /")),
+            (
+                0o666,
+                0o755,
+                Some("is writable by everyone; run `chmod o-w /"),
+            ),
             (0o644, 0o777, Some("everyone can replace the file")),
             (0o644, 0o1777, None),
         ] {

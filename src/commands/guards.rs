@@ -12,7 +12,7 @@ use crate::gallery;
 use crate::invitation::State;
 use crate::ledger::Reader;
 use crate::plan::{Plan, Survey};
-use crate::report::count;
+use crate::report::{count, one_line};
 
 /// Why a real send would not go ahead for want of an approval. `given` is the digest on the
 /// command line, which stands in for the file that the configuration names.
@@ -77,8 +77,9 @@ pub(super) async fn guards(
     }
     if !new_campaign && let Some((other, address)) = accepted_elsewhere(job, plan, reader).await? {
         found.push(format!(
-            "the campaign `{}` is new to this ledger, and {address} was already invited under `{other}`; if these partners are to be invited again, say `--new-campaign`, else put the old name back",
-            job.config.campaign
+            "the campaign `{}` is new to this ledger, and {address} was already invited under `{}`; if these partners are to be invited again, say `--new-campaign`, else put the old name back",
+            job.config.campaign,
+            one_line(&other)
         ));
     }
     Ok(found)

@@ -10,7 +10,7 @@ use crate::delivery::RunLock;
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, Decision, Record, State, next};
 use crate::ledger::{Change, Ledger, Selection, folder_of};
-use crate::report::count;
+use crate::report::{count, one_line};
 
 /// What was decided, and about whom.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ async fn decide(
         next(record.standing.state, cause).map_err(|_| {
             let message = format!(
                 "{} is {}; {}",
-                record.invitee.email,
+                one_line(&record.invitee.email),
                 record.standing.state,
                 applies_to(options.decision)
             );
@@ -78,7 +78,9 @@ async fn decide(
         let state = ledger.apply(change).await?;
         console.say(&format!(
             "{} ({}): {} → {state}",
-            record.invitee.email, record.invitee.package, record.standing.state
+            one_line(&record.invitee.email),
+            one_line(&record.invitee.package),
+            record.standing.state
         ));
     }
     if chosen.is_empty() {
@@ -115,9 +117,9 @@ async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Re
         [] => Err(not_recorded(config, address)),
         [_] => Ok(chosen),
         several => {
-            let packages: Vec<&str> = several
+            let packages: Vec<String> = several
                 .iter()
-                .map(|it| it.invitee.package.as_str())
+                .map(|it| one_line(&it.invitee.package))
                 .collect();
             let message = format!(
                 "{address} is invited to {}; say which one with `--package`",
@@ -154,10 +156,10 @@ async fn must_be_the_same(
             }
         }
     }
-    let other: Vec<&str> = resends
+    let other: Vec<String> = resends
         .iter()
         .filter(|it| !same.contains(&it.identity))
-        .map(|it| it.invitee.email.as_str())
+        .map(|it| one_line(&it.invitee.email))
         .collect();
     if other.is_empty() {
         return Ok(());

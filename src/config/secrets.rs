@@ -243,8 +243,7 @@ mod tests {
             "a = { b = [",
         ];
         for above in mistakes {
-            let source =
-                format!("{above}\n[smtp]\ntoken_command = [\n  \"S\",\n  \"x = S\"\n]");
+            let source = format!("{above}\n[smtp]\ntoken_command = [\n  \"S\",\n  \"x = S\"\n]");
             let shown = shown(&source);
             assert!(!shown.concat().contains('S'), "{above}: {shown:?}");
         }

@@ -4,15 +4,16 @@
 //! run. It stays when the run ends, because a file that is removed could be locked by
 //! one run under a name that the next run does not find.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 
 use crate::exit::{self, Exit, Failure, OrExit};
+use crate::files;
 
 /// How often, and after which pause, a lock is tried: one that only looked is gone by then.
 const TRIES: u32 = 5;
@@ -30,23 +31,16 @@ impl RunLock {
     pub fn take(ledger: &Path) -> exit::Result<Self> {
         let path = lock_file(ledger);
         for _ in 0..TRIES {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)
-                .map_err(|error| Failure {
-                    exit: match error.kind() {
-                        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                            Exit::NoPermission
-                        }
-                        _ => Exit::CannotWrite,
-                    },
-                    error: anyhow::Error::new(error)
-                        .context(format!("cannot open the lock file `{}`", path.display())),
-                })?;
+            let mut file = files::open_own(&path).map_err(|error| Failure {
+                exit: match error.kind() {
+                    ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                        Exit::NoPermission
+                    }
+                    _ => Exit::CannotWrite,
+                },
+                error: anyhow::Error::new(error)
+                    .context(format!("cannot open the lock file `{}`", path.display())),
+            })?;
             match file.try_lock() {
                 // The name may have been given to another file meanwhile.
                 Ok(()) if is_same_file(&file, &path) => {
@@ -82,7 +76,7 @@ impl Drop for RunLock {
 /// Whether a run is at work on this ledger now. Leaves no trace.
 #[must_use]
 pub fn is_held(ledger: &Path) -> bool {
-    File::open(lock_file(ledger))
+    files::open(&lock_file(ledger))
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -101,10 +95,7 @@ fn is_same_file(file: &File, path: &Path) -> bool {
 }
 
 fn holder(path: &Path) -> Option<u32> {
-    let mut file = File::open(path).ok()?;
-    let mut text = String::new();
-    file.rewind().ok()?;
-    file.read_to_string(&mut text).ok()?;
+    let text = String::from_utf8(files::read(path, 64).ok()?).ok()?;
     text.trim().parse().ok()
 }
 
