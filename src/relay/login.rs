@@ -206,8 +206,15 @@ async fn token(command: &[String]) -> Result<SecretString> {
                 "cannot run the program of `smtp.token_command`: {error}; give its whole path"
             )
         })?;
-    let printed = limited(running.stdout.take());
-    let mut stderr = running.stderr.take();
+    let (mut stdout, mut stderr) = (running.stdout.take(), running.stderr.take());
+    let printed = async {
+        let printed = limited(stdout.as_mut()).await?;
+        // A program that prints without end is not waited for.
+        if printed.len() as u64 > SECRET_LIMIT {
+            return Err(files::too_large(SECRET_LIMIT));
+        }
+        Ok(printed)
+    };
     let complained = async {
         let complaint = limited(stderr.as_mut()).await?;
         if let Some(stream) = &mut stderr {
@@ -217,26 +224,19 @@ async fn token(command: &[String]) -> Result<SecretString> {
     };
     let ended = timeout(TOKEN_DEADLINE, async {
         let (printed, complaint) = tokio::try_join!(printed, complained)?;
-        // A program that prints without end is not waited for.
-        let status = match printed.len() as u64 > SECRET_LIMIT {
-            true => None,
-            false => Some(running.wait().await?),
-        };
-        std::io::Result::Ok((printed, complaint, status))
+        std::io::Result::Ok((printed, complaint, running.wait().await?))
     });
     let seconds = TOKEN_DEADLINE.as_secs();
-    let (printed, complaint, status) = ended
+    let ended = ended
         .await
         .with_context(|| {
             format!("`smtp.token_command` (`{program}`) gave no token within {seconds} s; run it by hand to see why")
-        })?
-        .with_context(|| format!("cannot read what `smtp.token_command` (`{program}`) prints"))?;
-    let Some(status) = status else {
-        bail!(
-            "`smtp.token_command` (`{program}`) printed more than {} KiB; it must print the token and nothing else",
-            SECRET_LIMIT / 1024
-        );
-    };
+        })?;
+    let (printed, complaint, status) = ended.map_err(|error| {
+        anyhow::anyhow!(
+            "cannot read what `smtp.token_command` (`{program}`) prints: {error}; it must print the token and nothing else"
+        )
+    })?;
     if !status.success() {
         let complaint = String::from_utf8_lossy(&complaint);
         let complaint: String = complaint.trim().chars().take(300).collect();
@@ -412,6 +412,12 @@ mod tests {
             failed.contains("no network") && !failed.contains("s3cret"),
             "{failed}"
         );
+        for endless in ["yes", "cat /dev/zero", "yes >&2 | yes"] {
+            let error = run(endless).await.unwrap_err().to_string();
+            assert!(error.contains("it is larger than 64 KiB"), "{error}");
+        }
+        let talkative = "head -c 1000000 /dev/zero >&2; echo abc";
+        assert_eq!(run(talkative).await.unwrap(), "abc");
         assert!(
             run("true")
                 .await

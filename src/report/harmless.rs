@@ -106,11 +106,11 @@ mod tests {
         }
     }
 
-    /// The cells of a line as a spreadsheet splits it, leniently: a quote at the beginning of
-    /// a cell is dropped, whether or not one ends it.
+    /// The cells of a line as a spreadsheet splits it, leniently: quotes and tabs at the
+    /// beginning of a cell are dropped, whether or not they belong to another way to split it.
     fn split(line: &str, delimiter: char) -> Vec<&str> {
         let cells = line.split(delimiter);
-        cells.map(|it| it.trim_start_matches('"')).collect()
+        cells.map(|it| it.trim_start_matches(['"', '\t'])).collect()
     }
 
     proptest! {
