@@ -4,7 +4,7 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::{IsTerminal, Write, stderr, stdin, stdout};
+use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdin, stdout};
 use std::num::NonZero;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
@@ -21,15 +21,12 @@ fn main() -> ExitCode {
     let parsed = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(asked) if asked.exit_code() == 0 => {
-            let mut out = Output::new(stdout());
-            // With its colours, where they are wanted.
-            let asked = asked.render();
-            let _ = if stdout().is_terminal() {
-                write!(out, "{}", asked.ansi())
-            } else {
-                write!(out, "{asked}")
-            };
-            return ExitCode::from(written(Exit::Done, out.finish(), Ok(())) as u8);
+            let printed = asked.print().and_then(|()| stdout().flush());
+            let printed = printed.or_else(|error| match error.kind() {
+                ErrorKind::BrokenPipe => Ok(()),
+                _ => Err(error),
+            });
+            return ExitCode::from(written(Exit::Done, &printed, &Ok(())) as u8);
         }
         // What was typed stands in it, and may be anything.
         Err(usage) => {
@@ -65,13 +62,13 @@ fn main() -> ExitCode {
         console.tell(&format!("error: {failure}"));
         failure.exit
     });
-    ExitCode::from(written(exit, out.finish(), err.finish()) as u8)
+    ExitCode::from(written(exit, &out.finish(), &err.finish()) as u8)
 }
 
 /// The exit code, given whether the output was written: a script must not take a part of it
 /// for the whole. An error that stopped the command before its work keeps its own code.
-fn written(exit: Exit, out: std::io::Result<()>, err: std::io::Result<()>) -> Exit {
-    if let Err(error) = &out {
+fn written(exit: Exit, out: &io::Result<()>, err: &io::Result<()>) -> Exit {
+    if let Err(error) = out {
         let why = plain(error);
         let _ = writeln!(
             stderr(),

@@ -233,6 +233,9 @@ fn f11_a_reader_that_has_gone_away_is_no_failure() {
     }
 }
 
+/// Puts something at a path that is not what should stand there.
+type Obstacle = fn(&Path);
+
 #[test]
 fn f14_what_is_no_regular_file_or_too_large_is_refused_at_once() {
     let pki = Pki::new();
@@ -254,7 +257,6 @@ fn f14_what_is_no_regular_file_or_too_large_is_refused_at_once() {
         ("approved.txt", "approval", 65),
         ("partners.csv", "partner file", 65),
     ];
-    type Obstacle = fn(&Path);
     let obstacles: [(Obstacle, &str); 6] = [
         (
             |it| assert!(Command::new("mkfifo").arg(it).status().unwrap().success()),
@@ -417,8 +419,8 @@ fn f17_a_reply_is_no_formula_by_whatever_delimiter_a_spreadsheet_splits() {
         let mut workplace = Workplace::new(server.port());
         workplace.extra = "[results]\ncsv = \"results.csv\"".into();
         workplace.configure();
-        let list = format!("email,name,note\nada@a.example,Ada,\"x;-y\"\n")
-            .replace(',', &delimiter.to_string());
+        let list =
+            "email,name,note\nada@a.example,Ada,\"x;-y\"\n".replace(',', &delimiter.to_string());
         workplace.write("partners.csv", &list);
 
         let output = run(&workplace, &["send"]);

@@ -455,7 +455,8 @@ fn f9_the_value_of_a_secret_key_is_in_no_message() {
 
 #[test]
 fn f15_the_first_errors_are_shown_in_their_order_and_the_others_counted() {
-    let keys: String = (0..1_000).map(|it| format!("wrong{it} = 1\n")).collect();
+    let keys: Vec<_> = (0..1_000).map(|it| format!("wrong{it} = 1\n")).collect();
+    let keys = keys.concat();
     let error = load(&format!("{keys}{GOOD}")).unwrap_err();
 
     let shown: Vec<_> = error.match_indices("unknown key `wrong").collect();

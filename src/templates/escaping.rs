@@ -28,6 +28,7 @@ fn safe(_: Value, _: Kwargs, _: &State) -> TeraResult<Value> {
 
 /// Tera's `replace`, but for a replacement that is marked as safe: with `<` for `&lt;`, it would
 /// undo the escaping.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of a filter")]
 fn replace(text: StringInput<'_>, arguments: Kwargs, _: &State) -> TeraResult<Value> {
     let from = arguments.must_get::<&str>("from")?;
     let to = arguments.must_get::<StringInput<'_>>("to")?;
