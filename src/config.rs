@@ -6,6 +6,7 @@
 //! a line that might is never printed.
 
 mod keys;
+mod problems;
 mod reader;
 mod secrets;
 mod sections;
@@ -20,7 +21,8 @@ use encoding_rs::Encoding;
 use jiff::civil::Date;
 use toml::de::DeTable;
 
-use self::reader::{Problems, Section};
+use self::problems::Problems;
+use self::reader::Section;
 use crate::address::Address;
 use crate::exit::{self, Exit, Failure};
 use crate::files::{self, writable_by_everyone};

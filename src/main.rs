@@ -35,7 +35,8 @@ fn main() -> ExitCode {
         }
     };
     let interactive = stdin().is_terminal() && stderr().is_terminal();
-    let (mut out, mut err) = (Output::new(stdout().lock()), Output::new(stderr()));
+    let mut out = Output::new(stdout().lock(), stdout().is_terminal());
+    let mut err = Output::new(stderr(), stderr().is_terminal());
     let mut console = Console {
         out: &mut out,
         err: &mut err,

@@ -5,18 +5,23 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use rustix::io::Errno;
+
 /// Passes everything on, and keeps the first error.
 #[derive(Debug)]
 pub struct Output<W> {
     inner: W,
+    /// Whether it is a terminal, which may be closed like a pipe.
+    terminal: bool,
     failure: Option<io::Error>,
 }
 
 impl<W: Write> Output<W> {
-    /// A writer on top of this one.
-    pub fn new(inner: W) -> Self {
+    /// A writer on top of this one, which may be a terminal.
+    pub fn new(inner: W, terminal: bool) -> Self {
         Self {
             inner,
+            terminal,
             failure: None,
         }
     }
@@ -31,8 +36,12 @@ impl<W: Write> Output<W> {
     }
 
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        let is_failure = |error: &io::Error| {
+            let closed = self.terminal && error.raw_os_error() == Some(Errno::IO.raw_os_error());
+            !closed && !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted)
+        };
         if let Err(error) = &result
-            && !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted)
+            && is_failure(error)
             && self.failure.is_none()
         {
             self.failure = Some(match error.raw_os_error() {
@@ -65,8 +74,8 @@ impl<W: Write> Write for Output<W> {
 mod tests {
     use super::*;
 
-    /// Fails with this kind when it is flushed.
-    struct Failing(ErrorKind);
+    /// Fails with this error when it is flushed.
+    struct Failing(Errno);
 
     impl Write for Failing {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -80,23 +89,26 @@ mod tests {
 
     #[test]
     fn only_a_reader_that_has_gone_away_is_no_failure() {
-        let finish = |kind| {
-            let mut output = Output::new(Failing(kind));
+        let finish = |error, terminal| {
+            let mut output = Output::new(Failing(error), terminal);
             writeln!(output, "text").unwrap();
             output.finish()
         };
 
-        assert!(finish(ErrorKind::BrokenPipe).is_ok());
-        let error = finish(ErrorKind::StorageFull).unwrap_err();
+        assert!(finish(Errno::PIPE, false).is_ok());
+        let error = finish(Errno::NOSPC, false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::StorageFull);
-        assert!(Output::new(Vec::new()).finish().is_ok());
+        // A terminal that was closed is a reader that has gone away; a disk is not.
+        assert!(finish(Errno::IO, true).is_ok());
+        assert!(finish(Errno::IO, false).is_err());
+        assert!(Output::new(Vec::new(), false).finish().is_ok());
     }
 
     #[test]
     fn an_error_that_a_caller_ignores_is_kept() {
-        let mut output = Output::new(Failing(ErrorKind::StorageFull));
+        let mut output = Output::new(Failing(Errno::NOSPC), false);
         let _ = output.flush();
-        output.inner.0 = ErrorKind::BrokenPipe;
+        output.inner.0 = Errno::PIPE;
 
         assert!(output.finish().is_err());
     }

@@ -111,7 +111,19 @@ fn f10_a_preview_follows_no_link_out_of_its_folder() {
         std::fs::remove_dir_all(&out).unwrap();
     }
 
-    // It is no folder, or a pipe stands where the mark should.
+    // It is somebody else's: only root can give a folder away, and others have none of root's.
+    std::fs::create_dir(&out).unwrap();
+    let given = std::os::unix::fs::chown(&out, Some(12_345), None).is_ok();
+    let theirs = if given { "out" } else { "/usr" };
+    let output = run(&workplace, &["preview", "--out", theirs]);
+    assert_eq!(output.code, 74, "{output:?}");
+    assert!(
+        output.stderr.contains("it belongs to another user"),
+        "{output:?}"
+    );
+    std::fs::remove_dir(&out).unwrap();
+
+    // It is no folder.
     std::fs::write(&out, "x").unwrap();
     let output = run(&workplace, &["preview", "--out", "out"]);
     assert_eq!(output.code, 74, "{output:?}");
@@ -655,6 +667,14 @@ fn f21_no_command_runs_from_what_everyone_can_change() {
         refused(&workplace, "everyone can replace the program");
         allow(&workplace.file("bin"), 0o755);
     }
+    // A script that is an argument.
+    workplace.smtp = workplace
+        .smtp
+        .replace("[\"token\"]", &format!("[\"sh\", \"{program}\"]"));
+    workplace.configure();
+    assert_eq!(run(&workplace, &["check"]).code, 0);
+    allow(&workplace.file("bin/token"), 0o646);
+    refused(&workplace, "bin/token` is writable by everyone");
     assert!(!workplace.file("ran").exists());
 }
 
@@ -748,6 +768,11 @@ fn r8_a_password_file_may_have_a_byte_order_mark_and_one_line_end() {
         assert_eq!(output.code, 0, "{output:?}");
         assert!(output.stdout.contains("logged in as ada"), "{output:?}");
     }
+    allow(&workplace.file("password"), 0o602);
+    let output = run(&workplace, &["check"]);
+    assert_eq!(output.code, 77, "{output:?}");
+    assert!(output.stderr.contains("writable by everyone"), "{output:?}");
+    allow(&workplace.file("password"), 0o600);
     for (wrong, words) in [
         (
             utf_16(u16::to_le_bytes, "\u{feff}"),

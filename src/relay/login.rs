@@ -50,15 +50,19 @@ pub fn check(smtp: &Smtp) -> exit::Result<()> {
     }
 }
 
-/// Refuses to run a program that everyone can change. One that cannot be found is reported
-/// when it is run.
+/// Refuses to run a program that everyone can change, or with a file that everyone can change
+/// as an argument, such as a script. One that cannot be found is reported when it is run.
 fn check_program(command: &[String]) -> exit::Result<()> {
     let program = command.first().and_then(|it| find_program(it));
-    let open = program.and_then(|it| writable_by_everyone("the program", &it));
+    let arguments = command.iter().skip(1).map(PathBuf::from);
+    let files = arguments.filter(|it| it.is_file());
+    let open = (program.into_iter().map(|it| ("the program", it)))
+        .chain(files.map(|it| ("the file", it)))
+        .find_map(|(what, it)| writable_by_everyone(what, &it));
     match open {
         None => Ok(()),
         Some(open) => {
-            let message = format!("{open}: `smtp.token_command` runs it");
+            let message = format!("{open}: `smtp.token_command` names it");
             Err(Failure::new(Exit::NoPermission, message))
         }
     }
