@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use crate::address::Address;
 use crate::approval::Inputs;
-use crate::config::Config;
+use crate::config::{Config, keys_of};
 use crate::delivery::is_held;
 use crate::exit::{self, Exit, Failure};
 use crate::gallery::{About, AboutPackage, Note};
@@ -234,10 +234,9 @@ fn must_be_configured(config: &Config, package: &str) -> exit::Result<()> {
     if config.package(package).is_some() {
         return Ok(());
     }
-    let keys: Vec<&str> = config.packages.iter().map(|it| it.key.as_str()).collect();
     let message = format!(
         "there is no package `{package}` in the configuration (there is: {})",
-        keys.join(", ")
+        keys_of(&config.packages)
     );
     Err(Failure::new(Exit::BadInput, message))
 }

@@ -105,6 +105,18 @@ pub struct Package {
     pub respond_by: Option<Date>,
 }
 
+/// The keys of packages, for a message: the first of them, and how many more there are.
+#[must_use]
+pub fn keys_of(packages: &[Arc<Package>]) -> String {
+    const SHOWN: usize = 20;
+    let keys = packages.iter().take(SHOWN).map(|it| it.key.as_str());
+    let keys = keys.collect::<Vec<_>>().join(", ");
+    match packages.len().saturating_sub(SHOWN) {
+        0 => keys,
+        more => format!("{keys} and {more} more"),
+    }
+}
+
 /// A text for all locales, or one for each.
 #[derive(Debug)]
 pub enum Text {

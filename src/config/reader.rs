@@ -53,6 +53,11 @@ impl<'a> Section<'a> {
         self.table.is_none_or(DeTable::is_empty)
     }
 
+    /// How many keys it has.
+    pub fn len(&self) -> usize {
+        self.table.map_or(0, DeTable::len)
+    }
+
     /// The tables within, whatever they are called: `[packages.x]`.
     pub fn each_section(&mut self) -> Vec<(String, Range<usize>, Self)> {
         let Some(table) = self.table else {
