@@ -10,13 +10,16 @@ mod changes;
 mod digest;
 mod inputs;
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 pub use self::digest::{Digest, GROUPS, NotADigest};
 pub use self::inputs::Inputs;
 use crate::exit::{self, Exit, Failure};
+use crate::files;
+
+/// How much of an approval is searched for its digest.
+const BEGINNING: u64 = 64 * 1024;
 
 /// What an approval is asked for by.
 #[derive(Clone, Copy, Debug)]
@@ -93,15 +96,18 @@ fn digest_in(path: &Path) -> exit::Result<Option<Digest>> {
         let message = format!("cannot read the approval `{}`: {error}", path.display());
         Failure::new(exit, message)
     };
-    let file = match File::open(path) {
+    let file = match files::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(&error)),
         Ok(file) => file,
     };
-    for line in BufReader::new(file).lines().take(20) {
+    // The digest is on the third line.
+    for line in BufReader::new(file.take(BEGINNING)).split(b'\n').take(20) {
         let line = line.map_err(|it| unreadable(&it))?;
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim_start_matches('\u{feff}').trim_end();
         // The digest alone is an approval, too.
-        let text = line.strip_prefix("digest ").unwrap_or(&line);
+        let text = line.strip_prefix("digest ").unwrap_or(line);
         if let Ok(digest) = text.parse() {
             return Ok(Some(digest));
         }

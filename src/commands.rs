@@ -153,6 +153,7 @@ impl Job {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.config.warnings.clone();
+        warnings.extend(self.templates.warnings().iter().cloned());
         warnings.extend(Ledger::warnings(&self.config.ledger.file));
         warnings.extend(self.partners.warnings());
         warnings

@@ -6,7 +6,9 @@
 //! a line that might is never printed.
 
 mod keys;
+mod problems;
 mod reader;
+mod secrets;
 mod sections;
 mod values;
 
@@ -19,13 +21,18 @@ use encoding_rs::Encoding;
 use jiff::civil::Date;
 use toml::de::DeTable;
 
-use self::reader::{Problems, Section};
+use self::problems::Problems;
+use self::reader::Section;
 use crate::address::Address;
 use crate::exit::{self, Exit, Failure};
+use crate::files::{self, writable_by_everyone};
 use crate::invitation::RetrySchedule;
 use crate::link::AccessPackageLink;
 use crate::locale::Locale;
 use crate::outcome::Phase;
+
+/// The largest configuration; a thousand packages with texts in every locale fit.
+const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Everything that the file says.
 #[derive(Debug)]
@@ -105,6 +112,18 @@ pub struct Package {
     pub justification: Option<Text>,
     /// The last day to respond, in local time.
     pub respond_by: Option<Date>,
+}
+
+/// The keys of packages, for a message: the first of them, and how many more there are.
+#[must_use]
+pub fn keys_of(packages: &[Arc<Package>]) -> String {
+    const SHOWN: usize = 20;
+    let keys = packages.iter().take(SHOWN).map(|it| it.key.as_str());
+    let keys = keys.collect::<Vec<_>>().join(", ");
+    match packages.len().saturating_sub(SHOWN) {
+        0 => keys,
+        more => format!("{keys} and {more} more"),
+    }
 }
 
 /// A text for all locales, or one for each.
@@ -400,7 +419,7 @@ impl Config {
     /// Everything that is wrong with it, each with line, expectation and cure.
     pub fn load(path: &Path) -> exit::Result<Self> {
         let shown = path.display();
-        let bytes = std::fs::read(path).map_err(|error| {
+        let bytes = files::read(path, FILE_LIMIT).map_err(|error| {
             let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
             let exit = if denied { Exit::NoPermission } else { Exit::Config };
             let message = format!(
@@ -427,15 +446,41 @@ impl Config {
         }
         let config = sections::read(Section::root(&file, &problems), path);
         match (problems.render(path, &source), config) {
-            (None, Some(config)) => Ok(Self {
+            (None, Some(config)) => Self {
                 keys: keys::keys(file.get_ref()),
                 ..config
-            }),
+            }
+            .guarded(path),
             (found, _) => Err(Failure::new(
                 Exit::Config,
                 found.unwrap_or_else(|| "the configuration is not complete".into()),
             )),
         }
+    }
+
+    /// The same with a warning for each file that everyone can change.
+    ///
+    /// # Errors
+    /// If the configuration is one of them and names a program to run (77).
+    fn guarded(mut self, path: &Path) -> exit::Result<Self> {
+        let proof = self.smtp.login.as_ref().map(|it| &it.proof);
+        let open = writable_by_everyone("the configuration", path);
+        if let (Some(open), Some(Proof::TokenCommand(_))) = (&open, proof) {
+            let message =
+                format!("{open}: its `smtp.token_command` would run a program of anyone's choice");
+            return Err(Failure::new(Exit::NoPermission, message));
+        }
+        let others = [
+            ("the partner file", Some(&self.partners.path)),
+            ("the approval", self.approval.as_ref()),
+            ("the file of `smtp.ca_file`", self.smtp.ca_file.as_ref()),
+        ];
+        let others = others
+            .into_iter()
+            .filter_map(|(what, path)| writable_by_everyone(what, path?));
+        let found: Vec<String> = open.into_iter().chain(others).collect();
+        self.warnings.extend(found);
+        Ok(self)
     }
 
     /// The package with this key.

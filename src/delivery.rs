@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 
 pub use self::rates::Rates;
 use self::shared::{Due, Job, Shared};
-pub use self::signals::Signals;
+pub use self::signals::{Signals, survive_file_size_limit};
 use self::worker::Worker;
 use crate::address::Address;
 use crate::exit::{Exit, Failure};
@@ -122,13 +122,15 @@ async fn work_off(
     if let Err(not_opened) = first.open().await {
         shared.stop(Exit::Unavailable, not_opened.why);
     } else {
+        // Before anything can be armed, so that no signal kills what is armed.
+        let signals = Signals::listen();
         let mut tasks = JoinSet::new();
         tasks.spawn(feeder);
         tasks.spawn(first.work());
         for _ in 1..workers {
             tasks.spawn(Worker::new(shared.clone()).work());
         }
-        shared.see_through(&mut tasks).await;
+        shared.see_through(&mut tasks, signals).await;
         shared.tell_of_what_was_left();
     }
     shared.tally().clone()

@@ -17,8 +17,8 @@
 //! invitation                     identity, state, transitions
 //! refusal                        which refusals are about us
 //! outcome                        phase + reply → outcome
-//! link address locale
-//! exit                           exit codes and the failure that carries one
+//! link address locale files      · regular files only, bounded
+//! exit output                    exit codes and the failure that carries one · a writer that remembers errors
 //! ```
 //!
 //! # How data flows
@@ -35,10 +35,13 @@
 //! - Everything that can be wrong is told before the first connection.
 
 pub mod exit;
+pub mod output;
 
 pub mod address;
 pub mod link;
 pub mod locale;
+
+pub mod files;
 
 pub mod outcome;
 

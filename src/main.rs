@@ -4,14 +4,16 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::{IsTerminal, Write, stderr, stdin, stdout};
+use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdin, stdout};
 use std::num::NonZero;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 use access_invite::cli;
 use access_invite::commands::Console;
-use access_invite::exit::{Exit, Failure};
+use access_invite::delivery::survive_file_size_limit;
+use access_invite::exit::{Exit, Failure, plain};
+use access_invite::output::Output;
 use access_invite::report::printable;
 
 fn main() -> ExitCode {
@@ -19,8 +21,12 @@ fn main() -> ExitCode {
     let parsed = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(asked) if asked.exit_code() == 0 => {
-            let _ = asked.print();
-            return ExitCode::SUCCESS;
+            let printed = asked.print().and_then(|()| stdout().flush());
+            let printed = printed.or_else(|error| match error.kind() {
+                ErrorKind::BrokenPipe => Ok(()),
+                _ => Err(error),
+            });
+            return ExitCode::from(written(Exit::Done, &printed, &Ok(())) as u8);
         }
         // What was typed stands in it, and may be anything.
         Err(usage) => {
@@ -29,9 +35,11 @@ fn main() -> ExitCode {
         }
     };
     let interactive = stdin().is_terminal() && stderr().is_terminal();
+    let mut out = Output::new(stdout().lock(), stdout().is_terminal());
+    let mut err = Output::new(stderr(), stderr().is_terminal());
     let mut console = Console {
-        out: &mut stdout().lock(),
-        err: &mut stderr(),
+        out: &mut out,
+        err: &mut err,
         input: &mut stdin().lock(),
         interactive,
         out_is_terminal: stdout().is_terminal(),
@@ -45,15 +53,34 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(cli::run(parsed, &mut console)),
+        Ok(runtime) => runtime.block_on(async {
+            survive_file_size_limit();
+            cli::run(parsed, &mut console).await
+        }),
         Err(error) => Err(Failure::new(Exit::CannotWrite, error)),
     };
     let exit = ended.unwrap_or_else(|failure| {
         console.tell(&format!("error: {failure}"));
         failure.exit
     });
-    let _ = console.out.flush();
-    ExitCode::from(exit as u8)
+    ExitCode::from(written(exit, &out.finish(), &err.finish()) as u8)
+}
+
+/// The exit code, given whether the output was written: a script must not take a part of it
+/// for the whole. An error that stopped the command before its work keeps its own code.
+fn written(exit: Exit, out: &io::Result<()>, err: &io::Result<()>) -> Exit {
+    if let Err(error) = out {
+        let why = plain(error);
+        let _ = writeln!(
+            stderr(),
+            "error: cannot write to stdout: {why}; what was printed is incomplete, so redirect it to where there is room and run the command again"
+        );
+    }
+    match exit {
+        Exit::Usage | Exit::BadInput | Exit::NoPermission | Exit::Config => exit,
+        _ if out.is_err() || err.is_err() => Exit::CannotWrite,
+        _ => exit,
+    }
 }
 
 /// A panic is a fault of ours, and is told as one. In a worker it ends the run in good order;

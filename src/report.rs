@@ -1,7 +1,10 @@
 //! What people and scripts are told: tables, JSON, CSV, and sentences with numbers.
 
+mod harmless;
 mod languages;
 
+use self::harmless::harmless_json;
+pub use self::harmless::{generated_cell, may_be_formula, one_line, printable};
 pub use self::languages::{LanguageRow, Languages, LanguagesFormat};
 
 use std::io::{self, Write};
@@ -176,7 +179,7 @@ impl<'a> StatusWriter<'a> {
                     .iter()
                     .map(|(state, count)| format!("\"{state}\":{count}"))
                     .collect();
-                let campaign = serde_json::to_string(campaign)?;
+                let campaign = harmless_json(&serde_json::to_string(campaign)?);
                 write!(
                     out,
                     "{{\"campaign\":{campaign},\"counts\":{{{}}},\"invitations\":[",
@@ -205,7 +208,8 @@ impl<'a> StatusWriter<'a> {
                 };
                 writeln!(
                     out,
-                    "campaign {campaign}: {}{parts}",
+                    "campaign {}: {}{parts}",
+                    one_line(campaign),
                     count(total, "invitation")
                 )?;
             }
@@ -229,7 +233,8 @@ impl<'a> StatusWriter<'a> {
                     let comma = if self.written == 0 { "\n" } else { ",\n" };
                     self.out.write_all(comma.as_bytes())?;
                     let shown = shown(&row.record, row.listed, row.history.as_deref());
-                    serde_json::to_writer(&mut *self.out, &shown)?;
+                    let json = harmless_json(&serde_json::to_string(&shown)?);
+                    self.out.write_all(json.as_bytes())?;
                     self.written += 1;
                 }
                 Ok(())
@@ -265,10 +270,10 @@ impl<'a> StatusWriter<'a> {
             }
             table.add_row([
                 standing.state.to_string(),
-                record.invitee.email.clone(),
-                record.invitee.package.clone(),
+                one_line(&record.invitee.email),
+                one_line(&record.invitee.package),
                 local(standing.updated_at),
-                printable(&said),
+                one_line(&said),
             ]);
         }
         writeln!(self.out, "\n{}", table.trim_fmt())?;
@@ -280,16 +285,17 @@ impl<'a> StatusWriter<'a> {
             writeln!(
                 self.out,
                 "\nhistory of {} ({})",
-                record.invitee.email, record.invitee.package
+                one_line(&record.invitee.email),
+                one_line(&record.invitee.package)
             )?;
             let mut table = self.empty_table(&["at", "state", "phase", "what was said"]);
             for event in history {
-                let phase = event.phase.clone().unwrap_or_default();
+                let phase = event.phase.as_deref().unwrap_or_default();
                 table.add_row([
                     local(event.at),
                     event.to.to_string(),
-                    phase,
-                    printable(&said(event)),
+                    one_line(phase),
+                    one_line(&said(event)),
                 ]);
             }
             writeln!(self.out, "{}", table.trim_fmt())?;
@@ -353,7 +359,7 @@ fn local(at: Timestamp) -> String {
 }
 
 fn cells(shown: &Shown<'_>) -> [String; 20] {
-    let text = |it: Option<&str>| safe_cell(it.unwrap_or_default());
+    let text = |it: Option<&str>| generated_cell(it.unwrap_or_default());
     let number = |it: Option<u16>| it.map_or_else(String::new, |it| it.to_string());
     [
         text(Some(shown.package)),
@@ -379,60 +385,9 @@ fn cells(shown: &Shown<'_>) -> [String; 20] {
     ]
 }
 
-/// A cell that no spreadsheet takes for a formula.
-#[must_use]
-pub fn safe_cell(text: &str) -> String {
-    if may_be_formula(text) {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    }
-}
-
-/// Whether a spreadsheet could take a cell for a formula (OWASP, "CSV injection").
-#[must_use]
-pub fn may_be_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
-}
-
-/// A text without what a terminal would take for a command.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|it| match it {
-            '\n' | '\t' => it,
-            it if it.is_control() => '\u{fffd}',
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-            it => it,
-        })
-        .collect()
-}
-
 /// `1 message`, `2 messages`.
 #[must_use]
 pub fn count(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_is_a_formula() {
-        for text in ["=1+1", "+1", "-1", "@x", "\tx", "＝1"] {
-            assert!(safe_cell(text).starts_with('\''), "{text}");
-        }
-        assert_eq!(safe_cell("Ada"), "Ada");
-        assert_eq!(safe_cell(""), "");
-    }
-
-    #[test]
-    fn a_terminal_is_told_nothing_to_do() {
-        assert_eq!(
-            printable("a\x1b[31mb\u{202e}c\nd"),
-            "a\u{fffd}[31mb\u{fffd}c\nd"
-        );
-    }
 }

@@ -2,9 +2,13 @@
 //!
 //! Everything is loaded and parsed before anybody is mailed, and only under names
 //! that Tera escapes as it should: what ends with `.html` is HTML, what ends with
-//! `.txt` is not. Values from a CSV are data and never template text.
+//! `.txt` is not. Values from a CSV are data and never template text, and no template
+//! can put one into HTML unescaped (see [`escaping`]).
+
+mod escaping;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -15,6 +19,7 @@ use tera::{Context, Tera};
 
 use crate::config::TemplateFolder;
 use crate::exit::{self, Exit, OrExit};
+use crate::files::{self, writable_by_everyone};
 use crate::locale::{Locale, Step};
 
 /// The files that make a locale complete.
@@ -42,6 +47,8 @@ pub struct Templates {
     chosen: Mutex<HashMap<Locale, Option<(usize, Step)>>>,
     /// The digest of every file that was read.
     sources: BTreeMap<String, [u8; 32]>,
+    /// Which files everyone could change.
+    warnings: Vec<String>,
 }
 
 /// What a template may say. All values are texts; an absent one is empty.
@@ -179,9 +186,12 @@ impl Templates {
         let default = default.clone();
         let digest = |(name, text): &(String, String)| (name.clone(), Sha256::digest(text).into());
         let sources = files.iter().map(digest).collect();
-        let mut tera = Tera::default();
-        tera.autoescape_on(vec![".html"]);
-        tera.set_escape_fn(escape);
+        let warnings = files
+            .iter()
+            .filter_map(|(name, _)| writable_by_everyone("the template", &directory.join(name)))
+            .chain(writable_by_everyone("the template folder", directory))
+            .collect();
+        let mut tera = escaping::engine();
         tera.add_raw_templates(files)
             .map_err(|error| describe(&error))
             .with_context(|| format!("cannot read the templates in `{}`", directory.display()))?;
@@ -192,6 +202,7 @@ impl Templates {
             default,
             chosen: Mutex::default(),
             sources,
+            warnings: distinct(warnings),
         })
     }
 
@@ -199,6 +210,12 @@ impl Templates {
     #[must_use]
     pub fn sources(&self) -> &BTreeMap<String, [u8; 32]> {
         &self.sources
+    }
+
+    /// Which templates everyone could change or replace.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The locales that there are templates for.
@@ -314,42 +331,31 @@ fn read_template(path: &Path, name: String) -> anyhow::Result<Option<(String, St
     if !html && !name.ends_with(".txt") {
         return Ok(None);
     }
-    let context = || format!("cannot read the template `{}`", path.display());
-    let size = std::fs::metadata(path).with_context(context)?.len();
-    ensure!(
-        size <= FILE_LIMIT,
-        "the template `{}` is larger than {} KiB; shorten it",
-        path.display(),
-        FILE_LIMIT / 1024
-    );
-    let source = String::from_utf8(std::fs::read(path).with_context(context)?).map_err(|_| {
+    let bytes = files::read(path, FILE_LIMIT).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => anyhow!(
+            "the template `{}` is larger than {} KiB; shorten it",
+            path.display(),
+            FILE_LIMIT / 1024
+        ),
+        _ => anyhow!("cannot read the template `{}`: {error}", path.display()),
+    })?;
+    let source = String::from_utf8(bytes).map_err(|_| {
         anyhow!(
             "the template `{}` is not UTF-8; save it as UTF-8",
             path.display()
         )
     })?;
-    if html && let Some(line) = line_with_safe(&source) {
-        bail!(
-            "{}:{line}: the filter `safe` switches off the escaping of HTML; remove it",
-            path.display()
-        );
+    if let Some(line) = escaping::line_with_safe(&source) {
+        bail!("{}:{line}: {}", path.display(), escaping::SAFE_IS_REFUSED);
     }
     Ok(Some((name, source.replace("\r\n", "\n"))))
 }
 
-/// The first line that pipes something through the filter `safe`.
-fn line_with_safe(source: &str) -> Option<usize> {
-    let piped = |line: &str| {
-        line.split('|').skip(1).any(|rest| {
-            let word: String = rest
-                .trim_start()
-                .chars()
-                .take_while(|it| it.is_alphanumeric() || *it == '_')
-                .collect();
-            word == "safe"
-        })
-    };
-    source.lines().position(piped).map(|line| line + 1)
+/// The same texts, each once, in their order.
+fn distinct(mut texts: Vec<String>) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    texts.retain(|it| seen.insert(it.clone()));
+    texts
 }
 
 /// Tera's report as one text; it names file, line and column and draws the place.
@@ -370,29 +376,6 @@ fn in_our_voice(sentence: &str) -> String {
     let mut letters = sentence.chars();
     let first = letters.next().into_iter().flat_map(char::to_lowercase);
     first.chain(letters).collect()
-}
-
-/// Escapes as Tera does, in whole pieces instead of byte by byte.
-fn escape(text: &str, output: &mut dyn std::io::Write) -> std::io::Result<()> {
-    let mut rest = text.as_bytes();
-    let reference = |byte: &u8| match byte {
-        b'&' => Some("&amp;"),
-        b'<' => Some("&lt;"),
-        b'>' => Some("&gt;"),
-        b'"' => Some("&quot;"),
-        b'\'' => Some("&#39;"),
-        _ => None,
-    };
-    while let Some((place, escaped)) = rest
-        .iter()
-        .enumerate()
-        .find_map(|(place, byte)| Some((place, reference(byte)?)))
-    {
-        output.write_all(&rest[..place])?;
-        output.write_all(escaped.as_bytes())?;
-        rest = &rest[place + 1..];
-    }
-    output.write_all(rest)
 }
 
 /// A part of a mail in the making, which must not grow without end.
@@ -417,20 +400,5 @@ impl std::io::Write for Bounded {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn values_are_escaped_as_by_tera(text in "([&<>\"']|.){0,20}") {
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-            super::escape(&text, &mut ours).unwrap();
-            tera::escape_html(&text, &mut theirs).unwrap();
-            prop_assert_eq!(ours, theirs);
-        }
     }
 }

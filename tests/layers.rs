@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up; modules of one line do not import each other.
 const LAYERS: [&[&str]; 13] = [
-    &["exit"],
-    &["link", "address", "locale"],
+    &["exit", "output"],
+    &["link", "address", "locale", "files"],
     &["outcome"],
     &["refusal"],
     &["invitation"],

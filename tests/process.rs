@@ -124,6 +124,83 @@ fn a15_sigterm_in_any_phase_begins_nothing_more_and_lets_what_is_armed_get_its_a
 }
 
 #[test]
+fn f8_and_r11_a_closed_terminal_ends_a_run_as_sigterm_does() {
+    for signals in [
+        &["HUP"][..],
+        &["QUIT"],
+        &["HUP", "HUP", "HUP"],
+        &["TERM", "HUP"],
+    ] {
+        let slowly = Action::Delay(Duration::from_millis(600), Box::new(Action::Normal));
+        let (server, reached) = telling(Stage::Dot, 2, slowly);
+        let mut workplace = Workplace::new(server.port());
+        workplace.smtp("connections = 1");
+        workplace.crowd(40);
+        let run = workplace.start(&["send"]);
+        reached.recv().unwrap();
+
+        for signal in signals {
+            run.signal(signal);
+            // So that they do not become one.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let ended = run.wait();
+
+        assert_eq!(ended.code, 75, "{signals:?}: {ended:?}");
+        let words = format!("stopped by SIG{}", signals[0]);
+        assert!(ended.stderr.contains(&words), "{ended:?}");
+        assert!(server.accepted().len() < 10, "{signals:?}");
+        // Nobody is in doubt.
+        oracle::check(&workplace, &server, 40, 0);
+    }
+}
+
+#[test]
+fn f8_and_r11_a_run_under_nohup_goes_on_when_its_terminal_is_closed() {
+    let slowly = Action::Delay(Duration::from_millis(600), Box::new(Action::Normal));
+    let (server, reached) = telling(Stage::Dot, 2, slowly);
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp("connections = 1");
+    workplace.crowd(10);
+    let shell = "trap '' HUP QUIT; echo $$ > pid; exec \"$0\" \"$@\"";
+
+    let ended = std::thread::scope(|scope| {
+        let run = scope.spawn(|| workplace.run_under(&["sh", "-c", shell], &["send"]));
+        reached.recv().unwrap();
+        let pid = std::fs::read_to_string(workplace.file("pid")).unwrap();
+        for signal in ["HUP", "QUIT"] {
+            let sent = std::process::Command::new("kill")
+                .args(["-s", signal, pid.trim()])
+                .status();
+            assert!(sent.unwrap().success());
+        }
+        run.join().unwrap()
+    });
+
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    oracle::check_settled(&workplace, &server, 10, 0);
+}
+
+#[test]
+fn f8_a_signal_before_the_first_connection_leaves_nothing_behind() {
+    for signal in ["INT", "TERM", "HUP", "QUIT"] {
+        let (server, reached) = telling(Stage::Connect, 0, Action::Stall);
+        let workplace = Workplace::new(server.port());
+        workplace.crowd(10);
+        let run = workplace.start(&["send"]);
+        reached.recv().unwrap();
+
+        run.signal(signal);
+        let ended = run.wait();
+
+        assert_eq!(ended.code, -1, "{signal}: {ended:?}");
+        let after = workplace.run(&["send"]);
+        assert_eq!((after.code, after.stderr.as_str()), (0, ""), "{signal}");
+        oracle::check_settled(&workplace, &server, 10, 0);
+    }
+}
+
+#[test]
 fn a17_a_run_that_was_stopped_for_longer_than_the_deadline_believes_the_answer_that_waits() {
     for answered in [true, false] {
         let action = if answered {

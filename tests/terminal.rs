@@ -9,10 +9,10 @@
 
 mod support;
 
-use support::Workplace;
 use support::sheet::normalized;
 use support::smtp::{Action, Call, Server, Stage, gate};
 use support::terminal::Terminal;
+use support::{Workplace, oracle};
 
 /// A screen without what differs from run to run: times, besides what [`normalized`] takes out.
 fn steady(workplace: &Workplace, screen: &str) -> String {
@@ -43,6 +43,31 @@ fn steady(workplace: &Workplace, screen: &str) -> String {
         text.push('\n');
     }
     text
+}
+
+#[test]
+#[ignore = "needs tmux; .ci/run calls it"]
+fn f8_a_signal_at_the_question_leaves_nothing_behind() {
+    for end in ["C-c", "C-\\", "close"] {
+        let server = Server::obliging();
+        let workplace = Workplace::new(server.port());
+        workplace.partners(&["ada@a.example", "bob@b.example"]);
+        let terminal = Terminal::open(&workplace, 100, 30);
+        terminal.begin("access-invite send");
+        terminal.wait_for("[y/N]");
+
+        if end == "close" {
+            drop(terminal);
+        } else {
+            terminal.press(end);
+            terminal.settle();
+        }
+
+        // What the run had begun is gone with it; the next one starts anew.
+        let after = workplace.run(&["send"]);
+        assert_eq!((after.code, after.stderr.as_str()), (0, ""), "{end}");
+        oracle::check_settled(&workplace, &server, 2, 0);
+    }
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! What has changed since an approval, group by group.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::Context;
@@ -10,7 +9,10 @@ use anyhow::Context;
 use super::digest::{Digest, GROUPS, parse};
 use super::inputs::{Inputs, WORDS, row};
 use crate::exit::{self, Exit, OrExit};
+use crate::files;
 
+/// The largest approval: three million rows.
+const LIMIT: u64 = 128 * 1024 * 1024;
 /// How many names or lines of a kind are shown; the rest are counted.
 const SHOWN: usize = 20;
 
@@ -56,12 +58,17 @@ impl Approved {
 
 fn read(path: &Path) -> exit::Result<Approved> {
     let context = || format!("cannot read the approval `{}`", path.display());
-    let file = File::open(path)
+    let file = files::open(path)
+        .and_then(|file| match file.metadata()?.len() {
+            length if length > LIMIT => Err(files::too_large(LIMIT)),
+            _ => Ok(file),
+        })
         .with_context(context)
         .or_exit(Exit::BadInput)?;
     let mut approved = Approved::default();
-    for line in BufReader::new(file).lines() {
+    for line in BufReader::new(file.take(LIMIT)).split(b'\n') {
         let line = line.with_context(context).or_exit(Exit::BadInput)?;
+        let line = String::from_utf8_lossy(&line);
         let (word, rest) = line.split_once(' ').unwrap_or_default();
         if let ("row", Some((whose, what))) = (word, rest.split_at_checked(16)) {
             approved.rows.extend(parse(whose).zip(parse(what)));

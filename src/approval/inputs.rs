@@ -83,7 +83,8 @@ impl Inputs {
 
     fn write_all(&self, path: &Path, made: Timestamp, rows: &[(u64, u64)]) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        // A review begins without one, so whatever has this name now is not ours.
+        let options = options.write(true).create_new(true).mode(0o600);
         let mut out = BufWriter::new(options.open(path)?);
         writeln!(out, "{HEAD}")?;
         writeln!(

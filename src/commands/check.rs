@@ -65,6 +65,8 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     let templates = findings
         .keep(Templates::load(&config.templates))
         .map(Arc::new);
+    let open = templates.iter().flat_map(|it| it.warnings());
+    findings.warnings.extend(open.cloned());
     let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
     let scratch = std::env::temp_dir();
     let partners = findings

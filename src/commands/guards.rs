@@ -14,7 +14,7 @@ use crate::gallery;
 use crate::invitation::State;
 use crate::ledger::Reader;
 use crate::plan::Survey;
-use crate::report::count;
+use crate::report::{count, one_line};
 
 /// Why a real send would not go ahead for want of an approval. `given` is the digest on the
 /// command line, which stands in for the file that the configuration names.
@@ -118,8 +118,9 @@ async fn campaign_not_confirmed(
             });
             if let Some((entry, _)) = invited {
                 return Ok(Some(format!(
-                    "the campaign `{campaign}` is new to this ledger, and {} was already invited under `{other}`; if these partners are to be invited again, say `--new-campaign`, else put the old name back",
-                    entry.partner.address
+                    "the campaign `{campaign}` is new to this ledger, and {} was already invited under `{}`; if these partners are to be invited again, say `--new-campaign`, else put the old name back",
+                    entry.partner.address,
+                    one_line(other)
                 )));
             }
         }

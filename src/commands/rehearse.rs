@@ -11,7 +11,7 @@ use mail_parser::MessageParser;
 use super::send::{ProvenPlan, deliver};
 use super::{Choice, Console, Job, about, describe, throw_away_ledger};
 use crate::config::{Config, Smtp, Tls};
-use crate::delivery::Tally;
+use crate::delivery::{Signals, Tally};
 use crate::exit::{self, Exit, Failure, OrExit};
 use crate::gallery::{About, Folder, Gallery, Shown};
 use crate::ledger::Reader;
@@ -74,7 +74,14 @@ pub async fn run(
     let gallery = Gallery::begin(folder, about)
         .context("cannot write the review")
         .or_exit(Exit::CannotWrite)?;
-    let (index, shown) = caught.show(&job, &plan, ledger.reader(), gallery).await?;
+    let mut signals = Signals::listen();
+    let (index, shown) = tokio::select! {
+        shown = caught.show(&job, &plan, ledger.reader(), gallery) => shown?,
+        name = signals.next() => {
+            let message = format!("stopped by {name}; the review is not complete, and nothing was sent");
+            return Err(Failure::new(Exit::TryLater, message));
+        }
+    };
     if console.interactive {
         for warning in job.warnings() {
             console.warn(&warning);

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, Decision, Record, State, next};
 use crate::ledger::{Change, Ledger, Selection, folder_of};
-use crate::report::count;
+use crate::report::{count, one_line};
 
 /// What was decided, and about whom.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ async fn decide(
         next(record.standing.state, cause).map_err(|_| {
             let message = format!(
                 "{} is {}; {}",
-                record.invitee.email,
+                one_line(&record.invitee.email),
                 record.standing.state,
                 applies_to(options.decision)
             );
@@ -76,8 +76,8 @@ async fn decide(
         let state = ledger.apply(change).await?;
         console.say(&format!(
             "{} ({}): {} → {state}",
-            record.invitee.email,
-            package::label(&config, record),
+            one_line(&record.invitee.email),
+            one_line(&package::label(&config, record)),
             record.standing.state
         ));
     }
@@ -119,7 +119,7 @@ async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Re
         several => {
             let packages: Vec<String> = several
                 .iter()
-                .map(|it| package::label(config, it))
+                .map(|it| one_line(&package::label(config, it)))
                 .collect();
             let message = format!(
                 "{address} is invited to {}; say which one with `--package`",
@@ -156,10 +156,10 @@ async fn must_be_the_same(
             }
         }
     }
-    let other: Vec<&str> = resends
+    let other: Vec<String> = resends
         .iter()
         .filter(|it| !same.contains(&it.identity))
-        .map(|it| it.invitee.email.as_str())
+        .map(|it| one_line(&it.invitee.email))
         .collect();
     if other.is_empty() {
         return Ok(());

@@ -22,7 +22,7 @@ use crate::ledger::{Change, Ledger, Selection, folder_of};
 use crate::message::Proven;
 use crate::plan::{Plan, Survey};
 use crate::relay::{Connector, check_secret};
-use crate::report::count;
+use crate::report::{count, one_line};
 use crate::results;
 
 /// How long all connections rest when the relay first asks us to slow down.
@@ -358,10 +358,10 @@ async fn tell_unknown(
         let why = why.map_or_else(String::new, |it| format!(": {it}"));
         let relay = record.latest.relay.as_deref();
         let relay = relay.map_or_else(String::new, |it| format!(", sent through {it}"));
-        console.tell(&format!(
+        console.tell(&one_line(&format!(
             "unknown: {}{why} (Message-ID {}{relay})",
             record.invitee.email, record.standing.message_id,
-        ));
+        )));
     }
     let more = doubtful.len().saturating_sub(SHOWN);
     if more > 0 {

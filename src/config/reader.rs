@@ -5,123 +5,14 @@
 //! an unknown key. So one run tells all mistakes at once, each with its place, and
 //! a value's rule stands beside the key that it belongs to.
 
-use std::cell::RefCell;
 use std::ops::Range;
-use std::path::Path;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::values::expected;
-
-/// One thing that is wrong, and where.
-#[derive(Debug)]
-pub struct Problem {
-    span: Range<usize>,
-    message: String,
-    cure: Option<String>,
-}
-
-/// Everything that is wrong with the file so far.
-#[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<Problem>>);
-
-impl Problems {
-    /// Adds one.
-    pub fn add(&self, span: Range<usize>, message: impl Into<String>, cure: Option<String>) {
-        self.0.borrow_mut().push(Problem {
-            span,
-            message: message.into(),
-            cure,
-        });
-    }
-
-    /// Adds a key that is missing; the first of them comes with the cure for all.
-    fn add_missing(&self, span: Range<usize>, message: String) {
-        const CURE: &str = "`access-invite init DIR` writes a configuration that shows every key";
-        let told = self
-            .0
-            .borrow()
-            .iter()
-            .any(|it| it.cure.as_deref() == Some(CURE));
-        self.add(span, message, (!told).then(|| CURE.to_owned()));
-    }
-
-    /// The list for people, in the order of the file, or `None` where all is well.
-    #[must_use]
-    pub fn render(self, path: &Path, source: &str) -> Option<String> {
-        let mut problems = self.0.into_inner();
-        problems.sort_by_key(|it| it.span.start);
-        let texts: Vec<_> = problems
-            .iter()
-            .map(|it| it.render(&path.display().to_string(), source))
-            .collect();
-        (!texts.is_empty()).then(|| texts.join("\n"))
-    }
-}
-
-impl Problem {
-    /// The message with the line and a caret under the place, unless the line may hold a secret.
-    fn render(&self, path: &str, source: &str) -> String {
-        let start = self.span.start.min(source.len());
-        let line_start = source[..start].rfind('\n').map_or(0, |it| it + 1);
-        let line_end = source[start..]
-            .find('\n')
-            .map_or(source.len(), |it| start + it);
-        let span = start..self.span.end.clamp(start, line_end.max(start));
-        let line = source[..start].matches('\n').count() + 1;
-        let column = source[line_start..start].chars().count() + 1;
-
-        let mut text = if may_hold_a_secret(source, line_start, line_end) {
-            format!(
-                "{path}:{line}:{column}: {} (the line is not shown, it may hold a secret)",
-                self.message
-            )
-        } else {
-            let title = format!("{path}:{line}:{column}: {}", self.message);
-            let shown = &source[line_start..line_end];
-            let place = span.start - line_start..span.end - line_start;
-            let snippet = Snippet::source(shown)
-                .line_start(line)
-                .annotation(AnnotationKind::Primary.span(place));
-            let group = Level::ERROR.no_name().primary_title(title).element(snippet);
-            Renderer::plain().render(&[group])
-        };
-        if let Some(cure) = &self.cure {
-            text.push_str("\n  = ");
-            text.push_str(cure);
-        }
-        text
-    }
-}
-
-/// Whether a line, or the key that a value over several lines belongs to, speaks of a secret.
-fn may_hold_a_secret(source: &str, line_start: usize, line_end: usize) -> bool {
-    const WORDS: [&str; 7] = [
-        "pass",
-        "pwd",
-        "secret",
-        "token",
-        "credential",
-        "key",
-        "login",
-    ];
-    let key_line = source[..line_start]
-        .rmatch_indices('=')
-        .next()
-        .map_or("", |(place, _)| {
-            let start = source[..place].rfind('\n').map_or(0, |it| it + 1);
-            &source[start..place]
-        });
-    let within_string = source[..line_start].matches("\"\"\"").count() % 2 == 1
-        || source[..line_start].matches("'''").count() % 2 == 1;
-    let speaks = |text: &str| {
-        let text = text.to_lowercase();
-        WORDS.iter().any(|word| text.contains(word))
-    };
-    speaks(&source[line_start..line_end]) || (within_string && speaks(key_line))
-}
+use super::problems::{NAME_SHOWN, Problems, cut};
+use super::secrets::names_a_secret;
+use super::values::{expected, without_value};
 
 /// One table of the file, and which of its keys were asked for.
 pub struct Section<'a> {
@@ -162,6 +53,11 @@ impl<'a> Section<'a> {
         self.table.is_none_or(DeTable::is_empty)
     }
 
+    /// How many keys it has.
+    pub fn len(&self) -> usize {
+        self.table.map_or(0, DeTable::len)
+    }
+
     /// The tables within, whatever they are called: `[packages.x]`.
     pub fn each_section(&mut self) -> Vec<(String, Range<usize>, Self)> {
         let Some(table) = self.table else {
@@ -193,7 +89,7 @@ impl<'a> Section<'a> {
         match read(value.get_ref()) {
             Ok(value) => Some(value),
             Err(expectation) => {
-                let message = format!("`{}` {expectation}", self.path(key));
+                let message = self.expects(key, &expectation);
                 self.problems.add(value.span(), message, None);
                 None
             }
@@ -207,7 +103,7 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
     ) -> Option<T> {
         if self.get(key).is_none() {
-            let message = format!("`{}` is missing", self.path(key));
+            let message = format!("`{}` is missing", cut(&self.path(key)));
             self.problems.add_missing(self.span.clone(), message);
         }
         self.optional(key, read)
@@ -254,9 +150,11 @@ impl<'a> Section<'a> {
             if self.known.contains(&name) {
                 continue;
             }
+            // No key is so long, and to compare takes time by its length.
             let nearest = self
                 .known
                 .iter()
+                .filter(|_| name.len() <= NAME_SHOWN)
                 .map(|known| (strsim::damerau_levenshtein(known, name), known))
                 .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 2)
                 .min();
@@ -267,7 +165,7 @@ impl<'a> Section<'a> {
             // In quotes anything may be a key, lines that a missing quote has swallowed among them.
             let bare = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
             let message = if name.chars().all(bare) {
-                format!("unknown key `{}`", self.path(name))
+                format!("unknown key `{}`", cut(&self.path(name)))
             } else {
                 "unknown key in quotes".into()
             };
@@ -287,17 +185,22 @@ impl<'a> Section<'a> {
     fn table_of(&self, key: &str, value: &'a Spanned<DeValue<'a>>) -> Option<&'a DeTable<'a>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
-            let message = format!(
-                "`{}` {}",
-                self.path(key),
-                expected(
-                    "a table with its name in brackets above it",
-                    value.get_ref()
-                )
-            );
+            let what = "a table with its name in brackets above it";
+            let message = self.expects(key, &expected(what, value.get_ref()));
             self.problems.add(value.span(), message, None);
         }
         table
+    }
+
+    /// What a key must be, and what was found instead unless that may be a secret.
+    fn expects(&self, key: &str, expectation: &str) -> String {
+        let path = self.path(key);
+        let expectation = if names_a_secret(&path) {
+            without_value(expectation)
+        } else {
+            expectation
+        };
+        format!("`{}` {expectation}", cut(&path))
     }
 
     fn path(&self, key: &str) -> String {

@@ -25,6 +25,9 @@ use crate::invitation::RetrySchedule;
 use crate::link::AccessPackageLink;
 use crate::locale::Locale;
 
+/// The most packages; each of them is tried in every locale before anything is sent.
+const PACKAGES_LIMIT: usize = 1_000;
+
 /// `None` only after at least one problem is on the list.
 pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let folder = file.parent().unwrap_or(Path::new(""));
@@ -41,7 +44,16 @@ pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
             "no access package is configured; write a table `[packages.NAME]` with `link` and `name`",
         );
     }
-    let packages = read_packages(section, &templates.default_locale, &mut warnings);
+    let packages = if section.len() > PACKAGES_LIMIT {
+        let message = format!(
+            "{} packages are configured, and {PACKAGES_LIMIT} are the most; use several configurations",
+            section.len()
+        );
+        root.problem("packages", message);
+        Vec::new()
+    } else {
+        read_packages(section, &templates.default_locale, &mut warnings)
+    };
     let partners = read_partners(root.section("partners"), folder);
     let smtp = read_smtp(root.section("smtp"), folder);
     let limits = read_limits(root.section("limits"));

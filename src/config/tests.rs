@@ -389,4 +389,115 @@ proptest! {
             prop_assert!(!error.contains("password = \"x\""), "{}", error);
         }
     }
+
+    #[test]
+    fn f9_no_value_of_a_secret_key_is_printed_whatever_is_wrong_with_the_file(
+        form in 0..SECRETS.len(),
+        key in prop::sample::select(vec![
+            "password", "password_env", "password_file", "password_credential", "token_command",
+            "\"password_env\"", "'token_command'", "client_secret", "\"p\\u0061ssword_env\"",
+        ]),
+        cut in prop::option::of((any::<prop::sample::Index>(), 1..12_usize)),
+        scrap in prop::option::of((any::<prop::sample::Index>(), scrap())),
+    ) {
+        let secret = SECRETS[form].replace("KEY", key);
+        let mut source = GOOD.replace("[smtp]\n", &format!("{}[smtp]\n{}", "", secret));
+        // A mistake outside of the secret itself, so that no piece of it is left without its key.
+        let start = source.find(&secret).unwrap();
+        let outside = |it: prop::sample::Index, length: usize| {
+            let place = it.index(source.len() - secret.len() - length);
+            if place + length > start { place + secret.len() + length } else { place }
+        };
+        if let Some((place, length)) = cut {
+            let place = outside(place, length);
+            let end = (place + length).min(source.len());
+            if source.is_char_boundary(place) && source.is_char_boundary(end) {
+                source.replace_range(place..end, "");
+            }
+        }
+        if let Some((place, scrap)) = scrap {
+            let place = place.index(source.len() + 1);
+            let within = source.find(&secret).is_some_and(|it| it < place && place < it + secret.len());
+            if !within && source.is_char_boundary(place) {
+                source.insert_str(place, &scrap);
+            }
+        }
+        if let Err(error) = load(&source) {
+            prop_assert!(!error.contains("S3CR3T"), "{}\n{}", source, error);
+            prop_assert!(!error.contains("86753090123"), "{}\n{}", source, error);
+        }
+    }
+}
+
+/// Forms in which a secret may stand in the file, right and wrong.
+const SECRETS: [&str; 21] = [
+    "KEY = 86753090123\n",
+    "KEY = \"S3CR3T\"\n",
+    "KEY = \"S3CR3T\n",
+    "KEY = S3CR3T\n",
+    "KEY = 'S3CR3T' x\n",
+    "KEY = [\n  \"sh\",\n  \"S3CR3T\",\n]\n",
+    "KEY = [\n  \"sh\" \"S3CR3T\",\n  ?S3CR3T\n]\n",
+    "KEY = [\n  \"sh\",\n  \"S3CR3T\n]\n",
+    "KEY = [\n  \"sh\",\n  86753090123,\n",
+    "KEY = \"\"\"\nS3CR3T\nhost = S3CR3T\n\"\"\"\n",
+    "KEY = '''\nS3CR3T\n[S3CR3T]\n''' x\n",
+    "KEY = \"\"\"\nS3CR3T \\q\n\"\"\"\n",
+    "KEY = { value = \"S3CR3T\" }\n",
+    "KEY = { value = \"S3CR3T\"\n",
+    "KEY.value = \"S3CR3T\"\n",
+    "KEY = \"a\"\nKEY = \"S3CR3T\"\n",
+    "KEY = 2026-11-29T00:00:00S3CR3T\n",
+    "KEY = [[\"S3CR3T\"],\n[\"S3CR3T\", 1 2]]\n",
+    "KEY = true S3CR3T\n",
+    "KEY = 86753090123.5e\n",
+    "port = { KEY = \"S3CR3T\" }\n",
+];
+
+#[test]
+fn f9_the_value_of_a_secret_key_is_in_no_message() {
+    let secret = |line: &str| load(&with("smtp", line)).unwrap_err();
+
+    let error = secret("username = \"ada\"\npassword_env = 86753090123");
+    assert!(
+        error.contains("`smtp.password_env` must be a text (the line is not shown"),
+        "{error}"
+    );
+    assert!(!error.contains("8675"), "{error}");
+    let error = secret("token_command = [\n \"sh\",\n \"hunter2\" \"x\"\n]");
+    assert!(error.contains("the line is not shown"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    for table in [
+        "[smtp.password_env]\nvalue = hunter2\n",
+        "[smtp.token_command]\nx = [\n\"hunter2\" 1]\n",
+    ] {
+        let error = load(&format!("{GOOD}{table}")).unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let error = load(&format!("{GOOD}[packages]\ntoken = \"hunter2\"\n")).unwrap_err();
+    assert!(!error.contains("hunter2"), "{error}");
+    // The lines after it are shown as ever.
+    let error = secret("password_env = 1\nconnections = 0");
+    assert!(error.contains("connections = 0"), "{error}");
+}
+
+#[test]
+fn f15_the_first_errors_are_shown_in_their_order_and_the_others_counted() {
+    let keys: Vec<_> = (0..1_000).map(|it| format!("wrong{it} = 1\n")).collect();
+    let keys = keys.concat();
+    let error = load(&format!("{keys}{GOOD}")).unwrap_err();
+
+    let shown: Vec<_> = error.match_indices("unknown key `wrong").collect();
+    assert_eq!(shown.len(), 200);
+    for number in [0, 1, 199] {
+        assert!(
+            error.contains(&format!("unknown key `wrong{number}`")),
+            "{number}"
+        );
+    }
+    assert!(!error.contains("`wrong200`"));
+    assert!(
+        error.ends_with("/config.toml: and 800 more errors"),
+        "{error}"
+    );
 }

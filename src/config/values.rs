@@ -127,6 +127,13 @@ pub fn expected(what: &str, found: &DeValue<'_>) -> String {
     format!("must be {what}, not {found}")
 }
 
+/// The expectation alone, for a value that must not be shown.
+pub fn without_value(expectation: &str) -> &str {
+    expectation
+        .split_once(", not ")
+        .map_or(expectation, |(expected, _)| expected)
+}
+
 /// A program and its arguments: a list, or one text without arguments.
 pub fn command(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let words = match value {

@@ -95,9 +95,8 @@ impl Shared {
 
     /// Waits for all tasks to end; a signal or the time limit keeps them from beginning more.
     ///
-    /// After a second signal nobody is waited for: what is armed then will be `unknown`.
-    pub async fn see_through(&self, tasks: &mut JoinSet<()>) {
-        let mut signals = Signals::listen();
+    /// After a second signal but SIGHUP nobody is waited for: what is armed then will be `unknown`.
+    pub async fn see_through(&self, tasks: &mut JoinSet<()>, mut signals: Signals) {
         let limit = self.run.max_runtime;
         let time_is_up = async {
             match limit {
@@ -120,7 +119,8 @@ impl Shared {
                     Some(_) => {}
                 },
                 name = signals.next() => {
-                    received += 1;
+                    // A terminal that is closed sends SIGHUP more than once.
+                    received += u32::from(name != "SIGHUP");
                     if received > 1 {
                         tasks.abort_all();
                     }

@@ -9,10 +9,15 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::files;
+
 /// The file, beside the index.
 const FILE: &str = ".reviewed";
 /// The first line of it, before the time.
 const HEAD: &str = "access-invite review 1 ";
+
+/// More than this, four million invitations, no review has.
+const LIMIT: u64 = 64 * 1024 * 1024;
 
 /// How a message stands to the review before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +43,7 @@ pub struct Before {
 impl Before {
     /// Reads what the review before has left in its folder.
     pub fn read(folder: &Path) -> Self {
-        let Ok(bytes) = std::fs::read(folder.join(FILE)) else {
+        let Ok(bytes) = files::read(&folder.join(FILE), LIMIT) else {
             return Self::default();
         };
         let line = bytes.iter().position(|it| *it == b'\n');

@@ -1,15 +1,21 @@
 //! The folder of a review: its owner's only, and never anything else than a review.
+//!
+//! No symbolic link is followed, neither to the folder nor from a file in it, so that what is
+//! written here never replaces anything elsewhere.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 
 use super::data::DATA;
 use super::plain::LIST;
 use super::{APPROVAL, INDEX, MESSAGES, PAGE};
+use crate::files;
 
 /// Tells a folder that a preview made from one that somebody keeps things in.
 const MARKER: &str = ".made-by-access-invite";
@@ -29,7 +35,7 @@ impl Folder {
     /// When something else stands there, it cannot be made, or another run writes into it.
     pub fn prepare(path: &Path) -> Result<Self> {
         let context = || format!("cannot use `{}` for the review", path.display());
-        match std::fs::read_dir(path) {
+        match std::fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 DirBuilder::new()
                     .recursive(true)
@@ -38,15 +44,36 @@ impl Folder {
                     .with_context(context)?;
             }
             Err(error) => return Err(error).with_context(context),
-            Ok(mut entries) => ensure!(
-                path.join(MARKER).exists() || entries.next().is_none(),
-                "{}: it holds files that no preview made; name another folder with `--out`, or empty this one",
+            Ok(metadata) if metadata.is_symlink() => bail!(
+                "{}: it is a symbolic link; name the folder itself with `--out`",
+                context()
+            ),
+            Ok(metadata) => ensure!(
+                metadata.is_dir(),
+                "{}: it is not a folder; name another one with `--out`",
                 context()
             ),
         }
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+        let folder = open_folder(path).with_context(context)?;
+        let owner = folder.metadata().with_context(context)?.uid();
+        let user = geteuid().as_raw();
+        ensure!(
+            owner == user,
+            "{}: it belongs to another user (uid {owner}, and this is uid {user}); name a folder of your own with `--out`",
+            context()
+        );
+        let made_by_us = path.join(MARKER).symlink_metadata();
+        let made_by_us = made_by_us.is_ok_and(|it| it.is_file());
+        let mut entries = std::fs::read_dir(path).with_context(context)?;
+        ensure!(
+            made_by_us || entries.next().is_none(),
+            "{}: it holds files that no preview made; name another folder with `--out`, or empty this one",
+            context()
+        );
+        folder
+            .set_permissions(std::fs::Permissions::from_mode(0o700))
             .with_context(context)?;
-        let marker = create(&path.join(MARKER)).with_context(context)?;
+        let marker = files::open_own(&path.join(MARKER)).with_context(context)?;
         match marker.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => bail!(
@@ -108,12 +135,21 @@ fn remove_scratch(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file for its owner only.
+/// The folder itself, not what a symbolic link of its name leads to.
+fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
+/// A new file for its owner only. Where one of this name stands already, whatever it is, it
+/// fails: the old review has been taken away before.
 pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(path)
 }

@@ -4,9 +4,8 @@
 //! run. It stays when the run ends, because a file that is removed could be locked by
 //! one run under a name that the next run does not find.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use anyhow::Context;
 
 use super::place;
 use crate::exit::{self, Exit, Failure, OrExit};
+use crate::files;
 
 /// How often, and after which pause, a lock is tried: one that only looked is gone by then.
 const TRIES: u32 = 5;
@@ -31,26 +31,19 @@ impl RunLock {
     pub fn take(ledger: &Path) -> exit::Result<Self> {
         let path = lock_file(ledger);
         for _ in 0..TRIES {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)
-                .map_err(|error| Failure {
-                    exit: match error.kind() {
-                        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                            Exit::NoPermission
-                        }
-                        _ => Exit::CannotWrite,
-                    },
-                    error: anyhow::Error::msg(format!(
-                        "cannot open the lock file `{}`: {error}{}",
-                        path.display(),
-                        place::ownership_fix(&path)
-                    )),
-                })?;
+            let mut file = files::open_own(&path).map_err(|error| Failure {
+                exit: match error.kind() {
+                    ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                        Exit::NoPermission
+                    }
+                    _ => Exit::CannotWrite,
+                },
+                error: anyhow::Error::msg(format!(
+                    "cannot open the lock file `{}`: {error}{}",
+                    path.display(),
+                    place::ownership_fix(&path)
+                )),
+            })?;
             place::give_to_owner(&file, ledger)
                 .with_context(|| format!("cannot give `{}` to the ledger's owner", path.display()))
                 .or_exit(Exit::CannotWrite)?;
@@ -89,7 +82,7 @@ impl Drop for RunLock {
 /// Whether a run is at work on this ledger now. Leaves no trace.
 #[must_use]
 pub fn is_held(ledger: &Path) -> bool {
-    File::open(lock_file(ledger))
+    files::open(&lock_file(ledger))
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -109,10 +102,7 @@ fn is_same_file(file: &File, path: &Path) -> bool {
 }
 
 fn holder(path: &Path) -> Option<u32> {
-    let mut file = File::open(path).ok()?;
-    let mut text = String::new();
-    file.rewind().ok()?;
-    file.read_to_string(&mut text).ok()?;
+    let text = String::from_utf8(files::read(path, 64).ok()?).ok()?;
     text.trim().parse().ok()
 }
 

@@ -4,12 +4,12 @@
 //! record is refused in plain words and leaves nothing behind. What is merely unwise, a
 //! network file system above all, is a warning.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, OFlags, StatxAttributes, StatxFlags, access};
+use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, access};
 use rustix::io::Errno;
 
 use crate::exit::{self, Exit, Failure};
@@ -184,17 +184,6 @@ pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    }
-}
-
-/// Opens a regular file; anything else is an error, and a FIFO does not block.
-pub fn open_regular(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = options.clone().custom_flags(flags).open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("it is not a regular file"))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rustix::process::{Resource, getrlimit};
 
 use super::desk::LONGEST_LOG;
 use super::{place, runs, witness};
@@ -364,6 +365,12 @@ pub fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
             Exit::CannotWrite,
             "cannot grow, the disk is full",
             "make room and run again",
+        ),
+        // SQLite does not say which of its calls failed why.
+        Some(Code::SystemIoFailure) if getrlimit(Resource::Fsize).current.is_some() => tell(
+            Exit::CannotWrite,
+            "cannot be read or written",
+            "see whether it may grow beyond the limit on the size of files (`ulimit -f`), or look into the system's log for what is wrong with the disk",
         ),
         Some(Code::SystemIoFailure) => tell(
             Exit::CannotWrite,

@@ -7,14 +7,15 @@
 //! update overwrites the older of two slots with a checksum, so that one of them is always
 //! whole; an older counter never replaces a later one.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::place;
+use crate::files;
 
 /// The bytes of a slot: a sector, so that a torn write damages one slot only.
 const SLOT: usize = 512;
@@ -101,7 +102,7 @@ pub enum Found {
 /// # Errors
 /// If the file exists and cannot be read.
 pub fn read(path: &Path) -> io::Result<Found> {
-    match place::open_regular(path, OpenOptions::new().read(true)) {
+    match files::open(path) {
         Ok(file) => read_from(&file),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Missing),
         Err(error) => Err(error),
@@ -143,24 +144,13 @@ impl Witness {
     /// # Errors
     /// If it cannot be opened, created or written.
     pub fn open_or_create(path: &Path, mark: Mark) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true);
-        match place::open_regular(path, &options) {
-            Ok(file) => {
-                let witness = Self { file };
-                if read_from(&witness.file)? == Found::Damaged {
-                    witness.reset(mark)?;
-                }
-                return Ok(witness);
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        let witness = Self {
+            file: files::open_own(path)?,
+        };
+        if read_from(&witness.file)? == Found::Damaged {
+            witness.reset(mark)?;
+            File::open(place::folder_of(path))?.sync_all()?;
         }
-        let file = options.create_new(true).mode(0o600).open(path)?;
-        let witness = Self { file };
-        witness.write(mark)?;
-        witness.sync()?;
-        File::open(place::folder_of(path))?.sync_all()?;
         Ok(witness)
     }
 

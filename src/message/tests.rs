@@ -425,6 +425,21 @@ fn broken_templates_are_told_with_their_place() {
             "invitation.html:1: the filter `safe`",
         ),
         (
+            "",
+            "<p>{{ partner.name |\n  safe }}</p>",
+            "invitation.html:2: the filter `safe`",
+        ),
+        (
+            "",
+            "{% if false %}{% filter upper | safe %}x{% endfilter %}{% endif %}",
+            "invitation.html:1: the filter `safe`",
+        ),
+        (
+            "{{ package.name | safe }}",
+            "",
+            "invitation.subject.txt:1: the filter `safe`",
+        ),
+        (
             "{% for a in range(end=100000) %}{% for b in range(end=1000) %}aaaaaaaaaa{% endfor %}{% endfor %}",
             "",
             "more than 512 KiB",

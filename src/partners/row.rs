@@ -9,7 +9,7 @@ use super::rows::{Row, Rows};
 use super::swallowed::{self, Shape};
 use super::{Finding, Partner};
 use crate::address::Address;
-use crate::config::{Column, Columns, Config, MissingLocale, Package};
+use crate::config::{Column, Columns, Config, MissingLocale, Package, keys_of};
 use crate::locale::Locale;
 
 /// The longest cell, in bytes.
@@ -363,8 +363,7 @@ impl Judge<'_> {
             (None, _) => None,
         };
         if found.is_none() {
-            let keys: Vec<_> = rules.packages.iter().map(|it| it.key.as_str()).collect();
-            let keys = keys.join(", ");
+            let keys = keys_of(&rules.packages);
             match (key, self.layout.package) {
                 (Some(_), Some(column)) => {
                     self.fault(

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::encoding::{self, Text};
 use crate::config::PartnerFile;
 use crate::exit::{self, Exit, Failure, OrExit};
+use crate::files;
 
 const WORKBOOK: &str =
     "an Excel, Numbers or OpenDocument workbook; in it, choose \"Save as\" and \"CSV UTF-8\"";
@@ -55,6 +56,9 @@ const MAGIC: [(&[u8], &str); 23] = [
     (b"[{", JSON),
 ];
 
+/// The largest list: ten million partners.
+const FILE_LIMIT: u64 = 1024 * 1024 * 1024;
+
 /// The longest header line that is looked at for the delimiter.
 const HEADER_LIMIT: usize = 64 * 1024;
 
@@ -87,7 +91,8 @@ pub struct Source {
 /// When it cannot be read, is no CSV, or is not in the encoding that it should be in.
 pub fn copy(partners: &PartnerFile, scratch: &Path) -> exit::Result<Source> {
     let path = &partners.path;
-    let mut file = open(path)?;
+    // It may grow while it is read.
+    let mut file = open(path)?.take(FILE_LIMIT);
     let mut raw = nameless(scratch)?;
     let mut buffer = vec![0; 64 * 1024];
     let mut first = true;
@@ -147,16 +152,11 @@ fn open(path: &Path) -> exit::Result<File> {
         std::io::ErrorKind::PermissionDenied => Exit::NoPermission,
         _ => Exit::BadInput,
     };
-    let metadata = std::fs::metadata(path);
-    // A pipe or a device might never end, so only regular files are opened at all.
-    if metadata.as_ref().is_ok_and(|it| !it.is_file()) {
-        let message = format!(
-            "the partner file `{}` is not a regular file; `partners.file` must name the list itself",
-            path.display()
-        );
-        return Err(Failure::new(Exit::BadInput, message));
-    }
-    metadata.and_then(|_| File::open(path)).map_err(|error| {
+    let opened = files::open(path).and_then(|file| match file.metadata()?.len() {
+        length if length > FILE_LIMIT => Err(files::too_large(FILE_LIMIT)),
+        _ => Ok(file),
+    });
+    opened.map_err(|error| {
         let message = format!(
             "cannot read the partner file `{}`: {error}; `partners.file` names it",
             path.display()

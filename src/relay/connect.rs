@@ -23,6 +23,7 @@ use super::login::{self, Answer};
 use super::{Ahead, Conversation, Offers, Silence};
 use crate::config::{Login, Smtp, Tls};
 use crate::exit::{self, Exit, OrExit, plain};
+use crate::files;
 use crate::outcome::{Phase, Reply, Verdict, judge};
 use crate::refusal::about_us;
 
@@ -458,6 +459,9 @@ fn tls_error(error: &io::Error) -> Option<&TlsError> {
     error.get_ref()?.downcast_ref()
 }
 
+/// The largest file of certificates; those of a whole system have a quarter of it.
+const CA_FILE_LIMIT: u64 = 1024 * 1024;
+
 /// Trusts the system's roots and those in `ca_file`.
 fn tls_connector(smtp: &Smtp) -> anyhow::Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
@@ -465,7 +469,7 @@ fn tls_connector(smtp: &Smtp) -> anyhow::Result<TlsConnector> {
     if let Some(path) = &smtp.ca_file {
         let context = || format!("cannot use `smtp.ca_file` (`{}`)", path.display());
         let mut found = 0;
-        let pem = std::fs::read(path).map_err(|error| {
+        let pem = files::read(path, CA_FILE_LIMIT).map_err(|error| {
             anyhow::anyhow!(
                 "{}: {error}; it must hold the certificates of the relay's issuer, as PEM",
                 context()

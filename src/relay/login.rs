@@ -5,22 +5,26 @@
 //! the relay's words and in ours.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{Conversation, Offers, Silence};
 use crate::config::{Login, Proof, Smtp};
 use crate::exit::{self, Exit, Failure};
+use crate::files::{self, writable_by_everyone};
 use crate::outcome::Reply;
 
+/// The largest file of a password, and the most that a token command may print.
+const SECRET_LIMIT: u64 = 64 * 1024;
 /// How long a token command may take.
 const TOKEN_DEADLINE: Duration = Duration::from_mins(1);
 
@@ -36,12 +40,43 @@ pub enum Secret {
 /// far as that can be known without running a program.
 ///
 /// # Errors
-/// When it is missing or empty (78), or open to everyone (77).
+/// When it is missing or empty (78), or open to everyone (77), which a program counts as, too,
+/// if everyone can change it.
 pub fn check(smtp: &Smtp) -> exit::Result<()> {
     match smtp.login.as_ref().map(|it| &it.proof) {
-        None | Some(Proof::TokenCommand(_)) => Ok(()),
+        None => Ok(()),
+        Some(Proof::TokenCommand(command)) => check_program(command),
         Some(proof) => password(proof).map(|_| ()),
     }
+}
+
+/// Refuses to run a program that everyone can change, or with a file that everyone can change
+/// as an argument, such as a script. One that cannot be found is reported when it is run.
+fn check_program(command: &[String]) -> exit::Result<()> {
+    let program = command.first().and_then(|it| find_program(it));
+    let arguments = command.iter().skip(1).map(PathBuf::from);
+    let files = arguments.filter(|it| it.is_file());
+    let open = (program.into_iter().map(|it| ("the program", it)))
+        .chain(files.map(|it| ("the file", it)))
+        .find_map(|(what, it)| writable_by_everyone(what, &it));
+    match open {
+        None => Ok(()),
+        Some(open) => {
+            let message = format!("{open}: `smtp.token_command` names it");
+            Err(Failure::new(Exit::NoPermission, message))
+        }
+    }
+}
+
+/// The file that is run under this name, as the system finds it.
+fn find_program(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(name.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|it| rustix::fs::access(it, rustix::fs::Access::EXEC_OK).is_ok() && it.is_file())
 }
 
 /// The secret for one connection; a token command is run each time, for tokens expire.
@@ -51,6 +86,7 @@ pub fn check(smtp: &Smtp) -> exit::Result<()> {
 pub async fn secret(login: &Login) -> exit::Result<Secret> {
     match &login.proof {
         Proof::TokenCommand(command) => {
+            check_program(command)?;
             let token = token(command).await.map_err(|error| Failure {
                 exit: Exit::Unavailable,
                 error,
@@ -68,18 +104,21 @@ fn password(proof: &Proof) -> exit::Result<SecretString> {
     };
     match proof {
         Proof::PasswordFile(path) => read_file(path, "smtp.password_file", false),
-        Proof::PasswordEnv(name) => std::env::var(name)
-            .map_err(|_| {
-                anyhow::anyhow!(
-                    "the environment variable `{name}`, named by `smtp.password_env`, is not set; set it where the program runs, cron included"
-                )
-            })
-            .and_then(|it| one_line(&it, &format!("the environment variable `{name}`")))
-            .map_err(wrong),
+        // Its name is not shown: it may be the password itself, by mistake.
+        Proof::PasswordEnv(name) => match std::env::var_os(name) {
+            None => Err(anyhow::anyhow!(
+                "the environment variable that `smtp.password_env` names is not set; set it where the program runs, cron included"
+            )),
+            Some(value) => {
+                let bytes = std::os::unix::ffi::OsStringExt::into_vec(value);
+                decode(bytes, "the environment variable that `smtp.password_env` names")
+            }
+        }
+        .map_err(wrong),
         Proof::PasswordCredential(name) => {
             let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
                 return Err(wrong(anyhow::anyhow!(
-                    "`smtp.password_credential` works only as a systemd service with `LoadCredential={name}:…`: $CREDENTIALS_DIRECTORY is not set"
+                    "`smtp.password_credential` works only as a systemd service with `LoadCredential=NAME:…`: $CREDENTIALS_DIRECTORY is not set"
                 )));
             };
             read_file(
@@ -96,35 +135,57 @@ fn password(proof: &Proof) -> exit::Result<SecretString> {
 fn read_file(path: &Path, key: &str, trusted: bool) -> exit::Result<SecretString> {
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|error| {
+        // The path is not shown: it may be the password itself, by mistake.
         let message = format!(
-            "cannot read `{key}` (`{shown}`): {error}; its only line must be the password, and only this user may read it"
+            "cannot read the file that `{key}` names: {error}; its only line must be the password, and only this user may read it"
         );
         Failure::new(Exit::Config, message)
     })?;
-    if !trusted && metadata.permissions().mode() & 0o004 != 0 {
+    let mode = metadata.permissions().mode();
+    if !trusted && metadata.is_file() && mode & 0o006 != 0 {
+        let done = if mode & 0o004 != 0 {
+            "readable"
+        } else {
+            "writable"
+        };
         let message = format!(
-            "`{key}` (`{shown}`) is readable by everyone; run `chmod 600 {shown}`, and change the password if others may have seen it"
+            "`{key}` (`{shown}`) is {done} by everyone; run `chmod 600 {shown}`, and change the password if others may have seen it"
         );
         return Err(Failure::new(Exit::NoPermission, message));
     }
-    let text = std::fs::read(path)
-        .with_context(|| format!("cannot read `{key}` (`{shown}`)"))
-        .map_err(|error| Failure {
-            exit: Exit::NoPermission,
-            error,
-        })?;
-    let text = String::from_utf8(text)
-        .map_err(|_| anyhow::anyhow!("`{key}` (`{shown}`) is not UTF-8; save it as UTF-8"));
-    text.and_then(|it| one_line(&it, &format!("`{key}` (`{shown}`)")))
-        .map_err(|error| Failure {
-            exit: Exit::Config,
-            error,
-        })
+    let bytes = files::read(path, SECRET_LIMIT).map_err(|error| {
+        let exit = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Exit::NoPermission,
+            _ => Exit::Config,
+        };
+        let message =
+            format!("cannot read `{key}` (`{shown}`): {error}; its only line must be the password");
+        Failure::new(exit, message)
+    })?;
+    decode(bytes, &format!("`{key}` (`{shown}`)")).map_err(|error| Failure {
+        exit: Exit::Config,
+        error,
+    })
 }
 
-/// The only line of a text, without its end.
+/// The only line of a text in UTF-8, without a byte-order mark and without its end. The bytes
+/// are in no message.
+fn decode(bytes: Vec<u8>, what: &str) -> Result<SecretString> {
+    let utf_16 = bytes.starts_with(b"\xff\xfe")
+        || bytes.starts_with(b"\xfe\xff")
+        || bytes.iter().take(4).filter(|it| **it == 0).count() == 2;
+    ensure!(!utf_16, "{what} is UTF-16; save it as UTF-8");
+    let text = String::from_utf8(bytes)
+        .map_err(|_| anyhow::anyhow!("{what} is not UTF-8; save it as UTF-8"))?;
+    let text = SecretString::from(text);
+    one_line(text.expose_secret(), what)
+}
+
+/// The only line of a text, without a byte-order mark and without its end.
 fn one_line(text: &str, what: &str) -> Result<SecretString> {
-    let line = text.trim_end_matches(['\r', '\n']);
+    let line = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    let line = line.strip_suffix('\r').unwrap_or(line);
     ensure!(!line.is_empty(), "{what} is empty; it must be one line");
     ensure!(
         !line.contains(|it: char| it.is_control()),
@@ -136,34 +197,73 @@ fn one_line(text: &str, what: &str) -> Result<SecretString> {
 /// What the program prints. Its own complaints reach the message, its output never does.
 async fn token(command: &[String]) -> Result<SecretString> {
     let (program, arguments) = command.split_first().context("there is no program")?;
-    let running = Command::new(program)
+    let mut running = Command::new(program)
         .args(arguments)
-        .stdin(std::process::Stdio::null())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output();
+        .spawn()
+        .map_err(|error| {
+            // Its name is not shown: it may be the token itself, by mistake.
+            anyhow::anyhow!(
+                "cannot run the program of `smtp.token_command`: {error}; give its whole path"
+            )
+        })?;
+    let (mut stdout, mut stderr) = (running.stdout.take(), running.stderr.take());
+    let printed = async {
+        let printed = limited(stdout.as_mut()).await?;
+        // A program that prints without end is not waited for.
+        if printed.len() as u64 > SECRET_LIMIT {
+            return Err(files::too_large(SECRET_LIMIT));
+        }
+        Ok(printed)
+    };
+    let complained = async {
+        let complaint = limited(stderr.as_mut()).await?;
+        if let Some(stream) = &mut stderr {
+            tokio::io::copy(stream, &mut tokio::io::sink()).await?;
+        }
+        Ok(complaint)
+    };
+    let ended = timeout(TOKEN_DEADLINE, async {
+        let (printed, complaint) = tokio::try_join!(printed, complained)?;
+        std::io::Result::Ok((printed, complaint, running.wait().await?))
+    });
     let seconds = TOKEN_DEADLINE.as_secs();
-    let output = timeout(TOKEN_DEADLINE, running)
+    let ended = ended
         .await
         .with_context(|| {
             format!("`smtp.token_command` (`{program}`) gave no token within {seconds} s; run it by hand to see why")
-        })?
-        .map_err(|error| {
-            anyhow::anyhow!("cannot run `smtp.token_command` (`{program}`): {error}; give its whole path")
         })?;
-    if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
+    let (printed, complaint, status) = ended.map_err(|error| {
+        anyhow::anyhow!(
+            "cannot read what `smtp.token_command` (`{program}`) prints: {error}; it must print the token and nothing else"
+        )
+    })?;
+    if !status.success() {
+        let complaint = String::from_utf8_lossy(&complaint);
         let complaint: String = complaint.trim().chars().take(300).collect();
         bail!(
-            "`smtp.token_command` (`{program}`) failed ({}) and said \"{complaint}\"; run it by hand to see why",
-            output.status
+            "`smtp.token_command` (`{program}`) failed ({status}) and said \"{complaint}\"; run it by hand to see why"
         );
     }
-    let text = String::from_utf8(output.stdout)
-        .map_err(|_| anyhow::anyhow!("`smtp.token_command` (`{program}`) printed no text; it must print the token and nothing else"))?;
-    one_line(
-        &text,
+    decode(
+        printed,
         &format!("what `smtp.token_command` (`{program}`) printed"),
     )
+}
+
+/// The first bytes of a stream: one more than the limit, where there are more.
+async fn limited(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        stream
+            .take(SECRET_LIMIT + 1)
+            .read_to_end(&mut bytes)
+            .await?;
+    }
+    Ok(bytes)
 }
 
 /// What came of a login.
@@ -316,6 +416,12 @@ mod tests {
             failed.contains("no network") && !failed.contains("s3cret"),
             "{failed}"
         );
+        for endless in ["yes", "cat /dev/zero", "yes >&2 | yes"] {
+            let error = run(endless).await.unwrap_err().to_string();
+            assert!(error.contains("it is larger than 64 KiB"), "{error}");
+        }
+        let talkative = "head -c 1000000 /dev/zero >&2; echo abc";
+        assert_eq!(run(talkative).await.unwrap(), "abc");
         assert!(
             run("true")
                 .await

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use comfy_table::CellAlignment;
 use serde::Serialize;
 
-use super::{count, empty_table, printable};
+use super::harmless::harmless_json;
+use super::{count, empty_table, one_line};
 
 /// How the languages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -58,14 +59,14 @@ impl Languages {
         terminal: bool,
     ) -> io::Result<()> {
         if format == LanguagesFormat::Json {
-            serde_json::to_writer_pretty(&mut *out, self)?;
-            return writeln!(out);
+            let json = harmless_json(&serde_json::to_string_pretty(self)?);
+            return writeln!(out, "{json}");
         }
         let header = ["asked for", "read as", "template", "by", "partners"];
         let mut table = empty_table(&header, terminal);
         for row in &self.locales {
             let or = |it: &Option<String>, absent: &str| match it {
-                Some(text) => printable(text),
+                Some(text) => one_line(text),
                 None => absent.to_owned(),
             };
             table.add_row([

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::files;
+
 /// How much of a file that stands there is looked at.
 const BEGINNING: u64 = 64 * 1024;
 
@@ -78,12 +80,9 @@ pub fn beginning_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(io::Error::other("it is not a regular file"));
-        }
         Ok(_) => {}
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(BEGINNING).read_to_end(&mut bytes)?;
+    files::open(path)?.take(BEGINNING).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use crate::invitation::{Record, State};
 use crate::partners::{Finding, Partner};
 use crate::plan::Skip;
-use crate::report::{printable, safe_cell, utc};
+use crate::report::{generated_cell, utc};
 
 /// The names of our columns; those of `status`, told apart from yours.
 pub const COLUMNS: [&str; 13] = [
@@ -93,6 +93,6 @@ impl Said {
             latest.and_then(|it| it.relay.clone()),
             standing.map(|it| it.message_id.clone()),
         ]
-        .map(|it| safe_cell(&printable(&it.unwrap_or_default()).replace(['\n', '\t'], " ")))
+        .map(|it| generated_cell(&it.unwrap_or_default()))
     }
 }
