@@ -202,11 +202,11 @@ pub enum Cause {
     Outcome(Outcome),
     /// A deferral came after the time to give up.
     GiveUp,
-    /// No byte of the dot was written, or the refusal was certain and not about the recipient.
+    /// No byte of the dot was written, or the refusal was certain and about the sender.
     TakeBack,
     /// A run that died left it armed.
     Recovery,
-    /// Three alike refusals showed that the matter is ours, not the recipients'.
+    /// The relay refuses everybody, so its refusals say nothing about the recipients.
     Breaker,
     /// The message that a resend of an `unknown` must repeat has changed since.
     OtherBytes,
@@ -259,13 +259,13 @@ pub fn next(state: State, cause: Cause) -> Result<State, NotAllowed> {
         (Cause::Outcome(Outcome::Rejected), Armed | Pending | Deferred) => Rejected,
         (Cause::GiveUp, Armed | Pending | Deferred) => Expired,
 
-        (Cause::TakeBack, Armed) => Pending,
+        (Cause::TakeBack, Armed | Pending | Deferred) => Pending,
         (Cause::Recovery, Armed) => Unknown,
-        (Cause::Breaker, Rejected) => Pending,
+        (Cause::Breaker, Rejected | Expired) => Deferred,
         (Cause::OtherBytes, Pending | Deferred) => Unknown,
 
         (Cause::Person(Decision::Accepted), Unknown) => Accepted,
-        (Cause::Person(Decision::Abandoned), Unknown) => Abandoned,
+        (Cause::Person(Decision::Abandoned), Unknown | Expired | Rejected | Bounced) => Abandoned,
         (
             Cause::Person(Decision::Resend),
             Unknown | Rejected | Bounced | Expired | Abandoned | Accepted,

@@ -437,7 +437,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
         max_runtime: None,
         rates: None,
         retry: config.retry,
-        several_domains: false,
+        breaker_open: false,
         first_pause: Duration::from_millis(5),
         clock: Timestamp::now,
         on_settled: Box::new(|_| {}),

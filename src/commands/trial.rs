@@ -55,7 +55,6 @@ pub async fn run(
     let proven = ProvenPlan {
         plan,
         messages,
-        several_domains: false,
     };
     let tally = deliver(&job, proven, &ledger, connector, None, console).await?;
     console.say(&format!(

@@ -337,7 +337,7 @@ impl Process {
                 .per_minute
                 .map(|it| Arc::new(Rates::new(it, 1_000, &[], clock()))),
             retry: SCENE.config.retry,
-            several_domains: true,
+            breaker_open: false,
             first_pause: Duration::from_secs(30),
             clock,
             on_settled: Box::new(|_| {}),

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 
 use super::changes::{self, Refused};
 use super::writer::{Answer, Request, Verdicts};
-use super::{Change, Enrolment, schema};
+use super::{Change, Enrolment, notices, schema};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, MessageIdKey, State};
 
@@ -109,6 +109,10 @@ impl Desk {
             }
             Request::AbandonEnrolment(answer) => {
                 let result = self.abandon_enrolment();
+                let _ = answer.send(result);
+            }
+            Request::Notice(name, action, answer) => {
+                let result = self.write(|it| notices::apply(&it.connection, &name, action));
                 let _ = answer.send(result);
             }
             Request::Close(answer) => {

@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::desk::LONGEST_LOG;
-use super::place;
+use super::{notices, place};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::MessageIdKey;
 
@@ -117,6 +117,7 @@ fn fill(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(TABLES)?;
+    connection.execute_batch(notices::TABLE)?;
     connection.execute(
         "INSERT INTO secret (id, message_id_key) VALUES (1, ?1)",
         [&key.0[..]],
@@ -153,7 +154,9 @@ pub fn open_for_writing(path: &Path) -> exit::Result<Connection> {
         connection.pragma_update(None, "journal_size_limit", LONGEST_LOG.cast_signed())?;
         connection.pragma_update(None, "foreign_keys", true)?;
         // Proves that it can be written before anybody relies on it.
-        connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM spare; COMMIT")
+        connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM spare")?;
+        connection.execute_batch(notices::TABLE)?;
+        connection.execute_batch("COMMIT")
     };
     settle().map_err(|error| failure(path, &error))?;
     Ok(connection)

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::desk::Desk;
-use super::{Change, Enrolment};
+use super::{Change, Enrolment, notices};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{MessageIdKey, State};
 
@@ -25,6 +25,7 @@ pub enum Request {
     CommitEnrolment(Answer<()>),
     AbandonEnrolment(Answer<()>),
     Apply(Vec<Change>, Answer<Verdicts>),
+    Notice(String, notices::Action, Answer<Option<Timestamp>>),
     Close(Answer<()>),
 }
 
@@ -71,6 +72,15 @@ impl Writer {
         let (answer, waiting) = oneshot::channel();
         self.hand_over(Request::Apply(changes, answer));
         Asked { count, waiting }
+    }
+
+    pub async fn notice(
+        &self,
+        name: &str,
+        action: notices::Action,
+    ) -> exit::Result<Option<Timestamp>> {
+        self.ask(|answer| Request::Notice(name.to_owned(), action, answer))
+            .await
     }
 
     pub async fn close(self) -> exit::Result<()> {
