@@ -81,9 +81,10 @@ enum Command {
         after_help = "Examples:\n  access-invite status --state unknown\n  access-invite status ada@fabrikam.example --format json"
     )]
     Status(StatusArgs),
-    /// Decide what the program must not decide: whether an unknown delivery arrived
+    /// Decide what the program must not decide: whether an unknown delivery arrived, and what follows a
+    /// refusal
     #[command(
-        after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\""
+        after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\"\n  access-invite resolve --state expired --as resend --note \"the relay works again\""
     )]
     Resolve(ResolveArgs),
 }
@@ -147,7 +148,7 @@ struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("whom").required(true).args(["address", "all_unknown"]))]
+#[command(group = ArgGroup::new("whom").required(true).args(["address", "all_unknown", "state"]))]
 struct ResolveArgs {
     /// Whose invitation
     #[arg(value_parser = Address::parse)]
@@ -155,6 +156,9 @@ struct ResolveArgs {
     /// Every unknown invitation of the campaign
     #[arg(long)]
     all_unknown: bool,
+    /// Every invitation of the campaign in this state: expired, rejected or bounced
+    #[arg(long, value_parser = decidable_state)]
+    state: Option<State>,
     /// What is to follow
     #[arg(long = "as", value_enum, value_name = "DECISION")]
     decision: DecisionArg,
@@ -167,6 +171,9 @@ struct ResolveArgs {
     /// Resend an unknown even if the message is no longer the same, byte for byte
     #[arg(long)]
     changed: bool,
+    /// Do not ask before --state decides about several
+    #[arg(long, requires = "state")]
+    yes: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -189,6 +196,14 @@ fn state(name: &str) -> Result<State, String> {
         let names: Vec<&str> = State::ALL.iter().map(|it| it.as_str()).collect();
         format!("the states are {}", names.join(", "))
     })
+}
+
+/// A state whose invitations may be decided about together.
+fn decidable_state(name: &str) -> Result<State, String> {
+    match state(name) {
+        Ok(it @ (State::Expired | State::Rejected | State::Bounced)) => Ok(it),
+        _ => Err("it must be expired, rejected or bounced".to_owned()),
+    }
 }
 
 impl From<PartnerArgs> for Choice {
@@ -265,6 +280,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
         Command::Resolve(args) => {
             let options = resolve::Options {
                 address: args.address,
+                state: args.state,
                 decision: match args.decision {
                     DecisionArg::Accepted => Decision::Accepted,
                     DecisionArg::Resend => Decision::Resend,
@@ -273,6 +289,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
                 note: args.note,
                 package: args.package,
                 changed: args.changed,
+                yes: args.yes,
             };
             resolve::run(config, &options, console).await
         }

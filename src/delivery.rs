@@ -109,7 +109,11 @@ impl Run {
     /// Delivers the plan, or as much of it as the relay, the limits and the ledger allow.
     pub async fn deliver(mut self) -> Tally {
         let proven = std::mem::take(&mut self.proven);
-        let connections = if self.breaker_open { 1 } else { self.connections };
+        let connections = if self.breaker_open {
+            1
+        } else {
+            self.connections
+        };
         let workers = u64::from(connections).min(proven.len() as u64);
         let (jobs, queue) = mpsc::channel(2 * usize::try_from(workers).unwrap_or(1).max(1));
         let shared = Arc::new(Shared::new(self, queue, workers));

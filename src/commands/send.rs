@@ -97,10 +97,7 @@ async fn with_ledger(
         let earlier = ledger.reader().dots_since(earlier).await?;
         let limits = &config.limits;
         let rates = Rates::new(limits.per_minute, limits.per_day, &earlier, now);
-        let proven = ProvenPlan {
-            plan,
-            messages,
-        };
+        let proven = ProvenPlan { plan, messages };
         deliver(
             &job,
             proven,
@@ -393,8 +390,16 @@ async fn tell_expired(
     for record in expired.iter().take(SHOWN) {
         let latest = &record.latest;
         let code = latest.smtp_code.map(|it| it.to_string());
-        let said = [code.as_deref(), latest.enhanced_code.as_deref(), latest.reply.as_deref()];
-        let said: Vec<&str> = said.into_iter().flatten().filter(|it| !it.is_empty()).collect();
+        let said = [
+            code.as_deref(),
+            latest.enhanced_code.as_deref(),
+            latest.reply.as_deref(),
+        ];
+        let said: Vec<&str> = said
+            .into_iter()
+            .flatten()
+            .filter(|it| !it.is_empty())
+            .collect();
         console.tell(&format!(
             "expired: {}: {}",
             record.invitee.email,
@@ -444,7 +449,9 @@ fn summarize(tally: &Tally, survey: &Survey, console: &mut Console<'_>) {
         console.tell(&line);
     }
     for (address, phase, reply) in &tally.refusals {
-        console.tell(&format!("first refusal of its kind ({phase}): {address}: {reply}"));
+        console.tell(&format!(
+            "first refusal of its kind ({phase}): {address}: {reply}"
+        ));
     }
     for (address, state, why) in &tally.troubles {
         if !matches!(state, State::Unknown | State::Expired) {

@@ -106,9 +106,7 @@ impl Breaker {
         let alike = self.alike.entry(kind).or_default();
         if alike.recipients.len() < RECIPIENTS {
             alike.recipients.insert(who);
-            alike
-                .domains
-                .insert(refused.recipient.domain().to_owned());
+            alike.domains.insert(refused.recipient.domain().to_owned());
         }
         let (recipients, domains) = (alike.recipients.len(), alike.domains.len());
         let many = recipients >= RECIPIENTS || domains >= DOMAINS;
@@ -165,7 +163,11 @@ mod tests {
     }
 
     /// At which refusal it opens, where each recipient is at the domain of this number.
-    fn opens_at(breaker: &mut Breaker, texts: &[&str], domain: impl Fn(usize) -> usize) -> Option<usize> {
+    fn opens_at(
+        breaker: &mut Breaker,
+        texts: &[&str],
+        domain: impl Fn(usize) -> usize,
+    ) -> Option<usize> {
         (1..100).find(|number| {
             let text = texts[number % texts.len()];
             let address = format!("p{number}@d{}.example", domain(*number));
@@ -180,8 +182,14 @@ mod tests {
         let one_company = |_| 0;
         let text = ["550 5.7.1"];
 
-        assert_eq!(opens_at(&mut Breaker::new(false), &text, own_domain), Some(10));
-        assert_eq!(opens_at(&mut Breaker::new(false), &text, one_company), Some(25));
+        assert_eq!(
+            opens_at(&mut Breaker::new(false), &text, own_domain),
+            Some(10)
+        );
+        assert_eq!(
+            opens_at(&mut Breaker::new(false), &text, one_company),
+            Some(25)
+        );
         // Direct evidence counts as well.
         let mut breaker = Breaker::new(false);
         let opened = (1..100).find(|number| {

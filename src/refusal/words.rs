@@ -7,8 +7,6 @@
 pub type Phrase = &'static [&'static str];
 
 pub struct Language {
-    /// For the reader of this table, and for its test.
-    pub tag: &'static str,
     /// There is no such user or mailbox.
     pub unknown: &'static [Phrase],
     /// The mailbox is closed.
@@ -18,8 +16,8 @@ pub struct Language {
 }
 
 pub const LANGUAGES: [Language; 13] = [
+    // English.
     Language {
-        tag: "en",
         unknown: &[
             &["user unknown"],
             &["user is unknown"],
@@ -88,8 +86,8 @@ pub const LANGUAGES: [Language; 13] = [
             &["account that you tried to reach is over quota"],
         ],
     },
+    // German.
     Language {
-        tag: "de",
         unknown: &[
             &["benutzer unbekannt"],
             &["unbekannter benutzer"],
@@ -119,8 +117,8 @@ pub const LANGUAGES: [Language; 13] = [
             &["postfach des empfängers ist voll"],
         ],
     },
+    // French.
     Language {
-        tag: "fr",
         unknown: &[
             &["utilisateur inconnu"],
             &["utilisateur inexistant"],
@@ -148,8 +146,8 @@ pub const LANGUAGES: [Language; 13] = [
             &["boite du destinataire est pleine"],
         ],
     },
+    // Spanish.
     Language {
-        tag: "es",
         unknown: &[
             &["usuario desconocido"],
             &["usuario no encontrado"],
@@ -171,8 +169,8 @@ pub const LANGUAGES: [Language; 13] = [
             &["el buzon esta lleno"],
         ],
     },
+    // Italian.
     Language {
-        tag: "it",
         unknown: &[
             &["utente sconosciuto"],
             &["utente inesistente"],
@@ -194,8 +192,8 @@ pub const LANGUAGES: [Language; 13] = [
             &["casella del destinatario è piena"],
         ],
     },
+    // Portuguese.
     Language {
-        tag: "pt",
         unknown: &[
             &["usuário desconhecido"],
             &["usuario desconhecido"],
@@ -220,8 +218,8 @@ pub const LANGUAGES: [Language; 13] = [
             &["caixa de entrada cheia"],
         ],
     },
+    // Dutch.
     Language {
-        tag: "nl",
         unknown: &[
             &["onbekende gebruiker"],
             &["gebruiker onbekend"],
@@ -235,8 +233,8 @@ pub const LANGUAGES: [Language; 13] = [
         disabled: &[&["mailbox uitgeschakeld"], &["postvak is uitgeschakeld"]],
         full: &[&["mailbox vol"], &["postvak vol"], &["postvak is vol"]],
     },
+    // Polish.
     Language {
-        tag: "pl",
         unknown: &[
             &["nieznany użytkownik"],
             &["nieznany uzytkownik"],
@@ -260,8 +258,8 @@ pub const LANGUAGES: [Language; 13] = [
             &["skrzynka przepelniona"],
         ],
     },
+    // Czech.
     Language {
-        tag: "cs",
         unknown: &[
             &["neznámý uživatel"],
             &["neznamy uzivatel"],
@@ -273,8 +271,8 @@ pub const LANGUAGES: [Language; 13] = [
         disabled: &[&["schránka je zablokována"], &["schránka je deaktivována"]],
         full: &[&["schránka je plná"], &["schranka je plna"]],
     },
+    // Swedish.
     Language {
-        tag: "sv",
         unknown: &[
             &["okänd användare"],
             &["okand anvandare"],
@@ -286,8 +284,8 @@ pub const LANGUAGES: [Language; 13] = [
         disabled: &[&["brevlådan är avstängd"], &["brevlådan är inaktiverad"]],
         full: &[&["brevlådan är full"], &["brevlådan full"]],
     },
+    // Russian.
     Language {
-        tag: "ru",
         unknown: &[
             &["пользователь не найден"],
             &["неизвестный пользователь"],
@@ -297,17 +295,11 @@ pub const LANGUAGES: [Language; 13] = [
             &["почтовый ящик не существует"],
             &["почтовый ящик не найден"],
         ],
-        disabled: &[
-            &["почтовый ящик заблокирован"],
-            &["почтовый ящик отключен"],
-        ],
-        full: &[
-            &["почтовый ящик переполнен"],
-            &["почтовый ящик заполнен"],
-        ],
+        disabled: &[&["почтовый ящик заблокирован"], &["почтовый ящик отключен"]],
+        full: &[&["почтовый ящик переполнен"], &["почтовый ящик заполнен"]],
     },
+    // Turkish.
     Language {
-        tag: "tr",
         unknown: &[
             &["kullanıcı bulunamadı"],
             &["bilinmeyen kullanıcı"],
@@ -318,8 +310,8 @@ pub const LANGUAGES: [Language; 13] = [
         disabled: &[&["posta kutusu devre dışı"]],
         full: &[&["posta kutusu dolu"]],
     },
+    // Japanese, Chinese, Korean.
     Language {
-        tag: "ja, zh, ko",
         unknown: &[
             &["宛先不明"],
             &["宛先のユーザは存在しません"],
