@@ -81,10 +81,9 @@ enum Command {
         after_help = "Examples:\n  access-invite status --state unknown\n  access-invite status ada@fabrikam.example --format json"
     )]
     Status(StatusArgs),
-    /// Decide what the program must not decide: whether an unknown delivery arrived, and what follows a
-    /// refusal
+    /// Decide what the program must not decide: whether an unknown delivery arrived
     #[command(
-        after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\"\n  access-invite resolve --state expired --as resend --note \"the relay works again\""
+        after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\""
     )]
     Resolve(ResolveArgs),
 }

@@ -17,7 +17,7 @@ pub const SENDER: &str = "the relay does not let this login send as `sender.from
 pub const UNKNOWN_SENDER: &str = "the relay does not accept the address in `sender.from`: see whether it is right, the mailbox exists, and its domain has an MX or A record in public DNS";
 pub const HELLO: &str = "the relay does not accept this machine's name: set `smtp.hello` to a full host name that resolves to this machine";
 pub const CLIENT: &str = "the relay takes no mail from this machine's address: let its operator allow the address, or use the port for submission with a login";
-pub const QUOTA: &str = "the relay's quota is used up: the rest goes with a later run; `limits.per_day` and `limits.per_minute` keep below it";
+pub const QUOTA: &str = "the relay's quota for today is used up: the rest goes with a later run; `limits.per_day` keeps below it";
 pub const MAILBOX: &str =
     "the sending mailbox is full, perhaps of sent items: empty it, or set a retention policy";
 pub const BLOCKED: &str = "the relay's operator has blocked this sender, tenant or address: ask the administrator to lift it before sending more";
