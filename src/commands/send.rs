@@ -448,14 +448,16 @@ fn summarize(tally: &Tally, survey: &Survey, console: &mut Console<'_>) {
     } else {
         console.tell(&line);
     }
-    for (address, phase, reply) in &tally.refusals {
-        console.tell(&format!(
-            "first refusal of its kind ({phase}): {address}: {reply}"
-        ));
-    }
     for (address, state, why) in &tally.troubles {
         if !matches!(state, State::Unknown | State::Expired) {
             console.tell(&format!("{state}: {address}: {why}"));
+        }
+    }
+    // The first of each kind is shown, however many other troubles there were before it.
+    let shown = |address| tally.troubles.iter().any(|it| it.0 == *address);
+    for (address, phase, reply) in &tally.refusals {
+        if !shown(address) {
+            console.tell(&format!("refused ({phase}): {address}: {reply}"));
         }
     }
 }
