@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 
 use super::guards::{guards, require_approval};
 use super::{Choice, Console, Job, describe};
+use crate::address::Address;
 use crate::approval::Digest;
 use crate::config::Config;
 use crate::delivery::{BREAKER_OPEN, Rates, Run, RunLock, Signals, Tally};
@@ -454,7 +455,7 @@ fn summarize(tally: &Tally, survey: &Survey, console: &mut Console<'_>) {
         }
     }
     // The first of each kind is shown, however many other troubles there were before it.
-    let shown = |address| tally.troubles.iter().any(|it| it.0 == *address);
+    let shown = |address: &Address| tally.troubles.iter().any(|it| it.0 == *address);
     for (address, phase, reply) in &tally.refusals {
         if !shown(address) {
             console.tell(&format!("refused ({phase}): {address}: {reply}"));
