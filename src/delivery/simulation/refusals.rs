@@ -402,7 +402,9 @@ fn whoever_a_relay_refuses_for_a_while_is_rejected_by_evidence_only_and_nobody_i
         SignedDuration::from_hours(120)
     );
     let first = number("ACCESS_INVITE_SEED");
-    let count = first.map_or_else(|| number("ACCESS_INVITE_SEEDS").unwrap_or(SEEDS), |_| 1);
+    // A history here is as long as forty of the other simulation.
+    let asked = number("ACCESS_INVITE_SEEDS").map(|it| it.div_ceil(40));
+    let count = first.map_or_else(|| asked.unwrap_or(SEEDS), |_| 1);
     let first = first.unwrap_or(0);
     for seed in first..first + count {
         let runtime = tokio::runtime::Builder::new_current_thread()
