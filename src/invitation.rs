@@ -376,6 +376,32 @@ mod tests {
     }
 
     #[test]
+    fn refusals_of_a_relay_that_refuses_us_leave_nobody_rejected() {
+        assert_eq!(next(State::Rejected, Cause::Breaker), Ok(State::Deferred));
+        assert_eq!(next(State::Expired, Cause::Breaker), Ok(State::Deferred));
+        for state in [State::Pending, State::Deferred, State::Armed] {
+            assert_eq!(next(state, Cause::TakeBack), Ok(State::Pending));
+            assert!(next(state, Cause::Breaker).is_err());
+        }
+        for cause in [Cause::Breaker, Cause::TakeBack] {
+            assert!(next(State::Accepted, cause).is_err());
+            assert!(next(State::Unknown, cause).is_err());
+        }
+    }
+
+    #[test]
+    fn a_person_abandons_what_is_not_on_its_way_and_was_not_accepted() {
+        let abandon = Cause::Person(Decision::Abandoned);
+        for state in State::ALL {
+            let allowed = matches!(
+                state,
+                State::Unknown | State::Expired | State::Rejected | State::Bounced
+            );
+            assert_eq!(next(state, abandon).is_ok(), allowed, "{state}");
+        }
+    }
+
+    #[test]
     fn suppressed_is_never_left() {
         for cause in causes() {
             assert!(next(State::Suppressed, cause).is_err(), "{cause:?}");

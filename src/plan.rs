@@ -409,3 +409,20 @@ pub(crate) fn in_turn(places: Vec<u64>, last_refused: Option<u64>) -> [Vec<u64>;
     let (before, behind) = places.into_iter().partition(|it| *it <= last);
     [behind, before]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::in_turn;
+
+    #[test]
+    fn what_was_refused_begins_behind_the_one_that_was_refused_last() {
+        let places = || vec![2, 5, 9];
+        let none = Vec::new;
+
+        assert_eq!(in_turn(places(), None), [none(), places()]);
+        assert_eq!(in_turn(places(), Some(1)), [places(), none()]);
+        assert_eq!(in_turn(places(), Some(5)), [vec![9], vec![2, 5]]);
+        assert_eq!(in_turn(places(), Some(9)), [none(), places()]);
+        assert_eq!(in_turn(none(), Some(9)), [none(), none()]);
+    }
+}

@@ -6,10 +6,15 @@
 
 mod support;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use access_invite::commands::{Console, resolve, send};
+use access_invite::exit::{self, Exit};
+use access_invite::invitation::{Decision, State};
+use jiff::Timestamp;
 use support::smtp::{Action, Call, Server, Stage};
 use support::{Workplace, oracle};
 
@@ -598,6 +603,84 @@ fn unknown_deliveries_are_named_once_and_the_exit_code_stays() {
     assert_eq!(first.code, 3);
     assert!(first.stderr.contains("unknown: p0@a.example"), "{first:?}");
     assert_eq!((second.code, second.stderr.as_str()), (3, ""));
+}
+
+/// What a verb says to a person at a terminal who answers so.
+async fn at_a_terminal(
+    workplace: &Workplace,
+    answers: &str,
+    verb: impl AsyncFnOnce(&Path, &mut Console<'_>) -> exit::Result<Exit>,
+) -> (Exit, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut console = Console {
+        out: &mut out,
+        err: &mut err,
+        input: &mut answers.as_bytes(),
+        interactive: true,
+        out_is_terminal: true,
+        clock: Timestamp::now,
+    };
+    let exit = verb(&workplace.file("config.toml"), &mut console)
+        .await
+        .unwrap();
+    let said = [out, err].map(|it| String::from_utf8(it).unwrap()).concat();
+    (exit, said)
+}
+
+#[tokio::test]
+async fn at_a_terminal_what_waits_is_always_named_and_a_decision_about_many_is_asked_for() {
+    let (server, _) = refusing_all(Stage::Rcpt, "450 4.2.1 later");
+    let mut workplace = job(&server, &at_one_company(3));
+    workplace.retry = "first_after = \"1s\"\nmax_after = \"1s\"\ngive_up_after = \"1s\"".into();
+    workplace.configure();
+    workplace.run(&["send"]);
+    until_due();
+    assert_eq!(workplace.run(&["send"]).code, 1);
+    all_are(&workplace, "expired");
+
+    for _ in 0..2 {
+        let options = send::Options::default();
+        let send =
+            async |path: &Path, console: &mut Console<'_>| send::run(path, &options, console).await;
+        let (exit, said) = at_a_terminal(&workplace, "", send).await;
+        assert_eq!(exit, Exit::Refused);
+        assert!(
+            said.contains("expired: p2@a.example: 450 4.2.1 later"),
+            "{said}"
+        );
+        assert!(
+            said.contains("resolve --state expired --as resend|abandoned"),
+            "{said}"
+        );
+    }
+    assert_eq!(workplace.run(&["send"]).stderr, "", "not twice a day");
+
+    for (answer, state) in [("\n", "expired"), ("no\n", "expired"), ("y\n", "abandoned")] {
+        let options = resolve::Options {
+            address: None,
+            state: Some(State::Expired),
+            decision: Decision::Abandoned,
+            note: "they left".into(),
+            package: None,
+            changed: false,
+            yes: false,
+        };
+        let resolve = async |path: &Path, console: &mut Console<'_>| {
+            resolve::run(path, &options, console).await
+        };
+        let (exit, said) = at_a_terminal(&workplace, answer, resolve).await;
+        assert_eq!(exit, Exit::Done);
+        assert!(
+            said.contains("Abandon 3 expired invitations? [y/N]"),
+            "{said}"
+        );
+        assert_eq!(
+            said.contains("nothing was changed"),
+            state == "expired",
+            "{said}"
+        );
+        all_are(&workplace, state);
+    }
 }
 
 /// Refusals that no relay has ever given, without the code or the words of an unknown user.

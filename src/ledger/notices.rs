@@ -68,3 +68,46 @@ fn set(connection: &Connection, name: &str, now: Timestamp) -> rusqlite::Result<
     )?;
     Ok(now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_is_due_once_and_then_once_a_day_and_each_name_has_its_own() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(TABLE).unwrap();
+        let start: Timestamp = "2026-11-29T08:00:00Z".parse().unwrap();
+        let due = |name: &str, hours: i64| {
+            let now = start + SignedDuration::from_hours(hours);
+            let set = apply(&connection, name, Action::SetIfDue(now)).unwrap();
+            set.is_some()
+        };
+
+        assert!(due("expired spring", 0));
+        assert!(!due("expired spring", 1) && !due("expired spring", 23));
+        assert!(
+            due("expired spring", 24),
+            "a day later, counted from when it was reported"
+        );
+        assert!(!due("expired spring", 25));
+        assert!(due("unknown spring", 25));
+        // A clock that was ahead does not silence it.
+        assert!(due("expired spring", -48));
+    }
+
+    #[test]
+    fn a_notice_that_was_set_stands_until_it_is_removed() {
+        let connection = Connection::open_in_memory().unwrap();
+        // As in a ledger that has the table already.
+        connection.execute_batch(TABLE).unwrap();
+        connection.execute_batch(TABLE).unwrap();
+        let now: Timestamp = "2026-11-29T08:00:00Z".parse().unwrap();
+
+        assert_eq!(apply(&connection, "open", Action::Read).unwrap(), None);
+        apply(&connection, "open", Action::Set(now)).unwrap();
+        assert_eq!(apply(&connection, "open", Action::Read).unwrap(), Some(now));
+        apply(&connection, "open", Action::Remove).unwrap();
+        assert_eq!(apply(&connection, "open", Action::Read).unwrap(), None);
+    }
+}
