@@ -2,7 +2,7 @@
 //!
 //! A relay's answer says something about the recipient only from RCPT on; before
 //! that it speaks about the relay or about us, and nobody may be marked for it. Whether a
-//! permanent refusal is the recipient's, its text decides ([`crate::refusal`]).
+//! permanent refusal is the recipient's, its text decides (module `refusal`).
 //! Behind the final dot everything that is not a clear yes or no is `unknown`,
 //! because the message may have been accepted (RFC 1047).
 

@@ -357,7 +357,7 @@ fn d6_d7_and_d8_what_only_looks_like_a_reply_is_none() {
     // A code that nobody knows counts by its first digit.
     rows.push((Stage::Dot, reply("268 fine"), "accepted"));
     rows.push((Stage::Dot, reply("477 hm"), "deferred"));
-    rows.push((Stage::Dot, reply("599 never"), "deferred"));
+    rows.push((Stage::Dot, reply("599 5.1.1 never"), "rejected"));
     hold_all(&cells(rows));
 }
 
