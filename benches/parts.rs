@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use access_invite::commands::Job;
-use access_invite::config::Config;
+use access_invite::config::{Config, LedgerFiles};
 use access_invite::invitation::{Cause, Identity};
-use access_invite::ledger::{Change, Enrolment, Ledger};
+use access_invite::ledger::{Change, Enrolment, Ledger, RunStart};
 use access_invite::message::Composer;
 use access_invite::outcome::{Outcome, Phase, Reply};
 use access_invite::partners::{Partner, Partners};
@@ -105,13 +105,21 @@ fn ledger(criterion: &mut Criterion) {
         })
         .collect();
     let identities: Vec<Identity> = invitations.iter().map(|it| it.identity.clone()).collect();
-    let path = folder.path().join("ledger.sqlite3");
-    Ledger::create(&path).expect("the folder is ours");
-    let ledger = Ledger::open(&path).expect("it is new");
     let now = Timestamp::now();
+    let files = LedgerFiles {
+        file: folder.path().join("ledger.sqlite3"),
+        witness: folder.path().join("ledger.sqlite3.witness"),
+    };
+    let start = RunStart {
+        verb: "send",
+        campaign: "bench".into(),
+        at: now,
+    };
+    Ledger::create(&files).expect("the folder is ours");
+    let ledger = Ledger::open(&files, &start).expect("it is new");
     runtime
         .block_on(async {
-            ledger.begin_enrolment(ROWS as u64);
+            ledger.begin_enrolment(ROWS as u64, "bench", now).await?;
             ledger.enrol(invitations, now).await?;
             ledger.commit_enrolment().await
         })

@@ -9,7 +9,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use crate::address::Address;
 use crate::approval::Digest;
 use crate::commands::{
-    Choice, Console, PREVIEW, check, init, preview, rehearse, resolve, send, status, trial,
+    Choice, Console, PREVIEW, accept_older, check, init, preview, rehearse, resolve, send, status,
+    trial,
 };
 use crate::exit::{self, Exit};
 use crate::invitation::{Decision, State};
@@ -141,13 +142,14 @@ struct StatusArgs {
     /// Only invitations in this state
     #[arg(long, value_parser = state)]
     state: Option<State>,
-    /// Only invitations to this package
-    #[arg(long, value_name = "NAME")]
+    /// Only invitations to this package, by its name in the configuration or its id
+    #[arg(long, value_name = "NAME|ID")]
     package: Option<String>,
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("whom").required(true).args(["address", "all_unknown", "state"]))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[command(group = ArgGroup::new("whom").required(true).args(["address", "all_unknown", "state", "accept_older_ledger"]))]
 struct ResolveArgs {
     /// Whose invitation
     #[arg(value_parser = Address::parse)]
@@ -158,20 +160,29 @@ struct ResolveArgs {
     /// Every invitation of the campaign in this state: expired, rejected or bounced
     #[arg(long, value_parser = decidable_state)]
     state: Option<State>,
+    /// Go on with a ledger that is older than its witness: whoever may have been mailed since
+    /// becomes unknown
+    #[arg(long, conflicts_with_all = ["decision", "package", "changed"])]
+    accept_older_ledger: bool,
     /// What is to follow
-    #[arg(long = "as", value_enum, value_name = "DECISION")]
-    decision: DecisionArg,
+    #[arg(
+        long = "as",
+        value_enum,
+        value_name = "DECISION",
+        required_unless_present = "accept_older_ledger"
+    )]
+    decision: Option<DecisionArg>,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     note: String,
-    /// Which package, where the address is invited to several
-    #[arg(long, value_name = "NAME")]
+    /// Which package, by its name in the configuration or its id, where the address is invited to several
+    #[arg(long, value_name = "NAME|ID")]
     package: Option<String>,
     /// Resend an unknown even if the message is no longer the same, byte for byte
     #[arg(long)]
     changed: bool,
-    /// Do not ask before --state decides about several
-    #[arg(long, requires = "state")]
+    /// Do not ask
+    #[arg(long)]
     yes: bool,
 }
 
@@ -277,14 +288,22 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
             status::run(config, &options, console).await
         }
         Command::Resolve(args) => {
+            let decision = match args.decision {
+                Some(DecisionArg::Accepted) => Decision::Accepted,
+                Some(DecisionArg::Resend) => Decision::Resend,
+                Some(DecisionArg::Abandoned) => Decision::Abandoned,
+                None => {
+                    let options = accept_older::Options {
+                        note: args.note,
+                        yes: args.yes,
+                    };
+                    return accept_older::run(config, &options, console).await;
+                }
+            };
             let options = resolve::Options {
                 address: args.address,
                 state: args.state,
-                decision: match args.decision {
-                    DecisionArg::Accepted => Decision::Accepted,
-                    DecisionArg::Resend => Decision::Resend,
-                    DecisionArg::Abandoned => Decision::Abandoned,
-                },
+                decision,
                 note: args.note,
                 package: args.package,
                 changed: args.changed,

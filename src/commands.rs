@@ -1,8 +1,10 @@
 //! The verbs, one file each, and what they share: a console and a prepared job.
 
+pub mod accept_older;
 pub mod check;
 mod guards;
 pub mod init;
+mod package;
 pub mod preview;
 mod proof;
 pub mod rehearse;
@@ -20,10 +22,9 @@ use jiff::Timestamp;
 use crate::address::Address;
 use crate::approval::Inputs;
 use crate::config::Config;
-use crate::delivery::is_held;
 use crate::exit::{self, Exit, Failure};
 use crate::gallery::{About, AboutPackage, Note};
-use crate::ledger::{Ledger, Reader};
+use crate::ledger::{Ledger, Reader, RunEnd, RunStart};
 use crate::message::Composer;
 use crate::partners::{Partner, Partners};
 use crate::plan::{Plan, Survey};
@@ -152,7 +153,7 @@ impl Job {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.config.warnings.clone();
-        warnings.extend(Ledger::warnings(&self.config.ledger));
+        warnings.extend(Ledger::warnings(&self.config.ledger.file));
         warnings.extend(self.partners.warnings());
         warnings
     }
@@ -221,33 +222,39 @@ fn about(config: &Config, title: &str, lead: &str, made: Timestamp) -> About {
     }
 }
 
+/// What is recorded when a verb begins to write.
+fn run_start(verb: &'static str, config: &Config, console: &Console<'_>) -> RunStart {
+    RunStart {
+        verb,
+        campaign: config.campaign.clone(),
+        at: (console.clock)(),
+    }
+}
+
+/// Records how a run ended, and closes the ledger.
+async fn end_run(
+    ledger: Ledger,
+    ended: &exit::Result<Exit>,
+    digest: Option<String>,
+    counts: Option<String>,
+    console: &Console<'_>,
+) -> exit::Result<()> {
+    let exit = ended.as_ref().map_or_else(|it| it.exit, |it| *it);
+    let end = RunEnd {
+        at: (console.clock)(),
+        exit_code: exit as u8,
+        digest,
+        counts,
+    };
+    let recorded = ledger.end_run(end).await;
+    ledger.close().await.and(recorded)
+}
+
 /// A ledger for one run that must leave no trace of whom it wrote to.
 fn throw_away_ledger(folder: &Path) -> exit::Result<Arc<Ledger>> {
     let path = folder.join("ledger.sqlite3");
-    Ledger::create(&path)?;
-    Ledger::open(&path).map(Arc::new)
-}
-
-/// Refuses a package that the configuration has not.
-fn must_be_configured(config: &Config, package: &str) -> exit::Result<()> {
-    if config.package(package).is_some() {
-        return Ok(());
-    }
-    let keys: Vec<&str> = config.packages.iter().map(|it| it.key.as_str()).collect();
-    let message = format!(
-        "there is no package `{package}` in the configuration (there is: {})",
-        keys.join(", ")
-    );
-    Err(Failure::new(Exit::BadInput, message))
-}
-
-/// Nobody has been invited under this address.
-fn not_recorded(config: &Config, address: &Address) -> Failure {
-    let message = format!(
-        "no invitation of `{}` to {address} is recorded; `access-invite status` lists those that are",
-        config.campaign
-    );
-    Failure::new(Exit::BadInput, message)
+    Ledger::create_scratch(&path)?;
+    Ledger::open_scratch(&path).map(Arc::new)
 }
 
 /// The ledger for a verb that only looks; an empty one, with a word about it, where there is none.
@@ -259,13 +266,12 @@ pub async fn look_at_ledger(
     scratch: Option<&Path>,
     console: &mut Console<'_>,
 ) -> exit::Result<Reader> {
-    let path = &config.ledger;
+    let path = &config.ledger.file;
     let missing = std::fs::metadata(path).is_err_and(|it| it.kind() == ErrorKind::NotFound);
     if !missing {
-        let live = is_held(path);
-        let reader = Reader::open(path, live, scratch)?;
+        let reader = Reader::open(&config.ledger, scratch)?;
         // A run that is at work has examined it, and a long look would hold up its log.
-        if !live {
+        if !reader.is_live() {
             reader.examine().await?;
         }
         return Ok(reader);

@@ -46,8 +46,8 @@ pub struct Config {
     pub limits: Limits,
     /// When a deferred invitation is tried again.
     pub retry: RetrySchedule,
-    /// The ledger's file.
-    pub ledger: PathBuf,
+    /// The ledger and its witness.
+    pub ledger: LedgerFiles,
     /// Where the list is written again after each run, with what became of each row.
     pub results: Option<PathBuf>,
     /// The file that holds the approval without which nothing is sent.
@@ -56,6 +56,15 @@ pub struct Config {
     pub keys: BTreeMap<String, String>,
     /// What works, but deserves a second look.
     pub warnings: Vec<String>,
+}
+
+/// Where the ledger is, and the witness that says how far its writers have come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerFiles {
+    /// The ledger, behind any symbolic link.
+    pub file: PathBuf,
+    /// The witness, beside the ledger unless the configuration names another place.
+    pub witness: PathBuf,
 }
 
 /// Who invites.
@@ -147,15 +156,61 @@ pub struct PartnerFile {
 #[derive(Debug)]
 pub struct Columns {
     /// The address; required in the file.
-    pub email: String,
+    pub email: Column,
     /// The person's name.
-    pub name: String,
+    pub name: Column,
     /// The partner's organisation.
-    pub organization: String,
+    pub organization: Column,
     /// The wanted language.
-    pub locale: String,
+    pub locale: Column,
     /// The key of the access package.
-    pub package: String,
+    pub package: Column,
+}
+
+/// The header of a known column.
+#[derive(Debug)]
+pub struct Column {
+    /// The column's own name, a key of `partners.columns`.
+    pub key: &'static str,
+    /// The header, by default the key.
+    pub header: String,
+    /// Whether the configuration names it; then the file must have it.
+    pub configured: bool,
+}
+
+impl Columns {
+    /// All known columns.
+    #[must_use]
+    pub fn all(&self) -> [&Column; 5] {
+        [
+            &self.email,
+            &self.name,
+            &self.organization,
+            &self.locale,
+            &self.package,
+        ]
+    }
+
+    /// Whether the header of a column belongs to another one, because the configuration says so.
+    #[must_use]
+    pub fn is_taken(&self, column: &Column) -> bool {
+        let mut others = self.all().into_iter().filter(|it| it.key != column.key);
+        !column.configured && others.any(|it| it.configured && it.has_same_header(column))
+    }
+}
+
+impl Column {
+    /// Whether a header of the file is that of this column, in any case of its letters.
+    #[must_use]
+    pub fn matches(&self, header: &str) -> bool {
+        self.header.to_lowercase() == header.to_lowercase()
+    }
+
+    /// Whether two columns have one header.
+    #[must_use]
+    pub fn has_same_header(&self, other: &Self) -> bool {
+        self.matches(&other.header)
+    }
 }
 
 /// What to do when rows are bad.

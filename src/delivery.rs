@@ -7,7 +7,6 @@
 
 mod attempt;
 mod breaker;
-mod lock;
 mod pause;
 mod rates;
 mod recording;
@@ -25,7 +24,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use self::breaker::OPEN as BREAKER_OPEN;
-pub use self::lock::{RunLock, is_held};
 pub use self::rates::Rates;
 use self::shared::{Due, Job, Shared};
 pub use self::signals::Signals;

@@ -206,6 +206,8 @@ pub enum Cause {
     TakeBack,
     /// A run that died left it armed.
     Recovery,
+    /// A person accepted an older copy of the ledger: a run that it lacks may have mailed it.
+    OlderLedger,
     /// The relay refuses everybody, so its refusals say nothing about the recipients.
     Breaker,
     /// The message that a resend of an `unknown` must repeat has changed since.
@@ -224,6 +226,7 @@ impl Cause {
             Self::GiveUp => "give-up",
             Self::TakeBack => "take-back",
             Self::Recovery => "recovery",
+            Self::OlderLedger => "older-ledger",
             Self::Breaker => "breaker",
             Self::OtherBytes => "other-bytes",
             Self::Person(_) => "person",
@@ -261,6 +264,7 @@ pub fn next(state: State, cause: Cause) -> Result<State, NotAllowed> {
 
         (Cause::TakeBack, Armed | Pending | Deferred) => Pending,
         (Cause::Recovery, Armed) => Unknown,
+        (Cause::OlderLedger, Pending | Deferred | Armed) => Unknown,
         (Cause::Breaker, Rejected | Expired) => Deferred,
         (Cause::OtherBytes, Pending | Deferred) => Unknown,
 
@@ -337,6 +341,7 @@ mod tests {
             Cause::GiveUp,
             Cause::TakeBack,
             Cause::Recovery,
+            Cause::OlderLedger,
             Cause::Breaker,
             Cause::OtherBytes,
         ];
@@ -371,6 +376,7 @@ mod tests {
     #[test]
     fn an_armed_invitation_found_at_start_can_only_become_unknown() {
         assert_eq!(next(State::Armed, Cause::Recovery), Ok(State::Unknown));
+        assert_eq!(next(State::Armed, Cause::OlderLedger), Ok(State::Unknown));
         assert!(next(State::Armed, Cause::Arm).is_err());
         assert!(next(State::Armed, Cause::Person(Decision::Resend)).is_err());
     }

@@ -16,23 +16,37 @@
 
 mod changes;
 mod desk;
+mod freshness;
+mod lock;
 mod notices;
 mod place;
 mod read;
+mod runs;
 mod schema;
 #[cfg(test)]
 pub mod staged;
+mod witness;
 mod writer;
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-pub use self::place::folder_of;
+pub use self::desk::Gap;
+use self::desk::Recorded;
+pub use self::freshness::Doubt;
+use self::freshness::Surroundings;
+use self::lock::RunLock;
+pub use self::lock::is_held;
+use self::place::OpenFiles;
+pub use self::place::{folder_of, give_to_owner, ownership_fix};
 pub use self::read::{Reader, Selection};
+pub use self::runs::{CampaignStanding, RunEnd, RunStart};
+use self::witness::{Mark, Witness};
 use self::writer::Writer;
 pub use self::writer::{Asked, Verdicts};
-use crate::exit;
+use crate::config::LedgerFiles;
+use crate::exit::{self, Exit, OrExit};
 use crate::invitation::{Cause, Identity, Invitee, MessageIdKey, State};
 use crate::outcome::{Phase, Reply};
 use notices::Action;
@@ -92,20 +106,32 @@ impl Change {
     }
 }
 
-/// The ledger, open for a verb that writes. Its user holds the run lock.
+/// The ledger, open for a verb that writes.
 pub struct Ledger {
     path: PathBuf,
     writer: Writer,
     reader: Reader,
+    /// Released when everything else is closed; none for a ledger that is thrown away.
+    _lock: Option<RunLock>,
 }
 
 impl Ledger {
     /// Creates an empty ledger where no file is.
     ///
     /// # Errors
+    /// When there is one, when a witness says that there was one (65), or it cannot be written.
+    pub fn create(files: &LedgerFiles) -> exit::Result<()> {
+        freshness::refuse_witness_without_ledger(files)?;
+        Self::create_scratch(&files.file)
+    }
+
+    /// Creates an empty ledger that is thrown away with its folder.
+    ///
+    /// # Errors
     /// When there is one, or it cannot be written.
-    pub fn create(path: &Path) -> exit::Result<()> {
-        schema::create(path, &MessageIdKey::random().map_err(schema::cannot_write)?)
+    pub fn create_scratch(path: &Path) -> exit::Result<()> {
+        let key = MessageIdKey::random().map_err(schema::cannot_write)?;
+        schema::create(path, &key, random_id()?)
     }
 
     /// Whether there is a ledger that may be used, before anything is made beside it.
@@ -132,19 +158,104 @@ impl Ledger {
         place::warnings(path)
     }
 
-    /// Opens the ledger, bringing back to order what a run that died has left.
+    /// Opens a ledger that is thrown away: without lock, witness, and run on record.
     ///
     /// # Errors
     /// When it is missing (78), open to everyone (77), not ours, newer or damaged (65),
     /// held by another program (75), or cannot be written (74).
-    pub fn open(path: &Path) -> exit::Result<Self> {
-        let connection = schema::open_for_writing(path)?;
+    pub fn open_scratch(path: &Path) -> exit::Result<Self> {
+        let connection = schema::open_to_examine(path)?;
+        schema::begin_writing(path, &connection, random_id()?)?;
         let reader = Reader::beside_writer(path)?;
-        let writer = Writer::start(path, connection, reader.key().clone());
+        let writer = Writer::start(path, connection, reader.key().clone(), None);
         Ok(Self {
             path: path.to_owned(),
             writer,
             reader,
+            _lock: None,
+        })
+    }
+
+    /// Opens the ledger for a run, alone and on record. Nothing is changed unless the witness shows
+    /// that this is the newest copy.
+    ///
+    /// # Errors
+    /// As [`Ledger::open_scratch`], when another run holds the lock (75), and when the ledger is
+    /// older than its witness (65).
+    pub fn open(files: &LedgerFiles, start: &RunStart) -> exit::Result<Self> {
+        Self::open_for(files, start, |doubt| Err(doubt.failure(files)))
+    }
+
+    /// As [`Ledger::open`], for a copy that a person is about to accept although it may be older.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`], but for the witness.
+    pub fn open_although_older(files: &LedgerFiles, start: &RunStart) -> exit::Result<Self> {
+        Self::open_for(files, start, |_| Ok(()))
+    }
+
+    fn open_for(
+        files: &LedgerFiles,
+        start: &RunStart,
+        decide: impl Fn(Doubt) -> exit::Result<()>,
+    ) -> exit::Result<Self> {
+        let path = &files.file;
+        Self::check_writable(path)?;
+        let lock = RunLock::take(path)?;
+        let surroundings = Surroundings::look(files)?;
+        let mut watched = OpenFiles::of(path).map_err(|error| place::cannot_open(path, &error))?;
+        let connection = schema::open_to_examine(path)?;
+        let sqlite = |error: rusqlite::Error| schema::failure(path, &error);
+        let doubt = freshness::doubt(&connection, &surroundings).map_err(sqlite)?;
+        if let Some(Err(refused)) = doubt.map(decide) {
+            drop(connection);
+            if surroundings.log_missing {
+                // SQLite has made an empty log, which must not pass for the missing one.
+                schema::remove_empty_log(path);
+            }
+            return Err(refused);
+        }
+        let ledger = schema::id(&connection).map_err(sqlite)?;
+        let ledger = ledger.map_or_else(random_id, Ok)?;
+        let unusable = |error: std::io::Error| freshness::unreadable(&files.witness, &error);
+        // Created before the ledger is changed, so that a run which fails here raises no doubt in
+        // the next. Where there is a doubt already, it stays until a person has accepted the ledger.
+        let witness = match doubt {
+            Some(_) => None,
+            None => {
+                let unwritten = Mark::unwritten(ledger);
+                let witness = Witness::open_or_create(&files.witness, unwritten);
+                let witness = witness.map_err(unusable)?;
+                place::give_to_owner(witness.file(), path).map_err(unusable)?;
+                Some(witness)
+            }
+        };
+        schema::begin_writing(path, &connection, ledger)?;
+        watched
+            .watch(schema::companion(path, "-wal"))
+            .and_then(|()| watched.watch(lock::lock_file(path)))
+            .or_exit(Exit::CannotWrite)?;
+        let id = random_id()?;
+        let (number, changes) = begin_run(&connection, files, id, start).map_err(sqlite)?;
+        let run = Recorded {
+            number,
+            id,
+            ledger,
+            changes,
+            files: watched,
+            witness,
+            witness_path: files.witness.clone(),
+        };
+        if let Some(witness) = &run.witness {
+            witness.advance(run.mark(changes)).map_err(unusable)?;
+        }
+        let reader = Reader::beside_writer(path)?;
+        let writer = Writer::start(path, connection, reader.key().clone(), Some(run));
+        Ok(Self {
+            path: path.clone(),
+            writer,
+            reader,
+            _lock: Some(lock),
         })
     }
 
@@ -168,10 +279,18 @@ impl Ledger {
         self.writer.recover(at).await
     }
 
-    /// Begins to enrol, and to make room on the disk for so many attempts, while its user goes on.
-    /// What fails is told by what follows.
-    pub fn begin_enrolment(&self, attempts: u64) {
-        self.writer.begin_enrolment(attempts);
+    /// Begins the transaction that enrols, with room on the disk for so many attempts. The
+    /// campaign counts as confirmed with its commit.
+    ///
+    /// # Errors
+    /// When that cannot be recorded (74).
+    pub async fn begin_enrolment(
+        &self,
+        attempts: u64,
+        campaign: &str,
+        at: Timestamp,
+    ) -> exit::Result<()> {
+        self.writer.begin_enrolment(attempts, campaign, at).await
     }
 
     /// Records new invitations as `pending`, all or none, once [`Ledger::commit_enrolment`] is called.
@@ -190,12 +309,21 @@ impl Ledger {
         self.writer.commit_enrolment().await
     }
 
-    /// Forgets what was enrolled and is not committed.
+    /// Accepts an older copy: what unrecorded runs may have mailed becomes `unknown`, and no campaign
+    /// is confirmed. Gives how many invitations that were.
     ///
     /// # Errors
-    /// When the ledger cannot be written any more.
-    pub async fn abandon_enrolment(&self) -> exit::Result<()> {
-        self.writer.abandon_enrolment().await
+    /// When that cannot be recorded.
+    pub async fn accept_older(&self, gap: Gap) -> exit::Result<u64> {
+        self.writer.accept_older(gap).await
+    }
+
+    /// Records how the run ended.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub async fn end_run(&self, end: RunEnd) -> exit::Result<()> {
+        self.writer.end_run(end).await
     }
 
     /// Applies a change; it is durable when this returns. Gives the state that follows.
@@ -258,6 +386,31 @@ impl Ledger {
         drop(self.reader);
         self.writer.close().await
     }
+}
+
+/// Puts a run on record and notes where its witness is; gives its number and the change counter.
+fn begin_run(
+    connection: &rusqlite::Connection,
+    files: &LedgerFiles,
+    id: witness::Id,
+    start: &RunStart,
+) -> rusqlite::Result<(i64, u64)> {
+    let os_user = whoami::username().unwrap_or_default();
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let witness = std::path::absolute(&files.witness).unwrap_or_else(|_| files.witness.clone());
+    runs::record_witness(connection, &witness)?;
+    let number = runs::begin(connection, id, start, &os_user)?;
+    let changes = runs::count_change(connection, number)?.ok_or_else(schema::without_effect)?;
+    connection.execute_batch("COMMIT")?;
+    Ok((number, changes))
+}
+
+fn random_id() -> exit::Result<witness::Id> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id)
+        .map_err(|error| anyhow::anyhow!("no random numbers from the system: {error}"))
+        .or_exit(Exit::CannotWrite)?;
+    Ok(id)
 }
 
 #[cfg(test)]

@@ -10,11 +10,14 @@ mod domains;
 mod encoding;
 mod guess;
 mod languages;
+mod lines;
 mod listed;
 mod mojibake;
+mod quoting;
 mod row;
 mod rows;
 mod source;
+mod swallowed;
 mod warnings;
 
 use std::collections::{HashMap, HashSet};
@@ -101,6 +104,8 @@ impl Partner {
 pub struct Finding {
     /// The line where the row begins, as an editor counts.
     pub line: u64,
+    /// The line where it ends; a later one where a quoted cell has line breaks.
+    pub last_line: u64,
     /// The header of the cell at fault.
     pub column: Option<String>,
     /// What stands there, shortened.
@@ -112,6 +117,9 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.line)?;
+        if self.last_line > self.line {
+            write!(f, "-{}", self.last_line)?;
+        }
         if let Some(column) = &self.column {
             write!(f, ", column {column}")?;
         }
@@ -246,6 +254,7 @@ impl Partners {
     fn twin(&self, line: u64, first: u64) -> Finding {
         Finding {
             line,
+            last_line: line,
             column: Some(self.layout.email_header().to_owned()),
             value: None,
             reason: format!("the same address already stands on line {first} for this package"),

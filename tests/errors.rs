@@ -162,6 +162,13 @@ fn the_configuration() {
     );
     with("an encoding", &set("partners", "encoding = \"utf-7\""));
     with("a delimiter", &set("partners", "delimiter = \"|\""));
+    with(
+        "two columns under one header",
+        &set(
+            "partners",
+            "columns = { name = \"Contact\", organization = \"contact\" }",
+        ),
+    );
     with("a time span", &set("retry", "first_after = \"soon\""));
     with("retry", &set("retry", "first_after = \"9h\""));
     with("only_to", &set("limits", "only_to = [\"contoso\"]"));
@@ -338,6 +345,10 @@ fn the_list() {
     with("no column of addresses", b"mail,name\nada@a.example,Ada\n");
     with("no header", b"ada@a.example,Ada\n");
     with("another delimiter", b"email|name\nada@a.example|Ada\n");
+    with(
+        "quotes paired wrongly",
+        b"email,name,note,package\nada@a.example,Ada,\"19 inch,project\nbob@b.example,Bob,,project\ndee@d.example,Dee,\"21 inch,project\neva@e.example,Eva,\"19 inch,project\nfay@f.example,Fay,,project\ngus@g.example,Gus,21 inch\",project\n",
+    );
     with("the column twice", b"email,name,Email\n");
     with(
         "two columns, one variable",
@@ -373,6 +384,19 @@ fn the_list() {
     sheet.note("a folder", &workplace, &folder);
     std::fs::remove_dir(workplace.file("partners.csv")).unwrap();
     assert_eq!((missing.code, folder.code), (65, 65));
+
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let columns = "[partners]\ncolumns = { name = \"First name\", locale = \"Language\" }";
+    workplace.write("config.toml", &config.replace("[partners]", columns));
+    workplace.write("partners.csv", "email,Given name,Langue,package\n");
+    let columns = workplace.run(&["send"]);
+    assert_eq!(columns.code, 65, "{columns:?}");
+    sheet.note(
+        "configured columns that are not there",
+        &workplace,
+        &columns,
+    );
+    workplace.write("config.toml", &config);
 
     // What is only warned about.
     workplace.write("partners.csv", "email,name,package\nada@contoso.example,RenÃ©,project\nbob@gmail.com,Bob,project\neva@cоntoso.com,Eva,archive\n");
@@ -678,7 +702,59 @@ fn the_ledger() {
     ]);
     assert_eq!(none.code, 78, "{none:?}");
     sheet.note("none yet, for a decision", &workplace, &none);
+    doubtful_ledgers(&mut sheet);
     insta::assert_snapshot!(sheet.text());
+}
+
+/// What is said where nothing shows that the ledger is the newest one.
+fn doubtful_ledgers(sheet: &mut Sheet) {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example"]);
+    let (ledger, witness) = (
+        workplace.file("ledger.sqlite3"),
+        workplace.file("ledger.sqlite3.witness"),
+    );
+    let fresh = std::fs::read(&ledger).unwrap();
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let sent = std::fs::read(&ledger).unwrap();
+    let seen = std::fs::read(&witness).unwrap();
+    let accept = ["resolve", "--accept-older-ledger", "--note", "lost"];
+    let mut with =
+        |title: &str, ledger_has: &[u8], witness_has: Option<&[u8]>, verb: &[&str], code: i32| {
+            std::fs::write(&ledger, ledger_has).unwrap();
+            match witness_has {
+                Some(bytes) => std::fs::write(&witness, bytes).unwrap(),
+                None => std::fs::remove_file(&witness).unwrap(),
+            }
+            let output = workplace.run(verb);
+            assert_eq!(output.code, code, "{title}: {output:?}");
+            sheet.note(title, &workplace, &output);
+        };
+
+    with("older than its witness", &fresh, Some(&seen), &["send"], 65);
+    with("older, for a look", &fresh, Some(&seen), &["status"], 0);
+    with("older, nobody to ask", &fresh, Some(&seen), &accept, 2);
+    with("without its witness", &sent, None, &["send"], 65);
+    with("a damaged witness", &sent, Some(&seen[..99]), &["send"], 65);
+    with(
+        "no witness at all",
+        &sent,
+        Some(b"email,name"),
+        &["send"],
+        65,
+    );
+    with(
+        "the newest, to be accepted",
+        &sent,
+        Some(&seen),
+        &accept,
+        65,
+    );
+    std::fs::remove_file(&ledger).unwrap();
+    let output = workplace.run(&["init", "."]);
+    assert_eq!(output.code, 65, "{output:?}");
+    sheet.note("init beside a witness", &workplace, &output);
 }
 
 #[test]
@@ -745,6 +821,26 @@ fn guards_and_decisions() {
     let package = workplace.run(&["status", "--package", "projekt"]);
     sheet.note("the status of no package", &workplace, &package);
     assert_eq!((status.code, package.code), (65, 65));
+    let unknown_id = "8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b13";
+    let package = workplace.run(&["status", "--package", unknown_id]);
+    assert_eq!(package.code, 65, "{package:?}");
+    sheet.note(
+        "the status of a package by an unknown id",
+        &workplace,
+        &package,
+    );
+    let renamed = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let former = renamed.replace("[packages.project]", "[packages.store]");
+    workplace.write("config.toml", &former);
+    let package = workplace.run(&["status", "--package", "project"]);
+    assert_eq!(package.code, 65, "{package:?}");
+    sheet.note("a package by its former name", &workplace, &package);
+    let other = renamed.replace("3c6c1d9c0b11", "3c6c1d9c0b13");
+    workplace.write("config.toml", &other);
+    let package = resolve(&["una@u.example", "--as", "accepted", "--package", "project"]);
+    assert_eq!(package.code, 65, "{package:?}");
+    sheet.note("a package under a new id", &workplace, &package);
+    workplace.write("config.toml", &renamed);
     workplace.write(
         "partners.csv",
         "email,name,locale\nuna@u.example,Una Other,\n",

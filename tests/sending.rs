@@ -21,7 +21,7 @@ use access_invite::commands::{Choice, Job};
 use access_invite::config::Config;
 use access_invite::delivery::Run;
 use access_invite::exit::Exit;
-use access_invite::ledger::Ledger;
+use access_invite::ledger::{Ledger, RunStart};
 use access_invite::message::Proven;
 use access_invite::relay::Connector;
 use jiff::Timestamp;
@@ -424,11 +424,17 @@ fn a_second_run_at_the_same_time_stands_back() {
 async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
     let config = Arc::new(Config::load(&workplace.file("config.toml")).unwrap());
     let job = Job::load(config.clone(), workplace.path()).unwrap();
-    let ledger = Arc::new(Ledger::open(&config.ledger).unwrap());
     let now = Timestamp::now();
+    let start = RunStart {
+        verb: "send",
+        campaign: config.campaign.clone(),
+        at: now,
+    };
+    let ledger = Arc::new(Ledger::open(&config.ledger, &start).unwrap());
     let plan = job.plan(&Choice::default(), now);
-    let (proven, _) = job.prove_and_enrol(&plan, 1, &ledger, now).await.unwrap();
-    ledger.commit_enrolment().await.unwrap();
+    let reader = ledger.reader();
+    let (proven, _) = job.prove_for_sending(&plan, reader, now).await.unwrap();
+    job.record_new(&plan, 1, &ledger, now).await.unwrap();
     let run = Run {
         plan,
         proven,

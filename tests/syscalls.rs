@@ -243,7 +243,7 @@ fn a7_killed_during_recovery_the_next_recovery_finds_the_same() {
     let copy = || {
         let workplace = Workplace::new(1);
         workplace.crowd(PARTNERS);
-        for suffix in ["", "-wal", "-shm"] {
+        for suffix in ["", "-wal", "-shm", ".witness"] {
             let name = format!("ledger.sqlite3{suffix}");
             std::fs::copy(left.file(&name), workplace.file(&name)).unwrap();
         }
@@ -280,6 +280,69 @@ fn a7_killed_during_recovery_the_next_recovery_finds_the_same() {
         let recoveries = "SELECT count(*) FROM history WHERE to_state = 'unknown'";
         let recoveries: u32 = ledger.query_row(recoveries, [], |row| row.get(0)).unwrap();
         assert_eq!(recoveries as usize, CONNECTIONS, "each was recovered once");
+    });
+    println!("{} kills of {most:?}", points.len());
+}
+
+#[test]
+#[ignore = "needs strace; .ci/run calls it"]
+fn b9_killed_at_the_nth_call_of_an_upgrade_the_ledger_is_of_one_version() {
+    let fixture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/ledger-version-1.sqlite3"
+    );
+    let old = || {
+        let workplace = Workplace::new(1);
+        workplace.partners(&["ada@a.example", "bob@b.example"]);
+        std::fs::write(
+            workplace.file("ledger.sqlite3"),
+            std::fs::read(fixture).unwrap(),
+        )
+        .unwrap();
+        workplace
+    };
+    let verb = [
+        "resolve",
+        "nobody@a.example",
+        "--as",
+        "abandoned",
+        "--note",
+        "x",
+    ];
+    let calls = [
+        "pwrite64",
+        "fsync",
+        "ftruncate",
+        "openat",
+        "unlink",
+        "close",
+    ]
+    .map(Call::new);
+    let most = census(&calls, &verb, &old());
+    let mut points = Vec::new();
+    for call in calls {
+        let numbers = spread(most[&call], wanted(260) / 12);
+        points.extend(numbers.into_iter().map(|it| Point::kill(call, it)));
+    }
+
+    each(&points, |point| {
+        let workplace = old();
+        let killed = point.strike(&workplace, &verb);
+        assert!(matches!(killed.code, -1 | 137), "{killed:?}");
+        let again = workplace.run(&verb);
+        assert_eq!(again.code, 65, "{again:?}");
+        assert!(again.stderr.contains("is recorded"), "{again:?}");
+
+        let states: Vec<_> = workplace.states().into_iter().map(|(_, it)| it).collect();
+        assert_eq!(states, ["accepted", "rejected", "deferred"]);
+        let ledger = rusqlite::Connection::open(workplace.file("ledger.sqlite3")).unwrap();
+        let version: i32 = ledger
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap();
+        let campaigns: i32 = ledger
+            .query_row("SELECT count(*) FROM campaign", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!((version, campaigns), (2, 1));
     });
     println!("{} kills of {most:?}", points.len());
 }

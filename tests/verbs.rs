@@ -935,6 +935,287 @@ fn an_address_invited_to_several_packages_is_resolved_one_by_one() {
     assert_eq!(states[1].1, "rejected");
 }
 
+/// The ids of two packages in the ledger, and of one that is not.
+const PROJECT_ID: &str = "8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
+const ARCHIVE_ID: &str = "8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b12";
+const OTHER_ID: &str = "8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b13";
+
+/// A job whose one partner was refused for the packages `project` and `archive`, and its configuration
+/// as a pattern for these two keys and ids.
+fn refused_for_two_packages(port: u16) -> (Workplace, impl Fn([(&str, &str); 2]) -> String) {
+    let workplace = Workplace::new(port);
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let configured = move |packages: [(&str, &str); 2]| {
+        let [first, second] = packages;
+        let head = config
+            .replace("[packages.project]", &format!("[packages.{}]", first.0))
+            .replace(PROJECT_ID, first.1);
+        let link = LINK.replace(PROJECT_ID, second.1);
+        format!(
+            "{head}[packages.{}]\nlink = \"{link}\"\nname = \"Archive\"\n",
+            second.0
+        )
+    };
+    let both = configured([("project", PROJECT_ID), ("archive", ARCHIVE_ID)]);
+    workplace.write("config.toml", &both);
+    workplace.write(
+        "partners.csv",
+        "email,package\nada@a.example,project\nada@a.example,archive\n",
+    );
+    assert_eq!(workplace.run(&["send"]).code, 1);
+    (workplace, configured)
+}
+
+/// The package, its id and the state of every record, by id.
+fn packages(workplace: &Workplace) -> Vec<(String, String, String)> {
+    let text = |it: &Value| it.as_str().unwrap().to_owned();
+    let mut found: Vec<_> = workplace.status()["invitations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            (
+                text(&it["package"]),
+                text(&it["package_id"]),
+                text(&it["state"]),
+            )
+        })
+        .collect();
+    found.sort_by(|a, b| a.1.cmp(&b.1));
+    found
+}
+
+fn rejecting() -> Server {
+    Server::start(|call: &Call| match call.stage {
+        Stage::Rcpt => Action::Reply(b"550 5.1.1 no\r\n".to_vec()),
+        _ => Action::Normal,
+    })
+}
+
+const RESEND: [&str; 6] = ["resolve", "ada@a.example", "--as", "resend", "--note", "x"];
+
+#[test]
+fn f6_a_package_is_selected_by_its_id_after_its_key_was_renamed_or_two_were_swapped() {
+    let server = rejecting();
+    for (first, second, wanted) in [
+        // Renamed, and swapped.
+        ("project", "store", "store"),
+        ("archive", "project", "project"),
+    ] {
+        let (workplace, configured) = refused_for_two_packages(server.port());
+        let other = configured([(first, PROJECT_ID), (second, ARCHIVE_ID)]);
+        workplace.write("config.toml", &other);
+
+        let status = workplace.run(&["status", "--package", wanted, "--format", "csv"]);
+        assert_eq!(status.code, 0, "{status:?}");
+        let rows: Vec<&str> = status.stdout.lines().skip(1).collect();
+        assert_eq!(rows.len(), 1, "{status:?}");
+        assert!(
+            rows[0].starts_with(&format!("{wanted},{ARCHIVE_ID},")),
+            "{rows:?}"
+        );
+
+        let resolved = workplace.run(&[&RESEND[..], &["--package", wanted]].concat());
+        assert_eq!(resolved.code, 0, "{resolved:?}");
+        assert_eq!(
+            resolved.stdout,
+            format!("ada@a.example ({wanted}): rejected → pending\n")
+        );
+        let expected = [
+            (first, PROJECT_ID, "rejected"),
+            (second, ARCHIVE_ID, "pending"),
+        ];
+        let expected = expected.map(|(a, b, c)| (a.into(), b.into(), c.into()));
+        assert_eq!(packages(&workplace), expected);
+    }
+}
+
+#[test]
+fn f6_a_key_with_a_new_id_selects_nothing_of_the_old_package_which_its_id_selects() {
+    let server = rejecting();
+    let (workplace, configured) = refused_for_two_packages(server.port());
+    let other = configured([("project", PROJECT_ID), ("archive", OTHER_ID)]);
+    workplace.write("config.toml", &other);
+
+    let by_key = workplace.run(&[&RESEND[..], &["--package", "archive"]].concat());
+    assert_eq!(by_key.code, 65, "{by_key:?}");
+    assert!(
+        by_key
+            .stderr
+            .contains(&format!("to `archive` ({OTHER_ID})"))
+            && by_key.stderr.contains(&format!("archive ({ARCHIVE_ID})")),
+        "{by_key:?}"
+    );
+    let status = workplace.run(&["status", "--package", "archive"]);
+    assert_eq!(status.code, 0, "{status:?}");
+    assert!(!status.stdout.contains("ada@a.example"), "{status:?}");
+    let ambiguous = workplace.run(&RESEND);
+    assert_eq!(ambiguous.code, 65, "{ambiguous:?}");
+    assert!(
+        ambiguous
+            .stderr
+            .contains(&format!("project and archive ({ARCHIVE_ID})")),
+        "{ambiguous:?}"
+    );
+    // What is no longer configured is shown with the id that selects it.
+    let text = workplace.run(&["status"]);
+    assert!(
+        text.stdout.contains(&format!("archive ({ARCHIVE_ID})")),
+        "{text:?}"
+    );
+
+    let id = ARCHIVE_ID.to_uppercase();
+    let status = workplace.run(&["status", "--package", &id, "--format", "csv"]);
+    assert!(
+        status.stdout.contains(&format!("\narchive,{ARCHIVE_ID},")),
+        "{status:?}"
+    );
+    assert_eq!(status.stdout.lines().count(), 2, "{status:?}");
+    let by_id = workplace.run(&[&RESEND[..], &["--package", &id]].concat());
+    assert_eq!(by_id.code, 0, "{by_id:?}");
+    let states: Vec<_> = packages(&workplace).into_iter().map(|it| it.2).collect();
+    assert_eq!(states, ["rejected", "pending"]);
+}
+
+#[test]
+fn f6_a_package_that_is_neither_configured_nor_recorded_is_refused_with_what_there_is() {
+    let server = rejecting();
+    let (workplace, configured) = refused_for_two_packages(server.port());
+    let other = configured([("project", PROJECT_ID), ("store", ARCHIVE_ID)]);
+    workplace.write("config.toml", &other);
+
+    for verb in [&RESEND[..], &["status"]] {
+        // A former key says which id it had.
+        let former = workplace.run(&[verb, &["--package", "archive"]].concat());
+        assert_eq!(former.code, 65, "{former:?}");
+        assert!(
+            former.stderr.contains("(there is: project, store)")
+                && former.stderr.contains(&format!("`--package {ARCHIVE_ID}`")),
+            "{former:?}"
+        );
+        let unknown = workplace.run(&[verb, &["--package", OTHER_ID]].concat());
+        assert_eq!(unknown.code, 65, "{unknown:?}");
+        assert!(
+            unknown.stderr.contains(OTHER_ID)
+                && unknown.stderr.contains("neither configured nor recorded"),
+            "{unknown:?}"
+        );
+    }
+    // An id of the configuration is right, with records or without.
+    let config = configured([("project", OTHER_ID), ("store", ARCHIVE_ID)]);
+    workplace.write("config.toml", &config);
+    assert_eq!(workplace.run(&["status", "--package", OTHER_ID]).code, 0);
+}
+
+#[test]
+fn f6_every_unknown_of_one_package_is_decided_by_its_id() {
+    let server = forgetful(1_000, true);
+    let (workplace, configured) = {
+        let workplace = Workplace::new(server.port());
+        let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+        (workplace, config)
+    };
+    let link = LINK.replace(PROJECT_ID, ARCHIVE_ID);
+    let archive = format!("[packages.archive]\nlink = \"{link}\"\nname = \"Archive\"\n");
+    workplace.write("config.toml", &format!("{configured}{archive}"));
+    workplace.write(
+        "partners.csv",
+        "email,package\nada@a.example,project\nbob@b.example,archive\n",
+    );
+    assert_eq!(workplace.run(&["send"]).code, 3);
+    // The package is no longer configured.
+    workplace.write("config.toml", &configured);
+
+    let resolved = workplace.run(&[
+        "resolve",
+        "--all-unknown",
+        "--as",
+        "accepted",
+        "--note",
+        "seen",
+        "--package",
+        ARCHIVE_ID,
+    ]);
+
+    assert_eq!(resolved.code, 0, "{resolved:?}");
+    let states: Vec<_> = packages(&workplace).into_iter().map(|it| it.2).collect();
+    assert_eq!(states, ["unknown", "accepted"]);
+}
+
+#[test]
+fn f7_a_configured_column_that_the_file_lacks_stops_every_verb_that_needs_the_list() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example"]);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let columns = "[partners]\ncolumns = { name = \"First name\", locale = \"Language\" }";
+    workplace.write("config.toml", &config.replace("[partners]", columns));
+    workplace.write(
+        "partners.csv",
+        "email,First name,Langue\nada@a.example,Ada,fr\nbob@b.example,Bob,fr\n",
+    );
+
+    for verb in [
+        &["check"][..],
+        &["check", "--locales"],
+        &["preview"],
+        &["send"],
+        &["send", "--dry-run"],
+        &["send", "--sandbox"],
+        &["send", "--test-to", "me@contoso.example"],
+    ] {
+        let output = workplace.run(verb);
+        assert_eq!(output.code, 65, "{verb:?} {output:?}");
+        assert!(
+            output.stderr.contains("partners.csv:1: there is no column `Language`, which `partners.columns.locale` names; did you mean `Langue`? The file has `email`, `First name`, `Langue`;"),
+            "{verb:?} {output:?}"
+        );
+    }
+    // `status` does without the list.
+    assert_eq!(workplace.status()["invitations"][0]["listed"], Value::Null);
+    assert_eq!(server.accepted().len(), 1);
+}
+
+#[test]
+fn f2_check_refuses_a_list_whose_rows_disappear_between_stray_quotes() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    workplace.write(
+        "partners.csv",
+        "email,name,note\nada@a.example,Ada,\"19 inch screen\nbob@b.example,Bob,\neva@e.example,Eva,\ndee@d.example,Dee,\"21 inch screen\nzoe@z.example,Zoe,\n",
+    );
+
+    for verb in [&["check"][..], &["preview"], &["send"]] {
+        let output = workplace.run(verb);
+        assert_eq!(output.code, 65, "{verb:?} {output:?}");
+        assert!(
+            output
+                .stderr
+                .contains("partners.csv:2-5: the quoted cell that begins on line 2 ends on line 5"),
+            "{verb:?} {output:?}"
+        );
+    }
+    assert!(server.accepted().is_empty());
+
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let skip = "[partners]\nbad_rows = \"skip\"";
+    let results = "[results]\ncsv = \"results.csv\"\n";
+    let config = format!("{}{results}", config.replace("[partners]", skip));
+    workplace.write("config.toml", &config);
+    let sent = workplace.run(&["send"]);
+    assert_eq!(sent.code, 1, "{sent:?}");
+    assert!(sent.stderr.contains("partners.csv:2-5:"), "{sent:?}");
+    assert_eq!(server.accepted().len(), 1);
+    // The rows stand in the results as they were, in one cell.
+    let written = std::fs::read_to_string(workplace.file("results.csv")).unwrap();
+    assert!(
+        written.contains("\"ada@a.example,Ada,\"\"19 inch screen\nbob@b.example,Bob,\n")
+            && written.contains("bad_row"),
+        "{written}"
+    );
+}
+
 #[test]
 fn what_is_wrong_with_files_is_told_with_its_exit_code() {
     let server = Server::obliging();

@@ -50,7 +50,11 @@ pub struct Options {
 pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let mut findings = Findings {
-        warnings: [config.warnings.clone(), Ledger::warnings(&config.ledger)].concat(),
+        warnings: [
+            config.warnings.clone(),
+            Ledger::warnings(&config.ledger.file),
+        ]
+        .concat(),
         ..Findings::default()
     };
     let connector = findings.keep(Connector::new(&config.smtp));
@@ -217,9 +221,12 @@ async fn survey(
     let Some(reader) = findings.keep(look_at_ledger(&job.config, None, console).await) else {
         return Ok(String::new());
     };
-    let plan = job.plan(&Choice::default(), (console.clock)());
+    let now = (console.clock)();
+    let plan = job.plan(&Choice::default(), now);
     let survey = job.survey(&plan, &reader).await?;
-    let stopping = guards(job, &plan, &survey, &reader, false).await?;
+    let doubt = reader.doubt().map(|it| it.describe(&job.config.ledger));
+    let stopping = guards(job, &survey, &reader, false, now).await?;
+    findings.warnings.extend(doubt);
     findings.warnings.extend(stopping);
     if let Some(Some(objection)) = findings.keep(objection(job, None)) {
         findings.warnings.push(objection);

@@ -5,13 +5,15 @@
 
 use std::path::Path;
 
-use super::{Job, PREVIEW};
+use jiff::Timestamp;
+
+use super::{Choice, Job, PREVIEW};
 use crate::approval::{self, Digest, Wanted};
 use crate::exit::{self, Exit, Failure};
 use crate::gallery;
 use crate::invitation::State;
 use crate::ledger::Reader;
-use crate::plan::{Plan, Survey};
+use crate::plan::Survey;
 use crate::report::count;
 
 /// Why a real send would not go ahead for want of an approval. `given` is the digest on the
@@ -48,10 +50,10 @@ pub(super) fn require_approval(job: &Job, given: Option<Digest>) -> exit::Result
 /// When the ledger cannot be read.
 pub(super) async fn guards(
     job: &Job,
-    plan: &Plan,
     survey: &Survey,
     reader: &Reader,
     new_campaign: bool,
+    now: Timestamp,
 ) -> exit::Result<Vec<String>> {
     let limits = &job.config.limits;
     let mut found = Vec::new();
@@ -75,39 +77,60 @@ pub(super) async fn guards(
             limits.new_per_run
         ));
     }
-    if !new_campaign && let Some((other, address)) = accepted_elsewhere(job, plan, reader).await? {
-        found.push(format!(
-            "the campaign `{}` is new to this ledger, and {address} was already invited under `{other}`; if these partners are to be invited again, say `--new-campaign`, else put the old name back",
-            job.config.campaign
-        ));
+    if !new_campaign {
+        found.extend(campaign_not_confirmed(job, reader, now).await?);
     }
     Ok(found)
 }
 
-/// Where the campaign is new, the first due partner whom another campaign has invited.
-async fn accepted_elsewhere(
+/// Why the campaign must be confirmed by a person: partners of the list were mailed under another
+/// name, or perhaps by runs that an accepted older ledger lacks. The whole list is compared,
+/// whatever part of it this run would send.
+async fn campaign_not_confirmed(
     job: &Job,
-    plan: &Plan,
     reader: &Reader,
-) -> exit::Result<Option<(String, String)>> {
-    let (known, others) = reader.campaigns(&job.config.campaign).await?;
-    if known {
+    now: Timestamp,
+) -> exit::Result<Option<String>> {
+    let campaign = &job.config.campaign;
+    let standing = reader.campaign(campaign).await?;
+    if standing.confirmed || (standing.others.is_empty() && standing.gap.is_none()) {
         return Ok(None);
     }
-    for other in others {
-        let mut drain = plan.drain();
-        while let Some(page) = drain.next_page(reader).await? {
-            let identities: Vec<_> = page.iter().map(|it| it.partner.identity(&other)).collect();
+    let list = job.plan(&Choice::default(), now);
+    let mut drain = list.drain();
+    while let Some(page) = drain.next_page(reader).await? {
+        if let Some(gap) = standing.gap
+            && let Some(entry) = page.iter().find(|it| it.standing.is_none())
+        {
+            return Ok(Some(format!(
+                "an older ledger was accepted on {}, and {} is not recorded in it, so a lost run may have invited this partner; if the unrecorded partners are to be invited, say `--new-campaign`",
+                gap.strftime("%Y-%m-%d"),
+                entry.partner.address
+            )));
+        }
+        for other in &standing.others {
+            let identities = page.iter().map(|it| it.partner.identity(other)).collect();
             let standings = reader.standings(identities).await?;
-            let accepted = page.iter().zip(standings).find(|(_, standing)| {
+            let invited = page.iter().zip(standings).find(|(_, standing)| {
                 standing
                     .as_ref()
-                    .is_some_and(|it| matches!(it.state, State::Accepted | State::Delivered))
+                    .is_some_and(|it| may_have_arrived(it.state))
             });
-            if let Some((entry, _)) = accepted {
-                return Ok(Some((other, entry.partner.address.to_string())));
+            if let Some((entry, _)) = invited {
+                return Ok(Some(format!(
+                    "the campaign `{campaign}` is new to this ledger, and {} was already invited under `{other}`; if these partners are to be invited again, say `--new-campaign`, else put the old name back",
+                    entry.partner.address
+                )));
             }
         }
     }
     Ok(None)
+}
+
+/// Whether a relay has, or may have, taken a message in this state.
+fn may_have_arrived(state: State) -> bool {
+    matches!(
+        state,
+        State::Armed | State::Accepted | State::Delivered | State::Bounced | State::Unknown
+    )
 }

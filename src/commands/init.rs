@@ -70,14 +70,14 @@ pub fn run(folder: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
         }
         console.say(&format!("created {}", templates.display()));
     }
-    if !config.ledger.exists() {
-        if let Some(parent) = config.ledger.parent() {
+    if !config.ledger.file.exists() {
+        if let Some(parent) = config.ledger.file.parent() {
             make_folder(parent)?;
         }
         Ledger::create(&config.ledger)?;
         console.say(&format!(
             "empty ledger created; every partner counts as not invited ({})",
-            config.ledger.display()
+            config.ledger.file.display()
         ));
     }
     Ok(Exit::Done)

@@ -43,8 +43,9 @@ pub async fn run(
     warnings.extend(skipped_rows(&job));
     // An approval that cannot be read stops a send, but nobody from looking.
     let objection = objection(&job, None).unwrap_or_else(|it| Some(it.to_string()));
-    let guards = guards(&job, &plan, &survey, &reader, false).await?;
-    let stopping = objection.iter().chain(&guards);
+    let doubt = reader.doubt().map(|it| it.describe(&config.ledger));
+    let guards = guards(&job, &survey, &reader, false, (console.clock)()).await?;
+    let stopping = doubt.iter().chain(&objection).chain(&guards);
     warnings.extend(stopping.map(|it| format!("a real send would stop: {it}")));
     let changed = job.prove(&plan, &reader, (console.clock)()).await?;
     for entry in &changed {

@@ -2,8 +2,7 @@
 //! cores, before the first connection.
 //!
 //! Batches of the plan are proven side by side and taken in their order, so what is held is
-//! the same sequence that sending goes through. Who is new is enrolled meanwhile, and recorded
-//! only when everything holds.
+//! the same sequence that sending goes through.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -40,8 +39,6 @@ struct Bench {
 struct Holds {
     /// Where it is to be sent.
     proven: Option<Proven>,
-    /// Where it is to be sent and no run has recorded the invitation.
-    new: Option<Enrolment>,
     /// It was to repeat other bytes.
     changed: bool,
 }
@@ -55,15 +52,9 @@ impl Bench {
         let date = entry.date(self.now);
         let message = self.composer.compose_and_prove(partner, &id, date)?;
         let room = self.room.as_ref();
-        let is_new = room.is_some() && entry.standing.is_none();
         Ok(Holds {
             proven: room.map(|room| self.composer.hold(partner, &message, room)),
             changed: entry.must_repeat().is_some_and(|it| it != message.sha256()),
-            new: is_new.then(|| Enrolment {
-                identity: entry.identity.clone(),
-                invitee: self.composer.invitee(partner),
-                message_id: id,
-            }),
         })
     }
 
@@ -95,30 +86,58 @@ impl Job {
         Ok(changed)
     }
 
-    /// As [`Job::prove`], for sending: gives the messages as well, in order, and enrols who is
-    /// new of those that are due, so many; to commit that is for the caller.
+    /// As [`Job::prove`], for sending: gives the messages as well, in order.
     ///
     /// # Errors
-    /// As [`Job::prove`], and when the ledger cannot take those who are new (74).
-    pub async fn prove_and_enrol(
+    /// As [`Job::prove`].
+    pub async fn prove_for_sending(
+        &self,
+        plan: &Plan,
+        reader: &Reader,
+        now: Timestamp,
+    ) -> exit::Result<(Vec<Proven>, Vec<Entry>)> {
+        self.prove_each(plan, reader, Some(Room::default()), now)
+            .await
+    }
+
+    /// Records who is new as `pending`, in one transaction: all or nobody.
+    ///
+    /// # Errors
+    /// When they cannot be recorded, or there is no room for the results of `due` attempts (74).
+    pub async fn record_new(
         &self,
         plan: &Plan,
         due: u64,
         ledger: &Ledger,
         now: Timestamp,
-    ) -> exit::Result<(Vec<Proven>, Vec<Entry>)> {
-        if due > 0 {
-            ledger.begin_enrolment(due);
+    ) -> exit::Result<()> {
+        let reader = ledger.reader();
+        let domain = self.config.sender.address.domain();
+        let campaign = &self.config.campaign;
+        ledger.begin_enrolment(due, campaign, now).await?;
+        let mut drain = plan.drain();
+        while let Some(page) = drain.next_page(reader).await? {
+            let new = page
+                .iter()
+                .filter(|it| it.skip.is_none() && it.standing.is_none());
+            let enrolment = |entry: &Entry| Enrolment {
+                identity: entry.identity.clone(),
+                invitee: self.composer.invitee(&entry.partner),
+                message_id: entry.message_id(reader.key(), domain),
+            };
+            let new: Vec<_> = new.map(enrolment).collect();
+            if !new.is_empty() {
+                ledger.enrol(new, now).await?;
+            }
         }
-        self.prove_each(plan, ledger.reader(), Some(ledger), now)
-            .await
+        ledger.commit_enrolment().await
     }
 
     async fn prove_each(
         &self,
         plan: &Plan,
         reader: &Reader,
-        ledger: Option<&Ledger>,
+        room: Option<Room>,
         now: Timestamp,
     ) -> exit::Result<(Vec<Proven>, Vec<Entry>)> {
         let bench = Arc::new(Bench {
@@ -126,7 +145,7 @@ impl Job {
             key: reader.key().clone(),
             domain: self.config.sender.address.domain().to_owned(),
             now,
-            room: ledger.map(|_| Room::default()),
+            room,
         });
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut found = Found::default();
@@ -140,11 +159,11 @@ impl Job {
             while under_way.len() > 2 * at_once
                 && let Some(batch) = under_way.pop_front()
             {
-                found.take(batch, ledger, now).await?;
+                found.take(batch).await?;
             }
         }
         for batch in under_way {
-            found.take(batch, ledger, now).await?;
+            found.take(batch).await?;
         }
         if found.failed == 0 {
             return Ok((found.proven, found.changed));
@@ -174,18 +193,11 @@ struct Found {
 }
 
 impl Found {
-    async fn take(
-        &mut self,
-        batch: JoinHandle<ProvenBatch>,
-        ledger: Option<&Ledger>,
-        now: Timestamp,
-    ) -> exit::Result<()> {
-        let mut new = Vec::new();
+    async fn take(&mut self, batch: JoinHandle<ProvenBatch>) -> exit::Result<()> {
         for (entry, proven) in batch.await.or_exit(Exit::Contradiction)? {
             match proven {
                 Ok(holds) => {
                     self.proven.extend(holds.proven);
-                    new.extend(holds.new);
                     if holds.changed {
                         self.changed.push(entry);
                     }
@@ -197,12 +209,6 @@ impl Found {
                     }
                 }
             }
-        }
-        // Where one fails nobody is mailed, and the others are proven only to tell of all.
-        if let Some(ledger) = ledger
-            && self.failed == 0
-        {
-            ledger.enrol(new, now).await?;
         }
         Ok(())
     }

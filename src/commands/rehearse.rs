@@ -41,7 +41,7 @@ pub async fn run(
     let plan = job.plan(choice, (console.clock)());
     let survey = job.survey(&plan, ledger.reader()).await?;
     let (messages, _) = job
-        .prove_and_enrol(&plan, survey.due, &ledger, (console.clock)())
+        .prove_for_sending(&plan, ledger.reader(), (console.clock)())
         .await?;
 
     let caught = Caught(scratch.path().join("caught"));

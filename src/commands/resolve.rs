@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Choice, Console, Job, must_be_configured, not_recorded};
+use super::{Choice, Console, Job, end_run, package, run_start};
 use crate::address::Address;
 use crate::config::Config;
-use crate::delivery::RunLock;
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, Decision, Record, State, next};
 use crate::ledger::{Change, Ledger, Selection, folder_of};
@@ -26,7 +25,7 @@ pub struct Options {
     pub decision: Decision,
     /// Why, for the record.
     pub note: String,
-    /// About this package.
+    /// About this package, by its key or its id.
     pub package: Option<String>,
     /// Resend even where the message is no longer the same.
     pub changed: bool,
@@ -48,11 +47,10 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
         let message = "`--state` decides about several invitations at once, and without a terminal nobody can be asked; look at them with `access-invite status --state STATE`, then say `--yes`";
         return Err(Failure::new(Exit::Usage, message));
     }
-    Ledger::check_writable(&config.ledger)?;
-    let _lock = RunLock::take(&config.ledger)?;
-    let ledger = Ledger::open(&config.ledger)?;
+    let start = run_start("resolve", &config, console);
+    let ledger = Ledger::open(&config.ledger, &start)?;
     let ended = decide(config, options, &ledger, console).await;
-    ledger.close().await?;
+    end_run(ledger, &ended, None, None, console).await?;
     ended
 }
 
@@ -82,7 +80,7 @@ async fn decide(
         .filter(|it| options.decision == Decision::Resend && it.standing.state == State::Unknown)
         .collect();
     if !options.changed && !resends.is_empty() {
-        must_be_the_same(config, &resends, ledger, console).await?;
+        must_be_the_same(config.clone(), &resends, ledger, console).await?;
     }
     if chosen.is_empty() {
         let state = options.state.unwrap_or(State::Unknown);
@@ -111,7 +109,9 @@ async fn decide(
             let state = verdict?;
             console.say(&format!(
                 "{} ({}): {} → {state}",
-                record.invitee.email, record.invitee.package, record.standing.state
+                record.invitee.email,
+                package::label(&config, record),
+                record.standing.state
             ));
         }
     }
@@ -120,23 +120,22 @@ async fn decide(
 
 /// The invitations that the decision is about.
 async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Result<Vec<Record>> {
-    if let Some(package) = &options.package {
-        must_be_configured(config, package)?;
-    }
+    let reader = ledger.reader();
+    let package_id = match &options.package {
+        Some(text) => Some(package::id_of(config, text, reader).await?),
+        None => None,
+    };
     let selection = Selection {
         state: options
             .state
             .or(options.address.is_none().then_some(State::Unknown)),
-        package: options.package.clone(),
+        package_id,
         address: options.address.as_ref().map(Address::canonical),
     };
     let mut chosen = Vec::new();
     let mut after = 0;
     loop {
-        let page = ledger
-            .reader()
-            .page(&config.campaign, &selection, after)
-            .await?;
+        let page = reader.page(&config.campaign, &selection, after).await?;
         let Some(last) = page.last() else { break };
         after = last.id;
         chosen.extend(page);
@@ -145,12 +144,15 @@ async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Re
         return Ok(chosen);
     };
     match chosen.as_slice() {
-        [] => Err(not_recorded(config, address)),
+        [] => {
+            let package = options.package.as_deref().zip(package_id);
+            Err(package::not_recorded(config, address, package, reader).await?)
+        }
         [_] => Ok(chosen),
         several => {
-            let packages: Vec<&str> = several
+            let packages: Vec<String> = several
                 .iter()
-                .map(|it| it.invitee.package.as_str())
+                .map(|it| package::label(config, it))
                 .collect();
             let message = format!(
                 "{address} is invited to {}; say which one with `--package`",

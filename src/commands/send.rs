@@ -12,11 +12,11 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
 use super::guards::{guards, require_approval};
-use super::{Choice, Console, Job, describe};
+use super::{Choice, Console, Job, describe, end_run, run_start};
 use crate::address::Address;
 use crate::approval::Digest;
 use crate::config::Config;
-use crate::delivery::{BREAKER_OPEN, Rates, Run, RunLock, Signals, Tally};
+use crate::delivery::{BREAKER_OPEN, Rates, Run, Signals, Tally};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, Record, State};
 use crate::ledger::{Change, Ledger, Selection, folder_of};
@@ -42,6 +42,25 @@ pub struct Options {
     pub approved: Option<Digest>,
 }
 
+/// What the ledger records about a run beside its exit code.
+#[derive(Default)]
+struct RunReport {
+    digest: Option<String>,
+    counts: Option<String>,
+}
+
+/// How many invitations ended in each state, as JSON.
+fn counts(tally: &Tally) -> String {
+    serde_json::json!({
+        "accepted": tally.accepted,
+        "deferred": tally.deferred,
+        "rejected": tally.rejected,
+        "expired": tally.expired,
+        "unknown": tally.unknown,
+    })
+    .to_string()
+}
+
 /// Sends what is due.
 ///
 /// # Errors
@@ -49,12 +68,12 @@ pub struct Options {
 /// decides the exit code.
 pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
-    Ledger::check_writable(&config.ledger)?;
-    let _lock = RunLock::take(&config.ledger)?;
-    let ledger = Arc::new(Ledger::open(&config.ledger)?);
-    let ended = with_ledger(config, options, ledger.clone(), console).await;
+    let start = run_start("send", &config, console);
+    let ledger = Arc::new(Ledger::open(&config.ledger, &start)?);
+    let mut report = RunReport::default();
+    let ended = with_ledger(config, options, ledger.clone(), &mut report, console).await;
     let rest = match Arc::into_inner(ledger) {
-        Some(ledger) => ledger.close().await,
+        Some(ledger) => end_run(ledger, &ended, report.digest, report.counts, console).await,
         None => Ok(()),
     };
     match (ended, rest) {
@@ -67,11 +86,13 @@ async fn with_ledger(
     config: Arc<Config>,
     options: &Options,
     ledger: Arc<Ledger>,
+    report: &mut RunReport,
     console: &mut Console<'_>,
 ) -> exit::Result<Exit> {
     let recovered = ledger.recover((console.clock)()).await?;
-    let job = Job::load(config.clone(), folder_of(&config.ledger))?;
+    let job = Job::load(config.clone(), folder_of(&config.ledger.file))?;
     let config = &job.config;
+    report.digest = Some(job.inputs().digest().to_string());
     refuse_documentation(config)?;
     let connector = Connector::new(&config.smtp)?;
     check_secret(&config.smtp)?;
@@ -111,6 +132,7 @@ async fn with_ledger(
     } else {
         Tally::default()
     };
+    report.counts = Some(counts(&tally));
     let exit = conclude(&job, &ledger, &survey, &tally, recovered, console).await?;
     let written = write_results(&job, &ledger, &tally, console).await;
     Ok(Exit::heaviest(&[exit, written]))
@@ -184,17 +206,16 @@ async fn prove(
     loop {
         let reader = ledger.reader();
         let survey = job.survey(plan, reader).await?;
-        let stopping = guards(job, plan, &survey, reader, options.new_campaign).await?;
+        let now = (console.clock)();
+        let stopping = guards(job, &survey, reader, options.new_campaign, now).await?;
         if !stopping.is_empty() {
             let message = format!("{}\nnothing was sent", stopping.join("\n"));
             return Err(Failure::new(Exit::BadInput, message));
         }
-        let now = (console.clock)();
-        let (messages, changed) = job.prove_and_enrol(plan, survey.due, ledger, now).await?;
+        let (messages, changed) = job.prove_for_sending(plan, reader, now).await?;
         if changed.is_empty() {
             return Ok((survey, messages));
         }
-        ledger.abandon_enrolment().await?;
         for entry in changed {
             let note = "the message to be repeated has changed since it was sent; `resolve --as resend --changed` sends it as it is now";
             console.tell(&format!("{}: {note}", entry.partner.address));
@@ -227,7 +248,8 @@ pub(super) async fn deliver(
 ) -> exit::Result<Tally> {
     let ProvenPlan { plan, messages } = proven;
     let due = messages.len() as u64;
-    ledger.commit_enrolment().await?;
+    job.record_new(&plan, due, ledger, (console.clock)())
+        .await?;
     let breaker_open = ledger.notice(BREAKER_OPEN).await?.is_some();
     let bar = progress(due, console.interactive);
     let run = Run {

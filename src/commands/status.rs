@@ -1,18 +1,24 @@
 //! `status`: where every invitation stands, or the whole history of one address.
 
+use std::io::Seek;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Console, must_be_configured, not_recorded};
+use anyhow::Context;
+use tempfile::SpooledTempFile;
+
+use super::{Console, package};
 use crate::address::Address;
 use crate::config::Config;
-use crate::delivery::is_held;
-use crate::exit::{self, Exit};
+use crate::exit::{self, Exit, Failure, OrExit};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Reader, Selection};
 use crate::partners::Partners;
 use crate::report::{Format, StatusRow, StatusWriter};
 use crate::templates::Templates;
+
+/// How many bytes of a report are kept in memory.
+const IN_MEMORY: usize = 1 << 20;
 
 /// What `status` was asked.
 #[derive(Clone, Debug)]
@@ -23,7 +29,7 @@ pub struct Options {
     pub format: Format,
     /// Only this state.
     pub state: Option<State>,
-    /// Only this package.
+    /// Only this package, by its key or its id.
     pub package: Option<String>,
 }
 
@@ -33,37 +39,70 @@ pub struct Options {
 /// When there is no ledger (78), or the address or package is not in it (65).
 pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Config::load(path)?;
-    Ledger::check(&config.ledger)?;
-    let reader = Reader::open(&config.ledger, is_held(&config.ledger), None)?;
+    Ledger::check(&config.ledger.file)?;
+    let reader = Reader::open(&config.ledger, None)?;
+    if let Some(doubt) = reader.doubt() {
+        console.warn(&doubt.describe(&config.ledger));
+    }
+    let listed = todays_partners(&config);
+    // Written to a file first, so that a slow reader of the output does not hold the snapshot.
+    let mut written = SpooledTempFile::new(IN_MEMORY);
+    reader.begin_snapshot().await?;
+    write(&mut written, &config, options, &reader, listed, console).await?;
+    reader.end_snapshot().await?;
+    written
+        .rewind()
+        .context("cannot read back the temporary file of the report")
+        .or_exit(Exit::CannotWrite)?;
+    // A reader who went away, as `head` does, has seen enough.
+    let _ = std::io::copy(&mut written, console.out);
+    Ok(Exit::Done)
+}
+
+/// The report, from one state of the ledger.
+async fn write(
+    out: &mut SpooledTempFile,
+    config: &Config,
+    options: &Options,
+    reader: &Reader,
+    listed: Option<Arc<Partners>>,
+    console: &Console<'_>,
+) -> exit::Result<()> {
+    let package_id = match &options.package {
+        Some(text) => Some(package::id_of(config, text, reader).await?),
+        None => None,
+    };
     let selection = Selection {
         state: options.state,
-        package: options.package.clone(),
+        package_id,
         address: options.address.as_ref().map(Address::canonical),
     };
-    if let Some(package) = &options.package {
-        must_be_configured(&config, package)?;
-    }
     let campaign = &config.campaign;
     let mut page = reader.page(campaign, &selection, 0).await?;
     if let (Some(address), true) = (&options.address, page.is_empty()) {
-        return Err(not_recorded(&config, address));
+        let package = options.package.as_deref().zip(package_id);
+        return Err(package::not_recorded(config, address, package, reader).await?);
     }
-    let listed = todays_partners(&config);
     let counts = reader.counts(campaign).await?;
-    let writing = StatusWriter::begin(
-        console.out,
+    let full = |error: std::io::Error| {
+        let message = format!("cannot write the report to a temporary file: {error}");
+        Failure::new(Exit::CannotWrite, message)
+    };
+    let mut writer = StatusWriter::begin(
+        out,
         options.format,
         console.out_is_terminal,
         campaign,
         &counts,
-    );
-    // A reader who went away, as `head` does, has seen enough.
-    let Ok(mut writer) = writing else {
-        return Ok(Exit::Done);
-    };
+    )
+    .map_err(full)?;
     while let Some(last) = page.last().map(|it| it.id) {
         let mut rows = Vec::with_capacity(page.len());
-        for record in page {
+        for mut record in page {
+            record.invitee.package = match options.format {
+                Format::Text => package::label(config, &record),
+                Format::Json | Format::Csv => package::name(config, &record).to_owned(),
+            };
             let history = match options.address {
                 Some(_) => Some(reader.history(record.id).await?),
                 None => None,
@@ -75,13 +114,10 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
                 history,
             });
         }
-        if writer.page(&rows).is_err() {
-            return Ok(Exit::Done);
-        }
+        writer.page(&rows).map_err(full)?;
         page = reader.page(campaign, &selection, last).await?;
     }
-    let _ = writer.finish();
-    Ok(Exit::Done)
+    writer.finish().map_err(full)
 }
 
 /// Today's file, where it can be read; `status` does not depend on it.

@@ -47,7 +47,7 @@ pub async fn run(
     let plan = job.plan(choice, now).lines(lines);
     let survey = job.survey(&plan, ledger.reader()).await?;
     let relay = connector.relay();
-    let (messages, _) = job.prove_and_enrol(&plan, survey.due, &ledger, now).await?;
+    let (messages, _) = job.prove_for_sending(&plan, ledger.reader(), now).await?;
     if messages.is_empty() {
         console.say("there is no partner whose message could be tried");
         return Ok(Exit::Done);

@@ -18,8 +18,8 @@ use super::values::{
     text, texts,
 };
 use super::{
-    BadRows, Columns, Config, Deadlines, Limits, Login, MissingLocale, Package, PartnerFile, Proof,
-    Sender, Smtp, TemplateFolder, Tls,
+    BadRows, Column, Columns, Config, Deadlines, LedgerFiles, Limits, Login, MissingLocale,
+    Package, PartnerFile, Proof, Sender, Smtp, TemplateFolder, Tls,
 };
 use crate::invitation::RetrySchedule;
 use crate::link::AccessPackageLink;
@@ -50,6 +50,19 @@ pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let mut section = root.section("ledger");
     // Lock and log stand beside the file itself, whatever name leads to it.
     let ledger = section.required("file", path).map(behind_link);
+    let witness = section.optional("witness", path).map(behind_link);
+    let ledger = ledger.map(|file| LedgerFiles {
+        witness: witness.unwrap_or_else(|| beside(&file, ".witness")),
+        file,
+    });
+    if let Some(ledger) = &ledger
+        && belonging_to_ledger(&ledger.file)
+            .iter()
+            .any(|(_, other)| is_same_file(&ledger.witness, other))
+    {
+        let message = "`ledger.witness` would overwrite the ledger or a file that belongs to it; name a file of its own";
+        section.problem("witness", message);
+    }
     section.finish();
     let mut section = root.section("approval");
     let approval = section.optional("file", path);
@@ -57,7 +70,9 @@ pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let mut section = root.section("results");
     let results = section.optional("csv", path).map(behind_link);
     let mut others = vec![("the configuration", file.to_owned())];
-    others.extend(ledger.iter().flat_map(|it| belonging_to_ledger(it)));
+    others.extend(ledger.iter().flat_map(|it| belonging_to_ledger(&it.file)));
+    let witness = ledger.iter().map(|it| it.witness.clone());
+    others.extend(witness.map(|it| ("the witness of the ledger", it)));
     others.extend(
         partners
             .iter()
@@ -104,10 +119,16 @@ fn behind_link(path: PathBuf) -> PathBuf {
 /// The ledger, and what stands beside it during a run.
 fn belonging_to_ledger(ledger: &Path) -> [(&'static str, PathBuf); 5] {
     ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| {
-        let mut name = ledger.as_os_str().to_owned();
-        name.push(suffix);
-        ("the ledger or a file that belongs to it", name.into())
+        let path = beside(ledger, suffix);
+        ("the ledger or a file that belongs to it", path)
     })
+}
+
+/// The file whose name is that of `file` with a suffix.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn files_of_smtp(smtp: &Smtp) -> Vec<(&'static str, PathBuf)> {
@@ -247,16 +268,7 @@ fn read_partners(mut section: Section<'_>, folder: &Path) -> Option<PartnerFile>
             ("\t", Some(b'\t')),
         ]),
     );
-    let mut columns = section.section("columns");
-    let mut header = |key: &'static str| columns.or(key, key.to_owned(), text);
-    let names = Columns {
-        email: header("email"),
-        name: header("name"),
-        organization: header("organization"),
-        locale: header("locale"),
-        package: header("package"),
-    };
-    columns.finish();
+    let columns = read_columns(section.section("columns"));
     let bad_rows = section.or(
         "bad_rows",
         BadRows::Refuse,
@@ -267,9 +279,46 @@ fn read_partners(mut section: Section<'_>, folder: &Path) -> Option<PartnerFile>
         path: path?,
         encoding,
         delimiter,
-        columns: names,
+        columns,
         bad_rows,
     })
+}
+
+fn read_columns(mut section: Section<'_>) -> Columns {
+    let mut column = |key: &'static str| {
+        let header = section.optional(key, text);
+        Column {
+            key,
+            configured: header.is_some(),
+            header: header.unwrap_or_else(|| key.to_owned()),
+        }
+    };
+    let columns = Columns {
+        email: column("email"),
+        name: column("name"),
+        organization: column("organization"),
+        locale: column("locale"),
+        package: column("package"),
+    };
+    let all = columns.all();
+    for (place, column) in all.iter().enumerate().filter(|(_, it)| it.configured) {
+        // A header that nobody names for `email` is still the one of the addresses.
+        let other = all.iter().enumerate().find(|(other, it)| {
+            let counts = it.key == "email" || (it.configured && *other < place);
+            *other != place && counts && it.has_same_header(column)
+        });
+        if let Some((_, other)) = other {
+            let message = format!(
+                "`partners.columns.{}` and `partners.columns.{}` are the same header, `{}`; a header belongs to one of them",
+                other.key,
+                column.key,
+                column.header.escape_debug()
+            );
+            section.problem(column.key, message);
+        }
+    }
+    section.finish();
+    columns
 }
 
 fn read_templates(mut section: Section<'_>, folder: &Path) -> TemplateFolder {

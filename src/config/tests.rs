@@ -204,6 +204,34 @@ fn two_packages_with_one_id_are_refused() {
 }
 
 #[test]
+fn f7_two_columns_under_one_header_are_refused() {
+    for (columns, error) in [
+        (
+            "name = \"Contact\", organization = \"CONTACT\"",
+            "`partners.columns.name` and `partners.columns.organization` are the same header, `CONTACT`; a header belongs to one of them",
+        ),
+        (
+            "email = \"Mail\", package = \"mail\"",
+            "`partners.columns.email` and `partners.columns.package` are the same header, `mail`;",
+        ),
+        // The header of the addresses, although nobody names it.
+        (
+            "name = \"Email\"",
+            "`partners.columns.email` and `partners.columns.name` are the same header, `Email`;",
+        ),
+    ] {
+        let told = load(&with("partners", &format!("columns = {{ {columns} }}"))).unwrap_err();
+        assert!(told.contains(error), "{told}");
+    }
+
+    let moved = load(&with(
+        "partners",
+        "columns = { email = \"name\", name = \"email\" }",
+    ));
+    assert!(moved.is_ok(), "{moved:?}");
+}
+
+#[test]
 fn only_to_lets_through_domains_and_addresses_in_any_case() {
     let config = load(&with(
         "limits",

@@ -533,7 +533,10 @@ async fn enrol_all(disk: &Disk, addresses: &[Address]) {
             identity,
         }
     });
-    ledger.begin_enrolment(0);
+    ledger
+        .begin_enrolment(0, "spring", Timestamp::UNIX_EPOCH)
+        .await
+        .expect("in memory");
     ledger.enrol(enrolments.collect(), clock()).await.unwrap();
     ledger.commit_enrolment().await.unwrap();
 }

@@ -4,8 +4,13 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::{Change, Enrolment};
-use crate::invitation::{Cause, Decision, MessageIdKey, NotAllowed, OCCASION, State, next};
+use super::desk::Gap;
+use super::{Change, Enrolment, schema};
+use crate::exit::{self, Exit, Failure};
+use crate::invitation::{
+    Cause, Decision, Identity, MessageIdKey, NotAllowed, OCCASION, State, next,
+};
+use crate::link::PackageId;
 use crate::outcome::Phase;
 
 /// The padding that a row is born with: as much as an armed and settled one needs more.
@@ -53,6 +58,7 @@ pub fn enrol(
     connection: &Connection,
     enrolment: &Enrolment,
     at: Timestamp,
+    run: Option<i64>,
     numbers: &mut Numbers,
 ) -> rusqlite::Result<()> {
     let Enrolment {
@@ -87,41 +93,122 @@ pub fn enrol(
             ":room": ROOM_AT_BIRTH,
         })?;
     if inserted == 1 {
-        connection
+        let written = connection
             .prepare_cached(
-                "INSERT INTO history (id, invitation, at, to_state, cause, message_id)
-                 VALUES (?1, ?2, ?3, 'pending', 'enrolment', ?4)",
+                "INSERT INTO history (id, invitation, at, to_state, cause, message_id, run)
+                 VALUES (?1, ?2, ?3, 'pending', 'enrolment', ?4, ?5)",
             )?
             .execute((
                 numbers.history,
                 numbers.invitation,
                 at.as_millisecond(),
                 message_id,
+                run,
             ))?;
+        if written != 1 {
+            return Err(schema::without_effect());
+        }
         numbers.invitation += 1;
         numbers.history += 1;
     }
     Ok(())
 }
 
-/// Turns every armed invitation into an unknown one; says how many there were.
-pub fn recover(connection: &Connection, at: Timestamp) -> rusqlite::Result<u64> {
+/// Turns every armed invitation into an unknown one; gives how many there were.
+pub fn recover(
+    connection: &Connection,
+    key: &MessageIdKey,
+    at: Timestamp,
+    run: Option<i64>,
+) -> rusqlite::Result<exit::Result<u64>> {
     const NOTE: &str = "the run ended between the final dot and its reply";
-    let at = at.as_millisecond();
-    connection.execute(
-        "INSERT INTO history (invitation, at, from_state, to_state, cause, phase, relay, message_id, note)
-         SELECT id, ?1, 'armed', 'unknown', ?2, 'dot',
-            (SELECT relay FROM history WHERE id = invitation.latest), message_id, ?3
-         FROM invitation WHERE state = 'armed' ORDER BY id",
-        (at, Cause::Recovery.as_str(), NOTE),
-    )?;
-    let recovered = connection.execute(
-        "UPDATE invitation SET state = 'unknown', updated_at = ?1,
-            latest = (SELECT max(id) FROM history WHERE invitation = invitation.id)
-         WHERE state = 'armed'",
-        [at],
-    )?;
-    Ok(recovered as u64)
+    let change = |row: Open| Change {
+        phase: Some(Phase::Dot),
+        relay: row.relay,
+        note: Some(NOTE.into()),
+        ..Change::new(&row.identity, at, Cause::Recovery)
+    };
+    apply_to_open(connection, key, &[State::Armed], change, run)
+}
+
+/// Turns everything that an unrecorded run may have mailed into unknown; gives how many there were.
+pub fn accept_older(
+    connection: &Connection,
+    key: &MessageIdKey,
+    gap: &Gap,
+    run: Option<i64>,
+) -> rusqlite::Result<exit::Result<u64>> {
+    let change = |row: Open| Change {
+        note: Some(gap.note.clone()),
+        ..Change::new(&row.identity, gap.at, Cause::OlderLedger)
+    };
+    let open = [State::Pending, State::Deferred, State::Armed];
+    apply_to_open(connection, key, &open, change, run)
+}
+
+/// An invitation of any campaign that is in one of the states asked for.
+struct Open {
+    id: i64,
+    identity: Identity,
+    relay: Option<String>,
+}
+
+/// Applies a change to every invitation that is in one of these states, in pages.
+fn apply_to_open(
+    connection: &Connection,
+    key: &MessageIdKey,
+    states: &[State],
+    change: impl Fn(Open) -> Change,
+    run: Option<i64>,
+) -> rusqlite::Result<exit::Result<u64>> {
+    let mut changed = 0;
+    for state in states {
+        let mut after = 0;
+        loop {
+            let page = open_invitations(connection, *state, after)?;
+            let Some(last) = page.last() else { break };
+            after = last.id;
+            for row in page {
+                match apply(connection, key, &change(row), run) {
+                    Ok(_) => changed += 1,
+                    Err(Refused::Sqlite(error)) => return Err(error),
+                    Err(refused) => {
+                        return Ok(Err(Failure::new(Exit::Contradiction, refused)));
+                    }
+                }
+            }
+        }
+    }
+    Ok(Ok(changed))
+}
+
+/// The next thousand invitations in this state. The state is a literal, so that the index of armed
+/// invitations is used.
+fn open_invitations(
+    connection: &Connection,
+    state: State,
+    after: i64,
+) -> rusqlite::Result<Vec<Open>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT i.campaign, i.package_id, i.address, h.relay, i.id
+             FROM invitation AS i LEFT JOIN history AS h ON h.id = i.latest
+             WHERE i.state = '{state}' AND i.id > ?1 ORDER BY i.id LIMIT 1000"
+        ))?
+        .query_map([after], |row| {
+            let package_id: String = row.get(1)?;
+            Ok(Open {
+                id: row.get(4)?,
+                identity: Identity {
+                    campaign: row.get(0)?,
+                    package_id: PackageId::parse(&package_id)
+                        .ok_or(rusqlite::Error::InvalidQuery)?,
+                    address: row.get(2)?,
+                },
+                relay: row.get(3)?,
+            })
+        })?
+        .collect()
 }
 
 /// The fields of an invitation that changes touch.
@@ -142,10 +229,11 @@ pub fn apply(
     connection: &Connection,
     key: &MessageIdKey,
     change: &Change,
+    run: Option<i64>,
 ) -> Result<State, Refused> {
     let before = find(connection, change)?.ok_or(Refused::Missing)?;
     let state = next(before.state, change.cause)?;
-    let latest = write_history(connection, change, &before, state)?;
+    let latest = write_history(connection, change, &before, state, run)?;
     let id = before.id;
     let was = before.state;
     let after = before.after(change, state, key);
@@ -178,7 +266,10 @@ pub fn apply(
             ":id": id,
             ":was": was.as_str(),
         })?;
-    debug_assert_eq!(changed, 1, "the state was read in the same transaction");
+    // The state was read in the same transaction, so only a tampered ledger gives another number.
+    if changed != 1 {
+        return Err(schema::without_effect().into());
+    }
     Ok(state)
 }
 
@@ -255,14 +346,15 @@ fn write_history(
     change: &Change,
     row: &Row,
     state: State,
+    run: Option<i64>,
 ) -> rusqlite::Result<i64> {
     let reply = change.reply.as_ref();
-    connection
+    let written = connection
         .prepare_cached(
             "INSERT INTO history (invitation, at, from_state, to_state, cause, phase, smtp_code,
-                enhanced_code, reply, relay, message_id, note)
+                enhanced_code, reply, relay, message_id, note, run)
              VALUES (:invitation, :at, :from, :to, :cause, :phase, :code, :enhanced, :reply,
-                :relay, :message_id, :note)",
+                :relay, :message_id, :note, :run)",
         )?
         .execute(named_params! {
             ":invitation": row.id,
@@ -277,6 +369,10 @@ fn write_history(
             ":relay": change.relay,
             ":message_id": row.message_id,
             ":note": change.note,
+            ":run": run,
         })?;
+    if written != 1 {
+        return Err(schema::without_effect());
+    }
     Ok(connection.last_insert_rowid())
 }

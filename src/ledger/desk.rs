@@ -10,10 +10,13 @@ use std::sync::mpsc;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::changes::{self, Refused};
+use super::place::{OpenFiles, Replaced};
+use super::witness::{Id, Mark, Witness};
 use super::writer::{Answer, Request, Verdicts};
-use super::{Change, Enrolment, notices, schema};
+use super::{Change, Enrolment, freshness, notices, place, runs, schema};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, MessageIdKey, State};
 
@@ -29,11 +32,55 @@ pub const LONGEST_LOG: u64 = LOG_PAGES * (PAGE + FRAME_HEADER);
 /// The most free pages put aside at a time.
 const SPARE_PAGES: u64 = 256;
 
+/// The run that writes, and what it checks before each commit and advances after it.
+pub struct Recorded {
+    /// The number of its row.
+    pub number: i64,
+    /// Its random id.
+    pub id: Id,
+    /// The ledger's id.
+    pub ledger: Id,
+    /// The change counter of its first commit.
+    pub changes: u64,
+    /// Ledger, log and lock, which must stay the files that were opened.
+    pub files: OpenFiles,
+    /// Where its commits are witnessed; none before an older ledger is accepted.
+    pub witness: Option<Witness>,
+    /// The witness' path.
+    pub witness_path: PathBuf,
+}
+
+impl Recorded {
+    /// What the witness says when this run has reached a counter.
+    pub fn mark(&self, changes: u64) -> Mark {
+        Mark {
+            ledger: self.ledger,
+            run: self.id,
+            changes,
+        }
+    }
+}
+
+/// An older copy of the ledger that a person has accepted.
+#[derive(Clone, Debug)]
+pub struct Gap {
+    /// When.
+    pub at: Timestamp,
+    /// What the witness had seen.
+    pub witness: Option<Mark>,
+    /// Why, for the record.
+    pub note: String,
+}
+
 /// The writing side.
 pub struct Desk {
     path: PathBuf,
     connection: Connection,
     key: MessageIdKey,
+    /// The run on record; none for a ledger that is thrown away.
+    run: Option<Recorded>,
+    /// The change counter of the last commit.
+    changes: u64,
     /// Why nothing more is written.
     failed: Option<String>,
     /// How many free pages there shall be before anything is armed.
@@ -47,11 +94,18 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn new(path: &Path, connection: Connection, key: MessageIdKey) -> Self {
+    pub fn new(
+        path: &Path,
+        connection: Connection,
+        key: MessageIdKey,
+        run: Option<Recorded>,
+    ) -> Self {
         Self {
             path: path.to_owned(),
             connection,
             key,
+            changes: run.as_ref().map_or(0, |it| it.changes),
+            run,
             failed: None,
             spare: 0,
             log_pages: 0,
@@ -94,11 +148,14 @@ impl Desk {
         match request {
             Request::Apply(changes, answer) => self.apply(vec![(changes, answer)]),
             Request::Recover(at, answer) => {
-                let result = self.write(|it| changes::recover(&it.connection, at));
+                let result =
+                    self.write(|it| changes::recover(&it.connection, &it.key, at, it.number()));
+                let _ = answer.send(result.and_then(|it| it));
+            }
+            Request::BeginEnrolment(attempts, campaign, at, answer) => {
+                let result = self.begin_enrolment(attempts, &campaign, at);
                 let _ = answer.send(result);
             }
-            // Whoever enrols or commits learns that it failed.
-            Request::BeginEnrolment(attempts) => drop(self.begin_enrolment(attempts)),
             Request::Enrol(invitations, at, answer) => {
                 let result = self.enrol(&invitations, at);
                 let _ = answer.send(result);
@@ -107,8 +164,15 @@ impl Desk {
                 let result = self.commit_enrolment();
                 let _ = answer.send(result);
             }
-            Request::AbandonEnrolment(answer) => {
-                let result = self.abandon_enrolment();
+            Request::AcceptOlder(gap, answer) => {
+                let result = self.accept_older(&gap);
+                let _ = answer.send(result);
+            }
+            Request::EndRun(end, answer) => {
+                let result = self.write(|it| match it.number() {
+                    Some(number) => runs::end(&it.connection, number, &end),
+                    None => Ok(()),
+                });
                 let _ = answer.send(result);
             }
             Request::Notice(name, action, answer) => {
@@ -128,8 +192,45 @@ impl Desk {
         let result = self
             .execute("BEGIN IMMEDIATE")
             .and_then(|()| work(self))
-            .and_then(|it| self.execute("COMMIT").map(|()| it));
-        result.map_err(|error| self.fail(&error))
+            .and_then(|it| Ok((it, self.commit()?)));
+        let (value, changes) = result.map_err(|error| self.fail(&error))?;
+        self.bear_witness(changes);
+        Ok(value)
+    }
+
+    /// Counts the change and commits; gives the counter.
+    fn commit(&self) -> rusqlite::Result<u64> {
+        let changes = match &self.run {
+            None => 0,
+            Some(run) => runs::count_change(&self.connection, run.number)?
+                .ok_or_else(schema::without_effect)?,
+        };
+        self.execute("COMMIT").map(|()| changes)
+    }
+
+    /// Advances the witness to a commit that is durable. If that fails, this was the last commit.
+    fn bear_witness(&mut self, changes: u64) {
+        self.changes = changes;
+        let Some(run) = &self.run else { return };
+        let advanced = run.witness.as_ref().map(|it| it.advance(run.mark(changes)));
+        if let Some(Err(error)) = advanced {
+            let failure = freshness::unreadable(&run.witness_path, &error);
+            self.failed = Some(failure.to_string());
+        }
+    }
+
+    /// What was written over the ledger must not be mixed with its log, nor be trusted by the next
+    /// run: the witness asks for a commit that no copy contains.
+    fn disown(&mut self) {
+        let _ = self
+            .connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        self.bear_witness(self.changes + 1);
+    }
+
+    /// The number of the run on record.
+    fn number(&self) -> Option<i64> {
+        self.run.as_ref().map(|it| it.number)
     }
 
     /// A statement without values, parsed once.
@@ -140,7 +241,24 @@ impl Desk {
             .map(|_| ())
     }
 
-    fn still_works(&self) -> exit::Result<()> {
+    /// Fails once a write has failed, or once a file of the ledger is no longer the one that is open.
+    fn still_works(&mut self) -> exit::Result<()> {
+        if self.failed.is_none()
+            && let Some(run) = &self.run
+            && let Some(replaced) = run.files.replaced()
+        {
+            let name = match &replaced {
+                Replaced::Name(path) => path,
+                Replaced::Content => &self.path,
+            };
+            self.failed = Some(format!(
+                "`{}` was replaced or removed while this run was at work, so what it records would be lost; nothing more is sent; find out what did that, and put the newest ledger back before the next run",
+                name.display()
+            ));
+            if replaced == Replaced::Content {
+                self.disown();
+            }
+        }
         match &self.failed {
             None => Ok(()),
             Some(why) => Err(Failure::new(Exit::CannotWrite, why)),
@@ -149,16 +267,45 @@ impl Desk {
 
     fn fail(&mut self, error: &rusqlite::Error) -> Failure {
         let _ = self.connection.execute_batch("ROLLBACK");
+        self.enrolling = None;
         let failure = schema::failure(&self.path, error);
         self.failed = Some(failure.to_string());
-        // Whatever SQLite calls it, in a run it means: the record cannot be written.
-        Failure {
-            exit: Exit::CannotWrite,
-            ..failure
+        match failure.exit {
+            Exit::Contradiction => failure,
+            // Whatever SQLite calls it, in a run it means: the record cannot be written.
+            _ => Failure {
+                exit: Exit::CannotWrite,
+                ..failure
+            },
         }
     }
 
-    fn begin_enrolment(&mut self, attempts: u64) -> exit::Result<()> {
+    /// Turns what may have been mailed by runs that this copy does not know into `unknown`.
+    fn accept_older(&mut self, gap: &Gap) -> exit::Result<u64> {
+        let done = self.write(|it| {
+            let number = it.number().unwrap_or_default();
+            runs::record_gap(&it.connection, number, gap.at, gap.witness, &gap.note)?;
+            changes::accept_older(&it.connection, &it.key, gap, it.number())
+        })??;
+        if let Some(run) = &mut self.run {
+            let mark = run.mark(self.changes);
+            let witness = Witness::open_or_create(&run.witness_path, mark).and_then(|it| {
+                it.reset(mark)?;
+                place::give_to_owner(it.file(), &self.path)?;
+                Ok(it)
+            });
+            let unusable = |error| freshness::unreadable(&run.witness_path, &error);
+            run.witness = Some(witness.map_err(unusable)?);
+        }
+        Ok(done)
+    }
+
+    fn begin_enrolment(
+        &mut self,
+        attempts: u64,
+        campaign: &str,
+        at: Timestamp,
+    ) -> exit::Result<()> {
         self.still_works()?;
         // In memory, where nothing is attempted, there is no log.
         if attempts > 0 {
@@ -169,6 +316,7 @@ impl Desk {
         }
         let begun = self
             .execute("BEGIN IMMEDIATE")
+            .and_then(|()| runs::confirm(&self.connection, campaign, at))
             .and_then(|()| changes::Numbers::of(&self.connection));
         self.enrolling = Some(begun.map_err(|error| self.fail(&error))?);
         Ok(())
@@ -180,29 +328,25 @@ impl Desk {
             let message = "nobody is enrolled before that has begun";
             return Err(Failure::new(Exit::Contradiction, message));
         };
+        let run = self.run.as_ref().map(|it| it.number);
         let result = invitations
             .iter()
-            .try_for_each(|it| changes::enrol(&self.connection, it, at, numbers));
+            .try_for_each(|it| changes::enrol(&self.connection, it, at, run, numbers));
         result.map_err(|error| self.fail(&error))
     }
 
     fn commit_enrolment(&mut self) -> exit::Result<()> {
         self.still_works()?;
         self.enrolling = None;
+        let committed = self.commit().map_err(|error| self.fail(&error))?;
+        self.bear_witness(committed);
         let result = self
-            .execute("COMMIT")
-            .and_then(|()| self.put_pages_aside())
+            .put_pages_aside()
             .and_then(|()| checkpoint(&self.connection, "RESTART"));
         match result.map_err(|error| self.fail(&error))? {
             0 => Ok(()),
             kept => self.grow_log(kept),
         }
-    }
-
-    fn abandon_enrolment(&mut self) -> exit::Result<()> {
-        self.still_works()?;
-        self.enrolling = None;
-        self.execute("ROLLBACK").map_err(|error| self.fail(&error))
     }
 
     /// Makes room in the log behind so many pages that it keeps.
@@ -273,7 +417,7 @@ impl Desk {
             }
             Err(failure) => {
                 for (_, answer) in group {
-                    let _ = answer.send(Err(Failure::new(Exit::CannotWrite, &failure)));
+                    let _ = answer.send(Err(Failure::new(failure.exit, &failure)));
                 }
             }
         }
@@ -288,7 +432,7 @@ impl Desk {
             );
             return Ok(Err(Failure::new(Exit::CannotWrite, message)));
         }
-        match changes::apply(&self.connection, &self.key, change) {
+        match changes::apply(&self.connection, &self.key, change, self.number()) {
             Ok(state) => Ok(Ok(state)),
             Err(Refused::Sqlite(error)) => Err(error),
             Err(refused) => {
@@ -321,6 +465,13 @@ impl Desk {
             let _ = self.connection.execute_batch("ROLLBACK");
         }
         self.still_works()?;
+        if let Some(run) = &self.run
+            && let Some(witness) = &run.witness
+        {
+            witness
+                .sync()
+                .map_err(|error| freshness::unreadable(&run.witness_path, &error))?;
+        }
         checkpoint(&self.connection, "TRUNCATE")
             .map_err(|error| schema::failure(&self.path, &error))?;
         // A reader may prevent this; the file and its log are whole then, and the next

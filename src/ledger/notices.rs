@@ -7,11 +7,6 @@ use rusqlite::{Connection, OptionalExtension};
 /// How long a report is not repeated.
 const PAUSE: SignedDuration = SignedDuration::from_hours(24);
 
-pub const TABLE: &str = "CREATE TABLE IF NOT EXISTS notice (
-    name TEXT PRIMARY KEY,
-    at INTEGER NOT NULL
-) STRICT;";
-
 /// What is asked of a notice.
 #[derive(Clone, Copy, Debug)]
 pub enum Action {
@@ -72,11 +67,12 @@ fn set(connection: &Connection, name: &str, now: Timestamp) -> rusqlite::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::runs::TABLES;
 
     #[test]
     fn a_notice_is_due_once_and_then_once_a_day_and_each_name_has_its_own() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(TABLE).unwrap();
+        connection.execute_batch(TABLES).unwrap();
         let start: Timestamp = "2026-11-29T08:00:00Z".parse().unwrap();
         let due = |name: &str, hours: i64| {
             let now = start + SignedDuration::from_hours(hours);
@@ -99,9 +95,7 @@ mod tests {
     #[test]
     fn a_notice_that_was_set_stands_until_it_is_removed() {
         let connection = Connection::open_in_memory().unwrap();
-        // As in a ledger that has the table already.
-        connection.execute_batch(TABLE).unwrap();
-        connection.execute_batch(TABLE).unwrap();
+        connection.execute_batch(TABLES).unwrap();
         let now: Timestamp = "2026-11-29T08:00:00Z".parse().unwrap();
 
         assert_eq!(apply(&connection, "open", Action::Read).unwrap(), None);

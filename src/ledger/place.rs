@@ -4,11 +4,12 @@
 //! record is refused in plain words and leaves nothing behind. What is merely unwise, a
 //! network file system above all, is a warning.
 
-use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, AtFlags, CWD, OFlags, StatxAttributes, StatxFlags, access};
 use rustix::io::Errno;
 
 use crate::exit::{self, Exit, Failure};
@@ -58,7 +59,20 @@ pub fn check(path: &Path) -> exit::Result<()> {
         );
         return refuse(Exit::NoPermission, message);
     }
+    if is_mount_point(path) {
+        let message = format!(
+            "the ledger `{shown}` is mounted as a single file, so it has a second name elsewhere; lock and log are found by the name, and two runs could send from it at once: mount its folder instead"
+        );
+        return refuse(Exit::NoPermission, message);
+    }
     Ok(())
+}
+
+/// Whether something is mounted on the file itself, as a container engine does with a single file.
+/// A bind mount gives the file a second name without raising its link count.
+fn is_mount_point(path: &Path) -> bool {
+    let found = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::empty());
+    found.is_ok_and(|it| it.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Refuses a ledger that this user cannot write, or whose folder takes no files.
@@ -171,6 +185,118 @@ pub fn folder_of(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
+}
+
+/// Opens a regular file; anything else is an error, and a FIFO does not block.
+pub fn open_regular(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.clone().custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is not a regular file"))
+    }
+}
+
+/// Gives a file that root has made beside the ledger to the ledger's owner, who runs the job
+/// otherwise. For any other user nothing happens.
+///
+/// # Errors
+/// If the file cannot be examined or given away.
+pub fn give_to_owner(file: &File, ledger: &Path) -> io::Result<()> {
+    use rustix::fs::{Gid, Uid, fchown};
+
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let Ok(owner) = std::fs::metadata(ledger) else {
+        return Ok(());
+    };
+    let own = file.metadata()?;
+    if owner.uid() == own.uid() {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    fchown(file, Some(uid), Some(gid)).map_err(io::Error::from)
+}
+
+/// How to make a file beside the ledger usable for this user, if it belongs to somebody else.
+#[must_use]
+pub fn ownership_fix(path: &Path) -> String {
+    let owner = std::fs::metadata(path).map(|it| it.uid()).ok();
+    let own = rustix::process::geteuid().as_raw();
+    match owner {
+        Some(uid) if uid != own => format!(
+            "; it belongs to uid {uid}: run `sudo chown {own} {}`, or run the job as that user",
+            path.display()
+        ),
+        _ => String::new(),
+    }
+}
+
+/// Files that a run has open by name: if one of them is replaced or removed, the run and the next
+/// one no longer work on the same ledger.
+#[derive(Debug)]
+pub struct OpenFiles {
+    names: Vec<(PathBuf, (u64, u64))>,
+    /// The ledger itself. Closed after SQLite's own, because closing any descriptor of a file gives up
+    /// the locks that the process holds on it.
+    ledger: File,
+}
+
+/// What happened to an open file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// Its name is gone, or leads to another file.
+    Name(PathBuf),
+    /// The ledger's content was overwritten in place.
+    Content,
+}
+
+impl OpenFiles {
+    /// Remembers which file the ledger is now.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn of(ledger: &Path) -> io::Result<Self> {
+        let file = File::open(ledger)?;
+        let names = vec![(ledger.to_owned(), identity(&file.metadata()?))];
+        Ok(Self {
+            names,
+            ledger: file,
+        })
+    }
+
+    /// Remembers which file `path` is now.
+    ///
+    /// # Errors
+    /// If it is missing or cannot be examined.
+    pub fn watch(&mut self, path: PathBuf) -> io::Result<()> {
+        let identity = identity(&std::fs::metadata(&path)?);
+        self.names.push((path, identity));
+        Ok(())
+    }
+
+    /// The first file that is no longer the one that was opened. A ledger in use is in log mode,
+    /// and a copy that was closed is not.
+    #[must_use]
+    pub fn replaced(&self) -> Option<Replaced> {
+        let changed = |(path, opened): &&(PathBuf, (u64, u64))| {
+            std::fs::metadata(path).map_or(true, |it| identity(&it) != *opened)
+        };
+        if let Some((path, _)) = self.names.iter().find(changed) {
+            return Some(Replaced::Name(path.clone()));
+        }
+        let mut mode = [0; 2];
+        let read = self.ledger.read_exact_at(&mut mode, 18);
+        (read.is_err() || mode != [2, 2]).then_some(Replaced::Content)
+    }
+}
+
+/// Device and inode, which together name a file.
+#[must_use]
+pub fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// The failure to open the file at all.

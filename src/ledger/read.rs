@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -13,11 +14,15 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::{place, schema};
+use super::freshness::{self, Doubt, Surroundings};
+use super::runs::{self, CampaignStanding};
+use super::{lock, place, schema};
+use crate::config::LedgerFiles;
 use crate::exit::{self, Exit, Failure, OrExit};
 use crate::invitation::{
     Event, Identity, Invitee, MessageIdKey, OCCASION, Record, Standing, State,
 };
+use crate::link::PackageId;
 
 /// How many records a page has.
 const PAGE: u32 = 500;
@@ -27,8 +32,8 @@ const PAGE: u32 = 500;
 pub struct Selection {
     /// Only those in this state.
     pub state: Option<State>,
-    /// Only those enrolled under this package key.
-    pub package: Option<String>,
+    /// Only those to the package with this id.
+    pub package_id: Option<PackageId>,
     /// Only those of this canonical address.
     pub address: Option<String>,
 }
@@ -58,50 +63,78 @@ pub struct Reader {
     questions: Option<mpsc::Sender<Question>>,
     thread: Option<JoinHandle<()>>,
     key: MessageIdKey,
+    version: i32,
+    /// Whether a run was at work when it was opened.
+    live: bool,
+    doubt: Option<Doubt>,
     _copy: Option<TempDir>,
 }
+
+/// How often, and after which pause, a ledger is opened that a run is changing.
+const TRIES: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Reader {
     /// A view for a verb that only looks. It changes nothing, and leaves nothing, in the
     /// ledger's folder.
     ///
-    /// `live` says that a run holds the lock. Where none does and a dead run has left its
-    /// log, a private copy under `scratch` is read, or one in the system's temporary folder.
+    /// Where no run is at work and a killed run has left its log, a private copy under `scratch`
+    /// is read, or one in the system's temporary folder. If a run begins or ends meanwhile, it is
+    /// tried again.
     ///
     /// # Errors
-    /// As [`super::Ledger::open`].
-    pub fn open(path: &Path, live: bool, scratch: Option<&Path>) -> exit::Result<Self> {
+    /// As [`super::Ledger::open`]; a ledger that runs keep changing is 75.
+    pub fn open(files: &LedgerFiles, scratch: Option<&Path>) -> exit::Result<Self> {
+        let path = &files.file;
         place::check(path)?;
+        for _ in 0..TRIES {
+            match Self::try_open(files, scratch)? {
+                Some(reader) => return Ok(reader),
+                None => std::thread::sleep(PAUSE),
+            }
+        }
+        let message = format!(
+            "the ledger `{}` is being changed by a run that begins or ends; try again in a moment",
+            path.display()
+        );
+        Err(Failure::new(Exit::TryLater, message))
+    }
+
+    /// One attempt; none if a run has begun or ended meanwhile.
+    fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> exit::Result<Option<Self>> {
+        let path = &files.file;
+        let live = lock::is_held(path);
+        let surroundings = Surroundings::look(files)?;
         let left_over = ["-wal", "-journal"].map(|suffix| schema::companion(path, suffix));
         // A file whose header says so would be given a log again by the mere reading.
         let log_mode = schema::expects_log(path)?;
-        if live || !(log_mode || left_over.iter().any(|it| it.exists())) {
-            return Self::start(path, schema::open_for_reading(path)?, None);
-        }
-        let folder = match scratch {
-            Some(scratch) => tempfile::tempdir_in(scratch),
-            None => tempfile::tempdir(),
-        };
-        let folder = folder
-            .context("cannot create a folder for a copy of the ledger")
-            .or_exit(Exit::CannotWrite)?;
-        let copy = folder.path().join("ledger");
-        for (from, suffix) in [path, &left_over[0], &left_over[1]]
-            .into_iter()
-            .zip(["", "-wal", "-journal"])
-        {
-            let to = schema::companion(&copy, suffix);
-            match std::fs::copy(from, &to) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                result => {
-                    result
-                        .with_context(|| format!("cannot copy the ledger `{}`", from.display()))
-                        .or_exit(Exit::CannotWrite)?;
-                }
+        let (connection, copy) = if live || !(log_mode || left_over.iter().any(|it| it.exists())) {
+            match schema::open_for_reading(path) {
+                Ok(connection) => (connection, None),
+                // A run that ends, or that was killed while it ended, leaves a journal which only
+                // a writer may roll back.
+                Err(failure) if failure.exit == Exit::NoPermission => return Ok(None),
+                Err(failure) => return Err(failure),
             }
-        }
-        let connection = schema::open_for_recovery(&copy)?;
-        Self::start(path, connection, Some(folder))
+        } else {
+            let folder = copy_with_log(path, &left_over, scratch)?;
+            if lock::is_held(path) {
+                return Ok(None);
+            }
+            let connection = schema::open_for_recovery(&folder.path().join("ledger"))?;
+            (connection, Some(folder))
+        };
+        // During a run its log is there, or it is about to be.
+        let surroundings = Surroundings {
+            log_missing: surroundings.log_missing && !live,
+            ..surroundings
+        };
+        let doubt = freshness::doubt(&connection, &surroundings)
+            .map_err(|error| schema::failure(path, &error))?;
+        let mut reader = Self::start(path, connection, copy)?;
+        reader.doubt = doubt;
+        reader.live = live;
+        Ok(Some(reader))
     }
 
     /// A view of a ledger that does not exist yet: empty, with a key for this run.
@@ -121,6 +154,8 @@ impl Reader {
 
     fn start(path: &Path, connection: Connection, copy: Option<TempDir>) -> exit::Result<Self> {
         let key = schema::key(&connection).map_err(|error| schema::failure(path, &error))?;
+        let version =
+            schema::version(&connection).map_err(|error| schema::failure(path, &error))?;
         let (questions, queue) = mpsc::channel::<Question>();
         let thread = std::thread::Builder::new()
             .name("ledger-reader".into())
@@ -136,14 +171,57 @@ impl Reader {
             questions: Some(questions),
             thread: Some(thread),
             key,
+            version,
+            live: false,
+            doubt: None,
             _copy: copy,
         })
+    }
+
+    /// The ledger's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The key behind the Message-IDs.
     #[must_use]
     pub fn key(&self) -> &MessageIdKey {
         &self.key
+    }
+
+    /// Why the ledger may lack what later runs have recorded.
+    #[must_use]
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.doubt
+    }
+
+    /// Whether a run was at work on the ledger when it was opened.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Everything that is asked until [`Reader::end_snapshot`] is answered from one state of the
+    /// ledger. To be kept short, because a run cannot reuse its log meanwhile.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn begin_snapshot(&self) -> exit::Result<()> {
+        self.ask(|connection| {
+            connection.execute_batch("BEGIN")?;
+            connection.query_row("SELECT count(*) FROM secret", [], |_| Ok(()))
+        })
+        .await
+    }
+
+    /// Ends what [`Reader::begin_snapshot`] has begun.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn end_snapshot(&self) -> exit::Result<()> {
+        self.ask(|connection| connection.execute_batch("COMMIT"))
+            .await
     }
 
     /// Refuses a ledger whose tables and indexes do not fit together, as a writing verb does.
@@ -248,7 +326,7 @@ impl Reader {
                 "SELECT {STANDING}, {RECORD}
                  WHERE i.id > ?1 AND +i.campaign = ?2
                     AND (?3 IS NULL OR i.state = ?3)
-                    AND (?4 IS NULL OR i.package = ?4)
+                    AND (?4 IS NULL OR i.package_id = ?4)
                     AND (?5 IS NULL OR i.address = ?5)
                  ORDER BY i.id LIMIT ?6"
             ))?;
@@ -257,12 +335,32 @@ impl Reader {
                     after,
                     campaign,
                     selection.state.map(State::as_str),
-                    selection.package,
+                    selection.package_id.map(|it| it.to_string()),
                     selection.address,
                     PAGE,
                 ),
                 record,
             )?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// The packages that the campaign's invitations are recorded for, each with the keys it had then.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn packages(&self, campaign: &str) -> exit::Result<Vec<(PackageId, String)>> {
+        let campaign = campaign.to_owned();
+        self.ask(move |connection| {
+            let mut statement = connection.prepare(
+                "SELECT package_id, package FROM invitation WHERE campaign = ?1
+                 GROUP BY package_id, package ORDER BY min(id)",
+            )?;
+            let rows = statement.query_map([campaign], |row| {
+                let id = PackageId::parse(row.get_ref(0)?.as_str()?);
+                Ok((id.ok_or(rusqlite::Error::InvalidQuery)?, row.get(1)?))
+            })?;
             rows.collect()
         })
         .await
@@ -300,22 +398,26 @@ impl Reader {
         .await
     }
 
-    /// The other campaigns that the ledger knows, and whether it knows this one.
+    /// What the guards ask about a campaign.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn campaigns(&self, campaign: &str) -> exit::Result<(bool, Vec<String>)> {
+    pub async fn campaign(&self, campaign: &str) -> exit::Result<CampaignStanding> {
         let campaign = campaign.to_owned();
+        let version = self.version;
         self.ask(move |connection| {
-            let mut statement = connection.prepare("SELECT DISTINCT campaign FROM invitation")?;
-            let all: Vec<String> = statement
+            if version >= 2 {
+                return runs::campaign_standing(connection, &campaign);
+            }
+            let all: Vec<String> = connection
+                .prepare("SELECT DISTINCT campaign FROM invitation")?
                 .query_map([], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
-            let known = all.contains(&campaign);
-            Ok((
-                known,
-                all.into_iter().filter(|it| *it != campaign).collect(),
-            ))
+            Ok(CampaignStanding {
+                confirmed: all.contains(&campaign),
+                gap: None,
+                others: all.into_iter().filter(|it| *it != campaign).collect(),
+            })
         })
         .await
     }
@@ -340,6 +442,37 @@ impl Reader {
             .map_err(|_| gone())?
             .map_err(|error| schema::failure(&self.path, &error))
     }
+}
+
+/// Copies a ledger together with the log or journal that a killed run has left.
+fn copy_with_log(
+    path: &Path,
+    left_over: &[PathBuf; 2],
+    scratch: Option<&Path>,
+) -> exit::Result<TempDir> {
+    let folder = match scratch {
+        Some(scratch) => tempfile::tempdir_in(scratch),
+        None => tempfile::tempdir(),
+    };
+    let folder = folder
+        .context("cannot create a folder for a copy of the ledger")
+        .or_exit(Exit::CannotWrite)?;
+    let copy = folder.path().join("ledger");
+    for (from, suffix) in [path, &left_over[0], &left_over[1]]
+        .into_iter()
+        .zip(["", "-wal", "-journal"])
+    {
+        let to = schema::companion(&copy, suffix);
+        match std::fs::copy(from, &to) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            result => {
+                result
+                    .with_context(|| format!("cannot copy the ledger `{}`", from.display()))
+                    .or_exit(Exit::CannotWrite)?;
+            }
+        }
+    }
+    Ok(folder)
 }
 
 impl Drop for Reader {
@@ -395,7 +528,7 @@ pub(super) fn standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let package_id: String = row.get(14)?;
-    let package_id = crate::link::PackageId::parse(&package_id);
+    let package_id = PackageId::parse(&package_id);
     Ok(Record {
         id: row.get(12)?,
         identity: Identity {

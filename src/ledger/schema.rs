@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::desk::LONGEST_LOG;
-use super::{notices, place};
+use super::{place, runs, witness};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::MessageIdKey;
 
 /// `AINV`, by which the file is known as ours.
 const APPLICATION_ID: i32 = 0x4149_4E56;
 /// Raised with every change of the tables, together with a migration from the one before.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 /// How long another program may hold the file before we give up.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -74,7 +74,8 @@ CREATE TABLE history (
     reply TEXT,
     relay TEXT,
     message_id TEXT NOT NULL,
-    note TEXT
+    note TEXT,
+    run INTEGER REFERENCES run (number)
 ) STRICT;
 
 CREATE INDEX history_of_invitation ON history (invitation);
@@ -86,7 +87,7 @@ CREATE TABLE spare (filling BLOB) STRICT;
 ";
 
 /// Creates the file, readable by its owner only.
-pub fn create(path: &Path, key: &MessageIdKey) -> exit::Result<()> {
+pub fn create(path: &Path, key: &MessageIdKey, id: witness::Id) -> exit::Result<()> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -99,7 +100,7 @@ pub fn create(path: &Path, key: &MessageIdKey) -> exit::Result<()> {
             )
         })?;
     let made = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .and_then(|connection| fill(&connection, key));
+        .and_then(|connection| fill(&connection, key, id));
     made.map_err(|error| {
         let _ = std::fs::remove_file(path);
         failure(path, &error)
@@ -109,15 +110,16 @@ pub fn create(path: &Path, key: &MessageIdKey) -> exit::Result<()> {
 /// An empty ledger in memory, for a look at a job that has none yet.
 pub fn in_memory(key: &MessageIdKey) -> rusqlite::Result<Connection> {
     let connection = Connection::open_in_memory()?;
-    fill(&connection, key)?;
+    fill(&connection, key, [0; 16])?;
     Ok(connection)
 }
 
-fn fill(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<()> {
+fn fill(connection: &Connection, key: &MessageIdKey, id: witness::Id) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(TABLES)?;
-    connection.execute_batch(notices::TABLE)?;
+    connection.execute_batch(runs::TABLES)?;
+    runs::create_meta(connection, id)?;
     connection.execute(
         "INSERT INTO secret (id, message_id_key) VALUES (1, ?1)",
         [&key.0[..]],
@@ -127,8 +129,8 @@ fn fill(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<()> {
     connection.execute_batch("COMMIT")
 }
 
-/// Opens for reading and writing with the settings of a run.
-pub fn open_for_writing(path: &Path) -> exit::Result<Connection> {
+/// Opens for reading and writing, and changes nothing yet. Fails if the file is not a ledger or damaged.
+pub fn open_to_examine(path: &Path) -> exit::Result<Connection> {
     place::check(path)?;
     place::check_writable(path)?;
     let open = || {
@@ -144,32 +146,75 @@ pub fn open_for_writing(path: &Path) -> exit::Result<Connection> {
     if let Some(verdict) = examine(&connection).map_err(|error| failure(path, &error))? {
         return Err(damaged(path, &verdict));
     }
+    Ok(connection)
+}
+
+/// Makes an examined ledger ready for a run: its settings, and the tables of this version.
+/// `id` becomes the ledger's id if it has none.
+pub fn begin_writing(path: &Path, connection: &Connection, id: witness::Id) -> exit::Result<()> {
     let settle = || -> rusqlite::Result<()> {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-        debug_assert_eq!(mode, "wal");
+        connection
+            .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
         connection.pragma_update(None, "journal_size_limit", LONGEST_LOG.cast_signed())?;
         connection.pragma_update(None, "foreign_keys", true)?;
         // Proves that it can be written before anybody relies on it.
         connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM spare")?;
-        connection.execute_batch(notices::TABLE)?;
+        migrate(connection, id)?;
         connection.execute_batch("COMMIT")
     };
-    settle().map_err(|error| failure(path, &error))?;
-    Ok(connection)
+    settle().map_err(|error| failure(path, &error))
+}
+
+/// The version of the tables.
+pub fn version(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// The ledger's id; none before version 2.
+pub fn id(connection: &Connection) -> rusqlite::Result<Option<witness::Id>> {
+    match version(connection)? {
+        ..2 => Ok(None),
+        _ => runs::ledger_id(connection).map(Some),
+    }
+}
+
+/// Brings the tables of an earlier version to this one, within the caller's transaction.
+fn migrate(connection: &Connection, id: witness::Id) -> rusqlite::Result<()> {
+    if version(connection)? >= 2 {
+        return Ok(());
+    }
+    connection.execute_batch(runs::TABLES)?;
+    connection
+        .execute_batch("ALTER TABLE history ADD COLUMN run INTEGER REFERENCES run (number)")?;
+    runs::create_meta(connection, id)?;
+    runs::confirm_recorded_campaigns(connection, jiff::Timestamp::now())?;
+    connection.pragma_update(None, "user_version", VERSION)
 }
 
 /// What is wrong with the file, as SQLite sees it.
 ///
 /// The whole check, not the quick one: that does not hold indexes against tables, and an
 /// index that lost an address would let its partner be enrolled, and invited, again.
+/// A trigger or view is none of ours, and could make a change have no effect.
 pub fn examine(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let verdict: String =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    Ok((verdict != "ok").then_some(verdict))
+    if verdict != "ok" {
+        return Ok(Some(verdict));
+    }
+    let foreign = "SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('trigger', 'view')";
+    let foreign: Option<String> = connection
+        .query_row(foreign, [], |row| row.get(0))
+        .optional()?;
+    Ok(foreign.map(|it| format!("it has a {it} that access-invite did not create")))
+}
+
+/// The failure of a change that had no effect, although the row was read in the same transaction.
+pub fn without_effect() -> rusqlite::Error {
+    rusqlite::Error::StatementChangedRows(0)
 }
 
 /// Opens for reading only; creates nothing beside a file at rest.
@@ -228,7 +273,7 @@ fn check_identity(path: &Path, connection: &Connection) -> exit::Result<()> {
         );
         return Err(Failure::new(Exit::BadInput, message));
     }
-    let version = number("user_version")?;
+    let version = version(connection).map_err(|error| failure(path, &error))?;
     if version > VERSION {
         let message = format!(
             "the ledger `{}` was written by a newer access-invite (version {version} of its tables, this one knows {VERSION}); update the program",
@@ -253,6 +298,16 @@ pub fn companion(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Removes a log that nothing was written to, with its index.
+pub fn remove_empty_log(path: &Path) {
+    let log = companion(path, "-wal");
+    if std::fs::metadata(&log).is_ok_and(|it| it.len() == 0) {
+        for file in [log, companion(path, "-shm")] {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
 /// The failure of a file that cannot be relied on.
 pub fn damaged(path: &Path, what: &str) -> Failure {
     let what = what.trim().replace('\n', ", ");
@@ -274,6 +329,12 @@ pub fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
             format!("the ledger `{shown}` {what}: {error}; {cure}"),
         )
     };
+    if matches!(error, rusqlite::Error::StatementChangedRows(_)) {
+        let message = format!(
+            "the ledger `{shown}` took a change without effect, so it was tampered with or the program has a fault; nothing more is sent"
+        );
+        return Failure::new(Exit::Contradiction, message);
+    }
     match error.sqlite_error_code() {
         Some(Code::NotADatabase) => {
             let message = format!(

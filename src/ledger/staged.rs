@@ -56,6 +56,7 @@ impl Disk {
                 Path::new("ledger"),
                 connection,
                 key.clone(),
+                None,
             ))),
             key,
         })
@@ -78,6 +79,7 @@ impl Disk {
             path: Path::new("ledger").to_owned(),
             writer: Writer::Here(stage),
             reader: Reader::empty()?,
+            _lock: None,
         };
         Ok((ledger, died))
     }

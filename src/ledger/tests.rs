@@ -18,7 +18,7 @@ struct Place(tempfile::TempDir);
 impl Place {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
-        Ledger::create(&place.path()).unwrap();
+        Ledger::create_scratch(&place.path()).unwrap();
         place
     }
 
@@ -26,13 +26,32 @@ impl Place {
         self.0.path().join("ledger.sqlite3")
     }
 
-    fn files(&self) -> Vec<String> {
+    fn files(&self) -> LedgerFiles {
+        files_of(self.path())
+    }
+
+    fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = std::fs::read_dir(self.0.path())
             .unwrap()
             .map(|it| it.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
         names
+    }
+}
+
+fn files_of(file: PathBuf) -> LedgerFiles {
+    LedgerFiles {
+        witness: schema::companion(&file, ".witness"),
+        file,
+    }
+}
+
+fn start() -> RunStart {
+    RunStart {
+        verb: "send",
+        campaign: "spring".into(),
+        at: now(),
     }
 }
 
@@ -82,9 +101,15 @@ fn settled(address: &str, outcome: Outcome) -> Change {
 }
 
 async fn enrolled(place: &Place, addresses: &[&str]) -> Ledger {
-    let ledger = Ledger::open(&place.path()).unwrap();
+    enrolled_in(Ledger::open_scratch(&place.path()).unwrap(), addresses).await
+}
+
+async fn enrolled_in(ledger: Ledger, addresses: &[&str]) -> Ledger {
     let enrolments = addresses.iter().map(|it| enrolment(it)).collect();
-    ledger.begin_enrolment(addresses.len() as u64);
+    ledger
+        .begin_enrolment(addresses.len() as u64, "spring", now())
+        .await
+        .unwrap();
     ledger.enrol(enrolments, now()).await.unwrap();
     ledger.commit_enrolment().await.unwrap();
     ledger
@@ -106,8 +131,8 @@ async fn what_is_applied_is_there_after_reopening_and_at_rest_the_file_is_alone(
         .unwrap();
     ledger.close().await.unwrap();
 
-    assert_eq!(place.files(), ["ledger.sqlite3"]);
-    let reader = Reader::open(&place.path(), false, None).unwrap();
+    assert_eq!(place.names(), ["ledger.sqlite3"]);
+    let reader = Reader::open(&place.files(), None).unwrap();
     let page = reader
         .page("spring", &Selection::default(), 0)
         .await
@@ -128,7 +153,7 @@ async fn what_is_applied_is_there_after_reopening_and_at_rest_the_file_is_alone(
         .collect();
     assert_eq!(steps, [State::Pending, State::Armed, State::Accepted]);
     drop(reader);
-    assert_eq!(place.files(), ["ledger.sqlite3"]);
+    assert_eq!(place.names(), ["ledger.sqlite3"]);
 }
 
 #[tokio::test]
@@ -138,14 +163,11 @@ async fn enrolling_again_changes_nothing_and_uncommitted_enrolments_are_none() {
     let before = standing(&ledger, "ada@a.example").await.message_id;
     ledger.apply(armed("ada@a.example")).await.unwrap();
     let both = || vec![enrolment("ada@a.example"), enrolment("eva@e.example")];
-    ledger.begin_enrolment(2);
-    ledger.enrol(both(), now()).await.unwrap();
-    ledger.abandon_enrolment().await.unwrap();
-    ledger.begin_enrolment(2);
+    ledger.begin_enrolment(2, "spring", now()).await.unwrap();
     ledger.enrol(both(), now()).await.unwrap();
     ledger.close().await.unwrap();
 
-    let ledger = Ledger::open(&place.path()).unwrap();
+    let ledger = Ledger::open_scratch(&place.path()).unwrap();
     let standings = ledger
         .reader()
         .standings(vec![identity("eva@e.example")])
@@ -154,7 +176,7 @@ async fn enrolling_again_changes_nothing_and_uncommitted_enrolments_are_none() {
     let ada = standing(&ledger, "ada@a.example").await;
     assert_eq!((ada.state, ada.message_id), (State::Armed, before));
 
-    ledger.begin_enrolment(2);
+    ledger.begin_enrolment(2, "spring", now()).await.unwrap();
     ledger.enrol(both(), now()).await.unwrap();
     ledger.commit_enrolment().await.unwrap();
     let both = ["ada@a.example", "eva@e.example"].map(identity).to_vec();
@@ -172,8 +194,11 @@ fn length_of_log(place: &Place) -> u64 {
 #[tokio::test]
 async fn what_a_long_list_takes_of_the_log_is_given_back_but_for_the_room_that_was_made() {
     let place = Place::new();
-    let ledger = Ledger::open(&place.path()).unwrap();
-    ledger.begin_enrolment(20_000);
+    let ledger = Ledger::open_scratch(&place.path()).unwrap();
+    ledger
+        .begin_enrolment(20_000, "spring", now())
+        .await
+        .unwrap();
     for part in 0..20 {
         let rows = (0..1_000).map(|row| enrolment(&format!("p{row}@c{part}.example")));
         ledger.enrol(rows.collect(), now()).await.unwrap();
@@ -188,14 +213,14 @@ async fn what_a_long_list_takes_of_the_log_is_given_back_but_for_the_room_that_w
 #[tokio::test]
 async fn where_a_reader_holds_the_log_room_is_made_behind_what_it_must_keep() {
     let place = Place::new();
-    let ledger = Ledger::open(&place.path()).unwrap();
+    let ledger = Ledger::open_scratch(&place.path()).unwrap();
     let reader = rusqlite::Connection::open(place.path()).unwrap();
     reader
         .execute_batch("BEGIN; SELECT * FROM invitation")
         .unwrap();
     let room = (16 + 64) * (4_096 + 24);
 
-    ledger.begin_enrolment(1);
+    ledger.begin_enrolment(1, "spring", now()).await.unwrap();
     let ada = vec![enrolment("ada@a.example")];
     ledger.enrol(ada, now()).await.unwrap();
     ledger.commit_enrolment().await.unwrap();
@@ -224,20 +249,46 @@ async fn a_change_that_is_not_allowed_is_refused_and_leaves_no_trace() {
 }
 
 #[tokio::test]
+async fn f19_a_change_without_effect_is_an_error_and_nothing_more_is_written() {
+    for table in ["invitation", "history", "meta", "run"] {
+        let place = Place::new();
+        let ledger = Ledger::open(&place.files(), &start()).unwrap();
+        let ledger = enrolled_in(ledger, &["ada@a.example"]).await;
+        let outside = rusqlite::Connection::open(place.path()).unwrap();
+        for event in ["INSERT", "UPDATE"] {
+            outside
+                .execute_batch(&format!(
+                    "CREATE TRIGGER quiet_{event} BEFORE {event} ON {table}
+                     BEGIN SELECT RAISE(IGNORE); END"
+                ))
+                .unwrap();
+        }
+
+        let failure = ledger.apply(armed("ada@a.example")).await.unwrap_err();
+
+        assert_eq!(failure.exit, Exit::Contradiction, "{table}: {failure}");
+        let again = ledger.apply(armed("ada@a.example")).await.unwrap_err();
+        assert_eq!(again.exit, Exit::CannotWrite, "{table}: {again}");
+        let ada = standing(&ledger, "ada@a.example").await;
+        assert_eq!(ada.state, State::Pending, "{table}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_dead_run_left_armed_becomes_unknown_once() {
     let place = Place::new();
     let ledger = enrolled(&place, &["ada@a.example", "bob@b.example"]).await;
     ledger.apply(armed("ada@a.example")).await.unwrap();
     std::mem::forget(ledger); // as a kill leaves it: the log stays
 
-    let looked = Reader::open(&place.path(), false, None).unwrap();
+    let looked = Reader::open(&place.files(), None).unwrap();
     let page = looked
         .page("spring", &Selection::default(), 0)
         .await
         .unwrap();
     assert_eq!(page[0].standing.state, State::Armed);
 
-    let ledger = Ledger::open(&place.path()).unwrap();
+    let ledger = Ledger::open_scratch(&place.path()).unwrap();
     assert_eq!(ledger.recover(now()).await.unwrap(), 1);
     assert_eq!(ledger.recover(now()).await.unwrap(), 0);
     let ada = standing(&ledger, "ada@a.example").await;
@@ -271,7 +322,7 @@ async fn a_look_at_what_a_dead_run_left_changes_no_byte_of_the_folder() {
 
     let scratch = tempfile::tempdir().unwrap();
     let path = dead.path().join("ledger.sqlite3");
-    let reader = Reader::open(&path, false, Some(scratch.path())).unwrap();
+    let reader = Reader::open(&files_of(path), Some(scratch.path())).unwrap();
     let counts = reader.counts("spring").await.unwrap();
     drop(reader);
 
@@ -357,7 +408,7 @@ async fn deferrals_are_counted_from_the_first_and_forgotten_by_a_resend() {
 
 #[tokio::test]
 async fn a_file_that_is_no_ledger_of_ours_is_refused_before_it_is_touched() {
-    let open = |path: &Path| Ledger::open(path).map(|_| ()).unwrap_err();
+    let open = |path: &Path| Ledger::open_scratch(path).map(|_| ()).unwrap_err();
     let place = Place::new();
     let path = place.path();
     let whole = std::fs::read(&path).unwrap();
@@ -389,7 +440,10 @@ async fn a_file_that_is_no_ledger_of_ours_is_refused_before_it_is_touched() {
     std::fs::write(&path, &whole).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(open(&path).exit, Exit::NoPermission);
-    assert_eq!(Ledger::create(&path).unwrap_err().exit, Exit::CannotWrite);
+    assert_eq!(
+        Ledger::create_scratch(&path).unwrap_err().exit,
+        Exit::CannotWrite
+    );
 }
 
 #[tokio::test]
@@ -397,8 +451,9 @@ async fn many_at_once_are_all_answered_and_a_reader_sees_them_meanwhile() {
     let place = Place::new();
     let addresses: Vec<_> = (0..200).map(|it| format!("p{it}@a.example")).collect();
     let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
-    let ledger = enrolled(&place, &addresses).await;
-    let outside = Reader::open(&place.path(), true, None).unwrap();
+    let ledger = Ledger::open(&place.files(), &start()).unwrap();
+    let ledger = enrolled_in(ledger, &addresses).await;
+    let outside = Reader::open(&place.files(), None).unwrap();
 
     let ledger = Arc::new(ledger);
     let mut tasks = JoinSet::new();
@@ -422,7 +477,12 @@ async fn many_at_once_are_all_answered_and_a_reader_sees_them_meanwhile() {
     assert_eq!(outside.dots_since(before).await.unwrap().len(), 200);
     drop(outside);
     Arc::into_inner(ledger).unwrap().close().await.unwrap();
-    assert_eq!(place.files(), ["ledger.sqlite3"]);
+    let names = [
+        "ledger.sqlite3",
+        "ledger.sqlite3.lock",
+        "ledger.sqlite3.witness",
+    ];
+    assert_eq!(place.names(), names);
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::desk::Desk;
+use super::desk::{Desk, Gap, Recorded};
+use super::runs::RunEnd;
 use super::{Change, Enrolment, notices};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{MessageIdKey, State};
@@ -20,10 +21,12 @@ pub type Verdicts = Vec<exit::Result<State>>;
 
 pub enum Request {
     Recover(Timestamp, Answer<u64>),
-    BeginEnrolment(u64),
+    /// For so many attempts, in this campaign.
+    BeginEnrolment(u64, String, Timestamp, Answer<()>),
     Enrol(Vec<Enrolment>, Timestamp, Answer<()>),
     CommitEnrolment(Answer<()>),
-    AbandonEnrolment(Answer<()>),
+    AcceptOlder(Gap, Answer<u64>),
+    EndRun(RunEnd, Answer<()>),
     Apply(Vec<Change>, Answer<Verdicts>),
     Notice(String, notices::Action, Answer<Option<Timestamp>>),
     Close(Answer<()>),
@@ -39,9 +42,14 @@ pub enum Writer {
 }
 
 impl Writer {
-    pub fn start(path: &Path, connection: Connection, key: MessageIdKey) -> Self {
+    pub fn start(
+        path: &Path,
+        connection: Connection,
+        key: MessageIdKey,
+        run: Option<Recorded>,
+    ) -> Self {
         let (sender, queue) = mpsc::channel();
-        let desk = Desk::new(path, connection, key);
+        let desk = Desk::new(path, connection, key, run);
         std::thread::spawn(move || desk.serve(&queue));
         Self::Beside(sender)
     }
@@ -55,16 +63,27 @@ impl Writer {
             .await
     }
 
-    pub fn begin_enrolment(&self, attempts: u64) {
-        self.hand_over(Request::BeginEnrolment(attempts));
+    pub async fn begin_enrolment(
+        &self,
+        attempts: u64,
+        campaign: &str,
+        at: Timestamp,
+    ) -> exit::Result<()> {
+        let campaign = campaign.to_owned();
+        self.ask(|answer| Request::BeginEnrolment(attempts, campaign, at, answer))
+            .await
     }
 
     pub async fn commit_enrolment(&self) -> exit::Result<()> {
         self.ask(Request::CommitEnrolment).await
     }
 
-    pub async fn abandon_enrolment(&self) -> exit::Result<()> {
-        self.ask(Request::AbandonEnrolment).await
+    pub async fn accept_older(&self, gap: Gap) -> exit::Result<u64> {
+        self.ask(|answer| Request::AcceptOlder(gap, answer)).await
+    }
+
+    pub async fn end_run(&self, end: RunEnd) -> exit::Result<()> {
+        self.ask(|answer| Request::EndRun(end, answer)).await
     }
 
     pub fn apply(&self, changes: Vec<Change>) -> Asked {

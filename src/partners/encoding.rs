@@ -12,7 +12,7 @@ use anyhow::Context;
 use encoding_rs::{DecoderResult, Encoding, UTF_8, WINDOWS_1252};
 
 use super::guess::guess;
-use super::rows::LineCount;
+use super::lines::LineCount;
 use super::source::{nameless, write};
 use crate::exit::{self, Exit, Failure, OrExit};
 

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::quoting::REMEDY;
 use super::rows::{Row, Rows};
+use super::swallowed::{self, Shape};
 use super::{Finding, Partner};
 use crate::address::Address;
-use crate::config::{Columns, Config, MissingLocale, Package};
+use crate::config::{Column, Columns, Config, MissingLocale, Package};
 use crate::locale::Locale;
 
 /// The longest cell, in bytes.
@@ -16,6 +18,8 @@ const CELL_LIMIT: usize = 8 * 1024;
 const NAME_LIMIT: usize = 256;
 /// How much of a bad value is shown.
 const SHOWN: usize = 60;
+/// How many headers of the file an error lists.
+const HEADERS_SHOWN: usize = 50;
 
 /// Which column is which.
 #[derive(Debug)]
@@ -54,27 +58,30 @@ impl Layout {
             .iter()
             .map(|it| it.trim().to_owned())
             .collect();
-        let find = |name: &str| -> Result<Option<usize>, String> {
-            let mut places = headers
-                .iter()
-                .enumerate()
-                .filter(|(_, it)| it.to_lowercase() == name.to_lowercase())
-                .map(|(place, _)| place);
-            let first = places.next();
-            match places.next() {
-                Some(_) => Err(format!(
-                    ":{line}: the column `{name}` stands there twice; rename or remove one"
-                )),
-                None => Ok(first),
-            }
-        };
-        let Some(email) = find(&names.email)? else {
-            return Err(no_email_column(&headers, &names.email, line, delimiter));
-        };
+        if let Some(record) = &header.multi_line
+            && let Some(address) = swallowed::address_in_header(record, delimiter)
+        {
+            return Err(format!(
+                ":{line}: the header runs to line {} and contains an address, `{}`; {REMEDY}",
+                header.last_line,
+                excerpt(address)
+            ));
+        }
+        let mut missing = Vec::new();
+        let mut find = |column| find(column, &headers, line, names, &mut missing);
+        let email = find(&names.email)?;
         let name = find(&names.name)?;
         let organization = find(&names.organization)?;
         let locale = find(&names.locale)?;
         let package = find(&names.package)?;
+        let (Some(email), true) = (email, missing.is_empty()) else {
+            return Err(missing_columns(
+                &headers,
+                names,
+                &missing,
+                (line, delimiter),
+            ));
+        };
         let known = [Some(email), name, organization, locale, package];
         let extra: Vec<usize> = (0..headers.len())
             .filter(|place| !known.contains(&Some(*place)) && !headers[*place].is_empty())
@@ -144,6 +151,14 @@ impl Layout {
             .map(|(column, text)| (self.headers[column].as_str(), text))
     }
 
+    fn shape(&self) -> Shape {
+        Shape {
+            delimiter: self.delimiter,
+            columns: self.headers.len(),
+            email: self.email,
+        }
+    }
+
     /// The partner of a row; `None` where all its cells are empty.
     pub fn partner(
         &self,
@@ -153,14 +168,20 @@ impl Layout {
     ) -> Result<Option<Partner>, Vec<Finding>> {
         let whole = |reason: String| Finding {
             line: row.line,
+            last_line: row.last_line,
             column: None,
             value: None,
             reason,
         };
         let cells = match &row.cells {
             Ok(cells) => cells,
-            Err(reason) => return Err(vec![whole((*reason).to_owned())]),
+            Err(reason) => return Err(vec![whole(reason.to_string())]),
         };
+        if let Some(record) = &row.multi_line
+            && let Some(swallowed) = swallowed::find(record, row.line, self.shape())
+        {
+            return Err(vec![whole(swallowed.to_string())]);
+        }
         if cells.iter().all(|it| it.trim().is_empty()) {
             return Ok(None);
         }
@@ -173,6 +194,7 @@ impl Layout {
         let mut judge = Judge {
             layout: self,
             line: row.line,
+            last_line: row.last_line,
             cells,
             faults: Vec::new(),
         };
@@ -222,6 +244,7 @@ impl Rules {
 struct Judge<'a> {
     layout: &'a Layout,
     line: u64,
+    last_line: u64,
     cells: &'a [String],
     faults: Vec<Finding>,
 }
@@ -351,6 +374,7 @@ impl Judge<'_> {
                 }
                 _ => self.faults.push(Finding {
                     line: self.line,
+                    last_line: self.last_line,
                     column: Some("package".into()),
                     value: None,
                     reason: format!("it must name one of the packages: {keys}"),
@@ -364,6 +388,7 @@ impl Judge<'_> {
         let cell = self.cells.get(column).map_or("", |it| it.trim());
         self.faults.push(Finding {
             line: self.line,
+            last_line: self.last_line,
             column: Some(self.layout.headers[column].escape_debug().to_string()),
             value: (!cell.is_empty()).then(|| excerpt(cell)),
             reason,
@@ -413,22 +438,51 @@ fn extra_names(headers: &[String], extra: &[usize], line: u64) -> Result<Arc<[St
     Ok(names.into())
 }
 
-/// Says what stands in place of the address column, and what may have gone wrong.
-fn no_email_column(headers: &[String], wanted: &str, line: u64, delimiter: u8) -> String {
-    let found: Vec<_> = headers
+/// The place of a column; one that the file lacks, although it must be there, becomes `missing`.
+fn find<'a>(
+    column: &'a Column,
+    headers: &[String],
+    line: u64,
+    columns: &Columns,
+    missing: &mut Vec<&'a Column>,
+) -> Result<Option<usize>, String> {
+    if columns.is_taken(column) {
+        return Ok(None);
+    }
+    let mut places = (0..headers.len()).filter(|it| column.matches(&headers[*it]));
+    let first = places.next();
+    if places.next().is_some() {
+        return Err(format!(
+            ":{line}: the column `{}` stands there twice; rename or remove one",
+            column.header
+        ));
+    }
+    if first.is_none() && (column.configured || column.key == "email") {
+        missing.push(column);
+    }
+    Ok(first)
+}
+
+/// Says which columns are missing, what stands there instead, and what may have gone wrong.
+fn missing_columns(
+    headers: &[String],
+    columns: &Columns,
+    missing: &[&Column],
+    (line, delimiter): (u64, u8),
+) -> String {
+    let free: Vec<&str> = headers
         .iter()
-        .take(20)
-        .map(|it| {
-            format!(
-                "`{}`",
-                it.chars().take(SHOWN).collect::<String>().escape_debug()
-            )
-        })
+        .map(String::as_str)
+        .filter(|it| !columns.all().iter().any(|column| column.matches(it)))
         .collect();
+    let mut sentences: Vec<String> = missing.iter().map(|it| lacks(it, &free)).collect();
+    sentences[0] = sentences[0].replacen("There", "there", 1);
+    let sentences = sentences.join(" ");
     let other = [',', ';', '\t', '|'].into_iter().find(|it| {
         u32::from(*it) != u32::from(delimiter) && headers.iter().any(|header| header.contains(*it))
     });
-    let cure = match other {
+    let default = |it: &&Column| !it.configured;
+    let remedy = match other {
         Some('|') => "the cells seem to be divided by \"|\": write `sep=|` on a line of its own above the header".into(),
         Some(other) => format!(
             "the cells seem to be divided by \"{}\": set `partners.delimiter`",
@@ -437,10 +491,68 @@ fn no_email_column(headers: &[String], wanted: &str, line: u64, delimiter: u8) -
         None if headers.iter().any(|it| it.contains('@')) => {
             "the first line must name the columns".into()
         }
-        None => "name it in the first line, or set `partners.columns = { email = \"…\" }`".into(),
+        None if missing.iter().all(default) => {
+            "name it in the first line, or set `partners.columns = { email = \"…\" }`".into()
+        }
+        None => "correct `partners.columns` or the header".to_owned(),
     };
     format!(
-        ":{line}: there is no column `{wanted}`, only {}; {cure}",
-        found.join(", ")
+        ":{line}: {sentences} The file has {}; {remedy}",
+        listed(headers)
     )
+}
+
+/// A sentence about one missing column; `free` are the headers that belong to no known column.
+fn lacks(column: &Column, free: &[&str]) -> String {
+    let Column {
+        key,
+        header,
+        configured,
+    } = column;
+    let shown = header.escape_debug();
+    if !configured {
+        return format!("There is no column `{shown}`.");
+    }
+    let named = format!("There is no column `{shown}`, which `partners.columns.{key}` names");
+    match nearest(header, free) {
+        Some(nearest) => format!("{named}; did you mean `{}`?", excerpt(nearest)),
+        None => format!("{named}."),
+    }
+}
+
+/// The header that is spelt most like `wanted`, unless all are quite different.
+fn nearest<'a>(wanted: &str, headers: &[&'a str]) -> Option<&'a str> {
+    let wanted = wanted.to_lowercase();
+    let length = wanted.chars().count();
+    headers
+        .iter()
+        .filter_map(|it| {
+            let header = it.to_lowercase();
+            let longest = length.max(header.chars().count());
+            // The distance takes time and memory by the product of the two lengths.
+            if longest > NAME_LIMIT {
+                return None;
+            }
+            let distance = strsim::damerau_levenshtein(&wanted, &header);
+            (distance <= longest / 2).then_some((distance, *it))
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, it)| it)
+}
+
+/// The headers of the file, or the first of them and how many more there are.
+fn listed(headers: &[String]) -> String {
+    let named = headers.iter().filter(|it| !it.is_empty());
+    let total = named.clone().count();
+    let shown: Vec<_> = named
+        .take(HEADERS_SHOWN)
+        .map(|it| format!("`{}`", excerpt(it)))
+        .collect();
+    match total {
+        0 => "no column with a name".into(),
+        _ if total > shown.len() => {
+            format!("{} and {} more", shown.join(", "), total - shown.len())
+        }
+        _ => shown.join(", "),
+    }
 }

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::exit::Result;
 
+mod columns;
 mod encodings;
+mod quoting;
 
 const CONFIG: &str = r#"
 campaign = "spring"
@@ -20,7 +22,6 @@ link = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-package
 name = "Archive"
 [partners]
 file = "partners.csv"
-columns = { name = "Contact" }
 [smtp]
 host = "smtp.example.com"
 [ledger]
@@ -67,7 +68,7 @@ fn good(partners: &Arc<Partners>) -> Vec<String> {
 #[test]
 fn a_file_is_read_whatever_its_delimiter_line_ends_and_byte_order_mark() {
     let expected = ["2 ada@a.example Ada", "3 bob@b.example Bob"];
-    let plain = "email,contact,package\nada@a.example,Ada,project\nbob@b.example,Bob,project\n";
+    let plain = "email,name,package\nada@a.example,Ada,project\nbob@b.example,Bob,project\n";
 
     for delimiter in [",", ";", "\t"] {
         for end in ["\n", "\r\n", "\r"] {
@@ -84,7 +85,7 @@ fn a_file_is_read_whatever_its_delimiter_line_ends_and_byte_order_mark() {
 
 #[test]
 fn line_numbers_are_those_of_an_editor() {
-    let csv = "sep=;\r\n\r\n Email ;CONTACT;package;note\r\n\r\nada@a.example;Ada;project;\"two\r\nlines\"\r\n;;;\r\n\r\nbob@b.example;Bob;project\r\nnobody;;project;\r\n";
+    let csv = "sep=;\r\n\r\n Email ;NAME;package;note\r\n\r\nada@a.example;Ada;project;\"two\r\nlines\"\r\n;;;\r\n\r\nbob@b.example;Bob;project\r\nnobody;;project;\r\n";
 
     let partners = read(csv).unwrap();
 
@@ -135,7 +136,7 @@ fn every_bad_row_is_reported_with_line_column_value_and_reason() {
         ("c@a.example,,,,", "it must name one of the packages"),
         (
             "d@a.example,\"A\nB\",,project,",
-            "column contact, \"A\\nB\": it has a line break",
+            "column name, \"A\\nB\": it has a line break",
         ),
         (
             "e@a.example,A\u{202e}B,,project,",
@@ -168,7 +169,7 @@ fn every_bad_row_is_reported_with_line_column_value_and_reason() {
     ];
 
     for (row, reason) in rows {
-        let csv = format!("email,contact,locale,package,note\nz@z.example,,,project,\n{row}\n");
+        let csv = format!("email,name,locale,package,note\nz@z.example,,,project,\n{row}\n");
         let partners = read(&csv).unwrap();
         let described = partners.describe_bad_rows();
         assert!(
@@ -200,7 +201,7 @@ fn f13_what_turns_or_ends_a_line_makes_a_row_bad_in_every_column() {
             let (before, after) = value.split_at(1);
             let mut cells = row.map(str::to_owned);
             cells[column] = format!("\"{before}{character}{after}\"");
-            let csv = format!("email,contact,locale,package,note\n{}\n", cells.join(","));
+            let csv = format!("email,name,locale,package,note\n{}\n", cells.join(","));
             let partners = read(&csv).unwrap();
             assert_eq!((partners.good(), partners.bad()), (0, 1), "{csv:?}");
             let described = partners.describe_bad_rows();
@@ -211,7 +212,7 @@ fn f13_what_turns_or_ends_a_line_makes_a_row_bad_in_every_column() {
         }
         let mut cells = row.map(str::to_owned);
         cells[column].push('\0');
-        let csv = format!("email,contact,locale,package,note\n{}\n", cells.join(","));
+        let csv = format!("email,name,locale,package,note\n{}\n", cells.join(","));
         assert_eq!(read(&csv).unwrap_err().exit, Exit::BadInput, "{csv:?}");
     }
 }
@@ -247,7 +248,7 @@ fn a_file_that_is_no_csv_is_refused_as_a_whole() {
         (b"\n\n", "the file is empty"),
         (
             b"name,package\nAda,project\n",
-            "there is no column `email`, only `name`, `package`",
+            "there is no column `email`. The file has `name`, `package`",
         ),
         (
             b"ada@a.example,project\n",
@@ -323,7 +324,7 @@ fn a_quote_that_is_never_closed_is_told_where_it_opens() {
     assert!(
         short
             .describe_bad_rows()
-            .contains("partners.csv:3: a quote"),
+            .contains("partners.csv:3-4: the quote (\") opened on line 3"),
         "{}",
         short.describe_bad_rows()
     );
@@ -334,7 +335,10 @@ fn a_quote_that_is_never_closed_is_told_where_it_opens() {
         "email,package\na@a.example,project\n\"b@a.example,project\n{rest}"
     ))
     .unwrap();
-    assert!(long.describe_bad_rows().contains("partners.csv:3: a quote"));
+    assert!(
+        long.describe_bad_rows()
+            .contains("partners.csv:3-10003: the quote (\") opened on line 3")
+    );
     assert_eq!(long.good(), 1);
 }
 
@@ -356,7 +360,7 @@ fn two_hundred_bad_rows_are_shown_and_the_rest_counted() {
 #[test]
 fn what_deserves_a_second_look_is_told_by_kind_with_its_lines_and_stops_nobody() {
     let partners = read(
-        "email,contact,package,city\n\
+        "email,name,package,city\n\
          ada@gmail.com,RenÃ©,project,MalmÃ¶\n\
          bob@cоntoso.example,Bob,project,\n\
          eva@contoso.example,Eva,project,\n\
@@ -377,7 +381,7 @@ fn what_deserves_a_second_look_is_told_by_kind_with_its_lines_and_stops_nobody()
         lines,
         [
             "3, column email, \"bob@cоntoso.example\": `cоntoso` passes for `contoso`, but it has \"о\" (U+043E)",
-            "2, column contact, \"RenÃ©\": it was probably \"René\"",
+            "2, column name, \"RenÃ©\": it was probably \"René\"",
             "2, column city, \"MalmÃ¶\": it was probably \"Malmö\"",
             "4, column email, \"eva@contoso.example\": `contoso.example` is the domain of `sender.from`",
             "5, column email, \"eve@Fabrikam.onmicrosoft.com\": `fabrikam.onmicrosoft.com` is the tenant that the link leads to",
@@ -392,7 +396,7 @@ fn twenty_rows_of_a_kind_of_warning_are_shown_and_the_rest_counted() {
         .map(|it| format!("p{it}@gmail.com,RenÃ©,project\n"))
         .collect();
 
-    let warnings = read(format!("email,contact,package\n{}", rows.concat()))
+    let warnings = read(format!("email,name,package\n{}", rows.concat()))
         .unwrap()
         .warnings();
 
@@ -423,7 +427,7 @@ proptest! {
     #[test]
     fn cells_survive_quoting(name in "[^\\p{C}\\p{Zl}\\p{Zp}]{0,40}", note in "[^\\p{C}\\p{Zl}\\p{Zp}]{0,40}") {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(["email", "contact", "package", "note"]).unwrap();
+        writer.write_record(["email", "name", "package", "note"]).unwrap();
         writer.write_record(["a@a.example", &name, "project", &note]).unwrap();
 
         let partners = read(writer.into_inner().unwrap()).unwrap();
@@ -448,7 +452,7 @@ proptest! {
             .quote_style(if always { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary })
             .terminator(if windows { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
             .from_writer(if mark { "\u{feff}".into() } else { Vec::new() });
-        writer.write_record(["email", "contact", "package", "note"]).unwrap();
+        writer.write_record(["email", "name", "package", "note"]).unwrap();
         for (nth, (local, name, note, archive)) in rows.iter().enumerate() {
             let package = if *archive { "archive" } else { "project" };
             let address = format!("{local}.{nth}@a.example");

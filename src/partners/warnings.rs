@@ -82,6 +82,7 @@ impl Warnings {
             is_consumer(domain).then(|| format!("`{domain}` gives mailboxes to anybody"));
         let finding = |header: &str, value: &str, reason| Finding {
             line: partner.line,
+            last_line: partner.line,
             column: Some(header.escape_debug().to_string()),
             value: Some(excerpt(value)),
             reason,

@@ -46,6 +46,11 @@ impl Replacement {
         self.file.as_file_mut()
     }
 
+    /// The file that is being written.
+    pub fn as_file(&self) -> &File {
+        self.file.as_file()
+    }
+
     /// Puts it in its place, durably.
     pub fn commit(self) -> io::Result<()> {
         self.file.as_file().sync_all()?;

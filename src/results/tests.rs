@@ -195,7 +195,7 @@ fn a_bad_row_says_why_and_one_whose_cells_cannot_be_told_apart_stands_in_the_fir
                 "\"eva@e.example,Eva\n",
                 "",
                 "bad_row",
-                "a quote (\") is opened in this row and never closed"
+                "the quote (\") opened on line 6 is never closed; remove a stray quote, or put the whole cell in quotes and write each quote in it twice (\"\")"
             ],
         ]
     );

@@ -31,7 +31,7 @@ async fn a_full_ledger(place: &Place) -> Vec<u8> {
 
 /// The state of each, or why the ledger is refused.
 async fn told(path: &Path) -> exit::Result<Vec<Option<State>>> {
-    let ledger = Ledger::open(path)?;
+    let ledger = Ledger::open_scratch(path)?;
     let identities = SETTLED.iter().map(|(address, _)| identity(address));
     let standings = ledger.reader().standings(identities.collect()).await?;
     ledger.close().await?;

@@ -6,9 +6,9 @@ use encoding_rs::{
 
 use super::*;
 
-/// `email,contact,package` and one partner of this name.
+/// `email,name,package` and one partner of this name.
 fn named(name: &str, encoding: &'static Encoding) -> Vec<u8> {
-    let text = format!("email,contact,package\na@a.example,{name},project\n");
+    let text = format!("email,name,package\na@a.example,{name},project\n");
     encoding.encode(&text).0.into_owned()
 }
 
@@ -69,7 +69,7 @@ fn exports_as_programs_write_them_all_hold_the_same_partners() {
     for (name, encoding, guessed, expected, lines) in exports {
         let path = format!("{}/tests/fixtures/{name}.csv", env!("CARGO_MANIFEST_DIR"));
         let folder = Folder::configured(
-            &format!("encoding = \"{encoding}\""),
+            &format!("encoding = \"{encoding}\"\ncolumns = {{ name = \"contact\" }}"),
             std::fs::read(path).unwrap(),
         );
 
@@ -163,7 +163,7 @@ fn utf_8_with_another_encoding_in_it_is_never_guessed() {
     let error = refusal("", &joined);
     assert!(
         error.contains(
-            "partners.csv:3: byte 0xE9 at offset 63 is not UTF-8, but other parts of the file are"
+            "partners.csv:3: byte 0xE9 at offset 60 is not UTF-8, but other parts of the file are"
         ),
         "{error}"
     );
@@ -171,7 +171,7 @@ fn utf_8_with_another_encoding_in_it_is_never_guessed() {
     let marked = [b"\xef\xbb\xbf".to_vec(), named("René", WINDOWS_1252)].concat();
     let error = refusal("", &marked);
     assert!(
-        error.contains("partners.csv:2: byte 0xE9 at offset 40: no text in utf-8, although the file begins with the byte-order mark of utf-8"),
+        error.contains("partners.csv:2: byte 0xE9 at offset 37: no text in utf-8, although the file begins with the byte-order mark of utf-8"),
         "{error}"
     );
 }
@@ -224,7 +224,7 @@ fn bytes_that_do_not_fit_a_named_encoding_are_refused_and_never_replaced() {
 
 #[test]
 fn utf_16_needs_a_mark_or_a_name() {
-    let csv = "email,contact,package\na@a.example,Zoë 山,project\n";
+    let csv = "email,name,package\na@a.example,Zoë 山,project\n";
     let table: [(Unit, &str); 2] = [
         (u16::to_le_bytes, "utf-16le"),
         (u16::to_be_bytes, "utf-16be"),
@@ -248,7 +248,7 @@ fn utf_16_needs_a_mark_or_a_name() {
 
 #[test]
 fn a_byte_order_mark_does_not_hide_the_line_that_names_the_delimiter() {
-    let csv = "\u{feff}sep=;\r\nemail;contact;package\r\na@a.example;Zoë, 山;project\r\n";
+    let csv = "\u{feff}sep=;\r\nemail;name;package\r\na@a.example;Zoë, 山;project\r\n";
 
     for bytes in [
         csv.as_bytes().to_vec(),
@@ -292,7 +292,7 @@ fn characters_are_whole_wherever_a_piece_of_the_file_ends() {
         let name = "山é".repeat(30);
         let row = format!("@a.example,{name},project,{}\n", "x".repeat(padding));
         let rows: Vec<_> = (0..600).map(|it| format!("p{it}{row}")).collect();
-        let csv = format!("\u{feff}email,contact,package,x\n{}", rows.concat());
+        let csv = format!("\u{feff}email,name,package,x\n{}", rows.concat());
 
         for bytes in [
             csv.clone().into_bytes(),
@@ -318,7 +318,7 @@ fn texts() -> impl Strategy<Value = String> {
         "\\PC{0,8}",
     ];
     proptest::collection::vec(parts, 0..40)
-        .prop_map(|it| format!("email,contact,package\n{}", it.concat()))
+        .prop_map(|it| format!("email,name,package\n{}", it.concat()))
 }
 
 proptest! {

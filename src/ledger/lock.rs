@@ -6,12 +6,13 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 
+use super::place;
 use crate::exit::{self, Exit, Failure, OrExit};
 
 /// How often, and after which pause, a lock is tried: one that only looked is gone by then.
@@ -44,9 +45,15 @@ impl RunLock {
                         }
                         _ => Exit::CannotWrite,
                     },
-                    error: anyhow::Error::new(error)
-                        .context(format!("cannot open the lock file `{}`", path.display())),
+                    error: anyhow::Error::msg(format!(
+                        "cannot open the lock file `{}`: {error}{}",
+                        path.display(),
+                        place::ownership_fix(&path)
+                    )),
                 })?;
+            place::give_to_owner(&file, ledger)
+                .with_context(|| format!("cannot give `{}` to the ledger's owner", path.display()))
+                .or_exit(Exit::CannotWrite)?;
             match file.try_lock() {
                 // The name may have been given to another file meanwhile.
                 Ok(()) if is_same_file(&file, &path) => {
@@ -86,16 +93,17 @@ pub fn is_held(ledger: &Path) -> bool {
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-fn lock_file(ledger: &Path) -> PathBuf {
+/// The lock file of a ledger.
+#[must_use]
+pub fn lock_file(ledger: &Path) -> PathBuf {
     let mut name = ledger.as_os_str().to_owned();
     name.push(".lock");
     PathBuf::from(name)
 }
 
 fn is_same_file(file: &File, path: &Path) -> bool {
-    let identity = |it: std::fs::Metadata| (it.dev(), it.ino());
     match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(held), Ok(named)) => identity(held) == identity(named),
+        (Ok(held), Ok(named)) => place::identity(&held) == place::identity(&named),
         _ => false,
     }
 }
@@ -116,6 +124,7 @@ mod tests {
     fn the_second_run_is_told_who_holds_the_lock_and_a_look_disturbs_nobody() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = folder.path().join("ledger.sqlite3");
+        File::create(&ledger).unwrap();
         assert!(!is_held(&ledger));
         assert!(!lock_file(&ledger).exists());
 
@@ -135,6 +144,7 @@ mod tests {
     fn a_lock_on_a_file_that_lost_its_name_does_not_count() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = folder.path().join("ledger.sqlite3");
+        File::create(&ledger).unwrap();
         let _lost = RunLock::take(&ledger).unwrap();
         std::fs::remove_file(lock_file(&ledger)).unwrap();
 

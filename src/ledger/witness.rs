@@ -1,0 +1,305 @@
+//! The witness: a small file that says how far the writers of a ledger have come, so that an
+//! older or shortened copy of the ledger is noticed before a partner is invited again.
+//!
+//! It holds the ledger's id, the random id of the last writing run, and the change counter
+//! that this run had reached. The ledger must contain that run at that counter or later.
+//! Writers advance the witness after each commit, so it is never ahead of the ledger. Each
+//! update overwrites the older of two slots with a checksum, so that one of them is always
+//! whole; an older counter never replaces a later one.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::place;
+
+/// The bytes of a slot: a sector, so that a torn write damages one slot only.
+const SLOT: usize = 512;
+/// Everything before the checksum has this form, with numbers of fixed length.
+const TITLE: &str = "access-invite witness 1";
+
+/// A random id of a ledger or of a run.
+pub type Id = [u8; 16];
+
+/// How far the writers have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The ledger's id.
+    pub ledger: Id,
+    /// The last writing run; zero while no run has written.
+    pub run: Id,
+    /// The ledger's change counter at that run's last commit.
+    pub changes: u64,
+}
+
+impl Mark {
+    /// The mark of a ledger that no run has changed yet.
+    #[must_use]
+    pub fn unwritten(ledger: Id) -> Self {
+        Self {
+            ledger,
+            run: [0; 16],
+            changes: 0,
+        }
+    }
+
+    /// Whether a run has written since the witness was created.
+    #[must_use]
+    pub fn names_a_run(&self) -> bool {
+        self.run != [0; 16]
+    }
+
+    fn to_slot(self) -> [u8; SLOT] {
+        let text = format!(
+            "{TITLE} ledger={} run={} changes={:020}",
+            hex(self.ledger),
+            hex(self.run),
+            self.changes
+        );
+        let line = format!("{text} checksum={}\n", checksum(&text));
+        let mut slot = [b' '; SLOT];
+        slot[..line.len()].copy_from_slice(line.as_bytes());
+        slot[SLOT - 1] = b'\n';
+        slot
+    }
+
+    fn from_slot(slot: &[u8]) -> Option<Self> {
+        let line = std::str::from_utf8(slot).ok()?.lines().next()?;
+        let (text, sum) = line.rsplit_once(" checksum=")?;
+        if sum != checksum(text) {
+            return None;
+        }
+        let mut fields = text.strip_prefix(TITLE)?.split_ascii_whitespace();
+        let mut field = |name: &str| fields.next()?.strip_prefix(name)?.strip_prefix('=');
+        Some(Self {
+            ledger: from_hex(field("ledger")?)?,
+            run: from_hex(field("run")?)?,
+            changes: field("changes")?.parse().ok()?,
+        })
+    }
+}
+
+/// What stands where the witness is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No file.
+    Missing,
+    /// A witness without a slot that is whole.
+    Damaged,
+    /// A file of something else.
+    Foreign,
+    /// A witness.
+    Mark(Mark),
+}
+
+/// Reads the witness. To be called before the ledger is read, because writers advance it after
+/// they have committed.
+///
+/// # Errors
+/// If the file exists and cannot be read.
+pub fn read(path: &Path) -> io::Result<Found> {
+    match place::open_regular(path, OpenOptions::new().read(true)) {
+        Ok(file) => read_from(&file),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Missing),
+        Err(error) => Err(error),
+    }
+}
+
+fn read_from(mut file: &File) -> io::Result<Found> {
+    let mut bytes = Vec::new();
+    io::Seek::seek(&mut file, io::SeekFrom::Start(0))?;
+    file.take(2 * SLOT as u64).read_to_end(&mut bytes)?;
+    let title = TITLE.as_bytes();
+    Ok(match latest(&bytes) {
+        Some((_, mark)) => Found::Mark(mark),
+        None if bytes.is_empty() || bytes.chunks(SLOT).any(|it| it.starts_with(title)) => {
+            Found::Damaged
+        }
+        None => Found::Foreign,
+    })
+}
+
+/// The slot with the highest counter, by its number.
+fn latest(bytes: &[u8]) -> Option<(usize, Mark)> {
+    let slots = bytes.chunks(SLOT).take(2).enumerate();
+    slots
+        .filter_map(|(number, slot)| Some((number, Mark::from_slot(slot)?)))
+        .max_by_key(|(_, mark)| mark.changes)
+}
+
+/// The witness, open for a writer.
+#[derive(Debug)]
+pub struct Witness {
+    file: File,
+}
+
+impl Witness {
+    /// Opens the witness, or creates it durably with `mark`, readable by its owner only. One that
+    /// was not created to its end is written again.
+    ///
+    /// # Errors
+    /// If it cannot be opened, created or written.
+    pub fn open_or_create(path: &Path, mark: Mark) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        match place::open_regular(path, &options) {
+            Ok(file) => {
+                let witness = Self { file };
+                if read_from(&witness.file)? == Found::Damaged {
+                    witness.reset(mark)?;
+                }
+                return Ok(witness);
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let file = options.create_new(true).mode(0o600).open(path)?;
+        let witness = Self { file };
+        witness.write(mark)?;
+        witness.sync()?;
+        File::open(place::folder_of(path))?.sync_all()?;
+        Ok(witness)
+    }
+
+    /// The open file.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Records `mark`, unless another writer has recorded a later one. Not synced to the disk.
+    ///
+    /// # Errors
+    /// If the file cannot be locked, read or written.
+    pub fn advance(&self, mark: Mark) -> io::Result<()> {
+        self.locked(|| {
+            let mut bytes = [0; 2 * SLOT];
+            let read = self.file.read_at(&mut bytes, 0)?;
+            let slot = match latest(&bytes[..read]) {
+                Some((_, latest)) if latest.changes >= mark.changes => return Ok(()),
+                Some((slot, _)) => 1 - slot,
+                None => 0,
+            };
+            self.file
+                .write_all_at(&mark.to_slot(), (slot * SLOT) as u64)
+        })
+    }
+
+    /// Replaces whatever it says by `mark`.
+    ///
+    /// # Errors
+    /// If the file cannot be locked or written.
+    pub fn reset(&self, mark: Mark) -> io::Result<()> {
+        self.locked(|| self.write(mark))?;
+        self.sync()
+    }
+
+    /// Brings it to the disk.
+    ///
+    /// # Errors
+    /// If the disk reports an error.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    fn write(&self, mark: Mark) -> io::Result<()> {
+        let slot = mark.to_slot();
+        self.file.write_all_at(&slot, 0)?;
+        self.file.write_all_at(&slot, SLOT as u64)
+    }
+
+    fn locked<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        self.file.lock()?;
+        let done = work();
+        self.file.unlock()?;
+        done
+    }
+}
+
+fn checksum(text: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(text).into();
+    let (first, _) = digest.split_at(16);
+    hex(first.try_into().expect("16 of 32 bytes"))
+}
+
+fn hex(id: Id) -> String {
+    format!("{:032x}", u128::from_be_bytes(id))
+}
+
+fn from_hex(text: &str) -> Option<Id> {
+    let digits = text.len() == 32 && text.bytes().all(|it| it.is_ascii_hexdigit());
+    let number = u128::from_str_radix(text, 16).ok().filter(|_| digits)?;
+    Some(number.to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEDGER: Id = [7; 16];
+
+    fn mark(run: u8, changes: u64) -> Mark {
+        Mark {
+            ledger: LEDGER,
+            run: [run; 16],
+            changes,
+        }
+    }
+
+    #[test]
+    fn an_older_counter_never_replaces_a_later_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("witness");
+        assert_eq!(read(&path).unwrap(), Found::Missing);
+        let witness = Witness::open_or_create(&path, Mark::unwritten(LEDGER)).unwrap();
+        assert_eq!(read(&path).unwrap(), Found::Mark(Mark::unwritten(LEDGER)));
+
+        for (run, changes, latest) in [(1, 5, 5), (2, 7, 7), (1, 6, 7), (1, 7, 7), (3, 8, 8)] {
+            witness.advance(mark(run, changes)).unwrap();
+            match read(&path).unwrap() {
+                Found::Mark(it) => assert_eq!(it.changes, latest, "after {run} at {changes}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        witness.reset(mark(4, 2)).unwrap();
+        assert_eq!(read(&path).unwrap(), Found::Mark(mark(4, 2)));
+        assert_eq!(path.metadata().unwrap().len(), 2 * SLOT as u64);
+    }
+
+    #[test]
+    fn b14_any_torn_write_of_a_slot_leaves_the_other_one_readable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("witness");
+        let witness = Witness::open_or_create(&path, Mark::unwritten(LEDGER)).unwrap();
+        witness.advance(mark(1, 5)).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        witness.advance(mark(1, 6)).unwrap();
+        let after = std::fs::read(&path).unwrap();
+
+        for length in 0..=before.len() {
+            let torn = [&after[..length], &before[length..]].concat();
+            let expected = [mark(1, 5), mark(1, 6)];
+            let (_, found) = latest(&torn).unwrap();
+            assert!(expected.contains(&found), "torn at {length}: {found:?}");
+        }
+        std::fs::write(&path, b"anything else").unwrap();
+        assert_eq!(read(&path).unwrap(), Found::Foreign);
+        std::fs::write(&path, &before[..100]).unwrap();
+        assert_eq!(read(&path).unwrap(), Found::Damaged);
+    }
+
+    #[test]
+    fn a_slot_with_any_changed_byte_is_not_read() {
+        let slot = mark(3, 123_456).to_slot();
+        let line = slot.iter().position(|it| *it == b'\n').unwrap();
+        assert_eq!(Mark::from_slot(&slot), Some(mark(3, 123_456)));
+        for at in 0..line {
+            let mut changed = slot;
+            changed[at] ^= 1;
+            assert_eq!(Mark::from_slot(&changed), None, "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Checks the quotes of a record against RFC 4180 §2.5 to §2.7.
+//!
+//! `csv-core` reads any text without an error: what follows a closing quote becomes part of the
+//! cell, and a quote that is never closed takes the rest of the file. Here such a record is
+//! malformed, because it may hold rows that would otherwise disappear.
+//!
+//! Two deviations from the RFC are accepted. A quote inside an unquoted cell (`19" screen`) opens
+//! nothing, so it cannot hide a row; only behind a quoted line break in the same record is it an error,
+//! because there it shows that an earlier quote was paired with the wrong one. Blanks behind a closing
+//! quote, as people write them, are trimmed like those around any cell.
+
+use super::lines::LineCount;
+
+/// Why the quotes of a record are malformed. Lines are counted as an editor does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuoteFault {
+    /// The file ends inside a quoted cell.
+    #[error("the quote (\") opened on line {opened} is never closed; {REMEDY}")]
+    Unclosed {
+        /// Where the cell begins.
+        opened: u64,
+    },
+    /// A closing quote is followed by text in place of a delimiter or the end of the line.
+    #[error("the quoted cell that begins on line {opened} ends {}, but text follows its closing quote (\"); {REMEDY}", place(*.opened, *.closed))]
+    TextAfterClosing {
+        /// Where the cell begins.
+        opened: u64,
+        /// Where its closing quote stands.
+        closed: u64,
+    },
+    /// A quote inside an unquoted cell, behind a quoted line break.
+    #[error(
+        "the quoted cell that begins on line {opened} runs over several lines, and a quote (\") stands inside an unquoted cell on line {line}, so the quotes are paired wrongly; {REMEDY}"
+    )]
+    InsideCell {
+        /// Where the cell with the line break begins.
+        opened: u64,
+        /// Where the quote stands.
+        line: u64,
+    },
+}
+
+/// How to correct a stray quote.
+pub const REMEDY: &str =
+    "remove a stray quote, or put the whole cell in quotes and write each quote in it twice (\"\")";
+
+fn place(opened: u64, closed: u64) -> String {
+    if opened == closed {
+        "there".into()
+    } else {
+        format!("on line {closed}")
+    }
+}
+
+/// Follows the quotes of a record by the same rules as `csv-core`.
+pub struct Quoting {
+    delimiter: u8,
+    at: Position,
+    /// The line of the last opening quote.
+    opened: u64,
+    /// The line of the last closing quote.
+    closed: u64,
+    /// The line of the first quote with a line break behind it.
+    multi_line: Option<u64>,
+    fault: Option<QuoteFault>,
+}
+
+/// Where in a cell the next byte stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Position {
+    Begin,
+    Unquoted,
+    Quoted,
+    /// Behind a quote that ends the cell, unless another one follows.
+    AfterQuote,
+    /// Behind blanks behind such a quote.
+    AfterBlank,
+}
+
+impl Quoting {
+    pub fn new(delimiter: u8) -> Self {
+        Self {
+            delimiter,
+            at: Position::Begin,
+            opened: 0,
+            closed: 0,
+            multi_line: None,
+            fault: None,
+        }
+    }
+
+    /// Begins a record.
+    pub fn begin(&mut self) {
+        *self = Self::new(self.delimiter);
+    }
+
+    /// Passes over the next bytes of the record, and counts their lines.
+    pub fn pass(&mut self, bytes: &[u8], lines: &mut LineCount) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            // Within a cell nothing but a quote matters, so all before the next one is passed at once.
+            let run = match self.at {
+                Position::AfterQuote | Position::AfterBlank => 0,
+                Position::Begin if rest[0] == b'"' => 0,
+                _ => memchr::memchr(b'"', rest).unwrap_or(rest.len()),
+            };
+            let (text, behind) = rest.split_at(run);
+            self.pass_text(text, lines);
+            rest = behind;
+            if let Some((byte, behind)) = rest.split_first() {
+                self.step(*byte, lines.line);
+                lines.pass(std::slice::from_ref(byte));
+                rest = behind;
+            }
+        }
+    }
+
+    /// Passes over text without a quote, in a quoted cell or in unquoted ones.
+    fn pass_text(&mut self, text: &[u8], lines: &mut LineCount) {
+        let line = lines.line;
+        lines.pass(text);
+        if !self.is_open() {
+            self.at = text.last().map_or(self.at, |it| self.outside(*it));
+        } else if lines.line > line {
+            self.multi_line.get_or_insert(self.opened);
+        }
+    }
+
+    fn step(&mut self, byte: u8, line: u64) {
+        self.at = match (self.at, byte) {
+            (Position::Begin, b'"') => {
+                self.opened = line;
+                Position::Quoted
+            }
+            (Position::AfterQuote, b'"') => Position::Quoted,
+            (Position::Quoted, b'"') => {
+                self.closed = line;
+                Position::AfterQuote
+            }
+            (Position::Quoted, _) => Position::Quoted,
+            (Position::AfterQuote | Position::AfterBlank, b' ' | b'\t')
+                if byte != self.delimiter =>
+            {
+                Position::AfterBlank
+            }
+            (at, _) => {
+                let next = self.outside(byte);
+                if next == Position::Unquoted {
+                    self.look_at_text(at, byte, line);
+                }
+                next
+            }
+        };
+    }
+
+    fn outside(&self, byte: u8) -> Position {
+        if byte == self.delimiter || is_line_end(byte) {
+            Position::Begin
+        } else {
+            Position::Unquoted
+        }
+    }
+
+    /// Looks at a byte of an unquoted cell, or one behind a closing quote.
+    fn look_at_text(&mut self, at: Position, byte: u8, line: u64) {
+        let fault = match (at, self.multi_line) {
+            (Position::AfterQuote | Position::AfterBlank, _) => QuoteFault::TextAfterClosing {
+                opened: self.opened,
+                closed: self.closed,
+            },
+            (_, Some(opened)) if byte == b'"' => QuoteFault::InsideCell { opened, line },
+            _ => return,
+        };
+        self.fault.get_or_insert(fault);
+    }
+
+    /// Whether the next byte belongs to a quoted cell.
+    pub fn is_open(&self) -> bool {
+        self.at == Position::Quoted
+    }
+
+    /// The line of the first quote of this record with a line break behind it.
+    pub fn multi_line(&self) -> Option<u64> {
+        self.multi_line
+    }
+
+    /// The first fault of the record, which ends here.
+    pub fn fault(&self) -> Option<QuoteFault> {
+        let unclosed = QuoteFault::Unclosed {
+            opened: self.opened,
+        };
+        self.fault.or(self.is_open().then_some(unclosed))
+    }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}
+
+/// The cells of one line, read as if it were a record.
+///
+/// With `quotes`, delimiters in quoted cells divide nothing.
+pub fn cells(line: &str, delimiter: u8, quotes: bool) -> Vec<&str> {
+    let mut quoting = Quoting::new(delimiter);
+    let mut cells = Vec::new();
+    let mut start = 0;
+    for (place, byte) in line.bytes().enumerate() {
+        if byte == delimiter && !(quotes && quoting.is_open()) {
+            cells.push(&line[start..place]);
+            start = place + 1;
+        }
+        quoting.step(byte, 0);
+    }
+    cells.push(&line[start..]);
+    cells
+}
