@@ -189,7 +189,9 @@ fn find(text: &str, what: &str) -> Option<usize> {
     text.match_indices(what).map(|it| it.0).find(|start| {
         let before = text[..*start].chars().next_back();
         let after = text[start + what.len()..].chars().next();
-        !(begins && before.is_some_and(part_of_word)) && !(ends && after.is_some_and(part_of_word))
+        let preceded = begins && before.is_some_and(part_of_word);
+        let followed = ends && after.is_some_and(part_of_word);
+        !preceded && !followed
     })
 }
 

@@ -550,9 +550,9 @@ fn nobody_is_tried_for_ever_and_who_has_expired_waits_for_a_person() {
         11,
         "{all:?}"
     );
-    let none = resolve(&["--state", "expired", "--as", "abandoned", "--yes"]);
+    let nothing_left = resolve(&["--state", "expired", "--as", "abandoned", "--yes"]);
     assert_eq!(
-        (none.code, none.stdout.as_str()),
+        (nothing_left.code, nothing_left.stdout.as_str()),
         (0, "nothing is expired\n")
     );
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::address::Address;
-use crate::invitation::{Identity, State};
+use crate::invitation::{self, Identity};
 use crate::outcome::{Phase, Reply};
 
 /// The notice in the ledger that stands from the opening to the next acceptance.
@@ -35,7 +35,7 @@ pub struct Refused {
     pub identity: Identity,
     pub recipient: Address,
     /// What the ledger made of it.
-    pub state: State,
+    pub state: invitation::State,
     /// How often the invitation was deferred before.
     pub deferrals: u32,
     /// Whether the breaker has returned the invitation from `expired` before.
@@ -51,14 +51,22 @@ pub struct Noted {
     pub opens: Option<(usize, usize)>,
 }
 
+/// How many refusals it takes to open it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed,
+    /// It opened in an earlier run, and nobody was accepted since.
+    Careful,
+    Open,
+}
+
 /// Watches the refusals of a run, over all its connections.
 #[derive(Debug)]
 pub struct Breaker {
+    state: State,
     /// Whether the ledger has the notice of an opening.
     noted: bool,
-    /// Whether it opened in an earlier run, and nobody was accepted since.
-    careful: bool,
-    open: bool,
+    /// Whether anybody was accepted in this run.
     accepted: bool,
     alike: HashMap<Kind, Alike>,
     seen: HashSet<Kind>,
@@ -72,9 +80,8 @@ impl Breaker {
     /// The beginning of a run; `noted` says that it opened in an earlier one.
     pub fn new(noted: bool) -> Self {
         Self {
+            state: if noted { State::Careful } else { State::Closed },
             noted,
-            careful: noted,
-            open: false,
             accepted: false,
             alike: HashMap::new(),
             seen: HashSet::new(),
@@ -86,7 +93,9 @@ impl Breaker {
     /// The relay takes our mail.
     pub fn accepted(&mut self) {
         self.accepted = true;
-        self.careful = false;
+        if self.state == State::Careful {
+            self.state = State::Closed;
+        }
         self.alike.clear();
     }
 
@@ -100,7 +109,7 @@ impl Breaker {
         let kind: Kind = (phase, reply.code, reply.enhanced.clone());
         let first = self.seen.insert(kind.clone());
         let who = refused.recipient.canonical();
-        if refused.state != State::Rejected && self.undetermined.len() < 2 {
+        if refused.state != invitation::State::Rejected && self.undetermined.len() < 2 {
             self.undetermined.insert(who.clone());
         }
         let alike = self.alike.entry(kind).or_default();
@@ -110,14 +119,18 @@ impl Breaker {
         }
         let (recipients, domains) = (alike.recipients.len(), alike.domains.len());
         let many = recipients >= RECIPIENTS || domains >= DOMAINS;
-        let opens = !self.open && (many || (self.careful && recipients >= CAREFUL));
+        let opens = match self.state {
+            State::Closed => many,
+            State::Careful => many || recipients >= CAREFUL,
+            State::Open => false,
+        };
         if opens {
-            self.open = true;
+            self.state = State::Open;
             self.noted = true;
         }
         // Once is enough: then what expires stays so, or it would be tried for ever.
-        if refused.state == State::Rejected
-            || (refused.state == State::Expired && !refused.put_back)
+        if refused.state == invitation::State::Rejected
+            || (refused.state == invitation::State::Expired && !refused.put_back)
         {
             self.to_put_back.push(refused);
         }
@@ -140,7 +153,9 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Breaker, Identity, Noted, Phase, Refused, Reply};
+    use crate::address::Address;
+    use crate::invitation::State;
     use crate::link::PackageId;
 
     fn refuse(breaker: &mut Breaker, text: &str, address: &str, state: State) -> Noted {

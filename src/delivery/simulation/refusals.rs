@@ -145,21 +145,19 @@ impl Relay {
                 }
                 "DATA" => match &recipient {
                     None => "503 5.5.1 for whom?",
-                    Some(who) => match self.refusal(who, Phase::Data) {
-                        Some(refusal) => refusal,
-                        None => {
+                    Some(who) => {
+                        let refusal = self.refusal(who, Phase::Data);
+                        if refusal.is_none() {
                             write(&mut stream, "354 go on").await?;
                             while read(&mut stream).await? != "." {}
-                            match self.refusal(who, Phase::Dot) {
-                                Some(refusal) => refusal,
-                                None => {
-                                    let mut taken = self.taken.lock().unwrap();
-                                    *taken.entry(who.clone()).or_default() += 1;
-                                    "250 2.0.0 taken"
-                                }
-                            }
                         }
-                    },
+                        let refusal = refusal.or_else(|| self.refusal(who, Phase::Dot));
+                        if refusal.is_none() {
+                            let mut taken = self.taken.lock().unwrap();
+                            *taken.entry(who.clone()).or_default() += 1;
+                        }
+                        refusal.unwrap_or("250 2.0.0 taken")
+                    }
                 },
                 "QUIT" => return write(&mut stream, "221 bye").await,
                 _ => "250 2.0.0 ok",
