@@ -149,7 +149,7 @@ struct StatusArgs {
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-#[command(group = ArgGroup::new("whom").required(true).args(["address", "all_unknown", "accept_older_ledger"]))]
+#[command(group = ArgGroup::new("whom").required(true).args(["address", "all_unknown", "state", "accept_older_ledger"]))]
 struct ResolveArgs {
     /// Whose invitation
     #[arg(value_parser = Address::parse)]
@@ -157,6 +157,9 @@ struct ResolveArgs {
     /// Every unknown invitation of the campaign
     #[arg(long)]
     all_unknown: bool,
+    /// Every invitation of the campaign in this state: expired, rejected or bounced
+    #[arg(long, value_parser = decidable_state)]
+    state: Option<State>,
     /// Go on with a ledger that is older than its witness: whoever may have been mailed since
     /// becomes unknown
     #[arg(long, conflicts_with_all = ["decision", "package", "changed"])]
@@ -203,6 +206,14 @@ fn state(name: &str) -> Result<State, String> {
         let names: Vec<&str> = State::ALL.iter().map(|it| it.as_str()).collect();
         format!("the states are {}", names.join(", "))
     })
+}
+
+/// A state whose invitations may be decided about together.
+fn decidable_state(name: &str) -> Result<State, String> {
+    match state(name) {
+        Ok(it @ (State::Expired | State::Rejected | State::Bounced)) => Ok(it),
+        _ => Err("it must be expired, rejected or bounced".to_owned()),
+    }
 }
 
 impl From<PartnerArgs> for Choice {
@@ -291,10 +302,12 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
             };
             let options = resolve::Options {
                 address: args.address,
+                state: args.state,
                 decision,
                 note: args.note,
                 package: args.package,
                 changed: args.changed,
+                yes: args.yes,
             };
             resolve::run(config, &options, console).await
         }

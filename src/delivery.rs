@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+pub use self::breaker::OPEN as BREAKER_OPEN;
 pub use self::rates::Rates;
 use self::shared::{Due, Job, Shared};
 pub use self::signals::{Signals, survive_file_size_limit};
@@ -32,6 +33,7 @@ use crate::exit::{Exit, Failure};
 use crate::invitation::{RetrySchedule, State};
 use crate::ledger::Ledger;
 use crate::message::{Composer, Proven};
+use crate::outcome::Phase;
 use crate::partners::Partner;
 use crate::plan::{Entry, Plan};
 use crate::relay::Connector;
@@ -58,9 +60,9 @@ pub struct Run {
     pub rates: Option<Arc<Rates>>,
     /// When a deferred invitation is due again.
     pub retry: RetrySchedule,
-    /// Whether partners at three domains or more are due, so that three alike refusals say
-    /// something about us.
-    pub several_domains: bool,
+    /// Whether the breaker opened in an earlier run, and nobody was accepted since: then one connection
+    /// and a few refusals are enough.
+    pub breaker_open: bool,
     /// How long all connections rest when the relay asks us to slow down for the first time.
     pub first_pause: Duration,
     /// What time it is.
@@ -84,6 +86,8 @@ pub struct Tally {
     pub unknown: u64,
     /// The first that were not accepted: address, what became of it, and why.
     pub troubles: Vec<(Address, State, String)>,
+    /// The first permanent refusal of each kind: recipient, phase and reply.
+    pub refusals: Vec<(Address, Phase, String)>,
     /// Outcomes that the ledger could not take any more.
     pub unrecorded: Vec<String>,
     /// Why it ended before its time.
@@ -103,7 +107,12 @@ impl Run {
     /// Delivers the plan, or as much of it as the relay, the limits and the ledger allow.
     pub async fn deliver(mut self) -> Tally {
         let proven = std::mem::take(&mut self.proven);
-        let workers = u64::from(self.connections).min(proven.len() as u64);
+        let connections = if self.breaker_open {
+            1
+        } else {
+            self.connections
+        };
+        let workers = u64::from(connections).min(proven.len() as u64);
         let (jobs, queue) = mpsc::channel(2 * usize::try_from(workers).unwrap_or(1).max(1));
         let shared = Arc::new(Shared::new(self, queue, workers));
         let feeder = feed(shared.clone(), proven, jobs);
@@ -133,6 +142,7 @@ async fn work_off(
         shared.see_through(&mut tasks, signals).await;
         shared.tell_of_what_was_left();
     }
+    recording::conclude(&shared).await;
     shared.tally().clone()
 }
 

@@ -202,13 +202,13 @@ pub enum Cause {
     Outcome(Outcome),
     /// A deferral came after the time to give up.
     GiveUp,
-    /// No byte of the dot was written, or the refusal was certain and not about the recipient.
+    /// No byte of the dot was written, or the refusal was certain and about the sender.
     TakeBack,
     /// A run that died left it armed.
     Recovery,
     /// A person accepted an older copy of the ledger: a run that it lacks may have mailed it.
     OlderLedger,
-    /// Three alike refusals showed that the matter is ours, not the recipients'.
+    /// The relay refuses everybody, so its refusals say nothing about the recipients.
     Breaker,
     /// The message that a resend of an `unknown` must repeat has changed since.
     OtherBytes,
@@ -262,14 +262,14 @@ pub fn next(state: State, cause: Cause) -> Result<State, NotAllowed> {
         (Cause::Outcome(Outcome::Rejected), Armed | Pending | Deferred) => Rejected,
         (Cause::GiveUp, Armed | Pending | Deferred) => Expired,
 
-        (Cause::TakeBack, Armed) => Pending,
+        (Cause::TakeBack, Armed | Pending | Deferred) => Pending,
         (Cause::Recovery, Armed) => Unknown,
         (Cause::OlderLedger, Pending | Deferred | Armed) => Unknown,
-        (Cause::Breaker, Rejected) => Pending,
+        (Cause::Breaker, Rejected | Expired) => Deferred,
         (Cause::OtherBytes, Pending | Deferred) => Unknown,
 
         (Cause::Person(Decision::Accepted), Unknown) => Accepted,
-        (Cause::Person(Decision::Abandoned), Unknown) => Abandoned,
+        (Cause::Person(Decision::Abandoned), Unknown | Expired | Rejected | Bounced) => Abandoned,
         (
             Cause::Person(Decision::Resend),
             Unknown | Rejected | Bounced | Expired | Abandoned | Accepted,
@@ -379,6 +379,32 @@ mod tests {
         assert_eq!(next(State::Armed, Cause::OlderLedger), Ok(State::Unknown));
         assert!(next(State::Armed, Cause::Arm).is_err());
         assert!(next(State::Armed, Cause::Person(Decision::Resend)).is_err());
+    }
+
+    #[test]
+    fn refusals_of_a_relay_that_refuses_us_leave_nobody_rejected() {
+        assert_eq!(next(State::Rejected, Cause::Breaker), Ok(State::Deferred));
+        assert_eq!(next(State::Expired, Cause::Breaker), Ok(State::Deferred));
+        for state in [State::Pending, State::Deferred, State::Armed] {
+            assert_eq!(next(state, Cause::TakeBack), Ok(State::Pending));
+            assert!(next(state, Cause::Breaker).is_err());
+        }
+        for cause in [Cause::Breaker, Cause::TakeBack] {
+            assert!(next(State::Accepted, cause).is_err());
+            assert!(next(State::Unknown, cause).is_err());
+        }
+    }
+
+    #[test]
+    fn a_person_abandons_what_is_not_on_its_way_and_was_not_accepted() {
+        let abandon = Cause::Person(Decision::Abandoned);
+        for state in State::ALL {
+            let allowed = matches!(
+                state,
+                State::Unknown | State::Expired | State::Rejected | State::Bounced
+            );
+            assert_eq!(next(state, abandon).is_ok(), allowed, "{state}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod changes;
 mod desk;
 mod freshness;
 mod lock;
+mod notices;
 mod place;
 mod read;
 mod runs;
@@ -48,6 +49,7 @@ use crate::config::LedgerFiles;
 use crate::exit::{self, Exit, OrExit};
 use crate::invitation::{Cause, Identity, Invitee, MessageIdKey, State};
 use crate::outcome::{Phase, Reply};
+use notices::Action;
 
 /// An invitation that no run has recorded yet.
 #[derive(Clone, Debug)]
@@ -338,6 +340,42 @@ impl Ledger {
     #[must_use]
     pub fn ask(&self, changes: Vec<Change>) -> Asked {
         self.writer.apply(changes)
+    }
+
+    /// Whether to report what goes by this name now: once, and then once a day. What is due is noted
+    /// as reported.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub async fn notice_due(&self, name: &str, now: Timestamp) -> exit::Result<bool> {
+        let set = self.writer.notice(name, Action::SetIfDue(now)).await?;
+        Ok(set.is_some())
+    }
+
+    /// When this notice was set; none where it was not, or was removed.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn notice(&self, name: &str) -> exit::Result<Option<Timestamp>> {
+        self.writer.notice(name, Action::Read).await
+    }
+
+    /// Sets a notice for later runs.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub async fn set_notice(&self, name: &str, now: Timestamp) -> exit::Result<()> {
+        let set = self.writer.notice(name, Action::Set(now));
+        set.await.map(|_| ())
+    }
+
+    /// Removes a notice.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub async fn remove_notice(&self, name: &str) -> exit::Result<()> {
+        let removed = self.writer.notice(name, Action::Remove);
+        removed.await.map(|_| ())
     }
 
     /// Ends the work: the file is plain again, unless a reader prevents it.

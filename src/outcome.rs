@@ -1,7 +1,8 @@
 //! What an SMTP reply means for the recipient: phase + reply → outcome, pure.
 //!
 //! A relay's answer says something about the recipient only from RCPT on; before
-//! that it speaks about the relay or about us, and nobody may be marked for it.
+//! that it speaks about the relay or about us, and nobody may be marked for it. Whether a
+//! permanent refusal is the recipient's, its text decides (module `refusal`).
 //! Behind the final dot everything that is not a clear yes or no is `unknown`,
 //! because the message may have been accepted (RFC 1047).
 
@@ -127,6 +128,9 @@ pub enum Verdict {
     Proceed,
     /// The recipient's matter is settled for this attempt.
     Settled(Outcome),
+    /// A permanent refusal (5yz) of this message: certainly not accepted. It rejects the recipient
+    /// only with direct evidence; otherwise the message is deferred.
+    RefusedForGood,
     /// The message was certainly not taken and the connection is over; try on another one.
     NotTaken,
     /// The relay is not to be had at the moment; nobody is marked.
@@ -138,8 +142,8 @@ pub enum Verdict {
 /// The table of outcomes. `reply` is `None` where none came or what came is no reply.
 #[must_use]
 pub fn judge(phase: Phase, reply: Option<&Reply>) -> Verdict {
-    use Outcome::{Accepted, Deferred, Rejected, Unknown};
-    use Verdict::{NotTaken, Proceed, Refused, Settled, Unavailable};
+    use Outcome::{Accepted, Deferred, Unknown};
+    use Verdict::{NotTaken, Proceed, Refused, RefusedForGood, Settled, Unavailable};
 
     let class = reply.map(Reply::class);
     let code = reply.map(|it| it.code);
@@ -161,15 +165,15 @@ pub fn judge(phase: Phase, reply: Option<&Reply>) -> Verdict {
             (_, Some(2)) if phase == Phase::Rcpt => Proceed,
             (Some(421), _) => NotTaken,
             (_, Some(4)) => Settled(Deferred),
-            (_, Some(5)) => Settled(Rejected),
+            (_, Some(5)) => RefusedForGood,
             _ => NotTaken,
         },
-        Phase::Dot => Settled(match class {
-            Some(2) => Accepted,
-            Some(4) => Deferred,
-            Some(5) => Rejected,
-            _ => Unknown,
-        }),
+        Phase::Dot => match class {
+            Some(2) => Settled(Accepted),
+            Some(4) => Settled(Deferred),
+            Some(5) => RefusedForGood,
+            _ => Settled(Unknown),
+        },
         Phase::Rset => match class {
             Some(2) => Proceed,
             _ => NotTaken,
@@ -199,8 +203,8 @@ mod tests {
 
     #[test]
     fn every_phase_and_class_of_reply_has_its_verdict() {
-        use Outcome::{Accepted, Deferred, Rejected, Unknown};
-        use Verdict::{NotTaken, Proceed, Refused, Settled, Unavailable};
+        use Outcome::{Accepted, Deferred, Unknown};
+        use Verdict::{NotTaken, Proceed, Refused, RefusedForGood, Settled, Unavailable};
 
         // Columns: 250, 354, 421, 451, 550, no reply.
         let before = [
@@ -226,7 +230,7 @@ mod tests {
                     NotTaken,
                     NotTaken,
                     Settled(Deferred),
-                    Settled(Rejected),
+                    RefusedForGood,
                     NotTaken,
                 ],
             ),
@@ -237,7 +241,7 @@ mod tests {
                     Proceed,
                     NotTaken,
                     Settled(Deferred),
-                    Settled(Rejected),
+                    RefusedForGood,
                     NotTaken,
                 ],
             ),
@@ -248,13 +252,20 @@ mod tests {
                     NotTaken,
                     NotTaken,
                     Settled(Deferred),
-                    Settled(Rejected),
+                    RefusedForGood,
                     NotTaken,
                 ],
             ),
             (
                 Phase::Dot,
-                [Accepted, Unknown, Deferred, Deferred, Rejected, Unknown].map(Settled),
+                [
+                    Settled(Accepted),
+                    Settled(Unknown),
+                    Settled(Deferred),
+                    Settled(Deferred),
+                    RefusedForGood,
+                    Settled(Unknown),
+                ],
             ),
             (
                 Phase::Rset,

@@ -4,8 +4,12 @@
 //! and gives the same sequence each time it is asked for. So it is never held: it
 //! is drained once to be counted, once to be proven, once to be sent, and memory
 //! stays flat however long the list is.
+//!
+//! Rows that no relay has refused come first, in the order of the list; then those that are tried again,
+//! beginning behind the one that was refused last. So a few bad rows never keep the others waiting,
+//! however few a run or the relay lets through.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -152,8 +156,6 @@ pub struct Survey {
     pub not_allowed: Vec<(u64, Address)>,
     /// How many of those there are.
     pub not_allowed_total: u64,
-    /// Domains of due partners, the first three of them.
-    pub domains: BTreeSet<String>,
     /// Addresses asked for by `--only` that the file has not.
     pub not_found: Vec<String>,
 }
@@ -207,9 +209,13 @@ impl Plan {
     #[must_use]
     pub fn drain(&self) -> Drain {
         Drain {
-            rows: Box::new(self.partners.iter()),
+            rows: numbered(&self.partners),
             plan: self.clone(),
             due: 0,
+            again: Vec::new(),
+            last_refused: None,
+            first_pass: true,
+            passes: Vec::new(),
         }
     }
 
@@ -240,10 +246,6 @@ impl Plan {
                 }
                 survey.due += 1;
                 survey.new += u64::from(entry.is_new());
-                if survey.domains.len() < 3 {
-                    let domain = entry.partner.address.domain();
-                    survey.domains.insert(domain.to_owned());
-                }
                 *survey.locales.entry(locale_of(&entry.partner)).or_default() += 1;
                 if !limits.allow(&entry.partner.address) {
                     survey.not_allowed_total += 1;
@@ -273,11 +275,26 @@ impl Plan {
     }
 }
 
+/// The rows with their places in the list.
+type Rows = Box<dyn Iterator<Item = (u64, exit::Result<Partner>)> + Send>;
+
+fn numbered(partners: &Arc<Partners>) -> Rows {
+    Box::new((0..).zip(partners.iter()))
+}
+
 /// One passage through the plan.
 pub struct Drain {
     plan: Plan,
-    rows: Box<dyn Iterator<Item = exit::Result<Partner>> + Send>,
+    rows: Rows,
     due: u64,
+    /// The places of rows that are due and were refused before, ascending.
+    again: Vec<u64>,
+    /// When and at which place a row was refused last.
+    last_refused: Option<(Timestamp, u64)>,
+    /// Whether the rows that were refused before are still left out.
+    first_pass: bool,
+    /// The places that are still to be gone through, the next ones last.
+    passes: Vec<Vec<u64>>,
 }
 
 impl Drain {
@@ -286,49 +303,126 @@ impl Drain {
     /// # Errors
     /// When the copy or the ledger cannot be read.
     pub async fn next_page(&mut self, reader: &Reader) -> exit::Result<Option<Vec<Entry>>> {
-        let mut partners = Vec::with_capacity(PAGE);
-        for row in self.rows.by_ref() {
-            let partner = row?;
-            let only = self.plan.only.as_ref();
-            let lines = self.plan.lines.as_ref();
-            if only.is_none_or(|it| it.contains(&partner.address.canonical()))
-                && lines.is_none_or(|it| it.contains(&partner.line))
-            {
-                partners.push(partner);
+        loop {
+            let rows = self.next_rows()?;
+            if rows.is_empty() {
+                if !self.begin_next_pass() {
+                    return Ok(None);
+                }
+                continue;
             }
-            if partners.len() == PAGE {
+            let entries = self.entries(rows, reader).await?;
+            if !entries.is_empty() {
+                return Ok(Some(entries));
+            }
+        }
+    }
+
+    /// At most a page of rows that were asked for; none at the end of a pass.
+    fn next_rows(&mut self) -> exit::Result<Vec<(u64, Partner)>> {
+        let mut rows = Vec::with_capacity(PAGE);
+        for (place, row) in self.rows.by_ref() {
+            let partner = row?;
+            let wanted = if self.first_pass {
+                let only = self.plan.only.as_ref();
+                let lines = self.plan.lines.as_ref();
+                only.is_none_or(|it| it.contains(&partner.address.canonical()))
+                    && lines.is_none_or(|it| it.contains(&partner.line))
+            } else {
+                self.again.binary_search(&place).is_ok()
+            };
+            if wanted {
+                rows.push((place, partner));
+            }
+            if rows.len() == PAGE {
                 break;
             }
         }
-        if partners.is_empty() {
-            return Ok(None);
+        Ok(rows)
+    }
+
+    /// Begins again with rows that were refused before; false where there are none left.
+    fn begin_next_pass(&mut self) -> bool {
+        if self.first_pass {
+            self.first_pass = false;
+            let again = std::mem::take(&mut self.again);
+            let [first, then] = in_turn(again, self.last_refused.map(|it| it.1));
+            self.passes = vec![then, first];
         }
-        let identities: Vec<_> = partners
+        while let Some(places) = self.passes.pop() {
+            if !places.is_empty() {
+                self.again = places;
+                self.rows = numbered(&self.plan.partners);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The rows with where they stand. In the first pass those that are due and were refused before are left out.
+    async fn entries(
+        &mut self,
+        rows: Vec<(u64, Partner)>,
+        reader: &Reader,
+    ) -> exit::Result<Vec<Entry>> {
+        let identities: Vec<_> = rows
             .iter()
-            .map(|it| it.identity(&self.plan.campaign))
+            .map(|(_, it)| it.identity(&self.plan.campaign))
             .collect();
         let standings = reader.standings(identities.clone()).await?;
-        let entries = partners
-            .into_iter()
-            .zip(identities)
-            .zip(standings)
-            .map(|((partner, identity), standing)| {
-                let mut skip = self.plan.skip(&partner.package, standing.as_ref());
+        let mut entries = Vec::with_capacity(rows.len());
+        for (((place, partner), identity), standing) in
+            rows.into_iter().zip(identities).zip(standings)
+        {
+            let mut skip = self.plan.skip(&partner.package, standing.as_ref());
+            if self.first_pass
+                && let Some(refused) = standing.as_ref().filter(|it| it.refused)
+            {
+                self.last_refused = self.last_refused.max(Some((refused.updated_at, place)));
                 if skip.is_none() {
-                    if self.plan.limit.is_some_and(|limit| self.due >= limit) {
-                        skip = Some(Skip::Limit);
-                    } else {
-                        self.due += 1;
-                    }
+                    self.again.push(place);
+                    continue;
                 }
-                Entry {
-                    partner,
-                    identity,
-                    standing,
-                    skip,
+            }
+            if skip.is_none() {
+                if self.plan.limit.is_some_and(|limit| self.due >= limit) {
+                    skip = Some(Skip::Limit);
+                } else {
+                    self.due += 1;
                 }
-            })
-            .collect();
-        Ok(Some(entries))
+            }
+            entries.push(Entry {
+                partner,
+                identity,
+                standing,
+                skip,
+            });
+        }
+        Ok(entries)
+    }
+}
+
+/// Ascending places in the order of their turn: first those behind the one that was refused last, then
+/// the others.
+pub(crate) fn in_turn(places: Vec<u64>, last_refused: Option<u64>) -> [Vec<u64>; 2] {
+    let last = last_refused.unwrap_or(u64::MAX);
+    let (before, behind) = places.into_iter().partition(|it| *it <= last);
+    [behind, before]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_turn;
+
+    #[test]
+    fn what_was_refused_begins_behind_the_one_that_was_refused_last() {
+        let places = || vec![2, 5, 9];
+        let none = Vec::new;
+
+        assert_eq!(in_turn(places(), None), [none(), places()]);
+        assert_eq!(in_turn(places(), Some(1)), [places(), none()]);
+        assert_eq!(in_turn(places(), Some(5)), [vec![9], vec![2, 5]]);
+        assert_eq!(in_turn(places(), Some(9)), [none(), places()]);
+        assert_eq!(in_turn(none(), Some(9)), [none(), none()]);
     }
 }

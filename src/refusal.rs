@@ -1,278 +1,199 @@
-//! Refusals that are not about the recipient: what the relay says about us, and when it
-//! asks us to slow down.
+//! What a refusal is about: the recipient, the sender, or the moment.
 //!
-//! A relay answers RCPT or the dot with 550 for a dead address, but also for an account
-//! that was locked, a quota that is used up, or a sender that may not send. To mark the
-//! recipient for that would lose ten thousand partners in one night. So these are known by
-//! code and text, as the large relays write them, and each has its cure. A refusal that
-//! is not known here is the recipient's, until three in a row say otherwise (see
-//! the delivery's breaker).
+//! A relay answers RCPT or the final dot with 550 for an unknown user, but also for a locked
+//! account, a used-up quota or a sender that may not send. No list of such texts is ever complete,
+//! so the rule is turned round: a permanent refusal counts against a recipient only with direct
+//! evidence (the code or the words of an unknown, disabled or full mailbox), and every other
+//! one is retried like a temporary refusal. Known texts about the sender end the run at the first
+//! of them and give the remedy.
+//!
+//! Everything here is a pure function of phase, reply, recipient and what we know about ourselves.
 
-use crate::outcome::Reply;
+mod recipient;
+mod sender_side;
+mod words;
 
-/// How a refusal is recognised, and what its reader can do about it.
-struct Known {
-    /// The beginning of the enhanced status code; empty means any.
-    enhanced: &'static str,
-    /// Words in the text, in lower case, all of which must be there.
-    words: &'static [&'static str],
-    cure: &'static str,
+use std::net::IpAddr;
+
+use crate::address::Address;
+use crate::outcome::{Phase, Reply};
+
+/// What a refusal (4yz or 5yz) at RCPT, DATA, the body or the final dot is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The relay asks us to slow down.
+    Throttle,
+    /// The sender: the run ends, and this is what to do. No recipient is marked.
+    SenderSide(&'static str),
+    /// The recipient: there is direct evidence of an unknown, disabled or full mailbox.
+    Recipient,
+    /// That cannot be known: to be tried again later.
+    Undetermined,
 }
 
-/// An entry for a refusal with this enhanced code, whatever its text.
-const fn by_code(enhanced: &'static str, cure: &'static str) -> Known {
-    Known {
-        enhanced,
-        words: &[],
-        cure,
+/// What a relay may call us by. A refusal that names any of it is no evidence about a recipient.
+#[derive(Clone, Debug, Default)]
+pub struct SenderIdentity {
+    /// In lower case.
+    names: Vec<String>,
+}
+
+impl SenderIdentity {
+    /// The sender's address and domain, the login, the name given with EHLO if it has a dot, and
+    /// our IP address.
+    #[must_use]
+    pub fn new(
+        sender: &Address,
+        login: Option<&str>,
+        hello: Option<&str>,
+        ip: Option<IpAddr>,
+    ) -> Self {
+        let written = sender.as_written().rsplit_once('@').map(|it| it.1);
+        let hello = hello.filter(|it| it.contains('.') && !it.starts_with('['));
+        let names = [Some(sender.domain()), written, login, hello];
+        let mut names: Vec<String> = names
+            .into_iter()
+            .flatten()
+            .filter(|it| !it.is_empty())
+            .map(str::to_lowercase)
+            .collect();
+        names.extend([sender.canonical(), sender.as_written().to_lowercase()]);
+        names.extend(ip.map(|it| it.to_string()));
+        Self { names }
+    }
+
+    /// Whether `text`, in lower case, names us.
+    fn is_named_in(&self, text: &str) -> bool {
+        self.names.iter().any(|it| find(text, it).is_some())
     }
 }
 
-/// An entry for a refusal with these words, whatever its code.
-const fn by_words(words: &'static [&'static str], cure: &'static str) -> Known {
-    Known {
-        enhanced: "",
-        words,
-        cure,
+/// Classifies a refusal of a message to `recipient`.
+#[must_use]
+pub fn classify(
+    phase: Phase,
+    reply: &Reply,
+    sender: &SenderIdentity,
+    recipient: &Address,
+) -> Refusal {
+    let text = without(recipient, &reply.text);
+    if throttles(reply, &text) {
+        return Refusal::Throttle;
     }
+    if reply.class() != 5 {
+        return Refusal::Undetermined;
+    }
+    if let Some(remedy) = sender_side::remedy(reply, &text) {
+        return Refusal::SenderSide(remedy);
+    }
+    if !sender.is_named_in(&text) && recipient::is_evident(phase, reply, &text) {
+        return Refusal::Recipient;
+    }
+    Refusal::Undetermined
 }
 
-const LOGIN: &str = "the relay wants a login, or another one: set `username` and its proof under `[smtp]`, and let the mailbox use SMTP AUTH";
-const OAUTH: &str = "this tenant takes no password any more: use `token_command`, which prints an access token for SMTP.SendAsApp";
-const SENDER: &str = "the relay does not let this login send as `sender.from`: let the mailbox send as that address, or set `sender.from` to the mailbox's own";
-const QUOTA: &str = "the relay's quota for today is used up: the rest goes with a later run; `limits.per_day` keeps below it";
-const MAILBOX: &str =
-    "the sending mailbox is full, perhaps of sent items: empty it, or set a retention policy";
-const BLOCKED: &str = "the relay's operator has blocked this sender, tenant or address: ask the administrator to lift it before sending more";
-const DOMAIN: &str = "the sender's domain is not authenticated as the receiver demands: see to SPF, DKIM and DMARC of `sender.from`'s domain";
-const IDENTITY: &str = "the sender is not verified with the relay: verify `sender.from`, or its domain, there, and leave the sandbox of the relay if it has one";
-
-/// The refusals that the large relays give to a sender, the more special ones first.
-/// Sources: Microsoft Learn, "SMTP submission improvements" and "Email non-delivery reports in
-/// Exchange Online"; Google Workspace Admin Help 3726730; Amazon SES Developer Guide,
-/// "Troubleshooting" and "Quota errors"; Postfix smtpd(8).
-const ABOUT_US: [Known; 26] = [
-    by_code("5.7.30", OAUTH),
-    by_code("5.7.139", LOGIN),
-    by_code("5.7.57", LOGIN),
-    by_code("5.7.60", SENDER),
-    by_code("5.7.233", QUOTA),
-    by_code("5.2.252", SENDER),
-    by_code("5.7.515", DOMAIN),
-    by_code("5.7.26", DOMAIN),
-    by_code("5.7.27", DOMAIN),
-    by_code("5.7.32", DOMAIN),
-    by_code("5.7.700", BLOCKED),
-    by_code("5.7.701", BLOCKED),
-    by_code("5.7.702", BLOCKED),
-    by_code("5.7.704", BLOCKED),
-    by_code("5.7.705", BLOCKED),
-    by_code("5.7.706", BLOCKED),
-    by_code("5.7.707", BLOCKED),
-    by_code("5.7.708", BLOCKED),
-    by_code("5.7.709", BLOCKED),
-    by_words(&["sendasdenied"], SENDER),
-    by_words(&["submissionquotaexceeded"], QUOTA),
-    by_words(&["storedrv.submission", "quotaexceeded"], MAILBOX),
-    by_words(&["bad outbound sender"], BLOCKED),
-    by_words(&["daily", "limit exceeded"], QUOTA),
-    by_words(&["email address is not verified"], IDENTITY),
-    by_words(&["not authorized to perform", "ses:"], IDENTITY),
-];
-
-/// What to do about a refusal (5yz) that is about us; `None` where it is the recipient's.
-///
-/// 5.7.703 is not among them, although its neighbours are: it says that this recipient is
-/// on the tenant's block list.
+/// What to do about a permanent refusal (5yz) that is known to be about the sender, at any phase;
+/// `None` for every other reply.
 #[must_use]
 pub fn about_us(reply: &Reply) -> Option<&'static str> {
     if reply.class() != 5 {
         return None;
     }
-    // Neither is ever an answer to a recipient.
-    if matches!(reply.code, 530 | 535) {
-        let retired = reply.enhanced.as_deref() == Some("5.7.30");
-        return Some(if retired { OAUTH } else { LOGIN });
-    }
-    let text = reply.text.to_lowercase();
-    let enhanced = reply.enhanced.as_deref().unwrap_or_default();
-    ABOUT_US
-        .iter()
-        .find(|it| {
-            (it.enhanced.is_empty() || it.enhanced == enhanced)
-                && it.words.iter().all(|word| text.contains(word))
-        })
-        .map(|it| it.cure)
+    sender_side::remedy(reply, &normalized(&reply.text))
 }
 
-/// Whether the relay asks us, and not this recipient's sender in particular, to slow down.
+/// Whether the relay asks us to slow down.
 ///
-/// Greylisting never does: it wants this one message again, later.
+/// Greylisting does not: it wants this one message again, later. Nor does a mailbox that gets too
+/// much mail from everybody.
 #[must_use]
 pub fn is_throttle(reply: &Reply) -> bool {
-    const WORDS: [&str; 8] = [
-        "throttl",
+    throttles(reply, &normalized(&reply.text))
+}
+
+fn throttles(reply: &Reply, text: &str) -> bool {
+    /// Each stands for itself, as whole words.
+    const WORDS: [&str; 21] = [
+        "throttling",
+        "throttled",
         "server busy",
         "too many messages",
         "too many connections",
+        "too many concurrent",
+        "too many requests",
+        "too many login",
+        "too many logins",
+        "too many auth",
+        "too many authentication",
+        "too many emails",
+        "too many mails",
+        "too much mail",
         "concurrent connections limit",
-        "sending rate",
-        "rate limit",
+        "slow down",
+        "rate",
+        "rate-limit",
+        "rate-limited",
+        "ratelimit",
         "peak smtp relay limit",
     ];
-    if reply.class() != 4 {
-        return false;
-    }
-    let text = reply.text.to_lowercase();
-    let grey = ["greylist", "graylist", "grey-list", "gray-list"];
-    if grey.iter().any(|it| text.contains(it)) {
+    /// About this one message or this one mailbox.
+    const NOT_US: [&str; 9] = [
+        "greylist",
+        "graylist",
+        "grey-list",
+        "gray-list",
+        "grey list",
+        "gray list",
+        "receiving mail",
+        "storedrv.deliver",
+        "recipient thread limit",
+    ];
+    if reply.class() != 4 || NOT_US.iter().any(|it| text.contains(it)) {
         return false;
     }
     matches!(reply.code, 432 | 454)
         || reply.enhanced.as_deref() == Some("4.7.500")
-        || WORDS.iter().any(|it| text.contains(it))
+        || WORDS.iter().any(|it| find(text, it).is_some())
+}
+
+/// The text in lower case with single blanks and without the recipient's address, which is not
+/// the relay's word and may hold anything.
+fn without(recipient: &Address, text: &str) -> String {
+    let mut text = text.to_lowercase();
+    let forms = [
+        recipient.as_written().to_lowercase(),
+        recipient.wire().to_lowercase(),
+    ];
+    for form in &forms {
+        while let Some(start) = find(&text, form) {
+            text.replace_range(start..start + form.len(), " ");
+        }
+    }
+    for around in ["< >", "( )", "[ ]", "\" \"", "' '", "` `", "` '"] {
+        text = text.replace(around, " ");
+    }
+    normalized(&text)
+}
+
+/// The text in lower case, with one blank between words.
+fn normalized(text: &str) -> String {
+    let lower = text.to_lowercase().replace('\u{2019}', "'");
+    lower.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Where `what` stands in `text` by itself: not as a part of a longer word, name or number.
+fn find(text: &str, what: &str) -> Option<usize> {
+    let part_of_word = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
+    let begins = what.starts_with(part_of_word);
+    let ends = what.ends_with(part_of_word);
+    text.match_indices(what).map(|it| it.0).find(|start| {
+        let before = text[..*start].chars().next_back();
+        let after = text[start + what.len()..].chars().next();
+        let preceded = begins && before.is_some_and(part_of_word);
+        let followed = ends && after.is_some_and(part_of_word);
+        !preceded && !followed
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reply(text: &str) -> Reply {
-        let (code, text) = text.split_once(' ').unwrap();
-        let (enhanced, text) = match text.split_once(' ') {
-            Some((first, rest)) if first.split('.').count() == 3 => (Some(first), rest),
-            _ => (None, text),
-        };
-        Reply {
-            code: code.parse().unwrap(),
-            enhanced: enhanced.map(str::to_owned),
-            text: text.to_owned(),
-        }
-    }
-
-    #[test]
-    fn what_large_relays_say_about_us_is_known_with_its_cure() {
-        let table = [
-            (
-                "530 5.7.57 Client not authenticated to send mail. [AM0PR04]",
-                LOGIN,
-            ),
-            (
-                "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
-                LOGIN,
-            ),
-            ("535 5.7.3 Authentication unsuccessful", LOGIN),
-            (
-                "535 5.7.8 Error: authentication failed: authentication failure",
-                LOGIN,
-            ),
-            (
-                "550 5.7.30 Basic authentication is not supported for Client Submission.",
-                OAUTH,
-            ),
-            ("535 5.7.30 Basic authentication is not supported", OAUTH),
-            (
-                "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
-                SENDER,
-            ),
-            (
-                "554 5.2.252 SendAsDenied; a@x.example not allowed to send as b@x.example",
-                SENDER,
-            ),
-            (
-                "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied; Failed",
-                SENDER,
-            ),
-            (
-                "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process message",
-                QUOTA,
-            ),
-            (
-                "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException.MapiExceptionShutoffQuotaExceeded",
-                MAILBOX,
-            ),
-            (
-                "550 5.1.8 Access denied, bad outbound sender AS(42004)",
-                BLOCKED,
-            ),
-            (
-                "550 5.7.705 Access denied, tenant has exceeded threshold",
-                BLOCKED,
-            ),
-            (
-                "550 5.7.708 Service unavailable. Access denied, traffic not accepted from this IP",
-                BLOCKED,
-            ),
-            (
-                "550 5.7.233 Your message can't be sent because your tenant exceeded its daily limit",
-                QUOTA,
-            ),
-            (
-                "550 5.7.515 Access denied, sending domain contoso.example does not meet the required authentication level",
-                DOMAIN,
-            ),
-            (
-                "550 5.7.26 Unauthenticated email from contoso.example is not accepted",
-                DOMAIN,
-            ),
-            ("550 5.4.5 Daily SMTP relay limit exceeded for user.", QUOTA),
-            (
-                "550 5.7.1 Daily SMTP relay limit exceeded for customer.",
-                QUOTA,
-            ),
-            (
-                "554 Message rejected: Email address is not verified. The following identities failed the check",
-                IDENTITY,
-            ),
-            (
-                "554 Access denied: User `arn` is not authorized to perform `ses:SendRawEmail' on resource",
-                IDENTITY,
-            ),
-        ];
-
-        for (text, cure) in table {
-            assert_eq!(about_us(&reply(text)), Some(cure), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_said_about_a_recipient_stays_with_the_recipient() {
-        for text in [
-            "550 5.1.1 <x@y.example>: Recipient address rejected: User unknown in virtual mailbox table",
-            "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup",
-            "550 5.7.703 Your message can't be delivered because messages to the recipient are blocked by your organization",
-            "552 5.2.2 The email account that you tried to reach is over quota",
-            "554 5.7.1 <x@y.example>: Relay access denied",
-            "550 5.7.1 message content rejected",
-            "552 5.3.4 Message size exceeds fixed limit",
-            "450 4.7.1 try later",
-            "451 4.7.500 Server busy",
-        ] {
-            assert_eq!(about_us(&reply(text)), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_throttle_is_told_from_greylisting_and_from_a_full_mailbox() {
-        for text in [
-            "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending",
-            "454 Throttling failure: Maximum sending rate exceeded.",
-            "454 4.7.0 Throttling failure: Daily message quota exceeded",
-            "451 4.7.500 Server busy. Please try again later from [192.0.2.1]",
-            "450 4.2.1 Peak SMTP relay limit exceeded for customer.",
-            "421 4.7.0 Too many messages in this session",
-            "450 4.7.1 Error: too much mail, rate limit 30 exceeded",
-        ] {
-            assert!(is_throttle(&reply(text)), "{text}");
-        }
-        for text in [
-            "450 4.2.0 <x@y.example>: Recipient address rejected: Greylisted, see http://postgrey.example/",
-            "451 4.7.1 Greylisting in action, please come back later; server busy",
-            "452 4.2.2 The recipient's mailbox is full",
-            "450 4.1.1 unverified address",
-            "550 5.7.1 rate limit",
-        ] {
-            assert!(!is_throttle(&reply(text)), "{text}");
-        }
-    }
-}
+mod tests;

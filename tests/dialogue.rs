@@ -357,7 +357,7 @@ fn d6_d7_and_d8_what_only_looks_like_a_reply_is_none() {
     // A code that nobody knows counts by its first digit.
     rows.push((Stage::Dot, reply("268 fine"), "accepted"));
     rows.push((Stage::Dot, reply("477 hm"), "deferred"));
-    rows.push((Stage::Dot, reply("599 never"), "rejected"));
+    rows.push((Stage::Dot, reply("599 5.1.1 never"), "rejected"));
     hold_all(&cells(rows));
 }
 
@@ -557,7 +557,8 @@ fn d14_a_relay_that_stops_reading_in_the_body_has_not_accepted_it() {
 #[test]
 fn d15_a_refusal_in_the_middle_of_a_message_is_read_though_the_connection_breaks() {
     let table = [
-        ("552 5.3.4 too big", 1, "rejected"),
+        ("552 5.3.4 too big", 75, "deferred"),
+        ("550 5.1.1 gone", 1, "rejected"),
         ("452 4.3.1 no room", 75, "deferred"),
         (
             "550 5.7.705 Access denied, tenant has exceeded threshold",

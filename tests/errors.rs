@@ -78,6 +78,15 @@ fn the_command_line() {
         &["resolve", "ada@a.example"],
         &["resolve", "--as", "accepted", "--note", "x"],
         &["resolve", "ada@a.example", "--as", "sent", "--note", "x"],
+        &[
+            "resolve", "--state", "pending", "--as", "resend", "--note", "x",
+        ],
+        &[
+            "resolve", "--state", "expired", "--as", "resend", "--note", "x",
+        ],
+        &[
+            "resolve", "--state", "expired", "--as", "accepted", "--note", "x", "--yes",
+        ],
         &["check", "--fast"],
         &["send", "--approved", "yes"],
     ] {
@@ -979,10 +988,39 @@ fn the_relay() {
         .zip(&servers)
         .map(|((title, ..), server)| (*title, in_clear(server)))
         .collect();
+    let refusing = saying(Stage::Dot, "550 5.7.1 rejected by policy");
+    let many = in_clear(&refusing);
+    let domains: Vec<_> = (0..11).map(|it| format!("p@d{it}.example")).collect();
+    many.partners(&domains.iter().map(String::as_str).collect::<Vec<_>>());
+    jobs.push(("ten alike", many));
     jobs.push(("it says nothing", in_clear(&silent)));
     jobs.push(("nobody listens", in_clear(&Server::obliging())));
 
     insta::assert_snapshot!(send_all(&jobs));
+}
+
+#[test]
+fn refusals() {
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some("ada@a.example")) => reply("550 5.7.1 <ada@a.example>: not now"),
+        (Stage::Rcpt, Some("bob@b.example")) => reply("550 5.1.1 <bob@b.example>: User unknown"),
+        _ => Action::Normal,
+    });
+    let mut workplace = in_clear(&server);
+    workplace.retry = "first_after = \"1s\"\nmax_after = \"1s\"\ngive_up_after = \"1s\"".into();
+    workplace.configure();
+    let mut sheet = Sheet::default();
+    let mut send = |title: &str, code: i32| {
+        let output = workplace.run(&["send"]);
+        assert_eq!(output.code, code, "{output:?}");
+        sheet.note(title, &workplace, &output);
+    };
+
+    send("one without evidence and one with", 1);
+    std::thread::sleep(Duration::from_millis(1_200));
+    send("one that has expired", 1);
+    send("it still waits for a person", 1);
+    insta::assert_snapshot!(sheet.text());
 }
 
 #[test]

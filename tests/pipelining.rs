@@ -107,7 +107,8 @@ fn what_is_begun_ahead_survives_each_fate_of_the_message_before_it() {
     let table = [
         (reply("250 2.0.0 ok"), "accepted", 1, 0),
         (reply("450 4.2.0 later"), "deferred", 1, 75),
-        (reply("552 5.3.4 too big"), "rejected", 1, 1),
+        (reply("552 5.3.4 too big"), "deferred", 1, 75),
+        (reply("550 5.1.1 gone"), "rejected", 1, 1),
         (reply("421 4.3.2 closing"), "deferred", 2, 75),
         (reply("354 what"), "unknown", 2, 3),
         (reply("nonsense"), "unknown", 2, 3),

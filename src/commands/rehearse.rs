@@ -53,7 +53,6 @@ pub async fn run(
         let proven = ProvenPlan {
             plan: plan.clone(),
             messages,
-            several_domains: false,
         };
         deliver(&job, proven, &ledger, connector, None, console).await?
     };

@@ -11,11 +11,16 @@ use crate::invitation::{Cause, Decision, Record, State, next};
 use crate::ledger::{Change, Ledger, Selection, folder_of};
 use crate::report::{count, one_line};
 
+/// How many decisions are recorded in one commit.
+const TOGETHER: usize = 500;
+
 /// What was decided, and about whom.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// About this address; none means every unknown.
+    /// About this address; none means every invitation in a state.
     pub address: Option<Address>,
+    /// In this state, where there is no address; none means unknown.
+    pub state: Option<State>,
     /// What is to follow.
     pub decision: Decision,
     /// Why, for the record.
@@ -24,14 +29,24 @@ pub struct Options {
     pub package: Option<String>,
     /// Resend even where the message is no longer the same.
     pub changed: bool,
+    /// Do not ask before deciding about every invitation in a state.
+    pub yes: bool,
 }
 
 /// Applies the decision.
 ///
 /// # Errors
-/// When it does not apply (65), or another run holds the lock (75).
+/// When it does not apply (65), nobody can be asked (2), or another run holds the lock (75).
 pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
+    if options.state.is_some() && options.decision == Decision::Accepted {
+        let message = format!("{}, one address at a time", applies_to(options.decision));
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    if options.state.is_some() && !options.yes && !console.interactive {
+        let message = "`--state` decides about several invitations at once, and without a terminal nobody can be asked; look at them with `access-invite status --state STATE`, then say `--yes`";
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let start = run_start("resolve", &config, console);
     let ledger = Ledger::open(&config.ledger, &start)?;
     let ended = decide(config, options, &ledger, console).await;
@@ -67,22 +82,38 @@ async fn decide(
     if !options.changed && !resends.is_empty() {
         must_be_the_same(config.clone(), &resends, ledger, console).await?;
     }
-    for record in &chosen {
-        let change = Change {
+    if chosen.is_empty() {
+        let state = options.state.unwrap_or(State::Unknown);
+        console.say(&format!("nothing is {state}"));
+        return Ok(Exit::Done);
+    }
+    if let Some(state) = options.state {
+        let what = match options.decision {
+            Decision::Abandoned => "Abandon",
+            _ => "Send again",
+        };
+        let invitations = count(chosen.len() as u64, &format!("{state} invitation"));
+        if !options.yes && !console.ask(&format!("{what} {invitations}?")) {
+            console.say("nothing was changed");
+            return Ok(Exit::Done);
+        }
+    }
+    for records in chosen.chunks(TOGETHER) {
+        let change = |record: &Record| Change {
             note: Some(options.note.clone()),
             repeat: !options.changed && record.standing.state == State::Unknown,
             ..Change::new(&record.identity, now, cause)
         };
-        let state = ledger.apply(change).await?;
-        console.say(&format!(
-            "{} ({}): {} → {state}",
-            one_line(&record.invitee.email),
-            one_line(&package::label(&config, record)),
-            record.standing.state
-        ));
-    }
-    if chosen.is_empty() {
-        console.say("nothing is unknown");
+        let verdicts = ledger.ask(records.iter().map(change).collect()).verdicts();
+        for (record, verdict) in records.iter().zip(verdicts.await) {
+            let state = verdict?;
+            console.say(&format!(
+                "{} ({}): {} → {state}",
+                one_line(&record.invitee.email),
+                one_line(&package::label(&config, record)),
+                record.standing.state
+            ));
+        }
     }
     Ok(Exit::Done)
 }
@@ -95,7 +126,9 @@ async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Re
         None => None,
     };
     let selection = Selection {
-        state: options.address.is_none().then_some(State::Unknown),
+        state: options
+            .state
+            .or(options.address.is_none().then_some(State::Unknown)),
         package_id,
         address: options.address.as_ref().map(Address::canonical),
     };
@@ -175,7 +208,7 @@ async fn must_be_the_same(
 fn applies_to(decision: Decision) -> &'static str {
     match decision {
         Decision::Accepted => "`--as accepted` settles only what is unknown",
-        Decision::Abandoned => "`--as abandoned` settles only what is unknown",
+        Decision::Abandoned => "`--as abandoned` applies to unknown, expired, rejected and bounced",
         Decision::Resend => {
             "`--as resend` applies to unknown, rejected, bounced, expired, abandoned and accepted"
         }

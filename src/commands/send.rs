@@ -13,11 +13,12 @@ use jiff::tz::TimeZone;
 
 use super::guards::{guards, require_approval};
 use super::{Choice, Console, Job, describe, end_run, run_start};
+use crate::address::Address;
 use crate::approval::Digest;
 use crate::config::Config;
-use crate::delivery::{Rates, Run, Signals, Tally};
+use crate::delivery::{BREAKER_OPEN, Rates, Run, Signals, Tally};
 use crate::exit::{self, Exit, Failure};
-use crate::invitation::{Cause, State};
+use crate::invitation::{Cause, Record, State};
 use crate::ledger::{Change, Ledger, Selection, folder_of};
 use crate::message::Proven;
 use crate::plan::{Plan, Survey};
@@ -118,11 +119,7 @@ async fn with_ledger(
         let earlier = ledger.reader().dots_since(earlier).await?;
         let limits = &config.limits;
         let rates = Rates::new(limits.per_minute, limits.per_day, &earlier, now);
-        let proven = ProvenPlan {
-            plan,
-            messages,
-            several_domains: survey.domains.len() >= 3,
-        };
+        let proven = ProvenPlan { plan, messages };
         deliver(
             &job,
             proven,
@@ -235,7 +232,6 @@ async fn prove(
 pub(super) struct ProvenPlan {
     pub plan: Plan,
     pub messages: Vec<Proven>,
-    pub several_domains: bool,
 }
 
 /// Commits what is new and delivers what is due, with a bar for whoever watches.
@@ -250,14 +246,11 @@ pub(super) async fn deliver(
     rates: Option<Arc<Rates>>,
     console: &mut Console<'_>,
 ) -> exit::Result<Tally> {
-    let ProvenPlan {
-        plan,
-        messages,
-        several_domains,
-    } = proven;
+    let ProvenPlan { plan, messages } = proven;
     let due = messages.len() as u64;
     job.record_new(&plan, due, ledger, (console.clock)())
         .await?;
+    let breaker_open = ledger.notice(BREAKER_OPEN).await?.is_some();
     let bar = progress(due, console.interactive);
     let run = Run {
         plan,
@@ -273,7 +266,7 @@ pub(super) async fn deliver(
             .flatten(),
         rates,
         retry: job.config.retry,
-        several_domains,
+        breaker_open,
         first_pause: FIRST_PAUSE,
         clock: console.clock,
         on_settled: on_settled(bar.clone()),
@@ -304,7 +297,10 @@ async fn conclude(
         reasons.push(Exit::TryLater);
     }
     // What happened is told before anything else can fail.
-    let quiet = tally.stopped.is_none() && !reasons.contains(&Exit::Refused) && tally.unknown == 0;
+    let quiet = tally.stopped.is_none()
+        && !reasons.contains(&Exit::Refused)
+        && tally.unknown == 0
+        && tally.refusals.is_empty();
     if console.interactive || !quiet {
         summarize(tally, survey, console);
     }
@@ -319,33 +315,64 @@ async fn conclude(
     for outcome in &tally.unrecorded {
         console.tell(&format!("could not be recorded: {outcome}"));
     }
-    match tell_unknown(job, ledger, recovered, console).await {
-        Ok(false) => {}
-        Ok(true) => reasons.push(Exit::Unknown),
-        Err(failure) => {
-            console.tell(&format!("error: {failure}"));
-            reasons.push(Exit::CannotWrite);
+    let unknown = tell_unknown(job, ledger, tally.unknown > 0, recovered, console).await;
+    let expired = tell_expired(job, ledger, tally.expired > 0, console).await;
+    for (waiting, exit) in [(unknown, Exit::Unknown), (expired, Exit::Refused)] {
+        match waiting {
+            Ok(false) => {}
+            Ok(true) => reasons.push(exit),
+            Err(failure) => {
+                console.tell(&format!("error: {failure}"));
+                reasons.push(Exit::CannotWrite);
+            }
         }
     }
     Ok(Exit::heaviest(&reasons))
+}
+
+/// How many records that wait for a person are named.
+const SHOWN: usize = 20;
+
+/// Those that are in a state which waits for a person, and whether they are to be named now: on a
+/// terminal always, otherwise where there are `new` ones, and then once a day.
+async fn waiting(
+    job: &Job,
+    ledger: &Ledger,
+    state: State,
+    new: bool,
+    console: &Console<'_>,
+) -> exit::Result<(Vec<Record>, bool)> {
+    let campaign = &job.config.campaign;
+    let selection = Selection {
+        state: Some(state),
+        ..Selection::default()
+    };
+    let records = ledger.reader().page(campaign, &selection, 0).await?;
+    let named = if records.is_empty() {
+        false
+    } else if console.interactive {
+        true
+    } else {
+        // Where the ledger cannot tell, once more is better than not at all.
+        let name = format!("{state} {campaign}");
+        let due = ledger.notice_due(&name, (console.clock)()).await;
+        new || due.unwrap_or(true)
+    };
+    Ok((records, named))
 }
 
 /// Names the deliveries that wait for a person; says whether there are any.
 async fn tell_unknown(
     job: &Job,
     ledger: &Ledger,
+    new: bool,
     recovered: u64,
     console: &mut Console<'_>,
 ) -> exit::Result<bool> {
-    const SHOWN: usize = 20;
-    let unknown = Selection {
-        state: Some(State::Unknown),
-        ..Selection::default()
-    };
-    let campaign = &job.config.campaign;
-    let doubtful = ledger.reader().page(campaign, &unknown, 0).await?;
-    if doubtful.is_empty() {
-        return Ok(false);
+    let new = new || recovered > 0;
+    let (doubtful, named) = waiting(job, ledger, State::Unknown, new, console).await?;
+    if !named {
+        return Ok(!doubtful.is_empty());
     }
     if recovered > 0 {
         console.tell(&format!(
@@ -363,12 +390,50 @@ async fn tell_unknown(
             record.invitee.email, record.standing.message_id,
         )));
     }
-    let more = doubtful.len().saturating_sub(SHOWN);
-    if more > 0 {
+    if doubtful.len() > SHOWN {
         console.tell("unknown: and more, which `access-invite status --state unknown` lists");
     }
     console.tell(
         "whether these were accepted cannot be known; look for the Message-ID in the relay's log, then say\n  access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT",
+    );
+    Ok(true)
+}
+
+/// Names those who were deferred for too long, and wait for a person; says whether there are any.
+async fn tell_expired(
+    job: &Job,
+    ledger: &Ledger,
+    new: bool,
+    console: &mut Console<'_>,
+) -> exit::Result<bool> {
+    let (expired, named) = waiting(job, ledger, State::Expired, new, console).await?;
+    if !named {
+        return Ok(!expired.is_empty());
+    }
+    for record in expired.iter().take(SHOWN) {
+        let latest = &record.latest;
+        let code = latest.smtp_code.map(|it| it.to_string());
+        let said = [
+            code.as_deref(),
+            latest.enhanced_code.as_deref(),
+            latest.reply.as_deref(),
+        ];
+        let said: Vec<&str> = said
+            .into_iter()
+            .flatten()
+            .filter(|it| !it.is_empty())
+            .collect();
+        console.tell(&format!(
+            "expired: {}: {}",
+            record.invitee.email,
+            said.join(" ")
+        ));
+    }
+    if expired.len() > SHOWN {
+        console.tell("expired: and more, which `access-invite status --state expired` lists");
+    }
+    console.tell(
+        "these were tried for as long as `retry.give_up_after` says and are not tried again; when the cause is gone, decide with\n  access-invite resolve ADDRESS --as resend|abandoned --note TEXT\nor for all of them with\n  access-invite resolve --state expired --as resend|abandoned --note TEXT",
     );
     Ok(true)
 }
@@ -407,8 +472,15 @@ fn summarize(tally: &Tally, survey: &Survey, console: &mut Console<'_>) {
         console.tell(&line);
     }
     for (address, state, why) in &tally.troubles {
-        if *state != State::Unknown {
+        if !matches!(state, State::Unknown | State::Expired) {
             console.tell(&format!("{state}: {address}: {why}"));
+        }
+    }
+    // The first of each kind is shown, however many other troubles there were before it.
+    let shown = |address: &Address| tally.troubles.iter().any(|it| it.0 == *address);
+    for (address, phase, reply) in &tally.refusals {
+        if !shown(address) {
+            console.tell(&format!("refused ({phase}): {address}: {reply}"));
         }
     }
 }

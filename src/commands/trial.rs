@@ -52,11 +52,7 @@ pub async fn run(
         console.say("there is no partner whose message could be tried");
         return Ok(Exit::Done);
     }
-    let proven = ProvenPlan {
-        plan,
-        messages,
-        several_domains: false,
-    };
+    let proven = ProvenPlan { plan, messages };
     let tally = deliver(&job, proven, &ledger, connector, None, console).await?;
     console.say(&format!(
         "{} tried: {} accepted by {relay} for {address}; no partner was written to",

@@ -20,8 +20,8 @@ use super::worker::Worker;
 use crate::exit::Exit;
 use crate::invitation::Cause;
 use crate::ledger::Change;
-use crate::outcome::{Phase, Reply, Verdict, connection_survives_dot, judge};
-use crate::refusal::{about_us, is_throttle};
+use crate::outcome::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
+use crate::refusal::{Refusal, about_us, classify, is_throttle};
 use crate::relay::{Connection, CutShort, Dot, Envelope, Silence};
 
 /// How long an acceptance waits for the arm that it may share a commit with.
@@ -109,6 +109,9 @@ impl Worker {
             self.shared.run.connector.ahead.went(Some(false));
         }
         if phase == Phase::Mail {
+            if reply.is_some_and(is_throttle) {
+                return self.slow_down(&tell(&heard));
+            }
             let mut why = tell(&heard);
             if let Some(cure) = reply.and_then(about_us) {
                 why = format!("it said \"{why}\"; {cure}");
@@ -119,19 +122,26 @@ impl Worker {
             };
         }
         self.failures = 0;
-        let Verdict::Settled(outcome) = verdict else {
-            // 421 ends the connection, and may ask us to slow down as well.
-            return match self.about_us(reply) {
-                Some(slow_down) => slow_down,
-                None if ahead && phase == Phase::Rcpt => Delivery::LostAhead,
-                None => Delivery::Lost(phase, tell(&heard)),
-            };
-        };
-        let delivery = match self.about_us(reply) {
-            Some(Delivery::Throttled) => Delivery::Throttled,
-            Some(other) => return other,
-            None if self.settle(job, phase, outcome, heard).await => Delivery::Settled,
-            None => return Delivery::Stopped,
+        let refusal = self.classify(job, phase, reply);
+        // 421 ends the connection, and may ask us to slow down as well.
+        let delivery = match (refusal, outcome_of(verdict, refusal)) {
+            (Some(Refusal::SenderSide(remedy)), _) => {
+                self.sender_side(&tell(&heard), remedy);
+                self.take_back(job, phase, &heard).await;
+                return Delivery::Stopped;
+            }
+            (Some(Refusal::Throttle), outcome) => match self.slow_down(&tell(&heard)) {
+                Delivery::Throttled if outcome.is_some() => Delivery::Throttled,
+                other => return other,
+            },
+            (_, None) if ahead && phase == Phase::Rcpt => return Delivery::LostAhead,
+            (_, None) => return Delivery::Lost(phase, tell(&heard)),
+            (_, Some(outcome)) => {
+                if !self.settle(job, phase, outcome, heard).await {
+                    return Delivery::Stopped;
+                }
+                Delivery::Settled
+            }
         };
         // In the middle of a message there is no way back to commands.
         if phase != Phase::Body {
@@ -179,19 +189,26 @@ impl Worker {
             slot.dot();
         }
         let survives = written && connection_survives_dot(reply);
-        let verdict = judge(phase, reply);
-        let delivery = match (self.about_us(reply), verdict) {
-            (None, Verdict::Settled(outcome)) => {
+        let refusal = self.classify(job, phase, reply);
+        let outcome = outcome_of(judge(phase, reply), refusal);
+        let not_settled = match refusal {
+            Some(Refusal::SenderSide(remedy)) => Some(self.sender_side(&tell(&heard), remedy)),
+            Some(Refusal::Throttle) => Some(self.slow_down(&tell(&heard))),
+            _ if outcome.is_none() => Some(Delivery::Lost(phase, tell(&heard))),
+            _ => None,
+        };
+        let delivery = match (not_settled, outcome) {
+            (None, Some(outcome)) => {
                 if !self.settle(job, phase, outcome, heard).await {
                     return Delivery::Stopped;
                 }
                 Delivery::Settled
             }
-            (about_us, _) => {
+            (not_settled, _) => {
                 if !self.take_back(job, phase, &heard).await {
                     return Delivery::Stopped;
                 }
-                about_us.unwrap_or_else(|| Delivery::Lost(phase, tell(&heard)))
+                not_settled.unwrap_or(Delivery::Stopped)
             }
         };
         // What is begun ahead must not be finished during a rest or after a stop. Nothing of it
@@ -201,34 +218,50 @@ impl Worker {
         delivery
     }
 
-    /// What follows a refusal that is not the recipient's: a pause, or the end of the run.
-    fn about_us(&self, reply: Option<&Reply>) -> Option<Delivery> {
-        let reply = reply?;
-        if let Some(cure) = about_us(reply) {
-            let relay = self.shared.run.connector.relay();
-            let why = format!(
-                "the relay {relay} refuses us, and nobody was marked for it: it said \"{reply}\"; {cure}"
-            );
-            self.shared.stop(Exit::Unavailable, why);
-            return Some(Delivery::Stopped);
+    /// What a refusal of this message is about; none for anything else that was heard.
+    fn classify(&self, job: &Job, phase: Phase, reply: Option<&Reply>) -> Option<Refusal> {
+        let run = &self.shared.run;
+        let reply = reply.filter(|it| matches!(it.class(), 4 | 5))?;
+        let us = run.connector.sender_identity(&run.sender);
+        Some(classify(phase, reply, &us, &job.recipient))
+    }
+
+    /// Ends the run for a refusal that is about the sender.
+    fn sender_side(&self, said: &str, remedy: &str) -> Delivery {
+        let relay = self.shared.run.connector.relay();
+        let why = format!(
+            "the relay {relay} refuses us, and nobody was marked for it: it said \"{said}\"; {remedy}"
+        );
+        self.shared.stop(Exit::Unavailable, why);
+        Delivery::Stopped
+    }
+
+    /// Pauses all connections; a relay that asks for that too often ends the run.
+    fn slow_down(&self, said: &str) -> Delivery {
+        if self.shared.pause.asked() {
+            return Delivery::Throttled;
         }
-        if !is_throttle(reply) {
-            return None;
-        }
-        if !self.shared.pause.asked() {
-            let why = format!(
-                "the relay keeps asking us to slow down (\"{reply}\"); the rest goes with a later run"
-            );
-            self.shared.stop(Exit::TryLater, why);
-            return Some(Delivery::Stopped);
-        }
-        Some(Delivery::Throttled)
+        let why = format!(
+            "the relay keeps asking us to slow down (\"{said}\"); the rest goes with a later run"
+        );
+        self.shared.stop(Exit::TryLater, why);
+        Delivery::Stopped
     }
 
     /// Why this worker gives up after what was said to MAIL.
     pub(super) fn gone(&self, why: &str) -> String {
         let relay = self.shared.run.connector.relay();
         format!("the relay {relay} does not take our mail (mail): {why}")
+    }
+}
+
+/// What becomes of the message; none where it was not taken and is to be tried on another connection.
+fn outcome_of(verdict: Verdict, refusal: Option<Refusal>) -> Option<Outcome> {
+    match (verdict, refusal) {
+        (Verdict::Settled(outcome), _) => Some(outcome),
+        (Verdict::RefusedForGood, Some(Refusal::Recipient)) => Some(Outcome::Rejected),
+        (Verdict::RefusedForGood, _) => Some(Outcome::Deferred),
+        _ => None,
     }
 }
 

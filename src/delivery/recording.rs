@@ -7,10 +7,11 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::shared::Job;
+use super::breaker::{self, Refused};
+use super::shared::{Job, Shared};
 use super::worker::Worker;
 use crate::address::Address;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::invitation::{Cause, State};
 use crate::ledger::{Asked, Change};
 use crate::outcome::{Outcome, Phase, Reply};
@@ -22,6 +23,10 @@ pub struct Heard {
     recipient: Address,
     outcome: Outcome,
     why: String,
+    /// How often it was deferred before.
+    deferrals: u32,
+    /// Whether the breaker has returned it from `expired` before.
+    put_back: bool,
 }
 
 /// What the ledger has been asked to record.
@@ -53,35 +58,6 @@ impl Worker {
         self.record(Some(back)).await
     }
 
-    /// Opens the breaker where this refusal is the third of its kind.
-    async fn watch(&mut self, recipient: &Address, change: &Change) {
-        let (Some(phase), Some(reply)) = (change.phase, &change.reply) else {
-            return;
-        };
-        let domain = recipient.domain();
-        let row = self
-            .shared
-            .breaker()
-            .refused(phase, reply, &change.identity, domain);
-        let Some(row) = row else { return };
-        self.shared.not_rejected(&row);
-        let relay = self.shared.run.connector.relay();
-        let why = format!(
-            "the relay {relay} gave three recipients at three domains the same refusal, so it is probably about us: it said \"{reply}\"; the three are pending again; ask its operator before the next run"
-        );
-        self.shared.stop(Exit::Unavailable, why);
-        for identity in row {
-            let now = (self.shared.run.clock)();
-            let back = Change {
-                note: Some("three alike refusals at three domains".into()),
-                ..Change::new(&identity, now, Cause::Breaker)
-            };
-            if let Err(failure) = self.shared.run.ledger.apply(back).await {
-                self.shared.stop(failure.exit, failure.to_string());
-            }
-        }
-    }
-
     /// Sees to it that an outcome is recorded; false when that failed, which stops the run.
     ///
     /// An acceptance may wait for the next arm, which follows at once.
@@ -97,11 +73,16 @@ impl Worker {
         let mut change = self.change(job, phase, Cause::Outcome(outcome));
         change.note = heard.as_ref().err().map(Silence::to_string);
         change.reply = heard.ok();
+        let standing = job.standing.as_ref();
+        let deferrals = standing.map_or(0, |it| it.deferrals);
         if outcome == Outcome::Deferred {
-            let (since, deferrals) = job
-                .standing
-                .as_ref()
-                .map_or((None, 0), |it| (it.deferred_since, it.deferrals));
+            if let Some(reply) = change.reply.as_ref().filter(|it| it.class() == 5) {
+                let note = format!(
+                    "refused for good, but perhaps not for the recipient's sake, so it is tried again: {reply}"
+                );
+                change.note = Some(note);
+            }
+            let since = standing.and_then(|it| it.deferred_since);
             let retry = &self.shared.run.retry;
             // Only the relay's word ends it: a lost connection says nothing about the partner.
             if change.reply.is_some() && retry.gives_up(now, since) {
@@ -116,6 +97,8 @@ impl Worker {
             recipient: job.recipient.clone(),
             outcome,
             why,
+            deferrals,
+            put_back: standing.is_some_and(|it| it.put_back),
         });
         if outcome == Outcome::Accepted {
             self.shared.accepted();
@@ -153,9 +136,7 @@ impl Worker {
             match (verdict, heard) {
                 (Ok(state), Some(heard)) => {
                     shared.settled(&heard.recipient, state, &heard.why);
-                    if state == State::Rejected {
-                        self.watch(&heard.recipient, &heard.change).await;
-                    }
+                    watch(&shared, &heard, state).await;
                 }
                 (Ok(_), None) => {}
                 (Err(failure), heard) => {
@@ -176,6 +157,87 @@ impl Worker {
             phase: Some(phase),
             relay: Some(self.shared.run.connector.relay()),
             ..Change::new(&job.identity, now, cause)
+        }
+    }
+}
+
+/// Notes an outcome that was recorded: what the breaker learns from it.
+async fn watch(shared: &Shared, heard: &Heard, state: State) {
+    let run = &shared.run;
+    if state == State::Accepted {
+        if shared.breaker().take_notice() {
+            check(shared, run.ledger.remove_notice(breaker::OPEN).await);
+        }
+        return;
+    }
+    let change = &heard.change;
+    let reply = change.reply.as_ref().filter(|it| it.class() == 5);
+    let (Some(phase), Some(reply)) = (change.phase, reply) else {
+        return;
+    };
+    let refused = Refused {
+        identity: change.identity.clone(),
+        recipient: heard.recipient.clone(),
+        state,
+        deferrals: heard.deferrals,
+        put_back: heard.put_back,
+    };
+    let noted = shared.breaker().refused(phase, reply, refused);
+    if noted.first {
+        shared.first_refusal(&heard.recipient, phase, reply);
+    }
+    if let Some((recipients, domains)) = noted.opens {
+        let relay = run.connector.relay();
+        let why = format!(
+            "the relay {relay} refused {recipients} recipients at {domains} {} alike ({phase}), so it is probably about us, and nobody was rejected for it: it said \"{reply}\"; ask its operator; later runs try again with few messages",
+            if domains == 1 { "domain" } else { "domains" }
+        );
+        shared.stop(Exit::Unavailable, why);
+        let now = (run.clock)();
+        check(shared, run.ledger.set_notice(breaker::OPEN, now).await);
+    }
+}
+
+fn check(shared: &Shared, recorded: exit::Result<()>) {
+    if let Err(failure) = recorded {
+        shared.stop(failure.exit, failure.to_string());
+    }
+}
+
+/// What is learnt at the end of a run: where nobody was accepted, or the relay refuses us, nobody is
+/// rejected.
+pub(super) async fn conclude(shared: &Shared) {
+    let run = &shared.run;
+    let relay = run.connector.relay();
+    if shared.breaker().nobody_was_accepted() {
+        let why = format!(
+            "the relay {relay} accepted nobody, and its refusals do not say that the recipients are at fault, so they are probably about us; nobody was rejected for it, and all are tried again later; ask its operator"
+        );
+        shared.stop(Exit::Unavailable, why);
+    }
+    if shared.stopped_with() != Some(Exit::Unavailable) {
+        return;
+    }
+    let rows = shared.breaker().take_to_put_back();
+    if rows.is_empty() {
+        return;
+    }
+    let now = (run.clock)();
+    let change = |it: &Refused| {
+        let address = &it.identity.address;
+        Change {
+            relay: Some(relay.clone()),
+            note: Some("the relay refuses us, so its refusals say nothing about recipients".into()),
+            next_attempt_at: Some(run.retry.due_again(now, it.deferrals + 1, address)),
+            ..Change::new(&it.identity, now, Cause::Breaker)
+        }
+    };
+    let changes = rows.iter().map(change).collect();
+    let verdicts = run.ledger.ask(changes).verdicts().await;
+    for (row, verdict) in rows.iter().zip(verdicts) {
+        match verdict {
+            Ok(_) => shared.put_back(&row.recipient, row.state),
+            Err(failure) => shared.stop(failure.exit, failure.to_string()),
         }
     }
 }

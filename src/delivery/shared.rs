@@ -19,6 +19,7 @@ use crate::address::Address;
 use crate::exit::{Exit, Failure};
 use crate::invitation::{Identity, Standing, State};
 use crate::message::Message;
+use crate::outcome::{Phase, Reply};
 
 /// How many refusals are kept to be shown.
 const SHOWN: usize = 20;
@@ -78,7 +79,7 @@ impl Shared {
     /// The beginning: everything is in the queue, and nothing has happened.
     pub fn new(run: Run, queue: mpsc::Receiver<Due>, workers: u64) -> Self {
         Self {
-            breaker: Mutex::new(Breaker::new(run.several_domains)),
+            breaker: Mutex::new(Breaker::new(run.breaker_open)),
             pause: Pause::new(run.first_pause),
             run,
             queue: tokio::sync::Mutex::new(queue),
@@ -303,14 +304,34 @@ impl Shared {
         (self.run.on_settled)(&tally);
     }
 
-    /// Takes back what was counted as rejected, after the breaker has opened.
-    pub fn not_rejected(&self, identities: &[Identity]) {
+    /// Counts an invitation as deferred that was counted as `state` before.
+    pub fn put_back(&self, recipient: &Address, state: State) {
         let mut tally = self.tally();
-        tally.rejected = tally.rejected.saturating_sub(identities.len() as u64);
-        tally.troubles.retain(|(address, state, _)| {
-            let address = address.canonical();
-            *state != State::Rejected || identities.iter().all(|it| it.address != address)
-        });
+        let before = match state {
+            State::Expired => &mut tally.expired,
+            _ => &mut tally.rejected,
+        };
+        *before = before.saturating_sub(1);
+        tally.deferred += 1;
+        for trouble in &mut tally.troubles {
+            if trouble.0 == *recipient && trouble.1 == state {
+                trouble.1 = State::Deferred;
+            }
+        }
+    }
+
+    /// Keeps the first permanent refusal of a kind, to be shown.
+    pub fn first_refusal(&self, recipient: &Address, phase: Phase, reply: &Reply) {
+        let mut tally = self.tally();
+        if tally.refusals.len() < SHOWN {
+            let refusal = (recipient.clone(), phase, reply.to_string());
+            tally.refusals.push(refusal);
+        }
+    }
+
+    /// The exit code of the reason why the run has stopped; none where it has not.
+    pub fn stopped_with(&self) -> Option<Exit> {
+        self.tally().stopped.as_ref().map(|it| it.exit)
     }
 
     pub fn breaker(&self) -> MutexGuard<'_, Breaker> {

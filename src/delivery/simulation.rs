@@ -6,6 +6,8 @@
 //! against the ledger (I1 to I7). `ACCESS_INVITE_SEEDS` says how many seeds are tried, and
 //! `ACCESS_INVITE_SEED` one that is to be seen again.
 
+mod refusals;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -18,10 +20,10 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::shared::{Job, Shared, ready};
-use super::{Rates, Run, work_off};
+use super::{Rates, Run, Tally, work_off};
 use crate::address::Address;
 use crate::config::Config;
-use crate::invitation::{Identity, Invitee, MessageIdKey, State};
+use crate::invitation::{Identity, Invitee, MessageIdKey, Standing, State};
 use crate::ledger::staged::{Disk, Fate};
 use crate::ledger::{Enrolment, Ledger};
 use crate::link::PackageId;
@@ -318,14 +320,16 @@ struct Process {
     dial: Box<Dial>,
     per_minute: Option<u32>,
     max_runtime: Option<Duration>,
+    breaker_open: bool,
+    clock: fn() -> Timestamp,
 }
 
 impl Process {
-    async fn run(self) {
+    async fn run(self) -> Tally {
         let connector = Connector::to_stage(&SCENE.config.smtp, self.dial).unwrap();
         let workers = u64::from(self.connections);
         let run = Run {
-            plan: Plan::new(SCENE.partners.clone(), "simulation", clock()),
+            plan: Plan::new(SCENE.partners.clone(), "simulation", (self.clock)()),
             proven: Vec::new(),
             composer: SCENE.composer.clone(),
             ledger: self.ledger,
@@ -335,11 +339,11 @@ impl Process {
             max_runtime: self.max_runtime,
             rates: self
                 .per_minute
-                .map(|it| Arc::new(Rates::new(it, 1_000, &[], clock()))),
+                .map(|it| Arc::new(Rates::new(it, 1_000, &[], (self.clock)()))),
             retry: SCENE.config.retry,
-            several_domains: true,
+            breaker_open: self.breaker_open,
             first_pause: Duration::from_secs(30),
-            clock,
+            clock: self.clock,
             on_settled: Box::new(|_| {}),
         };
         let (sender, queue) = mpsc::channel(self.jobs.len().max(1));
@@ -350,7 +354,7 @@ impl Process {
         }
         drop(sender);
         let shared = Arc::new(Shared::new(run, queue, workers));
-        work_off(shared, workers, std::future::ready(())).await;
+        work_off(shared, workers, std::future::ready(())).await
     }
 }
 
@@ -360,25 +364,25 @@ fn due(disk: &Disk) -> Vec<Job> {
     let due = standings
         .into_iter()
         .filter(|(_, it)| matches!(it.state, State::Pending | State::Deferred));
-    due.map(|(address, standing)| {
-        let recipient = Address::parse(&address).unwrap();
-        let message = format!(
-            "Message-ID: <{}>\r\n\r\nhello\r\n..\r\n",
-            standing.message_id
-        );
-        Job {
-            identity: identity(&recipient),
-            recipient,
-            message: Message {
-                bytes: message.into_bytes(),
-                date: clock(),
-            },
-            standing: Some(standing),
-            losses: 0,
-            slot: None,
-        }
-    })
-    .collect()
+    due.map(|(address, standing)| job(&address, standing, "hello\r\n..\r\n"))
+        .collect()
+}
+
+/// A message with these lines to this address.
+fn job(address: &str, standing: Standing, lines: &str) -> Job {
+    let recipient = Address::parse(address).unwrap();
+    let message = format!("Message-ID: <{}>\r\n\r\n{lines}", standing.message_id);
+    Job {
+        identity: identity(&recipient),
+        recipient,
+        message: Message {
+            bytes: message.into_bytes(),
+            date: clock(),
+        },
+        standing: Some(standing),
+        losses: 0,
+        slot: None,
+    }
 }
 
 fn count(disk: &Disk, state: State) -> usize {
@@ -445,6 +449,8 @@ async fn history(seed: u64) {
             dial: dial(manners, rng.fork(), taken.clone()),
             per_minute: rng.bool().then(|| rng.u32(1..20)),
             max_runtime: (!clean && rng.u32(..4) == 0).then(|| Duration::from_secs(rng.u64(..90))),
+            breaker_open: false,
+            clock,
         };
         // Killed at any moment, at most as late as a short run may take.
         let killed = !clean && rng.u32(..3) == 0;
@@ -456,7 +462,7 @@ async fn history(seed: u64) {
         let ended = tokio::select! {
             biased;
             () = died.notified() => false,
-            () = run.run() => true,
+            _ = run.run() => true,
             () = sleep(moment) => false,
         };
         // What is on the wire still reaches the relay, whatever has become of us.
@@ -506,10 +512,14 @@ fn dial(manners: Manners, rng: Rng, taken: Taken) -> Box<Dial> {
 }
 
 async fn enrol(disk: &Disk, partners: usize) {
+    let addresses: Vec<_> = (0..partners).map(address).collect();
+    enrol_all(disk, &addresses).await;
+}
+
+async fn enrol_all(disk: &Disk, addresses: &[Address]) {
     let (ledger, _) = disk.open(None).unwrap();
-    let enrolments = (0..partners).map(|number| {
-        let address = address(number);
-        let identity = identity(&address);
+    let enrolments = addresses.iter().map(|address| {
+        let identity = identity(address);
         Enrolment {
             message_id: identity.message_id(disk.key(), 0, "contoso.example"),
             invitee: Invitee {

@@ -25,6 +25,10 @@ pub struct Standing {
     pub message: Option<(Timestamp, [u8; 32])>,
     /// Whether just that message must go again.
     pub repeat: bool,
+    /// Whether a relay refused it, for whatever reason, since it last became pending by a person.
+    pub refused: bool,
+    /// Whether the breaker has returned it from `expired` since then.
+    pub put_back: bool,
 }
 
 /// Who is invited to what, as their row says.

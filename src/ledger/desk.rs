@@ -16,7 +16,7 @@ use super::changes::{self, Refused};
 use super::place::{OpenFiles, Replaced};
 use super::witness::{Id, Mark, Witness};
 use super::writer::{Answer, Request, Verdicts};
-use super::{Change, Enrolment, freshness, place, runs, schema};
+use super::{Change, Enrolment, freshness, notices, place, runs, schema};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, MessageIdKey, State};
 
@@ -173,6 +173,10 @@ impl Desk {
                     Some(number) => runs::end(&it.connection, number, &end),
                     None => Ok(()),
                 });
+                let _ = answer.send(result);
+            }
+            Request::Notice(name, action, answer) => {
+                let result = self.write(|it| notices::apply(&it.connection, &name, action));
                 let _ = answer.send(result);
             }
             Request::Close(answer) => {

@@ -38,10 +38,18 @@ pub struct Selection {
     pub address: Option<String>,
 }
 
-/// The columns that [`record`] reads, in its order.
-const RECORD: &str = "i.state, i.message_id, i.attempts, i.deferrals, i.deferred_since,
+/// The columns that [`standing`] reads, in its order, of an invitation `i`.
+pub(super) const STANDING: &str =
+    "i.state, i.message_id, i.attempts, i.deferrals, i.deferred_since,
     i.next_attempt_at, i.updated_at, i.message_date, i.message_sha256, i.repeat,
-    i.id, i.campaign, i.package_id, i.address, i.package, i.email, i.name,
+    (SELECT smtp_code FROM history WHERE id = i.latest),
+    i.deferrals > 0 AND EXISTS (
+        SELECT 1 FROM history
+        WHERE invitation = i.id AND cause = 'breaker' AND from_state = 'expired' AND id > coalesce(
+            (SELECT max(id) FROM history WHERE invitation = i.id AND cause = 'person'), 0))";
+
+/// The columns that [`record`] reads behind those of [`STANDING`], in its order.
+const RECORD: &str = "i.id, i.campaign, i.package_id, i.address, i.package, i.email, i.name,
     i.organization, i.locale, i.template_locale, i.created_at, i.accepted_at,
     h.at, h.from_state, h.to_state, h.phase, h.smtp_code, h.enhanced_code,
     h.reply, h.relay, h.message_id, h.note
@@ -236,12 +244,10 @@ impl Reader {
         identities: Vec<Identity>,
     ) -> exit::Result<Vec<Option<Standing>>> {
         self.ask(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT state, message_id, attempts, deferrals, deferred_since, next_attempt_at,
-                    updated_at, message_date, message_sha256, repeat
-                 FROM invitation
-                 WHERE campaign = ?1 AND package_id = ?2 AND address = ?3 AND occasion = ?4",
-            )?;
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {STANDING} FROM invitation AS i
+                 WHERE i.campaign = ?1 AND i.package_id = ?2 AND i.address = ?3 AND i.occasion = ?4"
+            ))?;
             identities
                 .iter()
                 .map(|it| {
@@ -261,7 +267,7 @@ impl Reader {
     pub async fn records(&self, identities: Vec<Identity>) -> exit::Result<Vec<Option<Record>>> {
         self.ask(move |connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT {RECORD}
+                "SELECT {STANDING}, {RECORD}
                  WHERE i.campaign = ?1 AND i.package_id = ?2 AND i.address = ?3 AND i.occasion = ?4"
             ))?;
             identities
@@ -317,7 +323,7 @@ impl Reader {
             // By the row's number, page after page; the `+` keeps SQLite from sorting them all
             // by way of the index on campaigns.
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT {RECORD}
+                "SELECT {STANDING}, {RECORD}
                  WHERE i.id > ?1 AND +i.campaign = ?2
                     AND (?3 IS NULL OR i.state = ?3)
                     AND (?4 IS NULL OR i.package_id = ?4)
@@ -501,11 +507,13 @@ fn optional_timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T
 pub(super) fn standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing> {
     let date: Option<i64> = row.get(first + 7)?;
     let sha256: Option<[u8; 32]> = row.get(first + 8)?;
+    let deferrals: u32 = row.get(first + 3)?;
+    let latest_code: Option<u16> = row.get(first + 10)?;
     Ok(Standing {
         state: state(row, first)?,
         message_id: row.get(first + 1)?,
         attempts: row.get(first + 2)?,
-        deferrals: row.get(first + 3)?,
+        deferrals,
         deferred_since: optional_timestamp(row, first + 4)?,
         next_attempt_at: optional_timestamp(row, first + 5)?,
         updated_at: timestamp(row, first + 6)?,
@@ -513,31 +521,33 @@ pub(super) fn standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing
             .and_then(|it| Timestamp::from_second(it).ok())
             .zip(sha256),
         repeat: row.get(first + 9)?,
+        refused: deferrals > 0 || latest_code.is_some_and(|it| it >= 400),
+        put_back: row.get(first + 11)?,
     })
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    let package_id: String = row.get(12)?;
+    let package_id: String = row.get(14)?;
     let package_id = PackageId::parse(&package_id);
     Ok(Record {
-        id: row.get(10)?,
+        id: row.get(12)?,
         identity: Identity {
-            campaign: row.get(11)?,
+            campaign: row.get(13)?,
             package_id: package_id.ok_or(rusqlite::Error::InvalidQuery)?,
-            address: row.get(13)?,
+            address: row.get(15)?,
         },
         invitee: Invitee {
-            package: row.get(14)?,
-            email: row.get(15)?,
-            name: row.get(16)?,
-            organization: row.get(17)?,
-            locale: row.get(18)?,
-            template_locale: row.get(19)?,
+            package: row.get(16)?,
+            email: row.get(17)?,
+            name: row.get(18)?,
+            organization: row.get(19)?,
+            locale: row.get(20)?,
+            template_locale: row.get(21)?,
         },
-        created_at: timestamp(row, 20)?,
-        accepted_at: optional_timestamp(row, 21)?,
+        created_at: timestamp(row, 22)?,
+        accepted_at: optional_timestamp(row, 23)?,
         standing: standing(row, 0)?,
-        latest: event(row, 22)?,
+        latest: event(row, 24)?,
     })
 }
 

@@ -91,12 +91,11 @@ impl Disk {
     pub fn standings(&self) -> rusqlite::Result<Vec<(String, Standing)>> {
         let desk = self.desk();
         let connection: &Connection = desk.connection();
-        let mut statement = connection.prepare_cached(
-            "SELECT state, message_id, attempts, deferrals, deferred_since, next_attempt_at,
-                updated_at, message_date, message_sha256, repeat, address
-             FROM invitation ORDER BY id",
-        )?;
-        let rows = statement.query_map([], |row| Ok((row.get(10)?, read::standing(row, 0)?)))?;
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT i.address, {} FROM invitation AS i ORDER BY i.id",
+            read::STANDING
+        ))?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, read::standing(row, 1)?)))?;
         rows.collect()
     }
 

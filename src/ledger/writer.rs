@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::desk::{Desk, Gap, Recorded};
 use super::runs::RunEnd;
-use super::{Change, Enrolment};
+use super::{Change, Enrolment, notices};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{MessageIdKey, State};
 
@@ -28,6 +28,7 @@ pub enum Request {
     AcceptOlder(Gap, Answer<u64>),
     EndRun(RunEnd, Answer<()>),
     Apply(Vec<Change>, Answer<Verdicts>),
+    Notice(String, notices::Action, Answer<Option<Timestamp>>),
     Close(Answer<()>),
 }
 
@@ -90,6 +91,15 @@ impl Writer {
         let (answer, waiting) = oneshot::channel();
         self.hand_over(Request::Apply(changes, answer));
         Asked { count, waiting }
+    }
+
+    pub async fn notice(
+        &self,
+        name: &str,
+        action: notices::Action,
+    ) -> exit::Result<Option<Timestamp>> {
+        self.ask(|answer| Request::Notice(name.to_owned(), action, answer))
+            .await
     }
 
     pub async fn close(self) -> exit::Result<()> {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,11 +21,12 @@ use tokio_rustls::rustls::{
 
 use super::login::{self, Answer};
 use super::{Ahead, Conversation, Offers, Silence};
+use crate::address::Address;
 use crate::config::{Login, Smtp, Tls};
 use crate::exit::{self, Exit, OrExit, plain};
 use crate::files;
 use crate::outcome::{Phase, Reply, Verdict, judge};
-use crate::refusal::about_us;
+use crate::refusal::{SenderIdentity, about_us};
 
 /// What a conversation is held over.
 pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -63,6 +64,8 @@ pub struct Connector {
     turned_away: AtomicBool,
     /// Held by the one who logs in, so that a second refusal never follows the first.
     logging_in: Mutex<()>,
+    /// This machine's address, as the first connection has shown it.
+    local: OnceLock<IpAddr>,
     /// Whether an envelope may go out together with the dot before it.
     pub ahead: Ahead,
     /// In the simulation connections lead here, not to a socket.
@@ -85,6 +88,7 @@ impl Connector {
             tls,
             turned_away: AtomicBool::new(false),
             logging_in: Mutex::default(),
+            local: OnceLock::new(),
             ahead: Ahead::default(),
             #[cfg(test)]
             staged: None,
@@ -107,6 +111,15 @@ impl Connector {
     #[must_use]
     pub fn relay(&self) -> String {
         format!("{}:{}", self.smtp.host, self.smtp.port)
+    }
+
+    /// What the relay may call us by, as far as the connections so far have shown it.
+    #[must_use]
+    pub fn sender_identity(&self, sender: &Address) -> SenderIdentity {
+        let local = self.local.get().copied();
+        let hello = local.map(|it| self.hello(it));
+        let login = self.smtp.login.as_ref().map(|it| it.username.as_str());
+        SenderIdentity::new(sender, login, hello.as_deref(), local)
     }
 
     /// Opens one connection on which MAIL may follow.
@@ -135,6 +148,7 @@ impl Connector {
         self.not_turned_away()?;
         let (mut wire, local) = self.connect(steps).await?;
         let hello = self.hello(local);
+        let _ = self.local.set(local);
         if self.smtp.tls == Tls::StartTls {
             wire = self.ask_for_tls(wire, &hello).await?;
             steps.push("it offers STARTTLS".into());

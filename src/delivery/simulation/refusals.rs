@@ -1,0 +1,415 @@
+//! Weeks of runs against a relay that refuses everybody, one company, one locale or long messages for a
+//! while, at one phase, with and without codes, between acceptances. One seed is one history.
+//!
+//! In no history is a partner rejected without direct evidence, or in a run that ends with 69; nobody is
+//! tried for ever; and a bad row never keeps the others from being mailed.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use fastrand::Rng;
+use jiff::{SignedDuration, Timestamp};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+
+use super::{Process, SCENE, Taken, enrol_all, job, number};
+use crate::address::Address;
+use crate::delivery::BREAKER_OPEN;
+use crate::delivery::shared::Job;
+use crate::exit::Exit;
+use crate::invitation::{MessageIdKey, State};
+use crate::ledger::staged::Disk;
+use crate::plan::in_turn;
+use crate::relay::Dial;
+
+/// How many histories are tried where nobody asks for more.
+const SEEDS: u64 = 60;
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+/// How long every history lasts: long enough for everybody to be given up in turns of three.
+const END: i64 = 60 * DAY;
+
+/// Refusals without evidence, with and without codes.
+const UNDETERMINED: [&str; 8] = [
+    "550 no",
+    "554 5.7.1 rejected by rule 17",
+    "550 5.7.1 Access denied",
+    "553 5.0.0 not now, not ever",
+    "550 Unrouteable address",
+    "571 unwanted",
+    "552 5.3.4 too big",
+    "550 5.4.1 Recipient address rejected: Access denied",
+];
+/// Known to be about the sender.
+const SENDER_SIDE: [&str; 3] = [
+    "550 5.7.60 Client does not have permissions to send as this sender",
+    "550 5.4.5 Daily user sending quota exceeded",
+    "554 5.7.1 Relay access denied",
+];
+/// Direct evidence, which says nothing where everybody hears it.
+const EVIDENCE: [&str; 2] = ["550 5.1.1 gone", "550 No such user here"];
+
+thread_local! {
+    /// Seconds since the beginning of the history.
+    static NOW: Cell<i64> = const { Cell::new(0) };
+}
+
+fn now() -> Timestamp {
+    super::clock() + SignedDuration::from_secs(NOW.get())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Rcpt,
+    Data,
+    Dot,
+}
+
+/// Whom the relay refuses.
+#[derive(Clone, Copy, Debug)]
+enum Whom {
+    Everybody,
+    Company(usize),
+    /// Only the message shows it, so at the dot.
+    Locale(usize),
+    Longer(usize),
+}
+
+/// For how long whom, where and how.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    from: i64,
+    until: i64,
+    whom: Whom,
+    phase: Phase,
+    text: &'static str,
+}
+
+#[derive(Debug)]
+struct Partner {
+    address: Address,
+    company: usize,
+    locale: usize,
+    lines: usize,
+    /// Answered so whatever the time: a dead address, or a row that is refused without evidence.
+    always: Option<&'static str>,
+}
+
+/// What the relay is and has seen.
+struct Relay {
+    partners: Vec<Partner>,
+    windows: Vec<Window>,
+    taken: Taken,
+    /// Who was given direct evidence.
+    evident: Mutex<BTreeSet<String>>,
+}
+
+impl Relay {
+    /// The refusal of this recipient at this phase now.
+    fn refusal(&self, recipient: &str, phase: Phase) -> Option<&'static str> {
+        let mut partners = self.partners.iter();
+        let partner = partners.find(|it| it.address.as_written() == recipient)?;
+        let applies = |it: &&Window| {
+            let time = (it.from..it.until).contains(&NOW.get());
+            let whom = match it.whom {
+                Whom::Everybody => true,
+                Whom::Company(company) => partner.company == company,
+                Whom::Locale(locale) => partner.locale == locale,
+                Whom::Longer(lines) => partner.lines > lines,
+            };
+            time && whom && it.phase == phase
+        };
+        let window = self.windows.iter().find(applies).map(|it| it.text);
+        let always = partner.always.filter(|_| phase == Phase::Rcpt);
+        let text = window.or(always)?;
+        if EVIDENCE.contains(&text) {
+            self.evident.lock().unwrap().insert(recipient.to_owned());
+        }
+        Some(text)
+    }
+
+    async fn serve(self: Arc<Self>, stream: DuplexStream) -> Option<()> {
+        let mut stream = BufReader::new(stream);
+        let mut recipient: Option<String> = None;
+        write(&mut stream, "220 hello").await?;
+        loop {
+            let line = read(&mut stream).await?;
+            let verb = line.split([' ', ':']).next().unwrap_or_default();
+            let answer = match verb {
+                "EHLO" => "250-here\r\n250 PIPELINING",
+                "RCPT" => {
+                    let who = line.trim_start_matches("RCPT TO:<").trim_end_matches('>');
+                    let refusal = self.refusal(who, Phase::Rcpt);
+                    recipient = refusal.is_none().then(|| who.to_owned());
+                    refusal.unwrap_or("250 2.1.5 ok")
+                }
+                "DATA" => match &recipient {
+                    None => "503 5.5.1 for whom?",
+                    Some(who) => {
+                        let refusal = self.refusal(who, Phase::Data);
+                        if refusal.is_none() {
+                            write(&mut stream, "354 go on").await?;
+                            while read(&mut stream).await? != "." {}
+                        }
+                        let refusal = refusal.or_else(|| self.refusal(who, Phase::Dot));
+                        if refusal.is_none() {
+                            let mut taken = self.taken.lock().unwrap();
+                            *taken.entry(who.clone()).or_default() += 1;
+                        }
+                        refusal.unwrap_or("250 2.0.0 taken")
+                    }
+                },
+                "QUIT" => return write(&mut stream, "221 bye").await,
+                _ => "250 2.0.0 ok",
+            };
+            write(&mut stream, answer).await?;
+        }
+    }
+}
+
+async fn read(stream: &mut BufReader<DuplexStream>) -> Option<String> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await.ok()?;
+    line.strip_suffix("\r\n").map(str::to_owned)
+}
+
+async fn write(stream: &mut BufReader<DuplexStream>, text: &str) -> Option<()> {
+    let line = format!("{text}\r\n");
+    stream.write_all(line.as_bytes()).await.ok()
+}
+
+/// The messages that are due now, in the order of the plan.
+fn due(disk: &Disk, relay: &Relay) -> Vec<Job> {
+    let standings = disk.standings().unwrap();
+    let mut fresh = Vec::new();
+    let mut again = Vec::new();
+    let mut last = None;
+    for (place, (_, standing)) in (0..).zip(&standings) {
+        if standing.refused {
+            last = last.max(Some((standing.updated_at, place)));
+        }
+        let due = match standing.state {
+            State::Pending => true,
+            State::Deferred => standing.next_attempt_at.is_none_or(|it| it <= now()),
+            _ => false,
+        };
+        if due {
+            let places = if standing.refused {
+                &mut again
+            } else {
+                &mut fresh
+            };
+            places.push(place);
+        }
+    }
+    let [behind, before] = in_turn(again, last.map(|it| it.1));
+    let places = [fresh, behind, before].concat();
+    let job = |place: u64| {
+        let place = usize::try_from(place).unwrap();
+        let (address, standing) = standings[place].clone();
+        let lines = "a line\r\n".repeat(relay.partners[place].lines);
+        job(&address, standing, &lines)
+    };
+    places.into_iter().map(job).collect()
+}
+
+/// Who is in this state.
+fn those(disk: &Disk, state: State) -> BTreeSet<String> {
+    let standings = disk.standings().unwrap().into_iter();
+    let those = standings.filter(|(_, it)| it.state == state);
+    those.map(|(address, _)| address).collect()
+}
+
+fn partners(rng: &mut Rng) -> Vec<Partner> {
+    let companies = rng.usize(1..15);
+    let troubles = [EVIDENCE[0], EVIDENCE[1], UNDETERMINED[1], UNDETERMINED[4]];
+    let bad = rng.usize(0..5);
+    let mut partners: Vec<_> = (0..rng.usize(1..45))
+        .map(|number| {
+            let company = rng.usize(..companies);
+            Partner {
+                address: Address::parse(&format!("p{number}@d{company}.example")).unwrap(),
+                company,
+                locale: rng.usize(..3),
+                lines: rng.usize(1..9),
+                always: None,
+            }
+        })
+        .collect();
+    // Wherever they are; the head of the list is the worst place.
+    for nth in 0..bad.min(partners.len()) {
+        let place = if rng.bool() {
+            nth
+        } else {
+            rng.usize(..partners.len())
+        };
+        partners[place].always = Some(troubles[rng.usize(..troubles.len())]);
+    }
+    partners
+}
+
+fn window(rng: &mut Rng, from: i64, until: i64) -> Window {
+    let phase = [Phase::Rcpt, Phase::Data, Phase::Dot][rng.usize(..3)];
+    let whom = match rng.u32(..6) {
+        0..3 => Whom::Everybody,
+        3 => Whom::Company(rng.usize(..4)),
+        4 => Whom::Locale(rng.usize(..3)),
+        _ => Whom::Longer(rng.usize(2..8)),
+    };
+    let at_the_dot = matches!(whom, Whom::Locale(_) | Whom::Longer(_));
+    let text = match (whom, rng.u32(..8)) {
+        (Whom::Everybody, 0) => EVIDENCE[rng.usize(..EVIDENCE.len())],
+        (_, 1 | 2) => SENDER_SIDE[rng.usize(..SENDER_SIDE.len())],
+        _ => UNDETERMINED[rng.usize(..UNDETERMINED.len())],
+    };
+    Window {
+        from,
+        until,
+        whom,
+        phase: if at_the_dot { Phase::Dot } else { phase },
+        text,
+    }
+}
+
+/// Refusals within the first four days, or one that lasts longer than anybody is tried, or for ever.
+fn windows(rng: &mut Rng) -> (Vec<Window>, bool) {
+    match rng.u32(..10) {
+        0 => (Vec::new(), true),
+        1 => {
+            let all = Window {
+                whom: Whom::Everybody,
+                phase: Phase::Rcpt,
+                text: UNDETERMINED[rng.usize(..UNDETERMINED.len())],
+                ..window(rng, 0, END + DAY)
+            };
+            (vec![all], false)
+        }
+        2 => {
+            let until = rng.i64(6..9) * DAY;
+            (vec![window(rng, 0, until)], false)
+        }
+        _ => {
+            let windows = (0..rng.u32(1..4)).map(|_| {
+                let from = rng.i64(-6 * HOUR..2 * DAY);
+                let until = from + rng.i64(HOUR..2 * DAY);
+                window(rng, from, until)
+            });
+            (windows.collect(), true)
+        }
+    }
+}
+
+async fn history(seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let (windows, short) = windows(&mut rng);
+    let relay = Arc::new(Relay {
+        partners: partners(&mut rng),
+        windows,
+        taken: Taken::default(),
+        evident: Mutex::default(),
+    });
+    let disk = Disk::new(MessageIdKey([7; 32])).unwrap();
+    let addresses: Vec<_> = relay.partners.iter().map(|it| it.address.clone()).collect();
+    enrol_all(&disk, &addresses).await;
+    // Once an hour or once a day, as cron does it, or now and then.
+    let step = [HOUR, DAY, 0][rng.usize(..3)];
+    let connections = rng.u32(1..5);
+
+    NOW.set(0);
+    let mut runs = 0;
+    while NOW.get() < END
+        && !(those(&disk, State::Pending).is_empty() && those(&disk, State::Deferred).is_empty())
+    {
+        runs += 1;
+        let before = those(&disk, State::Rejected);
+        let jobs = due(&disk, &relay);
+        let (ledger, _) = disk.open(None).unwrap();
+        let breaker_open = ledger.notice(BREAKER_OPEN).await.unwrap().is_some();
+        let process = Process {
+            ledger: Arc::new(ledger),
+            jobs,
+            connections: if breaker_open { 1 } else { connections },
+            dial: dial(relay.clone()),
+            per_minute: None,
+            max_runtime: None,
+            breaker_open,
+            clock: now,
+        };
+        let tally = process.run().await;
+        let after = those(&disk, State::Rejected);
+        let context = format!("seed {seed}, run {runs}: {tally:?}, {:?}", relay.windows);
+        let is_69 = tally.stopped.is_some_and(|it| it.exit == Exit::Unavailable);
+        assert!(
+            !is_69 || before == after,
+            "69 has rejected somebody: {context}"
+        );
+        let evident = relay.evident.lock().unwrap();
+        assert!(
+            after.is_subset(&evident),
+            "rejected without evidence: {context}"
+        );
+        NOW.set(
+            NOW.get()
+                + if step > 0 {
+                    step
+                } else {
+                    rng.i64(HOUR..14 * HOUR)
+                },
+        );
+    }
+
+    // Known refusals of the sender that never end leave everybody pending; no window here is one of those.
+    let taken = relay.taken.lock().unwrap();
+    for (place, (address, standing)) in disk.standings().unwrap().into_iter().enumerate() {
+        let partner = &relay.partners[place];
+        let state = standing.state;
+        let context = format!(
+            "seed {seed}, after {runs} runs: {partner:?} is {state}, {:?}",
+            relay.windows
+        );
+        let times = taken.get(&address).copied().unwrap_or(0);
+        assert_eq!(times, u32::from(state == State::Accepted), "{context}");
+        match state {
+            State::Accepted => assert!(partner.always.is_none(), "{context}"),
+            State::Rejected => {}
+            State::Expired => assert!(
+                partner.always.is_some() || !short,
+                "given up too soon: {context}"
+            ),
+            _ => panic!("tried for ever, or not any more: {context}"),
+        }
+        let everybody_gone = relay.windows.iter().any(|it| EVIDENCE.contains(&it.text));
+        if short && partner.always.is_none() && !everybody_gone {
+            assert_eq!(state, State::Accepted, "kept from being mailed: {context}");
+        }
+    }
+}
+
+fn dial(relay: Arc<Relay>) -> Box<Dial> {
+    Box::new(move || {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(relay.clone().serve(theirs));
+        Some(Box::new(ours))
+    })
+}
+
+#[test]
+fn whoever_a_relay_refuses_for_a_while_is_rejected_by_evidence_only_and_nobody_is_tried_for_ever() {
+    assert_eq!(
+        SCENE.config.retry.give_up_after,
+        SignedDuration::from_hours(120)
+    );
+    let first = number("ACCESS_INVITE_SEED");
+    // A history here is as long as forty of the other simulation.
+    let asked = number("ACCESS_INVITE_SEEDS").map(|it| it.div_ceil(40));
+    let count = first.map_or_else(|| asked.unwrap_or(SEEDS), |_| 1);
+    let first = first.unwrap_or(0);
+    for seed in first..first + count {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(history(seed));
+    }
+}
