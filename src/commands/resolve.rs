@@ -65,7 +65,7 @@ async fn decide(
     let chosen = choose(&config, options, ledger).await?;
     let cause = Cause::Person(options.decision);
     for record in &chosen {
-        next(record.standing.state, cause).map_err(|_| {
+        next(Some(record.standing.state), cause).map_err(|_| {
             let message = format!(
                 "{} is {}; {}",
                 one_line(&record.invitee.email),

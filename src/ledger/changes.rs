@@ -232,7 +232,7 @@ pub fn apply(
     run: Option<i64>,
 ) -> Result<State, Refused> {
     let before = find(connection, change)?.ok_or(Refused::Missing)?;
-    let state = next(before.state, change.cause)?;
+    let state = next(Some(before.state), change.cause)?;
     let latest = write_history(connection, change, &before, state, run)?;
     let id = before.id;
     let was = before.state;
