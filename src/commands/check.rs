@@ -50,11 +50,7 @@ pub struct Options {
 pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let mut findings = Findings {
-        warnings: [
-            config.warnings.clone(),
-            Ledger::warnings(&config.ledger.file),
-        ]
-        .concat(),
+        warnings: [config.warnings.clone(), Ledger::warnings(&config.ledger)].concat(),
         ..Findings::default()
     };
     let connector = findings.keep(Connector::new(&config.smtp));

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::delivery::{BREAKER_OPEN, Rates, Run, Signals, Tally};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, Record, State};
-use crate::ledger::{Change, Ledger, Selection, folder_of};
+use crate::ledger::{Change, Ledger, Selection};
 use crate::message::Proven;
 use crate::plan::{Plan, Survey};
 use crate::relay::{Connector, check_secret};
@@ -90,7 +90,7 @@ async fn with_ledger(
     console: &mut Console<'_>,
 ) -> exit::Result<Exit> {
     let recovered = ledger.recover((console.clock)()).await?;
-    let job = Job::load(config.clone(), folder_of(&config.ledger.file))?;
+    let job = Job::load(config.clone(), ledger.scratch_folder())?;
     let config = &job.config;
     report.digest = Some(job.inputs().digest().to_string());
     refuse_documentation(config)?;

@@ -11,9 +11,9 @@ use super::breaker::{self, Refused};
 use super::shared::{Job, Shared};
 use super::worker::Worker;
 use crate::address::Address;
-use crate::exit::{self, Exit};
+use crate::exit::{Exit, Failure};
 use crate::invitation::{Cause, State};
-use crate::ledger::{Asked, Change};
+use crate::ledger::{Change, LedgerError, PendingCommit};
 use crate::outcome::{Outcome, Phase, Reply};
 use crate::relay::Silence;
 
@@ -32,7 +32,7 @@ pub struct Heard {
 /// What the ledger has been asked to record.
 pub struct Recording {
     heard: Vec<Heard>,
-    asked: Option<Asked>,
+    asked: Option<PendingCommit>,
 }
 
 impl fmt::Display for Heard {
@@ -121,14 +121,14 @@ impl Worker {
         let heard = std::mem::take(&mut self.heard);
         let mut changes: Vec<Change> = heard.iter().map(|it| it.change.clone()).collect();
         changes.extend(change);
-        let asked = (!changes.is_empty()).then(|| self.shared.run.ledger.ask(changes));
+        let asked = (!changes.is_empty()).then(|| self.shared.run.ledger.submit(changes));
         Recording { heard, asked }
     }
 
     pub(super) async fn recorded(&mut self, Recording { heard, asked }: Recording) -> bool {
         let Some(asked) = asked else { return true };
         let shared = self.shared.clone();
-        let verdicts = asked.verdicts().await;
+        let verdicts = asked.results().await;
         let mut heard = heard.into_iter();
         let mut recorded = true;
         for verdict in verdicts {
@@ -139,11 +139,11 @@ impl Worker {
                     watch(&shared, &heard, state).await;
                 }
                 (Ok(_), None) => {}
-                (Err(failure), heard) => {
+                (Err(error), heard) => {
                     if let Some(heard) = heard {
                         shared.unrecorded(heard.to_string());
                     }
-                    shared.stop(failure.exit, failure.to_string());
+                    stop(&shared, error);
                     recorded = false;
                 }
             }
@@ -198,10 +198,15 @@ async fn watch(shared: &Shared, heard: &Heard, state: State) {
     }
 }
 
-fn check(shared: &Shared, recorded: exit::Result<()>) {
-    if let Err(failure) = recorded {
-        shared.stop(failure.exit, failure.to_string());
+fn check(shared: &Shared, recorded: Result<(), LedgerError>) {
+    if let Err(error) = recorded {
+        stop(shared, error);
     }
+}
+
+fn stop(shared: &Shared, error: LedgerError) {
+    let failure = Failure::from(error);
+    shared.stop(failure.exit, failure.to_string());
 }
 
 /// What is learnt at the end of a run: where nobody was accepted, or the relay refuses us, nobody is
@@ -233,11 +238,11 @@ pub(super) async fn conclude(shared: &Shared) {
         }
     };
     let changes = rows.iter().map(change).collect();
-    let verdicts = run.ledger.ask(changes).verdicts().await;
+    let verdicts = run.ledger.submit(changes).results().await;
     for (row, verdict) in rows.iter().zip(verdicts) {
         match verdict {
             Ok(_) => shared.put_back(&row.recipient, row.state),
-            Err(failure) => shared.stop(failure.exit, failure.to_string()),
+            Err(error) => stop(shared, error),
         }
     }
 }

@@ -24,7 +24,7 @@ use super::{Rates, Run, Tally, work_off};
 use crate::address::Address;
 use crate::config::Config;
 use crate::invitation::{Identity, Invitee, MessageIdKey, Standing, State};
-use crate::ledger::staged::{Disk, Fate};
+use crate::ledger::fault_injection::{CommitFault, SharedDb};
 use crate::ledger::{Enrolment, Ledger};
 use crate::link::PackageId;
 use crate::message::{Composer, Message};
@@ -359,7 +359,7 @@ impl Process {
 }
 
 /// What is due: everything that is pending or was deferred.
-fn due(disk: &Disk) -> Vec<Job> {
+fn due(disk: &SharedDb) -> Vec<Job> {
     let standings = disk.standings().unwrap();
     let due = standings
         .into_iter()
@@ -385,13 +385,13 @@ fn job(address: &str, standing: Standing, lines: &str) -> Job {
     }
 }
 
-fn count(disk: &Disk, state: State) -> usize {
+fn count(disk: &SharedDb, state: State) -> usize {
     let standings = disk.standings().unwrap();
     standings.iter().filter(|(_, it)| it.state == state).count()
 }
 
 /// Holds the relay's list against the ledger, in which at most `may_be_armed` are armed.
-fn check(disk: &Disk, taken: &Taken, partners: usize, may_be_armed: u32, seed: u64) {
+fn check(disk: &SharedDb, taken: &Taken, partners: usize, may_be_armed: u32, seed: u64) {
     let taken = taken.lock().unwrap();
     let standings = disk.standings().unwrap();
     assert_eq!(standings.len(), partners, "I2, seed {seed}");
@@ -417,7 +417,7 @@ async fn history(seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let partners = rng.usize(1..12);
     let connections = rng.u32(1..5);
-    let disk = Disk::new(MessageIdKey([7; 32])).unwrap();
+    let disk = SharedDb::new(MessageIdKey([7; 32])).unwrap();
     let taken = Taken::default();
     enrol(&disk, partners).await;
 
@@ -426,7 +426,11 @@ async fn history(seed: u64) {
     for process in 0..=faulty {
         let clean = process == faulty;
         let fate = (!clean && rng.u32(..3) == 0).then(|| {
-            let fates = [Fate::DiesBefore, Fate::DiesAfter, Fate::Fails];
+            let fates = [
+                CommitFault::DiesBefore,
+                CommitFault::DiesAfter,
+                CommitFault::Fails,
+            ];
             (rng.u32(..20), fates[rng.usize(..3)])
         });
         let (recovering, _) = disk.open(None).unwrap();
@@ -511,12 +515,12 @@ fn dial(manners: Manners, rng: Rng, taken: Taken) -> Box<Dial> {
     })
 }
 
-async fn enrol(disk: &Disk, partners: usize) {
+async fn enrol(disk: &SharedDb, partners: usize) {
     let addresses: Vec<_> = (0..partners).map(address).collect();
     enrol_all(disk, &addresses).await;
 }
 
-async fn enrol_all(disk: &Disk, addresses: &[Address]) {
+async fn enrol_all(disk: &SharedDb, addresses: &[Address]) {
     let (ledger, _) = disk.open(None).unwrap();
     let enrolments = addresses.iter().map(|address| {
         let identity = identity(address);
