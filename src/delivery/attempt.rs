@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::recording::tell;
+use super::recording::{Unconfirmed, tell};
 use super::shared::{Job, Shared};
 use super::worker::Worker;
 use crate::exit::Exit;
@@ -22,10 +22,17 @@ use crate::invitation::Cause;
 use crate::ledger::Change;
 use crate::outcome::{Phase, Reply, Verdict, connection_survives_dot, judge};
 use crate::refusal::{about_us, is_throttle};
-use crate::relay::{Connection, CutShort, Dot, Envelope, Silence};
+use crate::relay::{Connection, CutShort, Dot, Envelope, Order, Silence};
 
 /// How long an acceptance waits for the arm that it may share a commit with.
 const MOMENT: Duration = Duration::from_millis(20);
+/// How long a refusal at the dot waits for the replies to the envelope behind it, which may
+/// show that it was not the reply to the dot at all.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Why the reply to a dot does not count.
+pub(super) const OUT_OF_ORDER: &str =
+    "the relay's replies came out of order, so which of them was for this message is not known";
 
 /// How a message fared on a connection.
 pub enum Delivery {
@@ -56,6 +63,10 @@ impl Worker {
             self.too_large(job, limit);
             return Delivery::Stopped;
         }
+        let probe = &shared.run.connector.pipelining;
+        if probe.is_lock_step() {
+            connection.use_lock_step();
+        }
         let ahead = connection.has_begun();
         let answered = {
             let mut begin = pin!(connection.begin(envelope(&shared, job)));
@@ -68,6 +79,10 @@ impl Worker {
         if let Err(cut_short) = answered {
             return self.cut_short(job, connection, ahead, cut_short).await;
         }
+        if ahead {
+            probe.record(Some(true));
+        }
+        self.unconfirmed = None;
         self.failures = 0;
         if let Err(cut_short) = connection.body(&job.message.bytes).await {
             return self.cut_short(job, connection, ahead, cut_short).await;
@@ -98,17 +113,41 @@ impl Worker {
         ahead: bool,
         cut_short: CutShort,
     ) -> Delivery {
+        let unconfirmed = self.unconfirmed.take();
         let CutShort {
             phase,
             verdict,
             heard,
+            pipelined,
+            order,
         } = cut_short;
         let reply = heard.as_ref().ok();
-        if ahead && phase == Phase::Mail && matches!(heard, Err(Silence::Overdue(_))) {
-            // Forgotten, perhaps, where a MAIL of its own would be answered.
-            self.shared.run.connector.ahead.went(Some(false));
+        if ahead && phase != Phase::Body {
+            let fits = (order == Order::Fits).then_some(true);
+            self.shared.run.connector.pipelining.record(fits);
+        }
+        if pipelined && self.shows_a_fault(&connection, order, &heard) {
+            self.shared.run.connector.pipelining.fall_back();
+            if order == Order::Mixed
+                && let Some(unconfirmed) = unconfirmed
+                && !self.doubt(unconfirmed).await
+            {
+                return Delivery::Stopped;
+            }
+            if ahead && heard.is_ok() {
+                return Delivery::LostAhead;
+            }
+            if heard.is_ok() && phase == Phase::Mail {
+                return Delivery::NotNow(tell(&heard));
+            }
+            if heard.is_ok() {
+                return Delivery::Lost(phase, tell(&heard));
+            }
         }
         if phase == Phase::Mail {
+            if let Some(slow_down) = self.throttled(reply) {
+                return slow_down;
+            }
             let mut why = tell(&heard);
             if let Some(cure) = reply.and_then(about_us) {
                 why = format!("it said \"{why}\"; {cure}");
@@ -140,10 +179,27 @@ impl Worker {
         delivery
     }
 
+    /// Whether the relay has shown that it cannot be trusted with pipelined commands: replies out
+    /// of order, a complaint about a sequence that was right, no reply in time, or a
+    /// connection that ended over a packet while no message has been accepted yet.
+    fn shows_a_fault(
+        &self,
+        connection: &Connection,
+        order: Order,
+        heard: &Result<Reply, Silence>,
+    ) -> bool {
+        match heard {
+            Ok(_) => matches!(order, Order::Mixed | Order::PartLost | Order::Surplus),
+            Err(_) => connection.lost_a_reply() || self.shared.nobody_accepted(),
+        }
+    }
+
     /// Makes the connection fit for the next message; one that does not stand that is over.
     async fn clear(&mut self, mut connection: Connection) {
         if connection.clear().await {
             self.connection = Some(connection);
+        } else if connection.lost_a_reply() {
+            self.shared.run.connector.pipelining.fall_back();
         }
     }
 
@@ -162,16 +218,21 @@ impl Worker {
         if !self.recorded(recording).await {
             return Delivery::Stopped;
         }
-        let tried = &shared.run.connector.ahead;
+        let probe = &shared.run.connector.pipelining;
         let next = self.ahead.as_ref();
-        let next = next.filter(|_| connection.pipelines() && tried.may_go());
+        let next = next.filter(|_| connection.pipelines() && probe.may_follow_dot());
         let ahead = next.map(|(next, _)| envelope(&shared, next));
-        let (phase, heard) = match connection.dot(ahead).await {
+        let followed = ahead.is_some();
+        let (phase, mut heard) = match connection.dot(ahead).await {
             Dot::NotWritten(heard) => (Phase::Body, heard),
             Dot::Written(heard) => (Phase::Dot, heard),
         };
-        if next.is_some() {
-            tried.went((phase == Phase::Dot).then_some(heard.is_ok()));
+        let mut order = Order::Fits;
+        if followed {
+            order = self.order_behind_dot(&mut connection, phase, &heard).await;
+            if order == Order::Mixed {
+                heard = Err(Silence::Over(OUT_OF_ORDER.into()));
+            }
         }
         let reply = heard.as_ref().ok();
         let written = phase == Phase::Dot;
@@ -182,7 +243,14 @@ impl Worker {
         let verdict = judge(phase, reply);
         let delivery = match (self.about_us(reply), verdict) {
             (None, Verdict::Settled(outcome)) => {
+                if followed && survives && order != Order::Fits {
+                    self.unconfirmed = Some(Unconfirmed::new(job, outcome));
+                }
                 if !self.settle(job, phase, outcome, heard).await {
+                    return Delivery::Stopped;
+                }
+                // The replies to the next envelope take longer than an acceptance may wait.
+                if order == Order::Incomplete && !self.record(None).await {
                     return Delivery::Stopped;
                 }
                 Delivery::Settled
@@ -198,7 +266,46 @@ impl Worker {
         // is armed, so its connection is simply left.
         let may_go_on = !connection.has_begun() || shared.may_begin();
         self.connection = (survives && may_go_on).then_some(connection);
+        if self.connection.is_none() && followed {
+            self.abandon_envelope();
+        }
         delivery
+    }
+
+    /// Reads the replies to the envelope behind a dot, as far as they come at once, and learns
+    /// from them how the relay bears it.
+    async fn order_behind_dot(
+        &mut self,
+        connection: &mut Connection,
+        phase: Phase,
+        heard: &Result<Reply, Silence>,
+    ) -> Order {
+        let shared = self.shared.clone();
+        let probe = &shared.run.connector.pipelining;
+        let Ok(reply) = heard else {
+            probe.record((phase == Phase::Dot).then_some(false));
+            return Order::Fits;
+        };
+        if phase != Phase::Dot {
+            probe.record(None);
+            return Order::Fits;
+        }
+        let limit = if reply.class() == 2 { MOMENT } else { GRACE };
+        let order = connection.read_envelope_replies(limit).await;
+        match order {
+            Order::Fits => probe.record(Some(true)),
+            Order::Mixed => probe.fall_back(),
+            Order::Incomplete | Order::PartLost | Order::Surplus => {}
+        }
+        order
+    }
+
+    /// The connection on which the next envelope was begun is given up: its replies will not be
+    /// read, so they say nothing about the relay.
+    pub(super) fn abandon_envelope(&mut self) {
+        self.connection = None;
+        self.unconfirmed = None;
+        self.shared.run.connector.pipelining.record(None);
     }
 
     /// What follows a refusal that is not the recipient's: a pause, or the end of the run.
@@ -212,9 +319,12 @@ impl Worker {
             self.shared.stop(Exit::Unavailable, why);
             return Some(Delivery::Stopped);
         }
-        if !is_throttle(reply) {
-            return None;
-        }
+        self.throttled(Some(reply))
+    }
+
+    /// What follows a request to slow down: a pause, or the end of the run.
+    fn throttled(&self, reply: Option<&Reply>) -> Option<Delivery> {
+        let reply = reply.filter(|it| is_throttle(it))?;
         if !self.shared.pause.asked() {
             let why = format!(
                 "the relay keeps asking us to slow down (\"{reply}\"); the rest goes with a later run"

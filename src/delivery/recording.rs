@@ -7,11 +7,12 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use super::attempt::OUT_OF_ORDER;
 use super::shared::Job;
 use super::worker::Worker;
 use crate::address::Address;
 use crate::exit::Exit;
-use crate::invitation::{Cause, State};
+use crate::invitation::{Cause, Identity, State};
 use crate::ledger::{Asked, Change};
 use crate::outcome::{Outcome, Phase, Reply};
 use crate::relay::Silence;
@@ -22,6 +23,24 @@ pub struct Heard {
     recipient: Address,
     outcome: Outcome,
     why: String,
+}
+
+/// A message whose outcome was read from a reply that may turn out to belong to another command.
+pub struct Unconfirmed {
+    identity: Identity,
+    recipient: Address,
+    outcome: Outcome,
+}
+
+impl Unconfirmed {
+    /// The message of `job`, with the outcome that its reply seems to mean.
+    pub fn new(job: &Job, outcome: Outcome) -> Self {
+        Self {
+            identity: job.identity.clone(),
+            recipient: job.recipient.clone(),
+            outcome,
+        }
+    }
 }
 
 /// What the ledger has been asked to record.
@@ -51,6 +70,46 @@ impl Worker {
             ..self.change(job, phase, Cause::TakeBack)
         };
         self.record(Some(back)).await
+    }
+
+    /// Turns an outcome that was read from replies out of order into `unknown`, recorded or not;
+    /// false when that could not be recorded, which stops the run.
+    pub(super) async fn doubt(&mut self, unconfirmed: Unconfirmed) -> bool {
+        let Unconfirmed {
+            identity,
+            recipient,
+            outcome,
+        } = unconfirmed;
+        let why = OUT_OF_ORDER.to_owned();
+        let waiting = self.heard.iter_mut();
+        for heard in waiting.filter(|it| it.change.identity == identity) {
+            heard.change.cause = Cause::Outcome(Outcome::Unknown);
+            heard.change.reply = None;
+            heard.change.next_attempt_at = None;
+            heard.change.note = Some(why.clone());
+            heard.outcome = Outcome::Unknown;
+            heard.why.clone_from(&why);
+            return self.record(None).await;
+        }
+        let now = (self.shared.run.clock)();
+        let doubted = Change {
+            phase: Some(Phase::Dot),
+            relay: Some(self.shared.run.connector.relay()),
+            note: Some(why.clone()),
+            ..Change::new(&identity, now, Cause::OutOfOrder)
+        };
+        match self.shared.run.ledger.apply(doubted).await {
+            Ok(_) => {
+                self.shared.doubted(&recipient, outcome, &why);
+                true
+            }
+            Err(failure) => {
+                self.shared
+                    .unrecorded(format!("{recipient}: unknown ({why})"));
+                self.shared.stop(failure.exit, failure.to_string());
+                false
+            }
+        }
     }
 
     /// Opens the breaker where this refusal is the third of its kind.
