@@ -66,6 +66,15 @@ impl GroupReplies {
         if dot.is_some() && refused(mail) && about_recipient {
             return Order::Mixed;
         }
+        if dot.is_some() && refused(mail) && self.goes_on_oddly() {
+            return Order::Mixed;
+        }
+        // A refused dot and a RCPT out of sequence: MAIL may have been refused before the dot was
+        // accepted.
+        let unexpected = self.rcpt.as_ref().is_some_and(is_sequence_error);
+        if refused(dot) && mail == Some(2) && unexpected {
+            return Order::Mixed;
+        }
         if data == Some(2) {
             // Four commands never get four positive replies, in whatever order: there is one
             // too many.
@@ -88,6 +97,25 @@ impl GroupReplies {
         } else {
             Order::Incomplete
         }
+    }
+}
+
+impl GroupReplies {
+    /// Whether RCPT or DATA after a refused MAIL got something else than what follows there: a
+    /// complaint about the sequence, the same refusal again, or 421.
+    fn goes_on_oddly(&self) -> bool {
+        let alike = |it: &Reply| {
+            let mail = self.mail.as_ref();
+            mail.is_some_and(|mail| (mail.code, &mail.enhanced) == (it.code, &it.enhanced))
+        };
+        let expected = |it: &Reply| {
+            // DATA without a recipient also gets `554 no valid recipients` (RFC 5321 §3.3).
+            let bare_554 = it.code == 554 && it.enhanced.is_none();
+            is_sequence_error(it) || alike(it) || it.code == 421 || bare_554
+        };
+        let closing = self.mail.as_ref().is_some_and(|it| it.code == 421);
+        let rest = [&self.rcpt, &self.data].into_iter().flatten();
+        !closing && rest.filter(|it| it.class() >= 4).any(|it| !expected(it))
     }
 }
 
@@ -146,6 +174,10 @@ mod tests {
             ("250", "250", "450", "554 5.5.1", Fits),
             ("250", "451", "503 5.5.1", "503", Fits),
             ("250", "550 5.1.8", "503", "503", Fits),
+            ("250", "550 5.1.8", "503 5.5.1", "554", Fits),
+            ("250", "530 5.7.57", "530 5.7.57", "530 5.7.57", Fits),
+            ("250", "421", "421", "421", Fits),
+            ("250", "421 4.3.2", "450 4.2.0", "-", Incomplete),
             ("250", "550 5.7.60", "503", "503", Fits),
             ("-", "550 5.1.1", "503", "503", Fits),
             ("250", "250", "250", "554 5.7.1", Fits),
@@ -170,6 +202,9 @@ mod tests {
             ("250", "550 5.1.1", "503", "550", Mixed),
             ("250", "550", "503", "250", Mixed),
             ("451", "503", "503", "250", Mixed),
+            ("451", "250", "503 5.5.1", "503", Mixed),
+            ("250", "550 5.7.1", "503", "450", Mixed),
+            ("250", "550", "550 5.1.1", "503", Mixed),
             // The dot was answered between the replies to the envelope.
             ("250", "550 5.7.1", "250", "354", Mixed),
             ("250", "451", "250", "354", Mixed),
@@ -190,10 +225,9 @@ mod tests {
         }
     }
 
-    /// In every permutation of the replies of a good relay, either the order shows that
-    /// it is wrong, or the dot's reply is read with its own class, but for those listed.
+    /// All orders in which a late reply to the dot changes its outcome and no code shows it.
     #[test]
-    fn a_permutation_that_changes_the_outcome_of_the_dot_is_noticed() {
+    fn f22_the_orders_that_no_code_reveals_are_these_few() {
         let groups = [
             ["250", "250", "354"],
             ["250", "550 5.1.1", "503 5.5.1"],
@@ -211,13 +245,25 @@ mod tests {
                     let late = read.remove(0);
                     read.insert(place, late);
                     let order = order(read[0], read[1], read[2], read[3]);
-                    let same = read[0].as_bytes()[0] == dot.as_bytes()[0];
-                    if !same && order != Order::Mixed {
+                    let class = |it: &str| it.as_bytes()[0];
+                    let [taken, meant] = [class(read[0]), class(dot)];
+                    // A refusal for now read as one for good, or the reverse, invites nobody twice.
+                    let harmless = taken == meant || [taken, meant].iter().all(|it| *it > b'3');
+                    if !harmless && order != Order::Mixed {
                         unnoticed.push(format!("{dot} read as {}: {read:?}", read[0]));
                     }
                 }
             }
         }
-        insta::assert_snapshot!(unnoticed.join("\n"));
+        assert_eq!(
+            unnoticed,
+            [
+                "450 read as 250: [\"250\", \"250\", \"450\", \"354\"]",
+                "550 5.7.1 read as 250: [\"250\", \"250\", \"550 5.7.1\", \"354\"]",
+                "550 5.7.1 read as 250: [\"250\", \"550 5.7.1\", \"550 5.7.1\", \"503 5.5.1\"]",
+                "550 5.7.1 read as 250: [\"250\", \"550 5.7.1\", \"550 5.7.1\", \"503 5.5.1\"]",
+                "550 5.7.1 read as 250: [\"250\", \"550 5.7.1\", \"503 5.5.1\", \"550 5.7.1\"]",
+            ]
+        );
     }
 }
