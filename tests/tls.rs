@@ -401,7 +401,7 @@ fn r9_a_certificate_is_named_for_what_is_wrong_with_it() {
         (
             pki.common_name_only("localhost"),
             "names no host: it has no subjectAltName, only a common name (`localhost`)",
-            "issue one with `subjectAltName = localhost`",
+            "issue one with `subjectAltName = DNS:localhost`",
         ),
         (
             pki.short_key("localhost"),
@@ -466,9 +466,6 @@ fn r9_a_certificate_is_named_for_what_is_wrong_with_it() {
                     for part in [what, fix] {
                         assert!(output.stderr.contains(part), "{part}: {output:?}");
                     }
-                    let one = output.stderr.matches("its certificate").count()
-                        + output.stderr.matches("a name that it is for").count();
-                    assert!(one >= 1, "{output:?}");
                     assert_eq!((server.count("AUTH"), server.connections()), (0, 1));
                     assert!(workplace.states().iter().all(|(_, it)| it == "pending"));
                     oracle::nothing_in_clear(&server);
@@ -509,7 +506,7 @@ fn r16_without_a_cipher_suite_in_common_the_offered_ones_are_listed() {
         for part in [
             "no cipher suite in common",
             "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-            "TLS13_AES_256_GCM_SHA384",
+            "TLS_AES_256_GCM_SHA384",
             "RSA key exchange only",
         ] {
             assert!(sentence.contains(part), "{part}: {sentence}");
@@ -520,7 +517,7 @@ fn r16_without_a_cipher_suite_in_common_the_offered_ones_are_listed() {
     let sentence = sentence_about(b"\x15\x03\x03\x00\x02\x02\x74".to_vec());
     assert!(sentence.contains("certificate from this machine"), "{sentence}");
     let sentence = sentence_about(b"\x15\x03\x03\x00\x02\x02\x50".to_vec());
-    assert!(sentence.contains("alert InternalError"), "{sentence}");
+    assert!(sentence.contains("the alert internal_error (80)"), "{sentence}");
 }
 
 #[test]
@@ -548,7 +545,7 @@ fn r12_a_tls_server_where_plain_text_comes_first_is_told_by_its_silence_or_its_a
             _ => Action::Normal,
         });
         let mut workplace = job(Tls::StartTls, server.port(), &pki);
-        workplace.smtp = workplace.smtp.replace("tls = \"2s\"", "banner = \"1s\"");
+        workplace.smtp = workplace.smtp.replace("{ tls = \"2s\"", "{ banner = \"1s\"");
         workplace.configure();
 
         let output = workplace.run(&["check", "--connect"]);

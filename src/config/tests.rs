@@ -395,7 +395,7 @@ fn f23_an_address_is_a_host_in_any_spelling_and_what_is_none_is_named() {
         let source = with_host(host).replace("[smtp]", "[smtp]\ntls = \"none\"");
         assert_eq!(load(&source).is_ok(), loopback, "{host}");
     }
-    let in_brackets = "only that may stand in brackets";
+    let in_brackets = "only an IPv6 address may stand in brackets";
     for (host, reason) in [
         ("[::1", in_brackets),
         ("::1]", in_brackets),

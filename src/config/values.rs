@@ -42,9 +42,9 @@ pub fn host(value: &DeValue<'_>) -> Result<String, String> {
     if inner.is_some() || text.contains(['[', ']']) {
         let address = inner.and_then(|it| it.parse::<Ipv6Addr>().ok());
         return address.map(|it| it.to_string()).ok_or_else(|| {
-            expected(
-                "an IPv6 address such as \"2001:db8::25\" or \"[2001:db8::25]\"; only that may stand in brackets",
-                value,
+            format!(
+                "{}; only an IPv6 address may stand in brackets, as in \"[2001:db8::25]\"",
+                expected("a host name or an IP address", value)
             )
         });
     }

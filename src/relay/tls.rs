@@ -264,6 +264,10 @@ const NAME_ISSUER: &str = "name the issuer's certificate (PEM) in `smtp.ca_file`
 /// A certificate that does not name the relay: the names that it has instead.
 fn wrong_name(leaf: &X509Certificate<'_>, wanted: &ServerName<'_>) -> String {
     use x509_parser::extensions::GeneralName;
+    let kind = match wanted {
+        ServerName::IpAddress(_) => "IP",
+        _ => "DNS",
+    };
     let wanted = wanted.to_str();
     let extension = leaf.subject_alternative_name().ok().flatten();
     let names: Vec<String> = extension
@@ -280,11 +284,11 @@ fn wrong_name(leaf: &X509Certificate<'_>, wanted: &ServerName<'_>) -> String {
         let common = common.and_then(|it| it.as_str().ok()).map_or_else(
             String::new,
             |name| {
-                format!(", only a common name (`{name}`), which has not counted since 2011 (RFC 6125, RFC 9525)")
+                format!(", only a common name (`{name}`), which TLS clients no longer read (RFC 9525)")
             },
         );
         return format!(
-            "its certificate names no host: it has no subjectAltName{common}; the relay's operator must issue one with `subjectAltName = {wanted}`"
+            "its certificate names no host: it has no subjectAltName{common}; the relay's operator must issue one with `subjectAltName = {kind}:{wanted}`"
         );
     }
     let shown: Vec<String> = names
@@ -394,7 +398,8 @@ pub fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
             "it wants a certificate from this machine, which this program does not have; ask the relay's operator for a port without".into()
         }
         TlsError::AlertReceived(alert) => format!(
-            "it ended the handshake with the alert {alert:?}; see its log for the reason"
+            "it ended the handshake with the alert {}; see its log for the reason",
+            alert_name(*alert)
         ),
         _ => "its handshake is not as TLS prescribes it; see whether this is the relay's port".into(),
     }
@@ -434,6 +439,25 @@ fn explain_certificate(error: &CertificateError, smtp: &Smtp) -> String {
     }
 }
 
+/// An alert by its name in RFC 8446 §6, and its number.
+fn alert_name(alert: AlertDescription) -> String {
+    let mut name = String::new();
+    if !matches!(alert, AlertDescription::Unknown(_)) {
+        for letter in format!("{alert:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+    }
+    let number = u8::from(alert);
+    if name.is_empty() {
+        number.to_string()
+    } else {
+        format!("{name} ({number})")
+    }
+}
+
 /// The day of a time in a certificate, in UTC.
 fn day(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
@@ -449,7 +473,7 @@ fn cipher_suites() -> String {
     let names: Vec<String> = provider
         .cipher_suites
         .iter()
-        .filter_map(|it| it.suite().as_str().map(str::to_owned))
+        .filter_map(|it| Some(it.suite().as_str()?.replace("TLS13_", "TLS_")))
         .collect();
     names.join(", ")
 }
