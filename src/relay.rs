@@ -13,13 +13,16 @@ mod order;
 mod pipelining;
 mod reply;
 mod tls;
+mod wire;
 
-pub use self::connect::{Connection, Connector, NotOpened};
 #[cfg(test)]
-pub use self::connect::{Dial, Wire};
+pub use self::connect::Dial;
+pub use self::connect::{Connection, Connector, NotOpened};
 pub use self::conversation::{Conversation, CutShort, Dot, Envelope, Silence};
 pub use self::login::check as check_secret;
 pub use self::offers::Offers;
 pub use self::order::Order;
 pub use self::pipelining::PipeliningProbe;
 pub use self::reply::{Malformed, ReplyReader};
+#[cfg(test)]
+pub use self::wire::Wire;

@@ -425,7 +425,11 @@ fn r5_a_relay_that_loses_part_of_a_packet_is_served_in_lock_step() {
 
         let ended = (output.code, output.stderr.as_str());
         assert_eq!(ended, (0, ""), "{swallows:?}");
-        assert_eq!((server.connections(), server.ahead()), (2, 0), "{swallows:?}");
+        assert_eq!(
+            (server.connections(), server.ahead()),
+            (2, 0),
+            "{swallows:?}"
+        );
         assert!(
             start.elapsed() < Duration::from_secs(3),
             "{swallows:?}: more than one deadline went by"
@@ -485,7 +489,10 @@ fn r5_a_503_to_rcpt_or_data_in_lock_step_is_the_reply_to_that_recipient() {
         assert_ne!(output.code, 0, "{output:?}");
         let states = workplace.states();
         assert_ne!(states[0].1, "accepted");
-        assert!(states[1..].iter().all(|it| it.1 == "accepted"), "{states:?}");
+        assert!(
+            states[1..].iter().all(|it| it.1 == "accepted"),
+            "{states:?}"
+        );
         assert_eq!(server.connections(), 2, "one more for lock-step");
         oracle::check(&workplace, &server, 5, 0);
     }
@@ -506,7 +513,8 @@ fn r5_lost_connections_without_any_acceptance_are_reported() {
 
         assert_eq!(output.code, code, "{output:?}");
         let noun = if deferred == 1 { "message" } else { "messages" };
-        let sentence = format!("lost the connection over {deferred} {noun}, twice each, and accepted none");
+        let sentence =
+            format!("lost the connection over {deferred} {noun}, twice each, and accepted none");
         assert!(output.stderr.contains(&sentence), "{output:?}");
         let states = workplace.states();
         let count = |state: &str| states.iter().filter(|it| it.1 == state).count();
@@ -607,7 +615,10 @@ fn f22_a_relay_that_answers_out_of_order_costs_one_doubt_and_the_rest_is_mailed_
         assert_eq!(output.code, 3, "{output:?}");
         let states = workplace.states();
         assert_eq!(states[0].1, "unknown");
-        assert!(states[1..].iter().all(|it| it.1 == "accepted"), "{states:?}");
+        assert!(
+            states[1..].iter().all(|it| it.1 == "accepted"),
+            "{states:?}"
+        );
         assert_eq!((server.connections(), server.ahead()), (2, 1));
         oracle::check_settled(&workplace, &server, 8, 1);
     }

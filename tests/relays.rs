@@ -489,7 +489,9 @@ fn several(workplace: &Workplace, ports: &[u16]) -> Connector {
     let config = Config::load(&workplace.file("config.toml")).unwrap();
     let address = |port: &u16| SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
     let addresses = ports.iter().map(address).collect();
-    Connector::new(&config.smtp).unwrap().with_addresses(addresses)
+    Connector::new(&config.smtp)
+        .unwrap()
+        .with_addresses(addresses)
 }
 
 /// A server that does this at its first stages, whatever they are.
@@ -501,7 +503,8 @@ fn failing(action: &Action) -> Server {
     })
 }
 
-const SHORT: &str = "deadlines = { connect = \"2s\", tls = \"2s\", banner = \"2s\", ehlo = \"2s\" }";
+const SHORT: &str =
+    "deadlines = { connect = \"2s\", tls = \"2s\", banner = \"2s\", ehlo = \"2s\" }";
 
 #[tokio::test]
 async fn r17_the_next_address_is_tried_until_one_greets() {
@@ -544,7 +547,10 @@ async fn r17_an_address_whose_tls_fails_is_passed_over() {
     ];
     let mut workplace = Workplace::new(good.port());
     workplace.write("ca.pem", &pki.ca_pem);
-    workplace.smtp = format!("host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"", good.port());
+    workplace.smtp = format!(
+        "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"",
+        good.port()
+    );
     workplace.configure();
     let ports: Vec<u16> = strangers.iter().chain([&good]).map(Server::port).collect();
     let opened = several(&workplace, &ports).open().await;
@@ -578,7 +584,11 @@ async fn r17_what_is_wrong_with_each_address_is_reported_together() {
 
     let failed = several(&workplace, &ports).open().await.err().unwrap();
 
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
     for part in [
         "none of the 4 addresses of the relay 127.0.0.1:",
         "Connection refused",
@@ -635,10 +645,19 @@ fn r17_a_name_with_several_addresses_is_mailed_through_the_one_that_greets() {
 #[test]
 fn r12_a_port_for_the_other_kind_of_tls_is_warned_about_before_any_connection() {
     for (lines, word) in [
-        ("port = 465\ntls = \"starttls\"", "`smtp.port` = 465 is for TLS from the first byte"),
-        ("port = 587\ntls = \"implicit\"", "`smtp.port` = 587 is for STARTTLS"),
+        (
+            "port = 465\ntls = \"starttls\"",
+            "`smtp.port` = 465 is for TLS from the first byte",
+        ),
+        (
+            "port = 587\ntls = \"implicit\"",
+            "`smtp.port` = 587 is for STARTTLS",
+        ),
         ("port = 587", "`smtp.port` = 587 is for STARTTLS"),
-        ("port = 25\ntls = \"implicit\"", "`smtp.port` = 25 is for STARTTLS"),
+        (
+            "port = 25\ntls = \"implicit\"",
+            "`smtp.port` = 25 is for STARTTLS",
+        ),
         ("port = 465", ""),
         ("port = 587\ntls = \"starttls\"", ""),
         ("tls = \"starttls\"", ""),
@@ -691,7 +710,10 @@ fn r12_check_connect_prints_each_step_before_it_waits() {
     let pki = Pki::new();
     let server = Server::start_tls(pki.server("localhost"), |_: &Call| Action::Normal);
     workplace.write("ca.pem", &pki.ca_pem);
-    workplace.smtp = format!("host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"", server.port());
+    workplace.smtp = format!(
+        "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"",
+        server.port()
+    );
     workplace.configure();
     let output = workplace.run(&["check", "--connect"]);
     assert_eq!(output.code, 0, "{output:?}");
@@ -707,7 +729,9 @@ fn r12_check_connect_prints_each_step_before_it_waits() {
         "relay: it answers EHLO ",
         "relay: ready to take mail; none was sent\n",
     ] {
-        let (_, after) = rest.split_once(step).unwrap_or_else(|| panic!("{step}: {output:?}"));
+        let (_, after) = rest
+            .split_once(step)
+            .unwrap_or_else(|| panic!("{step}: {output:?}"));
         rest = after;
     }
 }
@@ -756,7 +780,10 @@ async fn f23_the_tls_name_of_an_ipv6_host_is_the_address() {
         let why = opened.err().map(|it| it.why).unwrap_or_default();
         assert_eq!(why.is_empty(), good, "{host}: {why}");
         if !good {
-            assert!(why.contains("not for the name `::2`, but for `::1`"), "{why}");
+            assert!(
+                why.contains("not for the name `::2`, but for `::1`"),
+                "{why}"
+            );
         }
     }
 }

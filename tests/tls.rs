@@ -395,6 +395,8 @@ fn r9_a_certificate_is_named_for_what_is_wrong_with_it() {
     let mut pki = Pki::new();
     let issuer = "`CN=access-invite test authority`";
     pki.ca_pem += include_str!("fixtures/certificates/sha1-ca.pem");
+    let (short_root, root) = pki.short_root("localhost");
+    pki.ca_pem += &root;
     let sha1 = include_bytes!("fixtures/certificates/sha1.pem");
     let unknown = "from an issuer that this machine does not know";
     let table = [
@@ -407,6 +409,16 @@ fn r9_a_certificate_is_named_for_what_is_wrong_with_it() {
             pki.short_key("localhost"),
             "has an RSA key of 1024 bits, which is too short",
             "2,048 to 8,192 bits",
+        ),
+        (
+            pki.short_intermediate("localhost"),
+            "the certificate of its issuer has an RSA key of 1024 bits",
+            "the issuer must be replaced",
+        ),
+        (
+            short_root,
+            "the certificate of its issuer has an RSA key of 1024 bits",
+            "the issuer must be replaced",
         ),
         (
             Pki::from_file(sha1),
@@ -515,16 +527,24 @@ fn r16_without_a_cipher_suite_in_common_the_offered_ones_are_listed() {
     }
     // Any other alert is named.
     let sentence = sentence_about(b"\x15\x03\x03\x00\x02\x02\x74".to_vec());
-    assert!(sentence.contains("certificate from this machine"), "{sentence}");
+    assert!(
+        sentence.contains("certificate from this machine"),
+        "{sentence}"
+    );
     let sentence = sentence_about(b"\x15\x03\x03\x00\x02\x02\x50".to_vec());
-    assert!(sentence.contains("the alert internal_error (80)"), "{sentence}");
+    assert!(
+        sentence.contains("the alert internal_error (80)"),
+        "{sentence}"
+    );
 }
 
 #[test]
 fn r12_a_plain_server_where_tls_comes_first_is_quoted_with_the_fix() {
     let sentence = sentence_about(b"220 mail.contoso.example ESMTP\r\n".to_vec());
     assert!(
-        sentence.contains("says in plain text \"220 mail.contoso.example ESMTP\"; set `smtp.tls = \"starttls\"`"),
+        sentence.contains(
+            "says in plain text \"220 mail.contoso.example ESMTP\"; set `smtp.tls = \"starttls\"`"
+        ),
         "{sentence}"
     );
 }
@@ -545,7 +565,9 @@ fn r12_a_tls_server_where_plain_text_comes_first_is_told_by_its_silence_or_its_a
             _ => Action::Normal,
         });
         let mut workplace = job(Tls::StartTls, server.port(), &pki);
-        workplace.smtp = workplace.smtp.replace("{ tls = \"2s\"", "{ banner = \"1s\"");
+        workplace.smtp = workplace
+            .smtp
+            .replace("{ tls = \"2s\"", "{ banner = \"1s\"");
         workplace.configure();
 
         let output = workplace.run(&["check", "--connect"]);

@@ -107,7 +107,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     if let (true, true, Some(connector)) = (options.connect, good, connector) {
         let mut step = |step: &str| say(console, &format!("relay: {step}"));
         let opened = connector.try_out(&mut step).await;
-        let opened = opened.map_err(|it| Failure::new(Exit::Unavailable, it));
+        let opened = opened.map_err(|it| Failure::new(it.exit(), it));
         if findings.keep(opened).is_some() {
             say(console, "relay: ready to take mail; none was sent");
         }

@@ -294,11 +294,7 @@ fn read_templates(mut section: Section<'_>, folder: &Path) -> TemplateFolder {
     templates
 }
 
-fn read_smtp(
-    mut section: Section<'_>,
-    folder: &Path,
-    warnings: &mut Vec<String>,
-) -> Option<Smtp> {
+fn read_smtp(mut section: Section<'_>, folder: &Path, warnings: &mut Vec<String>) -> Option<Smtp> {
     let host = section.required("host", host);
     let tls = section.or(
         "tls",

@@ -411,7 +411,10 @@ fn f23_an_address_is_a_host_in_any_spelling_and_what_is_none_is_named() {
         ("256.1.1.1", "a host name or an IP address, not"),
         ("0x7f.0.0.1", "a host name or an IP address, not"),
         ("a b", "a host name or an IP address, not"),
-        ("smtp.example.com:587", "write `host = \"smtp.example.com\"` and `port = 587`"),
+        (
+            "smtp.example.com:587",
+            "write `host = \"smtp.example.com\"` and `port = 587`",
+        ),
         ("smtp://smtp.example.com", "without `smtp://`"),
     ] {
         let error = load(&with_host(host)).expect_err(host);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::recording::{Unconfirmed, tell};
+use super::recording::{OUT_OF_ORDER, Unconfirmed, tell};
 use super::shared::{Job, Shared};
 use super::worker::Worker;
 use crate::exit::Exit;
@@ -29,10 +29,6 @@ const MOMENT: Duration = Duration::from_millis(20);
 /// How long a refusal at the dot waits for the replies to the envelope behind it, which may
 /// show that it was not the reply to the dot at all.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// Why the reply to a dot does not count.
-pub(super) const OUT_OF_ORDER: &str =
-    "the relay's replies came out of order, so which of them was for this message is not known";
 
 /// How a message fared on a connection.
 pub enum Delivery {

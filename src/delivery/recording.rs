@@ -7,7 +7,6 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::attempt::OUT_OF_ORDER;
 use super::shared::Job;
 use super::worker::Worker;
 use crate::address::Address;
@@ -16,6 +15,10 @@ use crate::invitation::{Cause, Identity, State};
 use crate::ledger::{Asked, Change};
 use crate::outcome::{Outcome, Phase, Reply};
 use crate::relay::Silence;
+
+/// Why the reply to a dot does not count.
+pub(super) const OUT_OF_ORDER: &str =
+    "the relay's replies came out of order, so which of them was for this message is not known";
 
 /// An outcome that was heard, on its way into the ledger.
 pub struct Heard {
@@ -81,8 +84,8 @@ impl Worker {
             outcome,
         } = unconfirmed;
         let why = OUT_OF_ORDER.to_owned();
-        let waiting = self.heard.iter_mut();
-        for heard in waiting.filter(|it| it.change.identity == identity) {
+        let mut waiting = self.heard.iter_mut();
+        if let Some(heard) = waiting.find(|it| it.change.identity == identity) {
             heard.change.cause = Cause::Outcome(Outcome::Unknown);
             heard.change.reply = None;
             heard.change.next_attempt_at = None;

@@ -19,7 +19,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::conversation::seconds;
 use super::hello::hello;
 use super::login::{self, Answer};
-use super::tls::{self, FirstBytes};
+use super::tls;
+use super::wire::{FirstBytes, Wire};
 use super::{Conversation, Offers, PipeliningProbe, Silence};
 use crate::config::{Login, Smtp, Tls};
 use crate::exit::{self, Exit, OrExit, plain};
@@ -28,10 +29,6 @@ use crate::refusal::{about_us, is_throttle};
 
 /// How long a greeting may take before the steps of a trial say what that may mean.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What a conversation is held over.
-pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// A connection on which MAIL may follow.
 pub type Connection = Conversation<Box<dyn Wire>>;
@@ -257,14 +254,16 @@ impl Connector {
         let phase = telling.first().map_or(Phase::Connect, |it| it.1.phase);
         let temporary = telling.iter().any(|it| it.1.temporary);
         let throttled = telling.iter().find_map(|it| it.1.throttled.clone());
-        let mut why = format!(
-            "none of the {} addresses of the relay {} has sent a greeting",
+        let reasons: Vec<String> = failures
+            .iter()
+            .map(|(address, not_opened)| format!("\n  {address}: {}", not_opened.why))
+            .collect();
+        let why = format!(
+            "none of the {} addresses of the relay {} has sent a greeting{}",
             failures.len(),
-            self.relay()
+            self.relay(),
+            reasons.concat()
         );
-        for (address, not_opened) in &failures {
-            why += &format!("\n  {address}: {}", not_opened.why);
-        }
         NotOpened {
             phase,
             temporary,
@@ -321,13 +320,11 @@ impl Connector {
     ) -> Result<Reply, Silence> {
         let banner = conversation.banner_within(limit);
         tokio::pin!(banner);
-        match timeout(PATIENCE, &mut banner).await {
-            Ok(banner) => banner,
-            Err(_) => {
-                step(&format!("no greeting yet; {}", self.no_greeting()));
-                banner.await
-            }
+        if let Ok(banner) = timeout(PATIENCE, &mut banner).await {
+            return banner;
         }
+        step(&format!("no greeting yet; {}", self.no_greeting()));
+        banner.await
     }
 
     /// What a relay may be that does not greet.
@@ -492,7 +489,8 @@ impl Connector {
         let mut seen = std::collections::HashSet::new();
         addresses.retain(|it| seen.insert(*it));
         if addresses.is_empty() {
-            let why = format!("the relay `{host}` has no address; see whether `smtp.host` is right");
+            let why =
+                format!("the relay `{host}` has no address; see whether `smtp.host` is right");
             return Err(not(true, why));
         }
         let outside = |it: &SocketAddr| !it.ip().to_canonical().is_loopback();

@@ -479,11 +479,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     /// The deadline is that of the whole reply, not of each piece of it; `limit` is its length,
     /// for the message.
-    async fn reply_until(
-        &mut self,
-        deadline: Instant,
-        limit: Duration,
-    ) -> Result<Reply, Silence> {
+    async fn reply_until(&mut self, deadline: Instant, limit: Duration) -> Result<Reply, Silence> {
         let read = async {
             let mut piece = [0; 4096];
             loop {

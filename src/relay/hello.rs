@@ -68,7 +68,11 @@ mod tests {
             ("bücher.example", "[192.0.2.7]"),
         ];
         for (name, expected) in table {
-            assert_eq!(hello(name, "192.0.2.7".parse().unwrap()), expected, "{name}");
+            assert_eq!(
+                hello(name, "192.0.2.7".parse().unwrap()),
+                expected,
+                "{name}"
+            );
         }
         for (local, expected) in [
             ("127.0.0.1", "[127.0.0.1]"),

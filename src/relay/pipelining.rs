@@ -26,12 +26,9 @@ impl PipeliningProbe {
     /// with [`PipeliningProbe::record`].
     #[must_use]
     pub fn may_follow_dot(&self) -> bool {
-        let before = self.behind_dot.compare_exchange(
-            UNTRIED,
-            ON_TRIAL,
-            Ordering::SeqCst,
-            Ordering::SeqCst,
-        );
+        let before =
+            self.behind_dot
+                .compare_exchange(UNTRIED, ON_TRIAL, Ordering::SeqCst, Ordering::SeqCst);
         !self.is_lock_step() && matches!(before, Ok(_) | Err(SAFE))
     }
 

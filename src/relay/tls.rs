@@ -3,16 +3,12 @@
 //! rustls verifies; [`Verifier`] adds to its errors what only the certificates show, such as
 //! the names that they are for, and never accepts what rustls refuses.
 
-use std::fmt;
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{
@@ -29,11 +25,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::connect::Wire;
 use crate::config::{Smtp, Tls};
 
-/// How many bytes of a peer that speaks no TLS are kept for the message.
-const FIRST_BYTES: usize = 120;
 /// How many names of a certificate are shown.
 const NAMES_SHOWN: usize = 5;
 
@@ -131,8 +124,9 @@ impl ServerCertVerifier for Verifier {
             .collect();
         let flaw = match &verified {
             // The signature of the handshake would fail next, without a reason.
-            Ok(_) => weak_key(leaf.public_key())
-                .map(|key| format!("its certificate has {key}; {RENEW}")),
+            Ok(_) => {
+                weak_key(leaf.public_key()).map(|key| format!("its certificate has {key}; {RENEW}"))
+            }
             Err(TlsError::InvalidCertificate(error)) => {
                 self.flaw(error, &leaf, &others, server_name)
             }
@@ -257,8 +251,7 @@ fn sequence(contents: &[u8]) -> Vec<u8> {
     der
 }
 
-const UNKNOWN_ISSUER: &str =
-    "its certificate comes from an issuer that this machine does not know";
+const UNKNOWN_ISSUER: &str = "its certificate comes from an issuer that this machine does not know";
 const NAME_ISSUER: &str = "name the issuer's certificate (PEM) in `smtp.ca_file`";
 
 /// A certificate that does not name the relay: the names that it has instead.
@@ -281,12 +274,13 @@ fn wrong_name(leaf: &X509Certificate<'_>, wanted: &ServerName<'_>) -> String {
         .collect();
     if names.is_empty() {
         let common = leaf.subject().iter_common_name().next();
-        let common = common.and_then(|it| it.as_str().ok()).map_or_else(
-            String::new,
-            |name| {
-                format!(", only a common name (`{name}`), which TLS clients no longer read (RFC 9525)")
-            },
-        );
+        let common = common
+            .and_then(|it| it.as_str().ok())
+            .map_or_else(String::new, |name| {
+                format!(
+                    ", only a common name (`{name}`), which TLS clients no longer read (RFC 9525)"
+                )
+            });
         return format!(
             "its certificate names no host: it has no subjectAltName{common}; the relay's operator must issue one with `subjectAltName = {kind}:{wanted}`"
         );
@@ -484,70 +478,4 @@ fn text_of(first: &[u8]) -> Option<String> {
     let text = str::from_utf8(line).ok()?;
     let plain = !text.is_empty() && !text.contains(char::is_control);
     plain.then(|| text.to_owned())
-}
-
-/// A stream that keeps the first bytes that were read from it, for the message if they prove not
-/// to be TLS.
-pub struct FirstBytes {
-    inner: Box<dyn Wire>,
-    first: Arc<Mutex<Vec<u8>>>,
-    full: bool,
-}
-
-impl FirstBytes {
-    /// The stream, and where its first bytes will be.
-    pub fn of(inner: Box<dyn Wire>) -> (Self, Arc<Mutex<Vec<u8>>>) {
-        let first = Arc::new(Mutex::new(Vec::new()));
-        let stream = Self {
-            inner,
-            first: first.clone(),
-            full: false,
-        };
-        (stream, first)
-    }
-}
-
-impl fmt::Debug for FirstBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FirstBytes").finish_non_exhaustive()
-    }
-}
-
-impl AsyncRead for FirstBytes {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
-        if !self.full && polled.is_ready() {
-            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = FIRST_BYTES.saturating_sub(first.len());
-            let read = &buffer.filled()[before..];
-            first.extend_from_slice(&read[..read.len().min(room)]);
-            let full = first.len() == FIRST_BYTES;
-            drop(first);
-            self.full = full;
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for FirstBytes {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
 }

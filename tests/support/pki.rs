@@ -12,8 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519,
-    PKCS_RSA_SHA256, PublicKeyData, SignatureAlgorithm, date_time_ymd,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, PKCS_RSA_SHA256,
+    PublicKeyData, SignatureAlgorithm, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -93,6 +93,32 @@ impl Pki {
             .expect("the parameters are valid");
         let key = KeyPair::generate().expect("ring makes a P-256 key");
         present(vec![leaf.der().clone()], &key)
+    }
+
+    /// A server whose certificate for `name` comes from an intermediate with an RSA key of 1,024
+    /// bits. The signature of the certificate is another key's: a client must not get so far.
+    pub fn short_intermediate(&self, name: &str) -> Arc<ServerConfig> {
+        let params = authority("a short intermediate");
+        let shown = params.signed_by(&ShortKey::new(), &self.issuer);
+        let between = shown.expect("the parameters are valid").der().clone();
+        let key = KeyPair::generate().expect("ring makes a P-256 key");
+        let leaf = Self::leaf(name)
+            .signed_by(&key, &Issuer::from_params(&params, &key))
+            .expect("the parameters are valid");
+        present(vec![leaf.der().clone(), between], &key)
+    }
+
+    /// A server whose certificate for `name` comes from a root with an RSA key of 1,024 bits, and
+    /// that root (PEM).
+    pub fn short_root(&self, name: &str) -> (Arc<ServerConfig>, String) {
+        let params = authority("a short root");
+        let root = params.signed_by(&ShortKey::new(), &self.issuer);
+        let key = KeyPair::generate().expect("ring makes a P-256 key");
+        let leaf = Self::leaf(name)
+            .signed_by(&key, &Issuer::from_params(&params, &key))
+            .expect("the parameters are valid");
+        let root = root.expect("the parameters are valid").pem();
+        (present(vec![leaf.der().clone()], &key), root)
     }
 
     /// A server with a certificate from a file (PEM), which signs its handshake with another key.
