@@ -606,6 +606,22 @@ async fn r17_what_is_wrong_with_each_address_is_reported_together() {
     let failed = several(&workplace, &ports).open().await.err().unwrap();
     assert!(!failed.temporary, "{failed}");
     assert_eq!(failed.phase, Phase::Banner);
+    let other = format!("nothing answers at its other address 127.0.0.1:{dead_port}");
+    assert!(failed.why.contains("554 5.7.1 not you"), "{failed}");
+    assert!(failed.why.contains(&other), "{failed}");
+
+    // Where nothing answers at all, that is said of each.
+    let failed = several(&workplace, &[dead_port, 1])
+        .open()
+        .await
+        .err()
+        .unwrap();
+    assert!(failed.temporary, "{failed}");
+    assert_eq!(
+        failed.why.matches("Connection refused").count(),
+        2,
+        "{failed}"
+    );
 
     // No address is tried after one has greeted.
     let rejecting = Server::start(|call: &Call| match call.stage {
@@ -696,15 +712,21 @@ fn r12_check_connect_prints_each_step_before_it_waits() {
     seen("relay: no greeting yet; see whether `smtp.port` is the relay's");
     let output = run.kill();
 
-    let lines: Vec<&str> = output.stdout.lines().collect();
     let port = server.port();
-    let expected = [
-        "relay: looking up localhost".to_owned(),
-        "relay: localhost has the address 127.0.0.1".to_owned(),
-        format!("relay: connecting to localhost:{port} (127.0.0.1:{port})"),
-        format!("relay: connected to localhost:{port} (127.0.0.1:{port})"),
-    ];
-    assert_eq!(lines[..4], expected, "{lines:?}");
+    let mut rest = output.stdout.as_str();
+    // Where `localhost` has an IPv6 address too, that is tried in between.
+    for step in [
+        "relay: looking up localhost\n",
+        "relay: localhost has the address ",
+        &format!("relay: connecting to localhost:{port} (127.0.0.1:{port})\n"),
+        &format!("relay: connected to localhost:{port} (127.0.0.1:{port})\n"),
+        "relay: waiting for its greeting, for up to ",
+    ] {
+        let (_, after) = rest
+            .split_once(step)
+            .unwrap_or_else(|| panic!("{step}: {output:?}"));
+        rest = after;
+    }
 
     // To the end, where all is well.
     let pki = Pki::new();

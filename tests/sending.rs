@@ -1073,7 +1073,7 @@ async fn r16_a_throttled_login_gets_a_pause_and_too_many_end_the_run() {
         let pauses = if accepted > 0 { 280 } else { 40 * 31 };
         let pauses = Duration::from_millis(pauses);
         assert!(
-            (pauses..pauses + Duration::from_millis(700)).contains(&took),
+            (pauses..pauses + Duration::from_millis(1_500)).contains(&took),
             "{took:?}"
         );
         if accepted == 0 {
@@ -1137,13 +1137,13 @@ async fn r16_a_relay_that_wants_fewer_connections_keeps_those_it_has() {
 #[tokio::test]
 async fn r16_a_throttled_mail_gets_a_pause_too() {
     let server = Server::start(|call: &Call| match call.stage {
-        Stage::Mail if call.nth < 2 => reply("451 4.7.500 Server busy. Please try again later"),
+        Stage::Mail if call.nth < 3 => reply("451 4.7.500 Server busy. Please try again later"),
         _ => Action::Normal,
     });
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     let (mut run, ledger) = prepare(&workplace).await;
-    run.first_pause = Duration::from_millis(200);
+    run.first_pause = Duration::from_millis(40);
     let start = Instant::now();
 
     let tally = run.deliver().await;
@@ -1153,10 +1153,11 @@ async fn r16_a_throttled_mail_gets_a_pause_too() {
         (2, true),
         "{tally:?}"
     );
+    // 40 + 80 + 160 ms, not the seconds between failures of another kind.
+    let took = start.elapsed();
     assert!(
-        start.elapsed() >= Duration::from_millis(600),
-        "{:?}",
-        start.elapsed()
+        (Duration::from_millis(280)..Duration::from_secs(1)).contains(&took),
+        "{took:?}"
     );
     Arc::into_inner(ledger).unwrap().close().await.unwrap();
     oracle::check_settled(&workplace, &server, 2, 0);

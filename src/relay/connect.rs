@@ -254,16 +254,29 @@ impl Connector {
         let phase = telling.first().map_or(Phase::Connect, |it| it.1.phase);
         let temporary = telling.iter().any(|it| it.1.temporary);
         let throttled = telling.iter().find_map(|it| it.1.throttled.clone());
-        let reasons: Vec<String> = failures
-            .iter()
-            .map(|(address, not_opened)| format!("\n  {address}: {}", not_opened.why))
-            .collect();
-        let why = format!(
-            "none of the {} addresses of the relay {} has sent a greeting{}",
-            failures.len(),
-            self.relay(),
-            reasons.concat()
-        );
+        let why = match telling.as_slice() {
+            // As where `localhost` has an IPv6 address on which the relay does not listen.
+            [(_, only)] => {
+                let others = failures.iter().filter(|it| !connected(it));
+                let others: Vec<_> = others.map(|it| it.0.to_string()).collect();
+                format!(
+                    "{} (and nothing answers at its other address {})",
+                    only.why,
+                    others.join(" and ")
+                )
+            }
+            _ => {
+                let reasons = failures
+                    .iter()
+                    .map(|(address, not_opened)| format!("\n  {address}: {}", not_opened.why));
+                format!(
+                    "none of the {} addresses of the relay {} has sent a greeting{}",
+                    failures.len(),
+                    self.relay(),
+                    reasons.collect::<String>()
+                )
+            }
+        };
         NotOpened {
             phase,
             temporary,
