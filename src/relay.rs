@@ -4,6 +4,8 @@
 //! phase something failed and has no deadline for each. Whether a message may have
 //! been accepted hangs on both, so the conversation is ours and small.
 
+mod addresses;
+mod certificate;
 mod connect;
 mod conversation;
 mod hello;
@@ -15,9 +17,10 @@ mod reply;
 mod tls;
 mod wire;
 
+pub use self::addresses::NotOpened;
 #[cfg(test)]
 pub use self::connect::Dial;
-pub use self::connect::{Connection, Connector, NotOpened};
+pub use self::connect::{Connection, Connector};
 pub use self::conversation::{Conversation, CutShort, Dot, Envelope, Silence};
 pub use self::login::check as check_secret;
 pub use self::offers::Offers;

@@ -3,7 +3,6 @@
 //! The addresses of a relay are tried in turn until one greets; what was wrong with each is
 //! reported together. Each step is announced before it can block.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex as SyncMutex, PoisonError};
@@ -16,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::addresses::{Budget, NotOpened, all_failed};
 use super::conversation::seconds;
 use super::hello::hello;
 use super::login::{self, Answer};
@@ -32,46 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection on which MAIL may follow.
 pub type Connection = Conversation<Box<dyn Wire>>;
-
-/// Why there is no connection.
-#[derive(Clone, Debug)]
-pub struct NotOpened {
-    /// Where it stopped.
-    pub phase: Phase,
-    /// Whether trying again may help.
-    pub temporary: bool,
-    /// The reply that asked to slow down, if it was one.
-    pub throttled: Option<Reply>,
-    /// What happened.
-    pub why: String,
-}
-
-impl NotOpened {
-    fn new(phase: Phase, temporary: bool, why: String) -> Self {
-        Self {
-            phase,
-            temporary,
-            throttled: None,
-            why,
-        }
-    }
-
-    /// The exit code that this alone would give.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        if self.throttled.is_some() {
-            Exit::TryLater
-        } else {
-            Exit::Unavailable
-        }
-    }
-}
-
-impl fmt::Display for NotOpened {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
-    }
-}
 
 /// Where the connections of the simulation lead.
 #[cfg(test)]
@@ -94,37 +54,6 @@ pub struct Connector {
     /// In the simulation connections lead here, not to a socket.
     #[cfg(test)]
     staged: Option<Box<Dial>>,
-}
-
-/// What is left of the deadlines of the phases up to the greeting, shared by the addresses
-/// that are still to be tried.
-struct Budget {
-    connect: Duration,
-    tls: Duration,
-    banner: Duration,
-    addresses: u32,
-}
-
-impl Budget {
-    fn left(&mut self, phase: Phase) -> &mut Duration {
-        match phase {
-            Phase::Connect => &mut self.connect,
-            Phase::Tls => &mut self.tls,
-            _ => &mut self.banner,
-        }
-    }
-
-    /// The share of one address.
-    fn share(&mut self, phase: Phase) -> Duration {
-        let addresses = self.addresses.max(1);
-        *self.left(phase) / addresses
-    }
-
-    /// Takes off what a phase has used since `start`.
-    fn spend(&mut self, phase: Phase, start: Instant) {
-        let left = self.left(phase);
-        *left = left.saturating_sub(start.elapsed());
-    }
 }
 
 /// An address that has greeted.
@@ -209,13 +138,7 @@ impl Connector {
     async fn establish(&self, step: &mut impl FnMut(&str)) -> Result<Connection, NotOpened> {
         self.not_turned_away()?;
         let addresses = self.resolve(step).await?;
-        let number = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        let mut budget = Budget {
-            connect: self.smtp.deadlines.of(Phase::Connect),
-            tls: self.smtp.deadlines.of(Phase::Tls),
-            banner: self.smtp.deadlines.of(Phase::Banner),
-            addresses: number,
-        };
+        let mut budget = Budget::new(&self.smtp.deadlines, addresses.len());
         let mut failures = Vec::new();
         for address in addresses {
             match self.reach(address, &mut budget, step).await {
@@ -224,65 +147,18 @@ impl Connector {
                     return self.introduce(greeted, step).await;
                 }
                 Err(not_opened) => {
-                    budget.addresses -= 1;
-                    if budget.addresses > 0 {
+                    if budget.next_address() {
                         step(&format!("{}; trying the next address", not_opened.why));
                     }
                     failures.push((address, not_opened));
                 }
             }
         }
-        Err(self.all_failed(failures))
+        Err(all_failed(&self.relay(), failures))
     }
 
     fn greeted(&self) -> std::sync::MutexGuard<'_, Option<SocketAddr>> {
         self.greeted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What was wrong with each of the addresses. Whether trying again may help is for those to
-    /// say that took the connection at all.
-    fn all_failed(&self, mut failures: Vec<(SocketAddr, NotOpened)>) -> NotOpened {
-        if failures.len() == 1 {
-            return failures.remove(0).1;
-        }
-        let connected = |it: &&(SocketAddr, NotOpened)| it.1.phase != Phase::Connect;
-        let telling = if failures.iter().any(|it| connected(&it)) {
-            failures.iter().filter(connected).collect::<Vec<_>>()
-        } else {
-            failures.iter().collect()
-        };
-        let phase = telling.first().map_or(Phase::Connect, |it| it.1.phase);
-        let temporary = telling.iter().any(|it| it.1.temporary);
-        let throttled = telling.iter().find_map(|it| it.1.throttled.clone());
-        let why = match telling.as_slice() {
-            // As where `localhost` has an IPv6 address on which the relay does not listen.
-            [(_, only)] => {
-                let others = failures.iter().filter(|it| !connected(it));
-                let others: Vec<_> = others.map(|it| it.0.to_string()).collect();
-                format!(
-                    "{} (and nothing answers at its other address {})",
-                    only.why,
-                    others.join(" and ")
-                )
-            }
-            _ => {
-                let reasons = failures
-                    .iter()
-                    .map(|(address, not_opened)| format!("\n  {address}: {}", not_opened.why));
-                format!(
-                    "none of the {} addresses of the relay {} has sent a greeting{}",
-                    failures.len(),
-                    self.relay(),
-                    reasons.collect::<String>()
-                )
-            }
-        };
-        NotOpened {
-            phase,
-            temporary,
-            throttled,
-            why,
-        }
     }
 
     /// Connects to one address and waits for its greeting.
