@@ -33,8 +33,7 @@ pub fn normalized(workplace: &Workplace, said: &str) -> String {
         .replace(&*workplace.path().to_string_lossy(), "/job")
         .replace(manifest, "");
     // On some machines `localhost` has an IPv6 address too.
-    const OTHER: &str = " (and nothing answers at its other address ";
-    let mut pieces = said.split(OTHER);
+    let mut pieces = said.split(" (and nothing answers at its other address ");
     let mut said = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         said += piece.split_once(')').map_or(piece, |(_, after)| after);
