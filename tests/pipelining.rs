@@ -663,3 +663,32 @@ fn f22_out_of_order_replies_within_one_envelope_mark_nobody() {
         oracle::check_settled(&workplace, &server, 5, 0);
     }
 }
+
+#[test]
+fn f22_a_run_that_stops_before_it_has_read_the_envelope_s_replies_still_looks_at_them() {
+    let server = answering_early(3, |call: &Call| match call.stage {
+        Stage::Dot => reply("550 5.7.1 we do not like that"),
+        Stage::Mail if call.nth == 1 => {
+            Action::Delay(Duration::from_secs(1), Box::new(Action::Normal))
+        }
+        Stage::Rcpt if call.nth == 1 => {
+            Action::Delay(Duration::from_millis(100), Box::new(Action::Normal))
+        }
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &EIGHT);
+    let run = workplace.start(&["send"]);
+    while server.count("MAIL") < 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+
+    // The reply to MAIL comes within the second, when nothing more may be begun.
+    run.signal("TERM");
+    let output = run.wait();
+
+    assert_eq!(output.code, 3, "{output:?}");
+    let states = workplace.states();
+    assert_eq!(states[0].1, "unknown", "{output:?}");
+    assert!(states[1..].iter().all(|it| it.1 == "pending"), "{states:?}");
+    oracle::check(&workplace, &server, 8, 1);
+}

@@ -261,9 +261,10 @@ impl Worker {
         // What is begun ahead must not be finished during a rest or after a stop. Nothing of it
         // is armed, so its connection is simply left.
         let may_go_on = !connection.has_begun() || shared.may_begin();
-        self.connection = (survives && may_go_on).then_some(connection);
-        if self.connection.is_none() && followed {
-            self.abandon_envelope();
+        if survives && may_go_on {
+            self.connection = Some(connection);
+        } else if followed && !self.abandon_envelope(connection).await {
+            return Delivery::Stopped;
         }
         delivery
     }
@@ -296,12 +297,23 @@ impl Worker {
         order
     }
 
-    /// The connection on which the next envelope was begun is given up: its replies will not be
-    /// read, so they say nothing about the relay.
-    pub(super) fn abandon_envelope(&mut self) {
-        self.connection = None;
-        self.unconfirmed = None;
-        self.shared.run.connector.pipelining.record(None);
+    /// Gives up the connection on which the next envelope was begun. The replies to that are still
+    /// read, as far as they come soon: they show whether the reply to the dot before can be
+    /// trusted. False when a doubt could not be recorded, which stops the run.
+    pub(super) async fn abandon_envelope(&mut self, mut connection: Connection) -> bool {
+        let shared = self.shared.clone();
+        let probe = &shared.run.connector.pipelining;
+        let Some(unconfirmed) = self.unconfirmed.take() else {
+            probe.record(None);
+            return true;
+        };
+        let order = connection.read_envelope_replies(GRACE).await;
+        probe.record((order == Order::Fits).then_some(true));
+        if order != Order::Mixed {
+            return true;
+        }
+        probe.fall_back();
+        self.doubt(unconfirmed).await
     }
 
     /// What follows a refusal that is not the recipient's: a pause, or the end of the run.

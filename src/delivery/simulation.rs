@@ -461,13 +461,20 @@ async fn history(seed: u64) {
         let manners = Manners {
             pipelining: rng.bool(),
             hasty: rng.bool(),
-            early: !clean && rng.u32(..4) == 0,
+            early: false,
             faults: if clean { 0 } else { rng.u32(..300) },
             connections: if clean || rng.bool() {
                 u32::MAX
             } else {
                 rng.u32(1..6)
             },
+        };
+        // Killed at any moment, at most as late as a short run may take.
+        let killed = !clean && rng.u32(..3) == 0;
+        // What was read from a reply out of order is corrected only by a process that lives on.
+        let manners = Manners {
+            early: !clean && !killed && fate.is_none() && rng.bool(),
+            ..manners
         };
         let run = Process {
             ledger: Arc::new(ledger),
@@ -477,8 +484,6 @@ async fn history(seed: u64) {
             per_minute: rng.bool().then(|| rng.u32(1..20)),
             max_runtime: (!clean && rng.u32(..4) == 0).then(|| Duration::from_secs(rng.u64(..90))),
         };
-        // Killed at any moment, at most as late as a short run may take.
-        let killed = !clean && rng.u32(..3) == 0;
         let moment = Duration::from_millis(if killed {
             rng.u64(..2_000)
         } else {

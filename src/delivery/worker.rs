@@ -153,8 +153,12 @@ impl Worker {
     async fn attempt(&mut self, job: &mut Job) -> Next {
         let shared = self.shared.clone();
         let begun = self.connection.as_ref().is_some_and(Connection::has_begun);
-        if begun && !shared.may_begin() {
-            self.abandon_envelope();
+        if begun
+            && !shared.may_begin()
+            && let Some(connection) = self.connection.take()
+            && !self.abandon_envelope(connection).await
+        {
+            return Next::Another;
         }
         // What was heard of the message before waits only where this one follows at once.
         if !begun || self.connection.is_none() {
