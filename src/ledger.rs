@@ -220,15 +220,13 @@ impl Ledger {
         let unusable = |error: std::io::Error| freshness::unreadable(&files.witness, &error);
         // Created before the ledger is changed, so that a run which fails here raises no doubt in
         // the next. Where there is a doubt already, it stays until a person has accepted the ledger.
-        let witness = match doubt {
-            Some(_) => None,
-            None => {
-                let unwritten = Mark::unwritten(ledger);
-                let witness = Witness::open_or_create(&files.witness, unwritten);
-                let witness = witness.map_err(unusable)?;
-                place::give_to_owner(witness.file(), path).map_err(unusable)?;
-                Some(witness)
-            }
+        let witness = if doubt.is_some() {
+            None
+        } else {
+            let unwritten = Mark::unwritten(ledger);
+            let witness = Witness::open_or_create(&files.witness, unwritten).map_err(unusable)?;
+            place::give_to_owner(witness.file(), path).map_err(unusable)?;
+            Some(witness)
         };
         schema::begin_writing(path, &connection, ledger)?;
         watched
