@@ -259,10 +259,6 @@ impl Worker {
                 if !self.settle(job, phase, outcome, heard).await {
                     return Delivery::Stopped;
                 }
-                // The replies to the next envelope take longer than an acceptance may wait.
-                if order == Order::Incomplete && !self.record(None).await {
-                    return Delivery::Stopped;
-                }
                 Delivery::Settled
             }
             (not_settled, _) => {
@@ -301,7 +297,12 @@ impl Worker {
             probe.record(None);
             return Order::Fits;
         }
-        let limit = if reply.class() == 2 { MOMENT } else { GRACE };
+        // An acceptance is not held up: what comes later is looked at when the envelope is begun.
+        let limit = if reply.class() == 2 {
+            Duration::ZERO
+        } else {
+            GRACE
+        };
         let order = connection.read_envelope_replies(limit).await;
         match order {
             Order::Fits => probe.record(Some(true)),
