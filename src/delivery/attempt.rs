@@ -273,7 +273,7 @@ impl Worker {
         let may_go_on = !connection.has_begun() || shared.may_begin();
         if survives && may_go_on {
             self.connection = Some(connection);
-        } else if followed && !self.abandon_envelope(connection).await {
+        } else if followed && !Box::pin(self.abandon_envelope(connection)).await {
             return Delivery::Stopped;
         }
         delivery

@@ -156,7 +156,7 @@ impl Worker {
         if begun
             && !shared.may_begin()
             && let Some(connection) = self.connection.take()
-            && !self.abandon_envelope(connection).await
+            && !Box::pin(self.abandon_envelope(connection)).await
         {
             return Next::Another;
         }

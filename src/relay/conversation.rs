@@ -248,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 continue;
             }
             let order = match &heard {
-                Ok(_) if pipelined => self.read_envelope_replies(GRACE).await,
+                Ok(_) if pipelined => Box::pin(self.read_envelope_replies(GRACE)).await,
                 _ => Order::Incomplete,
             };
             return Err(CutShort {
@@ -289,10 +289,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     pub async fn read_envelope_replies(&mut self, limit: Duration) -> Order {
         let until = Instant::now() + limit;
         while let Some(phase) = self.owed.front().copied() {
-            let heard = if limit.is_zero() {
-                at_once(self.reply(phase)).await
-            } else {
-                timeout_at(until, self.reply(phase)).await.ok()
+            let heard = {
+                let mut reply = pin!(self.reply(phase));
+                if limit.is_zero() {
+                    at_once(reply.as_mut()).await
+                } else {
+                    timeout_at(until, reply.as_mut()).await.ok()
+                }
             };
             let Some(heard) = heard else {
                 break;
