@@ -337,9 +337,9 @@ impl Shared {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the relay has accepted nothing in this run so far.
+    /// Whether the relay has accepted nothing in this run so far, recorded or not yet.
     pub fn nobody_accepted(&self) -> bool {
-        self.tally().accepted == 0
+        !self.breaker().has_accepted()
     }
 
     /// One worker less.
