@@ -145,6 +145,19 @@ fn the_configuration() {
     );
     with("tls", &set("smtp", "tls = \"ssl\""));
     with("in clear", &set("smtp", "tls = \"none\""));
+    for host in [
+        "[::1",
+        "[127.0.0.1]",
+        "[fe80::1%eth0]",
+        "127.1",
+        "smtp.example.com:587",
+        "https://smtp.example.com",
+    ] {
+        with(
+            &format!("the host `{host}`"),
+            &good().replace("\"smtp.example.com\"", &format!("\"{host}\"")),
+        );
+    }
     with("a number too large", &set("smtp", "connections = 1000"));
     with(
         "a dot deadline",
@@ -977,6 +990,8 @@ fn the_relay() {
             "554 \x1b[31mred\x07 \u{9b}31m \u{202e}turned",
         ),
         ("three alike", Stage::Rcpt, "550 5.7.1 rejected by policy"),
+        ("it loses every connection", Stage::Rcpt, "no reply at all"),
+        ("it speaks TLS already", Stage::Banner, "\x15\x03\x03"),
     ];
     let servers = cases.map(|(_, stage, text)| saying(stage, text));
     let silent = Server::start(|call: &Call| match call.stage {
@@ -1062,6 +1077,38 @@ fn tls_and_login() {
         ),
         ("a certificate for another name", other, starttls()),
         ("an unknown issuer", unknown, starttls()),
+        (
+            "a certificate of its own",
+            presenting(Pki::self_signed("localhost", false)),
+            starttls(),
+        ),
+        (
+            "an authority's certificate",
+            presenting(Pki::self_signed("localhost", true)),
+            starttls(),
+        ),
+        (
+            "a certificate that is not valid yet",
+            presenting(pki.not_yet("localhost")),
+            starttls(),
+        ),
+        (
+            "a certificate with a common name only",
+            presenting(pki.common_name_only("localhost")),
+            starttls(),
+        ),
+        (
+            "a certificate with a short key",
+            presenting(pki.short_key("localhost")),
+            starttls(),
+        ),
+        (
+            "a certificate for clients",
+            presenting(pki.for_clients("localhost")),
+            starttls(),
+        ),
+        ("no cipher suite in common", bare(), implicit.clone()),
+        ("an older TLS", bare(), implicit.clone()),
         ("TLS where there is none", bare(), implicit),
         ("a wrong password", setup("PLAIN"), starttls()),
         ("another mechanism", setup("XOAUTH2 CRAM-MD5"), starttls()),
@@ -1085,8 +1132,15 @@ fn tls_and_login() {
         } else {
             Action::Normal
         };
+        // The alerts `handshake_failure` and `protocol_version`.
+        let alert = match title {
+            "no cipher suite in common" => b"\x15\x03\x03\x00\x02\x02\x28".as_slice(),
+            "an older TLS" => b"\x15\x03\x01\x00\x02\x02\x46",
+            _ => b"",
+        };
         let relay = Server::set_up(setup, move |call: &Call| match call.stage {
             Stage::StartTls => answer.clone(),
+            Stage::Connect => Action::Reply(alert.to_vec()),
             _ => Action::Normal,
         });
         let mut workplace = Workplace::new(relay.port());

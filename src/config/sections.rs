@@ -14,8 +14,8 @@ use toml::de::DeValue;
 
 use super::reader::Section;
 use super::values::{
-    command, date, duration, encoding, expected, list, locale, mailbox, number, one_of, recipients,
-    text, texts,
+    command, date, duration, encoding, expected, host, list, locale, mailbox, number, one_of,
+    recipients, text, texts,
 };
 use super::{
     BadRows, Column, Columns, Config, Deadlines, LedgerFiles, Limits, Login, MissingLocale,
@@ -55,7 +55,7 @@ pub fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
         read_packages(section, &templates.default_locale, &mut warnings)
     };
     let partners = read_partners(root.section("partners"), folder);
-    let smtp = read_smtp(root.section("smtp"), folder);
+    let smtp = read_smtp(root.section("smtp"), folder, &mut warnings);
     let limits = read_limits(root.section("limits"));
     let retry = read_retry(root.section("retry"));
 
@@ -355,13 +355,8 @@ fn read_templates(mut section: Section<'_>, folder: &Path) -> TemplateFolder {
     templates
 }
 
-fn read_smtp(mut section: Section<'_>, folder: &Path) -> Option<Smtp> {
-    let host = section.required("host", |value| {
-        let host = text(value)?;
-        let fits = url::Host::parse(&host).is_ok() || host.parse::<std::net::IpAddr>().is_ok();
-        fits.then_some(host)
-            .ok_or_else(|| expected("a host name or an IP address", value))
-    });
+fn read_smtp(mut section: Section<'_>, folder: &Path, warnings: &mut Vec<String>) -> Option<Smtp> {
+    let host = section.required("host", host);
     let tls = section.or(
         "tls",
         Tls::Implicit,
@@ -381,6 +376,7 @@ fn read_smtp(mut section: Section<'_>, folder: &Path) -> Option<Smtp> {
         .map_or(default_port, |it| {
             u16::try_from(it).expect("the range ends at 65535")
         });
+    warnings.extend(mixed_up(port, tls));
     let ca_file = section.optional("ca_file", |value| text(value).map(|it| folder.join(it)));
     let login = read_login(&mut section, folder, tls);
     let connections = section.or("connections", 2, number(1..=100));
@@ -480,12 +476,28 @@ fn read_login(section: &mut Section<'_>, folder: &Path, tls: Tls) -> Option<Logi
     }
 }
 
+/// A port that is registered for the other way to begin TLS (RFC 8314 §7.3, RFC 6409).
+fn mixed_up(port: u16, tls: Tls) -> Option<String> {
+    let (means, set, other) = match (port, tls) {
+        (465, Tls::StartTls) => ("TLS from the first byte", "implicit", 587),
+        (587 | 25, Tls::Implicit) => ("STARTTLS", "starttls", 465),
+        _ => return None,
+    };
+    let now = match tls {
+        Tls::StartTls => "starttls",
+        _ => "implicit",
+    };
+    Some(format!(
+        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until a deadline ends it; set `tls = \"{set}\"`, or `port = {other}`"
+    ))
+}
+
 /// Whether a host is this machine by its name alone.
 fn is_loopback(host: &str) -> bool {
-    host == "localhost"
+    host.eq_ignore_ascii_case("localhost")
         || host
             .parse::<std::net::IpAddr>()
-            .is_ok_and(|it| it.is_loopback())
+            .is_ok_and(|it| it.to_canonical().is_loopback())
 }
 
 fn read_deadlines(mut section: Section<'_>, loopback: bool) -> Deadlines {

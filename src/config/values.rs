@@ -3,6 +3,8 @@
 //! An error is the second half of a sentence whose first half is the key: "must be
 //! a list, not a table".
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use encoding_rs::{Encoding, X_USER_DEFINED};
 use jiff::civil::Date;
 use toml::de::DeValue;
@@ -24,6 +26,50 @@ pub fn text(value: &DeValue<'_>) -> Result<String, String> {
         ));
     }
     Ok(text.trim().to_owned())
+}
+
+/// A host: a name, an IPv4 address, or an IPv6 address with or without brackets. An address is
+/// returned in its canonical form, without brackets.
+pub fn host(value: &DeValue<'_>) -> Result<String, String> {
+    let text = text(value)?;
+    let inner = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    if let Some((_, zone)) = text.split_once('%').filter(|_| text.contains(':')) {
+        let zone = zone.trim_end_matches(']');
+        return Err(format!(
+            "must be an address without a zone (`%{zone}`); use an address that is not link-local, or a name"
+        ));
+    }
+    if inner.is_some() || text.contains(['[', ']']) {
+        let address = inner.and_then(|it| it.parse::<Ipv6Addr>().ok());
+        return address.map(|it| it.to_string()).ok_or_else(|| {
+            format!(
+                "{}; only an IPv6 address may stand in brackets, as in \"[2001:db8::25]\"",
+                expected("a host name or an IP address", value)
+            )
+        });
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.to_string());
+    }
+    if text.contains("://") {
+        return Err(format!(
+            "must be a host name or an IP address, without `{}://`",
+            text.split("://").next().unwrap_or_default()
+        ));
+    }
+    if let Some((name, port)) = text.rsplit_once(':')
+        && !name.contains(':')
+        && port.parse::<u16>().is_ok()
+    {
+        return Err(format!(
+            "must be a host name or an IP address without a port; write `host = \"{name}\"` and `port = {port}`"
+        ));
+    }
+    // A name of numbers would be read as an IPv4 address in a spelling of old.
+    match url::Host::parse(&text) {
+        Ok(url::Host::Domain(_)) => Ok(text),
+        _ => Err(expected("a host name or an IP address", value)),
+    }
 }
 
 /// A whole number within `range`.

@@ -99,6 +99,11 @@ impl Breaker {
         self.alike.clear();
     }
 
+    /// Whether the relay has taken a message in this run.
+    pub fn has_accepted(&self) -> bool {
+        self.accepted
+    }
+
     /// Whether a notice of an opening is to be removed, after an acceptance; true once.
     pub fn take_notice(&mut self) -> bool {
         std::mem::take(&mut self.noted)

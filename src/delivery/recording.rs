@@ -12,10 +12,14 @@ use super::shared::{Job, Shared};
 use super::worker::Worker;
 use crate::address::Address;
 use crate::exit::{Exit, Failure};
-use crate::invitation::{Cause, State};
+use crate::invitation::{Cause, Identity, State};
 use crate::ledger::{Change, LedgerError, PendingCommit};
 use crate::outcome::{Outcome, Phase, Reply};
 use crate::relay::Silence;
+
+/// Why the reply to a dot does not count.
+pub(super) const OUT_OF_ORDER: &str =
+    "the relay's replies came out of order, so which of them was for this message is not known";
 
 /// An outcome that was heard, on its way into the ledger.
 pub struct Heard {
@@ -27,6 +31,24 @@ pub struct Heard {
     deferrals: u32,
     /// Whether the breaker has returned it from `expired` before.
     put_back: bool,
+}
+
+/// A message whose outcome was read from a reply that may turn out to belong to another command.
+pub struct Unconfirmed {
+    identity: Identity,
+    recipient: Address,
+    outcome: Outcome,
+}
+
+impl Unconfirmed {
+    /// The message of `job`, with the outcome that its reply seems to mean.
+    pub fn new(job: &Job, outcome: Outcome) -> Self {
+        Self {
+            identity: job.identity.clone(),
+            recipient: job.recipient.clone(),
+            outcome,
+        }
+    }
 }
 
 /// What the ledger has been asked to record.
@@ -56,6 +78,46 @@ impl Worker {
             ..self.change(job, phase, Cause::TakeBack)
         };
         self.record(Some(back)).await
+    }
+
+    /// Turns an outcome that was read from replies out of order into `unknown`, recorded or not;
+    /// false when that could not be recorded, which stops the run.
+    pub(super) async fn doubt(&mut self, unconfirmed: Unconfirmed) -> bool {
+        let Unconfirmed {
+            identity,
+            recipient,
+            outcome,
+        } = unconfirmed;
+        let why = OUT_OF_ORDER.to_owned();
+        let mut waiting = self.heard.iter_mut();
+        if let Some(heard) = waiting.find(|it| it.change.identity == identity) {
+            heard.change.cause = Cause::Outcome(Outcome::Unknown);
+            heard.change.reply = None;
+            heard.change.next_attempt_at = None;
+            heard.change.note = Some(why.clone());
+            heard.outcome = Outcome::Unknown;
+            heard.why.clone_from(&why);
+            return self.record(None).await;
+        }
+        let now = (self.shared.run.clock)();
+        let doubted = Change {
+            phase: Some(Phase::Dot),
+            relay: Some(self.shared.run.connector.relay()),
+            note: Some(why.clone()),
+            ..Change::new(&identity, now, Cause::OutOfOrder)
+        };
+        match self.shared.run.ledger.apply(doubted).await {
+            Ok(_) => {
+                self.shared.doubted(&recipient, outcome, &why);
+                true
+            }
+            Err(error) => {
+                self.shared
+                    .unrecorded(format!("{recipient}: unknown ({why})"));
+                stop(&self.shared, error);
+                false
+            }
+        }
     }
 
     /// Sees to it that an outcome is recorded; false when that failed, which stops the run.

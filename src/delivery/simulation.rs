@@ -80,6 +80,8 @@ struct Manners {
     hasty: bool,
     /// In a thousand replies, how many are something else.
     faults: u32,
+    /// Whether it answers an envelope behind a dot before that dot.
+    early: bool,
     /// How many connections it takes before it refuses all others; most take any number.
     connections: u32,
 }
@@ -194,6 +196,34 @@ impl Relay {
             return self.write("554 5.5.1 no valid recipients\r\n").await;
         };
         assert!(lines > 2, "a message without its lines");
+        if !self.manners.early || self.stream.buffer().is_empty() {
+            return self.dot(recipient).await;
+        }
+        let next = self.envelope_first().await?;
+        self.dot(recipient).await?;
+        Box::pin(self.message(Some(&next))).await
+    }
+
+    /// Answers the envelope that waits behind a dot; gives its recipient.
+    async fn envelope_first(&mut self) -> Result<String, Over> {
+        let mut next = String::new();
+        for _ in 0..3 {
+            let line = self.line().await?;
+            if let Some(to) = line.strip_prefix("RCPT TO:<") {
+                to.trim_end_matches('>').clone_into(&mut next);
+            }
+            let go_on = line == "DATA";
+            let good = if go_on { "354 go on" } else { "250 2.0.0 ok" };
+            if !self.manners.hasty {
+                sleep(Duration::from_millis(self.rng.u64(..50))).await;
+            }
+            self.write(&format!("{good}\r\n")).await?;
+        }
+        Ok(next)
+    }
+
+    /// The answer to a dot.
+    async fn dot(&mut self, recipient: &str) -> Result<(), Over> {
         // Some relays take it and then have no time left to say so.
         let taken_in_silence = self.rng.u32(..4_000) < self.manners.faults;
         if taken_in_silence {
@@ -439,12 +469,20 @@ async fn history(seed: u64) {
         let manners = Manners {
             pipelining: rng.bool(),
             hasty: rng.bool(),
+            early: false,
             faults: if clean { 0 } else { rng.u32(..300) },
             connections: if clean || rng.bool() {
                 u32::MAX
             } else {
                 rng.u32(1..6)
             },
+        };
+        // Killed at any moment, at most as late as a short run may take.
+        let killed = !clean && rng.u32(..3) == 0;
+        // What was read from a reply out of order is corrected only by a process that lives on.
+        let manners = Manners {
+            early: !clean && !killed && fate.is_none() && rng.bool(),
+            ..manners
         };
         let run = Process {
             ledger: Arc::new(ledger),
@@ -456,8 +494,6 @@ async fn history(seed: u64) {
             breaker_open: false,
             clock,
         };
-        // Killed at any moment, at most as late as a short run may take.
-        let killed = !clean && rng.u32(..3) == 0;
         let moment = Duration::from_millis(if killed {
             rng.u64(..2_000)
         } else {

@@ -17,6 +17,9 @@ const TEXT_LIMIT: usize = 500;
 /// Why what came is no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
+    /// A TLS record where a line should be.
+    #[error("what came is TLS: this port speaks it from the first byte")]
+    Tls,
     /// A line does not begin with a code and a blank or hyphen.
     #[error("a line does not begin with a reply code: \"{0}\"")]
     Code(String),
@@ -131,6 +134,10 @@ fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), Malformed> {
 
 /// Refuses a line as soon as its first bytes show that it is none of a reply.
 fn check_beginning(line: &[u8]) -> Result<(), Malformed> {
+    // An alert or a handshake, followed by the version (RFC 8446 §5.1).
+    if matches!(line, [0x15 | 0x16] | [0x15 | 0x16, 3, ..]) {
+        return Err(Malformed::Tls);
+    }
     let digits = &line[..line.len().min(3)];
     if !digits.iter().all(u8::is_ascii_digit) {
         // `250` may still be followed by CR alone in what came so far.
@@ -256,7 +263,8 @@ mod tests {
     #[test]
     fn what_is_none_is_refused_at_once() {
         let long = [b"250 ".as_slice(), &[b'x'; 2_048]].concat();
-        let table: [(&[u8], Malformed); 11] = [
+        let table: [(&[u8], Malformed); 12] = [
+            (b"\x15\x03\x03\x00\x02\x02\x28", Malformed::Tls),
             (b"250 ok\n", Malformed::BareLf),
             (b"250-a\r\n550 b\r\n", Malformed::Mixed(250, 550)),
             (b"150 wait\r\n", Malformed::Class(100)),

@@ -310,6 +310,13 @@ impl Running {
         line.trim().strip_suffix(" kB")?.parse().ok()
     }
 
+    /// What it has written to stdout so far.
+    pub fn written(&self) -> String {
+        let mut bytes = vec![0; usize::try_from(self.stdout.metadata().unwrap().len()).unwrap()];
+        self.stdout.read_exact_at(&mut bytes, 0).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
     /// Whether it goes on.
     pub fn goes_on(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

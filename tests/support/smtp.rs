@@ -149,10 +149,29 @@ pub struct Setup {
     pub lax: bool,
     /// Forgets what had come behind a dot once that is answered, as some proxies do.
     pub forgets: bool,
+    /// Which part of a pipelined envelope it loses.
+    pub swallows: Swallows,
+    /// How many commands of an envelope behind a dot it answers before the dot, as a proxy may that
+    /// answers envelopes by itself.
+    pub answers_early: usize,
     /// Keeps its witness in memory.
     pub in_memory: bool,
     /// The receive buffer in bytes, where the megabytes that loopback holds are too much for the test.
     pub window: Option<usize>,
+}
+
+/// What is lost of an envelope that comes in one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swallows {
+    Nothing,
+    /// MAIL.
+    FirstCommand,
+    /// RCPT.
+    SecondCommand,
+    /// RCPT and DATA.
+    Rest,
+    /// All three.
+    All,
 }
 
 /// When TLS begins.
@@ -176,6 +195,8 @@ impl Default for Setup {
             cut: Arc::new(|_| Cut::default()),
             lax: false,
             forgets: false,
+            swallows: Swallows::Nothing,
+            answers_early: 0,
             in_memory: false,
             window: None,
         }

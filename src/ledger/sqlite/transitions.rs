@@ -113,6 +113,7 @@ impl Row {
         }
         match state {
             State::Accepted => self.accepted_at = Some(at),
+            State::Unknown if change.cause == Cause::OutOfOrder => self.accepted_at = None,
             State::Deferred => {
                 self.deferrals += 1;
                 self.deferred_since.get_or_insert(at);
