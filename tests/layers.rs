@@ -1,7 +1,5 @@
 //! Holds the layers of the architecture: a module imports only from those below it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::path::{Path, PathBuf};
 
 /// From the bottom up; modules of one line do not import each other.

@@ -1,7 +1,10 @@
 //! What the tests share: a workplace with a job in it, the binary, a relay that does as it
 //! is told, and the oracle that holds ledger and relay against each other.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    dead_code,
+    reason = "a module may be used by tests that are not built everywhere"
+)]
 
 pub mod browser;
 pub mod chance;
