@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::support::pki::Pki;
 use crate::support::scanner::{PASSWORD, STALE_TOKEN};
 use crate::support::sheet::Sheet;
-use crate::support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
+use crate::support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls, reply};
 use crate::support::{LINK, Workplace};
 
 const GOOD: &str = "campaign = \"spring\"
@@ -38,10 +38,6 @@ file = \"ledger.sqlite3\"
 
 fn good() -> String {
     GOOD.replace("LINK", LINK)
-}
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
 fn allow(path: &Path, mode: u32) {

@@ -7,16 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::support::smtp::{Action, Call, Server, Stage};
+use crate::support::smtp::{Action, Call, Server, Stage, reply};
 use crate::support::{Workplace, oracle};
 use access_invite::commands::{Console, resolve, send};
 use access_invite::exit::{self, Exit};
 use access_invite::invitation::{Decision, State};
 use jiff::Timestamp;
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
-}
 
 /// A relay that answers so to recipients that are `refused`, until it is healed.
 fn refusing(

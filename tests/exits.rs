@@ -3,7 +3,7 @@
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 
-use crate::support::smtp::{Action, Call, Server, Stage};
+use crate::support::smtp::{Action, Call, Server, Stage, reply};
 use crate::support::{Output, Workplace};
 
 fn ends_with(output: &Output, code: i32, words: &str) {
@@ -15,7 +15,7 @@ fn ends_with(output: &Output, code: i32, words: &str) {
 fn saying(stage: Stage, text: &'static str) -> Server {
     Server::start(move |call: &Call| {
         if call.stage == stage {
-            Action::Reply(format!("{text}\r\n").into_bytes())
+            reply(text)
         } else {
             Action::Normal
         }

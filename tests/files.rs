@@ -10,16 +10,12 @@ use std::time::{Duration, Instant};
 
 use crate::support::pki::Pki;
 use crate::support::scanner::PASSWORD;
-use crate::support::smtp::{Action, Call, Server, Stage};
+use crate::support::smtp::{Action, Call, Server, Stage, reply};
 use crate::support::{Output, Workplace};
 use rusqlite::Connection;
 
 fn allow(path: &Path, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-}
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
 /// A run that is ended after a while, should it hang.

@@ -3,12 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::smtp::{Action, Call, Server, Setup, Stage, Swallows};
+use crate::support::smtp::{Action, Call, Server, Setup, Stage, Swallows, reply};
 use crate::support::{Workplace, oracle};
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
-}
 
 /// A job over one connection with these partners.
 fn job(server: &Server, smtp: &str, partners: &[&str]) -> Workplace {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use crate::support::chance::{Random, number};
-use crate::support::smtp::{Action, Call, Server, Stage};
+use crate::support::smtp::{Action, Call, Server, Stage, reply};
 use crate::support::{Output, Workplace, oracle};
 
 /// A relay that tells when a stage is reached for the `nth` time, does `then`, and is well again,
@@ -30,10 +30,6 @@ fn telling(stage: Stage, nth: usize, then: Action) -> (Server, Receiver<()>) {
         Action::Normal
     });
     (server, waiting)
-}
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
 #[test]

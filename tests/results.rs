@@ -13,11 +13,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use crate::support::Workplace;
-use crate::support::smtp::{Action, Call, Server, Stage};
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
-}
+use crate::support::smtp::{Action, Call, Server, Stage, reply};
 
 /// A job on one connection that writes `results.csv`.
 fn workplace(port: u16) -> Workplace {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::oracle;
 use crate::support::pki::Pki;
-use crate::support::smtp::{Accepted, Action, Call, Server, Setup, Stage, Tls};
+use crate::support::smtp::{Accepted, Action, Call, Server, Setup, Stage, Tls, reply};
 use crate::support::{LINK, Workplace};
 use access_invite::commands::{Choice, Job};
 use access_invite::config::Config;
@@ -41,10 +41,6 @@ fn faulty(stage: Stage, action: Action) -> (Server, Arc<AtomicBool>) {
         }
     });
     (server, healed)
-}
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
 #[test]

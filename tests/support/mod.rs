@@ -50,6 +50,15 @@ pub fn binary() -> PathBuf {
     named.map_or_else(|| env!("CARGO_BIN_EXE_access-invite").into(), PathBuf::from)
 }
 
+/// A configuration with these lines under `[sender]`, `[packages.project]` and `[smtp]`.
+fn configuration(sender: &str, package: &str, templates: &Path, smtp: &str) -> String {
+    // A text of JSON is one of TOML.
+    let templates = serde_json::to_string(templates).unwrap();
+    format!(
+        "campaign = \"spring\"\n[sender]\n{sender}\n[packages.project]\nlink = \"{LINK}\"\n{package}\n[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = {templates}\n[smtp]\n{smtp}\n[ledger]\nfile = \"ledger.sqlite3\"\n"
+    )
+}
+
 /// A folder in memory, or elsewhere where there is none.
 pub fn folder_in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
@@ -141,10 +150,14 @@ impl Workplace {
 
     /// Writes `config.toml` anew.
     pub fn configure(&self) {
+        let text = configuration(
+            "from = \"Contoso Access <access@contoso.example>\"\nreply_to = \"desk@contoso.example\"\norganization = \"Contoso\"",
+            "name = \"Project space\"",
+            &self.templates,
+            &self.smtp,
+        );
         let text = format!(
-            "campaign = \"spring\"\n[sender]\nfrom = \"Contoso Access <access@contoso.example>\"\nreply_to = \"desk@contoso.example\"\norganization = \"Contoso\"\n[packages.project]\nlink = \"{LINK}\"\nname = \"Project space\"\n[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = \"{}\"\n[smtp]\n{}\n[limits]\n{}\n[retry]\n{}\n[ledger]\nfile = \"ledger.sqlite3\"\n{}\n{}",
-            self.templates.display(),
-            self.smtp,
+            "{text}[limits]\n{}\n[retry]\n{}\n{}\n{}",
             self.limits,
             self.retry,
             self.extra,
