@@ -19,6 +19,7 @@ mod errors;
 mod evidence;
 mod exits;
 mod files;
+mod fuzz;
 mod help;
 mod inputs;
 mod layers;
