@@ -491,4 +491,6 @@ impl Config {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

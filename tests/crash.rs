@@ -10,15 +10,13 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use support::chance::{Random, number};
-use support::smtp::{Action, Call, Server, Stage};
-use support::{Workplace, oracle};
+use crate::support::chance::{Random, number};
+use crate::support::smtp::{Action, Call, Server, Stage};
+use crate::support::{Workplace, oracle};
 
 const PARTNERS: usize = 50;
 const CONNECTIONS: usize = 4;

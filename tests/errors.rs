@@ -11,17 +11,15 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use support::pki::Pki;
-use support::scanner::{PASSWORD, STALE_TOKEN};
-use support::sheet::Sheet;
-use support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
-use support::{LINK, Workplace};
+use crate::support::pki::Pki;
+use crate::support::scanner::{PASSWORD, STALE_TOKEN};
+use crate::support::sheet::Sheet;
+use crate::support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls, reply};
+use crate::support::{LINK, Workplace};
 
 const GOOD: &str = "campaign = \"spring\"
 [sender]
@@ -40,10 +38,6 @@ file = \"ledger.sqlite3\"
 
 fn good() -> String {
     GOOD.replace("LINK", LINK)
-}
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
 fn allow(path: &Path, mode: u32) {
@@ -273,7 +267,7 @@ fn the_link() {
         let [_, source, mark, ..] = marked.lines().collect::<Vec<_>>()[..] else {
             panic!("{output:?}");
         };
-        let why = support::Output {
+        let why = crate::support::Output {
             code: output.code,
             stdout: String::new(),
             stderr: format!(

@@ -2,25 +2,17 @@
 //! DESIGN §3: refusals about the sender, texts that nobody has seen before, the breaker, the order of a run,
 //! and what waits for a person.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::support::smtp::{Action, Call, Server, Stage, reply};
+use crate::support::{Workplace, oracle};
 use access_invite::commands::{Console, resolve, send};
 use access_invite::exit::{self, Exit};
 use access_invite::invitation::{Decision, State};
 use jiff::Timestamp;
-use support::smtp::{Action, Call, Server, Stage};
-use support::{Workplace, oracle};
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
-}
 
 /// A relay that answers so to recipients that are `refused`, until it is healed.
 fn refusing(

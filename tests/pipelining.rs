@@ -1,18 +1,10 @@
 //! Pipelining (RFC 2920): one round trip a message, each reply matched to its command, and no
 //! promise weakened for it. The relay is scripted, over a real socket.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::smtp::{Action, Call, Server, Setup, Stage, Swallows};
-use support::{Workplace, oracle};
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
-}
+use crate::support::smtp::{Action, Call, Server, Setup, Stage, Swallows, reply};
+use crate::support::{Workplace, oracle};
 
 /// A job over one connection with these partners.
 fn job(server: &Server, smtp: &str, partners: &[&str]) -> Workplace {

@@ -7,28 +7,22 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
+use crate::support::pki::Pki;
+use crate::support::smtp::{Action, Call, Server, Setup, Stage, reply};
+use crate::support::{Workplace, oracle};
 use access_invite::address::Address;
 use access_invite::config::{Config, Deadlines};
 use access_invite::outcome::{Outcome, Phase, Verdict, judge};
 use access_invite::relay::{Connector, Conversation, Dot, Envelope};
 use jiff::Timestamp;
-use support::pki::Pki;
-use support::smtp::{Action, Call, Server, Setup, Stage};
-use support::{Workplace, oracle};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::time::{Instant, sleep};
 
 const BOTH: [&str; 2] = ["auto", "off"];
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
-}
 
 /// A job of few words over one connection, for partners `p0@a.example` and so on.
 fn job(server: &Server, pipelining: &str, partners: usize) -> Workplace {

@@ -10,13 +10,15 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::oracle;
+use crate::support::pki::Pki;
+use crate::support::smtp::{Accepted, Action, Call, Server, Setup, Stage, Tls, reply};
+use crate::support::{LINK, Workplace};
 use access_invite::commands::{Choice, Job};
 use access_invite::config::Config;
 use access_invite::delivery::Run;
@@ -26,10 +28,6 @@ use access_invite::message::Proven;
 use access_invite::relay::Connector;
 use jiff::Timestamp;
 use mail_parser::MessageParser;
-use support::oracle;
-use support::pki::Pki;
-use support::smtp::{Accepted, Action, Call, Server, Setup, Stage, Tls};
-use support::{LINK, Workplace};
 
 /// A server that misbehaves at one stage until it is healed.
 fn faulty(stage: Stage, action: Action) -> (Server, Arc<AtomicBool>) {
@@ -43,10 +41,6 @@ fn faulty(stage: Stage, action: Action) -> (Server, Arc<AtomicBool>) {
         }
     });
     (server, healed)
-}
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
 #[test]

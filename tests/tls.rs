@@ -1,20 +1,16 @@
 //! TLS under every fault that can be staged, by the ids of the test plan (E1–E12): no credential and
 //! no byte of mail leaves before a verified session, as read from the wire; nobody is marked; 69.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::pki::Pki;
+use crate::support::scanner::PASSWORD;
+use crate::support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
+use crate::support::{Workplace, oracle};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::ServerConfig;
-use support::pki::Pki;
-use support::scanner::PASSWORD;
-use support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
-use support::{Workplace, oracle};
 
 const BOTH: [Tls; 2] = [Tls::Implicit, Tls::StartTls];
 

@@ -96,11 +96,7 @@ fn armed(address: &str) -> Change {
 fn settled(address: &str, outcome: Outcome) -> Change {
     Change {
         phase: Some(Phase::Dot),
-        reply: Some(Reply {
-            code: 250,
-            enhanced: Some("2.0.0".into()),
-            text: "queued".into(),
-        }),
+        reply: Some(crate::outcome::testing::reply("250 2.0.0 queued")),
         ..Change::new(&identity(address), now(), Cause::Outcome(outcome))
     }
 }

@@ -140,15 +140,11 @@ fn has_recipient_code(reply: &Reply) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::testing;
 
     /// A reply `550 5.1.1`, `250`; `-` is none.
     fn reply(text: &str) -> Option<Reply> {
-        let mut words = text.split(' ');
-        Some(Reply {
-            code: words.next()?.parse().ok()?,
-            enhanced: words.next().map(str::to_owned),
-            text: String::new(),
-        })
+        (text != "-").then(|| testing::reply(text))
     }
 
     fn order(dot: &str, mail: &str, rcpt: &str, data: &str) -> Order {

@@ -4,8 +4,6 @@
 //! `rustls` configuration for `smtp::Setup`. A client that is to trust them reads `ca_pem`.
 //! The ring provider is named everywhere, so no test depends on a process-wide default.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use std::sync::Arc;
 
 use base64::Engine;

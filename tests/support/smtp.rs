@@ -7,8 +7,6 @@
 //! disk in `witnessed()`, before the first byte of the reply to its dot leaves. Dropping the server ends
 //! every thread and connection; a panic in the script fails the test then.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 pub mod gate;
 mod journal;
 mod session;
@@ -109,6 +107,11 @@ pub enum Action {
     Delay(Duration, Box<Action>),
     /// What a correct server does.
     Normal,
+}
+
+/// A reply of one line.
+pub fn reply(text: &str) -> Action {
+    Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
 /// Where a connection is cut, counted in bytes on the wire, whatever the stage is.
