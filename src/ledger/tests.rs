@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::exit::{Exit, Failure};
 use crate::invitation::{Cause, Decision, Identity, Invitee, Standing};
 use crate::link::PackageId;
-use crate::outcome::{Outcome, Phase, Reply};
+use crate::outcome::{Outcome, Phase};
 
 mod damage;
 
