@@ -63,6 +63,7 @@ pub mod relay;
 pub mod report;
 pub mod sandbox;
 
+pub mod outbox;
 pub mod plan;
 
 pub mod delivery;

@@ -1,18 +1,18 @@
-//! Slowing down when the relay asks for it: all connections rest, longer each time.
+//! Slowing down when the relay asks for it: all connections pause, longer each time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// The longest rest.
+/// The longest pause.
 const LONGEST: Duration = Duration::from_mins(5);
-/// So many requests in a row, without an acceptance between, end the run.
-const PATIENCE: u32 = 6;
+/// This many requests in a row, without an acceptance between, end the run.
+const REQUESTS: u32 = 6;
 
 /// When the connections may go on.
 #[derive(Debug)]
-pub struct Pause {
+pub struct Throttle {
     first: Duration,
     state: Mutex<State>,
 }
@@ -23,7 +23,7 @@ struct State {
     in_a_row: u32,
 }
 
-impl Pause {
+impl Throttle {
     pub fn new(first: Duration) -> Self {
         Self {
             first,
@@ -31,7 +31,7 @@ impl Pause {
         }
     }
 
-    /// Waits for the rest to end, where there is one.
+    /// Waits for the end of the pause, if there is one.
     pub async fn wait(&self) {
         loop {
             let until = self.state().until;
@@ -42,15 +42,15 @@ impl Pause {
         }
     }
 
-    /// Whether the connections rest now.
+    /// Whether the connections pause now.
     pub fn is_on(&self) -> bool {
         self.state().until.is_some_and(|it| it > Instant::now())
     }
 
-    /// The relay asked us to slow down; false when it has done so too often.
+    /// Pauses all connections; false when the relay has asked for it too often.
     ///
-    /// What other connections hear while they rest already is the same request.
-    pub fn asked(&self) -> bool {
+    /// Requests on other connections during a pause count as the same one.
+    pub fn pause(&self) -> bool {
         let mut state = self.state();
         let now = Instant::now();
         if state.until.is_some_and(|it| it > now) {
@@ -59,10 +59,10 @@ impl Pause {
         state.in_a_row += 1;
         let doubled = self.first.saturating_mul(1 << (state.in_a_row - 1).min(16));
         state.until = Some(now + doubled.min(LONGEST));
-        state.in_a_row < PATIENCE
+        state.in_a_row < REQUESTS
     }
 
-    /// The relay takes mail again.
+    /// The relay accepts mail again.
     pub fn accepted(&self) {
         self.state().in_a_row = 0;
     }
@@ -76,21 +76,23 @@ impl Pause {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn rests_grow_until_patience_ends_and_an_acceptance_begins_anew() {
-        let pause = Pause::new(Duration::from_millis(4));
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_until_the_sixth_request_and_an_acceptance_resets_them() {
+        let throttle = Throttle::new(Duration::from_secs(30));
         for _ in 0..4 {
-            assert!(pause.asked());
-            assert!(pause.asked(), "another connection heard the same");
-            pause.wait().await;
+            assert!(throttle.pause());
+            assert!(throttle.pause(), "another connection was asked the same");
+            throttle.wait().await;
         }
-        pause.accepted();
-        let start = Instant::now();
+        throttle.accepted();
+        let mut pauses = Vec::new();
         for _ in 0..5 {
-            assert!(pause.asked());
-            pause.wait().await;
+            assert!(throttle.pause());
+            let start = Instant::now();
+            throttle.wait().await;
+            pauses.push(start.elapsed().as_secs());
         }
-        assert!(start.elapsed() >= Duration::from_millis(4 + 8 + 16 + 32 + 64));
-        assert!(!pause.asked());
+        assert_eq!(pauses, [30, 60, 120, 240, 300]);
+        assert!(!throttle.pause());
     }
 }
