@@ -13,13 +13,13 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use access_invite::commands::{Choice, Job};
 use access_invite::config::Config;
-use access_invite::delivery::Run;
+use access_invite::delivery::{Run, RunEvent};
 use access_invite::exit::Exit;
 use access_invite::ledger::{Ledger, RunStart};
 use access_invite::outbox::{Outbox, PlannedSend};
@@ -542,8 +542,8 @@ async fn a_message_that_is_planned_twice_is_sent_once() {
 async fn planned_sends_are_sent_in_their_order_with_the_date_of_the_attempt() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
-    let list = "\n\u{feff}email,name\n\n\"ada@a.example\",\"Ada\nLovelace\"\nbob@b.example,Bob\n\neve@c.example,Eve";
-    workplace.write("partners.csv", list.trim_start());
+    let list = "\u{feff}email,name\n\n\"ada@a.example\",\"Lovelace, Ada\"\nbob@b.example,Bob\n\neve@c.example,Eve";
+    workplace.write("partners.csv", list);
     let (run, mut due, ledger) = prepare(&workplace).await;
     due.sends.reverse();
     due.sends.swap(0, 1);
@@ -567,6 +567,50 @@ async fn planned_sends_are_sent_in_their_order_with_the_date_of_the_attempt() {
         let age = Timestamp::now().as_second() - parsed.date().unwrap().to_timestamp();
         assert!((0..60).contains(&age), "it is {age} seconds old");
     }
+}
+
+#[tokio::test]
+async fn events_report_each_message_that_is_armed_and_settled_and_the_stop() {
+    let server = Server::start(|call: &Call| {
+        if call.stage == Stage::Rcpt && call.recipient == Some("eve@c.example") {
+            reply("550 5.7.60 Client does not have permissions to send as this sender")
+        } else {
+            Action::Normal
+        }
+    });
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example", "eve@c.example"]);
+    let (mut run, due, ledger) = prepare(&workplace).await;
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = events.clone();
+    run.on_event = Box::new(move |event| {
+        let text = match event {
+            RunEvent::Armed { recipient } => format!("{recipient}: armed"),
+            RunEvent::Settled {
+                recipient, state, ..
+            } => format!("{recipient}: {state}"),
+            RunEvent::Stopped(stop) => format!("stopped with {}", stop.exit as u8),
+            other => format!("{other:?}"),
+        };
+        seen.lock().unwrap().push(text);
+    });
+
+    run.deliver(due.sends, due.outbox).await;
+
+    Arc::into_inner(ledger).unwrap().close().await.unwrap();
+    let expected = [
+        "ada@a.example: armed",
+        "ada@a.example: accepted",
+        "bob@b.example: armed",
+        "bob@b.example: accepted",
+    ];
+    let mut events = events.lock().unwrap().clone();
+    // It may come before the outcome that was recorded last.
+    let stops: Vec<_> = events
+        .extract_if(.., |it| it == "stopped with 69")
+        .collect();
+    assert_eq!(stops.len(), 1, "{events:?}");
+    assert_eq!(events, expected);
 }
 
 /// How often the clock is still asked before it fails.

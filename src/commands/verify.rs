@@ -71,8 +71,8 @@ impl Verifier {
         let verifier = self.clone();
         spawn_blocking(move || {
             let verify = |entry: Entry| {
-                let verified = verifier.verify(&entry);
-                (entry, verified)
+                let result = verifier.verify(&entry);
+                (entry, result)
             };
             batch.into_iter().map(verify).collect()
         })

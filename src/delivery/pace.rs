@@ -7,6 +7,10 @@ use super::rates::{Rates, SendPermit};
 use super::stop::{Stop, StopSignal, Stopped};
 use super::throttle::Throttle;
 
+/// No message may be begun now.
+#[derive(Clone, Copy, Debug)]
+pub struct MustWait;
+
 /// The pace of all connections of a run.
 #[derive(Debug)]
 pub struct Pace {
@@ -41,15 +45,16 @@ impl Pace {
         }
     }
 
-    /// The permit for a message that is begun at once; none where it must wait.
-    pub fn try_acquire(&self) -> Option<Option<SendPermit>> {
+    /// As [`Self::acquire`], for a message that is begun at once or not at all.
+    pub fn try_acquire(&self) -> Result<Option<SendPermit>, MustWait> {
         if !self.may_begin() {
-            return None;
+            return Err(MustWait);
         }
-        match &self.rates {
-            None => Some(None),
-            Some(rates) => rates.try_acquire().map(Some),
-        }
+        let permit = self
+            .rates
+            .as_ref()
+            .map(|it| it.try_acquire().ok_or(MustWait));
+        permit.transpose()
     }
 
     /// Whether neither a pause nor a stop keeps messages from being begun now.

@@ -106,8 +106,11 @@ impl Queue {
                     return self.compose(due, count);
                 }
                 if let Some(message) = self.returned().pop_front() {
-                    let _count = self.count();
-                    return Some(Taken { message, _count });
+                    let count = self.count();
+                    return Some(Taken {
+                        message,
+                        _count: count,
+                    });
                 }
             }
             if self.taken.load(Ordering::Acquire) == 0 {

@@ -94,9 +94,10 @@ impl Run {
         } = &crew;
         let mut first = crew.worker();
         // The first connection is opened alone: a relay that turns it away would turn all away.
+        let connect = Box::pin(first.connect());
         let connected = match max_runtime {
-            None => first.connect().await,
-            Some(limit) => tokio::time::timeout(limit, first.connect())
+            None => connect.await,
+            Some(limit) => tokio::time::timeout(limit, connect)
                 .await
                 .unwrap_or_else(|_| Err(Stop::time_limit())),
         };
@@ -205,7 +206,7 @@ impl Crew {
 
     fn worker(&self) -> Worker {
         let (stop, reporter) = (&self.stop, &self.reporter);
-        Worker(Transmitter {
+        let transmitter = Transmitter {
             peer: self.peer.clone(),
             session: Session::new(
                 self.peer.clone(),
@@ -225,7 +226,8 @@ impl Crew {
             reporter: reporter.clone(),
             stop: stop.clone(),
             next: None,
-        })
+        };
+        Worker { transmitter }
     }
 }
 

@@ -121,7 +121,7 @@ impl Transmitter {
     fn take_ahead(&mut self, connection: &Connection) {
         if self.next.is_none()
             && connection.pipelines()
-            && let Some(permit) = self.pace.try_acquire()
+            && let Ok(permit) = self.pace.try_acquire()
         {
             self.next = self.queue.try_next(permit);
         }

@@ -21,12 +21,14 @@ enum Next {
 }
 
 /// Sends messages until none is left.
-pub struct Worker(pub Transmitter);
+pub struct Worker {
+    pub transmitter: Transmitter,
+}
 
 impl Worker {
     /// Opens the connection.
     pub async fn connect(&mut self) -> Result<(), Stop> {
-        let session = &mut self.0.session;
+        let session = &mut self.transmitter.session;
         let connection = session.take_or_open().await?;
         session.keep(connection);
         Ok(())
@@ -37,79 +39,79 @@ impl Worker {
         while let Some(mut taken) = self.take_next().await {
             match self.deliver(&mut taken.message).await {
                 Ok(Next::Another) | Err(Stopped) => {}
-                Ok(Next::PutBack) => self.0.queue.put_back(taken),
+                Ok(Next::PutBack) => self.transmitter.queue.put_back(taken),
                 Ok(Next::GiveUp(why)) => {
                     // A failure has stopped the run.
-                    let _ = self.0.recorder.flush().await;
-                    self.0.queue.put_back(taken);
-                    if let Some(next) = self.0.next.take() {
-                        self.0.queue.put_back(next);
+                    let _ = self.transmitter.recorder.flush().await;
+                    self.transmitter.queue.put_back(taken);
+                    if let Some(next) = self.transmitter.next.take() {
+                        self.transmitter.queue.put_back(next);
                     }
                     return Some(why);
                 }
             }
-            if self.0.next.is_none() {
-                let _ = self.0.recorder.flush().await;
+            if self.transmitter.next.is_none() {
+                let _ = self.transmitter.recorder.flush().await;
             }
         }
-        self.0.session.quit().await;
+        self.transmitter.session.quit().await;
         None
     }
 
     async fn take_next(&mut self) -> Option<Taken> {
-        match self.0.next.take() {
+        match self.transmitter.next.take() {
             Some(next) => Some(next),
-            None => self.0.queue.next().await,
+            None => self.transmitter.queue.next().await,
         }
     }
 
     /// Attempts one message until it is settled or must wait.
     async fn deliver(&mut self, message: &mut Outgoing) -> Result<Next, Stopped> {
         loop {
-            if !self.0.pace.may_begin()
-                && let Some(connection) = self.0.session.take_begun()
+            if !self.transmitter.pace.may_begin()
+                && let Some(connection) = self.transmitter.session.take_begun()
             {
-                self.0.abandon_envelope(connection).await?;
+                self.transmitter.abandon_envelope(connection).await?;
             }
             // An outcome waits for the next arm only if that follows at once.
-            if !self.0.session.has_begun() {
-                self.0.recorder.flush().await?;
+            if !self.transmitter.session.has_begun() {
+                self.transmitter.recorder.flush().await?;
             }
-            self.0.pace.acquire(&mut message.permit).await?;
-            let connection = match self.0.session.take_or_open().await {
+            self.transmitter.pace.acquire(&mut message.permit).await?;
+            let connection = match self.transmitter.session.take_or_open().await {
                 Ok(connection) => connection,
-                Err(_) if self.0.stop.is_set() => return Err(Stopped),
+                Err(_) if self.transmitter.stop.is_set() => return Err(Stopped),
                 Err(why) => return Ok(Next::GiveUp(why)),
             };
-            if let Err(stopped) = self.0.stop.may_arm() {
-                self.0.session.keep(connection);
+            if let Err(stopped) = self.transmitter.stop.may_arm() {
+                self.transmitter.session.keep(connection);
                 return Err(stopped);
             }
-            match self.0.attempt(message, connection).await? {
+            match self.transmitter.attempt(message, connection).await? {
                 AttemptResult::Settled => return Ok(Next::Another),
                 AttemptResult::Throttled => return Ok(Next::PutBack),
                 AttemptResult::PipelinedEnvelopeLost => {}
                 AttemptResult::Lost(phase, why) => {
                     message.losses += 1;
                     if message.losses >= LOSSES {
-                        self.0.watch.message_lost(&why);
+                        self.transmitter.watch.message_lost(&why);
                         let why =
                             format!("{LOSSES} connections were lost over this message: {why}");
                         let lost = Err(Silence::Over(why));
-                        self.0
+                        self.transmitter
                             .settle(message, phase, Outcome::Deferred, &lost)
                             .await?;
                         return Ok(Next::Another);
                     }
                 }
                 AttemptResult::MailTempFailed(why) => {
-                    if self.0.session.attempt_failed() {
-                        let why = Stop::mail_refused(&self.0.peer.relay(), &why);
+                    if self.transmitter.session.attempt_failed() {
+                        let why = Stop::mail_refused(&self.transmitter.peer.relay(), &why);
                         return Ok(Next::GiveUp(why));
                     }
                 }
                 AttemptResult::MailRefused(why) => {
-                    let why = Stop::mail_refused(&self.0.peer.relay(), &why);
+                    let why = Stop::mail_refused(&self.transmitter.peer.relay(), &why);
                     return Ok(Next::GiveUp(why));
                 }
             }
