@@ -6,12 +6,12 @@ mod guards;
 pub mod init;
 mod package;
 pub mod preview;
-mod proof;
 pub mod rehearse;
 pub mod resolve;
 pub mod send;
 pub mod status;
 pub mod trial;
+mod verify;
 
 use std::io::{BufRead, ErrorKind, Write};
 use std::path::Path;

@@ -8,8 +8,8 @@
 //! ```text
 //! main · cli                     arguments, the error line
 //! commands                       one file a verb
-//! delivery results               the run: feeder, workers, rates, lock · the list written again
-//! plan                           rows × standing → due | skipped, and why
+//! delivery results               the run: queue, workers, limits, signals · the list written again
+//! plan outbox                    rows × standing → due | skipped, and why · planned send → verified message
 //! ledger relay sandbox gallery approval report    memory · wire · rehearsal · review · leave · tables
 //! message                        compose · prove
 //! templates partners             words · people
@@ -24,7 +24,7 @@
 //! # How data flows
 //!
 //! One row flows straight down: row → [`partners::Partner`] → [`plan::Entry`] →
-//! [`message::Message`] → an attempt of a worker in [`delivery`] →
+//! [`outbox::PlannedSend`] → [`message::Message`] → an attempt of a worker in [`delivery`] →
 //! [`outcome::Outcome`] → [`ledger::Change`]. No arrow goes back.
 //!
 //! # What it promises
@@ -63,6 +63,7 @@ pub mod relay;
 pub mod report;
 pub mod sandbox;
 
+pub mod outbox;
 pub mod plan;
 
 pub mod delivery;

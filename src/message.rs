@@ -9,13 +9,11 @@ mod encode;
 mod finished;
 mod page;
 mod prove;
-mod proven;
 mod rehearsal;
 
 pub use self::compose::Composer;
 pub use self::finished::Message;
 pub use self::prove::{Expected, Proof, prove};
-pub use self::proven::{Proven, Room};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ mod listed;
 mod mojibake;
 mod quoting;
 mod row;
+mod row_reader;
 mod rows;
 mod source;
 mod swallowed;
@@ -29,11 +30,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use encoding_rs::Encoding;
-use sha2::{Digest, Sha256};
 
 pub use self::languages::Asked;
 pub use self::listed::{Listed, Verdict};
 use self::row::{Layout, Rules};
+pub use self::row_reader::RowReader;
 use self::rows::Rows;
 use self::source::Source;
 use self::warnings::Warnings;
@@ -51,6 +52,8 @@ const SHOWN: usize = 200;
 pub struct Partner {
     /// The line of the file, as an editor counts.
     pub line: u64,
+    /// The offset of the row in the copy of the file, see [`RowReader`].
+    pub offset: u64,
     /// Where to write to.
     pub address: Address,
     /// The person's name.
@@ -72,30 +75,6 @@ impl Partner {
     #[must_use]
     pub fn identity(&self, campaign: &str) -> Identity {
         Identity::new(campaign, self.package.link.package_id(), &self.address)
-    }
-
-    /// Eight bytes of SHA-256 that stand for all that the row gives to a message.
-    #[must_use]
-    pub fn fingerprint(&self) -> [u8; 8] {
-        let locale = self.locale.as_ref().map(ToString::to_string);
-        let known = [
-            Some(self.address.as_written()),
-            self.name.as_deref(),
-            self.organization.as_deref(),
-            locale.as_deref(),
-            Some(&self.package.key),
-        ];
-        let known = known.map(Option::unwrap_or_default);
-        let mut digest = Sha256::new();
-        for cell in known
-            .into_iter()
-            .chain(self.extra.iter().map(String::as_str))
-        {
-            digest.update(cell.len().to_be_bytes());
-            digest.update(cell);
-        }
-        let digest = digest.finalize();
-        digest[..8].try_into().expect("SHA-256 has 32 bytes")
     }
 }
 

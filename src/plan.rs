@@ -75,14 +75,7 @@ impl Entry {
     /// The Date to compose with: that of the message to be repeated, else `now`.
     #[must_use]
     pub fn date(&self, now: Timestamp) -> Timestamp {
-        match &self.standing {
-            Some(Standing {
-                repeat: true,
-                message: Some((date, _)),
-                ..
-            }) => *date,
-            _ => now,
-        }
+        self.standing.as_ref().map_or(now, |it| it.date(now))
     }
 
     /// The SHA-256 that the message must have, where just these bytes must go again.

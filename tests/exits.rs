@@ -119,7 +119,8 @@ fn exit_70_when_what_is_to_be_sent_is_not_what_was_proven() {
     copy.write_all_at(b"Eve", place as u64).unwrap();
     keeper.release();
 
-    let words = "the message to ada@a.example is not the one that was proven; nothing more is sent";
+    let words =
+        "the message to ada@a.example is not the one that was verified; nothing more is sent";
     ends_with(&run.wait(), 70, words);
     assert!(server.accepted().is_empty());
     assert!(

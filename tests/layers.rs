@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 13] = [
     &[
         "ledger", "relay", "sandbox", "gallery", "report", "approval",
     ],
-    &["plan"],
+    &["plan", "outbox"],
     &["delivery", "results"],
     &["commands"],
     &["cli"],

@@ -87,7 +87,6 @@ fn a_million_rows_are_read_within_64_mib() {
 #[test]
 #[ignore = "takes a minute; .ci/run calls it"]
 fn memory_does_not_grow_with_the_messages_that_are_sent() {
-    // More than there is room to keep of what was proven.
     let peaks = [1_000, 20_000].map(|rows| {
         let server = Server::obliging();
         let mut workplace = Workplace::new(server.port());

@@ -11,8 +11,8 @@
 )]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::oracle;
@@ -21,10 +21,10 @@ use crate::support::smtp::{Accepted, Action, Call, Server, Setup, Stage, Tls, re
 use crate::support::{LINK, Workplace};
 use access_invite::commands::{Choice, Job};
 use access_invite::config::Config;
-use access_invite::delivery::Run;
+use access_invite::delivery::{Run, RunEvent};
 use access_invite::exit::Exit;
 use access_invite::ledger::{Ledger, RunStart};
-use access_invite::message::Proven;
+use access_invite::outbox::{Outbox, PlannedSend};
 use access_invite::relay::Connector;
 use jiff::Timestamp;
 use mail_parser::MessageParser;
@@ -414,8 +414,14 @@ fn a_second_run_at_the_same_time_stands_back() {
     oracle::check_settled(&workplace, &server, 2, 0);
 }
 
-/// A run as `send` makes it, with the ledger that it writes, to be changed before it starts.
-async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
+/// The messages of a run.
+struct Due {
+    sends: Vec<PlannedSend>,
+    outbox: Outbox,
+}
+
+/// A run as `send` makes it, with its messages and its ledger, to be changed before it starts.
+async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
     let config = Arc::new(Config::load(&workplace.file("config.toml")).unwrap());
     let job = Job::load(config.clone(), workplace.path()).unwrap();
     let now = Timestamp::now();
@@ -427,12 +433,9 @@ async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
     let ledger = Arc::new(Ledger::open(&config.ledger, &start).unwrap());
     let plan = job.plan(&Choice::default(), now);
     let reader = ledger.reader();
-    let (proven, _) = job.prove_for_sending(&plan, reader, now).await.unwrap();
+    let sends = job.verify(&plan, reader, now).await.unwrap().sends;
     job.record_new(&plan, 1, &ledger, now).await.unwrap();
     let run = Run {
-        plan,
-        proven,
-        composer: job.composer.clone(),
         ledger: ledger.clone(),
         connector: Arc::new(Connector::new(&config.smtp).unwrap()),
         sender: config.sender.address.clone(),
@@ -443,42 +446,60 @@ async fn prepare(workplace: &Workplace) -> (Run, Arc<Ledger>) {
         breaker_open: false,
         first_pause: Duration::from_millis(5),
         clock: Timestamp::now,
-        on_settled: Box::new(|_| {}),
+        on_event: Box::new(|_| {}),
     };
-    (run, ledger)
+    let outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, &ledger);
+    (run, Due { sends, outbox }, ledger)
 }
 
 #[tokio::test]
 async fn what_is_not_what_was_proven_is_not_sent() {
-    type Confuse = fn(&mut Vec<Proven>);
-    let other: Confuse = |it| it[1] = Proven::Fingerprint(7);
-    let swapped: Confuse = |it| it.swap(1, 2);
-    let same_again: Confuse = |it| it[1] = it[0].clone();
-    let fewer: Confuse = |it| drop(it.pop());
-    let more: Confuse = |it| it.push(it[0].clone());
-    let of_bob =
-        "line 3: the message to bob@b.example is not the one that was proven; nothing more is sent";
+    type Confuse = fn(&mut [PlannedSend]);
+    let other: Confuse = |it| it[1].fingerprint = 7;
+    let swapped: Confuse = |it| {
+        let bob = it[1].fingerprint;
+        it[1].fingerprint = it[2].fingerprint;
+        it[2].fingerprint = bob;
+    };
+    let same_again: Confuse = |it| it[1].fingerprint = it[0].fingerprint;
+    let other_row: Confuse = |it| {
+        let eve = it[2];
+        it[1].line = eve.line;
+        it[1].offset = eve.offset;
+    };
+    let within_a_row: Confuse = |it| it[1].offset += 1;
+    let header: Confuse = |it| it[1].offset = 0;
+    let beyond: Confuse = |it| it[1].offset = 1_000_000;
+    let of_bob = "line 3: the message to bob@b.example is not the one that was verified; nothing more is sent";
+    let of_eve = of_bob.replace("line 3", "line 4").replace("bob@b", "eve@c");
+    let no_row = "line 3: the row is not the one that was verified; nothing more is sent";
     let table = [
         (other, of_bob),
         (swapped, of_bob),
         (same_again, of_bob),
-        (fewer, "more partners came out of the plan than were proven"),
-        (more, "fewer partners came out of the plan than were proven"),
+        (other_row, &of_eve),
+        // Its identity is not recorded.
+        (
+            within_a_row,
+            "line 3: ob@b.example is not recorded; nothing more is sent",
+        ),
+        (header, no_row),
+        (beyond, no_row),
     ];
     for (confuse, why) in table {
         let server = Server::obliging();
         let workplace = Workplace::new(server.port());
         workplace.partners(&["ada@a.example", "bob@b.example", "eve@c.example"]);
-        let (mut run, ledger) = prepare(&workplace).await;
-        confuse(&mut run.proven);
+        let (run, mut due, ledger) = prepare(&workplace).await;
+        confuse(&mut due.sends);
 
-        let stop = run.deliver().await.stopped.unwrap();
+        let stop = run.deliver(due.sends, due.outbox).await.stopped.unwrap();
 
         assert_eq!(stop.exit, Exit::Contradiction);
         assert_eq!(stop.why, why);
         Arc::into_inner(ledger).unwrap().close().await.unwrap();
         let bob = |it: &Accepted| it.recipients == ["bob@b.example"];
-        assert!(why != of_bob || !server.accepted().iter().any(bob));
+        assert!(!server.accepted().iter().any(bob));
         // Each of them has what is theirs, or nothing.
         for message in server.accepted() {
             let to = message.recipients[0].as_str();
@@ -489,30 +510,101 @@ async fn what_is_not_what_was_proven_is_not_sent() {
     }
 }
 
+/// A list of planned sends that is not the plan invites nobody twice and leaves the others pending.
 #[tokio::test]
-async fn what_there_was_no_room_to_keep_is_composed_again_and_sent_like_the_rest() {
+async fn a_message_that_is_planned_twice_is_sent_once() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "eve@c.example"]);
-    let (mut run, ledger) = prepare(&workplace).await;
-    let reader = ledger.reader();
-    let page = run.plan.drain().next_page(reader).await.unwrap().unwrap();
-    let id = page[1].message_id(reader.key(), "contoso.example");
-    let bob = run
-        .composer
-        .compose(&page[1].partner, &id, Timestamp::UNIX_EPOCH);
-    run.proven[1] = Proven::Fingerprint(bob.unwrap().fingerprint());
+    let (run, due, ledger) = prepare(&workplace).await;
 
-    let tally = run.deliver().await;
+    let tally = run.deliver(vec![due.sends[0]; 2], due.outbox).await;
+
+    let stop = tally.stopped.unwrap();
+    assert_eq!(stop.exit, Exit::Contradiction, "{}", stop.why);
+    assert_eq!(tally.accepted, 1);
+    Arc::into_inner(ledger).unwrap().close().await.unwrap();
+    assert_eq!(server.accepted().len(), 1);
+    oracle::check(&workplace, &server, 3, 0);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    oracle::check_settled(&workplace, &server, 3, 0);
+}
+
+/// The rows are read again by their offsets, whatever their order, and each message has the Date of its
+/// attempt.
+#[tokio::test]
+async fn planned_sends_are_sent_in_their_order_with_the_date_of_the_attempt() {
+    let server = Server::obliging();
+    let workplace = Workplace::new(server.port());
+    let list = "\u{feff}email,name\n\n\"ada@a.example\",\"Lovelace, Ada\"\nbob@b.example,Bob\n\neve@c.example,Eve";
+    workplace.write("partners.csv", list);
+    let (run, mut due, ledger) = prepare(&workplace).await;
+    due.sends.reverse();
+    due.sends.swap(0, 1);
+
+    let tally = run.deliver(due.sends, due.outbox).await;
 
     assert!(tally.stopped.is_none(), "{tally:?}");
     Arc::into_inner(ledger).unwrap().close().await.unwrap();
     oracle::check_settled(&workplace, &server, 3, 0);
-    for message in server.accepted() {
+    let accepted = server.accepted();
+    let recipients: Vec<_> = accepted
+        .iter()
+        .map(|it| it.recipients[0].as_str())
+        .collect();
+    assert_eq!(
+        recipients,
+        ["bob@b.example", "eve@c.example", "ada@a.example"]
+    );
+    for message in &accepted {
         let parsed = MessageParser::default().parse(&message.data).unwrap();
         let age = Timestamp::now().as_second() - parsed.date().unwrap().to_timestamp();
         assert!((0..60).contains(&age), "it is {age} seconds old");
     }
+}
+
+#[tokio::test]
+async fn events_report_each_message_that_is_armed_and_settled_and_the_stop() {
+    let server = Server::start(|call: &Call| {
+        if call.stage == Stage::Rcpt && call.recipient == Some("eve@c.example") {
+            reply("550 5.7.60 Client does not have permissions to send as this sender")
+        } else {
+            Action::Normal
+        }
+    });
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example", "eve@c.example"]);
+    let (mut run, due, ledger) = prepare(&workplace).await;
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = events.clone();
+    run.on_event = Box::new(move |event| {
+        let text = match event {
+            RunEvent::Armed { recipient } => format!("{recipient}: armed"),
+            RunEvent::Settled {
+                recipient, state, ..
+            } => format!("{recipient}: {state}"),
+            RunEvent::Stopped(stop) => format!("stopped with {}", stop.exit as u8),
+            other => format!("{other:?}"),
+        };
+        seen.lock().unwrap().push(text);
+    });
+
+    run.deliver(due.sends, due.outbox).await;
+
+    Arc::into_inner(ledger).unwrap().close().await.unwrap();
+    let expected = [
+        "ada@a.example: armed",
+        "ada@a.example: accepted",
+        "bob@b.example: armed",
+        "bob@b.example: accepted",
+    ];
+    let mut events = events.lock().unwrap().clone();
+    // It may come before the outcome that was recorded last.
+    let stops: Vec<_> = events
+        .extract_if(.., |it| it == "stopped with 69")
+        .collect();
+    assert_eq!(stops.len(), 1, "{events:?}");
+    assert_eq!(events, expected);
 }
 
 /// How often the clock is still asked before it fails.
@@ -531,12 +623,12 @@ async fn a14_a_part_of_the_program_that_fails_stops_the_run_and_nobody_is_lost()
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 2");
         workplace.crowd(6);
-        let (mut run, ledger) = prepare(&workplace).await;
+        let (mut run, due, ledger) = prepare(&workplace).await;
         run.connections = 2;
         run.clock = failing_clock;
         CLOCK.store(calls, Ordering::SeqCst);
 
-        let tally = run.deliver().await;
+        let tally = run.deliver(due.sends, due.outbox).await;
 
         let stop = tally.stopped.unwrap();
         assert_eq!(stop.exit, Exit::Contradiction, "{}", stop.why);
@@ -628,9 +720,9 @@ async fn d27_a_throttled_relay_gets_its_rest_and_too_many_requests_end_the_run()
         });
         let workplace = Workplace::new(server.port());
         workplace.partners(&["ada@a.example", "bob@b.example"]);
-        let (run, ledger) = prepare(&workplace).await;
+        let (run, due, ledger) = prepare(&workplace).await;
 
-        let tally = run.deliver().await;
+        let tally = run.deliver(due.sends, due.outbox).await;
 
         assert_eq!(tally.accepted, accepted, "{tally:?}");
         assert_eq!(
@@ -671,11 +763,11 @@ async fn d27_a_rest_reaches_a_connection_whose_next_message_is_begun() {
     });
     let workplace = Workplace::new(server.port());
     workplace.partners(&["a@a.example", "b@b.example", "c@c.example", "d@d.example"]);
-    let (mut run, ledger) = prepare(&workplace).await;
+    let (mut run, due, ledger) = prepare(&workplace).await;
     run.connections = 2;
     run.first_pause = Duration::from_secs(2);
 
-    let tally = run.deliver().await;
+    let tally = run.deliver(due.sends, due.outbox).await;
 
     assert_eq!(
         (tally.accepted, tally.stopped.is_none()),
@@ -825,9 +917,9 @@ async fn one_recipient_that_is_always_throttled_does_not_hold_up_the_others() {
         });
         let workplace = Workplace::new(server.port());
         workplace.partners(&["slow@a.example", "b@b.example", "c@c.example"]);
-        let (run, ledger) = prepare(&workplace).await;
+        let (run, due, ledger) = prepare(&workplace).await;
 
-        let tally = run.deliver().await;
+        let tally = run.deliver(due.sends, due.outbox).await;
 
         assert_eq!(tally.accepted, 2, "{text}: {tally:?}");
         assert_eq!(
@@ -994,11 +1086,11 @@ async fn r16_a_throttled_login_gets_a_pause_and_too_many_end_the_run() {
     let text = "454 4.7.0 Too many login attempts, please try again later";
     for (throttles, accepted) in [(3, 2), (99, 0)] {
         let (server, workplace) = throttled_login(throttles, text);
-        let (mut run, ledger) = prepare(&workplace).await;
+        let (mut run, due, ledger) = prepare(&workplace).await;
         run.first_pause = Duration::from_millis(40);
         let start = Instant::now();
 
-        let tally = run.deliver().await;
+        let tally = run.deliver(due.sends, due.outbox).await;
 
         assert_eq!(tally.accepted, accepted, "{tally:?}");
         // 40 + 80 + 160 ms, or the first five pauses: never the seconds between other failures.
@@ -1051,12 +1143,12 @@ async fn r16_a_relay_that_wants_fewer_connections_keeps_those_it_has() {
     });
     let workplace = Workplace::new(server.port());
     workplace.partners(&["a@a.example", "b@b.example", "c@c.example", "d@d.example"]);
-    let (mut run, ledger) = prepare(&workplace).await;
+    let (mut run, due, ledger) = prepare(&workplace).await;
     run.connections = 3;
     run.first_pause = Duration::from_mins(1);
 
     let start = Instant::now();
-    let tally = run.deliver().await;
+    let tally = run.deliver(due.sends, due.outbox).await;
 
     assert_eq!(tally.accepted, 4, "{tally:?}");
     assert!(
@@ -1075,11 +1167,11 @@ async fn r16_a_throttled_mail_gets_a_pause_too() {
     });
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
-    let (mut run, ledger) = prepare(&workplace).await;
+    let (mut run, due, ledger) = prepare(&workplace).await;
     run.first_pause = Duration::from_millis(40);
     let start = Instant::now();
 
-    let tally = run.deliver().await;
+    let tally = run.deliver(due.sends, due.outbox).await;
 
     assert_eq!(
         (tally.accepted, tally.stopped.is_none()),

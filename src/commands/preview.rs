@@ -47,7 +47,7 @@ pub async fn run(
     let guards = guards(&job, &survey, &reader, false, (console.clock)()).await?;
     let stopping = doubt.iter().chain(&objection).chain(&guards);
     warnings.extend(stopping.map(|it| format!("a real send would stop: {it}")));
-    let changed = job.prove(&plan, &reader, (console.clock)()).await?;
+    let changed = job.verify(&plan, &reader, (console.clock)()).await?.changed;
     for entry in &changed {
         warnings.push(format!(
             "{}: the message to be repeated has changed since, so a send would put it back to unknown",

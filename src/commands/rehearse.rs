@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use mail_parser::MessageParser;
 
-use super::send::{ProvenPlan, deliver};
+use super::send::deliver;
 use super::{Choice, Console, Job, about, describe, throw_away_ledger};
 use crate::config::{Config, Smtp, Tls};
 use crate::delivery::{Signals, Tally};
@@ -40,9 +40,8 @@ pub async fn run(
     let ledger = throw_away_ledger(scratch.path())?;
     let plan = job.plan(choice, (console.clock)());
     let survey = job.survey(&plan, ledger.reader()).await?;
-    let (messages, _) = job
-        .prove_for_sending(&plan, ledger.reader(), (console.clock)())
-        .await?;
+    let verified = job.verify(&plan, ledger.reader(), (console.clock)());
+    let sends = verified.await?.sends;
 
     let caught = Caught(scratch.path().join("caught"));
     let sandbox = caught.start_sandbox().await?;
@@ -50,11 +49,7 @@ pub async fn run(
     let tally = if survey.due == 0 {
         Tally::default()
     } else {
-        let proven = ProvenPlan {
-            plan: plan.clone(),
-            messages,
-        };
-        deliver(&job, proven, &ledger, connector, None, console).await?
+        deliver(&job, &plan, sends, &ledger, connector, None, console).await?
     };
     let mut warnings = job.warnings();
     if job.partners.bad() > 0 {

@@ -4,7 +4,7 @@
 //! only then the first connection. Without a terminal it is silent when all is well.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,11 +16,11 @@ use super::{Choice, Console, Job, describe, end_run, run_start};
 use crate::address::Address;
 use crate::approval::Digest;
 use crate::config::Config;
-use crate::delivery::{BREAKER_OPEN, Rates, Run, Signals, Tally};
+use crate::delivery::{BREAKER_OPEN, Rates, Run, RunEvent, Signals, Tally};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, Record, State};
 use crate::ledger::{Change, Ledger, Selection};
-use crate::message::Proven;
+use crate::outbox::{Outbox, PlannedSend};
 use crate::plan::{Plan, Survey};
 use crate::relay::{Connector, check_secret};
 use crate::report::{count, one_line};
@@ -103,7 +103,7 @@ async fn with_ledger(
     }
 
     let plan = job.plan(&options.choice, (console.clock)());
-    let (survey, messages) = prove(&job, &plan, &ledger, options, console).await?;
+    let (survey, sends) = verify(&job, &plan, &ledger, options, console).await?;
     if console.interactive {
         for warning in job.warnings() {
             console.warn(&warning);
@@ -119,16 +119,8 @@ async fn with_ledger(
         let earlier = ledger.reader().dots_since(earlier).await?;
         let limits = &config.limits;
         let rates = Rates::new(limits.per_minute, limits.per_day, &earlier, now);
-        let proven = ProvenPlan { plan, messages };
-        deliver(
-            &job,
-            proven,
-            &ledger,
-            connector,
-            Some(Arc::new(rates)),
-            console,
-        )
-        .await?
+        let rates = Some(Arc::new(rates));
+        deliver(&job, &plan, sends, &ledger, connector, rates, console).await?
     } else {
         Tally::default()
     };
@@ -194,15 +186,15 @@ fn refuse_documentation(config: &Config) -> exit::Result<()> {
     }
 }
 
-/// Counts, guards and proves what is due. A resend that can no longer repeat what was sent
+/// Counts, guards and verifies what is due. A resend that can no longer repeat what was sent
 /// goes back to `unknown`, which may let others in under `--limit`, so all begins anew then.
-async fn prove(
+async fn verify(
     job: &Job,
     plan: &Plan,
     ledger: &Ledger,
     options: &Options,
     console: &mut Console<'_>,
-) -> exit::Result<(Survey, Vec<Proven>)> {
+) -> exit::Result<(Survey, Vec<PlannedSend>)> {
     loop {
         let reader = ledger.reader();
         let survey = job.survey(plan, reader).await?;
@@ -212,11 +204,11 @@ async fn prove(
             let message = format!("{}\nnothing was sent", stopping.join("\n"));
             return Err(Failure::new(Exit::BadInput, message));
         }
-        let (messages, changed) = job.prove_for_sending(plan, reader, now).await?;
-        if changed.is_empty() {
-            return Ok((survey, messages));
+        let verified = job.verify(plan, reader, now).await?;
+        if verified.changed.is_empty() {
+            return Ok((survey, verified.sends));
         }
-        for entry in changed {
+        for entry in verified.changed {
             let note = "the message to be repeated has changed since it was sent; `resolve --as resend --changed` sends it as it is now";
             console.tell(&format!("{}: {note}", entry.partner.address));
             let change = Change {
@@ -228,34 +220,24 @@ async fn prove(
     }
 }
 
-/// A plan and its messages, which were proven.
-pub(super) struct ProvenPlan {
-    pub plan: Plan,
-    pub messages: Vec<Proven>,
-}
-
-/// Commits what is new and delivers what is due, with a bar for whoever watches.
+/// Records who is new and sends the messages, with a progress bar on a terminal.
 ///
 /// # Errors
 /// When the new invitations cannot be recorded; nothing has been sent then.
 pub(super) async fn deliver(
     job: &Job,
-    proven: ProvenPlan,
+    plan: &Plan,
+    sends: Vec<PlannedSend>,
     ledger: &Arc<Ledger>,
     connector: Connector,
     rates: Option<Arc<Rates>>,
     console: &mut Console<'_>,
 ) -> exit::Result<Tally> {
-    let ProvenPlan { plan, messages } = proven;
-    let due = messages.len() as u64;
-    job.record_new(&plan, due, ledger, (console.clock)())
-        .await?;
+    let due = sends.len() as u64;
+    job.record_new(plan, due, ledger, (console.clock)()).await?;
     let breaker_open = ledger.notice(BREAKER_OPEN).await?.is_some();
     let bar = progress(due, console.interactive);
     let run = Run {
-        plan,
-        proven: messages,
-        composer: job.composer.clone(),
         ledger: ledger.clone(),
         connector: Arc::new(connector),
         sender: job.config.sender.address.clone(),
@@ -269,9 +251,11 @@ pub(super) async fn deliver(
         breaker_open,
         first_pause: FIRST_PAUSE,
         clock: console.clock,
-        on_settled: on_settled(bar.clone()),
+        on_event: on_event(bar.clone()),
     };
-    let tally = run.deliver().await;
+    let campaign = &job.config.campaign;
+    let outbox = Outbox::new(&job.partners, campaign, &job.composer, ledger);
+    let tally = run.deliver(sends, outbox).await;
     bar.finish_and_clear();
     Ok(tally)
 }
@@ -505,8 +489,12 @@ fn progress(due: u64, interactive: bool) -> ProgressBar {
     }
 }
 
-fn on_settled(bar: ProgressBar) -> Box<dyn Fn(&Tally) + Send + Sync> {
-    Box::new(move |tally| {
+/// Shows on the bar what happens.
+fn on_event(bar: ProgressBar) -> Box<dyn Fn(RunEvent<'_>) + Send + Sync> {
+    let tally = Mutex::new(Tally::default());
+    Box::new(move |event| {
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.add(event);
         let refused = tally.rejected + tally.expired + tally.deferred + tally.unknown;
         bar.set_position(tally.accepted + refused);
         let mut message = String::new();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::send::{ProvenPlan, deliver};
+use super::send::deliver;
 use super::{Choice, Console, Job, describe, throw_away_ledger};
 use crate::address::Address;
 use crate::config::Config;
@@ -47,13 +47,12 @@ pub async fn run(
     let plan = job.plan(choice, now).lines(lines);
     let survey = job.survey(&plan, ledger.reader()).await?;
     let relay = connector.relay();
-    let (messages, _) = job.prove_for_sending(&plan, ledger.reader(), now).await?;
-    if messages.is_empty() {
+    let sends = job.verify(&plan, ledger.reader(), now).await?.sends;
+    if sends.is_empty() {
         console.say("there is no partner whose message could be tried");
         return Ok(Exit::Done);
     }
-    let proven = ProvenPlan { plan, messages };
-    let tally = deliver(&job, proven, &ledger, connector, None, console).await?;
+    let tally = deliver(&job, &plan, sends, &ledger, connector, None, console).await?;
     console.say(&format!(
         "{} tried: {} accepted by {relay} for {address}; no partner was written to",
         describe(&survey),

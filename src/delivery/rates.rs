@@ -1,8 +1,8 @@
-//! How fast: so many dots in any minute and in any day, over all connections and runs.
+//! Rate limits: final dots in any minute and in any day, over all connections and runs.
 //!
-//! What earlier runs sent is read from the ledger once; from then on time is measured
-//! by a clock that nobody can set back. A dot counts from the moment it is attempted;
-//! until then its slot is taken, and comes free again if the dot does not come about.
+//! What earlier runs sent is read from the ledger once; from then on time is measured by a monotonic
+//! clock. A dot counts from the moment it is written; until then a permit is taken, which is returned if
+//! the dot is not written.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
-/// How long to wait for a slot that is taken and not yet a dot.
+/// How long to wait for a permit that is taken and not used yet.
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// The two limits, and the dots that count towards them.
@@ -28,7 +28,7 @@ pub struct Rates {
 struct Taken {
     /// The dots attempted in the last day, in the order of time.
     dots: VecDeque<Instant>,
-    /// Slots that have not become dots yet.
+    /// Permits that are not used yet.
     open: usize,
 }
 
@@ -40,18 +40,18 @@ enum Grant {
     NotToday,
 }
 
-/// The right to attempt one dot. Dropped without one, it is given back.
+/// The right to write one final dot. It is returned when it is dropped.
 #[derive(Debug)]
-pub struct Slot(Arc<Rates>);
+pub struct SendPermit(Arc<Rates>);
 
-impl Slot {
-    /// The dot is attempted now.
-    pub fn dot(self) {
+impl SendPermit {
+    /// The dot is written now.
+    pub fn used(self) {
         self.0.taken().dots.push_back(Instant::now());
     }
 }
 
-impl Drop for Slot {
+impl Drop for SendPermit {
     fn drop(&mut self) {
         let mut taken = self.0.taken();
         taken.open = taken.open.saturating_sub(1);
@@ -79,20 +79,20 @@ impl Rates {
         }
     }
 
-    /// Waits until a dot may be attempted; `None` when the day's are used up.
-    pub async fn take(self: &Arc<Self>) -> Option<Slot> {
+    /// Waits until a dot may be written; `None` when the limit of the day is reached.
+    pub async fn acquire(self: &Arc<Self>) -> Option<SendPermit> {
         loop {
             match self.ask(Instant::now()) {
-                Grant::Now => return Some(Slot(self.clone())),
+                Grant::Now => return Some(SendPermit(self.clone())),
                 Grant::At(then) => sleep_until(then).await,
                 Grant::NotToday => return None,
             }
         }
     }
 
-    /// The right to attempt a dot, where that is granted at once.
-    pub fn take_now(self: &Arc<Self>) -> Option<Slot> {
-        (self.ask(Instant::now()) == Grant::Now).then(|| Slot(self.clone()))
+    /// The right to write a dot, where that is granted at once.
+    pub fn try_acquire(self: &Arc<Self>) -> Option<SendPermit> {
+        (self.ask(Instant::now()) == Grant::Now).then(|| SendPermit(self.clone()))
     }
 
     fn ask(&self, now: Instant) -> Grant {
@@ -140,7 +140,7 @@ mod tests {
         "2026-11-23T08:00:00Z".parse().unwrap()
     }
 
-    /// As if a slot that was granted became a dot at `at`.
+    /// As if a permit that was granted was used at `at`.
     fn dot(rates: &Rates, at: Instant) {
         let mut taken = rates.taken();
         taken.open -= 1;
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_day_is_used_up_when_its_last_slot_is_a_dot_and_not_before() {
+    fn the_day_is_used_up_when_its_last_permit_is_used() {
         let rates = Rates::new(100, 1, &[], now());
         let at = Instant::now();
 
@@ -192,11 +192,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slot_without_a_dot_is_given_back_and_one_with_a_dot_is_not() {
+    async fn a_permit_is_returned_unless_it_is_used() {
         let rates = Arc::new(Rates::new(100, 1, &[], now()));
 
-        drop(rates.take().await.unwrap());
-        rates.take().await.unwrap().dot();
-        assert!(rates.take().await.is_none());
+        drop(rates.acquire().await.unwrap());
+        rates.acquire().await.unwrap().used();
+        assert!(rates.acquire().await.is_none());
     }
 }

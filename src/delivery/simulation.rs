@@ -19,32 +19,25 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexS
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::shared::{Job, Shared, ready};
-use super::{Rates, Run, Tally, work_off};
+use super::queue::Due;
+use super::stop::StopSignal;
+use super::{Rates, Run, Tally};
 use crate::address::Address;
 use crate::config::Config;
 use crate::invitation::{Identity, Invitee, MessageIdKey, Standing, State};
 use crate::ledger::fault_injection::{CommitFault, SharedDb};
 use crate::ledger::{Enrolment, Ledger};
 use crate::link::PackageId;
-use crate::message::{Composer, Message};
-use crate::partners::Partners;
-use crate::plan::Plan;
+use crate::message::Message;
+use crate::outbox::Prepared;
 use crate::relay::{Connector, Dial};
-use crate::templates::Templates;
 
 /// How many seeds are tried where nobody asks for more.
 const SEEDS: u64 = 400;
 const PACKAGE: &str = "8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
 
-/// What all histories share, for it takes long to load.
-struct Scene {
-    config: Arc<Config>,
-    partners: Arc<Partners>,
-    composer: Arc<Composer>,
-}
-
-static SCENE: LazyLock<Scene> = LazyLock::new(|| {
+/// The configuration of all histories.
+static CONFIG: LazyLock<Config> = LazyLock::new(|| {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let example = std::fs::read_to_string(home.join("config.example.toml")).unwrap();
     let templates = format!(
@@ -59,14 +52,7 @@ static SCENE: LazyLock<Scene> = LazyLock::new(|| {
     let file = folder.path().join("config.toml");
     std::fs::write(&file, example).unwrap();
     std::fs::write(folder.path().join("partners.example.csv"), "email\n").unwrap();
-    let config = Arc::new(Config::load(&file).unwrap());
-    let templates = Arc::new(Templates::load(&config.templates).unwrap());
-    let partners = Partners::read(&config, templates.locales(), folder.path()).unwrap();
-    Scene {
-        composer: Arc::new(Composer::new(&config, &templates)),
-        partners: Arc::new(partners),
-        config,
-    }
+    Config::load(&file).unwrap()
 });
 
 /// What the relay has taken, by recipient: the second witness.
@@ -345,7 +331,7 @@ fn identity(address: &Address) -> Identity {
 /// One process from its start to its end, or to its death.
 struct Process {
     ledger: Arc<Ledger>,
-    jobs: Vec<Job>,
+    messages: Vec<Prepared>,
     connections: u32,
     dial: Box<Dial>,
     per_minute: Option<u32>,
@@ -356,62 +342,56 @@ struct Process {
 
 impl Process {
     async fn run(self) -> Tally {
-        let connector = Connector::to_stage(&SCENE.config.smtp, self.dial).unwrap();
-        let workers = u64::from(self.connections);
+        let connector = Connector::to_stage(&CONFIG.smtp, self.dial).unwrap();
         let run = Run {
-            plan: Plan::new(SCENE.partners.clone(), "simulation", (self.clock)()),
-            proven: Vec::new(),
-            composer: SCENE.composer.clone(),
             ledger: self.ledger,
             connector: Arc::new(connector),
-            sender: SCENE.config.sender.address.clone(),
+            sender: CONFIG.sender.address.clone(),
             connections: self.connections,
             max_runtime: self.max_runtime,
             rates: self
                 .per_minute
                 .map(|it| Arc::new(Rates::new(it, 1_000, &[], (self.clock)()))),
-            retry: SCENE.config.retry,
+            retry: CONFIG.retry,
             breaker_open: self.breaker_open,
             first_pause: Duration::from_secs(30),
             clock: self.clock,
-            on_settled: Box::new(|_| {}),
+            on_event: Box::new(|_| {}),
         };
-        let (sender, queue) = mpsc::channel(self.jobs.len().max(1));
-        for job in self.jobs {
-            sender
-                .try_send(ready(job))
-                .expect("there is room for all of them");
+        let (sender, queue) = mpsc::channel::<Due>(self.messages.len().max(1));
+        for message in self.messages {
+            let sent = sender.try_send(Box::new(move || Ok(message)));
+            assert!(sent.is_ok(), "there is room for all of them");
         }
         drop(sender);
-        let shared = Arc::new(Shared::new(run, queue, workers));
-        work_off(shared, workers, std::future::ready(())).await
+        let stop = Arc::new(StopSignal::default());
+        run.work_off(self.connections, queue, std::future::ready(()), stop)
+            .await
     }
 }
 
 /// What is due: everything that is pending or was deferred.
-fn due(disk: &SharedDb) -> Vec<Job> {
+fn due(disk: &SharedDb) -> Vec<Prepared> {
     let standings = disk.standings().unwrap();
     let due = standings
         .into_iter()
         .filter(|(_, it)| matches!(it.state, State::Pending | State::Deferred));
-    due.map(|(address, standing)| job(&address, standing, "hello\r\n..\r\n"))
+    due.map(|(address, standing)| message(&address, standing, "hello\r\n..\r\n"))
         .collect()
 }
 
 /// A message with these lines to this address.
-fn job(address: &str, standing: Standing, lines: &str) -> Job {
+fn message(address: &str, standing: Standing, lines: &str) -> Prepared {
     let recipient = Address::parse(address).unwrap();
     let message = format!("Message-ID: <{}>\r\n\r\n{lines}", standing.message_id);
-    Job {
+    Prepared {
         identity: identity(&recipient),
         recipient,
         message: Message {
             bytes: message.into_bytes(),
             date: clock(),
         },
-        standing: Some(standing),
-        losses: 0,
-        slot: None,
+        standing,
     }
 }
 
@@ -456,11 +436,7 @@ async fn history(seed: u64) {
     for process in 0..=faulty {
         let clean = process == faulty;
         let fate = (!clean && rng.u32(..3) == 0).then(|| {
-            let fates = [
-                CommitFault::DiesBefore,
-                CommitFault::DiesAfter,
-                CommitFault::Fails,
-            ];
+            let fates = [CommitFault::DiesBefore, CommitFault::DiesAfter, CommitFault::Fails];
             (rng.u32(..20), fates[rng.usize(..3)])
         });
         let (recovering, _) = disk.open(None).unwrap();
@@ -486,7 +462,7 @@ async fn history(seed: u64) {
         };
         let run = Process {
             ledger: Arc::new(ledger),
-            jobs: due(&disk),
+            messages: due(&disk),
             connections,
             dial: dial(manners, rng.fork(), taken.clone()),
             per_minute: rng.bool().then(|| rng.u32(1..20)),

@@ -1,208 +1,120 @@
-//! A worker: one connection of its own, one message after the other, at the pace that the
-//! limits and the relay allow.
-//!
-//! It opens its connection again where that may help and gives up where it does not; a
-//! message that it cannot deliver goes back for another worker to try.
+//! A worker: one connection, one message after the other. It gives up where the relay cannot be used; a
+//! message that it cannot send is put back for another worker.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::attempt::Delivery;
-use super::recording::{Heard, Unconfirmed};
-use super::shared::{InHand, Job, Shared};
-use crate::exit::Exit;
+use super::queue::{Outgoing, Taken};
+use super::stop::{Stop, Stopped};
+use super::transmitter::{AttemptResult, Transmitter};
 use crate::outcome::Outcome;
-use crate::relay::{Connection, NotOpened, Silence};
+use crate::relay::Silence;
 
-/// The pauses before a connection is tried again; after the last try the worker gives up.
-const PAUSES: [Duration; 4] = [
-    Duration::ZERO,
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-];
-/// So many connections may be lost over one message before it is deferred.
+/// This many connections may be lost over one message before it is deferred.
 const LOSSES: u32 = 2;
 
-/// What a worker does after an attempt.
+/// What a worker does after a message.
 enum Next {
-    /// Nothing more about this message in this run.
+    /// Takes another; this one is settled.
     Another,
-    /// The same message at once.
-    SameAgain,
-    /// The same message, after all others.
-    AnotherFirst,
-    /// Nothing at all: the relay is not to be had, for this reason.
-    GiveUp(Exit, String),
+    /// Puts this one back, for after the others.
+    PutBack,
+    /// Ends: the relay cannot be used, for this reason.
+    GiveUp(Stop),
 }
 
-/// Delivers messages over one connection of its own.
+/// Sends messages until none is left.
 pub struct Worker {
-    pub(super) shared: Arc<Shared>,
-    pub(super) connection: Option<Connection>,
-    /// Failures in a row without a 250 to MAIL between.
-    pub(super) failures: usize,
-    /// The message that comes next, taken while the one before it was under way.
-    pub(super) ahead: Option<(Job, InHand)>,
-    /// What was heard and is not recorded yet.
-    pub(super) heard: Vec<Heard>,
-    /// The message whose dot the envelope on the wire follows, until the replies to that
-    /// envelope have shown that they come in order.
-    pub(super) unconfirmed: Option<Unconfirmed>,
+    pub transmitter: Transmitter,
 }
 
 impl Worker {
-    pub fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            connection: None,
-            failures: 0,
-            ahead: None,
-            heard: Vec::new(),
-            unconfirmed: None,
-        }
-    }
-
-    /// Opens a connection if there is none, again where that may help.
-    ///
-    /// A relay that asks to slow down here gets a pause as it does later in the conversation,
-    /// unless other workers hold connections: then this one leaves the work to them.
-    pub async fn open(&mut self) -> Result<(), NotOpened> {
-        let shared = self.shared.clone();
-        while self.connection.is_none() {
-            if self.failures > 0 {
-                let rest = tokio::time::sleep(PAUSES[self.failures - 1]);
-                shared.unless_stopped(rest).await;
-            }
-            let opening = shared.begin_opening();
-            let not_opened = match shared.run.connector.open().await {
-                Ok(connection) => {
-                    self.connection = Some(connection);
-                    opening.succeeded();
-                    return Ok(());
-                }
-                Err(not_opened) => not_opened,
-            };
-            if let Some(reply) = not_opened.throttled.clone() {
-                if opening.others_are_connected() {
-                    return Err(not_opened);
-                }
-                drop(opening);
-                if !shared.pause.asked() {
-                    return Err(NotOpened {
-                        why: format!(
-                            "the relay keeps asking us to slow down (\"{reply}\"); the rest goes with a later run"
-                        ),
-                        ..not_opened
-                    });
-                }
-                if shared.unless_stopped(shared.pause.wait()).await.is_none() {
-                    return Err(not_opened);
-                }
-                continue;
-            }
-            self.failures += 1;
-            if !not_opened.temporary || self.failures > PAUSES.len() {
-                return Err(not_opened);
-            }
-        }
+    /// Opens the connection.
+    pub async fn connect(&mut self) -> Result<(), Stop> {
+        let session = &mut self.transmitter.session;
+        let connection = session.take_or_open().await?;
+        session.keep(connection);
         Ok(())
     }
 
-    /// Works until there is nothing left, the run stops, or the relay is not to be had.
-    pub async fn work(mut self) {
-        let shared = self.shared.clone();
-        while let Some((mut job, in_hand)) = self.take_up().await {
-            let next = loop {
-                match self.attempt(&mut job).await {
-                    Next::SameAgain => {}
-                    next => break next,
-                }
-            };
-            match next {
-                Next::Another | Next::SameAgain => {}
-                Next::AnotherFirst => shared.give_back(job),
-                Next::GiveUp(exit, why) => {
-                    self.record(None).await;
-                    shared.give_back(job);
-                    if let Some((ahead, _)) = self.ahead.take() {
-                        shared.give_back(ahead);
+    /// Works until nothing is left, the run stops, or the relay cannot be used; then it returns why.
+    pub async fn work(mut self) -> Option<Stop> {
+        while let Some(mut taken) = self.take_next().await {
+            match self.deliver(&mut taken.message).await {
+                Ok(Next::Another) | Err(Stopped) => {}
+                Ok(Next::PutBack) => self.transmitter.queue.put_back(taken),
+                Ok(Next::GiveUp(why)) => {
+                    // A failure has stopped the run.
+                    let _ = self.transmitter.recorder.flush().await;
+                    self.transmitter.queue.put_back(taken);
+                    if let Some(next) = self.transmitter.next.take() {
+                        self.transmitter.queue.put_back(next);
                     }
-                    shared.lament(exit, why);
-                    return;
+                    return Some(why);
                 }
             }
-            if self.ahead.is_none() {
-                self.record(None).await;
+            if self.transmitter.next.is_none() {
+                let _ = self.transmitter.recorder.flush().await;
             }
-            drop(in_hand);
         }
-        if let Some(connection) = self.connection.take() {
-            connection.quit().await;
+        self.transmitter.session.quit().await;
+        None
+    }
+
+    async fn take_next(&mut self) -> Option<Taken> {
+        match self.transmitter.next.take() {
+            Some(next) => Some(next),
+            None => self.transmitter.queue.next().await,
         }
     }
 
-    async fn take_up(&mut self) -> Option<(Job, InHand)> {
-        match self.ahead.take() {
-            Some(ahead) => Some(ahead),
-            None => self.shared.next_job().await,
-        }
-    }
-
-    /// One attempt at one message, once pause and rates allow it.
-    async fn attempt(&mut self, job: &mut Job) -> Next {
-        let shared = self.shared.clone();
-        let begun = self.connection.as_ref().is_some_and(Connection::has_begun);
-        if begun
-            && !shared.may_begin()
-            && let Some(connection) = self.connection.take()
-            && !Box::pin(self.abandon_envelope(connection)).await
-        {
-            return Next::Another;
-        }
-        // What was heard of the message before waits only where this one follows at once.
-        if !begun || self.connection.is_none() {
-            self.record(None).await;
-        }
-        if !shared.leave(job).await {
-            return Next::Another;
-        }
-        let delivery = match self.open().await {
-            Ok(()) if shared.may_arm() => self.deliver(job).await,
-            Err(not_opened) if !shared.has_stopped() => {
-                return Next::GiveUp(not_opened.exit(), not_opened.why);
+    /// Attempts one message until it is settled or must wait.
+    async fn deliver(&mut self, message: &mut Outgoing) -> Result<Next, Stopped> {
+        loop {
+            if !self.transmitter.pace.may_begin()
+                && let Some(connection) = self.transmitter.session.take_begun()
+            {
+                self.transmitter.abandon_envelope(connection).await?;
             }
-            _ => Delivery::Stopped,
-        };
-        match delivery {
-            Delivery::Settled | Delivery::Stopped => Next::Another,
-            Delivery::Throttled => Next::AnotherFirst,
-            Delivery::LostAhead => Next::SameAgain,
-            Delivery::Lost(phase, why) => {
-                job.losses += 1;
-                if job.losses < LOSSES {
-                    return Next::SameAgain;
+            // An outcome waits for the next arm only if that follows at once.
+            if !self.transmitter.session.has_begun() {
+                self.transmitter.recorder.flush().await?;
+            }
+            self.transmitter.pace.acquire(&mut message.permit).await?;
+            let connection = match self.transmitter.session.take_or_open().await {
+                Ok(connection) => connection,
+                Err(_) if self.transmitter.stop.is_set() => return Err(Stopped),
+                Err(why) => return Ok(Next::GiveUp(why)),
+            };
+            if let Err(stopped) = self.transmitter.stop.may_arm() {
+                self.transmitter.session.keep(connection);
+                return Err(stopped);
+            }
+            match self.transmitter.attempt(message, connection).await? {
+                AttemptResult::Settled => return Ok(Next::Another),
+                AttemptResult::Throttled => return Ok(Next::PutBack),
+                AttemptResult::PipelinedEnvelopeLost => {}
+                AttemptResult::Lost(phase, why) => {
+                    message.losses += 1;
+                    if message.losses >= LOSSES {
+                        self.transmitter.watch.message_lost(&why);
+                        let why =
+                            format!("{LOSSES} connections were lost over this message: {why}");
+                        let lost = Err(Silence::Over(why));
+                        self.transmitter
+                            .settle(message, phase, Outcome::Deferred, &lost)
+                            .await?;
+                        return Ok(Next::Another);
+                    }
                 }
-                shared.lost_over_a_message(&why);
-                let why = format!("{LOSSES} connections were lost over this message: {why}");
-                let lost = Err(Silence::Over(why));
-                self.settle(job, phase, Outcome::Deferred, lost).await;
-                Next::Another
-            }
-            Delivery::NotNow(why) => {
-                self.failures += 1;
-                if self.failures > PAUSES.len() {
-                    return Next::GiveUp(Exit::Unavailable, self.gone(&why));
+                AttemptResult::MailTempFailed(why) => {
+                    if self.transmitter.session.attempt_failed() {
+                        let why = Stop::mail_refused(&self.transmitter.peer.relay(), &why);
+                        return Ok(Next::GiveUp(why));
+                    }
                 }
-                Next::SameAgain
+                AttemptResult::MailRefused(why) => {
+                    let why = Stop::mail_refused(&self.transmitter.peer.relay(), &why);
+                    return Ok(Next::GiveUp(why));
+                }
             }
-            Delivery::Refused(why) => Next::GiveUp(Exit::Unavailable, self.gone(&why)),
         }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.shared.worker_left();
     }
 }

@@ -34,6 +34,7 @@ fn about() -> About {
 fn partner(address: &str, name: &str) -> Partner {
     Partner {
         line: 2,
+        offset: 0,
         address: Address::parse(address).unwrap(),
         name: Some(name.into()),
         organization: Some(HOSTILE.into()),

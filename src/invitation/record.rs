@@ -32,6 +32,15 @@ pub struct Standing {
     pub put_back: bool,
 }
 
+impl Standing {
+    /// The Date to compose with: that of the message to be repeated, otherwise `now`.
+    #[must_use]
+    pub fn date(&self, now: Timestamp) -> Timestamp {
+        let repeated = self.message.filter(|_| self.repeat);
+        repeated.map_or(now, |(date, _)| date)
+    }
+}
+
 /// Who is invited to what, as their row says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitee {

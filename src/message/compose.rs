@@ -1,9 +1,9 @@
 //! One partner, one message: words from the templates, MIME by lettre.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -27,14 +27,7 @@ pub struct Composer {
     /// The only recipient, where this is a trial.
     trial: Option<Address>,
     /// Each package in the words of each locale.
-    packages: HashMap<(Locale, PackageId), Invitations>,
-}
-
-/// The invitations to one package in one locale.
-pub(super) struct Invitations {
-    package: PackageScope,
-    /// The first that was proven: the others are kept as what differs from it.
-    pub(super) first: OnceLock<Box<[u8]>>,
+    packages: HashMap<(Locale, PackageId), PackageScope>,
 }
 
 impl Composer {
@@ -46,11 +39,8 @@ impl Composer {
         for locale in templates.locales() {
             for package in &config.packages {
                 let default = &config.templates.default_locale;
-                let invitations = Invitations {
-                    package: package_scope(package, locale, default),
-                    first: OnceLock::new(),
-                };
-                packages.insert((locale.clone(), package.link.package_id()), invitations);
+                let scope = package_scope(package, locale, default);
+                packages.insert((locale.clone(), package.link.package_id()), scope);
             }
         }
         Self {
@@ -140,6 +130,26 @@ impl Composer {
         self.prove(partner, locale, &words.subject, id, bytes)
     }
 
+    /// Builds the message again that was verified with this [`Message::fingerprint`].
+    ///
+    /// # Errors
+    /// When a template fails, or the message is not the one that was verified: it must not be sent.
+    pub fn compose_verified(
+        &self,
+        partner: &Partner,
+        id: &str,
+        date: Timestamp,
+        fingerprint: u64,
+    ) -> Result<Message> {
+        let message = self.compose(partner, id, date);
+        let message = message.context("cannot be composed again; nothing more is sent")?;
+        ensure!(
+            message.fingerprint() == fingerprint,
+            "is not the one that was verified; nothing more is sent"
+        );
+        Ok(message)
+    }
+
     /// Builds the message, as [`Composer::compose_and_prove`] does, without proving it again.
     ///
     /// # Errors
@@ -151,12 +161,8 @@ impl Composer {
         self.build(partner, locale, words, id, date)
     }
 
-    pub(super) fn invitations(&self, partner: &Partner, locale: &Locale) -> &Invitations {
-        &self.packages[&(locale.clone(), partner.package.link.package_id())]
-    }
-
     pub(super) fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
-        &self.invitations(partner, locale).package
+        &self.packages[&(locale.clone(), partner.package.link.package_id())]
     }
 
     pub(super) fn build_and_prove(

@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use jiff::Timestamp;
-use lettre::message::header::{self, Headers};
+use lettre::message::header;
 use memchr::{memchr, memmem};
 use sha2::{Digest, Sha256};
 
@@ -28,7 +28,7 @@ impl Message {
 
     /// Eight bytes that stand for all but the Date header's value.
     ///
-    /// What was proven and what is about to be sent must agree in them.
+    /// The message that was verified and the one that is sent must agree in them.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let Range { start, end } = self.date_value().unwrap_or_default();
@@ -37,19 +37,6 @@ impl Message {
         digest.update(&self.bytes[end..]);
         let digest = digest.finalize();
         u64::from_be_bytes(digest[..8].try_into().expect("SHA-256 has 32 bytes"))
-    }
-
-    /// The same message of another time.
-    pub(super) fn dated(mut self, date: Timestamp) -> Result<Self> {
-        let (date, header) = dates(date)?;
-        let mut headers = Headers::new();
-        headers.set(header);
-        let written = headers.get_raw("Date").context("cannot be dated")?;
-        let value = self.date_value().context("has no date")?;
-        if self.bytes[value.clone()] != *written.as_bytes() {
-            self.bytes.splice(value, written.bytes());
-        }
-        Ok(Self { date, ..self })
     }
 
     /// Where the Date header's value stands.

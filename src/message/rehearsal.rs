@@ -56,6 +56,7 @@ fn sample_partner(package: &Arc<Package>, extra_columns: &Arc<[String]>, full: b
     let optional = |text: &str| full.then(|| text.to_owned());
     Partner {
         line: 0,
+        offset: 0,
         address: Address::parse("ada@partner.example").expect("it is an address"),
         name: optional("Ada Lovelace"),
         organization: optional("Analytical Engines"),

@@ -56,6 +56,7 @@ fn partner(
 ) -> Partner {
     Partner {
         line: 2,
+        offset: 0,
         address: Address::parse("Ada.O'Brien@bücher.example").unwrap(),
         name: name.map(str::to_owned),
         organization: organization.map(str::to_owned),
@@ -184,86 +185,26 @@ fn the_fingerprint_covers_all_but_the_date() {
 }
 
 #[test]
-fn what_is_kept_of_a_proven_message_is_the_message_with_the_date_of_its_attempt() {
-    let (config, templates, composer) = composing(true);
-    let room = Room::default();
-    let later = date() + jiff::SignedDuration::from_hours(1000);
-    for locale in templates.locales() {
-        for (number, name) in [Some("Ada"), Some("Zoë Ångström"), None].iter().enumerate() {
-            let partner = partner(&config, &locale.to_string(), *name, None);
-            let id = format!("{number:032x}@contoso.example");
-            let message = composer.compose(&partner, &id, date()).unwrap();
-
-            let held = composer.hold(&partner, &message, &room);
-
-            let Proven::Kept(packed) = &held else {
-                panic!("{held:?} in {locale}");
-            };
-            // Base64 has other letters for the same words where they stand elsewhere.
-            let text = String::from_utf8_lossy(&message.bytes);
-            let limit = if text.contains("base64") { 6_000 } else { 700 };
-            assert!(packed.len() < limit, "{} bytes in {locale}", packed.len());
-            for date in [date(), later] {
-                let sent = composer.proven(&partner, &id, date, &held).unwrap();
-                let fresh = composer.compose(&partner, &id, date).unwrap();
-                assert_eq!(sent, fresh, "{locale}");
-            }
-        }
-    }
-}
-
-#[test]
-fn what_was_not_proven_for_a_partner_is_not_sent_to_them() {
+fn a_message_other_than_the_verified_one_is_not_composed() {
     let (config, _, composer) = composing(true);
     let ada = partner(&config, "fr", Some("Ada"), None);
-    let other = "f".repeat(32);
-    let message = composer.compose(&ada, ID, date()).unwrap();
-    let kept = composer.hold(&ada, &message, &Room::default());
-    let digest = Proven::Fingerprint(message.fingerprint());
     let eva = partner(&config, "fr", Some("Eva"), None);
     let german = partner(&config, "de", Some("Ada"), None);
+    let fingerprint = composer.compose(&ada, ID, date()).unwrap().fingerprint();
+    let other = "f".repeat(32);
 
-    let proven = |partner: &Partner, id: &str, held: &Proven| {
-        composer
-            .proven(partner, id, date(), held)
-            .map_err(|error| error.to_string())
-    };
-
-    for held in [&kept, &digest] {
-        assert_eq!(proven(&ada, ID, held).unwrap(), message);
-        for (partner, id) in [(&ada, &*other), (&german, ID), (&eva, ID)] {
-            let error = proven(partner, id, held).unwrap_err();
-            assert_eq!(
-                error,
-                "is not the one that was proven; nothing more is sent"
-            );
-        }
+    let later = date() + jiff::SignedDuration::from_hours(1000);
+    for date in [date(), later] {
+        let sent = composer.compose_verified(&ada, ID, date, fingerprint);
+        assert_eq!(sent.unwrap(), composer.compose(&ada, ID, date).unwrap());
     }
-    for broken in [Proven::Kept([7; 300].into()), Proven::Kept([].into())] {
-        assert!(proven(&ada, ID, &broken).is_err());
+    for (partner, id) in [(&ada, &*other), (&german, ID), (&eva, ID)] {
+        let error = composer.compose_verified(partner, id, date(), fingerprint);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "is not the one that was verified; nothing more is sent"
+        );
     }
-}
-
-#[test]
-fn where_the_room_is_used_up_a_digest_stands_for_each_message() {
-    let (config, _, composer) = composing(true);
-    let ada = partner(&config, "en", Some("Ada"), None);
-    let message = composer.compose(&ada, ID, date()).unwrap();
-    let room = Room::of(message.bytes.len() + 1_000);
-
-    let held: Vec<Proven> = (0..1_000)
-        .map(|_| composer.hold(&ada, &message, &room))
-        .collect();
-
-    let sizes = held.iter().map(|it| match it {
-        Proven::Kept(packed) => packed.len(),
-        Proven::Fingerprint(_) => 0,
-    });
-    let size: usize = sizes.sum();
-    assert!((800..=1_000).contains(&size), "{size} bytes");
-    let digest = Proven::Fingerprint(message.fingerprint());
-    assert_eq!(held.last(), Some(&digest));
-    assert_eq!(composer.proven(&ada, ID, date(), &digest).unwrap(), message);
 }
 
 #[test]
@@ -612,18 +553,13 @@ proptest! {
         let name = name.trim();
         let name = (!name.is_empty()).then_some(name);
 
-        let first = partner(&config, locale, Some("Ada"), None);
-        let first_message = composer.compose(&first, ID, date()).unwrap();
-        let room = Room::default();
-        let _ = composer.hold(&first, &first_message, &room);
         let partner = partner(&config, locale, name, Some(organization.trim()));
         let proven = composer.compose_and_prove(&partner, ID, date());
 
         prop_assert!(proven.is_ok(), "{:#}", proven.unwrap_err());
         let proven = proven.unwrap();
-        let held = composer.hold(&partner, &proven, &room);
-        prop_assert!(matches!(held, Proven::Kept(_)));
-        prop_assert_eq!(composer.proven(&partner, ID, date(), &held).unwrap(), proven);
+        let again = composer.compose_verified(&partner, ID, date(), proven.fingerprint());
+        prop_assert_eq!(again.unwrap(), proven);
     }
 }
 

@@ -194,6 +194,7 @@ impl Layout {
         let mut judge = Judge {
             layout: self,
             line: row.line,
+            offset: row.place.start,
             last_line: row.last_line,
             cells,
             faults: Vec::new(),
@@ -244,6 +245,7 @@ impl Rules {
 struct Judge<'a> {
     layout: &'a Layout,
     line: u64,
+    offset: u64,
     last_line: u64,
     cells: &'a [String],
     faults: Vec<Finding>,
@@ -276,6 +278,7 @@ impl Judge<'_> {
             .ok();
         Some(Partner {
             line: self.line,
+            offset: self.offset,
             address: address?,
             name,
             organization,

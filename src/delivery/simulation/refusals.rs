@@ -12,13 +12,13 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
-use super::{Process, SCENE, Taken, enrol_all, job, number};
+use super::{CONFIG, Process, Taken, enrol_all, message, number};
 use crate::address::Address;
 use crate::delivery::BREAKER_OPEN;
-use crate::delivery::shared::Job;
 use crate::exit::Exit;
 use crate::invitation::{MessageIdKey, State};
 use crate::ledger::fault_injection::SharedDb;
+use crate::outbox::Prepared;
 use crate::plan::in_turn;
 use crate::relay::Dial;
 
@@ -179,7 +179,7 @@ async fn write(stream: &mut BufReader<DuplexStream>, text: &str) -> Option<()> {
 }
 
 /// The messages that are due now, in the order of the plan.
-fn due(disk: &SharedDb, relay: &Relay) -> Vec<Job> {
+fn due(disk: &SharedDb, relay: &Relay) -> Vec<Prepared> {
     let standings = disk.standings().unwrap();
     let mut fresh = Vec::new();
     let mut again = Vec::new();
@@ -204,13 +204,13 @@ fn due(disk: &SharedDb, relay: &Relay) -> Vec<Job> {
     }
     let [behind, before] = in_turn(again, last.map(|it| it.1));
     let places = [fresh, behind, before].concat();
-    let job = |place: u64| {
+    let prepared = |place: u64| {
         let place = usize::try_from(place).unwrap();
         let (address, standing) = standings[place].clone();
         let lines = "a line\r\n".repeat(relay.partners[place].lines);
-        job(&address, standing, &lines)
+        message(&address, standing, &lines)
     };
-    places.into_iter().map(job).collect()
+    places.into_iter().map(prepared).collect()
 }
 
 /// Who is in this state.
@@ -322,12 +322,12 @@ async fn history(seed: u64) {
     {
         runs += 1;
         let before = those(&disk, State::Rejected);
-        let jobs = due(&disk, &relay);
+        let messages = due(&disk, &relay);
         let (ledger, _) = disk.open(None).unwrap();
         let breaker_open = ledger.notice(BREAKER_OPEN).await.unwrap().is_some();
         let process = Process {
             ledger: Arc::new(ledger),
-            jobs,
+            messages,
             connections: if breaker_open { 1 } else { connections },
             dial: dial(relay.clone()),
             per_minute: None,
@@ -395,10 +395,7 @@ fn dial(relay: Arc<Relay>) -> Box<Dial> {
 
 #[test]
 fn whoever_a_relay_refuses_for_a_while_is_rejected_by_evidence_only_and_nobody_is_tried_for_ever() {
-    assert_eq!(
-        SCENE.config.retry.give_up_after,
-        SignedDuration::from_hours(120)
-    );
+    assert_eq!(CONFIG.retry.give_up_after, SignedDuration::from_hours(120));
     let first = number("ACCESS_INVITE_SEED");
     // A history here is as long as forty of the other simulation.
     let asked = number("ACCESS_INVITE_SEEDS").map(|it| it.div_ceil(40));

@@ -1,0 +1,157 @@
+//! The relay in conversation: what is sent to it, what its refusals are about, and how far it can be trusted
+//! with pipelined commands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::outcome::{Phase, Reply};
+use crate::refusal::{Refusal, classify};
+use crate::relay::{
+    Connection, Connector, CutShort, Dot, Envelope, Order, PipeliningProbe, Silence,
+};
+
+/// Why the reply to a final dot does not count.
+pub const OUT_OF_ORDER: &str =
+    "the relay's replies came out of order, so which of them was for this message is not known";
+
+/// How long a refusal at the final dot waits for the replies to the envelope behind it, which may show
+/// that it was not the reply to the dot at all.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The relay of a run, and the sender that it knows.
+pub struct Peer {
+    pub connector: Arc<Connector>,
+    pub sender: Address,
+}
+
+/// The reply to a final dot.
+pub struct DotReply {
+    /// [`Phase::Body`] if not one byte of the dot was written.
+    pub phase: Phase,
+    pub reply: Result<Reply, Silence>,
+    /// Whether the envelope of the next message was sent with the dot.
+    pub followed: bool,
+    /// What the replies to that envelope say about their order.
+    pub order: Order,
+}
+
+impl Peer {
+    pub fn envelope<'a>(&'a self, recipient: &'a Address) -> Envelope<'a> {
+        Envelope {
+            sender: &self.sender,
+            recipient,
+        }
+    }
+
+    pub fn relay(&self) -> String {
+        self.connector.relay()
+    }
+
+    pub fn probe(&self) -> &PipeliningProbe {
+        &self.connector.pipelining
+    }
+
+    /// What a refusal is about; none for any other reply.
+    pub fn classify(
+        &self,
+        recipient: &Address,
+        phase: Phase,
+        reply: Option<&Reply>,
+    ) -> Option<Refusal> {
+        let reply = reply.filter(|it| matches!(it.class(), 4 | 5))?;
+        let us = self.connector.sender_identity(&self.sender);
+        Some(classify(phase, reply, &us, recipient))
+    }
+
+    /// Writes the final dot and waits for the reply. The envelope of the next message goes out with it where
+    /// the relay bears that.
+    pub async fn final_dot(&self, connection: &mut Connection, next: Option<&Address>) -> DotReply {
+        let next = next.filter(|_| connection.pipelines() && self.probe().may_follow_dot());
+        let next = next.map(|it| self.envelope(it));
+        let followed = next.is_some();
+        let (phase, mut reply) = match connection.dot(next).await {
+            Dot::NotWritten(reply) => (Phase::Body, reply),
+            Dot::Written(reply) => (Phase::Dot, reply),
+        };
+        let mut order = Order::Fits;
+        if followed {
+            order = self.order_behind_dot(connection, phase, &reply).await;
+            if order == Order::Mixed {
+                reply = Err(Silence::Over(OUT_OF_ORDER.into()));
+            }
+        }
+        DotReply {
+            phase,
+            reply,
+            followed,
+            order,
+        }
+    }
+
+    /// Reads the replies to the envelope behind a dot, as far as they come at once, and learns from them
+    /// how the relay bears it.
+    async fn order_behind_dot(
+        &self,
+        connection: &mut Connection,
+        phase: Phase,
+        reply: &Result<Reply, Silence>,
+    ) -> Order {
+        let reply = match reply {
+            Ok(reply) if phase == Phase::Dot => reply,
+            _ => {
+                let failed = phase == Phase::Dot;
+                self.probe().record(failed.then_some(false));
+                return Order::Fits;
+            }
+        };
+        // An acceptance is not held up: later replies are examined when the envelope is begun.
+        let limit = if reply.class() == 2 {
+            Duration::ZERO
+        } else {
+            GRACE
+        };
+        let order = connection.read_envelope_replies(limit).await;
+        match order {
+            Order::Fits => self.probe().record(Some(true)),
+            Order::Mixed => self.probe().fall_back(),
+            Order::Incomplete | Order::PartLost | Order::Surplus => {}
+        }
+        order
+    }
+
+    /// Reads the replies to an envelope that is given up, as far as they come soon; returns whether they
+    /// show that the reply to the dot before it cannot be trusted.
+    pub async fn replies_are_mixed(&self, connection: &mut Connection) -> bool {
+        let order = connection.read_envelope_replies(GRACE).await;
+        self.probe().record((order == Order::Fits).then_some(true));
+        if order == Order::Mixed {
+            self.probe().fall_back();
+        }
+        order == Order::Mixed
+    }
+
+    /// Whether a transaction that ended early has shown that the relay cannot be trusted with pipelined
+    /// commands: replies out of order, a complaint about a sequence that was right, no reply in time, or a
+    /// connection that ended over a packet while no message has been accepted yet. Then nothing is
+    /// pipelined any more.
+    pub fn falls_back(
+        &self,
+        connection: &Connection,
+        aborted: &CutShort,
+        nobody_accepted: bool,
+    ) -> bool {
+        let fault = match aborted.heard {
+            Ok(_) => matches!(
+                aborted.order,
+                Order::Mixed | Order::PartLost | Order::Surplus
+            ),
+            Err(_) => connection.lost_a_reply() || nobody_accepted,
+        };
+        let falls_back = aborted.pipelined && fault;
+        if falls_back {
+            self.probe().fall_back();
+        }
+        falls_back
+    }
+}

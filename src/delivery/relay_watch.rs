@@ -1,0 +1,189 @@
+//! What the outcomes of a run say about the relay: whether it refuses the sender rather than recipients, and
+//! whether it loses its connections.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::breaker::{self, Breaker, Refused};
+use super::event::RunEvent;
+use super::journal::Journal;
+use super::reporter::Reporter;
+use super::stop::{Stop, StopSignal};
+use crate::exit::Exit;
+use crate::invitation::{Cause, State};
+use crate::ledger::{Change, LedgerError};
+use crate::outcome::{Phase, Reply};
+
+/// This many messages in a row may be deferred because connections were lost over them: as many as
+/// refused domains open the breaker.
+const LOST_IN_A_ROW: u64 = 10;
+
+/// Watches the outcomes of all connections of a run.
+pub struct RelayWatch {
+    breaker: Mutex<Breaker>,
+    losses: Mutex<Losses>,
+    journal: Arc<Journal>,
+    reporter: Arc<Reporter>,
+    stop: Arc<StopSignal>,
+}
+
+/// Messages that were deferred because connections were lost over them.
+#[derive(Debug, Default)]
+struct Losses {
+    messages: u64,
+    in_a_row: u64,
+    last: String,
+}
+
+impl RelayWatch {
+    /// `breaker_open` says that the breaker opened in an earlier run, and nobody was accepted since.
+    pub fn new(
+        breaker_open: bool,
+        journal: Arc<Journal>,
+        reporter: Arc<Reporter>,
+        stop: Arc<StopSignal>,
+    ) -> Self {
+        Self {
+            breaker: Mutex::new(Breaker::new(breaker_open)),
+            losses: Mutex::default(),
+            journal,
+            reporter,
+            stop,
+        }
+    }
+
+    /// The relay has accepted a message.
+    pub fn accepted(&self) {
+        self.breaker().accepted();
+        self.losses().in_a_row = 0;
+    }
+
+    /// An outcome is recorded, and this state follows; `refused` describes a refusal for the breaker.
+    pub async fn recorded(&self, change: &Change, state: State, refused: impl FnOnce() -> Refused) {
+        if state == State::Accepted {
+            return self.acceptance_recorded().await;
+        }
+        let reply = change.reply.as_ref().filter(|it| it.class() == 5);
+        if let (Some(phase), Some(reply)) = (change.phase, reply) {
+            self.refusal_recorded(phase, reply, refused()).await;
+        }
+    }
+
+    /// The breaker is closed for later runs, too.
+    async fn acceptance_recorded(&self) {
+        if self.breaker().take_notice() {
+            let ledger = &self.journal.ledger;
+            self.stop_unless(ledger.remove_notice(breaker::OPEN).await);
+        }
+    }
+
+    /// A permanent refusal may open the breaker.
+    async fn refusal_recorded(&self, phase: Phase, reply: &Reply, refused: Refused) {
+        let recipient = refused.recipient.clone();
+        let noted = self.breaker().refused(phase, reply, refused);
+        if noted.first {
+            self.reporter.report(RunEvent::RefusedFirst {
+                recipient: &recipient,
+                phase,
+                reply,
+            });
+        }
+        if let Some(alike) = noted.opens {
+            let Journal { ledger, relay, .. } = &*self.journal;
+            self.stop.because(Stop::breaker(relay, alike, phase, reply));
+            let now = self.journal.now();
+            self.stop_unless(ledger.set_notice(breaker::OPEN, now).await);
+        }
+    }
+
+    /// A message is deferred because connections were lost over it. Many in a row, with no acceptance
+    /// between, end the run: the relay is not usable.
+    pub fn message_lost(&self, reason: &str) {
+        let mut losses = self.losses();
+        losses.messages += 1;
+        losses.in_a_row += 1;
+        reason.clone_into(&mut losses.last);
+        if losses.in_a_row >= LOST_IN_A_ROW {
+            self.stop_for(&losses, Exit::Unavailable);
+        }
+    }
+
+    /// At the end of a run: where connections were lost and nothing was accepted, that is its result.
+    pub fn report_losses(&self) {
+        let losses = self.losses();
+        if losses.messages == 0 || !self.nobody_accepted() || self.stop.is_set() {
+            return;
+        }
+        // Over one message it may be due to the message; over all of several, to the relay.
+        let all = self.reporter.tally().deferred == losses.messages;
+        let exit = if all && losses.messages > 1 {
+            Exit::Unavailable
+        } else {
+            Exit::TryLater
+        };
+        self.stop_for(&losses, exit);
+    }
+
+    /// At the end of a run: if the relay refuses the sender, the rows that were rejected or expired by its
+    /// refusals are deferred.
+    pub async fn conclude(&self) {
+        let relay = &self.journal.relay;
+        if self.breaker().nobody_was_accepted() {
+            self.stop.because(Stop::nobody_accepted(relay));
+        }
+        let refused = self.stop.reason();
+        if refused.is_none_or(|it| it.exit != Exit::Unavailable) {
+            return;
+        }
+        let rows = self.breaker().take_to_put_back();
+        if rows.is_empty() {
+            return;
+        }
+        let now = self.journal.now();
+        let change = |it: &Refused| Change {
+            at: now,
+            note: Some("the relay refuses us, so its refusals say nothing about recipients".into()),
+            next_attempt_at: Some(self.journal.due_again(now, it.deferrals, &it.identity)),
+            ..self.journal.change(&it.identity, Cause::Breaker)
+        };
+        let changes = rows.iter().map(change).collect();
+        let results = self.journal.ledger.submit(changes).results().await;
+        for (row, result) in rows.iter().zip(results) {
+            match result {
+                Ok(to) => self.reporter.report(RunEvent::Revised {
+                    recipient: &row.recipient,
+                    from: row.state,
+                    to,
+                    reason: None,
+                }),
+                Err(failure) => {
+                    self.stop.because(failure);
+                }
+            }
+        }
+    }
+
+    fn stop_for(&self, losses: &Losses, exit: Exit) {
+        let relay = &self.journal.relay;
+        let stop = Stop::connections_lost(exit, relay, losses.messages, &losses.last);
+        self.stop.because(stop);
+    }
+
+    fn stop_unless(&self, recorded: Result<(), LedgerError>) {
+        if let Err(error) = recorded {
+            self.stop.because(error);
+        }
+    }
+
+    /// Whether the relay has accepted nothing in this run so far, recorded or not yet.
+    pub fn nobody_accepted(&self) -> bool {
+        !self.breaker().has_accepted()
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn losses(&self) -> MutexGuard<'_, Losses> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,148 @@
+//! The counts of a run, from its events.
+
+use super::event::RunEvent;
+use super::stop::Stop;
+use crate::address::Address;
+use crate::invitation::State;
+use crate::outcome::Phase;
+
+/// How many refusals are kept to be shown.
+const SHOWN: usize = 20;
+
+/// The result of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Accepted by the relay.
+    pub accepted: u64,
+    /// To be tried again later.
+    pub deferred: u64,
+    /// Rejected.
+    pub rejected: u64,
+    /// Deferred for the last time.
+    pub expired: u64,
+    /// Not known.
+    pub unknown: u64,
+    /// The first that were not accepted: address, state and reason.
+    pub troubles: Vec<(Address, State, String)>,
+    /// The first permanent refusal of each kind: recipient, phase and reply.
+    pub refusals: Vec<(Address, Phase, String)>,
+    /// Outcomes that the ledger could not record.
+    pub unrecorded: Vec<String>,
+    /// Why it ended before its time.
+    pub stopped: Option<Stop>,
+}
+
+impl Tally {
+    /// Counts an event.
+    pub fn add(&mut self, event: RunEvent<'_>) {
+        match event {
+            RunEvent::Armed { .. } => {}
+            RunEvent::Settled {
+                recipient,
+                state,
+                reason,
+            } => {
+                *self.count(state) += 1;
+                if state != State::Accepted && self.troubles.len() < SHOWN {
+                    let trouble = (recipient.clone(), state, reason.to_owned());
+                    self.troubles.push(trouble);
+                }
+            }
+            RunEvent::Revised {
+                recipient,
+                from,
+                to,
+                reason,
+            } => self.revise(recipient, from, to, reason),
+            RunEvent::RefusedFirst {
+                recipient,
+                phase,
+                reply,
+            } => {
+                if self.refusals.len() < SHOWN {
+                    let refusal = (recipient.clone(), phase, reply.to_string());
+                    self.refusals.push(refusal);
+                }
+            }
+            RunEvent::Unrecorded {
+                recipient,
+                outcome,
+                reason,
+            } => self
+                .unrecorded
+                .push(format!("{recipient}: {outcome} ({reason})")),
+            RunEvent::Stopped(stop) => self.stopped = Some(stop.clone()),
+        }
+    }
+
+    fn revise(&mut self, recipient: &Address, from: State, to: State, reason: Option<&str>) {
+        let before = self.count(from);
+        *before = before.saturating_sub(1);
+        *self.count(to) += 1;
+        let mut troubles = self.troubles.iter_mut();
+        if let Some(trouble) = troubles.find(|it| it.0 == *recipient && it.1 == from) {
+            trouble.1 = to;
+            if let Some(reason) = reason {
+                reason.clone_into(&mut trouble.2);
+            }
+        } else if let Some(reason) = reason
+            && self.troubles.len() < SHOWN
+        {
+            self.troubles
+                .push((recipient.clone(), to, reason.to_owned()));
+        }
+    }
+
+    fn count(&mut self, state: State) -> &mut u64 {
+        match state {
+            State::Accepted => &mut self.accepted,
+            State::Deferred => &mut self.deferred,
+            State::Rejected => &mut self.rejected,
+            State::Expired => &mut self.expired,
+            _ => &mut self.unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, RunEvent, State, Tally};
+
+    #[test]
+    fn a_revised_outcome_is_counted_once() {
+        let [ada, bob] = ["ada@a.example", "bob@b.example"].map(|it| Address::parse(it).unwrap());
+        let mut tally = Tally::default();
+        for (recipient, state) in [(&ada, State::Accepted), (&bob, State::Rejected)] {
+            tally.add(RunEvent::Settled {
+                recipient,
+                state,
+                reason: "a reply",
+            });
+        }
+        tally.add(RunEvent::Revised {
+            recipient: &ada,
+            from: State::Accepted,
+            to: State::Unknown,
+            reason: Some("out of order"),
+        });
+        tally.add(RunEvent::Revised {
+            recipient: &bob,
+            from: State::Rejected,
+            to: State::Deferred,
+            reason: None,
+        });
+
+        let counts = [
+            tally.accepted,
+            tally.deferred,
+            tally.rejected,
+            tally.unknown,
+        ];
+        assert_eq!(counts, [0, 1, 0, 1]);
+        let troubles = [
+            (bob, State::Deferred, "a reply".to_owned()),
+            (ada, State::Unknown, "out of order".to_owned()),
+        ];
+        assert_eq!(tally.troubles, troubles);
+    }
+}
