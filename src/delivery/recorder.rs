@@ -21,17 +21,17 @@ use crate::relay::Silence;
 
 /// Records the outcomes of one connection.
 pub struct Recorder {
-    journal: Arc<Journal>,
-    watch: Arc<RelayWatch>,
-    reporter: Arc<Reporter>,
-    stop: Arc<StopSignal>,
+    pub journal: Arc<Journal>,
+    pub watch: Arc<RelayWatch>,
+    pub reporter: Arc<Reporter>,
+    pub stop: Arc<StopSignal>,
     /// The outcomes that the next commit records.
-    pending: Vec<UnrecordedOutcome>,
-    unconfirmed: Option<Unconfirmed>,
+    pub pending: Vec<UnrecordedOutcome>,
+    pub unconfirmed: Option<Unconfirmed>,
 }
 
 /// An outcome that is not recorded yet.
-struct UnrecordedOutcome {
+pub struct UnrecordedOutcome {
     change: Change,
     recipient: Address,
     outcome: Outcome,
@@ -59,22 +59,6 @@ pub struct PendingRecord {
 }
 
 impl Recorder {
-    pub fn new(
-        journal: Arc<Journal>,
-        watch: Arc<RelayWatch>,
-        reporter: Arc<Reporter>,
-        stop: Arc<StopSignal>,
-    ) -> Self {
-        Self {
-            journal,
-            watch,
-            reporter,
-            stop,
-            pending: Vec::new(),
-            unconfirmed: None,
-        }
-    }
-
     /// Asks for the message to be armed, in one commit with the outcomes that wait. The final dot may be
     /// written once [`Self::finish`] has succeeded.
     pub fn arm(&mut self, message: &Outgoing) -> PendingRecord {

@@ -19,38 +19,22 @@ const LOST_IN_A_ROW: u64 = 10;
 
 /// Watches the outcomes of all connections of a run.
 pub struct RelayWatch {
-    breaker: Mutex<Breaker>,
-    losses: Mutex<Losses>,
-    journal: Arc<Journal>,
-    reporter: Arc<Reporter>,
-    stop: Arc<StopSignal>,
+    pub breaker: Mutex<Breaker>,
+    pub losses: Mutex<Losses>,
+    pub journal: Arc<Journal>,
+    pub reporter: Arc<Reporter>,
+    pub stop: Arc<StopSignal>,
 }
 
 /// Messages that were deferred because connections were lost over them.
 #[derive(Debug, Default)]
-struct Losses {
+pub struct Losses {
     messages: u64,
     in_a_row: u64,
     last: String,
 }
 
 impl RelayWatch {
-    /// `breaker_open` says that the breaker opened in an earlier run, and nobody was accepted since.
-    pub fn new(
-        breaker_open: bool,
-        journal: Arc<Journal>,
-        reporter: Arc<Reporter>,
-        stop: Arc<StopSignal>,
-    ) -> Self {
-        Self {
-            breaker: Mutex::new(Breaker::new(breaker_open)),
-            losses: Mutex::default(),
-            journal,
-            reporter,
-            stop,
-        }
-    }
-
     /// The relay has accepted a message.
     pub fn accepted(&self) {
         self.breaker().accepted();

@@ -1,12 +1,13 @@
 //! A run: connects, feeds the workers, waits for them, and concludes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::breaker::Breaker;
 use super::connections::Connections;
 use super::event::RunEvent;
 use super::journal::Journal;
@@ -183,12 +184,13 @@ impl Crew {
             retry: run.retry,
             clock: run.clock,
         });
-        let watch = RelayWatch::new(
-            run.breaker_open,
-            journal.clone(),
-            reporter.clone(),
-            stop.clone(),
-        );
+        let watch = RelayWatch {
+            breaker: Mutex::new(Breaker::new(run.breaker_open)),
+            losses: Mutex::default(),
+            journal: journal.clone(),
+            reporter: reporter.clone(),
+            stop: stop.clone(),
+        };
         Self {
             peer: Arc::new(Peer {
                 connector: run.connector,
@@ -208,18 +210,22 @@ impl Crew {
         let (stop, reporter) = (&self.stop, &self.reporter);
         let transmitter = Transmitter {
             peer: self.peer.clone(),
-            session: Session::new(
-                self.peer.clone(),
-                self.pace.clone(),
-                stop.clone(),
-                self.connections.join(),
-            ),
-            recorder: Recorder::new(
-                self.journal.clone(),
-                self.watch.clone(),
-                reporter.clone(),
-                stop.clone(),
-            ),
+            session: Session {
+                peer: self.peer.clone(),
+                pace: self.pace.clone(),
+                stop: stop.clone(),
+                member: self.connections.join(),
+                connection: None,
+                failures: 0,
+            },
+            recorder: Recorder {
+                journal: self.journal.clone(),
+                watch: self.watch.clone(),
+                reporter: reporter.clone(),
+                stop: stop.clone(),
+                pending: Vec::new(),
+                unconfirmed: None,
+            },
             queue: self.queue.clone(),
             pace: self.pace.clone(),
             watch: self.watch.clone(),

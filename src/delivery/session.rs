@@ -21,27 +21,16 @@ const PAUSES: [Duration; 4] = [
 ];
 /// The connection of one worker.
 pub struct Session {
-    peer: Arc<Peer>,
-    pace: Arc<Pace>,
-    stop: Arc<StopSignal>,
-    member: Member,
-    connection: Option<Connection>,
+    pub peer: Arc<Peer>,
+    pub pace: Arc<Pace>,
+    pub stop: Arc<StopSignal>,
+    pub member: Member,
+    pub connection: Option<Connection>,
     /// Failures in a row, without a 250 to MAIL between.
-    failures: usize,
+    pub failures: usize,
 }
 
 impl Session {
-    pub fn new(peer: Arc<Peer>, pace: Arc<Pace>, stop: Arc<StopSignal>, member: Member) -> Self {
-        Self {
-            peer,
-            pace,
-            stop,
-            member,
-            connection: None,
-            failures: 0,
-        }
-    }
-
     /// Takes the connection; opens one if there is none, again where that may help.
     ///
     /// A relay that asks to slow down here gets a pause as it does later in the conversation, unless other
