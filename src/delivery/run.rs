@@ -229,7 +229,6 @@ impl Crew {
             queue: self.queue.clone(),
             pace: self.pace.clone(),
             watch: self.watch.clone(),
-            reporter: reporter.clone(),
             stop: stop.clone(),
             next: None,
         };

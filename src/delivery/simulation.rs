@@ -436,7 +436,11 @@ async fn history(seed: u64) {
     for process in 0..=faulty {
         let clean = process == faulty;
         let fate = (!clean && rng.u32(..3) == 0).then(|| {
-            let fates = [CommitFault::DiesBefore, CommitFault::DiesAfter, CommitFault::Fails];
+            let fates = [
+                CommitFault::DiesBefore,
+                CommitFault::DiesAfter,
+                CommitFault::Fails,
+            ];
             (rng.u32(..20), fates[rng.usize(..3)])
         });
         let (recovering, _) = disk.open(None).unwrap();

@@ -15,7 +15,6 @@ use super::peer::{DotReply, Peer};
 use super::queue::{Outgoing, Queue, Taken};
 use super::recorder::{Recorder, describe};
 use super::relay_watch::RelayWatch;
-use super::reporter::Reporter;
 use super::session::Session;
 use super::stop::{Stop, StopSignal, Stopped};
 use crate::outcome::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
@@ -48,7 +47,6 @@ pub struct Transmitter {
     pub queue: Arc<Queue>,
     pub pace: Arc<Pace>,
     pub watch: Arc<RelayWatch>,
-    pub reporter: Arc<Reporter>,
     pub stop: Arc<StopSignal>,
     /// The next message, taken while the one before it was under way.
     pub next: Option<Taken>,
@@ -185,9 +183,9 @@ impl Transmitter {
         aborted: CutShort,
     ) -> Result<AttemptResult, Stopped> {
         let unconfirmed = self.recorder.take_unconfirmed();
-        let falls_back =
-            self.peer
-                .falls_back(&connection, &aborted, self.watch.nobody_accepted());
+        let falls_back = self
+            .peer
+            .falls_back(&connection, &aborted, self.watch.nobody_accepted());
         let CutShort {
             phase,
             verdict,
