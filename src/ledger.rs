@@ -34,7 +34,7 @@ pub use self::records::{
 pub use self::sqlite::fault_injection;
 use self::sqlite::{Action, Examined, WriterHandle};
 pub use self::sqlite::{PendingCommit, Reader};
-use self::witness::{Mark, Witness};
+use self::witness::Mark;
 use crate::config::LedgerFiles;
 use crate::invitation::State;
 
@@ -137,7 +137,10 @@ impl Ledger {
         // the next. If there is a doubt already, it remains until a person has accepted the ledger.
         let witness = match examined.doubt {
             Some(_) => None,
-            None => Some(open_witness(files, Mark::unwritten(examined.id))?),
+            None => {
+                let mark = Mark::unwritten(examined.id);
+                Some(freshness::open_witness(&files.witness, mark, &files.file)?)
+            }
         };
         let (writer, reader) = examined.begin_run(files, witness, start)?;
         Ok(Self {
@@ -283,15 +286,6 @@ impl Ledger {
         drop(self.reader);
         self.writer.close().await
     }
-}
-
-/// Opens the witness, or creates it for the ledger's owner.
-fn open_witness(files: &LedgerFiles, mark: Mark) -> Result<Witness> {
-    let witness = Witness::open_or_create(&files.witness, mark).and_then(|it| {
-        sidecar::give_to_owner(it.file(), &files.file)?;
-        Ok(it)
-    });
-    witness.map_err(|error| freshness::unusable(&files.witness, &error))
 }
 
 #[cfg(test)]

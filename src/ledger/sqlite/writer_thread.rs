@@ -13,12 +13,11 @@ use rusqlite::config::DbConfig;
 use tokio::sync::oneshot;
 
 use super::active_run::ActiveRun;
-use super::enrolment::{self, NextIds};
 use super::errors::translate;
 use super::open_files::Replaced;
 use super::reserve::Reserve;
 use super::transitions::{self, ApplyError};
-use super::{notices, recovery, runs, wal};
+use super::{enrolment, notices, recovery, runs, wal};
 use crate::invitation::{Cause, MessageIdKey, State};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::{Change, ChangeResults, Enrolment, Gap, RunEnd};
@@ -49,8 +48,6 @@ pub struct WriterThread {
     /// Why nothing more is written.
     failed: Option<String>,
     reserve: Reserve,
-    /// Within the transaction that enrols.
-    enrolling: Option<NextIds>,
 }
 
 impl WriterThread {
@@ -67,7 +64,6 @@ impl WriterThread {
             run,
             failed: None,
             reserve: Reserve::default(),
-            enrolling: None,
         }
     }
 
@@ -182,28 +178,26 @@ impl WriterThread {
         }
         let begun = self
             .execute("BEGIN IMMEDIATE")
-            .and_then(|()| runs::confirm(&self.connection, campaign, at))
-            .and_then(|()| NextIds::read(&self.connection));
-        self.enrolling = Some(begun.map_err(|error| self.fail(error))?);
-        Ok(())
+            .and_then(|()| runs::confirm(&self.connection, campaign, at));
+        begun.map_err(|error| self.fail(error))
     }
 
     pub fn enrol(&mut self, invitations: &[Enrolment], at: Timestamp) -> Result<()> {
         self.ensure_usable()?;
-        let run = self.run_number();
-        let Some(ids) = &mut self.enrolling else {
+        // Every other request ends its transaction.
+        if self.connection.is_autocommit() {
             let message = "invitations are enrolled outside of an enrolment";
             return Err(LedgerError::Fault(message.into()));
-        };
+        }
+        let run = self.run_number();
         let result = invitations
             .iter()
-            .try_for_each(|it| enrolment::enrol(&self.connection, it, at, run, ids));
+            .try_for_each(|it| enrolment::enrol(&self.connection, it, at, run));
         result.map_err(|error| self.fail(error))
     }
 
     pub fn commit_enrolment(&mut self) -> Result<()> {
         self.ensure_usable()?;
-        self.enrolling = None;
         let changes = self.commit().map_err(|error| self.fail(error))?;
         self.advance_witness(changes);
         let kept = self
@@ -290,7 +284,7 @@ impl WriterThread {
                 let _ = self
                     .connection
                     .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-                let beyond = run.changes + 1;
+                let beyond = run.mark.changes + 1;
                 self.advance_witness(beyond);
             }
             self.failed = Some(why);
@@ -304,7 +298,6 @@ impl WriterThread {
     /// Rolls back. After an error of SQLite nothing more is written.
     fn fail(&mut self, error: impl Into<ApplyError>) -> LedgerError {
         let _ = self.connection.execute_batch("ROLLBACK");
-        self.enrolling = None;
         let error = match error.into() {
             ApplyError::Sqlite(error) => translate(&self.path, &error),
             refused => return LedgerError::Fault(refused.to_string()),
@@ -319,9 +312,8 @@ impl WriterThread {
 
     /// Writes the log into the file and leaves one plain file, unless a reader prevents that.
     pub fn checkpoint_and_close(&mut self) -> Result<()> {
-        if self.enrolling.is_some() {
-            let _ = self.connection.execute_batch("ROLLBACK");
-        }
+        // An enrolment that was not committed.
+        let _ = self.connection.execute_batch("ROLLBACK");
         self.ensure_usable()?;
         if let Some(run) = &self.run {
             run.sync_witness()?;
