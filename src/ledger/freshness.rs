@@ -1,4 +1,4 @@
-//! Whether a ledger is the newest one: what its witness says, and whether its log is there.
+//! Whether a ledger is the newest copy, according to its witness and its log.
 //!
 //! An older or shortened copy does not know partners who have been mailed since, so nothing may be
 //! sent from it until a person has accepted the gap. What cannot be noticed is a rollback that

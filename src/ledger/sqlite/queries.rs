@@ -22,27 +22,32 @@ impl Reader {
     ///
     /// # Errors
     /// If the ledger cannot be read.
-    pub async fn standings(&self, identities: Vec<Identity>) -> Result<Vec<Option<Standing>>> {
+    pub fn standings(
+        &self,
+        identities: Vec<Identity>,
+    ) -> impl Future<Output = Result<Vec<Option<Standing>>>> {
         let columns = format!("{STANDING} FROM invitation AS i");
         self.find(identities, columns, |row| rows::standing(row, 0))
-            .await
     }
 
     /// The records of these invitations, in their order; none for one that is not recorded.
     ///
     /// # Errors
     /// If the ledger cannot be read.
-    pub async fn records(&self, identities: Vec<Identity>) -> Result<Vec<Option<Record>>> {
+    pub fn records(
+        &self,
+        identities: Vec<Identity>,
+    ) -> impl Future<Output = Result<Vec<Option<Record>>>> {
         let columns = format!("{STANDING}, {RECORD}");
-        self.find(identities, columns, rows::record).await
+        self.find(identities, columns, rows::record)
     }
 
-    async fn find<T: Send + 'static>(
+    fn find<T: Send + 'static>(
         &self,
         identities: Vec<Identity>,
         columns: String,
         decode: fn(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<Option<T>>> {
+    ) -> impl Future<Output = Result<Vec<Option<T>>>> {
         self.query(move |connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT {columns}
@@ -55,7 +60,6 @@ impl Reader {
             };
             identities.iter().map(find).collect()
         })
-        .await
     }
 
     /// How many invitations of the campaign are in each state, in the order of [`State::ALL`].

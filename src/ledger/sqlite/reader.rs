@@ -125,19 +125,21 @@ impl Reader {
         }
     }
 
-    pub(super) async fn query<T: Send + 'static>(
+    pub(super) fn query<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
         let (answer, waiting) = oneshot::channel();
         let query = move |connection: &Connection| drop(answer.send(query(connection)));
         // If the thread has ended, the query is dropped, which ends the waiting.
         if let Some(queries) = &self.queries {
             let _ = queries.send(Box::new(query));
         }
-        let stopped = |_| LedgerError::CannotWrite("the ledger's reader has stopped".into());
-        let answer = waiting.await.map_err(stopped)?;
-        answer.map_err(|error| translate(&self.path, &error))
+        async move {
+            let stopped = |_| LedgerError::CannotWrite("the ledger's reader has stopped".into());
+            let answer = waiting.await.map_err(stopped)?;
+            answer.map_err(|error| translate(&self.path, &error))
+        }
     }
 }
 
