@@ -157,11 +157,11 @@ fn ledger(criterion: &mut Criterion) {
                     |identities| {
                         runtime.block_on(async {
                             let armed = identities.iter().map(arm).collect();
-                            let verdicts = ledger.ask(armed).verdicts().await;
-                            assert!(verdicts.iter().all(Result::is_ok));
+                            let results = ledger.submit(armed).results().await;
+                            assert!(results.iter().all(Result::is_ok));
                             let settled = identities.iter().map(settle).collect();
-                            let verdicts = ledger.ask(settled).verdicts().await;
-                            assert!(verdicts.iter().all(Result::is_ok));
+                            let results = ledger.submit(settled).results().await;
+                            assert!(results.iter().all(Result::is_ok));
                         });
                     },
                     BatchSize::SmallInput,

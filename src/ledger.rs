@@ -2,7 +2,7 @@
 //!
 //! A change of state is requested in terms of [`crate::invitation`], checked by its transition
 //! function, and durable when the call returns. The callers see neither rows nor transactions.
-//! Everything that knows SQL is in [`sqlite`]; what it promises:
+//! Everything that knows SQL is in `sqlite`; what it promises:
 //!
 //! - WAL with `synchronous=FULL` during a run: one fsync a commit, no acknowledged change is lost in a
 //!   power failure, and readers wait for nobody.
@@ -32,9 +32,9 @@ pub use self::records::{
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
-use self::sqlite::{Action, Examined, WriterHandle};
+use self::sqlite::{Action, Examined, WriterHandle, WriterThread};
 pub use self::sqlite::{PendingCommit, Reader};
-use self::witness::{Mark, Witness};
+use self::witness::Mark;
 use crate::config::LedgerFiles;
 use crate::invitation::State;
 
@@ -135,9 +135,11 @@ impl Ledger {
         }
         // Created before the ledger is changed, so that a run which fails here raises no doubt in
         // the next. If there is a doubt already, it remains until a person has accepted the ledger.
-        let witness = match examined.doubt {
-            Some(_) => None,
-            None => Some(open_witness(files, Mark::unwritten(examined.id))?),
+        let witness = if examined.doubt.is_some() {
+            None
+        } else {
+            let mark = Mark::unwritten(examined.id);
+            Some(freshness::open_witness(&files.witness, mark, &files.file)?)
         };
         let (writer, reader) = examined.begin_run(files, witness, start)?;
         Ok(Self {
@@ -199,7 +201,7 @@ impl Ledger {
     /// # Errors
     /// If it cannot be recorded or there is no space for the attempts, for instance on a full disk.
     pub async fn commit_enrolment(&self) -> Result<()> {
-        self.writer.run(|it| it.commit_enrolment()).await
+        self.writer.run(WriterThread::commit_enrolment).await
     }
 
     /// Accepts an older copy: what unrecorded runs may have mailed becomes `unknown`, and no campaign
@@ -223,9 +225,14 @@ impl Ledger {
     ///
     /// # Errors
     /// If the transition is not allowed (a fault) or cannot be recorded.
-    pub async fn apply(&self, change: Change) -> Result<State> {
-        let mut results = self.submit(vec![change]).results().await;
-        results.pop().expect("there is a result for each change")
+    pub fn apply(&self, change: Change) -> impl Future<Output = Result<State>> {
+        let results = self.submit(vec![change]).results();
+        async {
+            results
+                .await
+                .pop()
+                .expect("there is a result for each change")
+        }
     }
 
     /// Submits changes for one commit; [`PendingCommit::results`] waits until they are durable.
@@ -283,15 +290,6 @@ impl Ledger {
         drop(self.reader);
         self.writer.close().await
     }
-}
-
-/// Opens the witness, or creates it for the ledger's owner.
-fn open_witness(files: &LedgerFiles, mark: Mark) -> Result<Witness> {
-    let witness = Witness::open_or_create(&files.witness, mark).and_then(|it| {
-        sidecar::give_to_owner(it.file(), &files.file)?;
-        Ok(it)
-    });
-    witness.map_err(|error| freshness::unusable(&files.witness, &error))
 }
 
 #[cfg(test)]

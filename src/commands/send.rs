@@ -71,7 +71,9 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     let start = run_start("send", &config, console);
     let ledger = Arc::new(Ledger::open(&config.ledger, &start)?);
     let mut report = RunReport::default();
-    let ended = with_ledger(config, options, ledger.clone(), &mut report, console).await;
+    let ended = with_ledger(config, options, ledger.clone(), &mut report, console);
+    // Boxed, because the future is large.
+    let ended = Box::pin(ended).await;
     let rest = match Arc::into_inner(ledger) {
         Some(ledger) => end_run(ledger, &ended, report.digest, report.counts, console).await,
         None => Ok(()),

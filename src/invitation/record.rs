@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::identity::Identity;
 use super::state::State;
 
-/// Where an invitation stands, for the plan.
+/// The standing of an invitation, for the plan.
 #[derive(Clone, Debug)]
 pub struct Standing {
     /// Its state.
@@ -71,7 +71,7 @@ pub struct Record {
     pub created_at: Timestamp,
     /// When a relay accepted it.
     pub accepted_at: Option<Timestamp>,
-    /// Where it stands.
+    /// Its standing.
     pub standing: Standing,
     /// What happened to it last.
     pub latest: Event,

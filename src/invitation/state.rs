@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Where an invitation stands.
+/// The state of an invitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// To be mailed; no relay has accepted it.

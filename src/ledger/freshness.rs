@@ -1,4 +1,4 @@
-//! Whether a ledger is the newest one: what its witness says, and whether its log is there.
+//! Whether a ledger is the newest copy, according to its witness and its log.
 //!
 //! An older or shortened copy does not know partners who have been mailed since, so nothing may be
 //! sent from it until a person has accepted the gap. What cannot be noticed is a rollback that
@@ -8,8 +8,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::{LedgerError, Result};
-use super::sidecar::ownership_fix;
-use super::witness::{self, Found, Mark};
+use super::sidecar::{give_to_owner, ownership_fix};
+use super::witness::{self, Found, Mark, Witness};
 use crate::config::LedgerFiles;
 
 /// What was found outside the store, before it was opened.
@@ -149,6 +149,18 @@ pub fn refuse_witness_without_ledger(files: &LedgerFiles) -> Result<()> {
 /// If the file exists and cannot be read.
 pub fn read_witness(path: &Path) -> Result<Found> {
     witness::read(path).map_err(|error| unusable(path, &error))
+}
+
+/// Opens the witness, or creates it with `mark`, for the owner of the ledger.
+///
+/// # Errors
+/// If it cannot be opened, created or written.
+pub fn open_witness(path: &Path, mark: Mark, ledger: &Path) -> Result<Witness> {
+    let witness = Witness::open_or_create(path, mark).and_then(|it| {
+        give_to_owner(it.file(), ledger)?;
+        Ok(it)
+    });
+    witness.map_err(|error| unusable(path, &error))
 }
 
 /// The error of a witness that cannot be read or written.

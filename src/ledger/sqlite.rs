@@ -23,6 +23,7 @@ mod schema;
 mod transitions;
 mod wal;
 mod writer_handle;
+mod writer_requests;
 mod writer_thread;
 
 pub use self::file_checks::{check, check_writable, warnings};
@@ -30,3 +31,4 @@ pub use self::notices::Action;
 pub use self::opening::{Examined, create, open_scratch};
 pub use self::reader::Reader;
 pub use self::writer_handle::{PendingCommit, WriterHandle};
+pub use self::writer_thread::WriterThread;

@@ -94,7 +94,7 @@ impl Mark {
     }
 }
 
-/// What stands where the witness is expected.
+/// What the path of the witness contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// No file.
@@ -189,7 +189,7 @@ impl Witness {
         })
     }
 
-    /// Replaces whatever it says by `mark`.
+    /// Replaces its content by `mark`.
     ///
     /// # Errors
     /// If the file cannot be locked or written.

@@ -9,19 +9,14 @@ use super::open_files::OpenFiles;
 use super::runs;
 use crate::ledger::error::Result;
 use crate::ledger::freshness;
-use crate::ledger::sidecar::give_to_owner;
-use crate::ledger::witness::{Id, Mark, Witness};
+use crate::ledger::witness::{Mark, Witness};
 
 /// A run on record.
 pub struct ActiveRun {
     /// The number of its row.
     pub number: i64,
-    /// Its random id.
-    pub id: Id,
-    /// The ledger's id.
-    pub ledger: Id,
-    /// The change counter of its last commit.
-    pub changes: u64,
+    /// How far it has come: the change counter of its last commit.
+    pub mark: Mark,
     /// Ledger, log and lock.
     pub files: OpenFiles,
     /// None before an older ledger is accepted.
@@ -38,9 +33,8 @@ impl ActiveRun {
 
     /// Advances the witness to a commit that is durable.
     pub fn advance_witness(&mut self, changes: u64) -> Result<()> {
-        self.changes = changes;
-        let mark = self.mark();
-        self.with_witness(|it| it.advance(mark))
+        self.mark.changes = changes;
+        self.with_witness(|it| it.advance(self.mark))
     }
 
     /// Brings the witness to the disk.
@@ -50,23 +44,11 @@ impl ActiveRun {
 
     /// Begins a new witness once an older ledger was accepted.
     pub fn reset_witness(&mut self, ledger: &Path) -> Result<()> {
-        let mark = self.mark();
-        let witness = Witness::open_or_create(&self.witness_path, mark).and_then(|it| {
-            it.reset(mark)?;
-            give_to_owner(it.file(), ledger)?;
-            Ok(it)
-        });
+        let witness = freshness::open_witness(&self.witness_path, self.mark, ledger)?;
         let unusable = |error| freshness::unusable(&self.witness_path, &error);
-        self.witness = Some(witness.map_err(unusable)?);
+        witness.reset(self.mark).map_err(unusable)?;
+        self.witness = Some(witness);
         Ok(())
-    }
-
-    fn mark(&self) -> Mark {
-        Mark {
-            ledger: self.ledger,
-            run: self.id,
-            changes: self.changes,
-        }
     }
 
     fn with_witness(&self, work: impl FnOnce(&Witness) -> std::io::Result<()>) -> Result<()> {

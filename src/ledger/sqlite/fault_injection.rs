@@ -37,7 +37,7 @@ pub struct FaultyWriter {
     fault: Mutex<Option<(u32, CommitFault)>>,
     /// Notified when the process has died.
     died: Arc<Notify>,
-    /// Kept so that nobody learns that the process has died.
+    /// Never answered and never dropped, so that the caller does not learn of the death.
     unanswered: Mutex<Vec<Answer<ChangeResults>>>,
 }
 
@@ -56,6 +56,7 @@ impl SharedDb {
     }
 
     /// The writer of a new process, and what is notified when that has died.
+    #[must_use]
     pub fn start_writer(&self, fault: Option<(u32, CommitFault)>) -> (FaultyWriter, Arc<Notify>) {
         self.writer().restart();
         let died = Arc::new(Notify::new());

@@ -149,7 +149,7 @@ pub fn network(magic: u32) -> Option<&'static str> {
     Some(name)
 }
 
-#[cfg(target_os = "linux")]
+/// The magic number of the file system.
 fn magic_of(path: &Path) -> Option<u32> {
     let found = rustix::fs::statfs(path).ok()?;
     // The kernel's number has 32 bits; some of them come sign-extended.
@@ -159,11 +159,6 @@ fn magic_of(path: &Path) -> Option<u32> {
         reason = "see above"
     )]
     Some(found.f_type as u32)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn magic_of(_: &Path) -> Option<u32> {
-    None
 }
 
 /// The error of a file that cannot be opened at all.

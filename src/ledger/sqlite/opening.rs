@@ -17,7 +17,7 @@ use crate::ledger::freshness::{Doubt, Surroundings, read_witness};
 use crate::ledger::lock::lock_file;
 use crate::ledger::records::RunStart;
 use crate::ledger::sidecar::sidecar;
-use crate::ledger::witness::{Id, Witness, random_id};
+use crate::ledger::witness::{Id, Mark, Witness, random_id};
 
 /// Creates an empty ledger.
 ///
@@ -128,9 +128,11 @@ impl Examined {
         let (number, changes) = record_run(&connection, files, id, start).map_err(sqlite)?;
         let mut run = ActiveRun {
             number,
-            id,
-            ledger,
-            changes,
+            mark: Mark {
+                ledger,
+                run: id,
+                changes,
+            },
             files: open_files,
             witness,
             witness_path: files.witness.clone(),

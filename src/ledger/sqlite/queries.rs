@@ -4,7 +4,7 @@
 //! open snapshot prevents the reuse of the log.
 
 use jiff::Timestamp;
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, Row};
 
 use super::reader::Reader;
 use super::rows::{self, RECORD, STANDING};
@@ -22,46 +22,44 @@ impl Reader {
     ///
     /// # Errors
     /// If the ledger cannot be read.
-    pub async fn standings(&self, identities: Vec<Identity>) -> Result<Vec<Option<Standing>>> {
-        self.query(move |connection| {
-            let mut statement = connection.prepare_cached(&format!(
-                "SELECT {STANDING} FROM invitation AS i
-                 WHERE i.campaign = ?1 AND i.package_id = ?2 AND i.address = ?3 AND i.occasion = ?4"
-            ))?;
-            identities
-                .iter()
-                .map(|it| {
-                    let package_id = it.package_id.to_string();
-                    let key = (&it.campaign, package_id, &it.address, OCCASION);
-                    statement
-                        .query_row(key, |row| rows::standing(row, 0))
-                        .optional()
-                })
-                .collect()
-        })
-        .await
+    pub fn standings(
+        &self,
+        identities: Vec<Identity>,
+    ) -> impl Future<Output = Result<Vec<Option<Standing>>>> {
+        let columns = format!("{STANDING} FROM invitation AS i");
+        self.find(identities, columns, |row| rows::standing(row, 0))
     }
 
     /// The records of these invitations, in their order; none for one that is not recorded.
     ///
     /// # Errors
     /// If the ledger cannot be read.
-    pub async fn records(&self, identities: Vec<Identity>) -> Result<Vec<Option<Record>>> {
+    pub fn records(
+        &self,
+        identities: Vec<Identity>,
+    ) -> impl Future<Output = Result<Vec<Option<Record>>>> {
+        let columns = format!("{STANDING}, {RECORD}");
+        self.find(identities, columns, rows::record)
+    }
+
+    fn find<T: Send + 'static>(
+        &self,
+        identities: Vec<Identity>,
+        columns: String,
+        decode: fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> impl Future<Output = Result<Vec<Option<T>>>> {
         self.query(move |connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT {STANDING}, {RECORD}
+                "SELECT {columns}
                  WHERE i.campaign = ?1 AND i.package_id = ?2 AND i.address = ?3 AND i.occasion = ?4"
             ))?;
-            identities
-                .iter()
-                .map(|it| {
-                    let package_id = it.package_id.to_string();
-                    let key = (&it.campaign, package_id, &it.address, OCCASION);
-                    statement.query_row(key, rows::record).optional()
-                })
-                .collect()
+            let find = |it: &Identity| {
+                let package_id = it.package_id.to_string();
+                let key = (&it.campaign, package_id, &it.address, OCCASION);
+                statement.query_row(key, decode).optional()
+            };
+            identities.iter().map(find).collect()
         })
-        .await
     }
 
     /// How many invitations of the campaign are in each state, in the order of [`State::ALL`].
@@ -71,20 +69,15 @@ impl Reader {
     pub async fn counts(&self, campaign: &str) -> Result<Vec<(State, u64)>> {
         let campaign = campaign.to_owned();
         self.query(move |connection| {
-            let mut counts: Vec<_> = State::ALL.into_iter().map(|it| (it, 0)).collect();
-            let mut statement = connection.prepare(
-                "SELECT state, count(*) FROM invitation WHERE campaign = ?1 GROUP BY state",
-            )?;
-            let mut groups = statement.query([campaign])?;
-            while let Some(row) = groups.next()? {
-                let found = rows::state(row, 0)?;
-                for (state, count) in &mut counts {
-                    if *state == found {
-                        *count = row.get::<_, i64>(1)?.unsigned_abs();
-                    }
-                }
-            }
-            Ok(counts)
+            let counts: Vec<(State, i64)> = connection
+                .prepare(
+                    "SELECT state, count(*) FROM invitation WHERE campaign = ?1 GROUP BY state",
+                )?
+                .query_map([campaign], |row| Ok((rows::state(row, 0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            let count_of = |state| counts.iter().find(|it| it.0 == state).map_or(0, |it| it.1);
+            let all = State::ALL.into_iter();
+            Ok(all.map(|it| (it, count_of(it).unsigned_abs())).collect())
         })
         .await
     }

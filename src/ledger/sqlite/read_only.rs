@@ -73,8 +73,11 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
         (connection, Some(folder))
     };
     let doubt = runs::doubt(&connection, found).map_err(|error| translate(path, &error))?;
-    let reader = Reader::start(path, connection)?;
-    Ok(Some(reader.opened(live, doubt, copy)))
+    let mut reader = Reader::start(path, connection)?;
+    reader.live = live;
+    reader.doubt = doubt;
+    reader.copy = copy;
+    Ok(Some(reader))
 }
 
 /// Copies a ledger together with the log or journal that a killed run has left.

@@ -25,9 +25,10 @@ pub struct Reader {
     queries: Option<mpsc::Sender<Query>>,
     thread: Option<JoinHandle<()>>,
     key: MessageIdKey,
-    live: bool,
-    doubt: Option<Doubt>,
-    _copy: Option<TempDir>,
+    pub(super) live: bool,
+    pub(super) doubt: Option<Doubt>,
+    /// The copy that is read in place of the ledger.
+    pub(super) copy: Option<TempDir>,
 }
 
 impl Reader {
@@ -61,21 +62,8 @@ impl Reader {
             key,
             live: false,
             doubt: None,
-            _copy: None,
+            copy: None,
         })
-    }
-
-    /// Notes how it was opened: whether a run was at work, what is doubtful, and the copy that it reads.
-    pub(super) fn opened(
-        mut self,
-        live: bool,
-        doubt: Option<Doubt>,
-        copy: Option<TempDir>,
-    ) -> Self {
-        self.live = live;
-        self.doubt = doubt;
-        self._copy = copy;
-        self
     }
 
     /// The key behind the Message-IDs.
@@ -137,19 +125,21 @@ impl Reader {
         }
     }
 
-    pub(super) async fn query<T: Send + 'static>(
+    pub(super) fn query<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
         let (answer, waiting) = oneshot::channel();
         let query = move |connection: &Connection| drop(answer.send(query(connection)));
         // If the thread has ended, the query is dropped, which ends the waiting.
         if let Some(queries) = &self.queries {
             let _ = queries.send(Box::new(query));
         }
-        let stopped = |_| LedgerError::CannotWrite("the ledger's reader has stopped".into());
-        let answer = waiting.await.map_err(stopped)?;
-        answer.map_err(|error| translate(&self.path, &error))
+        async move {
+            let stopped = |_| LedgerError::CannotWrite("the ledger's reader has stopped".into());
+            let answer = waiting.await.map_err(stopped)?;
+            answer.map_err(|error| translate(&self.path, &error))
+        }
     }
 }
 

@@ -35,7 +35,7 @@ impl Reserve {
         wal::grow(path, kept + self.log_pages)
     }
 
-    /// Whether this many changes surely fit; if not known, it is attempted to make room.
+    /// Whether this many changes fit; reserves pages if that is not certain.
     pub fn has_room_for(&mut self, changes: usize, connection: &Connection) -> bool {
         let left = self.changes_left.checked_sub(changes);
         self.changes_left = left.unwrap_or(0);

@@ -45,15 +45,15 @@ impl WriterHandle {
         PendingCommit { count, waiting }
     }
 
-    /// Has the writer do something else.
-    pub async fn run<T: Send + 'static>(
+    /// Has the writer do something else, at once.
+    pub fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut WriterThread) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
         let (answer, waiting) = oneshot::channel();
         let work = move |writer: &mut WriterThread| drop(answer.send(work(writer)));
         self.send(Request::Run(Box::new(work)));
-        waiting.await.map_err(|_| stopped())?
+        async { waiting.await.map_err(|_| stopped())? }
     }
 
     /// Closes the file.

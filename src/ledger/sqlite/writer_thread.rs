@@ -7,21 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::oneshot;
 
 use super::active_run::ActiveRun;
-use super::enrolment::{self, NextIds};
 use super::errors::translate;
 use super::open_files::Replaced;
 use super::reserve::Reserve;
 use super::transitions::{self, ApplyError};
-use super::{notices, recovery, runs, wal};
+use super::wal;
 use crate::invitation::{Cause, MessageIdKey, State};
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::records::{Change, ChangeResults, Enrolment, Gap, RunEnd};
+use crate::ledger::records::{Change, ChangeResults};
 
 /// The most requests in one commit; far more than the connections can queue.
 const MAX_GROUP: usize = 512;
@@ -41,16 +39,14 @@ pub enum Request {
 
 /// The state of the writing side.
 pub struct WriterThread {
-    path: PathBuf,
-    connection: Connection,
-    key: MessageIdKey,
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) key: MessageIdKey,
     /// None for a ledger that is thrown away. Dropped after the connection, see [`ActiveRun::files`].
-    run: Option<ActiveRun>,
+    pub(super) run: Option<ActiveRun>,
     /// Why nothing more is written.
-    failed: Option<String>,
-    reserve: Reserve,
-    /// Within the transaction that enrols.
-    enrolling: Option<NextIds>,
+    pub(super) failed: Option<String>,
+    pub(super) reserve: Reserve,
 }
 
 impl WriterThread {
@@ -67,7 +63,6 @@ impl WriterThread {
             run,
             failed: None,
             reserve: Reserve::default(),
-            enrolling: None,
         }
     }
 
@@ -145,91 +140,8 @@ impl WriterThread {
         }
     }
 
-    pub fn recover(&mut self, at: Timestamp) -> Result<u64> {
-        self.write(|it| recovery::recover(&it.connection, &it.key, at, it.run_number()))
-    }
-
-    /// Records the gap, turns what runs may have mailed that this copy does not know into `unknown`,
-    /// and begins a new witness.
-    pub fn accept_older(&mut self, gap: &Gap) -> Result<u64> {
-        let changed = self.write(|it| {
-            runs::record_gap(&it.connection, it.run_number(), gap)?;
-            recovery::accept_older(&it.connection, &it.key, gap, it.run_number())
-        })?;
-        if let Some(run) = &mut self.run {
-            run.reset_witness(&self.path)?;
-        }
-        Ok(changed)
-    }
-
-    pub fn end_run(&mut self, end: &RunEnd) -> Result<()> {
-        self.write(|it| match it.run_number() {
-            Some(number) => Ok(runs::end(&it.connection, number, end)?),
-            None => Ok(()),
-        })
-    }
-
-    pub fn notice(&mut self, name: &str, action: notices::Action) -> Result<Option<Timestamp>> {
-        self.write(|it| Ok(notices::apply(&it.connection, name, action)?))
-    }
-
-    pub fn begin_enrolment(&mut self, attempts: u64, campaign: &str, at: Timestamp) -> Result<()> {
-        self.ensure_usable()?;
-        // Without an attempt, as in memory, there is no log to grow.
-        if attempts > 0 {
-            self.reserve = Reserve::for_attempts(attempts);
-            self.grow_log(0)?;
-        }
-        let begun = self
-            .execute("BEGIN IMMEDIATE")
-            .and_then(|()| runs::confirm(&self.connection, campaign, at))
-            .and_then(|()| NextIds::read(&self.connection));
-        self.enrolling = Some(begun.map_err(|error| self.fail(error))?);
-        Ok(())
-    }
-
-    pub fn enrol(&mut self, invitations: &[Enrolment], at: Timestamp) -> Result<()> {
-        self.ensure_usable()?;
-        let run = self.run_number();
-        let Some(ids) = &mut self.enrolling else {
-            let message = "invitations are enrolled outside of an enrolment";
-            return Err(LedgerError::Fault(message.into()));
-        };
-        let result = invitations
-            .iter()
-            .try_for_each(|it| enrolment::enrol(&self.connection, it, at, run, ids));
-        result.map_err(|error| self.fail(error))
-    }
-
-    pub fn commit_enrolment(&mut self) -> Result<()> {
-        self.ensure_usable()?;
-        self.enrolling = None;
-        let changes = self.commit().map_err(|error| self.fail(error))?;
-        self.advance_witness(changes);
-        let kept = self
-            .reserve
-            .reserve_pages(&self.connection)
-            .and_then(|()| wal::checkpoint(&self.connection, "RESTART"));
-        match kept.map_err(|error| self.fail(error))? {
-            0 => Ok(()),
-            kept => self.grow_log(kept),
-        }
-    }
-
-    /// Grows the log, behind the pages that it must keep.
-    fn grow_log(&mut self, kept: u64) -> Result<()> {
-        self.reserve.grow_log(&self.path, kept).map_err(|error| {
-            let message = format!(
-                "cannot make room for the log of `{}`: {error}",
-                self.path.display()
-            );
-            self.failed = Some(message.clone());
-            LedgerError::CannotWrite(message)
-        })
-    }
-
     /// Runs `work` in a transaction of its own.
-    fn write<T>(
+    pub(super) fn write<T>(
         &mut self,
         work: impl FnOnce(&Self) -> std::result::Result<T, ApplyError>,
     ) -> Result<T> {
@@ -245,14 +157,14 @@ impl WriterThread {
     }
 
     /// Counts the change and commits; gives the counter.
-    fn commit(&self) -> rusqlite::Result<u64> {
+    pub(super) fn commit(&self) -> rusqlite::Result<u64> {
         let run = self.run.as_ref();
         let changes = run.map_or(Ok(0), |it| it.count_change(&self.connection))?;
         self.execute("COMMIT").map(|()| changes)
     }
 
     /// Advances the witness to a commit that is durable. If that fails, this was the last commit.
-    fn advance_witness(&mut self, changes: u64) {
+    pub(super) fn advance_witness(&mut self, changes: u64) {
         if let Some(run) = &mut self.run
             && let Err(error) = run.advance_witness(changes)
         {
@@ -260,18 +172,18 @@ impl WriterThread {
         }
     }
 
-    fn run_number(&self) -> Option<i64> {
+    pub(super) fn run_number(&self) -> Option<i64> {
         self.run.as_ref().map(|it| it.number)
     }
 
     /// Executes a statement without parameters, which is compiled once.
-    fn execute(&self, statement: &str) -> rusqlite::Result<()> {
+    pub(super) fn execute(&self, statement: &str) -> rusqlite::Result<()> {
         let executed = self.connection.prepare_cached(statement)?.execute([]);
         executed.map(drop)
     }
 
     /// Fails once a write has failed, or once a file of the ledger is no longer the one that is open.
-    fn ensure_usable(&mut self) -> Result<()> {
+    pub(super) fn ensure_usable(&mut self) -> Result<()> {
         if self.failed.is_none()
             && let Some(run) = &self.run
             && let Some(replaced) = run.files.replaced()
@@ -290,7 +202,7 @@ impl WriterThread {
                 let _ = self
                     .connection
                     .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-                let beyond = run.changes + 1;
+                let beyond = run.mark.changes + 1;
                 self.advance_witness(beyond);
             }
             self.failed = Some(why);
@@ -302,9 +214,8 @@ impl WriterThread {
     }
 
     /// Rolls back. After an error of SQLite nothing more is written.
-    fn fail(&mut self, error: impl Into<ApplyError>) -> LedgerError {
+    pub(super) fn fail(&mut self, error: impl Into<ApplyError>) -> LedgerError {
         let _ = self.connection.execute_batch("ROLLBACK");
-        self.enrolling = None;
         let error = match error.into() {
             ApplyError::Sqlite(error) => translate(&self.path, &error),
             refused => return LedgerError::Fault(refused.to_string()),
@@ -319,9 +230,8 @@ impl WriterThread {
 
     /// Writes the log into the file and leaves one plain file, unless a reader prevents that.
     pub fn checkpoint_and_close(&mut self) -> Result<()> {
-        if self.enrolling.is_some() {
-            let _ = self.connection.execute_batch("ROLLBACK");
-        }
+        // An enrolment that was not committed.
+        let _ = self.connection.execute_batch("ROLLBACK");
         self.ensure_usable()?;
         if let Some(run) = &self.run {
             run.sync_witness()?;

@@ -1,0 +1,98 @@
+//! What the writer does besides applying changes: enrolment, recovery, and the record of the run.
+
+use jiff::Timestamp;
+
+use super::reserve::Reserve;
+use super::writer_thread::WriterThread;
+use super::{enrolment, notices, recovery, runs, wal};
+use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::records::{Enrolment, Gap, RunEnd};
+
+impl WriterThread {
+    /// Turns every armed invitation into an unknown one; gives how many there were.
+    pub fn recover(&mut self, at: Timestamp) -> Result<u64> {
+        self.write(|it| recovery::recover(&it.connection, &it.key, at, it.run_number()))
+    }
+
+    /// Records the gap, turns what runs may have mailed that this copy does not know into `unknown`,
+    /// and begins a new witness.
+    pub fn accept_older(&mut self, gap: &Gap) -> Result<u64> {
+        let changed = self.write(|it| {
+            runs::record_gap(&it.connection, it.run_number(), gap)?;
+            recovery::accept_older(&it.connection, &it.key, gap, it.run_number())
+        })?;
+        if let Some(run) = &mut self.run {
+            run.reset_witness(&self.path)?;
+        }
+        Ok(changed)
+    }
+
+    /// Records how the run ended.
+    pub fn end_run(&mut self, end: &RunEnd) -> Result<()> {
+        self.write(|it| match it.run_number() {
+            Some(number) => Ok(runs::end(&it.connection, number, end)?),
+            None => Ok(()),
+        })
+    }
+
+    /// Reads, sets or removes a notice.
+    pub fn notice(&mut self, name: &str, action: notices::Action) -> Result<Option<Timestamp>> {
+        self.write(|it| Ok(notices::apply(&it.connection, name, action)?))
+    }
+
+    /// Begins the transaction that enrols, after space was reserved for so many attempts.
+    pub fn begin_enrolment(&mut self, attempts: u64, campaign: &str, at: Timestamp) -> Result<()> {
+        self.ensure_usable()?;
+        // Without an attempt, as in memory, there is no log to grow.
+        if attempts > 0 {
+            self.reserve = Reserve::for_attempts(attempts);
+            self.grow_log(0)?;
+        }
+        let begun = self
+            .execute("BEGIN IMMEDIATE")
+            .and_then(|()| runs::confirm(&self.connection, campaign, at));
+        begun.map_err(|error| self.fail(error))
+    }
+
+    /// Inserts invitations into that transaction.
+    pub fn enrol(&mut self, invitations: &[Enrolment], at: Timestamp) -> Result<()> {
+        self.ensure_usable()?;
+        // Every other request ends its transaction.
+        if self.connection.is_autocommit() {
+            let message = "invitations are enrolled outside of an enrolment";
+            return Err(LedgerError::Fault(message.into()));
+        }
+        let run = self.run_number();
+        let result = invitations
+            .iter()
+            .try_for_each(|it| enrolment::enrol(&self.connection, it, at, run));
+        result.map_err(|error| self.fail(error))
+    }
+
+    /// Commits it, and makes sure that the space is there.
+    pub fn commit_enrolment(&mut self) -> Result<()> {
+        self.ensure_usable()?;
+        let changes = self.commit().map_err(|error| self.fail(error))?;
+        self.advance_witness(changes);
+        let kept = self
+            .reserve
+            .reserve_pages(&self.connection)
+            .and_then(|()| wal::checkpoint(&self.connection, "RESTART"));
+        match kept.map_err(|error| self.fail(error))? {
+            0 => Ok(()),
+            kept => self.grow_log(kept),
+        }
+    }
+
+    /// Grows the log, behind the pages that it must keep.
+    fn grow_log(&mut self, kept: u64) -> Result<()> {
+        self.reserve.grow_log(&self.path, kept).map_err(|error| {
+            let message = format!(
+                "cannot make room for the log of `{}`: {error}",
+                self.path.display()
+            );
+            self.failed = Some(message.clone());
+            LedgerError::CannotWrite(message)
+        })
+    }
+}
