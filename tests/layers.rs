@@ -314,7 +314,7 @@ fn no_files_import_each_other_in_a_circle() {
 
 #[test]
 fn imports_are_found_wherever_they_stand_but_in_tests() {
-    let text = r##"
+    let text = r#"
         //! Not [`crate::doc`].
         #[cfg(test)]
         mod tests;
@@ -331,7 +331,7 @@ fn imports_are_found_wherever_they_stand_but_in_tests() {
         impl child::Child {
             fn f(&self) -> crate::d::D<crate::e::E> { println!("{} crate::text::T", crate::g::G::new()) }
         }
-    "##;
+    "#;
 
     let source = Source::read("room::this", text);
 

@@ -41,6 +41,7 @@ mod syscalls;
 mod terminal;
 mod tls;
 mod traced;
+mod values;
 mod verbs;
 mod witness;
 mod words;
