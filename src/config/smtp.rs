@@ -1,0 +1,140 @@
+//! `[smtp]`: the relay.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::deadlines::Deadlines;
+use super::login::{Login, Proof};
+use super::reader::Section;
+use super::values::{choice, number, parsed_text, path};
+
+/// The relay that takes responsibility for the mail (RFC 5321 §2.3.10).
+#[derive(Clone, Debug)]
+pub struct Smtp {
+    /// Its name, which its certificate must show, or its IP address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// Certificates to trust beside the system's, in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// How we log in; none where the relay knows us by our address.
+    pub login: Option<Login>,
+    /// How many connections at once.
+    pub connections: u32,
+    /// Whether commands are pipelined where the relay offers it.
+    pub pipelining: bool,
+    /// The name for EHLO, if not this host's.
+    pub hello: Option<String>,
+    /// How long to wait in each phase.
+    pub deadlines: Deadlines,
+}
+
+/// How the connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// From the first byte (RFC 8314).
+    Implicit,
+    /// After STARTTLS, which the relay must offer (RFC 3207).
+    StartTls,
+    /// Not at all: only to this machine.
+    None,
+}
+
+impl Smtp {
+    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
+        let host = section.required(
+            "host",
+            "the relay's name, which its certificate must show, or its IP address",
+            parsed_text("a host name or an IP address", |host| {
+                let fits = url::Host::parse(host).is_ok() || host.parse::<IpAddr>().is_ok();
+                fits.then(|| host.to_owned())
+            }),
+        );
+        let tls = section.or(
+            "tls",
+            "\"implicit\"",
+            "or \"starttls\"; or \"none\", to a relay on this machine only",
+            choice(&[
+                ("implicit", Tls::Implicit),
+                ("starttls", Tls::StartTls),
+                ("none", Tls::None),
+            ]),
+        );
+        let port = section.optional(
+            "port",
+            "by `tls`: 465 implicit, 587 starttls, 25 none",
+            number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
+        );
+        let ca_file = section.optional(
+            "ca_file",
+            "certificates to trust beside the system's",
+            path(folder),
+        );
+        let login = Login::read(&mut section, folder, tls == Tls::None);
+        let connections = section.or(
+            "connections",
+            "2",
+            "how many connections at once",
+            number(1..=100),
+        );
+        let pipelining = section.or(
+            "pipelining",
+            "\"auto\"",
+            "where the relay offers it; or \"off\"",
+            choice(&[("auto", true), ("off", false)]),
+        );
+        let hello = section.optional(
+            "hello",
+            "the name for EHLO; unset: this host's, else its address",
+            parsed_text("a host name or an address literal", |name| {
+                let fits = name.starts_with('[') || idna::domain_to_ascii_strict(name).is_ok();
+                (fits && name.is_ascii()).then(|| name.to_owned())
+            }),
+        );
+        let loopback = host.as_deref().is_some_and(is_loopback);
+        let deadlines = Deadlines::read(section.section("deadlines"), loopback);
+        if tls == Tls::None && host.is_some() && !loopback {
+            let message =
+                "`smtp.tls` = \"none\" is for a relay on this machine only; use \"implicit\"";
+            section.problem("tls", message);
+        }
+        section.finish();
+        Some(Self {
+            host: host?,
+            port: port.unwrap_or(match tls {
+                Tls::Implicit => 465,
+                Tls::StartTls => 587,
+                Tls::None => 25,
+            }),
+            tls,
+            ca_file,
+            login,
+            connections,
+            pipelining,
+            hello,
+            deadlines,
+        })
+    }
+
+    /// The files that it names, each with what to call it.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        let password = match self.login.as_ref().map(|it| &it.proof) {
+            Some(Proof::PasswordFile(path)) => Some(path),
+            _ => None,
+        };
+        let files = [
+            ("the file of `smtp.ca_file`", self.ca_file.as_ref()),
+            ("the file of `smtp.password_file`", password),
+        ];
+        files
+            .into_iter()
+            .filter_map(|(what, path)| Some((what, path?.clone())))
+    }
+}
+
+/// Whether a host is this machine by its name alone.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
+}
