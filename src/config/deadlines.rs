@@ -41,7 +41,9 @@ impl Deadlines {
 
     pub(super) fn read(mut section: Section<'_>, loopback: bool) -> Self {
         let deadlines = Self(PHASES.map(|(phase, default, description)| {
-            let read = section.or(phase.as_str(), default, description, duration());
+            let read = section
+                .key(phase.as_str(), description)
+                .or(default, duration());
             read.unsigned_abs()
         }));
         if !loopback && deadlines.of(Phase::Dot) < Duration::from_mins(1) {

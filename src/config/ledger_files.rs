@@ -19,12 +19,12 @@ impl LedgerFiles {
     pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
         // Lock and log stand beside the file itself, whatever name leads to it.
         let path = || path(folder).map(behind_link);
-        let file = section.required("file", "every invitation and its outcome", path());
-        let witness = section.optional(
-            "witness",
-            "says how far the last run came, so that an older ledger is noticed; best on another disk",
-            path(),
-        );
+        let file = section
+            .key("file", "every invitation and its outcome")
+            .required(path());
+        let witness = section
+            .key("witness", "notices an older ledger; best on another disk")
+            .optional(path());
         let ledger = file.map(|file| Self {
             witness: witness.unwrap_or_else(|| beside(&file, ".witness")),
             file,

@@ -48,34 +48,21 @@ impl Limits {
 
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let limits = Self {
-            per_minute: section.or(
-                "per_minute",
-                "30",
-                "messages in any 60 seconds, over all connections and runs",
-                number(1..=1_000_000),
-            ),
-            per_day: section.or(
-                "per_day",
-                "10000",
-                "messages in any 24 hours",
-                number(1..=100_000_000),
-            ),
-            new_per_run: section.or(
-                "new_per_run",
-                "500",
-                "more partners never tried before than this stop the run",
-                number(0..=100_000_000),
-            ),
-            only_to: section.optional(
-                "only_to",
-                "for rehearsals: any other recipient stops the run; unset: all",
-                list(recipient_pattern()),
-            ),
-            max_runtime: section.optional(
-                "max_runtime",
-                "after that no more messages are begun; unset: no limit",
-                duration().map(SignedDuration::unsigned_abs),
-            ),
+            per_minute: section
+                .key("per_minute", "messages in any 60 seconds")
+                .or("30", number(1..=1_000_000)),
+            per_day: section
+                .key("per_day", "messages in any 24 hours")
+                .or("10000", number(1..=100_000_000)),
+            new_per_run: section
+                .key("new_per_run", "more new partners than this stop the run")
+                .or("500", number(0..=100_000_000)),
+            only_to: section
+                .key("only_to", "any other recipient stops the run")
+                .optional(list(recipient_pattern())),
+            max_runtime: section
+                .key("max_runtime", "after that no more messages are begun")
+                .optional(duration().map(SignedDuration::unsigned_abs)),
         };
         section.finish();
         limits
@@ -101,19 +88,15 @@ fn recipient_pattern<'r>() -> Value<'r, RecipientPattern> {
 /// Reads when a deferred invitation is tried again.
 pub fn read_retry(mut section: Section<'_>) -> RetrySchedule {
     let schedule = RetrySchedule {
-        first_after: section.or(
-            "first_after",
-            "\"30m\"",
-            "the pause after a first deferral; doubles each time",
-            duration(),
-        ),
-        max_after: section.or("max_after", "\"8h\"", "the longest pause", duration()),
-        give_up_after: section.or(
-            "give_up_after",
-            "\"5d\"",
-            "from the first deferral; one after that is the last, and a person decides",
-            duration(),
-        ),
+        first_after: section
+            .key("first_after", "the pause after a first deferral")
+            .or("\"30m\"", duration()),
+        max_after: section
+            .key("max_after", "the longest pause")
+            .or("\"8h\"", duration()),
+        give_up_after: section
+            .key("give_up_after", "from the first deferral to the last")
+            .or("\"5d\"", duration()),
     };
     if schedule.max_after < schedule.first_after {
         let message = "`retry.max_after` must not be shorter than `retry.first_after`";

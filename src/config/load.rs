@@ -157,11 +157,13 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut warnings = Vec::new();
 
-    let campaign = root.required(
-        "campaign",
-        "a partner is invited once per campaign and access package; keep it for as long as the same people must not be invited again",
-        text(),
-    );
+    let campaign = root
+        .key(
+            "campaign",
+            "a partner is invited once per campaign and access package; keep it for as long as \
+             the same people must not be invited again",
+        )
+        .required(text());
     let sender = Sender::read(root.section("sender"));
     let templates = TemplateFolder::read(root.section("templates"), folder);
     let packages = packages::read(&mut root, &templates.default_locale, &mut warnings);
@@ -172,19 +174,15 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let ledger = LedgerFiles::read(root.section("ledger"), folder);
 
     let mut section = root.section("approval");
-    let approval = section.optional(
-        "file",
-        "nothing is sent but what this approves: a copy of a preview's approval.txt; unset: no approval",
-        path(folder),
-    );
+    let approval = section
+        .key("file", "only what this approves is sent")
+        .optional(path(folder));
     section.finish();
 
     let mut section = root.section("results");
-    let results = section.optional(
-        "csv",
-        "your list again after each send, with columns for what became of each row",
-        path(folder).map(overlap::behind_link),
-    );
+    let results = section
+        .key("csv", "your list again, with what became of each row")
+        .optional(path(folder).map(overlap::behind_link));
     let mut inputs = vec![("the configuration", file.to_owned())];
     if let Some(ledger) = &ledger {
         let own = ledger.own_files();

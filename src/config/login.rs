@@ -30,34 +30,36 @@ pub enum Proof {
 impl Login {
     /// A user name and one proof, or neither.
     pub(super) fn read(section: &mut Section<'_>, folder: &Path, clear: bool) -> Option<Self> {
-        let username = section.optional("username", "the login's user name", text());
-        let file = section.secret(
-            "password_file",
-            "a file whose only line, in UTF-8, is the password; not readable by everyone",
-            path(folder).map(Proof::PasswordFile),
-        );
-        let env = section.secret(
-            "password_env",
-            "an environment variable with the password",
-            text().map(Proof::PasswordEnv),
-        );
-        let credential = section.secret(
-            "password_credential",
-            "a credential of a systemd unit with LoadCredential=",
-            text().map(Proof::PasswordCredential),
-        );
-        let command = section.secret(
-            "token_command",
-            "prints an access token (XOAUTH2), run for each connection; neither this file nor the program may be writable by everyone",
-            command().map(Proof::TokenCommand),
-        );
+        let username = section
+            .key("username", "the login's user name")
+            .optional(text());
+        let mut secret = |key: &'static str, description: &'static str, proof| {
+            let proof = section.key(key, description).secret(proof);
+            proof.map(|it| (key, it))
+        };
         let proofs = [
-            ("password_file", file),
-            ("password_env", env),
-            ("password_credential", credential),
-            ("token_command", command),
+            secret(
+                "password_file",
+                "a file whose only line is the password",
+                path(folder).map(Proof::PasswordFile),
+            ),
+            secret(
+                "password_env",
+                "an environment variable with the password",
+                text().map(Proof::PasswordEnv),
+            ),
+            secret(
+                "password_credential",
+                "a credential of a systemd unit",
+                text().map(Proof::PasswordCredential),
+            ),
+            secret(
+                "token_command",
+                "prints an access token for XOAUTH2",
+                command().map(Proof::TokenCommand),
+            ),
         ];
-        let mut given = proofs.into_iter().filter_map(|(key, it)| Some((key, it?)));
+        let mut given = proofs.into_iter().flatten();
         let first = given.next();
         if let Some((second, _)) = given.next() {
             let message = "a login needs one proof: one of `password_file`, `password_env`, `password_credential` and `token_command`, not several";

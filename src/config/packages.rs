@@ -77,18 +77,14 @@ impl Package {
         others: &[Arc<Self>],
         warnings: &mut Vec<String>,
     ) -> Option<Self> {
-        let hosts = section.optional(
-            "allow_host",
-            "another portal host than Microsoft's two",
-            text_or_list(),
-        );
+        let hosts = section
+            .key("allow_host", "another portal host than Microsoft's two")
+            .optional(text_or_list());
         // As it stands, with blanks and all.
         let as_written = |value: &toml::de::DeValue<'_>| value.as_str().map(str::to_owned);
-        let link = section.required(
-            "link",
-            "the My Access portal link of the package, copied whole",
-            Value::of_kind(Kind::Text("a text"), as_written),
-        );
+        let link = section
+            .key("link", "the My Access portal link, copied whole")
+            .required(Value::of_kind(Kind::Text("a text"), as_written));
         let link = link.and_then(|text| {
             let parsed = AccessPackageLink::parse(&text, &hosts.unwrap_or_default());
             let report = |error: &crate::link::LinkError| {
@@ -99,18 +95,18 @@ impl Package {
             parsed.inspect_err(report).ok()
         });
         let texts = || texts(default_locale);
-        let name = section.required("name", "its name in the mail", texts());
-        let description = section.optional("description", "what it is for", texts());
-        let justification = section.optional(
-            "justification",
-            "what to write in the request for access",
-            texts(),
-        );
-        let respond_by = section.optional(
-            "respond_by",
-            "the last day to respond; after it the package's rows are skipped",
-            date(),
-        );
+        let name = section
+            .key("name", "its name in the mail")
+            .required(texts());
+        let description = section
+            .key("description", "what it is for")
+            .optional(texts());
+        let justification = section
+            .key("justification", "what to write in the request for access")
+            .optional(texts());
+        let respond_by = section
+            .key("respond_by", "the last day; after it the rows are skipped")
+            .optional(date());
         if let Some((link, _)) = &link
             && let Some(same) = others
                 .iter()

@@ -33,32 +33,28 @@ pub enum BadRows {
 
 impl PartnerFile {
     pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
-        let file = section.required("file", "the list of partners (CSV)", path(folder));
-        let encoding = section.or(
-            "encoding",
-            "\"auto\"",
-            "UTF-8, UTF-16 with byte-order mark, or windows-1252 as a reported guess; or a name",
-            encoding(),
-        );
+        let file = section
+            .key("file", "the list of partners (CSV)")
+            .required(path(folder));
+        let encoding = section
+            .key("encoding", "by what its bytes look like; or a name")
+            .or("\"auto\"", encoding());
         let delimiters = [
             ("auto", None),
             (",", Some(b',')),
             (";", Some(b';')),
             ("\t", Some(b'\t')),
         ];
-        let delimiter = section.or(
-            "delimiter",
-            "\"auto\"",
-            "by the header line; or \",\" \";\" \"\\t\"",
-            choice(&delimiters),
-        );
+        let delimiter = section
+            .key("delimiter", "by the header line; or \",\" \";\" \"\\t\"")
+            .or("\"auto\"", choice(&delimiters));
         let columns = Columns::read(section.section("columns"));
-        let bad_rows = section.or(
-            "bad_rows",
-            "\"refuse\"",
-            "or \"skip\": mail the good rows, report the bad ones, exit 1",
-            choice(&[("refuse", BadRows::Refuse), ("skip", BadRows::Skip)]),
-        );
+        let bad_rows = section
+            .key("bad_rows", "or \"skip\": mail the good rows")
+            .or(
+                "\"refuse\"",
+                choice(&[("refuse", BadRows::Refuse), ("skip", BadRows::Skip)]),
+            );
         section.finish();
         Some(Self {
             path: file?,
@@ -130,7 +126,7 @@ impl Columns {
 
     fn read(mut section: Section<'_>) -> Self {
         let mut column = |key: &'static str, description: &'static str| {
-            let header = section.optional(key, description, text());
+            let header = section.key(key, description).optional(text());
             Column {
                 key,
                 configured: header.is_some(),

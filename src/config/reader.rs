@@ -89,79 +89,12 @@ impl<'a> Section<'a> {
         sections
     }
 
-    /// A key that must be set; `None` only after the problem is on the list.
-    pub fn required<T>(
-        &mut self,
-        key: &'static str,
-        description: &'static str,
-        value: Value<'_, T>,
-    ) -> Option<T> {
-        if self.get(key).is_none() {
-            let message = format!("`{}` is missing", cut(&self.path(key)));
-            let span = self.span.clone();
-            self.reading.problems.add_missing(span, message);
-        }
-        self.declare(key, Presence::Required, false, description, value)
-    }
-
-    /// A key that may be unset.
-    pub fn optional<T>(
-        &mut self,
-        key: &'static str,
-        description: &'static str,
-        value: Value<'_, T>,
-    ) -> Option<T> {
-        self.declare(key, Presence::Optional, false, description, value)
-    }
-
-    /// A key that may be unset, and whose value leads to a secret.
-    pub fn secret<T>(
-        &mut self,
-        key: &'static str,
-        description: &'static str,
-        value: Value<'_, T>,
-    ) -> Option<T> {
-        self.declare(key, Presence::Optional, true, description, value)
-    }
-
-    /// A key with a default, which is written in TOML.
-    pub fn or<'r, T: 'r>(
-        &mut self,
-        key: &'static str,
-        default: &'static str,
-        description: &'static str,
-        value: Value<'r, T>,
-    ) -> T {
-        let otherwise = value.default(default);
-        let presence = Presence::Default(default);
-        self.declare(key, presence, false, description, value)
-            .unwrap_or(otherwise)
-    }
-
-    fn declare<T>(
-        &mut self,
-        key: &'static str,
-        presence: Presence,
-        secret: bool,
-        description: &'static str,
-        value: Value<'_, T>,
-    ) -> Option<T> {
-        let Value { kind, read } = value;
-        self.reading.keys.borrow_mut().push(Key {
-            path: self.path(key),
-            kind,
-            presence,
-            secret,
+    /// Declares a key; the call that follows says whether it must be set, and reads it.
+    pub fn key(&mut self, name: &'static str, description: &'static str) -> Declaration<'_, 'a> {
+        Declaration {
+            section: self,
+            name,
             description,
-        });
-        let found = self.get(key)?;
-        match read(found.get_ref()) {
-            Ok(value) => Some(value),
-            Err(expectation) => {
-                let message = self.expects(key, &expectation);
-                self.reading.problems.add(found.span(), message, None);
-                None
-            }
         }
     }
 
@@ -223,8 +156,12 @@ impl<'a> Section<'a> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
-        self.table
-            .and_then(|table| table.iter().find(|(name, _)| name.get_ref() == key))
+        self.find(key)
+    }
+
+    fn find(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        let mut keys = self.table?.iter();
+        keys.find(|(name, _)| name.get_ref() == key)
             .map(|(_, value)| value)
     }
 
@@ -255,5 +192,64 @@ impl<'a> Section<'a> {
         } else {
             format!("{}.{key}", self.name)
         }
+    }
+}
+
+/// A key under declaration.
+pub struct Declaration<'s, 'a> {
+    section: &'s mut Section<'a>,
+    name: &'static str,
+    description: &'static str,
+}
+
+impl Declaration<'_, '_> {
+    /// A key that must be set; `None` only after the problem is on the list.
+    pub fn required<T>(self, value: Value<'_, T>) -> Option<T> {
+        let Self { section, name, .. } = &self;
+        if section.find(name).is_none() {
+            let message = format!("`{}` is missing", cut(&section.path(name)));
+            let span = section.span.clone();
+            section.reading.problems.add_missing(span, message);
+        }
+        self.read(Presence::Required, false, value)
+    }
+
+    /// A key that may be unset.
+    pub fn optional<T>(self, value: Value<'_, T>) -> Option<T> {
+        self.read(Presence::Optional, false, value)
+    }
+
+    /// A key that may be unset, and whose value leads to a secret.
+    pub fn secret<T>(self, value: Value<'_, T>) -> Option<T> {
+        self.read(Presence::Optional, true, value)
+    }
+
+    /// A key with a default, which is written in TOML.
+    pub fn or<'r, T: 'r>(self, default: &'static str, value: Value<'r, T>) -> T {
+        let otherwise = value.default(default);
+        self.read(Presence::Default(default), false, value)
+            .unwrap_or(otherwise)
+    }
+
+    fn read<T>(self, presence: Presence, secret: bool, value: Value<'_, T>) -> Option<T> {
+        let Self {
+            section,
+            name,
+            description,
+        } = self;
+        let Value { kind, read } = value;
+        section.reading.keys.borrow_mut().push(Key {
+            path: section.path(name),
+            kind,
+            presence,
+            secret,
+            description,
+        });
+        let found = section.get(name)?;
+        let read = read(found.get_ref()).map_err(|expectation| {
+            let message = section.expects(name, &expectation);
+            section.reading.problems.add(found.span(), message, None);
+        });
+        read.ok()
     }
 }

@@ -28,15 +28,18 @@ impl Sender {
     }
 
     pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
-        let from = section.required("from", "From header and envelope sender", mailbox());
-        let reply_to =
-            section.optional("reply_to", "where replies go; unset: to `from`", mailbox());
-        let organization = section.required("organization", "the inviting organisation", text());
-        let contact = section.optional(
-            "contact",
-            "shown in the mail, so that a partner can check that it is genuine; unset: not shown",
-            text(),
-        );
+        let from = section
+            .key("from", "From header and envelope sender")
+            .required(mailbox());
+        let reply_to = section
+            .key("reply_to", "where replies go; unset: to `from`")
+            .optional(mailbox());
+        let organization = section
+            .key("organization", "the inviting organisation")
+            .required(text());
+        let contact = section
+            .key("contact", "whom to ask whether the mail is genuine")
+            .optional(text());
         section.finish();
         let (name, address) = from?;
         Some(Self {

@@ -44,55 +44,43 @@ pub enum Tls {
 
 impl Smtp {
     pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
-        let host = section.required(
-            "host",
-            "the relay's name, which its certificate must show, or its IP address",
-            parsed_text("a host name or an IP address", |host| {
+        let host = section
+            .key("host", "the relay, by its certificate's name or by IP")
+            .required(parsed_text("a host name or an IP address", |host| {
                 let fits = url::Host::parse(host).is_ok() || host.parse::<IpAddr>().is_ok();
                 fits.then(|| host.to_owned())
-            }),
-        );
-        let tls = section.or(
-            "tls",
-            "\"implicit\"",
-            "or \"starttls\"; or \"none\", to a relay on this machine only",
-            choice(&[
-                ("implicit", Tls::Implicit),
-                ("starttls", Tls::StartTls),
-                ("none", Tls::None),
-            ]),
-        );
-        let port = section.optional(
-            "port",
-            "by `tls`: 465 implicit, 587 starttls, 25 none",
-            number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
-        );
-        let ca_file = section.optional(
-            "ca_file",
-            "certificates to trust beside the system's",
-            path(folder),
-        );
+            }));
+        let tls = section
+            .key("tls", "\"none\" only to a relay on this machine")
+            .or(
+                "\"implicit\"",
+                choice(&[
+                    ("implicit", Tls::Implicit),
+                    ("starttls", Tls::StartTls),
+                    ("none", Tls::None),
+                ]),
+            );
+        let port = section
+            .key("port", "by `tls`: 465 implicit, 587 starttls, 25 none")
+            .optional(
+                number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
+            );
+        let ca_file = section
+            .key("ca_file", "certificates to trust beside the system's")
+            .optional(path(folder));
         let login = Login::read(&mut section, folder, tls == Tls::None);
-        let connections = section.or(
-            "connections",
-            "2",
-            "how many connections at once",
-            number(1..=100),
-        );
-        let pipelining = section.or(
-            "pipelining",
-            "\"auto\"",
-            "where the relay offers it; or \"off\"",
-            choice(&[("auto", true), ("off", false)]),
-        );
-        let hello = section.optional(
-            "hello",
-            "the name for EHLO; unset: this host's, else its address",
-            parsed_text("a host name or an address literal", |name| {
+        let connections = section
+            .key("connections", "how many connections at once")
+            .or("2", number(1..=100));
+        let pipelining = section
+            .key("pipelining", "where the relay offers it; or \"off\"")
+            .or("\"auto\"", choice(&[("auto", true), ("off", false)]));
+        let hello = section
+            .key("hello", "the name for EHLO; unset: this host's")
+            .optional(parsed_text("a host name or an address literal", |name| {
                 let fits = name.starts_with('[') || idna::domain_to_ascii_strict(name).is_ok();
                 (fits && name.is_ascii()).then(|| name.to_owned())
-            }),
-        );
+            }));
         let loopback = host.as_deref().is_some_and(is_loopback);
         let deadlines = Deadlines::read(section.section("deadlines"), loopback);
         if tls == Tls::None && host.is_some() && !loopback {

@@ -33,24 +33,18 @@ impl TemplateFolder {
             ("refuse", MissingLocale::Refuse),
         ];
         let templates = Self {
-            directory: section.or(
-                "directory",
-                "\"templates\"",
-                "`layout.html` and one folder for each locale",
-                path(folder),
-            ),
-            default_locale: section.or(
-                "default_locale",
-                "\"en\"",
-                "for rows without a locale",
-                locale(),
-            ),
-            missing_locale: section.or(
-                "missing_locale",
-                "\"default\"",
-                "or \"refuse\": a locale without a template makes the row bad",
-                choice(&missing_locale),
-            ),
+            directory: section
+                .key("directory", "`layout.html` and one folder for each locale")
+                .or("\"templates\"", path(folder)),
+            default_locale: section
+                .key("default_locale", "for rows without a locale")
+                .or("\"en\"", locale()),
+            missing_locale: section
+                .key(
+                    "missing_locale",
+                    "or \"refuse\": a locale without a template makes the row bad",
+                )
+                .or("\"default\"", choice(&missing_locale)),
         };
         section.finish();
         templates
