@@ -66,8 +66,9 @@ impl Identity {
             mac.update(&(field.len() as u64).to_be_bytes());
             mac.update(field);
         }
-        let id = hex(&mac.finalize().into_bytes()[..16]);
-        format!("{id}@{domain}")
+        let mac = mac.finalize().into_bytes();
+        let id = u128::from_be_bytes(mac[..16].try_into().expect("SHA-256 has 32 bytes"));
+        format!("{id:032x}@{domain}")
     }
 
     /// Sixteen bytes that stand for package and address where a million of them are kept.
@@ -80,15 +81,6 @@ impl Identity {
         short.copy_from_slice(&digest.finalize()[..16]);
         short
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The random key behind the Message-IDs of one ledger.

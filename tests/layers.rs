@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// From the bottom up; modules of one line do not import each other.
 const LAYERS: [&[&str]; 13] = [
     &["exit", "output"],
-    &["link", "address", "locale", "files"],
+    &["link", "address", "locale", "files", "digest"],
     &["outcome"],
     &["refusal"],
     &["invitation"],

@@ -3,6 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::files::folder_of;
+
 /// Which of the `others` a file is, or that it is inside the folder of the templates.
 pub fn find(
     file: &Path,
@@ -29,13 +31,8 @@ pub fn is_same_file(one: &Path, other: &Path) -> bool {
 
 /// A path with its folder in one spelling.
 fn resolved(path: &Path) -> Option<PathBuf> {
-    let folder = path.parent()?;
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    let folder = folder_of(path).canonicalize().ok()?;
+    Some(folder.join(path.file_name()?))
 }
 
 /// The file that a symbolic link leads to, where it leads anywhere.

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use crate::address::Address;
 use crate::config::Package;
+use crate::digest;
 use crate::invitation::Identity;
 use crate::locale::Locale;
 
@@ -49,15 +48,10 @@ impl Partner {
             Some(&self.package.key),
         ];
         let known = known.map(Option::unwrap_or_default);
-        let mut digest = Sha256::new();
-        for cell in known
-            .into_iter()
-            .chain(self.extra.iter().map(String::as_str))
-        {
-            digest.update(cell.len().to_be_bytes());
-            digest.update(cell);
-        }
-        let digest = digest.finalize();
-        digest[..8].try_into().expect("SHA-256 has 32 bytes")
+        digest::short(
+            known
+                .into_iter()
+                .chain(self.extra.iter().map(String::as_str)),
+        )
     }
 }
