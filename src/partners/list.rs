@@ -53,16 +53,12 @@ impl Partners {
     pub fn read(config: &Config, templates: &[Locale], scratch: &Path) -> exit::Result<Self> {
         let path = config.partners.path.clone();
         let Snapshot {
-            copy,
+            text,
             digest,
             delimiter,
-            encoding,
-            has_bom,
-            begins,
             start,
-            guess,
         } = snapshot::copy(&config.partners, scratch)?;
-        let copy = Arc::new(copy);
+        let copy = Arc::new(text.file);
         let mut rows = Rows::new(reader(&copy, start), delimiter, start);
         let layout =
             Layout::read(&mut rows, &config.partners.columns, delimiter).map_err(|reason| {
@@ -74,17 +70,17 @@ impl Partners {
             copy,
             digest,
             form: Form {
-                encoding,
-                has_bom,
+                encoding: text.encoding,
+                has_bom: text.has_bom,
                 delimiter,
             },
-            begins,
+            begins: text.begins,
             layout,
             keys: Vec::new(),
             bad_lines: HashSet::new(),
             shown: Vec::new(),
             bad_total: 0,
-            warnings: Warnings::new(config.sender.address.domain(), guess),
+            warnings: Warnings::new(config.sender.address.domain(), text.guess),
         };
         partners.parse(rows, &config.campaign)?;
         Ok(partners)

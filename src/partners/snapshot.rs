@@ -5,7 +5,6 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use anyhow::Context;
-use encoding_rs::Encoding;
 use sha2::{Digest, Sha256};
 
 use super::encoding::{self, Text};
@@ -69,21 +68,13 @@ pub type Start = (u64, u64);
 /// The copy, and how to read it.
 pub struct Snapshot {
     /// The text as UTF-8, in a file without a name.
-    pub copy: File,
+    pub text: Text,
     /// SHA-256 over the bytes of the original.
     pub digest: [u8; 32],
     /// The byte between cells.
     pub delimiter: u8,
-    /// What the bytes of the original meant.
-    pub encoding: &'static Encoding,
-    /// Whether the original began with a byte-order mark.
-    pub has_bom: bool,
-    /// Where the text begins in the copy.
-    pub begins: u64,
     /// Where the header stands.
     pub start: Start,
-    /// What was guessed about the encoding, in words.
-    pub guess: Option<String>,
 }
 
 /// Copies the file into a nameless one in `scratch` and brings it to UTF-8.
@@ -112,25 +103,15 @@ pub fn copy(partners: &PartnerFile, scratch: &Path) -> exit::Result<Snapshot> {
         digest.update(&buffer[..read]);
         write(&mut raw, &buffer[..read])?;
     }
-    let Text {
-        file: mut copy,
-        begins,
-        encoding,
-        has_bom,
-        guess,
-    } = encoding::to_utf8(path, raw, partners.encoding, scratch)?;
-    let (found, start) = look_at_header(&mut copy, begins)
+    let mut text = encoding::to_utf8(path, raw, partners.encoding, scratch)?;
+    let (found, start) = look_at_header(&mut text.file, text.begins)
         .context("cannot read the copy of the partner file")
         .or_exit(Exit::CannotWrite)?;
     Ok(Snapshot {
-        copy,
+        text,
         digest: digest.finalize().into(),
         delimiter: partners.delimiter.unwrap_or(found),
-        encoding,
-        has_bom,
-        begins,
         start,
-        guess,
     })
 }
 

@@ -1,5 +1,6 @@
 //! `status` as a table, as JSON and as CSV.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use comfy_table::{ColumnConstraint, Table};
@@ -23,29 +24,29 @@ pub enum Format {
     Csv,
 }
 
-/// An invitation as `status` shows it. The names are an interface.
-#[derive(Debug, Serialize)]
+/// An invitation as `status` shows it. The names are an interface, and the columns of the CSV.
+#[derive(Debug, Default, Serialize)]
 struct Shown<'a> {
-    package: &'a str,
+    package: Cow<'a, str>,
     package_id: String,
-    email: &'a str,
-    name: Option<&'a str>,
-    organization: Option<&'a str>,
-    locale: Option<&'a str>,
-    template_locale: &'a str,
+    email: Cow<'a, str>,
+    name: Option<Cow<'a, str>>,
+    organization: Option<Cow<'a, str>>,
+    locale: Option<Cow<'a, str>>,
+    template_locale: Cow<'a, str>,
     state: &'static str,
     listed: Option<bool>,
     attempts: u32,
-    message_id: &'a str,
+    message_id: Cow<'a, str>,
     smtp_code: Option<u16>,
-    enhanced_code: Option<&'a str>,
-    reply: Option<&'a str>,
-    relay: Option<&'a str>,
+    enhanced_code: Option<Cow<'a, str>>,
+    reply: Option<Cow<'a, str>>,
+    relay: Option<Cow<'a, str>>,
     created_at: String,
     updated_at: String,
     accepted_at: Option<String>,
     next_attempt_at: Option<String>,
-    note: Option<&'a str>,
+    note: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Vec<ShownEvent<'a>>>,
 }
@@ -65,54 +66,38 @@ struct ShownEvent<'a> {
     note: Option<&'a str>,
 }
 
-/// The columns of the CSV, those of [`Shown`] without the history.
-const COLUMNS: [&str; 20] = [
-    "package",
-    "package_id",
-    "email",
-    "name",
-    "organization",
-    "locale",
-    "template_locale",
-    "state",
-    "listed",
-    "attempts",
-    "message_id",
-    "smtp_code",
-    "enhanced_code",
-    "reply",
-    "relay",
-    "created_at",
-    "updated_at",
-    "accepted_at",
-    "next_attempt_at",
-    "note",
-];
-
-fn shown<'a>(record: &'a Record, listed: Option<bool>, history: Option<&'a [Event]>) -> Shown<'a> {
-    let latest = &record.latest;
+/// An invitation to be shown; its texts are made safe for the format by `text`.
+fn shown<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Shown<'a> {
+    let record = &row.record;
+    let Record {
+        invitee,
+        standing,
+        latest,
+        ..
+    } = record;
+    let optional = |it: &'a Option<String>| it.as_deref().map(&text);
     Shown {
-        package: &record.invitee.package,
+        package: text(&invitee.package),
         package_id: record.identity.package_id.to_string(),
-        email: &record.invitee.email,
-        name: record.invitee.name.as_deref(),
-        organization: record.invitee.organization.as_deref(),
-        locale: record.invitee.locale.as_deref(),
-        template_locale: &record.invitee.template_locale,
-        state: record.standing.state.as_str(),
-        listed,
-        attempts: record.standing.attempts,
-        message_id: &record.standing.message_id,
+        email: text(&invitee.email),
+        name: optional(&invitee.name),
+        organization: optional(&invitee.organization),
+        locale: optional(&invitee.locale),
+        template_locale: text(&invitee.template_locale),
+        state: standing.state.as_str(),
+        listed: row.listed,
+        attempts: standing.attempts,
+        message_id: text(&standing.message_id),
         smtp_code: latest.smtp_code,
-        enhanced_code: latest.enhanced_code.as_deref(),
-        reply: latest.reply.as_deref(),
-        relay: latest.relay.as_deref(),
+        enhanced_code: optional(&latest.enhanced_code),
+        reply: optional(&latest.reply),
+        relay: optional(&latest.relay),
         created_at: utc(record.created_at),
-        updated_at: utc(record.standing.updated_at),
+        updated_at: utc(standing.updated_at),
         accepted_at: record.accepted_at.map(utc),
-        next_attempt_at: record.standing.next_attempt_at.map(utc),
-        note: latest.note.as_deref(),
-        history: history.map(|it| it.iter().map(shown_event).collect()),
+        next_attempt_at: standing.next_attempt_at.map(utc),
+        note: optional(&latest.note),
+        history: None,
     }
 }
 
@@ -177,12 +162,9 @@ impl<'a> StatusWriter<'a> {
                 )?;
             }
             Format::Csv => {
-                let mut csv = csv::Writer::from_writer(Vec::new());
-                csv.write_record(COLUMNS)?;
-                out.write_all(
-                    &csv.into_inner()
-                        .map_err(|it| io::Error::other(it.to_string()))?,
-                )?;
+                let csv = csv_lines(true, [Shown::default()])?;
+                let header = csv.split_inclusive(|it| *it == b'\n').next();
+                out.write_all(header.unwrap_or_default())?;
             }
             Format::Text => {
                 let total: u64 = counts.iter().map(|(_, count)| count).sum();
@@ -222,7 +204,11 @@ impl<'a> StatusWriter<'a> {
                 for row in page {
                     let comma = if self.written == 0 { "\n" } else { ",\n" };
                     self.out.write_all(comma.as_bytes())?;
-                    let shown = shown(&row.record, row.listed, row.history.as_deref());
+                    let history = row.history.as_deref();
+                    let shown = Shown {
+                        history: history.map(|it| it.iter().map(shown_event).collect()),
+                        ..shown(row, Cow::Borrowed)
+                    };
                     let json = harmless_json(&serde_json::to_string(&shown)?);
                     self.out.write_all(json.as_bytes())?;
                     self.written += 1;
@@ -230,14 +216,9 @@ impl<'a> StatusWriter<'a> {
                 Ok(())
             }
             Format::Csv => {
-                let mut csv = csv::Writer::from_writer(Vec::new());
-                for row in page {
-                    csv.write_record(cells(&shown(&row.record, row.listed, None)))?;
-                }
-                let bytes = csv
-                    .into_inner()
-                    .map_err(|it| io::Error::other(it.to_string()))?;
-                self.out.write_all(&bytes)
+                let safe = |it: &str| Cow::Owned(generated_cell(it));
+                let rows = page.iter().map(|row| shown(row, safe));
+                self.out.write_all(&csv_lines(false, rows)?)
             }
             Format::Text => self.table(page),
         }
@@ -335,29 +316,13 @@ fn local(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-fn cells(shown: &Shown<'_>) -> [String; 20] {
-    let text = |it: Option<&str>| generated_cell(it.unwrap_or_default());
-    let number = |it: Option<u16>| it.map_or_else(String::new, |it| it.to_string());
-    [
-        text(Some(shown.package)),
-        shown.package_id.clone(),
-        text(Some(shown.email)),
-        text(shown.name),
-        text(shown.organization),
-        text(shown.locale),
-        text(Some(shown.template_locale)),
-        shown.state.into(),
-        shown.listed.map_or_else(String::new, |it| it.to_string()),
-        shown.attempts.to_string(),
-        text(Some(shown.message_id)),
-        number(shown.smtp_code),
-        text(shown.enhanced_code),
-        text(shown.reply),
-        text(shown.relay),
-        shown.created_at.clone(),
-        shown.updated_at.clone(),
-        shown.accepted_at.clone().unwrap_or_default(),
-        shown.next_attempt_at.clone().unwrap_or_default(),
-        text(shown.note),
-    ]
+/// Rows as CSV, with or without a header.
+fn csv_lines<'a>(header: bool, rows: impl IntoIterator<Item = Shown<'a>>) -> io::Result<Vec<u8>> {
+    let mut csv = csv::WriterBuilder::new();
+    let mut csv = csv.has_headers(header).from_writer(Vec::new());
+    for row in rows {
+        csv.serialize(row)?;
+    }
+    csv.into_inner()
+        .map_err(|it| io::Error::other(it.to_string()))
 }
