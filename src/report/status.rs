@@ -326,3 +326,19 @@ fn csv_lines<'a>(header: bool, rows: impl IntoIterator<Item = Shown<'a>>) -> io:
     csv.into_inner()
         .map_err(|it| io::Error::other(it.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_of_the_csv_are_an_interface() {
+        let mut out = Vec::new();
+        StatusWriter::begin(&mut out, Format::Csv, false, "spring", &[]).unwrap();
+
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "package,package_id,email,name,organization,locale,template_locale,state,listed,attempts,message_id,smtp_code,enhanced_code,reply,relay,created_at,updated_at,accepted_at,next_attempt_at,note\n"
+        );
+    }
+}
