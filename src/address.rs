@@ -246,12 +246,13 @@ mod tests {
 
         assert_eq!(longest.len(), 254);
         assert!(Address::parse(&longest).is_ok());
-        for too_long in [
-            format!("{local}@{}", labels(2, 60)),
-            format!("a{local}@a.example"),
-            format!("a@{}.example", "d".repeat(64)),
+        let label = format!("{}.example", "d".repeat(64));
+        for (too_long, expected) in [
+            (format!("{local}@{}", labels(2, 60)), AddressError::TooLong),
+            (format!("a{local}@a.example"), AddressError::TooLong),
+            (format!("a@{label}"), AddressError::Domain(label.clone())),
         ] {
-            assert!(Address::parse(&too_long).is_err(), "{too_long}");
+            assert_eq!(Address::parse(&too_long), Err(expected), "{too_long}");
         }
     }
 

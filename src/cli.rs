@@ -276,7 +276,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
                 new_campaign: args.new_campaign,
                 approved: args.approved,
             };
-            send::run(config, &options, console).await
+            Box::pin(send::run(config, &options, console)).await
         }
         Command::Status(args) => {
             let options = status::Options {

@@ -154,7 +154,7 @@ impl Job {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.config.warnings.clone();
         warnings.extend(self.templates.warnings().iter().cloned());
-        warnings.extend(Ledger::warnings(&self.config.ledger.file));
+        warnings.extend(Ledger::warnings(&self.config.ledger));
         warnings.extend(self.partners.warnings());
         warnings
     }
@@ -248,14 +248,14 @@ async fn end_run(
         counts,
     };
     let recorded = ledger.end_run(end).await;
-    ledger.close().await.and(recorded)
+    Ok(ledger.close().await.and(recorded)?)
 }
 
 /// A ledger for one run that must leave no trace of whom it wrote to.
 fn throw_away_ledger(folder: &Path) -> exit::Result<Arc<Ledger>> {
     let path = folder.join("ledger.sqlite3");
     Ledger::create_scratch(&path)?;
-    Ledger::open_scratch(&path).map(Arc::new)
+    Ok(Arc::new(Ledger::open_scratch(&path)?))
 }
 
 /// The ledger for a verb that only looks; an empty one, with a word about it, where there is none.
@@ -281,7 +281,7 @@ pub async fn look_at_ledger(
         "there is no ledger `{}` yet, so every partner counts as not invited",
         path.display()
     ));
-    Reader::empty()
+    Ok(Reader::empty()?)
 }
 
 /// `12 messages (9 en, 3 fr)`.

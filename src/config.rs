@@ -8,6 +8,7 @@
 
 mod deadlines;
 mod fingerprint;
+mod host;
 mod key;
 mod ledger_files;
 mod limits;
@@ -38,5 +39,7 @@ pub use self::smtp::{Smtp, Tls};
 pub use self::template_folder::{MissingLocale, TemplateFolder};
 pub use self::text::Text;
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -128,8 +128,14 @@ async fn work_off(
 ) -> Tally {
     let mut first = Worker::new(shared.clone());
     // The first connection is opened alone: what turns it away would turn all away.
-    if let Err(not_opened) = first.open().await {
-        shared.stop(Exit::Unavailable, not_opened.why);
+    let opened = match shared.run.max_runtime {
+        None => Ok(first.open().await),
+        Some(limit) => tokio::time::timeout(limit, first.open()).await,
+    };
+    if let Ok(Err(not_opened)) = opened {
+        shared.stop(not_opened.exit(), not_opened.why);
+    } else if opened.is_err() {
+        shared.stop(Exit::TryLater, TIME_IS_UP.into());
     } else {
         // Before anything can be armed, so that no signal kills what is armed.
         let signals = Signals::listen();
@@ -145,6 +151,9 @@ async fn work_off(
     recording::conclude(&shared).await;
     shared.tally().clone()
 }
+
+/// Why a run with a time limit ends.
+const TIME_IS_UP: &str = "`limits.max_runtime` is reached; the rest goes with a later run";
 
 /// What it means where plan and proof do not go together.
 const STRAY: &str = "partners came out of the plan than were proven";

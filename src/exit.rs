@@ -35,10 +35,11 @@ pub enum Exit {
 
 impl Exit {
     /// When several hold at the end of a run, the first of these wins.
-    const BY_WEIGHT: [Self; 6] = [
+    const BY_WEIGHT: [Self; 7] = [
         Self::CannotWrite,
         Self::Contradiction,
         Self::Unavailable,
+        Self::Config,
         Self::Unknown,
         Self::Refused,
         Self::TryLater,
@@ -150,6 +151,14 @@ mod tests {
         assert_eq!(
             Exit::heaviest(&[Exit::Unknown, Exit::Unavailable]),
             Exit::Unavailable
+        );
+        assert_eq!(
+            Exit::heaviest(&[Exit::Unknown, Exit::Config, Exit::Unavailable]),
+            Exit::Unavailable
+        );
+        assert_eq!(
+            Exit::heaviest(&[Exit::Refused, Exit::Unknown, Exit::Config]),
+            Exit::Config
         );
         assert_eq!(
             Exit::heaviest(&[Exit::Contradiction, Exit::CannotWrite]),

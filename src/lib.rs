@@ -15,7 +15,7 @@
 //! templates partners             words · people
 //! config
 //! invitation                     identity, state, transitions
-//! refusal                        which refusals are about us
+//! refusal                        what a refusal is about: recipient, sender, moment
 //! outcome                        phase + reply → outcome
 //! link address locale files digest · regular files only, bounded · hash of fields
 //! exit output                    exit codes and the failure that carries one · a writer that remembers errors

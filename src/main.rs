@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(async {
             survive_file_size_limit();
-            cli::run(parsed, &mut console).await
+            Box::pin(cli::run(parsed, &mut console)).await
         }),
         Err(error) => Err(Failure::new(Exit::CannotWrite, error)),
     };

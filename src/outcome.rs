@@ -190,15 +190,14 @@ pub fn connection_survives_dot(reply: Option<&Reply>) -> bool {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+
+#[cfg(test)]
 mod tests {
-    use super::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
+    use super::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge, testing};
 
     fn reply(code: u16) -> Reply {
-        Reply {
-            code,
-            enhanced: None,
-            text: String::new(),
-        }
+        testing::reply(&code.to_string())
     }
 
     #[test]

@@ -4,18 +4,28 @@
 //! phase something failed and has no deadline for each. Whether a message may have
 //! been accepted hangs on both, so the conversation is ours and small.
 
-mod ahead;
+mod addresses;
+mod certificate;
 mod connect;
 mod conversation;
+mod hello;
 mod login;
 mod offers;
+mod order;
+mod pipelining;
 mod reply;
+mod tls;
+mod wire;
 
-pub use self::ahead::Ahead;
-pub use self::connect::{Connection, Connector, NotOpened};
+pub use self::addresses::NotOpened;
 #[cfg(test)]
-pub use self::connect::{Dial, Wire};
+pub use self::connect::Dial;
+pub use self::connect::{Connection, Connector};
 pub use self::conversation::{Conversation, CutShort, Dot, Envelope, Silence};
 pub use self::login::check as check_secret;
 pub use self::offers::Offers;
+pub use self::order::Order;
+pub use self::pipelining::PipeliningProbe;
 pub use self::reply::{Malformed, ReplyReader};
+#[cfg(test)]
+pub use self::wire::Wire;

@@ -25,7 +25,7 @@ use self::replacement::Replacement;
 use self::said::{COLUMNS, Said};
 use self::sheet::Sheet;
 use crate::exit::{self, Exit, Failure};
-use crate::ledger::{Reader, give_to_owner};
+use crate::ledger::Reader;
 use crate::partners::{Form, Partners, RowKind, SourceRow};
 
 /// How many rows are looked up in the ledger at once.
@@ -143,7 +143,7 @@ impl Job<'_> {
         let mut replacement = Replacement::begin(path)?;
         let sheet = Sheet::begin(self.partners, &mut replacement, form)?;
         self.fill(sheet).await?;
-        give_to_owner(replacement.as_file(), self.reader.path())?;
+        self.reader.give_to_owner(replacement.as_file())?;
         replacement.commit()?;
         Ok(())
     }
@@ -167,7 +167,9 @@ impl Job<'_> {
                 })
                 .collect();
             let records = self.reader.records(identities).await;
-            let mut records = records.map_err(Fault::Failed)?.into_iter();
+            let mut records = records
+                .map_err(|error| Fault::Failed(error.into()))?
+                .into_iter();
             for row in page {
                 let said = match &row.kind {
                     RowKind::Empty => Said::default(),

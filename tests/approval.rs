@@ -6,12 +6,10 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::path::Path;
 
-use support::Workplace;
-use support::smtp::Server;
+use crate::support::Workplace;
+use crate::support::smtp::Server;
 
 const LIST: &str = "email,name\nada@a.example,Ada\nbob@b.example,Bob\neva@e.example,Eva\n";
 

@@ -1,7 +1,7 @@
 //! What people see, opened in a real browser: headless Chromium, driven by `tests/browser/`.
 //! Run by `.ci/run`, which installs it, with fonts for every script.
 //!
-//! To look oneself: `ACCESS_INVITE_SCREENSHOTS=target/screenshots cargo test --test browser -- --ignored`.
+//! To look oneself: `ACCESS_INVITE_SCREENSHOTS=target/screenshots cargo test --test integration browser:: -- --ignored`.
 //! The pictures of the README in `docs/images` are those that this makes, by the same names.
 
 #![allow(
@@ -10,15 +10,13 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::browser::look;
+use crate::support::mail::{self, Mail, Values, locales};
+use crate::support::smtp::{Action, Call, Server, Stage};
+use crate::support::{LINK, Workplace};
 use serde_json::{Value, json};
-use support::browser::look;
-use support::mail::{self, Mail, Values, locales};
-use support::smtp::{Action, Call, Server, Stage};
-use support::{LINK, Workplace};
 
 /// Writes the pages of these messages, and gives what each must be.
 fn pages(folder: &Path, kind: &str, link: &str, mails: &[Mail]) -> Vec<Value> {

@@ -4,12 +4,8 @@
 //! rewrite what they get. The tables hold what of it can touch a mail without pictures. Each row names its
 //! feature at caniemail.com (state of June 2026) and who drops it, or the issue of hteumeuleu/email-bugs.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
-use support::mail::Values;
-use support::page::{Element, Page, declarations};
+use crate::support::mail::Values;
+use crate::support::page::{Element, Page, declarations};
 
 /// Elements.
 const ELEMENTS: [(&str, &str); 24] = [

@@ -1,19 +1,15 @@
 //! A clock that is wrong: set back, set forward, before 1970. Time is an argument of the
 //! commands, so the tests hand them one of their own; the relay and the ledger are real.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::support::smtp::{Action, Call, Server, Stage};
+use crate::support::{Workplace, oracle};
 use access_invite::cli;
 use access_invite::commands::Console;
 use access_invite::exit::Exit;
 use jiff::Timestamp;
-use support::smtp::{Action, Call, Server, Stage};
-use support::{Workplace, oracle};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;

@@ -5,15 +5,11 @@
 //! body one byte is like the next; `ACCESS_INVITE_STRIDE` says how many of them go by between two cuts (61
 //! unless told otherwise; 1 is every byte).
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use support::smtp::{Action, Call, Cut, Server, Setup, Stage};
-use support::{Workplace, oracle};
+use crate::support::smtp::{Action, Call, Cut, Server, Setup, Stage};
+use crate::support::{Workplace, oracle};
 
 const BOTH: [&str; 2] = ["auto", "off"];
 /// So many runs share the cuts of one kind.

@@ -1,16 +1,12 @@
 //! What the documents show is true: the example configuration, the README's commands and tables.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::support::Workplace;
 use access_invite::config::{Config, Key, Presence, declared_keys};
 use access_invite::exit::Exit;
 use access_invite::invitation::State;
-use support::Workplace;
 
 const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
@@ -112,7 +108,7 @@ fn the_two_commands_of_the_readme_are_there_and_the_first_does_what_it_says() {
 
 #[test]
 fn the_first_send_goes_as_the_readme_tells_it() {
-    let server = support::smtp::Server::obliging();
+    let server = crate::support::smtp::Server::obliging();
     let workplace = Workplace::new(1);
     assert_eq!(workplace.run(&["init", "invitations"]).code, 0);
     let config = workplace.file("invitations/config.toml");

@@ -11,17 +11,15 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use support::pki::Pki;
-use support::scanner::{PASSWORD, STALE_TOKEN};
-use support::sheet::Sheet;
-use support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
-use support::{LINK, Workplace};
+use crate::support::pki::Pki;
+use crate::support::scanner::{PASSWORD, STALE_TOKEN};
+use crate::support::sheet::Sheet;
+use crate::support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls, reply};
+use crate::support::{LINK, Workplace};
 
 const GOOD: &str = "campaign = \"spring\"
 [sender]
@@ -40,10 +38,6 @@ file = \"ledger.sqlite3\"
 
 fn good() -> String {
     GOOD.replace("LINK", LINK)
-}
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
 fn allow(path: &Path, mode: u32) {
@@ -145,6 +139,19 @@ fn the_configuration() {
     );
     with("tls", &set("smtp", "tls = \"ssl\""));
     with("in clear", &set("smtp", "tls = \"none\""));
+    for host in [
+        "[::1",
+        "[127.0.0.1]",
+        "[fe80::1%eth0]",
+        "127.1",
+        "smtp.example.com:587",
+        "https://smtp.example.com",
+    ] {
+        with(
+            &format!("the host `{host}`"),
+            &good().replace("\"smtp.example.com\"", &format!("\"{host}\"")),
+        );
+    }
     with("a number too large", &set("smtp", "connections = 1000"));
     with(
         "a dot deadline",
@@ -260,7 +267,7 @@ fn the_link() {
         let [_, source, mark, ..] = marked.lines().collect::<Vec<_>>()[..] else {
             panic!("{output:?}");
         };
-        let why = support::Output {
+        let why = crate::support::Output {
             code: output.code,
             stdout: String::new(),
             stderr: format!(
@@ -977,6 +984,8 @@ fn the_relay() {
             "554 \x1b[31mred\x07 \u{9b}31m \u{202e}turned",
         ),
         ("three alike", Stage::Rcpt, "550 5.7.1 rejected by policy"),
+        ("it loses every connection", Stage::Rcpt, "no reply at all"),
+        ("it speaks TLS already", Stage::Banner, "\x15\x03\x03"),
     ];
     let servers = cases.map(|(_, stage, text)| saying(stage, text));
     let silent = Server::start(|call: &Call| match call.stage {
@@ -1062,6 +1071,38 @@ fn tls_and_login() {
         ),
         ("a certificate for another name", other, starttls()),
         ("an unknown issuer", unknown, starttls()),
+        (
+            "a certificate of its own",
+            presenting(Pki::self_signed("localhost", false)),
+            starttls(),
+        ),
+        (
+            "an authority's certificate",
+            presenting(Pki::self_signed("localhost", true)),
+            starttls(),
+        ),
+        (
+            "a certificate that is not valid yet",
+            presenting(pki.not_yet("localhost")),
+            starttls(),
+        ),
+        (
+            "a certificate with a common name only",
+            presenting(pki.common_name_only("localhost")),
+            starttls(),
+        ),
+        (
+            "a certificate with a short key",
+            presenting(pki.short_key("localhost")),
+            starttls(),
+        ),
+        (
+            "a certificate for clients",
+            presenting(pki.for_clients("localhost")),
+            starttls(),
+        ),
+        ("no cipher suite in common", bare(), implicit.clone()),
+        ("an older TLS", bare(), implicit.clone()),
         ("TLS where there is none", bare(), implicit),
         ("a wrong password", setup("PLAIN"), starttls()),
         ("another mechanism", setup("XOAUTH2 CRAM-MD5"), starttls()),
@@ -1085,8 +1126,15 @@ fn tls_and_login() {
         } else {
             Action::Normal
         };
+        // The alerts `handshake_failure` and `protocol_version`.
+        let alert = match title {
+            "no cipher suite in common" => b"\x15\x03\x03\x00\x02\x02\x28".as_slice(),
+            "an older TLS" => b"\x15\x03\x01\x00\x02\x02\x46",
+            _ => b"",
+        };
         let relay = Server::set_up(setup, move |call: &Call| match call.stage {
             Stage::StartTls => answer.clone(),
+            Stage::Connect => Action::Reply(alert.to_vec()),
             _ => Action::Normal,
         });
         let mut workplace = Workplace::new(relay.port());

@@ -2,25 +2,17 @@
 //! DESIGN §3: refusals about the sender, texts that nobody has seen before, the breaker, the order of a run,
 //! and what waits for a person.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::support::smtp::{Action, Call, Server, Stage, reply};
+use crate::support::{Workplace, oracle};
 use access_invite::commands::{Console, resolve, send};
 use access_invite::exit::{self, Exit};
 use access_invite::invitation::{Decision, State};
 use jiff::Timestamp;
-use support::smtp::{Action, Call, Server, Stage};
-use support::{Workplace, oracle};
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
-}
 
 /// A relay that answers so to recipients that are `refused`, until it is healed.
 fn refusing(
@@ -592,7 +584,7 @@ fn resolve_abandons_rejected_invitations_together_in_one_package() {
 #[test]
 fn unknown_deliveries_are_named_once_and_the_exit_code_stays() {
     let server = Server::start(|call: &Call| match call.stage {
-        Stage::Dot if call.nth == 0 => reply("what?"),
+        Stage::Dot => reply("what?"),
         _ => Action::Normal,
     });
     let workplace = job(&server, &at_one_company(1));
@@ -603,6 +595,18 @@ fn unknown_deliveries_are_named_once_and_the_exit_code_stays() {
     assert_eq!(first.code, 3);
     assert!(first.stderr.contains("unknown: p0@a.example"), "{first:?}");
     assert_eq!((second.code, second.stderr.as_str()), (3, ""));
+    // A new one is named at once, before the others.
+    workplace.partners(&["p0@a.example", "p1@a.example"]);
+    let third = workplace.run(&["send"]);
+    assert_eq!(third.code, 3);
+    let named: Vec<_> = third
+        .stderr
+        .lines()
+        .filter(|it| it.starts_with("unknown: "))
+        .collect();
+    assert_eq!(named.len(), 2, "{third:?}");
+    assert!(named[0].contains("p1@a.example"), "{third:?}");
+    assert_eq!(workplace.run(&["send"]).stderr, "");
 }
 
 /// What a verb says to a person at a terminal who answers so.

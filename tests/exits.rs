@@ -1,14 +1,10 @@
 //! Every exit code that scripts and cron rely on, reached from outside, with its message.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 
-use support::smtp::{Action, Call, Server, Stage};
-use support::{Output, Workplace};
+use crate::support::smtp::{Action, Call, Server, Stage, reply};
+use crate::support::{Output, Workplace};
 
 fn ends_with(output: &Output, code: i32, words: &str) {
     assert_eq!(output.code, code, "{output:?}");
@@ -19,7 +15,7 @@ fn ends_with(output: &Output, code: i32, words: &str) {
 fn saying(stage: Stage, text: &'static str) -> Server {
     Server::start(move |call: &Call| {
         if call.stage == stage {
-            Action::Reply(format!("{text}\r\n").into_bytes())
+            reply(text)
         } else {
             Action::Normal
         }

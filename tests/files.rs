@@ -2,28 +2,20 @@
 //! read, nothing outside is written, no output is cut off without a word, nothing that is shown
 //! is obeyed by a terminal or a spreadsheet, and what everyone can change is reported.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::pki::Pki;
+use crate::support::scanner::PASSWORD;
+use crate::support::smtp::{Action, Call, Server, Stage, reply};
+use crate::support::{Output, Workplace};
 use rusqlite::Connection;
-use support::pki::Pki;
-use support::scanner::PASSWORD;
-use support::smtp::{Action, Call, Server, Stage};
-use support::{Output, Workplace};
 
 fn allow(path: &Path, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-}
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
 /// A run that is ended after a while, should it hang.
@@ -726,7 +718,7 @@ fn f8_a_limit_on_the_size_of_files_ends_a_run_with_74_and_words() {
         }
         let after = workplace.run(&["send"]);
         assert!(matches!(after.code, 0 | 3), "{blocks}: {after:?}");
-        support::oracle::check(&workplace, &server, 60, 2);
+        crate::support::oracle::check(&workplace, &server, 60, 2);
     }
 }
 
@@ -750,14 +742,14 @@ fn r8_a_password_file_may_have_a_byte_order_mark_and_one_line_end() {
     let password = format!("{PASSWORD}-äöü€");
     let takes = base64::engine::general_purpose::STANDARD.encode(format!("\0ada\0{password}"));
     let pki = Pki::new();
-    let setup = support::smtp::Setup {
-        tls: Some((support::smtp::Tls::StartTls, pki.server("localhost"))),
-        login: Some(support::smtp::Login {
+    let setup = crate::support::smtp::Setup {
+        tls: Some((crate::support::smtp::Tls::StartTls, pki.server("localhost"))),
+        login: Some(crate::support::smtp::Login {
             mechanisms: "PLAIN",
             takes,
             challenge: String::new(),
         }),
-        ..support::smtp::Setup::default()
+        ..crate::support::smtp::Setup::default()
     };
     let server = Server::set_up(setup, |_: &Call| Action::Normal);
     let mut workplace = Workplace::new(server.port());

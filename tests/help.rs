@@ -1,11 +1,7 @@
 //! The help of each verb, kept as text, and its examples, which do what they say.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
-use support::Workplace;
-use support::smtp::{Action, Call, Server, Stage};
+use crate::support::Workplace;
+use crate::support::smtp::{Action, Call, Server, Stage};
 
 const VERBS: [&str; 6] = ["init", "check", "preview", "send", "status", "resolve"];
 

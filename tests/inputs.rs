@@ -1,17 +1,13 @@
 //! The list, the words and the configuration as accidents and strangers leave them, some of
 //! them while a run is at work.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::support::smtp::{Server, Stage};
+use crate::support::{LINK, Workplace, oracle};
 use mail_parser::MessageParser;
-use support::smtp::{Server, Stage};
-use support::{LINK, Workplace, oracle};
 
 /// Whom the relay has accepted mail for.
 fn reached(server: &Server) -> BTreeSet<String> {

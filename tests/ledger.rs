@@ -1,16 +1,12 @@
 //! The ledger as accidents leave it: missing, taken for another, damaged, out of reach, held,
 //! copied. Whatever it is, it is told in words with a cure, and nobody is mailed on its word.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use support::smtp::{Action, Call, Server, Stage};
-use support::{Output, Workplace, oracle};
+use crate::support::smtp::{Action, Call, Server, Stage};
+use crate::support::{Output, Workplace, oracle};
 
 const PARTNERS: [&str; 3] = ["ada@a.example", "bob@b.example", "eva@e.example"];
 

@@ -7,17 +7,15 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use crate::support::pki::Pki;
+use crate::support::scanner::{PASSWORD, STALE_TOKEN, TOKEN};
+use crate::support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
+use crate::support::{Workplace, oracle};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use support::pki::Pki;
-use support::scanner::{PASSWORD, STALE_TOKEN, TOKEN};
-use support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
-use support::{Workplace, oracle};
 
 fn plain() -> String {
     BASE64.encode(format!("\0ada\0{PASSWORD}"))

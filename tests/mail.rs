@@ -1,13 +1,9 @@
 //! What arrives, whatever stands in the list: values are shown as they were written and change nothing else,
 //! and what is absent leaves no hole.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
-use support::LINK;
-use support::mail::{Mail, Values};
-use support::page::Page;
+use crate::support::LINK;
+use crate::support::mail::{Mail, Values};
+use crate::support::page::Page;
 
 /// Gmail shows about so much of a mail's HTML and hides the rest behind a link.
 const CLIPPED_BY_GMAIL: usize = 102 * 1024;

@@ -3,19 +3,15 @@
 //!
 //! `ACCESS_INVITE_RUNS` says how many runs begin at the same instant (12 unless told otherwise).
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::time::Duration;
 
+use crate::support::chance::number;
+use crate::support::smtp::gate::Keeper;
+use crate::support::smtp::{Server, Stage};
+use crate::support::{Output, Running, Workplace, oracle};
 use mail_parser::MessageParser;
-use support::chance::number;
-use support::smtp::gate::Keeper;
-use support::smtp::{Server, Stage};
-use support::{Output, Running, Workplace, oracle};
 
 /// A run that the relay holds at the reply to its first dot.
 struct Held {

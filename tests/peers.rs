@@ -1,18 +1,14 @@
 //! Real mail servers, as Debian ships them: two hundred partners by every way of logging in,
 //! what arrives read by two parsers, and real refusals told in the right words.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use support::exim::Exim;
-use support::peers::{PASSWORD, Peers, USER, make_private, read_twice};
-use support::pki::Pki;
-use support::{LINK, Output, Workplace};
+use crate::support::exim::Exim;
+use crate::support::peers::{PASSWORD, Peers, USER, make_private, read_twice};
+use crate::support::pki::Pki;
+use crate::support::{LINK, Output, Workplace};
 
 const PARTNERS: usize = 200;
 /// Seconds that a token lives.

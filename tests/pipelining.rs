@@ -1,18 +1,10 @@
 //! Pipelining (RFC 2920): one round trip a message, each reply matched to its command, and no
 //! promise weakened for it. The relay is scripted, over a real socket.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::smtp::{Action, Call, Server, Setup, Stage};
-use support::{Workplace, oracle};
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
-}
+use crate::support::smtp::{Action, Call, Server, Setup, Stage, Swallows, reply};
+use crate::support::{Workplace, oracle};
 
 /// A job over one connection with these partners.
 fn job(server: &Server, smtp: &str, partners: &[&str]) -> Workplace {
@@ -395,4 +387,301 @@ fn a_relay_that_forgets_what_came_behind_a_dot_is_found_out_once() {
         "more than one deadline went by"
     );
     oracle::check_settled(&workplace, &server, 5, 0);
+}
+
+/// A server that loses a part of each envelope that comes in one packet.
+fn swallowing(swallows: Swallows) -> Server {
+    let setup = Setup {
+        swallows,
+        ..Setup::default()
+    };
+    Server::set_up(setup, |_: &Call| Action::Normal)
+}
+
+#[test]
+fn r5_a_relay_that_loses_part_of_a_packet_is_served_in_lock_step() {
+    for swallows in [
+        Swallows::FirstCommand,
+        Swallows::SecondCommand,
+        Swallows::Rest,
+        Swallows::All,
+    ] {
+        let server = swallowing(swallows);
+        let workplace = job(
+            &server,
+            "deadlines = { mail = \"1s\", rcpt = \"1s\", data = \"1s\" }",
+            &FIVE,
+        );
+
+        let start = Instant::now();
+        let output = workplace.run(&["send"]);
+
+        let ended = (output.code, output.stderr.as_str());
+        assert_eq!(ended, (0, ""), "{swallows:?}");
+        assert_eq!(
+            (server.connections(), server.ahead()),
+            (2, 0),
+            "{swallows:?}"
+        );
+        assert!(
+            start.elapsed() < Duration::from_secs(3),
+            "{swallows:?}: more than one deadline went by"
+        );
+        oracle::check_settled(&workplace, &server, 5, 0);
+    }
+}
+
+#[test]
+fn r5_the_first_fault_of_pipelining_switches_it_off_on_all_connections() {
+    let server = swallowing(Swallows::Rest);
+    let mut workplace = job(&server, "deadlines = { rcpt = \"1s\" }", &[]);
+    workplace.smtp = workplace.smtp.replace("connections = 1", "connections = 3");
+    workplace.configure();
+    workplace.crowd(30);
+
+    let start = Instant::now();
+    let output = workplace.run(&["send"]);
+
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    // Each of the three may have begun one packet before the first deadline was over.
+    assert!(server.connections() <= 6, "{}", server.connections());
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "more than one deadline went by on a connection"
+    );
+    oracle::check_settled(&workplace, &server, 30, 0);
+}
+
+#[test]
+fn r5_a_503_to_mail_that_does_not_come_of_pipelining_is_reported_after_a_second_try() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Mail => reply("503 5.5.1 Error: send AUTH first"),
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &FIVE);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 69, "{output:?}");
+    assert!(output.stderr.contains("send AUTH first"), "{output:?}");
+    assert_eq!((server.connections(), server.count("MAIL")), (2, 2));
+    assert!(workplace.states().iter().all(|(_, it)| it == "pending"));
+}
+
+#[test]
+fn r5_a_503_to_rcpt_or_data_in_lock_step_is_the_reply_to_that_recipient() {
+    for stage in [Stage::Rcpt, Stage::Data] {
+        let server = Server::start(move |call: &Call| match (call.stage, call.recipient) {
+            (it, Some("a@a.example")) if it == stage => reply("503 5.5.1 not now"),
+            _ => Action::Normal,
+        });
+        let workplace = job(&server, "", &FIVE);
+
+        let output = workplace.run(&["send"]);
+
+        assert_ne!(output.code, 0, "{output:?}");
+        let states = workplace.states();
+        assert_ne!(states[0].1, "accepted");
+        assert!(
+            states[1..].iter().all(|it| it.1 == "accepted"),
+            "{states:?}"
+        );
+        assert_eq!(server.connections(), 2, "one more for lock-step");
+        oracle::check(&workplace, &server, 5, 0);
+    }
+}
+
+#[test]
+fn r5_lost_connections_without_any_acceptance_are_reported() {
+    // A relay that ends at each RCPT, whatever is pipelined.
+    for (partners, code, deferred) in [(1, 75, 1), (3, 69, 3), (12, 69, 10)] {
+        let server = Server::start(|call: &Call| match call.stage {
+            Stage::Rcpt => Action::Close,
+            _ => Action::Normal,
+        });
+        let workplace = job(&server, "", &[]);
+        workplace.crowd(partners);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, code, "{output:?}");
+        let noun = if deferred == 1 { "message" } else { "messages" };
+        let sentence =
+            format!("lost the connection over {deferred} {noun}, twice each, and accepted none");
+        assert!(output.stderr.contains(&sentence), "{output:?}");
+        let states = workplace.states();
+        let count = |state: &str| states.iter().filter(|it| it.1 == state).count();
+        assert_eq!(
+            (count("deferred"), count("pending")),
+            (deferred, partners - deferred),
+            "the rest is left for a later run"
+        );
+        assert_eq!(server.connections(), 2 * deferred);
+        oracle::check(&workplace, &server, partners, 0);
+    }
+}
+
+#[test]
+fn r5_lost_connections_beside_acceptances_are_not() {
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some("b@b.example")) => Action::Close,
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &FIVE);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!((output.code, output.stderr.as_str()), (75, ""));
+    oracle::check(&workplace, &server, 5, 0);
+}
+
+/// A server that answers so many commands of an envelope before the dot that it follows.
+fn answering_early(commands: usize, script: fn(&Call) -> Action) -> Server {
+    let setup = Setup {
+        answers_early: commands,
+        ..Setup::default()
+    };
+    Server::set_up(setup, script)
+}
+
+const EIGHT: [&str; 8] = [
+    "a@a.example",
+    "b@a.example",
+    "c@a.example",
+    "d@a.example",
+    "e@a.example",
+    "f@a.example",
+    "g@a.example",
+    "h@a.example",
+];
+
+#[test]
+fn f22_a_dot_that_is_refused_behind_the_next_envelope_is_never_taken_for_accepted() {
+    let refuse = |call: &Call| match call.stage {
+        Stage::Dot => reply("550 5.7.1 we do not like that"),
+        _ => Action::Normal,
+    };
+    // The replies of the envelope may come at once, or far later than an acceptance may wait.
+    let refuse_slowly = |call: &Call| match call.stage {
+        Stage::Dot => reply("550 5.7.1 we do not like that"),
+        Stage::Rcpt | Stage::Data => {
+            Action::Delay(Duration::from_millis(100), Box::new(Action::Normal))
+        }
+        _ => Action::Normal,
+    };
+    // The reply to the dot comes behind all of the envelope, or behind MAIL.
+    for commands in [3, 1] {
+        for script in [refuse as fn(&Call) -> Action, refuse_slowly] {
+            let server = answering_early(commands, script);
+            let workplace = job(&server, "", &EIGHT);
+
+            let output = workplace.run(&["send"]);
+
+            assert_ne!(output.code, 0, "{output:?}");
+            let states = workplace.states();
+            assert!(states.iter().all(|it| it.1 != "accepted"), "{states:?}");
+            assert_eq!(states[0].1, "unknown", "{output:?}");
+            assert_eq!(server.ahead(), 1, "lock-step from then on");
+            assert!(
+                output.stderr.contains("replies came out of order"),
+                "{output:?}"
+            );
+            oracle::check(&workplace, &server, 8, 1);
+        }
+    }
+}
+
+#[test]
+fn f22_a_relay_that_answers_out_of_order_costs_one_doubt_and_the_rest_is_mailed_once() {
+    let slowly = |call: &Call| match call.stage {
+        Stage::Rcpt | Stage::Data => {
+            Action::Delay(Duration::from_millis(100), Box::new(Action::Normal))
+        }
+        _ => Action::Normal,
+    };
+    for script in [(|_| Action::Normal) as fn(&Call) -> Action, slowly] {
+        let server = answering_early(3, script);
+        let workplace = job(&server, "", &EIGHT);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, 3, "{output:?}");
+        let states = workplace.states();
+        assert_eq!(states[0].1, "unknown");
+        assert!(
+            states[1..].iter().all(|it| it.1 == "accepted"),
+            "{states:?}"
+        );
+        assert_eq!((server.connections(), server.ahead()), (2, 1));
+        oracle::check_settled(&workplace, &server, 8, 1);
+    }
+}
+
+#[test]
+fn f22_a_refused_envelope_answered_before_an_accepted_dot_leaves_a_doubt_and_no_second_mail() {
+    // MAIL is refused for now; read as the reply to the dot, that would send the message again.
+    let server = answering_early(3, |call: &Call| match call.stage {
+        Stage::Mail if call.nth == 1 => reply("451 4.3.0 later"),
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &EIGHT);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 3, "{output:?}");
+    assert_eq!(workplace.states()[0].1, "unknown");
+    oracle::check_settled(&workplace, &server, 8, 1);
+}
+
+#[test]
+fn f22_out_of_order_replies_within_one_envelope_mark_nobody() {
+    for (stage, text) in [
+        (Stage::Mail, "354 go on"),
+        (Stage::Rcpt, "354 go on"),
+        (Stage::Data, "250 ok"),
+    ] {
+        let server = Server::start(move |call: &Call| {
+            if call.stage == stage && call.connection == 0 {
+                reply(text)
+            } else {
+                Action::Normal
+            }
+        });
+        let workplace = job(&server, "", &FIVE);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{text}");
+        assert_eq!((server.connections(), server.ahead()), (2, 0), "{text}");
+        oracle::check_settled(&workplace, &server, 5, 0);
+    }
+}
+
+#[test]
+fn f22_a_run_that_stops_before_it_has_read_the_envelope_s_replies_still_looks_at_them() {
+    let server = answering_early(3, |call: &Call| match call.stage {
+        Stage::Dot => reply("550 5.7.1 we do not like that"),
+        Stage::Mail if call.nth == 1 => {
+            Action::Delay(Duration::from_secs(1), Box::new(Action::Normal))
+        }
+        Stage::Rcpt if call.nth == 1 => {
+            Action::Delay(Duration::from_millis(100), Box::new(Action::Normal))
+        }
+        _ => Action::Normal,
+    });
+    let workplace = job(&server, "", &EIGHT);
+    let run = workplace.start(&["send"]);
+    while server.count("MAIL") < 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+
+    // The reply to MAIL comes within the second, when nothing more may be begun.
+    run.signal("TERM");
+    let output = run.wait();
+
+    assert_eq!(output.code, 3, "{output:?}");
+    let states = workplace.states();
+    assert_eq!(states[0].1, "unknown", "{output:?}");
+    assert!(states[1..].iter().all(|it| it.1 == "pending"), "{states:?}");
+    oracle::check(&workplace, &server, 8, 1);
 }

@@ -10,17 +10,15 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex};
 
-use support::Workplace;
-use support::chance::{Random, number};
-use support::disk::{self, Disk, Event, Loss};
-use support::smtp::Server;
+use crate::support::Workplace;
+use crate::support::chance::{Random, number};
+use crate::support::disk::{self, Disk, Event, Loss};
+use crate::support::smtp::Server;
 
 /// So many that the log is written over from its beginning at least once.
 const PARTNERS: usize = 240;

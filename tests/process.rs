@@ -3,18 +3,14 @@
 //!
 //! `ACCESS_INVITE_KILLS` says how many limits of memory are tried (8 unless told otherwise).
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use support::chance::{Random, number};
-use support::smtp::{Action, Call, Server, Stage};
-use support::{Output, Workplace, oracle};
+use crate::support::chance::{Random, number};
+use crate::support::smtp::{Action, Call, Server, Stage, reply};
+use crate::support::{Output, Workplace, oracle};
 
 /// A relay that tells when a stage is reached for the `nth` time, does `then`, and is well again,
 /// but slow: a signal takes a moment to arrive, in which a quick one would take many messages.
@@ -34,10 +30,6 @@ fn telling(stage: Stage, nth: usize, then: Action) -> (Server, Receiver<()>) {
         Action::Normal
     });
     (server, waiting)
-}
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
 #[test]

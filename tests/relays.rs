@@ -7,28 +7,22 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
+use crate::support::pki::Pki;
+use crate::support::smtp::{Action, Call, Server, Setup, Stage, reply};
+use crate::support::{Workplace, oracle};
 use access_invite::address::Address;
-use access_invite::config::Deadlines;
+use access_invite::config::{Config, Deadlines};
 use access_invite::outcome::{Outcome, Phase, Verdict, judge};
-use access_invite::relay::{Conversation, Dot, Envelope};
+use access_invite::relay::{Connector, Conversation, Dot, Envelope};
 use jiff::Timestamp;
-use support::pki::Pki;
-use support::smtp::{Action, Call, Server, Setup, Stage};
-use support::{Workplace, oracle};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::time::{Instant, sleep};
 
 const BOTH: [&str; 2] = ["auto", "off"];
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
-}
 
 /// A job of few words over one connection, for partners `p0@a.example` and so on.
 fn job(server: &Server, pipelining: &str, partners: usize) -> Workplace {
@@ -477,6 +471,332 @@ fn d33_a_message_arrives_whole_and_alone_whatever_a_relay_takes_for_the_end_of_i
                 let shown = std::fs::read(workplace.file(&file)).unwrap();
                 assert_eq!(sent[&format!("p{number}@a.example")], undated(&shown));
             }
+        }
+    }
+}
+
+/// A connector for the job's relay, whose name leads to these ports of this machine.
+fn several(workplace: &Workplace, ports: &[u16]) -> Connector {
+    let config = Config::load(&workplace.file("config.toml")).unwrap();
+    let address = |port: &u16| SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
+    let addresses = ports.iter().map(address).collect();
+    Connector::new(&config.smtp)
+        .unwrap()
+        .with_addresses(addresses)
+}
+
+/// A server that does this at its first stages, whatever they are.
+fn failing(action: &Action) -> Server {
+    let action = action.clone();
+    Server::start(move |call: &Call| match call.stage {
+        Stage::Banner => action.clone(),
+        _ => Action::Normal,
+    })
+}
+
+const SHORT: &str =
+    "deadlines = { connect = \"2s\", tls = \"2s\", banner = \"2s\", ehlo = \"2s\" }";
+
+#[tokio::test]
+async fn r17_the_next_address_is_tried_until_one_greets() {
+    for action in [
+        Action::Close,
+        Action::Reset,
+        Action::Stall,
+        reply("421 4.3.2 not now"),
+        reply("554 5.7.1 not you"),
+        reply("HTTP/1.1 400 Bad Request"),
+    ] {
+        let bad = failing(&action);
+        let good = Server::obliging();
+        let mut workplace = Workplace::new(good.port());
+        workplace.smtp(SHORT);
+        let connector = several(&workplace, &[bad.port(), good.port()]);
+
+        let start = Instant::now();
+        let opened = connector.open().await;
+        assert!(opened.is_ok(), "{action:?}");
+        // The first one gets half of the two seconds.
+        assert!(start.elapsed() < Duration::from_millis(1_700), "{action:?}");
+        assert_eq!((bad.connections(), good.connections()), (1, 1));
+
+        // Later connections begin with the address that greeted.
+        let again = connector.open().await;
+        assert!(again.is_ok(), "{action:?}");
+        assert_eq!((bad.connections(), good.connections()), (1, 2));
+    }
+}
+
+#[tokio::test]
+async fn r17_an_address_whose_tls_fails_is_passed_over() {
+    let pki = Pki::new();
+    let good = Server::start_tls(pki.server("localhost"), |_: &Call| Action::Normal);
+    let strangers = [
+        Server::start_tls(pki.expired("localhost"), |_: &Call| Action::Normal),
+        Server::start_tls(pki.server("other.example"), |_: &Call| Action::Normal),
+        Server::obliging(),
+    ];
+    let mut workplace = Workplace::new(good.port());
+    workplace.write("ca.pem", &pki.ca_pem);
+    workplace.smtp = format!(
+        "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"",
+        good.port()
+    );
+    workplace.configure();
+    let ports: Vec<u16> = strangers.iter().chain([&good]).map(Server::port).collect();
+    let opened = several(&workplace, &ports).open().await;
+    assert!(opened.is_ok());
+    assert_eq!(good.connections(), 1);
+
+    let failed = several(&workplace, &ports[..3]).open().await.err().unwrap();
+    for part in [
+        "none of the 3 addresses",
+        "has expired",
+        "but for `other.example`",
+        "in plain text",
+    ] {
+        assert!(failed.why.contains(part), "{part}: {failed}");
+    }
+    assert!(!failed.temporary);
+}
+
+#[tokio::test]
+async fn r17_what_is_wrong_with_each_address_is_reported_together() {
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead_port = dead.local_addr().unwrap().port();
+    drop(dead);
+    let silent = failing(&Action::Stall);
+    let closing = failing(&reply("421 4.3.2 not now"));
+    let refusing = failing(&reply("554 5.7.1 not you"));
+    let mut workplace = Workplace::new(refusing.port());
+    workplace.smtp(SHORT);
+    let ports = [dead_port, silent.port(), closing.port(), refusing.port()];
+    let start = Instant::now();
+
+    let failed = several(&workplace, &ports).open().await.err().unwrap();
+
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+    for part in [
+        "none of the 4 addresses of the relay 127.0.0.1:",
+        "Connection refused",
+        "did not answer within 0.7 s",
+        "421 4.3.2 not now",
+        "554 5.7.1 not you",
+    ] {
+        assert!(failed.why.contains(part), "{part}: {failed}");
+    }
+    assert_eq!(failed.why.lines().count(), 5, "{failed}");
+    assert!(failed.temporary, "one of them is only closing");
+
+    // A relay that refuses us at the only address that answers is not asked again and again.
+    let ports = [dead_port, refusing.port()];
+    let failed = several(&workplace, &ports).open().await.err().unwrap();
+    assert!(!failed.temporary, "{failed}");
+    assert_eq!(failed.phase, Phase::Banner);
+    let other = format!("nothing answers at its other address 127.0.0.1:{dead_port}");
+    assert!(failed.why.contains("554 5.7.1 not you"), "{failed}");
+    assert!(failed.why.contains(&other), "{failed}");
+
+    // Where nothing answers at all, that is said of each.
+    let failed = several(&workplace, &[dead_port, 1])
+        .open()
+        .await
+        .err()
+        .unwrap();
+    assert!(failed.temporary, "{failed}");
+    assert_eq!(
+        failed.why.matches("Connection refused").count(),
+        2,
+        "{failed}"
+    );
+
+    // No address is tried after one has greeted.
+    let rejecting = Server::start(|call: &Call| match call.stage {
+        Stage::Ehlo => reply("550 5.7.1 no"),
+        _ => Action::Normal,
+    });
+    let good = Server::obliging();
+    let ports = [rejecting.port(), good.port()];
+    assert!(several(&workplace, &ports).open().await.is_err());
+    assert_eq!(good.connections(), 0);
+}
+
+#[test]
+#[ignore = "needs a mount of its own, for other hosts; .ci/run calls it"]
+fn r17_a_name_with_several_addresses_is_mailed_through_the_one_that_greets() {
+    let server = Server::obliging();
+    // The same port of another address of this machine, which closes at once.
+    let closing = TcpListener::bind(("127.0.0.2", server.port())).unwrap();
+    std::thread::spawn(move || {
+        while let Ok((socket, _)) = closing.accept() {
+            drop(socket);
+        }
+    });
+    let mut workplace = job(&server, "auto", 3);
+    workplace.smtp = workplace.smtp.replace("127.0.0.1", "localhost");
+    workplace.configure();
+    workplace.write("hosts", "127.0.0.2 localhost\n127.0.0.1 localhost\n");
+    let mounted = "mount --bind hosts /etc/hosts && exec \"$@\"";
+
+    let program = ["unshare", "--mount", "sh", "-c", mounted, "sh"];
+    let output = workplace.run_under(&program, &["send"]);
+
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    oracle::check_settled(&workplace, &server, 3, 0);
+}
+
+#[test]
+fn r12_a_port_for_the_other_kind_of_tls_is_warned_about_before_any_connection() {
+    for (lines, word) in [
+        (
+            "port = 465\ntls = \"starttls\"",
+            "`smtp.port` = 465 is for TLS from the first byte",
+        ),
+        (
+            "port = 587\ntls = \"implicit\"",
+            "`smtp.port` = 587 is for STARTTLS",
+        ),
+        ("port = 587", "`smtp.port` = 587 is for STARTTLS"),
+        (
+            "port = 25\ntls = \"implicit\"",
+            "`smtp.port` = 25 is for STARTTLS",
+        ),
+        ("port = 465", ""),
+        ("port = 587\ntls = \"starttls\"", ""),
+        ("tls = \"starttls\"", ""),
+        ("port = 2525\ntls = \"starttls\"", ""),
+    ] {
+        let mut workplace = Workplace::new(1);
+        workplace.smtp = format!("host = \"smtp.contoso.example\"\n{lines}");
+        workplace.configure();
+
+        let output = workplace.run(&["check"]);
+
+        assert_eq!(output.code, 0, "{output:?}");
+        let warned = output.stderr.contains("`smtp.port` =");
+        assert_eq!(warned, !word.is_empty(), "{lines}: {output:?}");
+        assert!(output.stderr.contains(word), "{lines}: {output:?}");
+    }
+}
+
+#[test]
+fn r12_check_connect_prints_each_step_before_it_waits() {
+    let server = failing(&Action::Stall);
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp = workplace.smtp.replace("127.0.0.1", "localhost");
+    workplace.smtp("deadlines = { banner = \"30s\" }");
+
+    let run = workplace.start(&["check", "--connect"]);
+    let begun = std::time::Instant::now();
+    let seen = |word: &str| {
+        while !run.written().contains(word) {
+            assert!(begun.elapsed().as_secs() < 20, "{word}: {}", run.written());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    seen("relay: waiting for its greeting");
+    assert!(begun.elapsed().as_secs() < 5, "at once, not at the end");
+    seen("relay: no greeting yet; see whether `smtp.port` is the relay's");
+    let output = run.kill();
+
+    let port = server.port();
+    let mut rest = output.stdout.as_str();
+    // Where `localhost` has an IPv6 address too, that is tried in between.
+    for step in [
+        "relay: looking up localhost\n",
+        "relay: localhost has the address ",
+        &format!("relay: connecting to localhost:{port} (127.0.0.1:{port})\n"),
+        &format!("relay: connected to localhost:{port} (127.0.0.1:{port})\n"),
+        "relay: waiting for its greeting, for up to ",
+    ] {
+        let (_, after) = rest
+            .split_once(step)
+            .unwrap_or_else(|| panic!("{step}: {output:?}"));
+        rest = after;
+    }
+
+    // To the end, where all is well.
+    let pki = Pki::new();
+    let server = Server::start_tls(pki.server("localhost"), |_: &Call| Action::Normal);
+    workplace.write("ca.pem", &pki.ca_pem);
+    workplace.smtp = format!(
+        "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"",
+        server.port()
+    );
+    workplace.configure();
+    let output = workplace.run(&["check", "--connect"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let mut rest = output.stdout.as_str();
+    for step in [
+        "relay: looking up localhost\n",
+        "relay: connecting to localhost:",
+        "relay: connected to localhost:",
+        "relay: beginning TLS\n",
+        "relay: TLS, with a certificate that is valid for localhost\n",
+        "relay: waiting for its greeting, for up to 300 s\n",
+        "relay: it greets with \"220 localhost ESMTP\"\n",
+        "relay: it answers EHLO ",
+        "relay: ready to take mail; none was sent\n",
+    ] {
+        let (_, after) = rest
+            .split_once(step)
+            .unwrap_or_else(|| panic!("{step}: {output:?}"));
+        rest = after;
+    }
+}
+
+#[test]
+fn f23_a_relay_at_an_ipv6_address_with_or_without_brackets_is_on_this_machine() {
+    let server = Server::obliging();
+    let outside = TcpListener::bind(("::1", 0)).unwrap();
+    let port = outside.local_addr().unwrap().port();
+    let inside = server.port();
+    std::thread::spawn(move || {
+        while let Ok((client, _)) = outside.accept() {
+            let relay = std::net::TcpStream::connect(("127.0.0.1", inside)).unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), relay.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let (mut from, mut to) = (relay, client);
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        }
+    });
+    for host in ["::1", "[::1]", "0:0:0:0:0:0:0:1"] {
+        let mut workplace = Workplace::new(port);
+        workplace.smtp = workplace.smtp.replace("127.0.0.1", host);
+        workplace.smtp("connections = 1");
+        workplace.partners(&["ada@a.example"]);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{host}");
+        let relay = &workplace.status()["invitations"][0]["relay"];
+        assert_eq!(relay, &format!("[::1]:{port}"));
+    }
+    let greeted = server.count("EHLO [IPv6:::1]") + server.count("EHLO ");
+    assert!(greeted >= 3);
+}
+
+#[tokio::test]
+async fn f23_the_tls_name_of_an_ipv6_host_is_the_address() {
+    let pki = Pki::new();
+    let server = Server::start_tls(pki.server("::1"), |_: &Call| Action::Normal);
+    for (host, good) in [("::1", true), ("[::1]", true), ("[::2]", false)] {
+        let mut workplace = Workplace::new(1);
+        workplace.write("ca.pem", &pki.ca_pem);
+        workplace.smtp = format!("host = \"{host}\"\nport = 465\nca_file = \"ca.pem\"");
+        workplace.configure();
+        let opened = several(&workplace, &[server.port()]).open().await;
+        let why = opened.err().map(|it| it.why).unwrap_or_default();
+        assert_eq!(why.is_empty(), good, "{host}: {why}");
+        if !good {
+            assert!(
+                why.contains("not for the name `::2`, but for `::1`"),
+                "{why}"
+            );
         }
     }
 }

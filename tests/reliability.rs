@@ -1,8 +1,6 @@
 //! `docs/RELIABILITY.md` tells of tests that exist, of all scenarios, and of all tests that are
 //! named after one.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -120,5 +118,20 @@ fn every_variable_of_the_tests_is_told_of() {
             of_the_program || told,
             "ACCESS_INVITE_{name} is not told of"
         );
+    }
+}
+
+#[test]
+fn every_file_of_tests_is_a_module_of_the_binary() {
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(module) = name.strip_suffix(".rs").filter(|it| *it != "main") {
+            let declared = main.lines().any(|it| it == format!("mod {module};"));
+            assert!(
+                declared,
+                "tests/{name} is not in tests/main.rs, so it is not run"
+            );
+        }
     }
 }

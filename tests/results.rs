@@ -6,20 +6,14 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use support::Workplace;
-use support::smtp::{Action, Call, Server, Stage};
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
-}
+use crate::support::Workplace;
+use crate::support::smtp::{Action, Call, Server, Stage, reply};
 
 /// A job on one connection that writes `results.csv`.
 fn workplace(port: u16) -> Workplace {
@@ -493,7 +487,7 @@ fn unfinished(workplace: &Workplace) -> bool {
 }
 
 /// A run that is about to write its results.
-fn writing(workplace: &Workplace) -> support::Running {
+fn writing(workplace: &Workplace) -> crate::support::Running {
     let mut run = workplace.start(&["send", "--limit", "1"]);
     while !unfinished(workplace) {
         assert!(run.goes_on(), "it was too quick");

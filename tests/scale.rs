@@ -7,12 +7,10 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::io::Write;
 
-use support::Workplace;
-use support::smtp::Server;
+use crate::support::Workplace;
+use crate::support::smtp::Server;
 
 /// The highest resident memory of a finished run, in KiB, as the kernel counted it.
 fn peak_of(workplace: &Workplace, arguments: &[&str]) -> (i32, u64) {
@@ -187,7 +185,7 @@ fn a_million_rows_are_approved_and_what_changed_is_told_within_64_mib() {
 #[test]
 #[ignore = "writes half a gigabyte; .ci/run calls it"]
 fn f7_a_cell_without_an_end_and_a_million_columns_are_told_within_64_mib() {
-    let mebibytes = support::chance::number("ACCESS_INVITE_MEBIBYTES").unwrap_or(256);
+    let mebibytes = crate::support::chance::number("ACCESS_INVITE_MEBIBYTES").unwrap_or(256);
     let workplace = Workplace::new(1);
     let fill = |beginning: &str, unit: &[u8], times: u64, end: &str| {
         let file = std::fs::File::create(workplace.file("partners.csv")).unwrap();

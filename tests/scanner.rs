@@ -6,15 +6,13 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use crate::support::Workplace;
+use crate::support::scanner::{PASSWORD, TOKEN, fault_in, secret_in};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use support::Workplace;
-use support::scanner::{PASSWORD, TOKEN, fault_in, secret_in};
 
 #[test]
 fn each_form_of_a_secret_each_terminal_command_and_each_name_of_rust_is_found() {

@@ -10,13 +10,15 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::support::oracle;
+use crate::support::pki::Pki;
+use crate::support::smtp::{Accepted, Action, Call, Server, Setup, Stage, Tls, reply};
+use crate::support::{LINK, Workplace};
 use access_invite::commands::{Choice, Job};
 use access_invite::config::Config;
 use access_invite::delivery::Run;
@@ -26,10 +28,6 @@ use access_invite::message::Proven;
 use access_invite::relay::Connector;
 use jiff::Timestamp;
 use mail_parser::MessageParser;
-use support::oracle;
-use support::pki::Pki;
-use support::smtp::{Accepted, Action, Call, Server, Stage};
-use support::{LINK, Workplace};
 
 /// A server that misbehaves at one stage until it is healed.
 fn faulty(stage: Stage, action: Action) -> (Server, Arc<AtomicBool>) {
@@ -43,10 +41,6 @@ fn faulty(stage: Stage, action: Action) -> (Server, Arc<AtomicBool>) {
         }
     });
     (server, healed)
-}
-
-fn reply(text: &str) -> Action {
-    Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
 #[test]
@@ -974,4 +968,130 @@ fn after_max_runtime_no_message_is_begun() {
         server.accepted().len()
     );
     oracle::check(&workplace, &server, 40, 0);
+}
+
+/// A job that logs in at a relay which throttles the first so many logins, and its server.
+fn throttled_login(throttles: usize, text: &'static str) -> (Server, Workplace) {
+    let pki = Pki::new();
+    let setup = Setup {
+        tls: Some((Tls::Implicit, pki.server("localhost"))),
+        ..Setup::default()
+    };
+    let server = Server::set_up(setup, move |call: &Call| match call.stage {
+        Stage::Ehlo => reply("250-localhost\r\n250-PIPELINING\r\n250 AUTH PLAIN"),
+        Stage::Auth if call.nth < throttles => reply(text),
+        Stage::Auth => reply("235 2.7.0 welcome"),
+        _ => Action::Normal,
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.log_in(server.port(), &pki.ca_pem, "tls = \"implicit\"");
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    (server, workplace)
+}
+
+#[tokio::test]
+async fn r16_a_throttled_login_gets_a_pause_and_too_many_end_the_run() {
+    let text = "454 4.7.0 Too many login attempts, please try again later";
+    for (throttles, accepted) in [(3, 2), (99, 0)] {
+        let (server, workplace) = throttled_login(throttles, text);
+        let (mut run, ledger) = prepare(&workplace).await;
+        run.first_pause = Duration::from_millis(40);
+        let start = Instant::now();
+
+        let tally = run.deliver().await;
+
+        assert_eq!(tally.accepted, accepted, "{tally:?}");
+        // 40 + 80 + 160 ms, or the first five pauses: never the seconds between other failures.
+        let took = start.elapsed();
+        let pauses = if accepted > 0 { 280 } else { 40 * 31 };
+        let pauses = Duration::from_millis(pauses);
+        assert!(
+            (pauses..pauses + Duration::from_millis(1_500)).contains(&took),
+            "{took:?}"
+        );
+        if accepted == 0 {
+            let stop = tally.stopped.unwrap();
+            assert_eq!(stop.exit, Exit::TryLater);
+            assert!(
+                stop.why.contains("keeps asking us to slow down"),
+                "{}",
+                stop.why
+            );
+            assert!(stop.why.contains("Too many login attempts"), "{}", stop.why);
+            assert_eq!(server.count("AUTH"), 6);
+        }
+        Arc::into_inner(ledger).unwrap().close().await.unwrap();
+        oracle::check(&workplace, &server, 2, 0);
+    }
+}
+
+#[test]
+fn r16_a_throttled_login_is_not_repeated_within_seconds() {
+    let (server, workplace) = throttled_login(99, "454 4.7.0 Too many login attempts");
+    let mut workplace = workplace;
+    workplace.limits += "\nmax_runtime = \"3s\"";
+    workplace.configure();
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!(output.code, 75, "{output:?}");
+    assert!(
+        output.stderr.contains("`limits.max_runtime` is reached"),
+        "{output:?}"
+    );
+    assert_eq!(server.count("AUTH"), 1);
+}
+
+#[tokio::test]
+async fn r16_a_relay_that_wants_fewer_connections_keeps_those_it_has() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Banner if call.connection > 0 => reply("421 4.7.0 Too many connections"),
+        Stage::Dot => Action::Delay(Duration::from_millis(50), Box::new(Action::Normal)),
+        _ => Action::Normal,
+    });
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["a@a.example", "b@b.example", "c@c.example", "d@d.example"]);
+    let (mut run, ledger) = prepare(&workplace).await;
+    run.connections = 3;
+    run.first_pause = Duration::from_mins(1);
+
+    let start = Instant::now();
+    let tally = run.deliver().await;
+
+    assert_eq!(tally.accepted, 4, "{tally:?}");
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "nobody waits for the others"
+    );
+    Arc::into_inner(ledger).unwrap().close().await.unwrap();
+    oracle::check_settled(&workplace, &server, 4, 0);
+}
+
+#[tokio::test]
+async fn r16_a_throttled_mail_gets_a_pause_too() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Mail if call.nth < 3 => reply("451 4.7.500 Server busy. Please try again later"),
+        _ => Action::Normal,
+    });
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    let (mut run, ledger) = prepare(&workplace).await;
+    run.first_pause = Duration::from_millis(40);
+    let start = Instant::now();
+
+    let tally = run.deliver().await;
+
+    assert_eq!(
+        (tally.accepted, tally.stopped.is_none()),
+        (2, true),
+        "{tally:?}"
+    );
+    // 40 + 80 + 160 ms, not the seconds between failures of another kind.
+    let took = start.elapsed();
+    assert!(
+        (Duration::from_millis(280)..Duration::from_secs(1)).contains(&took),
+        "{took:?}"
+    );
+    Arc::into_inner(ledger).unwrap().close().await.unwrap();
+    oracle::check_settled(&workplace, &server, 2, 0);
 }

@@ -10,17 +10,15 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::chance::number;
-use support::smtp::gate::Keeper;
-use support::smtp::{self, Action, Server, Stage};
-use support::{Output, Running, Workplace, oracle};
+use crate::support::chance::number;
+use crate::support::smtp::gate::Keeper;
+use crate::support::smtp::{self, Action, Server, Stage};
+use crate::support::{Output, Running, Workplace, oracle};
 
 const PARTNERS: usize = 20;
 const CONNECTIONS: usize = 2;

@@ -7,12 +7,10 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
-use support::sheet::normalized;
-use support::smtp::{Action, Call, Server, Stage, gate};
-use support::terminal::Terminal;
-use support::{Workplace, oracle};
+use crate::support::sheet::normalized;
+use crate::support::smtp::{Action, Call, Server, Stage, gate};
+use crate::support::terminal::Terminal;
+use crate::support::{Workplace, oracle};
 
 /// A screen without what differs from run to run: times, besides what [`normalized`] takes out.
 fn steady(workplace: &Workplace, screen: &str) -> String {

@@ -1,20 +1,16 @@
 //! TLS under every fault that can be staged, by the ids of the test plan (E1–E12): no credential and
 //! no byte of mail leaves before a verified session, as read from the wire; nobody is marked; 69.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::pki::Pki;
+use crate::support::scanner::PASSWORD;
+use crate::support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
+use crate::support::{Workplace, oracle};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::ServerConfig;
-use support::pki::Pki;
-use support::scanner::PASSWORD;
-use support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
-use support::{Workplace, oracle};
 
 const BOTH: [Tls; 2] = [Tls::Implicit, Tls::StartTls];
 
@@ -387,5 +383,194 @@ fn e12_a_relay_that_moves_is_verified_anew_and_the_rest_goes_on() {
         let taken = [first.accepted().len(), second.accepted().len()];
         assert_eq!(taken, [1, 1]);
         assert!(workplace.states().iter().all(|it| it.1 == "accepted"));
+    }
+}
+
+#[test]
+fn r9_a_certificate_is_named_for_what_is_wrong_with_it() {
+    let mut pki = Pki::new();
+    let issuer = "`CN=access-invite test authority`";
+    pki.ca_pem += include_str!("fixtures/certificates/sha1-ca.pem");
+    let (short_root, root) = pki.short_root("localhost");
+    pki.ca_pem += &root;
+    let sha1 = include_bytes!("fixtures/certificates/sha1.pem");
+    let unknown = "from an issuer that this machine does not know";
+    let table = [
+        (
+            pki.common_name_only("localhost"),
+            "names no host: it has no subjectAltName, only a common name (`localhost`)",
+            "issue one with `subjectAltName = DNS:localhost`",
+        ),
+        (
+            pki.short_key("localhost"),
+            "has an RSA key of 1024 bits, which is too short",
+            "2,048 to 8,192 bits",
+        ),
+        (
+            pki.short_intermediate("localhost"),
+            "the certificate of its issuer has an RSA key of 1024 bits",
+            "the issuer must be replaced",
+        ),
+        (
+            short_root,
+            "the certificate of its issuer has an RSA key of 1024 bits",
+            "the issuer must be replaced",
+        ),
+        (
+            Pki::from_file(sha1),
+            "its certificate is signed with SHA-1, which is broken",
+            "issued again, signed with SHA-256",
+        ),
+        (
+            pki.server("mail.contoso.example"),
+            "not for the name `localhost`, but for `mail.contoso.example`",
+            "set `smtp.host` to a name that it is for",
+        ),
+        (
+            pki.server("127.0.0.1"),
+            "not for the name `localhost`, but for `127.0.0.1`",
+            "set `smtp.host`",
+        ),
+        (
+            pki.expired("localhost"),
+            "has expired on 2000-12-31",
+            "must renew it",
+        ),
+        (
+            pki.not_yet("localhost"),
+            "is not valid yet, but from 2100-01-01 on",
+            "this machine's clock",
+        ),
+        (
+            pki.for_clients("localhost"),
+            "for another purpose than a server",
+            "`extendedKeyUsage = serverAuth`",
+        ),
+        (
+            Pki::self_signed("localhost", true),
+            "is an authority's",
+            "`basicConstraints = CA:FALSE`",
+        ),
+        (
+            Pki::self_signed("localhost", false),
+            unknown,
+            "(it is signed by itself); name the issuer's certificate",
+        ),
+        (Pki::new().server("localhost"), unknown, issuer),
+        (Pki::rekeyed().server("localhost"), unknown, issuer),
+    ];
+    std::thread::scope(|scope| {
+        for tls in BOTH {
+            for (certificate, what, fix) in &table {
+                let pki = &pki;
+                scope.spawn(move || {
+                    let server =
+                        Server::set_up(setup(tls, certificate.clone()), |_: &Call| Action::Normal);
+                    let workplace = job(tls, server.port(), pki);
+
+                    let output = workplace.run(&["send"]);
+
+                    assert_eq!(output.code, 69, "{what}: {output:?}");
+                    for part in [what, fix] {
+                        assert!(output.stderr.contains(part), "{part}: {output:?}");
+                    }
+                    assert_eq!((server.count("AUTH"), server.connections()), (0, 1));
+                    assert!(workplace.states().iter().all(|(_, it)| it == "pending"));
+                    oracle::nothing_in_clear(&server);
+                });
+            }
+        }
+    });
+}
+
+/// The sentence about a relay that answers the first bytes of TLS like this.
+fn sentence_about(answer: Vec<u8>) -> String {
+    let pki = Pki::new();
+    let stranger = Setup {
+        tls: None,
+        ..setup(Tls::Implicit, pki.server("localhost"))
+    };
+    let server = Server::set_up(stranger, move |call: &Call| match call.stage {
+        Stage::Connect => Action::ReplyThen(answer.clone(), Box::new(Action::Stall)),
+        _ => Action::Normal,
+    });
+    let workplace = job(Tls::Implicit, server.port(), &pki);
+    let output = workplace.run(&["send"]);
+    assert_eq!(output.code, 69, "{output:?}");
+    assert_eq!(server.connections(), 1);
+    output.stderr
+}
+
+#[test]
+fn r16_without_a_cipher_suite_in_common_the_offered_ones_are_listed() {
+    // A server with RSA key exchange only sends the alert `handshake_failure`, or chooses its
+    // own suite all the same, here TLS_RSA_WITH_AES_128_GCM_SHA256.
+    let alert = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
+    let mut hello = b"\x16\x03\x03\x00\x2a\x02\x00\x00\x26\x03\x03".to_vec();
+    hello.extend([7; 32]);
+    hello.extend(b"\x00\x00\x9c\x00");
+    for answer in [alert, hello] {
+        let sentence = sentence_about(answer);
+        for part in [
+            "no cipher suite in common",
+            "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            "TLS_AES_256_GCM_SHA384",
+            "RSA key exchange only",
+        ] {
+            assert!(sentence.contains(part), "{part}: {sentence}");
+        }
+        assert!(!sentence.contains("must speak TLS 1.2"), "{sentence}");
+    }
+    // Any other alert is named.
+    let sentence = sentence_about(b"\x15\x03\x03\x00\x02\x02\x74".to_vec());
+    assert!(
+        sentence.contains("certificate from this machine"),
+        "{sentence}"
+    );
+    let sentence = sentence_about(b"\x15\x03\x03\x00\x02\x02\x50".to_vec());
+    assert!(
+        sentence.contains("the alert internal_error (80)"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn r12_a_plain_server_where_tls_comes_first_is_quoted_with_the_fix() {
+    let sentence = sentence_about(b"220 mail.contoso.example ESMTP\r\n".to_vec());
+    assert!(
+        sentence.contains(
+            "says in plain text \"220 mail.contoso.example ESMTP\"; set `smtp.tls = \"starttls\"`"
+        ),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn r12_a_tls_server_where_plain_text_comes_first_is_told_by_its_silence_or_its_alert() {
+    let pki = Pki::new();
+    let alert = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
+    for (action, what) in [
+        (Action::Stall, "did not answer within 1 s"),
+        (
+            Action::ReplyThen(alert, Box::new(Action::Stall)),
+            "what came is TLS",
+        ),
+    ] {
+        let server = Server::start(move |call: &Call| match call.stage {
+            Stage::Banner => action.clone(),
+            _ => Action::Normal,
+        });
+        let mut workplace = job(Tls::StartTls, server.port(), &pki);
+        workplace.smtp = workplace
+            .smtp
+            .replace("{ tls = \"2s\"", "{ banner = \"1s\"");
+        workplace.configure();
+
+        let output = workplace.run(&["check", "--connect"]);
+
+        assert_eq!(output.code, 69, "{output:?}");
+        for part in [what, "set `smtp.tls = \"implicit\"`"] {
+            assert!(output.stderr.contains(part), "{part}: {output:?}");
+        }
     }
 }

@@ -1,15 +1,11 @@
 //! What the system sees: the calls of a preview and of a send under strace, and a disk that is
 //! full. Run by `.ci/run`, which installs strace and may mount.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::smtp::{Server, Stage};
-use support::{Workplace, oracle};
+use crate::support::smtp::{Server, Stage};
+use crate::support::{Workplace, oracle};
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]

@@ -8,8 +8,6 @@
     reason = "a test that cannot go on fails"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,12 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::smtp::{Action, Call, Server, Stage};
+use crate::support::{LINK, Workplace, oracle};
 use access_invite::commands::{Console, send};
 use access_invite::exit::Exit;
 use mail_parser::MessageParser;
 use serde_json::Value;
-use support::smtp::{Action, Call, Server, Stage};
-use support::{LINK, Workplace, oracle};
 
 /// A message without the value of its Date.
 fn undated(message: &[u8]) -> String {

@@ -7,18 +7,16 @@
     reason = "a test that cannot go on fails, and one that is skipped says so"
 )]
 
-mod support;
-
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::smtp::{Action, Server, Stage, gate};
+use crate::support::terminal::Terminal;
+use crate::support::{Output, Workplace, oracle};
 use serde_json::Value;
-use support::smtp::{Action, Server, Stage, gate};
-use support::terminal::Terminal;
-use support::{Output, Workplace, oracle};
 
 const LEDGER: &str = "ledger.sqlite3";
 const WITNESS: &str = "ledger.sqlite3.witness";

@@ -1,15 +1,11 @@
 //! The shipped words: every locale says the same things, in both parts, in its own language
 //! and in its own typography. The snapshots are the mails themselves, to be read.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::support::Workplace;
 use mail_parser::MessageParser;
-use support::Workplace;
 
 const PARTS: [&str; 3] = [
     "invitation.html",

@@ -30,7 +30,7 @@ pub struct Options {
 pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let files = &config.ledger;
-    Ledger::check_writable(&files.file)?;
+    Ledger::check_writable(files)?;
     // Nothing is written before the answer, so that a look does not change what was found.
     let scratch = tempfile::tempdir().map_err(|error| {
         let message = format!("cannot create a temporary folder: {error}");
@@ -45,7 +45,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
             );
             return Err(Failure::new(Exit::BadInput, message));
         }
-        Some(Doubt::WitnessForeign) => return Err(Doubt::WitnessForeign.failure(files)),
+        Some(Doubt::WitnessForeign) => return Err(Doubt::WitnessForeign.error(files).into()),
         Some(doubt) => doubt,
     };
     let job = Job::load(config.clone(), scratch.path())?;
@@ -72,7 +72,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
         note: options.note.clone(),
     };
     let accepted = ledger.accept_older(gap).await;
-    let ended = accepted.map(|changed| {
+    let ended = accepted.map_err(Failure::from).map(|changed| {
         console.say(&format!(
             "the ledger was accepted; {} now unknown",
             are(changed)

@@ -50,11 +50,7 @@ pub struct Options {
 pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let mut findings = Findings {
-        warnings: [
-            config.warnings.clone(),
-            Ledger::warnings(&config.ledger.file),
-        ]
-        .concat(),
+        warnings: [config.warnings.clone(), Ledger::warnings(&config.ledger)].concat(),
         ..Findings::default()
     };
     let connector = findings.keep(Connector::new(&config.smtp));
@@ -111,11 +107,9 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     // With a finding that keeps mail from being sent, the relay need not be bothered.
     let good = findings.errors.is_empty();
     if let (true, true, Some(connector)) = (options.connect, good, connector) {
-        let (steps, opened) = connector.try_out().await;
-        for step in steps {
-            say(console, &format!("relay: {step}"));
-        }
-        let opened = opened.map_err(|it| Failure::new(Exit::Unavailable, it));
+        let mut step = |step: &str| say(console, &format!("relay: {step}"));
+        let opened = connector.try_out(&mut step).await;
+        let opened = opened.map_err(|it| Failure::new(it.exit(), it));
         if findings.keep(opened).is_some() {
             say(console, "relay: ready to take mail; none was sent");
         }

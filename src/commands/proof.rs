@@ -130,7 +130,7 @@ impl Job {
                 ledger.enrol(new, now).await?;
             }
         }
-        ledger.commit_enrolment().await
+        Ok(ledger.commit_enrolment().await?)
     }
 
     async fn prove_each(

@@ -8,7 +8,7 @@ use crate::address::Address;
 use crate::config::Config;
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, Decision, Record, State, next};
-use crate::ledger::{Change, Ledger, Selection, folder_of};
+use crate::ledger::{Change, Ledger, Selection};
 use crate::report::{count, one_line};
 
 /// How many decisions are recorded in one commit.
@@ -65,7 +65,7 @@ async fn decide(
     let chosen = choose(&config, options, ledger).await?;
     let cause = Cause::Person(options.decision);
     for record in &chosen {
-        next(record.standing.state, cause).map_err(|_| {
+        next(Some(record.standing.state), cause).map_err(|_| {
             let message = format!(
                 "{} is {}; {}",
                 one_line(&record.invitee.email),
@@ -104,9 +104,11 @@ async fn decide(
             repeat: !options.changed && record.standing.state == State::Unknown,
             ..Change::new(&record.identity, now, cause)
         };
-        let verdicts = ledger.ask(records.iter().map(change).collect()).verdicts();
-        for (record, verdict) in records.iter().zip(verdicts.await) {
-            let state = verdict?;
+        let results = ledger
+            .submit(records.iter().map(change).collect())
+            .results();
+        for (record, result) in records.iter().zip(results.await) {
+            let state = result?;
             console.say(&format!(
                 "{} ({}): {} → {state}",
                 one_line(&record.invitee.email),
@@ -171,7 +173,7 @@ async fn must_be_the_same(
     ledger: &Ledger,
     console: &mut Console<'_>,
 ) -> exit::Result<()> {
-    let job = Job::load(config, folder_of(ledger.path()))?;
+    let job = Job::load(config, ledger.scratch_folder())?;
     let plan = job.plan(&Choice::default(), (console.clock)());
     let mut same = std::collections::HashSet::new();
     let mut drain = plan.drain();

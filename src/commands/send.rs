@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::delivery::{BREAKER_OPEN, Rates, Run, Signals, Tally};
 use crate::exit::{self, Exit, Failure};
 use crate::invitation::{Cause, Record, State};
-use crate::ledger::{Change, Ledger, Selection, folder_of};
+use crate::ledger::{Change, Ledger, Selection};
 use crate::message::Proven;
 use crate::plan::{Plan, Survey};
 use crate::relay::{Connector, check_secret};
@@ -90,7 +90,7 @@ async fn with_ledger(
     console: &mut Console<'_>,
 ) -> exit::Result<Exit> {
     let recovered = ledger.recover((console.clock)()).await?;
-    let job = Job::load(config.clone(), folder_of(&config.ledger.file))?;
+    let job = Job::load(config.clone(), ledger.scratch_folder())?;
     let config = &job.config;
     report.digest = Some(job.inputs().digest().to_string());
     refuse_documentation(config)?;
@@ -333,8 +333,9 @@ async fn conclude(
 /// How many records that wait for a person are named.
 const SHOWN: usize = 20;
 
-/// Those that are in a state which waits for a person, and whether they are to be named now: on a
-/// terminal always, otherwise where there are `new` ones, and then once a day.
+/// Those that are in a state which waits for a person, the newest first, and whether they are to be named
+/// now: on a terminal always, otherwise where there are new ones (this run may know of some), and then
+/// once a day.
 async fn waiting(
     job: &Job,
     ledger: &Ledger,
@@ -347,16 +348,23 @@ async fn waiting(
         state: Some(state),
         ..Selection::default()
     };
-    let records = ledger.reader().page(campaign, &selection, 0).await?;
-    let named = if records.is_empty() {
-        false
-    } else if console.interactive {
+    let mut records = ledger.reader().page(campaign, &selection, 0).await?;
+    records.sort_by_key(|it| std::cmp::Reverse(it.standing.updated_at));
+    let Some(newest) = records.first().map(|it| it.standing.updated_at) else {
+        return Ok((records, false));
+    };
+    if console.interactive {
+        return Ok((records, true));
+    }
+    let now = (console.clock)();
+    let name = format!("{state} {campaign}");
+    // Where the ledger cannot tell, once more is better than not at all.
+    let reported = ledger.notice(&name).await.unwrap_or(None);
+    let named = if new || reported.is_none_or(|at| newest > at) {
+        let _ = ledger.set_notice(&name, now).await;
         true
     } else {
-        // Where the ledger cannot tell, once more is better than not at all.
-        let name = format!("{state} {campaign}");
-        let due = ledger.notice_due(&name, (console.clock)()).await;
-        new || due.unwrap_or(true)
+        ledger.notice_due(&name, now).await.unwrap_or(true)
     };
     Ok((records, named))
 }

@@ -39,7 +39,7 @@ pub struct Options {
 /// When there is no ledger (78), or the address or package is not in it (65).
 pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
     let config = Config::load(path)?;
-    Ledger::check(&config.ledger.file)?;
+    Ledger::check(&config.ledger)?;
     let reader = Reader::open(&config.ledger, None)?;
     if let Some(doubt) = reader.doubt() {
         console.warn(&doubt.describe(&config.ledger));

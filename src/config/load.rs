@@ -168,7 +168,7 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let templates = TemplateFolder::read(root.section("templates"), folder);
     let packages = packages::read(&mut root, &templates.default_locale, &mut warnings);
     let partners = PartnerFile::read(root.section("partners"), folder);
-    let smtp = Smtp::read(root.section("smtp"), folder);
+    let smtp = Smtp::read(root.section("smtp"), folder, &mut warnings);
     let limits = Limits::read(root.section("limits"));
     let retry = read_retry(root.section("retry"));
     let ledger = LedgerFiles::read(root.section("ledger"), folder);

@@ -1,9 +1,9 @@
 //! `[smtp]`: the relay.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::deadlines::Deadlines;
+use super::host::{host, is_loopback};
 use super::login::{Login, Proof};
 use super::reader::Section;
 use super::values::{choice, number, parsed_text, path};
@@ -43,13 +43,14 @@ pub enum Tls {
 }
 
 impl Smtp {
-    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
+    pub(super) fn read(
+        mut section: Section<'_>,
+        folder: &Path,
+        warnings: &mut Vec<String>,
+    ) -> Option<Self> {
         let host = section
             .key("host", "the relay, by its certificate's name or by IP")
-            .required(parsed_text("a host name or an IP address", |host| {
-                let fits = url::Host::parse(host).is_ok() || host.parse::<IpAddr>().is_ok();
-                fits.then(|| host.to_owned())
-            }));
+            .required(host());
         let tls = section
             .key("tls", "\"none\" only to a relay on this machine")
             .or(
@@ -65,6 +66,12 @@ impl Smtp {
             .optional(
                 number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
             );
+        let port = port.unwrap_or(match tls {
+            Tls::Implicit => 465,
+            Tls::StartTls => 587,
+            Tls::None => 25,
+        });
+        warnings.extend(mixed_up(port, tls));
         let ca_file = section
             .key("ca_file", "certificates to trust beside the system's")
             .optional(path(folder));
@@ -91,11 +98,7 @@ impl Smtp {
         section.finish();
         Some(Self {
             host: host?,
-            port: port.unwrap_or(match tls {
-                Tls::Implicit => 465,
-                Tls::StartTls => 587,
-                Tls::None => 25,
-            }),
+            port,
             tls,
             ca_file,
             login,
@@ -122,7 +125,18 @@ impl Smtp {
     }
 }
 
-/// Whether a host is this machine by its name alone.
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
+/// A port that is registered for the other way to begin TLS (RFC 8314 §7.3, RFC 6409).
+fn mixed_up(port: u16, tls: Tls) -> Option<String> {
+    let (means, set, other) = match (port, tls) {
+        (465, Tls::StartTls) => ("TLS from the first byte", "implicit", 587),
+        (587 | 25, Tls::Implicit) => ("STARTTLS", "starttls", 465),
+        _ => return None,
+    };
+    let now = match tls {
+        Tls::StartTls => "starttls",
+        _ => "implicit",
+    };
+    Some(format!(
+        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until a deadline ends it; set `tls = \"{set}\"`, or `port = {other}`"
+    ))
 }

@@ -1,26 +1,11 @@
 use proptest::prelude::*;
 
+use super::testing::GOOD;
 use super::*;
 use crate::address::Address;
 use crate::exit::Exit;
 use crate::locale::Locale;
 use crate::outcome::Phase;
-
-const GOOD: &str = r#"
-campaign = "spring"
-[sender]
-from = "Partner Access <access@contoso.example>"
-organization = "Contoso"
-[packages.project]
-link = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11"
-name = { en = "Project space", fr = "Espace projet" }
-[partners]
-file = "partners.csv"
-[smtp]
-host = "smtp.example.com"
-[ledger]
-file = "ledger.sqlite3"
-"#;
 
 fn load(source: &str) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -569,4 +554,63 @@ fn f15_the_first_errors_are_shown_in_their_order_and_the_others_counted() {
         error.ends_with("/config.toml: and 800 more errors"),
         "{error}"
     );
+}
+
+#[test]
+fn f23_an_address_is_a_host_in_any_spelling_and_what_is_none_is_named() {
+    let with_host = |host: &str| GOOD.replace("smtp.example.com", host);
+    for (host, read) in [
+        ("::1", "::1"),
+        ("[::1]", "::1"),
+        ("[2001:DB8:0:0::25]", "2001:db8::25"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("smtp.example.com", "smtp.example.com"),
+        ("LOCALHOST", "LOCALHOST"),
+        ("relay", "relay"),
+    ] {
+        assert_eq!(load(&with_host(host)).expect(host).smtp.host, read);
+    }
+    // Loopback by each of its names: only there mail may go in clear.
+    for (host, loopback) in [
+        ("::1", true),
+        ("[::1]", true),
+        ("[0::0:1]", true),
+        ("::ffff:127.0.0.1", true),
+        ("127.0.0.1", true),
+        ("127.9.9.9", true),
+        ("localhost", true),
+        ("Localhost", true),
+        ("::2", false),
+        ("[::]", false),
+        ("2001:db8::25", false),
+        ("192.0.2.1", false),
+    ] {
+        let source = with_host(host).replace("[smtp]", "[smtp]\ntls = \"none\"");
+        assert_eq!(load(&source).is_ok(), loopback, "{host}");
+    }
+    let in_brackets = "only an IPv6 address may stand in brackets";
+    for (host, reason) in [
+        ("[::1", in_brackets),
+        ("::1]", in_brackets),
+        ("[127.0.0.1]", in_brackets),
+        ("[smtp.example.com]", in_brackets),
+        ("[::1]:25", in_brackets),
+        ("[]", in_brackets),
+        ("fe80::1%eth0", "without a zone (`%eth0`)"),
+        ("[fe80::1%eth0]", "without a zone (`%eth0`)"),
+        (":::1", "a host name or an IP address, not"),
+        ("1::2::3", "a host name or an IP address, not"),
+        ("127.1", "a host name or an IP address, not"),
+        ("256.1.1.1", "a host name or an IP address, not"),
+        ("0x7f.0.0.1", "a host name or an IP address, not"),
+        ("a b", "a host name or an IP address, not"),
+        (
+            "smtp.example.com:587",
+            "write `host = \"smtp.example.com\"` and `port = 587`",
+        ),
+        ("smtp://smtp.example.com", "without `smtp://`"),
+    ] {
+        let error = load(&with_host(host)).expect_err(host);
+        assert!(error.contains(reason), "{host}: {error}");
+    }
 }

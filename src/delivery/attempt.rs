@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::recording::tell;
+use super::recording::{OUT_OF_ORDER, Unconfirmed, tell};
 use super::shared::{Job, Shared};
 use super::worker::Worker;
 use crate::exit::Exit;
@@ -22,10 +22,13 @@ use crate::invitation::Cause;
 use crate::ledger::Change;
 use crate::outcome::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
 use crate::refusal::{Refusal, about_us, classify, is_throttle};
-use crate::relay::{Connection, CutShort, Dot, Envelope, Silence};
+use crate::relay::{Connection, CutShort, Dot, Envelope, Order, Silence};
 
 /// How long an acceptance waits for the arm that it may share a commit with.
 const MOMENT: Duration = Duration::from_millis(20);
+/// How long a refusal at the dot waits for the replies to the envelope behind it, which may
+/// show that it was not the reply to the dot at all.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How a message fared on a connection.
 pub enum Delivery {
@@ -56,6 +59,10 @@ impl Worker {
             self.too_large(job, limit);
             return Delivery::Stopped;
         }
+        let probe = &shared.run.connector.pipelining;
+        if probe.is_lock_step() {
+            connection.use_lock_step();
+        }
         let ahead = connection.has_begun();
         let answered = {
             let mut begin = pin!(connection.begin(envelope(&shared, job)));
@@ -68,6 +75,10 @@ impl Worker {
         if let Err(cut_short) = answered {
             return self.cut_short(job, connection, ahead, cut_short).await;
         }
+        if ahead {
+            probe.record(Some(true));
+        }
+        self.unconfirmed = None;
         self.failures = 0;
         if let Err(cut_short) = connection.body(&job.message.bytes).await {
             return self.cut_short(job, connection, ahead, cut_short).await;
@@ -98,15 +109,36 @@ impl Worker {
         ahead: bool,
         cut_short: CutShort,
     ) -> Delivery {
+        let unconfirmed = self.unconfirmed.take();
         let CutShort {
             phase,
             verdict,
             heard,
+            pipelined,
+            order,
         } = cut_short;
         let reply = heard.as_ref().ok();
-        if ahead && phase == Phase::Mail && matches!(heard, Err(Silence::Overdue(_))) {
-            // Forgotten, perhaps, where a MAIL of its own would be answered.
-            self.shared.run.connector.ahead.went(Some(false));
+        if ahead && phase != Phase::Body {
+            let fits = (order == Order::Fits).then_some(true);
+            self.shared.run.connector.pipelining.record(fits);
+        }
+        if pipelined && self.shows_a_fault(&connection, order, &heard) {
+            self.shared.run.connector.pipelining.fall_back();
+            if order == Order::Mixed
+                && let Some(unconfirmed) = unconfirmed
+                && !self.doubt(unconfirmed).await
+            {
+                return Delivery::Stopped;
+            }
+            if ahead && heard.is_ok() {
+                return Delivery::LostAhead;
+            }
+            if heard.is_ok() && phase == Phase::Mail {
+                return Delivery::NotNow(tell(&heard));
+            }
+            if heard.is_ok() {
+                return Delivery::Lost(phase, tell(&heard));
+            }
         }
         if phase == Phase::Mail {
             if reply.is_some_and(is_throttle) {
@@ -150,10 +182,27 @@ impl Worker {
         delivery
     }
 
+    /// Whether the relay has shown that it cannot be trusted with pipelined commands: replies out
+    /// of order, a complaint about a sequence that was right, no reply in time, or a
+    /// connection that ended over a packet while no message has been accepted yet.
+    fn shows_a_fault(
+        &self,
+        connection: &Connection,
+        order: Order,
+        heard: &Result<Reply, Silence>,
+    ) -> bool {
+        match heard {
+            Ok(_) => matches!(order, Order::Mixed | Order::PartLost | Order::Surplus),
+            Err(_) => connection.lost_a_reply() || self.shared.nobody_accepted(),
+        }
+    }
+
     /// Makes the connection fit for the next message; one that does not stand that is over.
     async fn clear(&mut self, mut connection: Connection) {
         if connection.clear().await {
             self.connection = Some(connection);
+        } else if connection.lost_a_reply() {
+            self.shared.run.connector.pipelining.fall_back();
         }
     }
 
@@ -172,16 +221,21 @@ impl Worker {
         if !self.recorded(recording).await {
             return Delivery::Stopped;
         }
-        let tried = &shared.run.connector.ahead;
+        let probe = &shared.run.connector.pipelining;
         let next = self.ahead.as_ref();
-        let next = next.filter(|_| connection.pipelines() && tried.may_go());
+        let next = next.filter(|_| connection.pipelines() && probe.may_follow_dot());
         let ahead = next.map(|(next, _)| envelope(&shared, next));
-        let (phase, heard) = match connection.dot(ahead).await {
+        let followed = ahead.is_some();
+        let (phase, mut heard) = match connection.dot(ahead).await {
             Dot::NotWritten(heard) => (Phase::Body, heard),
             Dot::Written(heard) => (Phase::Dot, heard),
         };
-        if next.is_some() {
-            tried.went((phase == Phase::Dot).then_some(heard.is_ok()));
+        let mut order = Order::Fits;
+        if followed {
+            order = self.order_behind_dot(&mut connection, phase, &heard).await;
+            if order == Order::Mixed {
+                heard = Err(Silence::Over(OUT_OF_ORDER.into()));
+            }
         }
         let reply = heard.as_ref().ok();
         let written = phase == Phase::Dot;
@@ -199,6 +253,9 @@ impl Worker {
         };
         let delivery = match (not_settled, outcome) {
             (None, Some(outcome)) => {
+                if followed && survives && order != Order::Fits {
+                    self.unconfirmed = Some(Unconfirmed::new(job, outcome));
+                }
                 if !self.settle(job, phase, outcome, heard).await {
                     return Delivery::Stopped;
                 }
@@ -214,8 +271,64 @@ impl Worker {
         // What is begun ahead must not be finished during a rest or after a stop. Nothing of it
         // is armed, so its connection is simply left.
         let may_go_on = !connection.has_begun() || shared.may_begin();
-        self.connection = (survives && may_go_on).then_some(connection);
+        if survives && may_go_on {
+            self.connection = Some(connection);
+        } else if followed && !Box::pin(self.abandon_envelope(connection)).await {
+            return Delivery::Stopped;
+        }
         delivery
+    }
+
+    /// Reads the replies to the envelope behind a dot, as far as they come at once, and learns
+    /// from them how the relay bears it.
+    async fn order_behind_dot(
+        &mut self,
+        connection: &mut Connection,
+        phase: Phase,
+        heard: &Result<Reply, Silence>,
+    ) -> Order {
+        let shared = self.shared.clone();
+        let probe = &shared.run.connector.pipelining;
+        let Ok(reply) = heard else {
+            probe.record((phase == Phase::Dot).then_some(false));
+            return Order::Fits;
+        };
+        if phase != Phase::Dot {
+            probe.record(None);
+            return Order::Fits;
+        }
+        // An acceptance is not held up: what comes later is looked at when the envelope is begun.
+        let limit = if reply.class() == 2 {
+            Duration::ZERO
+        } else {
+            GRACE
+        };
+        let order = connection.read_envelope_replies(limit).await;
+        match order {
+            Order::Fits => probe.record(Some(true)),
+            Order::Mixed => probe.fall_back(),
+            Order::Incomplete | Order::PartLost | Order::Surplus => {}
+        }
+        order
+    }
+
+    /// Gives up the connection on which the next envelope was begun. The replies to that are still
+    /// read, as far as they come soon: they show whether the reply to the dot before can be
+    /// trusted. False when a doubt could not be recorded, which stops the run.
+    pub(super) async fn abandon_envelope(&mut self, mut connection: Connection) -> bool {
+        let shared = self.shared.clone();
+        let probe = &shared.run.connector.pipelining;
+        let Some(unconfirmed) = self.unconfirmed.take() else {
+            probe.record(None);
+            return true;
+        };
+        let order = connection.read_envelope_replies(GRACE).await;
+        probe.record((order == Order::Fits).then_some(true));
+        if order != Order::Mixed {
+            return true;
+        }
+        probe.fall_back();
+        self.doubt(unconfirmed).await
     }
 
     /// What a refusal of this message is about; none for anything else that was heard.

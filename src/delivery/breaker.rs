@@ -99,6 +99,11 @@ impl Breaker {
         self.alike.clear();
     }
 
+    /// Whether the relay has taken a message in this run.
+    pub fn has_accepted(&self) -> bool {
+        self.accepted
+    }
+
     /// Whether a notice of an opening is to be removed, after an acceptance; true once.
     pub fn take_notice(&mut self) -> bool {
         std::mem::take(&mut self.noted)
@@ -153,18 +158,14 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
-    use super::{Breaker, Identity, Noted, Phase, Refused, Reply};
+    use super::{Breaker, Identity, Noted, Phase, Refused};
     use crate::address::Address;
     use crate::invitation::State;
     use crate::link::PackageId;
+    use crate::outcome::testing::reply;
 
     fn refuse(breaker: &mut Breaker, text: &str, address: &str, state: State) -> Noted {
-        let (code, enhanced) = text.split_once(' ').unwrap_or((text, ""));
-        let reply = Reply {
-            code: code.parse().unwrap(),
-            enhanced: (!enhanced.is_empty()).then(|| enhanced.to_owned()),
-            text: String::new(),
-        };
+        let reply = reply(text);
         let recipient = Address::parse(address).unwrap();
         let id = PackageId::parse("8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11").unwrap();
         let refused = Refused {

@@ -76,21 +76,39 @@ impl Pause {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn rests_grow_until_patience_ends_and_an_acceptance_begins_anew() {
-        let pause = Pause::new(Duration::from_millis(4));
-        for _ in 0..4 {
+        let pause = Pause::new(Duration::from_secs(4));
+        for length in [4, 8, 16, 32] {
+            let start = Instant::now();
             assert!(pause.asked());
             assert!(pause.asked(), "another connection heard the same");
+            assert!(pause.is_on());
             pause.wait().await;
+            assert!(!pause.is_on());
+            assert_eq!(start.elapsed(), Duration::from_secs(length));
         }
         pause.accepted();
-        let start = Instant::now();
-        for _ in 0..5 {
+        for length in [4, 8, 16, 32, 64] {
+            let start = Instant::now();
             assert!(pause.asked());
             pause.wait().await;
+            assert_eq!(start.elapsed(), Duration::from_secs(length));
         }
-        assert!(start.elapsed() >= Duration::from_millis(4 + 8 + 16 + 32 + 64));
         assert!(!pause.asked());
+        let start = Instant::now();
+        pause.wait().await;
+        assert_eq!(start.elapsed(), Duration::from_secs(128));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_rest_is_longer_than_five_minutes() {
+        let pause = Pause::new(Duration::from_mins(4));
+        for minutes in [4, 5, 5] {
+            let start = Instant::now();
+            assert!(pause.asked());
+            pause.wait().await;
+            assert_eq!(start.elapsed(), Duration::from_mins(minutes));
+        }
     }
 }

@@ -11,11 +11,15 @@ use super::breaker::{self, Refused};
 use super::shared::{Job, Shared};
 use super::worker::Worker;
 use crate::address::Address;
-use crate::exit::{self, Exit};
-use crate::invitation::{Cause, State};
-use crate::ledger::{Asked, Change};
+use crate::exit::{Exit, Failure};
+use crate::invitation::{Cause, Identity, State};
+use crate::ledger::{Change, LedgerError, PendingCommit};
 use crate::outcome::{Outcome, Phase, Reply};
 use crate::relay::Silence;
+
+/// Why the reply to a dot does not count.
+pub(super) const OUT_OF_ORDER: &str =
+    "the relay's replies came out of order, so which of them was for this message is not known";
 
 /// An outcome that was heard, on its way into the ledger.
 pub struct Heard {
@@ -29,10 +33,28 @@ pub struct Heard {
     put_back: bool,
 }
 
+/// A message whose outcome was read from a reply that may turn out to belong to another command.
+pub struct Unconfirmed {
+    identity: Identity,
+    recipient: Address,
+    outcome: Outcome,
+}
+
+impl Unconfirmed {
+    /// The message of `job`, with the outcome that its reply seems to mean.
+    pub fn new(job: &Job, outcome: Outcome) -> Self {
+        Self {
+            identity: job.identity.clone(),
+            recipient: job.recipient.clone(),
+            outcome,
+        }
+    }
+}
+
 /// What the ledger has been asked to record.
 pub struct Recording {
     heard: Vec<Heard>,
-    asked: Option<Asked>,
+    asked: Option<PendingCommit>,
 }
 
 impl fmt::Display for Heard {
@@ -56,6 +78,46 @@ impl Worker {
             ..self.change(job, phase, Cause::TakeBack)
         };
         self.record(Some(back)).await
+    }
+
+    /// Turns an outcome that was read from replies out of order into `unknown`, recorded or not;
+    /// false when that could not be recorded, which stops the run.
+    pub(super) async fn doubt(&mut self, unconfirmed: Unconfirmed) -> bool {
+        let Unconfirmed {
+            identity,
+            recipient,
+            outcome,
+        } = unconfirmed;
+        let why = OUT_OF_ORDER.to_owned();
+        let mut waiting = self.heard.iter_mut();
+        if let Some(heard) = waiting.find(|it| it.change.identity == identity) {
+            heard.change.cause = Cause::Outcome(Outcome::Unknown);
+            heard.change.reply = None;
+            heard.change.next_attempt_at = None;
+            heard.change.note = Some(why.clone());
+            heard.outcome = Outcome::Unknown;
+            heard.why.clone_from(&why);
+            return self.record(None).await;
+        }
+        let now = (self.shared.run.clock)();
+        let doubted = Change {
+            phase: Some(Phase::Dot),
+            relay: Some(self.shared.run.connector.relay()),
+            note: Some(why.clone()),
+            ..Change::new(&identity, now, Cause::OutOfOrder)
+        };
+        match self.shared.run.ledger.apply(doubted).await {
+            Ok(_) => {
+                self.shared.doubted(&recipient, outcome, &why);
+                true
+            }
+            Err(error) => {
+                self.shared
+                    .unrecorded(format!("{recipient}: unknown ({why})"));
+                stop(&self.shared, error);
+                false
+            }
+        }
     }
 
     /// Sees to it that an outcome is recorded; false when that failed, which stops the run.
@@ -121,14 +183,14 @@ impl Worker {
         let heard = std::mem::take(&mut self.heard);
         let mut changes: Vec<Change> = heard.iter().map(|it| it.change.clone()).collect();
         changes.extend(change);
-        let asked = (!changes.is_empty()).then(|| self.shared.run.ledger.ask(changes));
+        let asked = (!changes.is_empty()).then(|| self.shared.run.ledger.submit(changes));
         Recording { heard, asked }
     }
 
     pub(super) async fn recorded(&mut self, Recording { heard, asked }: Recording) -> bool {
         let Some(asked) = asked else { return true };
         let shared = self.shared.clone();
-        let verdicts = asked.verdicts().await;
+        let verdicts = asked.results().await;
         let mut heard = heard.into_iter();
         let mut recorded = true;
         for verdict in verdicts {
@@ -139,11 +201,11 @@ impl Worker {
                     watch(&shared, &heard, state).await;
                 }
                 (Ok(_), None) => {}
-                (Err(failure), heard) => {
+                (Err(error), heard) => {
                     if let Some(heard) = heard {
                         shared.unrecorded(heard.to_string());
                     }
-                    shared.stop(failure.exit, failure.to_string());
+                    stop(&shared, error);
                     recorded = false;
                 }
             }
@@ -198,10 +260,15 @@ async fn watch(shared: &Shared, heard: &Heard, state: State) {
     }
 }
 
-fn check(shared: &Shared, recorded: exit::Result<()>) {
-    if let Err(failure) = recorded {
-        shared.stop(failure.exit, failure.to_string());
+fn check(shared: &Shared, recorded: Result<(), LedgerError>) {
+    if let Err(error) = recorded {
+        stop(shared, error);
     }
+}
+
+fn stop(shared: &Shared, error: LedgerError) {
+    let failure = Failure::from(error);
+    shared.stop(failure.exit, failure.to_string());
 }
 
 /// What is learnt at the end of a run: where nobody was accepted, or the relay refuses us, nobody is
@@ -233,11 +300,11 @@ pub(super) async fn conclude(shared: &Shared) {
         }
     };
     let changes = rows.iter().map(change).collect();
-    let verdicts = run.ledger.ask(changes).verdicts().await;
+    let verdicts = run.ledger.submit(changes).results().await;
     for (row, verdict) in rows.iter().zip(verdicts) {
         match verdict {
             Ok(_) => shared.put_back(&row.recipient, row.state),
-            Err(failure) => shared.stop(failure.exit, failure.to_string()),
+            Err(error) => stop(shared, error),
         }
     }
 }

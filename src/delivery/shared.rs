@@ -4,7 +4,7 @@
 //! ever dropped on the way but by a stop, which leaves it `pending`.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -14,12 +14,12 @@ use super::breaker::Breaker;
 use super::pause::Pause;
 use super::rates::Slot;
 use super::signals::Signals;
-use super::{Run, Stop, Tally};
+use super::{Run, Stop, TIME_IS_UP, Tally};
 use crate::address::Address;
 use crate::exit::{Exit, Failure};
 use crate::invitation::{Identity, Standing, State};
 use crate::message::Message;
-use crate::outcome::{Phase, Reply};
+use crate::outcome::{Outcome, Phase, Reply};
 
 /// How many refusals are kept to be shown.
 const SHOWN: usize = 20;
@@ -51,7 +51,13 @@ pub struct Shared {
     /// Jobs of workers that gave up.
     returned: Mutex<VecDeque<Job>>,
     /// Why the last worker gave up.
-    lament: Mutex<Option<String>>,
+    lament: Mutex<Option<Stop>>,
+    /// Messages over which connections were lost until they were deferred.
+    losses: Mutex<Losses>,
+    /// How many workers have no connection and are about to get one.
+    opening: AtomicU64,
+    /// Whether there has been a connection in this run.
+    connected: AtomicBool,
     /// Told when no worker is left.
     pub nobody_left: Notify,
     workers: AtomicU64,
@@ -63,6 +69,41 @@ pub struct Shared {
     breaker: Mutex<Breaker>,
     pub pause: Pause,
     tally: Mutex<Tally>,
+}
+
+/// How many messages in a row may be deferred because connections were lost over them: as many
+/// as refused domains open the breaker.
+const LOST_IN_A_ROW: u64 = 10;
+
+/// Messages that were deferred because connections were lost over them.
+#[derive(Debug, Default)]
+struct Losses {
+    messages: u64,
+    in_a_row: u64,
+    last: String,
+}
+
+/// A worker opens a connection for as long as this lives.
+pub struct Opening(Arc<Shared>);
+
+impl Opening {
+    /// Whether another worker has a connection, or is about to try again after a pause.
+    pub fn others_are_connected(&self) -> bool {
+        let workers = self.0.workers.load(Ordering::Acquire);
+        let opening = self.0.opening.load(Ordering::Acquire);
+        self.0.connected.load(Ordering::Acquire) && workers > opening
+    }
+
+    /// The connection is there.
+    pub fn succeeded(self) {
+        self.0.connected.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.opening.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// A message is with a worker for as long as this lives.
@@ -85,6 +126,9 @@ impl Shared {
             queue: tokio::sync::Mutex::new(queue),
             returned: Mutex::default(),
             lament: Mutex::default(),
+            losses: Mutex::default(),
+            opening: AtomicU64::new(0),
+            connected: AtomicBool::new(false),
             nobody_left: Notify::new(),
             workers: AtomicU64::new(workers),
             in_hand: AtomicU64::new(0),
@@ -129,8 +173,7 @@ impl Shared {
                 }
                 () = &mut time_is_up, if timed => {
                     timed = false;
-                    let why = "`limits.max_runtime` is reached; the rest goes with a later run";
-                    self.stop(Exit::TryLater, why.into());
+                    self.stop(Exit::TryLater, TIME_IS_UP.into());
                 }
             }
         }
@@ -237,8 +280,66 @@ impl Shared {
     }
 
     /// A worker gave up, with a message in hand that it has given back, for this reason.
-    pub fn lament(&self, why: String) {
-        *self.lament.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    pub fn lament(&self, exit: Exit, why: String) {
+        let stop = Stop { exit, why };
+        *self.lament.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
+    }
+
+    /// A worker opens a connection for as long as the result lives.
+    pub fn begin_opening(self: &Arc<Self>) -> Opening {
+        self.opening.fetch_add(1, Ordering::AcqRel);
+        Opening(self.clone())
+    }
+
+    /// A message was deferred because connections were lost over it. Many of them in a row, with
+    /// no acceptance between, end the run: the relay is not usable.
+    pub fn lost_over_a_message(&self, why: &str) {
+        let mut losses = self.losses();
+        losses.messages += 1;
+        losses.in_a_row += 1;
+        why.clone_into(&mut losses.last);
+        if losses.in_a_row >= LOST_IN_A_ROW {
+            let why = self.lost_message(&losses);
+            drop(losses);
+            self.stop(Exit::Unavailable, why);
+        }
+    }
+
+    fn lost_message(&self, losses: &Losses) -> String {
+        let number = losses.messages;
+        let messages = if number == 1 { "message" } else { "messages" };
+        format!(
+            "the relay {} lost the connection over {number} {messages}, twice each, and accepted none meanwhile ({}); they are deferred, and nobody is rejected; if the next run meets the same, ask the relay's operator, or set `smtp.pipelining = \"off\"`",
+            self.run.connector.relay(),
+            losses.last
+        )
+    }
+
+    /// Where connections were lost and nothing was accepted, the run says so.
+    pub fn report_losses(&self) {
+        let losses = self.losses();
+        if losses.messages == 0 || !self.nobody_accepted() || self.has_stopped() {
+            return;
+        }
+        let why = self.lost_message(&losses);
+        // Over one message it may be due to the message; over all of several, to the relay.
+        let all = self.tally().deferred == losses.messages;
+        let exit = if all && losses.messages > 1 {
+            Exit::Unavailable
+        } else {
+            Exit::TryLater
+        };
+        drop(losses);
+        self.stop(exit, why);
+    }
+
+    fn losses(&self) -> MutexGuard<'_, Losses> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the relay has accepted nothing in this run so far, recorded or not yet.
+    pub fn nobody_accepted(&self) -> bool {
+        !self.breaker().has_accepted()
     }
 
     /// One worker less.
@@ -285,6 +386,7 @@ impl Shared {
     pub fn accepted(&self) {
         self.breaker().accepted();
         self.pause.accepted();
+        self.losses().in_a_row = 0;
     }
 
     /// Counts one invitation as settled.
@@ -302,6 +404,21 @@ impl Shared {
             tally.troubles.push(trouble);
         }
         (self.run.on_settled)(&tally);
+    }
+
+    /// Counts as unknown what was counted as `outcome` before.
+    pub fn doubted(&self, recipient: &Address, outcome: Outcome, why: &str) {
+        let mut tally = self.tally();
+        let counted = match outcome {
+            Outcome::Accepted => &mut tally.accepted,
+            Outcome::Deferred => &mut tally.deferred,
+            Outcome::Rejected => &mut tally.rejected,
+            Outcome::Unknown => &mut tally.unknown,
+        };
+        *counted = counted.saturating_sub(1);
+        tally.troubles.retain(|(address, ..)| address != recipient);
+        drop(tally);
+        self.settled(recipient, State::Unknown, why);
     }
 
     /// Counts an invitation as deferred that was counted as `state` before.
@@ -350,9 +467,10 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(why) = lament.filter(|_| !self.returned().is_empty()) {
-            self.stop(Exit::Unavailable, why);
+        if let Some(Stop { exit, why }) = lament.filter(|_| !self.returned().is_empty()) {
+            self.stop(exit, why);
         }
+        self.report_losses();
     }
 
     pub fn tally(&self) -> MutexGuard<'_, Tally> {

@@ -24,7 +24,7 @@ use super::{Rates, Run, Tally, work_off};
 use crate::address::Address;
 use crate::config::Config;
 use crate::invitation::{Identity, Invitee, MessageIdKey, Standing, State};
-use crate::ledger::staged::{Disk, Fate};
+use crate::ledger::fault_injection::{CommitFault, SharedDb};
 use crate::ledger::{Enrolment, Ledger};
 use crate::link::PackageId;
 use crate::message::{Composer, Message};
@@ -80,6 +80,8 @@ struct Manners {
     hasty: bool,
     /// In a thousand replies, how many are something else.
     faults: u32,
+    /// Whether it answers an envelope behind a dot before that dot.
+    early: bool,
     /// How many connections it takes before it refuses all others; most take any number.
     connections: u32,
 }
@@ -194,6 +196,34 @@ impl Relay {
             return self.write("554 5.5.1 no valid recipients\r\n").await;
         };
         assert!(lines > 2, "a message without its lines");
+        if !self.manners.early || self.stream.buffer().is_empty() {
+            return self.dot(recipient).await;
+        }
+        let next = self.envelope_first().await?;
+        self.dot(recipient).await?;
+        Box::pin(self.message(Some(&next))).await
+    }
+
+    /// Answers the envelope that waits behind a dot; gives its recipient.
+    async fn envelope_first(&mut self) -> Result<String, Over> {
+        let mut next = String::new();
+        for _ in 0..3 {
+            let line = self.line().await?;
+            if let Some(to) = line.strip_prefix("RCPT TO:<") {
+                to.trim_end_matches('>').clone_into(&mut next);
+            }
+            let go_on = line == "DATA";
+            let good = if go_on { "354 go on" } else { "250 2.0.0 ok" };
+            if !self.manners.hasty {
+                sleep(Duration::from_millis(self.rng.u64(..50))).await;
+            }
+            self.write(&format!("{good}\r\n")).await?;
+        }
+        Ok(next)
+    }
+
+    /// The answer to a dot.
+    async fn dot(&mut self, recipient: &str) -> Result<(), Over> {
         // Some relays take it and then have no time left to say so.
         let taken_in_silence = self.rng.u32(..4_000) < self.manners.faults;
         if taken_in_silence {
@@ -359,7 +389,7 @@ impl Process {
 }
 
 /// What is due: everything that is pending or was deferred.
-fn due(disk: &Disk) -> Vec<Job> {
+fn due(disk: &SharedDb) -> Vec<Job> {
     let standings = disk.standings().unwrap();
     let due = standings
         .into_iter()
@@ -385,13 +415,13 @@ fn job(address: &str, standing: Standing, lines: &str) -> Job {
     }
 }
 
-fn count(disk: &Disk, state: State) -> usize {
+fn count(disk: &SharedDb, state: State) -> usize {
     let standings = disk.standings().unwrap();
     standings.iter().filter(|(_, it)| it.state == state).count()
 }
 
 /// Holds the relay's list against the ledger, in which at most `may_be_armed` are armed.
-fn check(disk: &Disk, taken: &Taken, partners: usize, may_be_armed: u32, seed: u64) {
+fn check(disk: &SharedDb, taken: &Taken, partners: usize, may_be_armed: u32, seed: u64) {
     let taken = taken.lock().unwrap();
     let standings = disk.standings().unwrap();
     assert_eq!(standings.len(), partners, "I2, seed {seed}");
@@ -417,7 +447,7 @@ async fn history(seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let partners = rng.usize(1..12);
     let connections = rng.u32(1..5);
-    let disk = Disk::new(MessageIdKey([7; 32])).unwrap();
+    let disk = SharedDb::new(MessageIdKey([7; 32])).unwrap();
     let taken = Taken::default();
     enrol(&disk, partners).await;
 
@@ -426,7 +456,11 @@ async fn history(seed: u64) {
     for process in 0..=faulty {
         let clean = process == faulty;
         let fate = (!clean && rng.u32(..3) == 0).then(|| {
-            let fates = [Fate::DiesBefore, Fate::DiesAfter, Fate::Fails];
+            let fates = [
+                CommitFault::DiesBefore,
+                CommitFault::DiesAfter,
+                CommitFault::Fails,
+            ];
             (rng.u32(..20), fates[rng.usize(..3)])
         });
         let (recovering, _) = disk.open(None).unwrap();
@@ -435,12 +469,20 @@ async fn history(seed: u64) {
         let manners = Manners {
             pipelining: rng.bool(),
             hasty: rng.bool(),
+            early: false,
             faults: if clean { 0 } else { rng.u32(..300) },
             connections: if clean || rng.bool() {
                 u32::MAX
             } else {
                 rng.u32(1..6)
             },
+        };
+        // Killed at any moment, at most as late as a short run may take.
+        let killed = !clean && rng.u32(..3) == 0;
+        // What was read from a reply out of order is corrected only by a process that lives on.
+        let manners = Manners {
+            early: !clean && !killed && fate.is_none() && rng.bool(),
+            ..manners
         };
         let run = Process {
             ledger: Arc::new(ledger),
@@ -452,8 +494,6 @@ async fn history(seed: u64) {
             breaker_open: false,
             clock,
         };
-        // Killed at any moment, at most as late as a short run may take.
-        let killed = !clean && rng.u32(..3) == 0;
         let moment = Duration::from_millis(if killed {
             rng.u64(..2_000)
         } else {
@@ -511,12 +551,12 @@ fn dial(manners: Manners, rng: Rng, taken: Taken) -> Box<Dial> {
     })
 }
 
-async fn enrol(disk: &Disk, partners: usize) {
+async fn enrol(disk: &SharedDb, partners: usize) {
     let addresses: Vec<_> = (0..partners).map(address).collect();
     enrol_all(disk, &addresses).await;
 }
 
-async fn enrol_all(disk: &Disk, addresses: &[Address]) {
+async fn enrol_all(disk: &SharedDb, addresses: &[Address]) {
     let (ledger, _) = disk.open(None).unwrap();
     let enrolments = addresses.iter().map(|address| {
         let identity = identity(address);

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Delivery;
-use super::recording::Heard;
+use super::recording::{Heard, Unconfirmed};
 use super::shared::{InHand, Job, Shared};
+use crate::exit::Exit;
 use crate::outcome::Outcome;
 use crate::relay::{Connection, NotOpened, Silence};
 
@@ -32,7 +33,7 @@ enum Next {
     /// The same message, after all others.
     AnotherFirst,
     /// Nothing at all: the relay is not to be had, for this reason.
-    GiveUp(String),
+    GiveUp(Exit, String),
 }
 
 /// Delivers messages over one connection of its own.
@@ -45,6 +46,9 @@ pub struct Worker {
     pub(super) ahead: Option<(Job, InHand)>,
     /// What was heard and is not recorded yet.
     pub(super) heard: Vec<Heard>,
+    /// The message whose dot the envelope on the wire follows, until the replies to that
+    /// envelope have shown that they come in order.
+    pub(super) unconfirmed: Option<Unconfirmed>,
 }
 
 impl Worker {
@@ -55,24 +59,51 @@ impl Worker {
             failures: 0,
             ahead: None,
             heard: Vec::new(),
+            unconfirmed: None,
         }
     }
 
-    /// Sees to it that there is a connection, trying again where that may help.
+    /// Opens a connection if there is none, again where that may help.
+    ///
+    /// A relay that asks to slow down here gets a pause as it does later in the conversation,
+    /// unless other workers hold connections: then this one leaves the work to them.
     pub async fn open(&mut self) -> Result<(), NotOpened> {
+        let shared = self.shared.clone();
         while self.connection.is_none() {
             if self.failures > 0 {
                 let rest = tokio::time::sleep(PAUSES[self.failures - 1]);
-                self.shared.unless_stopped(rest).await;
+                shared.unless_stopped(rest).await;
             }
-            match self.shared.run.connector.open().await {
-                Ok(connection) => self.connection = Some(connection),
-                Err(not_opened) => {
-                    self.failures += 1;
-                    if !not_opened.temporary || self.failures > PAUSES.len() {
-                        return Err(not_opened);
-                    }
+            let opening = shared.begin_opening();
+            let not_opened = match shared.run.connector.open().await {
+                Ok(connection) => {
+                    self.connection = Some(connection);
+                    opening.succeeded();
+                    return Ok(());
                 }
+                Err(not_opened) => not_opened,
+            };
+            if let Some(reply) = not_opened.throttled.clone() {
+                if opening.others_are_connected() {
+                    return Err(not_opened);
+                }
+                drop(opening);
+                if !shared.pause.asked() {
+                    return Err(NotOpened {
+                        why: format!(
+                            "the relay keeps asking us to slow down (\"{reply}\"); the rest goes with a later run"
+                        ),
+                        ..not_opened
+                    });
+                }
+                if shared.unless_stopped(shared.pause.wait()).await.is_none() {
+                    return Err(not_opened);
+                }
+                continue;
+            }
+            self.failures += 1;
+            if !not_opened.temporary || self.failures > PAUSES.len() {
+                return Err(not_opened);
             }
         }
         Ok(())
@@ -91,13 +122,13 @@ impl Worker {
             match next {
                 Next::Another | Next::SameAgain => {}
                 Next::AnotherFirst => shared.give_back(job),
-                Next::GiveUp(why) => {
+                Next::GiveUp(exit, why) => {
                     self.record(None).await;
                     shared.give_back(job);
                     if let Some((ahead, _)) = self.ahead.take() {
                         shared.give_back(ahead);
                     }
-                    shared.lament(why);
+                    shared.lament(exit, why);
                     return;
                 }
             }
@@ -122,8 +153,12 @@ impl Worker {
     async fn attempt(&mut self, job: &mut Job) -> Next {
         let shared = self.shared.clone();
         let begun = self.connection.as_ref().is_some_and(Connection::has_begun);
-        if begun && !shared.may_begin() {
-            self.connection = None;
+        if begun
+            && !shared.may_begin()
+            && let Some(connection) = self.connection.take()
+            && !Box::pin(self.abandon_envelope(connection)).await
+        {
+            return Next::Another;
         }
         // What was heard of the message before waits only where this one follows at once.
         if !begun || self.connection.is_none() {
@@ -134,7 +169,9 @@ impl Worker {
         }
         let delivery = match self.open().await {
             Ok(()) if shared.may_arm() => self.deliver(job).await,
-            Err(not_opened) if !shared.has_stopped() => return Next::GiveUp(not_opened.why),
+            Err(not_opened) if !shared.has_stopped() => {
+                return Next::GiveUp(not_opened.exit(), not_opened.why);
+            }
             _ => Delivery::Stopped,
         };
         match delivery {
@@ -146,6 +183,7 @@ impl Worker {
                 if job.losses < LOSSES {
                     return Next::SameAgain;
                 }
+                shared.lost_over_a_message(&why);
                 let why = format!("{LOSSES} connections were lost over this message: {why}");
                 let lost = Err(Silence::Over(why));
                 self.settle(job, phase, Outcome::Deferred, lost).await;
@@ -154,11 +192,11 @@ impl Worker {
             Delivery::NotNow(why) => {
                 self.failures += 1;
                 if self.failures > PAUSES.len() {
-                    return Next::GiveUp(self.gone(&why));
+                    return Next::GiveUp(Exit::Unavailable, self.gone(&why));
                 }
                 Next::SameAgain
             }
-            Delivery::Refused(why) => Next::GiveUp(self.gone(&why)),
+            Delivery::Refused(why) => Next::GiveUp(Exit::Unavailable, self.gone(&why)),
         }
     }
 }

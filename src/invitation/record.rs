@@ -1,8 +1,9 @@
-//! What is on record about an invitation, in the words of the field and of no database.
+//! What a ledger records about an invitation, independent of its store.
 
 use jiff::Timestamp;
 
-use super::{Identity, State};
+use super::identity::Identity;
+use super::state::State;
 
 /// Where an invitation stands, for the plan.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ pub struct Standing {
     pub updated_at: Timestamp,
     /// The Date and SHA-256 of the message that was last armed.
     pub message: Option<(Timestamp, [u8; 32])>,
-    /// Whether just that message must go again.
+    /// Whether exactly that message must be sent again.
     pub repeat: bool,
     /// Whether a relay refused it, for whatever reason, since it last became pending by a person.
     pub refused: bool,
@@ -82,12 +83,12 @@ pub struct Event {
     pub smtp_code: Option<u16>,
     /// The enhanced status code.
     pub enhanced_code: Option<String>,
-    /// The relay's words.
+    /// The reply's text.
     pub reply: Option<String>,
     /// Which relay.
     pub relay: Option<String>,
     /// The Message-ID then.
     pub message_id: String,
-    /// What a person or the program had to say.
+    /// A note by a person or the program.
     pub note: Option<String>,
 }

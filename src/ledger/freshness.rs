@@ -4,37 +4,21 @@
 //! sent from it until a person has accepted the gap. What cannot be noticed is a rollback that
 //! restores ledger and witness together.
 
-use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
-
-use super::witness::{Found, Mark};
-use super::{place, runs, schema, witness};
+use super::error::{LedgerError, Result};
+use super::sidecar::ownership_fix;
+use super::witness::{self, Found, Mark};
 use crate::config::LedgerFiles;
-use crate::exit::{self, Exit, Failure};
 
-/// What was found outside the database, before it was opened.
+/// What was found outside the store, before it was opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings {
     /// The configured witness.
     pub witness: Found,
-    /// The header demands a write-ahead log, and there is none.
+    /// The header of a file requires a write-ahead log, and there is none.
     pub log_missing: bool,
-}
-
-impl Surroundings {
-    /// Looks at witness and header. To be called before the ledger is opened.
-    ///
-    /// # Errors
-    /// If a file exists and cannot be read.
-    pub fn look(files: &LedgerFiles) -> exit::Result<Self> {
-        let LedgerFiles { file, witness } = files;
-        Ok(Self {
-            witness: witness::read(witness).map_err(|error| unreadable(witness, &error))?,
-            log_missing: schema::expects_log(file)? && !schema::companion(file, "-wal").exists(),
-        })
-    }
 }
 
 /// Why a ledger may lack what later runs have recorded.
@@ -100,50 +84,42 @@ impl Doubt {
         format!("{what}; put the {lost} back, or, if it is lost, {ACCEPT}")
     }
 
-    /// As the failure of a verb that writes.
+    /// As the error of a verb that writes.
     #[must_use]
-    pub fn failure(self, files: &LedgerFiles) -> Failure {
-        Failure::new(Exit::BadInput, self.describe(files))
+    pub fn error(self, files: &LedgerFiles) -> LedgerError {
+        LedgerError::Older(self.describe(files))
     }
 }
 
-/// Why this ledger may lack what later runs have recorded; none if it is the newest.
+/// Why this ledger may lack what later runs have recorded; none if it is the newest copy.
+/// `recorded` are the paths of its witnesses, and `compare` compares the ledger with a mark.
 ///
 /// # Errors
-/// If the database cannot be read.
-pub fn doubt(connection: &Connection, found: &Surroundings) -> rusqlite::Result<Option<Doubt>> {
-    let recorded = if schema::version(connection)? < 2 {
-        Vec::new()
-    } else {
-        runs::witnesses(connection)?
-    };
-    let unproven = found.log_missing.then_some(Doubt::LogMissing);
-    match found.witness {
-        // The first run has ended while it created the witness, before it changed the ledger.
-        Found::Damaged if recorded.is_empty() => Ok(unproven),
-        Found::Damaged => Ok(Some(Doubt::WitnessDamaged)),
-        Found::Foreign => Ok(Some(Doubt::WitnessForeign)),
-        Found::Mark(mark) if mark.names_a_run() => against(connection, mark),
-        // The first run with this witness has ended before its first commit; nobody was mailed.
-        Found::Mark(_) => elsewhere(connection, &recorded, None),
-        Found::Missing if recorded.is_empty() => Ok(unproven),
-        Found::Missing => elsewhere(connection, &recorded, Some(Doubt::WitnessMissing)),
-    }
-}
-
-/// Asks the witnesses of other configurations of this ledger, or of this one before its witness
-/// was moved; without any, `unknown` holds.
-fn elsewhere(
-    connection: &Connection,
+/// As `compare`.
+pub fn doubt<E>(
+    found: Surroundings,
     recorded: &[PathBuf],
-    unknown: Option<Doubt>,
-) -> rusqlite::Result<Option<Doubt>> {
+    compare: impl Fn(Mark) -> std::result::Result<Option<Doubt>, E>,
+) -> std::result::Result<Option<Doubt>, E> {
+    let unproven = found.log_missing.then_some(Doubt::LogMissing);
+    let unknown = match found.witness {
+        // The first run was killed while it created the witness, before it changed the ledger.
+        Found::Damaged | Found::Missing if recorded.is_empty() => return Ok(unproven),
+        Found::Damaged => return Ok(Some(Doubt::WitnessDamaged)),
+        Found::Foreign => return Ok(Some(Doubt::WitnessForeign)),
+        Found::Mark(mark) if mark.names_a_run() => return compare(mark),
+        // The first run with this witness ended before its first commit; nobody was mailed.
+        Found::Mark(_) => None,
+        Found::Missing => Some(Doubt::WitnessMissing),
+    };
+    // The witnesses of other configurations of this ledger, or of this one before its witness
+    // was moved, may know more.
     let mut doubt = unknown;
     for path in recorded {
         if let Ok(Found::Mark(mark)) = witness::read(path)
             && mark.names_a_run()
         {
-            doubt = against(connection, mark)?.and(Some(Doubt::WitnessMissing));
+            doubt = compare(mark)?.and(Some(Doubt::WitnessMissing));
             if doubt.is_some() {
                 break;
             }
@@ -152,55 +128,38 @@ fn elsewhere(
     Ok(doubt)
 }
 
-/// Holds the ledger against what a witness has seen.
-fn against(connection: &Connection, mark: Mark) -> rusqlite::Result<Option<Doubt>> {
-    if schema::version(connection)? < 2 {
-        return Ok(Some(Doubt::Older(mark)));
-    }
-    if runs::ledger_id(connection)? != mark.ledger {
-        return Ok(Some(Doubt::OtherLedger(mark)));
-    }
-    let reached = runs::changes_of(connection, mark.run)?;
-    let satisfied = reached.is_some_and(|it| it >= mark.changes);
-    Ok((!satisfied).then_some(Doubt::Older(mark)))
-}
-
-/// Refuses to create a ledger where a witness says that there was one.
+/// Refuses to create a ledger if a witness says that there was one.
 ///
 /// # Errors
-/// If a witness exists (65) or cannot be read.
-pub fn refuse_witness_without_ledger(files: &LedgerFiles) -> exit::Result<()> {
-    let LedgerFiles { file, witness } = files;
-    match witness::read(witness).map_err(|error| unreadable(witness, &error))? {
+/// If a witness exists or cannot be read.
+pub fn refuse_witness_without_ledger(files: &LedgerFiles) -> Result<()> {
+    match read_witness(&files.witness)? {
         Found::Missing => Ok(()),
-        _ => Err(Failure::new(
-            Exit::BadInput,
-            format!(
-                "there is no ledger `{}`, but its witness `{}` exists, so there was one; put it back, or move the witness away if every partner may be invited again",
-                file.display(),
-                witness.display()
-            ),
-        )),
+        _ => Err(LedgerError::Older(format!(
+            "there is no ledger `{}`, but its witness `{}` exists, so there was one; put it back, or move the witness away if every partner may be invited again",
+            files.file.display(),
+            files.witness.display()
+        ))),
     }
 }
 
-/// The failure to read or write a witness.
-pub fn unreadable(witness: &Path, error: &std::io::Error) -> Failure {
+/// Reads the witness; to be called before the ledger is read.
+///
+/// # Errors
+/// If the file exists and cannot be read.
+pub fn read_witness(path: &Path) -> Result<Found> {
+    witness::read(path).map_err(|error| unusable(path, &error))
+}
+
+/// The error of a witness that cannot be read or written.
+pub fn unusable(witness: &Path, error: &std::io::Error) -> LedgerError {
     let message = format!(
         "cannot read or write the witness `{}`: {error}{}",
         witness.display(),
-        place::ownership_fix(witness)
+        ownership_fix(witness)
     );
-    let exit = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => Exit::NoPermission,
-        _ => Exit::CannotWrite,
-    };
-    Failure::new(exit, message)
-}
-
-impl fmt::Display for Mark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let run = u128::from_be_bytes(self.run);
-        write!(f, "run {run:032x} at change {}", self.changes)
+    match error.kind() {
+        ErrorKind::PermissionDenied => LedgerError::NoPermission(message),
+        _ => LedgerError::CannotWrite(message),
     }
 }

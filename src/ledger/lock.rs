@@ -1,21 +1,19 @@
-//! One run at a time on a ledger: a lock that the kernel gives back, however a run ends.
+//! One run at a time on a ledger: a lock that the kernel releases however the run ends.
 //!
-//! The lock file beside the ledger holds the process id for the message to the second
-//! run. It stays when the run ends, because a file that is removed could be locked by
-//! one run under a name that the next run does not find.
+//! The lock file beside the ledger holds the process id, for the message to a second run.
+//! It is never removed: one run could hold the lock on a removed file while the next one
+//! locks a new file of the same name.
 
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
-
-use super::place;
-use crate::exit::{self, Exit, Failure, OrExit};
+use super::error::{LedgerError, Result};
+use super::sidecar::{self, sidecar};
 use crate::files;
 
-/// How often, and after which pause, a lock is tried: one that only looked is gone by then.
+/// How often, and after which pause, the lock is tried. A reader holds it for a moment only.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -27,49 +25,47 @@ impl RunLock {
     /// Takes the lock of this ledger.
     ///
     /// # Errors
-    /// When another run holds it (75), or the lock file cannot be written.
-    pub fn take(ledger: &Path) -> exit::Result<Self> {
+    /// If another run holds it, or the lock file cannot be written.
+    pub fn take(ledger: &Path) -> Result<Self> {
         let path = lock_file(ledger);
+        let failed = |what: &str, error: &std::io::Error| {
+            LedgerError::CannotWrite(format!("cannot {what} `{}`: {error}", path.display()))
+        };
         for _ in 0..TRIES {
-            let mut file = files::open_own(&path).map_err(|error| Failure {
-                exit: match error.kind() {
+            let mut file = files::open_own(&path).map_err(|error| {
+                let fix = sidecar::ownership_fix(&path);
+                let shown = path.display();
+                let message = format!("cannot open the lock file `{shown}`: {error}{fix}");
+                match error.kind() {
                     ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                        Exit::NoPermission
+                        LedgerError::NoPermission(message)
                     }
-                    _ => Exit::CannotWrite,
-                },
-                error: anyhow::Error::msg(format!(
-                    "cannot open the lock file `{}`: {error}{}",
-                    path.display(),
-                    place::ownership_fix(&path)
-                )),
+                    _ => LedgerError::CannotWrite(message),
+                }
             })?;
-            place::give_to_owner(&file, ledger)
-                .with_context(|| format!("cannot give `{}` to the ledger's owner", path.display()))
-                .or_exit(Exit::CannotWrite)?;
+            sidecar::give_to_owner(&file, ledger).map_err(|error| {
+                let shown = path.display();
+                LedgerError::CannotWrite(format!(
+                    "cannot give `{shown}` to the ledger's owner: {error}"
+                ))
+            })?;
             match file.try_lock() {
                 // The name may have been given to another file meanwhile.
                 Ok(()) if is_same_file(&file, &path) => {
                     file.set_len(0)
                         .and_then(|()| write!(file, "{}", std::process::id()))
-                        .with_context(|| format!("cannot write the lock file `{}`", path.display()))
-                        .or_exit(Exit::CannotWrite)?;
+                        .map_err(|error| failed("write the lock file", &error))?;
                     return Ok(Self(file));
                 }
                 Ok(()) | Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-                Err(TryLockError::Error(error)) => {
-                    return Err(anyhow::Error::new(error)
-                        .context(format!("cannot lock `{}`", path.display())))
-                    .or_exit(Exit::CannotWrite);
-                }
+                Err(TryLockError::Error(error)) => return Err(failed("lock", &error)),
             }
         }
-        let message = format!(
+        Err(LedgerError::Busy(format!(
             "another run is at work on the ledger `{}`{}; try again when it has ended",
             ledger.display(),
             holder(&path).map_or_else(String::new, |pid| format!(" (process {pid})"))
-        );
-        Err(Failure::new(Exit::TryLater, message))
+        )))
     }
 }
 
@@ -87,16 +83,13 @@ pub fn is_held(ledger: &Path) -> bool {
 }
 
 /// The lock file of a ledger.
-#[must_use]
 pub fn lock_file(ledger: &Path) -> PathBuf {
-    let mut name = ledger.as_os_str().to_owned();
-    name.push(".lock");
-    PathBuf::from(name)
+    sidecar(ledger, ".lock")
 }
 
 fn is_same_file(file: &File, path: &Path) -> bool {
     match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(held), Ok(named)) => place::identity(&held) == place::identity(&named),
+        (Ok(held), Ok(named)) => sidecar::identity(&held) == sidecar::identity(&named),
         _ => false,
     }
 }
@@ -121,7 +114,7 @@ mod tests {
         let lock = RunLock::take(&ledger).unwrap();
         assert!(is_held(&ledger));
         let failure = RunLock::take(&ledger).unwrap_err();
-        assert_eq!(failure.exit, Exit::TryLater);
+        assert!(matches!(failure, LedgerError::Busy(_)), "{failure}");
         let pid = format!("(process {})", std::process::id());
         assert!(failure.to_string().contains(&pid), "{failure}");
 

@@ -6,10 +6,10 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::address::Address;
-use crate::exit::Exit;
-use crate::invitation::{Decision, Standing};
+use crate::exit::{Exit, Failure};
+use crate::invitation::{Cause, Decision, Identity, Invitee, Standing};
 use crate::link::PackageId;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Phase};
 
 mod damage;
 
@@ -42,7 +42,7 @@ impl Place {
 
 fn files_of(file: PathBuf) -> LedgerFiles {
     LedgerFiles {
-        witness: schema::companion(&file, ".witness"),
+        witness: sidecar::sidecar(&file, ".witness"),
         file,
     }
 }
@@ -53,6 +53,11 @@ fn start() -> RunStart {
         campaign: "spring".into(),
         at: now(),
     }
+}
+
+/// The exit code that an error ends a command with.
+fn exit_of(error: &LedgerError) -> Exit {
+    Failure::from(error.clone()).exit
 }
 
 fn now() -> Timestamp {
@@ -91,11 +96,7 @@ fn armed(address: &str) -> Change {
 fn settled(address: &str, outcome: Outcome) -> Change {
     Change {
         phase: Some(Phase::Dot),
-        reply: Some(Reply {
-            code: 250,
-            enhanced: Some("2.0.0".into()),
-            text: "queued".into(),
-        }),
+        reply: Some(crate::outcome::testing::reply("250 2.0.0 queued")),
         ..Change::new(&identity(address), now(), Cause::Outcome(outcome))
     }
 }
@@ -237,9 +238,9 @@ async fn a_change_that_is_not_allowed_is_refused_and_leaves_no_trace() {
         .apply(settled("ada@a.example", Outcome::Accepted))
         .await;
 
-    assert_eq!(refused.unwrap_err().exit, Exit::Contradiction);
+    assert_eq!(exit_of(&refused.unwrap_err()), Exit::Contradiction);
     let missing = ledger.apply(armed("eva@e.example")).await;
-    assert_eq!(missing.unwrap_err().exit, Exit::Contradiction);
+    assert_eq!(exit_of(&missing.unwrap_err()), Exit::Contradiction);
     assert_eq!(
         standing(&ledger, "ada@a.example").await.state,
         State::Pending
@@ -266,9 +267,9 @@ async fn f19_a_change_without_effect_is_an_error_and_nothing_more_is_written() {
 
         let failure = ledger.apply(armed("ada@a.example")).await.unwrap_err();
 
-        assert_eq!(failure.exit, Exit::Contradiction, "{table}: {failure}");
+        assert_eq!(exit_of(&failure), Exit::Contradiction, "{table}: {failure}");
         let again = ledger.apply(armed("ada@a.example")).await.unwrap_err();
-        assert_eq!(again.exit, Exit::CannotWrite, "{table}: {again}");
+        assert_eq!(exit_of(&again), Exit::CannotWrite, "{table}: {again}");
         let ada = standing(&ledger, "ada@a.example").await;
         assert_eq!(ada.state, State::Pending, "{table}");
     }
@@ -413,19 +414,19 @@ async fn a_file_that_is_no_ledger_of_ours_is_refused_before_it_is_touched() {
     let path = place.path();
     let whole = std::fs::read(&path).unwrap();
 
-    assert_eq!(open(&place.0.path().join("none")).exit, Exit::Config);
+    assert_eq!(exit_of(&open(&place.0.path().join("none"))), Exit::Config);
     std::fs::write(&path, "email,name\n".repeat(100)).unwrap();
-    assert_eq!(open(&path).exit, Exit::BadInput);
+    assert_eq!(exit_of(&open(&path)), Exit::BadInput);
     std::fs::write(&path, "").unwrap();
-    assert_eq!(open(&path).exit, Exit::BadInput);
+    assert_eq!(exit_of(&open(&path)), Exit::BadInput);
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    assert_eq!(open(&path).exit, Exit::BadInput);
+    assert_eq!(exit_of(&open(&path)), Exit::BadInput);
 
     std::fs::write(&path, &whole).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.pragma_update(None, "user_version", 99).unwrap();
     let failure = open(&path);
-    assert_eq!(failure.exit, Exit::BadInput);
+    assert_eq!(exit_of(&failure), Exit::BadInput);
     assert!(
         failure.to_string().contains("newer access-invite"),
         "{failure}"
@@ -439,9 +440,9 @@ async fn a_file_that_is_no_ledger_of_ours_is_refused_before_it_is_touched() {
 
     std::fs::write(&path, &whole).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert_eq!(open(&path).exit, Exit::NoPermission);
+    assert_eq!(exit_of(&open(&path)), Exit::NoPermission);
     assert_eq!(
-        Ledger::create_scratch(&path).unwrap_err().exit,
+        exit_of(&Ledger::create_scratch(&path).unwrap_err()),
         Exit::CannotWrite
     );
 }
@@ -491,7 +492,7 @@ async fn the_log_does_not_grow_beyond_what_was_put_aside() {
     let addresses: Vec<_> = (0..2_000).map(|it| format!("p{it}@a.example")).collect();
     let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
     let ledger = enrolled(&place, &addresses).await;
-    let log = schema::companion(&place.path(), "-wal");
+    let log = sidecar::sidecar(&place.path(), "-wal");
     let before = std::fs::metadata(&log).unwrap().len();
 
     for address in &addresses {

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::place;
+use super::sidecar::folder_of;
 use crate::files;
 
 /// The bytes of a slot: a sector, so that a torn write damages one slot only.
@@ -24,6 +24,17 @@ const TITLE: &str = "access-invite witness 1";
 
 /// A random id of a ledger or of a run.
 pub type Id = [u8; 16];
+
+/// A new id.
+///
+/// # Errors
+/// If the system has no random numbers.
+pub fn random_id() -> anyhow::Result<Id> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id)
+        .map_err(|error| anyhow::anyhow!("no random numbers from the system: {error}"))?;
+    Ok(id)
+}
 
 /// How far the writers have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +160,7 @@ impl Witness {
         };
         if read_from(&witness.file)? == Found::Damaged {
             witness.reset(mark)?;
-            File::open(place::folder_of(path))?.sync_all()?;
+            File::open(folder_of(path))?.sync_all()?;
         }
         Ok(witness)
     }
@@ -211,8 +222,7 @@ impl Witness {
 
 fn checksum(text: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(text).into();
-    let (first, _) = digest.split_at(16);
-    hex(first.try_into().expect("16 of 32 bytes"))
+    hex(*digest.first_chunk().expect("16 of 32 bytes"))
 }
 
 fn hex(id: Id) -> String {

@@ -10,11 +10,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::address::Address;
 use crate::config::Config;
+use crate::config::testing::GOOD;
 use crate::locale::Locale;
 use crate::partners::{Partner, Partners};
 use crate::templates::Templates;
 
-const LINK: &str = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
 const ID: &str = "0123456789abcdef0123456789abcdef@contoso.example";
 
 fn shipped() -> PathBuf {
@@ -33,10 +33,17 @@ fn config(directory: &Path, full: bool) -> Config {
     } else {
         ("", "")
     };
-    let source = format!(
-        "campaign = \"spring\"\n[sender]\nfrom = \"Contoso \\\"Access\\\" <access@contoso.example>\"\norganization = \"Contoso & Söhne\"\n{sender}\n[packages.project]\nlink = \"{LINK}\"\nname = {{ en = \"Project <space>\", fr = \"Espace projet\" }}\n{package}\n[partners]\nfile = \"p.csv\"\n[templates]\ndirectory = \"{}\"\n[smtp]\nhost = \"smtp.example.com\"\n[ledger]\nfile = \"l\"\n",
-        directory.display()
-    );
+    let source = GOOD
+        .replace("Partner Access", r#"Contoso \"Access\""#)
+        .replace("\"Contoso\"", &format!("\"Contoso & Söhne\"\n{sender}"))
+        .replace("Project space", "Project <space>")
+        .replace(
+            "[partners]",
+            &format!(
+                "{package}\n[templates]\ndirectory = \"{}\"\n[partners]",
+                directory.display()
+            ),
+        );
     std::fs::write(&path, source).unwrap();
     Config::load(&path).unwrap()
 }

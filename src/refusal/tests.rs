@@ -3,25 +3,8 @@ use super::sender_side::{
     UNKNOWN_SENDER,
 };
 use super::*;
+use crate::outcome::testing::reply;
 use Refusal::{Recipient, SenderSide, Throttle, Undetermined};
-
-fn reply(text: &str) -> Reply {
-    let (code, text) = text.split_once(' ').unwrap_or((text, ""));
-    let is_enhanced = |it: &str| {
-        let numbers: Vec<_> = it.split('.').collect();
-        numbers.len() == 3 && numbers.iter().all(|it| it.parse::<u16>().is_ok())
-    };
-    let (enhanced, text) = match text.split_once(' ') {
-        Some((first, rest)) if is_enhanced(first) => (Some(first), rest),
-        None if is_enhanced(text) => (Some(text), ""),
-        _ => (None, text),
-    };
-    Reply {
-        code: code.parse().unwrap(),
-        enhanced: enhanced.map(str::to_owned),
-        text: text.to_owned(),
-    }
-}
 
 fn sender() -> SenderIdentity {
     SenderIdentity::new(

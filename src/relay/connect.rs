@@ -1,56 +1,38 @@
-//! Getting a connection: resolve, connect, TLS, greeting, EHLO.
+//! Getting a connection: resolve, connect, TLS, greeting, EHLO, login.
+//!
+//! The addresses of a relay are tried in turn until one greets; what was wrong with each is
+//! reported together. Each step is announced before it can block.
 
-use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Mutex as SyncMutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, Error as TlsError, InvalidMessage, RootCertStore, crypto::ring,
-};
+use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::addresses::{Budget, NotOpened, all_failed};
+use super::conversation::seconds;
+use super::hello::hello;
 use super::login::{self, Answer};
-use super::{Ahead, Conversation, Offers, Silence};
+use super::tls;
+use super::wire::{FirstBytes, Wire};
+use super::{Conversation, Offers, PipeliningProbe, Silence};
 use crate::address::Address;
 use crate::config::{Login, Smtp, Tls};
 use crate::exit::{self, Exit, OrExit, plain};
-use crate::files;
 use crate::outcome::{Phase, Reply, Verdict, judge};
-use crate::refusal::{SenderIdentity, about_us};
+use crate::refusal::{SenderIdentity, about_us, is_throttle};
 
-/// What a conversation is held over.
-pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+/// How long a greeting may take before the steps of a trial say what that may mean.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection on which MAIL may follow.
 pub type Connection = Conversation<Box<dyn Wire>>;
-
-/// Why there is no connection.
-#[derive(Clone, Debug)]
-pub struct NotOpened {
-    /// Where it stopped.
-    pub phase: Phase,
-    /// Whether trying again may help.
-    pub temporary: bool,
-    /// What happened.
-    pub why: String,
-}
-
-impl fmt::Display for NotOpened {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
-    }
-}
 
 /// Where the connections of the simulation lead.
 #[cfg(test)]
@@ -66,11 +48,21 @@ pub struct Connector {
     logging_in: Mutex<()>,
     /// This machine's address, as the first connection has shown it.
     local: OnceLock<IpAddr>,
-    /// Whether an envelope may go out together with the dot before it.
-    pub ahead: Ahead,
+    /// What the run has learnt about pipelining with this relay.
+    pub pipelining: PipeliningProbe,
+    /// The address that greeted last: later connections try it first.
+    greeted: SyncMutex<Option<SocketAddr>>,
+    /// Addresses to use instead of those of `smtp.host`.
+    addresses: Option<Vec<SocketAddr>>,
     /// In the simulation connections lead here, not to a socket.
     #[cfg(test)]
     staged: Option<Box<Dial>>,
+}
+
+/// An address that has greeted.
+struct Greeted {
+    conversation: Connection,
+    local: IpAddr,
 }
 
 impl Connector {
@@ -81,7 +73,7 @@ impl Connector {
     pub fn new(smtp: &Smtp) -> exit::Result<Self> {
         let tls = match smtp.tls {
             Tls::None => None,
-            Tls::Implicit | Tls::StartTls => Some(tls_connector(smtp).or_exit(Exit::Config)?),
+            Tls::Implicit | Tls::StartTls => Some(tls::connector(smtp).or_exit(Exit::Config)?),
         };
         Ok(Self {
             smtp: smtp.clone(),
@@ -89,7 +81,9 @@ impl Connector {
             turned_away: AtomicBool::new(false),
             logging_in: Mutex::default(),
             local: OnceLock::new(),
-            ahead: Ahead::default(),
+            pipelining: PipeliningProbe::default(),
+            greeted: SyncMutex::default(),
+            addresses: None,
             #[cfg(test)]
             staged: None,
         })
@@ -107,10 +101,23 @@ impl Connector {
         })
     }
 
+    /// Connects to these addresses instead of those of `smtp.host`. Tests use it to give a relay
+    /// several addresses.
+    #[must_use]
+    pub fn with_addresses(mut self, addresses: Vec<SocketAddr>) -> Self {
+        self.addresses = Some(addresses);
+        self
+    }
+
     /// The relay's name for the record.
     #[must_use]
     pub fn relay(&self) -> String {
-        format!("{}:{}", self.smtp.host, self.smtp.port)
+        let Smtp { host, port, .. } = &self.smtp;
+        if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        }
     }
 
     /// What the relay may call us by, as far as the connections so far have shown it.
@@ -127,66 +134,158 @@ impl Connector {
     /// # Errors
     /// Where it stopped, and whether another try may help.
     pub async fn open(&self) -> Result<Connection, NotOpened> {
-        self.establish(&mut Vec::new()).await
+        self.establish(&mut |_: &str| {}).await
     }
 
-    /// Opens a connection and closes it again; tells step by step how far it came, and what
-    /// stopped it.
-    pub async fn try_out(&self) -> (Vec<String>, Result<(), NotOpened>) {
-        let mut steps = Vec::new();
-        match self.establish(&mut steps).await {
-            Ok(connection) => {
-                connection.quit().await;
-                (steps, Ok(()))
-            }
-            Err(not_opened) => (steps, Err(not_opened)),
-        }
+    /// Opens a connection and closes it again. `step` is told each step when it begins or has
+    /// succeeded, so that a silent wait shows where it hangs.
+    ///
+    /// # Errors
+    /// As [`Connector::open`].
+    pub async fn try_out(&self, step: &mut impl FnMut(&str)) -> Result<(), NotOpened> {
+        let connection = self.establish(step).await?;
+        connection.quit().await;
+        Ok(())
     }
 
-    /// The steps of a connection, each noted once it is taken.
-    async fn establish(&self, steps: &mut Vec<String>) -> Result<Connection, NotOpened> {
+    async fn establish(&self, step: &mut impl FnMut(&str)) -> Result<Connection, NotOpened> {
         self.not_turned_away()?;
-        let (mut wire, local) = self.connect(steps).await?;
-        let hello = self.hello(local);
-        let _ = self.local.set(local);
-        if self.smtp.tls == Tls::StartTls {
-            wire = self.ask_for_tls(wire, &hello).await?;
-            steps.push("it offers STARTTLS".into());
+        let addresses = self.resolve(step).await?;
+        let mut budget = Budget::new(&self.smtp.deadlines, addresses.len());
+        let mut failures = Vec::new();
+        for address in addresses {
+            match self.reach(address, &mut budget, step).await {
+                Ok(greeted) => {
+                    *self.greeted() = Some(address);
+                    return self.introduce(greeted, step).await;
+                }
+                Err(not_opened) => {
+                    if budget.next_address() {
+                        step(&format!("{}; trying the next address", not_opened.why));
+                    }
+                    failures.push((address, not_opened));
+                }
+            }
         }
-        if let Some(tls) = &self.tls {
-            wire = self.shake_hands(tls, wire).await?;
-            let host = &self.smtp.host;
-            steps.push(format!("TLS, with a certificate that is valid for {host}"));
+        Err(all_failed(&self.relay(), failures))
+    }
+
+    fn greeted(&self) -> std::sync::MutexGuard<'_, Option<SocketAddr>> {
+        self.greeted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Connects to one address and waits for its greeting.
+    async fn reach(
+        &self,
+        address: SocketAddr,
+        budget: &mut Budget,
+        step: &mut impl FnMut(&str),
+    ) -> Result<Greeted, NotOpened> {
+        let start = Instant::now();
+        step(&format!("connecting to {}", self.named(address)));
+        let connected = self.connect(address, budget.share(Phase::Connect)).await;
+        budget.spend(Phase::Connect, start);
+        let (mut wire, local) = connected?;
+        step(&format!("connected to {}", self.named(address)));
+        if let Some(tls) = self.tls.as_ref().filter(|_| self.smtp.tls == Tls::Implicit) {
+            let start = Instant::now();
+            let secured = self
+                .shake_hands(tls, wire, budget.share(Phase::Tls), step)
+                .await;
+            budget.spend(Phase::Tls, start);
+            wire = secured?;
         }
         let mut conversation = Conversation::new(wire, self.smtp.deadlines);
-        if self.smtp.tls != Tls::StartTls {
-            let banner = conversation.banner().await;
-            self.meet(banner)?;
+        let start = Instant::now();
+        let limit = budget.share(Phase::Banner);
+        step(&format!(
+            "waiting for its greeting, for up to {}",
+            seconds(limit)
+        ));
+        let banner = self.greeting(&mut conversation, limit, step).await;
+        budget.spend(Phase::Banner, start);
+        let text = banner.as_ref().map(ToString::to_string).unwrap_or_default();
+        self.meet(banner)?;
+        step(&format!("it greets with \"{text}\""));
+        Ok(Greeted {
+            conversation,
+            local,
+        })
+    }
+
+    /// The greeting; a long wait for it is explained while it lasts.
+    async fn greeting(
+        &self,
+        conversation: &mut Connection,
+        limit: Duration,
+        step: &mut impl FnMut(&str),
+    ) -> Result<Reply, Silence> {
+        let banner = conversation.banner_within(limit);
+        tokio::pin!(banner);
+        if let Ok(banner) = timeout(PATIENCE, &mut banner).await {
+            return banner;
+        }
+        step(&format!("no greeting yet; {}", self.no_greeting()));
+        banner.await
+    }
+
+    /// What a relay may be that does not greet.
+    fn no_greeting(&self) -> &'static str {
+        match self.smtp.tls {
+            Tls::StartTls => {
+                "a port that speaks TLS from the first byte is silent like this: if it is one (465 is), set `smtp.tls = \"implicit\"`, else see whether `smtp.port` is the relay's"
+            }
+            Tls::Implicit | Tls::None => {
+                "see whether `smtp.port` is the relay's, and `smtp.tls` what it speaks there (\"implicit\" on 465, \"starttls\" on 587)"
+            }
+        }
+    }
+
+    /// From the greeting to a connection on which MAIL may follow.
+    async fn introduce(
+        &self,
+        greeted: Greeted,
+        step: &mut impl FnMut(&str),
+    ) -> Result<Connection, NotOpened> {
+        let Greeted {
+            mut conversation,
+            local,
+        } = greeted;
+        let hello = self.hello(local);
+        let _ = self.local.set(local);
+        if let Some(tls) = self.tls.as_ref().filter(|_| self.smtp.tls == Tls::StartTls) {
+            let wire = self.ask_for_tls(conversation, &hello, step).await?;
+            let limit = self.smtp.deadlines.of(Phase::Tls);
+            let wire = self.shake_hands(tls, wire, limit, step).await?;
+            conversation = Conversation::new(wire, self.smtp.deadlines);
         }
         let offers = self.greet(&mut conversation, &hello).await?;
-        steps.push(format!("it answers EHLO {hello}"));
+        step(&format!("it answers EHLO {hello}"));
         if let Some(login) = &self.smtp.login {
+            step(&format!("logging in as {}", login.username));
             self.log_in(&mut conversation, &offers, login).await?;
-            steps.push(format!("logged in as {}", login.username));
+            step(&format!("logged in as {}", login.username));
         }
-        conversation.settle_on(&offers, self.smtp.pipelining);
+        conversation.settle_on(
+            &offers,
+            self.smtp.pipelining && !self.pipelining.is_lock_step(),
+        );
         Ok(conversation)
     }
 
-    /// The short conversation in clear that ends with TLS, or not at all.
+    /// The rest of the short conversation in clear that ends with TLS, or not at all.
     async fn ask_for_tls(
         &self,
-        wire: Box<dyn Wire>,
+        mut conversation: Connection,
         hello: &str,
+        step: &mut impl FnMut(&str),
     ) -> Result<Box<dyn Wire>, NotOpened> {
-        let mut conversation = Conversation::new(wire, self.smtp.deadlines);
-        let banner = conversation.banner().await;
-        self.meet(banner)?;
         let offers = self.greet(&mut conversation, hello).await?;
         if !offers.starttls {
             let why = "it does not offer STARTTLS, and without TLS nothing is sent; perhaps `smtp.tls = \"implicit\"` with port 465 is right";
             return Err(self.not(Phase::StartTls, false, why));
         }
+        step("it offers STARTTLS");
         let go = conversation.starttls().await;
         self.expect(Phase::StartTls, go)?;
         conversation
@@ -203,7 +302,7 @@ impl Connector {
     /// Hears the greeting, which may tell who it is.
     fn meet(&self, banner: Result<Reply, Silence>) -> Result<(), NotOpened> {
         if let Ok(banner) = &banner {
-            self.ahead.meet(&banner.text);
+            self.pipelining.inspect_banner(&banner.text);
         }
         self.expect(Phase::Banner, banner)
     }
@@ -228,10 +327,9 @@ impl Connector {
         offers: &Offers,
         login: &Login,
     ) -> Result<(), NotOpened> {
-        let secret = login::secret(login).await.map_err(|failure| NotOpened {
-            phase: Phase::Auth,
-            temporary: false,
-            why: format!("cannot log in to the relay {}: {failure}", self.relay()),
+        let secret = login::secret(login).await.map_err(|failure| {
+            let why = format!("cannot log in to the relay {}: {failure}", self.relay());
+            NotOpened::new(Phase::Auth, false, why)
         })?;
         let _alone = self.logging_in.lock().await;
         self.not_turned_away()?;
@@ -249,7 +347,10 @@ impl Connector {
                 let why = format!(
                     "it said \"{reply}\", and of the token: {why}; see that `token_command` prints a fresh one for this mailbox that may send (SMTP.Send or SMTP.SendAsApp)"
                 );
-                Err(self.not(Phase::Auth, temporary, &why))
+                Err(NotOpened {
+                    throttled: is_throttle(&reply).then_some(reply),
+                    ..self.not(Phase::Auth, temporary, &why)
+                })
             }
             Ok(Answer::NoMechanism(why)) => return Err(self.not(Phase::Auth, false, &why)),
         };
@@ -273,48 +374,30 @@ impl Connector {
             "the relay {} does not take our mail ({phase}): {why}",
             self.relay()
         );
-        NotOpened {
-            phase,
-            temporary,
-            why,
-        }
+        NotOpened::new(phase, temporary, why)
     }
 
-    async fn connect(&self, steps: &mut Vec<String>) -> Result<(Box<dyn Wire>, IpAddr), NotOpened> {
-        let deadline = self.smtp.deadlines.of(Phase::Connect);
-        let not = |temporary, why: String| NotOpened {
-            phase: Phase::Connect,
-            temporary,
-            why,
-        };
+    /// The addresses of the relay, the one that greeted last before all others.
+    async fn resolve(&self, step: &mut impl FnMut(&str)) -> Result<Vec<SocketAddr>, NotOpened> {
+        let not = |temporary, why: String| NotOpened::new(Phase::Connect, temporary, why);
         #[cfg(test)]
-        if let Some(dial) = &self.staged {
-            let wire = dial().ok_or_else(|| not(true, "connection refused".into()))?;
-            return Ok((wire, IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)));
+        if self.staged.is_some() {
+            return Ok(vec![SocketAddr::from(([127, 0, 0, 1], self.smtp.port))]);
         }
-        let host = self.smtp.host.trim_matches(['[', ']']);
-        let resolved = timeout(deadline, tokio::net::lookup_host((host, self.smtp.port))).await;
-        let addresses: Vec<SocketAddr> = match resolved {
-            Ok(Ok(addresses)) => addresses.collect(),
-            Ok(Err(error)) => {
-                return Err(not(
-                    true,
-                    format!(
-                        "cannot find the relay `{host}`: {}; see whether `smtp.host` is right and the name service answers",
-                        plain(error)
-                    ),
-                ));
-            }
-            Err(_) => {
-                return Err(not(
-                    true,
-                    format!(
-                        "cannot find the relay `{host}`: the name service does not answer; the next run tries again"
-                    ),
-                ));
-            }
+        let host = self.smtp.host.as_str();
+        let mut addresses = match &self.addresses {
+            Some(addresses) => addresses.clone(),
+            None => self.look_up(host, step).await?,
         };
-        if self.tls.is_none() && addresses.iter().any(|it| !it.ip().is_loopback()) {
+        let mut seen = std::collections::HashSet::new();
+        addresses.retain(|it| seen.insert(*it));
+        if addresses.is_empty() {
+            let why =
+                format!("the relay `{host}` has no address; see whether `smtp.host` is right");
+            return Err(not(true, why));
+        }
+        let outside = |it: &SocketAddr| !it.ip().to_canonical().is_loopback();
+        if self.tls.is_none() && addresses.iter().any(outside) {
             return Err(not(
                 false,
                 format!(
@@ -322,110 +405,111 @@ impl Connector {
                 ),
             ));
         }
-        // The name, and the address that it was found under.
-        let found = |address: SocketAddr| {
-            let (relay, address) = (self.relay(), address.to_string());
-            if address == relay {
-                relay
-            } else {
-                format!("{relay} ({address})")
-            }
-        };
-        let cannot = |address: SocketAddr, error: &str| {
-            let relay = found(address);
-            format!(
-                "cannot connect to the relay {relay}: {error}; see whether `smtp.host` and `smtp.port` are right, the relay runs, and no firewall is between"
-            )
-        };
-        let mut why =
-            format!("the relay `{host}` has no address; see whether `smtp.host` is right");
-        for address in addresses {
-            match timeout(deadline, TcpStream::connect(address)).await {
-                Ok(Ok(tcp)) => {
-                    let local = tcp.local_addr().map(|it| it.ip());
-                    // Without it every message would wait for a delayed acknowledgement.
-                    let local = tcp.set_nodelay(true).and(local);
-                    let local = local.map_err(|error| not(true, plain(error)))?;
-                    steps.push(format!("connected to {}", found(address)));
-                    return Ok((Box::new(tcp), local));
-                }
-                Ok(Err(error)) => {
-                    why = cannot(address, &plain(error));
-                }
-                Err(_) => {
-                    let seconds = deadline.as_secs();
-                    why = cannot(address, &format!("no answer within {seconds} s"));
-                }
-            }
+        let greeted = *self.greeted();
+        addresses.sort_by_key(|it| Some(*it) != greeted);
+        Ok(addresses)
+    }
+
+    async fn look_up(
+        &self,
+        host: &str,
+        step: &mut impl FnMut(&str),
+    ) -> Result<Vec<SocketAddr>, NotOpened> {
+        let not = |why: String| NotOpened::new(Phase::Connect, true, why);
+        let literal = host.parse::<IpAddr>().is_ok();
+        if !literal {
+            step(&format!("looking up {host}"));
         }
-        Err(not(true, why))
+        let deadline = self.smtp.deadlines.of(Phase::Connect);
+        let resolved = timeout(deadline, tokio::net::lookup_host((host, self.smtp.port))).await;
+        match resolved {
+            Ok(Ok(addresses)) => {
+                let addresses: Vec<SocketAddr> = addresses.collect();
+                if !literal {
+                    let found: Vec<_> = addresses.iter().map(|it| it.ip().to_string()).collect();
+                    step(&format!("{host} has the address {}", found.join(" and ")));
+                }
+                Ok(addresses)
+            }
+            Ok(Err(error)) => Err(not(format!(
+                "cannot find the relay `{host}`: {}; see whether `smtp.host` is right and the name service answers",
+                plain(error)
+            ))),
+            Err(_) => Err(not(format!(
+                "cannot find the relay `{host}`: the name service does not answer; the next run tries again"
+            ))),
+        }
+    }
+
+    /// The relay's name, and the address that it was found under.
+    fn named(&self, address: SocketAddr) -> String {
+        let (relay, address) = (self.relay(), address.to_string());
+        if address == relay {
+            relay
+        } else {
+            format!("{relay} ({address})")
+        }
+    }
+
+    async fn connect(
+        &self,
+        address: SocketAddr,
+        limit: Duration,
+    ) -> Result<(Box<dyn Wire>, IpAddr), NotOpened> {
+        let not = |why: String| NotOpened::new(Phase::Connect, true, why);
+        #[cfg(test)]
+        if let Some(dial) = &self.staged {
+            let wire = dial().ok_or_else(|| not("connection refused".into()))?;
+            return Ok((wire, address.ip()));
+        }
+        let cannot = |error: &str| {
+            not(format!(
+                "cannot connect to the relay {}: {error}; see whether `smtp.host` and `smtp.port` are right, the relay runs, and no firewall is between",
+                self.named(address)
+            ))
+        };
+        match timeout(limit, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) => {
+                let local = tcp.local_addr().map(|it| it.ip());
+                // Without it every message would wait for a delayed acknowledgement.
+                let local = tcp.set_nodelay(true).and(local);
+                let local = local.map_err(|error| not(plain(error)))?;
+                Ok((Box::new(tcp), local))
+            }
+            Ok(Err(error)) => Err(cannot(&plain(error))),
+            Err(_) => Err(cannot(&format!("no answer within {}", seconds(limit)))),
+        }
     }
 
     async fn shake_hands(
         &self,
         tls: &TlsConnector,
-        tcp: Box<dyn Wire>,
+        wire: Box<dyn Wire>,
+        limit: Duration,
+        step: &mut impl FnMut(&str),
     ) -> Result<Box<dyn Wire>, NotOpened> {
-        let not = |temporary, why: String| NotOpened {
-            phase: Phase::Tls,
-            temporary,
-            why: format!("no TLS with the relay {}: {why}", self.relay()),
+        let not = |temporary, why: String| {
+            let why = format!("no TLS with the relay {}: {why}", self.relay());
+            NotOpened::new(Phase::Tls, temporary, why)
         };
-        let host = self.smtp.host.trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(host).map_err(|error| not(false, error.to_string()))?;
-        let deadline: Duration = self.smtp.deadlines.of(Phase::Tls);
-        match timeout(deadline, tls.connect(name, tcp)).await {
-            Ok(Ok(stream)) => Ok(Box::new(stream)),
-            Ok(Err(error)) => Err(match tls_error(&error) {
-                Some(error) => not(false, self.explain(error)),
+        let host = self.smtp.host.clone();
+        let name =
+            ServerName::try_from(host.clone()).map_err(|error| not(false, error.to_string()))?;
+        step("beginning TLS");
+        let (wire, first) = FirstBytes::of(wire);
+        match timeout(limit, tls.connect(name, wire)).await {
+            Ok(Ok(stream)) => {
+                step(&format!("TLS, with a certificate that is valid for {host}"));
+                Ok(Box::new(stream))
+            }
+            Ok(Err(error)) => Err(match tls::tls_error(&error) {
+                Some(error) => {
+                    let first = first.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    not(false, tls::explain(error, &self.smtp, &first))
+                }
                 None => not(true, format!("the connection was lost: {}", plain(error))),
             }),
-            Err(_) => Err(not(
-                true,
-                format!("no answer within {} s", deadline.as_secs()),
-            )),
-        }
-    }
-
-    /// A TLS error in words, with what to do.
-    fn explain(&self, error: &TlsError) -> String {
-        let host = &self.smtp.host;
-        match error {
-            TlsError::InvalidCertificate(
-                CertificateError::Expired | CertificateError::ExpiredContext { .. },
-            ) => "its certificate has expired; the relay's operator must renew it, or this machine's clock is wrong".into(),
-            TlsError::InvalidCertificate(
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-            ) => "its certificate is not valid yet; perhaps this machine's clock is wrong".into(),
-            TlsError::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            ) => format!("its certificate is not for the name `{host}`; set `smtp.host` to the name that it is for"),
-            // Another kind of key: an issuer of that name is known, but it is not this one.
-            TlsError::InvalidCertificate(
-                CertificateError::UnknownIssuer
-                | CertificateError::BadSignature
-                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
-            ) => {
-                "its certificate comes from an issuer that this machine does not know; name the issuer's certificate (PEM) in `smtp.ca_file`".into()
-            }
-            TlsError::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
-                "its certificates are too large to be in earnest; the relay's operator must replace them".into()
-            }
-            TlsError::InvalidMessage(_) => {
-                "it does not speak TLS on this port; `tls = \"implicit\"` is for port 465, `\"starttls\"` for 587".into()
-            }
-            TlsError::AlertReceived(_) | TlsError::PeerIncompatible(_) => {
-                "it and this program have no version or cipher in common; it must speak TLS 1.2 or 1.3".into()
-            }
-            TlsError::InvalidCertificate(CertificateError::Other(other))
-                if other.to_string().contains("CaUsedAsEndEntity") =>
-            {
-                "its certificate is an authority's, as `openssl req -x509` makes them, and not fit for a server; the relay's operator must make one with `basicConstraints = CA:FALSE`".into()
-            }
-            TlsError::InvalidCertificate(_) => {
-                "its certificate is malformed or not fit for a server; the relay's operator must replace it".into()
-            }
-            _ => "its handshake is not as TLS prescribes it; see whether this is the relay's port".into(),
+            Err(_) => Err(not(true, format!("no answer within {}", seconds(limit)))),
         }
     }
 
@@ -435,6 +519,9 @@ impl Connector {
             return Ok(());
         }
         let temporary = verdict == Verdict::Unavailable;
+        // RFC 3207 gives 454 another meaning in reply to STARTTLS.
+        let throttled = heard.as_ref().ok().cloned();
+        let throttled = throttled.filter(|it| phase != Phase::StartTls && is_throttle(it));
         let said = match heard {
             Ok(reply) => {
                 let cure = about_us(&reply).unwrap_or(if temporary {
@@ -444,70 +531,22 @@ impl Connector {
                 });
                 format!("it said \"{reply}\"; {cure}")
             }
-            Err(silence) if phase == Phase::Banner => format!(
-                "{silence}; see whether `smtp.port` is the relay's, and `smtp.tls` what it speaks there (\"implicit\" on 465, \"starttls\" on 587)"
-            ),
+            Err(silence) if phase == Phase::Banner => {
+                format!("{silence}; {}", self.no_greeting())
+            }
             Err(silence) => format!("{silence}; the next run tries again"),
         };
-        Err(self.not(phase, temporary, &said))
+        Err(NotOpened {
+            throttled,
+            ..self.not(phase, temporary, &said)
+        })
     }
 
-    /// The configured name, else this host's if it is a full one, else the address literal
-    /// (RFC 5321 §4.1.1.1).
+    /// The configured name, else this host's if others can resolve it, else the address literal.
     fn hello(&self, local: IpAddr) -> String {
-        if let Some(hello) = &self.smtp.hello {
-            return hello.clone();
-        }
-        let host = gethostname::gethostname().to_string_lossy().into_owned();
-        let full =
-            host.contains('.') && idna::domain_to_ascii_strict(&host).is_ok_and(|it| it == host);
-        match local {
-            _ if full => host,
-            IpAddr::V4(address) => format!("[{address}]"),
-            IpAddr::V6(address) => format!("[IPv6:{address}]"),
+        match &self.smtp.hello {
+            Some(name) => name.clone(),
+            None => hello(&gethostname::gethostname().to_string_lossy(), local),
         }
     }
-}
-
-fn tls_error(error: &io::Error) -> Option<&TlsError> {
-    error.get_ref()?.downcast_ref()
-}
-
-/// The largest file of certificates; those of a whole system have a quarter of it.
-const CA_FILE_LIMIT: u64 = 1024 * 1024;
-
-/// Trusts the system's roots and those in `ca_file`.
-fn tls_connector(smtp: &Smtp) -> anyhow::Result<TlsConnector> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = &smtp.ca_file {
-        let context = || format!("cannot use `smtp.ca_file` (`{}`)", path.display());
-        let mut found = 0;
-        let pem = files::read(path, CA_FILE_LIMIT).map_err(|error| {
-            anyhow::anyhow!(
-                "{}: {error}; it must hold the certificates of the relay's issuer, as PEM",
-                context()
-            )
-        })?;
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            found += 1;
-            let taken = certificate.is_ok_and(|it| roots.add(it).is_ok());
-            anyhow::ensure!(
-                taken,
-                "{}: certificate {found} in it is damaged; copy it again, from BEGIN to END",
-                context()
-            );
-        }
-        anyhow::ensure!(
-            found > 0,
-            "{}: there is no certificate in it; it must hold the certificates of the relay's issuer, as PEM",
-            context()
-        );
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .context("cannot set up TLS")?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
 }

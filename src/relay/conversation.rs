@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::offers::Offers;
+use super::order::{GroupReplies, Order};
 use super::reply::ReplyReader;
 use crate::address::Address;
 use crate::config::Deadlines;
@@ -30,6 +31,8 @@ use crate::outcome::{Phase, Reply, Verdict, judge};
 const BLOCK: usize = 32 * 1024;
 /// How long is looked once more when a deadline has passed.
 const GLANCE: Duration = Duration::from_millis(20);
+/// How long the rest of a group's replies may take once one of them ends the transaction.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long a farewell may take; nothing depends on it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -75,6 +78,10 @@ pub struct CutShort {
     pub verdict: Verdict,
     /// What the relay said.
     pub heard: Result<Reply, Silence>,
+    /// Whether that was the reply to a pipelined command.
+    pub pipelined: bool,
+    /// What the replies to the pipelined envelope say about their order.
+    pub order: Order,
 }
 
 /// What came of the final dot.
@@ -97,6 +104,12 @@ pub struct Conversation<S> {
     size: Option<usize>,
     /// The phases of an envelope that is on the wire, whose replies are still to come.
     owed: VecDeque<Phase>,
+    /// Replies to such an envelope that were read before [`Self::begin`] asked for them.
+    read_early: VecDeque<Result<Reply, Silence>>,
+    /// All replies to it so far, and the one to the dot that it follows.
+    group: GroupReplies,
+    /// Whether the reply to a pipelined command did not come in time.
+    reply_overdue: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
@@ -109,6 +122,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             pipelining: false,
             size: None,
             owed: VecDeque::new(),
+            read_early: VecDeque::new(),
+            group: GroupReplies::default(),
+            reply_overdue: false,
         }
     }
 
@@ -117,6 +133,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     pub fn settle_on(&mut self, offers: &Offers, pipelining: bool) {
         self.pipelining = pipelining && offers.pipelining;
         self.size = offers.size;
+    }
+
+    /// Sends one command at a time from now on. Replies to what is on the wire are still read.
+    pub fn use_lock_step(&mut self) {
+        self.pipelining = false;
+    }
+
+    /// Whether the reply to a pipelined command did not come in time.
+    #[must_use]
+    pub fn lost_a_reply(&self) -> bool {
+        self.reply_overdue
     }
 
     /// The largest message that the relay takes, where it named one that this is over.
@@ -134,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// Whether the next envelope is on the wire already, its replies still to come.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        !self.owed.is_empty()
+        !self.owed.is_empty() || !self.read_early.is_empty()
     }
 
     /// Waits for the greeting.
@@ -143,6 +170,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// When no reply came.
     pub async fn banner(&mut self) -> Result<Reply, Silence> {
         self.reply(Phase::Banner).await
+    }
+
+    /// Waits for the greeting, for at most `limit`.
+    ///
+    /// # Errors
+    /// When no reply came.
+    pub async fn banner_within(&mut self, limit: Duration) -> Result<Reply, Silence> {
+        let deadline = Instant::now() + limit;
+        self.reply_until(deadline, limit).await
     }
 
     /// Says who we are, and hears what the relay offers.
@@ -181,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         self.command(Phase::Auth, &format!("{line}\r\n")).await
     }
 
-    /// Offers a message by its envelope: MAIL, RCPT and DATA, up to the leave to write it.
+    /// Offers a message by its envelope: MAIL, RCPT and DATA, up to the 354 to DATA.
     /// Where the envelope is on the wire already, only its replies are read.
     ///
     /// # Errors
@@ -196,31 +232,90 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 phase: Phase::Mail,
                 verdict: judge(Phase::Mail, None),
                 heard: Err(silence),
+                pipelined: true,
+                order: Order::Incomplete,
             });
         }
         for phase in Envelope::PHASES {
-            let heard = match self.owed.pop_front() {
-                Some(phase) => self.reply(phase).await,
-                None => self.command(phase, &envelope.command(phase)).await,
+            let pipelined = self.has_begun();
+            let heard = if pipelined {
+                self.envelope_reply().await
+            } else {
+                self.command(phase, &envelope.command(phase)).await
             };
-            match judge(phase, heard.as_ref().ok()) {
-                Verdict::Proceed => {}
-                verdict => {
-                    return Err(CutShort {
-                        phase,
-                        verdict,
-                        heard,
-                    });
-                }
+            let verdict = judge(phase, heard.as_ref().ok());
+            if verdict == Verdict::Proceed {
+                continue;
             }
+            let order = match &heard {
+                Ok(_) if pipelined => Box::pin(self.read_envelope_replies(GRACE)).await,
+                _ => Order::Incomplete,
+            };
+            return Err(CutShort {
+                phase,
+                verdict,
+                heard,
+                pipelined,
+                order,
+            });
         }
         Ok(())
+    }
+
+    /// The next reply to the envelope that is on the wire.
+    async fn envelope_reply(&mut self) -> Result<Reply, Silence> {
+        if let Some(heard) = self.read_early.pop_front() {
+            return heard;
+        }
+        let Some(phase) = self.owed.front().copied() else {
+            return Err(unasked("nothing"));
+        };
+        let heard = self.reply(phase).await;
+        self.owed.pop_front();
+        self.note(phase, &heard);
+        heard
+    }
+
+    fn note(&mut self, phase: Phase, heard: &Result<Reply, Silence>) {
+        match heard {
+            Ok(reply) => self.group.note(phase, reply),
+            Err(Silence::Overdue(_)) => self.reply_overdue = true,
+            Err(Silence::Over(_)) => {}
+        }
+    }
+
+    /// Reads replies to the envelope that is on the wire, for at most `limit` (zero: only what has
+    /// arrived), and compares them with its commands. [`Self::begin`] and [`Self::clear`] use what was read.
+    pub async fn read_envelope_replies(&mut self, limit: Duration) -> Order {
+        let until = Instant::now() + limit;
+        while let Some(phase) = self.owed.front().copied() {
+            let heard = {
+                let mut reply = pin!(self.reply(phase));
+                if limit.is_zero() {
+                    at_once(reply.as_mut()).await
+                } else {
+                    timeout_at(until, reply.as_mut()).await.ok()
+                }
+            };
+            let Some(heard) = heard else {
+                break;
+            };
+            self.owed.pop_front();
+            self.note(phase, &heard);
+            let over = heard.is_err();
+            self.read_early.push_back(heard);
+            if over {
+                break;
+            }
+        }
+        self.group.order()
     }
 
     async fn write_envelope(&mut self, envelope: Envelope<'_>) -> Result<(), Silence> {
         self.stands().await?;
         let deadline = Instant::now() + self.deadlines.of(Phase::Mail);
         let commands = Envelope::PHASES.map(|phase| envelope.command(phase));
+        self.group = GroupReplies::default();
         self.owed.extend(Envelope::PHASES);
         self.write(commands.concat().as_bytes(), Phase::Mail, deadline)
             .await
@@ -233,8 +328,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// dot alone ends that, and is refused, for there is nobody to deliver to (RFC 2920 §3.1).
     pub async fn clear(&mut self) -> bool {
         let mut waits_for_the_message = false;
-        while let Some(phase) = self.owed.pop_front() {
-            match self.reply(phase).await {
+        while self.has_begun() {
+            match self.envelope_reply().await {
                 Ok(reply) if reply.code != 421 => waits_for_the_message = reply.code == 354,
                 _ => return false,
             }
@@ -265,6 +360,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             phase: Phase::Body,
             verdict: judge(Phase::Body, heard.as_ref().ok()),
             heard,
+            pipelined: false,
+            order: Order::Fits,
         })
     }
 
@@ -331,13 +428,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             for phase in Envelope::PHASES {
                 bytes += &envelope.command(phase);
             }
+            self.group = GroupReplies::default();
             self.owed.extend(Envelope::PHASES);
         }
-        let deadline = Instant::now() + self.deadlines.of(Phase::Dot);
+        let limit = self.deadlines.of(Phase::Dot);
+        let deadline = Instant::now() + limit;
         let answer = match self.write(bytes.as_bytes(), Phase::Dot, deadline).await {
-            Ok(()) => self.reply_until(Phase::Dot, deadline).await,
+            Ok(()) => self.reply_until(deadline, limit).await,
             Err(silence) => Err(silence),
         };
+        if let Ok(reply) = &answer {
+            self.group.note(Phase::Dot, reply);
+        }
         Dot::Written(answer)
     }
 
@@ -356,9 +458,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     async fn command(&mut self, phase: Phase, command: &str) -> Result<Reply, Silence> {
         self.stands().await?;
-        let deadline = Instant::now() + self.deadlines.of(phase);
+        let limit = self.deadlines.of(phase);
+        let deadline = Instant::now() + limit;
         self.write(command.as_bytes(), phase, deadline).await?;
-        self.reply_until(phase, deadline).await
+        self.reply_until(deadline, limit).await
     }
 
     async fn write(
@@ -378,12 +481,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     async fn reply(&mut self, phase: Phase) -> Result<Reply, Silence> {
-        let deadline = Instant::now() + self.deadlines.of(phase);
-        self.reply_until(phase, deadline).await
+        let limit = self.deadlines.of(phase);
+        self.reply_until(Instant::now() + limit, limit).await
     }
 
-    /// The deadline is that of the whole reply, not of each piece of it.
-    async fn reply_until(&mut self, phase: Phase, deadline: Instant) -> Result<Reply, Silence> {
+    /// The deadline is that of the whole reply, not of each piece of it; `limit` is its length,
+    /// for the message.
+    async fn reply_until(&mut self, deadline: Instant, limit: Duration) -> Result<Reply, Silence> {
         let read = async {
             let mut piece = [0; 4096];
             loop {
@@ -400,7 +504,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 }
             }
         };
-        let overdue = overdue("did not answer", self.deadlines.of(phase));
+        let overdue = overdue("did not answer", limit);
         tokio::pin!(read);
         if let Ok(heard) = timeout_at(deadline, &mut read).await {
             return heard;
@@ -428,8 +532,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 }
 
+/// What the work gives without waiting, not even for a tick of the timer.
+async fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        Poll::Ready(match work.as_mut().poll(context) {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
 fn overdue(what: &str, deadline: Duration) -> Silence {
-    Silence::Overdue(format!("the relay {what} within {} s", deadline.as_secs()))
+    Silence::Overdue(format!("the relay {what} within {}", seconds(deadline)))
+}
+
+/// `30 s`, or `2.5 s`.
+pub(super) fn seconds(span: Duration) -> String {
+    if span.subsec_millis() == 0 {
+        format!("{} s", span.as_secs())
+    } else {
+        format!("{:.1} s", span.as_secs_f64())
+    }
 }
 
 fn unasked(what: &str) -> Silence {

@@ -377,11 +377,7 @@ mod tests {
 
     #[test]
     fn a_challenge_is_told_in_words() {
-        let reply = |text: &str| Reply {
-            code: 334,
-            enhanced: None,
-            text: text.into(),
-        };
+        let reply = |text: &str| crate::outcome::testing::reply(&format!("334 {text}"));
         let json =
             BASE64.encode(r#"{"status":"401","schemes":"bearer","scope":"https://mail.example/"}"#);
 

@@ -17,6 +17,9 @@ const TEXT_LIMIT: usize = 500;
 /// Why what came is no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
+    /// A TLS record where a line should be.
+    #[error("what came is TLS: this port speaks it from the first byte")]
+    Tls,
     /// A line does not begin with a code and a blank or hyphen.
     #[error("a line does not begin with a reply code: \"{0}\"")]
     Code(String),
@@ -131,6 +134,10 @@ fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), Malformed> {
 
 /// Refuses a line as soon as its first bytes show that it is none of a reply.
 fn check_beginning(line: &[u8]) -> Result<(), Malformed> {
+    // An alert or a handshake, followed by the version (RFC 8446 §5.1).
+    if matches!(line, [0x15 | 0x16] | [0x15 | 0x16, 3, ..]) {
+        return Err(Malformed::Tls);
+    }
     let digits = &line[..line.len().min(3)];
     if !digits.iter().all(u8::is_ascii_digit) {
         // `250` may still be followed by CR alone in what came so far.
@@ -256,28 +263,30 @@ mod tests {
     #[test]
     fn what_is_none_is_refused_at_once() {
         let long = [b"250 ".as_slice(), &[b'x'; 2_048]].concat();
-        let table: [(&[u8], Malformed); 11] = [
+        let code = |text: &str| Malformed::Code(text.into());
+        let table: [(&[u8], Malformed); 7] = [
+            (b"\x15\x03\x03\x00\x02\x02\x28", Malformed::Tls),
             (b"250 ok\n", Malformed::BareLf),
             (b"250-a\r\n550 b\r\n", Malformed::Mixed(250, 550)),
             (b"150 wait\r\n", Malformed::Class(100)),
             (b"0", Malformed::Class(0)),
             (b"650 x\r\n", Malformed::Class(600)),
-            (b"25 x\r\n", Malformed::Code("25 x?".into())),
-            (b"2500 x\r\n", Malformed::Code("2500".into())),
-            (b"250_x\r\n", Malformed::Code("250_".into())),
-            (b"HTTP/1.1 400", Malformed::Code("H".into())),
-            (b"\r\n", Malformed::Code("?".into())),
             (&long, Malformed::LineTooLong),
         ];
+        // What the error shows where the bytes come one by one, and where they come at once.
+        let no_code: [(&[u8], &str, &str); 5] = [
+            (b"25 x\r\n", "25 ", "25 x"),
+            (b"2500 x\r\n", "2500", "2500 x"),
+            (b"250_x\r\n", "250_", "250_x"),
+            (b"HTTP/1.1 400", "H", "HTTP/1.1 400"),
+            (b"\r\n", "?", ""),
+        ];
+        let same = table.map(|(bytes, error)| (bytes, error.clone(), error));
+        let differ = no_code.map(|(bytes, first, whole)| (bytes, code(first), code(whole)));
 
-        for (bytes, expected) in table {
-            let (replies, error) = read(bytes, 1);
-            assert_eq!(replies, []);
-            match (error, expected) {
-                (Some(Malformed::Code(_)), Malformed::Code(_)) => {}
-                (error, expected) => assert_eq!(error, Some(expected)),
-            }
-            assert!(read(bytes, bytes.len()).1.is_some());
+        for (bytes, first, whole) in same.into_iter().chain(differ) {
+            assert_eq!(read(bytes, 1), (vec![], Some(first)));
+            assert_eq!(read(bytes, bytes.len()), (vec![], Some(whole)));
         }
     }
 

@@ -9,26 +9,8 @@ use super::encoded::Encoded;
 use super::sheet::is_dangerous;
 use super::*;
 use crate::config::Config;
+use crate::config::testing::GOOD;
 use crate::report::may_be_formula;
-
-const CONFIG: &str = r#"
-campaign = "spring"
-[sender]
-from = "access@contoso.example"
-organization = "Contoso"
-[packages.project]
-link = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11"
-name = "Project space"
-respond_by = 2027-03-31
-[partners]
-file = "partners.csv"
-[smtp]
-host = "smtp.example.com"
-[ledger]
-file = "ledger.sqlite3"
-[results]
-csv = "results.csv"
-"#;
 
 /// A list and a place for its results.
 struct Place(tempfile::TempDir);
@@ -44,7 +26,10 @@ impl Place {
 
     /// Writes the list again as a ledger that knows nobody sees it.
     fn written(&self, encoding: &str, list: &[u8]) -> exit::Result<(Vec<u8>, Option<String>)> {
-        let config = CONFIG.replace("[smtp]", &format!("encoding = \"{encoding}\"\n[smtp]"));
+        let config = GOOD
+            .replace("[partners]", "respond_by = 2027-03-31\n[partners]")
+            .replace("[smtp]", &format!("encoding = \"{encoding}\"\n[smtp]"));
+        let config = format!("{config}[results]\ncsv = \"results.csv\"\n");
         std::fs::write(self.0.path().join("config.toml"), config).unwrap();
         std::fs::write(self.0.path().join("partners.csv"), list).unwrap();
         let config = Config::load(&self.0.path().join("config.toml"))?;

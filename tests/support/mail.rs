@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use access_invite::locale::Locale;
 use mail_parser::{HeaderValue, MessageParser};
 
-use super::{LINK, Workplace};
+use super::{Workplace, configuration};
 
 /// A message, read back.
 pub struct Mail {
@@ -117,9 +117,11 @@ impl<'a> Values<'a> {
             line("respond_by", self.respond_by).replace('"', ""),
         ]
         .concat();
-        format!(
-            "campaign = \"spring\"\n[sender]\nfrom = \"access@contoso.example\"\n{sender}[packages.project]\nlink = \"{LINK}\"\n{package}[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = {}\n[smtp]\nhost = \"smtp.example.com\"\n[ledger]\nfile = \"ledger.sqlite3\"\n",
-            text(templates.to_str().unwrap())
+        configuration(
+            &format!("from = \"access@contoso.example\"\n{sender}"),
+            &package,
+            &templates,
+            "host = \"smtp.example.com\"",
         )
     }
 }

@@ -1,7 +1,10 @@
 //! What the tests share: a workplace with a job in it, the binary, a relay that does as it
 //! is told, and the oracle that holds ledger and relay against each other.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    dead_code,
+    reason = "a module may be used by tests that are not built everywhere"
+)]
 
 pub mod browser;
 pub mod chance;
@@ -45,6 +48,15 @@ pub struct Workplace {
 pub fn binary() -> PathBuf {
     let named = std::env::var_os("ACCESS_INVITE_BINARY");
     named.map_or_else(|| env!("CARGO_BIN_EXE_access-invite").into(), PathBuf::from)
+}
+
+/// A configuration with these lines under `[sender]`, `[packages.project]` and `[smtp]`.
+fn configuration(sender: &str, package: &str, templates: &Path, smtp: &str) -> String {
+    // A text of JSON is one of TOML.
+    let templates = serde_json::to_string(templates).unwrap();
+    format!(
+        "campaign = \"spring\"\n[sender]\n{sender}\n[packages.project]\nlink = \"{LINK}\"\n{package}\n[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = {templates}\n[smtp]\n{smtp}\n[ledger]\nfile = \"ledger.sqlite3\"\n"
+    )
 }
 
 /// A folder in memory, or elsewhere where there is none.
@@ -138,10 +150,14 @@ impl Workplace {
 
     /// Writes `config.toml` anew.
     pub fn configure(&self) {
+        let text = configuration(
+            "from = \"Contoso Access <access@contoso.example>\"\nreply_to = \"desk@contoso.example\"\norganization = \"Contoso\"",
+            "name = \"Project space\"",
+            &self.templates,
+            &self.smtp,
+        );
         let text = format!(
-            "campaign = \"spring\"\n[sender]\nfrom = \"Contoso Access <access@contoso.example>\"\nreply_to = \"desk@contoso.example\"\norganization = \"Contoso\"\n[packages.project]\nlink = \"{LINK}\"\nname = \"Project space\"\n[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = \"{}\"\n[smtp]\n{}\n[limits]\n{}\n[retry]\n{}\n[ledger]\nfile = \"ledger.sqlite3\"\n{}\n{}",
-            self.templates.display(),
-            self.smtp,
+            "{text}[limits]\n{}\n[retry]\n{}\n{}\n{}",
             self.limits,
             self.retry,
             self.extra,
@@ -308,6 +324,13 @@ impl Running {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
         let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
         line.trim().strip_suffix(" kB")?.parse().ok()
+    }
+
+    /// What it has written to stdout so far.
+    pub fn written(&self) -> String {
+        let mut bytes = vec![0; usize::try_from(self.stdout.metadata().unwrap().len()).unwrap()];
+        self.stdout.read_exact_at(&mut bytes, 0).unwrap();
+        String::from_utf8(bytes).unwrap()
     }
 
     /// Whether it goes on.

@@ -98,6 +98,9 @@ impl Page {
             self.sheets.push((String::new(), !self.in_body));
             return TokenSinkResult::RawData(RawKind::Rawtext);
         }
+        if matches!(name.as_str(), "title" | "textarea") {
+            return TokenSinkResult::RawData(RawKind::Rcdata);
+        }
         TokenSinkResult::Continue
     }
 }

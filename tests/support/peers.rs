@@ -4,8 +4,6 @@
 //! Their whole configuration stands in `peers/`; nothing under /etc or /var/spool is read or
 //! written. What was started is stopped on drop, with everything that it started.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -4,16 +4,18 @@
 //! `rustls` configuration for `smtp::Setup`. A client that is to trust them reads `ca_pem`.
 //! The ring provider is named everywhere, so no test depends on a process-wide default.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, date_time_ymd,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, PKCS_RSA_SHA256,
+    PublicKeyData, SignatureAlgorithm, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
@@ -64,6 +66,64 @@ impl Pki {
         params.not_before = date_time_ymd(2100, 1, 1);
         params.not_after = date_time_ymd(2100, 12, 31);
         self.serve(&params)
+    }
+
+    /// A server whose certificate has `name` as its common name and no subjectAltName.
+    pub fn common_name_only(&self, name: &str) -> Arc<ServerConfig> {
+        let mut params = Self::leaf(name);
+        params.subject_alt_names.clear();
+        self.serve(&params)
+    }
+
+    /// A server whose certificate for `name` is for clients.
+    pub fn for_clients(&self, name: &str) -> Arc<ServerConfig> {
+        let mut params = Self::leaf(name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.serve(&params)
+    }
+
+    /// A server whose certificate for `name` has an RSA key of 1,024 bits. Its handshake is
+    /// signed with another key, for ring signs with none that short: a client must not get
+    /// as far as that.
+    pub fn short_key(&self, name: &str) -> Arc<ServerConfig> {
+        let leaf = Self::leaf(name)
+            .signed_by(&ShortKey::new(), &self.issuer)
+            .expect("the parameters are valid");
+        let key = KeyPair::generate().expect("ring makes a P-256 key");
+        present(vec![leaf.der().clone()], &key)
+    }
+
+    /// A server whose certificate for `name` comes from an intermediate with an RSA key of 1,024
+    /// bits. The signature of the certificate is another key's: a client must not get so far.
+    pub fn short_intermediate(&self, name: &str) -> Arc<ServerConfig> {
+        let params = authority("a short intermediate");
+        let shown = params.signed_by(&ShortKey::new(), &self.issuer);
+        let between = shown.expect("the parameters are valid").der().clone();
+        let key = KeyPair::generate().expect("ring makes a P-256 key");
+        let leaf = Self::leaf(name)
+            .signed_by(&key, &Issuer::from_params(&params, &key))
+            .expect("the parameters are valid");
+        present(vec![leaf.der().clone(), between], &key)
+    }
+
+    /// A server whose certificate for `name` comes from a root with an RSA key of 1,024 bits, and
+    /// that root (PEM).
+    pub fn short_root(&self, name: &str) -> (Arc<ServerConfig>, String) {
+        let params = authority("a short root");
+        let root = params.signed_by(&ShortKey::new(), &self.issuer);
+        let key = KeyPair::generate().expect("ring makes a P-256 key");
+        let leaf = Self::leaf(name)
+            .signed_by(&key, &Issuer::from_params(&params, &key))
+            .expect("the parameters are valid");
+        let root = root.expect("the parameters are valid").pem();
+        (present(vec![leaf.der().clone()], &key), root)
+    }
+
+    /// A server with a certificate from a file (PEM), which signs its handshake with another key.
+    pub fn from_file(pem: &[u8]) -> Arc<ServerConfig> {
+        let leaf = CertificateDer::from_pem_slice(pem).expect("it is a certificate");
+        let key = KeyPair::generate().expect("ring makes a P-256 key");
+        present(vec![leaf], &key)
     }
 
     /// A server whose certificate for `name` nobody but itself has signed, as an authority may, or
@@ -138,6 +198,27 @@ impl Pki {
             .signed_by(&key, &self.issuer)
             .expect("the parameters are valid");
         present(vec![leaf.der().clone()], &key)
+    }
+}
+
+/// The public half of an RSA key of 1,024 bits.
+struct ShortKey(Vec<u8>);
+
+impl ShortKey {
+    fn new() -> Self {
+        // openssl genrsa 1024 | openssl rsa -RSAPublicKey_out -outform DER | base64
+        let der = "MIGJAoGBANE//puSkIPkAs3Zn4Icq6ca3bAMRq7Ge8ebrXb7gTWMwEb39RX+tFXL/9EISGp22TPbuvfILy2r7RPxExh2wWNBF5CuO9zxo3bN/eYA+4Mi6sjdKAeVcwbBOACSdGM134zkGWC3sHQ87cxjx6H7qdmkFa313Y/ewFhfUcgtJMujAgMBAAE=";
+        Self(STANDARD.decode(der).expect("it is base64"))
+    }
+}
+
+impl PublicKeyData for ShortKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_RSA_SHA256
     }
 }
 

@@ -32,6 +32,12 @@ pub fn normalized(workplace: &Workplace, said: &str) -> String {
     let said = said
         .replace(&*workplace.path().to_string_lossy(), "/job")
         .replace(manifest, "");
+    // On some machines `localhost` has an IPv6 address too.
+    let mut pieces = said.split(" (and nothing answers at its other address ");
+    let mut said = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        said += piece.split_once(')').map_or(piece, |(_, after)| after);
+    }
     let mut text = String::new();
     let mut rest = said.as_str();
     while let Some(start) = rest.find(|it: char| it.is_ascii_hexdigit()) {

@@ -7,8 +7,6 @@
 //! disk in `witnessed()`, before the first byte of the reply to its dot leaves. Dropping the server ends
 //! every thread and connection; a panic in the script fails the test then.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 pub mod gate;
 mod journal;
 mod session;
@@ -111,6 +109,11 @@ pub enum Action {
     Normal,
 }
 
+/// A reply of one line.
+pub fn reply(text: &str) -> Action {
+    Action::Reply(format!("{text}\r\n").into_bytes())
+}
+
 /// Where a connection is cut, counted in bytes on the wire, whatever the stage is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cut {
@@ -149,10 +152,29 @@ pub struct Setup {
     pub lax: bool,
     /// Forgets what had come behind a dot once that is answered, as some proxies do.
     pub forgets: bool,
+    /// Which part of a pipelined envelope it loses.
+    pub swallows: Swallows,
+    /// How many commands of an envelope behind a dot it answers before the dot, as a proxy may that
+    /// answers envelopes by itself.
+    pub answers_early: usize,
     /// Keeps its witness in memory.
     pub in_memory: bool,
     /// The receive buffer in bytes, where the megabytes that loopback holds are too much for the test.
     pub window: Option<usize>,
+}
+
+/// What is lost of an envelope that comes in one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swallows {
+    Nothing,
+    /// MAIL.
+    FirstCommand,
+    /// RCPT.
+    SecondCommand,
+    /// RCPT and DATA.
+    Rest,
+    /// All three.
+    All,
 }
 
 /// When TLS begins.
@@ -176,6 +198,8 @@ impl Default for Setup {
             cut: Arc::new(|_| Cut::default()),
             lax: false,
             forgets: false,
+            swallows: Swallows::Nothing,
+            answers_early: 0,
             in_memory: false,
             window: None,
         }

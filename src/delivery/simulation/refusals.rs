@@ -18,7 +18,7 @@ use crate::delivery::BREAKER_OPEN;
 use crate::delivery::shared::Job;
 use crate::exit::Exit;
 use crate::invitation::{MessageIdKey, State};
-use crate::ledger::staged::Disk;
+use crate::ledger::fault_injection::SharedDb;
 use crate::plan::in_turn;
 use crate::relay::Dial;
 
@@ -179,7 +179,7 @@ async fn write(stream: &mut BufReader<DuplexStream>, text: &str) -> Option<()> {
 }
 
 /// The messages that are due now, in the order of the plan.
-fn due(disk: &Disk, relay: &Relay) -> Vec<Job> {
+fn due(disk: &SharedDb, relay: &Relay) -> Vec<Job> {
     let standings = disk.standings().unwrap();
     let mut fresh = Vec::new();
     let mut again = Vec::new();
@@ -214,7 +214,7 @@ fn due(disk: &Disk, relay: &Relay) -> Vec<Job> {
 }
 
 /// Who is in this state.
-fn those(disk: &Disk, state: State) -> BTreeSet<String> {
+fn those(disk: &SharedDb, state: State) -> BTreeSet<String> {
     let standings = disk.standings().unwrap().into_iter();
     let those = standings.filter(|(_, it)| it.state == state);
     those.map(|(address, _)| address).collect()
@@ -308,7 +308,7 @@ async fn history(seed: u64) {
         taken: Taken::default(),
         evident: Mutex::default(),
     });
-    let disk = Disk::new(MessageIdKey([7; 32])).unwrap();
+    let disk = SharedDb::new(MessageIdKey([7; 32])).unwrap();
     let addresses: Vec<_> = relay.partners.iter().map(|it| it.address.clone()).collect();
     enrol_all(&disk, &addresses).await;
     // Once an hour or once a day, as cron does it, or now and then.

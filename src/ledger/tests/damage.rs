@@ -30,7 +30,7 @@ async fn a_full_ledger(place: &Place) -> Vec<u8> {
 }
 
 /// The state of each, or why the ledger is refused.
-async fn told(path: &Path) -> exit::Result<Vec<Option<State>>> {
+async fn told(path: &Path) -> Result<Vec<Option<State>>> {
     let ledger = Ledger::open_scratch(path)?;
     let identities = SETTLED.iter().map(|(address, _)| identity(address));
     let standings = ledger.reader().standings(identities.collect()).await?;
@@ -67,13 +67,13 @@ async fn b5_a_flipped_bit_is_refused_or_changes_nobody_s_state() {
             Err(failure) => {
                 refused += 1;
                 assert!(
-                    matches!(failure.exit, Exit::BadInput | Exit::NoPermission),
+                    matches!(exit_of(&failure), Exit::BadInput | Exit::NoPermission),
                     "bit {bit}: {failure}"
                 );
             }
         }
         for suffix in ["-wal", "-shm", "-journal"] {
-            let _ = std::fs::remove_file(schema::companion(&place.path(), suffix));
+            let _ = std::fs::remove_file(sidecar::sidecar(&place.path(), suffix));
         }
     }
 

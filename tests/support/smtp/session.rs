@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::journal::Accepted;
 use super::wire::{Over, Stream, Wire};
-use super::{Open, STAGES, Shared, Stage, Tls};
+use super::{Open, STAGES, Shared, Stage, Swallows, Tls};
 
 pub fn converse(socket: Arc<TcpStream>, shared: &Shared, connection: usize) -> Result<(), Over> {
     let stream = Stream::new(Wire::new(socket, shared, connection)?);
@@ -78,6 +78,27 @@ impl Session<'_> {
     }
 
     fn command(&mut self) -> Result<String, Over> {
+        let line = self.next_line()?;
+        let more = !self.reader.buffer().is_empty();
+        let swallowed = match self.shared.setup.swallows {
+            Swallows::FirstCommand | Swallows::All => line.starts_with("MAIL"),
+            Swallows::SecondCommand => line.starts_with("RCPT"),
+            Swallows::Rest | Swallows::Nothing => false,
+        };
+        match self.shared.setup.swallows {
+            Swallows::Rest | Swallows::All if line.starts_with("MAIL") => {
+                let waiting = self.reader.buffer().len();
+                self.reader.consume(waiting);
+            }
+            _ => {}
+        }
+        if more && swallowed {
+            return self.command();
+        }
+        Ok(line)
+    }
+
+    fn next_line(&mut self) -> Result<String, Over> {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line)?;
         if line.pop() != Some(b'\n') {

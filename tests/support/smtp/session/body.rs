@@ -1,6 +1,7 @@
 //! Reading a message, as a strict server does and as a lax one does.
 
 use std::io::{BufRead, Read};
+use std::mem;
 
 use super::super::Stage;
 use super::super::wire::Over;
@@ -16,12 +17,48 @@ impl Session<'_> {
         } else {
             self.body()?
         };
+        let early = self.shared.setup.answers_early;
+        if early > 0 && !self.reader.buffer().is_empty() {
+            return self.answer_envelope_first(to, data, early);
+        }
         self.answer(Stage::Dot, to, Effect::Accept(data))?;
         if self.shared.setup.forgets {
             let waiting = self.reader.buffer().len();
             self.reader.consume(waiting);
         }
         self.take(Effect::Forget);
+        Ok(())
+    }
+
+    /// Answers so many commands of the envelope that waits behind a dot, then the dot, then the rest.
+    fn answer_envelope_first(
+        &mut self,
+        to: Option<&str>,
+        data: Vec<u8>,
+        early: usize,
+    ) -> Result<(), Over> {
+        let before = (self.sender.take(), mem::take(&mut self.recipients));
+        let mut next_is_written = false;
+        for _ in 0..early {
+            let line = self.next_line()?;
+            if line == "DATA" {
+                let to = self.recipients.last().cloned();
+                next_is_written = self.answer(Stage::Data, to.as_deref(), Effect::None)?;
+            } else {
+                self.obey(&line)?;
+            }
+        }
+        let next = (self.sender.take(), mem::take(&mut self.recipients));
+        (self.sender, self.recipients) = before;
+        if self.reader.buffer().is_empty() {
+            self.shared.journal().ahead += 1;
+        }
+        self.answer(Stage::Dot, to, Effect::Accept(data))?;
+        (self.sender, self.recipients) = next;
+        if next_is_written {
+            let to = self.recipients.last().cloned();
+            return self.message(to.as_deref());
+        }
         Ok(())
     }
 

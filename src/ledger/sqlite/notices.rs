@@ -1,5 +1,5 @@
-//! When something was last reported, and whether the breaker is open: what one run has to know of the
-//! runs before it, by name.
+//! Named notes of one run to later ones: when something was last reported, and whether the breaker
+//! is open.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
@@ -7,20 +7,20 @@ use rusqlite::{Connection, OptionalExtension};
 /// How long a report is not repeated.
 const PAUSE: SignedDuration = SignedDuration::from_hours(24);
 
-/// What is asked of a notice.
+/// What to do with a notice.
 #[derive(Clone, Copy, Debug)]
 pub enum Action {
-    /// When it was set.
+    /// Give the time at which it was set.
     Read,
-    /// To set it.
+    /// Set it.
     Set(Timestamp),
-    /// To set it, unless that was done less than a day ago; the time only where it is set.
+    /// Set it, unless that was done less than a day ago; gives a time only if it was set now.
     SetIfDue(Timestamp),
-    /// To remove it.
+    /// Remove it.
     Remove,
 }
 
-/// Does what is asked; gives the time of the notice, where there is one.
+/// Performs an action; gives the time of the notice, if there is one.
 pub fn apply(
     connection: &Connection,
     name: &str,
@@ -31,7 +31,7 @@ pub fn apply(
         Action::Read => Ok(found),
         Action::Set(now) => set(connection, name, now).map(Some),
         Action::SetIfDue(now) => {
-            // What lies in the future was set by a wrong clock.
+            // A time in the future was set by a wrong clock.
             let is_recent = |at: Timestamp| at <= now && now.duration_since(at) < PAUSE;
             if found.is_some_and(is_recent) {
                 Ok(None)
@@ -67,12 +67,12 @@ fn set(connection: &Connection, name: &str, now: Timestamp) -> rusqlite::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::runs::TABLES;
+    use crate::ledger::sqlite::schema::RUN_TABLES;
 
     #[test]
     fn a_notice_is_due_once_and_then_once_a_day_and_each_name_has_its_own() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(TABLES).unwrap();
+        connection.execute_batch(RUN_TABLES).unwrap();
         let start: Timestamp = "2026-11-29T08:00:00Z".parse().unwrap();
         let due = |name: &str, hours: i64| {
             let now = start + SignedDuration::from_hours(hours);
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_notice_that_was_set_stands_until_it_is_removed() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(TABLES).unwrap();
+        connection.execute_batch(RUN_TABLES).unwrap();
         let now: Timestamp = "2026-11-29T08:00:00Z".parse().unwrap();
 
         assert_eq!(apply(&connection, "open", Action::Read).unwrap(), None);

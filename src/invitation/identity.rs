@@ -1,0 +1,117 @@
+//! What makes an invitation the same invitation: campaign, access package, canonical address and
+//! occasion. The Message-ID is derived from these.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+use crate::address::Address;
+use crate::link::PackageId;
+
+/// The only occasion so far on which a partner is written to; part of the key.
+pub const OCCASION: &str = "invitation";
+
+/// What makes an invitation the same invitation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The campaign of the configuration.
+    pub campaign: String,
+    /// The access package.
+    pub package_id: PackageId,
+    /// The partner's address in its canonical form.
+    pub address: String,
+}
+
+impl Identity {
+    /// The invitation of `address` to a package within a campaign.
+    #[must_use]
+    pub fn new(campaign: &str, package_id: PackageId, address: &Address) -> Self {
+        Self {
+            campaign: campaign.to_owned(),
+            package_id,
+            address: address.canonical(),
+        }
+    }
+
+    /// The Message-ID without its brackets: 128 bits of HMAC-SHA-256 over the identity and
+    /// its generation, each field preceded by its length, at the sender's domain.
+    ///
+    /// The same invitation has the same id in preview, verification and mail. Without the key
+    /// it cannot be guessed.
+    #[must_use]
+    pub fn message_id(&self, key: &MessageIdKey, generation: u32, domain: &str) -> String {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
+        let package_id = self.package_id.as_bytes();
+        let generation = generation.to_be_bytes();
+        let fields: [&[u8]; 5] = [
+            self.campaign.as_bytes(),
+            &package_id,
+            self.address.as_bytes(),
+            OCCASION.as_bytes(),
+            &generation,
+        ];
+        for field in fields {
+            mac.update(&(field.len() as u64).to_be_bytes());
+            mac.update(field);
+        }
+        let mac: [u8; 32] = mac.finalize().into_bytes().into();
+        let id = u128::from_be_bytes(*mac.first_chunk().expect("16 of 32 bytes"));
+        format!("{id:032x}@{domain}")
+    }
+
+    /// A digest of package and address, for lists that keep a million of them in memory.
+    #[must_use]
+    pub fn short(&self) -> [u8; 16] {
+        let mut digest = Sha256::new();
+        digest.update(self.package_id.as_bytes());
+        digest.update(self.address.as_bytes());
+        let mut short = [0; 16];
+        short.copy_from_slice(&digest.finalize()[..16]);
+        short
+    }
+}
+
+/// The random key behind the Message-IDs of one ledger.
+#[derive(Clone)]
+pub struct MessageIdKey(pub [u8; 32]);
+
+impl MessageIdKey {
+    /// A new key from the system's random source.
+    ///
+    /// # Errors
+    /// If the system has no random numbers.
+    pub fn random() -> anyhow::Result<Self> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key)
+            .map_err(|error| anyhow::anyhow!("no random numbers from the system: {error}"))?;
+        Ok(Self(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_id_depends_on_every_field_and_on_where_fields_end() {
+        let key = MessageIdKey([7; 32]);
+        let id = PackageId::parse("8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11").unwrap();
+        let ada = Address::parse("Ada@A.example").unwrap();
+        let bob = Address::parse("bob@a.example").unwrap();
+        let base = Identity::new("spring", id, &ada);
+
+        let ids = [
+            base.message_id(&key, 0, "x.example"),
+            base.message_id(&key, 1, "x.example"),
+            base.message_id(&MessageIdKey([8; 32]), 0, "x.example"),
+            Identity::new("springs", id, &ada).message_id(&key, 0, "x.example"),
+            Identity::new("spring", id, &bob).message_id(&key, 0, "x.example"),
+        ];
+
+        let distinct: std::collections::HashSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len());
+        let same = Identity::new("spring", id, &Address::parse("ada@a.EXAMPLE").unwrap());
+        assert_eq!(same.message_id(&key, 0, "x.example"), ids[0]);
+        assert_eq!(ids[0].len(), 32 + "@x.example".len());
+    }
+}

@@ -1,0 +1,249 @@
+//! What may change the state of an invitation: one pure function, [`next`].
+//!
+//! The ledger applies no other transition, so the rule "never twice" can be read here.
+
+use super::state::State;
+use crate::outcome::Outcome;
+
+/// What a person may decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It arrived.
+    Accepted,
+    /// Send it again.
+    Resend,
+    /// Close it.
+    Abandoned,
+}
+
+/// Why a state changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A run records the invitation for the first time.
+    Enrol,
+    /// The body is on the wire; the final dot is written next.
+    Arm,
+    /// The relay replied, or did not reply to the final dot.
+    Outcome(Outcome),
+    /// A deferral came after `give_up_after`.
+    GiveUp,
+    /// No byte of the final dot was written, or the relay refused the sender.
+    TakeBack,
+    /// A run that was killed left it armed.
+    Recovery,
+    /// A person accepted an older copy of the ledger: a run that it lacks may have mailed it.
+    OlderLedger,
+    /// The relay refuses all recipients alike, so its refusals are not about them.
+    Breaker,
+    /// The message that a resend of an `unknown` must repeat has changed since.
+    OtherBytes,
+    /// The relay's replies proved to be out of order, so the outcome was read from a reply that
+    /// may belong to another command.
+    OutOfOrder,
+    /// A person decided.
+    Person(Decision),
+}
+
+impl Cause {
+    /// The name under which the change is recorded.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enrol => "enrolment",
+            Self::Arm => "arm",
+            Self::Outcome(_) => "reply",
+            Self::GiveUp => "give-up",
+            Self::TakeBack => "take-back",
+            Self::Recovery => "recovery",
+            Self::OlderLedger => "older-ledger",
+            Self::Breaker => "breaker",
+            Self::OtherBytes => "other-bytes",
+            Self::OutOfOrder => "out-of-order",
+            Self::Person(_) => "person",
+        }
+    }
+}
+
+/// A transition that is not allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} does not change by {}", before.map_or("no record", State::as_str), cause.as_str())]
+pub struct NotAllowed {
+    /// The state; none if the invitation is not recorded.
+    pub before: Option<State>,
+    /// What was to change it.
+    pub cause: Cause,
+}
+
+/// The state that follows: every transition there is, enrolment and recovery included.
+///
+/// # Errors
+/// If `cause` may not change the state `before`.
+pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
+    use State::{
+        Abandoned, Accepted, Armed, Bounced, Deferred, Expired, Pending, Rejected, Unknown,
+    };
+    let refused = NotAllowed { before, cause };
+    let Some(before) = before else {
+        return match cause {
+            Cause::Enrol => Ok(Pending),
+            _ => Err(refused),
+        };
+    };
+    let following = match (cause, before) {
+        (Cause::Arm, Pending | Deferred) => Armed,
+
+        (Cause::Outcome(Outcome::Accepted), Armed) => Accepted,
+        (Cause::Outcome(Outcome::Unknown), Armed) => Unknown,
+        // RCPT and DATA refuse before anything is armed.
+        (Cause::Outcome(Outcome::Deferred), Armed | Pending | Deferred) => Deferred,
+        (Cause::Outcome(Outcome::Rejected), Armed | Pending | Deferred) => Rejected,
+        (Cause::GiveUp, Armed | Pending | Deferred) => Expired,
+
+        (Cause::TakeBack, Armed | Pending | Deferred) => Pending,
+        (Cause::Recovery, Armed) => Unknown,
+        (Cause::OlderLedger, Pending | Deferred | Armed) => Unknown,
+        (Cause::Breaker, Rejected | Expired) => Deferred,
+        (Cause::OtherBytes, Pending | Deferred) => Unknown,
+        (Cause::OutOfOrder, Accepted | Deferred | Rejected | Expired) => Unknown,
+
+        (Cause::Person(Decision::Accepted), Unknown) => Accepted,
+        (Cause::Person(Decision::Abandoned), Unknown | Expired | Rejected | Bounced) => Abandoned,
+        (
+            Cause::Person(Decision::Resend),
+            Unknown | Rejected | Bounced | Expired | Abandoned | Accepted,
+        ) => Pending,
+
+        _ => return Err(refused),
+    };
+    Ok(following)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTCOMES: [Outcome; 4] = [
+        Outcome::Accepted,
+        Outcome::Deferred,
+        Outcome::Rejected,
+        Outcome::Unknown,
+    ];
+
+    fn causes() -> Vec<Cause> {
+        let decisions = [Decision::Accepted, Decision::Resend, Decision::Abandoned];
+        let mut causes = vec![
+            Cause::Enrol,
+            Cause::Arm,
+            Cause::GiveUp,
+            Cause::TakeBack,
+            Cause::Recovery,
+            Cause::OlderLedger,
+            Cause::Breaker,
+            Cause::OtherBytes,
+            Cause::OutOfOrder,
+        ];
+        causes.extend(OUTCOMES.map(Cause::Outcome));
+        causes.extend(decisions.map(Cause::Person));
+        causes
+    }
+
+    #[test]
+    fn only_a_person_opens_what_may_have_been_accepted() {
+        let closed = [State::Accepted, State::Unknown, State::Delivered];
+        for state in closed {
+            for cause in causes() {
+                if matches!(cause, Cause::Person(_)) {
+                    continue;
+                }
+                // A doubt does not open it either: an `unknown` is never sent by itself.
+                let following = next(Some(state), cause);
+                let doubted = (state, cause) == (State::Accepted, Cause::OutOfOrder);
+                if doubted {
+                    assert_eq!(following, Ok(State::Unknown));
+                } else {
+                    assert!(following.is_err(), "{state} by {cause:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_accepted_or_unknown_by_a_relay_without_having_been_armed() {
+        for state in State::ALL {
+            for outcome in [Outcome::Accepted, Outcome::Unknown] {
+                let allowed = next(Some(state), Cause::Outcome(outcome)).is_ok();
+                assert_eq!(allowed, state == State::Armed, "{state} by {outcome:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_armed_invitation_found_at_start_can_only_become_unknown() {
+        assert_eq!(
+            next(Some(State::Armed), Cause::Recovery),
+            Ok(State::Unknown)
+        );
+        assert_eq!(
+            next(Some(State::Armed), Cause::OlderLedger),
+            Ok(State::Unknown)
+        );
+        assert!(next(Some(State::Armed), Cause::Arm).is_err());
+        assert!(next(Some(State::Armed), Cause::Person(Decision::Resend)).is_err());
+    }
+
+    #[test]
+    fn refusals_of_a_relay_that_refuses_us_leave_nobody_rejected() {
+        assert_eq!(
+            next(Some(State::Rejected), Cause::Breaker),
+            Ok(State::Deferred)
+        );
+        assert_eq!(
+            next(Some(State::Expired), Cause::Breaker),
+            Ok(State::Deferred)
+        );
+        for state in [State::Pending, State::Deferred, State::Armed] {
+            assert_eq!(next(Some(state), Cause::TakeBack), Ok(State::Pending));
+            assert!(next(Some(state), Cause::Breaker).is_err());
+        }
+        for cause in [Cause::Breaker, Cause::TakeBack] {
+            assert!(next(Some(State::Accepted), cause).is_err());
+            assert!(next(Some(State::Unknown), cause).is_err());
+        }
+    }
+
+    #[test]
+    fn a_person_abandons_what_is_not_on_its_way_and_was_not_accepted() {
+        let abandon = Cause::Person(Decision::Abandoned);
+        for state in State::ALL {
+            let allowed = matches!(
+                state,
+                State::Unknown | State::Expired | State::Rejected | State::Bounced
+            );
+            assert_eq!(next(Some(state), abandon).is_ok(), allowed, "{state}");
+        }
+    }
+
+    #[test]
+    fn suppressed_is_never_left() {
+        for cause in causes() {
+            assert!(next(Some(State::Suppressed), cause).is_err(), "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn only_enrolment_changes_an_invitation_without_a_record_and_it_changes_no_other() {
+        for cause in causes() {
+            let expected = match cause {
+                Cause::Enrol => Ok(State::Pending),
+                _ => Err(NotAllowed {
+                    before: None,
+                    cause,
+                }),
+            };
+            assert_eq!(next(None, cause), expected);
+        }
+        for state in State::ALL {
+            assert!(next(Some(state), Cause::Enrol).is_err(), "{state}");
+        }
+    }
+}

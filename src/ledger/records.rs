@@ -1,0 +1,123 @@
+//! What goes into a ledger and comes out of it, independent of its store.
+
+use jiff::Timestamp;
+
+use super::witness::Mark;
+use crate::invitation::{Cause, Identity, Invitee, State};
+use crate::link::PackageId;
+use crate::outcome::{Phase, Reply};
+
+/// An invitation that no run has recorded yet.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// Which invitation it is.
+    pub identity: Identity,
+    /// Who is invited.
+    pub invitee: Invitee,
+    /// The Message-ID, without its brackets.
+    pub message_id: String,
+}
+
+/// A change of one invitation.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which invitation.
+    pub identity: Identity,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// The phase of the conversation.
+    pub phase: Option<Phase>,
+    /// The relay's reply.
+    pub reply: Option<Reply>,
+    /// Which relay.
+    pub relay: Option<String>,
+    /// A note by a person or the program.
+    pub note: Option<String>,
+    /// With [`Cause::Arm`]: the message's Date and SHA-256.
+    pub message: Option<(Timestamp, [u8; 32])>,
+    /// With a deferral: when to try again.
+    pub next_attempt_at: Option<Timestamp>,
+    /// With a resend: whether exactly the same bytes must be sent again.
+    pub repeat: bool,
+}
+
+impl Change {
+    /// A change without details.
+    #[must_use]
+    pub fn new(identity: &Identity, at: Timestamp, cause: Cause) -> Self {
+        Self {
+            identity: identity.clone(),
+            at,
+            cause,
+            phase: None,
+            reply: None,
+            relay: None,
+            note: None,
+            message: None,
+            next_attempt_at: None,
+            repeat: false,
+        }
+    }
+}
+
+/// What became of each change of a request, in their order.
+pub type ChangeResults = Vec<super::error::Result<State>>;
+
+/// Which records of a campaign to read.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// Only those to the package with this id.
+    pub package_id: Option<PackageId>,
+    /// Only those of this canonical address.
+    pub address: Option<String>,
+}
+
+/// A run that is about to write.
+#[derive(Clone, Debug)]
+pub struct RunStart {
+    /// The verb.
+    pub verb: &'static str,
+    /// The campaign of the configuration.
+    pub campaign: String,
+    /// When it begins.
+    pub at: Timestamp,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct RunEnd {
+    /// When.
+    pub at: Timestamp,
+    /// Its exit code.
+    pub exit_code: u8,
+    /// The digest of the inputs, if they were read.
+    pub digest: Option<String>,
+    /// How many invitations ended in each state, as JSON.
+    pub counts: Option<String>,
+}
+
+/// What the guards need to know about a campaign.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CampaignStanding {
+    /// Whether the whole list no longer needs to be compared with other campaigns.
+    pub confirmed: bool,
+    /// When an older copy of the ledger was accepted, if the campaign was not confirmed since.
+    pub gap: Option<Timestamp>,
+    /// The other campaigns of the ledger.
+    pub others: Vec<String>,
+}
+
+/// An older copy of the ledger that a person has accepted.
+#[derive(Clone, Debug)]
+pub struct Gap {
+    /// When.
+    pub at: Timestamp,
+    /// How far the witness had come.
+    pub witness: Option<Mark>,
+    /// Why, for the record.
+    pub note: String,
+}

@@ -1,0 +1,60 @@
+//! The files that stand beside the ledger: their names, their folder and their owner.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Gid, Uid, fchown};
+
+/// The file beside the ledger that has this suffix: `-wal`, `-shm`, `-journal`, `.lock`.
+pub fn sidecar(ledger: &Path, suffix: &str) -> PathBuf {
+    let mut name = ledger.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// The folder that a file stands in.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Device and inode, which together identify a file.
+pub fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Gives a file that root created to the ledger's owner, who runs the job otherwise. Does nothing
+/// for any other user.
+///
+/// # Errors
+/// If the file cannot be examined or its owner cannot be changed.
+pub fn give_to_owner(file: &File, ledger: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let Ok(owner) = std::fs::metadata(ledger) else {
+        return Ok(());
+    };
+    if owner.uid() == file.metadata()?.uid() {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    fchown(file, Some(uid), Some(gid)).map_err(io::Error::from)
+}
+
+/// How to make a file beside the ledger usable for this user, if it belongs to another one.
+pub fn ownership_fix(path: &Path) -> String {
+    let owner = std::fs::metadata(path).map(|it| it.uid()).ok();
+    let own = rustix::process::geteuid().as_raw();
+    match owner {
+        Some(uid) if uid != own => format!(
+            "; it belongs to uid {uid}: run `sudo chown {own} {}`, or run the job as that user",
+            path.display()
+        ),
+        _ => String::new(),
+    }
+}

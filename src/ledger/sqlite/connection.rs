@@ -1,0 +1,151 @@
+//! Connections to the file: how it is created and opened, with which settings, and what is refused.
+//!
+//! During a run the file is in WAL mode with `synchronous=FULL`: one fsync a commit, an acknowledged
+//! change survives a power failure, and readers wait for nobody.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::errors::{damaged, translate};
+use super::{file_checks, schema, wal};
+use crate::invitation::MessageIdKey;
+use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::witness::Id;
+
+/// How long to wait for a lock that another program holds on the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Creates an empty ledger, readable by its owner only.
+pub fn create(path: &Path, key: &MessageIdKey, id: Id) -> Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| {
+            let message = format!("cannot create the ledger `{}`: {error}", path.display());
+            LedgerError::CannotWrite(message)
+        })?;
+    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .and_then(|connection| schema::create(&connection, key, id))
+        .map_err(|error| {
+            let _ = std::fs::remove_file(path);
+            translate(path, &error)
+        })
+}
+
+/// An empty ledger in memory.
+pub fn in_memory(key: &MessageIdKey) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    schema::create(&connection, key, [0; 16])?;
+    Ok(connection)
+}
+
+/// Opens for reading and writing, and changes nothing yet. Fails if the file is not a ledger, or is
+/// damaged.
+pub fn open_to_examine(path: &Path) -> Result<Connection> {
+    file_checks::check(path)?;
+    file_checks::check_writable(path)?;
+    let open = || {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // If the ledger is refused, closing it must not write a log into it that belongs to another file.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))?;
+        Ok(connection)
+    };
+    let connection = open().map_err(|error| translate(path, &error))?;
+    check_identity(path, &connection)?;
+    match examine(&connection).map_err(|error| translate(path, &error))? {
+        None => Ok(connection),
+        Some(fault) => Err(damaged(path, &fault)),
+    }
+}
+
+/// Prepares an examined ledger for a run: its settings, and the tables of this version.
+/// `id` becomes the ledger's id if it has none.
+pub fn begin_writing(connection: &Connection, id: Id) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
+    connection.pragma_update(None, "journal_size_limit", wal::MAX_BYTES.cast_signed())?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // Proves that the file can be written before anything relies on it.
+    connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM spare")?;
+    schema::migrate(connection, id)?;
+    connection.execute_batch("COMMIT")
+}
+
+/// What is wrong with the file.
+///
+/// The full check, because the quick one does not compare indexes with tables, and a partner whose
+/// address is missing from an index would be enrolled, and invited, again. This program creates no
+/// trigger and no view; one could make a change have no effect.
+pub fn examine(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if found != "ok" {
+        return Ok(Some(found));
+    }
+    let foreign = "SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('trigger', 'view')";
+    let foreign: Option<String> = connection
+        .query_row(foreign, [], |row| row.get(0))
+        .optional()?;
+    Ok(foreign.map(|it| format!("it has a {it} that access-invite did not create")))
+}
+
+/// Opens for reading only; creates nothing beside a file that was closed properly.
+pub fn open_for_reading(path: &Path) -> Result<Connection> {
+    open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// Opens a private copy together with the log that a killed run left.
+pub fn open_copy(path: &Path) -> Result<Connection> {
+    open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+fn open_existing(path: &Path, access: OpenFlags) -> Result<Connection> {
+    let connection = connect(path, access).map_err(|error| translate(path, &error))?;
+    check_identity(path, &connection)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(connection)
+}
+
+fn check_identity(path: &Path, connection: &Connection) -> Result<()> {
+    let number = |pragma: &str| {
+        connection
+            .pragma_query_value(None, pragma, |row| row.get::<_, i32>(0))
+            .map_err(|error| translate(path, &error))
+    };
+    let message = if number("application_id")? != schema::APPLICATION_ID {
+        format!(
+            "`{}` is a database, but not a ledger of access-invite; see whether `ledger.file` names the right file",
+            path.display()
+        )
+    } else if let version = number("user_version")?
+        && version > schema::VERSION
+    {
+        format!(
+            "the ledger `{}` was written by a newer access-invite (version {version} of its tables, this one knows {}); update the program",
+            path.display(),
+            schema::VERSION
+        )
+    } else {
+        return Ok(());
+    };
+    Err(LedgerError::NotUsable(message))
+}

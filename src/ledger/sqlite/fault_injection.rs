@@ -1,0 +1,142 @@
+//! A ledger for the simulation: the same tables, transitions and statements, in memory and on the
+//! thread that calls. A chosen commit fails, or ends the process.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::writer_thread::{Answer, Request, WriterThread};
+use super::{connection, rows};
+use crate::invitation::{MessageIdKey, Standing};
+use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::records::ChangeResults;
+
+/// What happens at a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitFault {
+    /// The process dies before it.
+    DiesBefore,
+    /// The process dies after it, before the answer.
+    DiesAfter,
+    /// It fails, and so does every later one.
+    Fails,
+}
+
+/// The database, which outlives the processes that open it.
+#[derive(Clone)]
+pub struct SharedDb {
+    writer: Arc<Mutex<WriterThread>>,
+    key: MessageIdKey,
+}
+
+/// The writer of the current process.
+pub struct FaultyWriter {
+    db: SharedDb,
+    /// After how many more commits the fault happens.
+    fault: Mutex<Option<(u32, CommitFault)>>,
+    /// Notified when the process has died.
+    died: Arc<Notify>,
+    /// Kept so that nobody learns that the process has died.
+    unanswered: Mutex<Vec<Answer<ChangeResults>>>,
+}
+
+impl SharedDb {
+    /// An empty ledger.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn new(key: MessageIdKey) -> Result<Self> {
+        let connection = connection::in_memory(&key).map_err(LedgerError::cannot_write)?;
+        let writer = WriterThread::new(Path::new("ledger"), connection, key.clone(), None);
+        Ok(Self {
+            writer: Arc::new(Mutex::new(writer)),
+            key,
+        })
+    }
+
+    /// The writer of a new process, and what is notified when that has died.
+    pub fn start_writer(&self, fault: Option<(u32, CommitFault)>) -> (FaultyWriter, Arc<Notify>) {
+        self.writer().restart();
+        let died = Arc::new(Notify::new());
+        let writer = FaultyWriter {
+            db: self.clone(),
+            fault: Mutex::new(fault),
+            died: died.clone(),
+            unanswered: Mutex::default(),
+        };
+        (writer, died)
+    }
+
+    /// The standing of each invitation, by its canonical address.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn standings(&self) -> rusqlite::Result<Vec<(String, Standing)>> {
+        let writer = self.writer();
+        let mut statement = writer.connection().prepare_cached(&format!(
+            "SELECT i.address, {} FROM invitation AS i ORDER BY i.id",
+            rows::STANDING
+        ))?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, rows::standing(row, 1)?)))?;
+        rows.collect()
+    }
+
+    /// The key of its Message-IDs.
+    #[must_use]
+    pub fn key(&self) -> &MessageIdKey {
+        &self.key
+    }
+
+    fn writer(&self) -> MutexGuard<'_, WriterThread> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FaultyWriter {
+    /// Handles a request, unless the process dies: then it is never answered.
+    pub fn handle(&self, request: Request) {
+        let mut writer = self.db.writer();
+        match request {
+            Request::Apply(changes, answer) => match self.next_fault() {
+                None => writer.apply(vec![(changes, answer)]),
+                Some(CommitFault::Fails) => {
+                    writer.fail_from_now_on();
+                    writer.apply(vec![(changes, answer)]);
+                }
+                Some(fault) => {
+                    if fault == CommitFault::DiesAfter && !self.is_dead() {
+                        writer.apply(vec![(changes, oneshot::channel().0)]);
+                    }
+                    self.unanswered().push(answer);
+                    self.died.notify_one();
+                }
+            },
+            Request::Run(work) => work(&mut writer),
+            Request::Close(answer) => drop(answer.send(writer.checkpoint_and_close())),
+        }
+    }
+
+    /// What happens at this commit.
+    fn next_fault(&self) -> Option<CommitFault> {
+        let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *fault {
+            Some((0, fault)) => Some(*fault),
+            Some((left, _)) => {
+                *left -= 1;
+                None
+            }
+            None => None,
+        }
+    }
+
+    fn is_dead(&self) -> bool {
+        !self.unanswered().is_empty()
+    }
+
+    fn unanswered(&self) -> MutexGuard<'_, Vec<Answer<ChangeResults>>> {
+        self.unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

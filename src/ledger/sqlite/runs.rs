@@ -1,0 +1,180 @@
+//! What the ledger records about its own use: the change counter, the runs that wrote into it, the
+//! witnesses, the confirmed campaigns, and the gaps that a person has accepted.
+//!
+//! The counter is raised in every transaction of a run and written into that run's row, so
+//! that a witness can ask for "this run, at this counter or later".
+
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::errors::without_effect;
+use super::schema;
+use crate::ledger::freshness::{self, Doubt, Surroundings};
+use crate::ledger::records::{CampaignStanding, Gap, RunEnd, RunStart};
+use crate::ledger::witness::{Id, Mark};
+
+/// Why this ledger may lack what later runs have recorded; none if it is the newest copy.
+pub fn doubt(connection: &Connection, found: Surroundings) -> rusqlite::Result<Option<Doubt>> {
+    let recorded = match schema::version(connection)? {
+        ..2 => Vec::new(),
+        _ => witnesses(connection)?,
+    };
+    freshness::doubt(found, &recorded, |mark| compare(connection, mark))
+}
+
+/// Compares the ledger with what a witness has seen.
+fn compare(connection: &Connection, mark: Mark) -> rusqlite::Result<Option<Doubt>> {
+    match schema::id(connection)? {
+        None => return Ok(Some(Doubt::Older(mark))),
+        Some(id) if id != mark.ledger => return Ok(Some(Doubt::OtherLedger(mark))),
+        Some(_) => {}
+    }
+    let reached = changes_of(connection, mark.run)?;
+    let satisfied = reached.is_some_and(|it| it >= mark.changes);
+    Ok((!satisfied).then_some(Doubt::Older(mark)))
+}
+
+/// The counter that a run had reached; none if the ledger does not contain it.
+fn changes_of(connection: &Connection, run: Id) -> rusqlite::Result<Option<u64>> {
+    connection
+        .query_row("SELECT changes FROM run WHERE id = ?1", [run], |row| {
+            row.get::<_, i64>(0).map(i64::unsigned_abs)
+        })
+        .optional()
+}
+
+/// Where witnesses of this ledger were created.
+fn witnesses(connection: &Connection) -> rusqlite::Result<Vec<PathBuf>> {
+    connection
+        .prepare("SELECT path FROM witness")?
+        .query_map([], |row| {
+            let bytes: Vec<u8> = row.get(0)?;
+            Ok(PathBuf::from(std::ffi::OsString::from_vec(bytes)))
+        })?
+        .collect()
+}
+
+/// Records that a witness exists at `path`.
+pub fn record_witness(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "INSERT INTO witness (path) VALUES (?1) ON CONFLICT DO NOTHING",
+            [path.as_os_str().as_bytes()],
+        )
+        .map(drop)
+}
+
+/// Inserts the row of a run; gives its number.
+pub fn begin(connection: &Connection, id: Id, start: &RunStart) -> rusqlite::Result<i64> {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    connection.execute(
+        "INSERT INTO run (id, verb, campaign, started_at, version, host, os_user, changes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+        (
+            id,
+            start.verb,
+            &start.campaign,
+            start.at.as_millisecond(),
+            env!("CARGO_PKG_VERSION"),
+            host,
+            whoami::username().unwrap_or_default(),
+        ),
+    )?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// Records how a run ended.
+pub fn end(connection: &Connection, run: i64, end: &RunEnd) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "UPDATE run SET ended_at = ?2, exit_code = ?3, digest = ?4, counts = ?5
+             WHERE number = ?1",
+            (
+                run,
+                end.at.as_millisecond(),
+                end.exit_code,
+                &end.digest,
+                &end.counts,
+            ),
+        )
+        .map(drop)
+}
+
+/// Raises the change counter within the transaction that changes something; gives its value.
+/// Fails if a row was not changed, which happens only in a ledger that was tampered with.
+pub fn count_change(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
+    let counter = connection
+        .prepare_cached("UPDATE meta SET changes = changes + 1 RETURNING changes")?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .optional()?
+        .ok_or_else(without_effect)?;
+    let changed = connection
+        .prepare_cached("UPDATE run SET changes = ?2 WHERE number = ?1")?
+        .execute((run, counter))?;
+    match changed {
+        1 => Ok(counter.unsigned_abs()),
+        _ => Err(without_effect()),
+    }
+}
+
+/// Confirms a campaign: its list was compared with all others, or a person said that it is new.
+pub fn confirm(connection: &Connection, campaign: &str, at: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "INSERT INTO campaign (name, confirmed_at) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET confirmed_at = excluded.confirmed_at",
+            (campaign, at.as_millisecond()),
+        )
+        .map(drop)
+}
+
+/// What the guards need to know about a campaign.
+pub fn campaign_standing(
+    connection: &Connection,
+    campaign: &str,
+) -> rusqlite::Result<CampaignStanding> {
+    let others: Vec<String> = connection
+        .prepare("SELECT DISTINCT campaign FROM invitation WHERE campaign <> ?1")?
+        .query_map([campaign], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    // At the upgrade, campaigns that have records will be confirmed.
+    let (confirmed, gap) = match schema::version(connection)? {
+        ..2 => (
+            "SELECT EXISTS (SELECT 1 FROM invitation WHERE campaign = ?1)",
+            "SELECT NULL",
+        ),
+        _ => (
+            "SELECT EXISTS (SELECT 1 FROM campaign WHERE name = ?1)",
+            "SELECT max(at) FROM gap",
+        ),
+    };
+    let confirmed: bool = connection.query_row(confirmed, [campaign], |row| row.get(0))?;
+    let gap: Option<i64> = connection.query_row(gap, [], |row| row.get(0))?;
+    let gap = gap.filter(|_| !confirmed);
+    Ok(CampaignStanding {
+        confirmed,
+        gap: gap.and_then(|it| Timestamp::from_millisecond(it).ok()),
+        others,
+    })
+}
+
+/// Records that a person accepted an older copy: no campaign is confirmed from here on.
+pub fn record_gap(connection: &Connection, run: Option<i64>, gap: &Gap) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM campaign", [])?;
+    connection
+        .execute(
+            "INSERT INTO gap (at, run, witness_run, witness_changes, note)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                gap.at.as_millisecond(),
+                run,
+                gap.witness.map(|it| it.run),
+                gap.witness.map(|it| it.changes.cast_signed()),
+                &gap.note,
+            ),
+        )
+        .map(drop)
+}

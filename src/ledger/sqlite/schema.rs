@@ -1,0 +1,176 @@
+//! The tables, their version, and the migration from earlier versions.
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use crate::invitation::MessageIdKey;
+use crate::ledger::witness::Id;
+
+/// `AINV`, which marks the file as a ledger of access-invite.
+pub const APPLICATION_ID: i32 = 0x4149_4E56;
+/// Raised with every change of the tables, together with a migration from the version before.
+pub const VERSION: i32 = 2;
+
+/// The tables of version 1. `room` is padding that later values of the row replace. The states are compared
+/// one by one, because SQLite builds a temporary table for a longer `IN` each time. `spare` reserves pages.
+const TABLES: &str = "
+CREATE TABLE secret (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    message_id_key BLOB NOT NULL CHECK (length(message_id_key) = 32)
+) STRICT;
+
+CREATE TABLE invitation (
+    id INTEGER PRIMARY KEY,
+    campaign TEXT NOT NULL,
+    package_id TEXT NOT NULL,
+    address TEXT NOT NULL,
+    occasion TEXT NOT NULL,
+    package TEXT NOT NULL,
+    email TEXT NOT NULL,
+    name TEXT,
+    organization TEXT,
+    locale TEXT,
+    template_locale TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state = 'pending' OR state = 'armed' OR state = 'accepted'
+        OR state = 'deferred' OR state = 'rejected' OR state = 'unknown'
+        OR state = 'abandoned' OR state = 'expired' OR state = 'suppressed'
+        OR state = 'delivered' OR state = 'bounced'),
+    generation INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    deferrals INTEGER NOT NULL,
+    repeat INTEGER NOT NULL CHECK (repeat IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    accepted_at INTEGER,
+    deferred_since INTEGER,
+    next_attempt_at INTEGER,
+    message_date INTEGER,
+    message_sha256 BLOB,
+    latest INTEGER,
+    room BLOB NOT NULL,
+    UNIQUE (campaign, package_id, address, occasion)
+) STRICT;
+
+CREATE TABLE history (
+    id INTEGER PRIMARY KEY,
+    invitation INTEGER NOT NULL REFERENCES invitation (id),
+    at INTEGER NOT NULL,
+    from_state TEXT,
+    to_state TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    phase TEXT,
+    smtp_code INTEGER,
+    enhanced_code TEXT,
+    reply TEXT,
+    relay TEXT,
+    message_id TEXT NOT NULL,
+    note TEXT,
+    run INTEGER REFERENCES run (number)
+) STRICT;
+
+CREATE INDEX history_of_invitation ON history (invitation);
+CREATE INDEX dots ON history (at) WHERE to_state = 'armed';
+CREATE INDEX armed ON invitation (id) WHERE state = 'armed';
+
+-- Filled and emptied to reserve free pages, so that outcomes fit on a full disk.
+CREATE TABLE spare (filling BLOB) STRICT;
+";
+
+/// The tables that version 2 added.
+pub const RUN_TABLES: &str = "
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    ledger_id BLOB NOT NULL CHECK (length(ledger_id) = 16),
+    changes INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE run (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    verb TEXT NOT NULL,
+    campaign TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    version TEXT NOT NULL,
+    host TEXT NOT NULL,
+    os_user TEXT NOT NULL,
+    digest TEXT,
+    counts TEXT,
+    exit_code INTEGER,
+    changes INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE witness (path BLOB PRIMARY KEY) STRICT;
+CREATE TABLE campaign (name TEXT PRIMARY KEY, confirmed_at INTEGER NOT NULL) STRICT;
+CREATE TABLE gap (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    run INTEGER NOT NULL REFERENCES run (number),
+    witness_run BLOB,
+    witness_changes INTEGER,
+    note TEXT NOT NULL
+) STRICT;
+CREATE TABLE notice (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
+";
+
+/// Creates the tables in an empty database.
+pub fn create(connection: &Connection, key: &MessageIdKey, id: Id) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    connection.execute_batch(TABLES)?;
+    create_run_tables(connection, id)?;
+    connection.execute(
+        "INSERT INTO secret (id, message_id_key) VALUES (1, ?1)",
+        [&key.0[..]],
+    )?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
+    connection.execute_batch("COMMIT")
+}
+
+fn create_run_tables(connection: &Connection, id: Id) -> rusqlite::Result<()> {
+    connection.execute_batch(RUN_TABLES)?;
+    connection
+        .execute(
+            "INSERT INTO meta (id, ledger_id, changes) VALUES (1, ?1, 0)",
+            [id],
+        )
+        .map(drop)
+}
+
+/// Migrates the tables of an earlier version, within the caller's transaction. Campaigns that have
+/// records count as confirmed. `id` becomes the ledger's id if it has none.
+pub fn migrate(connection: &Connection, id: Id) -> rusqlite::Result<()> {
+    if version(connection)? >= 2 {
+        return Ok(());
+    }
+    create_run_tables(connection, id)?;
+    connection
+        .execute_batch("ALTER TABLE history ADD COLUMN run INTEGER REFERENCES run (number)")?;
+    connection.execute(
+        "INSERT INTO campaign (name, confirmed_at) SELECT DISTINCT campaign, ?1 FROM invitation",
+        [Timestamp::now().as_millisecond()],
+    )?;
+    connection.pragma_update(None, "user_version", VERSION)
+}
+
+/// The version of the tables.
+pub fn version(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// The ledger's id; none before version 2.
+pub fn id(connection: &Connection) -> rusqlite::Result<Option<Id>> {
+    if version(connection)? < 2 {
+        return Ok(None);
+    }
+    connection.query_row("SELECT ledger_id FROM meta", [], |row| row.get(0))
+}
+
+/// The key behind this ledger's Message-IDs.
+pub fn key(connection: &Connection) -> rusqlite::Result<MessageIdKey> {
+    connection
+        .query_row("SELECT message_id_key FROM secret", [], |row| row.get(0))
+        .map(MessageIdKey)
+}

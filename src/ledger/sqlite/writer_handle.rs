@@ -1,0 +1,95 @@
+//! Requests to the writer thread, and their answers. A request is answered only when it is durable.
+
+use std::path::Path;
+use std::sync::mpsc;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::active_run::ActiveRun;
+#[cfg(test)]
+use super::fault_injection::FaultyWriter;
+use super::writer_thread::{Request, WriterThread};
+use crate::invitation::MessageIdKey;
+use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::records::{Change, ChangeResults};
+
+/// Sends requests to the writer.
+pub enum WriterHandle {
+    /// On a thread of its own.
+    Thread(mpsc::Sender<Request>),
+    /// In the simulation, on the thread that calls, so that nothing depends on scheduling.
+    #[cfg(test)]
+    Inline(FaultyWriter),
+}
+
+impl WriterHandle {
+    /// Starts the thread.
+    pub fn start(
+        path: &Path,
+        connection: Connection,
+        key: MessageIdKey,
+        run: Option<ActiveRun>,
+    ) -> Self {
+        let (sender, queue) = mpsc::channel();
+        let writer = WriterThread::new(path, connection, key, run);
+        std::thread::spawn(move || writer.serve(&queue));
+        Self::Thread(sender)
+    }
+
+    /// Requests changes in one commit; one that is refused does not prevent the others.
+    pub fn submit(&self, changes: Vec<Change>) -> PendingCommit {
+        let count = changes.len();
+        let (answer, waiting) = oneshot::channel();
+        self.send(Request::Apply(changes, answer));
+        PendingCommit { count, waiting }
+    }
+
+    /// Has the writer do something else.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut WriterThread) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, waiting) = oneshot::channel();
+        let work = move |writer: &mut WriterThread| drop(answer.send(work(writer)));
+        self.send(Request::Run(Box::new(work)));
+        waiting.await.map_err(|_| stopped())?
+    }
+
+    /// Closes the file.
+    pub async fn close(self) -> Result<()> {
+        let (answer, waiting) = oneshot::channel();
+        self.send(Request::Close(answer));
+        waiting.await.map_err(|_| stopped())?
+    }
+
+    /// If the writer has stopped, the request is dropped, which ends the waiting for its answer.
+    fn send(&self, request: Request) {
+        match self {
+            Self::Thread(writer) => drop(writer.send(request)),
+            #[cfg(test)]
+            Self::Inline(writer) => writer.handle(request),
+        }
+    }
+}
+
+fn stopped() -> LedgerError {
+    LedgerError::CannotWrite("the ledger's writer has stopped".into())
+}
+
+/// Changes that were submitted and are perhaps not durable yet.
+#[derive(Debug)]
+pub struct PendingCommit {
+    count: usize,
+    waiting: oneshot::Receiver<Result<ChangeResults>>,
+}
+
+impl PendingCommit {
+    /// Waits until they are durable; gives the result of each, in their order.
+    pub async fn results(self) -> ChangeResults {
+        let answer = self.waiting.await.map_err(|_| stopped());
+        answer
+            .flatten()
+            .unwrap_or_else(|error| vec![Err(error); self.count])
+    }
+}

@@ -1,0 +1,112 @@
+//! What a run has learnt about pipelining with its relay (RFC 2920).
+//!
+//! Some relays offer PIPELINING but lose a part of a packet, or answer out of order; others,
+//! Dovecot 2.3 among them, end when an envelope follows the final dot. So one connection
+//! tries an envelope behind a dot before any other does, and the first fault switches the
+//! feature off for all connections of the run.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+const UNTRIED: u8 = 0;
+const ON_TRIAL: u8 = 1;
+const SAFE: u8 = 2;
+const UNSAFE: u8 = 3;
+
+/// Which kinds of pipelining the relay bears, shared by all connections of a run.
+#[derive(Debug, Default)]
+pub struct PipeliningProbe {
+    /// One command, one reply: nothing is pipelined any more.
+    lock_step: AtomicBool,
+    /// Whether an envelope may go out together with the final dot before it.
+    behind_dot: AtomicU8,
+}
+
+impl PipeliningProbe {
+    /// Whether to send an envelope behind the next dot. The caller then reports the result
+    /// with [`PipeliningProbe::record`].
+    #[must_use]
+    pub fn may_follow_dot(&self) -> bool {
+        let before =
+            self.behind_dot
+                .compare_exchange(UNTRIED, ON_TRIAL, Ordering::SeqCst, Ordering::SeqCst);
+        !self.is_lock_step() && matches!(before, Ok(_) | Err(SAFE))
+    }
+
+    /// Whether dot and envelope got replies that fit; `None` if that could not be seen.
+    pub fn record(&self, fits: Option<bool>) {
+        let result = match fits {
+            Some(true) => SAFE,
+            Some(false) => UNSAFE,
+            None => {
+                let _ = self.behind_dot.compare_exchange(
+                    ON_TRIAL,
+                    UNTRIED,
+                    Ordering::SeqCst,
+                    Ordering::SeqCst,
+                );
+                return;
+            }
+        };
+        // A failure is final, whatever other connections report afterwards.
+        self.behind_dot.fetch_max(result, Ordering::SeqCst);
+    }
+
+    /// From now on every connection of the run sends one command at a time.
+    pub fn fall_back(&self) {
+        self.lock_step.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nothing may be pipelined.
+    #[must_use]
+    pub fn is_lock_step(&self) -> bool {
+        self.lock_step.load(Ordering::SeqCst)
+    }
+
+    /// Recognises relays that are known to end when an envelope follows the final dot.
+    pub fn inspect_banner(&self, banner: &str) {
+        if banner.to_lowercase().contains("dovecot") {
+            self.record(Some(false));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PipeliningProbe;
+
+    #[test]
+    fn one_tries_alone_and_a_loss_is_final() {
+        let probe = PipeliningProbe::default();
+        assert!(probe.may_follow_dot());
+        assert!(
+            !probe.may_follow_dot(),
+            "not before the first has its answer"
+        );
+        probe.record(None);
+        assert!(probe.may_follow_dot(), "nothing was learnt");
+        probe.record(Some(true));
+        assert!(probe.may_follow_dot() && probe.may_follow_dot());
+
+        probe.record(Some(false));
+        probe.record(Some(true));
+        assert!(!probe.may_follow_dot());
+        assert!(!probe.is_lock_step(), "an envelope alone may be pipelined");
+    }
+
+    #[test]
+    fn dovecot_is_spared_from_the_first() {
+        let probe = PipeliningProbe::default();
+        probe.inspect_banner("mx.contoso.example ESMTP Postfix");
+        probe.inspect_banner("mx.contoso.example Dovecot (Debian) ready.");
+        assert!(!probe.may_follow_dot());
+    }
+
+    #[test]
+    fn after_a_fault_nothing_is_pipelined_any_more() {
+        let probe = PipeliningProbe::default();
+        probe.record(Some(true));
+        probe.fall_back();
+        probe.record(Some(true));
+        assert!(probe.is_lock_step() && !probe.may_follow_dot());
+    }
+}

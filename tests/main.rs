@@ -1,0 +1,46 @@
+//! Runs the program as its users do: the binary or a verb, a real relay over a socket, a real ledger.
+//!
+//! One binary, so that [`support`] is compiled and linked once. `cargo test --test integration tls::` runs one
+//! module; `-- --ignored` runs the tests that need more than a Rust toolchain, which `.ci/run` installs.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+mod approval;
+mod browser;
+mod clients;
+mod clock;
+mod crash;
+mod cuts;
+mod dialogue;
+mod documents;
+mod errors;
+mod evidence;
+mod exits;
+mod files;
+mod fuzz;
+mod help;
+mod inputs;
+mod layers;
+mod ledger;
+mod login;
+mod mail;
+mod overlap;
+mod peers;
+mod pipelining;
+mod power;
+mod process;
+mod relays;
+mod reliability;
+mod results;
+mod scale;
+mod scanner;
+mod sending;
+mod syscalls;
+mod terminal;
+mod tls;
+mod traced;
+mod verbs;
+mod witness;
+mod words;
