@@ -7,7 +7,7 @@
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::OFlags;
 
@@ -115,8 +115,9 @@ pub fn writable_by_everyone(what: &str, path: &Path) -> Option<String> {
         ));
     }
     // With the sticky bit, as `/tmp` has it, only the owner of a file can replace it.
-    let folder = folder_of(path);
-    (mode(&folder)? & 0o1002 == 0o002).then(|| {
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = folder_of(&target);
+    (mode(folder)? & 0o1002 == 0o002).then(|| {
         let folder = folder.display();
         format!(
             "everyone can replace {what} `{shown}`, because its folder is writable by everyone; run `chmod o-w {folder}`"
@@ -124,12 +125,12 @@ pub fn writable_by_everyone(what: &str, path: &Path) -> Option<String> {
     })
 }
 
-/// The folder that the file itself stands in, which a symbolic link may lead to.
-fn folder_of(path: &Path) -> PathBuf {
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
+/// The folder of a path, `.` for a bare name.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod before;
 mod data;
+mod file_names;
 mod folder;
 mod plain;
 mod reading;
@@ -18,7 +19,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use self::before::{Before, Mark};
-use self::data::{Rows, write_whole};
+use self::data::{DETAILED, LISTED, Rows, write_whole};
+pub use self::file_names::APPROVAL;
+use self::file_names::{INDEX, INDEX_PAGE, MESSAGES, PAGE};
 pub use self::folder::Folder;
 use self::folder::create;
 use self::plain::PlainList;
@@ -27,22 +30,6 @@ use self::summary::Summary;
 pub use self::summary::{About, AboutApproval, AboutPackage};
 use crate::message::Proof;
 use crate::partners::Partner;
-
-const MESSAGES: &str = "messages";
-const INDEX: &str = "index.html";
-/// What a preview leaves to be approved; a new review begins without.
-pub const APPROVAL: &str = "approval.txt";
-
-/// The page, the same for every review.
-const PAGE: [(&str, &str); 2] = [
-    ("gallery.css", include_str!("gallery/page/gallery.css")),
-    ("gallery.js", include_str!("gallery/page/gallery.js")),
-];
-const INDEX_PAGE: &str = include_str!("gallery/page/index.html");
-
-/// How many rows are in a data file; the page knows these numbers from the summary.
-const LISTED: u64 = 1_000;
-const DETAILED: u64 = 20;
 
 /// Stands before the HTML of a message in its file: whoever opens it, nothing is loaded, and
 /// a click inside the page's frame leads nowhere. A second DOCTYPE is ignored by browsers, and

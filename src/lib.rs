@@ -17,7 +17,7 @@
 //! invitation                     identity, state, transitions
 //! refusal                        what a refusal is about: recipient, sender, moment
 //! outcome                        phase + reply → outcome
-//! link address locale files      · regular files only, bounded
+//! link address locale files digest · regular files only, bounded · hash of fields
 //! exit output                    exit codes and the failure that carries one · a writer that remembers errors
 //! ```
 //!
@@ -41,6 +41,7 @@ pub mod address;
 pub mod link;
 pub mod locale;
 
+pub mod digest;
 pub mod files;
 
 pub mod outcome;

@@ -12,6 +12,8 @@ use std::fmt;
 use std::ops::Range;
 
 use url::Url;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// The hosts of the My Access portal: the public cloud and US Government.
 const HOSTS: [&str; 2] = ["myaccess.microsoft.com", "myaccess.microsoft.us"];
@@ -116,43 +118,29 @@ impl fmt::Display for AccessPackageLink {
 
 /// The GUID of an access package, which Graph calls `accessPackage.id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PackageId(u128);
+pub struct PackageId(Uuid);
 
 impl PackageId {
     /// The length of a hyphenated GUID.
-    const LENGTH: usize = 36;
+    const LENGTH: usize = Hyphenated::LENGTH;
 
     /// Reads the hyphenated form, in any case, and no other.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != Self::LENGTH {
-            return None;
-        }
-        let mut value: u128 = 0;
-        for (place, byte) in text.bytes().enumerate() {
-            if matches!(place, 8 | 13 | 18 | 23) {
-                if byte != b'-' {
-                    return None;
-                }
-                continue;
-            }
-            value = value << 4 | u128::from(char::from(byte).to_digit(16)?);
-        }
-        Some(Self(value))
+        let hyphenated = text.len() == Self::LENGTH;
+        hyphenated.then(|| Uuid::try_parse(text).ok().map(Self))?
     }
 
     /// The sixteen bytes of the id.
     #[must_use]
     pub fn as_bytes(self) -> [u8; 16] {
-        self.0.to_be_bytes()
+        self.0.into_bytes()
     }
 }
 
 impl fmt::Display for PackageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hex = format!("{:032x}", self.0);
-        let (a, b, c) = (&hex[..8], &hex[8..12], &hex[12..16]);
-        write!(f, "{a}-{b}-{c}-{}-{}", &hex[16..20], &hex[20..])
+        self.0.fmt(f)
     }
 }
 
@@ -456,7 +444,7 @@ fn package_id(fragment: Option<&str>) -> Result<PackageId, LinkError> {
         return Err(LinkError::ActiveTab);
     }
     match PackageId::parse(id) {
-        Some(PackageId(0)) => Err(LinkError::NilId),
+        Some(id) if id.0.is_nil() => Err(LinkError::NilId),
         Some(id) => Ok(id),
         None => match id.split_at_checked(PackageId::LENGTH) {
             Some((head, tail)) if PackageId::parse(head).is_some() => {

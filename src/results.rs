@@ -26,7 +26,7 @@ use self::said::{COLUMNS, Said};
 use self::sheet::Sheet;
 use crate::exit::{self, Exit, Failure};
 use crate::ledger::Reader;
-use crate::partners::{Form, Listed, Partners, Verdict};
+use crate::partners::{Form, Partners, RowKind, SourceRow};
 
 /// How many rows are looked up in the ledger at once.
 const PAGE: usize = 256;
@@ -84,7 +84,7 @@ pub async fn write(
     let own = partners.form();
     let unicode = Form {
         encoding: UTF_8,
-        marked: true,
+        has_bom: true,
         ..own
     };
     let job = Job {
@@ -149,9 +149,9 @@ impl Job<'_> {
     }
 
     async fn fill(&self, mut sheet: Sheet<'_>) -> Result<(), Fault> {
-        let mut rows = self.partners.listed();
+        let mut rows = self.partners.source_rows();
         loop {
-            let page: Vec<Listed> = rows
+            let page: Vec<SourceRow> = rows
                 .by_ref()
                 .take(PAGE)
                 .collect::<exit::Result<_>>()
@@ -161,9 +161,9 @@ impl Job<'_> {
             }
             let identities = page
                 .iter()
-                .filter_map(|row| match &row.verdict {
-                    Verdict::Good(partner) => Some(partner.identity(self.campaign)),
-                    Verdict::Empty | Verdict::Bad(_) => None,
+                .filter_map(|row| match &row.kind {
+                    RowKind::Good(partner) => Some(partner.identity(self.campaign)),
+                    RowKind::Empty | RowKind::Bad(_) => None,
                 })
                 .collect();
             let records = self.reader.records(identities).await;
@@ -171,10 +171,10 @@ impl Job<'_> {
                 .map_err(|error| Fault::Failed(error.into()))?
                 .into_iter();
             for row in page {
-                let said = match &row.verdict {
-                    Verdict::Empty => Said::default(),
-                    Verdict::Bad(reasons) => Said::of_bad(reasons),
-                    Verdict::Good(partner) => {
+                let said = match &row.kind {
+                    RowKind::Empty => Said::default(),
+                    RowKind::Bad(reasons) => Said::of_bad(reasons),
+                    RowKind::Good(partner) => {
                         Said::of(partner, records.next().flatten(), self.today)
                     }
                 };

@@ -1,72 +1,65 @@
 //! What the documents show is true: the example configuration, the README's commands and tables.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::support::Workplace;
-use access_invite::config::Config;
+use access_invite::config::{Config, Key, Presence, declared_keys};
 use access_invite::exit::Exit;
 use access_invite::invitation::State;
 
 const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
-#[test]
-fn the_example_configuration_is_right_and_shows_every_key_of_the_contract() {
-    let keys = [
-        "campaign",
-        "from",
-        "reply_to",
-        "organization",
-        "contact",
-        "link",
-        "name",
-        "description",
-        "justification",
-        "respond_by",
-        "allow_host",
-        "file",
-        "encoding",
-        "delimiter",
-        "columns",
-        "bad_rows",
-        "directory",
-        "default_locale",
-        "missing_locale",
-        "host",
-        "port",
-        "tls",
-        "ca_file",
-        "username",
-        "password_file",
-        "password_env",
-        "password_credential",
-        "token_command",
-        "connections",
-        "pipelining",
-        "hello",
-        "deadlines",
-        "per_minute",
-        "per_day",
-        "new_per_run",
-        "only_to",
-        "max_runtime",
-        "first_after",
-        "max_after",
-        "give_up_after",
-        "csv",
-    ];
-
-    for key in keys {
-        let shown = EXAMPLE.lines().any(|line| {
-            let line = line.trim_start_matches("# ");
-            // `name.fr` is the key `name` in one locale.
-            line.split(['=', '.'])
-                .next()
-                .is_some_and(|it| it.trim() == key)
-        });
-        assert!(shown, "`{key}` is not in the example");
+/// Every key of the example with its value, commented out or not; each line is parsed alone.
+fn keys_of_example() -> BTreeMap<String, toml::Value> {
+    fn add(path: String, value: &toml::Value, keys: &mut BTreeMap<String, toml::Value>) {
+        for (key, value) in value.as_table().into_iter().flatten() {
+            add(format!("{path}.{key}"), value, keys);
+        }
+        keys.insert(path, value.clone());
     }
-    assert!(EXAMPLE.contains("\n[approval]\n# file = "));
+    let mut keys = BTreeMap::new();
+    let mut table = String::new();
+    for line in EXAMPLE.lines() {
+        if let Some(header) = line.strip_prefix('[') {
+            table = header.replace("project-space", "NAME").replace(']', ".");
+        } else if let Ok(line) = line.trim_start_matches("# ").parse::<toml::Table>() {
+            for (key, value) in line {
+                add(format!("{table}{key}"), &value, &mut keys);
+            }
+        }
+    }
+    keys
+}
+
+#[test]
+fn the_example_configuration_shows_every_key_with_its_default_and_description() {
+    let words: Vec<_> = EXAMPLE.split(['#', ' ', '\n']).collect();
+    let text: Vec<_> = words.into_iter().filter(|it| !it.is_empty()).collect();
+    let text = text.join(" ");
+    let shown = keys_of_example();
+    let declared = declared_keys();
+    assert!(declared.len() > 50, "{} keys are declared", declared.len());
+
+    for Key {
+        path,
+        presence,
+        description,
+        ..
+    } in declared
+    {
+        let value = shown.get(&path);
+        let value = value.unwrap_or_else(|| panic!("the example does not show `{path}`"));
+        if let Presence::Default(default) = presence {
+            let parsed: toml::Table = format!("default = {default}").parse().unwrap();
+            assert_eq!(*value, parsed["default"], "{path}");
+        }
+        assert!(
+            description.len() > 3 && text.contains(description),
+            "the example does not describe `{path}`: {description}"
+        );
+    }
     Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml")).unwrap();
 }
 

@@ -1,18 +1,28 @@
 //! Reading TOML into final types, collecting everything that is wrong.
 //!
-//! A [`Section`] hands out its keys one by one, each to a function that turns the
-//! value into its final type or says what was expected. What nobody asked for is
-//! an unknown key. So one run tells all mistakes at once, each with its place, and
-//! a value's rule stands beside the key that it belongs to.
+//! A [`Section`] is asked for its keys one by one. The call names the key, its type, its default
+//! and its description; that is the only place where a key is declared. A key in the file that
+//! was not asked for is unknown. All errors are reported together, each with its line.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::key::{Key, Kind, Presence};
 use super::problems::{NAME_SHOWN, Problems, cut};
 use super::secrets::names_a_secret;
-use super::values::{expected, without_value};
+use super::values::{Value, expected, without_value};
+
+/// What reading a file brings together: its errors, and the keys that were declared.
+#[derive(Default)]
+pub struct Reading {
+    /// Everything that is wrong.
+    pub problems: Problems,
+    /// In the order in which they were asked for.
+    pub keys: RefCell<Vec<Key>>,
+}
 
 /// One table of the file, and which of its keys were asked for.
 pub struct Section<'a> {
@@ -20,19 +30,19 @@ pub struct Section<'a> {
     table: Option<&'a DeTable<'a>>,
     span: Range<usize>,
     known: Vec<&'static str>,
-    problems: &'a Problems,
+    reading: &'a Reading,
 }
 
 impl<'a> Section<'a> {
     /// The whole file.
     #[must_use]
-    pub fn root(file: &'a Spanned<DeTable<'a>>, problems: &'a Problems) -> Self {
+    pub fn root(file: &'a Spanned<DeTable<'a>>, reading: &'a Reading) -> Self {
         Self {
             name: String::new(),
             table: Some(file.get_ref()),
             span: 0..0,
             known: Vec::new(),
-            problems,
+            reading,
         }
     }
 
@@ -44,7 +54,7 @@ impl<'a> Section<'a> {
             table: value.and_then(|it| self.table_of(key, it)),
             span: value.map_or(0..0, Spanned::span),
             known: Vec::new(),
-            problems: self.problems,
+            reading: self.reading,
         }
     }
 
@@ -59,7 +69,7 @@ impl<'a> Section<'a> {
     }
 
     /// The tables within, whatever they are called: `[packages.x]`.
-    pub fn each_section(&mut self) -> Vec<(String, Range<usize>, Self)> {
+    pub fn each_section(&mut self) -> Vec<(String, Self)> {
         let Some(table) = self.table else {
             return Vec::new();
         };
@@ -71,58 +81,27 @@ impl<'a> Section<'a> {
                 table: self.table_of(&name, value),
                 span: key.span(),
                 known: Vec::new(),
-                problems: self.problems,
+                reading: self.reading,
             };
-            sections.push((name, key.span(), section));
+            sections.push((name, section));
         }
-        sections.sort_by_key(|(_, span, _)| span.start);
+        sections.sort_by_key(|(_, section)| section.span.start);
         sections
     }
 
-    /// A key that may be absent.
-    pub fn optional<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
-    ) -> Option<T> {
-        let value = self.get(key)?;
-        match read(value.get_ref()) {
-            Ok(value) => Some(value),
-            Err(expectation) => {
-                let message = self.expects(key, &expectation);
-                self.problems.add(value.span(), message, None);
-                None
-            }
+    /// Declares a key; the call that follows says whether it must be set, and reads it.
+    pub fn key(&mut self, name: &'static str, description: &'static str) -> Declaration<'_, 'a> {
+        Declaration {
+            section: self,
+            name,
+            description,
         }
-    }
-
-    /// A key that must be there; `None` only after the problem is on the list.
-    pub fn required<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
-    ) -> Option<T> {
-        if self.get(key).is_none() {
-            let message = format!("`{}` is missing", cut(&self.path(key)));
-            self.problems.add_missing(self.span.clone(), message);
-        }
-        self.optional(key, read)
-    }
-
-    /// A key with a default.
-    pub fn or<T>(
-        &mut self,
-        key: &'static str,
-        default: T,
-        read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
-    ) -> T {
-        self.optional(key, read).unwrap_or(default)
     }
 
     /// Adds a problem at a key, or at the section where the key is absent.
     pub fn problem(&mut self, key: &'static str, message: impl Into<String>) {
         let span = self.get(key).map_or(self.span.clone(), Spanned::span);
-        self.problems.add(span, message, None);
+        self.reading.problems.add(span, message, None);
     }
 
     /// Adds a problem at a part of a text, where its `length` in bytes shows that it stands
@@ -140,7 +119,7 @@ impl<'a> Section<'a> {
         {
             span = span.start + 1 + part.start..span.start + 1 + part.end;
         }
-        self.problems.add(span, message, None);
+        self.reading.problems.add(span, message, None);
     }
 
     /// Reports every key that nobody asked for, with the nearest that is known.
@@ -169,7 +148,7 @@ impl<'a> Section<'a> {
             } else {
                 "unknown key in quotes".into()
             };
-            self.problems.add(key.span(), message, Some(cure));
+            self.reading.problems.add(key.span(), message, Some(cure));
         }
     }
 
@@ -177,17 +156,21 @@ impl<'a> Section<'a> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
-        self.table
-            .and_then(|table| table.iter().find(|(name, _)| name.get_ref() == key))
+        self.find(key)
+    }
+
+    fn find(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        let mut keys = self.table?.iter();
+        keys.find(|(name, _)| name.get_ref() == key)
             .map(|(_, value)| value)
     }
 
     fn table_of(&self, key: &str, value: &'a Spanned<DeValue<'a>>) -> Option<&'a DeTable<'a>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
-            let what = "a table with its name in brackets above it";
-            let message = self.expects(key, &expected(what, value.get_ref()));
-            self.problems.add(value.span(), message, None);
+            let kind = Kind::Text("a table with its name in brackets above it");
+            let message = self.expects(key, &expected(&kind, value.get_ref()));
+            self.reading.problems.add(value.span(), message, None);
         }
         table
     }
@@ -209,5 +192,64 @@ impl<'a> Section<'a> {
         } else {
             format!("{}.{key}", self.name)
         }
+    }
+}
+
+/// A key under declaration.
+pub struct Declaration<'s, 'a> {
+    section: &'s mut Section<'a>,
+    name: &'static str,
+    description: &'static str,
+}
+
+impl Declaration<'_, '_> {
+    /// A key that must be set; `None` only after the problem is on the list.
+    pub fn required<T>(self, value: Value<'_, T>) -> Option<T> {
+        let Self { section, name, .. } = &self;
+        if section.find(name).is_none() {
+            let message = format!("`{}` is missing", cut(&section.path(name)));
+            let span = section.span.clone();
+            section.reading.problems.add_missing(span, message);
+        }
+        self.read(Presence::Required, false, value)
+    }
+
+    /// A key that may be unset.
+    pub fn optional<T>(self, value: Value<'_, T>) -> Option<T> {
+        self.read(Presence::Optional, false, value)
+    }
+
+    /// A key that may be unset, and whose value leads to a secret.
+    pub fn secret<T>(self, value: Value<'_, T>) -> Option<T> {
+        self.read(Presence::Optional, true, value)
+    }
+
+    /// A key with a default, which is written in TOML.
+    pub fn or<'r, T: 'r>(self, default: &'static str, value: Value<'r, T>) -> T {
+        let otherwise = value.default(default);
+        self.read(Presence::Default(default), false, value)
+            .unwrap_or(otherwise)
+    }
+
+    fn read<T>(self, presence: Presence, secret: bool, value: Value<'_, T>) -> Option<T> {
+        let Self {
+            section,
+            name,
+            description,
+        } = self;
+        let Value { kind, read } = value;
+        section.reading.keys.borrow_mut().push(Key {
+            path: section.path(name),
+            kind,
+            presence,
+            secret,
+            description,
+        });
+        let found = section.get(name)?;
+        let read = read(found.get_ref()).map_err(|expectation| {
+            let message = section.expects(name, &expectation);
+            section.reading.problems.add(found.span(), message, None);
+        });
+        read.ok()
     }
 }

@@ -2,6 +2,10 @@ use proptest::prelude::*;
 
 use super::testing::GOOD;
 use super::*;
+use crate::address::Address;
+use crate::exit::Exit;
+use crate::locale::Locale;
+use crate::outcome::Phase;
 
 fn load(source: &str) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -297,6 +301,71 @@ fn a_login_is_a_name_and_one_proof_over_a_protected_connection() {
         load(&with("smtp", "tls = \"starttls\"")).unwrap().smtp.port,
         587
     );
+}
+
+#[test]
+fn a_secret_key_is_declared_and_its_lines_are_hidden() {
+    let keys = declared_keys();
+    let secret = keys.iter().filter(|it| it.secret);
+    let secret: Vec<_> = secret.map(|it| it.path.as_str()).collect();
+
+    assert_eq!(
+        secret,
+        [
+            "smtp.password_file",
+            "smtp.password_env",
+            "smtp.password_credential",
+            "smtp.token_command"
+        ]
+    );
+    for path in secret {
+        assert!(super::secrets::names_a_secret(path), "{path}");
+        let key = path.trim_start_matches("smtp.");
+        let load = |value: &str| {
+            load(&with(
+                "smtp",
+                &format!("username = \"ada\"\n{key} = \"{value}\""),
+            ))
+            .unwrap()
+        };
+        assert_eq!(load("one").keys, load("two").keys, "{path}");
+        assert_eq!(load("one").keys[path], "given");
+    }
+}
+
+#[test]
+fn a_time_span_is_at_least_a_second() {
+    let load = |span: &str| load(&with("limits", &format!("max_runtime = \"{span}\"")));
+    let table = [
+        ("1s", 1),
+        ("90s", 90),
+        ("30m", 1_800),
+        ("2h", 7_200),
+        ("5d", 432_000),
+        ("1h 30m", 5_400),
+        ("90 s", 90),
+    ];
+    for (span, seconds) in table {
+        let limit = load(span).expect(span).limits.max_runtime;
+        assert_eq!(limit.unwrap().as_secs(), seconds, "{span}");
+    }
+    for span in [
+        "0s",
+        "-1s",
+        "500ms",
+        "1mo",
+        "1y",
+        "5",
+        "s",
+        "",
+        "99999999999999999h",
+    ] {
+        let error = load(span).expect_err(span);
+        assert!(
+            error.contains("`limits.max_runtime` must "),
+            "{span}: {error}"
+        );
+    }
 }
 
 /// A piece of a configuration, or of anything.

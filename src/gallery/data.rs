@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::file_names::DATA;
 use super::folder::create;
 
-/// The folder of the data files.
-pub const DATA: &str = "data";
+/// How many rows are in a data file; the page knows these numbers from the summary.
+pub const LISTED: u64 = 1_000;
+/// How many messages are in one.
+pub const DETAILED: u64 = 20;
 
 /// Rows of one kind, written to one file after another.
 #[derive(Debug)]

@@ -12,9 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use super::data::DATA;
-use super::plain::LIST;
-use super::{APPROVAL, INDEX, MESSAGES, PAGE};
+use super::file_names::{APPROVAL, DATA, INDEX, LIST, MESSAGES, PAGE};
 use crate::files;
 
 /// Tells a folder that a preview made from one that somebody keeps things in.

@@ -2,15 +2,13 @@
 //! plain HTML that runs nothing and loads nothing.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::About;
+use super::file_names::LIST;
 use super::folder::create;
 use super::reading::Reading;
-
-/// The file, beside the index.
-pub const LIST: &str = "list.html";
+use super::summary::About;
 
 const HEAD: &str = r#"<!DOCTYPE html>
 <html lang="en">
@@ -86,14 +84,7 @@ impl PlainList {
             )?;
             let mut skipped = self.skipped.into_inner().map_err(io::Error::other)?;
             skipped.seek(SeekFrom::Start(0))?;
-            let mut piece = vec![0; 64 * 1024];
-            loop {
-                let read = skipped.read(&mut piece)?;
-                if read == 0 {
-                    break;
-                }
-                self.messages.write_all(&piece[..read])?;
-            }
+            io::copy(&mut skipped, &mut self.messages)?;
             writeln!(self.messages, "</table>")?;
         }
         writeln!(self.messages, "</main>\n</body>\n</html>")?;
@@ -102,17 +93,8 @@ impl PlainList {
 }
 
 fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            it if it.is_control() => escaped.push('\u{fffd}'),
-            it => escaped.push(it),
-        }
-    }
-    escaped
+    let text = text.replace(char::is_control, "\u{fffd}");
+    let mut escaped = Vec::with_capacity(text.len());
+    tera::escape_html(&text, &mut escaped).expect("memory takes every write");
+    String::from_utf8(escaped).expect("escaping keeps UTF-8")
 }

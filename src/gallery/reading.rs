@@ -3,7 +3,8 @@
 use std::io;
 
 use mail_parser::{HeaderValue, Message, MessageParser};
-use sha2::{Digest, Sha256};
+
+use crate::digest;
 
 /// Headers that differ from one composing to the next though nothing else does.
 const FLEETING: [&str; 3] = ["date", "message-id", "content-type"];
@@ -55,20 +56,13 @@ impl Reading {
     /// Eight bytes that stand for all that its recipient reads.
     #[must_use]
     pub fn digest(&self) -> [u8; 8] {
-        let mut digest = Sha256::new();
         let lasting = |it: &&(String, String)| {
             let name = it.0.to_ascii_lowercase();
             !FLEETING.contains(&name.as_str())
         };
         let headers = self.headers.iter().filter(lasting);
         let headers = headers.flat_map(|(name, value)| [name.as_str(), value]);
-        for text in headers.chain([self.text.as_str(), &self.html]) {
-            digest.update((text.len() as u64).to_be_bytes());
-            digest.update(text);
-        }
-        digest.finalize()[..8]
-            .try_into()
-            .expect("SHA-256 has 32 bytes")
+        digest::short(headers.chain([self.text.as_str(), &self.html]))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::{DETAILED, LISTED};
+use super::data::{DETAILED, LISTED};
 
 /// What a review is about.
 #[derive(Clone, Debug, Serialize)]

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::data::DATA;
-use super::plain::LIST;
+use super::file_names::{DATA, LIST};
 use super::*;
 use crate::address::Address;
 use crate::config::{Package, Text};

@@ -1,23 +1,18 @@
-//! Which encoding the bytes are in, and the bytes brought to UTF-8.
+//! Which encoding the file is in, and its text as UTF-8.
 //!
-//! Nothing is replaced and nothing left out: either every byte belongs to a character,
-//! or the file is refused with the line and the offset where that ends. What no mark and
-//! no configuration names is UTF-8 where it can be, and else a guess, which is told.
+//! Nothing is replaced or left out: either every byte belongs to a character, or the file is
+//! refused with the line and the offset where that ends. Without a byte-order mark and without
+//! `partners.encoding` it is UTF-8 if it can be, otherwise a guess, which is reported.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::Context;
-use encoding_rs::{DecoderResult, Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
-use super::guess::guess;
-use super::lines::LineCount;
-use super::source::{nameless, write};
-use crate::exit::{self, Exit, Failure, OrExit};
-
-/// How much is read at once.
-pub const CHUNK: usize = 64 * 1024;
+use super::decode::{DecodeFault, Spot, decode, label};
+use super::scratch::{nameless, read_at, write};
+use super::windows1252::{Guess, guess};
+use crate::exit::{self, Exit, Failure};
 
 /// The file as UTF-8.
 pub struct Text {
@@ -28,7 +23,7 @@ pub struct Text {
     /// What the bytes of the original meant.
     pub encoding: &'static Encoding,
     /// Whether the original began with a byte-order mark.
-    pub marked: bool,
+    pub has_bom: bool,
     /// What was guessed about the encoding, in words.
     pub guess: Option<String>,
 }
@@ -46,18 +41,18 @@ pub fn to_utf8(
     let mut start = [0; 4];
     let length = read_at(&raw, &mut start, 0)?;
     let mark = Encoding::for_bom(&start[..length]);
-    if let (Some(named), Some((marked, _))) = (named, mark)
-        && named != marked
+    if let (Some(named), Some((bom, _))) = (named, mark)
+        && named != bom
     {
         return Err(refused(format!(
             "`{}` begins with the byte-order mark of {}, but `partners.encoding` names {}; set it to \"auto\"",
             path.display(),
-            label(marked),
+            label(bom),
             label(named)
         )));
     }
     let begins = mark.map_or(0, |(_, length)| length as u64);
-    let encoding = named.or(mark.map(|(marked, _)| marked)).unwrap_or(UTF_8);
+    let encoding = named.or(mark.map(|(bom, _)| bom)).unwrap_or(UTF_8);
     if encoding != UTF_8 {
         return transcode(path, &raw, (encoding, begins), named, scratch);
     }
@@ -67,18 +62,22 @@ pub fn to_utf8(
             file: raw,
             begins,
             encoding,
-            marked: mark.is_some(),
+            has_bom: mark.is_some(),
             guess: None,
         }),
-        Some(Stop::Malformed(spot)) if named.is_none() && mark.is_none() => {
-            let said = guess(path, &raw, &spot)?;
+        Some(DecodeFault::Malformed(spot)) if named.is_none() && mark.is_none() => {
+            let guess = guess(&raw, &spot)?;
+            let described = describe_guess(&guess, path, &spot);
+            if !matches!(guess, Guess::Windows1252 { .. }) {
+                return Err(refused(described));
+            }
             let text = transcode(path, &raw, (WINDOWS_1252, 0), named, scratch)?;
             Ok(Text {
-                guess: Some(said),
+                guess: Some(described),
                 ..text
             })
         }
-        Some(stop) => Err(stop.refusal(path, UTF_8, named, &start[..length])),
+        Some(fault) => Err(refusal(&fault, path, UTF_8, named, &start[..length])),
     }
 }
 
@@ -96,150 +95,71 @@ fn transcode(
             file,
             begins: 0,
             encoding,
-            marked: begins > 0,
+            has_bom: begins > 0,
             guess: None,
         }),
-        Some(stop) => Err(stop.refusal(path, encoding, named, &[])),
+        Some(fault) => Err(refusal(&fault, path, encoding, named, &[])),
     }
 }
 
-/// Why the text cannot be read on.
-enum Stop {
-    Malformed(Spot),
-    /// On this line.
-    Nul(u64),
-}
-
-/// Bytes that do not fit.
-pub struct Spot {
-    /// The line, as an editor counts.
-    pub line: u64,
-    /// The place of the first of them in the file.
-    pub offset: u64,
-    bytes: Vec<u8>,
-}
-
-impl Spot {
-    /// `partners.csv:2: byte 0xE9 at offset 26`
-    pub fn describe(&self, path: &Path) -> String {
-        let bytes: Vec<_> = self.bytes.iter().map(|it| format!("0x{it:02X}")).collect();
-        let noun = if bytes.len() == 1 { "byte" } else { "bytes" };
-        format!(
-            "{}:{}: {noun} {} at offset {}",
-            path.display(),
-            self.line,
-            bytes.join(" "),
-            self.offset
-        )
-    }
-}
-
-impl Stop {
-    fn refusal(
-        &self,
-        path: &Path,
-        encoding: &'static Encoding,
-        named: Option<&'static Encoding>,
-        start: &[u8],
-    ) -> Failure {
-        let label = label(encoding);
-        refused(match self {
-            Self::Malformed(spot) if named.is_some() => format!(
-                "{}: no text in {label}, which `partners.encoding` names; name the encoding that the file is in, or save it as CSV UTF-8 and set \"auto\"",
-                spot.describe(path)
-            ),
-            Self::Malformed(spot) => format!(
-                "{}: no text in {label}, although the file begins with the byte-order mark of {label}; it is damaged or joined from two files, so export it again",
-                spot.describe(path)
-            ),
-            Self::Nul(line) => {
-                let cure = match start {
-                    [first, 0, second, 0] if *first != 0 && *second != 0 => {
-                        "it looks like UTF-16 without byte-order mark: set `partners.encoding = \"utf-16le\"`"
-                    }
-                    [0, first, 0, second] if *first != 0 && *second != 0 => {
-                        "it looks like UTF-16 without byte-order mark: set `partners.encoding = \"utf-16be\"`"
-                    }
-                    _ => "it is no CSV file in that encoding, so save it as CSV UTF-8",
-                };
-                format!(
-                    "{}:{line}: a NUL character stands here when the file is read as {label}; {cure}",
-                    path.display()
-                )
-            }
-        })
-    }
-}
-
-/// Gives the text piece by piece to `keep`; says where it stops being text, if it does.
-fn decode(
-    raw: &File,
-    begins: u64,
+/// Says why the file cannot be read in `encoding`; `start` are its first bytes.
+fn refusal(
+    fault: &DecodeFault,
+    path: &Path,
     encoding: &'static Encoding,
-    mut keep: impl FnMut(&[u8]) -> exit::Result<()>,
-) -> exit::Result<Option<Stop>> {
-    let mut decoder = encoding.new_decoder_without_bom_handling();
-    let mut lines = LineCount::from(1);
-    let (mut input, mut output) = (vec![0; CHUNK], vec![0; CHUNK]);
-    let mut passed = begins;
-    loop {
-        let read = read_at(raw, &mut input, passed)?;
-        let mut rest = &input[..read];
-        loop {
-            let (result, taken, given) =
-                decoder.decode_to_utf8_without_replacement(rest, &mut output, read == 0);
-            let text = &output[..given];
-            passed += taken as u64;
-            rest = &rest[taken..];
-            if let Some(nul) = text.iter().position(|it| *it == 0) {
-                lines.pass(&text[..nul]);
-                return Ok(Some(Stop::Nul(lines.line)));
-            }
-            lines.pass(text);
-            keep(text)?;
-            match result {
-                DecoderResult::InputEmpty => break,
-                DecoderResult::OutputFull => {}
-                DecoderResult::Malformed(length, after) => {
-                    let mut bytes = vec![0; length.into()];
-                    let offset = passed - u64::from(after) - u64::from(length);
-                    read_at(raw, &mut bytes, offset)?;
-                    return Ok(Some(Stop::Malformed(Spot {
-                        line: lines.line,
-                        offset,
-                        bytes,
-                    })));
+    named: Option<&'static Encoding>,
+    start: &[u8],
+) -> Failure {
+    let label = label(encoding);
+    refused(match fault {
+        DecodeFault::Malformed(spot) if named.is_some() => format!(
+            "{}: no text in {label}, which `partners.encoding` names; name the encoding that the file is in, or save it as CSV UTF-8 and set \"auto\"",
+            spot.describe(path)
+        ),
+        DecodeFault::Malformed(spot) => format!(
+            "{}: no text in {label}, although the file begins with the byte-order mark of {label}; it is damaged or joined from two files, so export it again",
+            spot.describe(path)
+        ),
+        DecodeFault::Nul(line) => {
+            let cure = match start {
+                [first, 0, second, 0] if *first != 0 && *second != 0 => {
+                    "it looks like UTF-16 without byte-order mark: set `partners.encoding = \"utf-16le\"`"
                 }
-            }
+                [0, first, 0, second] if *first != 0 && *second != 0 => {
+                    "it looks like UTF-16 without byte-order mark: set `partners.encoding = \"utf-16be\"`"
+                }
+                _ => "it is no CSV file in that encoding, so save it as CSV UTF-8",
+            };
+            format!(
+                "{}:{line}: a NUL character stands here when the file is read as {label}; {cure}",
+                path.display()
+            )
         }
-        if read == 0 {
-            return Ok(None);
-        }
-    }
+    })
 }
 
-/// The name for the configuration.
-pub fn label(encoding: &'static Encoding) -> String {
-    encoding.name().to_lowercase()
+/// Says what the file, which is not UTF-8 at `spot`, probably is, and what to do about it.
+fn describe_guess(guess: &Guess, path: &Path, spot: &Spot) -> String {
+    let place = spot.describe(path);
+    match guess {
+        Guess::Windows1252 { reading } => format!(
+            "`{}` is not UTF-8 and looks like windows-1252, so it is read as that: line {} has {reading}; if that reads right, set `partners.encoding = \"windows-1252\"`, else save the file as CSV UTF-8",
+            path.display(),
+            spot.line
+        ),
+        Guess::Mixed => format!(
+            "{place} is not UTF-8, but other parts of the file are; it is damaged or joined from files in two encodings: export it again as CSV UTF-8 (if all of it is in one other encoding, name that as `partners.encoding`)"
+        ),
+        Guess::Undecided { readings } => format!(
+            "{place} is not UTF-8, and which encoding it is in cannot be told for certain; here it reads {readings}: set `partners.encoding` to the right one, or save the file as CSV UTF-8"
+        ),
+        Guess::NoText => format!(
+            "{place} is not UTF-8, and the file looks like no text at all; export it again as CSV UTF-8"
+        ),
+    }
 }
 
 /// The file cannot be used as a whole.
-pub fn refused(message: String) -> Failure {
+fn refused(message: String) -> Failure {
     Failure::new(Exit::BadInput, message)
-}
-
-/// Fills as much of `buffer` as the copy has from `offset` on.
-pub fn read_at(raw: &File, buffer: &mut [u8], offset: u64) -> exit::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        let read = raw
-            .read_at(&mut buffer[filled..], offset + filled as u64)
-            .context("cannot read the copy of the partner file")
-            .or_exit(Exit::CannotWrite)?;
-        if read == 0 {
-            break;
-        }
-        filled += read;
-    }
-    Ok(filled)
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Partners, rows};
+use super::list::Partners;
+use super::row;
 use crate::exit::{self, Exit, OrExit};
 use crate::locale::Locale;
 
@@ -33,13 +34,9 @@ impl Partners {
         let mut others = 0;
         let mut locales = HashMap::new();
         let lenient = self.rules.without_locales();
-        let mut reading = rows(
-            &self.copy,
-            self.layout.delimiter(),
-            self.layout.data_start(),
-        );
-        while let Some(row) = reading.next_row().or_exit(Exit::CannotWrite)? {
-            let Ok(Some(partner)) = self.layout.partner(&row, &lenient, &mut locales) else {
+        let mut rows = self.rows();
+        while let Some(row) = rows.next_row().or_exit(Exit::CannotWrite)? {
+            let Ok(Some(partner)) = row::parse(&self.layout, &row, &lenient, &mut locales) else {
                 continue;
             };
             let refused = self.rules.refuses(partner.locale.as_ref());

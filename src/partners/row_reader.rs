@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::list::Partners;
+use super::partner::Partner;
+use super::row;
 use super::rows::Rows;
-use super::{Partner, Partners, Reading, rows};
+use super::scratch::CopyReader;
 use crate::exit::{self, Exit, Failure, OrExit};
 use crate::locale::Locale;
 
 /// Reads rows by their place. Rows that follow one another are read without seeking.
 pub struct RowReader {
     partners: Arc<Partners>,
-    rows: Rows<Reading>,
+    rows: Rows<CopyReader>,
     locales: HashMap<String, Option<Locale>>,
 }
 
@@ -19,9 +22,8 @@ impl RowReader {
     /// A reader that starts below the header.
     #[must_use]
     pub fn new(partners: &Arc<Partners>) -> Self {
-        let Partners { copy, layout, .. } = &**partners;
         Self {
-            rows: rows(copy, layout.delimiter(), layout.data_start()),
+            rows: partners.rows(),
             partners: partners.clone(),
             locales: HashMap::new(),
         }
@@ -32,15 +34,15 @@ impl RowReader {
     /// # Errors
     /// When the copy cannot be read (74), or when no good row begins there (70).
     pub fn partner_at(&mut self, line: u64, offset: u64) -> exit::Result<Partner> {
-        let Partners { copy, layout, .. } = &*self.partners;
         if self.rows.place().or_exit(Exit::CannotWrite)? != (line, offset) {
-            self.rows = rows(copy, layout.delimiter(), (line, offset));
+            self.rows = self.partners.rows_from((line, offset));
         }
         let row = self.rows.next_row().or_exit(Exit::CannotWrite)?;
         let row = row.filter(|it| it.place.start == offset);
         row.and_then(|it| {
-            let partner = layout.partner(&it, &self.partners.rules, &mut self.locales);
-            partner.ok().flatten()
+            let Partners { layout, rules, .. } = &*self.partners;
+            let parsed = row::parse(layout, &it, rules, &mut self.locales);
+            parsed.ok().flatten()
         })
         .ok_or_else(|| {
             let message = format!(

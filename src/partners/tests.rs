@@ -1,10 +1,15 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::address::Address;
 use crate::config::testing::GOOD;
-use crate::exit::Result;
+use crate::config::{BadRows, Config};
+use crate::exit::{Exit, Result};
+use crate::invitation::Identity;
+use crate::locale::Locale;
 
 mod columns;
 mod encodings;

@@ -6,9 +6,10 @@
 use std::path::Path;
 
 use super::domains::{is_consumer, look_alike};
+use super::finding::{Finding, excerpt};
+use super::layout::Layout;
 use super::mojibake::repaired;
-use super::row::{Layout, excerpt};
-use super::{Finding, Partner};
+use super::partner::Partner;
 
 /// How many rows of a kind are kept for people to read; the rest are counted.
 const SHOWN: usize = 20;

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use comfy_table::CellAlignment;
 use serde::Serialize;
 
-use super::harmless::harmless_json;
-use super::{count, empty_table, one_line};
+use super::formats::count;
+use super::harmless::{harmless_json, one_line};
+use super::table::empty_table;
 
 /// How the languages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

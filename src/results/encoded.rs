@@ -41,7 +41,7 @@ impl<'a> Encoded<'a> {
     pub fn begin(
         file: &'a mut File,
         encoding: &'static Encoding,
-        marked: bool,
+        has_bom: bool,
     ) -> Result<Self, Fault> {
         // Encoders write UTF-8 for UTF-16, because the Web never sends it.
         let manner = match encoding {
@@ -52,7 +52,7 @@ impl<'a> Encoded<'a> {
         };
         let out = BufWriter::with_capacity(64 * 1024, file);
         let mut encoded = Self { out, manner };
-        if marked {
+        if has_bom {
             encoded.own("\u{feff}")?;
         }
         Ok(encoded)

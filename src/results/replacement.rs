@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::files;
+use crate::files::{self, folder_of};
 
 /// How much of a file that stands there is looked at.
 const BEGINNING: u64 = 64 * 1024;
@@ -66,13 +66,6 @@ const SUFFIX: &str = ".unfinished";
 fn prefix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     format!(".{}.", name.to_string_lossy())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 /// The first bytes of the file that stands there; none where there is none.

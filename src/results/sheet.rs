@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::encoded::{Encoded, Fault};
 use super::replacement::Replacement;
 use super::said::COLUMNS;
-use crate::partners::{Form, Listed, Partners};
+use crate::partners::{Form, Partners, SourceRow};
 use crate::report::may_be_formula;
 
 /// The new file while it grows, beside the text that it follows.
@@ -36,7 +36,7 @@ impl<'a> Sheet<'a> {
             .collect();
         let mut sheet = Self {
             partners,
-            out: Encoded::begin(replacement.file(), form.encoding, form.marked)?,
+            out: Encoded::begin(replacement.file(), form.encoding, form.has_bom)?,
             delimiter: char::from(form.delimiter),
             own,
             at: partners.whole()?.start,
@@ -49,7 +49,7 @@ impl<'a> Sheet<'a> {
     }
 
     /// A row, and what is said of it.
-    pub fn row(&mut self, row: &Listed, said: [String; COLUMNS.len()]) -> Result<(), Fault> {
+    pub fn row(&mut self, row: &SourceRow, said: [String; COLUMNS.len()]) -> Result<(), Fault> {
         self.between(row.place.start)?;
         self.own(row.cells.as_deref(), row.place.clone())?;
         self.ours(said)

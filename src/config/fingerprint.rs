@@ -1,25 +1,20 @@
-//! What the file says, key by key: the same for every way of writing the same.
+//! The keys of a file with their values in canonical form, for the approval's digest.
 //!
-//! Comments, order, inline tables and the way a number or a text is written make no
-//! difference. Where a secret comes from is kept out: only that such a key is there counts.
+//! Comments, order, inline tables and the notation of numbers and texts make no difference. Of
+//! a key that leads to a secret, only its presence counts.
 
 use std::collections::BTreeMap;
 
 use toml::de::{DeTable, DeValue};
 
-/// Keys whose values lead to a secret.
-const SECRETS: [&str; 4] = [
-    "smtp.password_file",
-    "smtp.password_env",
-    "smtp.password_credential",
-    "smtp.token_command",
-];
-
 /// Each key with its value as a text, `smtp.host` with `"smtp.example.com"`.
-pub fn keys(file: &DeTable<'_>) -> BTreeMap<String, String> {
+pub fn keys<'k>(
+    file: &DeTable<'_>,
+    secrets: impl IntoIterator<Item = &'k str>,
+) -> BTreeMap<String, String> {
     let mut keys = BTreeMap::new();
     collect(file, "", &mut keys);
-    for secret in SECRETS {
+    for secret in secrets {
         if let Some(value) = keys.get_mut(secret) {
             "given".clone_into(value);
         }
@@ -76,7 +71,8 @@ mod tests {
     use super::*;
 
     fn read(source: &str) -> BTreeMap<String, String> {
-        keys(DeTable::parse(source).unwrap().get_ref())
+        let secrets = ["smtp.password_file", "smtp.token_command"];
+        keys(DeTable::parse(source).unwrap().get_ref(), secrets)
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! The file as it comes: copied once, told from what is no CSV, and its delimiter found.
+//! Copies the list once, refuses what is no CSV, and finds the delimiter.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use anyhow::Context;
-use encoding_rs::Encoding;
 use sha2::{Digest, Sha256};
 
 use super::encoding::{self, Text};
+use super::scratch::{CHUNK, nameless, write};
 use crate::config::PartnerFile;
 use crate::exit::{self, Exit, Failure, OrExit};
 use crate::files;
@@ -66,35 +66,27 @@ const HEADER_LIMIT: usize = 64 * 1024;
 pub type Start = (u64, u64);
 
 /// The copy, and how to read it.
-pub struct Source {
+pub struct Snapshot {
     /// The text as UTF-8, in a file without a name.
-    pub copy: File,
+    pub text: Text,
     /// SHA-256 over the bytes of the original.
     pub digest: [u8; 32],
     /// The byte between cells.
     pub delimiter: u8,
-    /// What the bytes of the original meant.
-    pub encoding: &'static Encoding,
-    /// Whether the original began with a byte-order mark.
-    pub marked: bool,
-    /// Where the text begins in the copy.
-    pub begins: u64,
     /// Where the header stands.
     pub start: Start,
-    /// What was guessed about the encoding, in words.
-    pub guess: Option<String>,
 }
 
 /// Copies the file into a nameless one in `scratch` and brings it to UTF-8.
 ///
 /// # Errors
 /// When it cannot be read, is no CSV, or is not in the encoding that it should be in.
-pub fn copy(partners: &PartnerFile, scratch: &Path) -> exit::Result<Source> {
+pub fn copy(partners: &PartnerFile, scratch: &Path) -> exit::Result<Snapshot> {
     let path = &partners.path;
     // It may grow while it is read.
     let mut file = open(path)?.take(FILE_LIMIT);
     let mut raw = nameless(scratch)?;
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = vec![0; CHUNK];
     let mut first = true;
     let mut digest = Sha256::new();
     loop {
@@ -111,40 +103,16 @@ pub fn copy(partners: &PartnerFile, scratch: &Path) -> exit::Result<Source> {
         digest.update(&buffer[..read]);
         write(&mut raw, &buffer[..read])?;
     }
-    let Text {
-        file: mut copy,
-        begins,
-        encoding,
-        marked,
-        guess,
-    } = encoding::to_utf8(path, raw, partners.encoding, scratch)?;
-    let (found, start) = look_at_header(&mut copy, begins)
+    let mut text = encoding::to_utf8(path, raw, partners.encoding, scratch)?;
+    let (found, start) = look_at_header(&mut text.file, text.begins)
         .context("cannot read the copy of the partner file")
         .or_exit(Exit::CannotWrite)?;
-    Ok(Source {
-        copy,
+    Ok(Snapshot {
+        text,
         digest: digest.finalize().into(),
         delimiter: partners.delimiter.unwrap_or(found),
-        encoding,
-        marked,
-        begins,
         start,
-        guess,
     })
-}
-
-/// A file in `scratch` that is gone when nobody has it open any more.
-pub fn nameless(scratch: &Path) -> exit::Result<File> {
-    tempfile::tempfile_in(scratch)
-        .with_context(|| format!("cannot copy the partner file into `{}`", scratch.display()))
-        .or_exit(Exit::CannotWrite)
-}
-
-/// Writes to such a file.
-pub fn write(copy: &mut File, bytes: &[u8]) -> exit::Result<()> {
-    copy.write_all(bytes)
-        .context("cannot copy the partner file")
-        .or_exit(Exit::CannotWrite)
 }
 
 fn open(path: &Path) -> exit::Result<File> {

@@ -1,18 +1,18 @@
-//! What a file is in that neither says so nor is UTF-8.
+//! Guesses the encoding of a file that is not UTF-8 and has no byte-order mark.
 //!
-//! The only guess that is acted on is windows-1252, and only where the detector and our own
-//! look at the bytes agree. Everything else is refused, with the cell at fault as the likely
-//! encodings read it, so that a person sees at a glance which one to name.
+//! The only guess that is acted on is windows-1252, and only if chardetng and the heuristic here
+//! agree. For the others, the cell at fault is shown as the likely encodings read it, so that a
+//! person sees which one to name.
 
 use std::fs::File;
-use std::path::Path;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{
     BIG5, EUC_KR, Encoding, GB18030, MACINTOSH, SHIFT_JIS, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252,
 };
 
-use super::encoding::{CHUNK, Spot, label, read_at, refused};
+use super::decode::{Spot, label};
+use super::scratch::{CHUNK, read_at};
 use crate::exit;
 
 /// How far around a byte its cell is looked for.
@@ -32,10 +32,32 @@ const CANDIDATES: [&Encoding; 8] = [
     EUC_KR,
 ];
 
-/// Whether the file, which is not UTF-8 at `spot`, is windows-1252: what to say about it, or why not.
-pub fn guess(path: &Path, raw: &File, spot: &Spot) -> exit::Result<String> {
+/// What a file may be in that is not UTF-8.
+#[derive(Debug)]
+pub enum Guess {
+    /// windows-1252, as which the cell at fault reads so.
+    Windows1252 {
+        /// The cell, in quotes.
+        reading: String,
+    },
+    /// Partly UTF-8, partly another encoding.
+    Mixed,
+    /// One of several encodings.
+    Undecided {
+        /// How the cell at fault reads in each.
+        readings: String,
+    },
+    /// No text at all.
+    NoText,
+}
+
+/// Guesses what `raw` is in, which is not UTF-8 at `spot`.
+///
+/// # Errors
+/// If the copy cannot be read.
+pub fn guess(raw: &File, spot: &Spot) -> exit::Result<Guess> {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
-    let mut western = Western::default();
+    let mut heuristic = Windows1252Heuristic::default();
     let mut chunk = vec![0; CHUNK];
     let (mut offset, mut utf8, mut others) = (0, 0, 0);
     loop {
@@ -43,7 +65,7 @@ pub fn guess(path: &Path, raw: &File, spot: &Spot) -> exit::Result<String> {
         let chunk = &chunk[..read];
         offset += read as u64;
         detector.feed(chunk, read == 0);
-        western.pass(chunk);
+        heuristic.pass(chunk);
         for piece in chunk.utf8_chunks() {
             utf8 += piece.valid().chars().filter(|it| !it.is_ascii()).count();
             others += piece.invalid().len();
@@ -53,40 +75,27 @@ pub fn guess(path: &Path, raw: &File, spot: &Spot) -> exit::Result<String> {
         }
     }
     let detected = detector.guess(None, Utf8Detection::Deny);
-    // Asian encodings hold characters of UTF-8 by chance, Western ones hardly ever, Cyrillic
+    // Asian encodings hold characters of UTF-8 by chance, Windows1252Heuristic ones hardly ever, Cyrillic
     // ones now and then (`Пё`).
-    let joined = western.plausible_as(detected) || utf8 > others / 4;
+    let joined = heuristic.plausible_as(detected) || utf8 > others / 4;
     if utf8 > 0 && detected.is_single_byte() && joined {
-        return Err(refused(format!(
-            "{} is not UTF-8, but other parts of the file are; it is damaged or joined from files in two encodings: export it again as CSV UTF-8 (if all of it is in one other encoding, name that as `partners.encoding`)",
-            spot.describe(path)
-        )));
+        return Ok(Guess::Mixed);
     }
     let cell = cell_around(raw, spot.offset)?;
-    if western.plausible_as(detected)
+    if heuristic.plausible_as(detected)
         && let Some(reading) = read_as(WINDOWS_1252, &cell)
     {
-        return Ok(format!(
-            "`{}` is not UTF-8 and looks like windows-1252, so it is read as that: line {} has {reading}; if that reads right, set `partners.encoding = \"windows-1252\"`, else save the file as CSV UTF-8",
-            path.display(),
-            spot.line
-        ));
+        return Ok(Guess::Windows1252 { reading });
     }
-    Err(refused(match readings(detected, &cell) {
-        None => format!(
-            "{} is not UTF-8, and the file looks like no text at all; export it again as CSV UTF-8",
-            spot.describe(path)
-        ),
-        Some(readings) => format!(
-            "{} is not UTF-8, and which encoding it is in cannot be told for certain; here it reads {readings}: set `partners.encoding` to the right one, or save the file as CSV UTF-8",
-            spot.describe(path)
-        ),
-    }))
+    Ok(match readings(detected, &cell) {
+        Some(readings) => Guess::Undecided { readings },
+        None => Guess::NoText,
+    })
 }
 
 /// Whether bytes may be windows-1252: the detector falls back on it for what is nothing else,
 /// and takes a few letters of Cyrillic or of a Mac for it.
-struct Western {
+struct Windows1252Heuristic {
     seen: [bool; 256],
     before: u8,
     previous: u8,
@@ -94,7 +103,7 @@ struct Western {
     plausible: bool,
 }
 
-impl Default for Western {
+impl Default for Windows1252Heuristic {
     fn default() -> Self {
         Self {
             seen: [false; 256],
@@ -106,7 +115,7 @@ impl Default for Western {
     }
 }
 
-impl Western {
+impl Windows1252Heuristic {
     fn pass(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.seen[usize::from(*byte)] = true;
@@ -121,7 +130,7 @@ impl Western {
                 0x82..=0x84 | 0x86..=0x8c | 0x8e | 0x98 | 0x9f => {
                     !self.previous.is_ascii_lowercase()
                 }
-                // No Western name has three letters with marks side by side.
+                // No Windows1252Heuristic name has three letters with marks side by side.
                 0xc0.. => self.letters_in_a_row < 3,
                 // Quotes and signs do not stand between two letters, as apostrophes do.
                 b'A'..=b'Z' | b'a'..=b'z' => {

@@ -1,0 +1,72 @@
+//! What is declared about a key of the configuration.
+//!
+//! The call that reads a key declares it, so that there is one place to add or change a key. The
+//! declarations serve messages, the fingerprint and the test of `config.example.toml`.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// A key and what is declared about it.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The key with its tables: `smtp.port`.
+    pub path: String,
+    /// The type of its value.
+    pub kind: Kind,
+    /// Whether it must be set.
+    pub presence: Presence,
+    /// Whether its value leads to a secret.
+    pub secret: bool,
+    /// What it is for, as `config.example.toml` says it.
+    pub description: &'static str,
+}
+
+/// Whether a key must be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It must be set.
+    Required,
+    /// It may be unset, which has a meaning of its own.
+    Optional,
+    /// Unset, it has this value, in TOML.
+    Default(&'static str),
+}
+
+/// The type of a value. Its text continues "must be".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text, and what it must contain.
+    Text(&'static str),
+    /// A whole number.
+    Number(RangeInclusive<u32>),
+    /// One of these words.
+    Choice(Vec<&'static str>),
+    /// A date of TOML, or the same as a text.
+    Date,
+    /// A list of values of one type.
+    List(Box<Kind>),
+    /// A text, or a list of texts.
+    TextOrList,
+    /// A text, or a table of texts by locale.
+    Texts,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(what) => f.write_str(what),
+            Self::Number(range) => {
+                let (first, last) = (range.start(), range.end());
+                write!(f, "a whole number from {first} to {last}")
+            }
+            Self::Choice(words) => {
+                let words: Vec<_> = words.iter().map(|it| format!("{it:?}")).collect();
+                f.write_str(&words.join(" or "))
+            }
+            Self::Date => f.write_str("a date such as 2027-03-31"),
+            Self::List(_) => f.write_str("a list"),
+            Self::TextOrList => f.write_str("a text or a list of texts"),
+            Self::Texts => f.write_str("a text, or a table of texts by locale"),
+        }
+    }
+}

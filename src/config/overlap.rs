@@ -1,0 +1,45 @@
+//! Whether two paths lead to one file, so that nothing that the program writes replaces an input.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::files::folder_of;
+
+/// Which of the `others` a file is, or that it is inside the folder of the templates.
+pub fn find(
+    file: &Path,
+    others: &[(&'static str, PathBuf)],
+    templates: &Path,
+) -> Option<&'static str> {
+    let same = others.iter().find(|(_, other)| is_same_file(file, other));
+    let among_templates = || {
+        let templates = templates.canonicalize().ok()?;
+        let inside = resolved(file)?.starts_with(templates);
+        inside.then_some("what belongs to the templates")
+    };
+    same.map(|(what, _)| *what).or_else(among_templates)
+}
+
+/// Whether two paths lead to one file, which need not exist yet.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |it: &Path| it.metadata().map(|it| (it.dev(), it.ino()));
+    match (identity(one), identity(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => resolved(one).is_some_and(|it| Some(it) == resolved(other)),
+    }
+}
+
+/// A path with its folder in one spelling.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    let folder = folder_of(path).canonicalize().ok()?;
+    Some(folder.join(path.file_name()?))
+}
+
+/// The file that a symbolic link leads to, where it leads anywhere.
+pub fn behind_link(path: PathBuf) -> PathBuf {
+    if path.is_symlink() {
+        path.canonicalize().unwrap_or(path)
+    } else {
+        path
+    }
+}

@@ -1,0 +1,144 @@
+//! `[packages.NAME]`: what partners are invited to.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::key::Kind;
+use super::reader::Section;
+use super::text::{Text, texts};
+use super::values::{Value, text_or_list};
+use crate::link::AccessPackageLink;
+use crate::locale::Locale;
+
+/// The most packages; each of them is tried in every locale before anything is sent.
+const PACKAGES_LIMIT: usize = 1_000;
+
+/// An access package that partners are invited to.
+#[derive(Debug)]
+pub struct Package {
+    /// Its name in the configuration and in the CSV's `package` column.
+    pub key: String,
+    /// The whole link.
+    pub link: AccessPackageLink,
+    /// Its name in the mail.
+    pub name: Text,
+    /// What it is for.
+    pub description: Option<Text>,
+    /// What to write in the request.
+    pub justification: Option<Text>,
+    /// The last day to respond, in local time.
+    pub respond_by: Option<Date>,
+}
+
+/// The keys of packages, for a message: the first of them, and how many more there are.
+#[must_use]
+pub fn keys_of(packages: &[Arc<Package>]) -> String {
+    const SHOWN: usize = 20;
+    let keys = packages.iter().take(SHOWN).map(|it| it.key.as_str());
+    let keys = keys.collect::<Vec<_>>().join(", ");
+    match packages.len().saturating_sub(SHOWN) {
+        0 => keys,
+        more => format!("{keys} and {more} more"),
+    }
+}
+
+/// Reads all packages, in the order of the file.
+pub fn read(
+    root: &mut Section<'_>,
+    default_locale: &Locale,
+    warnings: &mut Vec<String>,
+) -> Vec<Arc<Package>> {
+    let mut packages = root.section("packages");
+    if packages.is_empty() {
+        let message = "no access package is configured; write a table `[packages.NAME]` with `link` and `name`";
+        root.problem("packages", message);
+    }
+    if packages.len() > PACKAGES_LIMIT {
+        let message = format!(
+            "{} packages are configured, and {PACKAGES_LIMIT} are the most; use several configurations",
+            packages.len()
+        );
+        root.problem("packages", message);
+        return Vec::new();
+    }
+    let mut read: Vec<Arc<Package>> = Vec::new();
+    for (key, section) in packages.each_section() {
+        read.extend(Package::read(key, section, default_locale, &read, warnings).map(Arc::new));
+    }
+    read
+}
+
+impl Package {
+    fn read(
+        key: String,
+        mut section: Section<'_>,
+        default_locale: &Locale,
+        others: &[Arc<Self>],
+        warnings: &mut Vec<String>,
+    ) -> Option<Self> {
+        let hosts = section
+            .key("allow_host", "another portal host than Microsoft's two")
+            .optional(text_or_list());
+        // As it stands, with blanks and all.
+        let as_written = |value: &toml::de::DeValue<'_>| value.as_str().map(str::to_owned);
+        let link = section
+            .key("link", "the My Access portal link, copied whole")
+            .required(Value::of_kind(Kind::Text("a text"), as_written));
+        let link = link.and_then(|text| {
+            let parsed = AccessPackageLink::parse(&text, &hosts.unwrap_or_default());
+            let report = |error: &crate::link::LinkError| {
+                let message =
+                    format!("`packages.{key}.link` is not a whole My Access link: {error}");
+                section.problem_within("link", error.place(&text), text.len(), message);
+            };
+            parsed.inspect_err(report).ok()
+        });
+        let texts = || texts(default_locale);
+        let name = section
+            .key("name", "its name in the mail")
+            .required(texts());
+        let description = section
+            .key("description", "what it is for")
+            .optional(texts());
+        let justification = section
+            .key("justification", "what to write in the request for access")
+            .optional(texts());
+        let respond_by = section
+            .key("respond_by", "the last day; after it the rows are skipped")
+            .optional(date());
+        if let Some((link, _)) = &link
+            && let Some(same) = others
+                .iter()
+                .find(|it| it.link.package_id() == link.package_id())
+        {
+            let message = format!(
+                "`packages.{key}` has the same access package id as `packages.{}`; copy the link of the other package, or remove one of the two",
+                same.key
+            );
+            section.problem("link", message);
+        }
+        section.finish();
+        let ((link, found), name) = (link?, name?);
+        warnings.extend(found.iter().map(|it| format!("packages.{key}: {it}")));
+        Some(Self {
+            key,
+            link,
+            name,
+            description,
+            justification,
+            respond_by,
+        })
+    }
+}
+
+/// A TOML local date, or the same as a text.
+fn date<'r>() -> Value<'r, Date> {
+    Value::of_kind(Kind::Date, |value| {
+        let written = match value.as_datetime() {
+            Some(date) => date.to_string(),
+            None => value.as_str()?.to_owned(),
+        };
+        written.parse().ok().filter(|_| written.len() == 10)
+    })
+}

@@ -1,0 +1,73 @@
+//! `[sender]`: who invites.
+
+use super::key::Kind;
+use super::reader::Section;
+use super::values::{Value, one_line, text};
+use crate::address::Address;
+
+/// Who invites.
+#[derive(Debug)]
+pub struct Sender {
+    /// The name shown beside the address.
+    pub name: Option<String>,
+    /// The From header and the envelope's sender.
+    pub address: Address,
+    /// Where replies go, if not to `address`.
+    pub reply_to: Option<(Option<String>, Address)>,
+    /// The inviting organisation.
+    pub organization: String,
+    /// Whom to ask whether the mail is genuine.
+    pub contact: Option<String>,
+}
+
+impl Sender {
+    /// The address that replies go to.
+    #[must_use]
+    pub fn reply_address(&self) -> &Address {
+        self.reply_to.as_ref().map_or(&self.address, |it| &it.1)
+    }
+
+    pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
+        let from = section
+            .key("from", "From header and envelope sender")
+            .required(mailbox());
+        let reply_to = section
+            .key("reply_to", "where replies go; unset: to `from`")
+            .optional(mailbox());
+        let organization = section
+            .key("organization", "the inviting organisation")
+            .required(text());
+        let contact = section
+            .key("contact", "whom to ask whether the mail is genuine")
+            .optional(text());
+        section.finish();
+        let (name, address) = from?;
+        Some(Self {
+            name,
+            address,
+            reply_to,
+            organization: organization?,
+            contact,
+        })
+    }
+}
+
+/// `Name <address>` or a bare address; the name may be quoted, but need not be.
+fn mailbox<'r>() -> Value<'r, (Option<String>, Address)> {
+    const MAILBOX: &str = "a mailbox such as \"Partner Desk <partners@contoso.example>\"";
+    Value::new(Kind::Text(MAILBOX), |value| {
+        let written = one_line(value)?;
+        let (name, address) = match written.strip_suffix('>').and_then(|it| it.rsplit_once('<')) {
+            Some((name, address)) => (name.trim(), address.trim()),
+            None => ("", written.as_str()),
+        };
+        let address =
+            Address::parse(address).map_err(|error| format!("must be {MAILBOX}: {error}"))?;
+        let quoted = name.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+        let name = match quoted {
+            Some(name) => name.replace("\\\"", "\"").replace("\\\\", "\\"),
+            None => name.to_owned(),
+        };
+        Ok(((!name.is_empty()).then_some(name), address))
+    })
+}

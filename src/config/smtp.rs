@@ -1,0 +1,142 @@
+//! `[smtp]`: the relay.
+
+use std::path::{Path, PathBuf};
+
+use super::deadlines::Deadlines;
+use super::host::{host, is_loopback};
+use super::login::{Login, Proof};
+use super::reader::Section;
+use super::values::{choice, number, parsed_text, path};
+
+/// The relay that takes responsibility for the mail (RFC 5321 §2.3.10).
+#[derive(Clone, Debug)]
+pub struct Smtp {
+    /// Its name, which its certificate must show, or its IP address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// Certificates to trust beside the system's, in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// How we log in; none where the relay knows us by our address.
+    pub login: Option<Login>,
+    /// How many connections at once.
+    pub connections: u32,
+    /// Whether commands are pipelined where the relay offers it.
+    pub pipelining: bool,
+    /// The name for EHLO, if not this host's.
+    pub hello: Option<String>,
+    /// How long to wait in each phase.
+    pub deadlines: Deadlines,
+}
+
+/// How the connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// From the first byte (RFC 8314).
+    Implicit,
+    /// After STARTTLS, which the relay must offer (RFC 3207).
+    StartTls,
+    /// Not at all: only to this machine.
+    None,
+}
+
+impl Smtp {
+    pub(super) fn read(
+        mut section: Section<'_>,
+        folder: &Path,
+        warnings: &mut Vec<String>,
+    ) -> Option<Self> {
+        let host = section
+            .key("host", "the relay, by its certificate's name or by IP")
+            .required(host());
+        let tls = section
+            .key("tls", "\"none\" only to a relay on this machine")
+            .or(
+                "\"implicit\"",
+                choice(&[
+                    ("implicit", Tls::Implicit),
+                    ("starttls", Tls::StartTls),
+                    ("none", Tls::None),
+                ]),
+            );
+        let port = section
+            .key("port", "by `tls`: 465 implicit, 587 starttls, 25 none")
+            .optional(
+                number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
+            );
+        let port = port.unwrap_or(match tls {
+            Tls::Implicit => 465,
+            Tls::StartTls => 587,
+            Tls::None => 25,
+        });
+        warnings.extend(mixed_up(port, tls));
+        let ca_file = section
+            .key("ca_file", "certificates to trust beside the system's")
+            .optional(path(folder));
+        let login = Login::read(&mut section, folder, tls == Tls::None);
+        let connections = section
+            .key("connections", "how many connections at once")
+            .or("2", number(1..=100));
+        let pipelining = section
+            .key("pipelining", "where the relay offers it; or \"off\"")
+            .or("\"auto\"", choice(&[("auto", true), ("off", false)]));
+        let hello = section
+            .key("hello", "the name for EHLO; unset: this host's")
+            .optional(parsed_text("a host name or an address literal", |name| {
+                let fits = name.starts_with('[') || idna::domain_to_ascii_strict(name).is_ok();
+                (fits && name.is_ascii()).then(|| name.to_owned())
+            }));
+        let loopback = host.as_deref().is_some_and(is_loopback);
+        let deadlines = Deadlines::read(section.section("deadlines"), loopback);
+        if tls == Tls::None && host.is_some() && !loopback {
+            let message =
+                "`smtp.tls` = \"none\" is for a relay on this machine only; use \"implicit\"";
+            section.problem("tls", message);
+        }
+        section.finish();
+        Some(Self {
+            host: host?,
+            port,
+            tls,
+            ca_file,
+            login,
+            connections,
+            pipelining,
+            hello,
+            deadlines,
+        })
+    }
+
+    /// The files that it names, each with what to call it.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        let password = match self.login.as_ref().map(|it| &it.proof) {
+            Some(Proof::PasswordFile(path)) => Some(path),
+            _ => None,
+        };
+        let files = [
+            ("the file of `smtp.ca_file`", self.ca_file.as_ref()),
+            ("the file of `smtp.password_file`", password),
+        ];
+        files
+            .into_iter()
+            .filter_map(|(what, path)| Some((what, path?.clone())))
+    }
+}
+
+/// A port that is registered for the other way to begin TLS (RFC 8314 §7.3, RFC 6409).
+fn mixed_up(port: u16, tls: Tls) -> Option<String> {
+    let (means, set, other) = match (port, tls) {
+        (465, Tls::StartTls) => ("TLS from the first byte", "implicit", 587),
+        (587 | 25, Tls::Implicit) => ("STARTTLS", "starttls", 465),
+        _ => return None,
+    };
+    let now = match tls {
+        Tls::StartTls => "starttls",
+        _ => "implicit",
+    };
+    Some(format!(
+        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until a deadline ends it; set `tls = \"{set}\"`, or `port = {other}`"
+    ))
+}

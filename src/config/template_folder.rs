@@ -1,0 +1,52 @@
+//! `[templates]`: where the templates are, and which locale to fall back on.
+
+use std::path::{Path, PathBuf};
+
+use super::reader::Section;
+use super::values::{choice, locale, path};
+use crate::locale::Locale;
+
+/// Where the templates are.
+#[derive(Debug)]
+pub struct TemplateFolder {
+    /// The folder with `layout.html` and one folder a locale.
+    pub directory: PathBuf,
+    /// For rows without a locale.
+    pub default_locale: Locale,
+    /// For locales without a template.
+    pub missing_locale: MissingLocale,
+}
+
+/// What to do with a row whose locale has no template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingLocale {
+    /// Write in the default locale.
+    Default,
+    /// Treat the row as bad.
+    Refuse,
+}
+
+impl TemplateFolder {
+    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Self {
+        let missing_locale = [
+            ("default", MissingLocale::Default),
+            ("refuse", MissingLocale::Refuse),
+        ];
+        let templates = Self {
+            directory: section
+                .key("directory", "`layout.html` and one folder for each locale")
+                .or("\"templates\"", path(folder)),
+            default_locale: section
+                .key("default_locale", "for rows without a locale")
+                .or("\"en\"", locale()),
+            missing_locale: section
+                .key(
+                    "missing_locale",
+                    "or \"refuse\": a locale without a template makes the row bad",
+                )
+                .or("\"default\"", choice(&missing_locale)),
+        };
+        section.finish();
+        templates
+    }
+}

@@ -1,0 +1,20 @@
+//! The files of a review.
+
+/// The folder of the messages.
+pub const MESSAGES: &str = "messages";
+/// The page.
+pub const INDEX: &str = "index.html";
+/// The folder of the data files.
+pub const DATA: &str = "data";
+/// The list that needs no script.
+pub const LIST: &str = "list.html";
+/// What a preview leaves to be approved; a new review begins without.
+pub const APPROVAL: &str = "approval.txt";
+
+/// What the page loads, the same for every review.
+pub const PAGE: [(&str, &str); 2] = [
+    ("gallery.css", include_str!("page/gallery.css")),
+    ("gallery.js", include_str!("page/gallery.js")),
+];
+/// The page itself.
+pub const INDEX_PAGE: &str = include_str!("page/index.html");

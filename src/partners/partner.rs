@@ -1,0 +1,39 @@
+//! A contact at a partner: one good row of the list.
+
+use std::sync::Arc;
+
+use crate::address::Address;
+use crate::config::Package;
+use crate::invitation::Identity;
+use crate::locale::Locale;
+
+/// A contact at a partner: one good row.
+#[derive(Clone, Debug)]
+pub struct Partner {
+    /// The line of the file, as an editor counts.
+    pub line: u64,
+    /// The offset of the row in the copy of the file, see [`super::RowReader`].
+    pub offset: u64,
+    /// Where to write to.
+    pub address: Address,
+    /// The person's name.
+    pub name: Option<String>,
+    /// The partner's organisation.
+    pub organization: Option<String>,
+    /// The language asked for.
+    pub locale: Option<Locale>,
+    /// What the partner is invited to.
+    pub package: Arc<Package>,
+    /// The other columns' names, shared by all rows.
+    pub extra_columns: Arc<[String]>,
+    /// The cells of the other columns.
+    pub extra: Vec<String>,
+}
+
+impl Partner {
+    /// The invitation of this partner within a campaign.
+    #[must_use]
+    pub fn identity(&self, campaign: &str) -> Identity {
+        Identity::new(campaign, self.package.link.package_id(), &self.address)
+    }
+}

@@ -1,0 +1,344 @@
+//! `status` as a table, as JSON and as CSV.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use comfy_table::{ColumnConstraint, Table};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::formats::{count, utc};
+use super::harmless::{generated_cell, harmless_json, one_line};
+use super::table::empty_table;
+use crate::invitation::{Event, Record, State};
+
+/// How `status` is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One object, an interface.
+    Json,
+    /// One line an invitation.
+    Csv,
+}
+
+/// An invitation as `status` shows it. The names are an interface, and the columns of the CSV.
+#[derive(Debug, Default, Serialize)]
+struct Shown<'a> {
+    package: Cow<'a, str>,
+    package_id: String,
+    email: Cow<'a, str>,
+    name: Option<Cow<'a, str>>,
+    organization: Option<Cow<'a, str>>,
+    locale: Option<Cow<'a, str>>,
+    template_locale: Cow<'a, str>,
+    state: &'static str,
+    listed: Option<bool>,
+    attempts: u32,
+    message_id: Cow<'a, str>,
+    smtp_code: Option<u16>,
+    enhanced_code: Option<Cow<'a, str>>,
+    reply: Option<Cow<'a, str>>,
+    relay: Option<Cow<'a, str>>,
+    created_at: String,
+    updated_at: String,
+    accepted_at: Option<String>,
+    next_attempt_at: Option<String>,
+    note: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<Vec<ShownEvent<'a>>>,
+}
+
+/// A line of history as `status ADDRESS` shows it.
+#[derive(Debug, Serialize)]
+struct ShownEvent<'a> {
+    at: String,
+    from: Option<&'static str>,
+    to: &'static str,
+    phase: Option<&'a str>,
+    smtp_code: Option<u16>,
+    enhanced_code: Option<&'a str>,
+    reply: Option<&'a str>,
+    relay: Option<&'a str>,
+    message_id: &'a str,
+    note: Option<&'a str>,
+}
+
+/// An invitation to be shown; its texts are made safe for the format by `text`.
+fn shown<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Shown<'a> {
+    let record = &row.record;
+    let Record {
+        invitee,
+        standing,
+        latest,
+        ..
+    } = record;
+    let optional = |it: &'a Option<String>| it.as_deref().map(&text);
+    Shown {
+        package: text(&invitee.package),
+        package_id: record.identity.package_id.to_string(),
+        email: text(&invitee.email),
+        name: optional(&invitee.name),
+        organization: optional(&invitee.organization),
+        locale: optional(&invitee.locale),
+        template_locale: text(&invitee.template_locale),
+        state: standing.state.as_str(),
+        listed: row.listed,
+        attempts: standing.attempts,
+        message_id: text(&standing.message_id),
+        smtp_code: latest.smtp_code,
+        enhanced_code: optional(&latest.enhanced_code),
+        reply: optional(&latest.reply),
+        relay: optional(&latest.relay),
+        created_at: utc(record.created_at),
+        updated_at: utc(standing.updated_at),
+        accepted_at: record.accepted_at.map(utc),
+        next_attempt_at: standing.next_attempt_at.map(utc),
+        note: optional(&latest.note),
+        history: None,
+    }
+}
+
+fn shown_event(event: &Event) -> ShownEvent<'_> {
+    ShownEvent {
+        at: utc(event.at),
+        from: event.from.map(State::as_str),
+        to: event.to.as_str(),
+        phase: event.phase.as_deref(),
+        smtp_code: event.smtp_code,
+        enhanced_code: event.enhanced_code.as_deref(),
+        reply: event.reply.as_deref(),
+        relay: event.relay.as_deref(),
+        message_id: &event.message_id,
+        note: event.note.as_deref(),
+    }
+}
+
+/// An invitation to be shown.
+#[derive(Debug)]
+pub struct StatusRow {
+    /// What is on record.
+    pub record: Record,
+    /// Whether today's file has it; none where that cannot be read.
+    pub listed: Option<bool>,
+    /// All that happened, where it was asked for.
+    pub history: Option<Vec<Event>>,
+}
+
+/// Writes invitations as they come, page by page.
+pub struct StatusWriter<'a> {
+    out: &'a mut dyn Write,
+    format: Format,
+    /// Whether a person looks at a terminal, whose width then counts.
+    terminal: bool,
+    written: u64,
+}
+
+impl<'a> StatusWriter<'a> {
+    /// Begins with the campaign and its counts.
+    ///
+    /// # Errors
+    /// When `out` takes no more.
+    pub fn begin(
+        out: &'a mut dyn Write,
+        format: Format,
+        terminal: bool,
+        campaign: &str,
+        counts: &[(State, u64)],
+    ) -> io::Result<Self> {
+        match format {
+            Format::Json => {
+                let counts: Vec<String> = counts
+                    .iter()
+                    .map(|(state, count)| format!("\"{state}\":{count}"))
+                    .collect();
+                let campaign = harmless_json(&serde_json::to_string(campaign)?);
+                write!(
+                    out,
+                    "{{\"campaign\":{campaign},\"counts\":{{{}}},\"invitations\":[",
+                    counts.join(",")
+                )?;
+            }
+            Format::Csv => {
+                let csv = csv_lines(true, [Shown::default()])?;
+                let header = csv.split_inclusive(|it| *it == b'\n').next();
+                out.write_all(header.unwrap_or_default())?;
+            }
+            Format::Text => {
+                let total: u64 = counts.iter().map(|(_, count)| count).sum();
+                let parts: Vec<String> = counts
+                    .iter()
+                    .filter(|(_, count)| *count > 0)
+                    .map(|(state, count)| format!("{count} {state}"))
+                    .collect();
+                let parts = if parts.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", parts.join(", "))
+                };
+                writeln!(
+                    out,
+                    "campaign {}: {}{parts}",
+                    one_line(campaign),
+                    count(total, "invitation")
+                )?;
+            }
+        }
+        Ok(Self {
+            out,
+            format,
+            terminal,
+            written: 0,
+        })
+    }
+
+    /// Writes a page of invitations, each with whether it is listed and perhaps its history.
+    ///
+    /// # Errors
+    /// When the output takes no more.
+    pub fn page(&mut self, page: &[StatusRow]) -> io::Result<()> {
+        match self.format {
+            Format::Json => {
+                for row in page {
+                    let comma = if self.written == 0 { "\n" } else { ",\n" };
+                    self.out.write_all(comma.as_bytes())?;
+                    let history = row.history.as_deref();
+                    let shown = Shown {
+                        history: history.map(|it| it.iter().map(shown_event).collect()),
+                        ..shown(row, Cow::Borrowed)
+                    };
+                    let json = harmless_json(&serde_json::to_string(&shown)?);
+                    self.out.write_all(json.as_bytes())?;
+                    self.written += 1;
+                }
+                Ok(())
+            }
+            Format::Csv => {
+                let safe = |it: &str| Cow::Owned(generated_cell(it));
+                let rows = page.iter().map(|row| shown(row, safe));
+                self.out.write_all(&csv_lines(false, rows)?)
+            }
+            Format::Text => self.table(page),
+        }
+    }
+
+    fn table(&mut self, page: &[StatusRow]) -> io::Result<()> {
+        if page.is_empty() {
+            return Ok(());
+        }
+        let mut table =
+            self.empty_table(&["state", "address", "package", "since", "what was said"]);
+        for StatusRow { record, listed, .. } in page {
+            let standing = &record.standing;
+            let mut said = said(&record.latest);
+            if let Some(next) = standing.next_attempt_at {
+                said = format!("{said}; due again {}", local(next));
+            }
+            if *listed == Some(false) {
+                said = format!("{said} (no longer in the file)");
+            }
+            table.add_row([
+                standing.state.to_string(),
+                one_line(&record.invitee.email),
+                one_line(&record.invitee.package),
+                local(standing.updated_at),
+                one_line(&said),
+            ]);
+        }
+        writeln!(self.out, "\n{}", table.trim_fmt())?;
+        for StatusRow {
+            record, history, ..
+        } in page
+        {
+            let Some(history) = history else { continue };
+            writeln!(
+                self.out,
+                "\nhistory of {} ({})",
+                one_line(&record.invitee.email),
+                one_line(&record.invitee.package)
+            )?;
+            let mut table = self.empty_table(&["at", "state", "phase", "what was said"]);
+            for event in history {
+                let phase = event.phase.as_deref().unwrap_or_default();
+                table.add_row([
+                    local(event.at),
+                    event.to.to_string(),
+                    one_line(phase),
+                    one_line(&said(event)),
+                ]);
+            }
+            writeln!(self.out, "{}", table.trim_fmt())?;
+        }
+        Ok(())
+    }
+
+    fn empty_table(&self, header: &[&str]) -> Table {
+        let mut table = empty_table(header, self.terminal);
+        // An address that is broken over lines cannot be copied; what was said can bear it.
+        let columns = table.column_iter_mut().rev().skip(1);
+        columns.for_each(|it| {
+            it.set_constraint(ColumnConstraint::ContentWidth);
+        });
+        table
+    }
+
+    /// Completes the document.
+    ///
+    /// # Errors
+    /// When the output takes no more.
+    pub fn finish(self) -> io::Result<()> {
+        match self.format {
+            Format::Json => writeln!(self.out, "\n]}}"),
+            Format::Text | Format::Csv => Ok(()),
+        }
+    }
+}
+
+fn said(event: &Event) -> String {
+    let code = event.smtp_code.map(|it| it.to_string());
+    let parts = [code, event.enhanced_code.clone(), event.reply.clone()];
+    let reply: Vec<String> = parts
+        .into_iter()
+        .flatten()
+        .filter(|it| !it.is_empty())
+        .collect();
+    match (&event.note, reply.is_empty()) {
+        (Some(note), true) => note.clone(),
+        (Some(note), false) => format!("{} ({note})", reply.join(" ")),
+        (None, _) => reply.join(" "),
+    }
+}
+
+fn local(at: Timestamp) -> String {
+    let at = at.to_zoned_datetime(TimeZone::system());
+    at.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// Rows as CSV, with or without a header.
+fn csv_lines<'a>(header: bool, rows: impl IntoIterator<Item = Shown<'a>>) -> io::Result<Vec<u8>> {
+    let mut csv = csv::WriterBuilder::new();
+    let mut csv = csv.has_headers(header).from_writer(Vec::new());
+    for row in rows {
+        csv.serialize(row)?;
+    }
+    csv.into_inner()
+        .map_err(|it| io::Error::other(it.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_of_the_csv_are_an_interface() {
+        let mut out = Vec::new();
+        StatusWriter::begin(&mut out, Format::Csv, false, "spring", &[]).unwrap();
+
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "package,package_id,email,name,organization,locale,template_locale,state,listed,attempts,message_id,smtp_code,enhanced_code,reply,relay,created_at,updated_at,accepted_at,next_attempt_at,note\n"
+        );
+    }
+}
