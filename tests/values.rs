@@ -29,9 +29,14 @@ fn each_cause_leads_only_where_it_should() {
     };
     let rejected = Cause::Outcome(Outcome::Rejected);
     let resend = Cause::Person(Decision::Resend);
-    let table: [(Cause, &[State]); 5] = [
+    let table: [(Cause, &[State]); 7] = [
         (Cause::Arm, &[Pending, Deferred]),
         (rejected, &[Armed, Pending, Deferred]),
+        (
+            Cause::Outcome(Outcome::Deferred),
+            &[Armed, Pending, Deferred],
+        ),
+        (Cause::GiveUp, &[Armed, Pending, Deferred]),
         (Cause::OtherBytes, &[Pending, Deferred]),
         (Cause::Person(Decision::Accepted), &[Unknown]),
         (
@@ -141,6 +146,8 @@ fn what_is_wrong_with_a_link_is_shown_where_it_is() {
 #[test]
 fn each_stray_character_of_a_link_has_its_name() {
     for (character, expected) in [
+        ('\u{a0}', "a no-break space"),
+        ('\u{1}', "a control character"),
         ('\u{ad}', "a soft hyphen"),
         ('\u{200e}', "an invisible direction mark"),
         ('\u{202a}', "an invisible direction mark"),
