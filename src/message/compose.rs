@@ -9,8 +9,9 @@ use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, MultiPartKind};
 
+use super::encode;
 use super::finished::{Message, dates};
-use super::{Expected, Proof, encode, prove};
+use super::prove::{Expected, Proof, prove};
 use crate::address::Address;
 use crate::config::{Config, Package};
 use crate::invitation::Invitee;

@@ -3,8 +3,8 @@
 //! To reject a partner by mistake costs an invitation; to retry a dead address costs a few days. So
 //! words that could also be about the sender decide against the evidence.
 
-use super::words::{LANGUAGES, NOT_THE_RECIPIENT};
-use super::{find, words};
+use super::text::find;
+use super::words::{self, LANGUAGES, NOT_THE_RECIPIENT};
 use crate::outcome::{Phase, Reply};
 
 /// X.1.1 and X.1.10 name a bad mailbox, X.1.3 bad syntax, X.1.6 a mailbox that has moved, X.2.1 a disabled one

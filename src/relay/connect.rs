@@ -16,12 +16,13 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::addresses::{Budget, NotOpened, all_failed};
-use super::conversation::seconds;
+use super::conversation::{Conversation, Silence, seconds};
 use super::hello::hello;
 use super::login::{self, Answer};
+use super::offers::Offers;
+use super::pipelining::PipeliningProbe;
 use super::tls;
 use super::wire::{FirstBytes, Wire};
-use super::{Conversation, Offers, PipeliningProbe, Silence};
 use crate::address::Address;
 use crate::config::{Login, Smtp, Tls};
 use crate::exit::{self, Exit, OrExit, plain};

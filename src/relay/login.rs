@@ -17,7 +17,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Conversation, Offers, Silence};
+use super::conversation::{Conversation, Silence};
+use super::offers::Offers;
 use crate::config::{Login, Proof, Smtp};
 use crate::exit::{self, Exit, Failure};
 use crate::files::{self, writable_by_everyone};
