@@ -119,7 +119,7 @@ impl Recorder {
     fn schedule(&self, change: &mut Change, message: &Outgoing) {
         if let Some(reply) = change.reply.as_ref().filter(|it| it.class() == 5) {
             let note = format!(
-                "refused for good, but perhaps not for the recipient's sake, so it is tried again: {reply}"
+                "permanent refusal without evidence about the mailbox, so it is tried again: {reply}"
             );
             change.note = Some(note);
         }

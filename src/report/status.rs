@@ -306,6 +306,8 @@ fn said(event: &Event) -> String {
         .collect();
     match (&event.note, reply.is_empty()) {
         (Some(note), true) => note.clone(),
+        // A refusal that is tried again is quoted in its note.
+        (Some(note), false) if note.ends_with(&reply.join(" ")) => note.clone(),
         (Some(note), false) => format!("{} ({note})", reply.join(" ")),
         (None, _) => reply.join(" "),
     }
