@@ -27,6 +27,8 @@
 //! [`outbox::PlannedSend`] → [`message::Message`] → an attempt of a worker in [`delivery`] →
 //! [`outcome::Outcome`] → [`ledger::Change`]. No arrow goes back.
 //!
+//! `docs/ARCHITECTURE.md` follows it function by function.
+//!
 //! # What it promises
 //!
 //! - A message leaves only when the whole link has been read back from its finished bytes.

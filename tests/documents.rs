@@ -221,3 +221,35 @@ fn the_readme_s_tables_name_every_exit_code_state_locale_and_verb() {
         );
     }
 }
+
+/// The names in backquotes of a text.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_architecture_page_names_files_and_functions_that_exist() {
+    let page = include_str!("../docs/ARCHITECTURE.md");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in quoted(page).into_iter().filter(|it| it.contains('/')) {
+        let file = if path.starts_with("src/") || root.join(path).exists() {
+            root.join(path)
+        } else {
+            root.join("src").join(path)
+        };
+        let sources = file.with_extension("rs");
+        assert!(file.exists() || sources.exists(), "{path}");
+    }
+    let mut functions = 0;
+    for part in page.split(" in `src/").skip(1) {
+        let path = part.split('`').next().unwrap();
+        let source = std::fs::read_to_string(root.join("src").join(path)).unwrap();
+        let before = &page[..part.as_ptr() as usize - page.as_ptr() as usize];
+        let name = before.rsplit('`').nth(2).unwrap();
+        let name = name.rsplit("::").next().unwrap();
+        let is_there = source.contains(&format!("fn {name}("));
+        assert!(is_there, "there is no function `{name}` in src/{path}");
+        functions += 1;
+    }
+    assert!(functions > 15, "only {functions} functions are named");
+}
