@@ -160,7 +160,7 @@ struct ResolveArgs {
     /// Every invitation of the campaign in this state: expired, rejected or bounced
     #[arg(long, value_parser = decidable_state)]
     state: Option<State>,
-    /// Go on with a ledger that is older than its witness: whoever may have been mailed since
+    /// Go on with a ledger that is older than its witness: what may have been mailed since
     /// becomes unknown
     #[arg(long, conflicts_with_all = ["decision", "package", "changed"])]
     accept_older_ledger: bool,

@@ -1,6 +1,6 @@
 //! `resolve --accept-older-ledger`: goes on with a ledger that may lack what later runs recorded.
 //!
-//! Whoever is pending, deferred or armed in it may have been mailed since, so they become `unknown`;
+//! Its pending, deferred and armed invitations may have been mailed since, so they become `unknown`;
 //! partners who are not recorded at all need `send --new-campaign`.
 
 use std::path::Path;
