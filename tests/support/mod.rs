@@ -225,10 +225,13 @@ impl Workplace {
         output_of(&mut self.prepare(command, arguments))
     }
 
-    /// Begins a run that is waited for later, or killed.
+    /// Begins a run that is waited for later, or killed. The signals that whoever runs the tests
+    /// ignores, as `nohup` does, are not ignored in it.
     pub fn start(&self, arguments: &[&str]) -> Running {
         let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-        let mut command = self.command(arguments);
+        let mut env = Command::new("env");
+        env.arg("--default-signal=HUP,INT,QUIT,TERM").arg(binary());
+        let mut command = self.prepare(env, arguments);
         command.stdout(stdout.try_clone().unwrap());
         command.stderr(stderr.try_clone().unwrap());
         Running {
