@@ -70,8 +70,14 @@ pub fn open_to_examine(path: &Path) -> Result<Connection> {
 /// `id` becomes the ledger's id if it has none.
 pub fn begin_writing(connection: &Connection, id: Id) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    connection
-        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    // Where the disk does not allow the change, SQLite keeps the old mode and reports no error.
+    if mode != "wal" {
+        let message = format!("it stays in the mode `{mode}` and gets no write-ahead log");
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+        return Err(rusqlite::Error::SqliteFailure(code, Some(message)));
+    }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
     connection.pragma_update(None, "journal_size_limit", wal::MAX_BYTES.cast_signed())?;

@@ -120,10 +120,12 @@ impl Examined {
         } = self;
         let sqlite = |error: rusqlite::Error| translate(&path, &error);
         connection::begin_writing(&connection, ledger).map_err(sqlite)?;
-        open_files
-            .watch(sidecar(&path, "-wal"))
-            .and_then(|()| open_files.watch(lock_file(&path)))
-            .map_err(LedgerError::cannot_write)?;
+        for file in [sidecar(&path, "-wal"), lock_file(&path)] {
+            let shown = file.display().to_string();
+            open_files.watch(file).map_err(|error| {
+                LedgerError::cannot_write(format!("cannot examine `{shown}`: {error}"))
+            })?;
+        }
         let id = random_id().map_err(LedgerError::cannot_write)?;
         let (number, changes) = record_run(&connection, files, id, start).map_err(sqlite)?;
         let mut run = ActiveRun {
