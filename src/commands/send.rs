@@ -485,16 +485,22 @@ fn progress(due: u64, interactive: bool) -> ProgressBar {
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} to go{msg}");
     let bar = ProgressBar::new(due);
-    match style {
+    let bar = match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
+    };
+    // What comes too fast is not drawn at once, and nothing may follow for a while.
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 /// Shows on the bar what happens.
 fn on_event(bar: ProgressBar) -> Box<dyn Fn(RunEvent<'_>) + Send + Sync> {
     let tally = Mutex::new(Tally::default());
     Box::new(move |event| {
+        if matches!(event, RunEvent::Armed { .. }) {
+            return;
+        }
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.add(event);
         let refused = tally.rejected + tally.expired + tally.deferred + tally.unknown;
