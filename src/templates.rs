@@ -3,7 +3,7 @@
 //! Everything is loaded and parsed before anybody is mailed, and only under names
 //! that Tera escapes as it should: what ends with `.html` is HTML, what ends with
 //! `.txt` is not. Values from a CSV are data and never template text, and no template
-//! can put one into HTML unescaped (see [`escaping`]).
+//! can put one into HTML unescaped (see `templates/escaping.rs`).
 
 mod escaping;
 

@@ -16,7 +16,7 @@ pub enum Text {
 impl Text {
     /// The text for a mail in `locale`; if none is near, the one for `default`.
     ///
-    /// `None` only if `default` has none either, which [`texts`] refuses.
+    /// `None` only if `default` has none either, which `texts` refuses.
     #[must_use]
     pub fn in_locale(&self, locale: &Locale, default: &Locale) -> Option<&str> {
         let texts = match self {
