@@ -86,7 +86,7 @@ fn refused(workplace: &Workplace, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn nothing_is_sent_before_somebody_approves_and_then_just_that() {
+fn send_requires_approval_of_the_exact_messages() {
     let server = Server::obliging();
     let workplace = job(server.port());
 
@@ -142,7 +142,7 @@ fn nothing_is_sent_before_somebody_approves_and_then_just_that() {
 }
 
 #[test]
-fn a_refusal_says_which_of_the_four_has_changed_and_how() {
+fn an_approval_error_names_the_changed_part() {
     let workplace = job(1);
     approve(&workplace);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
@@ -216,7 +216,7 @@ fn a_refusal_says_which_of_the_four_has_changed_and_how() {
 }
 
 #[test]
-fn how_the_configuration_is_written_and_where_its_secret_lies_is_no_part_of_an_approval() {
+fn formatting_and_secret_location_do_not_change_the_digest() {
     let server = Server::obliging();
     let workplace = job(server.port());
     approve(&workplace);
@@ -253,7 +253,7 @@ fn how_the_configuration_is_written_and_where_its_secret_lies_is_no_part_of_an_a
 }
 
 #[test]
-fn a_digest_alone_approves_too_and_tells_at_least_which_of_the_four_has_changed() {
+fn a_digest_alone_approves_and_names_the_changed_part() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
     workplace.write("partners.csv", LIST);
@@ -310,7 +310,7 @@ fn a_digest_alone_approves_too_and_tells_at_least_which_of_the_four_has_changed(
 }
 
 #[test]
-fn a_preview_of_a_part_approves_nothing_and_takes_the_former_proposal_away() {
+fn a_partial_preview_removes_the_approval_proposal() {
     let workplace = job(1);
     assert_eq!(workplace.run(&["preview"]).code, 0);
     assert!(workplace.file("preview/approval.txt").exists());

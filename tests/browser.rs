@@ -53,7 +53,7 @@ fn example() -> Vec<Mail> {
 
 #[test]
 #[ignore = "needs Chromium; .ci/run calls it"]
-fn the_mail_is_whole_and_readable_in_every_locale_scheme_and_width() {
+fn the_mail_renders_in_every_locale_scheme_and_width() {
     let folder = tempfile::tempdir().unwrap();
     let words = "Association internationale pour l’aménagement durable des ports et des estuaires ";
     let unbroken =
@@ -103,7 +103,7 @@ fn the_mail_is_whole_and_readable_in_every_locale_scheme_and_width() {
 /// The other side of the test above: each fault is found in a page that has it.
 #[test]
 #[ignore = "needs Chromium; .ci/run calls it"]
-fn the_browser_tells_a_broken_page() {
+fn the_browser_check_detects_a_broken_page() {
     let button = "<!--[if mso]><v:roundrect href=\"LINK\" style=\"width:200px\" fillcolor=\"#008475\"><center>Open</center></v:roundrect><![endif]--><a class=\"button\" href=\"LINK\">Open</a>";
     let good = format!(
         "<!DOCTYPE html><html lang=\"en\" dir=\"ltr\"><title>x</title><body><main><h1>x</h1><p>{button}</p><table><tr><td><a href=\"LINK\" style=\"word-wrap:break-word;word-break:break-all\">LINK</a></td></tr></table></main></body></html>"
@@ -258,7 +258,7 @@ fn hostile(workplace: &Workplace) {
 
 #[test]
 #[ignore = "needs Chromium; .ci/run calls it"]
-fn the_review_is_searched_filtered_and_paged_and_nothing_in_it_breaks_out() {
+fn the_review_searches_filters_pages_and_escapes() {
     let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
         (Stage::Rcpt, Some(who)) if who.starts_with("late") => {
             Action::Reply(b"450 4.2.1 later\r\n".to_vec())
@@ -313,7 +313,7 @@ fn the_review_is_searched_filtered_and_paged_and_nothing_in_it_breaks_out() {
 
 #[test]
 #[ignore = "needs Chromium; .ci/run calls it"]
-fn ten_thousand_messages_open_in_two_seconds_and_stay_quick() {
+fn a_review_of_10000_messages_opens_in_two_seconds() {
     let workplace = Workplace::new(1);
     let rows: String = (0..10_000)
         .map(|it| {

@@ -319,7 +319,7 @@ fn listed(table: &[(&str, &str)], name: &str) -> Option<String> {
 }
 
 #[test]
-fn no_mail_program_drops_what_the_shipped_mail_needs() {
+fn mail_clients_support_all_css_of_the_shipped_mail() {
     let long = Values::all("Contoso & Söhne");
     for mail in Values::BARE
         .in_every_locale()
@@ -334,7 +334,7 @@ fn no_mail_program_drops_what_the_shipped_mail_needs() {
 }
 
 #[test]
-fn word_is_given_a_font_that_it_has() {
+fn outlook_gets_an_installed_font() {
     for mail in Values::BARE.in_every_locale() {
         let for_word = mail.html.split("<!--[if mso]>").nth(1).unwrap();
         assert!(for_word.contains("font-family:\"Segoe UI\",Arial,sans-serif !important"));
@@ -342,7 +342,7 @@ fn word_is_given_a_font_that_it_has() {
 }
 
 #[test]
-fn every_colour_has_its_dark_one() {
+fn every_color_has_a_dark_variant() {
     // The button is the same in both.
     const BUTTON: [&str; 2] = ["#008475", "#ffffff"];
     for mail in Values::all("Contoso").in_every_locale() {
@@ -383,7 +383,7 @@ fn every_colour_has_its_dark_one() {
 
 /// The other side: each row of the table finds what it names.
 #[test]
-fn what_a_mail_program_drops_is_found() {
+fn unsupported_css_is_detected() {
     const H1: &str = "<h1 class=\"heading\" style=\"";
     let html = &Values::BARE.in_every_locale()[0].html;
     let within = |place: &'static str, new: &str| (place, format!("{place}{new}"));

@@ -71,7 +71,7 @@ fn job(server: &Server) -> Workplace {
 }
 
 #[test]
-fn h1_a_clock_that_was_set_back_sends_nothing_early_and_nothing_twice() {
+fn h1_a_clock_set_back_sends_nothing_early_or_twice() {
     let _turn = turn();
     let server = greylisting();
     let workplace = job(&server);
@@ -91,7 +91,7 @@ fn h1_a_clock_that_was_set_back_sends_nothing_early_and_nothing_twice() {
 }
 
 #[test]
-fn h1_dots_of_a_later_day_count_for_the_limit_of_this_one() {
+fn h1_messages_dated_later_count_towards_the_daily_limit() {
     let _turn = turn();
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
@@ -109,7 +109,7 @@ fn h1_dots_of_a_later_day_count_for_the_limit_of_this_one() {
 }
 
 #[test]
-fn h2_a_clock_that_jumps_ahead_sends_what_waits_once_and_closes_what_has_ended() {
+fn h2_a_clock_set_ahead_sends_once_and_closes_expired_packages() {
     let _turn = turn();
     let server = greylisting();
     let workplace = job(&server);
@@ -130,7 +130,7 @@ fn h2_a_clock_that_jumps_ahead_sends_what_waits_once_and_closes_what_has_ended()
 }
 
 #[test]
-fn h3_before_1970_nothing_is_sent_and_the_clock_is_to_blame() {
+fn h3_a_clock_before_1970_is_an_error() {
     let _turn = turn();
     let server = Server::obliging();
     let workplace = job(&server);
@@ -146,7 +146,7 @@ fn h3_before_1970_nothing_is_sent_and_the_clock_is_to_blame() {
 }
 
 #[test]
-fn h4_the_last_day_to_respond_is_a_day_of_the_local_calendar() {
+fn h4_respond_by_is_a_local_calendar_day() {
     // These two are never on the same day.
     let (behind, ahead) = ("Etc/GMT+12", "Pacific/Kiritimati");
     let zone = jiff::tz::TimeZone::get(behind).unwrap();
@@ -169,7 +169,7 @@ fn h4_the_last_day_to_respond_is_a_day_of_the_local_calendar() {
 }
 
 #[test]
-fn h6_a_ledger_from_the_future_holds_nobody_up_for_longer_than_the_longest_pause() {
+fn h6_a_ledger_from_the_future_waits_at_most_max_after() {
     let _turn = turn();
     let server = greylisting();
     let workplace = job(&server);

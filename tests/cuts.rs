@@ -236,7 +236,7 @@ fn hold(pipelining: &str, plan: &[Planned]) {
 }
 
 #[test]
-fn d2_a_cut_after_every_byte_of_what_we_say_leaves_a_doubt_only_where_the_dot_was_begun() {
+fn d2_a_cut_in_client_bytes_is_unknown_only_within_the_dot() {
     let stride = stride();
     for pipelining in BOTH {
         let (ours, _) = course(pipelining);
@@ -267,7 +267,7 @@ fn d2_a_cut_after_every_byte_of_what_we_say_leaves_a_doubt_only_where_the_dot_wa
 }
 
 #[test]
-fn d3_a_cut_after_every_byte_of_what_the_relay_says_leaves_a_doubt_until_its_answer_is_whole() {
+fn d3_a_cut_in_the_final_reply_is_unknown_until_complete() {
     for pipelining in BOTH {
         let (_, theirs) = course(pipelining);
         let mut from = 0;

@@ -11,13 +11,13 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::pki::Pki;
 use crate::support::scanner::PASSWORD;
 use crate::support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls, reply};
-use crate::support::{Output, Workplace, oracle};
+use crate::support::{Output, Workplace, oracle, parallel};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -39,7 +39,7 @@ fn job(server: &Server, pipelining: &str, partners: &[&str]) -> Workplace {
 const BOTH: [&str; 2] = ["auto", "off"];
 
 #[test]
-fn the_relay_s_witness_is_on_the_disk_before_the_dot_is_answered() {
+fn the_test_relay_stores_a_message_before_replying() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Dot => Action::AcceptThen(Box::new(Action::Stall)),
         _ => Action::Normal,
@@ -169,16 +169,7 @@ impl Cell {
 /// Holds all cells, many at a time: most of the time each of them waits.
 fn hold_all(cells: &[Cell]) {
     let pki = Pki::new();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..64.min(cells.len()) {
-            scope.spawn(|| {
-                while let Some(cell) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    cell.hold(&pki);
-                }
-            });
-        }
-    });
+    parallel::for_each(64, cells, |cell| cell.hold(&pki));
 }
 
 /// The faults of the matrix, in the order of its columns.
@@ -212,7 +203,7 @@ fn faults(stage: Stage) -> [Action; 8] {
 }
 
 #[test]
-fn d1_every_fault_at_every_stage_has_its_state_exit_code_and_number_of_connections() {
+fn d1_each_fault_at_each_stage_has_its_state_and_exit_code() {
     #[rustfmt::skip]
     let matrix = [
         //                RST             FIN             stall      4yz         5yz         garbage         421+close       drip
@@ -271,7 +262,7 @@ fn cells<'a>(rows: impl IntoIterator<Item = (Stage, Action, &'a str)>) -> Vec<Ce
 }
 
 #[test]
-fn d4_a_reply_without_text_is_a_reply_at_every_stage() {
+fn d4_a_reply_without_text_is_valid_at_every_stage() {
     hold_all(&cells([
         (Stage::Banner, raw(b"220\r\n"), "accepted"),
         (Stage::Ehlo, raw(b"250\r\n"), "accepted"),
@@ -283,7 +274,7 @@ fn d4_a_reply_without_text_is_a_reply_at_every_stage() {
 }
 
 #[test]
-fn d5_and_d32_whatever_bytes_a_reply_has_it_counts_and_what_is_kept_of_it_is_harmless() {
+fn d5_and_d32_any_bytes_in_a_reply_are_accepted_and_escaped() {
     let long = [b"250 ".as_slice(), &[b'x'; 2_041], b"\r\n"].concat();
     assert_eq!(long.len(), 2_047);
     let table: [(&[u8], &str); 5] = [
@@ -325,7 +316,7 @@ fn d5_and_d32_whatever_bytes_a_reply_has_it_counts_and_what_is_kept_of_it_is_har
 }
 
 #[test]
-fn d6_d7_and_d8_what_only_looks_like_a_reply_is_none() {
+fn d6_d7_and_d8_a_malformed_reply_is_no_reply() {
     let looks: [&[u8]; 8] = [
         b"250 bare\n",
         b"250-yes\r\n550 no\r\n",
@@ -360,7 +351,7 @@ fn d6_d7_and_d8_what_only_looks_like_a_reply_is_none() {
 }
 
 #[test]
-fn d9_a_250_to_data_is_no_leave_to_write_the_message() {
+fn d9_a_250_to_data_does_not_start_the_body() {
     for pipelining in BOTH {
         let (server, workplace) = {
             let server = Server::start(|call: &Call| match call.stage {
@@ -388,7 +379,7 @@ fn d9_a_250_to_data_is_no_leave_to_write_the_message() {
 }
 
 #[test]
-fn d10_replies_that_nobody_asked_for_end_the_conversation_before_they_are_believed() {
+fn d10_unsolicited_replies_end_the_connection() {
     let mut rows = Vec::new();
     for extra in [
         "250 ok",
@@ -451,7 +442,7 @@ fn watched(workplace: &Workplace) -> (Output, Duration, u64) {
 }
 
 #[test]
-fn d11_and_d12_a_megabyte_of_reply_and_a_line_without_an_end_cost_neither_memory_nor_time() {
+fn d11_and_d12_an_oversized_reply_is_bounded_in_memory_and_time() {
     let line = format!("250-{}\r\n", "x".repeat(994));
     let megabyte = [line.repeat(1_060), "250 the end\r\n".into()].concat();
     assert!(megabyte.len() > 1 << 20);
@@ -489,11 +480,12 @@ fn d11_and_d12_a_megabyte_of_reply_and_a_line_without_an_end_cost_neither_memory
 }
 
 #[test]
-fn d13_a_reply_that_drips_has_one_deadline_not_one_for_each_byte() {
-    for (stage, state, code, connections) in [
+fn d13_a_slow_reply_has_one_deadline_for_the_whole_reply() {
+    let table = [
         (Stage::Rcpt, "deferred", 75, 2),
         (Stage::Dot, "unknown", 3, 1),
-    ] {
+    ];
+    parallel::for_each(2, &table, |&(stage, state, code, connections)| {
         let server = Server::start(move |call: &Call| {
             if call.stage == stage {
                 Action::Drip(
@@ -521,11 +513,11 @@ fn d13_a_reply_that_drips_has_one_deadline_not_one_for_each_byte() {
             "{:?}",
             start.elapsed()
         );
-    }
+    });
 }
 
 #[test]
-fn d14_a_relay_that_stops_reading_in_the_body_has_not_accepted_it() {
+fn d14_a_relay_that_stops_reading_the_body_accepted_nothing() {
     let setup = Setup {
         window: Some(4096),
         ..Setup::default()
@@ -553,7 +545,7 @@ fn d14_a_relay_that_stops_reading_in_the_body_has_not_accepted_it() {
 }
 
 #[test]
-fn d15_a_refusal_in_the_middle_of_a_message_is_read_though_the_connection_breaks() {
+fn d15_a_refusal_during_the_body_is_read_before_the_close() {
     let table = [
         ("552 5.3.4 too big", 75, "deferred"),
         ("550 5.1.1 gone", 1, "rejected"),
@@ -593,7 +585,7 @@ fn d15_a_refusal_in_the_middle_of_a_message_is_read_though_the_connection_breaks
 }
 
 #[test]
-fn d20_a_relay_whose_size_is_below_our_messages_gets_none_and_nobody_is_marked() {
+fn d20_a_size_limit_below_the_message_is_69() {
     for (size, code) in [
         ("SIZE 500", 69),
         ("SIZE 0", 0),
@@ -649,7 +641,7 @@ fn login_job(
 }
 
 #[test]
-fn d24_a_login_that_is_asked_for_more_and_more_is_given_up_after_one_attempt() {
+fn d24_endless_auth_challenges_end_after_one_attempt() {
     let pki = Pki::new();
     let challenges = ["334 VXNlcm5hbWU6", "334 ", "334", "334 ???not base64???"];
     for mechanisms in ["PLAIN", "LOGIN"] {

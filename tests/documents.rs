@@ -34,7 +34,7 @@ fn keys_of_example() -> BTreeMap<String, toml::Value> {
 }
 
 #[test]
-fn the_example_configuration_shows_every_key_with_its_default_and_description() {
+fn the_example_configuration_shows_every_key() {
     let words: Vec<_> = EXAMPLE.split(['#', ' ', '\n']).collect();
     let text: Vec<_> = words.into_iter().filter(|it| !it.is_empty()).collect();
     let text = text.join(" ");
@@ -64,7 +64,7 @@ fn the_example_configuration_shows_every_key_with_its_default_and_description() 
 }
 
 #[test]
-fn each_key_that_is_commented_out_works() {
+fn each_commented_out_key_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     let mut tried = 0;
@@ -88,7 +88,7 @@ fn each_key_that_is_commented_out_works() {
 }
 
 #[test]
-fn the_two_commands_of_the_readme_are_there_and_the_first_does_what_it_says() {
+fn the_two_commands_of_the_readme_work() {
     for command in [
         "cargo run --release -- send --sandbox --config config.example.toml",
         "cargo test",
@@ -107,7 +107,7 @@ fn the_two_commands_of_the_readme_are_there_and_the_first_does_what_it_says() {
 }
 
 #[test]
-fn the_first_send_goes_as_the_readme_tells_it() {
+fn the_first_send_works_as_in_the_readme() {
     let server = crate::support::smtp::Server::obliging();
     let workplace = Workplace::new(1);
     assert_eq!(workplace.run(&["init", "invitations"]).code, 0);
@@ -162,7 +162,7 @@ fn the_first_send_goes_as_the_readme_tells_it() {
 }
 
 #[test]
-fn the_pictures_of_the_readme_are_there_and_small() {
+fn the_pictures_of_the_readme_exist_and_are_small() {
     let names: Vec<&str> = README
         .split(['"', '(', ')'])
         .filter(|it| it.starts_with("docs/images/"))
@@ -176,7 +176,7 @@ fn the_pictures_of_the_readme_are_there_and_small() {
 }
 
 #[test]
-fn the_readme_s_tables_name_every_exit_code_state_locale_and_verb() {
+fn readme_tables_list_all_exit_codes_states_locales_and_verbs() {
     let codes = [
         Exit::Done,
         Exit::Refused,

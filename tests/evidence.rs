@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::smtp::{Action, Call, Server, Stage, reply};
-use crate::support::{Workplace, oracle};
+use crate::support::{Workplace, oracle, parallel};
 use access_invite::commands::{Console, resolve, send};
 use access_invite::exit::{self, Exit};
 use access_invite::invitation::{Decision, State};
@@ -82,7 +82,7 @@ fn heal(workplace: &Workplace, server: &Server, healed: &AtomicBool, partners: u
 }
 
 #[test]
-fn r1_and_r2_a_refusal_of_our_sender_or_quota_stops_at_the_first_and_marks_nobody() {
+fn r1_and_r2_a_refused_sender_or_quota_stops_at_the_first_reply() {
     let table = [
         (
             Stage::Rcpt,
@@ -143,8 +143,8 @@ const REPORTED: [&str; 15] = [
 ];
 
 #[test]
-fn r3_no_refusal_of_everybody_at_one_company_costs_anybody_the_invitation() {
-    for text in REPORTED {
+fn r3_a_refusal_of_a_whole_company_rejects_nobody() {
+    parallel::for_each(8, &REPORTED, |&text: &&'static str| {
         for part in [
             &["send"][..],
             &["send", "--limit", "2"],
@@ -167,11 +167,11 @@ fn r3_no_refusal_of_everybody_at_one_company_costs_anybody_the_invitation() {
                 heal(&workplace, &server, &healed, 4);
             }
         }
-    }
+    });
 }
 
 #[test]
-fn r4_three_dead_domains_at_the_head_of_a_list_delay_nobody() {
+fn r4_three_dead_domains_do_not_delay_the_others() {
     let dead = |who: &str| {
         ["a0", "a1", "a2"]
             .iter()
@@ -190,7 +190,7 @@ fn r4_three_dead_domains_at_the_head_of_a_list_delay_nobody() {
 }
 
 #[test]
-fn f16_rows_that_are_always_refused_never_keep_the_others_from_being_mailed() {
+fn f16_rows_always_refused_do_not_block_the_others() {
     // More than the breaker bears, at the head of the list.
     let bad = |who: &str| who < "p@a3";
     let partners: Vec<_> = (10..60).map(|it| format!("p@a{it}.example")).collect();
@@ -211,7 +211,7 @@ fn f16_rows_that_are_always_refused_never_keep_the_others_from_being_mailed() {
 }
 
 #[test]
-fn rows_that_were_refused_go_last_also_under_a_limit_and_take_turns() {
+fn refused_rows_go_last_and_take_turns_under_a_limit() {
     let (server, healed) = refusing(Stage::Rcpt, |_| "550 5.7.1 no".into(), |who| who < "p2");
     let workplace = job(&server, &at_one_company(4));
 
@@ -246,7 +246,7 @@ fn rows_that_were_refused_go_last_also_under_a_limit_and_take_turns() {
 }
 
 #[test]
-fn r10_a_relay_that_wants_starttls_first_is_told_with_that_remedy() {
+fn r10_a_relay_that_requires_starttls_gets_that_fix() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Mail => reply("530 5.7.0 Must issue a STARTTLS command first"),
         _ => Action::Normal,
@@ -265,7 +265,7 @@ fn r10_a_relay_that_wants_starttls_first_is_told_with_that_remedy() {
 }
 
 #[test]
-fn r16_too_many_requests_at_mail_or_rcpt_get_a_rest_and_mark_nobody() {
+fn r16_throttling_at_mail_rcpt_or_dot_pauses_and_marks_nobody() {
     for stage in [Stage::Mail, Stage::Rcpt, Stage::Dot] {
         for text in [
             "450 4.7.1 Error: too many requests from 127.0.0.1",
@@ -323,7 +323,7 @@ fn a_lone_unknown_user_is_rejected_at_once() {
 }
 
 #[test]
-fn nobody_accepted_and_two_refused_without_evidence_are_a_relay_that_refuses_us() {
+fn two_refusals_and_no_acceptance_end_with_69() {
     let (server, healed) = refusing_all(Stage::Rcpt, "550 5.7.1 rejected");
     let workplace = job(&server, &at_one_company(2));
     let output = workplace.run(&["send"]);
@@ -366,13 +366,14 @@ fn nobody_accepted_and_two_refused_without_evidence_are_a_relay_that_refuses_us(
 }
 
 #[test]
-fn d25_the_breaker_opens_after_ten_domains_or_25_recipients_and_later_runs_are_careful() {
-    // Whatever a relay says to everybody is no evidence, not even an unknown user.
-    for text in [
+fn d25_the_breaker_opens_after_ten_domains_or_25_recipients() {
+    // A reply that everybody gets is no evidence, not even an unknown user.
+    let texts = [
         "550 5.7.1 rejected",
         "550 5.1.1 User unknown",
         "550 no such user",
-    ] {
+    ];
+    parallel::for_each(3, &texts, |&text: &&'static str| {
         for (partners, tried) in [(at_own_domains(30), 10), (at_one_company(30), 25)] {
             let (server, healed) = refusing_all(Stage::Rcpt, text);
             let mut workplace = job(&server, &partners);
@@ -406,11 +407,11 @@ fn d25_the_breaker_opens_after_ten_domains_or_25_recipients_and_later_runs_are_c
             assert_eq!(workplace.run(&["send"]).code, 0);
             assert!(server.connections() > before + 2, "{text}");
         }
-    }
+    });
 }
 
 #[test]
-fn the_first_refusal_of_each_kind_is_printed_behind_any_number_of_others() {
+fn the_first_refusal_of_each_kind_is_printed() {
     // Twenty-five that are greylisted come first, then three refusals of two kinds.
     let text = |who: &str| {
         match who {
@@ -439,7 +440,7 @@ fn the_first_refusal_of_each_kind_is_printed_behind_any_number_of_others() {
 }
 
 #[test]
-fn an_acceptance_in_between_keeps_the_breaker_closed() {
+fn an_acceptance_keeps_the_breaker_closed() {
     let (server, _) = refusing(
         Stage::Rcpt,
         |_| "550 5.7.1 no".into(),
@@ -458,7 +459,7 @@ fn an_acceptance_in_between_keeps_the_breaker_closed() {
 }
 
 #[test]
-fn a_relay_that_takes_internal_mail_only_costs_no_outside_partner_the_invitation() {
+fn a_relay_for_internal_mail_only_rejects_no_partner() {
     for (text, at_once) in [
         ("554 5.7.1 <RCPT>: Relay access denied", false),
         ("550 5.7.1 <RCPT>: no mail for others through here", true),
@@ -489,7 +490,7 @@ fn a_relay_that_takes_internal_mail_only_costs_no_outside_partner_the_invitation
 }
 
 #[test]
-fn nobody_is_tried_for_ever_and_who_has_expired_waits_for_a_person() {
+fn a_deferred_row_expires_and_waits_for_a_decision() {
     let (server, healed) = refusing_all(Stage::Rcpt, "550 5.7.1 rejected");
     let mut workplace = job(&server, &at_own_domains(12));
     workplace.retry = "first_after = \"1s\"\nmax_after = \"1s\"\ngive_up_after = \"2s\"".into();
@@ -554,7 +555,7 @@ fn nobody_is_tried_for_ever_and_who_has_expired_waits_for_a_person() {
 }
 
 #[test]
-fn resolve_abandons_rejected_invitations_together_in_one_package() {
+fn resolve_abandons_all_rejected_of_one_package() {
     let (server, _) = refusing_all(Stage::Rcpt, "550 5.1.1 gone");
     let workplace = job(&server, &at_one_company(3));
     assert_eq!(workplace.run(&["send"]).code, 1);
@@ -582,7 +583,7 @@ fn resolve_abandons_rejected_invitations_together_in_one_package() {
 }
 
 #[test]
-fn unknown_deliveries_are_named_once_and_the_exit_code_stays() {
+fn unknown_deliveries_are_printed_once_and_the_exit_code_stays() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Dot => reply("what?"),
         _ => Action::Normal,
@@ -632,7 +633,7 @@ async fn at_a_terminal(
 }
 
 #[tokio::test]
-async fn at_a_terminal_what_waits_is_always_named_and_a_decision_about_many_is_asked_for() {
+async fn a_terminal_always_lists_open_decisions_and_asks_for_bulk() {
     let (server, _) = refusing_all(Stage::Rcpt, "450 4.2.1 later");
     let mut workplace = job(&server, &at_one_company(3));
     workplace.retry = "first_after = \"1s\"\nmax_after = \"1s\"\ngive_up_after = \"1s\"".into();
@@ -745,7 +746,7 @@ fn invented(number: usize) -> String {
 }
 
 #[test]
-fn three_hundred_invented_refusals_at_one_company_reject_nobody_and_all_are_mailed_once() {
+fn three_hundred_invented_refusals_reject_nobody() {
     const TEXTS: usize = 300;
     const TOGETHER: usize = 20;
     let distinct: std::collections::BTreeSet<_> = (0..TEXTS).map(invented).collect();
@@ -758,7 +759,7 @@ fn three_hundred_invented_refusals_at_one_company_reject_nobody_and_all_are_mail
                 .map(move |first| (stage, first))
         })
         .collect();
-    let hold = |(stage, first): (Stage, usize)| {
+    parallel::for_each(10, &batches, |&(stage, first)| {
         let text = move |who: &str| {
             let number: usize = who[1..].split('@').next().unwrap().parse().unwrap();
             invented(first + number)
@@ -769,10 +770,5 @@ fn three_hundred_invented_refusals_at_one_company_reject_nobody_and_all_are_mail
         assert_eq!(output.code, 69, "{stage:?}, {first}: {output:?}");
         all_are(&workplace, "deferred");
         heal(&workplace, &server, &healed, TOGETHER);
-    };
-    std::thread::scope(|scope| {
-        for part in batches.chunks(batches.len().div_ceil(4)) {
-            scope.spawn(move || part.iter().copied().for_each(hold));
-        }
     });
 }

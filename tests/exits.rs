@@ -29,7 +29,7 @@ fn job(server: &Server) -> Workplace {
 }
 
 #[test]
-fn exit_0_when_the_work_is_done_and_when_there_is_none() {
+fn exit_0_when_done_or_nothing_is_due() {
     let server = Server::obliging();
     let workplace = job(&server);
 
@@ -59,7 +59,7 @@ fn exit_2_when_the_command_line_is_wrong() {
 }
 
 #[test]
-fn exit_3_when_nobody_knows_whether_it_arrived() {
+fn exit_3_when_a_delivery_is_unknown() {
     let server = saying(Stage::Dot, "what?");
     let words = "unknown: ada@a.example: the relay sent no SMTP reply";
     ends_with(&job(&server).run(&["send"]), 3, words);
@@ -76,7 +76,7 @@ fn exit_65_when_the_input_is_wrong() {
 }
 
 #[test]
-fn exit_69_when_the_relay_does_not_take_our_mail() {
+fn exit_69_when_the_relay_refuses_the_sender() {
     let server = saying(Stage::Banner, "554 5.7.1 go away");
     let workplace = job(&server);
     ends_with(
@@ -106,7 +106,7 @@ fn copy_of(pid: u32) -> PathBuf {
 /// at fault. Here the copy of the list is changed behind the back of a run that has proven
 /// everything and waits for the relay's greeting.
 #[test]
-fn exit_70_when_what_is_to_be_sent_is_not_what_was_proven() {
+fn exit_70_when_a_message_differs_from_the_verified_one() {
     let (server, keeper) = Server::holding(Stage::Banner, 0);
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
@@ -151,7 +151,7 @@ fn exit_74_when_a_file_cannot_be_written() {
 }
 
 #[test]
-fn exit_75_when_another_run_is_at_work_and_when_somebody_waits_for_a_later_one() {
+fn exit_75_when_locked_or_deferred() {
     let server = saying(Stage::Rcpt, "451 4.7.1 greylisted");
     let workplace = job(&server);
     let lock = std::fs::File::create(workplace.file("ledger.sqlite3.lock")).unwrap();
@@ -170,7 +170,7 @@ fn exit_75_when_another_run_is_at_work_and_when_somebody_waits_for_a_later_one()
 }
 
 #[test]
-fn exit_77_when_everybody_may_read_what_only_one_may() {
+fn exit_77_when_a_secret_is_readable_by_everyone() {
     let server = Server::obliging();
     let workplace = job(&server);
     let everybody = std::fs::Permissions::from_mode(0o644);

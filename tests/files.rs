@@ -38,7 +38,7 @@ fn troubled() -> Server {
 }
 
 #[test]
-fn f10_a_preview_follows_no_link_out_of_its_folder() {
+fn f10_a_preview_follows_no_symbolic_link() {
     let workplace = Workplace::new(1);
     workplace.partners(&["ada@a.example"]);
     let victim = workplace.file("victim");
@@ -123,7 +123,7 @@ fn f10_a_preview_follows_no_link_out_of_its_folder() {
 }
 
 #[test]
-fn f10_the_lock_file_and_the_results_follow_no_link() {
+fn f10_lock_file_and_results_follow_no_symbolic_link() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
     workplace.extra = "[results]\ncsv = \"results.csv\"".into();
@@ -161,7 +161,7 @@ fn f10_the_lock_file_and_the_results_follow_no_link() {
 }
 
 #[test]
-fn f11_output_that_cannot_be_written_is_74_and_a_message() {
+fn f11_a_failed_write_to_stdout_is_74_with_a_message() {
     let server = troubled();
     let mut workplace = Workplace::new(server.port());
     workplace.smtp("connections = 1");
@@ -219,7 +219,7 @@ fn f11_output_that_cannot_be_written_is_74_and_a_message() {
 }
 
 #[test]
-fn f11_a_reader_that_has_gone_away_is_no_failure() {
+fn f11_a_closed_pipe_is_no_error() {
     let workplace = Workplace::new(1);
     workplace.crowd(2_000);
     for arguments in [
@@ -241,7 +241,7 @@ fn f11_a_reader_that_has_gone_away_is_no_failure() {
 type Obstacle = fn(&Path);
 
 #[test]
-fn f14_what_is_no_regular_file_or_too_large_is_refused_at_once() {
+fn f14_a_special_or_oversized_file_is_refused_at_once() {
     let pki = Pki::new();
     let mut workplace = Workplace::new(1);
     workplace.partners(&["ada@a.example"]);
@@ -325,7 +325,7 @@ fn f14_what_is_no_regular_file_or_too_large_is_refused_at_once() {
 }
 
 #[test]
-fn f15_a_configuration_with_a_hundred_thousand_errors_is_refused_at_once() {
+fn f15_100000_configuration_errors_are_reported_at_once() {
     let workplace = Workplace::new(1);
     let good = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     let lines = |line: fn(usize) -> String| (0..100_000).map(line).collect::<String>();
@@ -424,7 +424,7 @@ fn f15_a_configuration_with_a_hundred_thousand_errors_is_refused_at_once() {
 }
 
 #[test]
-fn f17_a_reply_is_no_formula_by_whatever_delimiter_a_spreadsheet_splits() {
+fn f17_a_reply_is_no_formula_under_any_delimiter() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Rcpt => reply("550 5.1.1 no;=cmd|'/C calc'!A0;\"=1\",@x"),
         _ => Action::Normal,
@@ -463,7 +463,7 @@ fn f17_a_reply_is_no_formula_by_whatever_delimiter_a_spreadsheet_splits() {
 }
 
 #[test]
-fn f20_a_tampered_ledger_makes_a_terminal_do_nothing() {
+fn f20_escape_sequences_in_the_ledger_are_not_executed() {
     const EVIL: &str =
         "\x1b]0;owned\x07\x1b[2J\u{9b}31m\u{202e}\u{200f}\u{2028}\nforged: line\r\tx";
     let server = troubled();
@@ -541,7 +541,7 @@ fn f20_a_tampered_ledger_makes_a_terminal_do_nothing() {
 }
 
 #[test]
-fn f21_what_everyone_can_change_is_a_warning() {
+fn f21_a_world_writable_file_is_a_warning() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -619,7 +619,7 @@ fn f21_what_everyone_can_change_is_a_warning() {
 }
 
 #[test]
-fn f21_no_command_runs_from_what_everyone_can_change() {
+fn f21_no_command_runs_from_a_world_writable_file() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -681,7 +681,7 @@ fn f21_no_command_runs_from_what_everyone_can_change() {
 }
 
 #[test]
-fn f8_a_limit_on_the_size_of_files_ends_a_run_with_74_and_words() {
+fn f8_a_file_size_limit_ends_a_run_with_74() {
     // Blocks of 512 or 1,024 bytes: from less than anything needs to enough for everything.
     for blocks in [0, 1, 8, 40, 120, 400, 1_000, 100_000] {
         let server = Server::obliging();
@@ -723,7 +723,7 @@ fn f8_a_limit_on_the_size_of_files_ends_a_run_with_74_and_words() {
 }
 
 #[test]
-fn f8_output_into_a_file_that_may_not_grow_is_74() {
+fn f8_output_to_a_file_at_its_size_limit_is_74() {
     let workplace = Workplace::new(1);
     let into = "ulimit -f 0; exec \"$0\" \"$@\" > status.json";
     let output = workplace.run_under(&["sh", "-c", into], &["status", "--format", "json"]);
@@ -737,7 +737,7 @@ fn f8_output_into_a_file_that_may_not_grow_is_74() {
 }
 
 #[test]
-fn r8_a_password_file_may_have_a_byte_order_mark_and_one_line_end() {
+fn r8_a_password_file_may_have_a_bom_and_one_line_end() {
     use base64::Engine;
     let password = format!("{PASSWORD}-äöü€");
     let takes = base64::engine::general_purpose::STANDARD.encode(format!("\0ada\0{password}"));

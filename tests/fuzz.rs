@@ -240,7 +240,7 @@ fn replies(bytes: &[u8], size: usize) -> (Vec<Reply>, Option<Malformed>) {
 }
 
 #[test]
-fn fuzzed_links_are_carried_byte_for_byte_or_refused_at_a_place_within() {
+fn fuzzed_links_are_kept_byte_for_byte_or_refused() {
     let guid = "8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
     let seeds = [
         LINK.to_owned(),
@@ -312,7 +312,7 @@ fn fuzzed_links_are_carried_byte_for_byte_or_refused_at_a_place_within() {
 }
 
 #[test]
-fn fuzzed_lists_give_rows_that_can_be_mailed_or_are_refused() {
+fn fuzzed_lists_give_valid_rows_or_errors() {
     let workplace = Workplace::new(1);
     let config = Config::load(&workplace.file("config.toml")).unwrap();
     let templates = Templates::load(&config.templates).unwrap();
@@ -403,7 +403,7 @@ fn fuzzed_lists_give_rows_that_can_be_mailed_or_are_refused() {
 }
 
 #[test]
-fn fuzzed_messages_are_proven_only_with_the_whole_link_in_both_parts() {
+fn fuzzed_messages_pass_only_with_the_link_in_both_parts() {
     let workplace = Workplace::new(1);
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     let config = Arc::new(Config::load(&workplace.file("config.toml")).unwrap());
@@ -473,7 +473,7 @@ fn fuzzed_messages_are_proven_only_with_the_whole_link_in_both_parts() {
 }
 
 #[test]
-fn fuzzed_configurations_are_read_or_refused_with_lines_of_the_file() {
+fn fuzzed_configurations_are_read_or_refused_with_a_line() {
     let workplace = Workplace::new(1);
     let path = workplace.file("config.toml");
     let plain = std::fs::read(&path).unwrap();

@@ -23,7 +23,7 @@ fn names(addresses: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn f5_a_list_that_is_replaced_or_cut_off_during_a_run_counts_for_the_next_one() {
+fn f5_a_list_changed_during_a_run_counts_for_the_next_run() {
     type Accident = fn(&Workplace);
     let accidents: [Accident; 3] = [
         |it| {
@@ -52,7 +52,7 @@ fn f5_a_list_that_is_replaced_or_cut_off_during_a_run_counts_for_the_next_one() 
 }
 
 #[test]
-fn f6_what_is_no_file_that_can_be_read_is_refused_within_a_second() {
+fn f6_a_list_that_is_no_file_is_refused_within_a_second() {
     type Obstacle = fn(&Workplace);
     let obstacles: [(Obstacle, &str); 4] = [
         (
@@ -97,7 +97,7 @@ const TEXT: &str =
 const HTML: &str = "<p>{{ partner.name }} | {{ partner.organization }} | {{ partner.extra.note }}</p><a class=\"button\" href=\"{{ link }}\">here</a> <p>{{ link }}</p>";
 
 #[test]
-fn f14_f15_and_f16_what_looks_like_code_is_text_in_each_column_and_each_part() {
+fn f14_f15_and_f16_code_in_any_column_is_text() {
     let hostile = [
         "{{7*7}}",
         "{% include \"x\" %}",
@@ -144,7 +144,7 @@ fn f14_f15_and_f16_what_looks_like_code_is_text_in_each_column_and_each_part() {
 }
 
 #[test]
-fn f17_a_locale_that_is_a_path_or_endless_is_refused_and_an_unknown_one_is_written_to_by_default() {
+fn f17_a_locale_that_is_a_path_or_too_long_is_refused() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     let long = "x".repeat(8_000);
@@ -170,7 +170,7 @@ fn f17_a_locale_that_is_a_path_or_endless_is_refused_and_an_unknown_one_is_writt
 }
 
 #[test]
-fn g9_a_template_that_would_never_end_or_fill_the_memory_is_refused() {
+fn g9_a_template_without_end_is_refused() {
     let endless = [
         format!(
             "{{% for it in range(end=100000000) %}}x{{% endfor %}}{}",
@@ -208,7 +208,7 @@ fn g9_a_template_that_would_never_end_or_fill_the_memory_is_refused() {
 }
 
 #[test]
-fn g10_words_and_configuration_that_are_edited_during_a_run_count_for_the_next_one() {
+fn g10_edits_during_a_run_count_for_the_next_run() {
     let (server, keeper) = Server::holding(Stage::Dot, 0);
     let mut workplace = Workplace::new(server.port());
     workplace.few_words();
@@ -236,7 +236,7 @@ fn g10_words_and_configuration_that_are_edited_during_a_run_count_for_the_next_o
 }
 
 #[test]
-fn f10_one_person_written_in_several_ways_is_one_invitation() {
+fn f10_spellings_of_one_address_are_one_invitation() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.write(
@@ -263,7 +263,7 @@ fn f10_one_person_written_in_several_ways_is_one_invitation() {
 }
 
 #[test]
-fn f18_a_changed_address_is_another_person_and_a_row_that_comes_back_is_the_same() {
+fn f18_a_changed_address_is_new_and_a_readded_row_is_not() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     for list in [

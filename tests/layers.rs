@@ -253,7 +253,7 @@ fn layer_of(module: &str) -> usize {
 }
 
 #[test]
-fn no_module_imports_from_its_own_layer_or_from_above() {
+fn modules_import_only_from_layers_below() {
     let sources = sources();
     let imports = imports(&sources);
     let mut checked = 0;
@@ -279,7 +279,7 @@ fn no_files_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn imports_are_found_wherever_they_stand_but_in_tests() {
+fn imports_are_found_everywhere_except_in_tests() {
     let text = r#"
         //! Not [`crate::doc`].
         #[cfg(test)]
@@ -326,7 +326,7 @@ fn imports_are_found_wherever_they_stand_but_in_tests() {
 }
 
 #[test]
-fn a_circle_is_found_however_long_it_is() {
+fn import_circles_of_any_length_are_found() {
     let line = [("a", "b"), ("b", "c"), ("a", "c")];
     assert!(in_circles(&BTreeSet::from(line)).is_empty());
     let circle = BTreeSet::from([("a", "b"), ("b", "c"), ("c", "d"), ("d", "b"), ("d", "e")]);

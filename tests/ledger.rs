@@ -34,7 +34,7 @@ const CHECK: &[&str] = &["check"];
 const PREVIEW: &[&str] = &["preview"];
 
 #[test]
-fn b1_a_missing_ledger_stops_every_verb_that_needs_it_and_none_is_made() {
+fn b1_a_missing_ledger_is_an_error_and_is_not_created() {
     let server = Server::obliging();
     let workplace = begun(&server);
     for name in ["ledger.sqlite3", "ledger.sqlite3.lock"] {
@@ -80,7 +80,7 @@ fn allow(workplace: &Workplace, name: &str, mode: u32) {
 }
 
 #[test]
-fn b2_a_ledger_or_folder_that_cannot_be_written_stops_what_writes_before_the_network() {
+fn b2_an_unwritable_ledger_stops_before_any_connection() {
     let server = Server::obliging();
     let workplace = begun(&server);
     std::fs::remove_file(workplace.file("ledger.sqlite3.lock")).unwrap();
@@ -154,7 +154,7 @@ impl Drop for Mount<'_> {
 
 #[test]
 #[ignore = "needs the right to mount; .ci/run calls it"]
-fn b2_on_a_file_system_mounted_read_only_the_cure_is_to_mount_it_writable() {
+fn b2_a_read_only_file_system_is_named_with_its_fix() {
     let server = Server::obliging();
     let workplace = begun(&server);
     let here = workplace.path();
@@ -178,7 +178,7 @@ fn b2_on_a_file_system_mounted_read_only_the_cure_is_to_mount_it_writable() {
 }
 
 #[test]
-fn b3_b4_what_is_no_database_any_more_or_cut_off_is_refused_by_every_verb() {
+fn b3_b4_a_damaged_or_truncated_ledger_is_refused() {
     let server = Server::obliging();
     let workplace = begun(&server);
     let ledger = workplace.file("ledger.sqlite3");
@@ -212,7 +212,7 @@ fn b3_b4_what_is_no_database_any_more_or_cut_off_is_refused_by_every_verb() {
 }
 
 #[test]
-fn b8_another_program_s_database_and_a_newer_ledger_are_refused() {
+fn b8_a_foreign_database_or_newer_ledger_is_refused() {
     let server = Server::obliging();
     let workplace = begun(&server);
     let outside = rusqlite::Connection::open(workplace.file("ledger.sqlite3")).unwrap();
@@ -231,7 +231,7 @@ fn b8_another_program_s_database_and_a_newer_ledger_are_refused() {
 }
 
 #[test]
-fn b10_while_another_program_holds_it_the_run_comes_back_later() {
+fn b10_a_ledger_locked_by_another_program_is_75() {
     let server = Server::obliging();
     let workplace = begun(&server);
     let outside = rusqlite::Connection::open(workplace.file("ledger.sqlite3")).unwrap();
@@ -250,7 +250,7 @@ fn b10_while_another_program_holds_it_the_run_comes_back_later() {
 }
 
 #[test]
-fn b11_a_ledger_that_others_may_open_or_that_has_two_names_is_refused() {
+fn b11_a_ledger_open_to_others_or_hard_linked_is_refused() {
     let server = Server::obliging();
     let workplace = begun(&server);
     for (mode, word) in [
@@ -284,7 +284,7 @@ fn b11_a_ledger_that_others_may_open_or_that_has_two_names_is_refused() {
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn b12_on_a_network_file_system_check_and_preview_warn() {
+fn b12_check_and_preview_warn_on_a_network_file_system() {
     let server = Server::obliging();
     let workplace = begun(&server);
     // The kernel answers statfs with the number of NFS, in the bytes' order of this machine.
@@ -307,7 +307,7 @@ fn b12_on_a_network_file_system_check_and_preview_warn() {
 }
 
 #[test]
-fn b13_a_ledger_that_somebody_put_into_log_mode_comes_to_rest_again() {
+fn b13_a_ledger_in_wal_mode_is_checkpointed_and_closed() {
     let server = Server::obliging();
     let workplace = begun(&server);
     let outside = rusqlite::Connection::open(workplace.file("ledger.sqlite3")).unwrap();
@@ -327,7 +327,7 @@ fn b13_a_ledger_that_somebody_put_into_log_mode_comes_to_rest_again() {
 }
 
 #[test]
-fn b6_a_log_that_belongs_to_another_ledger_is_refused_and_spoils_nothing() {
+fn b6_a_log_of_another_ledger_is_refused() {
     let server = Server::obliging();
     let workplace = begun(&server);
     let other = {

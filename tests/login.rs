@@ -65,7 +65,7 @@ fn job(relay: &Server, pki: &Pki, lines: &str) -> Workplace {
 }
 
 #[test]
-fn a_password_goes_by_plain_or_login_over_starttls_or_implicit_tls() {
+fn auth_plain_and_login_work_over_both_kinds_of_tls() {
     let pki = Pki::new();
     let table = [
         ("PLAIN LOGIN", plain(), "AUTH PLAIN"),
@@ -108,7 +108,7 @@ fn a_password_goes_by_plain_or_login_over_starttls_or_implicit_tls() {
 }
 
 #[test]
-fn a_password_comes_from_environment_or_systemd_too() {
+fn a_password_can_come_from_environment_or_systemd() {
     let pki = Pki::new();
     for key in [
         "password_env = \"RELAY_PASSWORD\"",
@@ -139,7 +139,7 @@ fn a_password_comes_from_environment_or_systemd_too() {
 }
 
 #[test]
-fn a_secret_that_is_missing_empty_or_open_to_everyone_stops_before_the_network() {
+fn a_missing_empty_or_readable_secret_stops_before_connecting() {
     let pki = Pki::new();
     let relay = relay(&pki, "PLAIN", plain());
     let workplace = job(
@@ -173,7 +173,7 @@ fn a_secret_that_is_missing_empty_or_open_to_everyone_stops_before_the_network()
 }
 
 #[test]
-fn d23_one_refused_login_ends_the_run_and_nobody_is_marked() {
+fn d23_one_refused_login_ends_the_run() {
     let pki = Pki::new();
     for (mechanisms, used) in [("PLAIN", "AUTH PLAIN"), ("LOGIN", "AUTH LOGIN")] {
         let relay = relay(&pki, mechanisms, "something else".into());
@@ -201,7 +201,7 @@ fn d23_one_refused_login_ends_the_run_and_nobody_is_marked() {
 }
 
 #[test]
-fn a_login_that_is_taken_once_and_then_refused_is_tried_once_more_and_no_more() {
+fn a_login_refused_after_a_success_is_repeated_once() {
     let pki = Pki::new();
     let setup = setup(&pki, Tls::StartTls, "PLAIN", plain());
     let relay = Server::set_up(setup, |call: &Call| match call.stage {
@@ -226,7 +226,7 @@ fn a_login_that_is_taken_once_and_then_refused_is_tried_once_more_and_no_more() 
 }
 
 #[test]
-fn a_token_is_fetched_for_each_connection_and_its_refusal_told_in_words() {
+fn a_token_is_fetched_per_connection_and_its_refusal_explained() {
     let pki = Pki::new();
     let setup = setup(&pki, Tls::StartTls, "XOAUTH2", xoauth2(TOKEN));
     let once = setup.clone();
@@ -278,7 +278,7 @@ fn a_token_is_fetched_for_each_connection_and_its_refusal_told_in_words() {
 }
 
 #[test]
-fn a_relay_without_the_right_mechanism_is_told_from_one_that_refuses() {
+fn a_missing_auth_mechanism_has_its_own_error() {
     let pki = Pki::new();
     let relay = relay(&pki, "XOAUTH2 CRAM-MD5", String::new());
     let workplace = job(

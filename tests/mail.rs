@@ -25,7 +25,7 @@ fn skeleton(mail: &Mail) -> Vec<String> {
 }
 
 #[test]
-fn values_are_shown_as_written_and_change_nothing_of_the_page_in_any_locale() {
+fn values_are_shown_verbatim_and_do_not_change_the_markup() {
     let long = "NameOfTwoHundred".repeat(13)[..200].to_owned();
     let hostile = [
         "<script>alert(1)</script>",
@@ -69,7 +69,7 @@ fn values_are_shown_as_written_and_change_nothing_of_the_page_in_any_locale() {
 }
 
 #[test]
-fn the_text_part_has_no_holes_with_all_values_and_with_none() {
+fn the_text_part_is_well_formed_with_all_values_or_none() {
     let all = Values::all("Ada").in_every_locale();
     for mail in Values::BARE.in_every_locale().iter().chain(&all) {
         let locale = &mail.locale;
@@ -95,7 +95,7 @@ fn the_text_part_has_no_holes_with_all_values_and_with_none() {
 }
 
 #[test]
-fn the_longest_mail_is_shorter_than_what_gmail_shows() {
+fn the_longest_mail_is_below_gmails_clip_size() {
     // Four bytes a letter, and a character that HTML writes in five.
     let longest = "𝔄&".repeat(128);
     let story = longest.repeat(16);

@@ -8,44 +8,18 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use crate::support::chance::number;
-use crate::support::smtp::gate::Keeper;
+use crate::support::held::Held;
 use crate::support::smtp::{Server, Stage};
-use crate::support::{Output, Running, Workplace, oracle};
+use crate::support::{Output, Workplace, oracle};
 use mail_parser::MessageParser;
 
 /// A run that the relay holds at the reply to its first dot.
-struct Held {
-    server: Server,
-    workplace: Workplace,
-    run: Running,
-    keeper: Keeper,
-}
-
-impl Held {
-    fn new(partners: usize) -> Self {
-        let (server, keeper) = Server::holding(Stage::Dot, 0);
-        let mut workplace = Workplace::new(server.port());
-        workplace.smtp("connections = 1");
-        workplace.crowd(partners);
-        let run = workplace.start(&["send"]);
-        keeper.wait();
-        Self {
-            server,
-            workplace,
-            run,
-            keeper,
-        }
-    }
-
-    fn let_go(self) -> (Server, Workplace, Output) {
-        self.keeper.release();
-        let ended = self.run.wait();
-        (self.server, self.workplace, ended)
-    }
+fn held(partners: usize) -> Held {
+    Held::at(Stage::Dot, 0, |it| it.crowd(partners))
 }
 
 #[test]
-fn c1_c5_of_many_runs_at_the_same_instant_each_sends_what_no_other_has() {
+fn c1_c5_simultaneous_runs_send_each_invitation_once() {
     let runs = number("ACCESS_INVITE_RUNS").map_or(12, |it| usize::try_from(it).unwrap());
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
@@ -74,8 +48,8 @@ fn c1_c5_of_many_runs_at_the_same_instant_each_sends_what_no_other_has() {
 }
 
 #[test]
-fn c3_a_run_that_is_stopped_keeps_the_lock_however_long_it_takes() {
-    let held = Held::new(3);
+fn c3_a_stopped_run_keeps_the_lock() {
+    let held = held(3);
     held.run.signal("STOP");
     // A lock that somebody gives up for its age would be older than this.
     std::thread::sleep(Duration::from_millis(700));
@@ -89,19 +63,19 @@ fn c3_a_run_that_is_stopped_keeps_the_lock_however_long_it_takes() {
             .contains(&format!("(process {})", held.run.id()))
     );
     held.run.signal("CONT");
-    let (server, workplace, ended) = held.let_go();
+    let (server, workplace, ended) = held.finish();
     assert_eq!(ended.code, 0, "{ended:?}");
     oracle::check_settled(&workplace, &server, 3, 0);
 }
 
 #[test]
-fn c4_where_somebody_removes_the_lock_file_each_invitation_is_still_armed_once() {
-    let held = Held::new(20);
+fn c4_without_the_lock_file_each_row_is_armed_once() {
+    let held = held(20);
     std::fs::remove_file(held.workplace.file("ledger.sqlite3.lock")).unwrap();
 
     // It takes what is armed for the remains of a dead run, which costs a doubt and no more.
     let second = held.workplace.run(&["send"]);
-    let (server, workplace, first) = held.let_go();
+    let (server, workplace, first) = held.finish();
 
     assert!(matches!(second.code, 3 | 75), "{second:?}");
     // It stops, because its lock is no longer one.
@@ -112,7 +86,7 @@ fn c4_where_somebody_removes_the_lock_file_each_invitation_is_still_armed_once()
 }
 
 #[test]
-fn c6_a_lock_file_that_names_a_living_process_is_no_lock() {
+fn c6_a_lock_file_without_a_lock_does_not_block() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -126,8 +100,8 @@ fn c6_a_lock_file_that_names_a_living_process_is_no_lock() {
 }
 
 #[test]
-fn c7_who_looks_or_copies_during_a_run_sees_it_whole_and_who_writes_is_sent_away() {
-    let held = Held::new(5);
+fn c7_reads_and_copies_during_a_run_are_consistent() {
+    let held = held(5);
     let workplace = &held.workplace;
 
     for verb in ["status", "check", "preview"] {
@@ -156,14 +130,14 @@ fn c7_who_looks_or_copies_during_a_run_sees_it_whole_and_who_writes_is_sent_away
     let armed = "SELECT count(*) FROM invitation WHERE state = 'armed'";
     assert_eq!(copy.query_row(armed, [], |row| row.get(0)), Ok(1));
 
-    let (server, workplace, ended) = held.let_go();
+    let (server, workplace, ended) = held.finish();
     assert_eq!(ended.code, 0, "{ended:?}");
     oracle::check_settled(&workplace, &server, 5, 0);
     assert!(!workplace.file("ledger.sqlite3-wal").exists());
 }
 
 #[test]
-fn c8_a_ledger_copied_to_a_second_machine_gives_the_same_message_ids() {
+fn c8_a_copied_ledger_gives_the_same_message_ids() {
     let ids = |server: &Server| -> BTreeSet<String> {
         let id = |data: &[u8]| {
             let mail = MessageParser::default().parse(data).unwrap();

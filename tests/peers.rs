@@ -85,7 +85,7 @@ fn states(table: &[(&str, usize)]) -> BTreeMap<String, usize> {
 
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
-fn two_hundred_partners_get_their_mail_by_plain_and_by_login_through_postfix_and_dovecot() {
+fn postfix_with_dovecot_auth_delivers_to_200_partners() {
     let table = [
         ("STARTTLS", "starttls", "sasl_method=PLAIN"),
         ("IMPLICIT", "implicit", "sasl_method=LOGIN"),
@@ -129,7 +129,7 @@ fn hang_up_halfway(peers: &Peers) {
 
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
-fn a_token_that_expires_between_two_connections_is_fetched_anew() {
+fn an_expired_token_is_fetched_again_for_postfix() {
     let peers = Peers::start();
     let lines = by_token(&peers.token_command(LIFE));
     let workplace = job(&peers.pki, peers.port("STARTTLS"), &lines);
@@ -152,7 +152,7 @@ fn a_token_that_expires_between_two_connections_is_fetched_anew() {
 
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
-fn a_token_that_has_expired_ends_the_run_after_one_attempt_in_the_relay_s_words() {
+fn a_permanently_expired_token_ends_after_one_attempt() {
     let peers = Peers::start();
     // A program that keeps its first token, as one should not.
     let fresh = peers.token_command(LIFE).join(" ");
@@ -184,7 +184,7 @@ fn a_token_that_has_expired_ends_the_run_after_one_attempt_in_the_relay_s_words(
 
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
-fn a_550_and_a_greylist_of_postfix_become_rejected_and_accepted_in_the_end() {
+fn a_postfix_550_is_rejected_and_a_greylist_ends_accepted() {
     let peers = Peers::start();
     let workplace = job(&peers.pki, peers.port("STARTTLS"), &by_password("starttls"));
     workplace.partners(&["ada@a.example", "gone@b.example", "grey@c.example"]);
@@ -229,7 +229,7 @@ fn a_550_and_a_greylist_of_postfix_become_rejected_and_accepted_in_the_end() {
 
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
-fn a_message_over_postfix_s_size_limit_is_not_offered_or_deferred_with_its_552() {
+fn a_message_above_the_postfix_size_limit_is_not_sent() {
     let peers = Peers::start();
     // Where the limit is announced, nothing is offered that is above it.
     let workplace = job(&peers.pki, peers.port("SMALL"), &by_password("starttls"));
@@ -259,7 +259,7 @@ fn a_message_over_postfix_s_size_limit_is_not_offered_or_deferred_with_its_552()
 
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
-fn dovecot_s_own_submission_takes_login_and_a_token_that_expires_between_two_connections() {
+fn dovecot_submission_accepts_login_and_renewed_tokens() {
     let peers = Peers::with("login xoauth2", "Dovecot (Debian) ready.");
     let workplace = job(
         &peers.pki,
@@ -288,7 +288,7 @@ fn dovecot_s_own_submission_takes_login_and_a_token_that_expires_between_two_con
 /// Dovecot 2.3 dies of an envelope that is pipelined behind a dot, and the reply with it.
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
-fn a_relay_that_dies_of_pipelining_is_found_out_at_the_price_of_one_message() {
+fn a_relay_that_crashes_on_pipelining_costs_one_unknown() {
     let peers = Peers::with("plain", "ready");
     let workplace = job(
         &peers.pki,
@@ -329,7 +329,7 @@ fn turned_away(workplace: &Workplace, pki: &Pki, attempts: impl Fn() -> usize, w
 
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
-fn a_wrong_password_and_an_unknown_issuer_end_the_run_with_69_and_mark_nobody() {
+fn a_wrong_password_or_unknown_issuer_is_69_on_real_relays() {
     let peers = Peers::start();
     let table = [
         ("STARTTLS", "starttls"),
@@ -354,7 +354,7 @@ fn a_wrong_password_and_an_unknown_issuer_end_the_run_with_69_and_mark_nobody() 
 
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
-fn two_hundred_partners_get_their_mail_by_plain_and_by_login_through_exim() {
+fn exim_delivers_to_200_partners_by_plain_and_login() {
     let exim = Exim::start();
     let table = [
         ("STARTTLS", "starttls", "A=plain:"),
@@ -381,7 +381,7 @@ fn two_hundred_partners_get_their_mail_by_plain_and_by_login_through_exim() {
 
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
-fn what_exim_refuses_has_its_state_its_code_and_its_sentence() {
+fn refusals_of_exim_have_the_right_state_and_message() {
     let exim = Exim::start();
     let to = |service: &str, tls: &str| job(&exim.pki, exim.port(service), &by_password(tls));
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::smtp::{Action, Call, Server, Setup, Stage, Swallows, reply};
-use crate::support::{Workplace, oracle};
+use crate::support::{Workplace, oracle, parallel};
 
 /// A job over one connection with these partners.
 fn job(server: &Server, smtp: &str, partners: &[&str]) -> Workplace {
@@ -24,7 +24,7 @@ const FIVE: [&str; 5] = [
 ];
 
 #[test]
-fn the_next_envelope_goes_with_the_dot_so_a_message_takes_one_round_trip() {
+fn a_pipelined_message_takes_one_round_trip() {
     let server = Server::obliging();
     let workplace = job(&server, "", &FIVE);
 
@@ -37,7 +37,7 @@ fn the_next_envelope_goes_with_the_dot_so_a_message_takes_one_round_trip() {
 }
 
 #[test]
-fn without_the_offer_or_when_switched_off_it_goes_step_by_step() {
+fn without_pipelining_commands_go_one_at_a_time() {
     let poor = Server::start(|call: &Call| match call.stage {
         Stage::Ehlo => reply("250-localhost\r\n250 8BITMIME"),
         _ => Action::Normal,
@@ -55,7 +55,7 @@ fn without_the_offer_or_when_switched_off_it_goes_step_by_step() {
 }
 
 #[test]
-fn a_refused_recipient_whose_data_got_354_is_ended_by_the_lone_dot_and_costs_no_connection() {
+fn a_354_after_a_refused_recipient_is_ended_by_a_lone_dot() {
     let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
         (Stage::Rcpt, Some(who)) if who < "c" => reply("550 5.1.1 no such user"),
         (Stage::Data, None) => reply("354 go on then"),
@@ -74,7 +74,7 @@ fn a_refused_recipient_whose_data_got_354_is_ended_by_the_lone_dot_and_costs_no_
 }
 
 #[test]
-fn a_relay_that_takes_the_lone_dot_is_left_and_the_recipient_stays_refused() {
+fn an_accepted_lone_dot_keeps_the_recipient_refused() {
     let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
         (Stage::Rcpt, Some("a@a.example")) => reply("550 5.1.1 no such user"),
         (Stage::Data, None) => reply("354 go on then"),
@@ -94,7 +94,7 @@ fn a_relay_that_takes_the_lone_dot_is_left_and_the_recipient_stays_refused() {
 }
 
 #[test]
-fn what_is_begun_ahead_survives_each_fate_of_the_message_before_it() {
+fn a_pipelined_envelope_survives_any_reply_to_the_dot() {
     // What becomes of the first, how many connections that costs, and the exit code.
     let table = [
         (reply("250 2.0.0 ok"), "accepted", 1, 0),
@@ -133,7 +133,7 @@ fn what_is_begun_ahead_survives_each_fate_of_the_message_before_it() {
 }
 
 #[test]
-fn a_loss_ahead_counts_for_nobody_whose_recipient_was_not_taken() {
+fn a_lost_envelope_does_not_count_as_an_attempt() {
     // Every connection ends at the second RCPT that it hears, so each carries one message.
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Rcpt if call.nth % 2 == 1 => Action::Close,
@@ -153,7 +153,7 @@ fn a_loss_ahead_counts_for_nobody_whose_recipient_was_not_taken() {
 }
 
 #[test]
-fn a_stop_after_the_next_data_leaves_that_connection_with_nothing_armed() {
+fn a_stop_after_data_arms_nothing() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Dot if call.nth == 0 => {
             reply("550 5.7.60 Client does not have permissions to send as this sender")
@@ -172,7 +172,7 @@ fn a_stop_after_the_next_data_leaves_that_connection_with_nothing_armed() {
 }
 
 #[test]
-fn a_limit_that_bites_is_not_run_ahead_of() {
+fn pipelining_respects_the_rate_limits() {
     let server = Server::obliging();
     let mut workplace = job(&server, "", &FIVE);
     workplace.limits = "per_minute = 100\nper_day = 3".into();
@@ -188,7 +188,7 @@ fn a_limit_that_bites_is_not_run_ahead_of() {
 }
 
 #[test]
-fn an_acceptance_is_on_record_before_a_slow_relay_answers_the_next_envelope() {
+fn an_acceptance_is_durable_before_a_slow_next_envelope() {
     std::thread::scope(|scope| {
         for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
             scope.spawn(move || {
@@ -218,7 +218,7 @@ fn an_acceptance_is_on_record_before_a_slow_relay_answers_the_next_envelope() {
 }
 
 #[test]
-fn a_421_anywhere_in_the_group_behind_a_dot_costs_a_connection_and_nothing_else() {
+fn a_421_to_a_pipelined_envelope_only_reconnects() {
     for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
         for close in [true, false] {
             let server = Server::start(move |call: &Call| {
@@ -243,7 +243,7 @@ fn a_421_anywhere_in_the_group_behind_a_dot_costs_a_connection_and_nothing_else(
 }
 
 #[test]
-fn a_refused_mail_behind_an_accepted_dot_leaves_the_acceptance_on_record() {
+fn a_refused_mail_after_an_accepted_dot_keeps_the_acceptance() {
     let table = [
         ("550 5.1.8 not from you", 69, 1, 1),
         (
@@ -279,7 +279,7 @@ fn a_refused_mail_behind_an_accepted_dot_leaves_the_acceptance_on_record() {
 }
 
 #[test]
-fn whatever_is_said_to_what_ends_a_refused_transaction_the_refusal_stands_and_the_rest_goes_on() {
+fn any_reply_to_rset_or_the_lone_dot_keeps_the_refusal() {
     // To RSET, or to the lone dot where the relay took DATA: its answer, and the connections it costs.
     let table = [
         (Stage::Rset, Action::Normal, 1),
@@ -295,7 +295,8 @@ fn whatever_is_said_to_what_ends_a_refused_transaction_the_refusal_stands_and_th
         (Stage::Dot, Action::Close, 2),
         (Stage::Dot, Action::Stall, 2),
     ];
-    for (stage, action, connections) in table {
+    parallel::for_each(4, &table, |(stage, action, connections)| {
+        let (stage, action, connections) = (*stage, action.clone(), *connections);
         let name = format!("{stage:?}: {action:?}");
         let server = Server::start(move |call: &Call| match (call.stage, call.recipient) {
             (Stage::Rcpt, Some("b@b.example")) => reply("550 5.1.1 no such user"),
@@ -316,11 +317,11 @@ fn whatever_is_said_to_what_ends_a_refused_transaction_the_refusal_stands_and_th
         assert_eq!(workplace.states()[1].1, "rejected", "{name}");
         assert_eq!(server.accepted().len(), 4, "{name}");
         oracle::check_settled_but(&workplace, &server, 5, 0, &["rejected"]);
-    }
+    });
 }
 
 #[test]
-fn a_signal_between_a_dot_and_the_next_body_lets_the_dot_be_answered_and_no_body_be_written() {
+fn a_signal_after_a_dot_writes_no_further_body() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Dot => Action::Delay(Duration::from_secs(1), Box::new(Action::Normal)),
         _ => Action::Normal,
@@ -350,7 +351,7 @@ fn a_signal_between_a_dot_and_the_next_body_lets_the_dot_be_answered_and_no_body
 }
 
 #[test]
-fn a_relay_that_pipelines_on_one_connection_and_not_on_the_next_is_believed_each_time() {
+fn the_pipelining_offer_is_read_per_connection() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Ehlo if call.connection % 2 == 1 => reply("250-localhost\r\n250 8BITMIME"),
         Stage::Dot if call.here == 1 => Action::AcceptThen(Box::new(Action::ReplyThenClose(
@@ -369,7 +370,7 @@ fn a_relay_that_pipelines_on_one_connection_and_not_on_the_next_is_believed_each
 }
 
 #[test]
-fn a_relay_that_forgets_what_came_behind_a_dot_is_found_out_once() {
+fn a_relay_that_drops_the_next_envelope_is_detected_once() {
     let setup = Setup {
         forgets: true,
         ..Setup::default()
@@ -399,7 +400,7 @@ fn swallowing(swallows: Swallows) -> Server {
 }
 
 #[test]
-fn r5_a_relay_that_loses_part_of_a_packet_is_served_in_lock_step() {
+fn r5_a_relay_that_loses_commands_is_served_in_lock_step() {
     for swallows in [
         Swallows::FirstCommand,
         Swallows::SecondCommand,
@@ -432,7 +433,7 @@ fn r5_a_relay_that_loses_part_of_a_packet_is_served_in_lock_step() {
 }
 
 #[test]
-fn r5_the_first_fault_of_pipelining_switches_it_off_on_all_connections() {
+fn r5_one_pipelining_fault_disables_it_on_all_connections() {
     let server = swallowing(Swallows::Rest);
     let mut workplace = job(&server, "deadlines = { rcpt = \"1s\" }", &[]);
     workplace.smtp = workplace.smtp.replace("connections = 1", "connections = 3");
@@ -453,7 +454,7 @@ fn r5_the_first_fault_of_pipelining_switches_it_off_on_all_connections() {
 }
 
 #[test]
-fn r5_a_503_to_mail_that_does_not_come_of_pipelining_is_reported_after_a_second_try() {
+fn r5_a_503_to_mail_without_pipelining_is_reported() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Mail => reply("503 5.5.1 Error: send AUTH first"),
         _ => Action::Normal,
@@ -469,7 +470,7 @@ fn r5_a_503_to_mail_that_does_not_come_of_pipelining_is_reported_after_a_second_
 }
 
 #[test]
-fn r5_a_503_to_rcpt_or_data_in_lock_step_is_the_reply_to_that_recipient() {
+fn r5_a_503_in_lock_step_is_a_reply_to_the_recipient() {
     for stage in [Stage::Rcpt, Stage::Data] {
         let server = Server::start(move |call: &Call| match (call.stage, call.recipient) {
             (it, Some("a@a.example")) if it == stage => reply("503 5.5.1 not now"),
@@ -556,7 +557,7 @@ const EIGHT: [&str; 8] = [
 ];
 
 #[test]
-fn f22_a_dot_that_is_refused_behind_the_next_envelope_is_never_taken_for_accepted() {
+fn f22_a_dot_refused_out_of_order_is_not_accepted() {
     let refuse = |call: &Call| match call.stage {
         Stage::Dot => reply("550 5.7.1 we do not like that"),
         _ => Action::Normal,
@@ -592,7 +593,7 @@ fn f22_a_dot_that_is_refused_behind_the_next_envelope_is_never_taken_for_accepte
 }
 
 #[test]
-fn f22_a_relay_that_answers_out_of_order_costs_one_doubt_and_the_rest_is_mailed_once() {
+fn f22_out_of_order_replies_cost_one_unknown() {
     let slowly = |call: &Call| match call.stage {
         Stage::Rcpt | Stage::Data => {
             Action::Delay(Duration::from_millis(100), Box::new(Action::Normal))
@@ -618,7 +619,7 @@ fn f22_a_relay_that_answers_out_of_order_costs_one_doubt_and_the_rest_is_mailed_
 }
 
 #[test]
-fn f22_a_refused_envelope_answered_before_an_accepted_dot_leaves_a_doubt_and_no_second_mail() {
+fn f22_an_early_refusal_before_an_accepted_dot_is_unknown() {
     // MAIL is refused for now; read as the reply to the dot, that would send the message again.
     let server = answering_early(3, |call: &Call| match call.stage {
         Stage::Mail if call.nth == 1 => reply("451 4.3.0 later"),
@@ -658,7 +659,7 @@ fn f22_out_of_order_replies_within_one_envelope_mark_nobody() {
 }
 
 #[test]
-fn f22_a_run_that_stops_before_it_has_read_the_envelope_s_replies_still_looks_at_them() {
+fn f22_a_stopping_run_still_reads_pipelined_replies() {
     let server = answering_early(3, |call: &Call| match call.stage {
         Stage::Dot => reply("550 5.7.1 we do not like that"),
         Stage::Mail if call.nth == 1 => {

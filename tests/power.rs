@@ -155,7 +155,7 @@ const LOSSES: [Loss; 6] = [
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn a8_whatever_the_power_takes_nothing_is_missing_that_the_run_relied_on() {
+fn a8_a_power_cut_loses_nothing_that_was_synced() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
     workplace.smtp("connections = 2");

@@ -4,13 +4,13 @@
 //! `ACCESS_INVITE_KILLS` says how many limits of memory are tried (8 unless told otherwise).
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use crate::support::chance::{Random, number};
 use crate::support::smtp::{Action, Call, Server, Stage, reply};
-use crate::support::{Output, Workplace, oracle};
+use crate::support::{Output, Workplace, oracle, parallel};
 
 /// A relay that tells when a stage is reached for the `nth` time, does `then`, and is well again,
 /// but slow: a signal takes a moment to arrive, in which a quick one would take many messages.
@@ -33,7 +33,7 @@ fn telling(stage: Stage, nth: usize, then: Action) -> (Server, Receiver<()>) {
 }
 
 #[test]
-fn a15_sigterm_in_any_phase_begins_nothing_more_and_lets_what_is_armed_get_its_answer() {
+fn a15_sigterm_in_any_phase_finishes_only_armed_messages() {
     let slowly = || Action::Delay(Duration::from_millis(400), Box::new(Action::Normal));
     let refused = || {
         Action::Delay(
@@ -117,7 +117,7 @@ fn a15_sigterm_in_any_phase_begins_nothing_more_and_lets_what_is_armed_get_its_a
 }
 
 #[test]
-fn f8_and_r11_a_closed_terminal_ends_a_run_as_sigterm_does() {
+fn f8_and_r11_a_closed_terminal_acts_like_sigterm() {
     for signals in [
         &["HUP"][..],
         &["QUIT"],
@@ -149,7 +149,7 @@ fn f8_and_r11_a_closed_terminal_ends_a_run_as_sigterm_does() {
 }
 
 #[test]
-fn f8_and_r11_a_run_under_nohup_goes_on_when_its_terminal_is_closed() {
+fn f8_and_r11_nohup_ignores_a_closed_terminal() {
     let slowly = Action::Delay(Duration::from_millis(600), Box::new(Action::Normal));
     let (server, reached) = telling(Stage::Dot, 2, slowly);
     let mut workplace = Workplace::new(server.port());
@@ -175,7 +175,7 @@ fn f8_and_r11_a_run_under_nohup_goes_on_when_its_terminal_is_closed() {
 }
 
 #[test]
-fn f8_a_signal_before_the_first_connection_leaves_nothing_behind() {
+fn f8_a_signal_before_the_first_connection_leaves_no_files() {
     for signal in ["INT", "TERM", "HUP", "QUIT"] {
         let (server, reached) = telling(Stage::Connect, 0, Action::Stall);
         let workplace = Workplace::new(server.port());
@@ -194,8 +194,8 @@ fn f8_a_signal_before_the_first_connection_leaves_nothing_behind() {
 }
 
 #[test]
-fn a17_a_run_that_was_stopped_for_longer_than_the_deadline_believes_the_answer_that_waits() {
-    for answered in [true, false] {
+fn a17_a_run_stopped_past_the_deadline_reads_a_waiting_reply() {
+    parallel::for_each(2, &[true, false], |&answered| {
         let action = if answered {
             Action::Delay(Duration::from_millis(300), Box::new(Action::Normal))
         } else {
@@ -221,7 +221,7 @@ fn a17_a_run_that_was_stopped_for_longer_than_the_deadline_believes_the_answer_t
         assert_eq!(ended.code, code, "{ended:?}");
         assert_eq!(workplace.state(), state);
         oracle::check_settled(&workplace, &server, 1, 1);
-    }
+    });
 }
 
 /// A send behind util-linux's `prlimit`, with the time that it may take at most.
@@ -234,7 +234,7 @@ fn limited(workplace: &Workplace, limit: &str, output: &str) -> Output {
 }
 
 #[test]
-fn a13_with_any_amount_of_memory_a_run_ends_and_nobody_is_lost() {
+fn a13_low_memory_ends_the_run_and_loses_nobody() {
     let trials = number("ACCESS_INVITE_KILLS").unwrap_or(8).min(100);
     let mut random = Random::seeded();
     for trial in 0..trials {
@@ -259,9 +259,10 @@ fn a13_with_any_amount_of_memory_a_run_ends_and_nobody_is_lost() {
 }
 
 #[test]
-fn a19_with_few_files_a_run_says_so_or_makes_do() {
-    let mut sent = 0;
-    for files in (4..32).step_by(3) {
+fn a19_few_file_descriptors_are_reported_or_enough() {
+    let sent = AtomicUsize::new(0);
+    let limits: Vec<usize> = (4..32).step_by(3).collect();
+    parallel::for_each(5, &limits, |files| {
         let server = Server::obliging();
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 8");
@@ -275,10 +276,13 @@ fn a19_with_few_files_a_run_says_so_or_makes_do() {
         let told = words.iter().any(|it| said.contains(it));
         assert!(ended.code == 0 || told, "{files}: {ended:?}");
         assert!(!said.contains("panicked"), "{files}: {ended:?}");
-        sent += usize::from(ended.code == 0);
+        sent.fetch_add(usize::from(ended.code == 0), Ordering::Relaxed);
         oracle::check(&workplace, &server, 30, 0);
         assert_eq!(workplace.run(&["send"]).code, 0);
         oracle::check_settled(&workplace, &server, 30, 0);
-    }
-    assert!(sent > 0, "some of them should have been enough");
+    });
+    assert!(
+        sent.into_inner() > 0,
+        "some of them should have been enough"
+    );
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::support::pki::Pki;
 use crate::support::smtp::{Action, Call, Server, Setup, Stage, reply};
-use crate::support::{Workplace, oracle};
+use crate::support::{Workplace, oracle, parallel};
 use access_invite::address::Address;
 use access_invite::config::{Config, Deadlines};
 use access_invite::outcome::{Outcome, Phase, Verdict, judge};
@@ -91,7 +91,7 @@ async fn dot_answered_after(time: Duration, pipelining: bool) -> (Verdict, Durat
 }
 
 #[tokio::test(start_paused = true)]
-async fn d16_and_d31_an_answer_to_the_dot_counts_for_ten_minutes_and_no_longer() {
+async fn d16_and_d31_the_reply_to_the_dot_has_ten_minutes() {
     for pipelining in [true, false] {
         let (verdict, _) = dot_answered_after(Duration::from_secs(599), pipelining).await;
         assert_eq!(verdict, Verdict::Settled(Outcome::Accepted));
@@ -106,39 +106,38 @@ async fn d16_and_d31_an_answer_to_the_dot_counts_for_ten_minutes_and_no_longer()
 }
 
 #[test]
-fn d17_and_d18_an_answer_after_its_deadline_is_never_taken_for_another_message() {
-    for pipelining in BOTH {
-        for stage in [Stage::Rcpt, Stage::Dot] {
-            let server = Server::start(move |call: &Call| match (call.stage, call.recipient) {
-                (it, Some("p0@a.example")) if it == stage && call.connection == 0 => {
-                    let late = Action::Delay(Duration::from_secs(4), Box::new(reply("250 ok")));
-                    Action::AcceptThen(Box::new(late))
-                }
-                (Stage::Rcpt, Some("p1@a.example")) => reply("550 5.1.1 no such user"),
-                _ => Action::Normal,
-            });
-            let workplace = job(&server, pipelining, 3);
+fn d17_and_d18_a_late_reply_is_not_used_for_another_message() {
+    let cases = BOTH.map(|it| [(it, Stage::Rcpt), (it, Stage::Dot)]);
+    parallel::for_each(4, cases.as_flattened(), |&(pipelining, stage)| {
+        let server = Server::start(move |call: &Call| match (call.stage, call.recipient) {
+            (it, Some("p0@a.example")) if it == stage && call.connection == 0 => {
+                let late = Action::Delay(Duration::from_secs(4), Box::new(reply("250 ok")));
+                Action::AcceptThen(Box::new(late))
+            }
+            (Stage::Rcpt, Some("p1@a.example")) => reply("550 5.1.1 no such user"),
+            _ => Action::Normal,
+        });
+        let workplace = job(&server, pipelining, 3);
 
-            let output = workplace.run(&["send"]);
+        let output = workplace.run(&["send"]);
 
-            let (first, code) = match stage {
-                Stage::Rcpt => ("accepted", 1),
-                _ => ("unknown", 3),
-            };
-            assert_eq!(output.code, code, "{output:?}");
-            assert_eq!(
-                states(&workplace),
-                [first, "rejected", "accepted"],
-                "{stage:?}"
-            );
-            assert_eq!(server.connections(), 2);
-            oracle::check(&workplace, &server, 3, 1);
-        }
-    }
+        let (first, code) = match stage {
+            Stage::Rcpt => ("accepted", 1),
+            _ => ("unknown", 3),
+        };
+        assert_eq!(output.code, code, "{output:?}");
+        assert_eq!(
+            states(&workplace),
+            [first, "rejected", "accepted"],
+            "{stage:?}"
+        );
+        assert_eq!(server.connections(), 2);
+        oracle::check(&workplace, &server, 3, 1);
+    });
 }
 
 #[test]
-fn d19_a_relay_that_does_not_know_ehlo_is_left_and_nobody_is_marked() {
+fn d19_a_relay_without_ehlo_is_69() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Ehlo => reply("502 5.5.1 command not implemented"),
         _ => Action::Normal,
@@ -157,7 +156,7 @@ fn d19_a_relay_that_does_not_know_ehlo_is_left_and_nobody_is_marked() {
 }
 
 #[test]
-fn d21_and_d34_whatever_a_relay_offers_it_gets_plain_commands_and_ascii_alone() {
+fn d21_and_d34_unused_extensions_are_ignored() {
     let everything = vec![
         "PIPELINING",
         "8BITMIME",
@@ -207,7 +206,7 @@ fn d21_and_d34_whatever_a_relay_offers_it_gets_plain_commands_and_ascii_alone() 
 }
 
 #[test]
-fn d22_a_refusal_of_data_waits_and_one_of_everybody_is_about_us() {
+fn d22_a_refused_data_is_deferred_and_69_if_for_everybody() {
     for pipelining in BOTH {
         let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
             (Stage::Data, Some("p1@a.example" | "a@a.example" | "b@b.example" | "c@c.example")) => {
@@ -234,7 +233,7 @@ fn d22_a_refusal_of_data_waits_and_one_of_everybody_is_about_us() {
 }
 
 #[test]
-fn d26_a_greylisted_partner_waits_half_an_hour_and_is_accepted_by_a_later_run() {
+fn d26_a_greylisted_partner_is_accepted_by_a_later_run() {
     for pipelining in BOTH {
         let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
             (Stage::Rcpt, Some("p1@a.example")) if call.nth < 3 => {
@@ -273,7 +272,7 @@ fn d26_a_greylisted_partner_waits_half_an_hour_and_is_accepted_by_a_later_run() 
 }
 
 #[test]
-fn d28_a_relay_that_closes_after_so_many_messages_costs_connections_and_nothing_else() {
+fn d28_a_relay_that_closes_after_n_messages_only_reconnects() {
     for pipelining in BOTH {
         for messages in [1, 3] {
             for goodbye in [
@@ -303,7 +302,7 @@ fn d28_a_relay_that_closes_after_so_many_messages_costs_connections_and_nothing_
 }
 
 #[test]
-fn d29_a_relay_that_restarts_a_hundred_times_loses_nobody_and_gets_nobody_twice() {
+fn d29_100_relay_restarts_lose_and_repeat_nobody() {
     const PARTNERS: usize = 1_000;
     const CONNECTIONS: usize = 4;
     const RESTARTS: usize = 100;
@@ -362,7 +361,7 @@ fn know_nothing(address: &str) {
 
 #[test]
 #[ignore = "needs a mount of its own, for other hosts and another name service; .ci/run calls it"]
-fn d30_a_relay_that_cannot_be_found_marks_nobody_and_one_dead_address_is_passed_over() {
+fn d30_an_unknown_host_is_69_and_a_dead_address_is_skipped() {
     let pki = Pki::new();
     let server = Server::start_tls(pki.server("relay.invalid"), |_: &Call| Action::Normal);
     let mut workplace = job(&server, "auto", 3);
@@ -415,7 +414,7 @@ fn undated(message: &[u8]) -> String {
 }
 
 #[test]
-fn d33_a_message_arrives_whole_and_alone_whatever_a_relay_takes_for_the_end_of_it() {
+fn d33_a_body_cannot_smuggle_a_second_message() {
     let smuggled = "x\n.\r\nMAIL FROM:<eve@e.example>\r\nRCPT TO:<bob@b.example>\r\nDATA\r\n\r\nhello\r\n.\r\n";
     let notes = [
         ".",
@@ -528,7 +527,7 @@ async fn r17_the_next_address_is_tried_until_one_greets() {
 }
 
 #[tokio::test]
-async fn r17_an_address_whose_tls_fails_is_passed_over() {
+async fn r17_an_address_whose_tls_fails_is_skipped() {
     let pki = Pki::new();
     let good = Server::start_tls(pki.server("localhost"), |_: &Call| Action::Normal);
     let strangers = [
@@ -561,7 +560,7 @@ async fn r17_an_address_whose_tls_fails_is_passed_over() {
 }
 
 #[tokio::test]
-async fn r17_what_is_wrong_with_each_address_is_reported_together() {
+async fn r17_the_errors_of_all_addresses_are_reported_together() {
     let dead = TcpListener::bind("127.0.0.1:0").unwrap();
     let dead_port = dead.local_addr().unwrap().port();
     drop(dead);
@@ -627,7 +626,7 @@ async fn r17_what_is_wrong_with_each_address_is_reported_together() {
 
 #[test]
 #[ignore = "needs a mount of its own, for other hosts; .ci/run calls it"]
-fn r17_a_name_with_several_addresses_is_mailed_through_the_one_that_greets() {
+fn r17_mail_goes_through_the_address_that_greets() {
     let server = Server::obliging();
     // The same port of another address of this machine, which closes at once.
     let closing = TcpListener::bind(("127.0.0.2", server.port())).unwrap();
@@ -650,7 +649,7 @@ fn r17_a_name_with_several_addresses_is_mailed_through_the_one_that_greets() {
 }
 
 #[test]
-fn r12_a_port_for_the_other_kind_of_tls_is_warned_about_before_any_connection() {
+fn r12_a_port_that_contradicts_the_tls_mode_is_a_warning() {
     for (lines, word) in [
         (
             "port = 465\ntls = \"starttls\"",
@@ -750,7 +749,7 @@ fn r12_check_connect_prints_each_step_before_it_waits() {
 }
 
 #[test]
-fn f23_a_relay_at_an_ipv6_address_with_or_without_brackets_is_on_this_machine() {
+fn f23_ipv6_addresses_work_with_and_without_brackets() {
     let server = Server::obliging();
     let outside = TcpListener::bind(("::1", 0)).unwrap();
     let port = outside.local_addr().unwrap().port();

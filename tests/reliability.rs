@@ -63,7 +63,7 @@ fn named(cell: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_scenario_has_its_row_and_every_row_a_test_or_a_reason() {
+fn every_scenario_has_a_row_with_a_test_or_a_reason() {
     let rows = rows();
     let told: BTreeSet<_> = rows.iter().flat_map(|(ids, _)| ids).copied().collect();
     for (letter, last) in GROUPS {
@@ -83,7 +83,7 @@ fn every_scenario_has_its_row_and_every_row_a_test_or_a_reason() {
 }
 
 #[test]
-fn every_test_that_the_page_names_exists_and_every_one_named_after_a_scenario_is_named() {
+fn tests_and_page_name_each_other() {
     let functions = functions();
     let on_page: BTreeSet<&str> = named(PAGE).into_iter().collect();
     let missing: Vec<_> = on_page
@@ -100,7 +100,7 @@ fn every_test_that_the_page_names_exists_and_every_one_named_after_a_scenario_is
 }
 
 #[test]
-fn every_variable_of_the_tests_is_told_of() {
+fn every_variable_of_the_tests_is_documented() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = std::fs::read_to_string(folder.join("src/delivery/simulation.rs")).unwrap();
     for entry in std::fs::read_dir(folder.join("tests")).unwrap() {

@@ -47,7 +47,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn each_row_has_its_state_the_reply_the_times_and_the_message_id() {
+fn each_row_has_state_reply_times_and_message_id() {
     let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
         (Stage::Rcpt, Some("bob@b.example")) => reply("550 5.1.1 =cmd() no such user"),
         (Stage::Rcpt, Some("cleo@c.example")) => reply("451 4.7.1 greylisted; come back"),
@@ -186,7 +186,7 @@ fn each_row_has_its_state_the_reply_the_times_and_the_message_id() {
 }
 
 #[test]
-fn lists_of_all_programs_come_back_as_these_wrote_them() {
+fn results_keep_the_format_of_every_list_program() {
     for name in [
         "excel-fr",
         "excel-de",
@@ -250,7 +250,7 @@ fn lists_of_all_programs_come_back_as_these_wrote_them() {
 }
 
 #[test]
-fn a_run_that_ends_early_writes_them_too() {
+fn a_run_that_ends_early_writes_results() {
     // The relay refuses us.
     let refusing = Server::start(|call: &Call| match call.stage {
         Stage::Banner => reply("554 5.7.1 not you"),
@@ -319,7 +319,7 @@ fn a_signal_ends_a_run_with_its_results_written() {
 }
 
 #[test]
-fn a_second_run_with_nothing_to_do_writes_the_same_and_new_rows_come_in() {
+fn an_idle_run_rewrites_the_same_results() {
     let server = Server::obliging();
     let workplace = workplace(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -342,7 +342,7 @@ fn a_second_run_with_nothing_to_do_writes_the_same_and_new_rows_come_in() {
 }
 
 #[test]
-fn rehearsals_and_looks_write_none() {
+fn sandbox_and_read_only_verbs_write_no_results() {
     let server = Server::obliging();
     let workplace = workplace(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -362,7 +362,7 @@ fn rehearsals_and_looks_write_none() {
 }
 
 #[test]
-fn no_file_of_the_job_and_none_of_anybody_else_is_overwritten() {
+fn results_never_overwrite_another_file() {
     let server = Server::obliging();
     let mut workplace = workplace(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -420,7 +420,7 @@ fn no_file_of_the_job_and_none_of_anybody_else_is_overwritten() {
 }
 
 #[test]
-fn a_link_keeps_leading_to_the_results_which_are_their_owner_s() {
+fn a_symbolic_link_to_the_results_is_kept() {
     let server = Server::obliging();
     let workplace = workplace(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -444,7 +444,7 @@ fn a_link_keeps_leading_to_the_results_which_are_their_owner_s() {
 }
 
 #[test]
-fn results_that_cannot_be_written_end_the_run_with_74_after_everything_is_recorded() {
+fn unwritable_results_end_with_74_after_recording() {
     let (server, keeper) = Server::holding(Stage::Dot, 0);
     let workplace = workplace(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -496,7 +496,7 @@ fn writing(workplace: &Workplace) -> crate::support::Running {
 }
 
 #[test]
-fn a_signal_while_they_are_written_leaves_the_old_and_says_so() {
+fn a_signal_during_the_write_keeps_the_old_results() {
     let server = Server::obliging();
     let workplace = long_list(&server);
     let before = std::fs::read(workplace.file("results.csv")).unwrap();
@@ -514,7 +514,7 @@ fn a_signal_while_they_are_written_leaves_the_old_and_says_so() {
 }
 
 #[test]
-fn a_run_killed_while_it_writes_them_leaves_the_old_and_the_next_run_the_new() {
+fn a_kill_during_the_write_keeps_the_old_results() {
     let server = Server::obliging();
     let workplace = long_list(&server);
     let before = std::fs::read(workplace.file("results.csv")).unwrap();

@@ -86,7 +86,7 @@ fn a_million_rows_are_read_within_64_mib() {
 
 #[test]
 #[ignore = "takes a minute; .ci/run calls it"]
-fn memory_does_not_grow_with_the_messages_that_are_sent() {
+fn memory_does_not_grow_with_sent_messages() {
     let peaks = [1_000, 20_000].map(|rows| {
         let server = Server::obliging();
         let mut workplace = Workplace::new(server.port());
@@ -111,7 +111,7 @@ fn memory_does_not_grow_with_the_messages_that_are_sent() {
 
 #[test]
 #[ignore = "takes a minute; .ci/run calls it"]
-fn memory_does_not_grow_with_the_messages_that_are_reviewed() {
+fn memory_does_not_grow_with_reviewed_messages() {
     let peaks = [500, 8_000].map(|rows| {
         let workplace = Workplace::new(1);
         let rows: String = (0..rows)
@@ -132,7 +132,7 @@ fn memory_does_not_grow_with_the_messages_that_are_reviewed() {
 
 #[test]
 #[ignore = "takes a minute; .ci/run calls it"]
-fn a_million_rows_are_approved_and_what_changed_is_told_within_64_mib() {
+fn a_million_rows_are_approved_within_64_mib() {
     const ROWS: usize = 1_000_000;
     let mut workplace = Workplace::new(1);
     workplace.extra = "[approval]\nfile = \"preview/approval.txt\"".into();
@@ -183,7 +183,7 @@ fn a_million_rows_are_approved_and_what_changed_is_told_within_64_mib() {
 /// `ACCESS_INVITE_MEBIBYTES` says how large the cell is (256 unless told otherwise).
 #[test]
 #[ignore = "writes half a gigabyte; .ci/run calls it"]
-fn f7_a_cell_without_an_end_and_a_million_columns_are_told_within_64_mib() {
+fn f7_an_endless_cell_and_a_million_columns_fit_in_64_mib() {
     let mebibytes = crate::support::chance::number("ACCESS_INVITE_MEBIBYTES").unwrap_or(256);
     let workplace = Workplace::new(1);
     let fill = |beginning: &str, unit: &[u8], times: u64, end: &str| {

@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 #[test]
-fn each_form_of_a_secret_each_terminal_command_and_each_name_of_rust_is_found() {
+fn secrets_escape_sequences_and_rust_names_are_found() {
     let plain = BASE64.encode(format!("\0ada\0{PASSWORD}"));
     let bearer = BASE64.encode(format!("user=ada\x01auth=Bearer {TOKEN}\x01\x01"));
     let secrets = [
@@ -61,7 +61,7 @@ fn each_form_of_a_secret_each_terminal_command_and_each_name_of_rust_is_found() 
 }
 
 #[test]
-fn what_may_be_read_is_let_through() {
+fn permitted_output_passes_the_scanner() {
     for text in [
         "",
         "partners.csv:14, column email, \"x\": it is not an address: the `@` is missing\n",
@@ -75,7 +75,7 @@ fn what_may_be_read_is_let_through() {
 }
 
 #[test]
-fn no_run_escapes_it() {
+fn every_run_of_the_binary_is_scanned() {
     let workplace = Workplace::new(1);
     let mut caught = 0;
     // What takes the place of the binary prints what it must not.

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::held::Held;
 use crate::support::oracle;
 use crate::support::pki::Pki;
 use crate::support::smtp::{Accepted, Action, Call, Server, Setup, Stage, Tls, reply};
@@ -44,7 +45,7 @@ fn faulty(stage: Stage, action: Action) -> (Server, Arc<AtomicBool>) {
 }
 
 #[test]
-fn a_relay_that_is_not_there_is_tried_five_times_and_nobody_is_marked() {
+fn an_absent_relay_is_tried_five_times() {
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
@@ -65,7 +66,7 @@ fn a_relay_that_is_not_there_is_tried_five_times_and_nobody_is_marked() {
 }
 
 #[test]
-fn a_refused_recipient_does_not_cost_the_connection() {
+fn a_refused_recipient_keeps_the_connection() {
     let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
         (Stage::Rcpt, Some(who)) if who.starts_with("no") => reply("550 5.1.1 no such user"),
         (Stage::Dot, Some(who)) if who.starts_with("big") => reply("552 5.3.4 too big"),
@@ -104,7 +105,7 @@ fn a_refused_recipient_does_not_cost_the_connection() {
 }
 
 #[test]
-fn d28_a_421_after_every_third_message_costs_a_connection_and_nothing_else() {
+fn d28_a_421_after_every_third_message_only_reconnects() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Mail if call.nth % 4 == 3 => {
             Action::ReplyThenClose(b"421 4.7.0 enough\r\n".to_vec())
@@ -125,7 +126,7 @@ fn d28_a_421_after_every_third_message_costs_a_connection_and_nothing_else() {
 }
 
 #[test]
-fn one_worker_s_bad_luck_is_made_good_by_the_others() {
+fn a_failed_connection_leaves_its_messages_to_the_others() {
     // Only one connection is let in; the others are turned away for good.
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Banner if call.connection > 0 => reply("554 5.7.0 one is enough"),
@@ -144,7 +145,7 @@ fn one_worker_s_bad_luck_is_made_good_by_the_others() {
 }
 
 #[test]
-fn five_hundred_partners_over_tls_once_each_then_nothing_then_three_more() {
+fn five_hundred_partners_are_mailed_once_each_over_tls() {
     let pki = Pki::new();
     let server = Server::start_tls(pki.server("localhost"), |_: &Call| Action::Normal);
     let mut workplace = Workplace::new(server.port());
@@ -223,7 +224,7 @@ fn five_hundred_partners_over_tls_once_each_then_nothing_then_three_more() {
 }
 
 #[test]
-fn per_minute_spreads_and_per_day_stops_over_all_runs() {
+fn per_minute_delays_and_per_day_stops_across_runs() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
     workplace.limits = "per_minute = 1000\nper_day = 5".into();
@@ -241,7 +242,7 @@ fn per_minute_spreads_and_per_day_stops_over_all_runs() {
 }
 
 #[test]
-fn limit_takes_the_next_ones_each_time() {
+fn each_limited_run_takes_the_next_rows() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     let addresses: Vec<_> = (0..50).map(|it| format!("p{it}@a.example")).collect();
@@ -261,7 +262,7 @@ fn limit_takes_the_next_ones_each_time() {
 }
 
 #[test]
-fn the_guards_stop_a_run_before_anything_is_written() {
+fn guards_stop_a_run_before_any_write() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "eva@b.example"]);
@@ -297,7 +298,7 @@ fn the_guards_stop_a_run_before_anything_is_written() {
 }
 
 #[test]
-fn a_new_campaign_name_over_partners_already_invited_wants_a_word() {
+fn a_renamed_campaign_requires_new_campaign() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -355,7 +356,7 @@ fn closed_packages_removed_rows_and_readded_rows() {
 }
 
 #[test]
-fn a_deferred_invitation_is_given_up_after_its_time_and_never_without_an_attempt() {
+fn a_deferred_row_expires_only_after_an_attempt() {
     let (server, _) = faulty(Stage::Rcpt, reply("450 4.2.1 later"));
     let mut workplace = Workplace::new(server.port());
     workplace.retry = "first_after = \"4s\"\nmax_after = \"4s\"\ngive_up_after = \"4s\"".into();
@@ -385,32 +386,26 @@ fn a_deferred_invitation_is_given_up_after_its_time_and_never_without_an_attempt
 }
 
 #[test]
-fn a_second_run_at_the_same_time_stands_back() {
-    let (server, healed) = faulty(
-        Stage::Dot,
-        Action::Delay(Duration::from_secs(4), Box::new(Action::Normal)),
-    );
-    let workplace = Workplace::new(server.port());
-    workplace.partners(&["ada@a.example", "bob@b.example"]);
-    let first = workplace.start(&["send"]);
-    while server.connections() == 0 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+fn a_second_run_at_the_same_time_is_75() {
+    let held = Held::at(Stage::Dot, 0, |it| {
+        it.partners(&["ada@a.example", "bob@b.example"]);
+    });
+    let workplace = &held.workplace;
 
     let second = workplace.run(&["send"]);
     let looked = workplace.run(&["status", "--format", "csv"]);
     let previewed = workplace.run(&["preview"]);
 
     assert_eq!(second.code, 75, "{second:?}");
-    let pid = format!("(process {})", first.id());
+    let pid = format!("(process {})", held.run.id());
     assert!(second.stderr.contains(&pid), "{second:?}");
     assert_eq!(
         (looked.code, previewed.code),
         (0, 0),
         "{looked:?} {previewed:?}"
     );
-    healed.store(true, Ordering::SeqCst);
-    assert_eq!(first.wait().code, 0);
+    let (server, workplace, first) = held.finish();
+    assert_eq!(first.code, 0, "{first:?}");
     oracle::check_settled(&workplace, &server, 2, 0);
 }
 
@@ -453,7 +448,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
 }
 
 #[tokio::test]
-async fn what_is_not_what_was_proven_is_not_sent() {
+async fn a_message_that_differs_from_the_verified_one_is_not_sent() {
     type Confuse = fn(&mut [PlannedSend]);
     let other: Confuse = |it| it[1].fingerprint = 7;
     let swapped: Confuse = |it| {
@@ -533,7 +528,7 @@ async fn a_message_that_is_planned_twice_is_sent_once() {
 /// The rows are read again by their offsets, whatever their order, and each message has the Date of its
 /// attempt.
 #[tokio::test]
-async fn planned_sends_are_sent_in_their_order_with_the_date_of_the_attempt() {
+async fn planned_sends_keep_their_order_and_get_a_current_date() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     let list = "\u{feff}email,name\n\n\"ada@a.example\",\"Lovelace, Ada\"\nbob@b.example,Bob\n\neve@c.example,Eve";
@@ -564,7 +559,7 @@ async fn planned_sends_are_sent_in_their_order_with_the_date_of_the_attempt() {
 }
 
 #[tokio::test]
-async fn events_report_each_message_that_is_armed_and_settled_and_the_stop() {
+async fn events_report_arms_outcomes_and_the_stop() {
     let server = Server::start(|call: &Call| {
         if call.stage == Stage::Rcpt && call.recipient == Some("eve@c.example") {
             reply("550 5.7.60 Client does not have permissions to send as this sender")
@@ -617,7 +612,7 @@ fn failing_clock() -> Timestamp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a14_a_part_of_the_program_that_fails_stops_the_run_and_nobody_is_lost() {
+async fn a14_a_panic_stops_the_run_and_loses_nobody() {
     for calls in 0..16 {
         let server = Server::obliging();
         let mut workplace = Workplace::new(server.port());
@@ -643,7 +638,7 @@ async fn a14_a_part_of_the_program_that_fails_stops_the_run_and_nobody_is_lost()
 }
 
 #[test]
-fn a_refusal_about_us_stops_the_run_at_first_sight_and_marks_nobody() {
+fn a_sender_side_refusal_stops_at_the_first_reply() {
     let table = [
         (
             Stage::Rcpt,
@@ -705,7 +700,7 @@ fn a_refusal_about_us_stops_the_run_at_first_sight_and_marks_nobody() {
 }
 
 #[tokio::test]
-async fn d27_a_throttled_relay_gets_its_rest_and_too_many_requests_end_the_run() {
+async fn d27_throttling_pauses_and_the_sixth_in_a_row_ends_the_run() {
     for (stage, throttles, accepted) in [
         (Stage::Rcpt, 3, 2),
         (Stage::Dot, 3, 2),
@@ -749,7 +744,7 @@ async fn d27_a_throttled_relay_gets_its_rest_and_too_many_requests_end_the_run()
 }
 
 #[tokio::test]
-async fn d27_a_rest_reaches_a_connection_whose_next_message_is_begun() {
+async fn d27_a_pause_also_holds_back_a_pipelined_message() {
     let server = Server::start(|call: &Call| match call.stage {
         // While the first dot waits for its answer, the other connection is asked to slow down.
         Stage::Dot if call.connection == 0 && call.here == 0 => {
@@ -790,7 +785,7 @@ async fn d27_a_rest_reaches_a_connection_whose_next_message_is_begun() {
 }
 
 #[test]
-fn a_relay_that_goes_in_the_body_has_not_accepted_it_and_a_late_goodbye_is_a_doubt() {
+fn a_close_in_the_body_is_pending_and_after_the_dot_unknown() {
     for action in [Action::Close, Action::Reset, Action::CloseAfterBytes(300)] {
         let (server, healed) = faulty(Stage::Body, action);
         let mut workplace = Workplace::new(server.port());
@@ -819,7 +814,7 @@ fn a_relay_that_goes_in_the_body_has_not_accepted_it_and_a_late_goodbye_is_a_dou
 }
 
 #[test]
-fn a_stop_reaches_the_workers_that_wait_and_nothing_more_is_sent() {
+fn a_stop_wakes_waiting_workers_and_sends_nothing_more() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Dot if call.nth == 0 => {
             reply("550 5.7.60 Client does not have permissions to send as this sender")
@@ -850,7 +845,7 @@ fn a_stop_reaches_the_workers_that_wait_and_nothing_more_is_sent() {
 }
 
 #[test]
-fn refusals_under_way_when_the_breaker_opens_are_taken_back_too() {
+fn refusals_in_flight_when_the_breaker_opens_are_deferred() {
     let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
         (Stage::Rcpt, Some(who)) if who.starts_with("dead") => reply("550 5.1.1 no such user"),
         // Slower, so that the dead address has its answer before the breaker opens.
@@ -888,7 +883,7 @@ fn refusals_under_way_when_the_breaker_opens_are_taken_back_too() {
 }
 
 #[test]
-fn a_relay_that_takes_one_connection_only_gets_everything_by_that_one() {
+fn a_relay_with_one_connection_gets_all_messages() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Banner if call.connection > 0 => {
             Action::ReplyThenClose(b"421 4.3.2 one connection is enough\r\n".to_vec())
@@ -906,7 +901,7 @@ fn a_relay_that_takes_one_connection_only_gets_everything_by_that_one() {
 }
 
 #[tokio::test]
-async fn one_recipient_that_is_always_throttled_does_not_hold_up_the_others() {
+async fn one_throttled_recipient_does_not_block_the_others() {
     for text in [
         "450 4.7.1 rate limit exceeded",
         "421 4.7.0 Too many messages in this session",
@@ -938,28 +933,20 @@ async fn one_recipient_that_is_always_throttled_does_not_hold_up_the_others() {
 }
 
 #[test]
-fn a_ledger_behind_a_symbolic_link_is_the_same_ledger() {
-    let (server, healed) = faulty(
-        Stage::Dot,
-        Action::Delay(Duration::from_secs(4), Box::new(Action::Normal)),
-    );
-    let workplace = Workplace::new(server.port());
-    workplace.partners(&["ada@a.example"]);
+fn a_symbolic_link_leads_to_the_same_ledger() {
+    let held = Held::at(Stage::Dot, 0, |it| it.partners(&["ada@a.example"]));
+    let workplace = &held.workplace;
     std::os::unix::fs::symlink("ledger.sqlite3", workplace.file("link.sqlite3")).unwrap();
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     workplace.write(
         "linked.toml",
         &config.replace("ledger.sqlite3", "link.sqlite3"),
     );
-    let first = workplace.start(&["send"]);
-    while server.connections() == 0 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
 
     let second = workplace.run(&["send", "-c", "linked.toml"]);
     assert_eq!(second.code, 75, "{second:?}");
-    healed.store(true, Ordering::SeqCst);
-    assert_eq!(first.wait().code, 0);
+    let (server, workplace, first) = held.finish();
+    assert_eq!(first.code, 0, "{first:?}");
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     assert_eq!(workplace.run(&["send", "-c", "linked.toml"]).code, 0);
     oracle::check_settled(&workplace, &server, 2, 0);
@@ -974,7 +961,7 @@ fn slow(delay: Duration) -> Server {
 }
 
 #[test]
-fn a_signal_lets_what_is_under_way_get_its_answer_and_begins_nothing_more() {
+fn a_signal_finishes_only_messages_in_flight() {
     for signal in ["TERM", "INT"] {
         let server = slow(Duration::from_millis(700));
         let workplace = Workplace::new(server.port());
@@ -1005,7 +992,7 @@ fn a_signal_lets_what_is_under_way_get_its_answer_and_begins_nothing_more() {
 }
 
 #[test]
-fn a_second_signal_waits_for_nobody_and_what_was_armed_is_unknown() {
+fn a_second_signal_exits_at_once_and_armed_is_unknown() {
     let server = slow(Duration::from_secs(30));
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
@@ -1042,7 +1029,7 @@ fn a_second_signal_waits_for_nobody_and_what_was_armed_is_unknown() {
 }
 
 #[test]
-fn after_max_runtime_no_message_is_begun() {
+fn no_message_starts_after_max_runtime() {
     let server = slow(Duration::from_millis(400));
     let mut workplace = Workplace::new(server.port());
     workplace.limits = "max_runtime = \"1s\"\nper_minute = 1000".into();
@@ -1135,7 +1122,7 @@ fn r16_a_throttled_login_is_not_repeated_within_seconds() {
 }
 
 #[tokio::test]
-async fn r16_a_relay_that_wants_fewer_connections_keeps_those_it_has() {
+async fn r16_a_connection_limit_keeps_the_open_connections() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Banner if call.connection > 0 => reply("421 4.7.0 Too many connections"),
         Stage::Dot => Action::Delay(Duration::from_millis(50), Box::new(Action::Normal)),

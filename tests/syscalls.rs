@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::chance::number;
-use crate::support::smtp::gate::Keeper;
+use crate::support::held::Held;
 use crate::support::smtp::{self, Action, Server, Stage};
-use crate::support::{Output, Running, Workplace, oracle};
+use crate::support::{Output, Workplace, oracle, parallel};
 
 const PARTNERS: usize = 20;
 const CONNECTIONS: usize = 2;
@@ -122,21 +122,15 @@ fn spread(last: usize, wanted: usize) -> Vec<usize> {
     numbers
 }
 
-/// Tries each point on a job of its own, two at a time; the thread's name is the point.
-fn each(points: &[Point], hold: impl Fn(&Point) + Sync) {
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let name = format!("{} {} {}", point.call.name, point.fault, point.when);
-                    std::thread::scope(|scope| {
-                        let named = std::thread::Builder::new().name(name);
-                        named.spawn_scoped(scope, || hold(point)).unwrap();
-                    });
-                }
-            });
-        }
+/// Tries each point on its own job, two at a time. The name of the thread is the point, so that a
+/// panic shows it.
+fn each(points: &[Point], case: impl Fn(&Point) + Sync) {
+    parallel::for_each(2, points, |point| {
+        let name = format!("{} {} {}", point.call.name, point.fault, point.when);
+        std::thread::scope(|scope| {
+            let named = std::thread::Builder::new().name(name);
+            named.spawn_scoped(scope, || case(point)).unwrap();
+        });
     });
 }
 
@@ -160,7 +154,7 @@ fn wanted(unless_told: usize) -> usize {
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn a1_killed_at_the_nth_call_of_a_kind_nobody_is_invited_twice_or_forgotten() {
+fn a1_a_kill_at_any_system_call_keeps_all_invariants() {
     let calls = [
         "fsync",
         "ftruncate",
@@ -210,6 +204,48 @@ fn a1_killed_at_the_nth_call_of_a_kind_nobody_is_invited_twice_or_forgotten() {
     );
 }
 
+/// A verb that opens the ledger for writing, which upgrades and recovers it, and then changes nothing.
+const OPEN: [&str; 6] = [
+    "resolve",
+    "nobody@a.example",
+    "--as",
+    "abandoned",
+    "--note",
+    "x",
+];
+
+/// Kills [`OPEN`] at each system call of interest, on a new job from `make` each time; then `check`
+/// gets the point and the job.
+fn kill_opening(make: impl Fn() -> Workplace + Sync, check: impl Fn(&Point, &Workplace) + Sync) {
+    let calls = [
+        "pwrite64",
+        "fsync",
+        "ftruncate",
+        "unlink",
+        "openat",
+        "close",
+    ];
+    let calls = calls.map(Call::new);
+    let most = census(&calls, &OPEN, &make());
+    let share = wanted(260) / 12;
+    let points: Vec<_> = calls
+        .into_iter()
+        .flat_map(|call| {
+            spread(most[&call], share)
+                .into_iter()
+                .map(move |it| Point::kill(call, it))
+        })
+        .collect();
+
+    each(&points, |point| {
+        let workplace = make();
+        let killed = point.strike(&workplace, &OPEN);
+        assert!(matches!(killed.code, -1 | 137), "{killed:?}");
+        check(point, &workplace);
+    });
+    println!("{} kills of {most:?}", points.len());
+}
+
 /// A ledger with two armed invitations, as a run left it that was killed.
 fn dead(server: &Server) -> Workplace {
     let workplace = job(server);
@@ -223,16 +259,7 @@ fn dead(server: &Server) -> Workplace {
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn a7_killed_during_recovery_the_next_recovery_finds_the_same() {
-    let calls = [
-        "pwrite64",
-        "fsync",
-        "ftruncate",
-        "unlink",
-        "openat",
-        "close",
-    ];
-    let calls = calls.map(Call::new);
+fn a7_a_kill_during_recovery_is_recovered_once() {
     let server = Server::start(|asked: &smtp::Call| match asked.stage {
         Stage::Dot => Action::AcceptThen(Box::new(Action::Stall)),
         _ => Action::Normal,
@@ -247,29 +274,11 @@ fn a7_killed_during_recovery_the_next_recovery_finds_the_same() {
         }
         workplace
     };
-    // It recovers and comes to rest, and does nothing else.
-    let verb = [
-        "resolve",
-        "nobody@a.example",
-        "--as",
-        "abandoned",
-        "--note",
-        "x",
-    ];
-    let most = census(&calls, &verb, &copy());
-    let mut points = Vec::new();
-    for call in calls {
-        let numbers = spread(most[&call], wanted(260) / 12);
-        points.extend(numbers.into_iter().map(|it| Point::kill(call, it)));
-    }
 
-    each(&points, |point| {
-        let workplace = copy();
-        let killed = point.strike(&workplace, &verb);
-        assert!(matches!(killed.code, -1 | 137), "{killed:?}");
+    kill_opening(copy, |point, workplace| {
         // Killed once more, at the same place of what is left to do.
-        point.strike(&workplace, &verb);
-        assert_eq!(workplace.run(&verb).code, 65);
+        point.strike(workplace, &OPEN);
+        assert_eq!(workplace.run(&OPEN).code, 65);
 
         let status = workplace.status();
         assert_eq!(status["counts"]["unknown"], CONNECTIONS, "{status}");
@@ -279,12 +288,11 @@ fn a7_killed_during_recovery_the_next_recovery_finds_the_same() {
         let recoveries: u32 = ledger.query_row(recoveries, [], |row| row.get(0)).unwrap();
         assert_eq!(recoveries as usize, CONNECTIONS, "each was recovered once");
     });
-    println!("{} kills of {most:?}", points.len());
 }
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn b9_killed_at_the_nth_call_of_an_upgrade_the_ledger_is_of_one_version() {
+fn b9_a_kill_during_an_upgrade_leaves_one_version() {
     let fixture = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/fixtures/ledger-version-1.sqlite3"
@@ -299,35 +307,9 @@ fn b9_killed_at_the_nth_call_of_an_upgrade_the_ledger_is_of_one_version() {
         .unwrap();
         workplace
     };
-    let verb = [
-        "resolve",
-        "nobody@a.example",
-        "--as",
-        "abandoned",
-        "--note",
-        "x",
-    ];
-    let calls = [
-        "pwrite64",
-        "fsync",
-        "ftruncate",
-        "openat",
-        "unlink",
-        "close",
-    ]
-    .map(Call::new);
-    let most = census(&calls, &verb, &old());
-    let mut points = Vec::new();
-    for call in calls {
-        let numbers = spread(most[&call], wanted(260) / 12);
-        points.extend(numbers.into_iter().map(|it| Point::kill(call, it)));
-    }
 
-    each(&points, |point| {
-        let workplace = old();
-        let killed = point.strike(&workplace, &verb);
-        assert!(matches!(killed.code, -1 | 137), "{killed:?}");
-        let again = workplace.run(&verb);
+    kill_opening(old, |_, workplace| {
+        let again = workplace.run(&OPEN);
         assert_eq!(again.code, 65, "{again:?}");
         assert!(again.stderr.contains("is recorded"), "{again:?}");
 
@@ -342,7 +324,6 @@ fn b9_killed_at_the_nth_call_of_an_upgrade_the_ledger_is_of_one_version() {
             .unwrap();
         assert_eq!((version, campaigns), (2, 1));
     });
-    println!("{} kills of {most:?}", points.len());
 }
 
 /// Tries errors of the disk at each kind of writing, once and from then on.
@@ -398,14 +379,14 @@ fn fail(fault: &'static str, calls: &[Call], wanted: usize) {
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn a9_an_error_of_the_disk_at_the_nth_write_ends_the_run_with_74_and_without_a_lie() {
+fn a9_a_disk_error_ends_with_74_and_a_true_record() {
     let calls = ["fsync", "pwrite64", "ftruncate"].map(Call::new);
     fail("error=EIO", &calls, wanted(90));
 }
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn a10_a_disk_without_room_at_the_nth_write_ends_the_run_with_74_and_without_a_lie() {
+fn a10_a_full_disk_ends_with_74_and_a_true_record() {
     // The log is grown by plain writes; those to other files are the runtime's own signals.
     let log = Call {
         name: "write",
@@ -415,62 +396,45 @@ fn a10_a_disk_without_room_at_the_nth_write_ends_the_run_with_74_and_without_a_l
     fail("error=ENOSPC", &calls, wanted(60));
 }
 
-/// A run over one connection, held by the relay at this stage of the second message, when
-/// the log has been begun and each commit is one fsync.
-struct Held {
-    server: Server,
-    workplace: Workplace,
-    run: Running,
-    keeper: Keeper,
+/// A run that the relay holds at this stage of the second message, when the log exists and each
+/// commit is one fsync.
+fn held(stage: Stage) -> Held {
+    Held::at(stage, 1, |it| {
+        it.smtp("pipelining = \"off\"");
+        it.partners(&["ada@a.example", "bob@b.example"]);
+    })
 }
 
-impl Held {
-    fn at(stage: Stage) -> Self {
-        let (server, keeper) = Server::holding(stage, 1);
-        let mut workplace = Workplace::new(server.port());
-        workplace.smtp("connections = 1\npipelining = \"off\"");
-        workplace.partners(&["ada@a.example", "bob@b.example"]);
-        let run = workplace.start(&["send"]);
-        keeper.wait();
-        Self {
-            server,
-            workplace,
-            run,
-            keeper,
-        }
+/// Releases the relay and kills the run while strace delays it in this call.
+fn kill_within(held: Held, call: &str, delay: &str) -> (Server, Workplace) {
+    let pid = held.run.id();
+    let trace = format!("trace={call}");
+    let inject = format!("inject={call}:{delay}=20000000");
+    let mut strace = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject])
+        .args(["-p", &pid.to_string()])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let attached = || {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        threads.into_iter().all(|it| {
+            let status = std::fs::read_to_string(it.unwrap().path().join("status"));
+            status.is_ok_and(|it| !it.contains("TracerPid:\t0\n"))
+        })
+    };
+    while !attached() {
+        std::thread::sleep(Duration::from_millis(5));
     }
+    held.keeper.release();
+    std::thread::sleep(Duration::from_millis(1_500));
 
-    /// Lets the relay go on and kills the run while it is held up in this call.
-    fn kill_within(self, call: &str, delay: &str) -> (Server, Workplace) {
-        let pid = self.run.id();
-        let trace = format!("trace={call}");
-        let inject = format!("inject={call}:{delay}=20000000");
-        let mut strace = Command::new("strace")
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject])
-            .args(["-p", &pid.to_string()])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let attached = || {
-            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-            threads.into_iter().all(|it| {
-                let status = std::fs::read_to_string(it.unwrap().path().join("status"));
-                status.is_ok_and(|it| !it.contains("TracerPid:\t0\n"))
-            })
-        };
-        while !attached() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        self.keeper.release();
-        std::thread::sleep(Duration::from_millis(1_500));
-
-        // It dies at once; that it did, its parent hears once strace has let go of it.
-        self.run.signal("KILL");
-        strace.kill().unwrap();
-        strace.wait().unwrap();
-        self.run.wait();
-        (self.server, self.workplace)
-    }
+    // The run dies at once, but its parent is notified only after strace has detached.
+    held.run.signal("KILL");
+    strace.kill().unwrap();
+    strace.wait().unwrap();
+    held.run.wait();
+    (held.server, held.workplace)
 }
 
 /// Where the second one stands; the first is settled.
@@ -482,9 +446,9 @@ fn bob(workplace: &Workplace) -> String {
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn a3_killed_after_arming_before_the_dot_is_unknown_and_never_sent_by_itself() {
+fn a3_a_kill_between_arm_and_dot_is_unknown_and_not_resent() {
     // The arm is on the disk, and its caller never hears of it.
-    let (server, workplace) = Held::at(Stage::Data).kill_within("fsync", "delay_exit");
+    let (server, workplace) = kill_within(held(Stage::Data), "fsync", "delay_exit");
 
     assert_eq!(bob(&workplace), "armed");
     for _ in 0..2 {
@@ -496,8 +460,8 @@ fn a3_killed_after_arming_before_the_dot_is_unknown_and_never_sent_by_itself() {
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn a5_killed_after_the_reply_before_the_outcome_is_written_is_unknown() {
-    let (server, workplace) = Held::at(Stage::Dot).kill_within("pwrite64", "delay_enter");
+fn a5_a_kill_before_the_outcome_is_recorded_is_unknown() {
+    let (server, workplace) = kill_within(held(Stage::Dot), "pwrite64", "delay_enter");
 
     assert_eq!(bob(&workplace), "armed");
     for _ in 0..2 {
@@ -509,8 +473,8 @@ fn a5_killed_after_the_reply_before_the_outcome_is_written_is_unknown() {
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn a6_killed_within_the_commit_of_an_outcome_is_accepted_or_unknown_and_nothing_else() {
-    let (server, workplace) = Held::at(Stage::Dot).kill_within("fsync", "delay_enter");
+fn a6_a_kill_within_the_commit_is_accepted_or_unknown() {
+    let (server, workplace) = kill_within(held(Stage::Dot), "fsync", "delay_enter");
 
     assert!(matches!(bob(&workplace).as_str(), "armed" | "accepted"));
     for _ in 0..2 {

@@ -45,7 +45,7 @@ fn steady(workplace: &Workplace, screen: &str) -> String {
 
 #[test]
 #[ignore = "needs tmux; .ci/run calls it"]
-fn f8_a_signal_at_the_question_leaves_nothing_behind() {
+fn f8_a_signal_at_the_prompt_leaves_no_files() {
     for end in ["C-c", "C-\\", "close"] {
         let server = Server::obliging();
         let workplace = Workplace::new(server.port());
@@ -70,7 +70,7 @@ fn f8_a_signal_at_the_question_leaves_nothing_behind() {
 
 #[test]
 #[ignore = "needs tmux; .ci/run calls it"]
-fn a_send_asks_shows_how_far_it_is_and_sums_up() {
+fn a_send_prompts_shows_progress_and_a_summary() {
     let (gate, keeper) = gate::gate();
     let server = Server::start(move |call: &Call| {
         match (call.stage, call.recipient) {
@@ -81,8 +81,7 @@ fn a_send_asks_shows_how_far_it_is_and_sums_up() {
             Action::Reply(b"451 4.7.1 Greylisting in action, please come back later\r\n".to_vec())
         }
         (Stage::Dot, Some(it)) if it.starts_with("hal") => {
-            gate.pass();
-            Action::Normal
+            Action::Hold(gate.clone(), Box::new(Action::Normal))
         }
         (Stage::Dot, Some(it)) if it.starts_with("ivy") => Action::Close,
         _ => Action::Normal,
@@ -129,7 +128,7 @@ fn a_send_asks_shows_how_far_it_is_and_sums_up() {
 
 #[test]
 #[ignore = "needs tmux; .ci/run calls it"]
-fn an_interrupt_lets_what_is_under_way_get_its_answer_and_says_so() {
+fn an_interrupt_finishes_the_message_in_flight() {
     let (server, keeper) = Server::holding(Stage::Dot, 1);
     let mut workplace = Workplace::new(server.port());
     workplace.smtp += "\nconnections = 1";

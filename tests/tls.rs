@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::support::pki::Pki;
 use crate::support::scanner::PASSWORD;
 use crate::support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls};
-use crate::support::{Workplace, oracle};
+use crate::support::{Workplace, oracle, parallel};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::ServerConfig;
@@ -127,7 +127,7 @@ fn all_get_nothing(pki: &Pki, strangers: Vec<Stranger>) {
 }
 
 #[test]
-fn e1_to_e5_a_certificate_that_cannot_be_trusted_gets_no_credential_and_no_mail() {
+fn e1_to_e5_an_untrusted_certificate_gets_no_login_or_mail() {
     let pki = Pki::new();
     let unknown = "from an issuer that this machine does not know";
     let strangers = BOTH.into_iter().flat_map(|tls| {
@@ -154,7 +154,7 @@ fn e1_to_e5_a_certificate_that_cannot_be_trusted_gets_no_credential_and_no_mail(
 }
 
 #[test]
-fn e6_a_relay_whose_newest_tls_is_1_1_is_left() {
+fn e6_a_relay_with_tls_1_1_at_most_is_69() {
     // What such a server answers: the alert `protocol_version`, or a hello of its own version.
     let alert = b"\x15\x03\x01\x00\x02\x02\x46".to_vec();
     let mut hello = b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02".to_vec();
@@ -188,7 +188,7 @@ fn after_the_220(then: Action) -> Action {
 }
 
 #[test]
-fn e7_where_starttls_is_stripped_refused_or_not_meant_nothing_is_sent_in_clear() {
+fn e7_a_missing_or_failed_starttls_sends_nothing_in_clear() {
     let pki = Pki::new();
     let good = || setup(Tls::StartTls, pki.server("localhost"));
     let say = |text: &[u8]| Action::Reply(text.to_vec());
@@ -223,7 +223,7 @@ fn e7_where_starttls_is_stripped_refused_or_not_meant_nothing_is_sent_in_clear()
 }
 
 #[test]
-fn e8_what_is_slipped_in_behind_the_220_is_never_believed() {
+fn e8_bytes_injected_after_the_220_are_ignored() {
     let pki = Pki::new();
     let slipped = [
         "250 ok\r\n",
@@ -244,7 +244,7 @@ fn e8_what_is_slipped_in_behind_the_220_is_never_believed() {
 }
 
 #[test]
-fn e9_clear_text_where_tls_comes_first_is_no_relay() {
+fn e9_clear_text_instead_of_tls_is_69() {
     let pki = Pki::new();
     let texts = [
         "220 localhost ESMTP\r\n",
@@ -262,7 +262,7 @@ fn e9_clear_text_where_tls_comes_first_is_no_relay() {
 }
 
 #[test]
-fn e10_a_session_cut_without_a_farewell_inside_the_answer_to_the_dot_is_a_doubt() {
+fn e10_a_truncated_tls_session_in_the_final_reply_is_unknown() {
     let pki = Pki::new();
     let table = [
         ("", "unknown"),
@@ -270,6 +270,7 @@ fn e10_a_session_cut_without_a_farewell_inside_the_answer_to_the_dot_is_a_doubt(
         ("250 2.0.0 ok\r", "unknown"),
         ("250 2.0.0 ok\r\n", "accepted"),
     ];
+    let mut cases = Vec::new();
     for tls in BOTH {
         for (said, state) in table {
             for end in [
@@ -277,34 +278,38 @@ fn e10_a_session_cut_without_a_farewell_inside_the_answer_to_the_dot_is_a_doubt(
                 Action::Reset,
                 Action::ReplyThenClose(Vec::new()),
             ] {
-                let answer = Action::ReplyThen(said.into(), Box::new(end));
-                let answer = Action::AcceptThen(Box::new(answer));
-                let server = Server::set_up(
-                    setup(tls, pki.server("localhost")),
-                    move |call: &Call| match (call.stage, call.recipient) {
-                        (Stage::Dot, Some("a@a.example")) => answer.clone(),
-                        _ => Action::Normal,
-                    },
-                );
-                let workplace = job(tls, server.port(), &pki);
-
-                let output = workplace.run(&["send"]);
-
-                assert_eq!(
-                    output.code,
-                    if state == "unknown" { 3 } else { 0 },
-                    "{output:?}"
-                );
-                let states = workplace.states();
-                assert_eq!(
-                    (states[0].1.as_str(), states[1].1.as_str()),
-                    (state, "accepted")
-                );
-                oracle::nothing_in_clear(&server);
-                oracle::check_settled(&workplace, &server, 2, 1);
+                cases.push((tls, said, state, end));
             }
         }
     }
+    parallel::for_each(6, &cases, |(tls, said, state, end)| {
+        let (tls, said, state) = (*tls, *said, *state);
+        let answer = Action::ReplyThen(said.into(), Box::new(end.clone()));
+        let answer = Action::AcceptThen(Box::new(answer));
+        let server = Server::set_up(
+            setup(tls, pki.server("localhost")),
+            move |call: &Call| match (call.stage, call.recipient) {
+                (Stage::Dot, Some("a@a.example")) => answer.clone(),
+                _ => Action::Normal,
+            },
+        );
+        let workplace = job(tls, server.port(), &pki);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(
+            output.code,
+            if state == "unknown" { 3 } else { 0 },
+            "{output:?}"
+        );
+        let states = workplace.states();
+        assert_eq!(
+            (states[0].1.as_str(), states[1].1.as_str()),
+            (state, "accepted")
+        );
+        oracle::nothing_in_clear(&server);
+        oracle::check_settled(&workplace, &server, 2, 1);
+    });
 }
 
 /// How long a run takes, and how much memory at most, in KiB.
@@ -324,7 +329,7 @@ fn cost(workplace: &Workplace, code: i32, word: &str) -> (Duration, u64) {
 }
 
 #[test]
-fn e11_a_chain_of_a_hundred_certificates_and_one_of_a_megabyte_cost_neither_time_nor_memory() {
+fn e11_an_oversized_certificate_chain_is_bounded() {
     let pki = Pki::new();
     let run = |certificate, code, word| {
         let server = Server::set_up(setup(Tls::Implicit, certificate), |_: &Call| Action::Normal);
@@ -355,7 +360,7 @@ fn e11_a_chain_of_a_hundred_certificates_and_one_of_a_megabyte_cost_neither_time
 }
 
 #[test]
-fn e12_a_relay_that_moves_is_verified_anew_and_the_rest_goes_on() {
+fn e12_a_relay_that_moves_is_verified_again() {
     let pki = Pki::new();
     for tls in BOTH {
         let first = Server::set_up(setup(tls, pki.server("localhost")), |_: &Call| {
@@ -387,7 +392,7 @@ fn e12_a_relay_that_moves_is_verified_anew_and_the_rest_goes_on() {
 }
 
 #[test]
-fn r9_a_certificate_is_named_for_what_is_wrong_with_it() {
+fn r9_each_certificate_error_is_named() {
     let mut pki = Pki::new();
     let issuer = "`CN=access-invite test authority`";
     pki.ca_pem += include_str!("fixtures/certificates/sha1-ca.pem");
@@ -502,7 +507,7 @@ fn sentence_about(answer: Vec<u8>) -> String {
 }
 
 #[test]
-fn r16_without_a_cipher_suite_in_common_the_offered_ones_are_listed() {
+fn r16_without_a_common_cipher_suite_the_offers_are_listed() {
     // A server with RSA key exchange only sends the alert `handshake_failure`, or chooses its
     // own suite all the same, here TLS_RSA_WITH_AES_128_GCM_SHA256.
     let alert = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
@@ -535,7 +540,7 @@ fn r16_without_a_cipher_suite_in_common_the_offered_ones_are_listed() {
 }
 
 #[test]
-fn r12_a_plain_server_where_tls_comes_first_is_quoted_with_the_fix() {
+fn r12_plain_text_instead_of_tls_is_quoted_with_the_fix() {
     let sentence = sentence_about(b"220 mail.contoso.example ESMTP\r\n".to_vec());
     assert!(
         sentence.contains(
@@ -546,7 +551,7 @@ fn r12_a_plain_server_where_tls_comes_first_is_quoted_with_the_fix() {
 }
 
 #[test]
-fn r12_a_tls_server_where_plain_text_comes_first_is_told_by_its_silence_or_its_alert() {
+fn r12_tls_instead_of_plain_text_is_recognised() {
     let pki = Pki::new();
     let alert = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
     for (action, what) in [

@@ -9,7 +9,7 @@ use crate::support::{Workplace, oracle};
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn a_preview_makes_no_socket_and_writes_only_into_its_folder() {
+fn a_preview_opens_no_socket_and_writes_only_its_folder() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
@@ -48,7 +48,7 @@ fn a_preview_makes_no_socket_and_writes_only_into_its_folder() {
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn armed_is_on_the_disk_before_each_dot_and_each_outcome_before_the_next() {
+fn arms_and_outcomes_are_synced_before_the_next_dot() {
     // What the log must show of three messages: the body, the log made durable, the dot, and the
     // outcome made durable, by a commit of its own or by the one before the next dot. (Twice where
     // the log begins anew and its header is made durable first.)
@@ -126,7 +126,7 @@ impl Drop for SmallDisk {
 
 #[test]
 #[ignore = "needs the right to mount; .ci/run calls it"]
-fn on_a_disk_that_fills_up_every_outcome_is_recorded_and_nothing_more_is_sent() {
+fn a_disk_that_fills_up_records_outcomes_and_stops() {
     for (partners, connections, nth) in [(3_000, 4, 40), (110, 1, 0), (80, 1, 0), (20, 2, 0)] {
         fill_up(partners, connections, nth);
     }
@@ -177,7 +177,7 @@ fn fill_up(partners: usize, connections: usize, nth: usize) {
 
 #[test]
 #[ignore = "needs the right to mount; .ci/run calls it"]
-fn on_a_disk_that_is_full_already_nothing_is_sent() {
+fn on_a_full_disk_nothing_is_sent() {
     let disk = SmallDisk::new();
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
@@ -212,7 +212,7 @@ fn on_small_disk(server: &Server, disk: &SmallDisk) -> (Workplace, PathBuf) {
 
 #[test]
 #[ignore = "needs the right to mount; .ci/run calls it"]
-fn on_a_full_disk_the_results_stay_as_they_were_and_the_ledger_has_everything() {
+fn a_full_disk_keeps_the_old_results_and_the_ledger() {
     let disk = SmallDisk::new();
     let server = Server::obliging();
     let (workplace, results) = on_small_disk(&server, &disk);
@@ -239,7 +239,7 @@ fn on_a_full_disk_the_results_stay_as_they_were_and_the_ledger_has_everything() 
 
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
-fn results_are_on_the_disk_before_they_take_the_place_of_the_old() {
+fn results_are_synced_before_they_replace_the_old() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
     workplace.extra = "[results]\ncsv = \"results.csv\"".into();

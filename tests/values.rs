@@ -23,7 +23,7 @@ fn phases_and_outcomes_have_their_names() {
 }
 
 #[test]
-fn each_cause_leads_only_where_it_should() {
+fn each_cause_has_its_transitions() {
     use State::{
         Abandoned, Accepted, Armed, Bounced, Deferred, Expired, Pending, Rejected, Unknown,
     };
@@ -56,7 +56,7 @@ fn each_cause_leads_only_where_it_should() {
 }
 
 #[test]
-fn pauses_of_many_invitations_spread() {
+fn retry_pauses_are_spread() {
     let schedule = RetrySchedule {
         first_after: SignedDuration::from_mins(30),
         max_after: SignedDuration::from_hours(8),
@@ -68,7 +68,7 @@ fn pauses_of_many_invitations_spread() {
 }
 
 #[test]
-fn an_address_gives_its_parts_and_is_as_long_as_its_ascii_form() {
+fn an_address_has_parts_and_an_ascii_length() {
     let address = Address::parse("Ada@Bücher.Example").unwrap();
     assert_eq!(address.local_part(), "Ada");
     assert_eq!(address.domain(), "xn--bcher-kva.example");
@@ -110,7 +110,7 @@ fn a_link_gives_its_parts() {
 }
 
 #[test]
-fn what_is_wrong_with_a_link_is_shown_where_it_is() {
+fn link_errors_show_the_position() {
     let table = [
         (
             LINK.replace("microsoft.com/", "microsoft.cn/"),
@@ -144,7 +144,7 @@ fn what_is_wrong_with_a_link_is_shown_where_it_is() {
 }
 
 #[test]
-fn each_stray_character_of_a_link_has_its_name() {
+fn each_invalid_character_of_a_link_is_named() {
     for (character, expected) in [
         ('\u{a0}', "a no-break space"),
         ('\u{1}', "a control character"),

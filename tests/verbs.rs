@@ -70,7 +70,7 @@ fn forgetful(times: usize, taking: bool) -> Server {
 }
 
 #[test]
-fn init_makes_a_job_that_checks_previews_and_rehearses_but_does_not_send() {
+fn init_creates_a_job_that_is_valid_but_does_not_send() {
     let workplace = Workplace::new(1);
     let run = |arguments: &[&str]| workplace.run(arguments);
 
@@ -115,7 +115,7 @@ fn init_makes_a_job_that_checks_previews_and_rehearses_but_does_not_send() {
 }
 
 #[test]
-fn init_writes_every_template_that_is_shipped() {
+fn init_writes_every_shipped_template() {
     let workplace = Workplace::new(1);
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
 
@@ -125,7 +125,7 @@ fn init_writes_every_template_that_is_shipped() {
 }
 
 #[test]
-fn init_never_overwrites_and_completes_what_a_configuration_names() {
+fn init_never_overwrites_and_adds_missing_files() {
     let workplace = Workplace::new(1);
     workplace.write("partners.csv", "email\nmine@a.example\n");
     let before = workplace.bytes();
@@ -142,7 +142,7 @@ fn init_never_overwrites_and_completes_what_a_configuration_names() {
 }
 
 #[test]
-fn check_tells_everything_at_once_and_warnings_do_not_count() {
+fn check_reports_everything_and_ignores_warnings() {
     let mut workplace = Workplace::new(1);
     workplace.smtp += "\nca_file = \"none.pem\"";
     workplace.configure();
@@ -212,7 +212,7 @@ fn check_tells_everything_at_once_and_warnings_do_not_count() {
 }
 
 #[test]
-fn check_shows_which_template_each_language_of_the_list_gets_and_how_it_was_found() {
+fn check_shows_the_template_of_each_language() {
     let workplace = Workplace::new(1);
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
     for locale in ["en", "he", "pt-BR"] {
@@ -282,7 +282,7 @@ fn check_shows_which_template_each_language_of_the_list_gets_and_how_it_was_foun
 }
 
 #[test]
-fn warnings_about_the_list_appear_in_check_and_preview_and_in_send_on_a_terminal_only() {
+fn list_warnings_appear_in_check_preview_and_on_terminals() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     let csv = b"email,name\nada@gmail.com,Ren\xe9\n";
@@ -335,7 +335,7 @@ fn warnings_about_the_list_appear_in_check_and_preview_and_in_send_on_a_terminal
 }
 
 #[test]
-fn where_one_message_fails_nobody_is_recorded_or_mailed_and_none_is_lost() {
+fn one_failing_message_stops_the_whole_run() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
     let page = "<a class=\"button\" href=\"{{ link }}\">Open</a> {{ link }}";
@@ -361,7 +361,7 @@ fn where_one_message_fails_nobody_is_recorded_or_mailed_and_none_is_lost() {
 }
 
 #[test]
-fn bad_rows_stop_a_send_or_are_skipped_and_reported() {
+fn bad_rows_stop_a_send_or_are_skipped() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "nobody"]);
@@ -388,7 +388,7 @@ fn bad_rows_stop_a_send_or_are_skipped_and_reported() {
 }
 
 #[test]
-fn a_preview_opens_no_socket_changes_nothing_and_shows_what_is_sent() {
+fn a_preview_changes_nothing_and_shows_what_is_sent() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
     workplace.limits = "only_to = []\nnew_per_run = 0".into();
@@ -459,7 +459,7 @@ fn a_preview_opens_no_socket_changes_nothing_and_shows_what_is_sent() {
 }
 
 #[test]
-fn a_preview_without_a_ledger_counts_everybody_as_new_and_makes_none() {
+fn a_preview_without_a_ledger_counts_all_as_new() {
     let workplace = Workplace::new(1);
     workplace.partners(&["ada@a.example"]);
     std::fs::remove_file(workplace.file("ledger.sqlite3")).unwrap();
@@ -498,7 +498,7 @@ fn a_preview_without_a_ledger_counts_everybody_as_new_and_makes_none() {
 }
 
 #[test]
-fn a_rehearsal_marks_nobody_and_replaces_only_its_own_folder() {
+fn a_sandbox_run_marks_nobody() {
     let mut workplace = Workplace::new(1);
     workplace.limits = "only_to = []\nnew_per_run = 0\nper_minute = 1\nper_day = 1".into();
     workplace.configure();
@@ -558,7 +558,7 @@ fn a_rehearsal_marks_nobody_and_replaces_only_its_own_folder() {
 }
 
 #[test]
-fn status_json_has_exactly_the_fields_of_the_contract() {
+fn status_json_has_exactly_the_documented_fields() {
     let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
         (Stage::Rcpt, Some(who)) if who.starts_with("no") => {
             Action::Reply(b"550 5.1.1 no such user\r\n".to_vec())
@@ -684,7 +684,7 @@ fn status_json_has_exactly_the_fields_of_the_contract() {
 }
 
 #[test]
-fn status_as_text_and_csv_filters_and_says_what_is_not_there() {
+fn status_text_and_csv_filter_and_report_no_match() {
     let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
         (Stage::Rcpt, Some(who)) if who.starts_with("no") => {
             Action::Reply(b"550 5.1.1 =HYPERLINK(1) \x1b[31m\r\n".to_vec())
@@ -737,7 +737,7 @@ fn status_as_text_and_csv_filters_and_says_what_is_not_there() {
 }
 
 #[test]
-fn a_person_settles_what_is_unknown() {
+fn resolve_decides_unknown_deliveries() {
     let server = forgetful(2, true);
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
@@ -806,7 +806,7 @@ fn a_person_settles_what_is_unknown() {
 }
 
 #[test]
-fn d35_a_resend_of_an_unknown_repeats_it_byte_for_byte_or_not_without_a_word() {
+fn d35_a_resend_repeats_the_same_bytes() {
     let server = forgetful(2, true);
     let mut workplace = Workplace::new(server.port());
     workplace.smtp += "\nconnections = 1";
@@ -864,7 +864,7 @@ fn d35_a_resend_of_an_unknown_repeats_it_byte_for_byte_or_not_without_a_word() {
 }
 
 #[test]
-fn a_resend_that_changes_before_it_is_sent_goes_back_to_unknown() {
+fn a_resend_that_would_differ_returns_to_unknown() {
     let server = forgetful(1, true);
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -899,7 +899,7 @@ fn a_resend_that_changes_before_it_is_sent_goes_back_to_unknown() {
 }
 
 #[test]
-fn an_address_invited_to_several_packages_is_resolved_one_by_one() {
+fn an_address_with_several_packages_is_resolved_separately() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Rcpt => Action::Reply(b"550 5.1.1 no\r\n".to_vec()),
         _ => Action::Normal,
@@ -993,7 +993,7 @@ fn rejecting() -> Server {
 const RESEND: [&str; 6] = ["resolve", "ada@a.example", "--as", "resend", "--note", "x"];
 
 #[test]
-fn f6_a_package_is_selected_by_its_id_after_its_key_was_renamed_or_two_were_swapped() {
+fn f6_a_renamed_or_swapped_package_is_selected_by_id() {
     let server = rejecting();
     for (first, second, wanted) in [
         // Renamed, and swapped.
@@ -1029,7 +1029,7 @@ fn f6_a_package_is_selected_by_its_id_after_its_key_was_renamed_or_two_were_swap
 }
 
 #[test]
-fn f6_a_key_with_a_new_id_selects_nothing_of_the_old_package_which_its_id_selects() {
+fn f6_a_key_with_a_new_id_does_not_select_the_old_package() {
     let server = rejecting();
     let (workplace, configured) = refused_for_two_packages(server.port());
     let other = configured([("project", PROJECT_ID), ("archive", OTHER_ID)]);
@@ -1076,7 +1076,7 @@ fn f6_a_key_with_a_new_id_selects_nothing_of_the_old_package_which_its_id_select
 }
 
 #[test]
-fn f6_a_package_that_is_neither_configured_nor_recorded_is_refused_with_what_there_is() {
+fn f6_an_unknown_package_is_refused_with_the_known_ones() {
     let server = rejecting();
     let (workplace, configured) = refused_for_two_packages(server.port());
     let other = configured([("project", PROJECT_ID), ("store", ARCHIVE_ID)]);
@@ -1106,7 +1106,7 @@ fn f6_a_package_that_is_neither_configured_nor_recorded_is_refused_with_what_the
 }
 
 #[test]
-fn f6_every_unknown_of_one_package_is_decided_by_its_id() {
+fn f6_resolve_all_unknown_selects_by_package_id() {
     let server = forgetful(1_000, true);
     let (workplace, configured) = {
         let workplace = Workplace::new(server.port());
@@ -1141,7 +1141,7 @@ fn f6_every_unknown_of_one_package_is_decided_by_its_id() {
 }
 
 #[test]
-fn f7_a_configured_column_that_the_file_lacks_stops_every_verb_that_needs_the_list() {
+fn f7_a_missing_configured_column_stops_every_verb() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -1176,7 +1176,7 @@ fn f7_a_configured_column_that_the_file_lacks_stops_every_verb_that_needs_the_li
 }
 
 #[test]
-fn f2_check_refuses_a_list_whose_rows_disappear_between_stray_quotes() {
+fn f2_check_refuses_rows_hidden_by_stray_quotes() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.write(
@@ -1215,7 +1215,7 @@ fn f2_check_refuses_a_list_whose_rows_disappear_between_stray_quotes() {
 }
 
 #[test]
-fn what_is_wrong_with_files_is_told_with_its_exit_code() {
+fn file_errors_have_their_exit_codes() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -1268,7 +1268,7 @@ fn what_is_wrong_with_files_is_told_with_its_exit_code() {
 }
 
 #[test]
-fn closed_output_and_no_reader_do_not_disturb_a_run() {
+fn closed_output_does_not_stop_a_run() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "nobody"]);
@@ -1293,7 +1293,7 @@ fn closed_output_and_no_reader_do_not_disturb_a_run() {
 }
 
 #[test]
-fn hostile_cells_are_only_ever_text() {
+fn hostile_cells_stay_text() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     let hostile = [
@@ -1332,7 +1332,7 @@ fn hostile_cells_are_only_ever_text() {
 }
 
 #[test]
-fn a_trial_goes_to_the_person_who_tries_it_once_in_each_language() {
+fn test_to_sends_one_mail_per_language() {
     let server = Server::obliging();
     let mut workplace = Workplace::new(server.port());
     workplace.limits = "only_to = []\nnew_per_run = 0\nper_day = 1".into();
@@ -1380,7 +1380,7 @@ fn a_trial_goes_to_the_person_who_tries_it_once_in_each_language() {
 }
 
 #[test]
-fn check_connect_says_how_far_it_came_and_sends_nothing() {
+fn check_connect_reports_each_step_and_sends_nothing() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
@@ -1418,7 +1418,7 @@ fn check_connect_says_how_far_it_came_and_sends_nothing() {
 }
 
 #[test]
-fn a_repeat_that_was_deferred_and_has_changed_goes_back_and_holds_up_nobody() {
+fn a_changed_deferred_resend_returns_to_unknown() {
     let deferring = Arc::new(AtomicUsize::new(0));
     let count = deferring.clone();
     let server =
@@ -1463,7 +1463,7 @@ fn a_repeat_that_was_deferred_and_has_changed_goes_back_and_holds_up_nobody() {
 }
 
 #[test]
-fn a_ledger_that_was_left_in_log_mode_is_looked_at_without_a_trace() {
+fn reading_a_ledger_in_wal_mode_changes_no_file() {
     let workplace = Workplace::new(1);
     workplace.partners(&["ada@a.example"]);
     let outside = rusqlite::Connection::open(workplace.file("ledger.sqlite3")).unwrap();

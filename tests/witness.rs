@@ -86,7 +86,7 @@ fn b7_an_older_ledger_is_refused_and_reported() {
 }
 
 #[test]
-fn an_older_ledger_is_accepted_by_a_person_and_nobody_is_mailed_twice() {
+fn accepting_an_older_ledger_mails_nobody_twice() {
     let server = Server::obliging();
     let (workplace, older) = half_sent(&server);
     restore(&workplace, &older);
@@ -117,7 +117,7 @@ fn an_older_ledger_is_accepted_by_a_person_and_nobody_is_mailed_twice() {
 }
 
 #[test]
-fn pending_deferred_and_armed_rows_of_an_accepted_older_ledger_become_unknown() {
+fn open_rows_of_an_accepted_older_ledger_become_unknown() {
     let server = Server::start(|call| match (call.stage, call.recipient) {
         (Stage::Rcpt, Some(it)) if it.starts_with("p1") => {
             Action::Reply(b"450 4.2.0 later\r\n".to_vec())
@@ -243,7 +243,7 @@ fn init_refuses_a_witness_without_its_ledger() {
 }
 
 #[test]
-fn no_false_alarm_after_a_kill_a_vacuum_a_decision_or_a_restored_pair() {
+fn the_witness_accepts_a_kill_vacuum_decision_or_restored_pair() {
     let (server, keeper) = Server::holding(Stage::Dot, 2);
     let workplace = Workplace::new(server.port());
     workplace.crowd(6);
@@ -279,7 +279,7 @@ fn no_false_alarm_after_a_kill_a_vacuum_a_decision_or_a_restored_pair() {
 }
 
 #[test]
-fn no_false_alarm_for_a_moved_ledger_or_two_configurations() {
+fn the_witness_accepts_a_moved_ledger_or_two_configurations() {
     let server = Server::obliging();
     let (workplace, older) = half_sent(&server);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
@@ -368,7 +368,7 @@ fn a_ledger_of_version_1_is_upgraded_and_keeps_everything() {
 }
 
 #[test]
-fn a_ledger_without_a_witness_whose_header_demands_a_missing_log_is_refused() {
+fn a_missing_log_without_a_witness_is_refused() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "cyd@c.example", "dee@d.example"]);
@@ -396,7 +396,7 @@ fn a_ledger_without_a_witness_whose_header_demands_a_missing_log_is_refused() {
 }
 
 #[test]
-fn f3_a_ledger_removed_renamed_or_overwritten_during_a_run_stops_it() {
+fn f3_a_ledger_replaced_during_a_run_stops_it() {
     type Replace = fn(&Workplace, &[u8]);
     let removed: Replace = |it, _| std::fs::remove_file(it.file(LEDGER)).unwrap();
     let renamed: Replace = |it, older| restore(it, older);
@@ -443,7 +443,7 @@ fn f3_a_ledger_removed_renamed_or_overwritten_during_a_run_stops_it() {
 }
 
 #[test]
-fn f4_the_campaign_guard_looks_at_the_whole_list_until_it_is_confirmed() {
+fn f4_the_campaign_guard_checks_the_whole_list() {
     let server = Server::obliging();
     let workplace = Workplace::new(server.port());
     workplace.crowd(20);
@@ -472,7 +472,7 @@ fn f4_the_campaign_guard_looks_at_the_whole_list_until_it_is_confirmed() {
 }
 
 #[test]
-fn f4_a_delivery_that_is_unknown_under_another_campaign_counts_as_invited() {
+fn f4_an_unknown_of_another_campaign_counts_as_invited() {
     let server = Server::start(|call| match call.stage {
         Stage::Dot => Action::Close,
         _ => Action::Normal,
@@ -491,7 +491,7 @@ fn f4_a_delivery_that_is_unknown_under_another_campaign_counts_as_invited() {
 }
 
 #[test]
-fn f12_a_look_at_a_run_that_ends_waits_for_it_or_says_try_later() {
+fn f12_a_read_during_the_end_of_a_run_waits_or_is_75() {
     let server = Server::obliging();
     let (workplace, _) = half_sent(&server);
     hot_journal(&workplace);
@@ -537,7 +537,7 @@ fn hot_journal(workplace: &Workplace) {
 }
 
 #[test]
-fn f13_what_root_creates_beside_the_ledger_belongs_to_its_owner() {
+fn f13_files_created_by_root_belong_to_the_ledgers_owner() {
     if !is_root() {
         eprintln!("skipped: only root can try this");
         return;
@@ -576,7 +576,7 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn f18_counts_and_rows_of_a_status_agree_during_a_run() {
+fn f18_status_counts_and_rows_agree_during_a_run() {
     let server =
         Server::start(|_| Action::Delay(Duration::from_millis(1), Box::new(Action::Normal)));
     let mut workplace = Workplace::new(server.port());
@@ -679,13 +679,14 @@ fn f1_a_ledger_mounted_as_a_single_file_is_refused() {
 
 #[test]
 #[ignore = "needs tmux; .ci/run calls it"]
-fn the_question_is_asked_without_a_transaction() {
+fn the_prompt_holds_no_transaction() {
     let (gate, _keeper) = gate::gate();
     let server = Server::start(move |call| {
         if call.stage == Stage::Banner {
-            gate.pass();
+            Action::Hold(gate.clone(), Box::new(Action::Normal))
+        } else {
+            Action::Normal
         }
-        Action::Normal
     });
     let workplace = Workplace::new(server.port());
     workplace.crowd(3);

@@ -185,7 +185,7 @@ fn vocabulary(locale: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn seventeen_locales_are_shipped_and_each_is_complete() {
+fn seventeen_complete_locales_are_shipped() {
     let folders: Vec<_> = names(&folder())
         .into_iter()
         .filter(|it| folder().join(it).is_dir())
@@ -198,7 +198,7 @@ fn seventeen_locales_are_shipped_and_each_is_complete() {
 }
 
 #[test]
-fn every_locale_uses_the_same_values_and_conditions_and_has_the_same_sections() {
+fn all_locales_have_the_same_values_and_sections() {
     for Manner { locale, .. } in MANNERS {
         for part in PARTS {
             let (ours, master) = (template(locale, part), template("en", part));
@@ -217,7 +217,7 @@ fn every_locale_uses_the_same_values_and_conditions_and_has_the_same_sections() 
 }
 
 #[test]
-fn nothing_but_terms_and_words_of_both_languages_is_left_in_english() {
+fn no_untranslated_english_remains() {
     let english = vocabulary("en");
     for Manner { locale, shared, .. } in MANNERS {
         if locale != "en" {
@@ -229,7 +229,7 @@ fn nothing_but_terms_and_words_of_both_languages_is_left_in_english() {
 }
 
 #[test]
-fn both_parts_name_the_portal_and_the_justification_in_both_languages() {
+fn both_parts_name_the_portal_in_both_languages() {
     for Manner { locale, terms, .. } in MANNERS {
         for part in ["invitation.txt", "invitation.html"] {
             let words = words_alone(&template(locale, part), locale);
@@ -241,7 +241,7 @@ fn both_parts_name_the_portal_and_the_justification_in_both_languages() {
 }
 
 #[test]
-fn text_and_html_say_the_same_in_the_same_order_in_every_locale() {
+fn text_and_html_have_the_same_content_in_every_locale() {
     let layout = template("", "layout.html");
     for Manner { locale, .. } in MANNERS {
         let html = template(locale, "invitation.html");
@@ -283,7 +283,7 @@ fn text_and_html_say_the_same_in_the_same_order_in_every_locale() {
 }
 
 #[test]
-fn a_locale_quotes_in_its_own_manner_and_never_with_straight_marks() {
+fn quotation_marks_are_those_of_the_locale() {
     for Manner {
         locale,
         quotes: [open, close],
@@ -314,7 +314,7 @@ fn a_locale_quotes_in_its_own_manner_and_never_with_straight_marks() {
 }
 
 #[test]
-fn punctuation_and_spaces_are_those_of_the_language() {
+fn punctuation_and_spaces_are_those_of_the_locale() {
     let words = all_words("fr");
     for (place, mark) in words.char_indices() {
         let before = words[..place].chars().next_back();
@@ -353,7 +353,7 @@ fn punctuation_and_spaces_are_those_of_the_language() {
 }
 
 #[test]
-fn no_value_is_given_an_ending_or_a_particle_that_depends_on_it() {
+fn no_value_takes_a_suffix_or_particle() {
     const KOREAN: [&str; 9] = ["은", "는", "이", "가", "을", "를", "와", "과", "로"];
     for Manner { locale, .. } in MANNERS {
         for part in PARTS {
@@ -384,7 +384,7 @@ fn no_value_is_given_an_ending_or_a_particle_that_depends_on_it() {
 }
 
 #[test]
-fn where_words_run_from_right_to_left_values_are_isolated_and_lines_begin_with_words() {
+fn right_to_left_locales_isolate_values() {
     for locale in ["ar", "he"] {
         let text = template(locale, "invitation.txt");
         let html = template(locale, "invitation.html");
@@ -428,7 +428,7 @@ fn where_words_run_from_right_to_left_values_are_isolated_and_lines_begin_with_w
 }
 
 #[test]
-fn what_waits_for_a_native_reader_says_so_and_the_readme_too() {
+fn unreviewed_locales_are_marked() {
     let readme = include_str!("../README.md");
     for Manner {
         locale, to_review, ..
@@ -471,7 +471,7 @@ fn mails(workplace: &Workplace, config: &Path) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn every_locale_reads_well_with_everything_and_with_nothing_but_an_address() {
+fn every_locale_matches_its_snapshots() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let workplace = Workplace::new(1);
     let full = mails(&workplace, &root.join("config.example.toml"));

@@ -22,6 +22,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use socket2::SockRef;
 
+use self::gate::Gate;
 pub use self::journal::Accepted;
 use self::journal::Journal;
 use self::wire::Over;
@@ -105,6 +106,8 @@ pub enum Action {
     /// Wait, then do that. Without TLS, a client that leaves meanwhile ends the connection, and what
     /// was to follow does not happen.
     Delay(Duration, Box<Action>),
+    /// Report to the gate's keeper, wait until it releases this call, then do that.
+    Hold(Gate, Box<Action>),
     /// What a correct server does.
     Normal,
 }

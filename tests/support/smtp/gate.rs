@@ -1,17 +1,25 @@
-//! A reply that is held back, for what a test does to a run meanwhile.
+//! Holds the server at a stage until the test lets it go on.
 
-use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::{Action, Server, Stage};
 
-/// The relay's side: it tells that it has come so far, and waits.
-pub struct Gate {
-    reached: Mutex<Sender<()>>,
+/// How long a test waits for the run to reach the stage.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server's side, for [`Action::Hold`].
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<Ends>);
+
+#[derive(Debug)]
+struct Ends {
+    reached: Sender<()>,
     released: Mutex<Receiver<()>>,
 }
 
-/// The test's side. Where it is dropped, the relay goes on.
+/// The test's side. Dropping it opens the gate.
 pub struct Keeper {
     reached: Receiver<()>,
     release: Sender<()>,
@@ -21,41 +29,55 @@ pub struct Keeper {
 pub fn gate() -> (Gate, Keeper) {
     let (tell, reached) = mpsc::channel();
     let (release, released) = mpsc::channel();
-    let gate = Gate {
-        reached: Mutex::new(tell),
+    let gate = Gate(Arc::new(Ends {
+        reached: tell,
         released: Mutex::new(released),
-    };
+    }));
     (gate, Keeper { reached, release })
 }
 
 impl Gate {
-    pub fn pass(&self) {
-        self.reached.lock().unwrap().send(()).unwrap();
-        let _ = self.released.lock().unwrap().recv();
+    /// Reports to the keeper that the stage is reached.
+    pub(super) fn report(&self) {
+        // It fails only if the keeper is dropped, and then nobody waits.
+        let _ = self.0.reached.send(());
+    }
+
+    /// Whether the keeper has let this call go on, or is dropped.
+    pub(super) fn is_open(&self) -> bool {
+        let released = self.0.released.lock();
+        let released = released.unwrap_or_else(PoisonError::into_inner);
+        released.try_recv() != Err(TryRecvError::Empty)
     }
 }
 
 impl Keeper {
-    /// Waits until the relay has come so far.
+    /// Waits until the server has reached the stage.
+    #[track_caller]
     pub fn wait(&self) {
-        self.reached.recv().unwrap();
+        match self.reached.recv_timeout(PATIENCE) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => panic!("the run did not reach the gate"),
+            Err(RecvTimeoutError::Disconnected) => panic!("the server ended before the gate"),
+        }
     }
 
-    /// Lets it go on.
+    /// Lets the server go on.
     pub fn release(&self) {
         self.release.send(()).unwrap();
     }
 }
 
 impl Server {
-    /// A server that accepts everything, but holds its answer at a stage for the `nth` time.
+    /// A server that accepts everything, but holds its reply at `stage` the `nth` time it is reached.
     pub fn holding(stage: Stage, nth: usize) -> (Self, Keeper) {
         let (gate, keeper) = gate();
         let server = Self::start(move |call| {
             if call.stage == stage && call.nth == nth {
-                gate.pass();
+                Action::Hold(gate.clone(), Box::new(Action::Normal))
+            } else {
+                Action::Normal
             }
-            Action::Normal
         });
         (server, keeper)
     }

@@ -39,6 +39,13 @@ impl Session<'_> {
                     self.pause(time)?;
                     action = *then;
                 }
+                Action::Hold(gate, then) => {
+                    gate.report();
+                    while !gate.is_open() {
+                        self.shared.rest(Duration::from_millis(5))?;
+                    }
+                    action = *then;
+                }
                 Action::AcceptThen(then) => {
                     self.take(mem::replace(&mut effect, Effect::None));
                     taken = true;
