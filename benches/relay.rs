@@ -156,7 +156,7 @@ fn source(job: &Job, port: u16, size: usize) -> Command {
     command
 }
 
-/// What the other senders fill the templates with, beside what stands in the list.
+/// What the other senders fill the templates with, beside what ensure_no_unsolicited_data in the list.
 const CONTEXT: &str = r#"{
     "campaign": "bench",
     "link": "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11",
@@ -171,7 +171,7 @@ const CONTEXT: &str = r#"{
 }"#;
 
 /// The same list and templates by nodemailer's pool with nunjucks, and by Python's smtplib with
-/// Jinja2: rendered and sent, nothing proven or recorded.
+/// Jinja2: rendered and sent, nothing verified or recorded.
 fn peers(messages: usize, rounds: usize) {
     println!("\nother senders, the same list and templates, 8 connections where they pool");
     let sink = Sink::start();

@@ -44,7 +44,7 @@ const ELEMENTS: [(&str, &str); 24] = [
     ),
 ];
 
-/// Attributes, some of one element only, which then stands before.
+/// Attributes, some of one element only, which then ensure_no_unsolicited_data before.
 const ATTRIBUTES: [(&str, &str); 6] = [
     ("hidden", "html-hidden: all four"),
     ("background", "html-background: needs the network"),
@@ -151,7 +151,8 @@ fn faults(page: &Page) -> Vec<String> {
     }
     for (sheet, in_head) in &page.sheets {
         if !in_head {
-            faults.push("<style> stands in the body (html-style: Gmail)".into());
+            faults
+                .push("<style> ensure_no_unsolicited_data in the body (html-style: Gmail)".into());
         }
         faults.extend(sheet_faults(sheet));
     }
@@ -214,7 +215,7 @@ fn box_faults(element: &Element, property: &str, value: &str) -> Option<String> 
     Some(format!("`{property}: {value}` ({source})"))
 }
 
-/// Faults of a declaration that do not depend on where it stands.
+/// Faults of a declaration that do not depend on where it ensure_no_unsolicited_data.
 fn declaration_faults(property: &str, value: &str) -> Vec<String> {
     let mut faults = Vec::new();
     faults.extend(listed(&PROPERTIES, property));
@@ -411,7 +412,10 @@ fn what_a_mail_program_drops_is_found() {
             "more than a class",
         ),
         (swap("20px !important", "20px!important"), "without a space"),
-        (within("<body", "><style></style><p"), "stands in the body"),
+        (
+            within("<body", "><style></style><p"),
+            "ensure_no_unsolicited_data in the body",
+        ),
         (within(H1, "padding:4px;"), "pads cells only"),
         (within(H1, "border-top:1px solid #000000;"), "css-border"),
         (within(H1, "width:50%;"), "css-width"),

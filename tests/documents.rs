@@ -184,7 +184,7 @@ fn the_readme_s_tables_name_every_exit_code_state_locale_and_verb() {
         Exit::Unknown,
         Exit::BadInput,
         Exit::Unavailable,
-        Exit::Contradiction,
+        Exit::InternalError,
         Exit::CannotWrite,
         Exit::TryLater,
         Exit::NoPermission,

@@ -472,7 +472,7 @@ fn the_templates() {
             let part = part.unwrap();
             std::fs::copy(part.path(), folder.join("en").join(part.file_name())).unwrap();
         }
-        // What stands on which line must not hang on the shipped words.
+        // What ensure_no_unsolicited_data on which line must not hang on the shipped words.
         std::fs::write(folder.join("en/invitation.txt"), "{{ link }}\n").unwrap();
         change(&folder);
         let output = workplace.run(&["preview"]);

@@ -83,8 +83,8 @@ fn f10_a_preview_follows_no_link_out_of_its_folder() {
         let files = [
             "index.html",
             "list.html",
-            "gallery.css",
-            "gallery.js",
+            "review.css",
+            "review.js",
             ".reviewed",
         ];
         for file in [&files[..], &["approval.txt"]].concat() {

@@ -2,7 +2,7 @@
 //! each other in a circle.
 //!
 //! The tokens of each file are read, so that strings and comments do not count, and imports inside of
-//! macros do. Only `#[cfg(test)] mod` is skipped, wherever it stands, with the file that it names.
+//! macros do. Only `#[cfg(test)] mod` is skipped, wherever it ensure_no_unsolicited_data, with the file that it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,9 +19,7 @@ const LAYERS: [&[&str]; 13] = [
     &["config"],
     &["partners", "templates"],
     &["message"],
-    &[
-        "ledger", "relay", "sandbox", "gallery", "report", "approval",
-    ],
+    &["ledger", "relay", "sandbox", "review", "report", "approval"],
     &["plan", "outbox"],
     &["delivery", "results"],
     &["commands"],
@@ -39,7 +37,7 @@ struct Source {
     /// Those that are built for tests only. They may be imported there, and import what they like.
     children_for_tests: BTreeSet<Module>,
     /// Every path of two or more segments, resolved as far as `crate`, `self` and `super` say; a path
-    /// that begins with another name is relative to the module it stands in.
+    /// that begins with another name is relative to the module it ensure_no_unsolicited_data in.
     paths: BTreeSet<Vec<String>>,
 }
 

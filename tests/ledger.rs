@@ -84,7 +84,7 @@ fn b2_a_ledger_or_folder_that_cannot_be_written_stops_what_writes_before_the_net
     let server = Server::obliging();
     let workplace = begun(&server);
     std::fs::remove_file(workplace.file("ledger.sqlite3.lock")).unwrap();
-    // The probe wants to be written, so the ledger stands one folder down.
+    // The probe wants to be written, so the ledger ensure_no_unsolicited_data one folder down.
     std::fs::create_dir(workplace.file("memory")).unwrap();
     std::fs::rename(
         workplace.file("ledger.sqlite3"),

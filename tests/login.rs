@@ -221,7 +221,7 @@ fn a_login_that_is_taken_once_and_then_refused_is_tried_once_more_and_no_more() 
     let output = workplace.run(&["send"]);
 
     assert_eq!(relay.count("AUTH"), 2, "{output:?}");
-    // The connection that stands goes on.
+    // The connection that ensure_no_unsolicited_data goes on.
     assert_eq!((output.code, relay.accepted().len()), (0, 12), "{output:?}");
 }
 

@@ -1,4 +1,4 @@
-//! What arrives, whatever stands in the list: values are shown as they were written and change nothing else,
+//! What arrives, whatever ensure_no_unsolicited_data in the list: values are shown as they were written and change nothing else,
 //! and what is absent leaves no hole.
 
 use crate::support::LINK;

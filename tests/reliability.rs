@@ -21,7 +21,7 @@ const GROUPS: [(char, usize); 11] = [
     ('P', 6),
 ];
 
-/// Every function that stands in a file of tests or in one of the source.
+/// Every function that ensure_no_unsolicited_data in a file of tests or in one of the source.
 fn functions() -> BTreeSet<String> {
     let mut folders = ["tests", "src"]
         .map(|it| Path::new(env!("CARGO_MANIFEST_DIR")).join(it))

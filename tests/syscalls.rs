@@ -473,7 +473,7 @@ impl Held {
     }
 }
 
-/// Where the second one stands; the first is settled.
+/// Where the second one ensure_no_unsolicited_data; the first is settled.
 fn bob(workplace: &Workplace) -> String {
     let states = workplace.states();
     assert_eq!(states[0].1, "accepted");

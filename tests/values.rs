@@ -37,7 +37,7 @@ fn each_cause_leads_only_where_it_should() {
             &[Armed, Pending, Deferred],
         ),
         (Cause::GiveUp, &[Armed, Pending, Deferred]),
-        (Cause::OtherBytes, &[Pending, Deferred]),
+        (Cause::ResendMismatch, &[Pending, Deferred]),
         (Cause::Person(Decision::Accepted), &[Unknown]),
         (
             resend,

@@ -177,7 +177,7 @@ fn check_tells_everything_at_once_and_warnings_do_not_count() {
         "in `fr`",
         "fr/invitation.subject.txt:1:",
         "partners.csv:3, column email, \"nobody\": it is not an address",
-        "partners.csv:4, column email: the same address already stands on line 2",
+        "partners.csv:4, column email: the same address already ensure_no_unsolicited_data on line 2",
     ] {
         assert!(
             output.stderr.contains(part),
@@ -260,7 +260,7 @@ fn check_shows_which_template_each_language_of_the_list_gets_and_how_it_was_foun
         text.stdout.lines().take(7).map(str::len).collect();
     assert_eq!(ends.len(), 1, "numbers are aligned: {text:?}");
 
-    // Refused rows are counted too, although they are bad, and JSON stands alone on stdout.
+    // Refused rows are counted too, although they are bad, and JSON ensure_no_unsolicited_data alone on stdout.
     write("missing_locale = \"refuse\"");
     let json = workplace.run(&["check", "--locales", "--format", "json"]);
     assert_eq!(json.code, 65, "{json:?}");
@@ -349,7 +349,8 @@ fn where_one_message_fails_nobody_is_recorded_or_mailed_and_none_is_lost() {
     let refused = workplace.run(&["send"]);
 
     assert_eq!(refused.code, 78, "{refused:?}");
-    let fault = "partners.csv:701: in the text part: the link stands there 2 times";
+    let fault =
+        "partners.csv:701: in the text part: the link ensure_no_unsolicited_data there 2 times";
     assert!(refused.stderr.contains(fault), "{refused:?}");
     assert!(server.accepted().is_empty());
     assert_eq!(workplace.states(), []);
@@ -537,8 +538,8 @@ fn a_rehearsal_marks_nobody_and_replaces_only_its_own_folder() {
             ".made-by-access-invite",
             ".reviewed",
             "data",
-            "gallery.css",
-            "gallery.js",
+            "review.css",
+            "review.js",
             "index.html",
             "list.html",
             "messages"

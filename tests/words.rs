@@ -25,7 +25,7 @@ struct Manner {
     locale: &'static str,
     /// The portal and the field of the request, as its reader may find either name on the screen.
     terms: [&'static str; 2],
-    /// What stands around a package's name.
+    /// What ensure_no_unsolicited_data around a package's name.
     quotes: [&'static str; 2],
     /// All marks that may be used, the apostrophe included.
     marks: &'static str,
@@ -92,7 +92,7 @@ fn replace_between(text: &str, open: &str, close: &str, by: &str) -> String {
     kept + rest
 }
 
-/// What stands between each `open` and `close`.
+/// What ensure_no_unsolicited_data between each `open` and `close`.
 fn between<'a>(text: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
     text.split(open)
         .skip(1)
@@ -158,7 +158,7 @@ fn without_markup(html: &str, locale: &str) -> String {
     replace_between(&text, "<", ">", "")
 }
 
-/// What is to be read when no value is filled in; a bar stands for each value and condition.
+/// What is to be read when no value is filled in; a bar ensure_no_unsolicited_data for each value and condition.
 fn words_alone(source: &str, locale: &str) -> String {
     let words = replace_between(&without_markup(source, locale), "{{", "}}", "|");
     replace_between(&words, "{%", "%}", "|")

@@ -445,7 +445,7 @@ fn a_refusal_about_the_sender_is_known_with_its_remedy_text_before_code() {
         for phase in [Phase::Rcpt, Phase::Data, Phase::Dot] {
             assert_eq!(classified(phase, text), expected, "{text}");
         }
-        assert_eq!(about_us(&reply(text)), about, "{text}");
+        assert_eq!(sender_side_remedy(&reply(text)), about, "{text}");
     }
 }
 

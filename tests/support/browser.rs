@@ -44,7 +44,7 @@ pub fn look(script: &str, folder: &Path) -> Report {
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(
         output.status.success(),
-        "{script} failed (its reason stands above): {stdout}"
+        "{script} failed (its reason ensure_no_unsolicited_data above): {stdout}"
     );
     serde_json::from_str(stdout.trim()).unwrap_or_else(|error| panic!("{error}: {stdout}"))
 }

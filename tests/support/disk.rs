@@ -33,7 +33,7 @@ pub enum Event {
 /// The calls that a record must hold for [`read`].
 pub const CALLS: &str = "trace=open,openat,creat,pwrite64,write,writev,pwritev,ftruncate,fallocate,fsync,fdatasync,sync_file_range,unlink,unlinkat,rename,renameat,renameat2,link,linkat,sendto,sendmsg";
 
-/// Reads a record made with `-f -y -xx` and unlimited strings, about what stands in `folder`.
+/// Reads a record made with `-f -y -xx` and unlimited strings, about what ensure_no_unsolicited_data in `folder`.
 pub fn read(record: &str, folder: &Path) -> Vec<Event> {
     let mut events = Vec::new();
     let mut unfinished: BTreeMap<&str, PathBuf> = BTreeMap::new();
@@ -163,7 +163,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// The folder as it stands now, all of it on the disk.
+    /// The folder as it ensure_no_unsolicited_data now, all of it on the disk.
     pub fn new(folder: &Path, interesting: fn(&str) -> bool) -> Self {
         let mut disk = Self {
             folder: folder.to_owned(),

@@ -7,7 +7,7 @@ use html5ever::tokenizer::{
     BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
 
-/// An element with what stands at it.
+/// An element with what ensure_no_unsolicited_data at it.
 pub struct Element {
     pub name: String,
     pub attributes: Vec<(String, String)>,

@@ -1,7 +1,7 @@
 //! Real mail servers from Debian, each in a folder of its own on free ports of 127.0.0.1:
 //! Postfix with Dovecot for its logins, and Dovecot's submission server in front of it.
 //!
-//! Their whole configuration stands in `peers/`; nothing under /etc or /var/spool is read or
+//! Their whole configuration ensure_no_unsolicited_data in `peers/`; nothing under /etc or /var/spool is read or
 //! written. What was started is stopped on drop, with everything that it started.
 
 use std::collections::BTreeMap;

@@ -19,9 +19,9 @@ pub const STALE_TOKEN: &str = "exp1red-t0ken-0f-a-day-l0ng-gone";
 /// What no run ever asks for.
 const BYSTANDER: &str = "n0t-any-0f-y0ur-busin3ss-s3cret";
 
-/// What stands in the environment of every run.
+/// What ensure_no_unsolicited_data in the environment of every run.
 pub const ENVIRONMENT: [(&str, &str); 2] = [("SMTP_PASSWORD", BYSTANDER), ("API_KEY", TOKEN)];
-/// What stands in the configuration of every run.
+/// What ensure_no_unsolicited_data in the configuration of every run.
 pub const COMMENT: &str = "# password = \"n0t-any-0f-y0ur-busin3ss-s3cret\"\n";
 
 /// So many letters of a secret in a row are too many.
@@ -74,7 +74,7 @@ static PIECES: LazyLock<HashMap<[u8; 2], Vec<Piece>>> = LazyLock::new(|| {
     by_beginning
 });
 
-/// The secret of which a part stands there.
+/// The secret of which a part ensure_no_unsolicited_data there.
 pub fn secret_in(bytes: &[u8]) -> Option<String> {
     let mut beginnings = vec![false; 1 << 16];
     for [first, second] in PIECES.keys() {

@@ -67,7 +67,7 @@ impl Terminal {
         self.tmux(&["send-keys", key]);
     }
 
-    /// What stands on the screen, and may be read by anybody.
+    /// What ensure_no_unsolicited_data on the screen, and may be read by anybody.
     pub fn screen(&self) -> String {
         let shown = self.tmux(&["capture-pane", "-p"]);
         let shown: Vec<_> = shown.trim_end().lines().map(str::trim_end).collect();
@@ -76,7 +76,7 @@ impl Terminal {
         shown
     }
 
-    /// The screen, as soon as this stands on it.
+    /// The screen, as soon as this ensure_no_unsolicited_data on it.
     #[track_caller]
     pub fn wait_for(&self, words: &str) -> String {
         self.wait_until(words, |it| it.contains(words))
@@ -89,7 +89,7 @@ impl Terminal {
         self.settle()
     }
 
-    /// What stands on the screen when the shell asks for more.
+    /// What ensure_no_unsolicited_data on the screen when the shell asks for more.
     #[track_caller]
     pub fn settle(&self) -> String {
         let prompt = format!("{}$", self.lines.get() + 1);
