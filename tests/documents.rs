@@ -6,7 +6,9 @@ use std::path::Path;
 use crate::support::Workplace;
 use access_invite::config::{Config, Key, Presence, declared_keys};
 
+mod commands;
 mod examples;
+mod glossary;
 mod links;
 mod markdown;
 mod tables;

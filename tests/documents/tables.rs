@@ -1,16 +1,15 @@
-//! The tables of the documents name what the program has, all of it and nothing else.
+//! The tables of states, exit codes, keys, columns, fields, variables and locales name what the program has,
+//! all of it and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use clap::{Arg, CommandFactory};
 use serde_json::Value;
 
-use super::markdown::{code_spans, section, tables, tables_of, without_blocks};
-use super::{PAGES, README, ROOT, page};
+use super::markdown::{code_spans, section, tables_of};
+use super::{ROOT, page};
 use crate::support::Workplace;
 use crate::support::smtp::Server;
-use access_invite::cli::Cli;
 use access_invite::config::{Presence, declared_keys};
 use access_invite::invitation::State;
 use access_invite::templates::{PackageScope, PartnerScope, Scope, SenderScope};
@@ -21,103 +20,10 @@ fn set<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
 }
 
 /// The keys of all tables with this first header.
-fn documented(text: &str, header: &str) -> Vec<String> {
+pub fn documented(text: &str, header: &str) -> Vec<String> {
     let tables = tables_of(text, header);
     let keys = tables.iter().flat_map(|it| it.keys());
     keys.map(str::to_owned).collect()
-}
-
-/// The command line as clap knows it.
-fn command_line() -> clap::Command {
-    let mut command = Cli::command();
-    command.build();
-    command
-}
-
-/// What an argument is called in the documents: `--limit` or `ADDRESS`.
-fn name_of(argument: &Arg) -> String {
-    let named = argument.get_value_names().unwrap_or_default();
-    match argument.get_long() {
-        Some(long) => format!("--{long}"),
-        None => named.first().map(ToString::to_string).unwrap_or_default(),
-    }
-}
-
-#[test]
-fn every_verb_has_its_section_and_its_row_in_the_readme() {
-    let command = command_line();
-    let verbs: Vec<&str> = command
-        .get_subcommands()
-        .map(clap::Command::get_name)
-        .filter(|it| *it != "help")
-        .collect();
-    let rows = documented(README, "verb");
-    let documented: Vec<&str> = rows
-        .iter()
-        .filter(|it| !it.contains(' '))
-        .map(String::as_str)
-        .collect();
-
-    assert_eq!(documented, verbs);
-    for verb in verbs {
-        section(page("commands.md"), &format!("## {verb}"));
-    }
-}
-
-#[test]
-fn every_option_is_documented_and_every_documented_option_exists() {
-    let commands = page("commands.md");
-    let everywhere = documented(section(commands, "## Options of every verb"), "option");
-    assert_eq!(everywhere[0], "-c FILE");
-    for verb in command_line().get_subcommands() {
-        let name = verb.get_name();
-        if name == "help" {
-            continue;
-        }
-        let heading = format!("## {name}");
-        let mut shown = BTreeMap::new();
-        for key in documented(section(commands, &heading), "option") {
-            let (option, values) = key.split_once(' ').unwrap_or((&key, ""));
-            shown.insert(option.to_owned(), values.to_owned());
-        }
-        for argument in verb.get_arguments() {
-            let option = name_of(argument);
-            if everywhere.iter().any(|it| it.starts_with(&option)) {
-                continue;
-            }
-            let values = shown.remove(&option);
-            let values = values.unwrap_or_else(|| panic!("{name} {option} is not documented"));
-            let possible = argument.get_possible_values();
-            let possible: Vec<_> = possible.iter().map(|it| it.get_name()).collect();
-            // A flag has the values `true` and `false`.
-            if !possible.is_empty() && argument.get_action().takes_values() {
-                assert_eq!(values, possible.join("|"), "{name} {option}");
-            }
-        }
-        assert!(shown.is_empty(), "{name} has no {shown:?}");
-    }
-}
-
-#[test]
-fn every_option_that_a_document_mentions_exists() {
-    let command = command_line();
-    let mut all = vec!["--help".to_owned(), "--version".to_owned()];
-    for verb in command.get_subcommands() {
-        all.extend(verb.get_arguments().map(name_of));
-    }
-    let mut mentioned = 0;
-    for (name, text) in super::readme_and_pages() {
-        for span in code_spans(&without_blocks(text)) {
-            let options = span
-                .split([' ', '\n', '='])
-                .filter(|it| it.starts_with("--") && it.len() > 2);
-            for option in options {
-                assert!(all.iter().any(|it| it == option), "{name}: `{option}`");
-                mentioned += 1;
-            }
-        }
-    }
-    assert!(mentioned > 50, "only {mentioned} options are mentioned");
 }
 
 #[test]
@@ -321,46 +227,4 @@ fn the_steps_and_fields_of_check_locales_are_those_of_the_program() {
     assert_eq!(set(inner), fields(&rows[0]));
     let outer = keys.iter().filter(|it| !it.contains('.'));
     assert_eq!(set(outer.map(String::as_str)), fields(&shown));
-}
-
-/// The terms of the glossary, in its order.
-fn glossary() -> Vec<&'static str> {
-    let entries = page("glossary.md")
-        .lines()
-        .filter_map(|it| it.strip_prefix("- **"));
-    let terms = entries.map(|it| it.split_once("**: ").unwrap().0);
-    terms.collect()
-}
-
-#[test]
-fn the_glossary_is_in_alphabetical_order() {
-    let terms = glossary();
-    let lower = |it: &&str| it.to_lowercase();
-    let mut sorted = terms.clone();
-    sorted.sort_by_key(lower);
-    sorted.dedup_by_key(|it| lower(it));
-
-    assert_eq!(terms, sorted);
-    assert!(terms.len() > 60, "only {} terms", terms.len());
-}
-
-#[test]
-fn the_glossary_has_every_state_and_every_term_that_a_table_is_keyed_by() {
-    let mut wanted: BTreeSet<String> = State::ALL.map(|it| it.to_string()).into();
-    wanted.extend(["not_invited".into(), "bad_row".into()]);
-    wanted.extend(documented(page("templates.md"), "step"));
-    wanted.extend(documented(page("operations.md"), "decision"));
-    for key in declared_keys() {
-        let table = key.path.split('.').next().unwrap_or_default();
-        wanted.insert(table.to_owned());
-    }
-    for (_, text) in PAGES {
-        wanted.extend(tables(text).iter().map(|it| it.header[0].clone()));
-    }
-    let text = page("glossary.md").to_lowercase();
-    let terms = glossary();
-
-    let is_there = |term: &str| terms.contains(&term) || text.contains(&format!("`{term}`"));
-    let missing: Vec<_> = wanted.iter().filter(|it| !is_there(it)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
 }
