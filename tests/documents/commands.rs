@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clap::builder::PossibleValue;
 use clap::{Arg, CommandFactory};
 
 use super::markdown::{code_spans, section, without_blocks};
@@ -70,7 +71,7 @@ fn every_option_is_documented_and_every_documented_option_exists() {
             let values = shown.remove(&option);
             let values = values.unwrap_or_else(|| panic!("{name} {option} is not documented"));
             let possible = argument.get_possible_values();
-            let possible: Vec<_> = possible.iter().map(|it| it.get_name()).collect();
+            let possible: Vec<_> = possible.iter().map(PossibleValue::get_name).collect();
             // A flag has the values `true` and `false`.
             if !possible.is_empty() && argument.get_action().takes_values() {
                 assert_eq!(values, possible.join("|"), "{name} {option}");

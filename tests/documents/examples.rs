@@ -157,7 +157,8 @@ fn edited(config: &str, block: &str) -> String {
                 }
                 table == wanted && starts.iter().any(|start| it.starts_with(start))
             });
-            *found.unwrap_or_else(|| panic!("{wanted} has no {key}")) = line.to_owned();
+            let found = found.unwrap_or_else(|| panic!("{wanted} has no {key}"));
+            line.clone_into(found);
         }
     }
     lines.join("\n")
