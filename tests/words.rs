@@ -428,8 +428,8 @@ fn where_words_run_from_right_to_left_values_are_isolated_and_lines_begin_with_w
 }
 
 #[test]
-fn what_waits_for_a_native_reader_says_so_and_the_readme_too() {
-    let readme = include_str!("../README.md");
+fn what_waits_for_a_native_reader_says_so_and_the_page_too() {
+    let page = include_str!("../docs/templates.md");
     for Manner {
         locale, to_review, ..
     } in MANNERS
@@ -439,7 +439,7 @@ fn what_waits_for_a_native_reader_says_so_and_the_readme_too() {
             assert_eq!(asked, to_review, "{locale}/{part}");
         }
         let row = format!("| `{locale}` | ");
-        let row = readme.lines().find(|it| it.starts_with(&row)).unwrap();
+        let row = page.lines().find(|it| it.starts_with(&row)).unwrap();
         assert_eq!(row.contains("to be reviewed"), to_review, "{row}");
     }
 }
