@@ -1,6 +1,6 @@
-//! What one message costs, part by part: row → partner, words, message, proof, ledger.
+//! What one message costs, part by part: row → partner, words, message, verification, ledger.
 //!
-//! `cargo bench --bench parts`; a part by its name: `cargo bench --bench parts -- prove`.
+//! `cargo bench --bench parts`; a part by its name: `cargo bench --bench parts -- verify`.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -76,10 +76,10 @@ fn words(criterion: &mut Criterion) {
                 .expect("it composes")
         });
     });
-    group.bench_function("compose and prove", |it| {
+    group.bench_function("compose and verify", |it| {
         it.iter(|| {
             composer
-                .compose_and_prove(black_box(partner()), ID, date)
+                .compose_and_verify(black_box(partner()), ID, date)
                 .expect("it holds")
         });
     });

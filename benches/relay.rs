@@ -171,7 +171,7 @@ const CONTEXT: &str = r#"{
 }"#;
 
 /// The same list and templates by nodemailer's pool with nunjucks, and by Python's smtplib with
-/// Jinja2: rendered and sent, nothing proven or recorded.
+/// Jinja2: rendered and sent, nothing verified or recorded.
 fn peers(messages: usize, rounds: usize) {
     println!("\nother senders, the same list and templates, 8 connections where they pool");
     let sink = Sink::start();

@@ -15,7 +15,7 @@ use std::path::Path;
 
 pub use self::digest::{Digest, GROUPS, NotADigest};
 pub use self::inputs::Inputs;
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, CommandError, Exit};
 use crate::files;
 
 /// How much of an approval is searched for its digest.
@@ -23,7 +23,7 @@ const BEGINNING: u64 = 64 * 1024;
 
 /// What an approval is asked for by.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct ApprovalSource<'a> {
     /// The digest on the command line, which stands in for the file.
     pub digest: Option<Digest>,
     /// The file that the configuration names; it has to be there.
@@ -36,7 +36,7 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// When the approval is there and cannot be read or understood (65, 77).
-pub fn objection(wanted: Wanted<'_>, inputs: &Inputs) -> exit::Result<Option<String>> {
+pub fn approval_error(wanted: ApprovalSource<'_>, inputs: &Inputs) -> exit::Result<Option<String>> {
     let (given, manifest) = match (wanted.digest, wanted.file) {
         (None, None) => return Ok(None),
         (None, Some(file)) => match digest_in(file)? {
@@ -94,7 +94,7 @@ fn digest_in(path: &Path) -> exit::Result<Option<Digest>> {
             _ => Exit::BadInput,
         };
         let message = format!("cannot read the approval `{}`: {error}", path.display());
-        Failure::new(exit, message)
+        CommandError::new(exit, message)
     };
     let file = match files::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -112,7 +112,7 @@ fn digest_in(path: &Path) -> exit::Result<Option<Digest>> {
             return Ok(Some(digest));
         }
     }
-    Err(Failure::new(
+    Err(CommandError::new(
         Exit::BadInput,
         format!(
             "`{}` is no approval: it has no line with a digest; copy that of a preview there",

@@ -9,8 +9,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use crate::address::Address;
 use crate::approval::Digest;
 use crate::commands::{
-    Choice, Console, PREVIEW, accept_older, check, init, preview, rehearse, resolve, send, status,
-    trial,
+    Console, PREVIEW, PartnerFilter, accept_older, check, init, preview, resolve, sandbox, send,
+    status, test_send,
 };
 use crate::exit::{self, Exit};
 use crate::invitation::{Decision, State};
@@ -216,7 +216,7 @@ fn decidable_state(name: &str) -> Result<State, String> {
     }
 }
 
-impl From<PartnerArgs> for Choice {
+impl From<PartnerArgs> for PartnerFilter {
     fn from(it: PartnerArgs) -> Self {
         Self {
             only: it.only,
@@ -262,13 +262,13 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> exit::Result<Exit> {
         }
         Command::Send(args) if args.sandbox => {
             let out = args.out.unwrap_or_else(|| "sandbox".into());
-            rehearse::run(config, &out, &args.partners.into(), console).await
+            sandbox::run(config, &out, &args.partners.into(), console).await
         }
         Command::Send(SendArgs {
             test_to: Some(address),
             partners,
             ..
-        }) => trial::run(config, &address, &partners.into(), console).await,
+        }) => test_send::run(config, &address, &partners.into(), console).await,
         Command::Send(args) => {
             let options = send::Options {
                 choice: args.partners.into(),

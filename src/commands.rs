@@ -6,11 +6,11 @@ mod guards;
 pub mod init;
 mod package;
 pub mod preview;
-pub mod rehearse;
 pub mod resolve;
+pub mod sandbox;
 pub mod send;
 pub mod status;
-pub mod trial;
+pub mod test_send;
 mod verify;
 
 use std::io::{BufRead, ErrorKind, Write};
@@ -22,13 +22,13 @@ use jiff::Timestamp;
 use crate::address::Address;
 use crate::approval::Inputs;
 use crate::config::Config;
-use crate::exit::{self, Exit, Failure};
-use crate::gallery::{About, AboutPackage, Note};
+use crate::exit::{self, CommandError, Exit};
 use crate::ledger::{Ledger, Reader, RunEnd, RunStart};
 use crate::message::Composer;
 use crate::partners::{Partner, Partners};
-use crate::plan::{Plan, Survey};
+use crate::plan::{Plan, PlanSummary};
 use crate::report::{count, printable};
+use crate::review::{About, AboutPackage, Note};
 use crate::templates::Templates;
 
 /// Where a preview is written, unless it is told otherwise.
@@ -52,22 +52,22 @@ pub struct Console<'a> {
 
 impl Console<'_> {
     /// A line of results. That nobody reads it any more is no reason to stop.
-    pub fn say(&mut self, text: &str) {
+    pub fn print(&mut self, text: &str) {
         let _ = writeln!(self.out, "{}", printable(text));
     }
 
     /// A line of messages.
-    pub fn tell(&mut self, text: &str) {
+    pub fn eprint(&mut self, text: &str) {
         let _ = writeln!(self.err, "{}", printable(text));
     }
 
     /// Something that works, but deserves a second look.
     pub fn warn(&mut self, text: &str) {
-        self.tell(&format!("warning: {text}"));
+        self.eprint(&format!("warning: {text}"));
     }
 
     /// Asks a question whose answer is no unless it is clearly yes.
-    pub fn ask(&mut self, question: &str) -> bool {
+    pub fn confirm(&mut self, question: &str) -> bool {
         let _ = write!(self.err, "{} [y/N] ", printable(question));
         let _ = self.err.flush();
         let mut answer = String::new();
@@ -78,14 +78,14 @@ impl Console<'_> {
 
 /// Which partners a verb is restricted to.
 #[derive(Clone, Debug, Default)]
-pub struct Choice {
+pub struct PartnerFilter {
     /// Only these addresses, where there are any.
     pub only: Vec<Address>,
     /// Only the first so many.
     pub limit: Option<u64>,
 }
 
-impl Choice {
+impl PartnerFilter {
     /// Whether it leaves anybody out.
     #[must_use]
     pub fn is_partial(&self) -> bool {
@@ -114,9 +114,9 @@ impl Job {
         let templates = Arc::new(Templates::load(&config.templates)?);
         let partners = Arc::new(Partners::read(&config, templates.locales(), scratch)?);
         let composer = Arc::new(Composer::new(&config, &templates));
-        let faults = composer.rehearse(partners.extra_columns());
+        let faults = composer.check_templates(partners.extra_columns());
         if !faults.is_empty() {
-            return Err(Failure::new(Exit::Config, faults.join("\n")));
+            return Err(CommandError::new(Exit::Config, faults.join("\n")));
         }
         Ok(Self {
             config,
@@ -130,7 +130,7 @@ impl Job {
     #[must_use]
     pub fn addressed_to(mut self, address: &Address) -> Self {
         let composer = Composer::new(&self.config, &self.templates);
-        self.composer = Arc::new(composer.for_trial(address));
+        self.composer = Arc::new(composer.for_test_send(address));
         self
     }
 
@@ -142,7 +142,7 @@ impl Job {
 
     /// The plan for the chosen partners.
     #[must_use]
-    pub fn plan(&self, choice: &Choice, now: Timestamp) -> Plan {
+    pub fn plan(&self, choice: &PartnerFilter, now: Timestamp) -> Plan {
         Plan::new(self.partners.clone(), &self.config.campaign, now)
             .only(&choice.only)
             .limit(choice.limit)
@@ -184,18 +184,20 @@ impl Job {
     ///
     /// # Errors
     /// When an address of `--only` is not in the file (65), or something cannot be read.
-    pub async fn survey(&self, plan: &Plan, reader: &Reader) -> exit::Result<Survey> {
+    pub async fn summarize(&self, plan: &Plan, reader: &Reader) -> exit::Result<PlanSummary> {
         let locale_of = |it: &Partner| self.composer.locale_for(it).to_string();
-        let survey = plan.survey(reader, &self.config.limits, locale_of).await?;
-        if survey.not_found.is_empty() {
-            return Ok(survey);
+        let summary = plan
+            .summarize(reader, &self.config.limits, locale_of)
+            .await?;
+        if summary.not_found.is_empty() {
+            return Ok(summary);
         }
         let message = format!(
             "`--only` names who is not among the good rows of `{}`: {}; look for a slip in the address, or for the row among the bad ones",
             self.config.partners.path.display(),
-            survey.not_found.join(", ")
+            summary.not_found.join(", ")
         );
-        Err(Failure::new(Exit::BadInput, message))
+        Err(CommandError::new(Exit::BadInput, message))
     }
 }
 
@@ -252,7 +254,7 @@ async fn end_run(
 }
 
 /// A ledger for one run that must leave no trace of whom it wrote to.
-fn throw_away_ledger(folder: &Path) -> exit::Result<Arc<Ledger>> {
+fn temporary_ledger(folder: &Path) -> exit::Result<Arc<Ledger>> {
     let path = folder.join("ledger.sqlite3");
     Ledger::create_scratch(&path)?;
     Ok(Arc::new(Ledger::open_scratch(&path)?))
@@ -262,7 +264,7 @@ fn throw_away_ledger(folder: &Path) -> exit::Result<Arc<Ledger>> {
 ///
 /// # Errors
 /// When there is one that cannot be read.
-pub async fn look_at_ledger(
+pub async fn open_read_only(
     config: &Config,
     scratch: Option<&Path>,
     console: &mut Console<'_>,
@@ -277,7 +279,7 @@ pub async fn look_at_ledger(
         }
         return Ok(reader);
     }
-    console.tell(&format!(
+    console.eprint(&format!(
         "there is no ledger `{}` yet, so every partner counts as not invited",
         path.display()
     ));
@@ -286,13 +288,13 @@ pub async fn look_at_ledger(
 
 /// `12 messages (9 en, 3 fr)`.
 #[must_use]
-pub fn describe(survey: &Survey) -> String {
-    let locales: Vec<String> = survey
+pub fn describe(summary: &PlanSummary) -> String {
+    let locales: Vec<String> = summary
         .locales
         .iter()
         .map(|(locale, count)| format!("{count} {locale}"))
         .collect();
-    let messages = count(survey.due, "message");
+    let messages = count(summary.due, "message");
     if locales.is_empty() {
         messages
     } else {

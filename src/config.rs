@@ -31,13 +31,13 @@ pub use self::key::{Key, Kind, Presence};
 pub use self::ledger_files::LedgerFiles;
 pub use self::limits::{Limits, RecipientPattern};
 pub use self::load::{Config, declared_keys};
-pub use self::login::{Login, Proof};
+pub use self::login::{CredentialSource, Login};
 pub use self::packages::{Package, keys_of};
 pub use self::partner_file::{BadRows, Column, Columns, PartnerFile};
 pub use self::sender::Sender;
 pub use self::smtp::{Smtp, Tls};
 pub use self::template_folder::{MissingLocale, TemplateFolder};
-pub use self::text::Text;
+pub use self::text::LocalizedText;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -22,7 +22,7 @@ pub enum Exit {
     /// The relay is unavailable or refuses us.
     Unavailable = 69,
     /// The program contradicts itself.
-    Contradiction = 70,
+    InternalError = 70,
     /// The ledger or another file could not be written.
     CannotWrite = 74,
     /// Nothing is wrong, but there is work left for a later run.
@@ -35,9 +35,9 @@ pub enum Exit {
 
 impl Exit {
     /// When several hold at the end of a run, the first of these wins.
-    const BY_WEIGHT: [Self; 7] = [
+    const BY_SEVERITY: [Self; 7] = [
         Self::CannotWrite,
-        Self::Contradiction,
+        Self::InternalError,
         Self::Unavailable,
         Self::Config,
         Self::Unknown,
@@ -47,9 +47,9 @@ impl Exit {
 
     /// The one of `reasons` that a run has to report, `Done` when there is none.
     #[must_use]
-    pub fn heaviest(reasons: &[Self]) -> Self {
+    pub fn most_severe(reasons: &[Self]) -> Self {
         let unlisted = reasons.iter().copied().find(|it| *it != Self::Done);
-        Self::BY_WEIGHT
+        Self::BY_SEVERITY
             .into_iter()
             .find(|exit| reasons.contains(exit))
             .or(unlisted)
@@ -59,14 +59,14 @@ impl Exit {
 
 /// Why a command could not do its work, with the code to end it with.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CommandError {
     /// The exit code.
     pub exit: Exit,
     /// What failed, where, why, and what to do.
     pub error: anyhow::Error,
 }
 
-impl Failure {
+impl CommandError {
     /// A failure of the given kind with this explanation.
     pub fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
         let error = anyhow::Error::msg(message.to_string());
@@ -83,15 +83,15 @@ impl Failure {
     }
 }
 
-impl std::fmt::Display for Failure {
+impl std::fmt::Display for CommandError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&plain(format!("{:#}", self.error)))
+        f.write_str(&without_os_code(format!("{:#}", self.error)))
     }
 }
 
 /// A message with the system's own words, but not its numbers: `(os error 2)` helps nobody.
 #[must_use]
-pub fn plain(message: impl std::fmt::Display) -> String {
+pub fn without_os_code(message: impl std::fmt::Display) -> String {
     let message = message.to_string();
     let mut pieces = message.split(" (os error ");
     let first = pieces.next().unwrap_or_default().to_owned();
@@ -102,11 +102,11 @@ pub fn plain(message: impl std::fmt::Display) -> String {
 }
 
 /// What a command or a part of one returns.
-pub type Result<T> = std::result::Result<T, Failure>;
+pub type Result<T> = std::result::Result<T, CommandError>;
 
 /// Names the exit code of an error at the place where its kind is known.
 pub trait OrExit<T> {
-    /// Turns the error into a [`Failure`] with this code.
+    /// Turns the error into a [`CommandError`] with this code.
     ///
     /// # Errors
     /// Exactly when `self` is one.
@@ -115,7 +115,7 @@ pub trait OrExit<T> {
 
 impl<T, E: Into<anyhow::Error>> OrExit<T> for std::result::Result<T, E> {
     fn or_exit(self, exit: Exit) -> Result<T> {
-        self.map_err(|error| Failure {
+        self.map_err(|error| CommandError {
             exit,
             error: error.into(),
         })
@@ -124,44 +124,44 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for std::result::Result<T, E> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, plain};
+    use super::{Exit, without_os_code};
 
     #[test]
     fn numbers_of_the_system_are_left_out() {
         let error = std::io::Error::from_raw_os_error(2);
-        assert_eq!(plain(&error), "No such file or directory");
+        assert_eq!(without_os_code(&error), "No such file or directory");
         assert_eq!(
-            plain(format!("a: {error}; b")),
+            without_os_code(format!("a: {error}; b")),
             "a: No such file or directory; b"
         );
-        assert_eq!(plain("as it is (os x)"), "as it is (os x)");
+        assert_eq!(without_os_code("as it is (os x)"), "as it is (os x)");
     }
 
     #[test]
     fn the_heaviest_reason_decides_and_none_means_done() {
-        assert_eq!(Exit::heaviest(&[]), Exit::Done);
+        assert_eq!(Exit::most_severe(&[]), Exit::Done);
         assert_eq!(
-            Exit::heaviest(&[Exit::Done, Exit::BadInput]),
+            Exit::most_severe(&[Exit::Done, Exit::BadInput]),
             Exit::BadInput
         );
         assert_eq!(
-            Exit::heaviest(&[Exit::TryLater, Exit::Refused]),
+            Exit::most_severe(&[Exit::TryLater, Exit::Refused]),
             Exit::Refused
         );
         assert_eq!(
-            Exit::heaviest(&[Exit::Unknown, Exit::Unavailable]),
+            Exit::most_severe(&[Exit::Unknown, Exit::Unavailable]),
             Exit::Unavailable
         );
         assert_eq!(
-            Exit::heaviest(&[Exit::Unknown, Exit::Config, Exit::Unavailable]),
+            Exit::most_severe(&[Exit::Unknown, Exit::Config, Exit::Unavailable]),
             Exit::Unavailable
         );
         assert_eq!(
-            Exit::heaviest(&[Exit::Refused, Exit::Unknown, Exit::Config]),
+            Exit::most_severe(&[Exit::Refused, Exit::Unknown, Exit::Config]),
             Exit::Config
         );
         assert_eq!(
-            Exit::heaviest(&[Exit::Contradiction, Exit::CannotWrite]),
+            Exit::most_severe(&[Exit::InternalError, Exit::CannotWrite]),
             Exit::CannotWrite
         );
     }

@@ -25,10 +25,10 @@ use jiff::Timestamp;
 
 pub use self::error::LedgerError;
 use self::error::Result;
-pub use self::freshness::Doubt;
+pub use self::freshness::Staleness;
 use self::lock::RunLock;
 pub use self::records::{
-    CampaignStanding, Change, ChangeResults, Enrolment, Gap, RunEnd, RunStart, Selection,
+    CampaignStanding, Change, ChangeResults, Enrolment, Gap, RecordFilter, RunEnd, RunStart,
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
@@ -124,7 +124,7 @@ impl Ledger {
     fn open_if(
         files: &LedgerFiles,
         start: &RunStart,
-        accept: impl Fn(Doubt) -> Result<()>,
+        accept: impl Fn(Staleness) -> Result<()>,
     ) -> Result<Self> {
         Self::check_writable(files)?;
         let lock = RunLock::take(&files.file)?;

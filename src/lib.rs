@@ -10,7 +10,7 @@
 //! commands                       one file a verb
 //! delivery results               the run: queue, workers, limits, signals · the list written again
 //! plan outbox                    rows × standing → due | skipped, and why · planned send → verified message
-//! ledger relay sandbox gallery approval report    memory · wire · rehearsal · review · leave · tables
+//! ledger relay sandbox review approval report    memory · wire · rehearsal · review · leave · tables
 //! message                        compose · prove
 //! templates partners             words · people
 //! config
@@ -23,7 +23,7 @@
 //!
 //! # How data flows
 //!
-//! One row flows straight down: row → [`partners::Partner`] → [`plan::Entry`] →
+//! One row flows straight down: row → [`partners::Partner`] → [`plan::PlannedInvitation`] →
 //! [`outbox::PlannedSend`] → [`message::Message`] → an attempt of a worker in [`delivery`] →
 //! [`outcome::Outcome`] → [`ledger::Change`]. No arrow goes back.
 //!
@@ -60,10 +60,10 @@ pub mod templates;
 pub mod message;
 
 pub mod approval;
-pub mod gallery;
 pub mod ledger;
 pub mod relay;
 pub mod report;
+pub mod review;
 pub mod sandbox;
 
 pub mod outbox;

@@ -21,7 +21,7 @@ pub struct NotALocale(String);
 
 /// How a template was found for a wanted locale, from the surest to the vaguest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum MatchKind {
     /// The template is for exactly this locale.
     Exact,
     /// CLDR names it as a parent: `fr-CA` → `fr`.
@@ -30,7 +30,7 @@ pub enum Step {
     SameScript,
 }
 
-impl Step {
+impl MatchKind {
     /// The name of the step where it is shown to people and scripts.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -71,9 +71,9 @@ impl Locale {
 
     /// The nearest of `available`, with the step that found it.
     #[must_use]
-    pub fn nearest<'a>(&self, available: &'a [Self]) -> Option<(&'a Self, Step)> {
+    pub fn nearest<'a>(&self, available: &'a [Self]) -> Option<(&'a Self, MatchKind)> {
         if let Some(exact) = available.iter().find(|it| *it == self) {
-            return Some((exact, Step::Exact));
+            return Some((exact, MatchKind::Exact));
         }
         let fallbacker = LocaleFallbacker::new();
         let mut chain = fallbacker
@@ -82,7 +82,7 @@ impl Locale {
         while !chain.get().is_unknown() {
             let parent = chain.get().into_locale().id;
             if let Some(found) = available.iter().find(|it| it.0 == parent) {
-                return Some((found, Step::Parent));
+                return Some((found, MatchKind::Parent));
             }
             chain.step();
         }
@@ -94,7 +94,7 @@ impl Locale {
             .filter(|(_, it)| it.language == wanted.language && it.script == wanted.script)
             // Of several regions, that of the reader, else that of most readers: `de-AT` → `de-DE`.
             .min_by_key(|(_, it)| (it.region != wanted.region, it.region != usual.region))
-            .map(|(found, _)| (found, Step::SameScript))
+            .map(|(found, _)| (found, MatchKind::SameScript))
     }
 
     /// `rtl` for scripts that run from right to left, else `ltr`.

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use access_invite::cli;
 use access_invite::commands::Console;
 use access_invite::delivery::survive_file_size_limit;
-use access_invite::exit::{Exit, Failure, plain};
+use access_invite::exit::{CommandError, Exit, without_os_code};
 use access_invite::output::Output;
 use access_invite::report::printable;
 
@@ -57,10 +57,10 @@ fn main() -> ExitCode {
             survive_file_size_limit();
             Box::pin(cli::run(parsed, &mut console)).await
         }),
-        Err(error) => Err(Failure::new(Exit::CannotWrite, error)),
+        Err(error) => Err(CommandError::new(Exit::CannotWrite, error)),
     };
     let exit = ended.unwrap_or_else(|failure| {
-        console.tell(&format!("error: {failure}"));
+        console.eprint(&format!("error: {failure}"));
         failure.exit
     });
     ExitCode::from(written(exit, &out.finish(), &err.finish()) as u8)
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 /// for the whole. An error that stopped the command before its work keeps its own code.
 fn written(exit: Exit, out: &io::Result<()>, err: &io::Result<()>) -> Exit {
     if let Err(error) = out {
-        let why = plain(error);
+        let why = without_os_code(error);
         let _ = writeln!(
             stderr(),
             "error: cannot write to stdout: {why}; what was printed is incomplete, so redirect it to where there is room and run the command again"
@@ -103,6 +103,6 @@ fn tell_of_fault(panic: &PanicHookInfo<'_>) {
         let _ = writeln!(stderr(), "{}\n{backtrace}", printable(why));
     }
     if std::thread::current().name() == Some("main") {
-        std::process::exit(Exit::Contradiction as i32);
+        std::process::exit(Exit::InternalError as i32);
     }
 }

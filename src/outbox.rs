@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::address::Address;
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, CommandError, Exit};
 use crate::invitation::{Identity, Standing};
 use crate::ledger::Ledger;
 use crate::message::{Composer, Message};
@@ -88,8 +88,8 @@ impl Outbox {
             .map(|it| it.identity(&self.campaign))
             .collect();
         let standings = self.ledger.reader().standings(identities.clone()).await;
-        let standings =
-            standings.map_err(|failure| Failure::new(Exit::CannotWrite, failure.to_string()))?;
+        let standings = standings
+            .map_err(|failure| CommandError::new(Exit::CannotWrite, failure.to_string()))?;
         let mut drafts = Vec::with_capacity(sends.len());
         let found = partners.into_iter().zip(identities).zip(standings);
         for (send, ((partner, identity), standing)) in sends.iter().zip(found) {
@@ -97,7 +97,7 @@ impl Outbox {
                 let Partner { line, address, .. } = partner;
                 let message =
                     format!("line {line}: {address} is not recorded; nothing more is sent");
-                return Err(Failure::new(Exit::Contradiction, message));
+                return Err(CommandError::new(Exit::InternalError, message));
             };
             drafts.push(Draft {
                 partner,
@@ -129,7 +129,7 @@ impl Draft {
         let message = message.map_err(|why| {
             let Partner { line, address, .. } = &partner;
             let message = format!("line {line}: the message to {address} {why:#}");
-            Failure::new(Exit::Contradiction, message)
+            CommandError::new(Exit::InternalError, message)
         })?;
         Ok(Prepared {
             recipient: composer.recipient(&partner).clone(),

@@ -123,7 +123,7 @@ impl fmt::Display for Outcome {
 
 /// What a reply, or its absence, means at a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PhaseResult {
     /// The phase succeeded; go on.
     Proceed,
     /// The recipient's matter is settled for this attempt.
@@ -141,9 +141,9 @@ pub enum Verdict {
 
 /// The table of outcomes. `reply` is `None` where none came or what came is no reply.
 #[must_use]
-pub fn judge(phase: Phase, reply: Option<&Reply>) -> Verdict {
+pub fn phase_result(phase: Phase, reply: Option<&Reply>) -> PhaseResult {
     use Outcome::{Accepted, Deferred, Unknown};
-    use Verdict::{NotTaken, Proceed, Refused, RefusedForGood, Settled, Unavailable};
+    use PhaseResult::{NotTaken, Proceed, Refused, RefusedForGood, Settled, Unavailable};
 
     let class = reply.map(Reply::class);
     let code = reply.map(|it| it.code);
@@ -194,7 +194,9 @@ pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge, testing};
+    use super::{
+        Outcome, Phase, PhaseResult, Reply, connection_survives_dot, phase_result, testing,
+    };
 
     fn reply(code: u16) -> Reply {
         testing::reply(&code.to_string())
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn every_phase_and_class_of_reply_has_its_verdict() {
         use Outcome::{Accepted, Deferred, Unknown};
-        use Verdict::{NotTaken, Proceed, Refused, RefusedForGood, Settled, Unavailable};
+        use PhaseResult::{NotTaken, Proceed, Refused, RefusedForGood, Settled, Unavailable};
 
         // Columns: 250, 354, 421, 451, 550, no reply.
         let before = [
@@ -273,11 +275,14 @@ mod tests {
         ];
 
         for (phase, expected) in table {
-            let got = [250, 354, 421, 451, 550].map(|code| judge(phase, Some(&reply(code))));
+            let got = [250, 354, 421, 451, 550].map(|code| phase_result(phase, Some(&reply(code))));
             assert_eq!(got, expected[..5], "{phase}");
-            assert_eq!(judge(phase, None), expected[5], "{phase}, no reply");
+            assert_eq!(phase_result(phase, None), expected[5], "{phase}, no reply");
         }
-        assert_eq!(judge(Phase::Dot, Some(&reply(268))), Settled(Accepted));
+        assert_eq!(
+            phase_result(Phase::Dot, Some(&reply(268))),
+            Settled(Accepted)
+        );
     }
 
     #[test]

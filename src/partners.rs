@@ -31,7 +31,7 @@ mod windows1252;
 
 pub use self::finding::Finding;
 pub use self::form::Form;
-pub use self::languages::Asked;
+pub use self::languages::RequestedLanguage;
 pub use self::list::Partners;
 pub use self::partner::Partner;
 pub use self::row_reader::RowReader;

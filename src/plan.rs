@@ -45,7 +45,7 @@ pub struct Plan {
 
 /// One partner of the plan.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct PlannedInvitation {
     /// The row.
     pub partner: Partner,
     /// The invitation.
@@ -56,7 +56,7 @@ pub struct Entry {
     pub skip: Option<Skip>,
 }
 
-impl Entry {
+impl PlannedInvitation {
     /// Whether nobody has ever tried to deliver this invitation.
     #[must_use]
     pub fn is_new(&self) -> bool {
@@ -136,7 +136,7 @@ impl fmt::Display for Skip {
 
 /// What the plan amounts to.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub struct PlanSummary {
     /// How many are due.
     pub due: u64,
     /// How many of those were never tried.
@@ -200,8 +200,8 @@ impl Plan {
 
     /// Begins to go through it.
     #[must_use]
-    pub fn drain(&self) -> Drain {
-        Drain {
+    pub fn pages(&self) -> PlanPages {
+        PlanPages {
             rows: numbered(&self.partners),
             plan: self.clone(),
             due: 0,
@@ -216,17 +216,17 @@ impl Plan {
     ///
     /// # Errors
     /// When the copy or the ledger cannot be read.
-    pub async fn survey(
+    pub async fn summarize(
         &self,
         reader: &Reader,
         limits: &Limits,
         locale_of: impl Fn(&Partner) -> String,
-    ) -> exit::Result<Survey> {
+    ) -> exit::Result<PlanSummary> {
         const SHOWN: usize = 20;
-        let mut survey = Survey::default();
+        let mut summary = PlanSummary::default();
         let mut missing = self.only.clone().unwrap_or_default();
-        let mut drain = self.drain();
-        while let Some(page) = drain.next_page(reader).await? {
+        let mut pages = self.pages();
+        while let Some(page) = pages.next_page(reader).await? {
             for entry in page {
                 missing.remove(&entry.identity.address);
                 let deferred = entry
@@ -234,24 +234,27 @@ impl Plan {
                     .as_ref()
                     .is_some_and(|it| it.state == State::Deferred);
                 if let Some(skip) = entry.skip {
-                    survey.waiting += u64::from(deferred && !matches!(skip, Skip::Closed(_)));
+                    summary.waiting += u64::from(deferred && !matches!(skip, Skip::Closed(_)));
                     continue;
                 }
-                survey.due += 1;
-                survey.new += u64::from(entry.is_new());
-                *survey.locales.entry(locale_of(&entry.partner)).or_default() += 1;
+                summary.due += 1;
+                summary.new += u64::from(entry.is_new());
+                *summary
+                    .locales
+                    .entry(locale_of(&entry.partner))
+                    .or_default() += 1;
                 if !limits.allow(&entry.partner.address) {
-                    survey.not_allowed_total += 1;
-                    if survey.not_allowed.len() < SHOWN {
+                    summary.not_allowed_total += 1;
+                    if summary.not_allowed.len() < SHOWN {
                         let Partner { line, address, .. } = entry.partner;
-                        survey.not_allowed.push((line, address));
+                        summary.not_allowed.push((line, address));
                     }
                 }
             }
         }
-        survey.not_found = missing.into_iter().collect();
-        survey.not_found.sort();
-        Ok(survey)
+        summary.not_found = missing.into_iter().collect();
+        summary.not_found.sort();
+        Ok(summary)
     }
 
     fn skip(&self, package: &Package, standing: Option<&Standing>) -> Option<Skip> {
@@ -276,7 +279,7 @@ fn numbered(partners: &Arc<Partners>) -> Rows {
 }
 
 /// One passage through the plan.
-pub struct Drain {
+pub struct PlanPages {
     plan: Plan,
     rows: Rows,
     due: u64,
@@ -290,12 +293,15 @@ pub struct Drain {
     passes: Vec<Vec<u64>>,
 }
 
-impl Drain {
+impl PlanPages {
     /// The next entries, at most a page of them; `None` at the end.
     ///
     /// # Errors
     /// When the copy or the ledger cannot be read.
-    pub async fn next_page(&mut self, reader: &Reader) -> exit::Result<Option<Vec<Entry>>> {
+    pub async fn next_page(
+        &mut self,
+        reader: &Reader,
+    ) -> exit::Result<Option<Vec<PlannedInvitation>>> {
         loop {
             let rows = self.next_rows()?;
             if rows.is_empty() {
@@ -357,7 +363,7 @@ impl Drain {
         &mut self,
         rows: Vec<(u64, Partner)>,
         reader: &Reader,
-    ) -> exit::Result<Vec<Entry>> {
+    ) -> exit::Result<Vec<PlannedInvitation>> {
         let identities: Vec<_> = rows
             .iter()
             .map(|(_, it)| it.identity(&self.plan.campaign))
@@ -384,7 +390,7 @@ impl Drain {
                     self.due += 1;
                 }
             }
-            entries.push(Entry {
+            entries.push(PlannedInvitation {
                 partner,
                 identity,
                 standing,

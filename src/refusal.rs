@@ -97,7 +97,7 @@ pub fn classify(
 /// What to do about a permanent refusal (5yz) that is known to be about the sender, at any phase;
 /// `None` for every other reply.
 #[must_use]
-pub fn about_us(reply: &Reply) -> Option<&'static str> {
+pub fn sender_side_remedy(reply: &Reply) -> Option<&'static str> {
     if reply.class() != 5 {
         return None;
     }

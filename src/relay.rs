@@ -8,24 +8,24 @@ mod addresses;
 mod certificate;
 mod connect;
 mod conversation;
+mod ehlo_extensions;
 mod hello;
 mod login;
-mod offers;
 mod order;
 mod pipelining;
 mod reply;
 mod tls;
 mod wire;
 
-pub use self::addresses::NotOpened;
+pub use self::addresses::ConnectError;
 #[cfg(test)]
-pub use self::connect::Dial;
+pub use self::connect::Dialer;
 pub use self::connect::{Connection, Connector};
-pub use self::conversation::{Conversation, CutShort, Dot, Envelope, Silence};
+pub use self::conversation::{Conversation, Envelope, FinalDot, NoReply, TransactionAborted};
+pub use self::ehlo_extensions::EhloExtensions;
 pub use self::login::check as check_secret;
-pub use self::offers::Offers;
-pub use self::order::Order;
+pub use self::order::ReplyOrder;
 pub use self::pipelining::PipeliningProbe;
-pub use self::reply::{Malformed, ReplyReader};
+pub use self::reply::{MalformedReply, ReplyReader};
 #[cfg(test)]
 pub use self::wire::Wire;

@@ -8,10 +8,10 @@
 //! Nothing in it is a formula to a spreadsheet: in our columns and in yours, a cell that
 //! could be one gets an apostrophe before it. Of your cells that is all that ever changes.
 
-mod encoded;
-mod replacement;
-mod said;
-mod sheet;
+mod atomic_file;
+mod csv_writer;
+mod encoding_writer;
+mod outcome_columns;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use anyhow::anyhow;
 use encoding_rs::UTF_8;
 use jiff::civil::Date;
 
-use self::encoded::Fault;
-use self::replacement::Replacement;
-use self::said::{COLUMNS, Said};
-use self::sheet::Sheet;
-use crate::exit::{self, Exit, Failure};
+use self::atomic_file::AtomicFile;
+use self::csv_writer::CsvWriter;
+use self::encoding_writer::WriteError;
+use self::outcome_columns::{COLUMNS, OutcomeColumns};
+use crate::exit::{self, CommandError, Exit};
 use crate::ledger::Reader;
 use crate::partners::{Form, Partners, RowKind, SourceRow};
 
@@ -37,9 +37,9 @@ const PAGE: usize = 256;
 /// When it cannot, or when a file that no run has written would be lost (74).
 pub fn prepare(path: &Path) -> exit::Result<()> {
     look(path)?;
-    Replacement::begin(path)
+    AtomicFile::begin(path)
         .map(drop)
-        .map_err(|error| unusable(path, &format!("{}; ", exit::plain(error))))
+        .map_err(|error| unusable(path, &format!("{}; ", exit::without_os_code(error))))
 }
 
 /// As [`prepare`], for a verb that writes nothing.
@@ -47,9 +47,14 @@ pub fn prepare(path: &Path) -> exit::Result<()> {
 /// # Errors
 /// When a file stands there that no run has written (74).
 pub fn look(path: &Path) -> exit::Result<()> {
-    let bytes = match replacement::beginning_of(path) {
+    let bytes = match atomic_file::beginning_of(path) {
         Ok(bytes) => bytes.unwrap_or_default(),
-        Err(error) => return Err(unusable(path, &format!("{}; ", exit::plain(error)))),
+        Err(error) => {
+            return Err(unusable(
+                path,
+                &format!("{}; ", exit::without_os_code(error)),
+            ));
+        }
     };
     // Without the zeros between the letters of UTF-16.
     let bytes: Vec<u8> = bytes.into_iter().filter(|it| *it != 0).collect();
@@ -62,12 +67,12 @@ pub fn look(path: &Path) -> exit::Result<()> {
     Err(unusable(path, why))
 }
 
-fn unusable(path: &Path, why: &str) -> Failure {
+fn unusable(path: &Path, why: &str) -> CommandError {
     let message = format!(
         "the results cannot be written to `{}`: {why}name another file in `results.csv`",
         path.display()
     );
-    Failure::new(Exit::CannotWrite, message)
+    CommandError::new(Exit::CannotWrite, message)
 }
 
 /// Writes the file; says so where it had to be written in another encoding than the list.
@@ -94,7 +99,7 @@ pub async fn write(
         today,
     };
     match job.write(path, own).await {
-        Err(Fault::Unmappable) => job
+        Err(WriteError::Unmappable) => job
             .write(path, unicode)
             .await
             .map_err(|fault| fault.told(path))
@@ -109,16 +114,16 @@ pub async fn write(
     }
 }
 
-impl Fault {
-    fn told(self, path: &Path) -> Failure {
+impl WriteError {
+    fn told(self, path: &Path) -> CommandError {
         match self {
             Self::Failed(failure) => failure.context(cannot_write(path)),
-            Self::Io(error) => Failure {
+            Self::Io(error) => CommandError {
                 exit: Exit::CannotWrite,
                 error: anyhow!(error).context(cannot_write(path)),
             },
             // UTF-8 has them all.
-            Self::Unmappable => Failure::new(Exit::CannotWrite, cannot_write(path)),
+            Self::Unmappable => CommandError::new(Exit::CannotWrite, cannot_write(path)),
         }
     }
 }
@@ -139,23 +144,23 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn write(&self, path: &Path, form: Form) -> Result<(), Fault> {
-        let mut replacement = Replacement::begin(path)?;
-        let sheet = Sheet::begin(self.partners, &mut replacement, form)?;
+    async fn write(&self, path: &Path, form: Form) -> Result<(), WriteError> {
+        let mut replacement = AtomicFile::begin(path)?;
+        let sheet = CsvWriter::begin(self.partners, &mut replacement, form)?;
         self.fill(sheet).await?;
         self.reader.give_to_owner(replacement.as_file())?;
         replacement.commit()?;
         Ok(())
     }
 
-    async fn fill(&self, mut sheet: Sheet<'_>) -> Result<(), Fault> {
+    async fn fill(&self, mut sheet: CsvWriter<'_>) -> Result<(), WriteError> {
         let mut rows = self.partners.source_rows();
         loop {
             let page: Vec<SourceRow> = rows
                 .by_ref()
                 .take(PAGE)
                 .collect::<exit::Result<_>>()
-                .map_err(Fault::Failed)?;
+                .map_err(WriteError::Failed)?;
             if page.is_empty() {
                 return sheet.finish();
             }
@@ -168,14 +173,14 @@ impl Job<'_> {
                 .collect();
             let records = self.reader.records(identities).await;
             let mut records = records
-                .map_err(|error| Fault::Failed(error.into()))?
+                .map_err(|error| WriteError::Failed(error.into()))?
                 .into_iter();
             for row in page {
                 let said = match &row.kind {
-                    RowKind::Empty => Said::default(),
-                    RowKind::Bad(reasons) => Said::of_bad(reasons),
+                    RowKind::Empty => OutcomeColumns::default(),
+                    RowKind::Bad(reasons) => OutcomeColumns::of_bad(reasons),
                     RowKind::Good(partner) => {
-                        Said::of(partner, records.next().flatten(), self.today)
+                        OutcomeColumns::of(partner, records.next().flatten(), self.today)
                     }
                 };
                 sheet.row(&row, said.cells())?;

@@ -20,7 +20,7 @@ use tera::{Context, Tera};
 use crate::config::TemplateFolder;
 use crate::exit::{self, Exit, OrExit};
 use crate::files::{self, writable_by_everyone};
-use crate::locale::{Locale, Step};
+use crate::locale::{Locale, MatchKind};
 
 /// The files that make a locale complete.
 const PARTS: [&str; 3] = [
@@ -44,7 +44,7 @@ pub struct Templates {
     locales: Vec<Locale>,
     default: Locale,
     /// What was found for the locales asked for so far: CLDR is slow to walk, and lists ask for few.
-    chosen: Mutex<HashMap<Locale, Option<(usize, Step)>>>,
+    chosen: Mutex<HashMap<Locale, Option<(usize, MatchKind)>>>,
     /// The digest of every file that was read.
     sources: BTreeMap<String, [u8; 32]>,
     /// Which files everyone could change.
@@ -113,7 +113,7 @@ pub struct SenderScope {
 
 /// A mail in words, before it is a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words {
+pub struct RenderedMail {
     /// One trimmed line.
     pub subject: String,
     /// The text part, lines ended by LF.
@@ -232,7 +232,7 @@ impl Templates {
 
     /// The same, with the step that found it; none where the default stands in.
     #[must_use]
-    pub fn choose_by(&self, wanted: Option<&Locale>) -> (&Locale, Option<Step>) {
+    pub fn choose_by(&self, wanted: Option<&Locale>) -> (&Locale, Option<MatchKind>) {
         let Some(wanted) = wanted else {
             return (&self.default, None);
         };
@@ -255,7 +255,7 @@ impl Templates {
     ///
     /// # Errors
     /// When a template fails with these values, for instance at an undefined variable.
-    pub fn render(&self, locale: &Locale, scope: &Scope<'_>) -> anyhow::Result<Words> {
+    pub fn render(&self, locale: &Locale, scope: &Scope<'_>) -> anyhow::Result<RenderedMail> {
         let (folder, _) = self
             .folders
             .iter()
@@ -280,7 +280,7 @@ impl Templates {
             "`{folder}/{}` gives a subject of more than {SUBJECT_LIMIT} characters; shorten it",
             PARTS[0]
         );
-        Ok(Words {
+        Ok(RenderedMail {
             subject,
             text: text?,
             html: html?,
@@ -362,7 +362,7 @@ fn distinct(mut texts: Vec<String>) -> Vec<String> {
 fn describe(error: &tera::Error) -> anyhow::Error {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let mut text = in_our_voice(text);
+    let mut text = lowercase_first(text);
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
@@ -372,7 +372,7 @@ fn describe(error: &tera::Error) -> anyhow::Error {
 }
 
 /// A sentence that begins in lower case, as all of ours do.
-fn in_our_voice(sentence: &str) -> String {
+fn lowercase_first(sentence: &str) -> String {
     let mut letters = sentence.chars();
     let first = letters.next().into_iter().flat_map(char::to_lowercase);
     first.chain(letters).collect()

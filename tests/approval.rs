@@ -41,12 +41,10 @@ fn edit(workplace: &Workplace, file: &str, from: &str, to: &str) {
     workplace.write(file, &text.replacen(from, to, 1));
 }
 
-/// What the README tells to do.
+/// The steps of `docs/operations.md`.
 fn approve(workplace: &Workplace) {
-    let readme = include_str!("../README.md");
-    assert!(
-        readme.contains("\n    access-invite preview\n    cp preview/approval.txt approved.txt\n")
-    );
+    let page = include_str!("../docs/operations.md");
+    assert!(page.contains("\naccess-invite preview\ncp preview/approval.txt approved.txt\n"));
     let preview = workplace.run(&["preview"]);
     assert_eq!(preview.code, 0, "{preview:?}");
     std::fs::copy(

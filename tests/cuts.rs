@@ -30,7 +30,7 @@ struct Steps {
 
 /// What must be recorded of the message over which a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doubt {
+enum Uncertainty {
     /// It is accepted, by this connection or by the next.
     Never,
     /// It hangs on whether the end of the connection was seen before the dot was written.
@@ -45,7 +45,7 @@ struct Planned {
     cut: Cut,
     /// Whether it is in the first message of the connection or in the second.
     message: usize,
-    doubt: Doubt,
+    doubt: Uncertainty,
 }
 
 fn job(server: &Server, pipelining: &str, partners: usize) -> Workplace {
@@ -180,7 +180,7 @@ fn hold(pipelining: &str, plan: &[Planned]) {
     );
     // Before the first doubt, after which envelopes go behind dots no more, two messages were in
     // flight wherever the second one is cut.
-    let surely = plan.iter().take_while(|it| it.doubt == Doubt::Never);
+    let surely = plan.iter().take_while(|it| it.doubt == Uncertainty::Never);
     let in_flight = surely.filter(|it| it.message == 1).count();
     if pipelining == "auto" && in_flight > 1 {
         // But for a cut right behind the dot, where the server reads no further.
@@ -212,7 +212,7 @@ fn hold(pipelining: &str, plan: &[Planned]) {
             .map(|(recipient, _)| recipient.to_owned())
             .nth(planned.message);
         match (planned.doubt, recipient) {
-            (Doubt::Always, recipient) => {
+            (Uncertainty::Always, recipient) => {
                 let recipient = recipient.unwrap();
                 assert!(
                     unknown.contains(&recipient),
@@ -220,7 +220,7 @@ fn hold(pipelining: &str, plan: &[Planned]) {
                 );
                 explained.insert(recipient);
             }
-            (Doubt::Perhaps, Some(recipient)) => {
+            (Uncertainty::Perhaps, Some(recipient)) => {
                 explained.insert(recipient);
             }
             _ => {}
@@ -254,9 +254,9 @@ fn d2_a_cut_in_client_bytes_is_unknown_only_within_the_dot() {
                     },
                     message,
                     doubt: match byte {
-                        _ if byte < steps.data || byte == steps.dot => Doubt::Never,
-                        _ if byte <= steps.body => Doubt::Perhaps,
-                        _ => Doubt::Always,
+                        _ if byte < steps.data || byte == steps.dot => Uncertainty::Never,
+                        _ if byte <= steps.body => Uncertainty::Perhaps,
+                        _ => Uncertainty::Always,
                     },
                 })
                 .collect();
@@ -282,9 +282,9 @@ fn d3_a_cut_in_the_final_reply_is_unknown_until_complete() {
                     },
                     message,
                     doubt: if (steps.data..steps.dot).contains(&byte) {
-                        Doubt::Always
+                        Uncertainty::Always
                     } else {
-                        Doubt::Never
+                        Uncertainty::Never
                     },
                 })
                 .collect();

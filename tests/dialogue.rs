@@ -460,7 +460,10 @@ fn d11_and_d12_an_oversized_reply_is_bounded_in_memory_and_time() {
                     Action::Normal
                 }
             });
-            let workplace = job(&server, "auto", &["ada@a.example"]);
+            let mut workplace = job(&server, "auto", &["ada@a.example"]);
+            // A run that waits for these deadlines is far slower than one that gives up at the limit.
+            workplace.smtp = workplace.smtp.replace("\"2s\"", "\"20s\"");
+            workplace.configure();
 
             let (output, took, peak) = watched(&workplace);
 
@@ -469,7 +472,7 @@ fn d11_and_d12_an_oversized_reply_is_bounded_in_memory_and_time() {
                 (code, state),
                 "{output:?}"
             );
-            assert!(took < Duration::from_secs(2), "{stage:?}: {took:?}");
+            assert!(took < Duration::from_secs(10), "{stage:?}: {took:?}");
             assert!(
                 peak <= usual + 2 * 1024,
                 "{stage:?}: {peak} KiB, else {usual} KiB"

@@ -1,15 +1,61 @@
-//! What the documents show is true: the example configuration, the README's commands and tables.
+//! The documents agree with the program: tables, examples, links, and the steps of the README.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::support::Workplace;
 use access_invite::config::{Config, Key, Presence, declared_keys};
-use access_invite::exit::Exit;
-use access_invite::invitation::State;
 
+mod commands;
+mod examples;
+mod glossary;
+mod links;
+mod markdown;
+mod tables;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
+
+/// The pages for administrators, by file name.
+const PAGES: [(&str, &str); 8] = [
+    ("commands.md", include_str!("../docs/commands.md")),
+    ("configuration.md", include_str!("../docs/configuration.md")),
+    ("glossary.md", include_str!("../docs/glossary.md")),
+    ("list.md", include_str!("../docs/list.md")),
+    ("operations.md", include_str!("../docs/operations.md")),
+    ("security.md", include_str!("../docs/security.md")),
+    (
+        "states-and-exit-codes.md",
+        include_str!("../docs/states-and-exit-codes.md"),
+    ),
+    ("templates.md", include_str!("../docs/templates.md")),
+];
+
+/// The page with this file name.
+fn page(name: &str) -> &'static str {
+    let found = PAGES.iter().find(|it| it.0 == name);
+    found.unwrap_or_else(|| panic!("no page {name}")).1
+}
+
+/// The README and the pages for administrators.
+fn readme_and_pages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [("README.md", README)].into_iter().chain(PAGES)
+}
+
+#[test]
+fn readme_and_pages_are_short_and_state_their_subject() {
+    let length = README.chars().count();
+    assert!(length < 12_000, "README.md has {length} characters");
+    for (name, text) in PAGES {
+        let length = text.chars().count();
+        assert!(length <= 15_000, "{name} has {length} characters");
+        let first = text.lines().nth(2).unwrap();
+        assert!(first.starts_with("This page answers: "), "{name}: {first}");
+        let link = format!("(docs/{name})");
+        assert!(README.contains(&link), "README.md does not link to {name}");
+    }
+}
 
 /// Every key of the example with its value, commented out or not; each line is parsed alone.
 fn keys_of_example() -> BTreeMap<String, toml::Value> {
@@ -60,7 +106,7 @@ fn the_example_configuration_shows_every_key() {
             "the example does not describe `{path}`: {description}"
         );
     }
-    Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml")).unwrap();
+    Config::load(&Path::new(ROOT).join("config.example.toml")).unwrap();
 }
 
 #[test]
@@ -102,63 +148,8 @@ fn the_two_commands_of_the_readme_work() {
 
     assert_eq!(output.code, 0, "{output:?}");
     assert!(output.stdout.contains("26 caught"), "{output:?}");
-    assert!(README.contains("sends the twenty-six example partners"));
+    assert!(README.contains("sends the 26 example partners"));
     assert!(workplace.file("sandbox/index.html").exists());
-}
-
-#[test]
-fn the_first_send_works_as_in_the_readme() {
-    let server = crate::support::smtp::Server::obliging();
-    let workplace = Workplace::new(1);
-    assert_eq!(workplace.run(&["init", "invitations"]).code, 0);
-    let config = workplace.file("invitations/config.toml");
-    let edited = std::fs::read_to_string(&config)
-        .unwrap()
-        .replace("@contoso.onmicrosoft.com#", "@fabrikam.onmicrosoft.com#")
-        .replace(
-            "host = \"smtp.example.com\"",
-            &format!(
-                "host = \"127.0.0.1\"\ntls = \"none\"\nport = {}",
-                server.port()
-            ),
-        )
-        .replace("# per_minute = 30 ", "per_minute = 1000 ");
-    std::fs::write(&config, edited).unwrap();
-    workplace.write(
-        "invitations/partners.csv",
-        "email,name\nada@fabrikam.example,Ada\n",
-    );
-
-    let commands = README
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("access-invite "))
-        .filter(|it| {
-            ["check", "preview", "send", "status"]
-                .contains(&it.split(' ').next().unwrap_or_default())
-        });
-    let mut run = Vec::new();
-    for command in commands {
-        let arguments: Vec<&str> = command.split(' ').collect();
-        let output = workplace.run_with(&arguments, |command| {
-            command.current_dir(workplace.file("invitations"));
-        });
-        assert_eq!(output.code, 0, "{command}: {output:?}");
-        run.push(command);
-    }
-    assert_eq!(
-        run,
-        [
-            "check",
-            "preview",
-            "check --connect",
-            "send --test-to you@contoso.example",
-            "send",
-            "status",
-            "status ada@fabrikam.example",
-            "preview"
-        ]
-    );
-    assert_eq!(server.accepted().len(), 2, "the trial and the invitation");
 }
 
 #[test]
@@ -169,69 +160,20 @@ fn the_pictures_of_the_readme_exist_and_are_small() {
         .collect();
     assert_eq!(names.len(), 4, "{names:?}");
     for name in names {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let path = Path::new(ROOT).join(name);
         let size = std::fs::metadata(&path).unwrap().len();
         assert!((10_000..=150_000).contains(&size), "{name}: {size} bytes");
     }
 }
 
 #[test]
-fn readme_tables_list_all_exit_codes_states_locales_and_verbs() {
-    let codes = [
-        Exit::Done,
-        Exit::Refused,
-        Exit::Usage,
-        Exit::Unknown,
-        Exit::BadInput,
-        Exit::Unavailable,
-        Exit::Contradiction,
-        Exit::CannotWrite,
-        Exit::TryLater,
-        Exit::NoPermission,
-        Exit::Config,
-    ];
-    for code in codes {
-        let row = format!("| {} | ", code as u8);
-        assert_eq!(
-            README.lines().filter(|it| it.starts_with(&row)).count(),
-            1,
-            "{row}"
-        );
-    }
-    for state in State::ALL {
-        assert!(README.contains(&format!("`{state}`")), "{state}");
-    }
-    for folder in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")).unwrap() {
-        let folder = folder.unwrap();
-        let row = format!("| `{}` | ", folder.file_name().display());
-        assert!(
-            folder.path().is_file() || README.contains(&row),
-            "{row} is not in the README"
-        );
-    }
-    let help = Workplace::new(1).run(&["--help"]).stdout;
-    for verb in ["init", "check", "preview", "send", "status", "resolve"] {
-        assert!(
-            help.contains(&format!("  {verb} ")),
-            "{verb} is not in the help"
-        );
-        assert!(
-            README.contains(&format!("| `{verb}")),
-            "{verb} is not in the README"
-        );
-    }
-}
-
-/// The names in backquotes of a text.
-fn quoted(text: &str) -> Vec<&str> {
-    text.split('`').skip(1).step_by(2).collect()
-}
-
-#[test]
 fn the_architecture_page_names_files_and_functions_that_exist() {
     let page = include_str!("../docs/ARCHITECTURE.md");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for path in quoted(page).into_iter().filter(|it| it.contains('/')) {
+    let root = Path::new(ROOT);
+    for path in markdown::code_spans(page)
+        .into_iter()
+        .filter(|it| it.contains('/'))
+    {
         let file = if path.starts_with("src/") || root.join(path).exists() {
             root.join(path)
         } else {
@@ -242,7 +184,7 @@ fn the_architecture_page_names_files_and_functions_that_exist() {
     }
     let mut functions = 0;
     for line in page.lines().filter(|it| it.starts_with('|')) {
-        let names = quoted(line);
+        let names = markdown::code_spans(line);
         for pair in names.windows(2).filter(|it| it[1].starts_with("src/")) {
             let source = std::fs::read_to_string(root.join(pair[1])).unwrap();
             let name = pair[0].rsplit("::").next().unwrap();

@@ -83,8 +83,8 @@ fn f10_a_preview_follows_no_symbolic_link() {
         let files = [
             "index.html",
             "list.html",
-            "gallery.css",
-            "gallery.js",
+            "review.css",
+            "review.js",
             ".reviewed",
         ];
         for file in [&files[..], &["approval.txt"]].concat() {

@@ -16,7 +16,7 @@ use access_invite::link::AccessPackageLink;
 use access_invite::message::Composer;
 use access_invite::outcome::Reply;
 use access_invite::partners::Partners;
-use access_invite::relay::{Malformed, ReplyReader};
+use access_invite::relay::{MalformedReply, ReplyReader};
 use access_invite::templates::Templates;
 use mail_parser::MessageParser;
 use proptest::prelude::*;
@@ -214,7 +214,7 @@ fn fuzzed_replies_are_read_within_their_limits_or_refused() {
 }
 
 /// The replies in `bytes`, fed in pieces of `size`, and what ended the reading.
-fn replies(bytes: &[u8], size: usize) -> (Vec<Reply>, Option<Malformed>) {
+fn replies(bytes: &[u8], size: usize) -> (Vec<Reply>, Option<MalformedReply>) {
     let mut reader = ReplyReader::default();
     let mut replies = Vec::new();
     let mut waiting = 0;
@@ -413,7 +413,7 @@ fn fuzzed_messages_pass_only_with_the_link_in_both_parts() {
     let composer = Composer::new(&config, &templates);
     let id = "0123456789abcdef0123456789abcdef@contoso.example";
     let date = "2026-11-23T08:30:00Z".parse().unwrap();
-    let message = composer.compose_and_prove(&partner, id, date).unwrap();
+    let message = composer.compose_and_verify(&partner, id, date).unwrap();
     let words = &[
         "\r\n",
         "\n",
@@ -448,7 +448,7 @@ fn fuzzed_messages_pass_only_with_the_link_in_both_parts() {
         "x",
     ];
     fuzz(400, &[&message.bytes], words, |input| {
-        if composer.prove_again(&partner, id, input).is_err() {
+        if composer.verify_again(&partner, id, input).is_err() {
             return Ok(());
         }
         prop_assert!(input.is_ascii() && input.ends_with(b"\r\n"));
@@ -469,7 +469,7 @@ fn fuzzed_messages_pass_only_with_the_link_in_both_parts() {
         Ok(())
     });
     partner.name = Some("Eve".into());
-    assert!(composer.prove_again(&partner, id, &message.bytes).is_err());
+    assert!(composer.verify_again(&partner, id, &message.bytes).is_err());
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn each_verb_has_its_help() {
 }
 
 /// The words of a command line, those in quotes whole.
-fn words(line: &str) -> Vec<String> {
+pub fn words(line: &str) -> Vec<String> {
     line.split('"')
         .enumerate()
         .flat_map(|(nth, part)| match nth % 2 {

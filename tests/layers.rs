@@ -19,9 +19,7 @@ const LAYERS: [&[&str]; 13] = [
     &["config"],
     &["partners", "templates"],
     &["message"],
-    &[
-        "ledger", "relay", "sandbox", "gallery", "report", "approval",
-    ],
+    &["ledger", "relay", "sandbox", "review", "report", "approval"],
     &["plan", "outbox"],
     &["delivery", "results"],
     &["commands"],

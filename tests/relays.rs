@@ -16,8 +16,8 @@ use crate::support::smtp::{Action, Call, Server, Setup, Stage, reply};
 use crate::support::{Workplace, oracle, parallel};
 use access_invite::address::Address;
 use access_invite::config::{Config, Deadlines};
-use access_invite::outcome::{Outcome, Phase, Verdict, judge};
-use access_invite::relay::{Connector, Conversation, Dot, Envelope};
+use access_invite::outcome::{Outcome, Phase, PhaseResult, phase_result};
+use access_invite::relay::{Connector, Conversation, Envelope, FinalDot};
 use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::time::{Instant, sleep};
@@ -44,7 +44,7 @@ fn states(workplace: &Workplace) -> Vec<String> {
 
 /// What comes of a dot under the deadlines of the standard, where the answer takes so long, by a
 /// clock that a test moves; and how long that took.
-async fn dot_answered_after(time: Duration, pipelining: bool) -> (Verdict, Duration) {
+async fn dot_answered_after(time: Duration, pipelining: bool) -> (PhaseResult, Duration) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let relay = async move {
         let (reader, mut writer) = tokio::io::split(theirs);
@@ -81,25 +81,25 @@ async fn dot_answered_after(time: Duration, pipelining: bool) -> (Verdict, Durat
     conversation.body(b"Subject: x\r\n\r\nx\r\n").await.unwrap();
 
     let start = Instant::now();
-    let Dot::Written(heard) = conversation.dot(Some(envelope)).await else {
+    let FinalDot::Written(heard) = conversation.dot(Some(envelope)).await else {
         panic!("the dot was not written");
     };
     let took = start.elapsed();
     drop(conversation);
     relay.await.unwrap();
-    (judge(Phase::Dot, heard.as_ref().ok()), took)
+    (phase_result(Phase::Dot, heard.as_ref().ok()), took)
 }
 
 #[tokio::test(start_paused = true)]
 async fn d16_and_d31_the_reply_to_the_dot_has_ten_minutes() {
     for pipelining in [true, false] {
         let (verdict, _) = dot_answered_after(Duration::from_secs(599), pipelining).await;
-        assert_eq!(verdict, Verdict::Settled(Outcome::Accepted));
+        assert_eq!(verdict, PhaseResult::Settled(Outcome::Accepted));
 
         // A route that swallows everything from the dot on looks just the same.
         for late in [601, 86_400] {
             let (verdict, took) = dot_answered_after(Duration::from_secs(late), pipelining).await;
-            assert_eq!(verdict, Verdict::Settled(Outcome::Unknown));
+            assert_eq!(verdict, PhaseResult::Settled(Outcome::Unknown));
             assert_eq!(took.as_secs(), 600);
         }
     }

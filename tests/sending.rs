@@ -20,7 +20,7 @@ use crate::support::oracle;
 use crate::support::pki::Pki;
 use crate::support::smtp::{Accepted, Action, Call, Server, Setup, Stage, Tls, reply};
 use crate::support::{LINK, Workplace};
-use access_invite::commands::{Choice, Job};
+use access_invite::commands::{Job, PartnerFilter};
 use access_invite::config::Config;
 use access_invite::delivery::{Run, RunEvent};
 use access_invite::exit::Exit;
@@ -426,7 +426,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
         at: now,
     };
     let ledger = Arc::new(Ledger::open(&config.ledger, &start).unwrap());
-    let plan = job.plan(&Choice::default(), now);
+    let plan = job.plan(&PartnerFilter::default(), now);
     let reader = ledger.reader();
     let sends = job.verify(&plan, reader, now).await.unwrap().sends;
     job.record_new(&plan, 1, &ledger, now).await.unwrap();
@@ -490,7 +490,7 @@ async fn a_message_that_differs_from_the_verified_one_is_not_sent() {
 
         let stop = run.deliver(due.sends, due.outbox).await.stopped.unwrap();
 
-        assert_eq!(stop.exit, Exit::Contradiction);
+        assert_eq!(stop.exit, Exit::InternalError);
         assert_eq!(stop.why, why);
         Arc::into_inner(ledger).unwrap().close().await.unwrap();
         let bob = |it: &Accepted| it.recipients == ["bob@b.example"];
@@ -516,7 +516,7 @@ async fn a_message_that_is_planned_twice_is_sent_once() {
     let tally = run.deliver(vec![due.sends[0]; 2], due.outbox).await;
 
     let stop = tally.stopped.unwrap();
-    assert_eq!(stop.exit, Exit::Contradiction, "{}", stop.why);
+    assert_eq!(stop.exit, Exit::InternalError, "{}", stop.why);
     assert_eq!(tally.accepted, 1);
     Arc::into_inner(ledger).unwrap().close().await.unwrap();
     assert_eq!(server.accepted().len(), 1);
@@ -626,7 +626,7 @@ async fn a14_a_panic_stops_the_run_and_loses_nobody() {
         let tally = run.deliver(due.sends, due.outbox).await;
 
         let stop = tally.stopped.unwrap();
-        assert_eq!(stop.exit, Exit::Contradiction, "{}", stop.why);
+        assert_eq!(stop.exit, Exit::InternalError, "{}", stop.why);
         assert!(stop.why.contains("a part of the program failed"));
         Arc::into_inner(ledger).unwrap().close().await.unwrap();
         // Whose worker failed between its dot and its record is in doubt, and nobody else.

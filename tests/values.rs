@@ -37,7 +37,7 @@ fn each_cause_has_its_transitions() {
             &[Armed, Pending, Deferred],
         ),
         (Cause::GiveUp, &[Armed, Pending, Deferred]),
-        (Cause::OtherBytes, &[Pending, Deferred]),
+        (Cause::ResendMismatch, &[Pending, Deferred]),
         (Cause::Person(Decision::Accepted), &[Unknown]),
         (
             resend,

@@ -537,8 +537,8 @@ fn a_sandbox_run_marks_nobody() {
             ".made-by-access-invite",
             ".reviewed",
             "data",
-            "gallery.css",
-            "gallery.js",
+            "review.css",
+            "review.js",
             "index.html",
             "list.html",
             "messages"

@@ -6,11 +6,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Choice, Console, Job, end_run, look_at_ledger, run_start};
+use super::{Console, Job, PartnerFilter, end_run, open_read_only, run_start};
 use crate::config::Config;
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, CommandError, Exit};
 use crate::invitation::State;
-use crate::ledger::{Doubt, Gap, Ledger, Reader};
+use crate::ledger::{Gap, Ledger, Reader, Staleness};
 use crate::report::count;
 
 /// What was decided.
@@ -34,33 +34,35 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     // Nothing is written before the answer, so that a look does not change what was found.
     let scratch = tempfile::tempdir().map_err(|error| {
         let message = format!("cannot create a temporary folder: {error}");
-        Failure::new(Exit::CannotWrite, message)
+        CommandError::new(Exit::CannotWrite, message)
     })?;
-    let reader = look_at_ledger(&config, Some(scratch.path()), console).await?;
-    let doubt = match reader.doubt() {
+    let reader = open_read_only(&config, Some(scratch.path()), console).await?;
+    let doubt = match reader.staleness() {
         None => {
             let message = format!(
                 "the ledger `{}` is not older than its witness, so there is nothing to accept",
                 files.file.display()
             );
-            return Err(Failure::new(Exit::BadInput, message));
+            return Err(CommandError::new(Exit::BadInput, message));
         }
-        Some(Doubt::WitnessForeign) => return Err(Doubt::WitnessForeign.error(files).into()),
+        Some(Staleness::WitnessForeign) => {
+            return Err(Staleness::WitnessForeign.error(files).into());
+        }
         Some(doubt) => doubt,
     };
     let job = Job::load(config.clone(), scratch.path())?;
     let tally = Tally::of(&job, &reader, console).await?;
     drop(reader);
-    console.tell(&doubt.describe(files));
-    console.tell(&tally.describe(&job));
+    console.eprint(&doubt.describe(files));
+    console.eprint(&tally.describe(&job));
     if !options.yes {
         if !console.interactive {
             let message =
                 "there is no terminal to ask at; say `--yes` if the older ledger is to be accepted";
-            return Err(Failure::new(Exit::Usage, message));
+            return Err(CommandError::new(Exit::Usage, message));
         }
-        if !console.ask("Go on with this ledger?") {
-            console.say("nothing was changed");
+        if !console.confirm("Go on with this ledger?") {
+            console.print("nothing was changed");
             return Ok(Exit::Done);
         }
     }
@@ -72,8 +74,8 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
         note: options.note.clone(),
     };
     let accepted = ledger.accept_older(gap).await;
-    let ended = accepted.map_err(Failure::from).map(|changed| {
-        console.say(&format!(
+    let ended = accepted.map_err(CommandError::from).map(|changed| {
+        console.print(&format!(
             "the ledger was accepted; {} now unknown",
             are(changed)
         ));
@@ -99,10 +101,10 @@ struct Tally {
 
 impl Tally {
     async fn of(job: &Job, reader: &Reader, console: &Console<'_>) -> exit::Result<Self> {
-        let plan = job.plan(&Choice::default(), (console.clock)());
+        let plan = job.plan(&PartnerFilter::default(), (console.clock)());
         let mut tally = Self::default();
-        let mut drain = plan.drain();
-        while let Some(page) = drain.next_page(reader).await? {
+        let mut pages = plan.pages();
+        while let Some(page) = pages.next_page(reader).await? {
             for entry in page {
                 match entry.standing.map(|it| it.state) {
                     None => tally.unrecorded += 1,

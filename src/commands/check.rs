@@ -7,14 +7,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::guards::{guards, objection};
-use super::{Choice, Console, Job, describe, look_at_ledger};
+use super::guards::{approval_error, guards};
+use super::{Console, Job, PartnerFilter, describe, open_read_only};
 use crate::config::{Config, MissingLocale};
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, CommandError, Exit};
 use crate::ledger::Ledger;
-use crate::locale::{Locale, Step};
+use crate::locale::{Locale, MatchKind};
 use crate::message::Composer;
-use crate::partners::{Asked, Partners};
+use crate::partners::{Partners, RequestedLanguage};
 use crate::relay::{Connector, check_secret};
 use crate::report::{LanguageRow, Languages, LanguagesFormat, count};
 use crate::results;
@@ -23,7 +23,7 @@ use crate::templates::Templates;
 /// What the checks have found so far.
 #[derive(Default)]
 struct Findings {
-    errors: Vec<Failure>,
+    errors: Vec<CommandError>,
     warnings: Vec<String>,
 }
 
@@ -71,14 +71,14 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     if let Some(templates) = &templates {
         let none: Arc<[String]> = Arc::new([]);
         let columns = partners.as_ref().map_or(&none, |it| it.extra_columns());
-        let faults = Composer::new(&config, templates).rehearse(columns);
+        let faults = Composer::new(&config, templates).check_templates(columns);
         if !faults.is_empty() {
-            let failure = Failure::new(Exit::Config, faults.join("\n"));
+            let failure = CommandError::new(Exit::Config, faults.join("\n"));
             findings.errors.push(failure);
         }
     }
     if let Some(partners) = &partners {
-        look_at_rows(&config, partners, &mut findings);
+        check_rows(&config, partners, &mut findings);
     }
     if let (Some(format), Some(partners), Some(templates)) =
         (options.locales, &partners, &templates)
@@ -89,8 +89,8 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     }
     // What a script reads as JSON must be nothing else.
     let say = match options.locales {
-        Some(LanguagesFormat::Json) => Console::tell,
-        _ => Console::say,
+        Some(LanguagesFormat::Json) => Console::eprint,
+        _ => Console::print,
     };
     let summary = match (findings.errors.is_empty(), partners, templates) {
         (true, Some(partners), Some(templates)) => {
@@ -100,7 +100,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
                 partners,
                 config: config.clone(),
             };
-            survey(&job, &mut findings, console).await?
+            count_due(&job, &mut findings, console).await?
         }
         _ => String::new(),
     };
@@ -109,7 +109,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     if let (true, true, Some(connector)) = (options.connect, good, connector) {
         let mut step = |step: &str| say(console, &format!("relay: {step}"));
         let opened = connector.try_out(&mut step).await;
-        let opened = opened.map_err(|it| Failure::new(it.exit(), it));
+        let opened = opened.map_err(|it| CommandError::new(it.exit(), it));
         if findings.keep(opened).is_some() {
             say(console, "relay: ready to take mail; none was sent");
         }
@@ -130,7 +130,7 @@ fn conclude(
         console.warn(warning);
     }
     for failure in &findings.errors {
-        console.tell(&format!("error: {failure}"));
+        console.eprint(&format!("error: {failure}"));
     }
     if findings.errors.is_empty() {
         let warnings = match findings.warnings.len() {
@@ -154,7 +154,7 @@ fn conclude(
 }
 
 /// What is wrong or odd with the rows.
-fn look_at_rows(config: &Config, partners: &Partners, findings: &mut Findings) {
+fn check_rows(config: &Config, partners: &Partners, findings: &mut Findings) {
     findings.warnings.extend(partners.warnings());
     if let Err(failure) = partners.refuse_bad_rows(config.partners.bad_rows) {
         findings.errors.push(failure);
@@ -180,14 +180,14 @@ fn languages(
     templates: &Templates,
 ) -> exit::Result<Languages> {
     let (asked, more) = partners.languages()?;
-    let row = |asked: Asked| {
+    let row = |asked: RequestedLanguage| {
         let (template, step) = templates.choose_by(asked.locale.as_ref());
         let alias = asked.tag.as_deref().is_some_and(Locale::is_alias);
         LanguageRow {
             template: (!asked.refused).then(|| template.to_string()),
             step: match step {
                 _ if asked.refused => "refused",
-                Some(Step::Exact) if alias => "alias",
+                Some(MatchKind::Exact) if alias => "alias",
                 Some(step) => step.as_str(),
                 None => "default",
             },
@@ -209,23 +209,23 @@ fn languages(
 }
 
 /// What a send would do now, and what would stop it.
-async fn survey(
+async fn count_due(
     job: &Job,
     findings: &mut Findings,
     console: &mut Console<'_>,
 ) -> exit::Result<String> {
-    let Some(reader) = findings.keep(look_at_ledger(&job.config, None, console).await) else {
+    let Some(reader) = findings.keep(open_read_only(&job.config, None, console).await) else {
         return Ok(String::new());
     };
     let now = (console.clock)();
-    let plan = job.plan(&Choice::default(), now);
-    let survey = job.survey(&plan, &reader).await?;
-    let doubt = reader.doubt().map(|it| it.describe(&job.config.ledger));
-    let stopping = guards(job, &survey, &reader, false, now).await?;
+    let plan = job.plan(&PartnerFilter::default(), now);
+    let summary = job.summarize(&plan, &reader).await?;
+    let doubt = reader.staleness().map(|it| it.describe(&job.config.ledger));
+    let stopping = guards(job, &summary, &reader, false, now).await?;
     findings.warnings.extend(doubt);
     findings.warnings.extend(stopping);
-    if let Some(Some(objection)) = findings.keep(objection(job, None)) {
-        findings.warnings.push(objection);
+    if let Some(Some(approval_error)) = findings.keep(approval_error(job, None)) {
+        findings.warnings.push(approval_error);
     }
     let locales: Vec<String> = job
         .templates
@@ -238,6 +238,6 @@ async fn survey(
         count(job.partners.good(), "partner"),
         count(job.config.packages.len() as u64, "package"),
         locales.join(", "),
-        describe(&survey)
+        describe(&summary)
     ))
 }

@@ -7,27 +7,27 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{Choice, Job, PREVIEW};
-use crate::approval::{self, Digest, Wanted};
-use crate::exit::{self, Exit, Failure};
-use crate::gallery;
+use super::{Job, PREVIEW, PartnerFilter};
+use crate::approval::{self, ApprovalSource, Digest};
+use crate::exit::{self, CommandError, Exit};
 use crate::invitation::State;
 use crate::ledger::Reader;
-use crate::plan::Survey;
+use crate::plan::PlanSummary;
 use crate::report::{count, one_line};
+use crate::review;
 
 /// Why a real send would not go ahead for want of an approval. `given` is the digest on the
 /// command line, which stands in for the file that the configuration names.
 ///
 /// # Errors
 /// When the approval is there and cannot be read or understood.
-pub(super) fn objection(job: &Job, given: Option<Digest>) -> exit::Result<Option<String>> {
-    let wanted = Wanted {
+pub(super) fn approval_error(job: &Job, given: Option<Digest>) -> exit::Result<Option<String>> {
+    let wanted = ApprovalSource {
         digest: given,
         file: job.config.approval.as_deref(),
-        proposal: &Path::new(PREVIEW).join(gallery::APPROVAL),
+        proposal: &Path::new(PREVIEW).join(review::APPROVAL),
     };
-    approval::objection(wanted, &job.inputs())
+    approval::approval_error(wanted, &job.inputs())
 }
 
 /// Stops a send that nobody has approved as it is.
@@ -35,11 +35,11 @@ pub(super) fn objection(job: &Job, given: Option<Digest>) -> exit::Result<Option
 /// # Errors
 /// What has changed, or that there is no approval (65).
 pub(super) fn require_approval(job: &Job, given: Option<Digest>) -> exit::Result<()> {
-    match objection(job, given)? {
+    match approval_error(job, given)? {
         None => Ok(()),
-        Some(objection) => Err(Failure::new(
+        Some(approval_error) => Err(CommandError::new(
             Exit::BadInput,
-            format!("{objection}\nnothing was sent"),
+            format!("{approval_error}\nnothing was sent"),
         )),
     }
 }
@@ -50,30 +50,30 @@ pub(super) fn require_approval(job: &Job, given: Option<Digest>) -> exit::Result
 /// When the ledger cannot be read.
 pub(super) async fn guards(
     job: &Job,
-    survey: &Survey,
+    summary: &PlanSummary,
     reader: &Reader,
     new_campaign: bool,
     now: Timestamp,
 ) -> exit::Result<Vec<String>> {
     let limits = &job.config.limits;
     let mut found = Vec::new();
-    if survey.not_allowed_total > 0 {
+    if summary.not_allowed_total > 0 {
         let path = job.config.partners.path.display();
-        let mut lines: Vec<String> = survey
+        let mut lines: Vec<String> = summary
             .not_allowed
             .iter()
             .map(|(line, address)| format!("{path}:{line}: {address} is not in `limits.only_to`"))
             .collect();
-        let rest = survey.not_allowed_total - survey.not_allowed.len() as u64;
+        let rest = summary.not_allowed_total - summary.not_allowed.len() as u64;
         if rest > 0 {
             lines.push(format!("and {rest} more"));
         }
         found.push(lines.join("\n"));
     }
-    if survey.new > u64::from(limits.new_per_run) {
+    if summary.new > u64::from(limits.new_per_run) {
         found.push(format!(
             "{} never tried before would go out, but `limits.new_per_run` is {}; if the list is right, raise it, or send in parts with `--limit`",
-            count(survey.new, "invitation"),
+            count(summary.new, "invitation"),
             limits.new_per_run
         ));
     }
@@ -96,9 +96,9 @@ async fn campaign_not_confirmed(
     if standing.confirmed || (standing.others.is_empty() && standing.gap.is_none()) {
         return Ok(None);
     }
-    let list = job.plan(&Choice::default(), now);
-    let mut drain = list.drain();
-    while let Some(page) = drain.next_page(reader).await? {
+    let list = job.plan(&PartnerFilter::default(), now);
+    let mut pages = list.pages();
+    while let Some(page) = pages.next_page(reader).await? {
         if let Some(gap) = standing.gap
             && let Some(entry) = page.iter().find(|it| it.standing.is_none())
         {

@@ -52,14 +52,14 @@ pub fn run(folder: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
     let path = folder.join("config.toml");
     let text = CONFIG.replace("partners.example.csv", "partners.csv");
     if write_new(&path, &text)? {
-        console.say(&format!("created {}", path.display()));
+        console.print(&format!("created {}", path.display()));
     }
     let config = Config::load(&path)?;
     if let Some(parent) = config.partners.path.parent() {
         make_folder(parent)?;
     }
     if write_new(&config.partners.path, PARTNERS)? {
-        console.say(&format!("created {}", config.partners.path.display()));
+        console.print(&format!("created {}", config.partners.path.display()));
     }
     let templates = &config.templates.directory;
     if !templates.exists() {
@@ -68,14 +68,14 @@ pub fn run(folder: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
             make_folder(file.parent().unwrap_or(templates))?;
             write_new(&file, text)?;
         }
-        console.say(&format!("created {}", templates.display()));
+        console.print(&format!("created {}", templates.display()));
     }
     if !config.ledger.file.exists() {
         if let Some(parent) = config.ledger.file.parent() {
             make_folder(parent)?;
         }
         Ledger::create(&config.ledger)?;
-        console.say(&format!(
+        console.print(&format!(
             "empty ledger created; every partner counts as not invited ({})",
             config.ledger.file.display()
         ));

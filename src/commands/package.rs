@@ -5,9 +5,9 @@
 
 use crate::address::Address;
 use crate::config::Config;
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, CommandError, Exit};
 use crate::invitation::Record;
-use crate::ledger::{Reader, Selection};
+use crate::ledger::{Reader, RecordFilter};
 use crate::link::PackageId;
 
 /// The id of the package that `text` names: an id, or the key of a configured package.
@@ -46,7 +46,7 @@ pub async fn id_of(config: &Config, text: &str, reader: &Reader) -> exit::Result
             format!("there is no package `{text}` in the configuration (there is: {keys}){hint}")
         }
     };
-    Err(Failure::new(Exit::BadInput, message))
+    Err(CommandError::new(Exit::BadInput, message))
 }
 
 /// The configured key of a package.
@@ -81,12 +81,12 @@ pub async fn not_recorded(
     address: &Address,
     package: Option<(&str, PackageId)>,
     reader: &Reader,
-) -> exit::Result<Failure> {
+) -> exit::Result<CommandError> {
     let mut others = Vec::new();
     if let Some((_, id)) = package {
-        let selection = Selection {
+        let selection = RecordFilter {
             address: Some(address.canonical()),
-            ..Selection::default()
+            ..RecordFilter::default()
         };
         let records = reader.page(&config.campaign, &selection, 0).await?;
         let records = records.iter().filter(|it| it.identity.package_id != id);
@@ -102,5 +102,5 @@ pub async fn not_recorded(
             "no invitation of `{campaign}` to {address} is recorded; `access-invite status` lists those that are"
         ),
     };
-    Ok(Failure::new(Exit::BadInput, message))
+    Ok(CommandError::new(Exit::BadInput, message))
 }

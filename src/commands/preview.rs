@@ -1,6 +1,6 @@
 //! `preview`, which is `send --dry-run`: what a send would send now, as files to open.
 //!
-//! The same plan, the same composing, the same proof; no socket, no secret, and
+//! The same plan, the same composing, the same verification; no socket, no secret, and
 //! nothing written outside the folder.
 
 use std::collections::HashSet;
@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::guards::{guards, objection};
-use super::{Choice, Console, Job, about, describe, look_at_ledger};
+use super::guards::{approval_error, guards};
+use super::{Console, Job, PartnerFilter, about, describe, open_read_only};
 use crate::approval;
 use crate::config::Config;
 use crate::exit::{self, Exit, OrExit};
-use crate::gallery::{self, About, AboutApproval, Folder, Gallery, Note, Shown};
 use crate::ledger::Reader;
-use crate::plan::{Entry, Plan};
+use crate::plan::{Plan, PlannedInvitation};
 use crate::report::count;
+use crate::review::{self, About, AboutApproval, Folder, Note, Review, ReviewedMessage};
 
 /// How many partners who are not mailed are named on stdout.
 const NAMED: u64 = 20;
@@ -29,23 +29,23 @@ const NAMED: u64 = 20;
 pub async fn run(
     path: &Path,
     out: &Path,
-    choice: &Choice,
+    choice: &PartnerFilter,
     console: &mut Console<'_>,
 ) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let folder = Folder::prepare(out).or_exit(Exit::CannotWrite)?;
     let job = Job::load(config.clone(), folder.path())?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
-    let reader = look_at_ledger(&config, Some(folder.path()), console).await?;
+    let reader = open_read_only(&config, Some(folder.path()), console).await?;
     let plan = job.plan(choice, (console.clock)());
-    let mut survey = job.survey(&plan, &reader).await?;
+    let mut summary = job.summarize(&plan, &reader).await?;
     let mut warnings = job.warnings();
     warnings.extend(skipped_rows(&job));
     // An approval that cannot be read stops a send, but nobody from looking.
-    let objection = objection(&job, None).unwrap_or_else(|it| Some(it.to_string()));
-    let doubt = reader.doubt().map(|it| it.describe(&config.ledger));
-    let guards = guards(&job, &survey, &reader, false, (console.clock)()).await?;
-    let stopping = doubt.iter().chain(&objection).chain(&guards);
+    let approval_error = approval_error(&job, None).unwrap_or_else(|it| Some(it.to_string()));
+    let doubt = reader.staleness().map(|it| it.describe(&config.ledger));
+    let guards = guards(&job, &summary, &reader, false, (console.clock)()).await?;
+    let stopping = doubt.iter().chain(&approval_error).chain(&guards);
     warnings.extend(stopping.map(|it| format!("a real send would stop: {it}")));
     let changed = job.verify(&plan, &reader, (console.clock)()).await?.changed;
     for entry in &changed {
@@ -54,12 +54,12 @@ pub async fn run(
             entry.partner.address
         ));
         let locale = job.composer.locale_for(&entry.partner).to_string();
-        survey.due -= 1;
-        if let Some(count) = survey.locales.get_mut(&locale) {
+        summary.due -= 1;
+        if let Some(count) = summary.locales.get_mut(&locale) {
             *count -= 1;
         }
     }
-    survey.locales.retain(|_, count| *count > 0);
+    summary.locales.retain(|_, count| *count > 0);
     let changed: HashSet<u64> = changed.iter().map(|it| it.partner.line).collect();
     for warning in &warnings {
         console.warn(warning);
@@ -68,9 +68,9 @@ pub async fn run(
     let made = (console.clock)();
     // Whoever has seen a part of what will be sent has not seen what they would approve.
     let inputs = (!choice.is_partial()).then(|| job.inputs());
-    let proposal = out.join(gallery::APPROVAL);
+    let proposal = out.join(review::APPROVAL);
     let approval = inputs.as_ref().map(|it| {
-        let given = config.approval.is_some() && objection.is_none();
+        let given = config.approval.is_some() && approval_error.is_none();
         about_approval(&config, &it.digest().to_string(), &proposal, given)
     });
     let about = About {
@@ -79,36 +79,36 @@ pub async fn run(
         approval: approval.clone(),
         ..about(&config, title, lead, made)
     };
-    let mut gallery = Gallery::begin(folder, about)
+    let mut review = Review::begin(folder, about)
         .context("cannot write the review")
         .or_exit(Exit::CannotWrite)?;
-    let left_out = write(&job, &plan, &reader, &changed, &mut gallery, console).await?;
+    let left_out = write(&job, &plan, &reader, &changed, &mut review, console).await?;
     if let Some(inputs) = &inputs {
         inputs.write(&proposal, made)?;
     }
-    gallery
+    review
         .finish()
         .context("cannot write the review")
         .or_exit(Exit::CannotWrite)?;
-    console.say(&format!(
+    console.print(&format!(
         "{} would be sent, {} not mailed; look at {}",
-        describe(&survey),
+        describe(&summary),
         count(left_out, "partner"),
         out.join("index.html").display()
     ));
     match approval {
         Some(it) if it.given => {
-            console.say(&format!(
+            console.print(&format!(
                 "digest of the inputs: {}, approved already",
                 it.digest
             ));
         }
         Some(it) => {
-            console.say(&format!("digest of the inputs: {}", it.digest));
-            console.say(&format!("when all is right, approve it: {}", it.command));
+            console.print(&format!("digest of the inputs: {}", it.digest));
+            console.print(&format!("when all is right, approve it: {}", it.command));
         }
         None if config.approval.is_some() => {
-            console.say("a preview of a part cannot be approved; leave out --only and --limit");
+            console.print("a preview of a part cannot be approved; leave out --only and --limit");
         }
         None => {}
     }
@@ -140,13 +140,13 @@ async fn write(
     plan: &Plan,
     reader: &Reader,
     changed: &HashSet<u64>,
-    gallery: &mut Gallery,
+    review: &mut Review,
     console: &mut Console<'_>,
 ) -> exit::Result<u64> {
     let now = (console.clock)();
     let mut left_out = 0;
-    let mut drain = plan.drain();
-    while let Some(page) = drain.next_page(reader).await? {
+    let mut pages = plan.pages();
+    while let Some(page) = pages.next_page(reader).await? {
         for entry in page {
             let why = match &entry.skip {
                 Some(skip) => Some((skip.kind(), skip.to_string())),
@@ -160,23 +160,23 @@ async fn write(
             let written = match why {
                 None => {
                     let id = entry.message_id(reader.key(), job.config.sender.address.domain());
-                    let (message, proof) = job
+                    let (message, verification) = job
                         .composer
                         .compose_for_review(partner, &id, entry.date(now))
-                        .or_exit(Exit::Contradiction)?;
-                    gallery.add(&Shown {
+                        .or_exit(Exit::InternalError)?;
+                    review.add(&ReviewedMessage {
                         message: &message.bytes,
                         partner,
-                        proof,
+                        verification,
                         notes: notes(job, &entry),
                     })
                 }
                 Some((kind, why)) => {
                     left_out += 1;
                     if left_out <= NAMED {
-                        console.say(&format!("not mailed: {} ({why})", partner.address));
+                        console.print(&format!("not mailed: {} ({why})", partner.address));
                     }
-                    gallery.leave_out(partner, &kind, &why)
+                    review.leave_out(partner, &kind, &why)
                 }
             };
             written
@@ -185,7 +185,7 @@ async fn write(
         }
     }
     if left_out > NAMED {
-        console.say(&format!(
+        console.print(&format!(
             "not mailed: and {} more, listed in the review",
             left_out - NAMED
         ));
@@ -194,7 +194,7 @@ async fn write(
 }
 
 /// What deserves a second look about a message, or makes it another try.
-fn notes(job: &Job, entry: &Entry) -> Vec<Note> {
+fn notes(job: &Job, entry: &PlannedInvitation) -> Vec<Note> {
     let mut notes = job.notes(&entry.partner);
     if !job.config.limits.allow(&entry.partner.address) {
         notes.push(Note {

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Choice, Console, Job, end_run, package, run_start};
+use super::{Console, Job, PartnerFilter, end_run, package, run_start};
 use crate::address::Address;
 use crate::config::Config;
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, CommandError, Exit};
 use crate::invitation::{Cause, Decision, Record, State, next};
-use crate::ledger::{Change, Ledger, Selection};
+use crate::ledger::{Change, Ledger, RecordFilter};
 use crate::report::{count, one_line};
 
 /// How many decisions are recorded in one commit.
@@ -41,11 +41,11 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     let config = Arc::new(Config::load(path)?);
     if options.state.is_some() && options.decision == Decision::Accepted {
         let message = format!("{}, one address at a time", applies_to(options.decision));
-        return Err(Failure::new(Exit::Usage, message));
+        return Err(CommandError::new(Exit::Usage, message));
     }
     if options.state.is_some() && !options.yes && !console.interactive {
         let message = "`--state` decides about several invitations at once, and without a terminal nobody can be asked; look at them with `access-invite status --state STATE`, then say `--yes`";
-        return Err(Failure::new(Exit::Usage, message));
+        return Err(CommandError::new(Exit::Usage, message));
     }
     let start = run_start("resolve", &config, console);
     let ledger = Ledger::open(&config.ledger, &start)?;
@@ -72,7 +72,7 @@ async fn decide(
                 record.standing.state,
                 applies_to(options.decision)
             );
-            Failure::new(Exit::BadInput, message)
+            CommandError::new(Exit::BadInput, message)
         })?;
     }
     let resends: Vec<&Record> = chosen
@@ -84,7 +84,7 @@ async fn decide(
     }
     if chosen.is_empty() {
         let state = options.state.unwrap_or(State::Unknown);
-        console.say(&format!("nothing is {state}"));
+        console.print(&format!("nothing is {state}"));
         return Ok(Exit::Done);
     }
     if let Some(state) = options.state {
@@ -93,8 +93,8 @@ async fn decide(
             _ => "Send again",
         };
         let invitations = count(chosen.len() as u64, &format!("{state} invitation"));
-        if !options.yes && !console.ask(&format!("{what} {invitations}?")) {
-            console.say("nothing was changed");
+        if !options.yes && !console.confirm(&format!("{what} {invitations}?")) {
+            console.print("nothing was changed");
             return Ok(Exit::Done);
         }
     }
@@ -109,7 +109,7 @@ async fn decide(
             .results();
         for (record, result) in records.iter().zip(results.await) {
             let state = result?;
-            console.say(&format!(
+            console.print(&format!(
                 "{} ({}): {} → {state}",
                 one_line(&record.invitee.email),
                 one_line(&package::label(&config, record)),
@@ -127,7 +127,7 @@ async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Re
         Some(text) => Some(package::id_of(config, text, reader).await?),
         None => None,
     };
-    let selection = Selection {
+    let selection = RecordFilter {
         state: options
             .state
             .or(options.address.is_none().then_some(State::Unknown)),
@@ -160,7 +160,7 @@ async fn choose(config: &Config, options: &Options, ledger: &Ledger) -> exit::Re
                 "{address} is invited to {}; say which one with `--package`",
                 packages.join(" and ")
             );
-            Err(Failure::new(Exit::BadInput, message))
+            Err(CommandError::new(Exit::BadInput, message))
         }
     }
 }
@@ -174,10 +174,10 @@ async fn must_be_the_same(
     console: &mut Console<'_>,
 ) -> exit::Result<()> {
     let job = Job::load(config, ledger.scratch_folder())?;
-    let plan = job.plan(&Choice::default(), (console.clock)());
+    let plan = job.plan(&PartnerFilter::default(), (console.clock)());
     let mut same = std::collections::HashSet::new();
-    let mut drain = plan.drain();
-    while let Some(page) = drain.next_page(ledger.reader()).await? {
+    let mut pages = plan.pages();
+    while let Some(page) = pages.next_page(ledger.reader()).await? {
         for entry in page {
             let wanted = resends.iter().any(|it| it.identity == entry.identity);
             let before = entry.standing.as_ref().and_then(|it| it.message);
@@ -204,7 +204,7 @@ async fn must_be_the_same(
         count(other.len() as u64, "message"),
         other.join(", ")
     );
-    Err(Failure::new(Exit::BadInput, message))
+    Err(CommandError::new(Exit::BadInput, message))
 }
 
 fn applies_to(decision: Decision) -> &'static str {

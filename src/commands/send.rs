@@ -1,6 +1,6 @@
 //! `send`: the job itself.
 //!
-//! Everything before anything: lock, recover, load, read, guard, prove, ask, record;
+//! Everything before anything: lock, recover, load, read, guard, verify, ask, record;
 //! only then the first connection. Without a terminal it is silent when all is well.
 
 use std::path::Path;
@@ -12,16 +12,16 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
 use super::guards::{guards, require_approval};
-use super::{Choice, Console, Job, describe, end_run, run_start};
+use super::{Console, Job, PartnerFilter, describe, end_run, run_start};
 use crate::address::Address;
 use crate::approval::Digest;
 use crate::config::Config;
 use crate::delivery::{BREAKER_OPEN, Rates, Run, RunEvent, Signals, Tally};
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, CommandError, Exit};
 use crate::invitation::{Cause, Record, State};
-use crate::ledger::{Change, Ledger, Selection};
+use crate::ledger::{Change, Ledger, RecordFilter};
 use crate::outbox::{Outbox, PlannedSend};
-use crate::plan::{Plan, Survey};
+use crate::plan::{Plan, PlanSummary};
 use crate::relay::{Connector, check_secret};
 use crate::report::{count, one_line};
 use crate::results;
@@ -33,7 +33,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Which partners.
-    pub choice: Choice,
+    pub choice: PartnerFilter,
     /// Do not ask.
     pub yes: bool,
     /// The campaign is new on purpose.
@@ -105,15 +105,15 @@ async fn with_ledger(
     }
 
     let plan = job.plan(&options.choice, (console.clock)());
-    let (survey, sends) = verify(&job, &plan, &ledger, options, console).await?;
+    let (summary, sends) = verify(&job, &plan, &ledger, options, console).await?;
     if console.interactive {
         for warning in job.warnings() {
             console.warn(&warning);
         }
     }
-    let wanted = survey.due > 0 && {
-        let question = format!("Send {} through {}?", describe(&survey), connector.relay());
-        !console.interactive || options.yes || console.ask(&question)
+    let wanted = summary.due > 0 && {
+        let question = format!("Send {} through {}?", describe(&summary), connector.relay());
+        !console.interactive || options.yes || console.confirm(&question)
     };
     let tally = if wanted {
         let now = (console.clock)();
@@ -127,9 +127,9 @@ async fn with_ledger(
         Tally::default()
     };
     report.counts = Some(counts(&tally));
-    let exit = conclude(&job, &ledger, &survey, &tally, recovered, console).await?;
+    let exit = conclude(&job, &ledger, &summary, &tally, recovered, console).await?;
     let written = write_results(&job, &ledger, &tally, console).await;
-    Ok(Exit::heaviest(&[exit, written]))
+    Ok(Exit::most_severe(&[exit, written]))
 }
 
 /// Writes the list again with what became of each row, where the configuration wants it.
@@ -150,21 +150,21 @@ async fn write_results(
     let mut signals = Signals::listen();
     let written = tokio::select! {
         written = results::write(path, &job.partners, &job.config.campaign, ledger.reader(), today) => written,
-        name = signals.next() => Err(Failure::new(
+        name = signals.next() => Err(CommandError::new(
             Exit::CannotWrite,
             format!("the results `{}` stay as they were, stopped by {name}; the next run writes them", path.display()),
         )),
     };
     match written {
         Err(failure) => {
-            console.tell(&format!("error: {failure}"));
+            console.eprint(&format!("error: {failure}"));
             return failure.exit;
         }
         Ok(Some(warning)) if console.interactive => console.warn(&warning),
         Ok(_) => {}
     }
     if console.interactive && settled(tally) > 0 {
-        console.say(&format!("what became of each row is in {}", path.display()));
+        console.print(&format!("what became of each row is in {}", path.display()));
     }
     Exit::Done
 }
@@ -177,7 +177,7 @@ fn refuse_documentation(config: &Config) -> exit::Result<()> {
         .find(|it| it.link.is_from_documentation())
     {
         None => Ok(()),
-        Some(package) => Err(Failure::new(
+        Some(package) => Err(CommandError::new(
             Exit::Config,
             format!(
                 "`packages.{}.link` leads to `{}`, the tenant of Microsoft's documentation; copy the link of your own access package (a rehearsal with `--sandbox` takes it)",
@@ -196,26 +196,26 @@ async fn verify(
     ledger: &Ledger,
     options: &Options,
     console: &mut Console<'_>,
-) -> exit::Result<(Survey, Vec<PlannedSend>)> {
+) -> exit::Result<(PlanSummary, Vec<PlannedSend>)> {
     loop {
         let reader = ledger.reader();
-        let survey = job.survey(plan, reader).await?;
+        let summary = job.summarize(plan, reader).await?;
         let now = (console.clock)();
-        let stopping = guards(job, &survey, reader, options.new_campaign, now).await?;
+        let stopping = guards(job, &summary, reader, options.new_campaign, now).await?;
         if !stopping.is_empty() {
             let message = format!("{}\nnothing was sent", stopping.join("\n"));
-            return Err(Failure::new(Exit::BadInput, message));
+            return Err(CommandError::new(Exit::BadInput, message));
         }
         let verified = job.verify(plan, reader, now).await?;
         if verified.changed.is_empty() {
-            return Ok((survey, verified.sends));
+            return Ok((summary, verified.sends));
         }
         for entry in verified.changed {
             let note = "the message to be repeated has changed since it was sent; `resolve --as resend --changed` sends it as it is now";
-            console.tell(&format!("{}: {note}", entry.partner.address));
+            console.eprint(&format!("{}: {note}", entry.partner.address));
             let change = Change {
                 note: Some(note.into()),
-                ..Change::new(&entry.identity, (console.clock)(), Cause::OtherBytes)
+                ..Change::new(&entry.identity, (console.clock)(), Cause::ResendMismatch)
             };
             ledger.apply(change).await?;
         }
@@ -266,7 +266,7 @@ pub(super) async fn deliver(
 async fn conclude(
     job: &Job,
     ledger: &Ledger,
-    survey: &Survey,
+    summary: &PlanSummary,
     tally: &Tally,
     recovered: u64,
     console: &mut Console<'_>,
@@ -279,7 +279,7 @@ async fn conclude(
     if bad > 0 || tally.rejected + tally.expired > 0 {
         reasons.push(Exit::Refused);
     }
-    if survey.waiting + tally.deferred > 0 {
+    if summary.waiting + tally.deferred > 0 {
         reasons.push(Exit::TryLater);
     }
     // What happened is told before anything else can fail.
@@ -288,32 +288,32 @@ async fn conclude(
         && tally.unknown == 0
         && tally.refusals.is_empty();
     if console.interactive || !quiet {
-        summarize(tally, survey, console);
+        summarize(tally, summary, console);
     }
     if bad > 0 {
         let rows = count(bad, "bad row");
         let described = job.partners.describe_bad_rows();
-        console.tell(&format!("{rows} skipped:\n{described}"));
+        console.eprint(&format!("{rows} skipped:\n{described}"));
     }
     if let Some(stop) = &tally.stopped {
-        console.tell(&format!("error: {}", stop.why));
+        console.eprint(&format!("error: {}", stop.why));
     }
     for outcome in &tally.unrecorded {
-        console.tell(&format!("could not be recorded: {outcome}"));
+        console.eprint(&format!("could not be recorded: {outcome}"));
     }
-    let unknown = tell_unknown(job, ledger, tally.unknown > 0, recovered, console).await;
-    let expired = tell_expired(job, ledger, tally.expired > 0, console).await;
+    let unknown = report_unknown(job, ledger, tally.unknown > 0, recovered, console).await;
+    let expired = report_expired(job, ledger, tally.expired > 0, console).await;
     for (waiting, exit) in [(unknown, Exit::Unknown), (expired, Exit::Refused)] {
         match waiting {
             Ok(false) => {}
             Ok(true) => reasons.push(exit),
             Err(failure) => {
-                console.tell(&format!("error: {failure}"));
+                console.eprint(&format!("error: {failure}"));
                 reasons.push(Exit::CannotWrite);
             }
         }
     }
-    Ok(Exit::heaviest(&reasons))
+    Ok(Exit::most_severe(&reasons))
 }
 
 /// How many records that wait for a person are named.
@@ -330,9 +330,9 @@ async fn waiting(
     console: &Console<'_>,
 ) -> exit::Result<(Vec<Record>, bool)> {
     let campaign = &job.config.campaign;
-    let selection = Selection {
+    let selection = RecordFilter {
         state: Some(state),
-        ..Selection::default()
+        ..RecordFilter::default()
     };
     let mut records = ledger.reader().page(campaign, &selection, 0).await?;
     records.sort_by_key(|it| std::cmp::Reverse(it.standing.updated_at));
@@ -356,7 +356,7 @@ async fn waiting(
 }
 
 /// Names the deliveries that wait for a person; says whether there are any.
-async fn tell_unknown(
+async fn report_unknown(
     job: &Job,
     ledger: &Ledger,
     new: bool,
@@ -369,7 +369,7 @@ async fn tell_unknown(
         return Ok(!doubtful.is_empty());
     }
     if recovered > 0 {
-        console.tell(&format!(
+        console.eprint(&format!(
             "an earlier run died between the dot and the reply of {}",
             count(recovered, "message")
         ));
@@ -379,22 +379,22 @@ async fn tell_unknown(
         let why = why.map_or_else(String::new, |it| format!(": {it}"));
         let relay = record.latest.relay.as_deref();
         let relay = relay.map_or_else(String::new, |it| format!(", sent through {it}"));
-        console.tell(&one_line(&format!(
+        console.eprint(&one_line(&format!(
             "unknown: {}{why} (Message-ID {}{relay})",
             record.invitee.email, record.standing.message_id,
         )));
     }
     if doubtful.len() > SHOWN {
-        console.tell("unknown: and more, which `access-invite status --state unknown` lists");
+        console.eprint("unknown: and more, which `access-invite status --state unknown` lists");
     }
-    console.tell(
+    console.eprint(
         "whether these were accepted cannot be known; look for the Message-ID in the relay's log, then say\n  access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT",
     );
     Ok(true)
 }
 
 /// Names those who were deferred for too long, and wait for a person; says whether there are any.
-async fn tell_expired(
+async fn report_expired(
     job: &Job,
     ledger: &Ledger,
     new: bool,
@@ -417,16 +417,16 @@ async fn tell_expired(
             .flatten()
             .filter(|it| !it.is_empty())
             .collect();
-        console.tell(&format!(
+        console.eprint(&format!(
             "expired: {}: {}",
             record.invitee.email,
             said.join(" ")
         ));
     }
     if expired.len() > SHOWN {
-        console.tell("expired: and more, which `access-invite status --state expired` lists");
+        console.eprint("expired: and more, which `access-invite status --state expired` lists");
     }
-    console.tell(
+    console.eprint(
         "these were tried for as long as `retry.give_up_after` says and are not tried again; when the cause is gone, decide with\n  access-invite resolve ADDRESS --as resend|abandoned --note TEXT\nor for all of them with\n  access-invite resolve --state expired --as resend|abandoned --note TEXT",
     );
     Ok(true)
@@ -438,8 +438,8 @@ fn settled(tally: &Tally) -> u64 {
 }
 
 /// One line of numbers and a line for each that was not accepted; those that are unknown are
-/// told by [`tell_unknown`].
-fn summarize(tally: &Tally, survey: &Survey, console: &mut Console<'_>) {
+/// told by [`report_unknown`].
+fn summarize(tally: &Tally, summary: &PlanSummary, console: &mut Console<'_>) {
     let settled = settled(tally);
     let mut parts = vec![format!("{} accepted", tally.accepted)];
     for (number, name) in [
@@ -447,34 +447,34 @@ fn summarize(tally: &Tally, survey: &Survey, console: &mut Console<'_>) {
         (tally.rejected, "rejected"),
         (tally.expired, "expired"),
         (tally.unknown, "unknown"),
-        (survey.due.saturating_sub(settled), "not attempted"),
+        (summary.due.saturating_sub(settled), "not attempted"),
     ] {
         if number > 0 {
             parts.push(format!("{number} {name}"));
         }
     }
-    let line = if survey.due == 0 {
+    let line = if summary.due == 0 {
         "nothing was due".to_owned()
     } else if settled == 0 && tally.stopped.is_none() {
         "nothing was sent".to_owned()
     } else {
-        format!("{}: {}", count(survey.due, "message"), parts.join(", "))
+        format!("{}: {}", count(summary.due, "message"), parts.join(", "))
     };
     if console.interactive {
-        console.say(&line);
+        console.print(&line);
     } else {
-        console.tell(&line);
+        console.eprint(&line);
     }
     for (address, state, why) in &tally.troubles {
         if !matches!(state, State::Unknown | State::Expired) {
-            console.tell(&format!("{state}: {address}: {why}"));
+            console.eprint(&format!("{state}: {address}: {why}"));
         }
     }
     // The first of each kind is shown, however many other troubles there were before it.
     let shown = |address: &Address| tally.troubles.iter().any(|it| it.0 == *address);
     for (address, phase, reply) in &tally.refusals {
         if !shown(address) {
-            console.tell(&format!("refused ({phase}): {address}: {reply}"));
+            console.eprint(&format!("refused ({phase}): {address}: {reply}"));
         }
     }
 }

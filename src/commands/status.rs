@@ -10,9 +10,9 @@ use tempfile::SpooledTempFile;
 use super::{Console, package};
 use crate::address::Address;
 use crate::config::Config;
-use crate::exit::{self, Exit, Failure, OrExit};
+use crate::exit::{self, CommandError, Exit, OrExit};
 use crate::invitation::State;
-use crate::ledger::{Ledger, Reader, Selection};
+use crate::ledger::{Ledger, Reader, RecordFilter};
 use crate::partners::Partners;
 use crate::report::{Format, StatusRow, StatusWriter};
 use crate::templates::Templates;
@@ -41,7 +41,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     let config = Config::load(path)?;
     Ledger::check(&config.ledger)?;
     let reader = Reader::open(&config.ledger, None)?;
-    if let Some(doubt) = reader.doubt() {
+    if let Some(doubt) = reader.staleness() {
         console.warn(&doubt.describe(&config.ledger));
     }
     let listed = todays_partners(&config);
@@ -72,7 +72,7 @@ async fn write(
         Some(text) => Some(package::id_of(config, text, reader).await?),
         None => None,
     };
-    let selection = Selection {
+    let selection = RecordFilter {
         state: options.state,
         package_id,
         address: options.address.as_ref().map(Address::canonical),
@@ -86,7 +86,7 @@ async fn write(
     let counts = reader.counts(campaign).await?;
     let full = |error: std::io::Error| {
         let message = format!("cannot write the report to a temporary file: {error}");
-        Failure::new(Exit::CannotWrite, message)
+        CommandError::new(Exit::CannotWrite, message)
     };
     let mut writer = StatusWriter::begin(
         out,

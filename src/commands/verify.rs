@@ -12,12 +12,12 @@ use jiff::Timestamp;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Job;
-use crate::exit::{self, Exit, Failure, OrExit};
+use crate::exit::{self, CommandError, Exit, OrExit};
 use crate::invitation::MessageIdKey;
 use crate::ledger::{Enrolment, Ledger, Reader};
 use crate::message::Composer;
 use crate::outbox::PlannedSend;
-use crate::plan::{Entry, Plan};
+use crate::plan::{Plan, PlannedInvitation};
 use crate::report::count;
 
 /// How many messages are verified by one task: enough for its cost not to matter, few enough
@@ -47,17 +47,17 @@ pub struct VerifiedPlan {
     /// The messages, in the order of the plan.
     pub sends: Vec<PlannedSend>,
     /// Those that were to repeat what was sent before and no longer can.
-    pub changed: Vec<Entry>,
+    pub changed: Vec<PlannedInvitation>,
 }
 
-type Batch = Vec<(Entry, anyhow::Result<Verified>)>;
+type Batch = Vec<(PlannedInvitation, anyhow::Result<Verified>)>;
 
 impl Verifier {
-    fn verify(&self, entry: &Entry) -> anyhow::Result<Verified> {
+    fn verify(&self, entry: &PlannedInvitation) -> anyhow::Result<Verified> {
         let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
-        let message = self.composer.compose_and_prove(partner, &id, date)?;
+        let message = self.composer.compose_and_verify(partner, &id, date)?;
         let send = PlannedSend {
             line: partner.line,
             offset: partner.offset,
@@ -67,10 +67,10 @@ impl Verifier {
         Ok(Verified { send, changed })
     }
 
-    fn start(self: &Arc<Self>, batch: Vec<Entry>) -> JoinHandle<Batch> {
+    fn start(self: &Arc<Self>, batch: Vec<PlannedInvitation>) -> JoinHandle<Batch> {
         let verifier = self.clone();
         spawn_blocking(move || {
-            let verify = |entry: Entry| {
+            let verify = |entry: PlannedInvitation| {
                 let result = verifier.verify(&entry);
                 (entry, result)
             };
@@ -99,8 +99,8 @@ impl Job {
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut summary = VerifySummary::default();
         let mut under_way = VecDeque::new();
-        let mut drain = plan.drain();
-        while let Some(page) = drain.next_page(reader).await? {
+        let mut pages = plan.pages();
+        while let Some(page) = pages.next_page(reader).await? {
             let mut due = page.into_iter().filter(|it| it.skip.is_none()).peekable();
             while due.peek().is_some() {
                 under_way.push_back(verifier.start(due.by_ref().take(BATCH).collect()));
@@ -132,12 +132,12 @@ impl Job {
         let domain = self.config.sender.address.domain();
         let campaign = &self.config.campaign;
         ledger.begin_enrolment(due, campaign, now).await?;
-        let mut drain = plan.drain();
-        while let Some(page) = drain.next_page(reader).await? {
+        let mut pages = plan.pages();
+        while let Some(page) = pages.next_page(reader).await? {
             let new = page
                 .iter()
                 .filter(|it| it.skip.is_none() && it.standing.is_none());
-            let enrolment = |entry: &Entry| Enrolment {
+            let enrolment = |entry: &PlannedInvitation| Enrolment {
                 identity: entry.identity.clone(),
                 invitee: self.composer.invitee(&entry.partner),
                 message_id: entry.message_id(reader.key(), domain),
@@ -162,7 +162,7 @@ struct VerifySummary {
 
 impl VerifySummary {
     async fn add(&mut self, batch: JoinHandle<Batch>) -> exit::Result<()> {
-        for (entry, verified) in batch.await.or_exit(Exit::Contradiction)? {
+        for (entry, verified) in batch.await.or_exit(Exit::InternalError)? {
             match verified {
                 Ok(Verified { send, changed }) => {
                     self.plan.sends.push(send);
@@ -192,6 +192,6 @@ impl VerifySummary {
             "{} cannot be sent as it must be, so nobody is mailed",
             count(self.failed, "message")
         ));
-        Err(Failure::new(Exit::Config, lines.join("\n")))
+        Err(CommandError::new(Exit::Config, lines.join("\n")))
     }
 }

@@ -9,16 +9,16 @@ use toml::de::DeTable;
 use super::key::Key;
 use super::ledger_files::LedgerFiles;
 use super::limits::{Limits, read_retry};
-use super::login::Proof;
+use super::login::CredentialSource;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
-use super::reader::{Reading, Section};
+use super::reader::{ConfigReader, Section};
 use super::sender::Sender;
 use super::smtp::Smtp;
 use super::template_folder::TemplateFolder;
 use super::values::{path, text};
 use super::{fingerprint, overlap};
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{self, CommandError, Exit};
 use crate::files::{self, writable_by_everyone};
 use crate::invitation::RetrySchedule;
 
@@ -64,7 +64,7 @@ impl Config {
     pub fn load(path: &Path) -> exit::Result<Self> {
         let source = read_source(path)?;
         let (file, errors) = DeTable::parse_recoverable(&source);
-        let reading = Reading::default();
+        let reading = ConfigReader::default();
         for error in errors {
             let cure =
                 "texts stand in quotes, lists in brackets, and each key once (https://toml.io)";
@@ -74,7 +74,7 @@ impl Config {
                 .add(span, error.message(), Some(cure.into()));
         }
         let config = read(Section::root(&file, &reading), path);
-        let Reading { problems, keys } = reading;
+        let ConfigReader { problems, keys } = reading;
         match (problems.render(path, &source), config) {
             (None, Some(mut config)) => {
                 let keys = keys.into_inner();
@@ -84,7 +84,7 @@ impl Config {
                 config.check_permissions(path)?;
                 Ok(config)
             }
-            (found, _) => Err(Failure::new(
+            (found, _) => Err(CommandError::new(
                 Exit::Config,
                 found.unwrap_or_else(|| "the configuration is not complete".into()),
             )),
@@ -98,10 +98,10 @@ impl Config {
     fn check_permissions(&mut self, path: &Path) -> exit::Result<()> {
         let proof = self.smtp.login.as_ref().map(|it| &it.proof);
         let open = writable_by_everyone("the configuration", path);
-        if let (Some(open), Some(Proof::TokenCommand(_))) = (&open, proof) {
+        if let (Some(open), Some(CredentialSource::TokenCommand(_))) = (&open, proof) {
             let message =
                 format!("{open}: its `smtp.token_command` would run a program of anyone's choice");
-            return Err(Failure::new(Exit::NoPermission, message));
+            return Err(CommandError::new(Exit::NoPermission, message));
         }
         let others = [
             ("the partner file", Some(&self.partners.path)),
@@ -126,7 +126,7 @@ impl Config {
 #[must_use]
 pub fn declared_keys() -> Vec<Key> {
     let (file, _) = DeTable::parse_recoverable("[packages.NAME]");
-    let reading = Reading::default();
+    let reading = ConfigReader::default();
     read(Section::root(&file, &reading), Path::new("config.toml"));
     reading.keys.into_inner()
 }
@@ -139,7 +139,7 @@ fn read_source(path: &Path) -> exit::Result<String> {
         let message = format!(
             "cannot read the configuration `{shown}`: {error}; `access-invite init` writes one, and `-c FILE` names another"
         );
-        Failure::new(exit, message)
+        CommandError::new(exit, message)
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
@@ -148,7 +148,7 @@ fn read_source(path: &Path) -> exit::Result<String> {
         let message = format!(
             "{shown}:{line}: the byte 0x{byte:02X} at offset {valid} is not UTF-8; save the file as UTF-8"
         );
-        Failure::new(Exit::Config, message)
+        CommandError::new(Exit::Config, message)
     })
 }
 

@@ -11,12 +11,12 @@ pub struct Login {
     /// As whom.
     pub username: String,
     /// What proves it.
-    pub proof: Proof,
+    pub proof: CredentialSource,
 }
 
 /// Where the proof of a login comes from. The configuration never holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum CredentialSource {
     /// A password in a file that not everyone may read.
     PasswordFile(PathBuf),
     /// A password in an environment variable.
@@ -41,22 +41,22 @@ impl Login {
             secret(
                 "password_file",
                 "a file whose only line is the password",
-                path(folder).map(Proof::PasswordFile),
+                path(folder).map(CredentialSource::PasswordFile),
             ),
             secret(
                 "password_env",
                 "an environment variable with the password",
-                text().map(Proof::PasswordEnv),
+                text().map(CredentialSource::PasswordEnv),
             ),
             secret(
                 "password_credential",
                 "a credential of a systemd unit",
-                text().map(Proof::PasswordCredential),
+                text().map(CredentialSource::PasswordCredential),
             ),
             secret(
                 "token_command",
                 "prints an access token for XOAUTH2",
-                command().map(Proof::TokenCommand),
+                command().map(CredentialSource::TokenCommand),
             ),
         ];
         let mut given = proofs.into_iter().flatten();

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::key::Kind;
 use super::reader::Section;
-use super::text::{Text, texts};
+use super::text::{LocalizedText, texts};
 use super::values::{Value, text_or_list};
 use crate::link::AccessPackageLink;
 use crate::locale::Locale;
@@ -22,11 +22,11 @@ pub struct Package {
     /// The whole link.
     pub link: AccessPackageLink,
     /// Its name in the mail.
-    pub name: Text,
+    pub name: LocalizedText,
     /// What it is for.
-    pub description: Option<Text>,
+    pub description: Option<LocalizedText>,
     /// What to write in the request.
-    pub justification: Option<Text>,
+    pub justification: Option<LocalizedText>,
     /// The last day to respond, in local time.
     pub respond_by: Option<Date>,
 }

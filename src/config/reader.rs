@@ -1,4 +1,4 @@
-//! Reading TOML into final types, collecting everything that is wrong.
+//! ConfigReader TOML into final types, collecting everything that is wrong.
 //!
 //! A [`Section`] is asked for its keys one by one. The call names the key, its type, its default
 //! and its description; that is the only place where a key is declared. A key in the file that
@@ -17,7 +17,7 @@ use super::values::{Value, expected, without_value};
 
 /// What reading a file brings together: its errors, and the keys that were declared.
 #[derive(Default)]
-pub struct Reading {
+pub struct ConfigReader {
     /// Everything that is wrong.
     pub problems: Problems,
     /// In the order in which they were asked for.
@@ -30,13 +30,13 @@ pub struct Section<'a> {
     table: Option<&'a DeTable<'a>>,
     span: Range<usize>,
     known: Vec<&'static str>,
-    reading: &'a Reading,
+    reading: &'a ConfigReader,
 }
 
 impl<'a> Section<'a> {
     /// The whole file.
     #[must_use]
-    pub fn root(file: &'a Spanned<DeTable<'a>>, reading: &'a Reading) -> Self {
+    pub fn root(file: &'a Spanned<DeTable<'a>>, reading: &'a ConfigReader) -> Self {
         Self {
             name: String::new(),
             table: Some(file.get_ref()),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::deadlines::Deadlines;
 use super::host::{host, is_loopback};
-use super::login::{Login, Proof};
+use super::login::{CredentialSource, Login};
 use super::reader::Section;
 use super::values::{choice, number, parsed_text, path};
 
@@ -112,7 +112,7 @@ impl Smtp {
     /// The files that it names, each with what to call it.
     pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
         let password = match self.login.as_ref().map(|it| &it.proof) {
-            Some(Proof::PasswordFile(path)) => Some(path),
+            Some(CredentialSource::PasswordFile(path)) => Some(path),
             _ => None,
         };
         let files = [

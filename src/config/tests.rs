@@ -245,19 +245,25 @@ fn only_to_lets_through_domains_and_addresses_in_any_case() {
 #[test]
 fn a_login_is_a_name_and_one_proof_over_a_protected_connection() {
     let proofs = [
-        ("password_file = \"f\"", Proof::PasswordFile("f".into())),
-        ("password_env = \"E\"", Proof::PasswordEnv("E".into())),
+        (
+            "password_file = \"f\"",
+            CredentialSource::PasswordFile("f".into()),
+        ),
+        (
+            "password_env = \"E\"",
+            CredentialSource::PasswordEnv("E".into()),
+        ),
         (
             "password_credential = \"c\"",
-            Proof::PasswordCredential("c".into()),
+            CredentialSource::PasswordCredential("c".into()),
         ),
         (
             "token_command = \"t\"",
-            Proof::TokenCommand(vec!["t".into()]),
+            CredentialSource::TokenCommand(vec!["t".into()]),
         ),
         (
             "token_command = [\"t\", \"-x\"]",
-            Proof::TokenCommand(vec!["t".into(), "-x".into()]),
+            CredentialSource::TokenCommand(vec!["t".into(), "-x".into()]),
         ),
     ];
     for (line, expected) in proofs {
@@ -265,7 +271,7 @@ fn a_login_is_a_name_and_one_proof_over_a_protected_connection() {
         let login = config.smtp.login.unwrap();
         assert_eq!(login.username, "ada");
         match (login.proof, expected) {
-            (Proof::PasswordFile(found), Proof::PasswordFile(name)) => {
+            (CredentialSource::PasswordFile(found), CredentialSource::PasswordFile(name)) => {
                 assert!(found.ends_with(name));
             }
             (found, expected) => assert_eq!(found, expected),

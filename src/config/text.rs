@@ -6,14 +6,14 @@ use crate::locale::Locale;
 
 /// A text for all locales, or one for each.
 #[derive(Debug)]
-pub enum Text {
+pub enum LocalizedText {
     /// The same for everybody.
     Same(String),
     /// By locale.
     ByLocale(Vec<(Locale, String)>),
 }
 
-impl Text {
+impl LocalizedText {
     /// The text for a mail in `locale`; if none is near, the one for `default`.
     ///
     /// `None` only if `default` has none either, which `texts` refuses.
@@ -35,11 +35,11 @@ impl Text {
 }
 
 /// A text, or a table of texts by locale that has one for the default locale.
-pub fn texts(default: &Locale) -> Value<'_, Text> {
+pub fn texts(default: &Locale) -> Value<'_, LocalizedText> {
     Value::new(Kind::Texts, move |value| {
         let Some(table) = value.as_table() else {
             return match value.as_str() {
-                Some(_) => one_line(value).map(Text::Same),
+                Some(_) => one_line(value).map(LocalizedText::Same),
                 None => Err(expected(&Kind::Texts, value)),
             };
         };
@@ -51,7 +51,7 @@ pub fn texts(default: &Locale) -> Value<'_, Text> {
                 one_line(value.get_ref()).map_err(|error| format!("for {locale} {error}"))?;
             texts.push((locale, text));
         }
-        let texts = Text::ByLocale(texts);
+        let texts = LocalizedText::ByLocale(texts);
         match texts.in_locale(default, default) {
             Some(_) => Ok(texts),
             None => Err(format!("has no text for the default locale `{default}`")),

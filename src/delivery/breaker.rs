@@ -10,7 +10,7 @@ use crate::address::Address;
 use crate::invitation::{self, Identity};
 use crate::outcome::{Phase, Reply};
 
-/// The notice in the ledger that stands from the opening to the next acceptance.
+/// The notice in the ledger that ensure_no_unsolicited_data from the opening to the next acceptance.
 pub const OPEN: &str = "breaker open";
 /// So many domains refused alike open it,
 const DOMAINS: usize = 10;
@@ -24,7 +24,7 @@ type Kind = (Phase, u16, Option<String>);
 
 /// Who was refused in one way since the last acceptance.
 #[derive(Debug, Default)]
-struct Alike {
+struct SimilarRefusals {
     recipients: HashSet<String>,
     domains: HashSet<String>,
 }
@@ -44,7 +44,7 @@ pub struct Refused {
 
 /// What a refusal changes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Noted {
+pub struct BreakerUpdate {
     /// It is the first of its kind in this run.
     pub first: bool,
     /// It opens the breaker: so many recipients at so many domains were refused alike.
@@ -68,7 +68,7 @@ pub struct Breaker {
     noted: bool,
     /// Whether anybody was accepted in this run.
     accepted: bool,
-    alike: HashMap<Kind, Alike>,
+    alike: HashMap<Kind, SimilarRefusals>,
     seen: HashSet<Kind>,
     /// The first recipients, up to two, who were refused without direct evidence.
     undetermined: BTreeSet<String>,
@@ -110,7 +110,7 @@ impl Breaker {
     }
 
     /// Notes a permanent refusal.
-    pub fn refused(&mut self, phase: Phase, reply: &Reply, refused: Refused) -> Noted {
+    pub fn refused(&mut self, phase: Phase, reply: &Reply, refused: Refused) -> BreakerUpdate {
         let kind: Kind = (phase, reply.code, reply.enhanced.clone());
         let first = self.seen.insert(kind.clone());
         let who = refused.recipient.canonical();
@@ -139,7 +139,7 @@ impl Breaker {
         {
             self.to_put_back.push(refused);
         }
-        Noted {
+        BreakerUpdate {
             first,
             opens: opens.then_some((recipients, domains)),
         }
@@ -158,13 +158,13 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
-    use super::{Breaker, Identity, Noted, Phase, Refused};
+    use super::{Breaker, BreakerUpdate, Identity, Phase, Refused};
     use crate::address::Address;
     use crate::invitation::State;
     use crate::link::PackageId;
     use crate::outcome::testing::reply;
 
-    fn refuse(breaker: &mut Breaker, text: &str, address: &str, state: State) -> Noted {
+    fn refuse(breaker: &mut Breaker, text: &str, address: &str, state: State) -> BreakerUpdate {
         let reply = reply(text);
         let recipient = Address::parse(address).unwrap();
         let id = PackageId::parse("8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11").unwrap();

@@ -16,27 +16,27 @@ pub struct Connections {
 
 /// A worker takes part in the run for as long as this lives.
 #[derive(Debug)]
-pub struct Member(Arc<Connections>);
+pub struct WorkerGuard(Arc<Connections>);
 
 /// A worker opens a connection for as long as this lives.
 #[derive(Debug)]
-pub struct Opening(Arc<Connections>);
+pub struct OpeningGuard(Arc<Connections>);
 
 impl Connections {
-    pub fn join(self: &Arc<Self>) -> Member {
+    pub fn join(self: &Arc<Self>) -> WorkerGuard {
         self.workers.fetch_add(1, Ordering::AcqRel);
-        Member(self.clone())
+        WorkerGuard(self.clone())
     }
 }
 
-impl Member {
-    pub fn begin_opening(&self) -> Opening {
+impl WorkerGuard {
+    pub fn begin_opening(&self) -> OpeningGuard {
         self.0.opening.fetch_add(1, Ordering::AcqRel);
-        Opening(self.0.clone())
+        OpeningGuard(self.0.clone())
     }
 }
 
-impl Opening {
+impl OpeningGuard {
     /// Whether another worker has a connection, or is about to try again after a pause.
     pub fn others_are_connected(&self) -> bool {
         let workers = self.0.workers.load(Ordering::Acquire);
@@ -50,13 +50,13 @@ impl Opening {
     }
 }
 
-impl Drop for Member {
+impl Drop for WorkerGuard {
     fn drop(&mut self) {
         self.0.workers.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-impl Drop for Opening {
+impl Drop for OpeningGuard {
     fn drop(&mut self) {
         self.0.opening.fetch_sub(1, Ordering::AcqRel);
     }

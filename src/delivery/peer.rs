@@ -8,7 +8,8 @@ use crate::address::Address;
 use crate::outcome::{Phase, Reply};
 use crate::refusal::{Refusal, classify};
 use crate::relay::{
-    Connection, Connector, CutShort, Dot, Envelope, Order, PipeliningProbe, Silence,
+    Connection, Connector, Envelope, FinalDot, NoReply, PipeliningProbe, ReplyOrder,
+    TransactionAborted,
 };
 
 /// Why the reply to a final dot does not count.
@@ -29,11 +30,11 @@ pub struct Peer {
 pub struct DotReply {
     /// [`Phase::Body`] if not one byte of the dot was written.
     pub phase: Phase,
-    pub reply: Result<Reply, Silence>,
+    pub reply: Result<Reply, NoReply>,
     /// Whether the envelope of the next message was sent with the dot.
     pub followed: bool,
     /// What the replies to that envelope say about their order.
-    pub order: Order,
+    pub order: ReplyOrder,
 }
 
 impl Peer {
@@ -71,14 +72,14 @@ impl Peer {
         let next = next.map(|it| self.envelope(it));
         let followed = next.is_some();
         let (phase, mut reply) = match connection.dot(next).await {
-            Dot::NotWritten(reply) => (Phase::Body, reply),
-            Dot::Written(reply) => (Phase::Dot, reply),
+            FinalDot::NotWritten(reply) => (Phase::Body, reply),
+            FinalDot::Written(reply) => (Phase::Dot, reply),
         };
-        let mut order = Order::Fits;
+        let mut order = ReplyOrder::Fits;
         if followed {
             order = self.order_behind_dot(connection, phase, &reply).await;
-            if order == Order::Mixed {
-                reply = Err(Silence::Over(OUT_OF_ORDER.into()));
+            if order == ReplyOrder::Mixed {
+                reply = Err(NoReply::Over(OUT_OF_ORDER.into()));
             }
         }
         DotReply {
@@ -95,14 +96,14 @@ impl Peer {
         &self,
         connection: &mut Connection,
         phase: Phase,
-        reply: &Result<Reply, Silence>,
-    ) -> Order {
+        reply: &Result<Reply, NoReply>,
+    ) -> ReplyOrder {
         let reply = match reply {
             Ok(reply) if phase == Phase::Dot => reply,
             _ => {
                 let failed = phase == Phase::Dot;
                 self.probe().record(failed.then_some(false));
-                return Order::Fits;
+                return ReplyOrder::Fits;
             }
         };
         // An acceptance is not held up: later replies are examined when the envelope is begun.
@@ -113,9 +114,9 @@ impl Peer {
         };
         let order = connection.read_envelope_replies(limit).await;
         match order {
-            Order::Fits => self.probe().record(Some(true)),
-            Order::Mixed => self.probe().fall_back(),
-            Order::Incomplete | Order::PartLost | Order::Surplus => {}
+            ReplyOrder::Fits => self.probe().record(Some(true)),
+            ReplyOrder::Mixed => self.probe().fall_back(),
+            ReplyOrder::Incomplete | ReplyOrder::PartLost | ReplyOrder::Surplus => {}
         }
         order
     }
@@ -124,11 +125,12 @@ impl Peer {
     /// show that the reply to the dot before it cannot be trusted.
     pub async fn replies_are_mixed(&self, connection: &mut Connection) -> bool {
         let order = connection.read_envelope_replies(GRACE).await;
-        self.probe().record((order == Order::Fits).then_some(true));
-        if order == Order::Mixed {
+        self.probe()
+            .record((order == ReplyOrder::Fits).then_some(true));
+        if order == ReplyOrder::Mixed {
             self.probe().fall_back();
         }
-        order == Order::Mixed
+        order == ReplyOrder::Mixed
     }
 
     /// Whether a transaction that ended early has shown that the relay cannot be trusted with pipelined
@@ -138,13 +140,13 @@ impl Peer {
     pub fn falls_back(
         &self,
         connection: &Connection,
-        aborted: &CutShort,
+        aborted: &TransactionAborted,
         nobody_accepted: bool,
     ) -> bool {
         let fault = match aborted.heard {
             Ok(_) => matches!(
                 aborted.order,
-                Order::Mixed | Order::PartLost | Order::Surplus
+                ReplyOrder::Mixed | ReplyOrder::PartLost | ReplyOrder::Surplus
             ),
             Err(_) => connection.lost_a_reply() || nobody_accepted,
         };

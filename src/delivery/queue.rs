@@ -66,7 +66,7 @@ pub struct Queue {
 }
 
 /// A message with a worker.
-pub struct Taken {
+pub struct TakenMessage {
     pub message: Outgoing,
     _count: TakenCount,
 }
@@ -94,7 +94,7 @@ impl Queue {
     /// The next message; none when all are settled, or the run has stopped.
     ///
     /// While other workers hold a message it waits, because they may put it back.
-    pub async fn next(self: &Arc<Self>) -> Option<Taken> {
+    pub async fn next(self: &Arc<Self>) -> Option<TakenMessage> {
         while !self.stop.is_set() {
             // Created before looking, so that nothing released meanwhile is missed.
             let released = self.released.notified();
@@ -107,7 +107,7 @@ impl Queue {
                 }
                 if let Some(message) = self.returned().pop_front() {
                     let count = self.count();
-                    return Some(Taken {
+                    return Some(TakenMessage {
                         message,
                         _count: count,
                     });
@@ -122,7 +122,7 @@ impl Queue {
     }
 
     /// The next message that was not begun before, if one is there now.
-    pub fn try_next(self: &Arc<Self>, permit: Option<SendPermit>) -> Option<Taken> {
+    pub fn try_next(self: &Arc<Self>, permit: Option<SendPermit>) -> Option<TakenMessage> {
         let mut queue = self.due.try_lock().ok()?;
         let due = queue.try_recv().ok()?;
         let count = self.count();
@@ -133,7 +133,7 @@ impl Queue {
     }
 
     /// Puts a message back, to be sent after the others, perhaps by another worker.
-    pub fn put_back(&self, mut taken: Taken) {
+    pub fn put_back(&self, mut taken: TakenMessage) {
         taken.message.permit = None;
         self.returned().push_back(taken.message);
     }
@@ -144,9 +144,9 @@ impl Queue {
     }
 
     /// A message that differs from the one that was verified stops the run.
-    fn compose(&self, due: Due, count: TakenCount) -> Option<Taken> {
+    fn compose(&self, due: Due, count: TakenCount) -> Option<TakenMessage> {
         match due() {
-            Ok(prepared) => Some(Taken {
+            Ok(prepared) => Some(TakenMessage {
                 message: prepared.into(),
                 _count: count,
             }),

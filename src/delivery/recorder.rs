@@ -17,7 +17,7 @@ use crate::address::Address;
 use crate::invitation::{Cause, Identity, State};
 use crate::ledger::{Change, PendingCommit};
 use crate::outcome::{Outcome, Phase, Reply};
-use crate::relay::Silence;
+use crate::relay::NoReply;
 
 /// Records the outcomes of one connection.
 pub struct Recorder {
@@ -78,12 +78,12 @@ impl Recorder {
         &mut self,
         message: &Outgoing,
         phase: Phase,
-        reply: &Result<Reply, Silence>,
+        reply: &Result<Reply, NoReply>,
     ) -> Result<(), Stopped> {
         let disarmed = Change {
             reply: reply.as_ref().ok().cloned(),
-            note: reply.as_ref().err().map(Silence::to_string),
-            ..self.change(message, phase, Cause::TakeBack)
+            note: reply.as_ref().err().map(NoReply::to_string),
+            ..self.change(message, phase, Cause::Disarm)
         };
         let record = self.begin(Some(disarmed));
         self.finish(record).await
@@ -95,11 +95,11 @@ impl Recorder {
         message: &Outgoing,
         phase: Phase,
         outcome: Outcome,
-        reply: &Result<Reply, Silence>,
+        reply: &Result<Reply, NoReply>,
     ) {
         let mut change = Change {
             reply: reply.as_ref().ok().cloned(),
-            note: reply.as_ref().err().map(Silence::to_string),
+            note: reply.as_ref().err().map(NoReply::to_string),
             ..self.change(message, phase, Cause::Outcome(outcome))
         };
         if outcome == Outcome::Deferred {
@@ -288,7 +288,7 @@ impl Recorder {
 }
 
 /// The reply, or why there is none.
-pub fn describe(reply: &Result<Reply, Silence>) -> String {
+pub fn describe(reply: &Result<Reply, NoReply>) -> String {
     match reply {
         Ok(reply) => reply.to_string(),
         Err(silence) => silence.to_string(),

@@ -20,7 +20,7 @@ const LOST_IN_A_ROW: u64 = 10;
 /// Watches the outcomes of all connections of a run.
 pub struct RelayWatch {
     pub breaker: Mutex<Breaker>,
-    pub losses: Mutex<Losses>,
+    pub losses: Mutex<ConnectionLosses>,
     pub journal: Arc<Journal>,
     pub reporter: Arc<Reporter>,
     pub stop: Arc<StopSignal>,
@@ -28,7 +28,7 @@ pub struct RelayWatch {
 
 /// Messages that were deferred because connections were lost over them.
 #[derive(Debug, Default)]
-pub struct Losses {
+pub struct ConnectionLosses {
     messages: u64,
     in_a_row: u64,
     last: String,
@@ -146,7 +146,7 @@ impl RelayWatch {
         }
     }
 
-    fn stop_for(&self, losses: &Losses, exit: Exit) {
+    fn stop_for(&self, losses: &ConnectionLosses, exit: Exit) {
         let relay = &self.journal.relay;
         let stop = Stop::connections_lost(exit, relay, losses.messages, &losses.last);
         self.stop.because(stop);
@@ -167,7 +167,7 @@ impl RelayWatch {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn losses(&self) -> MutexGuard<'_, Losses> {
+    fn losses(&self) -> MutexGuard<'_, ConnectionLosses> {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

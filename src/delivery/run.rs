@@ -73,11 +73,11 @@ impl Run {
         let (sender, due) = mpsc::channel(2 * usize::try_from(workers).unwrap_or(1).max(1));
         let stop = Arc::new(StopSignal::default());
         let feeder = feed(sends, outbox, self.clock, sender, stop.clone());
-        self.work_off(workers, due, feeder, stop).await
+        self.run_workers(workers, due, feeder, stop).await
     }
 
     /// Lets so many workers send what the feeder hands out.
-    pub(super) async fn work_off(
+    pub(super) async fn run_workers(
         self,
         workers: u32,
         due: mpsc::Receiver<Due>,
@@ -85,15 +85,15 @@ impl Run {
         stop: Arc<StopSignal>,
     ) -> Tally {
         let max_runtime = self.max_runtime;
-        let crew = Crew::new(self, due, stop);
-        let Crew {
+        let factory = WorkerFactory::new(self, due, stop);
+        let WorkerFactory {
             queue,
             watch,
             reporter,
             stop,
             ..
-        } = &crew;
-        let mut first = crew.worker();
+        } = &factory;
+        let mut first = factory.worker();
         // The first connection is opened alone: a relay that turns it away would turn all away.
         let connect = Box::pin(first.connect());
         let connected = match max_runtime {
@@ -109,7 +109,7 @@ impl Run {
             let signals = Signals::listen();
             let mut tasks = JoinSet::new();
             for _ in 1..workers {
-                tasks.spawn(crew.worker().work());
+                tasks.spawn(factory.worker().work());
             }
             tasks.spawn(first.work());
             let feeder = tasks.spawn(async {
@@ -164,7 +164,7 @@ async fn feed(
 }
 
 /// What the workers of a run share, and what they are made from.
-struct Crew {
+struct WorkerFactory {
     peer: Arc<Peer>,
     connections: Arc<Connections>,
     queue: Arc<Queue>,
@@ -175,7 +175,7 @@ struct Crew {
     stop: Arc<StopSignal>,
 }
 
-impl Crew {
+impl WorkerFactory {
     fn new(run: Run, due: mpsc::Receiver<Due>, stop: Arc<StopSignal>) -> Self {
         let reporter = Arc::new(Reporter::new(run.on_event));
         let journal = Arc::new(Journal {
@@ -268,7 +268,7 @@ impl Supervisor<'_> {
                         Some(Ok(failure)) => last_failure = failure.or(last_failure),
                         Some(Err(error)) if error.is_panic() => {
                             let why = format!("a part of the program failed: {error}");
-                            self.stop.because(Stop::new(Exit::Contradiction, why));
+                            self.stop.because(Stop::new(Exit::InternalError, why));
                         }
                         Some(Err(_)) => {}
                     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connections::Member;
+use super::connections::WorkerGuard;
 use super::pace::Pace;
 use super::peer::Peer;
 use super::stop::{Stop, StopSignal};
@@ -24,7 +24,7 @@ pub struct Session {
     pub peer: Arc<Peer>,
     pub pace: Arc<Pace>,
     pub stop: Arc<StopSignal>,
-    pub member: Member,
+    pub member: WorkerGuard,
     pub connection: Option<Connection>,
     /// Failures in a row, without a 250 to MAIL between.
     pub failures: usize,

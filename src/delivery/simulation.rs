@@ -30,7 +30,7 @@ use crate::ledger::{Enrolment, Ledger};
 use crate::link::PackageId;
 use crate::message::Message;
 use crate::outbox::Prepared;
-use crate::relay::{Connector, Dial};
+use crate::relay::{Connector, Dialer};
 
 /// How many seeds are tried where nobody asks for more.
 const SEEDS: u64 = 400;
@@ -333,7 +333,7 @@ struct Process {
     ledger: Arc<Ledger>,
     messages: Vec<Prepared>,
     connections: u32,
-    dial: Box<Dial>,
+    dial: Box<Dialer>,
     per_minute: Option<u32>,
     max_runtime: Option<Duration>,
     breaker_open: bool,
@@ -342,7 +342,7 @@ struct Process {
 
 impl Process {
     async fn run(self) -> Tally {
-        let connector = Connector::to_stage(&CONFIG.smtp, self.dial).unwrap();
+        let connector = Connector::with_test_dialer(&CONFIG.smtp, self.dial).unwrap();
         let run = Run {
             ledger: self.ledger,
             connector: Arc::new(connector),
@@ -365,7 +365,7 @@ impl Process {
         }
         drop(sender);
         let stop = Arc::new(StopSignal::default());
-        run.work_off(self.connections, queue, std::future::ready(()), stop)
+        run.run_workers(self.connections, queue, std::future::ready(()), stop)
             .await
     }
 }
@@ -511,7 +511,7 @@ async fn history(seed: u64) {
     assert!(left.is_empty(), "I6, seed {seed}: left behind: {left:?}");
 }
 
-fn dial(manners: Manners, rng: Rng, taken: Taken) -> Box<Dial> {
+fn dial(manners: Manners, rng: Rng, taken: Taken) -> Box<Dialer> {
     let state = Mutex::new((rng, 0));
     Box::new(move || {
         let mut state = state.lock().unwrap();

@@ -5,7 +5,7 @@
 use tokio::sync::watch;
 
 use crate::address::Address;
-use crate::exit::{Exit, Failure};
+use crate::exit::{CommandError, Exit};
 use crate::ledger::LedgerError;
 use crate::outcome::{Phase, Reply};
 
@@ -104,12 +104,12 @@ impl Stop {
 
 impl From<LedgerError> for Stop {
     fn from(error: LedgerError) -> Self {
-        Failure::from(error).into()
+        CommandError::from(error).into()
     }
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
+impl From<CommandError> for Stop {
+    fn from(failure: CommandError) -> Self {
         Self::new(failure.exit, failure.to_string())
     }
 }
@@ -128,7 +128,7 @@ impl StopSignal {
         let stop = stop.into();
         self.0.send_if_modified(|current| {
             let replaces = current.as_ref().is_none_or(|it| {
-                it.exit != stop.exit && Exit::heaviest(&[it.exit, stop.exit]) == stop.exit
+                it.exit != stop.exit && Exit::most_severe(&[it.exit, stop.exit]) == stop.exit
             });
             if replaces {
                 *current = Some(stop);

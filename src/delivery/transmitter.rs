@@ -12,14 +12,14 @@ use tokio::time::timeout;
 
 use super::pace::Pace;
 use super::peer::{DotReply, Peer};
-use super::queue::{Outgoing, Queue, Taken};
+use super::queue::{Outgoing, Queue, TakenMessage};
 use super::recorder::{Recorder, describe};
 use super::relay_watch::RelayWatch;
 use super::session::Session;
 use super::stop::{Stop, StopSignal, Stopped};
-use crate::outcome::{Outcome, Phase, Reply, Verdict, connection_survives_dot, judge};
-use crate::refusal::{Refusal, about_us, is_throttle};
-use crate::relay::{Connection, CutShort, Order, Silence};
+use crate::outcome::{Outcome, Phase, PhaseResult, Reply, connection_survives_dot, phase_result};
+use crate::refusal::{Refusal, is_throttle, sender_side_remedy};
+use crate::relay::{Connection, NoReply, ReplyOrder, TransactionAborted};
 
 /// How long an acceptance waits for the arm that it may share a commit with.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -49,7 +49,7 @@ pub struct Transmitter {
     pub watch: Arc<RelayWatch>,
     pub stop: Arc<StopSignal>,
     /// The next message, taken while the one before it was under way.
-    pub next: Option<Taken>,
+    pub next: Option<TakenMessage>,
 }
 
 impl Transmitter {
@@ -97,7 +97,7 @@ impl Transmitter {
         &mut self,
         message: &Outgoing,
         connection: &mut Connection,
-    ) -> Result<Result<(), CutShort>, Stopped> {
+    ) -> Result<Result<(), TransactionAborted>, Stopped> {
         let envelope = self.peer.envelope(&message.recipient);
         let mut replies = pin!(connection.begin(envelope));
         if let Ok(answered) = timeout(MOMENT, &mut replies).await {
@@ -145,7 +145,7 @@ impl Transmitter {
         }
         let survives = written && connection_survives_dot(reply);
         let refusal = self.peer.classify(&message.recipient, phase, reply);
-        let result = match (refusal, outcome_of(judge(phase, reply), refusal)) {
+        let result = match (refusal, outcome_of(phase_result(phase, reply), refusal)) {
             (Some(Refusal::SenderSide(remedy)), _) => Err(self.sender_refused(&answer, remedy)),
             (Some(Refusal::Throttle), _) => {
                 let paused = self.pace.slow_down(&describe(&answer));
@@ -153,7 +153,7 @@ impl Transmitter {
             }
             (_, None) => Ok(AttemptResult::Lost(phase, describe(&answer))),
             (_, Some(outcome)) => {
-                if followed && survives && order != Order::Fits {
+                if followed && survives && order != ReplyOrder::Fits {
                     self.recorder.await_confirmation(message);
                 }
                 self.settle(message, phase, outcome, &answer).await?;
@@ -180,13 +180,13 @@ impl Transmitter {
         message: &Outgoing,
         connection: Connection,
         sent_ahead: bool,
-        aborted: CutShort,
+        aborted: TransactionAborted,
     ) -> Result<AttemptResult, Stopped> {
         let unconfirmed = self.recorder.take_unconfirmed();
         let falls_back = self
             .peer
             .falls_back(&connection, &aborted, self.watch.nobody_accepted());
-        let CutShort {
+        let TransactionAborted {
             phase,
             verdict,
             heard: answer,
@@ -194,11 +194,11 @@ impl Transmitter {
             ..
         } = aborted;
         if sent_ahead && phase != Phase::Body {
-            let fits = (order == Order::Fits).then_some(true);
+            let fits = (order == ReplyOrder::Fits).then_some(true);
             self.peer.probe().record(fits);
         }
         if falls_back {
-            if order == Order::Mixed
+            if order == ReplyOrder::Mixed
                 && let Some(unconfirmed) = unconfirmed
             {
                 self.recorder.retract(unconfirmed).await?;
@@ -250,8 +250,8 @@ impl Transmitter {
 
     fn mail_failed(
         &self,
-        verdict: Verdict,
-        answer: &Result<Reply, Silence>,
+        verdict: PhaseResult,
+        answer: &Result<Reply, NoReply>,
     ) -> Result<AttemptResult, Stopped> {
         let why = describe(answer);
         let reply = answer.as_ref().ok();
@@ -259,12 +259,12 @@ impl Transmitter {
             self.pace.slow_down(&why)?;
             return Ok(AttemptResult::Throttled);
         }
-        let why = match reply.and_then(about_us) {
+        let why = match reply.and_then(sender_side_remedy) {
             Some(remedy) => format!("it said \"{why}\"; {remedy}"),
             None => why,
         };
         Ok(match verdict {
-            Verdict::Refused => AttemptResult::MailRefused(why),
+            PhaseResult::Refused => AttemptResult::MailRefused(why),
             _ => AttemptResult::MailTempFailed(why),
         })
     }
@@ -275,7 +275,7 @@ impl Transmitter {
         message: &Outgoing,
         phase: Phase,
         outcome: Outcome,
-        reply: &Result<Reply, Silence>,
+        reply: &Result<Reply, NoReply>,
     ) -> Result<(), Stopped> {
         self.recorder.note(message, phase, outcome, reply);
         if outcome == Outcome::Accepted {
@@ -301,7 +301,7 @@ impl Transmitter {
         Ok(())
     }
 
-    fn sender_refused(&self, answer: &Result<Reply, Silence>, remedy: &str) -> Stopped {
+    fn sender_refused(&self, answer: &Result<Reply, NoReply>, remedy: &str) -> Stopped {
         let relay = self.peer.relay();
         let stop = Stop::sender_refused(&relay, &describe(answer), remedy);
         self.stop.because(stop)
@@ -309,11 +309,11 @@ impl Transmitter {
 }
 
 /// What becomes of the message; none if it was not accepted and is to be tried on another connection.
-fn outcome_of(verdict: Verdict, refusal: Option<Refusal>) -> Option<Outcome> {
+fn outcome_of(verdict: PhaseResult, refusal: Option<Refusal>) -> Option<Outcome> {
     match (verdict, refusal) {
-        (Verdict::Settled(outcome), _) => Some(outcome),
-        (Verdict::RefusedForGood, Some(Refusal::Recipient)) => Some(Outcome::Rejected),
-        (Verdict::RefusedForGood, _) => Some(Outcome::Deferred),
+        (PhaseResult::Settled(outcome), _) => Some(outcome),
+        (PhaseResult::RefusedForGood, Some(Refusal::Recipient)) => Some(Outcome::Rejected),
+        (PhaseResult::RefusedForGood, _) => Some(Outcome::Deferred),
         _ => None,
     }
 }

@@ -1,11 +1,11 @@
 //! A worker: one connection, one message after the other. It gives up where the relay cannot be used; a
 //! message that it cannot send is put back for another worker.
 
-use super::queue::{Outgoing, Taken};
+use super::queue::{Outgoing, TakenMessage};
 use super::stop::{Stop, Stopped};
 use super::transmitter::{AttemptResult, Transmitter};
 use crate::outcome::Outcome;
-use crate::relay::Silence;
+use crate::relay::NoReply;
 
 /// This many connections may be lost over one message before it is deferred.
 const LOSSES: u32 = 2;
@@ -58,7 +58,7 @@ impl Worker {
         None
     }
 
-    async fn take_next(&mut self) -> Option<Taken> {
+    async fn take_next(&mut self) -> Option<TakenMessage> {
         match self.transmitter.next.take() {
             Some(next) => Some(next),
             None => self.transmitter.queue.next().await,
@@ -97,7 +97,7 @@ impl Worker {
                         self.transmitter.watch.message_lost(&why);
                         let why =
                             format!("{LOSSES} connections were lost over this message: {why}");
-                        let lost = Err(Silence::Over(why));
+                        let lost = Err(NoReply::Over(why));
                         self.transmitter
                             .settle(message, phase, Outcome::Deferred, &lost)
                             .await?;

@@ -28,7 +28,7 @@ pub enum Cause {
     /// A deferral came after `give_up_after`.
     GiveUp,
     /// No byte of the final dot was written, or the relay refused the sender.
-    TakeBack,
+    Disarm,
     /// A run that was killed left it armed.
     Recovery,
     /// A person accepted an older copy of the ledger: a run that it lacks may have mailed it.
@@ -36,7 +36,7 @@ pub enum Cause {
     /// The relay refuses all recipients alike, so its refusals are not about them.
     Breaker,
     /// The message that a resend of an `unknown` must repeat has changed since.
-    OtherBytes,
+    ResendMismatch,
     /// The relay's replies proved to be out of order, so the outcome was read from a reply that
     /// may belong to another command.
     OutOfOrder,
@@ -53,11 +53,11 @@ impl Cause {
             Self::Arm => "arm",
             Self::Outcome(_) => "reply",
             Self::GiveUp => "give-up",
-            Self::TakeBack => "take-back",
+            Self::Disarm => "take-back",
             Self::Recovery => "recovery",
             Self::OlderLedger => "older-ledger",
             Self::Breaker => "breaker",
-            Self::OtherBytes => "other-bytes",
+            Self::ResendMismatch => "other-bytes",
             Self::OutOfOrder => "out-of-order",
             Self::Person(_) => "person",
         }
@@ -99,11 +99,11 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
         (Cause::Outcome(Outcome::Rejected), Armed | Pending | Deferred) => Rejected,
         (Cause::GiveUp, Armed | Pending | Deferred) => Expired,
 
-        (Cause::TakeBack, Armed | Pending | Deferred) => Pending,
+        (Cause::Disarm, Armed | Pending | Deferred) => Pending,
         (Cause::Recovery, Armed) => Unknown,
         (Cause::OlderLedger, Pending | Deferred | Armed) => Unknown,
         (Cause::Breaker, Rejected | Expired) => Deferred,
-        (Cause::OtherBytes, Pending | Deferred) => Unknown,
+        (Cause::ResendMismatch, Pending | Deferred) => Unknown,
         (Cause::OutOfOrder, Accepted | Deferred | Rejected | Expired) => Unknown,
 
         (Cause::Person(Decision::Accepted), Unknown) => Accepted,
@@ -135,11 +135,11 @@ mod tests {
             Cause::Enrol,
             Cause::Arm,
             Cause::GiveUp,
-            Cause::TakeBack,
+            Cause::Disarm,
             Cause::Recovery,
             Cause::OlderLedger,
             Cause::Breaker,
-            Cause::OtherBytes,
+            Cause::ResendMismatch,
             Cause::OutOfOrder,
         ];
         causes.extend(OUTCOMES.map(Cause::Outcome));
@@ -202,10 +202,10 @@ mod tests {
             Ok(State::Deferred)
         );
         for state in [State::Pending, State::Deferred, State::Armed] {
-            assert_eq!(next(Some(state), Cause::TakeBack), Ok(State::Pending));
+            assert_eq!(next(Some(state), Cause::Disarm), Ok(State::Pending));
             assert!(next(Some(state), Cause::Breaker).is_err());
         }
-        for cause in [Cause::Breaker, Cause::TakeBack] {
+        for cause in [Cause::Breaker, Cause::Disarm] {
             assert!(next(Some(State::Accepted), cause).is_err());
             assert!(next(Some(State::Unknown), cause).is_err());
         }

@@ -9,21 +9,21 @@ use std::path::{Path, PathBuf};
 
 use super::error::{LedgerError, Result};
 use super::sidecar::{give_to_owner, ownership_fix};
-use super::witness::{self, Found, Mark, Witness};
+use super::witness::{self, Mark, Witness, WitnessContent};
 use crate::config::LedgerFiles;
 
 /// What was found outside the store, before it was opened.
 #[derive(Clone, Copy, Debug)]
-pub struct Surroundings {
+pub struct FilesOnDisk {
     /// The configured witness.
-    pub witness: Found,
+    pub witness: WitnessContent,
     /// The header of a file requires a write-ahead log, and there is none.
     pub log_missing: bool,
 }
 
 /// Why a ledger may lack what later runs have recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum Staleness {
     /// The witness names a run that the ledger does not contain, or not as far.
     Older(Mark),
     /// The witness belongs to another ledger.
@@ -38,7 +38,7 @@ pub enum Doubt {
     LogMissing,
 }
 
-impl Doubt {
+impl Staleness {
     /// The mark that the ledger does not satisfy.
     #[must_use]
     pub fn mark(self) -> Option<Mark> {
@@ -96,30 +96,32 @@ impl Doubt {
 ///
 /// # Errors
 /// As `compare`.
-pub fn doubt<E>(
-    found: Surroundings,
+pub fn staleness<E>(
+    found: FilesOnDisk,
     recorded: &[PathBuf],
-    compare: impl Fn(Mark) -> std::result::Result<Option<Doubt>, E>,
-) -> std::result::Result<Option<Doubt>, E> {
-    let unproven = found.log_missing.then_some(Doubt::LogMissing);
+    compare: impl Fn(Mark) -> std::result::Result<Option<Staleness>, E>,
+) -> std::result::Result<Option<Staleness>, E> {
+    let unproven = found.log_missing.then_some(Staleness::LogMissing);
     let unknown = match found.witness {
         // The first run was killed while it created the witness, before it changed the ledger.
-        Found::Damaged | Found::Missing if recorded.is_empty() => return Ok(unproven),
-        Found::Damaged => return Ok(Some(Doubt::WitnessDamaged)),
-        Found::Foreign => return Ok(Some(Doubt::WitnessForeign)),
-        Found::Mark(mark) if mark.names_a_run() => return compare(mark),
+        WitnessContent::Damaged | WitnessContent::Missing if recorded.is_empty() => {
+            return Ok(unproven);
+        }
+        WitnessContent::Damaged => return Ok(Some(Staleness::WitnessDamaged)),
+        WitnessContent::Foreign => return Ok(Some(Staleness::WitnessForeign)),
+        WitnessContent::Mark(mark) if mark.names_a_run() => return compare(mark),
         // The first run with this witness ended before its first commit; nobody was mailed.
-        Found::Mark(_) => None,
-        Found::Missing => Some(Doubt::WitnessMissing),
+        WitnessContent::Mark(_) => None,
+        WitnessContent::Missing => Some(Staleness::WitnessMissing),
     };
     // The witnesses of other configurations of this ledger, or of this one before its witness
     // was moved, may know more.
     let mut doubt = unknown;
     for path in recorded {
-        if let Ok(Found::Mark(mark)) = witness::read(path)
+        if let Ok(WitnessContent::Mark(mark)) = witness::read(path)
             && mark.names_a_run()
         {
-            doubt = compare(mark)?.and(Some(Doubt::WitnessMissing));
+            doubt = compare(mark)?.and(Some(Staleness::WitnessMissing));
             if doubt.is_some() {
                 break;
             }
@@ -134,7 +136,7 @@ pub fn doubt<E>(
 /// If a witness exists or cannot be read.
 pub fn refuse_witness_without_ledger(files: &LedgerFiles) -> Result<()> {
     match read_witness(&files.witness)? {
-        Found::Missing => Ok(()),
+        WitnessContent::Missing => Ok(()),
         _ => Err(LedgerError::Older(format!(
             "there is no ledger `{}`, but its witness `{}` exists, so there was one; put it back, or move the witness away if every partner may be invited again",
             files.file.display(),
@@ -147,7 +149,7 @@ pub fn refuse_witness_without_ledger(files: &LedgerFiles) -> Result<()> {
 ///
 /// # Errors
 /// If the file exists and cannot be read.
-pub fn read_witness(path: &Path) -> Result<Found> {
+pub fn read_witness(path: &Path) -> Result<WitnessContent> {
     witness::read(path).map_err(|error| unusable(path, &error))
 }
 

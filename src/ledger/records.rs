@@ -67,7 +67,7 @@ pub type ChangeResults = Vec<super::error::Result<State>>;
 
 /// Which records of a campaign to read.
 #[derive(Clone, Debug, Default)]
-pub struct Selection {
+pub struct RecordFilter {
     /// Only those in this state.
     pub state: Option<State>,
     /// Only those to the package with this id.

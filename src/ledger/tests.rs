@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::address::Address;
-use crate::exit::{Exit, Failure};
+use crate::exit::{CommandError, Exit};
 use crate::invitation::{Cause, Decision, Identity, Invitee, Standing};
 use crate::link::PackageId;
 use crate::outcome::{Outcome, Phase};
@@ -57,7 +57,7 @@ fn start() -> RunStart {
 
 /// The exit code that an error ends a command with.
 fn exit_of(error: &LedgerError) -> Exit {
-    Failure::from(error.clone()).exit
+    CommandError::from(error.clone()).exit
 }
 
 fn now() -> Timestamp {
@@ -135,7 +135,7 @@ async fn what_is_applied_is_there_after_reopening_and_at_rest_the_file_is_alone(
     assert_eq!(place.names(), ["ledger.sqlite3"]);
     let reader = Reader::open(&place.files(), None).unwrap();
     let page = reader
-        .page("spring", &Selection::default(), 0)
+        .page("spring", &RecordFilter::default(), 0)
         .await
         .unwrap();
     let states: Vec<_> = page.iter().map(|it| it.standing.state).collect();
@@ -238,9 +238,9 @@ async fn a_change_that_is_not_allowed_is_refused_and_leaves_no_trace() {
         .apply(settled("ada@a.example", Outcome::Accepted))
         .await;
 
-    assert_eq!(exit_of(&refused.unwrap_err()), Exit::Contradiction);
+    assert_eq!(exit_of(&refused.unwrap_err()), Exit::InternalError);
     let missing = ledger.apply(armed("eva@e.example")).await;
-    assert_eq!(exit_of(&missing.unwrap_err()), Exit::Contradiction);
+    assert_eq!(exit_of(&missing.unwrap_err()), Exit::InternalError);
     assert_eq!(
         standing(&ledger, "ada@a.example").await.state,
         State::Pending
@@ -267,7 +267,7 @@ async fn f19_a_change_without_effect_is_an_error_and_nothing_more_is_written() {
 
         let failure = ledger.apply(armed("ada@a.example")).await.unwrap_err();
 
-        assert_eq!(exit_of(&failure), Exit::Contradiction, "{table}: {failure}");
+        assert_eq!(exit_of(&failure), Exit::InternalError, "{table}: {failure}");
         let again = ledger.apply(armed("ada@a.example")).await.unwrap_err();
         assert_eq!(exit_of(&again), Exit::CannotWrite, "{table}: {again}");
         let ada = standing(&ledger, "ada@a.example").await;
@@ -284,7 +284,7 @@ async fn what_a_dead_run_left_armed_becomes_unknown_once() {
 
     let looked = Reader::open(&place.files(), None).unwrap();
     let page = looked
-        .page("spring", &Selection::default(), 0)
+        .page("spring", &RecordFilter::default(), 0)
         .await
         .unwrap();
     assert_eq!(page[0].standing.state, State::Armed);

@@ -96,7 +96,7 @@ impl Mark {
 
 /// What the path of the witness contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum WitnessContent {
     /// No file.
     Missing,
     /// A witness without a slot that is whole.
@@ -112,25 +112,25 @@ pub enum Found {
 ///
 /// # Errors
 /// If the file exists and cannot be read.
-pub fn read(path: &Path) -> io::Result<Found> {
+pub fn read(path: &Path) -> io::Result<WitnessContent> {
     match files::open(path) {
         Ok(file) => read_from(&file),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Missing),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(WitnessContent::Missing),
         Err(error) => Err(error),
     }
 }
 
-fn read_from(mut file: &File) -> io::Result<Found> {
+fn read_from(mut file: &File) -> io::Result<WitnessContent> {
     let mut bytes = Vec::new();
     io::Seek::seek(&mut file, io::SeekFrom::Start(0))?;
     file.take(2 * SLOT as u64).read_to_end(&mut bytes)?;
     let title = TITLE.as_bytes();
     Ok(match latest(&bytes) {
-        Some((_, mark)) => Found::Mark(mark),
+        Some((_, mark)) => WitnessContent::Mark(mark),
         None if bytes.is_empty() || bytes.chunks(SLOT).any(|it| it.starts_with(title)) => {
-            Found::Damaged
+            WitnessContent::Damaged
         }
-        None => Found::Foreign,
+        None => WitnessContent::Foreign,
     })
 }
 
@@ -158,7 +158,7 @@ impl Witness {
         let witness = Self {
             file: files::open_own(path)?,
         };
-        if read_from(&witness.file)? == Found::Damaged {
+        if read_from(&witness.file)? == WitnessContent::Damaged {
             witness.reset(mark)?;
             File::open(folder_of(path))?.sync_all()?;
         }
@@ -253,19 +253,24 @@ mod tests {
     fn an_older_counter_never_replaces_a_later_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("witness");
-        assert_eq!(read(&path).unwrap(), Found::Missing);
+        assert_eq!(read(&path).unwrap(), WitnessContent::Missing);
         let witness = Witness::open_or_create(&path, Mark::unwritten(LEDGER)).unwrap();
-        assert_eq!(read(&path).unwrap(), Found::Mark(Mark::unwritten(LEDGER)));
+        assert_eq!(
+            read(&path).unwrap(),
+            WitnessContent::Mark(Mark::unwritten(LEDGER))
+        );
 
         for (run, changes, latest) in [(1, 5, 5), (2, 7, 7), (1, 6, 7), (1, 7, 7), (3, 8, 8)] {
             witness.advance(mark(run, changes)).unwrap();
             match read(&path).unwrap() {
-                Found::Mark(it) => assert_eq!(it.changes, latest, "after {run} at {changes}"),
+                WitnessContent::Mark(it) => {
+                    assert_eq!(it.changes, latest, "after {run} at {changes}")
+                }
                 other => panic!("{other:?}"),
             }
         }
         witness.reset(mark(4, 2)).unwrap();
-        assert_eq!(read(&path).unwrap(), Found::Mark(mark(4, 2)));
+        assert_eq!(read(&path).unwrap(), WitnessContent::Mark(mark(4, 2)));
         assert_eq!(path.metadata().unwrap().len(), 2 * SLOT as u64);
     }
 
@@ -286,9 +291,9 @@ mod tests {
             assert!(expected.contains(&found), "torn at {length}: {found:?}");
         }
         std::fs::write(&path, b"anything else").unwrap();
-        assert_eq!(read(&path).unwrap(), Found::Foreign);
+        assert_eq!(read(&path).unwrap(), WitnessContent::Foreign);
         std::fs::write(&path, &before[..100]).unwrap();
-        assert_eq!(read(&path).unwrap(), Found::Damaged);
+        assert_eq!(read(&path).unwrap(), WitnessContent::Damaged);
     }
 
     #[test]

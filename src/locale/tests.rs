@@ -3,7 +3,7 @@
 use jiff::civil::date;
 use proptest::prelude::*;
 
-use super::{Locale, Step};
+use super::{Locale, MatchKind};
 
 /// The locales that are shipped.
 const OURS: [&str; 17] = [
@@ -15,7 +15,7 @@ fn locale(tag: &str) -> Locale {
     Locale::parse(tag).unwrap()
 }
 
-fn nearest(wanted: &str, available: &[&str]) -> Option<(String, Step)> {
+fn nearest(wanted: &str, available: &[&str]) -> Option<(String, MatchKind)> {
     let available: Vec<_> = available.iter().map(|it| locale(it)).collect();
     locale(wanted)
         .nearest(&available)
@@ -24,7 +24,7 @@ fn nearest(wanted: &str, available: &[&str]) -> Option<(String, Step)> {
 
 #[test]
 fn a_reader_gets_the_nearest_template_and_never_another_language_or_script() {
-    use Step::{Exact, Parent, SameScript};
+    use MatchKind::{Exact, Parent, SameScript};
     let table = [
         // As the templates are named, however it is written.
         ("en", Some(("en", Exact))),

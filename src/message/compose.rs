@@ -11,14 +11,14 @@ use lettre::message::{Mailbox, MultiPart, MultiPartKind};
 
 use super::encode;
 use super::finished::{Message, dates};
-use super::prove::{Expected, Proof, prove};
+use super::verify::{Expected, Verification, verify};
 use crate::address::Address;
 use crate::config::{Config, Package};
 use crate::invitation::Invitee;
 use crate::link::PackageId;
 use crate::locale::Locale;
 use crate::partners::Partner;
-use crate::templates::{PackageScope, PartnerScope, Scope, SenderScope, Templates, Words};
+use crate::templates::{PackageScope, PartnerScope, RenderedMail, Scope, SenderScope, Templates};
 
 /// What all messages of a run have in common.
 pub struct Composer {
@@ -61,7 +61,7 @@ impl Composer {
 
     /// The same, with every subject marked and every message addressed to one person.
     #[must_use]
-    pub fn for_trial(mut self, address: &Address) -> Self {
+    pub fn for_test_send(mut self, address: &Address) -> Self {
         self.trial = Some(address.clone());
         self
     }
@@ -94,8 +94,8 @@ impl Composer {
     /// Builds the message and proves it. `id` is its Message-ID without brackets.
     ///
     /// # Errors
-    /// When a template fails, or the proof does: no such message may leave.
-    pub fn compose_and_prove(
+    /// When a template fails, or the verification does: no such message may leave.
+    pub fn compose_and_verify(
         &self,
         partner: &Partner,
         id: &str,
@@ -105,30 +105,30 @@ impl Composer {
             .map(|(message, _)| message)
     }
 
-    /// Builds the message and proves it, and gives what the proof measured, too.
+    /// Builds the message and proves it, and gives what the verification measured, too.
     ///
     /// # Errors
-    /// When a template fails, or the proof does: no such message may leave.
+    /// When a template fails, or the verification does: no such message may leave.
     pub fn compose_for_review(
         &self,
         partner: &Partner,
         id: &str,
         date: Timestamp,
-    ) -> Result<(Message, Proof)> {
+    ) -> Result<(Message, Verification)> {
         let locale = self.locale_for(partner);
         let package = self.package(partner, locale);
-        self.build_and_prove(partner, locale, package, &self.sender, id, date)
+        self.build_and_verify(partner, locale, package, &self.sender, id, date)
     }
 
     /// Proves bytes that came from elsewhere to be the message for a partner.
     ///
     /// # Errors
     /// The first thing that is not as it must be.
-    pub fn prove_again(&self, partner: &Partner, id: &str, bytes: &[u8]) -> Result<Proof> {
+    pub fn verify_again(&self, partner: &Partner, id: &str, bytes: &[u8]) -> Result<Verification> {
         let locale = self.locale_for(partner);
         let package = self.package(partner, locale);
         let words = self.words(partner, locale, package, &self.sender)?;
-        self.prove(partner, locale, &words.subject, id, bytes)
+        self.verify(partner, locale, &words.subject, id, bytes)
     }
 
     /// Builds the message again that was verified with this [`Message::fingerprint`].
@@ -151,7 +151,7 @@ impl Composer {
         Ok(message)
     }
 
-    /// Builds the message, as [`Composer::compose_and_prove`] does, without proving it again.
+    /// Builds the message, as [`Composer::compose_and_verify`] does, without proving it again.
     ///
     /// # Errors
     /// When a template fails.
@@ -166,7 +166,7 @@ impl Composer {
         &self.packages[&(locale.clone(), partner.package.link.package_id())]
     }
 
-    pub(super) fn build_and_prove(
+    pub(super) fn build_and_verify(
         &self,
         partner: &Partner,
         locale: &Locale,
@@ -174,24 +174,24 @@ impl Composer {
         sender: &SenderScope,
         id: &str,
         date: Timestamp,
-    ) -> Result<(Message, Proof)> {
+    ) -> Result<(Message, Verification)> {
         let words = self.words(partner, locale, package, sender)?;
         let subject = words.subject.clone();
         let message = self.build(partner, locale, words, id, date)?;
-        let proof = self.prove(partner, locale, &subject, id, &message.bytes)?;
-        Ok((message, proof))
+        let verification = self.verify(partner, locale, &subject, id, &message.bytes)?;
+        Ok((message, verification))
     }
 
-    fn prove(
+    fn verify(
         &self,
         partner: &Partner,
         locale: &Locale,
         subject: &str,
         id: &str,
         bytes: &[u8],
-    ) -> Result<Proof> {
+    ) -> Result<Verification> {
         let sender = &self.config.sender;
-        prove(
+        verify(
             bytes,
             &Expected {
                 link: &partner.package.link,
@@ -216,7 +216,7 @@ impl Composer {
         locale: &Locale,
         package: &PackageScope,
         sender: &SenderScope,
-    ) -> Result<Words> {
+    ) -> Result<RenderedMail> {
         let columns = partner.extra_columns.iter().map(String::as_str);
         let cells = partner.extra.iter().map(String::as_str);
         let mut words = self.templates.render(
@@ -247,7 +247,7 @@ impl Composer {
         &self,
         partner: &Partner,
         locale: &Locale,
-        words: Words,
+        words: RenderedMail,
         id: &str,
         date: Timestamp,
     ) -> Result<Message> {
@@ -292,8 +292,9 @@ impl Composer {
 }
 
 fn package_scope(package: &Package, locale: &Locale, default: &Locale) -> PackageScope {
-    let text = |it: &crate::config::Text| it.in_locale(locale, default).map(str::to_owned);
-    let optional = |it: Option<&crate::config::Text>| it.and_then(text).unwrap_or_default();
+    let text = |it: &crate::config::LocalizedText| it.in_locale(locale, default).map(str::to_owned);
+    let optional =
+        |it: Option<&crate::config::LocalizedText>| it.and_then(text).unwrap_or_default();
     PackageScope {
         name: text(&package.name).unwrap_or_default(),
         description: optional(package.description.as_ref()),

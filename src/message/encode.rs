@@ -1,4 +1,4 @@
-//! Words as MIME bodies: ASCII only, lines that no relay has a reason to wrap, and each part in
+//! RenderedMail as MIME bodies: ASCII only, lines that no relay has a reason to wrap, and each part in
 //! the encoding that suits it.
 
 use encodify::{base64, qp};

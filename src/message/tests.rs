@@ -109,7 +109,7 @@ fn compose_with(folder: &Path) -> Result<Message, String> {
     let templates = Arc::new(Templates::load(&config.templates).map_err(|it| it.to_string())?);
     let composer = Composer::new(&config, &templates);
     composer
-        .compose_and_prove(&partner(&config, "en", Some("Ada"), None), ID, date())
+        .compose_and_verify(&partner(&config, "en", Some("Ada"), None), ID, date())
         .map_err(|it| format!("{it:#}"))
 }
 
@@ -133,11 +133,11 @@ fn every_shipped_locale_is_proven_with_full_empty_and_hostile_data() {
         for locale in templates.locales() {
             for name in names.into_iter().chain([Some(long.as_str())]) {
                 let partner = partner(&config, &locale.to_string(), name, name);
-                let proven = composer.compose_and_prove(&partner, ID, date());
+                let verified = composer.compose_and_verify(&partner, ID, date());
                 assert!(
-                    proven.is_ok(),
+                    verified.is_ok(),
                     "{locale} {name:?}: {:#}",
-                    proven.unwrap_err()
+                    verified.unwrap_err()
                 );
             }
         }
@@ -149,7 +149,7 @@ fn a_message_has_exactly_our_headers_and_the_template_s_language() {
     let (config, _, composer) = composing(true);
 
     let partner = partner(&config, "fr-CA", Some("Zoë Müller-Lüdenscheidt"), None);
-    let message = composer.compose_and_prove(&partner, ID, date()).unwrap();
+    let message = composer.compose_and_verify(&partner, ID, date()).unwrap();
 
     let text = String::from_utf8(message.bytes.clone()).unwrap();
     let (head, _) = text.split_once("\r\n\r\n").unwrap();
@@ -464,7 +464,7 @@ fn the_proof_refuses_bytes_that_a_relay_would_change() {
         message_id: &id,
         language: "en",
     };
-    prove(&good, &expected).unwrap();
+    verify(&good, &expected).unwrap();
     let text = String::from_utf8(good).unwrap();
     let table = [
         (text.replacen("\r\n", "\n", 1), "without CR"),
@@ -494,7 +494,7 @@ fn the_proof_refuses_bytes_that_a_relay_would_change() {
     ];
 
     for (bytes, reason) in table {
-        let error = prove(bytes.as_bytes(), &expected).expect_err(reason);
+        let error = verify(bytes.as_bytes(), &expected).expect_err(reason);
         assert!(
             format!("{error:#}").contains(reason),
             "{reason:?} is not in {error:#}"
@@ -536,8 +536,8 @@ proptest! {
             let partners = Arc::new(partners);
             prop_assert_eq!(partners.good() + partners.bad(), 1);
             for partner in partners.iter() {
-                let proven = composer.compose_and_prove(&partner.unwrap(), ID, date());
-                prop_assert!(proven.is_ok(), "{:#}", proven.unwrap_err());
+                let verified = composer.compose_and_verify(&partner.unwrap(), ID, date());
+                prop_assert!(verified.is_ok(), "{:#}", verified.unwrap_err());
             }
         }
     }
@@ -554,30 +554,33 @@ proptest! {
         let name = (!name.is_empty()).then_some(name);
 
         let partner = partner(&config, locale, name, Some(organization.trim()));
-        let proven = composer.compose_and_prove(&partner, ID, date());
+        let verified = composer.compose_and_verify(&partner, ID, date());
 
-        prop_assert!(proven.is_ok(), "{:#}", proven.unwrap_err());
-        let proven = proven.unwrap();
-        let again = composer.compose_verified(&partner, ID, date(), proven.fingerprint());
-        prop_assert_eq!(again.unwrap(), proven);
+        prop_assert!(verified.is_ok(), "{:#}", verified.unwrap_err());
+        let verified = verified.unwrap();
+        let again = composer.compose_verified(&partner, ID, date(), verified.fingerprint());
+        prop_assert_eq!(again.unwrap(), verified);
     }
 }
 
 #[test]
 fn the_rehearsal_finds_what_fails_only_without_or_only_with_optional_values() {
-    let rehearse = |folder: &tempfile::TempDir| {
+    let check_templates = |folder: &tempfile::TempDir| {
         let config = Arc::new(config(folder.path(), false));
         let templates = Arc::new(Templates::load(&config.templates).unwrap());
-        Composer::new(&config, &templates).rehearse(&Arc::from(["note".to_owned()]))
+        Composer::new(&config, &templates).check_templates(&Arc::from(["note".to_owned()]))
     };
 
-    assert_eq!(rehearse(&templates("", "", "")), Vec::<String>::new());
+    assert_eq!(
+        check_templates(&templates("", "", "")),
+        Vec::<String>::new()
+    );
     let only_without = templates(
         "{% if partner.name %}x{% else %}{{ nobody }}{% endif %}",
         "",
         "",
     );
-    let faults = rehearse(&only_without);
+    let faults = check_templates(&only_without);
     assert!(
         faults.len() == 1 && faults[0].contains("with no optional values"),
         "{faults:?}"
@@ -587,10 +590,10 @@ fn the_rehearsal_finds_what_fails_only_without_or_only_with_optional_values() {
         "",
         "",
     );
-    let faults = rehearse(&only_with);
+    let faults = check_templates(&only_with);
     assert!(
         faults.len() == 1 && faults[0].contains("with all optional values"),
         "{faults:?}"
     );
-    assert!(rehearse(&templates("{{ partner.extra.note }}x", "", "")).is_empty());
+    assert!(check_templates(&templates("{{ partner.extra.note }}x", "", "")).is_empty());
 }

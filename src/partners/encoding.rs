@@ -11,11 +11,11 @@ use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 use super::decode::{DecodeFault, Spot, decode, label};
 use super::scratch::{nameless, read_at, write};
-use super::windows1252::{Guess, guess};
-use crate::exit::{self, Exit, Failure};
+use super::windows1252::{EncodingGuess, guess};
+use crate::exit::{self, CommandError, Exit};
 
 /// The file as UTF-8.
-pub struct Text {
+pub struct DecodedText {
     /// The bytes.
     pub file: File,
     /// Where the text begins, which is after its byte-order mark.
@@ -37,7 +37,7 @@ pub fn to_utf8(
     raw: File,
     named: Option<&'static Encoding>,
     scratch: &Path,
-) -> exit::Result<Text> {
+) -> exit::Result<DecodedText> {
     let mut start = [0; 4];
     let length = read_at(&raw, &mut start, 0)?;
     let mark = Encoding::for_bom(&start[..length]);
@@ -58,7 +58,7 @@ pub fn to_utf8(
     }
     // What is UTF-8 already needs no second copy.
     match decode(&raw, begins, UTF_8, |_| Ok(()))? {
-        None => Ok(Text {
+        None => Ok(DecodedText {
             file: raw,
             begins,
             encoding,
@@ -68,11 +68,11 @@ pub fn to_utf8(
         Some(DecodeFault::Malformed(spot)) if named.is_none() && mark.is_none() => {
             let guess = guess(&raw, &spot)?;
             let described = describe_guess(&guess, path, &spot);
-            if !matches!(guess, Guess::Windows1252 { .. }) {
+            if !matches!(guess, EncodingGuess::Windows1252 { .. }) {
                 return Err(refused(described));
             }
             let text = transcode(path, &raw, (WINDOWS_1252, 0), named, scratch)?;
-            Ok(Text {
+            Ok(DecodedText {
                 guess: Some(described),
                 ..text
             })
@@ -88,10 +88,10 @@ fn transcode(
     (encoding, begins): (&'static Encoding, u64),
     named: Option<&'static Encoding>,
     scratch: &Path,
-) -> exit::Result<Text> {
+) -> exit::Result<DecodedText> {
     let mut file = nameless(scratch)?;
     match decode(raw, begins, encoding, |text| write(&mut file, text))? {
-        None => Ok(Text {
+        None => Ok(DecodedText {
             file,
             begins: 0,
             encoding,
@@ -109,7 +109,7 @@ fn refusal(
     encoding: &'static Encoding,
     named: Option<&'static Encoding>,
     start: &[u8],
-) -> Failure {
+) -> CommandError {
     let label = label(encoding);
     refused(match fault {
         DecodeFault::Malformed(spot) if named.is_some() => format!(
@@ -139,27 +139,27 @@ fn refusal(
 }
 
 /// Says what the file, which is not UTF-8 at `spot`, probably is, and what to do about it.
-fn describe_guess(guess: &Guess, path: &Path, spot: &Spot) -> String {
+fn describe_guess(guess: &EncodingGuess, path: &Path, spot: &Spot) -> String {
     let place = spot.describe(path);
     match guess {
-        Guess::Windows1252 { reading } => format!(
+        EncodingGuess::Windows1252 { reading } => format!(
             "`{}` is not UTF-8 and looks like windows-1252, so it is read as that: line {} has {reading}; if that reads right, set `partners.encoding = \"windows-1252\"`, else save the file as CSV UTF-8",
             path.display(),
             spot.line
         ),
-        Guess::Mixed => format!(
+        EncodingGuess::Mixed => format!(
             "{place} is not UTF-8, but other parts of the file are; it is damaged or joined from files in two encodings: export it again as CSV UTF-8 (if all of it is in one other encoding, name that as `partners.encoding`)"
         ),
-        Guess::Undecided { readings } => format!(
+        EncodingGuess::Undecided { readings } => format!(
             "{place} is not UTF-8, and which encoding it is in cannot be told for certain; here it reads {readings}: set `partners.encoding` to the right one, or save the file as CSV UTF-8"
         ),
-        Guess::NoText => format!(
+        EncodingGuess::NoText => format!(
             "{place} is not UTF-8, and the file looks like no text at all; export it again as CSV UTF-8"
         ),
     }
 }
 
 /// The file cannot be used as a whole.
-fn refused(message: String) -> Failure {
-    Failure::new(Exit::BadInput, message)
+fn refused(message: String) -> CommandError {
+    CommandError::new(Exit::BadInput, message)
 }

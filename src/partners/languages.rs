@@ -12,7 +12,7 @@ const TAGS: usize = 1_000;
 
 /// What one tag is, and how many partners have it in their row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestedLanguage {
     /// The cell; none where it is empty.
     pub tag: Option<String>,
     /// What it is read as.
@@ -29,8 +29,8 @@ impl Partners {
     ///
     /// # Errors
     /// When the copy cannot be read.
-    pub fn languages(&self) -> exit::Result<(Vec<Asked>, u64)> {
-        let mut found: BTreeMap<Option<String>, Asked> = BTreeMap::new();
+    pub fn languages(&self) -> exit::Result<(Vec<RequestedLanguage>, u64)> {
+        let mut found: BTreeMap<Option<String>, RequestedLanguage> = BTreeMap::new();
         let mut others = 0;
         let mut locales = HashMap::new();
         let lenient = self.rules.without_locales();
@@ -47,7 +47,7 @@ impl Partners {
             if let Some(asked) = found.get_mut(&tag) {
                 asked.partners += 1;
             } else if found.len() < TAGS {
-                let asked = Asked {
+                let asked = RequestedLanguage {
                     tag: tag.clone(),
                     locale: partner.locale,
                     partners: 1,
@@ -58,7 +58,7 @@ impl Partners {
                 others += 1;
             }
         }
-        let mut languages: Vec<Asked> = found.into_values().collect();
+        let mut languages: Vec<RequestedLanguage> = found.into_values().collect();
         languages.sort_by_key(|it| std::cmp::Reverse(it.partners));
         Ok((languages, others))
     }

@@ -15,7 +15,7 @@ use super::scratch::CopyReader;
 use super::snapshot::{self, Snapshot};
 use super::warnings::Warnings;
 use crate::config::{BadRows, Config};
-use crate::exit::{self, Exit, Failure, OrExit};
+use crate::exit::{self, CommandError, Exit, OrExit};
 use crate::invitation::Identity;
 use crate::locale::Locale;
 
@@ -62,7 +62,7 @@ impl Partners {
         let mut rows = Rows::new(reader(&copy, start), delimiter, start);
         let layout =
             Layout::read(&mut rows, &config.partners.columns, delimiter).map_err(|reason| {
-                Failure::new(Exit::BadInput, format!("{}{reason}", path.display()))
+                CommandError::new(Exit::BadInput, format!("{}{reason}", path.display()))
             })?;
         let mut partners = Self {
             rules: Rules::new(config, templates),
@@ -227,7 +227,7 @@ impl Partners {
         if self.bad_total == 0 || bad_rows == BadRows::Skip {
             return Ok(());
         }
-        Err(Failure::new(
+        Err(CommandError::new(
             Exit::BadInput,
             format!(
                 "{}\n{} of {} rows are bad, so nobody is mailed; mend them, or set `partners.bad_rows = \"skip\"`",

@@ -8,7 +8,7 @@ use super::partner::Partner;
 use super::row;
 use super::rows::Rows;
 use super::scratch::CopyReader;
-use crate::exit::{self, Exit, Failure, OrExit};
+use crate::exit::{self, CommandError, Exit, OrExit};
 use crate::locale::Locale;
 
 /// Reads rows by their place. Rows that follow one another are read without seeking.
@@ -48,7 +48,7 @@ impl RowReader {
             let message = format!(
                 "line {line}: the row is not the one that was verified; nothing more is sent"
             );
-            Failure::new(Exit::Contradiction, message)
+            CommandError::new(Exit::InternalError, message)
         })
     }
 }

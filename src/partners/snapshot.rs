@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
-use super::encoding::{self, Text};
+use super::encoding::{self, DecodedText};
 use super::scratch::{CHUNK, nameless, write};
 use crate::config::PartnerFile;
-use crate::exit::{self, Exit, Failure, OrExit};
+use crate::exit::{self, CommandError, Exit, OrExit};
 use crate::files;
 
 const WORKBOOK: &str =
@@ -68,7 +68,7 @@ pub type Start = (u64, u64);
 /// The copy, and how to read it.
 pub struct Snapshot {
     /// The text as UTF-8, in a file without a name.
-    pub text: Text,
+    pub text: DecodedText,
     /// SHA-256 over the bytes of the original.
     pub digest: [u8; 32],
     /// The byte between cells.
@@ -129,7 +129,7 @@ fn open(path: &Path) -> exit::Result<File> {
             "cannot read the partner file `{}`: {error}; `partners.file` names it",
             path.display()
         );
-        Failure::new(exit_of(&error), message)
+        CommandError::new(exit_of(&error), message)
     })
 }
 
@@ -142,7 +142,7 @@ fn refuse_binary(path: &Path, start: &[u8]) -> exit::Result<()> {
     };
     match MAGIC.iter().find(|(magic, _)| begins_with(magic)) {
         None => Ok(()),
-        Some((_, what)) => Err(Failure::new(
+        Some((_, what)) => Err(CommandError::new(
             Exit::BadInput,
             format!("`{}` is {what}", path.display()),
         )),

@@ -34,7 +34,7 @@ const CANDIDATES: [&Encoding; 8] = [
 
 /// What a file may be in that is not UTF-8.
 #[derive(Debug)]
-pub enum Guess {
+pub enum EncodingGuess {
     /// windows-1252, as which the cell at fault reads so.
     Windows1252 {
         /// The cell, in quotes.
@@ -55,7 +55,7 @@ pub enum Guess {
 ///
 /// # Errors
 /// If the copy cannot be read.
-pub fn guess(raw: &File, spot: &Spot) -> exit::Result<Guess> {
+pub fn guess(raw: &File, spot: &Spot) -> exit::Result<EncodingGuess> {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     let mut heuristic = Windows1252Heuristic::default();
     let mut chunk = vec![0; CHUNK];
@@ -79,17 +79,17 @@ pub fn guess(raw: &File, spot: &Spot) -> exit::Result<Guess> {
     // ones now and then (`Пё`).
     let joined = heuristic.plausible_as(detected) || utf8 > others / 4;
     if utf8 > 0 && detected.is_single_byte() && joined {
-        return Ok(Guess::Mixed);
+        return Ok(EncodingGuess::Mixed);
     }
     let cell = cell_around(raw, spot.offset)?;
     if heuristic.plausible_as(detected)
         && let Some(reading) = read_as(WINDOWS_1252, &cell)
     {
-        return Ok(Guess::Windows1252 { reading });
+        return Ok(EncodingGuess::Windows1252 { reading });
     }
     Ok(match readings(detected, &cell) {
-        Some(readings) => Guess::Undecided { readings },
-        None => Guess::NoText,
+        Some(readings) => EncodingGuess::Undecided { readings },
+        None => EncodingGuess::NoText,
     })
 }
 

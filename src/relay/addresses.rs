@@ -13,7 +13,7 @@ use crate::outcome::{Phase, Reply};
 
 /// Why there is no connection.
 #[derive(Clone, Debug)]
-pub struct NotOpened {
+pub struct ConnectError {
     /// Where it stopped.
     pub phase: Phase,
     /// Whether trying again may help.
@@ -24,7 +24,7 @@ pub struct NotOpened {
     pub why: String,
 }
 
-impl NotOpened {
+impl ConnectError {
     /// Not opened at this phase, for this reason.
     pub(super) fn new(phase: Phase, temporary: bool, why: String) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl NotOpened {
     }
 }
 
-impl fmt::Display for NotOpened {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.why)
     }
@@ -101,11 +101,11 @@ impl Budget {
 
 /// What was wrong with each of the addresses of `relay`. Whether trying again may help is for
 /// those to say that took the connection at all.
-pub fn all_failed(relay: &str, mut failures: Vec<(SocketAddr, NotOpened)>) -> NotOpened {
+pub fn all_failed(relay: &str, mut failures: Vec<(SocketAddr, ConnectError)>) -> ConnectError {
     if failures.len() == 1 {
         return failures.remove(0).1;
     }
-    let answers = |it: &&(SocketAddr, NotOpened)| it.1.phase != Phase::Connect;
+    let answers = |it: &&(SocketAddr, ConnectError)| it.1.phase != Phase::Connect;
     let mut telling: Vec<_> = failures.iter().filter(answers).collect();
     let silent: Vec<String> = failures
         .iter()
@@ -119,7 +119,7 @@ pub fn all_failed(relay: &str, mut failures: Vec<(SocketAddr, NotOpened)>) -> No
             only.why,
             silent.join(" and ")
         );
-        return NotOpened {
+        return ConnectError {
             why,
             ..only.clone()
         };
@@ -131,7 +131,7 @@ pub fn all_failed(relay: &str, mut failures: Vec<(SocketAddr, NotOpened)>) -> No
         .iter()
         .map(|(address, not_opened)| format!("\n  {address}: {}", not_opened.why))
         .collect();
-    NotOpened {
+    ConnectError {
         phase: telling.first().map_or(Phase::Connect, |it| it.1.phase),
         temporary: telling.iter().any(|it| it.1.temporary),
         throttled: telling.iter().find_map(|it| it.1.throttled.clone()),

@@ -26,10 +26,10 @@ const NAMES_SHOWN: usize = 5;
 /// What is wrong with a certificate, in words, with the fix.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Flaw(String);
+pub struct CertificateProblem(String);
 
-impl From<Flaw> for TlsError {
-    fn from(flaw: Flaw) -> Self {
+impl From<CertificateProblem> for TlsError {
+    fn from(flaw: CertificateProblem) -> Self {
         Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(flaw))))
     }
 }
@@ -83,7 +83,7 @@ impl ServerCertVerifier for Verifier {
             Err(_) => None,
         };
         match flaw {
-            Some(flaw) => Err(Flaw(flaw).into()),
+            Some(flaw) => Err(CertificateProblem(flaw).into()),
             None => verified,
         }
     }

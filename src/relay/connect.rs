@@ -15,19 +15,19 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::addresses::{Budget, NotOpened, all_failed};
-use super::conversation::{Conversation, Silence, seconds};
+use super::addresses::{Budget, ConnectError, all_failed};
+use super::conversation::{Conversation, NoReply, seconds};
+use super::ehlo_extensions::EhloExtensions;
 use super::hello::hello;
 use super::login::{self, Answer};
-use super::offers::Offers;
 use super::pipelining::PipeliningProbe;
 use super::tls;
 use super::wire::{FirstBytes, Wire};
 use crate::address::Address;
 use crate::config::{Login, Smtp, Tls};
-use crate::exit::{self, Exit, OrExit, plain};
-use crate::outcome::{Phase, Reply, Verdict, judge};
-use crate::refusal::{SenderIdentity, about_us, is_throttle};
+use crate::exit::{self, Exit, OrExit, without_os_code};
+use crate::outcome::{Phase, PhaseResult, Reply, phase_result};
+use crate::refusal::{SenderIdentity, is_throttle, sender_side_remedy};
 
 /// How long a greeting may take before the steps of a trial say what that may mean.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ pub type Connection = Conversation<Box<dyn Wire>>;
 
 /// Where the connections of the simulation lead.
 #[cfg(test)]
-pub type Dial = dyn Fn() -> Option<Box<dyn Wire>> + Send + Sync;
+pub type Dialer = dyn Fn() -> Option<Box<dyn Wire>> + Send + Sync;
 
 /// Opens connections to the configured relay.
 pub struct Connector {
@@ -57,7 +57,7 @@ pub struct Connector {
     addresses: Option<Vec<SocketAddr>>,
     /// In the simulation connections lead here, not to a socket.
     #[cfg(test)]
-    staged: Option<Box<Dial>>,
+    staged: Option<Box<Dialer>>,
 }
 
 /// An address that has greeted.
@@ -95,7 +95,7 @@ impl Connector {
     /// # Errors
     /// As [`Connector::new`].
     #[cfg(test)]
-    pub fn to_stage(smtp: &Smtp, dial: Box<Dial>) -> exit::Result<Self> {
+    pub fn with_test_dialer(smtp: &Smtp, dial: Box<Dialer>) -> exit::Result<Self> {
         Ok(Self {
             staged: Some(dial),
             ..Self::new(smtp)?
@@ -134,7 +134,7 @@ impl Connector {
     ///
     /// # Errors
     /// Where it stopped, and whether another try may help.
-    pub async fn open(&self) -> Result<Connection, NotOpened> {
+    pub async fn open(&self) -> Result<Connection, ConnectError> {
         self.establish(&mut |_: &str| {}).await
     }
 
@@ -143,13 +143,13 @@ impl Connector {
     ///
     /// # Errors
     /// As [`Connector::open`].
-    pub async fn try_out(&self, step: &mut impl FnMut(&str)) -> Result<(), NotOpened> {
+    pub async fn try_out(&self, step: &mut impl FnMut(&str)) -> Result<(), ConnectError> {
         let connection = self.establish(step).await?;
         connection.quit().await;
         Ok(())
     }
 
-    async fn establish(&self, step: &mut impl FnMut(&str)) -> Result<Connection, NotOpened> {
+    async fn establish(&self, step: &mut impl FnMut(&str)) -> Result<Connection, ConnectError> {
         self.not_turned_away()?;
         let addresses = self.resolve(step).await?;
         let mut budget = Budget::new(&self.smtp.deadlines, addresses.len());
@@ -181,7 +181,7 @@ impl Connector {
         address: SocketAddr,
         budget: &mut Budget,
         step: &mut impl FnMut(&str),
-    ) -> Result<Greeted, NotOpened> {
+    ) -> Result<Greeted, ConnectError> {
         let start = Instant::now();
         step(&format!("connecting to {}", self.named(address)));
         let connected = self.connect(address, budget.share(Phase::Connect)).await;
@@ -220,7 +220,7 @@ impl Connector {
         conversation: &mut Connection,
         limit: Duration,
         step: &mut impl FnMut(&str),
-    ) -> Result<Reply, Silence> {
+    ) -> Result<Reply, NoReply> {
         let banner = conversation.banner_within(limit);
         tokio::pin!(banner);
         if let Ok(banner) = timeout(PATIENCE, &mut banner).await {
@@ -247,7 +247,7 @@ impl Connector {
         &self,
         greeted: Greeted,
         step: &mut impl FnMut(&str),
-    ) -> Result<Connection, NotOpened> {
+    ) -> Result<Connection, ConnectError> {
         let Greeted {
             mut conversation,
             local,
@@ -280,7 +280,7 @@ impl Connector {
         mut conversation: Connection,
         hello: &str,
         step: &mut impl FnMut(&str),
-    ) -> Result<Box<dyn Wire>, NotOpened> {
+    ) -> Result<Box<dyn Wire>, ConnectError> {
         let offers = self.greet(&mut conversation, hello).await?;
         if !offers.starttls {
             let why = "it does not offer STARTTLS, and without TLS nothing is sent; perhaps `smtp.tls = \"implicit\"` with port 465 is right";
@@ -301,7 +301,7 @@ impl Connector {
     }
 
     /// Hears the greeting, which may tell who it is.
-    fn meet(&self, banner: Result<Reply, Silence>) -> Result<(), NotOpened> {
+    fn meet(&self, banner: Result<Reply, NoReply>) -> Result<(), ConnectError> {
         if let Ok(banner) = &banner {
             self.pipelining.inspect_banner(&banner.text);
         }
@@ -312,12 +312,12 @@ impl Connector {
         &self,
         conversation: &mut Conversation<S>,
         hello: &str,
-    ) -> Result<Offers, NotOpened> {
+    ) -> Result<EhloExtensions, ConnectError> {
         match conversation.ehlo(hello).await {
             Ok((reply, offers)) => self.expect(Phase::Ehlo, Ok(reply)).map(|()| offers),
             Err(silence) => self
                 .expect(Phase::Ehlo, Err(silence))
-                .map(|()| Offers::default()),
+                .map(|()| EhloExtensions::default()),
         }
     }
 
@@ -325,12 +325,12 @@ impl Connector {
     async fn log_in(
         &self,
         conversation: &mut Connection,
-        offers: &Offers,
+        offers: &EhloExtensions,
         login: &Login,
-    ) -> Result<(), NotOpened> {
+    ) -> Result<(), ConnectError> {
         let secret = login::secret(login).await.map_err(|failure| {
             let why = format!("cannot log in to the relay {}: {failure}", self.relay());
-            NotOpened::new(Phase::Auth, false, why)
+            ConnectError::new(Phase::Auth, false, why)
         })?;
         let _alone = self.logging_in.lock().await;
         self.not_turned_away()?;
@@ -344,11 +344,11 @@ impl Connector {
             }
             Ok(Answer::Reply(reply)) => self.expect(Phase::Auth, Ok(reply)),
             Ok(Answer::TokenRefused(why, reply)) => {
-                let temporary = judge(Phase::Auth, Some(&reply)) == Verdict::Unavailable;
+                let temporary = phase_result(Phase::Auth, Some(&reply)) == PhaseResult::Unavailable;
                 let why = format!(
                     "it said \"{reply}\", and of the token: {why}; see that `token_command` prints a fresh one for this mailbox that may send (SMTP.Send or SMTP.SendAsApp)"
                 );
-                Err(NotOpened {
+                Err(ConnectError {
                     throttled: is_throttle(&reply).then_some(reply),
                     ..self.not(Phase::Auth, temporary, &why)
                 })
@@ -363,24 +363,24 @@ impl Connector {
     }
 
     /// A login that was refused is not tried again in this run.
-    fn not_turned_away(&self) -> Result<(), NotOpened> {
+    fn not_turned_away(&self) -> Result<(), ConnectError> {
         if self.turned_away.load(Ordering::SeqCst) {
             return Err(self.not(Phase::Auth, false, "it has refused our login in this run"));
         }
         Ok(())
     }
 
-    fn not(&self, phase: Phase, temporary: bool, why: &str) -> NotOpened {
+    fn not(&self, phase: Phase, temporary: bool, why: &str) -> ConnectError {
         let why = format!(
             "the relay {} does not take our mail ({phase}): {why}",
             self.relay()
         );
-        NotOpened::new(phase, temporary, why)
+        ConnectError::new(phase, temporary, why)
     }
 
     /// The addresses of the relay, the one that greeted last before all others.
-    async fn resolve(&self, step: &mut impl FnMut(&str)) -> Result<Vec<SocketAddr>, NotOpened> {
-        let not = |temporary, why: String| NotOpened::new(Phase::Connect, temporary, why);
+    async fn resolve(&self, step: &mut impl FnMut(&str)) -> Result<Vec<SocketAddr>, ConnectError> {
+        let not = |temporary, why: String| ConnectError::new(Phase::Connect, temporary, why);
         #[cfg(test)]
         if self.staged.is_some() {
             return Ok(vec![SocketAddr::from(([127, 0, 0, 1], self.smtp.port))]);
@@ -415,8 +415,8 @@ impl Connector {
         &self,
         host: &str,
         step: &mut impl FnMut(&str),
-    ) -> Result<Vec<SocketAddr>, NotOpened> {
-        let not = |why: String| NotOpened::new(Phase::Connect, true, why);
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
+        let not = |why: String| ConnectError::new(Phase::Connect, true, why);
         let literal = host.parse::<IpAddr>().is_ok();
         if !literal {
             step(&format!("looking up {host}"));
@@ -434,7 +434,7 @@ impl Connector {
             }
             Ok(Err(error)) => Err(not(format!(
                 "cannot find the relay `{host}`: {}; see whether `smtp.host` is right and the name service answers",
-                plain(error)
+                without_os_code(error)
             ))),
             Err(_) => Err(not(format!(
                 "cannot find the relay `{host}`: the name service does not answer; the next run tries again"
@@ -456,8 +456,8 @@ impl Connector {
         &self,
         address: SocketAddr,
         limit: Duration,
-    ) -> Result<(Box<dyn Wire>, IpAddr), NotOpened> {
-        let not = |why: String| NotOpened::new(Phase::Connect, true, why);
+    ) -> Result<(Box<dyn Wire>, IpAddr), ConnectError> {
+        let not = |why: String| ConnectError::new(Phase::Connect, true, why);
         #[cfg(test)]
         if let Some(dial) = &self.staged {
             let wire = dial().ok_or_else(|| not("connection refused".into()))?;
@@ -474,10 +474,10 @@ impl Connector {
                 let local = tcp.local_addr().map(|it| it.ip());
                 // Without it every message would wait for a delayed acknowledgement.
                 let local = tcp.set_nodelay(true).and(local);
-                let local = local.map_err(|error| not(plain(error)))?;
+                let local = local.map_err(|error| not(without_os_code(error)))?;
                 Ok((Box::new(tcp), local))
             }
-            Ok(Err(error)) => Err(cannot(&plain(error))),
+            Ok(Err(error)) => Err(cannot(&without_os_code(error))),
             Err(_) => Err(cannot(&format!("no answer within {}", seconds(limit)))),
         }
     }
@@ -488,10 +488,10 @@ impl Connector {
         wire: Box<dyn Wire>,
         limit: Duration,
         step: &mut impl FnMut(&str),
-    ) -> Result<Box<dyn Wire>, NotOpened> {
+    ) -> Result<Box<dyn Wire>, ConnectError> {
         let not = |temporary, why: String| {
             let why = format!("no TLS with the relay {}: {why}", self.relay());
-            NotOpened::new(Phase::Tls, temporary, why)
+            ConnectError::new(Phase::Tls, temporary, why)
         };
         let host = self.smtp.host.clone();
         let name =
@@ -508,24 +508,27 @@ impl Connector {
                     let first = first.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     not(false, tls::explain(error, &self.smtp, &first))
                 }
-                None => not(true, format!("the connection was lost: {}", plain(error))),
+                None => not(
+                    true,
+                    format!("the connection was lost: {}", without_os_code(error)),
+                ),
             }),
             Err(_) => Err(not(true, format!("no answer within {}", seconds(limit)))),
         }
     }
 
-    fn expect(&self, phase: Phase, heard: Result<Reply, Silence>) -> Result<(), NotOpened> {
-        let verdict = judge(phase, heard.as_ref().ok());
-        if verdict == Verdict::Proceed {
+    fn expect(&self, phase: Phase, heard: Result<Reply, NoReply>) -> Result<(), ConnectError> {
+        let verdict = phase_result(phase, heard.as_ref().ok());
+        if verdict == PhaseResult::Proceed {
             return Ok(());
         }
-        let temporary = verdict == Verdict::Unavailable;
+        let temporary = verdict == PhaseResult::Unavailable;
         // RFC 3207 gives 454 another meaning in reply to STARTTLS.
         let throttled = heard.as_ref().ok().cloned();
         let throttled = throttled.filter(|it| phase != Phase::StartTls && is_throttle(it));
         let said = match heard {
             Ok(reply) => {
-                let cure = about_us(&reply).unwrap_or(if temporary {
+                let cure = sender_side_remedy(&reply).unwrap_or(if temporary {
                     "it may pass: the next run tries again"
                 } else {
                     "ask its operator whether this machine may send through it"
@@ -537,7 +540,7 @@ impl Connector {
             }
             Err(silence) => format!("{silence}; the next run tries again"),
         };
-        Err(NotOpened {
+        Err(ConnectError {
             throttled,
             ..self.not(phase, temporary, &said)
         })

@@ -19,13 +19,13 @@ use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::offers::Offers;
-use super::order::{GroupReplies, Order};
+use super::ehlo_extensions::EhloExtensions;
+use super::order::{GroupReplies, ReplyOrder};
 use super::reply::ReplyReader;
 use crate::address::Address;
 use crate::config::Deadlines;
-use crate::exit::plain;
-use crate::outcome::{Phase, Reply, Verdict, judge};
+use crate::exit::without_os_code;
+use crate::outcome::{Phase, PhaseResult, Reply, phase_result};
 
 /// How much of the body is written under one deadline (RFC 5321 §4.5.3.2.5, "data block").
 const BLOCK: usize = 32 * 1024;
@@ -38,7 +38,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why no reply came, or none that is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Silence {
+pub enum NoReply {
     /// Nothing came, or nothing was taken, within the deadline.
     #[error("{0}")]
     Overdue(String),
@@ -71,26 +71,26 @@ impl Envelope<'_> {
 
 /// Where a transaction stopped before its dot, and what was heard there.
 #[derive(Debug)]
-pub struct CutShort {
+pub struct TransactionAborted {
     /// The first phase that did not succeed.
     pub phase: Phase,
     /// What that means.
-    pub verdict: Verdict,
+    pub verdict: PhaseResult,
     /// What the relay said.
-    pub heard: Result<Reply, Silence>,
+    pub heard: Result<Reply, NoReply>,
     /// Whether that was the reply to a pipelined command.
     pub pipelined: bool,
     /// What the replies to the pipelined envelope say about their order.
-    pub order: Order,
+    pub order: ReplyOrder,
 }
 
 /// What came of the final dot.
 #[derive(Debug)]
-pub enum Dot {
+pub enum FinalDot {
     /// Not one byte of it was written, because of this.
-    NotWritten(Result<Reply, Silence>),
+    NotWritten(Result<Reply, NoReply>),
     /// It was written, at least in part; this came back.
-    Written(Result<Reply, Silence>),
+    Written(Result<Reply, NoReply>),
 }
 
 /// A conversation with the relay, after the connection is up.
@@ -105,7 +105,7 @@ pub struct Conversation<S> {
     /// The phases of an envelope that is on the wire, whose replies are still to come.
     owed: VecDeque<Phase>,
     /// Replies to such an envelope that were read before [`Self::begin`] asked for them.
-    read_early: VecDeque<Result<Reply, Silence>>,
+    read_early: VecDeque<Result<Reply, NoReply>>,
     /// All replies to it so far, and the one to the dot that it follows.
     group: GroupReplies,
     /// Whether the reply to a pipelined command did not come in time.
@@ -130,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     /// From now on what the relay offers is made use of: commands that may stand in one write
     /// do (RFC 2920 §3.1), unless `pipelining` is off, and its limit is known.
-    pub fn settle_on(&mut self, offers: &Offers, pipelining: bool) {
+    pub fn settle_on(&mut self, offers: &EhloExtensions, pipelining: bool) {
         self.pipelining = pipelining && offers.pipelining;
         self.size = offers.size;
     }
@@ -168,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     ///
     /// # Errors
     /// When no reply came.
-    pub async fn banner(&mut self) -> Result<Reply, Silence> {
+    pub async fn banner(&mut self) -> Result<Reply, NoReply> {
         self.reply(Phase::Banner).await
     }
 
@@ -176,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     ///
     /// # Errors
     /// When no reply came.
-    pub async fn banner_within(&mut self, limit: Duration) -> Result<Reply, Silence> {
+    pub async fn banner_within(&mut self, limit: Duration) -> Result<Reply, NoReply> {
         let deadline = Instant::now() + limit;
         self.reply_until(deadline, limit).await
     }
@@ -185,17 +185,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     ///
     /// # Errors
     /// When no reply came.
-    pub async fn ehlo(&mut self, hello: &str) -> Result<(Reply, Offers), Silence> {
+    pub async fn ehlo(&mut self, hello: &str) -> Result<(Reply, EhloExtensions), NoReply> {
         let command = format!("EHLO {hello}\r\n");
         let reply = self.command(Phase::Ehlo, &command).await?;
-        Ok((reply, Offers::read(self.replies.last_lines())))
+        Ok((reply, EhloExtensions::read(self.replies.last_lines())))
     }
 
     /// Asks to begin TLS.
     ///
     /// # Errors
     /// When no reply came.
-    pub async fn starttls(&mut self) -> Result<Reply, Silence> {
+    pub async fn starttls(&mut self) -> Result<Reply, NoReply> {
         self.command(Phase::StartTls, "STARTTLS\r\n").await
     }
 
@@ -204,8 +204,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     ///
     /// # Errors
     /// What came.
-    pub async fn into_stream(mut self) -> Result<S, Silence> {
-        self.stands().await?;
+    pub async fn into_stream(mut self) -> Result<S, NoReply> {
+        self.ensure_no_unsolicited_data().await?;
         Ok(self.stream)
     }
 
@@ -213,27 +213,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     ///
     /// # Errors
     /// When no reply came.
-    pub async fn auth(&mut self, line: &str) -> Result<Reply, Silence> {
+    pub async fn auth(&mut self, line: &str) -> Result<Reply, NoReply> {
         self.command(Phase::Auth, &format!("{line}\r\n")).await
     }
 
-    /// Offers a message by its envelope: MAIL, RCPT and DATA, up to the 354 to DATA.
+    /// EhloExtensions a message by its envelope: MAIL, RCPT and DATA, up to the 354 to DATA.
     /// Where the envelope is on the wire already, only its replies are read.
     ///
     /// # Errors
     /// At the first phase that did not succeed; [`Self::clear`] then makes the connection fit
     /// for another envelope, unless it is over.
-    pub async fn begin(&mut self, envelope: Envelope<'_>) -> Result<(), CutShort> {
+    pub async fn begin(&mut self, envelope: Envelope<'_>) -> Result<(), TransactionAborted> {
         if self.pipelining
             && !self.has_begun()
             && let Err(silence) = self.write_envelope(envelope).await
         {
-            return Err(CutShort {
+            return Err(TransactionAborted {
                 phase: Phase::Mail,
-                verdict: judge(Phase::Mail, None),
+                verdict: phase_result(Phase::Mail, None),
                 heard: Err(silence),
                 pipelined: true,
-                order: Order::Incomplete,
+                order: ReplyOrder::Incomplete,
             });
         }
         for phase in Envelope::PHASES {
@@ -243,15 +243,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             } else {
                 self.command(phase, &envelope.command(phase)).await
             };
-            let verdict = judge(phase, heard.as_ref().ok());
-            if verdict == Verdict::Proceed {
+            let verdict = phase_result(phase, heard.as_ref().ok());
+            if verdict == PhaseResult::Proceed {
                 continue;
             }
             let order = match &heard {
                 Ok(_) if pipelined => Box::pin(self.read_envelope_replies(GRACE)).await,
-                _ => Order::Incomplete,
+                _ => ReplyOrder::Incomplete,
             };
-            return Err(CutShort {
+            return Err(TransactionAborted {
                 phase,
                 verdict,
                 heard,
@@ -263,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     /// The next reply to the envelope that is on the wire.
-    async fn envelope_reply(&mut self) -> Result<Reply, Silence> {
+    async fn envelope_reply(&mut self) -> Result<Reply, NoReply> {
         if let Some(heard) = self.read_early.pop_front() {
             return heard;
         }
@@ -276,17 +276,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         heard
     }
 
-    fn note(&mut self, phase: Phase, heard: &Result<Reply, Silence>) {
+    fn note(&mut self, phase: Phase, heard: &Result<Reply, NoReply>) {
         match heard {
             Ok(reply) => self.group.note(phase, reply),
-            Err(Silence::Overdue(_)) => self.reply_overdue = true,
-            Err(Silence::Over(_)) => {}
+            Err(NoReply::Overdue(_)) => self.reply_overdue = true,
+            Err(NoReply::Over(_)) => {}
         }
     }
 
     /// Reads replies to the envelope that is on the wire, for at most `limit` (zero: only what has
     /// arrived), and compares them with its commands. [`Self::begin`] and [`Self::clear`] use what was read.
-    pub async fn read_envelope_replies(&mut self, limit: Duration) -> Order {
+    pub async fn read_envelope_replies(&mut self, limit: Duration) -> ReplyOrder {
         let until = Instant::now() + limit;
         while let Some(phase) = self.owed.front().copied() {
             let heard = {
@@ -311,8 +311,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         self.group.order()
     }
 
-    async fn write_envelope(&mut self, envelope: Envelope<'_>) -> Result<(), Silence> {
-        self.stands().await?;
+    async fn write_envelope(&mut self, envelope: Envelope<'_>) -> Result<(), NoReply> {
+        self.ensure_no_unsolicited_data().await?;
         let deadline = Instant::now() + self.deadlines.of(Phase::Mail);
         let commands = Envelope::PHASES.map(|phase| envelope.command(phase));
         self.group = GroupReplies::default();
@@ -339,7 +339,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             return heard.is_ok_and(|it| matches!(it.class(), 4 | 5) && it.code != 421);
         }
         let heard = self.command(Phase::Rset, "RSET\r\n").await;
-        judge(Phase::Rset, heard.as_ref().ok()) == Verdict::Proceed
+        phase_result(Phase::Rset, heard.as_ref().ok()) == PhaseResult::Proceed
     }
 
     /// Writes the message up to its last line, without the dot.
@@ -347,7 +347,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// # Errors
     /// When it could not be written whole, or the relay did not wait for its end to speak; the
     /// relay has certainly not accepted it then.
-    pub async fn body(&mut self, message: &[u8]) -> Result<(), CutShort> {
+    pub async fn body(&mut self, message: &[u8]) -> Result<(), TransactionAborted> {
         let written = self.write_message(message).await;
         // A relay may refuse a message in the middle, and close: what it said must not be lost to
         // the broken pipe that follows.
@@ -356,16 +356,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             (Some(Ok(reply)), _) => Ok(reply),
             (_, Err(silence)) | (Some(Err(silence)), Ok(())) => Err(silence),
         };
-        Err(CutShort {
+        Err(TransactionAborted {
             phase: Phase::Body,
-            verdict: judge(Phase::Body, heard.as_ref().ok()),
+            verdict: phase_result(Phase::Body, heard.as_ref().ok()),
             heard,
             pipelined: false,
-            order: Order::Fits,
+            order: ReplyOrder::Fits,
         })
     }
 
-    async fn write_message(&mut self, message: &[u8]) -> Result<(), Silence> {
+    async fn write_message(&mut self, message: &[u8]) -> Result<(), NoReply> {
         let deadline = self.deadlines.of(Phase::Body);
         for block in dot_stuffed(message).chunks(BLOCK) {
             let write = async {
@@ -381,7 +381,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     /// What the relay says, or that it goes, before it was given the dot; `None` where it waits.
-    async fn interruption(&mut self) -> Option<Result<Reply, Silence>> {
+    async fn interruption(&mut self) -> Option<Result<Reply, NoReply>> {
         if !self.replies.holds_more() {
             match self.read_what_waits().await? {
                 Ok(0) => return Some(Err(closed())),
@@ -396,11 +396,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }))
     }
 
-    /// Whether the conversation still stands: nothing came that nobody was asked for.
+    /// Whether the conversation still ensure_no_unsolicited_data: nothing came that nobody was asked for.
     ///
     /// # Errors
     /// What came, or that the relay closed the connection.
-    pub async fn stands(&mut self) -> Result<(), Silence> {
+    pub async fn ensure_no_unsolicited_data(&mut self) -> Result<(), NoReply> {
         if !self.replies.holds_more() {
             match self.read_what_waits().await {
                 None => return Ok(()),
@@ -419,9 +419,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// Writes the terminating dot and waits for the verdict. The envelope of the message that
     /// comes `ahead` goes out in the same write, where the relay pipelines; [`Self::begin`]
     /// then reads its replies.
-    pub async fn dot(&mut self, ahead: Option<Envelope<'_>>) -> Dot {
+    pub async fn dot(&mut self, ahead: Option<Envelope<'_>>) -> FinalDot {
         if let Some(heard) = self.interruption().await {
-            return Dot::NotWritten(heard);
+            return FinalDot::NotWritten(heard);
         }
         let mut bytes = ".\r\n".to_owned();
         if let Some(envelope) = ahead.filter(|_| self.pipelining) {
@@ -440,13 +440,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         if let Ok(reply) = &answer {
             self.group.note(Phase::Dot, reply);
         }
-        Dot::Written(answer)
+        FinalDot::Written(answer)
     }
 
     /// Says goodbye; whether the relay answers does not matter.
     pub async fn quit(mut self) {
         let farewell = async {
-            if self.stands().await.is_ok() {
+            if self.ensure_no_unsolicited_data().await.is_ok() {
                 let _ = self.stream.write_all(b"QUIT\r\n").await;
                 let _ = self.stream.flush().await;
                 let _ = self.reply(Phase::Rset).await;
@@ -456,8 +456,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let _ = timeout(FAREWELL, farewell).await;
     }
 
-    async fn command(&mut self, phase: Phase, command: &str) -> Result<Reply, Silence> {
-        self.stands().await?;
+    async fn command(&mut self, phase: Phase, command: &str) -> Result<Reply, NoReply> {
+        self.ensure_no_unsolicited_data().await?;
         let limit = self.deadlines.of(phase);
         let deadline = Instant::now() + limit;
         self.write(command.as_bytes(), phase, deadline).await?;
@@ -469,7 +469,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         bytes: &[u8],
         phase: Phase,
         deadline: Instant,
-    ) -> Result<(), Silence> {
+    ) -> Result<(), NoReply> {
         let write = async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
@@ -480,20 +480,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             .map_err(|error| lost(&error))
     }
 
-    async fn reply(&mut self, phase: Phase) -> Result<Reply, Silence> {
+    async fn reply(&mut self, phase: Phase) -> Result<Reply, NoReply> {
         let limit = self.deadlines.of(phase);
         self.reply_until(Instant::now() + limit, limit).await
     }
 
     /// The deadline is that of the whole reply, not of each piece of it; `limit` is its length,
     /// for the message.
-    async fn reply_until(&mut self, deadline: Instant, limit: Duration) -> Result<Reply, Silence> {
+    async fn reply_until(&mut self, deadline: Instant, limit: Duration) -> Result<Reply, NoReply> {
         let read = async {
             let mut piece = [0; 4096];
             loop {
                 let taken = self.replies.take();
                 let taken = taken
-                    .map_err(|it| Silence::Over(format!("the relay sent no SMTP reply: {it}")))?;
+                    .map_err(|it| NoReply::Over(format!("the relay sent no SMTP reply: {it}")))?;
                 if let Some(reply) = taken {
                     return Ok(reply);
                 }
@@ -544,8 +544,8 @@ async fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
-fn overdue(what: &str, deadline: Duration) -> Silence {
-    Silence::Overdue(format!("the relay {what} within {}", seconds(deadline)))
+fn overdue(what: &str, deadline: Duration) -> NoReply {
+    NoReply::Overdue(format!("the relay {what} within {}", seconds(deadline)))
 }
 
 /// `30 s`, or `2.5 s`.
@@ -557,20 +557,23 @@ pub(super) fn seconds(span: Duration) -> String {
     }
 }
 
-fn unasked(what: &str) -> Silence {
-    Silence::Over(format!("the relay said what nobody asked for: {what}"))
+fn unasked(what: &str) -> NoReply {
+    NoReply::Over(format!("the relay said what nobody asked for: {what}"))
 }
 
-fn closed() -> Silence {
-    Silence::Over("the relay closed the connection".into())
+fn closed() -> NoReply {
+    NoReply::Over("the relay closed the connection".into())
 }
 
-fn lost(error: &io::Error) -> Silence {
-    Silence::Over(format!("the connection was lost: {}", plain(error)))
+fn lost(error: &io::Error) -> NoReply {
+    NoReply::Over(format!(
+        "the connection was lost: {}",
+        without_os_code(error)
+    ))
 }
 
 /// The message with a second dot before each line that begins with one (RFC 5321 §4.5.2),
-/// ending with CRLF, so that the terminating dot stands at the beginning of a line.
+/// ending with CRLF, so that the terminating dot ensure_no_unsolicited_data at the beginning of a line.
 fn dot_stuffed(message: &[u8]) -> Cow<'_, [u8]> {
     let first = message.starts_with(b".").then_some(0);
     let others = memmem::find_iter(message, b"\n.").map(|it| it + 1);

@@ -17,10 +17,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::conversation::{Conversation, Silence};
-use super::offers::Offers;
-use crate::config::{Login, Proof, Smtp};
-use crate::exit::{self, Exit, Failure};
+use super::conversation::{Conversation, NoReply};
+use super::ehlo_extensions::EhloExtensions;
+use crate::config::{CredentialSource, Login, Smtp};
+use crate::exit::{self, CommandError, Exit};
 use crate::files::{self, writable_by_everyone};
 use crate::outcome::Reply;
 
@@ -46,7 +46,7 @@ pub enum Secret {
 pub fn check(smtp: &Smtp) -> exit::Result<()> {
     match smtp.login.as_ref().map(|it| &it.proof) {
         None => Ok(()),
-        Some(Proof::TokenCommand(command)) => check_program(command),
+        Some(CredentialSource::TokenCommand(command)) => check_program(command),
         Some(proof) => password(proof).map(|_| ()),
     }
 }
@@ -64,7 +64,7 @@ fn check_program(command: &[String]) -> exit::Result<()> {
         None => Ok(()),
         Some(open) => {
             let message = format!("{open}: `smtp.token_command` names it");
-            Err(Failure::new(Exit::NoPermission, message))
+            Err(CommandError::new(Exit::NoPermission, message))
         }
     }
 }
@@ -86,9 +86,9 @@ fn find_program(name: &str) -> Option<PathBuf> {
 /// Why there is none. The secret is in no message.
 pub async fn secret(login: &Login) -> exit::Result<Secret> {
     match &login.proof {
-        Proof::TokenCommand(command) => {
+        CredentialSource::TokenCommand(command) => {
             check_program(command)?;
-            let token = token(command).await.map_err(|error| Failure {
+            let token = token(command).await.map_err(|error| CommandError {
                 exit: Exit::Unavailable,
                 error,
             })?;
@@ -98,15 +98,15 @@ pub async fn secret(login: &Login) -> exit::Result<Secret> {
     }
 }
 
-fn password(proof: &Proof) -> exit::Result<SecretString> {
-    let wrong = |error| Failure {
+fn password(proof: &CredentialSource) -> exit::Result<SecretString> {
+    let wrong = |error| CommandError {
         exit: Exit::Config,
         error,
     };
     match proof {
-        Proof::PasswordFile(path) => read_file(path, "smtp.password_file", false),
+        CredentialSource::PasswordFile(path) => read_file(path, "smtp.password_file", false),
         // Its name is not shown: it may be the password itself, by mistake.
-        Proof::PasswordEnv(name) => match std::env::var_os(name) {
+        CredentialSource::PasswordEnv(name) => match std::env::var_os(name) {
             None => Err(anyhow::anyhow!(
                 "the environment variable that `smtp.password_env` names is not set; set it where the program runs, cron included"
             )),
@@ -116,7 +116,7 @@ fn password(proof: &Proof) -> exit::Result<SecretString> {
             }
         }
         .map_err(wrong),
-        Proof::PasswordCredential(name) => {
+        CredentialSource::PasswordCredential(name) => {
             let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
                 return Err(wrong(anyhow::anyhow!(
                     "`smtp.password_credential` works only as a systemd service with `LoadCredential=NAME:…`: $CREDENTIALS_DIRECTORY is not set"
@@ -128,7 +128,7 @@ fn password(proof: &Proof) -> exit::Result<SecretString> {
                 true,
             )
         }
-        Proof::TokenCommand(_) => Err(wrong(anyhow::anyhow!("a token is no password"))),
+        CredentialSource::TokenCommand(_) => Err(wrong(anyhow::anyhow!("a token is no password"))),
     }
 }
 
@@ -140,7 +140,7 @@ fn read_file(path: &Path, key: &str, trusted: bool) -> exit::Result<SecretString
         let message = format!(
             "cannot read the file that `{key}` names: {error}; its only line must be the password, and only this user may read it"
         );
-        Failure::new(Exit::Config, message)
+        CommandError::new(Exit::Config, message)
     })?;
     let mode = metadata.permissions().mode();
     if !trusted && metadata.is_file() && mode & 0o006 != 0 {
@@ -152,7 +152,7 @@ fn read_file(path: &Path, key: &str, trusted: bool) -> exit::Result<SecretString
         let message = format!(
             "`{key}` (`{shown}`) is {done} by everyone; run `chmod 600 {shown}`, and change the password if others may have seen it"
         );
-        return Err(Failure::new(Exit::NoPermission, message));
+        return Err(CommandError::new(Exit::NoPermission, message));
     }
     let bytes = files::read(path, SECRET_LIMIT).map_err(|error| {
         let exit = match error.kind() {
@@ -161,9 +161,9 @@ fn read_file(path: &Path, key: &str, trusted: bool) -> exit::Result<SecretString
         };
         let message =
             format!("cannot read `{key}` (`{shown}`): {error}; its only line must be the password");
-        Failure::new(exit, message)
+        CommandError::new(exit, message)
     })?;
-    decode(bytes, &format!("`{key}` (`{shown}`)")).map_err(|error| Failure {
+    decode(bytes, &format!("`{key}` (`{shown}`)")).map_err(|error| CommandError {
         exit: Exit::Config,
         error,
     })
@@ -281,10 +281,10 @@ pub enum Answer {
 /// Logs in with the best mechanism that is offered for this kind of secret.
 pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     conversation: &mut Conversation<S>,
-    offers: &Offers,
+    offers: &EhloExtensions,
     username: &str,
     secret: &Secret,
-) -> Result<Answer, Silence> {
+) -> Result<Answer, NoReply> {
     match secret {
         Secret::Token(token) if offers.mechanism("XOAUTH2") => {
             let token = token.expose_secret();

@@ -19,7 +19,7 @@ pub struct GroupReplies {
 
 /// What the replies of a group say about their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum ReplyOrder {
     /// All of them were read, and each fits its command.
     Fits,
     /// Those that were read fit; others are still to come.
@@ -46,7 +46,7 @@ impl GroupReplies {
 
     /// Compares the replies with the commands.
     #[must_use]
-    pub fn order(&self) -> Order {
+    pub fn order(&self) -> ReplyOrder {
         let class = |it: &Option<Reply>| it.as_ref().map(Reply::class);
         let (dot, mail) = (class(&self.dot), class(&self.mail));
         let (rcpt, data) = (class(&self.rcpt), class(&self.data));
@@ -55,34 +55,34 @@ impl GroupReplies {
 
         // A 3yz answers DATA only, and only as 354.
         if [dot, mail, rcpt].contains(&Some(3)) || (data == Some(3) && !waits) {
-            return Order::Mixed;
+            return ReplyOrder::Mixed;
         }
         // After a refused MAIL nothing of the transaction can succeed.
         if refused(mail) && (rcpt == Some(2) || waits) {
-            return Order::Mixed;
+            return ReplyOrder::Mixed;
         }
         // The reply to MAIL concerns the sender. About a recipient it is the reply to RCPT.
         let about_recipient = self.mail.as_ref().is_some_and(has_recipient_code);
         if dot.is_some() && refused(mail) && about_recipient {
-            return Order::Mixed;
+            return ReplyOrder::Mixed;
         }
         if dot.is_some() && refused(mail) && self.goes_on_oddly() {
-            return Order::Mixed;
+            return ReplyOrder::Mixed;
         }
         // A refused dot and a RCPT out of sequence: MAIL may have been refused before the dot was
         // accepted.
         let unexpected = self.rcpt.as_ref().is_some_and(is_sequence_error);
         if refused(dot) && mail == Some(2) && unexpected {
-            return Order::Mixed;
+            return ReplyOrder::Mixed;
         }
         if data == Some(2) {
             // Four commands never get four positive replies, in whatever order: there is one
             // too many.
             let positive = [dot.unwrap_or(2), mail.unwrap_or(2), rcpt.unwrap_or(2)] == [2; 3];
             return if positive {
-                Order::Surplus
+                ReplyOrder::Surplus
             } else {
-                Order::Mixed
+                ReplyOrder::Mixed
             };
         }
         let first_refusal = [&self.mail, &self.rcpt, &self.data]
@@ -90,12 +90,12 @@ impl GroupReplies {
             .flatten()
             .find(|it| refused(Some(it.class())));
         if first_refusal.is_some_and(is_sequence_error) {
-            return Order::PartLost;
+            return ReplyOrder::PartLost;
         }
         if [mail, rcpt, data].iter().all(Option::is_some) {
-            Order::Fits
+            ReplyOrder::Fits
         } else {
-            Order::Incomplete
+            ReplyOrder::Incomplete
         }
     }
 }
@@ -147,7 +147,7 @@ mod tests {
         (text != "-").then(|| testing::reply(text))
     }
 
-    fn order(dot: &str, mail: &str, rcpt: &str, data: &str) -> Order {
+    fn order(dot: &str, mail: &str, rcpt: &str, data: &str) -> ReplyOrder {
         GroupReplies {
             dot: reply(dot),
             mail: reply(mail),
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn each_sequence_of_replies_is_told_by_its_codes() {
-        use Order::{Fits, Incomplete, Mixed, PartLost, Surplus};
+        use ReplyOrder::{Fits, Incomplete, Mixed, PartLost, Surplus};
         let table = [
             // Good relays.
             ("-", "250", "250", "354", Fits),
@@ -247,7 +247,7 @@ mod tests {
                     let [taken, meant] = [class(read[0]), class(dot)];
                     // A refusal for now read as one for good, or the reverse, invites nobody twice.
                     let harmless = taken == meant || [taken, meant].iter().all(|it| *it > b'3');
-                    if !harmless && order != Order::Mixed {
+                    if !harmless && order != ReplyOrder::Mixed {
                         unnoticed.push(format!("{dot} read as {}: {read:?}", read[0]));
                     }
                 }

@@ -16,7 +16,7 @@ const TEXT_LIMIT: usize = 500;
 
 /// Why what came is no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedReply {
     /// A TLS record where a line should be.
     #[error("what came is TLS: this port speaks it from the first byte")]
     Tls,
@@ -74,34 +74,34 @@ impl ReplyReader {
     ///
     /// # Errors
     /// When what came can no longer become a reply.
-    pub fn take(&mut self) -> Result<Option<Reply>, Malformed> {
+    pub fn take(&mut self) -> Result<Option<Reply>, MalformedReply> {
         loop {
             let rest = &self.buffer[self.read..];
             let Some(end) = rest.iter().position(|it| *it == b'\n') else {
                 check_beginning(rest)?;
                 if rest.len() >= LINE_LIMIT {
-                    return Err(Malformed::LineTooLong);
+                    return Err(MalformedReply::LineTooLong);
                 }
                 return Ok(None);
             };
             let line = &rest[..=end];
             if line.len() > LINE_LIMIT {
-                return Err(Malformed::LineTooLong);
+                return Err(MalformedReply::LineTooLong);
             }
             let Some(line) = line.strip_suffix(b"\r\n") else {
-                return Err(Malformed::BareLf);
+                return Err(MalformedReply::BareLf);
             };
             let (code, last, text) = split_line(line)?;
             if let Some(first) = self.code
                 && first != code
             {
-                return Err(Malformed::Mixed(first, code));
+                return Err(MalformedReply::Mixed(first, code));
             }
             self.code = Some(code);
             self.lines.push(text.to_vec());
             self.read += end + 1;
             if self.read > REPLY_LIMIT {
-                return Err(Malformed::ReplyTooLong);
+                return Err(MalformedReply::ReplyTooLong);
             }
             if last {
                 self.buffer.drain(..self.read);
@@ -116,9 +116,9 @@ impl ReplyReader {
 }
 
 /// Code, whether it is the last line, and text.
-fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), Malformed> {
+fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), MalformedReply> {
     check_beginning(line)?;
-    let no_code = || Malformed::Code(shown(line));
+    let no_code = || MalformedReply::Code(shown(line));
     let code = line
         .get(..3)
         .and_then(|it| std::str::from_utf8(it).ok())
@@ -133,23 +133,23 @@ fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), Malformed> {
 }
 
 /// Refuses a line as soon as its first bytes show that it is none of a reply.
-fn check_beginning(line: &[u8]) -> Result<(), Malformed> {
+fn check_beginning(line: &[u8]) -> Result<(), MalformedReply> {
     // An alert or a handshake, followed by the version (RFC 8446 §5.1).
     if matches!(line, [0x15 | 0x16] | [0x15 | 0x16, 3, ..]) {
-        return Err(Malformed::Tls);
+        return Err(MalformedReply::Tls);
     }
     let digits = &line[..line.len().min(3)];
     if !digits.iter().all(u8::is_ascii_digit) {
         // `250` may still be followed by CR alone in what came so far.
-        return Err(Malformed::Code(shown(line)));
+        return Err(MalformedReply::Code(shown(line)));
     }
     match digits {
         [b'2'..=b'5', ..] | [] => {}
-        [first, ..] => return Err(Malformed::Class(u16::from(first - b'0') * 100)),
+        [first, ..] => return Err(MalformedReply::Class(u16::from(first - b'0') * 100)),
     }
     match line.get(3) {
         None | Some(b' ' | b'-' | b'\r') => Ok(()),
-        Some(_) => Err(Malformed::Code(shown(line))),
+        Some(_) => Err(MalformedReply::Code(shown(line))),
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     /// The replies in `bytes`, fed in pieces of `size`, and what ended the reading.
-    fn read(bytes: &[u8], size: usize) -> (Vec<Reply>, Option<Malformed>) {
+    fn read(bytes: &[u8], size: usize) -> (Vec<Reply>, Option<MalformedReply>) {
         let mut reader = ReplyReader::default();
         let mut replies = Vec::new();
         for piece in bytes.chunks(size) {
@@ -263,15 +263,15 @@ mod tests {
     #[test]
     fn what_is_none_is_refused_at_once() {
         let long = [b"250 ".as_slice(), &[b'x'; 2_048]].concat();
-        let code = |text: &str| Malformed::Code(text.into());
-        let table: [(&[u8], Malformed); 7] = [
-            (b"\x15\x03\x03\x00\x02\x02\x28", Malformed::Tls),
-            (b"250 ok\n", Malformed::BareLf),
-            (b"250-a\r\n550 b\r\n", Malformed::Mixed(250, 550)),
-            (b"150 wait\r\n", Malformed::Class(100)),
-            (b"0", Malformed::Class(0)),
-            (b"650 x\r\n", Malformed::Class(600)),
-            (&long, Malformed::LineTooLong),
+        let code = |text: &str| MalformedReply::Code(text.into());
+        let table: [(&[u8], MalformedReply); 7] = [
+            (b"\x15\x03\x03\x00\x02\x02\x28", MalformedReply::Tls),
+            (b"250 ok\n", MalformedReply::BareLf),
+            (b"250-a\r\n550 b\r\n", MalformedReply::Mixed(250, 550)),
+            (b"150 wait\r\n", MalformedReply::Class(100)),
+            (b"0", MalformedReply::Class(0)),
+            (b"650 x\r\n", MalformedReply::Class(600)),
+            (&long, MalformedReply::LineTooLong),
         ];
         // What the error shows where the bytes come one by one, and where they come at once.
         let no_code: [(&[u8], &str, &str); 5] = [
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(read(&bytes, 4096).0.len(), 1);
 
         let endless = b"250-0123456789\r\n".repeat(5_000);
-        assert_eq!(read(&endless, 4096).1, Some(Malformed::ReplyTooLong));
+        assert_eq!(read(&endless, 4096).1, Some(MalformedReply::ReplyTooLong));
     }
 
     #[test]

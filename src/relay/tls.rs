@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{
     OtherError, PeerIncompatible, PeerMisbehaved, RootCertStore,
 };
 
-use super::certificate::{Flaw, NAME_ISSUER, UNKNOWN_ISSUER, Verifier};
+use super::certificate::{CertificateProblem, NAME_ISSUER, UNKNOWN_ISSUER, Verifier};
 use crate::config::{Smtp, Tls};
 use crate::files;
 
@@ -128,7 +128,7 @@ pub fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
 fn explain_certificate(error: &CertificateError, smtp: &Smtp) -> String {
     let host = &smtp.host;
     if let CertificateError::Other(OtherError(other)) = error {
-        if let Some(flaw) = other.downcast_ref::<Flaw>() {
+        if let Some(flaw) = other.downcast_ref::<CertificateProblem>() {
             return flaw.to_string();
         }
         if other.to_string().contains("CaUsedAsEndEntity") {

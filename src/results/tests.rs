@@ -5,8 +5,8 @@ use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 use jiff::civil::date;
 use proptest::prelude::*;
 
-use super::encoded::Encoded;
-use super::sheet::is_dangerous;
+use super::csv_writer::is_dangerous;
+use super::encoding_writer::EncodingWriter;
 use super::*;
 use crate::config::Config;
 use crate::config::testing::GOOD;
@@ -64,7 +64,7 @@ fn encoded(encoding: &'static Encoding, text: &str) -> Vec<u8> {
 }
 
 /// The result columns of a row, behind a delimiter each.
-fn ours(delimiter: &str, state: &str, note: &str) -> String {
+fn write_generated(delimiter: &str, state: &str, note: &str) -> String {
     let mut cells = [""; COLUMNS.len()];
     cells[0] = state;
     cells[4] = note;
@@ -87,10 +87,10 @@ fn every_byte_of_the_list_stands_in_its_results_in_every_encoding_delimiter_and_
     ];
     let said = |row: usize| match row {
         0 => header(","),
-        1 | 5 => ours(",", "not_invited", ""),
-        // A missing cell is filled in, so that ours stand in their columns.
-        3 => ours(",", "not_invited", "").replacen(',', ",,", 1),
-        4 => ours(",", "", ""),
+        1 | 5 => write_generated(",", "not_invited", ""),
+        // A missing cell is filled in, so that write_generated stand in their columns.
+        3 => write_generated(",", "not_invited", "").replacen(',', ",,", 1),
+        4 => write_generated(",", "", ""),
         _ => String::new(),
     };
 
@@ -130,7 +130,7 @@ fn every_byte_of_the_list_stands_in_its_results_in_every_encoding_delimiter_and_
     let expected = format!(
         "\u{feff}sep=;\r\n\r\nemail;name{}\r\nada@a.example;Ada{}\r\n\r\n",
         header(";"),
-        ours(";", "not_invited", "")
+        write_generated(";", "not_invited", "")
     );
     assert_eq!(
         String::from_utf8(written("auto", marked)).unwrap(),
@@ -250,10 +250,13 @@ fn what_can_be_read_in_an_encoding_but_not_written_goes_in_utf_8_with_a_word_abo
 fn words_of_ours_that_an_encoding_has_not_get_question_marks() {
     let folder = tempfile::tempdir().unwrap();
     let mut file = tempfile::tempfile_in(folder.path()).unwrap();
-    let mut out = Encoded::begin(&mut file, encoding_rs::WINDOWS_1252, false).unwrap();
+    let mut out = EncodingWriter::begin(&mut file, encoding_rs::WINDOWS_1252, false).unwrap();
 
-    out.ours("é → 日本").unwrap();
-    assert!(matches!(out.own("→"), Err(Fault::Unmappable)));
+    out.write_generated("é → 日本").unwrap();
+    assert!(matches!(
+        out.write_original("→"),
+        Err(WriteError::Unmappable)
+    ));
     out.finish().unwrap();
 
     let mut bytes = [0; 6];
@@ -278,13 +281,13 @@ fn the_file_is_its_owner_s_and_replaced_as_a_whole_or_not_at_all() {
 
     // One that is not finished leaves what was there, and goes with the next.
     let before = std::fs::read(place.results()).unwrap();
-    let mut left = Replacement::begin(&place.results()).unwrap();
+    let mut left = AtomicFile::begin(&place.results()).unwrap();
     std::io::Write::write_all(left.file(), b"half").unwrap();
     std::mem::forget(left);
     assert_eq!(std::fs::read(place.results()).unwrap(), before);
     assert_eq!(names().len(), 4, "{:?}", names());
 
-    drop(Replacement::begin(&place.results()).unwrap());
+    drop(AtomicFile::begin(&place.results()).unwrap());
     assert_eq!(names(), ["config.toml", "partners.csv", "results.csv"]);
 }
 
@@ -292,8 +295,8 @@ fn the_file_is_its_owner_s_and_replaced_as_a_whole_or_not_at_all() {
 fn what_no_run_has_written_is_never_overwritten() {
     let place = Place::new();
     assert!(prepare(&place.results()).is_ok());
-    for ours in [&b""[..], &written("auto", "email\na@a.example\n")] {
-        std::fs::write(place.results(), ours).unwrap();
+    for write_generated in [&b""[..], &written("auto", "email\na@a.example\n")] {
+        std::fs::write(place.results(), write_generated).unwrap();
         assert!(prepare(&place.results()).is_ok());
     }
     let utf_16 = written("utf-16le", encoded(UTF_16LE, "email\na@a.example\n"));

@@ -292,8 +292,8 @@ async function hostile(view) {
   const markup = () =>
     page.evaluate(() =>
       [
-        document.querySelectorAll('img, object, embed, link:not([href="gallery.css"]), base, form[action]').length,
-        [...document.scripts].filter((it) => it.getAttribute('src') !== 'gallery.js').length,
+        document.querySelectorAll('img, object, embed, link:not([href="review.css"]), base, form[action]').length,
+        [...document.scripts].filter((it) => it.getAttribute('src') !== 'review.js').length,
         document.querySelectorAll('iframe').length,
         Object.keys(window).filter((it) => it.startsWith('pwned')).length,
       ].join(' '),

@@ -3,14 +3,19 @@
 //!
 //! The relay's witness is the file that it writes, through to the disk, before it answers a dot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::smtp::Server;
 use super::{Workplace, scanner};
 
-/// Holds ledger and relay against each other, whatever has happened so far. `partners` is how
-/// many the file has, `doubts` how many `unknown` there may be: one a connection and a crash.
-pub fn check(workplace: &Workplace, server: &Server, partners: usize, doubts: usize) {
+/// Compares ledger and relay at any time, and returns the states by address. `partners` is the number of
+/// rows in the list, `doubts` how many may be `unknown` or `armed`: one per connection and crash.
+pub fn check(
+    workplace: &Workplace,
+    server: &Server,
+    partners: usize,
+    doubts: usize,
+) -> BTreeMap<String, String> {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     for recipients in server.witnessed() {
         assert_eq!(recipients.len(), 1, "one recipient a message");
@@ -53,6 +58,7 @@ pub fn check(workplace: &Workplace, server: &Server, partners: usize, doubts: us
         doubtful <= doubts,
         "I7, {doubtful} are in doubt, more than {doubts}"
     );
+    states
 }
 
 /// After a run without a fault: nobody is forgotten, and only the doubtful are left (I6).
@@ -68,9 +74,8 @@ pub fn check_settled_but(
     doubts: usize,
     also: &[&str],
 ) {
-    check(workplace, server, partners, doubts);
-    let left: BTreeSet<_> = workplace
-        .states()
+    let states = check(workplace, server, partners, doubts);
+    let left: Vec<_> = states
         .into_iter()
         .filter(|(_, state)| !matches!(state.as_str(), "accepted" | "unknown"))
         .filter(|(_, state)| !also.contains(&state.as_str()))

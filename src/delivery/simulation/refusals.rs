@@ -20,7 +20,7 @@ use crate::invitation::{MessageIdKey, State};
 use crate::ledger::fault_injection::SharedDb;
 use crate::outbox::Prepared;
 use crate::plan::in_turn;
-use crate::relay::Dial;
+use crate::relay::Dialer;
 
 /// How many histories are tried where nobody asks for more.
 const SEEDS: u64 = 60;
@@ -385,7 +385,7 @@ async fn history(seed: u64) {
     }
 }
 
-fn dial(relay: Arc<Relay>) -> Box<Dial> {
+fn dial(relay: Arc<Relay>) -> Box<Dialer> {
     Box::new(move || {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         tokio::spawn(relay.clone().serve(theirs));

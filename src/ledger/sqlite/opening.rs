@@ -13,7 +13,7 @@ use super::{connection, file_checks, runs, schema, wal};
 use crate::config::LedgerFiles;
 use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::freshness::{Doubt, Surroundings, read_witness};
+use crate::ledger::freshness::{FilesOnDisk, Staleness, read_witness};
 use crate::ledger::lock::lock_file;
 use crate::ledger::records::RunStart;
 use crate::ledger::sidecar::sidecar;
@@ -58,7 +58,7 @@ pub struct Examined {
     open_files: OpenFiles,
     log_missing: bool,
     /// Why it may lack what later runs have recorded.
-    pub doubt: Option<Doubt>,
+    pub doubt: Option<Staleness>,
     /// Its id; a new one if it has none yet.
     pub id: Id,
 }
@@ -71,14 +71,14 @@ impl Examined {
     pub fn open(files: &LedgerFiles) -> Result<Self> {
         let path = &files.file;
         let unreadable = |error: std::io::Error| file_checks::cannot_open(path, &error);
-        let found = Surroundings {
+        let found = FilesOnDisk {
             witness: read_witness(&files.witness)?,
             log_missing: wal::is_missing(path).map_err(unreadable)?,
         };
         let open_files = OpenFiles::of(path).map_err(unreadable)?;
         let connection = connection::open_to_examine(path)?;
         let sqlite = |error: rusqlite::Error| translate(path, &error);
-        let doubt = runs::doubt(&connection, found).map_err(sqlite)?;
+        let doubt = runs::staleness(&connection, found).map_err(sqlite)?;
         let id = schema::id(&connection).map_err(sqlite)?;
         Ok(Self {
             path: path.clone(),

@@ -11,7 +11,7 @@ use super::rows::{self, RECORD, STANDING};
 use super::runs;
 use crate::invitation::{Event, Identity, OCCASION, Record, Standing, State};
 use crate::ledger::error::Result;
-use crate::ledger::records::{CampaignStanding, Selection};
+use crate::ledger::records::{CampaignStanding, RecordFilter};
 use crate::link::PackageId;
 
 /// How many records a page has.
@@ -89,7 +89,7 @@ impl Reader {
     pub async fn page(
         &self,
         campaign: &str,
-        selection: &Selection,
+        selection: &RecordFilter,
         after: i64,
     ) -> Result<Vec<Record>> {
         let campaign = campaign.to_owned();

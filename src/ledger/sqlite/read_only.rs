@@ -11,7 +11,7 @@ use super::reader::Reader;
 use super::{connection, file_checks, runs, wal};
 use crate::config::LedgerFiles;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::freshness::{Surroundings, read_witness};
+use crate::ledger::freshness::{FilesOnDisk, read_witness};
 use crate::ledger::lock;
 use crate::ledger::sidecar::sidecar;
 
@@ -51,7 +51,7 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
     let left_over = ["-wal", "-journal"].map(|suffix| sidecar(path, suffix));
     // SQLite would create a log for a file whose header requires one.
     let log_expected = wal::is_expected(path).map_err(unreadable)?;
-    let found = Surroundings {
+    let found = FilesOnDisk {
         witness,
         // During a run the log exists, or is about to.
         log_missing: log_expected && !left_over[0].exists() && !live,
@@ -72,7 +72,7 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
         let connection = connection::open_copy(&folder.path().join("ledger"))?;
         (connection, Some(folder))
     };
-    let doubt = runs::doubt(&connection, found).map_err(|error| translate(path, &error))?;
+    let doubt = runs::staleness(&connection, found).map_err(|error| translate(path, &error))?;
     let mut reader = Reader::start(path, connection)?;
     reader.live = live;
     reader.doubt = doubt;

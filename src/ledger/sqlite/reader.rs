@@ -14,7 +14,7 @@ use super::errors::{damaged, translate};
 use super::{connection, schema};
 use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::freshness::Doubt;
+use crate::ledger::freshness::Staleness;
 use crate::ledger::sidecar;
 
 type Query = Box<dyn FnOnce(&Connection) + Send>;
@@ -26,7 +26,7 @@ pub struct Reader {
     thread: Option<JoinHandle<()>>,
     key: MessageIdKey,
     pub(super) live: bool,
-    pub(super) doubt: Option<Doubt>,
+    pub(super) doubt: Option<Staleness>,
     /// The copy that is read in place of the ledger.
     pub(super) copy: Option<TempDir>,
 }
@@ -74,7 +74,7 @@ impl Reader {
 
     /// Why the ledger may lack what later runs have recorded.
     #[must_use]
-    pub fn doubt(&self) -> Option<Doubt> {
+    pub fn staleness(&self) -> Option<Staleness> {
         self.doubt
     }
 

@@ -12,29 +12,32 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::errors::without_effect;
 use super::schema;
-use crate::ledger::freshness::{self, Doubt, Surroundings};
+use crate::ledger::freshness::{self, FilesOnDisk, Staleness};
 use crate::ledger::records::{CampaignStanding, Gap, RunEnd, RunStart};
 use crate::ledger::witness::{Id, Mark};
 
 /// Why this ledger may lack what later runs have recorded; none if it is the newest copy.
-pub fn doubt(connection: &Connection, found: Surroundings) -> rusqlite::Result<Option<Doubt>> {
+pub fn staleness(
+    connection: &Connection,
+    found: FilesOnDisk,
+) -> rusqlite::Result<Option<Staleness>> {
     let recorded = match schema::version(connection)? {
         ..2 => Vec::new(),
         _ => witnesses(connection)?,
     };
-    freshness::doubt(found, &recorded, |mark| compare(connection, mark))
+    freshness::staleness(found, &recorded, |mark| compare(connection, mark))
 }
 
 /// Compares the ledger with what a witness has seen.
-fn compare(connection: &Connection, mark: Mark) -> rusqlite::Result<Option<Doubt>> {
+fn compare(connection: &Connection, mark: Mark) -> rusqlite::Result<Option<Staleness>> {
     match schema::id(connection)? {
-        None => return Ok(Some(Doubt::Older(mark))),
-        Some(id) if id != mark.ledger => return Ok(Some(Doubt::OtherLedger(mark))),
+        None => return Ok(Some(Staleness::Older(mark))),
+        Some(id) if id != mark.ledger => return Ok(Some(Staleness::OtherLedger(mark))),
         Some(_) => {}
     }
     let reached = changes_of(connection, mark.run)?;
     let satisfied = reached.is_some_and(|it| it >= mark.changes);
-    Ok((!satisfied).then_some(Doubt::Older(mark)))
+    Ok((!satisfied).then_some(Staleness::Older(mark)))
 }
 
 /// The counter that a run had reached; none if the ledger does not contain it.

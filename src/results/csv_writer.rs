@@ -1,90 +1,98 @@
-//! The rows as they stand, each with our cells behind its own.
+//! The rows as they stand, each with our cells behind its write_original.
 //!
 //! A row that is sound and harmless is copied letter by letter. One with a cell that could
 //! run, or with result columns of old, is written from its cells; one whose cells cannot be
-//! told apart becomes a cell, so that ours stand under their names in every row.
+//! told apart becomes a cell, so that write_generated stand under their names in every row.
 
 use std::ops::Range;
 
-use super::encoded::{Encoded, Fault};
-use super::replacement::Replacement;
-use super::said::COLUMNS;
+use super::atomic_file::AtomicFile;
+use super::encoding_writer::{EncodingWriter, WriteError};
+use super::outcome_columns::COLUMNS;
 use crate::partners::{Form, Partners, SourceRow};
 use crate::report::may_be_formula;
 
 /// The new file while it grows, beside the text that it follows.
-pub struct Sheet<'a> {
+pub struct CsvWriter<'a> {
     partners: &'a Partners,
-    out: Encoded<'a>,
+    out: EncodingWriter<'a>,
     delimiter: char,
-    /// The columns that are the reader's own: all, unless the list was a results file once.
-    own: Vec<usize>,
+    /// The columns that are the reader's write_original: all, unless the list was a results file once.
+    write_original: Vec<usize>,
     /// How far the text is written.
     at: u64,
 }
 
-impl<'a> Sheet<'a> {
+impl<'a> CsvWriter<'a> {
     /// Begins with everything down to the header.
     pub fn begin(
         partners: &'a Partners,
-        replacement: &'a mut Replacement,
+        replacement: &'a mut AtomicFile,
         form: Form,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, WriteError> {
         let headers = partners.headers();
-        let own = (0..headers.len())
+        let write_original = (0..headers.len())
             .filter(|it| !COLUMNS.contains(&headers[*it].as_str()))
             .collect();
         let mut sheet = Self {
             partners,
-            out: Encoded::begin(replacement.file(), form.encoding, form.has_bom)?,
+            out: EncodingWriter::begin(replacement.file(), form.encoding, form.has_bom)?,
             delimiter: char::from(form.delimiter),
-            own,
+            write_original,
             at: partners.whole()?.start,
         };
         let header = partners.header();
         sheet.between(header.start)?;
-        sheet.own(Some(headers), header)?;
-        sheet.ours(COLUMNS.map(str::to_owned))?;
+        sheet.write_original(Some(headers), header)?;
+        sheet.write_generated(COLUMNS.map(str::to_owned))?;
         Ok(sheet)
     }
 
     /// A row, and what is said of it.
-    pub fn row(&mut self, row: &SourceRow, said: [String; COLUMNS.len()]) -> Result<(), Fault> {
+    pub fn row(
+        &mut self,
+        row: &SourceRow,
+        said: [String; COLUMNS.len()],
+    ) -> Result<(), WriteError> {
         self.between(row.place.start)?;
-        self.own(row.cells.as_deref(), row.place.clone())?;
-        self.ours(said)
+        self.write_original(row.cells.as_deref(), row.place.clone())?;
+        self.write_generated(said)
     }
 
     /// Ends with what follows the last row.
-    pub fn finish(mut self) -> Result<(), Fault> {
+    pub fn finish(mut self) -> Result<(), WriteError> {
         self.between(self.partners.whole()?.end)?;
         self.out.finish()
     }
 
     /// Line ends, blank lines and a `sep=` line, as they are.
-    fn between(&mut self, next: u64) -> Result<(), Fault> {
+    fn between(&mut self, next: u64) -> Result<(), WriteError> {
         for piece in self.partners.text(self.at..next) {
-            self.out.own(&piece?)?;
+            self.out.write_original(&piece?)?;
         }
         self.at = next;
         Ok(())
     }
 
-    /// The cells that are the reader's own, one for each of their columns.
-    fn own(&mut self, cells: Option<&[String]>, place: Range<u64>) -> Result<(), Fault> {
+    /// The cells that are the reader's write_original, one for each of their columns.
+    fn write_original(
+        &mut self,
+        cells: Option<&[String]>,
+        place: Range<u64>,
+    ) -> Result<(), WriteError> {
         self.at = place.end;
         let Some(cells) = cells else {
             return self.as_one_cell(place);
         };
         let columns = self.partners.headers().len();
-        if self.own.len() == columns && !cells.iter().any(|it| is_dangerous(it)) {
+        if self.write_original.len() == columns && !cells.iter().any(|it| is_dangerous(it)) {
             for piece in self.partners.text(place) {
-                self.out.own(&piece?)?;
+                self.out.write_original(&piece?)?;
             }
             return self.pad(columns - cells.len());
         }
         let mut text = String::new();
-        for (nth, column) in self.own.iter().enumerate() {
+        for (nth, column) in self.write_original.iter().enumerate() {
             let cell = cells.get(*column).map_or("", String::as_str);
             if nth > 0 {
                 text.push(self.delimiter);
@@ -92,12 +100,12 @@ impl<'a> Sheet<'a> {
             let mark = if is_dangerous(cell) { "'" } else { "" };
             text.push_str(&self.quoted(&format!("{mark}{cell}")));
         }
-        self.out.own(&text)
+        self.out.write_original(&text)
     }
 
     /// A row whose cells cannot be told apart keeps its text, in the first column.
-    fn as_one_cell(&mut self, place: Range<u64>) -> Result<(), Fault> {
-        self.out.own("\"")?;
+    fn as_one_cell(&mut self, place: Range<u64>) -> Result<(), WriteError> {
+        self.out.write_original("\"")?;
         for (nth, piece) in self.partners.text(place).enumerate() {
             let piece = piece?.replace('"', "\"\"");
             let mark = if nth == 0 && is_dangerous(&piece) {
@@ -105,23 +113,24 @@ impl<'a> Sheet<'a> {
             } else {
                 ""
             };
-            self.out.own(&format!("{mark}{piece}"))?;
+            self.out.write_original(&format!("{mark}{piece}"))?;
         }
-        self.out.own("\"")?;
-        self.pad(self.own.len().saturating_sub(1))
+        self.out.write_original("\"")?;
+        self.pad(self.write_original.len().saturating_sub(1))
     }
 
-    fn pad(&mut self, cells: usize) -> Result<(), Fault> {
-        self.out.own(&self.delimiter.to_string().repeat(cells))
+    fn pad(&mut self, cells: usize) -> Result<(), WriteError> {
+        self.out
+            .write_original(&self.delimiter.to_string().repeat(cells))
     }
 
-    fn ours(&mut self, cells: [String; COLUMNS.len()]) -> Result<(), Fault> {
+    fn write_generated(&mut self, cells: [String; COLUMNS.len()]) -> Result<(), WriteError> {
         let mut text = String::new();
         for cell in cells {
             text.push(self.delimiter);
             text.push_str(&self.quoted(&cell));
         }
-        self.out.ours(&text)
+        self.out.write_generated(&text)
     }
 
     /// A cell in quotes where it needs them (RFC 4180 §2.5–2.7).

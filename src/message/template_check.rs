@@ -15,7 +15,7 @@ impl Composer {
     /// none, so that a template fails before anybody is mailed and not at the one partner
     /// who has no name. Gives everything that is wrong.
     #[must_use]
-    pub fn rehearse(&self, extra_columns: &Arc<[String]>) -> Vec<String> {
+    pub fn check_templates(&self, extra_columns: &Arc<[String]>) -> Vec<String> {
         /// More faults than these have one cause.
         const SHOWN: usize = 50;
         const ID: &str = "00000000000000000000000000000000@invitation.example";
@@ -31,7 +31,7 @@ impl Composer {
                     let scope = sample_package(self.package(&partner, locale), full);
                     let sender = sample_sender(&self.sender, full);
                     let date = Timestamp::UNIX_EPOCH;
-                    self.build_and_prove(&partner, locale, &scope, &sender, ID, date)
+                    self.build_and_verify(&partner, locale, &scope, &sender, ID, date)
                         .map_err(|error| format!("{error:#}"))
                         .err()
                 });

@@ -5,82 +5,82 @@ use std::io::{self, BufWriter, Write};
 
 use encoding_rs::{Encoder, EncoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
-use crate::exit::Failure;
+use crate::exit::CommandError;
 
 /// Why the file cannot be written like this.
 #[derive(Debug)]
-pub enum Fault {
+pub enum WriteError {
     /// The disk does not take it.
     Io(io::Error),
     /// One of your characters can be read in this encoding, but not written.
     Unmappable,
     /// What is to be written cannot be read.
-    Failed(Failure),
+    Failed(CommandError),
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for WriteError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
 /// A file that is written in an encoding.
-pub struct Encoded<'a> {
+pub struct EncodingWriter<'a> {
     out: BufWriter<&'a mut File>,
-    manner: Manner,
+    manner: OutputEncoding,
 }
 
-enum Manner {
+enum OutputEncoding {
     Utf8,
     Utf16(fn(u16) -> [u8; 2]),
     Other(Encoder),
 }
 
-impl<'a> Encoded<'a> {
+impl<'a> EncodingWriter<'a> {
     /// Begins the file, with a byte-order mark where the list has one.
     pub fn begin(
         file: &'a mut File,
         encoding: &'static Encoding,
         has_bom: bool,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, WriteError> {
         // Encoders write UTF-8 for UTF-16, because the Web never sends it.
         let manner = match encoding {
-            it if it == UTF_8 => Manner::Utf8,
-            it if it == UTF_16LE => Manner::Utf16(u16::to_le_bytes),
-            it if it == UTF_16BE => Manner::Utf16(u16::to_be_bytes),
-            other => Manner::Other(other.new_encoder()),
+            it if it == UTF_8 => OutputEncoding::Utf8,
+            it if it == UTF_16LE => OutputEncoding::Utf16(u16::to_le_bytes),
+            it if it == UTF_16BE => OutputEncoding::Utf16(u16::to_be_bytes),
+            other => OutputEncoding::Other(other.new_encoder()),
         };
         let out = BufWriter::with_capacity(64 * 1024, file);
         let mut encoded = Self { out, manner };
         if has_bom {
-            encoded.own("\u{feff}")?;
+            encoded.write_original("\u{feff}")?;
         }
         Ok(encoded)
     }
 
     /// Writes what is yours, character for character.
-    pub fn own(&mut self, text: &str) -> Result<(), Fault> {
-        self.write(text, |_| Err(Fault::Unmappable))
+    pub fn write_original(&mut self, text: &str) -> Result<(), WriteError> {
+        self.write(text, |_| Err(WriteError::Unmappable))
     }
 
-    /// Writes what is ours, with `?` for what the encoding has not.
-    pub fn ours(&mut self, text: &str) -> Result<(), Fault> {
+    /// Writes what is write_generated, with `?` for what the encoding has not.
+    pub fn write_generated(&mut self, text: &str) -> Result<(), WriteError> {
         self.write(text, |_| Ok("?"))
     }
 
     fn write(
         &mut self,
         text: &str,
-        instead: impl Fn(char) -> Result<&'static str, Fault>,
-    ) -> Result<(), Fault> {
+        instead: impl Fn(char) -> Result<&'static str, WriteError>,
+    ) -> Result<(), WriteError> {
         match &mut self.manner {
-            Manner::Utf8 => self.out.write_all(text.as_bytes())?,
-            Manner::Utf16(bytes) => {
+            OutputEncoding::Utf8 => self.out.write_all(text.as_bytes())?,
+            OutputEncoding::Utf16(bytes) => {
                 for unit in text.encode_utf16() {
                     self.out.write_all(&bytes(unit))?;
                 }
             }
-            Manner::Other(encoder) => {
+            OutputEncoding::Other(encoder) => {
                 let mut rest = text;
                 while let Some(unmappable) = encode(encoder, &mut rest, &mut self.out, false)? {
                     encode(encoder, &mut instead(unmappable)?, &mut self.out, false)?;
@@ -91,8 +91,8 @@ impl<'a> Encoded<'a> {
     }
 
     /// Hands the last bytes to the file.
-    pub fn finish(mut self) -> Result<(), Fault> {
-        if let Manner::Other(encoder) = &mut self.manner {
+    pub fn finish(mut self) -> Result<(), WriteError> {
+        if let OutputEncoding::Other(encoder) = &mut self.manner {
             encode(encoder, &mut "", &mut self.out, true)?;
         }
         Ok(self.out.flush()?)

@@ -18,9 +18,9 @@ pub const LISTED: u64 = 1_000;
 /// How many messages are in one.
 pub const DETAILED: u64 = 20;
 
-/// Rows of one kind, written to one file after another.
+/// JsRows of one kind, written to one file after another.
 #[derive(Debug)]
-pub struct Rows {
+pub struct JsRows {
     folder: PathBuf,
     review: String,
     part: &'static str,
@@ -29,7 +29,7 @@ pub struct Rows {
     open: Option<BufWriter<File>>,
 }
 
-impl Rows {
+impl JsRows {
     /// Begins with none; each file of `part` will hold `each` rows.
     pub fn new(folder: &Path, review: &str, part: &'static str, each: u64) -> Self {
         Self {
@@ -114,7 +114,7 @@ mod tests {
         std::fs::create_dir(folder.path().join(DATA)).unwrap();
         let hostile = "</script><!-- \u{2028}\u{2029} ]]> \"'\\ \u{1b}";
 
-        let mut rows = Rows::new(folder.path(), "r", "list", 2);
+        let mut rows = JsRows::new(folder.path(), "r", "list", 2);
         for text in ["a", "b", hostile] {
             rows.add(&[text]).unwrap();
         }

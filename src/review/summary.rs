@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::data::{DETAILED, LISTED};
+use super::js_data::{DETAILED, LISTED};
 
 /// What a review is about.
 #[derive(Clone, Debug, Serialize)]
@@ -51,7 +51,7 @@ pub struct AboutPackage {
     pub link: String,
 }
 
-/// What the page shows first. The names are those that `gallery.js` reads.
+/// What the page shows first. The names are those that `review.js` reads.
 #[derive(Debug, Serialize)]
 pub struct Summary {
     pub about: About,
@@ -70,7 +70,7 @@ pub struct Summary {
     pub gone: u64,
     /// When the review before was made, if there is one.
     pub before: Option<String>,
-    /// Rows in each file of a part.
+    /// JsRows in each file of a part.
     pub listed: u64,
     pub detailed: u64,
 }

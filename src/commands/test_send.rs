@@ -8,12 +8,12 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::send::deliver;
-use super::{Choice, Console, Job, describe, throw_away_ledger};
+use super::{Console, Job, PartnerFilter, describe, temporary_ledger};
 use crate::address::Address;
 use crate::config::Config;
-use crate::exit::{self, Exit, Failure, OrExit};
+use crate::exit::{self, CommandError, Exit, OrExit};
 use crate::ledger::Reader;
-use crate::plan::{Entry, Plan};
+use crate::plan::{Plan, PlannedInvitation};
 use crate::relay::{Connector, check_secret};
 use crate::report::count;
 
@@ -24,7 +24,7 @@ use crate::report::count;
 pub async fn run(
     path: &Path,
     address: &Address,
-    choice: &Choice,
+    choice: &PartnerFilter,
     console: &mut Console<'_>,
 ) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
@@ -35,35 +35,35 @@ pub async fn run(
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let connector = Connector::new(&config.smtp)?;
     check_secret(&config.smtp)?;
-    let ledger = throw_away_ledger(scratch.path())?;
+    let ledger = temporary_ledger(scratch.path())?;
     let now = (console.clock)();
     // The limit is on the messages that are tried, not on the rows that are looked at.
-    let unlimited = Choice {
+    let unlimited = PartnerFilter {
         limit: None,
         ..choice.clone()
     };
     let candidates = job.plan(&unlimited, now);
     let lines = first_of_each_language(&job, &candidates, ledger.reader()).await?;
     let plan = job.plan(choice, now).lines(lines);
-    let survey = job.survey(&plan, ledger.reader()).await?;
+    let summary = job.summarize(&plan, ledger.reader()).await?;
     let relay = connector.relay();
     let sends = job.verify(&plan, ledger.reader(), now).await?.sends;
     if sends.is_empty() {
-        console.say("there is no partner whose message could be tried");
+        console.print("there is no partner whose message could be tried");
         return Ok(Exit::Done);
     }
     let tally = deliver(&job, &plan, sends, &ledger, connector, None, console).await?;
-    console.say(&format!(
+    console.print(&format!(
         "{} tried: {} accepted by {relay} for {address}; no partner was written to",
-        describe(&survey),
+        describe(&summary),
         count(tally.accepted, "message")
     ));
     for (_, state, why) in &tally.troubles {
-        console.tell(&format!("{state}: {why}"));
+        console.eprint(&format!("{state}: {why}"));
     }
     match tally.stopped {
-        Some(stop) => Err(Failure::new(stop.exit, stop.why)),
-        None if tally.accepted < survey.due => Ok(Exit::Refused),
+        Some(stop) => Err(CommandError::new(stop.exit, stop.why)),
+        None if tally.accepted < summary.due => Ok(Exit::Refused),
         None => Ok(Exit::Done),
     }
 }
@@ -76,9 +76,9 @@ async fn first_of_each_language(
 ) -> exit::Result<HashSet<u64>> {
     let mut seen = HashSet::new();
     let mut lines = HashSet::new();
-    let mut drain = plan.drain();
-    while let Some(page) = drain.next_page(reader).await? {
-        for Entry { partner, skip, .. } in page {
+    let mut pages = plan.pages();
+    while let Some(page) = pages.next_page(reader).await? {
+        for PlannedInvitation { partner, skip, .. } in page {
             if skip.is_none() && seen.insert(job.composer.locale_for(&partner).to_string()) {
                 lines.insert(partner.line);
             }

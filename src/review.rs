@@ -6,29 +6,29 @@
 //! to its owner, only what a preview made is ever replaced, and the page is written last: a
 //! review that is not whole cannot be opened.
 
-mod before;
-mod data;
 mod file_names;
 mod folder;
-mod plain;
-mod reading;
+mod js_data;
+mod parsed_message;
+mod previous;
+mod static_list;
 mod summary;
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use self::before::{Before, Mark};
-use self::data::{DETAILED, LISTED, Rows, write_whole};
 pub use self::file_names::APPROVAL;
 use self::file_names::{INDEX, INDEX_PAGE, MESSAGES, PAGE};
 pub use self::folder::Folder;
 use self::folder::create;
-use self::plain::PlainList;
-use self::reading::Reading;
+use self::js_data::{DETAILED, JsRows, LISTED, write_whole};
+use self::parsed_message::ParsedMessage;
+use self::previous::{Mark, PreviousReview};
+use self::static_list::StaticList;
 use self::summary::Summary;
 pub use self::summary::{About, AboutApproval, AboutPackage};
-use crate::message::Proof;
+use crate::message::Verification;
 use crate::partners::Partner;
 
 /// Stands before the HTML of a message in its file: whoever opens it, nothing is loaded, and
@@ -40,13 +40,13 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// A finished message, and what its reader should know beside it.
 #[derive(Debug)]
-pub struct Shown<'a> {
+pub struct ReviewedMessage<'a> {
     /// The bytes.
     pub message: &'a [u8],
     /// Whom it is for.
     pub partner: &'a Partner,
-    /// What the proof of just these bytes measured.
-    pub proof: Proof,
+    /// What the verification of just these bytes measured.
+    pub verification: Verification,
     /// What deserves a second look about it.
     pub notes: Vec<Note>,
 }
@@ -63,19 +63,19 @@ pub struct Note {
 /// A review in the making. Its memory does not grow with the number of messages, but for
 /// sixteen bytes each.
 #[derive(Debug)]
-pub struct Gallery {
+pub struct Review {
     path: PathBuf,
     review: String,
-    plain: PlainList,
-    list: Rows,
-    skipped: Rows,
-    details: Rows,
-    before: Before,
+    plain: StaticList,
+    list: JsRows,
+    skipped: JsRows,
+    details: JsRows,
+    before: PreviousReview,
     summary: Summary,
     _marker: File,
 }
 
-impl Gallery {
+impl Review {
     /// Takes away the old review in a folder and begins a new one.
     ///
     /// # Errors
@@ -85,13 +85,13 @@ impl Gallery {
         let Folder { path, marker } = folder;
         // A page that was opened before must not mix this review's files with its own.
         let review = format!("{:x}", about.made.as_nanosecond());
-        let rows = |part, each| Rows::new(&path, &review, part, each);
+        let rows = |part, each| JsRows::new(&path, &review, part, each);
         Ok(Self {
-            plain: PlainList::begin(&path, &about)?,
+            plain: StaticList::begin(&path, &about)?,
             list: rows("list", LISTED),
             skipped: rows("skipped", LISTED),
             details: rows("messages", DETAILED),
-            before: Before::read(&path),
+            before: PreviousReview::read(&path),
             summary: Summary::new(about),
             path,
             review,
@@ -103,15 +103,15 @@ impl Gallery {
     ///
     /// # Errors
     /// When the files cannot be written.
-    pub fn add(&mut self, shown: &Shown<'_>) -> io::Result<()> {
-        let Shown {
+    pub fn add(&mut self, shown: &ReviewedMessage<'_>) -> io::Result<()> {
+        let ReviewedMessage {
             message,
             partner,
-            proof,
+            verification,
             notes,
         } = shown;
         let number = self.summary.messages + 1;
-        let reading = Reading::of(message)?;
+        let reading = ParsedMessage::of(message)?;
         let file = format!("{MESSAGES}/{number:04}");
         let guarded = |start: &str, text: &str| [start, text].concat().into_bytes();
         for (ending, bytes) in [
@@ -148,7 +148,7 @@ impl Gallery {
             &reading.headers,
             &reading.text,
             String::from_utf8_lossy(message),
-            proven(*proof),
+            verified(*verification),
             notes.iter().map(|it| &it.text).collect::<Vec<_>>(),
         ))?;
         let mut remarks: Vec<String> = notes.iter().map(|it| it.text.clone()).collect();
@@ -219,13 +219,13 @@ impl Gallery {
     }
 }
 
-/// What the proof holds, in sentences.
-fn proven(proof: Proof) -> Vec<String> {
-    let Proof {
+/// What the verification holds, in sentences.
+fn verified(verification: Verification) -> Vec<String> {
+    let Verification {
         headers,
         lines,
         longest_line,
-    } = proof;
+    } = verification;
     vec![
         "The text part has the whole link once, alone on its line.".into(),
         "The HTML part has it behind its button, and once more in full as text.".into(),

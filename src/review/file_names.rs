@@ -13,8 +13,8 @@ pub const APPROVAL: &str = "approval.txt";
 
 /// What the page loads, the same for every review.
 pub const PAGE: [(&str, &str); 2] = [
-    ("gallery.css", include_str!("page/gallery.css")),
-    ("gallery.js", include_str!("page/gallery.js")),
+    ("review.css", include_str!("page/review.css")),
+    ("review.js", include_str!("page/review.js")),
 ];
 /// The page itself.
 pub const INDEX_PAGE: &str = include_str!("page/index.html");

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::file_names::{DATA, LIST};
 use super::*;
 use crate::address::Address;
-use crate::config::{Package, Text};
+use crate::config::{LocalizedText, Package};
 use crate::link::AccessPackageLink;
 
 const LINK: &str = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
@@ -41,7 +41,7 @@ fn partner(address: &str, name: &str) -> Partner {
         package: Arc::new(Package {
             key: "project".into(),
             link: AccessPackageLink::parse(LINK, &[]).unwrap().0,
-            name: Text::Same("Project".into()),
+            name: LocalizedText::Same("Project".into()),
             description: None,
             justification: None,
             respond_by: None,
@@ -59,13 +59,13 @@ fn message(to: &str, text: &str) -> String {
 
 /// A review of these messages, each an address and a text, in `out`.
 fn review(out: &Path, messages: &[(&str, &str)]) {
-    let mut gallery = Gallery::begin(Folder::prepare(out).unwrap(), about()).unwrap();
+    let mut review = Review::begin(Folder::prepare(out).unwrap(), about()).unwrap();
     for (address, text) in messages {
-        gallery
-            .add(&Shown {
+        review
+            .add(&ReviewedMessage {
                 message: message(address, text).as_bytes(),
                 partner: &partner(address, HOSTILE),
-                proof: Proof {
+                verification: Verification {
                     headers: 7,
                     lines: 20,
                     longest_line: 60,
@@ -78,8 +78,8 @@ fn review(out: &Path, messages: &[(&str, &str)]) {
             .unwrap();
     }
     let left_out = partner("eva@b.example", HOSTILE);
-    gallery.leave_out(&left_out, "accepted", HOSTILE).unwrap();
-    let (index, shown) = gallery.finish().unwrap();
+    review.leave_out(&left_out, "accepted", HOSTILE).unwrap();
+    let (index, shown) = review.finish().unwrap();
     assert_eq!(index, out.join("index.html"));
     assert_eq!(shown, messages.len() as u64);
 }
@@ -161,7 +161,7 @@ fn nothing_of_a_value_is_markup_or_script_where_it_is_shown() {
     assert_eq!(read(&out, INDEX), INDEX_PAGE);
     for line in [
         "default-src 'none'; script-src 'self'; style-src 'self'; frame-src 'self'",
-        "<script src=\"gallery.js\" defer></script>",
+        "<script src=\"review.js\" defer></script>",
     ] {
         assert!(INDEX_PAGE.contains(line), "{line}");
     }
@@ -178,12 +178,12 @@ fn a_review_that_is_not_whole_has_no_page_and_the_one_after_it_is_held_against_t
         &[("ada@b.example", "Hello"), ("bob@b.example", "Hello")],
     );
 
-    let mut half = Gallery::begin(Folder::prepare(&out).unwrap(), about()).unwrap();
+    let mut half = Review::begin(Folder::prepare(&out).unwrap(), about()).unwrap();
     let other = message("ada@b.example", "Other");
-    let shown = Shown {
+    let shown = ReviewedMessage {
         message: other.as_bytes(),
         partner: &partner("ada@b.example", "Ada"),
-        proof: Proof {
+        verification: Verification {
             headers: 7,
             lines: 20,
             longest_line: 60,
@@ -229,7 +229,7 @@ fn a_review_that_is_not_whole_has_no_page_and_the_one_after_it_is_held_against_t
 
 #[test]
 fn another_date_or_message_id_is_no_change_to_a_reader_but_another_word_is() {
-    let digest = |it: &str| Reading::of(it.as_bytes()).unwrap().digest();
+    let digest = |it: &str| ParsedMessage::of(it.as_bytes()).unwrap().digest();
     let first = message("ada@b.example", "Hello");
     let later = first.replace(
         "Date: Thu, 1 Jan 1970",

@@ -1,6 +1,6 @@
 //! A file that takes the place of another as a whole, or not at all.
 //!
-//! It grows under a name of its own beside the other, is brought to the disk, and is
+//! It grows under a name of its write_original beside the other, is brought to the disk, and is
 //! renamed. Whatever happens meanwhile (a full disk, a kill, a power cut) leaves the old or
 //! the new. What a killed run left under such a name goes with the next.
 
@@ -16,12 +16,12 @@ use crate::files::{self, folder_of};
 const BEGINNING: u64 = 64 * 1024;
 
 /// The file that is to take the place of `path`, readable by its owner only.
-pub struct Replacement {
+pub struct AtomicFile {
     file: NamedTempFile,
     path: PathBuf,
 }
 
-impl Replacement {
+impl AtomicFile {
     /// Begins it, empty, in the same folder.
     pub fn begin(path: &Path) -> io::Result<Self> {
         let folder = folder_of(path);

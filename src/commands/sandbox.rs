@@ -9,15 +9,15 @@ use anyhow::Context;
 use mail_parser::MessageParser;
 
 use super::send::deliver;
-use super::{Choice, Console, Job, about, describe, throw_away_ledger};
+use super::{Console, Job, PartnerFilter, about, describe, temporary_ledger};
 use crate::config::{Config, Smtp, Tls};
 use crate::delivery::{Signals, Tally};
-use crate::exit::{self, Exit, Failure, OrExit};
-use crate::gallery::{About, Folder, Gallery, Shown};
+use crate::exit::{self, CommandError, Exit, OrExit};
 use crate::ledger::Reader;
 use crate::plan::{Plan, Skip};
 use crate::relay::Connector;
 use crate::report::count;
+use crate::review::{About, Folder, Review, ReviewedMessage};
 use crate::sandbox::Sandbox;
 
 /// Sends everything to a small server in this process, with a ledger that is thrown away.
@@ -27,7 +27,7 @@ use crate::sandbox::Sandbox;
 pub async fn run(
     path: &Path,
     out: &Path,
-    choice: &Choice,
+    choice: &PartnerFilter,
     console: &mut Console<'_>,
 ) -> exit::Result<Exit> {
     let config = Arc::new(Config::load(path)?);
@@ -37,16 +37,16 @@ pub async fn run(
     let scratch = tempfile::tempdir_in(folder.path())
         .context("cannot create a throw-away ledger")
         .or_exit(Exit::CannotWrite)?;
-    let ledger = throw_away_ledger(scratch.path())?;
+    let ledger = temporary_ledger(scratch.path())?;
     let plan = job.plan(choice, (console.clock)());
-    let survey = job.survey(&plan, ledger.reader()).await?;
+    let summary = job.summarize(&plan, ledger.reader()).await?;
     let verified = job.verify(&plan, ledger.reader(), (console.clock)());
     let sends = verified.await?.sends;
 
     let caught = Caught(scratch.path().join("caught"));
     let sandbox = caught.start_sandbox().await?;
     let connector = Connector::new(&loopback(&config.smtp, sandbox.port()))?;
-    let tally = if survey.due == 0 {
+    let tally = if summary.due == 0 {
         Tally::default()
     } else {
         deliver(&job, &plan, sends, &ledger, connector, None, console).await?
@@ -65,15 +65,15 @@ pub async fn run(
         partial: choice.is_partial(),
         ..about(&config, title, lead, (console.clock)())
     };
-    let gallery = Gallery::begin(folder, about)
+    let review = Review::begin(folder, about)
         .context("cannot write the review")
         .or_exit(Exit::CannotWrite)?;
     let mut signals = Signals::listen();
     let (index, shown) = tokio::select! {
-        shown = caught.show(&job, &plan, ledger.reader(), gallery) => shown?,
+        shown = caught.show(&job, &plan, ledger.reader(), review) => shown?,
         name = signals.next() => {
             let message = format!("stopped by {name}; the review is not complete, and nothing was sent");
-            return Err(Failure::new(Exit::TryLater, message));
+            return Err(CommandError::new(Exit::TryLater, message));
         }
     };
     if console.interactive {
@@ -81,20 +81,20 @@ pub async fn run(
             console.warn(&warning);
         }
     }
-    console.say(&format!(
+    console.print(&format!(
         "{} sent to the sandbox, {shown} caught; nothing left this machine; look at {}",
-        describe(&survey),
+        describe(&summary),
         index.display()
     ));
     for (address, state, why) in &tally.troubles {
-        console.tell(&format!("{state}: {address}: {why}"));
+        console.eprint(&format!("{state}: {address}: {why}"));
     }
     if job.partners.bad() > 0 {
-        console.tell(&job.partners.describe_bad_rows());
+        console.eprint(&job.partners.describe_bad_rows());
     }
     match &tally.stopped {
-        Some(stop) => Err(Failure::new(stop.exit, &stop.why)),
-        None if job.partners.bad() > 0 || tally.accepted < survey.due => Ok(Exit::Refused),
+        Some(stop) => Err(CommandError::new(stop.exit, &stop.why)),
+        None if job.partners.bad() > 0 || tally.accepted < summary.due => Ok(Exit::Refused),
         None => Ok(Exit::Done),
     }
 }
@@ -133,29 +133,29 @@ impl Caught {
         job: &Job,
         plan: &Plan,
         reader: &Reader,
-        mut gallery: Gallery,
+        mut review: Review,
     ) -> exit::Result<(PathBuf, u64)> {
-        let mut drain = plan.drain();
-        while let Some(page) = drain.next_page(reader).await? {
+        let mut pages = plan.pages();
+        while let Some(page) = pages.next_page(reader).await? {
             for entry in page {
                 let partner = &entry.partner;
                 let sent = entry.standing.as_ref().map(|it| it.message_id.as_str());
                 let message = sent.and_then(|id| std::fs::read(self.file(id)).ok());
                 let written = if let (Some(id), Some(message)) = (sent, message) {
-                    let proof = job
+                    let verification = job
                         .composer
-                        .prove_again(partner, id, &message)
+                        .verify_again(partner, id, &message)
                         .with_context(|| {
                             format!(
                                 "what was caught for {} is not what was sent",
                                 partner.address
                             )
                         })
-                        .or_exit(Exit::Contradiction)?;
-                    gallery.add(&Shown {
+                        .or_exit(Exit::InternalError)?;
+                    review.add(&ReviewedMessage {
                         message: &message,
                         partner,
-                        proof,
+                        verification,
                         notes: job.notes(partner),
                     })
                 } else {
@@ -165,14 +165,14 @@ impl Caught {
                         // What was sent has used up the limit, which the plan counts anew.
                         (None, None) => (Skip::Limit.kind(), Skip::Limit.to_string()),
                     };
-                    gallery.leave_out(partner, &kind, &why)
+                    review.leave_out(partner, &kind, &why)
                 };
                 written
                     .context("cannot write the review")
                     .or_exit(Exit::CannotWrite)?;
             }
         }
-        gallery
+        review
             .finish()
             .context("cannot write the review")
             .or_exit(Exit::CannotWrite)

@@ -32,7 +32,7 @@ pub enum Mark {
 
 /// The review before, and what the one in the making has so far.
 #[derive(Debug, Default)]
-pub struct Before {
+pub struct PreviousReview {
     /// When it was made.
     pub made: Option<Timestamp>,
     earlier: Vec<[u8; 16]>,
@@ -40,7 +40,7 @@ pub struct Before {
     now: Vec<[u8; 16]>,
 }
 
-impl Before {
+impl PreviousReview {
     /// Reads what the review before has left in its folder.
     pub fn read(folder: &Path) -> Self {
         let Ok(bytes) = files::read(&folder.join(FILE), LIMIT) else {
@@ -89,12 +89,12 @@ impl Before {
     pub fn write(mut self, folder: &Path, made: Timestamp, partial: bool) -> std::io::Result<()> {
         self.now.sort_unstable();
         if partial {
-            let looked_at = |row: &[u8; 16]| {
+            let is_included = |row: &[u8; 16]| {
                 let found = self.now.binary_search_by(|it| it[..8].cmp(&row[..8]));
                 found.is_ok()
             };
             let mut kept = self.earlier;
-            kept.retain(|it| !looked_at(it));
+            kept.retain(|it| !is_included(it));
             self.now.extend(kept);
             self.now.sort_unstable();
         }
@@ -124,7 +124,7 @@ mod tests {
 
     /// A review of these, and how each of them stood.
     fn review(folder: &Path, rows: &[([u8; 8], [u8; 8])], partial: bool) -> (Vec<Mark>, u64) {
-        let mut before = Before::read(folder);
+        let mut before = PreviousReview::read(folder);
         let marks = rows.iter().map(|it| before.mark(it.0, it.1)).collect();
         let gone = before.gone();
         before

@@ -11,7 +11,7 @@ const FLEETING: [&str; 3] = ["date", "message-id", "content-type"];
 
 /// What a message says.
 #[derive(Debug)]
-pub struct Reading {
+pub struct ParsedMessage {
     /// The subject.
     pub subject: String,
     /// The recipient's name, where there is one.
@@ -28,7 +28,7 @@ pub struct Reading {
     pub html: String,
 }
 
-impl Reading {
+impl ParsedMessage {
     /// Reads finished bytes.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::file_names::LIST;
 use super::folder::create;
-use super::reading::Reading;
+use super::parsed_message::ParsedMessage;
 use super::summary::About;
 
 const HEAD: &str = r#"<!DOCTYPE html>
@@ -17,17 +17,17 @@ const HEAD: &str = r#"<!DOCTYPE html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'self'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<link rel="stylesheet" href="gallery.css">
+<link rel="stylesheet" href="review.css">
 "#;
 
 /// The list in the making. Its memory does not grow with the number of messages.
 #[derive(Debug)]
-pub struct PlainList {
+pub struct StaticList {
     messages: BufWriter<File>,
     skipped: BufWriter<File>,
 }
 
-impl PlainList {
+impl StaticList {
     /// Begins the file in `folder`.
     pub fn begin(folder: &Path, about: &About) -> io::Result<Self> {
         let mut messages = BufWriter::new(create(&folder.join(LIST))?);
@@ -46,7 +46,7 @@ impl PlainList {
     pub fn add(
         &mut self,
         number: u64,
-        reading: &Reading,
+        reading: &ParsedMessage,
         remark: &str,
         file: &str,
     ) -> io::Result<()> {

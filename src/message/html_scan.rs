@@ -50,9 +50,9 @@ const ATTRIBUTES: [&str; 14] = [
 /// Elements whose text is not shown.
 const UNSEEN: [&str; 2] = ["style", "title"];
 
-/// What a page says, as far as the proof is concerned.
+/// What a page says, as far as the verification is concerned.
 #[derive(Debug, Default)]
-pub struct Page {
+pub struct HtmlScan {
     /// The targets of elements of class `button`.
     pub buttons: Vec<String>,
     /// The targets of everything, those in conditional comments included.
@@ -64,7 +64,7 @@ pub struct Page {
 }
 
 /// What a page says.
-pub fn read(html: &str) -> Page {
+pub fn read(html: &str) -> HtmlScan {
     let mut reader = Reader::default();
     Tokenizer::new_with_emitter(html, &mut reader).for_each(drop);
     reader.finish()
@@ -73,7 +73,7 @@ pub fn read(html: &str) -> Page {
 /// Gathers what a page says while it is tokenized.
 #[derive(Debug, Default)]
 struct Reader {
-    page: Page,
+    page: HtmlScan,
     /// All styles, each on lines of its own.
     css: Vec<u8>,
     /// Inside an element whose text is not shown.
@@ -100,7 +100,7 @@ struct Tag {
 }
 
 impl Reader {
-    fn finish(mut self) -> Page {
+    fn finish(mut self) -> HtmlScan {
         // What loads has one of these; most styles have neither.
         if memchr2(b'(', b'@', &self.css).is_some() {
             self.css.make_ascii_lowercase();
@@ -327,7 +327,7 @@ mod tests {
             let (targets, text) = by_tokens(&html);
 
             prop_assert_eq!(page.text, text, "{}", html);
-            // Of attributes that stand twice a browser takes the first, and the proof all.
+            // Of attributes that stand twice a browser takes the first, and the verification all.
             let mut ours = page.targets.iter();
             prop_assert!(targets.iter().all(|it| ours.any(|ours| ours == it)), "{}", html);
         }

@@ -2,7 +2,7 @@
 
 /// The extensions that matter to us.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Offers {
+pub struct EhloExtensions {
     /// STARTTLS (RFC 3207).
     pub starttls: bool,
     /// PIPELINING (RFC 2920).
@@ -13,7 +13,7 @@ pub struct Offers {
     pub auth: Vec<String>,
 }
 
-impl Offers {
+impl EhloExtensions {
     /// Reads the lines of the answer; the first is a greeting. Keywords count in any case.
     #[must_use]
     pub fn read(lines: &[String]) -> Self {
@@ -52,11 +52,11 @@ impl Offers {
 
 #[cfg(test)]
 mod tests {
-    use super::Offers;
+    use super::EhloExtensions;
 
-    fn read(lines: &[&str]) -> Offers {
+    fn read(lines: &[&str]) -> EhloExtensions {
         let lines: Vec<String> = lines.iter().map(|it| (*it).to_owned()).collect();
-        Offers::read(&lines)
+        EhloExtensions::read(&lines)
     }
 
     #[test]
@@ -78,13 +78,13 @@ mod tests {
 
     #[test]
     fn the_greeting_and_unknown_lines_offer_nothing() {
-        assert_eq!(read(&["STARTTLS"]), Offers::default());
+        assert_eq!(read(&["STARTTLS"]), EhloExtensions::default());
         assert_eq!(
             read(&["x", "", "STARTTLSX", "PIPELININGS", "XAUTH PLAIN", "AUTH"]),
-            Offers::default()
+            EhloExtensions::default()
         );
         for no_limit in ["SIZE", "SIZE 0", "SIZE many"] {
-            assert_eq!(read(&["x", no_limit]), Offers::default());
+            assert_eq!(read(&["x", no_limit]), EhloExtensions::default());
         }
     }
 }

@@ -31,13 +31,13 @@ const NEW: &str = "not_invited";
 
 /// What is said of a row; nothing of one whose cells are all empty.
 #[derive(Default)]
-pub struct Said {
+pub struct OutcomeColumns {
     state: &'static str,
     note: String,
     record: Option<Record>,
 }
 
-impl Said {
+impl OutcomeColumns {
     /// Of a row that cannot be used: why.
     pub fn of_bad(reasons: &[Finding]) -> Self {
         let reasons: Vec<String> = reasons

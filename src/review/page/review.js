@@ -7,7 +7,7 @@
 
 'use strict';
 
-// What the rows of the data files hold, in order (src/gallery.rs writes them).
+// What the rows of the data files hold, in order (src/review.rs writes them).
 const MESSAGE = 'number name address organization subject language asked package mark notes size line'.split(' ');
 const SKIPPED = 'name address organization package reason why line'.split(' ');
 const DETAIL = 'number headers text source proof notes'.split(' ');
@@ -614,7 +614,7 @@ function aboutReview(about) {
 
 // ---- The page ----
 
-// On a phone one of the two panes is in sight; gallery.css has the same width.
+// On a phone one of the two panes is in sight; review.css has the same width.
 const phone = matchMedia('(max-width: 47.99rem)');
 function showPane(name) {
   $('app').setAttribute('data-pane', name);

@@ -1,7 +1,7 @@
-//! The proof: the finished bytes, read back by a stranger, say what they must.
+//! The verification: the finished bytes, read back by a stranger, say what they must.
 //!
 //! `mail-parser` reads the MIME and `html5gum` the HTML, neither of which built
-//! them. What is proven is what a partner's mail system will see: the whole link
+//! them. What is verified is what a partner's mail system will see: the whole link
 //! in both parts, nothing else linked, exactly our headers, and bytes that no
 //! relay has a reason to change.
 
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use mail_parser::{MessageParser, MimeHeaders, PartType};
 use memchr::{memchr, memchr_iter};
 
-use super::page;
+use super::html_scan;
 use crate::address::Address;
 use crate::link::AccessPackageLink;
 
@@ -40,10 +40,10 @@ pub struct Expected<'a> {
     pub language: &'a str,
 }
 
-/// What the proof measured, for those who look a message over. That there is one says the rest:
+/// What the verification measured, for those who look a message over. That there is one says the rest:
 /// the whole link in both parts, nothing else linked or loaded, nothing but ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Proof {
+pub struct Verification {
     /// How many headers there are, all of them ours.
     pub headers: usize,
     /// How many lines.
@@ -56,12 +56,12 @@ pub struct Proof {
 ///
 /// # Errors
 /// The first thing that is not as it must be.
-pub fn prove(bytes: &[u8], expected: &Expected<'_>) -> Result<Proof> {
-    let (lines, longest_line) = prove_wire(bytes)?;
+pub fn verify(bytes: &[u8], expected: &Expected<'_>) -> Result<Verification> {
+    let (lines, longest_line) = verify_wire(bytes)?;
     let message = MessageParser::default()
         .parse(bytes)
         .context("the message cannot be parsed")?;
-    let headers = prove_headers(&message, expected)?;
+    let headers = verify_headers(&message, expected)?;
     let [root, text, html] = message.parts.as_slice() else {
         bail!(
             "the message has {} parts, not two alternatives",
@@ -77,9 +77,9 @@ pub fn prove(bytes: &[u8], expected: &Expected<'_>) -> Result<Proof> {
     let (PartType::Text(text), PartType::Html(html)) = (&text.body, &html.body) else {
         bail!("the message is not text and HTML as alternatives");
     };
-    prove_text(text, expected.link.as_str()).context("in the text part")?;
-    prove_html(html, expected).context("in the HTML part")?;
-    Ok(Proof {
+    verify_text(text, expected.link.as_str()).context("in the text part")?;
+    verify_html(html, expected).context("in the HTML part")?;
+    Ok(Verification {
         headers,
         lines,
         longest_line,
@@ -88,7 +88,7 @@ pub fn prove(bytes: &[u8], expected: &Expected<'_>) -> Result<Proof> {
 
 /// Pure ASCII, lines of at most 998 octets (RFC 5322 §2.1.1), ended by CRLF and nothing else.
 /// Gives how many lines there are, and how long the longest is.
-fn prove_wire(bytes: &[u8]) -> Result<(usize, usize)> {
+fn verify_wire(bytes: &[u8]) -> Result<(usize, usize)> {
     if !bytes.is_ascii() || memchr(0, bytes).is_some() {
         let place = bytes.iter().position(|it| !it.is_ascii() || *it == 0);
         let place = place.unwrap_or_default();
@@ -114,7 +114,7 @@ fn prove_wire(bytes: &[u8]) -> Result<(usize, usize)> {
 }
 
 /// Gives how many headers there are.
-fn prove_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -> Result<usize> {
+fn verify_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -> Result<usize> {
     let mut names: Vec<String> = message
         .headers_raw()
         .map(|(name, _)| name.to_ascii_lowercase())
@@ -141,10 +141,10 @@ fn prove_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) ->
         "the headers are {}, not exactly ours",
         names.join(", ")
     );
-    prove_mailbox("From", message.from(), expected.from)?;
-    prove_mailbox("To", message.to(), expected.to)?;
+    verify_mailbox("From", message.from(), expected.from)?;
+    verify_mailbox("To", message.to(), expected.to)?;
     if let Some(reply_to) = expected.reply_to {
-        prove_mailbox("Reply-To", message.reply_to(), reply_to)?;
+        verify_mailbox("Reply-To", message.reply_to(), reply_to)?;
     }
     ensure!(message.date().is_some(), "the Date header cannot be read");
     ensure!(
@@ -169,7 +169,7 @@ fn prove_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) ->
     Ok(names.len())
 }
 
-fn prove_mailbox(
+fn verify_mailbox(
     header: &str,
     found: Option<&mail_parser::Address<'_>>,
     (name, address): Named<'_>,
@@ -198,7 +198,7 @@ fn prove_mailbox(
 }
 
 /// The link stands once, alone on its line, where every client finds and copies it whole.
-fn prove_text(text: &str, link: &str) -> Result<()> {
+fn verify_text(text: &str, link: &str) -> Result<()> {
     let alone = text.lines().filter(|line| *line == link).count();
     let anywhere = text.matches(link).count();
     ensure!(
@@ -217,8 +217,8 @@ fn prove_text(text: &str, link: &str) -> Result<()> {
 }
 
 /// Holds the HTML against the link and the address that it may lead to.
-fn prove_html(html: &str, expected: &Expected<'_>) -> Result<()> {
-    let page = page::read(html);
+fn verify_html(html: &str, expected: &Expected<'_>) -> Result<()> {
+    let page = html_scan::read(html);
     let link = expected.link.as_str();
     ensure!(
         html.len() <= SHOWN_BY_GMAIL,
@@ -241,7 +241,7 @@ fn prove_html(html: &str, expected: &Expected<'_>) -> Result<()> {
             other.escape_debug()
         );
     }
-    let text = page::lossy(&page.text);
+    let text = html_scan::lossy(&page.text);
     let Some((before, behind)) = text.split_once(link) else {
         bail!("the link is not shown as text; write `{{{{ link }}}}` once where it is read");
     };
