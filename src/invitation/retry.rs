@@ -68,6 +68,10 @@ mod tests {
                 "{deferrals}: {got}"
             );
         }
+        assert_eq!(
+            schedule.longest_pause(),
+            SignedDuration::from_mins(8 * 60 + 48)
+        );
         assert!(!schedule.gives_up(now, None));
         let long_ago = now - SignedDuration::from_hours(120);
         assert!(schedule.gives_up(now, Some(long_ago)));

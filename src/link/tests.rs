@@ -193,6 +193,10 @@ fn each_way_of_breaking_a_link_has_its_own_refusal() {
             LinkError::Id("8e1f8f5a2f0b4f0e9a673c6c1d9c0b11".into()),
         ),
         (
+            format!("{at}#/access-packages/{}", "x".repeat(40)),
+            LinkError::Id("x".repeat(40)),
+        ),
+        (
             format!("{GOOD}/details"),
             LinkError::AfterId("/details".into()),
         ),
@@ -212,6 +216,71 @@ fn each_way_of_breaking_a_link_has_its_own_refusal() {
     for (text, expected) in table {
         assert_eq!(parse(&text).map(|_| ()), Err(expected), "{text}");
     }
+}
+
+#[test]
+fn every_rewriting_scanner_is_recognised_by_its_domain() {
+    let table = [
+        (
+            "eur01.safelinks.protection.outlook.com",
+            "Microsoft Safe Links",
+        ),
+        (
+            "gcc02.safelinks.protection.office365.us",
+            "Microsoft Safe Links",
+        ),
+        ("urldefense.com", "Proofpoint URL Defense"),
+        ("urldefense.proofpoint.com", "Proofpoint URL Defense"),
+        ("urldefense.us", "Proofpoint URL Defense"),
+        ("linkprotect.cudasvc.com", "Barracuda Link Protection"),
+        ("protect-eu.mimecast.com", "Mimecast URL Protect"),
+        ("url.uk.m.mimecastprotect.com", "Mimecast URL Protect"),
+    ];
+    for (host, name) in table {
+        let link = format!("https://{host}/?url=x");
+        assert_eq!(
+            parse(&link).map(|_| ()),
+            Err(LinkError::Wrapped(name)),
+            "{host}"
+        );
+    }
+    for host in ["noturldefense.com", "mimecast.com.example"] {
+        let link = format!("https://{host}/?url=x");
+        assert_eq!(parse(&link).map(|_| ()), Err(LinkError::Host(host.into())));
+    }
+}
+
+#[test]
+fn each_error_has_its_place_in_the_link() {
+    let at = "https://myaccess.microsoft.com/@fabrikam.com";
+    let portal = "https://myaccess.microsoft.com";
+    let table = [
+        (
+            format!("{portal}@fabrikam.com#{ROUTE}{ID}"),
+            "myaccess.microsoft.com@fabrikam.com",
+        ),
+        (GOOD.replace('#', "%23"), "%23"),
+        (portal.to_owned(), "m"),
+        (format!("{portal}/"), "/"),
+        (format!("{portal}?x#{ROUTE}{ID}"), "?"),
+        (format!("{at}?x=1#{ROUTE}{ID}"), "?x=1"),
+        (format!("{at}?x=1"), "?x=1"),
+        (format!("{at}#{ROUTE}active/{ID}"), "active"),
+        (format!("{at}#{ROUTE}{{id}}"), "{id}"),
+        (format!("{GOOD}/details"), "/details"),
+        (GOOD.replace("-2f0b", "\u{2013}2f0b"), "\u{2013}"),
+        (format!("{at}#{ROUTE}"), "/"),
+        (
+            at.replace("@fabrikam.com", "@fabrikam") + "#" + ROUTE,
+            "/@fabrikam",
+        ),
+    ];
+    for (text, part) in table {
+        let error = parse(&text).unwrap_err();
+        let place = error.place(&text).unwrap();
+        assert_eq!(&text[place], part, "{text}: {error}");
+    }
+    assert_eq!(LinkError::NotVerbatim.place(GOOD), None);
 }
 
 #[test]

@@ -149,3 +149,18 @@ fn covers(pattern: &str, code: &str) -> bool {
             .is_some_and(|it| it.len() == 1 && it.bytes().all(|it| it.is_ascii_digit())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::covers;
+
+    #[test]
+    fn a_code_pattern_covers_exactly_one_more_digit() {
+        assert!(covers("5.7.23x", "5.7.230"));
+        assert!(covers("5.7.57", "5.7.57"));
+        for code in ["5.7.23", "5.7.2345", "5.7.23x", "5.7.23.", "5.7.240"] {
+            assert!(!covers("5.7.23x", code), "{code}");
+        }
+        assert!(!covers("5.7.57", "5.7.571"));
+    }
+}

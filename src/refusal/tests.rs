@@ -555,19 +555,14 @@ fn only_replies_that_ask_to_slow_down_are_a_throttle() {
     for text in ["432 no", "454 4.7.0 no", "451 4.7.500 x", "421 Server busy"] {
         assert!(is_throttle(&reply(text)), "{text}");
     }
-    for text in ["451 4.3.0 later", "450 Greylisted, server busy", "550 slow down", "250 ok"] {
+    for text in [
+        "451 4.3.0 later",
+        "450 Greylisted, server busy",
+        "550 slow down",
+        "250 ok",
+    ] {
         assert!(!is_throttle(&reply(text)), "{text}");
     }
-}
-
-#[test]
-fn a_code_pattern_covers_exactly_one_more_digit() {
-    use super::sender_side::covers;
-    assert!(covers("5.7.23x", "5.7.230") && covers("5.7.57", "5.7.57"));
-    for code in ["5.7.23", "5.7.2345", "5.7.23x", "5.7.23.", "5.7.240"] {
-        assert!(!covers("5.7.23x", code), "{code}");
-    }
-    assert!(!covers("5.7.57", "5.7.571"));
 }
 
 #[test]
