@@ -1,4 +1,4 @@
-//! The approval from outside: cron sends what a person has looked at, and nothing else.
+//! Approvals, end to end: a scheduled `send` mails exactly the approved messages.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use crate::support::smtp::Server;
 
 const LIST: &str = "email,name\nada@a.example,Ada\nbob@b.example,Bob\neva@e.example,Eva\n";
 
-/// A job that wants an approval, with templates of its own.
+/// A job with `[approval] required` and its own templates.
 fn job(port: u16) -> Workplace {
     let mut workplace = Workplace::new(port);
     workplace.extra = "[approval]\nfile = \"approved.txt\"".into();
@@ -65,9 +65,9 @@ fn digest(workplace: &Workplace) -> String {
     line.split(',').next().unwrap().to_owned()
 }
 
-/// A send that must refuse, and what it says.
+/// Runs a send that must fail, and returns its message.
 fn refused(workplace: &Workplace, arguments: &[&str]) -> String {
-    // The ledger is opened, and says the same afterwards.
+    // The ledger is opened, and the result is the same afterwards.
     let files = || {
         let files = workplace.bytes().into_iter();
         files
@@ -85,7 +85,7 @@ fn refused(workplace: &Workplace, arguments: &[&str]) -> String {
 
 #[test]
 fn send_requires_approval_of_the_exact_messages() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = job(server.port());
 
     let error = refused(&workplace, &[]);
@@ -112,7 +112,7 @@ fn send_requires_approval_of_the_exact_messages() {
         check.stderr.contains("nobody has approved this yet"),
         "{check:?}"
     );
-    // Rehearsals reach nobody and need no leave.
+    // Sandbox runs send no mail and need no approval.
     assert_eq!(workplace.run(&["send", "--sandbox"]).code, 0);
     assert_eq!(
         workplace.run(&["send", "--test-to", "me@c.example"]).code,
@@ -124,7 +124,7 @@ fn send_requires_approval_of_the_exact_messages() {
     let sent = workplace.run(&["send"]);
     assert_eq!((sent.code, sent.stderr.as_str()), (0, ""), "{sent:?}");
     assert_eq!(server.accepted().len(), tried + 3);
-    // It holds for the runs that follow, whatever is due.
+    // The approval also covers later runs.
     assert_eq!(workplace.run(&["send"]).code, 0);
     let preview = workplace.run(&["preview"]);
     assert!(preview.stdout.contains(", approved already"), "{preview:?}");
@@ -215,7 +215,7 @@ fn an_approval_error_names_the_changed_part() {
 
 #[test]
 fn formatting_and_secret_location_do_not_change_the_digest() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = job(server.port());
     approve(&workplace);
     let before = digest(&workplace);
@@ -252,7 +252,7 @@ fn formatting_and_secret_location_do_not_change_the_digest() {
 
 #[test]
 fn a_digest_alone_approves_and_names_the_changed_part() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.write("partners.csv", LIST);
     let digest = digest(&workplace);
@@ -265,7 +265,7 @@ fn a_digest_alone_approves_and_names_the_changed_part() {
     let usage = workplace.run(&["send", "--sandbox", "--approved", &digest]);
     assert_eq!(usage.code, 2, "{usage:?}");
 
-    // The preview is still there, so it tells how.
+    // The preview still exists, so the error names the difference.
     workplace.write("partners.csv", &format!("{LIST}new@n.example,New\n"));
     let error = refused(&workplace, &["--approved", &digest]);
     assert!(
@@ -274,7 +274,7 @@ fn a_digest_alone_approves_and_names_the_changed_part() {
     );
     assert!(error.contains("give the digest that it prints"), "{error}");
 
-    // It is gone, or another one.
+    // The preview is missing, or is another one.
     assert_eq!(workplace.run(&["preview"]).code, 0);
     let error = refused(&workplace, &["--approved", &digest]);
     assert!(
@@ -290,7 +290,7 @@ fn a_digest_alone_approves_and_names_the_changed_part() {
     assert_eq!((sent.code, sent.stderr.as_str()), (0, ""), "{sent:?}");
     assert_eq!(server.accepted().len(), 3);
 
-    // In the file, it may stand alone, too; anything else there is told.
+    // The file may hold the digest alone; any other content is an error.
     workplace.extra = "[approval]\nfile = \"approved.txt\"".into();
     workplace.configure();
     workplace.write("approved.txt", &format!("{digest}\n"));

@@ -1,8 +1,8 @@
-//! What people see, opened in a real browser: headless Chromium, driven by `tests/browser/`.
-//! Run by `.ci/run`, which installs it, with fonts for every script.
+//! The HTML pages in a real browser: headless Chromium, driven by `tests/browser/`.
+//! `.ci/run` installs Chromium, with fonts for every script, and runs these tests.
 //!
-//! To look oneself: `ACCESS_INVITE_SCREENSHOTS=target/screenshots cargo test --test integration browser:: -- --ignored`.
-//! The pictures of the README in `docs/images` are those that this makes, by the same names.
+//! Screenshots: `ACCESS_INVITE_SCREENSHOTS=target/screenshots cargo test --test integration browser:: -- --ignored`.
+//! The pictures of the README in `docs/images` come from these tests, with the same names.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{LINK, Workplace};
 use serde_json::{Value, json};
 
-/// Writes the pages of these messages, and gives what each must be.
+/// Writes the pages of these messages, and returns what each must contain.
 fn pages(folder: &Path, kind: &str, link: &str, mails: &[Mail]) -> Vec<Value> {
     mails
         .iter()
@@ -100,7 +100,7 @@ fn the_mail_renders_in_every_locale_scheme_and_width() {
     assert_eq!(report.looked, all.len() * 5 + 2);
 }
 
-/// The other side of the test above: each fault is found in a page that has it.
+/// Counterpart of the test above: each fault is detected in a page that has it.
 #[test]
 #[ignore = "needs Chromium; .ci/run calls it"]
 fn the_browser_check_detects_a_broken_page() {
@@ -196,7 +196,7 @@ fn the_browser_check_detects_a_broken_page() {
     }
 }
 
-/// Names that would like to be more than text; each must be shown as it is.
+/// Names that contain markup or control characters; each must be shown as text.
 const HOSTILE: [&str; 12] = [
     "</script><script>pwned1=1</script>",
     "\"><img src=x onerror=pwned2=1>",
@@ -212,7 +212,7 @@ const HOSTILE: [&str; 12] = [
     "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW",
 ];
 
-/// A review of hostile values in `hostile`, and in `hostile.json` what it must show.
+/// Writes a review of hostile values to `hostile`, and the expected texts to `hostile.json`.
 fn hostile(workplace: &Workplace) {
     let package = "</script><img src=x onerror=pwned7=1>";
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
@@ -277,7 +277,7 @@ fn the_review_searches_filters_pages_and_escapes() {
     std::fs::remove_file(workplace.file("torn/data/list-0001.js")).unwrap();
     hostile(&workplace);
 
-    // Somebody was accepted, somebody waits; then a name changes, and somebody is new.
+    // One row is accepted, one is pending; then a name changes and a row is added.
     workplace.extra = "[approval]\nfile = \"approved.txt\"".into();
     workplace.configure();
     let list = "email,name\nada@a.example,Ada\nbob@b.example,Bob\neva@e.example,Eva\n";

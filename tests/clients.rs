@@ -1,8 +1,8 @@
-//! What mail programs do to a page, held against the mail that is shipped.
+//! Checks the shipped mail against the HTML and CSS support of mail clients.
 //!
-//! Classic Windows draws with the Word engine; Outlook.com (and the new Outlook), Gmail and Yahoo
-//! rewrite what they get. The tables hold what of it can touch a mail without pictures. Each row names its
-//! feature at caniemail.com (state of June 2026) and who drops it, or the issue of hteumeuleu/email-bugs.
+//! Classic Outlook for Windows renders with Word; Outlook.com (and the new Outlook), Gmail and Yahoo
+//! rewrite the page. The tables list the restrictions that matter for a mail without images. Each row names its
+//! feature at caniemail.com (June 2026) and the clients that drop it, or the issue of hteumeuleu/email-bugs.
 
 use crate::support::mail::Values;
 use crate::support::page::{Element, Page, declarations};
@@ -44,7 +44,7 @@ const ELEMENTS: [(&str, &str); 24] = [
     ),
 ];
 
-/// Attributes, some of one element only, which then stands before.
+/// Attributes, some of one element only, which then precedes them.
 const ATTRIBUTES: [(&str, &str); 6] = [
     ("hidden", "html-hidden: all four"),
     ("background", "html-background: needs the network"),
@@ -54,7 +54,7 @@ const ATTRIBUTES: [(&str, &str); 6] = [
     ("li value", "html-lists: Windows begins a new list"),
 ];
 
-/// Properties on which nothing may rest.
+/// Properties that the layout must not depend on.
 const PROPERTIES: [(&str, &str); 32] = [
     ("position", "css-position: Windows, Gmail"),
     ("top", "css-left-right-top-bottom: Windows, Gmail, Yahoo"),
@@ -105,7 +105,7 @@ const PROPERTIES: [(&str, &str); 32] = [
     ("user-select", "css-user-select: all four"),
 ];
 
-/// Values, units and functions; some take the whole attribute or style sheet with them.
+/// Values, units and functions; some invalidate the whole attribute or style sheet.
 const VALUES: [(&str, &str); 19] = [
     ("flex", "css-display-flex: Windows"),
     ("grid", "css-display-grid: Windows"),
@@ -140,7 +140,7 @@ const VALUES: [(&str, &str); 19] = [
 /// Gmail took 8,192 characters of <style> for long, now 16 KB (email-bugs #90), and drops all of a larger one.
 const STYLE_LIMIT: usize = 8_192;
 
-/// Everything in the page that a mail program drops or breaks.
+/// Returns everything in the page that a mail client drops or breaks.
 fn faults(page: &Page) -> Vec<String> {
     let mut faults = Vec::new();
     for element in &page.elements {
@@ -187,7 +187,7 @@ fn element_faults(element: &Element) -> Vec<String> {
     faults
 }
 
-/// What Word does to boxes; it is told otherwise by a conditional comment, or does not see the element.
+/// Layout problems in Word, unless a conditional comment corrects them or hides the element.
 fn box_faults(element: &Element, property: &str, value: &str) -> Option<String> {
     let name = element.name.as_str();
     let cell = ["td", "th"].contains(&name);
@@ -205,7 +205,7 @@ fn box_faults(element: &Element, property: &str, value: &str) -> Option<String> 
         }
         "width" if !cell && name != "table" => "css-width: Windows",
         "height" if !cell && name != "table" => "css-height: Windows",
-        // Word draws a line of its own for a rule.
+        // Word draws its own line for a rule.
         "border" | "border-top" | "border-bottom" if !cell && !["table", "hr"].contains(&name) => {
             "css-border: unreliable in Windows, but on cells"
         }
@@ -214,7 +214,7 @@ fn box_faults(element: &Element, property: &str, value: &str) -> Option<String> 
     Some(format!("`{property}: {value}` ({source})"))
 }
 
-/// Faults of a declaration that do not depend on where it stands.
+/// Faults of a declaration that do not depend on its element.
 fn declaration_faults(property: &str, value: &str) -> Vec<String> {
     let mut faults = Vec::new();
     faults.extend(listed(&PROPERTIES, property));
@@ -381,7 +381,7 @@ fn every_color_has_a_dark_variant() {
     }
 }
 
-/// The other side: each row of the table finds what it names.
+/// Counterpart: each row of the table detects its feature.
 #[test]
 fn unsupported_css_is_detected() {
     const H1: &str = "<h1 class=\"heading\" style=\"";

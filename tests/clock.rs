@@ -1,5 +1,5 @@
-//! A clock that is wrong: set back, set forward, before 1970. Time is an argument of the
-//! commands, so the tests hand them one of their own; the relay and the ledger are real.
+//! Wrong system clocks: set back, set ahead, before 1970. The commands take the time as an
+//! argument, so the tests pass their own clock; relay and ledger are real.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ const YEAR: i64 = 365 * DAY;
 const START: i64 = 1_795_420_800;
 
 static NOW: AtomicI64 = AtomicI64::new(START);
-/// The clock is one for all tests, so they take turns.
+/// The tests share one clock, so they run one after the other.
 static TURN: Mutex<()> = Mutex::new(());
 
 fn clock() -> Timestamp {
@@ -32,12 +32,12 @@ fn turn() -> MutexGuard<'static, ()> {
     turn
 }
 
-/// Runs a send in this process, at so many seconds after the start, and says how it ended.
+/// Runs a send in this process at this many seconds after the start, and returns its result.
 fn send_at(seconds: i64, workplace: &Workplace) -> Exit {
-    try_to_send_at(seconds, workplace).unwrap_or_else(|failure| panic!("{failure}"))
+    attempt_send_at(seconds, workplace).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-fn try_to_send_at(seconds: i64, workplace: &Workplace) -> access_invite::exit::Result<Exit> {
+fn attempt_send_at(seconds: i64, workplace: &Workplace) -> access_invite::exit::Result<Exit> {
     NOW.store(START + seconds, Ordering::SeqCst);
     let config = workplace.file("config.toml");
     let arguments = ["access-invite", "send", "-c", config.to_str().unwrap()];
@@ -77,7 +77,7 @@ fn h1_a_clock_set_back_sends_nothing_early_or_twice() {
     let workplace = job(&server);
     assert_eq!(send_at(0, &workplace), Exit::TryLater);
 
-    // An hour back: she is due in an hour and a half, and waits for it.
+    // Set back an hour: the row is due in an hour and a half.
     assert_eq!(send_at(-HOUR, &workplace), Exit::TryLater);
     assert_eq!(send_at(20 * MINUTE, &workplace), Exit::TryLater);
     assert_eq!(server.connections(), 1);
@@ -93,11 +93,11 @@ fn h1_a_clock_set_back_sends_nothing_early_or_twice() {
 #[test]
 fn h1_messages_dated_later_count_towards_the_daily_limit() {
     let _turn = turn();
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.limits = "per_day = 2".into();
     workplace.configure();
-    workplace.crowd(3);
+    workplace.many_partners(3);
 
     assert_eq!(send_at(0, &workplace), Exit::TryLater);
     assert_eq!(send_at(-HOUR, &workplace), Exit::TryLater);
@@ -132,10 +132,10 @@ fn h2_a_clock_set_ahead_sends_once_and_closes_expired_packages() {
 #[test]
 fn h3_a_clock_before_1970_is_an_error() {
     let _turn = turn();
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = job(&server);
 
-    let failure = try_to_send_at(-START - 1_000, &workplace).unwrap_err();
+    let failure = attempt_send_at(-START - 1_000, &workplace).unwrap_err();
 
     assert_eq!(failure.exit, Exit::Config);
     let told = failure.to_string();
@@ -147,11 +147,11 @@ fn h3_a_clock_before_1970_is_an_error() {
 
 #[test]
 fn h4_respond_by_is_a_local_calendar_day() {
-    // These two are never on the same day.
+    // These two times are never on the same day.
     let (behind, ahead) = ("Etc/GMT+12", "Pacific/Kiritimati");
     let zone = jiff::tz::TimeZone::get(behind).unwrap();
     let today = Timestamp::now().to_zoned_datetime(zone).date();
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = job(&server);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     let closing = format!("respond_by = {today}\n[partners]");
@@ -175,7 +175,7 @@ fn h6_a_ledger_from_the_future_waits_at_most_max_after() {
     let workplace = job(&server);
     assert_eq!(send_at(10 * YEAR, &workplace), Exit::TryLater);
 
-    // The clock was wrong then; nobody waits ten years for that.
+    // The recorded time came from a wrong clock; the row does not wait ten years.
     assert_eq!(send_at(0, &workplace), Exit::Done);
 
     oracle::check_settled(&workplace, &server, 1, 0);

@@ -1,7 +1,7 @@
-//! Killed at random moments, again and again: the invariants hold after each kill, and a
-//! clean run afterwards finishes the job without inviting anybody twice.
+//! Repeated kills at random moments: the invariants hold after each kill, and a clean run
+//! afterwards completes the job without inviting anybody twice.
 //!
-//! `ACCESS_INVITE_KILLS` says how many trials at random moments (25 unless told otherwise).
+//! `ACCESS_INVITE_KILLS` sets the number of trials (default 25).
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use crate::support::{Workplace, oracle, parallel};
 const PARTNERS: usize = 50;
 const CONNECTIONS: usize = 4;
 
-/// A relay that takes its time, so that kills fall into every phase.
+/// A slow relay, so that kills fall into every phase.
 fn slow_relay() -> Server {
     Server::start(|call: &Call| match call.stage {
         Stage::Rcpt | Stage::Dot => {
@@ -35,7 +35,7 @@ fn slow_relay() -> Server {
 fn job(server: &Server) -> Workplace {
     let mut workplace = Workplace::new(server.port());
     workplace.smtp(&format!("connections = {CONNECTIONS}"));
-    workplace.crowd(PARTNERS);
+    workplace.many_partners(PARTNERS);
     workplace
 }
 
@@ -59,7 +59,7 @@ fn a2_a_kill_at_any_moment_keeps_all_invariants() {
             (trial, moments.collect())
         })
         .collect();
-    let doubtful = AtomicUsize::new(0);
+    let undecided = AtomicUsize::new(0);
 
     parallel::for_each(2, &trials, |(trial, moments)| {
         let server = slow_relay();
@@ -74,20 +74,20 @@ fn a2_a_kill_at_any_moment_keeps_all_invariants() {
 
         let clean = workplace.run(&["send"]);
 
-        let doubts = moments.len() * CONNECTIONS;
+        let unknowns = moments.len() * CONNECTIONS;
         assert!(matches!(clean.code, 0 | 3), "trial {trial}: {clean:?}");
-        oracle::check_settled(&workplace, &server, PARTNERS, doubts);
+        oracle::check_settled(&workplace, &server, PARTNERS, unknowns);
         let again = workplace.run(&["send"]);
         assert_eq!(again.code, clean.code, "trial {trial}: {again:?}");
-        oracle::check_settled(&workplace, &server, PARTNERS, doubts);
+        oracle::check_settled(&workplace, &server, PARTNERS, unknowns);
         let states = workplace.states();
         let unknown = states.iter().filter(|(_, state)| state == "unknown");
-        doubtful.fetch_add(unknown.count(), Ordering::Relaxed);
+        undecided.fetch_add(unknown.count(), Ordering::Relaxed);
         assert!(server.violations().is_empty(), "{:?}", server.violations());
         assert!(!workplace.file("ledger.sqlite3-wal").exists());
     });
-    let doubtful = doubtful.into_inner();
-    println!("{doubtful} in doubt over {} trials", trials.len());
+    let undecided = undecided.into_inner();
+    println!("{undecided} unknown over {} trials", trials.len());
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! The connection cut after every byte, of what we say (D2) and of what the relay says (D3): a message
-//! is `unknown` if and only if its dot was begun and the answer is not whole, and nobody is invited twice.
+//! Connections cut after every byte of the client (D2) and of the relay (D3): a message is `unknown` if and
+//! only if its final dot was begun and the reply is incomplete, and nobody is invited twice.
 //!
-//! One run sends to many partners, and each of its connections is cut at another byte. In the middle of a
-//! body one byte is like the next; `ACCESS_INVITE_STRIDE` says how many of them go by between two cuts (61
-//! unless told otherwise; 1 is every byte).
+//! One run sends to many partners, and each of its connections is cut at another byte. Within a body,
+//! `ACCESS_INVITE_STRIDE` sets the number of bytes between two cuts (default
+//! 61; 1 is every byte).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,34 +12,34 @@ use crate::support::smtp::{Action, Call, Cut, Server, Setup, Stage};
 use crate::support::{Workplace, oracle};
 
 const BOTH: [&str; 2] = ["auto", "off"];
-/// So many runs share the cuts of one kind.
+/// Number of runs that share the cuts of one kind.
 const RUNS: usize = 24;
-/// So many bytes at either end of a body are each cut at.
+/// Number of bytes at both ends of a body that are cut one by one.
 const ENDS: usize = 40;
 
-/// Where the steps of a message end on the wire.
+/// Offsets at which the steps of a message end on the wire.
 #[derive(Clone, Copy, Debug, Default)]
 struct Steps {
     /// DATA, or the reply to it.
     data: usize,
-    /// The body, without the dot; to the relay's side it has no length.
+    /// The body, without the final dot; zero bytes on the relay's side.
     body: usize,
     /// The dot, or the reply to it.
     dot: usize,
 }
 
-/// What must be recorded of the message over which a connection is cut.
+/// Whether the message whose connection is cut is `unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Uncertainty {
-    /// It is accepted, by this connection or by the next.
+    /// No: it is accepted, over this connection or the next.
     Never,
-    /// It hangs on whether the end of the connection was seen before the dot was written.
+    /// Depends on whether the close was seen before the final dot was written.
     Perhaps,
-    /// Nobody can know.
+    /// Yes.
     Always,
 }
 
-/// A cut, and what comes of it.
+/// A cut, and its expected result.
 #[derive(Clone, Copy, Debug)]
 struct Planned {
     cut: Cut,
@@ -53,8 +53,8 @@ fn job(server: &Server, pipelining: &str, partners: usize) -> Workplace {
     workplace.smtp(&format!(
         "connections = 1\npipelining = \"{pipelining}\"\nhello = \"h.example\""
     ));
-    workplace.few_words();
-    // All addresses have one length, and so have all messages.
+    workplace.short_templates();
+    // All addresses have the same length, and so have all messages.
     let partners: Vec<_> = (0..partners)
         .map(|it| format!("p{it:05}@a.example"))
         .collect();
@@ -62,7 +62,7 @@ fn job(server: &Server, pipelining: &str, partners: usize) -> Workplace {
     workplace
 }
 
-/// A relay of few words, which stays in memory.
+/// A relay with short replies, whose journal is in memory.
 fn setup() -> Setup {
     Setup {
         offers: vec!["PIPELINING"],
@@ -87,7 +87,7 @@ fn stride() -> usize {
     given.map_or(61, |it| it.parse().unwrap())
 }
 
-/// A byte, and whether the cut after it is by an RST: in turns, or both where every byte is asked for.
+/// A byte, and whether the cut after it is an RST: alternating, or both if every byte is cut.
 fn both_ends(byte: usize) -> impl Iterator<Item = (usize, bool)> {
     let all = stride() == 1;
     [false, true]
@@ -96,18 +96,18 @@ fn both_ends(byte: usize) -> impl Iterator<Item = (usize, bool)> {
         .map(move |reset| (byte, reset))
 }
 
-/// Where `what` ends in `bytes`, looked for from `from` on.
+/// The offset at which `what` ends in `bytes`, searched from `from` on.
 fn end_of(what: &[u8], bytes: &[u8], from: usize) -> usize {
     let at = bytes[from..].windows(what.len()).position(|it| it == what);
     from + at.unwrap() + what.len()
 }
 
-/// The steps of two messages on one connection, as we write them and as the relay answers.
-fn course(pipelining: &str) -> ([Steps; 2], [Steps; 2]) {
+/// The steps of two messages on one connection, in the bytes of the client and of the relay.
+fn record_steps(pipelining: &str) -> ([Steps; 2], [Steps; 2]) {
     let server = Server::set_up(setup(), script);
     let workplace = job(&server, pipelining, 2);
     assert_eq!(workplace.run(&["send"]).code, 0);
-    let (ours, theirs) = (&server.tapped()[0], &server.said()[0]);
+    let (ours, theirs) = (&server.bytes_received()[0], &server.bytes_sent()[0]);
     let mut from = (0, 0);
     let steps = [(); 2].map(|()| {
         let data = end_of(b"DATA\r\n", ours, from.0);
@@ -130,20 +130,20 @@ fn course(pipelining: &str) -> ([Steps; 2], [Steps; 2]) {
     (steps.map(|it| it.0), steps.map(|it| it.1))
 }
 
-/// Shares the cuts out among runs at the same time, each of which gets some that cost it a pause.
-fn hold_all(pipelining: &str, plan: &[Planned]) {
+/// Distributes the cuts over simultaneous runs, because some cuts cost a pause.
+fn check_all(pipelining: &str, plan: &[Planned]) {
     std::thread::scope(|scope| {
         for run in 0..RUNS {
             let share: Vec<_> = plan.iter().skip(run).step_by(RUNS).copied().collect();
-            scope.spawn(move || hold(pipelining, &share));
+            scope.spawn(move || check_case(pipelining, &share));
         }
     });
 }
 
-fn hold(pipelining: &str, plan: &[Planned]) {
-    // Where the first message of a connection is cut, the next connection carries one message whole, so
-    // that no message meets two cuts; then it closes, too. Where it is the second, the next one's first
-    // message is whole anyway.
+fn check_case(pipelining: &str, plan: &[Planned]) {
+    // If the first message of a connection is cut, the next connection carries one complete message and closes, so
+    // that no message is cut twice. If it is the second, the first message of the next connection is complete
+    // anyway.
     let every = 2 - plan[0].message;
     let cuts: Vec<_> = plan.iter().map(|it| it.cut).collect();
     let last = every * plan.len();
@@ -178,19 +178,19 @@ fn hold(pipelining: &str, plan: &[Planned]) {
         if unknown.is_empty() { 0 } else { 3 },
         "{output:?}"
     );
-    // Before the first doubt, after which envelopes go behind dots no more, two messages were in
-    // flight wherever the second one is cut.
+    // Until the first `unknown`, which ends pipelining behind final dots, two messages are in flight
+    // whenever the second one is cut.
     let surely = plan.iter().take_while(|it| it.doubt == Uncertainty::Never);
     let in_flight = surely.filter(|it| it.message == 1).count();
     if pipelining == "auto" && in_flight > 1 {
-        // But for a cut right behind the dot, where the server reads no further.
+        // Except for a cut right behind the final dot, where the server reads no further.
         assert!(
-            server.ahead() >= in_flight - 1,
+            server.pipelined_envelopes() >= in_flight - 1,
             "{} of {in_flight}",
-            server.ahead()
+            server.pipelined_envelopes()
         );
     }
-    let (tapped, said) = (server.tapped(), server.said());
+    let (tapped, said) = (server.bytes_received(), server.bytes_sent());
     let mut explained = BTreeSet::new();
     for (number, planned) in plan.iter().enumerate() {
         let connection = number * every;
@@ -239,7 +239,7 @@ fn hold(pipelining: &str, plan: &[Planned]) {
 fn d2_a_cut_in_client_bytes_is_unknown_only_within_the_dot() {
     let stride = stride();
     for pipelining in BOTH {
-        let (ours, _) = course(pipelining);
+        let (ours, _) = record_steps(pipelining);
         let mut from = 0;
         for (message, steps) in ours.into_iter().enumerate() {
             let inside = steps.data + ENDS..steps.body - ENDS;
@@ -260,7 +260,7 @@ fn d2_a_cut_in_client_bytes_is_unknown_only_within_the_dot() {
                     },
                 })
                 .collect();
-            hold_all(pipelining, &plan);
+            check_all(pipelining, &plan);
             from = steps.dot;
         }
     }
@@ -269,7 +269,7 @@ fn d2_a_cut_in_client_bytes_is_unknown_only_within_the_dot() {
 #[test]
 fn d3_a_cut_in_the_final_reply_is_unknown_until_complete() {
     for pipelining in BOTH {
-        let (_, theirs) = course(pipelining);
+        let (_, theirs) = record_steps(pipelining);
         let mut from = 0;
         for (message, steps) in theirs.into_iter().enumerate() {
             let plan: Vec<_> = (from..=steps.dot)
@@ -288,7 +288,7 @@ fn d3_a_cut_in_the_final_reply_is_unknown_until_complete() {
                     },
                 })
                 .collect();
-            hold_all(pipelining, &plan);
+            check_all(pipelining, &plan);
             from = steps.dot;
         }
     }

@@ -1,4 +1,4 @@
-//! The SMTP dialogue under every fault that can be staged, by the ids of the test plan (D1–D35):
+//! The SMTP dialogue under every fault that can be injected, by the ids of docs/RELIABILITY.md (D1–D35):
 //! over real sockets, with and without PIPELINING, and the invariants after each.
 
 #![allow(
@@ -21,17 +21,17 @@ use crate::support::{Output, Workplace, oracle, parallel};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-/// Long enough for a busy machine, short enough for a test.
+/// Long enough for a loaded machine, short enough for a test.
 const DEADLINES: &str = r#"{ connect = "2s", tls = "2s", banner = "2s", ehlo = "2s", auth = "2s", mail = "2s", rcpt = "2s", data = "2s", body = "2s", dot = "2s", rset = "2s" }"#;
 
-/// A job of few words over one connection, with deadlines of two seconds.
+/// A job with short templates over one connection, with deadlines of two seconds.
 fn job(server: &Server, pipelining: &str, partners: &[&str]) -> Workplace {
     let mut workplace = Workplace::new(server.port());
     workplace.retry = "first_after = \"1s\"".into();
     workplace.smtp(&format!(
         "connections = 1\npipelining = \"{pipelining}\"\ndeadlines = {DEADLINES}"
     ));
-    workplace.few_words();
+    workplace.short_templates();
     workplace.partners(partners);
     workplace
 }
@@ -50,16 +50,16 @@ fn the_test_relay_stores_a_message_before_replying() {
 
     client.write_all(message.as_bytes()).unwrap();
 
-    while server.witnessed().is_empty() {
+    while server.synced().is_empty() {
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!(server.witnessed(), [["b@b.example"]]);
-    let said = String::from_utf8(server.said().concat()).unwrap();
+    assert_eq!(server.synced(), [["b@b.example"]]);
+    let said = String::from_utf8(server.bytes_sent().concat()).unwrap();
     assert!(said.ends_with("354 end with <CRLF>.<CRLF>\r\n"), "{said}");
 }
 
-/// What a fault must lead to: the state and the exit code after the run, how many connections it
-/// cost, and exit code and state after a second run, with the relay well again and the time come.
+/// The expected result of a fault: state, exit code and number of connections of the run, and exit code
+/// and state after a second run, when the relay works again and the row is due.
 #[derive(Debug)]
 struct Fate {
     state: &'static str,
@@ -68,18 +68,18 @@ struct Fate {
     then: (i32, &'static str),
 }
 
-/// The fates by their short names in the tables.
+/// The expected result for a short name in the tables.
 fn fate(name: &str) -> Fate {
     let (state, code, connections, then) = match name {
-        // The relay's matter: nobody is marked. Tried again where that may help, or not.
+        // A problem of the relay: nobody is marked. Retried if that can help.
         "tried" => ("pending", 69, 5, (0, "accepted")),
         "left" => ("pending", 69, 1, (0, "accepted")),
-        // The connection was lost over this message, twice.
+        // The connection was lost twice over this message.
         "lost" => ("deferred", 75, 2, (0, "accepted")),
         "deferred" => ("deferred", 75, 1, (0, "accepted")),
         "rejected" => ("rejected", 1, 1, (0, "rejected")),
         "unknown" => ("unknown", 3, 1, (3, "unknown")),
-        // Lost once before the dot, and once behind it.
+        // Lost once before the final dot, and once behind it.
         "late" => ("unknown", 3, 2, (3, "unknown")),
         "accepted" => ("accepted", 0, 1, (0, "accepted")),
         other => panic!("{other}"),
@@ -92,7 +92,7 @@ fn fate(name: &str) -> Fate {
     }
 }
 
-/// A stage, a fault at it, and its fate; several where it hangs on which of two packets is read first.
+/// A stage, a fault, and its results; several if they depend on which of two packets is read first.
 struct Cell {
     stage: Stage,
     pipelining: &'static str,
@@ -101,7 +101,7 @@ struct Cell {
 }
 
 impl Cell {
-    fn hold(&self, pki: &Pki) {
+    fn check_case(&self, pki: &Pki) {
         let name = format!(
             "{:?} {:?}, pipelining {}",
             self.stage, self.fault, self.pipelining
@@ -115,7 +115,7 @@ impl Cell {
                 Action::Normal
             }
         };
-        // What comes before the banner, and a login, is under TLS.
+        // Faults before the banner and at the login are tested over TLS.
         let (server, workplace) = if matches!(self.stage, Stage::Connect | Stage::Auth) {
             login_job(pki, "PLAIN", script)
         } else {
@@ -144,7 +144,7 @@ impl Cell {
                 "{name}"
             );
         }
-        // Only what was lost twice, with nobody accepted, is worth a line in cron's mail.
+        // Only a message that was lost twice, with nobody accepted, is reported.
         let twice = (fate.state, fate.code, fate.connections) == ("deferred", 75, 2);
         assert_eq!(lost, twice, "{name}: {first:?}");
         oracle::check(&workplace, &server, 1, 1);
@@ -166,15 +166,15 @@ impl Cell {
     }
 }
 
-/// Holds all cells, many at a time: most of the time each of them waits.
-fn hold_all(cells: &[Cell]) {
+/// Checks all cells, many at a time, because most of the time each of them waits.
+fn check_all(cells: &[Cell]) {
     let pki = Pki::new();
-    parallel::for_each(64, cells, |cell| cell.hold(&pki));
+    parallel::for_each(64, cells, |cell| cell.check_case(&pki));
 }
 
 /// The faults of the matrix, in the order of its columns.
 fn faults(stage: Stage) -> [Action; 8] {
-    // In the middle of a message a relay that speaks does not go on as if it had not.
+    // A relay that replies within a body does not continue as if it had not.
     let say = |text: &str| {
         let line = format!("{text}\r\n").into_bytes();
         match stage {
@@ -238,14 +238,14 @@ fn d1_each_fault_at_each_stage_has_its_state_and_exit_code() {
     }
     // The longest ones first.
     cells.sort_by_key(|it| !matches!(it.fault, Action::Stall));
-    hold_all(&cells);
+    check_all(&cells);
 }
 
 fn raw(bytes: &[u8]) -> Action {
     Action::Reply(bytes.to_vec())
 }
 
-/// Cells with this fault at each stage, under both ways of talking.
+/// Cells with this fault at each stage, with and without pipelining.
 fn cells<'a>(rows: impl IntoIterator<Item = (Stage, Action, &'a str)>) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (stage, fault, fates) in rows {
@@ -263,7 +263,7 @@ fn cells<'a>(rows: impl IntoIterator<Item = (Stage, Action, &'a str)>) -> Vec<Ce
 
 #[test]
 fn d4_a_reply_without_text_is_valid_at_every_stage() {
-    hold_all(&cells([
+    check_all(&cells([
         (Stage::Banner, raw(b"220\r\n"), "accepted"),
         (Stage::Ehlo, raw(b"250\r\n"), "accepted"),
         (Stage::Mail, raw(b"250 \r\n"), "accepted"),
@@ -308,7 +308,7 @@ fn d5_and_d32_any_bytes_in_a_reply_are_accepted_and_escaped() {
 
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{bytes:?}");
         assert_eq!(workplace.status()["invitations"][0]["reply"], expected);
-        // What goes to a terminal is looked over by every run of the tests.
+        // Every run of the binary checks its output for escape sequences.
         let shown = workplace.run(&["status", "ada@a.example"]).stdout;
         assert!(shown.contains(&expected[..4]), "{shown}");
         oracle::check_settled(&workplace, &server, 1, 0);
@@ -332,7 +332,7 @@ fn d6_d7_and_d8_a_malformed_reply_is_no_reply() {
         rows.push((Stage::Mail, raw(bytes), "tried"));
         rows.push((Stage::Rcpt, raw(bytes), "lost"));
         rows.push((Stage::Data, raw(bytes), "lost"));
-        // Whether it was meant as a yes or as a no, and whatever the relay has made of it.
+        // Whatever the malformed reply was meant to say.
         let unsaid = Action::ReplyThen(bytes.to_vec(), Box::new(Action::Close));
         rows.push((Stage::Dot, unsaid.clone(), "unknown"));
         rows.push((Stage::Dot, Action::AcceptThen(Box::new(unsaid)), "unknown"));
@@ -343,11 +343,11 @@ fn d6_d7_and_d8_a_malformed_reply_is_no_reply() {
     rows.push((Stage::Dot, reply("354 go on"), "unknown"));
     let taken = Action::AcceptThen(Box::new(reply("354 go on")));
     rows.push((Stage::Dot, taken, "unknown"));
-    // A code that nobody knows counts by its first digit.
+    // An unknown code counts by its first digit.
     rows.push((Stage::Dot, reply("268 fine"), "accepted"));
     rows.push((Stage::Dot, reply("477 hm"), "deferred"));
     rows.push((Stage::Dot, reply("599 5.1.1 never"), "rejected"));
-    hold_all(&cells(rows));
+    check_all(&cells(rows));
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn d9_a_250_to_data_does_not_start_the_body() {
             (75, "deferred"),
             "{output:?}"
         );
-        let wire = server.tapped().concat();
+        let wire = server.bytes_received().concat();
         assert!(
             !wire.windows(8).any(|it| it == b"Subject:"),
             "the message was written"
@@ -397,10 +397,10 @@ fn d10_unsolicited_replies_end_the_connection() {
         rows.push((Stage::Mail, with("250 ok"), "lost"));
         rows.push((Stage::Rcpt, with("250 ok"), "lost"));
         rows.push((Stage::Data, with("354 go"), "lost"));
-        // What was said to the dot is said; the next message takes another connection.
+        // The reply to the final dot counts; the next message takes another connection.
         rows.push((Stage::Dot, with("250 ok"), "accepted"));
     }
-    hold_all(&cells(rows));
+    check_all(&cells(rows));
 
     for pipelining in BOTH {
         let server = Server::start(|call: &Call| match call.stage {
@@ -428,12 +428,12 @@ fn d10_unsolicited_replies_end_the_connection() {
     }
 }
 
-/// How a run ends, how long it takes and how much memory, at most, in KiB.
+/// The result of a run, its duration and its peak memory in KiB.
 fn watched(workplace: &Workplace) -> (Output, Duration, u64) {
     let start = Instant::now();
     let mut run = workplace.start(&["send"]);
     let mut highest = 0;
-    while run.goes_on() {
+    while run.is_running() {
         highest = highest.max(run.peak().unwrap_or_default());
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -447,7 +447,7 @@ fn d11_and_d12_an_oversized_reply_is_bounded_in_memory_and_time() {
     let megabyte = [line.repeat(1_060), "250 the end\r\n".into()].concat();
     assert!(megabyte.len() > 1 << 20);
     let (_, _, usual) = {
-        let server = Server::obliging();
+        let server = Server::accepting();
         watched(&job(&server, "auto", &["ada@a.example"]))
     };
     for fault in [Action::Reply(megabyte.into_bytes()), Action::Endless] {
@@ -510,7 +510,7 @@ fn d13_a_slow_reply_has_one_deadline_for_the_whole_reply() {
             "{output:?}"
         );
         assert_eq!(server.connections(), connections);
-        // Two seconds a connection, of the thirteen that the reply would take.
+        // Two seconds per connection; the whole reply would take thirteen.
         assert!(
             start.elapsed() < Duration::from_secs(8),
             "{:?}",
@@ -615,7 +615,7 @@ fn d20_a_size_limit_below_the_message_is_69() {
     }
 }
 
-/// A job that logs in over TLS, at a server that wants it.
+/// A job that logs in over TLS, and a server that requires the login.
 fn login_job(
     pki: &Pki,
     mechanisms: &'static str,
@@ -638,7 +638,7 @@ fn login_job(
         &format!("connections = 1\ndeadlines = {DEADLINES}"),
     );
     workplace.retry = "first_after = \"1s\"".into();
-    workplace.few_words();
+    workplace.short_templates();
     workplace.partners(&["a@a.example", "b@b.example"]);
     (server, workplace)
 }

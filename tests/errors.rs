@@ -1,7 +1,7 @@
-//! Every kind of error and warning as people read it, provoked from outside and kept as one
-//! text each for a subject: what failed, where, why, and what to do, in one voice.
+//! Every kind of error and warning as users see it, in one snapshot per subject: what failed, where, why,
+//! and how to fix it.
 //!
-//! A change of words shows up as a change of `tests/snapshots/`; read it there.
+//! Review changed messages in `tests/snapshots/`.
 
 #![allow(
     clippy::unwrap_used,
@@ -44,8 +44,8 @@ fn allow(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A relay that answers so at a stage.
-fn saying(stage: Stage, text: &'static str) -> Server {
+/// A relay that gives this reply at a stage.
+fn replying(stage: Stage, text: &'static str) -> Server {
     Server::start(move |call: &Call| {
         if call.stage == stage {
             reply(text)
@@ -260,7 +260,7 @@ fn the_link() {
         let output = workplace.run(&["check", "-c", "other.toml"]);
 
         assert_eq!(output.code, 78, "{link}: {output:?}");
-        // Line and column, the words, and the part at fault.
+        // Line and column, the message, and the wrong part.
         let (first, marked) = output.stderr.split_once('\n').unwrap();
         assert!(first.contains("other.toml:6:"), "{first}");
         explanations.push(first.split_once(": `").unwrap().1.to_owned());
@@ -405,7 +405,7 @@ fn the_list() {
     );
     workplace.write("config.toml", &config);
 
-    // What is only warned about.
+    // Warnings.
     workplace.write("partners.csv", "email,name,package\nada@contoso.example,RenÃ©,project\nbob@gmail.com,Bob,project\neva@cоntoso.com,Eva,archive\n");
     let warned = workplace.run(&["check"]);
     assert_eq!(warned.code, 0, "{warned:?}");
@@ -472,7 +472,7 @@ fn the_templates() {
             let part = part.unwrap();
             std::fs::copy(part.path(), folder.join("en").join(part.file_name())).unwrap();
         }
-        // What stands on which line must not hang on the shipped words.
+        // Line numbers must not depend on the shipped templates.
         std::fs::write(folder.join("en/invitation.txt"), "{{ link }}\n").unwrap();
         change(&folder);
         let output = workplace.run(&["preview"]);
@@ -713,9 +713,9 @@ fn the_ledger() {
     insta::assert_snapshot!(sheet.text());
 }
 
-/// What is said where nothing shows that the ledger is the newest one.
+/// Messages if nothing proves that the ledger is the newest one.
 fn doubtful_ledgers(sheet: &mut Sheet) {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
     let (ledger, witness) = (
@@ -856,7 +856,7 @@ fn guards_and_decisions() {
     assert_eq!(changed.code, 65, "{changed:?}");
     sheet.note("another message", &workplace, &changed);
 
-    // Another list than was approved, a new campaign, the documentation's link, two packages.
+    // A list that differs from the approved one, a new campaign, the documentation's link, two packages.
     let preview = workplace.run(&["preview"]);
     let (_, digest) = preview.stdout.split_once("--approved ").unwrap();
     let digest = digest.split_whitespace().next().unwrap().to_owned();
@@ -932,7 +932,7 @@ fn in_clear(server: &Server) -> Workplace {
     workplace
 }
 
-/// The sends of several jobs at the same time, for a relay that is busy is tried for a while.
+/// Runs several jobs at the same time, because a busy relay is retried for a while.
 fn send_all(jobs: &[(&str, Workplace)]) -> String {
     let ended: Vec<_> = std::thread::scope(|scope| {
         let runs: Vec<_> = jobs
@@ -987,7 +987,7 @@ fn the_relay() {
         ("it loses every connection", Stage::Rcpt, "no reply at all"),
         ("it speaks TLS already", Stage::Banner, "\x15\x03\x03"),
     ];
-    let servers = cases.map(|(_, stage, text)| saying(stage, text));
+    let servers = cases.map(|(_, stage, text)| replying(stage, text));
     let silent = Server::start(|call: &Call| match call.stage {
         Stage::Banner => Action::Delay(Duration::from_secs(3), Box::new(Action::Normal)),
         _ => Action::Normal,
@@ -997,13 +997,13 @@ fn the_relay() {
         .zip(&servers)
         .map(|((title, ..), server)| (*title, in_clear(server)))
         .collect();
-    let refusing = saying(Stage::Dot, "550 5.7.1 rejected by policy");
+    let refusing = replying(Stage::Dot, "550 5.7.1 rejected by policy");
     let many = in_clear(&refusing);
     let domains: Vec<_> = (0..11).map(|it| format!("p@d{it}.example")).collect();
     many.partners(&domains.iter().map(String::as_str).collect::<Vec<_>>());
     jobs.push(("ten alike", many));
     jobs.push(("it says nothing", in_clear(&silent)));
-    jobs.push(("nobody listens", in_clear(&Server::obliging())));
+    jobs.push(("nobody listens", in_clear(&Server::accepting())));
 
     insta::assert_snapshot!(send_all(&jobs));
 }

@@ -1,6 +1,6 @@
-//! A refusal rejects a partner only with direct evidence, by the ids of the reports (R1–R16, F-16) and of
-//! DESIGN §3: refusals about the sender, texts that nobody has seen before, the breaker, the order of a run,
-//! and what waits for a person.
+//! A refusal rejects a partner only with direct evidence, by the ids of docs/RELIABILITY.md:
+//! refusals about the sender, unknown texts, the circuit breaker, the order of a run, and
+//! open decisions.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use access_invite::exit::{self, Exit};
 use access_invite::invitation::{Decision, State};
 use jiff::Timestamp;
 
-/// A relay that answers so to recipients that are `refused`, until it is healed.
+/// A relay that gives this reply to recipients that are `refused`, until it is healed.
 fn refusing(
     stage: Stage,
     text: impl Fn(&str) -> String + Send + Sync + 'static,
@@ -31,17 +31,17 @@ fn refusing(
     (server, healed)
 }
 
-/// A relay that answers so to everybody, until it is healed.
+/// A relay that gives this reply to everybody, until it is healed.
 fn refusing_all(stage: Stage, text: &'static str) -> (Server, Arc<AtomicBool>) {
     refusing(stage, move |_| text.to_owned(), |_| true)
 }
 
-/// A job of few words over one connection that tries again after a second.
+/// A job with short templates over one connection, which retries after a second.
 fn job(server: &Server, partners: &[String]) -> Workplace {
     let mut workplace = Workplace::in_memory(server.port());
     workplace.retry = "first_after = \"1s\"\nmax_after = \"1s\"".into();
     workplace.smtp("connections = 1");
-    workplace.few_words();
+    workplace.short_templates();
     workplace.partners(&partners.iter().map(String::as_str).collect::<Vec<_>>());
     workplace
 }
@@ -65,12 +65,12 @@ fn all_are(workplace: &Workplace, state: &str) {
     assert!(states.iter().all(|it| it == state), "{states:?}");
 }
 
-/// Until what was deferred is due again.
+/// Waits until deferred rows are due again.
 fn until_due() {
     std::thread::sleep(Duration::from_millis(1_200));
 }
 
-/// Lets the relay recover; then every partner is mailed once.
+/// Heals the relay and checks that every partner is mailed once.
 #[track_caller]
 fn heal(workplace: &Workplace, server: &Server, healed: &AtomicBool, partners: usize) {
     healed.store(true, Ordering::SeqCst);
@@ -123,7 +123,7 @@ fn r1_and_r2_a_refused_sender_or_quota_stops_at_the_first_reply() {
     }
 }
 
-/// Texts that were reported to have marked whole companies.
+/// Texts that were reported for whole companies.
 const REPORTED: [&str; 15] = [
     "504 5.5.2 <mailer>: Helo command rejected: need fully-qualified hostname",
     "553 5.7.1 <access@contoso.example>: Sender address rejected: not owned by user ada",
@@ -191,13 +191,13 @@ fn r4_three_dead_domains_do_not_delay_the_others() {
 
 #[test]
 fn f16_rows_always_refused_do_not_block_the_others() {
-    // More than the breaker bears, at the head of the list.
+    // More refused rows than the breaker allows, at the head of the list.
     let bad = |who: &str| who < "p@a3";
     let partners: Vec<_> = (10..60).map(|it| format!("p@a{it}.example")).collect();
     let (server, healed) = refusing(Stage::Rcpt, |_| "550 5.7.1 no".into(), bad);
     let workplace = job(&server, &partners);
 
-    // It opens at the tenth of the twenty bad ones; the next run begins with those that were not tried.
+    // The breaker opens at the tenth of twenty refused rows; the next run starts with untried rows.
     let first = workplace.run(&["send"]);
     assert_eq!(first.code, 69, "{first:?}");
     let mut runs = 1;
@@ -220,7 +220,7 @@ fn refused_rows_go_last_and_take_turns_under_a_limit() {
     until_due();
     workplace.run(&["send", "--limit", "1"]);
     assert_eq!(states(&workplace)[3], "accepted");
-    // Of those that are refused again and again each has its turn.
+    // Rows that are always refused take turns.
     let before = server.commands().len();
     for _ in 0..4 {
         workplace.run(&["send", "--limit", "1"]);
@@ -335,7 +335,7 @@ fn two_refusals_and_no_acceptance_end_with_69() {
     assert!(note.contains("550 5.7.1 rejected"), "{note}");
     heal(&workplace, &server, &healed, 2);
 
-    // One alone may be the partner's matter; it is told all the same.
+    // A single refusal may concern the partner only; it is reported too.
     let (server, healed) = refusing_all(Stage::Dot, "554 5.7.1 rejected");
     let workplace = job(&server, &at_one_company(1));
     let output = workplace.run(&["send"]);
@@ -344,7 +344,7 @@ fn two_refusals_and_no_acceptance_end_with_69() {
     assert!(output.stderr.contains(said), "{output:?}");
     heal(&workplace, &server, &healed, 1);
 
-    // Whoever was rejected in a run that ends with 69 is tried again, too.
+    // Rows rejected in a run that ends with 69 are retried too.
     let text = |who: &str| {
         if who == "p0@a.example" {
             "550 5.1.1 gone"
@@ -388,7 +388,7 @@ fn d25_the_breaker_opens_after_ten_domains_or_25_recipients() {
             let count = |state: &str| now.iter().filter(|it| *it == state).count();
             assert_eq!((count("deferred"), count("pending")), (tried, 30 - tried));
 
-            // Until somebody is accepted one connection and three refusals are enough.
+            // Until the next acceptance: one connection, and a stop after three refusals.
             workplace.smtp = workplace.smtp.replace("connections = 1", "connections = 4");
             workplace.configure();
             let before = (server.count("RCPT"), server.connections());
@@ -398,7 +398,7 @@ fn d25_the_breaker_opens_after_ten_domains_or_25_recipients() {
             assert_eq!(after, (before.0 + 3, before.1 + 1), "{text}");
             assert!(!states(&workplace).contains(&"rejected".to_owned()));
 
-            // The run that is accepted is on one connection still, and the next is as ever.
+            // The run with the acceptance still uses one connection, the next one all.
             let before = server.connections();
             heal(&workplace, &server, &healed, 30);
             assert_eq!(server.connections(), before + 1);
@@ -412,7 +412,7 @@ fn d25_the_breaker_opens_after_ten_domains_or_25_recipients() {
 
 #[test]
 fn the_first_refusal_of_each_kind_is_printed() {
-    // Twenty-five that are greylisted come first, then three refusals of two kinds.
+    // First twenty-five greylisted rows, then three refusals of two kinds.
     let text = |who: &str| {
         match who {
             "p25@a.example" | "p26@a.example" => "550 5.7.1 by rule 17",
@@ -447,7 +447,7 @@ fn an_acceptance_keeps_the_breaker_closed() {
         |who| !who.starts_with("p@a9"),
     );
     let mut partners = at_own_domains(18);
-    // Nine that are refused, one that is accepted, eight that are refused.
+    // Nine refused rows, one accepted, eight refused.
     assert!(partners[9].starts_with("p@a9"));
     partners.push("p@a9z.example".into());
     let workplace = job(&server, &partners);
@@ -475,7 +475,7 @@ fn a_relay_for_internal_mail_only_rejects_no_partner() {
         ];
         let workplace = job(&server, &partners.map(str::to_owned));
 
-        // One that is known to be about us ends each run, but never the same one at its head.
+        // A known sender-side refusal ends each run, at a different row each time.
         let runs = if at_once { 1 } else { 3 };
         for _ in 0..runs {
             let output = workplace.run(&["send"]);
@@ -506,13 +506,13 @@ fn a_deferred_row_expires_and_waits_for_a_decision() {
     }
     let tried = server.count("RCPT");
 
-    // Each run ends with 1; it names them once.
+    // Each run ends with 1, but prints the rows only once.
     let output = workplace.run(&["send"]);
     assert_eq!((output.code, output.stderr.as_str()), (1, ""));
     assert_eq!(server.count("RCPT"), tried);
     all_are(&workplace, "expired");
 
-    // A person decides, about one or about all.
+    // Decisions about one row and about all.
     let note = ["--note", "asked the operator"];
     let resolve = |arguments: &[&str]| {
         let all: Vec<&str> = ["resolve"]
@@ -596,7 +596,7 @@ fn unknown_deliveries_are_printed_once_and_the_exit_code_stays() {
     assert_eq!(first.code, 3);
     assert!(first.stderr.contains("unknown: p0@a.example"), "{first:?}");
     assert_eq!((second.code, second.stderr.as_str()), (3, ""));
-    // A new one is named at once, before the others.
+    // A new one is printed at once, before the others.
     workplace.partners(&["p0@a.example", "p1@a.example"]);
     let third = workplace.run(&["send"]);
     assert_eq!(third.code, 3);
@@ -610,7 +610,7 @@ fn unknown_deliveries_are_printed_once_and_the_exit_code_stays() {
     assert_eq!(workplace.run(&["send"]).stderr, "");
 }
 
-/// What a verb says to a person at a terminal who answers so.
+/// Runs a verb on a terminal with these answers, and returns its output.
 async fn at_a_terminal(
     workplace: &Workplace,
     answers: &str,
@@ -688,7 +688,7 @@ async fn a_terminal_always_lists_open_decisions_and_asks_for_bulk() {
     }
 }
 
-/// Refusals that no relay has ever given, without the code or the words of an unknown user.
+/// Invented refusals, without the code or the words of an unknown user.
 fn invented(number: usize) -> String {
     const CODES: [&str; 7] = ["550", "551", "552", "553", "554", "571", "521"];
     const ENHANCED: [&str; 12] = [

@@ -1,4 +1,4 @@
-//! Every exit code that scripts and cron rely on, reached from outside, with its message.
+//! Every exit code, reached by running the binary, with its message.
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ fn ends_with(output: &Output, code: i32, words: &str) {
     assert!(output.stderr.contains(words), "{output:?}");
 }
 
-/// A relay that answers so at a stage.
-fn saying(stage: Stage, text: &'static str) -> Server {
+/// A relay that gives this reply at a stage.
+fn replying(stage: Stage, text: &'static str) -> Server {
     Server::start(move |call: &Call| {
         if call.stage == stage {
             reply(text)
@@ -30,7 +30,7 @@ fn job(server: &Server) -> Workplace {
 
 #[test]
 fn exit_0_when_done_or_nothing_is_due() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = job(&server);
 
     for _ in 0..2 {
@@ -43,7 +43,7 @@ fn exit_0_when_done_or_nothing_is_due() {
 
 #[test]
 fn exit_1_when_a_partner_was_refused() {
-    let server = saying(Stage::Rcpt, "550 5.1.1 no such user");
+    let server = replying(Stage::Rcpt, "550 5.1.1 no such user");
     let words = "rejected: ada@a.example: 550 5.1.1 no such user";
     ends_with(&job(&server).run(&["send"]), 1, words);
 }
@@ -60,7 +60,7 @@ fn exit_2_when_the_command_line_is_wrong() {
 
 #[test]
 fn exit_3_when_a_delivery_is_unknown() {
-    let server = saying(Stage::Dot, "what?");
+    let server = replying(Stage::Dot, "what?");
     let words = "unknown: ada@a.example: the relay sent no SMTP reply";
     ends_with(&job(&server).run(&["send"]), 3, words);
 }
@@ -77,7 +77,7 @@ fn exit_65_when_the_input_is_wrong() {
 
 #[test]
 fn exit_69_when_the_relay_refuses_the_sender() {
-    let server = saying(Stage::Banner, "554 5.7.1 go away");
+    let server = replying(Stage::Banner, "554 5.7.1 go away");
     let workplace = job(&server);
     ends_with(
         &workplace.run(&["send"]),
@@ -88,7 +88,7 @@ fn exit_69_when_the_relay_refuses_the_sender() {
     assert_eq!(workplace.state(), "pending");
 }
 
-/// The copy of the list that a run works on: a file without a name, which the system shows.
+/// The copy of the list that a run works on: an unnamed file, found through /proc.
 fn copy_of(pid: u32) -> PathBuf {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
     let mut files = files.map(|it| it.unwrap().path());
@@ -102,9 +102,9 @@ fn copy_of(pid: u32) -> PathBuf {
         .expect("the run has a copy of its list")
 }
 
-/// What was proven and what is to be sent differ only where a disk, a memory or the program is
-/// at fault. Here the copy of the list is changed behind the back of a run that has proven
-/// everything and waits for the relay's greeting.
+/// A message differs from the verified one only if the disk, the memory or the program is
+/// faulty. The test changes the copy of the list of a run that has verified everything and
+/// waits for the greeting of the relay.
 #[test]
 fn exit_70_when_a_message_differs_from_the_verified_one() {
     let (server, keeper) = Server::holding(Stage::Banner, 0);
@@ -135,7 +135,7 @@ fn exit_70_when_a_message_differs_from_the_verified_one() {
 
 #[test]
 fn exit_74_when_a_file_cannot_be_written() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.extra = "[results]\ncsv = \"nowhere/results.csv\"".into();
     workplace.configure();
@@ -152,7 +152,7 @@ fn exit_74_when_a_file_cannot_be_written() {
 
 #[test]
 fn exit_75_when_locked_or_deferred() {
-    let server = saying(Stage::Rcpt, "451 4.7.1 greylisted");
+    let server = replying(Stage::Rcpt, "451 4.7.1 greylisted");
     let workplace = job(&server);
     let lock = std::fs::File::create(workplace.file("ledger.sqlite3.lock")).unwrap();
     lock.lock().unwrap();
@@ -171,7 +171,7 @@ fn exit_75_when_locked_or_deferred() {
 
 #[test]
 fn exit_77_when_a_secret_is_readable_by_everyone() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = job(&server);
     let everybody = std::fs::Permissions::from_mode(0o644);
     std::fs::set_permissions(workplace.file("ledger.sqlite3"), everybody).unwrap();

@@ -1,6 +1,6 @@
-//! What comes in by files and goes out by files and streams: nothing that is no regular file is
-//! read, nothing outside is written, no output is cut off without a word, nothing that is shown
-//! is obeyed by a terminal or a spreadsheet, and what everyone can change is reported.
+//! Files and streams: only regular files are read, nothing outside the job is written, output is
+//! never truncated silently, no terminal or spreadsheet executes what is shown, and files that
+//! everyone can change are reported.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,18 +18,18 @@ fn allow(path: &Path, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A run that is ended after a while, should it hang.
+/// A run with a time limit.
 fn run(workplace: &Workplace, arguments: &[&str]) -> Output {
     workplace.run_under(&["timeout", "30"], arguments)
 }
 
-/// A device on which every write fails for want of room.
+/// A device on which every write fails with ENOSPC.
 fn full() -> File {
     OpenOptions::new().write(true).open("/dev/full").unwrap()
 }
 
 /// A relay that refuses Bob, and cuts the connection at Cleo's final dot.
-fn troubled() -> Server {
+fn partly_refusing() -> Server {
     Server::start(|call: &Call| match (call.stage, call.recipient) {
         (Stage::Rcpt, Some("bob@b.example")) => reply("550 5.1.1 no such user"),
         (Stage::Dot, Some("cleo@c.example")) => Action::Close,
@@ -103,7 +103,7 @@ fn f10_a_preview_follows_no_symbolic_link() {
         std::fs::remove_dir_all(&out).unwrap();
     }
 
-    // It is somebody else's: only root can give a folder away, and others have none of root's.
+    // The folder belongs to another user; only root can set that up.
     std::fs::create_dir(&out).unwrap();
     let given = std::os::unix::fs::chown(&out, Some(12_345), None).is_ok();
     let theirs = if given { "out" } else { "/usr" };
@@ -115,7 +115,7 @@ fn f10_a_preview_follows_no_symbolic_link() {
     );
     std::fs::remove_dir(&out).unwrap();
 
-    // It is no folder.
+    // Not a folder.
     std::fs::write(&out, "x").unwrap();
     let output = run(&workplace, &["preview", "--out", "out"]);
     assert_eq!(output.code, 74, "{output:?}");
@@ -124,7 +124,7 @@ fn f10_a_preview_follows_no_symbolic_link() {
 
 #[test]
 fn f10_lock_file_and_results_follow_no_symbolic_link() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.extra = "[results]\ncsv = \"results.csv\"".into();
     workplace.configure();
@@ -144,14 +144,14 @@ fn f10_lock_file_and_results_follow_no_symbolic_link() {
     assert!(server.accepted().is_empty());
     std::fs::remove_file(&lock).unwrap();
 
-    // A pipe instead holds up neither a run nor a look.
+    // A pipe in its place blocks neither a run nor a read.
     let made = Command::new("mkfifo").arg(&lock).status();
     assert!(made.unwrap().success());
     assert_eq!(run(&workplace, &["send"]).code, 74);
     assert_eq!(run(&workplace, &["status"]).code, 0);
     std::fs::remove_file(&lock).unwrap();
 
-    // The results are not written over a file that no run has written, by a link neither.
+    // The results replace no file that a run did not write, also not through a link.
     symlink("victim", workplace.file("results.csv")).unwrap();
     let output = run(&workplace, &["send"]);
     assert_eq!(output.code, 74, "{output:?}");
@@ -162,12 +162,12 @@ fn f10_lock_file_and_results_follow_no_symbolic_link() {
 
 #[test]
 fn f11_a_failed_write_to_stdout_is_74_with_a_message() {
-    let server = troubled();
+    let server = partly_refusing();
     let mut workplace = Workplace::new(server.port());
     workplace.smtp("connections = 1");
     workplace.partners(&["ada@a.example", "bob@b.example", "cleo@c.example"]);
 
-    // The mail went out, the outcome is recorded; only the message about it is lost.
+    // The mail is sent and the outcome recorded; only the output is lost.
     let output = workplace.run_with(&["send"], |it| {
         it.stderr(full());
     });
@@ -209,9 +209,9 @@ fn f11_a_failed_write_to_stdout_is_74_with_a_message() {
         let words = "error: cannot write to stdout: No space left on device; what was printed is incomplete";
         assert!(output.stderr.contains(words), "{arguments:?}: {output:?}");
     }
-    // What was decided is recorded.
+    // The decision is recorded.
     assert!(workplace.states().iter().any(|it| it.1 == "abandoned"));
-    // An error that comes first keeps its code.
+    // An earlier error keeps its code.
     let output = workplace.run_with(&["check", "-c", "nowhere.toml"], |it| {
         it.stdout(full()).stderr(full());
     });
@@ -221,7 +221,7 @@ fn f11_a_failed_write_to_stdout_is_74_with_a_message() {
 #[test]
 fn f11_a_closed_pipe_is_no_error() {
     let workplace = Workplace::new(1);
-    workplace.crowd(2_000);
+    workplace.many_partners(2_000);
     for arguments in [
         &["status", "--format", "json"][..],
         &["check", "--locales", "--format", "json"],
@@ -237,7 +237,7 @@ fn f11_a_closed_pipe_is_no_error() {
     }
 }
 
-/// Puts something at a path that is not what should stand there.
+/// Puts something else at the path of a file.
 type Obstacle = fn(&Path);
 
 #[test]
@@ -245,7 +245,7 @@ fn f14_a_special_or_oversized_file_is_refused_at_once() {
     let pki = Pki::new();
     let mut workplace = Workplace::new(1);
     workplace.partners(&["ada@a.example"]);
-    workplace.few_words();
+    workplace.short_templates();
     workplace.extra = "[approval]\nfile = \"approved.txt\"".into();
     workplace.log_in(1, &pki.ca_pem, "");
     workplace.write(
@@ -282,7 +282,7 @@ fn f14_a_special_or_oversized_file_is_refused_at_once() {
             |it| drop(std::os::unix::net::UnixListener::bind(it).unwrap()),
             "a socket, not a regular file",
         ),
-        // It takes no room on the disk.
+        // A sparse file.
         (
             |it| {
                 File::create(it).unwrap().set_len(3 << 30).unwrap();
@@ -296,7 +296,7 @@ fn f14_a_special_or_oversized_file_is_refused_at_once() {
         let aside = workplace.file("aside");
         std::fs::rename(&path, &aside).unwrap();
         for (obstacle, words) in obstacles {
-            // The digest of an approval is at its beginning.
+            // The digest is at the beginning of an approval.
             if name == "approved.txt" && words == "larger than" {
                 continue;
             }
@@ -442,7 +442,7 @@ fn f17_a_reply_is_no_formula_under_any_delimiter() {
 
         let results = std::fs::read_to_string(workplace.file("results.csv")).unwrap();
         let row = results.lines().nth(1).unwrap();
-        // What the list says stays byte for byte.
+        // The cells of the list stay byte for byte.
         assert!(row.starts_with(list.lines().nth(1).unwrap()), "{row}");
         assert!(row.contains("no;'=cmd|'/C calc'!A0;'"), "{row}");
         let csv = run(&workplace, &["status", "--format", "csv"]).stdout;
@@ -466,7 +466,7 @@ fn f17_a_reply_is_no_formula_under_any_delimiter() {
 fn f20_escape_sequences_in_the_ledger_are_not_executed() {
     const EVIL: &str =
         "\x1b]0;owned\x07\x1b[2J\u{9b}31m\u{202e}\u{200f}\u{2028}\nforged: line\r\tx";
-    let server = troubled();
+    let server = partly_refusing();
     let mut workplace = Workplace::new(server.port());
     workplace.smtp("connections = 1");
     workplace.partners(&["ada@a.example", "bob@b.example", "cleo@c.example"]);
@@ -518,7 +518,7 @@ fn f20_escape_sequences_in_the_ledger_are_not_executed() {
         ],
     ];
     for arguments in verbs {
-        // That it holds no control characters, every run is held to.
+        // Every run of the binary is checked for control characters.
         let output = run(&workplace, arguments);
         let said = format!("{}{}", output.stdout, output.stderr);
         assert!(
@@ -532,7 +532,7 @@ fn f20_escape_sequences_in_the_ledger_are_not_executed() {
             assert_eq!(name, Some(EVIL), "{arguments:?}");
         }
     }
-    // A campaign's name from the ledger reaches a message, too.
+    // The campaign's name in the ledger also appears in a message.
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     workplace.write("config.toml", &config.replace("\"spring\"", "\"summer\""));
     let output = run(&workplace, &["send"]);
@@ -542,10 +542,10 @@ fn f20_escape_sequences_in_the_ledger_are_not_executed() {
 
 #[test]
 fn f21_a_world_writable_file_is_a_warning() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
-    workplace.few_words();
+    workplace.short_templates();
     workplace.extra = "[approval]\nfile = \"approval/approved.txt\"".into();
     workplace.configure();
     std::fs::create_dir(workplace.file("approval")).unwrap();
@@ -611,7 +611,7 @@ fn f21_a_world_writable_file_is_a_warning() {
         0o777,
         "everyone can replace the configuration `config.toml`",
     );
-    // Nobody else can replace a file in a folder like `/tmp`.
+    // In a sticky folder such as `/tmp`, nobody else can replace a file.
     allow(workplace.path(), 0o1777);
     let output = run(&workplace, &["check"]);
     assert!(!output.stderr.contains("the configuration"), "{output:?}");
@@ -620,7 +620,7 @@ fn f21_a_world_writable_file_is_a_warning() {
 
 #[test]
 fn f21_no_command_runs_from_a_world_writable_file() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
     std::fs::create_dir(workplace.file("bin")).unwrap();
@@ -682,14 +682,14 @@ fn f21_no_command_runs_from_a_world_writable_file() {
 
 #[test]
 fn f8_a_file_size_limit_ends_a_run_with_74() {
-    // Blocks of 512 or 1,024 bytes: from less than anything needs to enough for everything.
+    // Blocks of 512 or 1,024 bytes: from too few for anything to enough for everything.
     for blocks in [0, 1, 8, 40, 120, 400, 1_000, 100_000] {
-        let server = Server::obliging();
+        let server = Server::accepting();
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 2");
         workplace.extra = "[results]\ncsv = \"results.csv\"".into();
         workplace.configure();
-        workplace.crowd(60);
+        workplace.many_partners(60);
         let limit = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
         let limited = |arguments: &[&str]| workplace.run_under(&["sh", "-c", &limit], arguments);
 

@@ -1,8 +1,8 @@
-//! Readers of what strangers send, fed with arbitrary bytes and with right inputs that were changed: replies,
-//! lists, links, messages and configurations.
+//! Readers of untrusted input, fed with arbitrary bytes and mutated valid inputs: replies, lists, links,
+//! messages and configurations.
 //!
-//! No input may make a reader panic, or take long; what was read must be within its limits. Each target
-//! has a fixed number of inputs, times `ACCESS_INVITE_FUZZ`. An input that fails is shrunk and printed.
+//! No input may cause a panic or take long, and each value must be within its limits. Each target has a fixed
+//! number of inputs, times `ACCESS_INVITE_FUZZ`. A failing input is shrunk and printed.
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -28,13 +28,13 @@ use crate::support::chance::number;
 use crate::support::page::Page;
 use crate::support::{LINK, Workplace, folder_in_memory};
 
-/// The longest time for one input, on a busy machine and without optimisation.
+/// Time limit for one input, on a loaded machine and without optimisation.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The largest input.
 const LARGEST: usize = 256 * 1024;
 
-/// Tries a reader with so many inputs.
+/// Runs a reader with this many inputs.
 fn fuzz(
     inputs: u32,
     seeds: &[&[u8]],
@@ -46,7 +46,7 @@ fn fuzz(
         cases: inputs * times,
         failure_persistence: None,
         max_shrink_iters: 2_000,
-        // In milliseconds; of a slow input, every trial is slow.
+        // In milliseconds; a slow input is slow every time.
         max_shrink_time: 30_000,
         ..Trials::default()
     });
@@ -73,7 +73,7 @@ impl fmt::Debug for Input {
     }
 }
 
-/// Seeds with a few changes, words in any order, and arbitrary bytes.
+/// Mutated seeds, words in any order, and arbitrary bytes.
 fn inputs_like(
     seeds: Vec<Vec<u8>>,
     words: &'static [&'static str],
@@ -96,7 +96,7 @@ fn inputs_like(
     .prop_map(Input)
 }
 
-/// What is done to an input, at a place or to so many bytes from there on.
+/// A mutation of an input, at an offset or of a number of bytes from there on.
 #[derive(Clone, Debug)]
 enum Change {
     Set(Index, u8),
@@ -202,7 +202,7 @@ fn fuzzed_replies_are_read_within_their_limits_or_refused() {
                 prop_assert_eq!(class, reply.class().to_string());
                 prop_assert!(enhanced.len() <= 9, "{}", enhanced);
             }
-            // What is recorded reads as the same reply, but for blanks.
+            // The recorded text reads as the same reply, except for blanks.
             let written = reply.to_string();
             let (again, error) = replies(format!("{written}\r\n").as_bytes(), 2_048);
             prop_assert_eq!((again.len(), error), (1, None));
@@ -522,7 +522,7 @@ fn fuzzed_configurations_are_read_or_refused_with_a_line() {
     fuzz(500, &[&plain, example], words, |input| {
         read_configuration(&path, input)
     });
-    // Every key at once contradicts itself, so it is refused before it is changed.
+    // A configuration with every key contradicts itself and is refused before any mutation.
     assert!(Config::load(&write(&path, uncommented.as_bytes())).is_err());
     fuzz(100, &[uncommented.as_bytes()], words, |input| {
         read_configuration(&path, input)

@@ -1,4 +1,4 @@
-//! The help of each verb, kept as text, and its examples, which do what they say.
+//! The help of each verb as a snapshot, and its examples, which are run.
 
 use crate::support::Workplace;
 use crate::support::smtp::{Action, Call, Server, Stage};
@@ -39,7 +39,7 @@ fn each_example_in_the_help_runs() {
         for example in examples {
             let words = words(example.strip_prefix("  access-invite ").unwrap());
             let arguments: Vec<&str> = words.iter().map(String::as_str).collect();
-            // What is looked at or decided about must have happened before.
+            // Examples that read or decide need earlier runs.
             let decided = matches!(arguments[0], "status" | "resolve");
             let server = Server::start(move |call: &Call| match call.stage {
                 Stage::Dot if decided => Action::Close,

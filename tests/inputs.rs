@@ -1,5 +1,4 @@
-//! The list, the words and the configuration as accidents and strangers leave them, some of
-//! them while a run is at work.
+//! Damaged or hostile lists, templates and configurations, some of them changed during a run.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -9,7 +8,7 @@ use crate::support::smtp::{Server, Stage};
 use crate::support::{LINK, Workplace, oracle};
 use mail_parser::MessageParser;
 
-/// Whom the relay has accepted mail for.
+/// The recipients of accepted mail.
 fn reached(server: &Server) -> BTreeSet<String> {
     let accepted = server.accepted();
     accepted
@@ -37,7 +36,7 @@ fn f5_a_list_changed_during_a_run_counts_for_the_next_run() {
         let (server, keeper) = Server::holding(Stage::Dot, 0);
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 1");
-        workplace.crowd(300);
+        workplace.many_partners(300);
         let run = workplace.start(&["send"]);
         keeper.wait();
 
@@ -91,7 +90,7 @@ fn f6_a_list_that_is_no_file_is_refused_within_a_second() {
     }
 }
 
-/// Words that show every value of a row, in both parts.
+/// Templates that show every value of a row, in both parts.
 const TEXT: &str =
     "{{ partner.name }} | {{ partner.organization }} | {{ partner.extra.note }}\n\n{{ link }}\n";
 const HTML: &str = "<p>{{ partner.name }} | {{ partner.organization }} | {{ partner.extra.note }}</p><a class=\"button\" href=\"{{ link }}\">here</a> <p>{{ link }}</p>";
@@ -112,7 +111,7 @@ fn f14_f15_and_f16_code_in_any_column_is_text() {
         "../../etc/passwd",
         "%s%n%x \\r\\n \\u0000",
     ];
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.words(TEXT, HTML);
     let cell = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
@@ -145,7 +144,7 @@ fn f14_f15_and_f16_code_in_any_column_is_text() {
 
 #[test]
 fn f17_a_locale_that_is_a_path_or_too_long_is_refused() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     let long = "x".repeat(8_000);
     for locale in ["../../etc", "de/../en", "..", "en\u{0}", "/", &long] {
@@ -192,7 +191,7 @@ fn g9_a_template_without_end_is_refused() {
             "{% endif %}".repeat(3_000)
         ),
     ];
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
 
@@ -211,9 +210,9 @@ fn g9_a_template_without_end_is_refused() {
 fn g10_edits_during_a_run_count_for_the_next_run() {
     let (server, keeper) = Server::holding(Stage::Dot, 0);
     let mut workplace = Workplace::new(server.port());
-    workplace.few_words();
+    workplace.short_templates();
     workplace.smtp("connections = 1");
-    workplace.crowd(300);
+    workplace.many_partners(300);
     let run = workplace.start(&["send"]);
     keeper.wait();
 
@@ -237,7 +236,7 @@ fn g10_edits_during_a_run_count_for_the_next_run() {
 
 #[test]
 fn f10_spellings_of_one_address_are_one_invitation() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.write(
         "partners.csv",
@@ -264,7 +263,7 @@ fn f10_spellings_of_one_address_are_one_invitation() {
 
 #[test]
 fn f18_a_changed_address_is_new_and_a_readded_row_is_not() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     for list in [
         &["ada@a.example"][..],

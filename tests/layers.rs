@@ -1,8 +1,8 @@
-//! Holds the layers of the architecture: a module imports only from those below it, and no files import
+//! Checks the layers of the architecture: a module imports only from layers below it, and no files import
 //! each other in a circle.
 //!
 //! The tokens of each file are read, so that strings and comments do not count, and imports inside of
-//! macros do. Only `#[cfg(test)] mod` is skipped, wherever it stands, with the file that it names.
+//! macros do. Only `#[cfg(test)] mod` is skipped, with the file that it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,15 +29,15 @@ const LAYERS: [&[&str]; 13] = [
 /// A module by its path, `ledger::writer`; the crate itself is empty.
 type Module = String;
 
-/// What a file says about modules.
+/// The modules and imports of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Source {
-    /// The modules that it declares in files of their own, but for tests.
+    /// The modules that it declares in other files, except for tests.
     children: BTreeSet<Module>,
-    /// Those that are built for tests only. They may be imported there, and import what they like.
+    /// Modules for tests only. Tests may import them, and they may import anything.
     children_for_tests: BTreeSet<Module>,
-    /// Every path of two or more segments, resolved as far as `crate`, `self` and `super` say; a path
-    /// that begins with another name is relative to the module it stands in.
+    /// Every path of two or more segments, with `crate`, `self` and `super` resolved; a path
+    /// that begins with another name is relative to its module.
     paths: BTreeSet<Vec<String>>,
 }
 
@@ -180,7 +180,7 @@ fn resolved(module: &[&str], path: &[String]) -> Vec<String> {
     base
 }
 
-/// The files of the library with what they say, found from `lib.rs` on.
+/// The files of the library with their modules and imports, starting at `lib.rs`.
 fn sources() -> BTreeMap<Module, Source> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = BTreeMap::new();

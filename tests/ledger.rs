@@ -1,5 +1,5 @@
-//! The ledger as accidents leave it: missing, taken for another, damaged, out of reach, held,
-//! copied. Whatever it is, it is told in words with a cure, and nobody is mailed on its word.
+//! Damaged ledgers: missing, of another program, corrupt, unreachable, locked, copied. Each is
+//! reported with its fix, and nobody is mailed because of it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::support::{Output, Workplace, oracle};
 
 const PARTNERS: [&str; 3] = ["ada@a.example", "bob@b.example", "eva@e.example"];
 
-/// A job with a partner invited already and two more in the list.
+/// A job with one invited partner and two more in the list.
 fn begun(server: &Server) -> Workplace {
     let workplace = Workplace::new(server.port());
     workplace.partners(&PARTNERS);
@@ -35,7 +35,7 @@ const PREVIEW: &[&str] = &["preview"];
 
 #[test]
 fn b1_a_missing_ledger_is_an_error_and_is_not_created() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = begun(&server);
     for name in ["ledger.sqlite3", "ledger.sqlite3.lock"] {
         std::fs::remove_file(workplace.file(name)).unwrap();
@@ -57,7 +57,7 @@ fn b1_a_missing_ledger_is_an_error_and_is_not_created() {
     assert!(!workplace.file("ledger.sqlite3.lock").exists());
 }
 
-/// The verb as somebody for whom permissions count, which they do not for root.
+/// Runs the verb without root's exemption from permissions.
 fn without_privileges(workplace: &Workplace, verb: &[&str]) -> Output {
     let probe = workplace.file("probe");
     std::fs::write(&probe, "").unwrap();
@@ -81,10 +81,10 @@ fn allow(workplace: &Workplace, name: &str, mode: u32) {
 
 #[test]
 fn b2_an_unwritable_ledger_stops_before_any_connection() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = begun(&server);
     std::fs::remove_file(workplace.file("ledger.sqlite3.lock")).unwrap();
-    // The probe wants to be written, so the ledger stands one folder down.
+    // The write probe needs a folder, so the ledger is one folder down.
     std::fs::create_dir(workplace.file("memory")).unwrap();
     std::fs::rename(
         workplace.file("ledger.sqlite3"),
@@ -114,7 +114,7 @@ fn b2_an_unwritable_ledger_stops_before_any_connection() {
                 &[words, "run the job as the user that owns it"],
             );
         }
-        // A look is allowed, and tells what a send would meet.
+        // Read-only verbs work, and report what a send would find.
         assert_eq!(without_privileges(&workplace, STATUS).code, 0);
         for verb in [CHECK, PREVIEW] {
             let output = without_privileges(&workplace, verb);
@@ -143,7 +143,7 @@ fn b2_an_unwritable_ledger_stops_before_any_connection() {
     oracle::check_settled(&workplace, &server, 3, 0);
 }
 
-/// Something mounted for the time of a test.
+/// A mount that ends with the test.
 struct Mount<'a>(&'a std::path::Path);
 
 impl Drop for Mount<'_> {
@@ -155,7 +155,7 @@ impl Drop for Mount<'_> {
 #[test]
 #[ignore = "needs the right to mount; .ci/run calls it"]
 fn b2_a_read_only_file_system_is_named_with_its_fix() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = begun(&server);
     let here = workplace.path();
     let mounted = |arguments: &[&str]| {
@@ -179,7 +179,7 @@ fn b2_a_read_only_file_system_is_named_with_its_fix() {
 
 #[test]
 fn b3_b4_a_damaged_or_truncated_ledger_is_refused() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = begun(&server);
     let ledger = workplace.file("ledger.sqlite3");
     let whole = std::fs::read(&ledger).unwrap();
@@ -213,7 +213,7 @@ fn b3_b4_a_damaged_or_truncated_ledger_is_refused() {
 
 #[test]
 fn b8_a_foreign_database_or_newer_ledger_is_refused() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = begun(&server);
     let outside = rusqlite::Connection::open(workplace.file("ledger.sqlite3")).unwrap();
     let cases = [
@@ -232,7 +232,7 @@ fn b8_a_foreign_database_or_newer_ledger_is_refused() {
 
 #[test]
 fn b10_a_ledger_locked_by_another_program_is_75() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = begun(&server);
     let outside = rusqlite::Connection::open(workplace.file("ledger.sqlite3")).unwrap();
     outside
@@ -251,7 +251,7 @@ fn b10_a_ledger_locked_by_another_program_is_75() {
 
 #[test]
 fn b11_a_ledger_open_to_others_or_hard_linked_is_refused() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = begun(&server);
     for (mode, word) in [
         (0o604, "readable"),
@@ -263,7 +263,7 @@ fn b11_a_ledger_open_to_others_or_hard_linked_is_refused() {
             refused(&workplace.run(verb), 77, &[word, "chmod 600"]);
         }
     }
-    // A group may be trusted.
+    // Group permissions are accepted.
     allow(&workplace, "ledger.sqlite3", 0o660);
     assert_eq!(workplace.run(STATUS).code, 0);
 
@@ -285,9 +285,9 @@ fn b11_a_ledger_open_to_others_or_hard_linked_is_refused() {
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
 fn b12_check_and_preview_warn_on_a_network_file_system() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = begun(&server);
-    // The kernel answers statfs with the number of NFS, in the bytes' order of this machine.
+    // statfs returns the magic number of NFS, in native byte order.
     let nfs = format!("{:08x}", u32::from_be_bytes(0x6969_u32.to_ne_bytes()));
     let inject = format!("inject=statfs:poke_exit=@arg2={nfs}");
 
@@ -308,7 +308,7 @@ fn b12_check_and_preview_warn_on_a_network_file_system() {
 
 #[test]
 fn b13_a_ledger_in_wal_mode_is_checkpointed_and_closed() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = begun(&server);
     let outside = rusqlite::Connection::open(workplace.file("ledger.sqlite3")).unwrap();
     outside
@@ -328,16 +328,16 @@ fn b13_a_ledger_in_wal_mode_is_checkpointed_and_closed() {
 
 #[test]
 fn b6_a_log_of_another_ledger_is_refused() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = begun(&server);
     let other = {
-        // Killed at its first dot, it leaves a log that is full of its own pages.
+        // Killed at its first final dot, the run leaves a log with its own pages.
         let relay = Server::start(|call: &Call| match call.stage {
             Stage::Dot => Action::Stall,
             _ => Action::Normal,
         });
         let other = Workplace::new(relay.port());
-        other.crowd(20);
+        other.many_partners(20);
         let run = other.start(&["send"]);
         while relay.commands().iter().all(|(_, it)| it != "DATA") {
             std::thread::sleep(Duration::from_millis(5));

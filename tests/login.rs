@@ -1,5 +1,5 @@
-//! STARTTLS and AUTH over real sockets: no credential and no MAIL leaves before a verified TLS
-//! session, one refused login ends the run, and every refusal is told in words.
+//! STARTTLS and AUTH over real sockets: no credential and no MAIL is sent before a verified TLS
+//! session, one refused login ends the run, and every refusal has its message.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +29,7 @@ fn xoauth2(token: &str) -> String {
     BASE64.encode(format!("user=ada\x01auth=Bearer {token}\x01\x01"))
 }
 
-/// A relay that speaks TLS, in this manner, and takes only this response to these mechanisms.
+/// A relay with this kind of TLS that accepts only this response to these mechanisms.
 fn setup(pki: &Pki, tls: Tls, mechanisms: &'static str, takes: String) -> Setup {
     Setup {
         tls: Some((tls, pki.server("localhost"))),
@@ -124,7 +124,7 @@ fn a_password_can_come_from_environment_or_systemd() {
         let without = workplace.run(&["send"]);
         assert_eq!(without.code, 78, "{without:?}");
         assert_eq!(relay.commands().len(), 0);
-        // systemd's folder is nobody else's, whatever the mode of what is in it.
+        // systemd's credentials folder is private, whatever the mode of its files.
         let everybody = std::fs::Permissions::from_mode(0o644);
         std::fs::set_permissions(workplace.file("password"), everybody).unwrap();
         let output = workplace.run_with(&["send"], |command| {
@@ -167,7 +167,7 @@ fn a_missing_empty_or_readable_secret_stops_before_connecting() {
     refused(78, "smtp.password_file");
     assert_eq!(relay.commands().len(), 0);
 
-    // Neither a preview nor a rehearsal needs it.
+    // Neither a preview nor a sandbox run needs it.
     assert_eq!(workplace.run(&["preview"]).code, 0);
     assert_eq!(workplace.run(&["send", "--sandbox"]).code, 0);
 }
@@ -206,7 +206,7 @@ fn a_login_refused_after_a_success_is_repeated_once() {
     let setup = setup(&pki, Tls::StartTls, "PLAIN", plain());
     let relay = Server::set_up(setup, |call: &Call| match call.stage {
         Stage::Auth if call.nth > 0 => Action::Reply(b"535 5.7.8 locked\r\n".to_vec()),
-        // Long enough for the other connections to ask.
+        // Long enough for the other connections to request a token.
         Stage::Dot => Action::Delay(Duration::from_millis(300), Box::new(Action::Normal)),
         _ => Action::Normal,
     });
@@ -221,7 +221,7 @@ fn a_login_refused_after_a_success_is_repeated_once() {
     let output = workplace.run(&["send"]);
 
     assert_eq!(relay.count("AUTH"), 2, "{output:?}");
-    // The connection that stands goes on.
+    // The open connection continues.
     assert_eq!((output.code, relay.accepted().len()), (0, 12), "{output:?}");
 }
 

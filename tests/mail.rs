@@ -1,14 +1,14 @@
-//! What arrives, whatever stands in the list: values are shown as they were written and change nothing else,
-//! and what is absent leaves no hole.
+//! The delivered mail for any values in the list: values are shown verbatim and change no markup,
+//! and an absent value leaves no gap.
 
 use crate::support::LINK;
 use crate::support::mail::{Mail, Values};
 use crate::support::page::Page;
 
-/// Gmail shows about so much of a mail's HTML and hides the rest behind a link.
+/// Gmail clips the HTML of a mail at about this size.
 const CLIPPED_BY_GMAIL: usize = 102 * 1024;
 
-/// Every tag with the names of its attributes, and what may act: what is linked and how it is styled.
+/// Every tag with the names of its attributes, and the values of links and styles.
 fn skeleton(mail: &Mail) -> Vec<String> {
     let acting = ["href", "style", "class"];
     let page = Page::read(&mail.html);
@@ -88,7 +88,7 @@ fn the_text_part_is_well_formed_with_all_values_or_none() {
             let found: Vec<_> = holes.iter().filter(|it| line.contains(**it)).collect();
             assert!(found.is_empty(), "{locale}: {found:?} in {line}");
         }
-        // The subject says the same with other words around it.
+        // The subject contains the same value in another sentence.
         assert_eq!(mail.subject.trim(), mail.subject, "{locale}");
         assert!(!mail.subject.contains("  "), "{locale}: {}", mail.subject);
     }
@@ -96,7 +96,7 @@ fn the_text_part_is_well_formed_with_all_values_or_none() {
 
 #[test]
 fn the_longest_mail_is_below_gmails_clip_size() {
-    // Four bytes a letter, and a character that HTML writes in five.
+    // Four bytes per letter, and a character that HTML escapes with five.
     let longest = "𝔄&".repeat(128);
     let story = longest.repeat(16);
     let values = Values {

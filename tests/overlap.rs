@@ -1,7 +1,7 @@
-//! Several runs, and others who look or copy, at the same ledger at the same time: one sends,
-//! and whatever the others do, nobody is mailed twice.
+//! Several runs, reads and copies of the same ledger at the same time: one run sends, and nobody is
+//! mailed twice.
 //!
-//! `ACCESS_INVITE_RUNS` says how many runs begin at the same instant (12 unless told otherwise).
+//! `ACCESS_INVITE_RUNS` sets the number of simultaneous runs (default 12).
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
@@ -15,15 +15,15 @@ use mail_parser::MessageParser;
 
 /// A run that the relay holds at the reply to its first dot.
 fn held(partners: usize) -> Held {
-    Held::at(Stage::Dot, 0, |it| it.crowd(partners))
+    Held::at(Stage::Dot, 0, |it| it.many_partners(partners))
 }
 
 #[test]
 fn c1_c5_simultaneous_runs_send_each_invitation_once() {
     let runs = number("ACCESS_INVITE_RUNS").map_or(12, |it| usize::try_from(it).unwrap());
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
-    workplace.crowd(30);
+    workplace.many_partners(30);
     let start = Barrier::new(runs);
 
     let ended: Vec<Output> = std::thread::scope(|scope| {
@@ -43,7 +43,7 @@ fn c1_c5_simultaneous_runs_send_each_invitation_once() {
         let told = run.stderr.contains("another run is at work");
         assert_eq!(told, run.code == 75, "{run:?}");
     }
-    assert!(ended.iter().any(|it| it.code == 0), "nobody has sent");
+    assert!(ended.iter().any(|it| it.code == 0), "no run sent");
     oracle::check_settled(&workplace, &server, 30, 0);
 }
 
@@ -51,7 +51,7 @@ fn c1_c5_simultaneous_runs_send_each_invitation_once() {
 fn c3_a_stopped_run_keeps_the_lock() {
     let held = held(3);
     held.run.signal("STOP");
-    // A lock that somebody gives up for its age would be older than this.
+    // A lock that expired by age would have expired by then.
     std::thread::sleep(Duration::from_millis(700));
 
     let second = held.workplace.run(&["send"]);
@@ -73,12 +73,12 @@ fn c4_without_the_lock_file_each_row_is_armed_once() {
     let held = held(20);
     std::fs::remove_file(held.workplace.file("ledger.sqlite3.lock")).unwrap();
 
-    // It takes what is armed for the remains of a dead run, which costs a doubt and no more.
+    // The second run takes the armed row for that of a dead run, which costs one `unknown`.
     let second = held.workplace.run(&["send"]);
     let (server, workplace, first) = held.finish();
 
     assert!(matches!(second.code, 3 | 75), "{second:?}");
-    // It stops, because its lock is no longer one.
+    // The first run stops, because its lock file is gone.
     assert!(matches!(first.code, 0 | 74), "{first:?}");
     oracle::check(&workplace, &server, 20, 1);
     assert!(matches!(workplace.run(&["send"]).code, 0 | 3));
@@ -87,10 +87,10 @@ fn c4_without_the_lock_file_each_row_is_armed_once() {
 
 #[test]
 fn c6_a_lock_file_without_a_lock_does_not_block() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
-    // As a killed run left it, whose number another process has now.
+    // As a killed run left it, with a process id that was reused.
     let myself = std::process::id().to_string();
     workplace.write("ledger.sqlite3.lock", &myself);
 
@@ -145,10 +145,10 @@ fn c8_a_copied_ledger_gives_the_same_message_ids() {
         };
         server.accepted().iter().map(|it| id(&it.data)).collect()
     };
-    let (here, there) = (Server::obliging(), Server::obliging());
+    let (here, there) = (Server::accepting(), Server::accepting());
     let (first, second) = (Workplace::new(here.port()), Workplace::new(there.port()));
     for workplace in [&first, &second] {
-        workplace.crowd(5);
+        workplace.many_partners(5);
     }
     let ledger = "ledger.sqlite3";
     std::fs::copy(first.file(ledger), second.file(ledger)).unwrap();
@@ -157,7 +157,7 @@ fn c8_a_copied_ledger_gives_the_same_message_ids() {
         assert_eq!(workplace.run(&["send"]).code, 0);
     }
 
-    // Nobody can tell from here; a mailbox that has both can.
+    // Neither machine can detect this; a mailbox with both mails can.
     assert_eq!(ids(&here), ids(&there));
     assert_eq!(ids(&here).len(), 5);
 }

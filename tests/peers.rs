@@ -1,5 +1,5 @@
-//! Real mail servers, as Debian ships them: two hundred partners by every way of logging in,
-//! what arrives read by two parsers, and real refusals told in the right words.
+//! Real mail servers of Debian: two hundred partners with every login mechanism, the delivered
+//! mail read by two parsers, and real refusals with the right messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::support::pki::Pki;
 use crate::support::{LINK, Output, Workplace};
 
 const PARTNERS: usize = 200;
-/// Seconds that a token lives.
+/// Lifetime of a token in seconds.
 const LIFE: u32 = 4;
 
 /// A job that sends to `localhost` with the password from a file.
@@ -52,7 +52,7 @@ fn two_hundred(workplace: &Workplace) -> BTreeSet<String> {
     addresses
 }
 
-/// Everybody has the message, once, and it holds the link in both parts.
+/// Checks that everybody has the message once, with the link in both parts.
 fn everybody_has_it(folder: &Path, addresses: &BTreeSet<String>) {
     let messages = read_twice(folder);
     assert_eq!(messages.len(), addresses.len());
@@ -70,7 +70,7 @@ fn everybody_has_it(folder: &Path, addresses: &BTreeSet<String>) {
     }
 }
 
-/// How many are in each state.
+/// The number of rows in each state.
 fn count(workplace: &Workplace) -> BTreeMap<String, usize> {
     let mut count = BTreeMap::new();
     for (_, state) in workplace.states() {
@@ -114,7 +114,7 @@ fn postfix_with_dovecot_auth_delivers_to_200_partners() {
     }
 }
 
-/// At the hundredth recipient the relay wants a new connection, once the token has expired.
+/// At the hundredth recipient the relay closes the connection, after the token has expired.
 fn hang_up_halfway(peers: &Peers) {
     let mut asked = 0;
     peers.policy.answers(move |_| {
@@ -154,7 +154,7 @@ fn an_expired_token_is_fetched_again_for_postfix() {
 #[ignore = "needs Debian's servers; .ci/run calls it"]
 fn a_permanently_expired_token_ends_after_one_attempt() {
     let peers = Peers::start();
-    // A program that keeps its first token, as one should not.
+    // A program that wrongly keeps its first token.
     let fresh = peers.token_command(LIFE).join(" ");
     let keeps = format!("test -f kept || {fresh} >kept; cat kept");
     let lines = by_token(&["sh".into(), "-c".into(), keeps]);
@@ -178,7 +178,7 @@ fn a_permanently_expired_token_ends_after_one_attempt() {
     refused(&workplace.run(&["send"]), 2);
 
     peers.mail(PARTNERS / 2 - 1);
-    // The token of that program, which no other file may hold.
+    // The token of that program, which no other file may contain.
     std::fs::remove_file(workplace.file("kept")).unwrap();
 }
 
@@ -231,7 +231,7 @@ fn a_postfix_550_is_rejected_and_a_greylist_ends_accepted() {
 #[ignore = "needs Debian's servers; .ci/run calls it"]
 fn a_message_above_the_postfix_size_limit_is_not_sent() {
     let peers = Peers::start();
-    // Where the limit is announced, nothing is offered that is above it.
+    // If the limit is announced, no larger message is offered.
     let workplace = job(&peers.pki, peers.port("SMALL"), &by_password("starttls"));
     workplace.partners(&["ada@a.example"]);
     let output = workplace.run(&["send"]);
@@ -240,7 +240,7 @@ fn a_message_above_the_postfix_size_limit_is_not_sent() {
     assert!(output.stderr.contains(words), "{output:?}");
     assert_eq!(workplace.state(), "pending");
 
-    // Where it is not, the relay says so when it has it.
+    // If it is not, the relay refuses the message after the body.
     let workplace = job(&peers.pki, peers.port("QUIET"), &by_password("starttls"));
     workplace.partners(&["ada@a.example"]);
     let output = workplace.run(&["send"]);
@@ -248,7 +248,7 @@ fn a_message_above_the_postfix_size_limit_is_not_sent() {
     assert!(output.stderr.contains("552 5.3.4"), "{output:?}");
     assert_eq!(workplace.state(), "deferred");
 
-    // The same to everybody: that is our message.
+    // The same refusal for everybody concerns the message.
     workplace.partners(&["bob@b.example", "eva@e.example", "joe@j.example"]);
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 69, "{output:?}");
@@ -285,7 +285,7 @@ fn dovecot_submission_accepts_login_and_renewed_tokens() {
     assert_eq!(log.matches(" method=XOAUTH2").count(), 2);
 }
 
-/// Dovecot 2.3 dies of an envelope that is pipelined behind a dot, and the reply with it.
+/// Dovecot 2.3 crashes on an envelope that is pipelined behind a final dot, and the reply is lost.
 #[test]
 #[ignore = "needs Debian's servers; .ci/run calls it"]
 fn a_relay_that_crashes_on_pipelining_costs_one_unknown() {
@@ -300,23 +300,28 @@ fn a_relay_that_crashes_on_pipelining_costs_one_unknown() {
     let output = workplace.run(&["send"]);
 
     assert_eq!(output.code, 3, "{output:?}");
-    let doubtful = [("accepted", PARTNERS - 1), ("unknown", 1)];
-    assert_eq!(count(&workplace), states(&doubtful));
+    let undecided = [("accepted", PARTNERS - 1), ("unknown", 1)];
+    assert_eq!(count(&workplace), states(&undecided));
     assert_eq!(peers.log().matches("Panic: ").count(), 1);
     peers.mail(PARTNERS);
 }
 
-/// A certificate of a stranger, to which no password is shown, then a wrong password: one
-/// attempt, `words` about it, and nobody marked.
-fn turned_away(workplace: &Workplace, pki: &Pki, attempts: impl Fn() -> usize, words: &str) {
+/// A certificate of an unknown issuer, which gets no password, then a wrong password: one
+/// attempt, an error with `words`, and nobody marked.
+fn check_refused_login(
+    workplace: &Workplace,
+    pki: &Pki,
+    attempts: impl Fn() -> usize,
+    words: &str,
+) {
     let before = attempts();
 
     workplace.write("ca.pem", &Pki::new().ca_pem);
-    let stranger = workplace.run(&["send"]);
-    assert_eq!(stranger.code, 69, "{stranger:?}");
+    let untrusted = workplace.run(&["send"]);
+    assert_eq!(untrusted.code, 69, "{untrusted:?}");
     let issuer = "an issuer that this machine does not know";
-    assert!(stranger.stderr.contains(issuer), "{stranger:?}");
-    assert_eq!(attempts(), before, "no login: {stranger:?}");
+    assert!(untrusted.stderr.contains(issuer), "{untrusted:?}");
+    assert_eq!(attempts(), before, "no login: {untrusted:?}");
 
     workplace.write("ca.pem", &pki.ca_pem);
     workplace.write("password", "wrong-p4ssword\n");
@@ -347,7 +352,7 @@ fn a_wrong_password_or_unknown_issuer_is_69_on_real_relays() {
                 .matches("password mismatch")
                 .count()
         };
-        turned_away(&workplace, &peers.pki, attempts, "535 5.7.8");
+        check_refused_login(&workplace, &peers.pki, attempts, "535 5.7.8");
     }
     assert!(!peers.file("mail/all").exists());
 }
@@ -385,7 +390,7 @@ fn refusals_of_exim_have_the_right_state_and_message() {
     let exim = Exim::start();
     let to = |service: &str, tls: &str| job(&exim.pki, exim.port(service), &by_password(tls));
 
-    // Nobody has that address; the greylist wants it again.
+    // An unknown address, and a greylisted one.
     let workplace = to("STARTTLS", "starttls");
     workplace.partners(&["ada@a.example", "gone@b.example", "grey@c.example"]);
     let first = workplace.run(&["send"]);
@@ -409,7 +414,7 @@ fn refusals_of_exim_have_the_right_state_and_message() {
     let arrived: Vec<_> = messages.iter().map(|it| it.to.as_str()).collect();
     assert_eq!(arrived, ["ada@a.example", "grey@c.example"]);
 
-    // What is too large is not offered where the limit is announced, else it is refused.
+    // A message above an announced limit is not offered; above another limit it is refused.
     let workplace = to("SMALL", "starttls");
     workplace.partners(&["ada@a.example"]);
     let large = workplace.run(&["send"]);
@@ -422,12 +427,12 @@ fn refusals_of_exim_have_the_right_state_and_message() {
     assert_eq!((large.code, workplace.state().as_str()), (75, "deferred"));
     assert!(large.stderr.contains("552 5.3.4"), "{large:?}");
 
-    // A stranger's certificate, and a wrong password: one attempt, nobody marked.
+    // A certificate of an unknown issuer, and a wrong password: one attempt, nobody marked.
     for (service, tls) in [("STARTTLS", "starttls"), ("IMPLICIT", "implicit")] {
         let workplace = to(service, tls);
         workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
         let attempts = || exim.log().matches("Incorrect authentication data").count();
         let words = "it said \"535 Incorrect authentication data\"; the relay wants a login";
-        turned_away(&workplace, &exim.pki, attempts, words);
+        check_refused_login(&workplace, &exim.pki, attempts, words);
     }
 }

@@ -1,5 +1,5 @@
-//! Pipelining (RFC 2920): one round trip a message, each reply matched to its command, and no
-//! promise weakened for it. The relay is scripted, over a real socket.
+//! Pipelining (RFC 2920): one round trip per message, each reply matched to its command, and the same
+//! promises as without it. The relay is scripted, over a real socket.
 
 use std::time::{Duration, Instant};
 
@@ -25,13 +25,13 @@ const FIVE: [&str; 5] = [
 
 #[test]
 fn a_pipelined_message_takes_one_round_trip() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = job(&server, "", &FIVE);
 
     let output = workplace.run(&["send"]);
 
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
-    assert_eq!((server.ahead(), server.connections()), (4, 1));
+    assert_eq!((server.pipelined_envelopes(), server.connections()), (4, 1));
     assert!(server.violations().is_empty(), "{:?}", server.violations());
     oracle::check_settled(&workplace, &server, 5, 0);
 }
@@ -42,13 +42,13 @@ fn without_pipelining_commands_go_one_at_a_time() {
         Stage::Ehlo => reply("250-localhost\r\n250 8BITMIME"),
         _ => Action::Normal,
     });
-    for (server, smtp) in [(poor, ""), (Server::obliging(), "pipelining = \"off\"")] {
+    for (server, smtp) in [(poor, ""), (Server::accepting(), "pipelining = \"off\"")] {
         let workplace = job(&server, smtp, &FIVE);
 
         let output = workplace.run(&["send"]);
 
         assert_eq!((output.code, output.stderr.as_str()), (0, ""));
-        assert_eq!(server.ahead(), 0);
+        assert_eq!(server.pipelined_envelopes(), 0);
         assert!(server.violations().is_empty(), "{:?}", server.violations());
         oracle::check_settled(&workplace, &server, 5, 0);
     }
@@ -95,7 +95,7 @@ fn an_accepted_lone_dot_keeps_the_recipient_refused() {
 
 #[test]
 fn a_pipelined_envelope_survives_any_reply_to_the_dot() {
-    // What becomes of the first, how many connections that costs, and the exit code.
+    // The outcome of the first message, the number of connections, and the exit code.
     let table = [
         (reply("250 2.0.0 ok"), "accepted", 1, 0),
         (reply("450 4.2.0 later"), "deferred", 1, 75),
@@ -134,7 +134,7 @@ fn a_pipelined_envelope_survives_any_reply_to_the_dot() {
 
 #[test]
 fn a_lost_envelope_does_not_count_as_an_attempt() {
-    // Every connection ends at the second RCPT that it hears, so each carries one message.
+    // Every connection ends at its second RCPT, so each carries one message.
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Rcpt if call.nth % 2 == 1 => Action::Close,
         _ => Action::Normal,
@@ -146,7 +146,7 @@ fn a_lost_envelope_does_not_count_as_an_attempt() {
     assert_eq!(
         (output.code, output.stderr.as_str()),
         (0, ""),
-        "nobody is deferred for it"
+        "a row was deferred"
     );
     assert_eq!(server.connections(), 5);
     oracle::check_settled(&workplace, &server, 5, 0);
@@ -165,7 +165,10 @@ fn a_stop_after_data_arms_nothing() {
     let output = workplace.run(&["send"]);
 
     assert_eq!(output.code, 69, "{output:?}");
-    assert_eq!((server.ahead(), server.accepted().len()), (1, 0));
+    assert_eq!(
+        (server.pipelined_envelopes(), server.accepted().len()),
+        (1, 0)
+    );
     let begun = server.commands();
     assert_eq!(begun.iter().filter(|(_, it)| it == "DATA").count(), 2);
     assert!(workplace.states().iter().all(|(_, it)| it == "pending"));
@@ -173,7 +176,7 @@ fn a_stop_after_data_arms_nothing() {
 
 #[test]
 fn pipelining_respects_the_rate_limits() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = job(&server, "", &FIVE);
     workplace.limits = "per_minute = 100\nper_day = 3".into();
     workplace.configure();
@@ -181,7 +184,10 @@ fn pipelining_respects_the_rate_limits() {
     let output = workplace.run(&["send"]);
 
     assert_eq!(output.code, 75, "{output:?}");
-    assert_eq!((server.accepted().len(), server.ahead()), (3, 2));
+    assert_eq!(
+        (server.accepted().len(), server.pipelined_envelopes()),
+        (3, 2)
+    );
     let begun = server.commands();
     assert_eq!(begun.iter().filter(|(_, it)| it == "DATA").count(), 3);
     oracle::check(&workplace, &server, 5, 0);
@@ -202,7 +208,7 @@ fn an_acceptance_is_durable_before_a_slow_next_envelope() {
                 let workplace = job(&server, "", &FIVE);
 
                 let run = workplace.start(&["send"]);
-                while server.ahead() < 1 {
+                while server.pipelined_envelopes() < 1 {
                     std::thread::sleep(Duration::from_millis(10));
                 }
                 std::thread::sleep(Duration::from_millis(500));
@@ -280,7 +286,7 @@ fn a_refused_mail_after_an_accepted_dot_keeps_the_acceptance() {
 
 #[test]
 fn any_reply_to_rset_or_the_lone_dot_keeps_the_refusal() {
-    // To RSET, or to the lone dot where the relay took DATA: its answer, and the connections it costs.
+    // The stage (RSET, or the lone dot if the relay accepted DATA), the reply, and the number of connections.
     let table = [
         (Stage::Rset, Action::Normal, 1),
         (Stage::Rset, reply("502 5.5.1 what is that"), 2),
@@ -331,15 +337,18 @@ fn a_signal_after_a_dot_writes_no_further_body() {
     while server.count("DATA") < 1 {
         std::thread::sleep(Duration::from_millis(5));
     }
-    // The dot and the envelope behind it are on the wire, and the server is asleep over the dot.
+    // The final dot and the next envelope are sent, and the server delays its reply to the dot.
     std::thread::sleep(Duration::from_millis(300));
 
     run.signal("TERM");
     let output = run.wait();
 
     assert_eq!(output.code, 75, "{output:?}");
-    assert_eq!((server.ahead(), server.accepted().len()), (1, 1));
-    let bodies = server.tapped()[0]
+    assert_eq!(
+        (server.pipelined_envelopes(), server.accepted().len()),
+        (1, 1)
+    );
+    let bodies = server.bytes_received()[0]
         .windows(10)
         .filter(|it| *it == b"\r\nSubject:")
         .count();
@@ -382,7 +391,7 @@ fn a_relay_that_drops_the_next_envelope_is_detected_once() {
     let output = workplace.run(&["send"]);
 
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
-    assert_eq!((server.ahead(), server.connections()), (1, 2));
+    assert_eq!((server.pipelined_envelopes(), server.connections()), (1, 2));
     assert!(
         start.elapsed() < Duration::from_secs(3),
         "more than one deadline went by"
@@ -390,7 +399,7 @@ fn a_relay_that_drops_the_next_envelope_is_detected_once() {
     oracle::check_settled(&workplace, &server, 5, 0);
 }
 
-/// A server that loses a part of each envelope that comes in one packet.
+/// A server that loses a part of each envelope that arrives in one packet.
 fn swallowing(swallows: Swallows) -> Server {
     let setup = Setup {
         swallows,
@@ -420,7 +429,7 @@ fn r5_a_relay_that_loses_commands_is_served_in_lock_step() {
         let ended = (output.code, output.stderr.as_str());
         assert_eq!(ended, (0, ""), "{swallows:?}");
         assert_eq!(
-            (server.connections(), server.ahead()),
+            (server.connections(), server.pipelined_envelopes()),
             (2, 0),
             "{swallows:?}"
         );
@@ -438,13 +447,13 @@ fn r5_one_pipelining_fault_disables_it_on_all_connections() {
     let mut workplace = job(&server, "deadlines = { rcpt = \"1s\" }", &[]);
     workplace.smtp = workplace.smtp.replace("connections = 1", "connections = 3");
     workplace.configure();
-    workplace.crowd(30);
+    workplace.many_partners(30);
 
     let start = Instant::now();
     let output = workplace.run(&["send"]);
 
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
-    // Each of the three may have begun one packet before the first deadline was over.
+    // Each of the three may have sent one packet before the first deadline expired.
     assert!(server.connections() <= 6, "{}", server.connections());
     assert!(
         start.elapsed() < Duration::from_secs(4),
@@ -494,14 +503,14 @@ fn r5_a_503_in_lock_step_is_a_reply_to_the_recipient() {
 
 #[test]
 fn r5_lost_connections_without_any_acceptance_are_reported() {
-    // A relay that ends at each RCPT, whatever is pipelined.
+    // A relay that closes at each RCPT, with or without pipelining.
     for (partners, code, deferred) in [(1, 75, 1), (3, 69, 3), (12, 69, 10)] {
         let server = Server::start(|call: &Call| match call.stage {
             Stage::Rcpt => Action::Close,
             _ => Action::Normal,
         });
         let workplace = job(&server, "", &[]);
-        workplace.crowd(partners);
+        workplace.many_partners(partners);
 
         let output = workplace.run(&["send"]);
 
@@ -536,7 +545,7 @@ fn r5_lost_connections_beside_acceptances_are_not() {
     oracle::check(&workplace, &server, 5, 0);
 }
 
-/// A server that answers so many commands of an envelope before the dot that it follows.
+/// A server that answers this many commands of an envelope before the final dot that precedes it.
 fn answering_early(commands: usize, script: fn(&Call) -> Action) -> Server {
     let setup = Setup {
         answers_early: commands,
@@ -562,7 +571,7 @@ fn f22_a_dot_refused_out_of_order_is_not_accepted() {
         Stage::Dot => reply("550 5.7.1 we do not like that"),
         _ => Action::Normal,
     };
-    // The replies of the envelope may come at once, or far later than an acceptance may wait.
+    // The replies to the envelope arrive at once, or later than an acceptance may stay unrecorded.
     let refuse_slowly = |call: &Call| match call.stage {
         Stage::Dot => reply("550 5.7.1 we do not like that"),
         Stage::Rcpt | Stage::Data => {
@@ -570,7 +579,7 @@ fn f22_a_dot_refused_out_of_order_is_not_accepted() {
         }
         _ => Action::Normal,
     };
-    // The reply to the dot comes behind all of the envelope, or behind MAIL.
+    // The reply to the dot follows those to the whole envelope, or that to MAIL.
     for commands in [3, 1] {
         for script in [refuse as fn(&Call) -> Action, refuse_slowly] {
             let server = answering_early(commands, script);
@@ -582,7 +591,7 @@ fn f22_a_dot_refused_out_of_order_is_not_accepted() {
             let states = workplace.states();
             assert!(states.iter().all(|it| it.1 != "accepted"), "{states:?}");
             assert_eq!(states[0].1, "unknown", "{output:?}");
-            assert_eq!(server.ahead(), 1, "lock-step from then on");
+            assert_eq!(server.pipelined_envelopes(), 1, "lock-step from then on");
             assert!(
                 output.stderr.contains("replies came out of order"),
                 "{output:?}"
@@ -613,14 +622,14 @@ fn f22_out_of_order_replies_cost_one_unknown() {
             states[1..].iter().all(|it| it.1 == "accepted"),
             "{states:?}"
         );
-        assert_eq!((server.connections(), server.ahead()), (2, 1));
+        assert_eq!((server.connections(), server.pipelined_envelopes()), (2, 1));
         oracle::check_settled(&workplace, &server, 8, 1);
     }
 }
 
 #[test]
 fn f22_an_early_refusal_before_an_accepted_dot_is_unknown() {
-    // MAIL is refused for now; read as the reply to the dot, that would send the message again.
+    // A temporary refusal of MAIL; read as the reply to the dot, it would cause a resend.
     let server = answering_early(3, |call: &Call| match call.stage {
         Stage::Mail if call.nth == 1 => reply("451 4.3.0 later"),
         _ => Action::Normal,
@@ -653,7 +662,11 @@ fn f22_out_of_order_replies_within_one_envelope_mark_nobody() {
         let output = workplace.run(&["send"]);
 
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{text}");
-        assert_eq!((server.connections(), server.ahead()), (2, 0), "{text}");
+        assert_eq!(
+            (server.connections(), server.pipelined_envelopes()),
+            (2, 0),
+            "{text}"
+        );
         oracle::check_settled(&workplace, &server, 5, 0);
     }
 }
@@ -676,7 +689,7 @@ fn f22_a_stopping_run_still_reads_pipelined_replies() {
         std::thread::sleep(Duration::from_millis(5));
     }
 
-    // The reply to MAIL comes within the second, when nothing more may be begun.
+    // The reply to MAIL arrives within the second in which no message may start.
     run.signal("TERM");
     let output = run.wait();
 

@@ -1,8 +1,8 @@
-//! The power goes while the run is at work: whatever a disk may lose of what was not synced,
-//! the ledger opens, and nothing is missing of what the run has relied on. Run by `.ci/run`,
+//! Power cuts during a run: whatever the disk loses of unsynced data, the ledger opens, and nothing
+//! that the run relied on is missing. Run by `.ci/run`,
 //! which installs strace.
 //!
-//! `ACCESS_INVITE_IMAGES` says how many disks are tried (400 unless told otherwise).
+//! `ACCESS_INVITE_IMAGES` sets the number of disk images (default 400).
 
 #![allow(
     clippy::unwrap_used,
@@ -20,9 +20,9 @@ use crate::support::chance::{Random, number};
 use crate::support::disk::{self, Disk, Event, Loss};
 use crate::support::smtp::Server;
 
-/// So many that the log is written over from its beginning at least once.
+/// Enough partners to restart the log from its beginning at least once.
 const PARTNERS: usize = 240;
-/// Opens the ledger for writing, recovers, brings it to rest, and does nothing else.
+/// Opens the ledger for writing, recovers, checkpoints, and does nothing else.
 const RECOVER: [&str; 6] = [
     "resolve",
     "nobody@a.example",
@@ -32,16 +32,16 @@ const RECOVER: [&str; 6] = [
     "x",
 ];
 
-/// What the run must find again whatever happens.
+/// What the next run must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Promise {
-    /// Its dot has left.
+    /// Its final dot was sent.
     Armed,
-    /// The dot after its own has left on that connection, or the run has ended.
+    /// The next final dot was sent on that connection, or the run has ended.
     Accepted,
 }
 
-/// What the relay was sent so far on one connection.
+/// The bytes sent so far on one connection.
 #[derive(Default)]
 struct Stream {
     line: Vec<u8>,
@@ -53,12 +53,12 @@ struct Stream {
 struct Promises {
     streams: BTreeMap<String, Stream>,
     made: BTreeMap<String, Promise>,
-    /// Whose dot was the last of each connection.
+    /// The recipient of the last final dot of each connection.
     last: BTreeMap<String, String>,
 }
 
 impl Promises {
-    /// Takes what is about to leave; says whether a dot is in it.
+    /// Records bytes that are about to be sent; returns whether they contain a final dot.
     fn before_sending(&mut self, socket: &str, bytes: &[u8]) -> bool {
         let stream = self.streams.entry(socket.to_owned()).or_default();
         let mut dotted = false;
@@ -92,7 +92,7 @@ impl Promises {
     }
 }
 
-/// A disk as the power cut left it, and what had been promised by then.
+/// A disk after the power cut, and the rows that were durable by then.
 struct Image {
     about: String,
     files: BTreeMap<String, Vec<u8>>,
@@ -100,8 +100,8 @@ struct Image {
 }
 
 impl Image {
-    /// Puts the files into the place of the job's own and runs the binary on them.
-    fn hold(&self, workplace: &Workplace, garbage: bool) {
+    /// Replaces the files of the job and runs the binary on them.
+    fn check_case(&self, workplace: &Workplace, garbage: bool) {
         let about = &self.about;
         for suffix in ["", "-wal", "-shm", "-journal", ".witness"] {
             let _ = std::fs::remove_file(workplace.file(&format!("ledger.sqlite3{suffix}")));
@@ -110,7 +110,7 @@ impl Image {
             std::fs::write(workplace.file(name), content).unwrap();
         }
         if garbage {
-            // The index of the log is never synced, so anything may be there.
+            // The index of the log is never synced, so its content is arbitrary.
             std::fs::write(workplace.file("ledger.sqlite3-shm"), vec![0xA5; 32768]).unwrap();
         }
         set_owner_only(workplace);
@@ -143,7 +143,7 @@ fn set_owner_only(workplace: &Workplace) {
     std::fs::set_permissions(workplace.file("ledger.sqlite3"), owner_only).unwrap();
 }
 
-/// The losses tried at one moment.
+/// The losses to try at one moment.
 const LOSSES: [Loss; 6] = [
     Loss::Everything,
     Loss::Nothing,
@@ -156,10 +156,10 @@ const LOSSES: [Loss; 6] = [
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
 fn a8_a_power_cut_loses_nothing_that_was_synced() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.smtp("connections = 2");
-    workplace.crowd(PARTNERS);
+    workplace.many_partners(PARTNERS);
     let folder = workplace.path().canonicalize().unwrap();
     let interesting = |name: &str| {
         name.starts_with("ledger.sqlite3") && !name.ends_with("-shm") && !name.ends_with(".lock")
@@ -173,24 +173,24 @@ fn a8_a_power_cut_loses_nothing_that_was_synced() {
     assert_eq!(sent.code, 0, "{sent:?}");
     let record = std::fs::read_to_string(workplace.file("record")).unwrap();
     let events = disk::read(&record, &folder);
-    // The images are held elsewhere, and the whole witness would show that they are older.
+    // The complete witness would show that the images are older.
     std::fs::remove_file(workplace.file("ledger.sqlite3.witness")).unwrap();
 
     let tried = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        // A disk is large, so only a few of them exist at a time.
+        // Disk images are large, so only a few exist at a time.
         let (give, images) = mpsc::sync_channel::<Image>(1);
         let images = Arc::new(Mutex::new(images));
         for _ in 0..2 {
             let (images, tried) = (images.clone(), &tried);
             scope.spawn(move || {
                 let workplace = Workplace::new(1);
-                workplace.crowd(PARTNERS);
+                workplace.many_partners(PARTNERS);
                 loop {
                     let image = images.lock().unwrap().recv();
                     let Ok(image) = image else { return };
                     let nth = tried.fetch_add(1, Ordering::Relaxed);
-                    image.hold(&workplace, nth % 2 == 0);
+                    image.check_case(&workplace, nth % 2 == 0);
                 }
             });
         }
@@ -200,7 +200,7 @@ fn a8_a_power_cut_loses_nothing_that_was_synced() {
     println!("{} images of {} calls", tried.into_inner(), events.len());
 }
 
-/// At each dot, and between any two calls from the first byte to the relay to the end.
+/// At each final dot, and between any two calls from the first byte to the relay to the end.
 fn cut_the_power(events: &[Event], mut disk: Disk, images: &SyncSender<Image>) {
     let mut random = Random::seeded();
     let wanted = number("ACCESS_INVITE_IMAGES").unwrap_or(400);
@@ -221,7 +221,7 @@ fn cut_the_power(events: &[Event], mut disk: Disk, images: &SyncSender<Image>) {
         let chosen = dotted || random.below(calls) < moments / 2;
         if nth >= first.unwrap() && chosen {
             for loss in LOSSES {
-                // As many in all as are wanted, spread over all moments.
+                // The wanted number in all, spread over all moments.
                 if random.below(moments * LOSSES.len() as u64) < wanted {
                     let image = Image {
                         about: format!("call {nth} of {}, {loss:?}", events.len()),
@@ -235,7 +235,7 @@ fn cut_the_power(events: &[Event], mut disk: Disk, images: &SyncSender<Image>) {
         disk.take(event);
     }
     assert_eq!(promises.made.len(), PARTNERS, "a dot for each");
-    assert!(begun > 2, "the log was begun {begun} times");
+    assert!(begun > 2, "the log was restarted {begun} times");
     for loss in LOSSES {
         let all = promises.made.keys();
         let image = Image {

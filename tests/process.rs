@@ -1,7 +1,7 @@
-//! What a process may suffer: signals in every phase, stopped and continued, too little memory,
-//! too few files. A run may end early for it; it loses nobody and mails nobody twice.
+//! Process faults: signals in every phase, stop and continue, too little memory, too few file
+//! descriptors. A run may end early, but loses nobody and mails nobody twice.
 //!
-//! `ACCESS_INVITE_KILLS` says how many limits of memory are tried (8 unless told otherwise).
+//! `ACCESS_INVITE_KILLS` sets the number of memory limits (default 8).
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,9 +12,9 @@ use crate::support::chance::{Random, number};
 use crate::support::smtp::{Action, Call, Server, Stage, reply};
 use crate::support::{Output, Workplace, oracle, parallel};
 
-/// A relay that tells when a stage is reached for the `nth` time, does `then`, and is well again,
-/// but slow: a signal takes a moment to arrive, in which a quick one would take many messages.
-fn telling(stage: Stage, nth: usize, then: Action) -> (Server, Receiver<()>) {
+/// A relay that reports when a stage is reached the `nth` time, does `then`, and is normal but slow
+/// afterwards: a fast one would accept many messages before a signal arrives.
+fn reporting(stage: Stage, nth: usize, then: Action) -> (Server, Receiver<()>) {
     let (reached, waiting) = mpsc::channel();
     let reached = Mutex::new(reached);
     let told = AtomicBool::new(false);
@@ -41,11 +41,11 @@ fn a15_sigterm_in_any_phase_finishes_only_armed_messages() {
             Box::new(reply("550 5.1.1 no such user")),
         )
     };
-    // When the signal comes, what the relay does then, lines for [limits], and the exit codes.
+    // The moment of the signal, the action of the relay, lines for [limits], and the exit code.
     let phases = [
         ("mail", Stage::Mail, 0, slowly(), "", 75),
         ("rcpt", Stage::Rcpt, 1, slowly(), "", 75),
-        // The first one: a later one goes out behind a dot, and is given up if the signal is quicker.
+        // The first one: a later one is pipelined, and is abandoned if the signal is faster.
         ("a refused rcpt", Stage::Rcpt, 0, refused(), "", 1),
         ("data", Stage::Data, 1, slowly(), "", 75),
         ("body", Stage::Body, 1, slowly(), "", 75),
@@ -89,13 +89,13 @@ fn a15_sigterm_in_any_phase_finishes_only_armed_messages() {
     std::thread::scope(|scope| {
         for (name, stage, nth, action, limits, code) in phases {
             scope.spawn(move || {
-                let (server, reached) = telling(stage, nth, action);
+                let (server, reached) = reporting(stage, nth, action);
                 let mut workplace = Workplace::new(server.port());
                 if !limits.is_empty() {
                     workplace.limits = limits.into();
                 }
                 workplace.smtp("connections = 1");
-                workplace.crowd(40);
+                workplace.many_partners(40);
                 let run = workplace.start(&["send"]);
                 reached.recv().unwrap();
                 let dots = server.accepted().len();
@@ -106,7 +106,7 @@ fn a15_sigterm_in_any_phase_finishes_only_armed_messages() {
 
                 assert_eq!(ended.code, code, "{name}: {ended:?}");
                 assert!(start.elapsed() < Duration::from_secs(10), "{name}");
-                // One or two more may have been begun before the signal arrived.
+                // One or two more may have started before the signal arrived.
                 let after = server.accepted().len() - dots;
                 assert!(after <= 3, "{name}: {after} after the signal");
                 oracle::check(&workplace, &server, 40, usize::from(code == 3));
@@ -125,16 +125,16 @@ fn f8_and_r11_a_closed_terminal_acts_like_sigterm() {
         &["TERM", "HUP"],
     ] {
         let slowly = Action::Delay(Duration::from_millis(600), Box::new(Action::Normal));
-        let (server, reached) = telling(Stage::Dot, 2, slowly);
+        let (server, reached) = reporting(Stage::Dot, 2, slowly);
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 1");
-        workplace.crowd(40);
+        workplace.many_partners(40);
         let run = workplace.start(&["send"]);
         reached.recv().unwrap();
 
         for signal in signals {
             run.signal(signal);
-            // So that they do not become one.
+            // So that the signals are not merged.
             std::thread::sleep(Duration::from_millis(50));
         }
         let ended = run.wait();
@@ -143,7 +143,7 @@ fn f8_and_r11_a_closed_terminal_acts_like_sigterm() {
         let words = format!("stopped by SIG{}", signals[0]);
         assert!(ended.stderr.contains(&words), "{ended:?}");
         assert!(server.accepted().len() < 10, "{signals:?}");
-        // Nobody is in doubt.
+        // Nothing is unknown.
         oracle::check(&workplace, &server, 40, 0);
     }
 }
@@ -151,10 +151,10 @@ fn f8_and_r11_a_closed_terminal_acts_like_sigterm() {
 #[test]
 fn f8_and_r11_nohup_ignores_a_closed_terminal() {
     let slowly = Action::Delay(Duration::from_millis(600), Box::new(Action::Normal));
-    let (server, reached) = telling(Stage::Dot, 2, slowly);
+    let (server, reached) = reporting(Stage::Dot, 2, slowly);
     let mut workplace = Workplace::new(server.port());
     workplace.smtp("connections = 1");
-    workplace.crowd(10);
+    workplace.many_partners(10);
     let shell = "trap '' HUP QUIT; echo $$ > pid; exec \"$0\" \"$@\"";
 
     let ended = std::thread::scope(|scope| {
@@ -177,9 +177,9 @@ fn f8_and_r11_nohup_ignores_a_closed_terminal() {
 #[test]
 fn f8_a_signal_before_the_first_connection_leaves_no_files() {
     for signal in ["INT", "TERM", "HUP", "QUIT"] {
-        let (server, reached) = telling(Stage::Connect, 0, Action::Stall);
+        let (server, reached) = reporting(Stage::Connect, 0, Action::Stall);
         let workplace = Workplace::new(server.port());
-        workplace.crowd(10);
+        workplace.many_partners(10);
         let run = workplace.start(&["send"]);
         reached.recv().unwrap();
 
@@ -201,7 +201,7 @@ fn a17_a_run_stopped_past_the_deadline_reads_a_waiting_reply() {
         } else {
             Action::AcceptThen(Box::new(Action::Stall))
         };
-        let (server, reached) = telling(Stage::Dot, 0, action);
+        let (server, reached) = reporting(Stage::Dot, 0, action);
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 1\ndeadlines = { dot = \"2s\" }");
         workplace.partners(&["ada@a.example"]);
@@ -224,7 +224,7 @@ fn a17_a_run_stopped_past_the_deadline_reads_a_waiting_reply() {
     });
 }
 
-/// A send behind util-linux's `prlimit`, with the time that it may take at most.
+/// A send under util-linux's `prlimit`, with a time limit.
 fn limited(workplace: &Workplace, limit: &str, output: &str) -> Output {
     let script = format!("exec timeout 60 prlimit {limit} --core=0 -- \"$@\" 2>{output}");
     workplace.run_under(
@@ -238,19 +238,19 @@ fn a13_low_memory_ends_the_run_and_loses_nobody() {
     let trials = number("ACCESS_INVITE_KILLS").unwrap_or(8).min(100);
     let mut random = Random::seeded();
     for trial in 0..trials {
-        let server = Server::obliging();
+        let server = Server::accepting();
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 4");
-        workplace.crowd(50);
-        // The first ones do not even allow for the threads of the runtime.
+        workplace.many_partners(50);
+        // The lowest limits do not allow the runtime to start its threads.
         let megabytes = 21 + trial + random.below(35 * (trial + 1));
 
         let limit = format!("--as={}", megabytes * 1024 * 1024);
-        // What is said without memory is the runtime's, not ours.
+        // Messages about missing memory come from the runtime.
         let ended = limited(&workplace, &limit, "/dev/null");
 
         let told = format!("trial {trial}, {megabytes} MB: {ended:?}");
-        assert_ne!(ended.code, 124, "it hangs, {told}");
+        assert_ne!(ended.code, 124, "timeout, {told}");
         oracle::check(&workplace, &server, 50, 4);
         let clean = workplace.run(&["send"]);
         assert!(matches!(clean.code, 0 | 3), "{told}: {clean:?}");
@@ -263,10 +263,10 @@ fn a19_few_file_descriptors_are_reported_or_enough() {
     let sent = AtomicUsize::new(0);
     let limits: Vec<usize> = (4..32).step_by(3).collect();
     parallel::for_each(5, &limits, |files| {
-        let server = Server::obliging();
+        let server = Server::accepting();
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 8");
-        workplace.crowd(30);
+        workplace.many_partners(30);
 
         let limit = format!("--nofile={files}");
         let ended = limited(&workplace, &limit, "&2");

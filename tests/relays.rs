@@ -1,5 +1,5 @@
-//! Relays as they are, by the ids of the test plan (D16–D34): slow, greylisting, limited, restarting,
-//! old, lax, and hard to find. Over real sockets, but for the deadlines of minutes.
+//! Realistic relays, by the ids of docs/RELIABILITY.md (D16–D34): slow, greylisting, limited, restarting,
+//! old, lax, and unreachable. Over real sockets, except for deadlines of minutes.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,14 +24,14 @@ use tokio::time::{Instant, sleep};
 
 const BOTH: [&str; 2] = ["auto", "off"];
 
-/// A job of few words over one connection, for partners `p0@a.example` and so on.
+/// A job with short templates over one connection, for partners `p0@a.example` and so on.
 fn job(server: &Server, pipelining: &str, partners: usize) -> Workplace {
     let mut workplace = Workplace::in_memory(server.port());
     workplace.retry = "first_after = \"1s\"".into();
     workplace.smtp(&format!(
         "connections = 1\npipelining = \"{pipelining}\"\ndeadlines = {{ rcpt = \"2s\", dot = \"2s\" }}"
     ));
-    workplace.few_words();
+    workplace.short_templates();
     let partners: Vec<_> = (0..partners).map(|it| format!("p{it}@a.example")).collect();
     workplace.partners(&partners.iter().map(String::as_str).collect::<Vec<_>>());
     workplace
@@ -42,8 +42,8 @@ fn states(workplace: &Workplace) -> Vec<String> {
     workplace.states().into_iter().map(|(_, it)| it).collect()
 }
 
-/// What comes of a dot under the deadlines of the standard, where the answer takes so long, by a
-/// clock that a test moves; and how long that took.
+/// The outcome and duration of a final dot with the standard's deadlines and a reply after `time`, on a
+/// paused clock.
 async fn dot_answered_after(time: Duration, pipelining: bool) -> (PhaseResult, Duration) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let relay = async move {
@@ -96,7 +96,7 @@ async fn d16_and_d31_the_reply_to_the_dot_has_ten_minutes() {
         let (verdict, _) = dot_answered_after(Duration::from_secs(599), pipelining).await;
         assert_eq!(verdict, PhaseResult::Settled(Outcome::Accepted));
 
-        // A route that swallows everything from the dot on looks just the same.
+        // A route that drops everything from the final dot on looks the same.
         for late in [601, 86_400] {
             let (verdict, took) = dot_answered_after(Duration::from_secs(late), pipelining).await;
             assert_eq!(verdict, PhaseResult::Settled(Outcome::Unknown));
@@ -197,8 +197,8 @@ fn d21_and_d34_unused_extensions_are_ignored() {
         assert!(server.violations().is_empty(), "{:?}", server.violations());
     }
 
-    // What would need SMTPUTF8 never comes as far as the relay.
-    let server = Server::obliging();
+    // Addresses that need SMTPUTF8 never reach the relay.
+    let server = Server::accepting();
     let workplace = job(&server, "auto", 0);
     workplace.write("partners.csv", "email,name\nzoë@a.example,Zoë\n");
     let output = workplace.run(&["send"]);
@@ -254,7 +254,7 @@ fn d26_a_greylisted_partner_is_accepted_by_a_later_run() {
         let pause = time("next_attempt_at").duration_since(time("updated_at"));
         assert!((30..=33).contains(&pause.as_mins()), "{pause}");
 
-        // Before its time nothing is sent, and no connection made.
+        // Before the row is due nothing is sent and no connection opened.
         assert_eq!(workplace.run(&["send"]).code, 75);
         assert_eq!(server.connections(), 1);
         oracle::check(&workplace, &server, 3, 0);
@@ -319,7 +319,7 @@ fn d29_100_relay_restarts_lose_and_repeat_nobody() {
 
     let mut run = workplace.start(&["send"]);
     let mut restarts = 0;
-    while run.goes_on() {
+    while run.is_running() {
         if restarts < RESTARTS && server.count("DATA") > restarts * PARTNERS / RESTARTS {
             server.restart();
             restarts += 1;
@@ -334,17 +334,17 @@ fn d29_100_relay_restarts_lose_and_repeat_nobody() {
     let clean = workplace.run(&["send"]);
     assert!(matches!(clean.code, 0 | 3), "{clean:?}");
     oracle::check_settled(&workplace, &server, PARTNERS, RESTARTS * CONNECTIONS);
-    // Whoever is in doubt was cut off behind a dot: the relay has some of them and not the others.
-    let doubtful = states(&workplace)
+    // Each unknown row was cut off behind its final dot: the relay has some of them.
+    let undecided = states(&workplace)
         .iter()
         .filter(|it| *it == "unknown")
         .count();
-    assert_eq!(clean.code == 3, doubtful > 0);
+    assert_eq!(clean.code == 3, undecided > 0);
     assert!(server.violations().is_empty(), "{:?}", server.violations());
 }
 
-/// A name service that knows no name at all, for as long as the process lives.
-fn know_nothing(address: &str) {
+/// A name server that knows no name, for the lifetime of the process.
+fn serve_nxdomain(address: &str) {
     let socket = UdpSocket::bind((address, 53)).unwrap();
     std::thread::spawn(move || {
         let mut query = [0; 512];
@@ -372,7 +372,7 @@ fn d30_an_unknown_host_is_69_and_a_dead_address_is_skipped() {
     );
     workplace.configure();
     let nobody = "127.98.76.54";
-    know_nothing(nobody);
+    serve_nxdomain(nobody);
     let find = |hosts: &str, resolver: &str| {
         workplace.write("hosts", hosts);
         workplace.write(
@@ -384,7 +384,7 @@ fn d30_an_unknown_host_is_69_and_a_dead_address_is_skipped() {
         workplace.run_under(&program, &["send"])
     };
 
-    // First nobody answers, then it does and knows no such name, then all addresses are dead.
+    // First no answer, then NXDOMAIN, then only dead addresses.
     for (hosts, resolver, word) in [
         ("", "127.98.76.53", "cannot find the relay `relay.invalid`"),
         ("", nobody, "cannot find the relay `relay.invalid`"),
@@ -474,7 +474,7 @@ fn d33_a_body_cannot_smuggle_a_second_message() {
     }
 }
 
-/// A connector for the job's relay, whose name leads to these ports of this machine.
+/// A connector whose relay's name resolves to these ports of this machine.
 fn several(workplace: &Workplace, ports: &[u16]) -> Connector {
     let config = Config::load(&workplace.file("config.toml")).unwrap();
     let address = |port: &u16| SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
@@ -484,7 +484,7 @@ fn several(workplace: &Workplace, ports: &[u16]) -> Connector {
         .with_addresses(addresses)
 }
 
-/// A server that does this at its first stages, whatever they are.
+/// A server that does this at its first stage.
 fn failing(action: &Action) -> Server {
     let action = action.clone();
     Server::start(move |call: &Call| match call.stage {
@@ -507,7 +507,7 @@ async fn r17_the_next_address_is_tried_until_one_greets() {
         reply("HTTP/1.1 400 Bad Request"),
     ] {
         let bad = failing(&action);
-        let good = Server::obliging();
+        let good = Server::accepting();
         let mut workplace = Workplace::new(good.port());
         workplace.smtp(SHORT);
         let connector = several(&workplace, &[bad.port(), good.port()]);
@@ -515,7 +515,7 @@ async fn r17_the_next_address_is_tried_until_one_greets() {
         let start = Instant::now();
         let opened = connector.open().await;
         assert!(opened.is_ok(), "{action:?}");
-        // The first one gets half of the two seconds.
+        // The first address gets half of the two seconds.
         assert!(start.elapsed() < Duration::from_millis(1_700), "{action:?}");
         assert_eq!((bad.connections(), good.connections()), (1, 1));
 
@@ -530,10 +530,10 @@ async fn r17_the_next_address_is_tried_until_one_greets() {
 async fn r17_an_address_whose_tls_fails_is_skipped() {
     let pki = Pki::new();
     let good = Server::start_tls(pki.server("localhost"), |_: &Call| Action::Normal);
-    let strangers = [
+    let failing_servers = [
         Server::start_tls(pki.expired("localhost"), |_: &Call| Action::Normal),
         Server::start_tls(pki.server("other.example"), |_: &Call| Action::Normal),
-        Server::obliging(),
+        Server::accepting(),
     ];
     let mut workplace = Workplace::new(good.port());
     workplace.write("ca.pem", &pki.ca_pem);
@@ -542,7 +542,11 @@ async fn r17_an_address_whose_tls_fails_is_skipped() {
         good.port()
     );
     workplace.configure();
-    let ports: Vec<u16> = strangers.iter().chain([&good]).map(Server::port).collect();
+    let ports: Vec<u16> = failing_servers
+        .iter()
+        .chain([&good])
+        .map(Server::port)
+        .collect();
     let opened = several(&workplace, &ports).open().await;
     assert!(opened.is_ok());
     assert_eq!(good.connections(), 1);
@@ -591,7 +595,7 @@ async fn r17_the_errors_of_all_addresses_are_reported_together() {
     assert_eq!(failed.why.lines().count(), 5, "{failed}");
     assert!(failed.temporary, "one of them is only closing");
 
-    // A relay that refuses us at the only address that answers is not asked again and again.
+    // A relay that refuses at the only address that answers is not retried.
     let ports = [dead_port, refusing.port()];
     let failed = several(&workplace, &ports).open().await.err().unwrap();
     assert!(!failed.temporary, "{failed}");
@@ -600,7 +604,7 @@ async fn r17_the_errors_of_all_addresses_are_reported_together() {
     assert!(failed.why.contains("554 5.7.1 not you"), "{failed}");
     assert!(failed.why.contains(&other), "{failed}");
 
-    // Where nothing answers at all, that is said of each.
+    // If no address answers, the error names each.
     let failed = several(&workplace, &[dead_port, 1])
         .open()
         .await
@@ -618,7 +622,7 @@ async fn r17_the_errors_of_all_addresses_are_reported_together() {
         Stage::Ehlo => reply("550 5.7.1 no"),
         _ => Action::Normal,
     });
-    let good = Server::obliging();
+    let good = Server::accepting();
     let ports = [rejecting.port(), good.port()];
     assert!(several(&workplace, &ports).open().await.is_err());
     assert_eq!(good.connections(), 0);
@@ -627,7 +631,7 @@ async fn r17_the_errors_of_all_addresses_are_reported_together() {
 #[test]
 #[ignore = "needs a mount of its own, for other hosts; .ci/run calls it"]
 fn r17_mail_goes_through_the_address_that_greets() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     // The same port of another address of this machine, which closes at once.
     let closing = TcpListener::bind(("127.0.0.2", server.port())).unwrap();
     std::thread::spawn(move || {
@@ -704,7 +708,7 @@ fn r12_check_connect_prints_each_step_before_it_waits() {
 
     let port = server.port();
     let mut rest = output.stdout.as_str();
-    // Where `localhost` has an IPv6 address too, that is tried in between.
+    // If `localhost` has an IPv6 address too, it is tried in between.
     for step in [
         "relay: looking up localhost\n",
         "relay: localhost has the address ",
@@ -718,7 +722,7 @@ fn r12_check_connect_prints_each_step_before_it_waits() {
         rest = after;
     }
 
-    // To the end, where all is well.
+    // The complete check, with a good relay.
     let pki = Pki::new();
     let server = Server::start_tls(pki.server("localhost"), |_: &Call| Action::Normal);
     workplace.write("ca.pem", &pki.ca_pem);
@@ -750,7 +754,7 @@ fn r12_check_connect_prints_each_step_before_it_waits() {
 
 #[test]
 fn f23_ipv6_addresses_work_with_and_without_brackets() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let outside = TcpListener::bind(("::1", 0)).unwrap();
     let port = outside.local_addr().unwrap().port();
     let inside = server.port();

@@ -1,4 +1,4 @@
-//! `docs/RELIABILITY.md` tells of tests that exist, of all scenarios, and of all tests that are
+//! `docs/RELIABILITY.md` names only existing tests, lists all scenarios, and names all tests that are
 //! named after one.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ const GROUPS: [(char, usize); 11] = [
     ('P', 6),
 ];
 
-/// Every function that stands in a file of tests or in one of the source.
+/// Every function in `tests` and `src`.
 fn functions() -> BTreeSet<String> {
     let mut folders = ["tests", "src"]
         .map(|it| Path::new(env!("CARGO_MANIFEST_DIR")).join(it))
@@ -42,7 +42,7 @@ fn functions() -> BTreeSet<String> {
     found
 }
 
-/// The rows of the page that tell of scenarios: their ids, and their cells.
+/// The rows of scenarios: their ids and cells.
 fn rows() -> Vec<(Vec<&'static str>, Vec<&'static str>)> {
     let rows = PAGE.lines().filter(|it| it.starts_with("| "));
     rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect())
@@ -69,7 +69,7 @@ fn every_scenario_has_a_row_with_a_test_or_a_reason() {
     for (letter, last) in GROUPS {
         for number in 1..=last {
             let id = format!("{letter}{number}");
-            assert!(told.contains(id.as_str()), "{id} is not told of");
+            assert!(told.contains(id.as_str()), "{id} has no row");
         }
     }
     for (ids, cells) in &rows {
@@ -96,7 +96,7 @@ fn tests_and_page_name_each_other() {
         .filter(|it| is_scenario(&it.split('_').next().unwrap().to_uppercase()))
         .filter(|it| !on_page.contains(it.as_str()))
         .collect();
-    assert!(untold.is_empty(), "not told of: {untold:#?}");
+    assert!(untold.is_empty(), "not on the page: {untold:#?}");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn every_variable_of_the_tests_is_documented() {
         let told = PAGE.contains(&format!("`ACCESS_INVITE_{name}`"));
         assert!(
             of_the_program || told,
-            "ACCESS_INVITE_{name} is not told of"
+            "ACCESS_INVITE_{name} is not documented"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `results.csv`: the list written again with what became of each row, by the runs that write it.
+//! `results.csv`: the list with the outcome of each row.
 
 #![allow(
     clippy::unwrap_used,
@@ -148,7 +148,7 @@ fn each_row_has_state_reply_times_and_message_id() {
         rows[3]["invitation_note"].contains("connection"),
         "{rows:?}"
     );
-    // All the rest is what `status` says.
+    // The other columns match `status`.
     let status = workplace.status();
     for invitation in status["invitations"].as_array().unwrap() {
         let row = rows
@@ -177,7 +177,7 @@ fn each_row_has_state_reply_times_and_message_id() {
             );
         }
     }
-    // Line for line, blank one included, it is the list.
+    // The lines are those of the list, blank ones included.
     let list = std::fs::read_to_string(workplace.file("partners.csv")).unwrap();
     for (line, result) in list.lines().zip(text.lines()) {
         assert!(result.starts_with(line), "{line:?}: {result:?}");
@@ -198,7 +198,7 @@ fn results_keep_the_format_of_every_list_program() {
         "libreoffice",
         "hand",
     ] {
-        let server = Server::obliging();
+        let server = Server::accepting();
         let workplace = workplace(server.port());
         let list = std::fs::read(format!(
             "{}/tests/fixtures/{name}.csv",
@@ -222,7 +222,7 @@ fn results_keep_the_format_of_every_list_program() {
 
         assert_eq!(output.code, 0, "{name}: {output:?}");
         let results = std::fs::read(workplace.file("results.csv")).unwrap();
-        // Byte for byte the list, with something more before some line ends.
+        // The list byte for byte, with additional cells before some line ends.
         let mut more = results.iter();
         let mut added = Vec::new();
         for byte in &list {
@@ -265,7 +265,7 @@ fn a_run_that_ends_early_writes_results() {
     );
 
     // The daily limit.
-    let obliging = Server::obliging();
+    let obliging = Server::accepting();
     let mut limited = workplace(obliging.port());
     limited.limits = "per_day = 1".into();
     limited.configure();
@@ -276,7 +276,7 @@ fn a_run_that_ends_early_writes_results() {
         pairs(&[("ada@a.example", "accepted"), ("bob@b.example", "pending")])
     );
 
-    // Whom `--only` or `--limit` leaves out.
+    // Rows that `--only` or `--limit` excludes.
     let chosen = workplace(obliging.port());
     chosen.partners(&["ada@a.example", "bob@b.example"]);
     assert_eq!(chosen.run(&["send", "--only", "bob@b.example"]).code, 0);
@@ -320,7 +320,7 @@ fn a_signal_ends_a_run_with_its_results_written() {
 
 #[test]
 fn an_idle_run_rewrites_the_same_results() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = workplace(server.port());
     workplace.partners(&["ada@a.example"]);
     assert_eq!(workplace.run(&["send"]).code, 0);
@@ -343,7 +343,7 @@ fn an_idle_run_rewrites_the_same_results() {
 
 #[test]
 fn sandbox_and_read_only_verbs_write_no_results() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = workplace(server.port());
     workplace.partners(&["ada@a.example"]);
 
@@ -363,7 +363,7 @@ fn sandbox_and_read_only_verbs_write_no_results() {
 
 #[test]
 fn results_never_overwrite_another_file() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = workplace(server.port());
     workplace.partners(&["ada@a.example"]);
     std::os::unix::fs::symlink("partners.csv", workplace.file("a-link")).unwrap();
@@ -421,7 +421,7 @@ fn results_never_overwrite_another_file() {
 
 #[test]
 fn a_symbolic_link_to_the_results_is_kept() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = workplace(server.port());
     workplace.partners(&["ada@a.example"]);
     std::fs::create_dir(workplace.file("share")).unwrap();
@@ -468,7 +468,7 @@ fn unwritable_results_end_with_74_after_recording() {
     assert_eq!(states(&workplace), pairs(&[("ada@a.example", "accepted")]));
 }
 
-/// A job that has written its results, which take a while to write again.
+/// A job with written results, which take a while to write again.
 fn long_list(server: &Server) -> Workplace {
     let workplace = workplace(server.port());
     let more: Vec<_> = (0..20_000).map(|it| format!("p{it}@a.example")).collect();
@@ -477,7 +477,7 @@ fn long_list(server: &Server) -> Workplace {
     workplace
 }
 
-/// Whether results are being written, or were, by a run that was killed over it.
+/// Whether unfinished results exist, of this run or of a killed one.
 fn unfinished(workplace: &Workplace) -> bool {
     std::fs::read_dir(workplace.path())
         .unwrap()
@@ -486,18 +486,18 @@ fn unfinished(workplace: &Workplace) -> bool {
         .any(|it| it.metadata().is_ok_and(|it| it.len() > 0))
 }
 
-/// A run that is about to write its results.
+/// A run that is writing its results.
 fn writing(workplace: &Workplace) -> crate::support::Running {
     let mut run = workplace.start(&["send", "--limit", "1"]);
     while !unfinished(workplace) {
-        assert!(run.goes_on(), "it was too quick");
+        assert!(run.is_running(), "the run ended before the write was seen");
     }
     run
 }
 
 #[test]
 fn a_signal_during_the_write_keeps_the_old_results() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = long_list(&server);
     let before = std::fs::read(workplace.file("results.csv")).unwrap();
 
@@ -515,7 +515,7 @@ fn a_signal_during_the_write_keeps_the_old_results() {
 
 #[test]
 fn a_kill_during_the_write_keeps_the_old_results() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = long_list(&server);
     let before = std::fs::read(workplace.file("results.csv")).unwrap();
 

@@ -1,4 +1,4 @@
-//! A million rows: the memory that they take. Run by `.ci/run`, on the release binary.
+//! Memory for a million rows. Run by `.ci/run` with the release binary.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ fn peak_of(workplace: &Workplace, arguments: &[&str]) -> (i32, u64) {
     (code, numbers.next().unwrap().unsigned_abs())
 }
 
-/// How many rows Python's `csv` finds in the results, and how many of them were accepted, where
+/// The number of rows that Python's `csv` finds in the results, and of accepted ones, if
 /// all begin with the cells of the list.
 fn rows_by_python(workplace: &Workplace) -> (usize, usize) {
     let script = "import csv\n\
@@ -50,7 +50,7 @@ fn rows_by_python(workplace: &Workplace) -> (usize, usize) {
 #[ignore = "takes a minute; .ci/run calls it"]
 fn a_million_rows_are_read_within_64_mib() {
     const ROWS: usize = 1_000_000;
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.extra = "[results]\ncsv = \"results.csv\"".into();
     workplace.configure();
@@ -68,14 +68,14 @@ fn a_million_rows_are_read_within_64_mib() {
     file.flush().unwrap();
     drop(file);
 
-    // All rows are read and judged, one is due: `--only` leaves the rest out.
+    // All rows are read and planned, one is due because of `--only`.
     let last = format!("person.{}@company{}.example", ROWS - 1, (ROWS - 1) % 9_973);
     let (code, peak) = peak_of(&workplace, &["send", "--only", &last]);
     assert_eq!(code, 0);
     assert_eq!(server.accepted().len(), 1);
     println!("one of a million: {} MiB", peak / 1024);
     assert!(peak <= 64 * 1024, "{peak} KiB");
-    // All of them stand in the results, and Python reads them as we do.
+    // All of them are in the results, and Python reads the same rows.
     assert_eq!(rows_by_python(&workplace), (ROWS, 1));
 
     let (code, peak) = peak_of(&workplace, &["check"]);
@@ -88,7 +88,7 @@ fn a_million_rows_are_read_within_64_mib() {
 #[ignore = "takes a minute; .ci/run calls it"]
 fn memory_does_not_grow_with_sent_messages() {
     let peaks = [1_000, 20_000].map(|rows| {
-        let server = Server::obliging();
+        let server = Server::accepting();
         let mut workplace = Workplace::new(server.port());
         workplace.smtp += "\nconnections = 8";
         workplace.configure();
@@ -180,7 +180,7 @@ fn a_million_rows_are_approved_within_64_mib() {
     );
 }
 
-/// `ACCESS_INVITE_MEBIBYTES` says how large the cell is (256 unless told otherwise).
+/// `ACCESS_INVITE_MEBIBYTES` sets the size of the cell (default 256).
 #[test]
 #[ignore = "writes half a gigabyte; .ci/run calls it"]
 fn f7_an_endless_cell_and_a_million_columns_fit_in_64_mib() {

@@ -1,4 +1,4 @@
-//! The scanner that every run of the binary passes in the tests: that it sees what it must.
+//! Tests of the scanner that checks the output of every run of the binary.
 
 #![allow(
     clippy::unwrap_used,
@@ -78,7 +78,7 @@ fn permitted_output_passes_the_scanner() {
 fn every_run_of_the_binary_is_scanned() {
     let workplace = Workplace::new(1);
     let mut caught = 0;
-    // What takes the place of the binary prints what it must not.
+    // A substitute for the binary prints forbidden text.
     for printed in [PASSWORD, "\\033[1m", "Some(1)"] {
         for stream in ["", " >&2"] {
             let script = format!("printf '{printed}'{stream}; true");
@@ -90,7 +90,7 @@ fn every_run_of_the_binary_is_scanned() {
     let run = || workplace.run_under(&["sh", "-c", "printf fine"], &[]);
     assert!(catch_unwind(AssertUnwindSafe(run)).is_ok());
 
-    // Files are looked at in the end.
+    // Files are scanned at the end.
     let left = |write: &dyn Fn(&Workplace)| {
         let workplace = Workplace::new(1);
         write(&workplace);
@@ -101,7 +101,7 @@ fn every_run_of_the_binary_is_scanned() {
         &|it| std::fs::write(it.file("results.csv"), PASSWORD).unwrap()
     ));
 
-    // And nobody else starts the binary.
+    // No other code starts the binary.
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     for entry in std::fs::read_dir(tests).unwrap() {
         let path = entry.unwrap().path();

@@ -1,5 +1,5 @@
-//! Sending over real sockets: TLS, limits, refusals about us, and the promise that a partner is
-//! invited once and nobody is forgotten. The outcome table is held by tests/dialogue.rs.
+//! Sending over real sockets: TLS, limits, sender-side refusals, and the promise that a partner is
+//! invited once and nobody is lost. tests/dialogue.rs checks the table of outcomes.
 
 #![allow(
     clippy::unwrap_used,
@@ -127,7 +127,7 @@ fn d28_a_421_after_every_third_message_only_reconnects() {
 
 #[test]
 fn a_failed_connection_leaves_its_messages_to_the_others() {
-    // Only one connection is let in; the others are turned away for good.
+    // Only one connection is accepted; the others are refused permanently.
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Banner if call.connection > 0 => reply("554 5.7.0 one is enough"),
         _ => Action::Normal,
@@ -225,7 +225,7 @@ fn five_hundred_partners_are_mailed_once_each_over_tls() {
 
 #[test]
 fn per_minute_delays_and_per_day_stops_across_runs() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.limits = "per_minute = 1000\nper_day = 5".into();
     workplace.configure();
@@ -243,7 +243,7 @@ fn per_minute_delays_and_per_day_stops_across_runs() {
 
 #[test]
 fn each_limited_run_takes_the_next_rows() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     let addresses: Vec<_> = (0..50).map(|it| format!("p{it}@a.example")).collect();
     workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
@@ -263,7 +263,7 @@ fn each_limited_run_takes_the_next_rows() {
 
 #[test]
 fn guards_stop_a_run_before_any_write() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "eva@b.example"]);
     let refused = |workplace: &Workplace, word: &str| {
@@ -287,7 +287,7 @@ fn guards_stop_a_run_before_any_write() {
     workplace.configure();
     refused(&workplace, "only_to");
 
-    // --only narrows what the guards look at.
+    // `--only` restricts what the guards check.
     workplace.limits = "only_to = [\"@b.example\"]\nnew_per_run = 1".into();
     workplace.configure();
     assert_eq!(workplace.run(&["send", "--only", "eva@b.example"]).code, 0);
@@ -299,7 +299,7 @@ fn guards_stop_a_run_before_any_write() {
 
 #[test]
 fn a_renamed_campaign_requires_new_campaign() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
     assert_eq!(workplace.run(&["send"]).code, 0);
@@ -333,12 +333,12 @@ fn a_renamed_campaign_requires_new_campaign() {
 
 #[test]
 fn closed_packages_removed_rows_and_readded_rows() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     assert_eq!(workplace.run(&["send", "--only", "ada@a.example"]).code, 0);
 
-    // A row that is gone is not mailed, and is not mailed again when it comes back.
+    // A removed row is not mailed, and is not mailed again when it returns.
     workplace.partners(&["bob@b.example"]);
     let listed = workplace.status()["invitations"][0]["listed"].clone();
     assert_eq!(listed, serde_json::json!(false));
@@ -415,7 +415,7 @@ struct Due {
     outbox: Outbox,
 }
 
-/// A run as `send` makes it, with its messages and its ledger, to be changed before it starts.
+/// A run as `send` creates it, with its messages and its ledger, not yet started.
 async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
     let config = Arc::new(Config::load(&workplace.file("config.toml")).unwrap());
     let job = Job::load(config.clone(), workplace.path()).unwrap();
@@ -482,7 +482,7 @@ async fn a_message_that_differs_from_the_verified_one_is_not_sent() {
         (beyond, no_row),
     ];
     for (confuse, why) in table {
-        let server = Server::obliging();
+        let server = Server::accepting();
         let workplace = Workplace::new(server.port());
         workplace.partners(&["ada@a.example", "bob@b.example", "eve@c.example"]);
         let (run, mut due, ledger) = prepare(&workplace).await;
@@ -495,7 +495,7 @@ async fn a_message_that_differs_from_the_verified_one_is_not_sent() {
         Arc::into_inner(ledger).unwrap().close().await.unwrap();
         let bob = |it: &Accepted| it.recipients == ["bob@b.example"];
         assert!(!server.accepted().iter().any(bob));
-        // Each of them has what is theirs, or nothing.
+        // Each of them has their own message, or none.
         for message in server.accepted() {
             let to = message.recipients[0].as_str();
             let parsed = MessageParser::default().parse(&message.data).unwrap();
@@ -508,7 +508,7 @@ async fn a_message_that_differs_from_the_verified_one_is_not_sent() {
 /// A list of planned sends that is not the plan invites nobody twice and leaves the others pending.
 #[tokio::test]
 async fn a_message_that_is_planned_twice_is_sent_once() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "eve@c.example"]);
     let (run, due, ledger) = prepare(&workplace).await;
@@ -529,7 +529,7 @@ async fn a_message_that_is_planned_twice_is_sent_once() {
 /// attempt.
 #[tokio::test]
 async fn planned_sends_keep_their_order_and_get_a_current_date() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     let list = "\u{feff}email,name\n\n\"ada@a.example\",\"Lovelace, Ada\"\nbob@b.example,Bob\n\neve@c.example,Eve";
     workplace.write("partners.csv", list);
@@ -594,7 +594,7 @@ async fn events_report_arms_outcomes_and_the_stop() {
         "bob@b.example: accepted",
     ];
     let mut events = events.lock().unwrap().clone();
-    // It may come before the outcome that was recorded last.
+    // The stop may be reported before the last outcome.
     let stops: Vec<_> = events
         .extract_if(.., |it| it == "stopped with 69")
         .collect();
@@ -602,7 +602,7 @@ async fn events_report_arms_outcomes_and_the_stop() {
     assert_eq!(events, expected);
 }
 
-/// How often the clock is still asked before it fails.
+/// How many more calls of the clock succeed before it panics.
 static CLOCK: AtomicUsize = AtomicUsize::new(0);
 
 fn failing_clock() -> Timestamp {
@@ -614,10 +614,10 @@ fn failing_clock() -> Timestamp {
 #[tokio::test(flavor = "multi_thread")]
 async fn a14_a_panic_stops_the_run_and_loses_nobody() {
     for calls in 0..16 {
-        let server = Server::obliging();
+        let server = Server::accepting();
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 2");
-        workplace.crowd(6);
+        workplace.many_partners(6);
         let (mut run, due, ledger) = prepare(&workplace).await;
         run.connections = 2;
         run.clock = failing_clock;
@@ -629,7 +629,7 @@ async fn a14_a_panic_stops_the_run_and_loses_nobody() {
         assert_eq!(stop.exit, Exit::InternalError, "{}", stop.why);
         assert!(stop.why.contains("a part of the program failed"));
         Arc::into_inner(ledger).unwrap().close().await.unwrap();
-        // Whose worker failed between its dot and its record is in doubt, and nobody else.
+        // Only the row whose worker panicked between final dot and record is unknown.
         oracle::check(&workplace, &server, 6, 1);
         let clean = workplace.run(&["send"]);
         assert!(matches!(clean.code, 0 | 3), "{calls}: {clean:?}");
@@ -746,7 +746,7 @@ async fn d27_throttling_pauses_and_the_sixth_in_a_row_ends_the_run() {
 #[tokio::test]
 async fn d27_a_pause_also_holds_back_a_pipelined_message() {
     let server = Server::start(|call: &Call| match call.stage {
-        // While the first dot waits for its answer, the other connection is asked to slow down.
+        // While the first final dot waits for its reply, the other connection is throttled.
         Stage::Dot if call.connection == 0 && call.here == 0 => {
             Action::Delay(Duration::from_millis(800), Box::new(Action::Normal))
         }
@@ -774,7 +774,7 @@ async fn d27_a_pause_also_holds_back_a_pipelined_message() {
         let here = commands.filter(|(it, line)| *it == connection && line.starts_with("RCPT"));
         here.map(|(_, line)| line).collect()
     };
-    // Nothing more went over that connection but the envelope that was on it already.
+    // Only the envelope that was already sent went over that connection.
     assert_eq!(begun(0).len(), 2);
     let accepted = server.accepted();
     assert_eq!(accepted.iter().filter(|it| it.connection == 0).count(), 1);
@@ -796,7 +796,7 @@ fn a_close_in_the_body_is_pending_and_after_the_dot_unknown() {
 
         let output = workplace.run(&["send"]);
 
-        // Whether the end is noticed before the dot is the network's matter; once the dot was
+        // The network decides whether the close is noticed before the final dot; after the dot was
         // written, nothing but a reply can tell.
         let outcome = (output.code, workplace.state());
         assert!(
@@ -833,7 +833,7 @@ fn a_stop_wakes_waiting_workers_and_sends_nothing_more() {
     assert_eq!(output.code, 69, "{output:?}");
     assert!(
         start.elapsed() < Duration::from_secs(30),
-        "the waiting workers were not told"
+        "the waiting workers did not stop"
     );
     assert!(server.accepted().is_empty());
     assert!(
@@ -866,7 +866,7 @@ fn refusals_in_flight_when_the_breaker_opens_are_deferred() {
     let output = workplace.run(&["send"]);
 
     assert_eq!(output.code, 69, "{output:?}");
-    // 69 means that nobody was rejected, not even by an evidence from before the breaker opened.
+    // 69 means that nobody was rejected, not even with evidence from before the breaker opened.
     for (address, state) in workplace.states() {
         let may_be = ["deferred", "pending"].contains(&state.as_str());
         assert!(may_be, "{address} is {state}");
@@ -952,7 +952,7 @@ fn a_symbolic_link_leads_to_the_same_ledger() {
     oracle::check_settled(&workplace, &server, 2, 0);
 }
 
-/// A relay that answers each dot after this long.
+/// A relay that replies to each final dot after this delay.
 fn slow(delay: Duration) -> Server {
     Server::start(move |call: &Call| match call.stage {
         Stage::Dot => Action::Delay(delay, Box::new(Action::Normal)),
@@ -1140,7 +1140,7 @@ async fn r16_a_connection_limit_keeps_the_open_connections() {
     assert_eq!(tally.accepted, 4, "{tally:?}");
     assert!(
         start.elapsed() < Duration::from_secs(5),
-        "nobody waits for the others"
+        "the connections waited for each other"
     );
     Arc::into_inner(ledger).unwrap().close().await.unwrap();
     oracle::check_settled(&workplace, &server, 4, 0);

@@ -1,8 +1,8 @@
-//! Faults put into the system calls of the real binary by strace: killed, or told EIO or
-//! ENOSPC, at the Nth call of a kind. Whatever fails and whenever, the invariants hold, and a
-//! run without a fault finishes the job. Run by `.ci/run`, which installs strace.
+//! Faults injected into the system calls of the real binary by strace: SIGKILL, EIO or ENOSPC at
+//! the Nth call of a kind. The invariants hold after every fault, and a run without faults
+//! completes the job. Run by `.ci/run`, which installs strace.
 //!
-//! `ACCESS_INVITE_POINTS` says how many points each test tries, spread over all there are.
+//! `ACCESS_INVITE_POINTS` sets the number of points for each test, spread evenly.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,11 +26,11 @@ const CONNECTIONS: usize = 2;
 fn job(server: &Server) -> Workplace {
     let mut workplace = Workplace::new(server.port());
     workplace.smtp(&format!("connections = {CONNECTIONS}"));
-    workplace.crowd(PARTNERS);
+    workplace.many_partners(PARTNERS);
     workplace
 }
 
-/// A system call, and the file that it must be about, where that matters.
+/// A system call, and the file that it must concern, if that matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Call {
     name: &'static str,
@@ -47,7 +47,7 @@ impl Call {
     }
 }
 
-/// One fault at one call: `when` is counted by strace on each thread alone.
+/// One fault at one call; strace counts `when` for each thread separately.
 #[derive(Clone, Debug)]
 struct Point {
     call: Call,
@@ -64,8 +64,8 @@ impl Point {
         }
     }
 
-    /// Runs the verb and lets the fault come.
-    fn strike(&self, workplace: &Workplace, verb: &[&str]) -> Output {
+    /// Runs the verb with the fault.
+    fn run_with_fault(&self, workplace: &Workplace, verb: &[&str]) -> Output {
         let inject = format!(
             "inject={}:{}:when={}",
             self.call.name, self.fault, self.when
@@ -90,8 +90,8 @@ impl Point {
     }
 }
 
-/// How often a run without a fault makes each of these calls, on the thread that does most.
-fn census(calls: &[Call], verb: &[&str], workplace: &Workplace) -> BTreeMap<Call, usize> {
+/// How often a run without faults makes each of these calls, on the busiest thread.
+fn count_calls(calls: &[Call], verb: &[&str], workplace: &Workplace) -> BTreeMap<Call, usize> {
     let names: Vec<_> = calls.iter().map(|it| it.name).collect();
     let trace = format!("trace={}", names.join(","));
     let options = ["strace", "-f", "-qq", "-y", "-o", "trace", "-e", &trace];
@@ -112,7 +112,7 @@ fn census(calls: &[Call], verb: &[&str], workplace: &Workplace) -> BTreeMap<Call
     most
 }
 
-/// So many numbers of 1 to `last`, evenly spread, both ends among them.
+/// `wanted` numbers from 1 to `last`, evenly spread, with both ends.
 fn spread(last: usize, wanted: usize) -> Vec<usize> {
     let wanted = wanted.clamp(1, last);
     let mut numbers: Vec<usize> = (0..wanted)
@@ -134,12 +134,12 @@ fn each(points: &[Point], case: impl Fn(&Point) + Sync) {
     });
 }
 
-/// After a fault: what holds at once, and after a run without one.
-fn recover(workplace: &Workplace, server: &Server, doubts: usize) {
-    oracle::check(workplace, server, PARTNERS, doubts);
+/// Checks the invariants after a fault, and after a run without faults.
+fn recover(workplace: &Workplace, server: &Server, unknowns: usize) {
+    oracle::check(workplace, server, PARTNERS, unknowns);
     let clean = workplace.run(&["send"]);
     assert!(matches!(clean.code, 0 | 3), "{clean:?}");
-    oracle::check_settled(workplace, server, PARTNERS, doubts);
+    oracle::check_settled(workplace, server, PARTNERS, unknowns);
     let violations = server.violations();
     assert!(violations.is_empty(), "{violations:?}");
     for suffix in ["-wal", "-journal"] {
@@ -147,7 +147,7 @@ fn recover(workplace: &Workplace, server: &Server, doubts: usize) {
     }
 }
 
-/// How many points a test is to try.
+/// The number of points for a test.
 fn wanted(unless_told: usize) -> usize {
     number("ACCESS_INVITE_POINTS").map_or(unless_told, |it| usize::try_from(it).unwrap())
 }
@@ -171,11 +171,11 @@ fn a1_a_kill_at_any_system_call_keeps_all_invariants() {
     ];
     let calls = calls.map(Call::new);
     let wanted = wanted(260);
-    let server = Server::obliging();
-    let most = census(&calls, &["send"], &job(&server));
+    let server = Server::accepting();
+    let most = count_calls(&calls, &["send"], &job(&server));
     let mut points = Vec::new();
     for call in calls {
-        // The pages of the ledger, by far the most, take what the others leave.
+        // Writes of pages are by far the most calls; they get the remaining points.
         let share = match call.name {
             "pwrite64" => wanted.saturating_sub(points.len()),
             _ => wanted / 12,
@@ -186,10 +186,10 @@ fn a1_a_kill_at_any_system_call_keeps_all_invariants() {
     let struck = AtomicUsize::new(0);
 
     each(&points, |point| {
-        let server = Server::obliging();
+        let server = Server::accepting();
         let workplace = job(&server);
-        let ended = point.strike(&workplace, &["send"]);
-        // A call that did not come about on one thread in this run was no fault.
+        let ended = point.run_with_fault(&workplace, &["send"]);
+        // The fault is missing if no thread made the call that often in this run.
         assert!(matches!(ended.code, -1 | 0 | 137), "{ended:?}");
         struck.fetch_add(usize::from(ended.code != 0), Ordering::Relaxed);
         recover(&workplace, &server, CONNECTIONS);
@@ -226,7 +226,7 @@ fn kill_opening(make: impl Fn() -> Workplace + Sync, check: impl Fn(&Point, &Wor
         "close",
     ];
     let calls = calls.map(Call::new);
-    let most = census(&calls, &OPEN, &make());
+    let most = count_calls(&calls, &OPEN, &make());
     let share = wanted(260) / 12;
     let points: Vec<_> = calls
         .into_iter()
@@ -239,7 +239,7 @@ fn kill_opening(make: impl Fn() -> Workplace + Sync, check: impl Fn(&Point, &Wor
 
     each(&points, |point| {
         let workplace = make();
-        let killed = point.strike(&workplace, &OPEN);
+        let killed = point.run_with_fault(&workplace, &OPEN);
         assert!(matches!(killed.code, -1 | 137), "{killed:?}");
         check(point, &workplace);
     });
@@ -247,7 +247,7 @@ fn kill_opening(make: impl Fn() -> Workplace + Sync, check: impl Fn(&Point, &Wor
 }
 
 /// A ledger with two armed invitations, as a run left it that was killed.
-fn dead(server: &Server) -> Workplace {
+fn killed_run(server: &Server) -> Workplace {
     let workplace = job(server);
     let run = workplace.start(&["send"]);
     while server.accepted().len() < CONNECTIONS {
@@ -264,10 +264,10 @@ fn a7_a_kill_during_recovery_is_recovered_once() {
         Stage::Dot => Action::AcceptThen(Box::new(Action::Stall)),
         _ => Action::Normal,
     });
-    let left = dead(&server);
+    let left = killed_run(&server);
     let copy = || {
         let workplace = Workplace::new(1);
-        workplace.crowd(PARTNERS);
+        workplace.many_partners(PARTNERS);
         for suffix in ["", "-wal", "-shm", ".witness"] {
             let name = format!("ledger.sqlite3{suffix}");
             std::fs::copy(left.file(&name), workplace.file(&name)).unwrap();
@@ -276,8 +276,8 @@ fn a7_a_kill_during_recovery_is_recovered_once() {
     };
 
     kill_opening(copy, |point, workplace| {
-        // Killed once more, at the same place of what is left to do.
-        point.strike(workplace, &OPEN);
+        // Killed again at the same call of the remaining work.
+        point.run_with_fault(workplace, &OPEN);
         assert_eq!(workplace.run(&OPEN).code, 65);
 
         let status = workplace.status();
@@ -326,10 +326,10 @@ fn b9_a_kill_during_an_upgrade_leaves_one_version() {
     });
 }
 
-/// Tries errors of the disk at each kind of writing, once and from then on.
+/// Injects disk errors at each kind of write, once and permanently.
 fn fail(fault: &'static str, calls: &[Call], wanted: usize) {
-    let server = Server::obliging();
-    let most = census(calls, &["send"], &job(&server));
+    let server = Server::accepting();
+    let most = count_calls(calls, &["send"], &job(&server));
     let mut points = Vec::new();
     for call in calls {
         for nth in spread(most[call], wanted / calls.len() / 2) {
@@ -345,17 +345,17 @@ fn fail(fault: &'static str, calls: &[Call], wanted: usize) {
     let failed = AtomicUsize::new(0);
 
     each(&points, |point| {
-        let server = Server::obliging();
+        let server = Server::accepting();
         let workplace = job(&server);
 
-        let ended = point.strike(&workplace, &["send"]);
+        let ended = point.run_with_fault(&workplace, &["send"]);
 
         assert!(matches!(ended.code, 0 | 74), "{ended:?}");
         if ended.code == 74 {
             failed.fetch_add(1, Ordering::Relaxed);
             assert!(ended.stderr.contains("ledger.sqlite3"), "{ended:?}");
         }
-        // What the relay took and the ledger does not know is told, for it is nowhere else.
+        // Acceptances that the ledger lacks are printed, because they are recorded nowhere else.
         let armed = workplace
             .states()
             .into_iter()
@@ -387,7 +387,7 @@ fn a9_a_disk_error_ends_with_74_and_a_true_record() {
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
 fn a10_a_full_disk_ends_with_74_and_a_true_record() {
-    // The log is grown by plain writes; those to other files are the runtime's own signals.
+    // Plain writes extend the log; other plain writes are wake-ups of the runtime.
     let log = Call {
         name: "write",
         file: Some("ledger.sqlite3-wal"),
@@ -437,8 +437,8 @@ fn kill_within(held: Held, call: &str, delay: &str) -> (Server, Workplace) {
     (held.server, held.workplace)
 }
 
-/// Where the second one stands; the first is settled.
-fn bob(workplace: &Workplace) -> String {
+/// The state of the second row; the first is accepted.
+fn second_state(workplace: &Workplace) -> String {
     let states = workplace.states();
     assert_eq!(states[0].1, "accepted");
     states[1].1.clone()
@@ -447,13 +447,13 @@ fn bob(workplace: &Workplace) -> String {
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
 fn a3_a_kill_between_arm_and_dot_is_unknown_and_not_resent() {
-    // The arm is on the disk, and its caller never hears of it.
+    // The arm is durable, but its caller does not get the result.
     let (server, workplace) = kill_within(held(Stage::Data), "fsync", "delay_exit");
 
-    assert_eq!(bob(&workplace), "armed");
+    assert_eq!(second_state(&workplace), "armed");
     for _ in 0..2 {
         assert_eq!(workplace.run(&["send"]).code, 3);
-        assert_eq!(bob(&workplace), "unknown");
+        assert_eq!(second_state(&workplace), "unknown");
     }
     assert_eq!(server.accepted().len(), 1, "no dot came for him");
 }
@@ -463,10 +463,10 @@ fn a3_a_kill_between_arm_and_dot_is_unknown_and_not_resent() {
 fn a5_a_kill_before_the_outcome_is_recorded_is_unknown() {
     let (server, workplace) = kill_within(held(Stage::Dot), "pwrite64", "delay_enter");
 
-    assert_eq!(bob(&workplace), "armed");
+    assert_eq!(second_state(&workplace), "armed");
     for _ in 0..2 {
         assert_eq!(workplace.run(&["send"]).code, 3);
-        assert_eq!(bob(&workplace), "unknown");
+        assert_eq!(second_state(&workplace), "unknown");
     }
     assert_eq!(server.accepted().len(), 2);
 }
@@ -476,10 +476,13 @@ fn a5_a_kill_before_the_outcome_is_recorded_is_unknown() {
 fn a6_a_kill_within_the_commit_is_accepted_or_unknown() {
     let (server, workplace) = kill_within(held(Stage::Dot), "fsync", "delay_enter");
 
-    assert!(matches!(bob(&workplace).as_str(), "armed" | "accepted"));
+    assert!(matches!(
+        second_state(&workplace).as_str(),
+        "armed" | "accepted"
+    ));
     for _ in 0..2 {
         assert!(matches!(workplace.run(&["send"]).code, 0 | 3));
-        let state = bob(&workplace);
+        let state = second_state(&workplace);
         assert!(matches!(state.as_str(), "accepted" | "unknown"), "{state}");
     }
     assert_eq!(server.accepted().len(), 2);

@@ -1,5 +1,5 @@
-//! What a person at a terminal sees: the question, the bar, the summary, the table. Kept as text in
-//! `tests/snapshots/`; look at it there when it changes.
+//! The output on a terminal: question, progress bar, summary, table, as snapshots in
+//! `tests/snapshots/`.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,12 +12,12 @@ use crate::support::smtp::{Action, Call, Server, Stage, gate};
 use crate::support::terminal::Terminal;
 use crate::support::{Workplace, oracle};
 
-/// A screen without what differs from run to run: times, besides what [`normalized`] takes out.
+/// A screen without times and what [`normalized`] removes.
 fn steady(workplace: &Workplace, screen: &str) -> String {
     let screen = normalized(workplace, screen);
     let mut text = String::new();
     for line in screen.lines() {
-        // The prompt counts the lines that the shell was given.
+        // The prompt counts the commands.
         let line = line
             .trim_start_matches(|it: char| it.is_ascii_digit() && line.contains("$ access-invite"));
         let line = match line.split_once("s to go") {
@@ -47,7 +47,7 @@ fn steady(workplace: &Workplace, screen: &str) -> String {
 #[ignore = "needs tmux; .ci/run calls it"]
 fn f8_a_signal_at_the_prompt_leaves_no_files() {
     for end in ["C-c", "C-\\", "close"] {
-        let server = Server::obliging();
+        let server = Server::accepting();
         let workplace = Workplace::new(server.port());
         workplace.partners(&["ada@a.example", "bob@b.example"]);
         let terminal = Terminal::open(&workplace, 100, 30);
@@ -61,7 +61,7 @@ fn f8_a_signal_at_the_prompt_leaves_no_files() {
             terminal.settle();
         }
 
-        // What the run had begun is gone with it; the next one starts anew.
+        // The interrupted run left nothing; the next one starts from the beginning.
         let after = workplace.run(&["send"]);
         assert_eq!((after.code, after.stderr.as_str()), (0, ""), "{end}");
         oracle::check_settled(&workplace, &server, 2, 0);
@@ -134,7 +134,7 @@ fn an_interrupt_finishes_the_message_in_flight() {
     workplace.smtp += "\nconnections = 1";
     workplace.configure();
     workplace.partners(&["ada@a.example", "bob@b.example", "cleo@c.example"]);
-    // A narrow one, and no question.
+    // A narrow terminal, and no question.
     let terminal = Terminal::open(&workplace, 72, 30);
 
     terminal.begin("access-invite send --yes");

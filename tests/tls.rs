@@ -1,5 +1,5 @@
-//! TLS under every fault that can be staged, by the ids of the test plan (E1–E12): no credential and
-//! no byte of mail leaves before a verified session, as read from the wire; nobody is marked; 69.
+//! TLS under every fault that can be injected, by the ids of docs/RELIABILITY.md (E1–E12): no credential and
+//! no byte of mail is sent before a verified session, as captured on the wire; nobody is marked; 69.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use rustls::ServerConfig;
 
 const BOTH: [Tls; 2] = [Tls::Implicit, Tls::StartTls];
 
-/// A relay that wants a login over TLS.
+/// A relay that requires a login over TLS.
 fn setup(tls: Tls, certificate: Arc<ServerConfig>) -> Setup {
     Setup {
         tls: Some((tls, certificate)),
@@ -31,7 +31,7 @@ fn setup(tls: Tls, certificate: Arc<ServerConfig>) -> Setup {
 fn job(tls: Tls, port: u16, pki: &Pki) -> Workplace {
     let mut workplace = Workplace::new(port);
     point(&mut workplace, tls, port, pki);
-    workplace.few_words();
+    workplace.short_templates();
     workplace.partners(&["a@a.example", "b@b.example"]);
     workplace
 }
@@ -50,9 +50,9 @@ fn point(workplace: &mut Workplace, tls: Tls, port: u16, pki: &Pki) {
     );
 }
 
-/// A relay that cannot be trusted: how it is set up, what it does at its stage, the word that must
-/// be said of it, and how often it is asked.
-struct Stranger {
+/// An untrusted relay: its setup, its action at a stage, the words of the expected error, and the
+/// expected number of connections.
+struct UntrustedRelay {
     setup: Setup,
     stage: Stage,
     action: Action,
@@ -60,8 +60,8 @@ struct Stranger {
     connections: usize,
 }
 
-impl Stranger {
-    /// One whose fault is its certificate.
+impl UntrustedRelay {
+    /// One with a bad certificate.
     fn showing(tls: Tls, certificate: Arc<ServerConfig>, word: &'static str) -> Self {
         Self {
             setup: setup(tls, certificate),
@@ -72,8 +72,8 @@ impl Stranger {
         }
     }
 
-    /// Asked once, told nothing, and nobody is marked for it; a relay as it should be then gets all.
-    fn gets_nothing(self, pki: &Pki) {
+    /// Checks that the relay gets neither login nor mail and nobody is marked, and that a good relay then gets all.
+    fn check_gets_nothing(self, pki: &Pki) {
         let tls = match &self.setup.tls {
             Some((tls, _)) => *tls,
             None => Tls::StartTls,
@@ -118,10 +118,10 @@ impl Stranger {
     }
 }
 
-fn all_get_nothing(pki: &Pki, strangers: Vec<Stranger>) {
+fn check_all_get_nothing(pki: &Pki, untrusted: Vec<UntrustedRelay>) {
     std::thread::scope(|scope| {
-        for stranger in strangers {
-            scope.spawn(|| stranger.gets_nothing(pki));
+        for relay in untrusted {
+            scope.spawn(|| relay.check_gets_nothing(pki));
         }
     });
 }
@@ -130,38 +130,38 @@ fn all_get_nothing(pki: &Pki, strangers: Vec<Stranger>) {
 fn e1_to_e5_an_untrusted_certificate_gets_no_login_or_mail() {
     let pki = Pki::new();
     let unknown = "from an issuer that this machine does not know";
-    let strangers = BOTH.into_iter().flat_map(|tls| {
+    let untrusted = BOTH.into_iter().flat_map(|tls| {
         [
-            Stranger::showing(tls, pki.expired("localhost"), "has expired"),
-            Stranger::showing(tls, pki.not_yet("localhost"), "is not valid yet"),
-            Stranger::showing(
+            UntrustedRelay::showing(tls, pki.expired("localhost"), "has expired"),
+            UntrustedRelay::showing(tls, pki.not_yet("localhost"), "is not valid yet"),
+            UntrustedRelay::showing(
                 tls,
                 pki.server("other.example"),
                 "not for the name `localhost`",
             ),
-            Stranger::showing(tls, Pki::self_signed("localhost", false), unknown),
-            // As `openssl req -x509` makes them.
-            Stranger::showing(
+            UntrustedRelay::showing(tls, Pki::self_signed("localhost", false), unknown),
+            // As created by `openssl req -x509`.
+            UntrustedRelay::showing(
                 tls,
                 Pki::self_signed("localhost", true),
                 "an authority's, as `openssl req -x509` makes them, and not fit for a server",
             ),
-            Stranger::showing(tls, Pki::new().server("localhost"), unknown),
-            Stranger::showing(tls, Pki::rekeyed().server("localhost"), unknown),
+            UntrustedRelay::showing(tls, Pki::new().server("localhost"), unknown),
+            UntrustedRelay::showing(tls, Pki::rekeyed().server("localhost"), unknown),
         ]
     });
-    all_get_nothing(&pki, strangers.collect());
+    check_all_get_nothing(&pki, untrusted.collect());
 }
 
 #[test]
 fn e6_a_relay_with_tls_1_1_at_most_is_69() {
-    // What such a server answers: the alert `protocol_version`, or a hello of its own version.
+    // Such a server sends the alert `protocol_version`, or a hello of its own version.
     let alert = b"\x15\x03\x01\x00\x02\x02\x46".to_vec();
     let mut hello = b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02".to_vec();
     hello.extend([7; 32]);
     hello.extend(b"\x00\x00\x2f\x00");
     let pki = Pki::new();
-    let mut strangers = Vec::new();
+    let mut untrusted = Vec::new();
     for tls in BOTH {
         for answer in [&alert, &hello] {
             let answer = Action::ReplyThen(answer.clone(), Box::new(Action::Stall));
@@ -169,7 +169,7 @@ fn e6_a_relay_with_tls_1_1_at_most_is_69() {
                 Tls::Implicit => (Stage::Connect, answer),
                 Tls::StartTls => (Stage::StartTls, after_the_220(answer)),
             };
-            strangers.push(Stranger {
+            untrusted.push(UntrustedRelay {
                 setup: setup(tls, pki.server("localhost")),
                 stage,
                 action,
@@ -178,10 +178,10 @@ fn e6_a_relay_with_tls_1_1_at_most_is_69() {
             });
         }
     }
-    all_get_nothing(&pki, strangers);
+    check_all_get_nothing(&pki, untrusted);
 }
 
-/// 220 to STARTTLS and, once the client has begun with TLS, this.
+/// 220 to STARTTLS and, once the client has started TLS, this.
 fn after_the_220(then: Action) -> Action {
     let moment = Action::Delay(Duration::from_millis(200), Box::new(then));
     Action::ReplyThen(b"220 go\r\n".to_vec(), Box::new(moment))
@@ -192,7 +192,7 @@ fn e7_a_missing_or_failed_starttls_sends_nothing_in_clear() {
     let pki = Pki::new();
     let good = || setup(Tls::StartTls, pki.server("localhost"));
     let say = |text: &[u8]| Action::Reply(text.to_vec());
-    let stranger = |action, word| Stranger {
+    let relay = |action, word| UntrustedRelay {
         setup: good(),
         stage: Stage::StartTls,
         action,
@@ -200,24 +200,24 @@ fn e7_a_missing_or_failed_starttls_sends_nothing_in_clear() {
         connections: 1,
     };
     let clear = Action::ReplyThen(b"250 AUTH PLAIN\r\n".to_vec(), Box::new(Action::Stall));
-    all_get_nothing(
+    check_all_get_nothing(
         &pki,
         vec![
-            // The offer is taken out, and a login offered in clear.
-            Stranger {
+            // The offer is removed, and AUTH offered in clear.
+            UntrustedRelay {
                 setup: Setup {
                     tls: None,
                     ..good()
                 },
-                ..stranger(Action::Normal, "does not offer STARTTLS")
+                ..relay(Action::Normal, "does not offer STARTTLS")
             },
-            // What is refused for now is asked for again, and gets no more than before.
-            Stranger {
+            // A temporary refusal is retried, and nothing is sent.
+            UntrustedRelay {
                 connections: 5,
-                ..stranger(say(b"454 4.7.0 not now\r\n"), "454 4.7.0 not now")
+                ..relay(say(b"454 4.7.0 not now\r\n"), "454 4.7.0 not now")
             },
-            stranger(say(b"501 5.5.4 no\r\n"), "501 5.5.4 no"),
-            stranger(after_the_220(clear), "does not speak TLS on this port"),
+            relay(say(b"501 5.5.4 no\r\n"), "501 5.5.4 no"),
+            relay(after_the_220(clear), "does not speak TLS on this port"),
         ],
     );
 }
@@ -233,14 +233,14 @@ fn e8_bytes_injected_after_the_220_are_ignored() {
         "\r\n",
         "x",
     ];
-    let strangers = slipped.into_iter().map(|slipped| Stranger {
+    let untrusted = slipped.into_iter().map(|slipped| UntrustedRelay {
         setup: setup(Tls::StartTls, pki.server("localhost")),
         stage: Stage::StartTls,
         action: Action::Reply(format!("220 go\r\n{slipped}").into_bytes()),
         word: "what nobody asked for",
         connections: 1,
     });
-    all_get_nothing(&pki, strangers.collect());
+    check_all_get_nothing(&pki, untrusted.collect());
 }
 
 #[test]
@@ -251,14 +251,14 @@ fn e9_clear_text_instead_of_tls_is_69() {
         "554 5.7.1 go away\r\n",
         "HTTP/1.1 400 Bad Request\r\n\r\n",
     ];
-    let strangers = texts.into_iter().map(|text| Stranger {
+    let untrusted = texts.into_iter().map(|text| UntrustedRelay {
         setup: setup(Tls::Implicit, pki.server("localhost")),
         stage: Stage::Connect,
         action: Action::ReplyThen(text.into(), Box::new(Action::Stall)),
         word: "does not speak TLS on this port",
         connections: 1,
     });
-    all_get_nothing(&pki, strangers.collect());
+    check_all_get_nothing(&pki, untrusted.collect());
 }
 
 #[test]
@@ -312,12 +312,12 @@ fn e10_a_truncated_tls_session_in_the_final_reply_is_unknown() {
     });
 }
 
-/// How long a run takes, and how much memory at most, in KiB.
+/// The duration of a run, and its peak memory in KiB.
 fn cost(workplace: &Workplace, code: i32, word: &str) -> (Duration, u64) {
     let start = Instant::now();
     let mut run = workplace.start(&["send"]);
     let mut highest = 0;
-    while run.goes_on() {
+    while run.is_running() {
         highest = highest.max(run.peak().unwrap_or_default());
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -369,7 +369,7 @@ fn e12_a_relay_that_moves_is_verified_again() {
         let mut workplace = job(tls, first.port(), &pki);
         assert_eq!(workplace.run(&["send", "--limit", "1"]).code, 0);
 
-        // The name leads elsewhere now, where somebody else answers to it.
+        // The name now leads to another server.
         let elsewhere = setup(tls, Pki::new().server("localhost"));
         let impostor = Server::set_up(elsewhere, |_: &Call| Action::Normal);
         point(&mut workplace, tls, impostor.port(), &pki);
@@ -488,14 +488,14 @@ fn r9_each_certificate_error_is_named() {
     });
 }
 
-/// The sentence about a relay that answers the first bytes of TLS like this.
+/// The error for a relay that answers a TLS hello like this.
 fn sentence_about(answer: Vec<u8>) -> String {
     let pki = Pki::new();
-    let stranger = Setup {
+    let relay = Setup {
         tls: None,
         ..setup(Tls::Implicit, pki.server("localhost"))
     };
-    let server = Server::set_up(stranger, move |call: &Call| match call.stage {
+    let server = Server::set_up(relay, move |call: &Call| match call.stage {
         Stage::Connect => Action::ReplyThen(answer.clone(), Box::new(Action::Stall)),
         _ => Action::Normal,
     });
@@ -508,8 +508,8 @@ fn sentence_about(answer: Vec<u8>) -> String {
 
 #[test]
 fn r16_without_a_common_cipher_suite_the_offers_are_listed() {
-    // A server with RSA key exchange only sends the alert `handshake_failure`, or chooses its
-    // own suite all the same, here TLS_RSA_WITH_AES_128_GCM_SHA256.
+    // A server with only RSA key exchange sends the alert `handshake_failure`, or chooses its
+    // own suite, here TLS_RSA_WITH_AES_128_GCM_SHA256.
     let alert = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
     let mut hello = b"\x16\x03\x03\x00\x2a\x02\x00\x00\x26\x03\x03".to_vec();
     hello.extend([7; 32]);

@@ -1,5 +1,5 @@
-//! What the system sees: the calls of a preview and of a send under strace, and a disk that is
-//! full. Run by `.ci/run`, which installs strace and may mount.
+//! System calls of a preview and of a send under strace, and full disks. Run by `.ci/run`, which
+//! installs strace and may mount.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::support::{Workplace, oracle};
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
 fn a_preview_opens_no_socket_and_writes_only_its_folder() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     assert_eq!(workplace.run(&["send", "--only", "ada@a.example"]).code, 0);
@@ -64,7 +64,7 @@ fn arms_and_outcomes_are_synced_before_the_next_dot() {
 
 /// B: the last of a body, S: the log is on the disk, D: a dot, in their order from the first body.
 fn traced_order(pipelining: &str) -> String {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.smtp(&format!("connections = 1\npipelining = \"{pipelining}\""));
     workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
@@ -89,12 +89,12 @@ fn traced_order(pipelining: &str) -> String {
         }
     }
     let from_the_first_body = order.split_off(order.find('B').unwrap());
-    // Coming to rest is another matter.
+    // Closing the ledger is not part of this test.
     let last_dot = from_the_first_body.rfind('D').unwrap();
     from_the_first_body[..=last_dot + 1].to_owned()
 }
 
-/// A small disk of its own, taken away again at the end.
+/// A small disk, removed at the end.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
@@ -132,7 +132,7 @@ fn a_disk_that_fills_up_records_outcomes_and_stops() {
     }
 }
 
-/// Fills the disk while the relay has the `nth` dot and has not answered yet.
+/// Fills the disk while the reply to the `nth` final dot is outstanding.
 fn fill_up(partners: usize, connections: usize, nth: usize) {
     let disk = SmallDisk::new();
     let (server, keeper) = Server::holding(Stage::Dot, nth);
@@ -168,7 +168,7 @@ fn fill_up(partners: usize, connections: usize, nth: usize) {
         );
     }
     std::fs::remove_file(disk.0.path().join("filler")).unwrap();
-    // Not one of those that were armed is in doubt.
+    // None of the armed rows is unknown.
     oracle::check(&workplace, &server, partners, 0);
     assert_eq!(workplace.run(&["send"]).code, 0);
     oracle::check_settled(&workplace, &server, partners, 0);
@@ -179,7 +179,7 @@ fn fill_up(partners: usize, connections: usize, nth: usize) {
 #[ignore = "needs the right to mount; .ci/run calls it"]
 fn on_a_full_disk_nothing_is_sent() {
     let disk = SmallDisk::new();
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
     let ledger = disk.0.path().join("ledger.sqlite3");
@@ -201,7 +201,7 @@ fn on_a_full_disk_nothing_is_sent() {
     oracle::check_settled(&workplace, &server, 1, 0);
 }
 
-/// A job whose list and results stand on a small disk, and whose ledger does not.
+/// A job with list and results on a small disk, and the ledger elsewhere.
 fn on_small_disk(server: &Server, disk: &SmallDisk) -> (Workplace, PathBuf) {
     let results = disk.0.path().join("results.csv");
     let mut workplace = Workplace::new(server.port());
@@ -214,7 +214,7 @@ fn on_small_disk(server: &Server, disk: &SmallDisk) -> (Workplace, PathBuf) {
 #[ignore = "needs the right to mount; .ci/run calls it"]
 fn a_full_disk_keeps_the_old_results_and_the_ledger() {
     let disk = SmallDisk::new();
-    let server = Server::obliging();
+    let server = Server::accepting();
     let (workplace, results) = on_small_disk(&server, &disk);
     workplace.partners(&["ada@a.example"]);
     assert_eq!(workplace.run(&["send"]).code, 0);
@@ -240,7 +240,7 @@ fn a_full_disk_keeps_the_old_results_and_the_ledger() {
 #[test]
 #[ignore = "needs strace; .ci/run calls it"]
 fn results_are_synced_before_they_replace_the_old() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.extra = "[results]\ncsv = \"results.csv\"".into();
     workplace.configure();
@@ -251,7 +251,7 @@ fn results_are_synced_before_they_replace_the_old() {
     let strace = ["strace", "-f", "-qq", "-y", "-o", "trace", "-e"];
     let traced = |what: &str| workplace.run_under(&[&strace[..], &[what]].concat(), &["send"]);
 
-    // Killed at the last moment before.
+    // Killed right before the replacement.
     let killed = traced("inject=rename,renameat,renameat2:signal=SIGKILL");
     assert_ne!(killed.code, 0, "{killed:?}");
     assert_eq!(server.accepted().len(), 2);

@@ -1,5 +1,4 @@
-//! The values of the core that other rooms rely on, each compared whole: names, transitions, and the places at
-//! which a link is wrong.
+//! Values of the core that other modules rely on: names, transitions, and the positions of errors in a link.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The verbs from outside: what they print, write and leave alone, and how they end.
+//! The verbs, run as a user does: output, files, and exit codes.
 
 #![allow(
     clippy::unwrap_used,
@@ -53,7 +53,7 @@ fn message_id(message: &[u8]) -> String {
     mail.message_id().unwrap().to_owned()
 }
 
-/// A relay that leaves the dot of the first `times` messages unanswered, having taken them or not.
+/// A relay that does not answer the final dot of the first `times` messages, accepted or not.
 fn forgetful(times: usize, taking: bool) -> Server {
     let count = Arc::new(AtomicUsize::new(0));
     Server::start(move |call: &Call| {
@@ -260,7 +260,7 @@ fn check_shows_the_template_of_each_language() {
         text.stdout.lines().take(7).map(str::len).collect();
     assert_eq!(ends.len(), 1, "numbers are aligned: {text:?}");
 
-    // Refused rows are counted too, although they are bad, and JSON stands alone on stdout.
+    // Bad rows are counted too, and stdout contains only the JSON.
     write("missing_locale = \"refuse\"");
     let json = workplace.run(&["check", "--locales", "--format", "json"]);
     assert_eq!(json.code, 65, "{json:?}");
@@ -283,7 +283,7 @@ fn check_shows_the_template_of_each_language() {
 
 #[test]
 fn list_warnings_appear_in_check_preview_and_on_terminals() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     let csv = b"email,name\nada@gmail.com,Ren\xe9\n";
     std::fs::write(workplace.file("partners.csv"), csv).unwrap();
@@ -302,7 +302,7 @@ fn list_warnings_appear_in_check_preview_and_on_terminals() {
         assert_eq!(warned(&output.stderr), [true; 3], "{output:?}");
     }
 
-    // A person who says no at the question.
+    // The answer no at the question.
     let (mut out, mut err, mut input) = (Vec::new(), Vec::new(), &b"no\n"[..]);
     let mut console = Console {
         out: &mut out,
@@ -327,7 +327,11 @@ fn list_warnings_appear_in_check_preview_and_on_terminals() {
         [true; 3],
         "{asked}"
     );
-    assert_eq!(workplace.states(), [], "nobody is recorded on a no");
+    assert_eq!(
+        workplace.states(),
+        [],
+        "rows were recorded after the answer no"
+    );
 
     let output = workplace.run(&["send"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
@@ -336,7 +340,7 @@ fn list_warnings_appear_in_check_preview_and_on_terminals() {
 
 #[test]
 fn one_failing_message_stops_the_whole_run() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     let page = "<a class=\"button\" href=\"{{ link }}\">Open</a> {{ link }}";
     let words = "{{ link }}\n{% if partner.name == \"Zoe\" %}{{ link }}\n{% endif %}";
@@ -362,7 +366,7 @@ fn one_failing_message_stops_the_whole_run() {
 
 #[test]
 fn bad_rows_stop_a_send_or_are_skipped() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "nobody"]);
 
@@ -389,7 +393,7 @@ fn bad_rows_stop_a_send_or_are_skipped() {
 
 #[test]
 fn a_preview_changes_nothing_and_shows_what_is_sent() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.limits = "only_to = []\nnew_per_run = 0".into();
     workplace.configure();
@@ -441,7 +445,7 @@ fn a_preview_changes_nothing_and_shows_what_is_sent() {
         assert_eq!(undated(&eml), sent[to]);
     }
 
-    // The same command, by its other name, now says who is skipped and why.
+    // The same command with its other name now reports skipped rows with reasons.
     let preview = workplace.run(&["send", "--dry-run", "--out", "review"]);
     assert_eq!(preview.code, 0);
     assert!(
@@ -678,7 +682,7 @@ fn status_json_has_exactly_the_documented_fields() {
         ]
     );
 
-    // The file of partners is not needed to look at the ledger.
+    // Reading the ledger does not need the partner list.
     std::fs::remove_file(workplace.file("partners.csv")).unwrap();
     assert_eq!(workplace.status()["invitations"][0]["listed"], Value::Null);
 }
@@ -854,7 +858,7 @@ fn d35_a_resend_repeats_the_same_bytes() {
     assert_eq!(id(1), id(3));
     assert_ne!(accepted[1].data, accepted[3].data);
 
-    // From any other state it is a new message.
+    // In any other state it is a new message.
     let again = resend("ada@a.example", &[]);
     assert!(again.stdout.contains("accepted → pending"), "{again:?}");
     assert_eq!(workplace.run(&["send"]).code, 0);
@@ -887,7 +891,7 @@ fn a_resend_that_would_differ_returns_to_unknown() {
     );
     let send = workplace.run(&["send"]);
 
-    // Bob, who is new, is enrolled once more when the plan is made anew without her.
+    // Bob, who is new, is enrolled again when the plan is made without her.
     assert_eq!(send.code, 3, "{send:?}");
     let mut states = workplace.states();
     states.sort();
@@ -1055,7 +1059,7 @@ fn f6_a_key_with_a_new_id_does_not_select_the_old_package() {
             .contains(&format!("project and archive ({ARCHIVE_ID})")),
         "{ambiguous:?}"
     );
-    // What is no longer configured is shown with the id that selects it.
+    // A package that is no longer configured is shown with its id.
     let text = workplace.run(&["status"]);
     assert!(
         text.stdout.contains(&format!("archive ({ARCHIVE_ID})")),
@@ -1083,7 +1087,7 @@ fn f6_an_unknown_package_is_refused_with_the_known_ones() {
     workplace.write("config.toml", &other);
 
     for verb in [&RESEND[..], &["status"]] {
-        // A former key says which id it had.
+        // A former key is reported with its id.
         let former = workplace.run(&[verb, &["--package", "archive"]].concat());
         assert_eq!(former.code, 65, "{former:?}");
         assert!(
@@ -1099,7 +1103,7 @@ fn f6_an_unknown_package_is_refused_with_the_known_ones() {
             "{unknown:?}"
         );
     }
-    // An id of the configuration is right, with records or without.
+    // A configured id is valid, with or without records.
     let config = configured([("project", OTHER_ID), ("store", ARCHIVE_ID)]);
     workplace.write("config.toml", &config);
     assert_eq!(workplace.run(&["status", "--package", OTHER_ID]).code, 0);
@@ -1142,7 +1146,7 @@ fn f6_resolve_all_unknown_selects_by_package_id() {
 
 #[test]
 fn f7_a_missing_configured_column_stops_every_verb() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
     assert_eq!(workplace.run(&["send"]).code, 0);
@@ -1170,14 +1174,14 @@ fn f7_a_missing_configured_column_stops_every_verb() {
             "{verb:?} {output:?}"
         );
     }
-    // `status` does without the list.
+    // `status` does not need the list.
     assert_eq!(workplace.status()["invitations"][0]["listed"], Value::Null);
     assert_eq!(server.accepted().len(), 1);
 }
 
 #[test]
 fn f2_check_refuses_rows_hidden_by_stray_quotes() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.write(
         "partners.csv",
@@ -1205,7 +1209,7 @@ fn f2_check_refuses_rows_hidden_by_stray_quotes() {
     assert_eq!(sent.code, 1, "{sent:?}");
     assert!(sent.stderr.contains("partners.csv:2-5:"), "{sent:?}");
     assert_eq!(server.accepted().len(), 1);
-    // The rows stand in the results as they were, in one cell.
+    // The results contain the rows unchanged, in one cell.
     let written = std::fs::read_to_string(workplace.file("results.csv")).unwrap();
     assert!(
         written.contains("\"ada@a.example,Ada,\"\"19 inch screen\nbob@b.example,Bob,\n")
@@ -1216,7 +1220,7 @@ fn f2_check_refuses_rows_hidden_by_stray_quotes() {
 
 #[test]
 fn file_errors_have_their_exit_codes() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
     let send = |code: i32, word: &str| {
@@ -1245,7 +1249,7 @@ fn file_errors_have_their_exit_codes() {
     assert_eq!(
         workplace.run(&["send"]).code,
         0,
-        "a header alone is nobody to invite"
+        "a header alone has no partners"
     );
     std::fs::remove_file(workplace.file("partners.csv")).unwrap();
     send(65, "cannot read the partner file");
@@ -1269,7 +1273,7 @@ fn file_errors_have_their_exit_codes() {
 
 #[test]
 fn closed_output_does_not_stop_a_run() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "nobody"]);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
@@ -1286,7 +1290,7 @@ fn closed_output_does_not_stop_a_run() {
         command.stdout(full.try_clone().unwrap()).stderr(full);
     });
 
-    // The run did its work, and its record is whole; what it had to say is lost.
+    // The run is complete and recorded; its output is lost.
     assert_eq!(output.code, 74);
     assert_eq!(server.accepted().len(), 1);
     assert_eq!(workplace.state(), "accepted");
@@ -1294,7 +1298,7 @@ fn closed_output_does_not_stop_a_run() {
 
 #[test]
 fn hostile_cells_stay_text() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     let hostile = [
         "{{7*7}}",
@@ -1333,7 +1337,7 @@ fn hostile_cells_stay_text() {
 
 #[test]
 fn test_to_sends_one_mail_per_language() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.limits = "only_to = []\nnew_per_run = 0\nper_day = 1".into();
     workplace.configure();
@@ -1381,7 +1385,7 @@ fn test_to_sends_one_mail_per_language() {
 
 #[test]
 fn check_connect_reports_each_step_and_sends_nothing() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example"]);
 
@@ -1441,7 +1445,7 @@ fn a_changed_deferred_resend_returns_to_unknown() {
     deferring.store(2, Ordering::SeqCst);
     std::thread::sleep(Duration::from_millis(1_200));
 
-    // Her row has changed; a guard still holds for who comes in her place.
+    // Her row changed; the guard still applies to the row that takes its place.
     workplace.limits = "only_to = [\"ada@a.example\"]".into();
     workplace.configure();
     workplace.write(

@@ -1,5 +1,5 @@
-//! The ledger in use is the newest ledger, and the one on disk: older copies, missing logs and
-//! files that are replaced during a run are noticed before anybody is mailed again.
+//! The ledger in use is the newest one and the one on disk: older copies, missing logs and
+//! files replaced during a run are detected before anybody is mailed again.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,10 +39,10 @@ fn refused(output: &Output, code: i32, words: &[&str]) {
     }
 }
 
-/// A job whose first half of ten was mailed, and a copy of its ledger from before that.
+/// A job with five of ten partners mailed, and a copy of its ledger from before.
 fn half_sent(server: &Server) -> (Workplace, Vec<u8>) {
     let workplace = Workplace::new(server.port());
-    workplace.crowd(10);
+    workplace.many_partners(10);
     assert_eq!(workplace.run(&["send", "--limit", "3"]).code, 0);
     let older = std::fs::read(workplace.file(LEDGER)).unwrap();
     assert_eq!(workplace.run(&["send", "--limit", "3"]).code, 0);
@@ -57,9 +57,9 @@ fn restore(workplace: &Workplace, bytes: &[u8]) {
     std::fs::rename(&path, workplace.file(LEDGER)).unwrap();
 }
 
-/// Every verb refuses or reports this doubt, and nobody is connected to.
+/// Checks that every verb refuses or reports this, without a connection.
 #[track_caller]
-fn doubted(workplace: &Workplace, server: &Server, words: &str) {
+fn check_doubted(workplace: &Workplace, server: &Server, words: &str) {
     let connections = server.connections();
     let before = std::fs::read(workplace.file(LEDGER)).unwrap();
     for verb in [SEND, RESOLVE] {
@@ -78,16 +78,16 @@ fn doubted(workplace: &Workplace, server: &Server, words: &str) {
 
 #[test]
 fn b7_an_older_ledger_is_refused_and_reported() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let (workplace, older) = half_sent(&server);
     restore(&workplace, &older);
 
-    doubted(&workplace, &server, "is older than its witness");
+    check_doubted(&workplace, &server, "is older than its witness");
 }
 
 #[test]
 fn accepting_an_older_ledger_mails_nobody_twice() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let (workplace, older) = half_sent(&server);
     restore(&workplace, &older);
     let without_yes = &ACCEPT[..ACCEPT.len() - 1];
@@ -111,7 +111,7 @@ fn accepting_an_older_ledger_mails_nobody_twice() {
     assert_eq!(server.accepted().len(), 6);
     assert_eq!(workplace.run(&["send", "--new-campaign"]).code, 0);
     assert_eq!(workplace.run(SEND).code, 0);
-    // Said once, it holds.
+    // The decision is permanent.
     assert_eq!(server.accepted().len(), 13);
     refused(&workplace.run(ACCEPT), 65, &["nothing to accept"]);
 }
@@ -127,13 +127,13 @@ fn open_rows_of_an_accepted_older_ledger_become_unknown() {
     let mut workplace = Workplace::new(server.port());
     workplace.limits = "per_minute = 1000000\nper_day = 2\nnew_per_run = 100".into();
     workplace.smtp("connections = 1");
-    workplace.crowd(4);
+    workplace.many_partners(4);
     workplace.run(SEND);
     let states: Vec<_> = workplace.states().into_iter().map(|(_, it)| it).collect();
     assert_eq!(states, ["accepted", "deferred", "accepted", "pending"]);
     std::fs::write(workplace.file(WITNESS), "access-invite witness 1 torn").unwrap();
 
-    doubted(&workplace, &server, "is damaged");
+    check_doubted(&workplace, &server, "is damaged");
     let accepted = workplace.run(ACCEPT);
 
     let told = "2 may already have been mailed: 0 without a record, 1 pending, 1 deferred, 0 armed";
@@ -151,7 +151,7 @@ fn open_rows_of_an_accepted_older_ledger_become_unknown() {
 fn f5_a_killed_run_whose_log_is_gone_is_refused() {
     let (server, keeper) = Server::holding(Stage::Dot, 7);
     let workplace = Workplace::new(server.port());
-    workplace.crowd(20);
+    workplace.many_partners(20);
     let run = workplace.start(SEND);
     keeper.wait();
     run.kill();
@@ -159,10 +159,10 @@ fn f5_a_killed_run_whose_log_is_gone_is_refused() {
         std::fs::remove_file(workplace.file(&format!("{LEDGER}{suffix}"))).unwrap();
     }
 
-    doubted(&workplace, &server, "older than its witness");
+    check_doubted(&workplace, &server, "older than its witness");
     // With the witness gone as well, the record of it is in the lost log, but not the header.
     std::fs::remove_file(workplace.file(WITNESS)).unwrap();
-    doubted(&workplace, &server, "is missing");
+    check_doubted(&workplace, &server, "is missing");
     let accepted = workplace.run(ACCEPT);
     assert_eq!(accepted.code, 0, "{accepted:?}");
     let taken = server.accepted().len();
@@ -175,37 +175,37 @@ fn f5_a_killed_run_whose_log_is_gone_is_refused() {
 fn f5_a_copy_taken_during_a_run_is_refused_elsewhere() {
     let (server, keeper) = Server::holding(Stage::Dot, 3);
     let workplace = Workplace::new(server.port());
-    workplace.crowd(5);
+    workplace.many_partners(5);
     let run = workplace.start(SEND);
     keeper.wait();
     let elsewhere = Workplace::new(server.port());
-    elsewhere.crowd(5);
+    elsewhere.many_partners(5);
     std::fs::copy(workplace.file(LEDGER), elsewhere.file(LEDGER)).unwrap();
     std::fs::copy(workplace.file(WITNESS), elsewhere.file(WITNESS)).unwrap();
     keeper.release();
     assert_eq!(run.wait().code, 0);
 
-    doubted(&elsewhere, &server, "older than its witness");
+    check_doubted(&elsewhere, &server, "older than its witness");
     std::fs::remove_file(elsewhere.file(WITNESS)).unwrap();
-    doubted(&elsewhere, &server, "is missing");
+    check_doubted(&elsewhere, &server, "is missing");
 }
 
 #[test]
 fn b14_a_missing_damaged_or_foreign_witness_is_refused() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let (workplace, _) = half_sent(&server);
     let witness = std::fs::read(workplace.file(WITNESS)).unwrap();
     let mode = workplace.file(WITNESS).metadata().unwrap().mode();
     assert_eq!(mode & 0o777, 0o600);
 
     std::fs::remove_file(workplace.file(WITNESS)).unwrap();
-    doubted(&workplace, &server, "is missing, so nothing shows");
+    check_doubted(&workplace, &server, "is missing, so nothing shows");
     for verb in ["status", "check", "preview"] {
         workplace.run(&[verb]);
     }
     assert!(!workplace.file(WITNESS).exists(), "a look created one");
     std::fs::write(workplace.file(WITNESS), &witness[..40]).unwrap();
-    doubted(&workplace, &server, "is damaged");
+    check_doubted(&workplace, &server, "is damaged");
     std::fs::write(workplace.file(WITNESS), "email,name\n").unwrap();
     for verb in [SEND, ACCEPT] {
         refused(
@@ -214,12 +214,12 @@ fn b14_a_missing_damaged_or_foreign_witness_is_refused() {
             &["is not the witness of a ledger"],
         );
     }
-    let other_server = Server::obliging();
+    let other_server = Server::accepting();
     let other = Workplace::new(other_server.port());
-    other.crowd(1);
+    other.many_partners(1);
     assert_eq!(other.run(SEND).code, 0);
     std::fs::copy(other.file(WITNESS), workplace.file(WITNESS)).unwrap();
-    doubted(&workplace, &server, "belongs to another ledger");
+    check_doubted(&workplace, &server, "belongs to another ledger");
 
     std::fs::write(workplace.file(WITNESS), &witness).unwrap();
     assert_eq!(workplace.run(SEND).code, 0);
@@ -228,7 +228,7 @@ fn b14_a_missing_damaged_or_foreign_witness_is_refused() {
 
 #[test]
 fn init_refuses_a_witness_without_its_ledger() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let (workplace, _) = half_sent(&server);
     std::fs::remove_file(workplace.file(LEDGER)).unwrap();
 
@@ -246,7 +246,7 @@ fn init_refuses_a_witness_without_its_ledger() {
 fn the_witness_accepts_a_kill_vacuum_decision_or_restored_pair() {
     let (server, keeper) = Server::holding(Stage::Dot, 2);
     let workplace = Workplace::new(server.port());
-    workplace.crowd(6);
+    workplace.many_partners(6);
     let run = workplace.start(SEND);
     keeper.wait();
     run.kill();
@@ -268,11 +268,11 @@ fn the_witness_accepts_a_kill_vacuum_decision_or_restored_pair() {
     assert_eq!(workplace.run(SEND).code, 0, "after VACUUM");
 
     let pair = [LEDGER, WITNESS].map(|it| std::fs::read(workplace.file(it)).unwrap());
-    workplace.crowd(8);
+    workplace.many_partners(8);
     assert_eq!(workplace.run(SEND).code, 0);
     restore(&workplace, &pair[0]);
     std::fs::write(workplace.file(WITNESS), &pair[1]).unwrap();
-    // Both are older: what the documents say cannot be noticed.
+    // Both are older: documented as undetectable.
     let checked = workplace.run(&["check"]);
     assert!(!checked.stderr.contains("witness"), "{checked:?}");
     assert_eq!(workplace.run(&["send", "--only", "p0@a0.example"]).code, 0);
@@ -280,7 +280,7 @@ fn the_witness_accepts_a_kill_vacuum_decision_or_restored_pair() {
 
 #[test]
 fn the_witness_accepts_a_moved_ledger_or_two_configurations() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let (workplace, older) = half_sent(&server);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     std::fs::create_dir(workplace.file("moved")).unwrap();
@@ -292,7 +292,7 @@ fn the_witness_accepts_a_moved_ledger_or_two_configurations() {
     workplace.write("config.toml", &moved);
     assert_eq!(workplace.run(&["send", "--limit", "1"]).code, 0, "moved");
 
-    // A second configuration keeps its witness elsewhere; each run leaves the other's behind.
+    // A second configuration keeps its witness elsewhere; a run updates only its own.
     let second = moved.replace("[ledger]\n", "[ledger]\nwitness = \"second.witness\"\n");
     workplace.write("second.toml", &second);
     for config in ["second.toml", "config.toml", "second.toml", "config.toml"] {
@@ -302,7 +302,7 @@ fn the_witness_accepts_a_moved_ledger_or_two_configurations() {
     assert!(workplace.file("second.witness").exists());
     oracle_of(&workplace, &server, 10);
 
-    // Each of them notices an older ledger.
+    // Each of them detects an older ledger.
     std::fs::write(workplace.file("moved").join(LEDGER), &older).unwrap();
     for config in ["second.toml", "config.toml"] {
         let output = workplace.run(&["send", "--config", config]);
@@ -319,7 +319,7 @@ fn oracle_of(workplace: &Workplace, server: &Server, partners: usize) {
 
 #[test]
 fn a_ledger_of_version_1_is_upgraded_and_keeps_everything() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&[
         "ada@a.example",
@@ -340,7 +340,7 @@ fn a_ledger_of_version_1_is_upgraded_and_keeps_everything() {
     ];
     let expected = expected.map(|(address, state)| (address.to_owned(), state.to_owned()));
 
-    // A look does not upgrade it.
+    // Reading does not upgrade it.
     assert_eq!(workplace.states(), expected);
     for verb in ["check", "preview"] {
         assert_eq!(workplace.run(&[verb]).code, 0);
@@ -362,14 +362,14 @@ fn a_ledger_of_version_1_is_upgraded_and_keeps_everything() {
     let states = workplace.states();
     assert_eq!(states[..3], expected);
     assert_eq!(states[3].1, "accepted");
-    // From here on an older one is noticed, the version 1 among them.
+    // From here on an older ledger is detected, version 1 included.
     restore(&workplace, &old);
     refused(&workplace.run(SEND), 65, &["is older than its witness"]);
 }
 
 #[test]
 fn a_missing_log_without_a_witness_is_refused() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
     workplace.partners(&["ada@a.example", "cyd@c.example", "dee@d.example"]);
     let fixture = concat!(
@@ -415,7 +415,7 @@ fn f3_a_ledger_replaced_during_a_run_stops_it() {
         let (server, keeper) = Server::holding(Stage::Dot, 5);
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 1");
-        workplace.crowd(60);
+        workplace.many_partners(60);
         let older = std::fs::read(workplace.file(LEDGER)).unwrap();
         let run = workplace.start(SEND);
         keeper.wait();
@@ -431,7 +431,7 @@ fn f3_a_ledger_replaced_during_a_run_stops_it() {
         let taken = server.accepted().len();
         assert!(taken <= 6, "{what}: {taken} of 60 were mailed");
         if what.starts_with("its ") {
-            // Nothing is lost: the log is brought into the file when that is closed.
+            // Nothing is lost: the log is checkpointed when the file is closed.
             assert_eq!(workplace.run(SEND).code, 3, "{what}");
             oracle::check_settled(&workplace, &server, 60, 1);
             continue;
@@ -444,13 +444,13 @@ fn f3_a_ledger_replaced_during_a_run_stops_it() {
 
 #[test]
 fn f4_the_campaign_guard_checks_the_whole_list() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let workplace = Workplace::new(server.port());
-    workplace.crowd(20);
+    workplace.many_partners(20);
     assert_eq!(workplace.run(SEND).code, 0);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     workplace.write("config.toml", &config.replace("\"spring\"", "\"sprign\""));
-    workplace.crowd(21);
+    workplace.many_partners(21);
     let newcomer = ["send", "--only", "p20@a0.example"];
 
     for verb in [SEND, &newcomer, &["send", "--limit", "1"], SEND] {
@@ -478,7 +478,7 @@ fn f4_an_unknown_of_another_campaign_counts_as_invited() {
         _ => Action::Normal,
     });
     let workplace = Workplace::new(server.port());
-    workplace.crowd(1);
+    workplace.many_partners(1);
     assert_eq!(workplace.run(SEND).code, 3);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     workplace.write("config.toml", &config.replace("\"spring\"", "\"summer\""));
@@ -492,7 +492,7 @@ fn f4_an_unknown_of_another_campaign_counts_as_invited() {
 
 #[test]
 fn f12_a_read_during_the_end_of_a_run_waits_or_is_75() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let (workplace, _) = half_sent(&server);
     hot_journal(&workplace);
     let lock = File::options()
@@ -515,7 +515,7 @@ fn f12_a_read_during_the_end_of_a_run_waits_or_is_75() {
     oracle::check_settled(&workplace, &server, 10, 0);
 }
 
-/// Leaves the ledger as a process does that is killed in the middle of a transaction without a log.
+/// Leaves a hot rollback journal, as a process killed within a transaction does.
 fn hot_journal(workplace: &Workplace) {
     let path = workplace.file(LEDGER);
     let writer = rusqlite::Connection::open(&path).unwrap();
@@ -542,11 +542,11 @@ fn f13_files_created_by_root_belong_to_the_ledgers_owner() {
         eprintln!("skipped: only root can try this");
         return;
     }
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.extra = "[results]\ncsv = \"results.csv\"\n".into();
     workplace.configure();
-    workplace.crowd(2);
+    workplace.many_partners(2);
     for name in [".", LEDGER, "config.toml", "partners.csv"] {
         std::os::unix::fs::chown(workplace.file(name), Some(1234), Some(1234)).unwrap();
     }
@@ -559,13 +559,13 @@ fn f13_files_created_by_root_belong_to_the_ledgers_owner() {
             "{name}"
         );
     }
-    workplace.crowd(3);
+    workplace.many_partners(3);
     std::os::unix::fs::chown(workplace.file("partners.csv"), Some(1234), None).unwrap();
     let user = ["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups"];
     let output = workplace.run_under(&user, SEND);
     assert_eq!(output.code, 0, "{output:?}");
     assert_eq!(server.accepted().len(), 3);
-    // Where an earlier version has left a lock that the user cannot open, the error says what to do.
+    // If an earlier version left a lock that the user cannot open, the error names the fix.
     std::os::unix::fs::chown(workplace.file("ledger.sqlite3.lock"), Some(0), Some(0)).unwrap();
     let output = workplace.run_under(&user, SEND);
     refused(&output, 77, &["belongs to uid 0", "sudo chown 1234"]);
@@ -580,12 +580,12 @@ fn f18_status_counts_and_rows_agree_during_a_run() {
     let server =
         Server::start(|_| Action::Delay(Duration::from_millis(1), Box::new(Action::Normal)));
     let mut workplace = Workplace::new(server.port());
-    workplace.few_words();
+    workplace.short_templates();
     workplace.smtp("connections = 4");
-    workplace.crowd(300);
+    workplace.many_partners(300);
     let mut run = workplace.start(SEND);
     let mut looks = 0;
-    while run.goes_on() {
+    while run.is_running() {
         let status = workplace.run(&["status", "--format", "json"]);
         assert_eq!(status.code, 0, "{status:?}");
         let status: Value = serde_json::from_str(&status.stdout).unwrap();
@@ -605,7 +605,7 @@ fn f18_status_counts_and_rows_agree_during_a_run() {
 
 #[test]
 fn f19_a_ledger_with_a_trigger_is_refused() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let (workplace, _) = half_sent(&server);
     let outside = rusqlite::Connection::open(workplace.file(LEDGER)).unwrap();
     outside
@@ -621,7 +621,7 @@ fn f19_a_ledger_with_a_trigger_is_refused() {
     assert_eq!(server.accepted().len(), 6);
 }
 
-/// Something mounted for the time of a test.
+/// A mount that ends with the test.
 struct Mount(std::path::PathBuf);
 
 impl Drop for Mount {
@@ -633,7 +633,7 @@ impl Drop for Mount {
 #[test]
 #[ignore = "needs the right to mount; .ci/run calls it"]
 fn f1_a_ledger_mounted_as_a_single_file_is_refused() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let (workplace, _) = half_sent(&server);
     std::fs::create_dir(workplace.file("data")).unwrap();
     let mounted = workplace.file("data").join(LEDGER);
@@ -663,7 +663,7 @@ fn f1_a_ledger_mounted_as_a_single_file_is_refused() {
     }
     drop(mount);
     assert_eq!(server.accepted().len(), 6);
-    // A folder that is mounted is one place under any name.
+    // A mounted folder is the same place under any name.
     std::fs::remove_dir_all(workplace.file("data")).unwrap();
     std::fs::create_dir(workplace.file("data")).unwrap();
     let status = Command::new("mount")
@@ -689,7 +689,7 @@ fn the_prompt_holds_no_transaction() {
         }
     });
     let workplace = Workplace::new(server.port());
-    workplace.crowd(3);
+    workplace.many_partners(3);
     let terminal = Terminal::open(&workplace, 80, 24);
     terminal.begin("access-invite send");
     terminal.wait_for("[y/N]");

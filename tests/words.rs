@@ -1,5 +1,5 @@
-//! The shipped words: every locale says the same things, in both parts, in its own language
-//! and in its own typography. The snapshots are the mails themselves, to be read.
+//! The shipped templates: every locale says the same in both parts, in its own language and
+//! typography. The snapshots are the mails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,24 +14,24 @@ const PARTS: [&str; 3] = [
 ];
 /// Blocks that only the HTML part has.
 const HTML_ONLY: [&str; 3] = ["title", "preheader", "button"];
-/// Terms that stay as Microsoft has them, beside the translation.
+/// Microsoft's terms that stay in English beside the translation.
 const TERMS: [&str; 3] = ["My Access", "Microsoft", "Business justification"];
 /// First-strong isolate, left-to-right isolate and their end (UAX #9).
 const ISOLATES: [char; 3] = ['\u{2068}', '\u{2066}', '\u{2069}'];
 const QUOTES: &str = "\"“”„‟‘’‚‛«»‹›「」『』״＂";
 
-/// What is particular about the words of a locale.
+/// The properties of a locale's text.
 struct Manner {
     locale: &'static str,
-    /// The portal and the field of the request, as its reader may find either name on the screen.
+    /// The names of the portal and of the request's field, either of which a reader may see.
     terms: [&'static str; 2],
-    /// What stands around a package's name.
+    /// The quotation marks around a package's name.
     quotes: [&'static str; 2],
     /// All marks that may be used, the apostrophe included.
     marks: &'static str,
-    /// The words that English has as well.
+    /// Words that are the same in English.
     shared: &'static [&'static str],
-    /// Whether Microsoft's terms are not surely known.
+    /// Whether Microsoft's terms are uncertain.
     to_review: bool,
 }
 
@@ -92,7 +92,7 @@ fn replace_between(text: &str, open: &str, close: &str, by: &str) -> String {
     kept + rest
 }
 
-/// What stands between each `open` and `close`.
+/// The text between each `open` and `close`.
 fn between<'a>(text: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
     text.split(open)
         .skip(1)
@@ -117,7 +117,7 @@ fn variables(source: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// What a template asks, in its order.
+/// The conditions of a template, in order.
 fn conditions(source: &str) -> Vec<&str> {
     between(source, "{%", "%}")
         .filter_map(|it| it.trim_matches(['-', ' ']).strip_prefix("if "))
@@ -142,7 +142,7 @@ fn runs_from_right_to_left(locale: &str) -> bool {
     ["ar", "he"].contains(&locale)
 }
 
-/// What is to be read of a piece of HTML. Where the words run from right to left, the markup
+/// The visible text of a piece of HTML. In right-to-left locales, the markup
 /// that isolates a value becomes the characters that do so in text.
 fn without_markup(html: &str, locale: &str) -> String {
     let mut text = html.replace("<br>", "\n").replace("&nbsp;", " ");
@@ -158,13 +158,13 @@ fn without_markup(html: &str, locale: &str) -> String {
     replace_between(&text, "<", ">", "")
 }
 
-/// What is to be read when no value is filled in; a bar stands for each value and condition.
+/// The visible text without values; a bar stands for each value and condition.
 fn words_alone(source: &str, locale: &str) -> String {
     let words = replace_between(&without_markup(source, locale), "{{", "}}", "|");
     replace_between(&words, "{%", "%}", "|")
 }
 
-/// All that is to be read of a locale, values left out.
+/// All visible text of a locale, without values.
 fn all_words(locale: &str) -> String {
     PARTS
         .map(|part| words_alone(&template(locale, part), locale))
@@ -249,7 +249,7 @@ fn text_and_html_have_the_same_content_in_every_locale() {
         let text = template(locale, "invitation.txt");
         let mut rest = text.as_str();
         let mut compared = 0;
-        // The layout has the order in which the mail is read.
+        // The layout defines the reading order.
         for (name, _) in blocks(&layout) {
             let said = without_markup(html[name], locale);
             let lines: Vec<_> = if name == "whole_link" {
@@ -260,7 +260,7 @@ fn text_and_html_have_the_same_content_in_every_locale() {
             } else if HTML_ONLY.contains(&name) {
                 continue;
             } else {
-                // A line that is nothing but a condition has no words.
+                // A line with only a condition has no text.
                 let wordless = |it: &&str| words_alone(it, locale).trim_matches('|').is_empty();
                 let lines = said.lines().map(str::trim);
                 lines.filter(|it| !wordless(it)).collect()
@@ -303,7 +303,7 @@ fn quotation_marks_are_those_of_the_locale() {
             let bare = said.replace(ISOLATES, "");
             let named = format!("{open}{{{{ package.name }}}}{close}");
             assert_eq!(bare.matches(&named).count(), times, "{locale}/{part}");
-            // Korean quotes what is to be typed with other marks than a name.
+            // Korean uses different marks for text to be typed and for names.
             let justified = match locale {
                 "ko" => "“{{ package.justification }}”".to_owned(),
                 _ => format!("{open}{{{{ package.justification }}}}{close}"),
@@ -339,7 +339,7 @@ fn punctuation_and_spaces_are_those_of_the_locale() {
     assert!(!words.contains(|it| ",;?".contains(it)), "{words}");
     let words = all_words("es");
     assert_eq!(words.matches('¿').count(), words.matches('?').count());
-    // Prepositions of one letter do not stand at the end of a line.
+    // Prepositions of one letter must not end a line.
     for locale in ["cs", "pl"] {
         let html = template(locale, "invitation.html");
         for (name, content) in blocks(&html) {
@@ -394,7 +394,7 @@ fn right_to_left_locales_isolate_values() {
         let mut isolated = 0;
         for line in lines {
             let words = words_alone(line, locale);
-            // A value that has a line to itself is a paragraph of its own direction.
+            // A value alone on a line is a paragraph with its own direction.
             let Some(first) = words.chars().find(|it| it.is_alphabetic()) else {
                 continue;
             };
@@ -402,7 +402,7 @@ fn right_to_left_locales_isolate_values() {
             for (place, _) in line.match_indices("{{") {
                 let (before, value) = line.split_at(place);
                 let (value, after) = value.split_once("}}").unwrap();
-                // Dates are written in the words of the locale.
+                // Dates are written in the language of the locale.
                 if value.contains("respond_by") {
                     continue;
                 }
@@ -476,7 +476,7 @@ fn every_locale_matches_its_snapshots() {
     let workplace = Workplace::new(1);
     let full = mails(&workplace, &root.join("config.example.toml"));
 
-    // The same job without what may be absent: no name, organisation, description, justification,
+    // The same job without optional values: no name, organisation, description, justification,
     // last day, contact or name of the sender.
     let optional = [
         "description.",

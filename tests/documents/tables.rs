@@ -58,7 +58,7 @@ fn the_configuration_keys_and_defaults_are_those_of_the_program() {
         for row in &table.rows {
             let key = code_spans(&row[0])[0].to_owned();
             let before = shown.insert(key, row[1].clone());
-            assert_eq!(before, None, "{} stands there twice", row[0]);
+            assert_eq!(before, None, "{} is listed twice", row[0]);
         }
     }
     for key in declared_keys() {
@@ -90,7 +90,7 @@ fn fields(object: &Value) -> BTreeSet<&str> {
 
 #[test]
 fn the_fields_and_columns_of_results_are_those_of_the_program() {
-    let server = Server::obliging();
+    let server = Server::accepting();
     let mut workplace = Workplace::new(server.port());
     workplace.extra = "[results]\ncsv = \"results.csv\"".into();
     workplace.configure();

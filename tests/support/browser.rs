@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a script of `tests/browser/` saw.
+/// The result of a script of `tests/browser/`.
 #[derive(Debug, serde::Deserialize)]
 pub struct Report {
     /// How many views it opened.
     pub looked: usize,
-    /// Each a sentence that begins with the name of the view.
+    /// Faults, each a sentence that begins with the name of the view.
     pub problems: Vec<String>,
 }
 
-/// Runs a script over a folder that the test has prepared.
+/// Runs a script on a folder that the test has prepared.
 ///
 /// Pictures go where `ACCESS_INVITE_SCREENSHOTS` points, if it is set.
 pub fn look(script: &str, folder: &Path) -> Report {
@@ -23,7 +23,7 @@ pub fn look(script: &str, folder: &Path) -> Report {
         "the browser's driver is missing; `.ci/run` installs it, as does `npm install --no-save --no-package-lock` in {}",
         scripts.display()
     );
-    // Chromium writes into the home and leaves folders where temporary files go.
+    // Chromium writes into the home folder and leaves temporary folders.
     let home = tempfile::tempdir().unwrap();
     let mut node = Command::new("node");
     node.arg(scripts.join(script))
@@ -44,7 +44,7 @@ pub fn look(script: &str, folder: &Path) -> Report {
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(
         output.status.success(),
-        "{script} failed (its reason stands above): {stdout}"
+        "{script} failed (see its output above): {stdout}"
     );
     serde_json::from_str(stdout.trim()).unwrap_or_else(|error| panic!("{error}: {stdout}"))
 }

@@ -1,14 +1,14 @@
-//! Chance that can be repeated, and how much of it a run of the tests takes.
+//! Reproducible random numbers, and the number of trials.
 //!
-//! The documented variables (`docs/RELIABILITY.md`) say how many trials; a seed repeats them.
+//! `docs/RELIABILITY.md` lists the variables; `ACCESS_INVITE_SEED` repeats a failed test.
 
 use std::time::SystemTime;
 
-/// A small generator of numbers, so that a seed repeats a run (splitmix64).
+/// A seeded random number generator (splitmix64).
 pub struct Random(u64);
 
 impl Random {
-    /// From `ACCESS_INVITE_SEED`, or from the time; the seed is printed, for the run that fails.
+    /// Seeded by `ACCESS_INVITE_SEED` or the time; the seed is printed, so that a failure can be repeated.
     #[expect(clippy::print_stdout, reason = "a failed test shows it")]
     pub fn seeded() -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -27,7 +27,7 @@ impl Random {
     }
 }
 
-/// What a variable of the environment says.
+/// The number in an environment variable.
 pub fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }

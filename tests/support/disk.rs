@@ -1,39 +1,39 @@
-//! A disk that forgets: what a power cut may leave of the files that a run was writing.
+//! A model of power loss: what a power cut may leave of the files that a run was writing.
 //!
-//! The system calls of the run are replayed from strace's record. What was not synced may be
-//! lost, in any selection and torn in the middle; a name that was made or removed counts only
-//! once its folder was synced. Nothing else is lost: the model takes a disk at its word when
-//! it says that a sync is done.
+//! The system calls of the run are replayed from strace's output. Unsynced writes may be
+//! lost, in any selection and torn in the middle; a created or removed name is durable only
+//! after its folder was synced. Nothing else is lost: the model assumes that a sync that
+//! returned is durable.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::chance::Random;
 
-/// The unit that a disk writes whole.
+/// The unit that a disk writes atomically.
 const SECTOR: usize = 512;
 
-/// What a run did, in the order of the record.
+/// A system call of the run, in order.
 #[derive(Debug)]
 pub enum Event {
-    /// A file of this name was opened, and made if it was not there.
+    /// A file of this name was opened, or created.
     Open(PathBuf),
     /// Bytes at an offset, or at the end.
     Write(PathBuf, Option<u64>, Vec<u8>),
     /// A new length.
     Truncate(PathBuf, u64),
-    /// All of a file, or of a folder's names, is on the disk.
+    /// All of a file, or of a folder's names, is durable.
     Sync(PathBuf),
-    /// A name is gone.
+    /// A name was removed.
     Unlink(PathBuf),
     /// Bytes into a socket.
     Send(String, Vec<u8>),
 }
 
-/// The calls that a record must hold for [`read`].
+/// The calls that [`read`] needs.
 pub const CALLS: &str = "trace=open,openat,creat,pwrite64,write,writev,pwritev,ftruncate,fallocate,fsync,fdatasync,sync_file_range,unlink,unlinkat,rename,renameat,renameat2,link,linkat,sendto,sendmsg";
 
-/// Reads a record made with `-f -y -xx` and unlimited strings, about what stands in `folder`.
+/// Reads strace output, made with `-f -y -xx` and unlimited strings, about the files in `folder`.
 pub fn read(record: &str, folder: &Path) -> Vec<Event> {
     let mut events = Vec::new();
     let mut unfinished: BTreeMap<&str, PathBuf> = BTreeMap::new();
@@ -51,7 +51,7 @@ pub fn read(record: &str, folder: &Path) -> Vec<Event> {
         let Some((call, arguments)) = rest.split_once('(') else {
             continue;
         };
-        // What was begun may have been done; only of a sync the end counts.
+        // An unfinished call may have taken effect; a sync counts only when it returned.
         let pending = rest.ends_with("<unfinished ...>");
         if !pending && rest.contains(" = -1 ") {
             continue;
@@ -92,7 +92,7 @@ pub fn read(record: &str, folder: &Path) -> Vec<Event> {
                 let flags = arguments.rsplit("\", ").next().unwrap();
                 assert!(!flags.contains("O_TRUNC"), "not in the model: {line:.200}");
             }
-            // The allocator looks at how the system is set.
+            // The allocator reads system settings.
             "open" => assert!(
                 arguments.contains("O_RDONLY"),
                 "not in the model: {line:.200}"
@@ -125,10 +125,10 @@ fn text(hexadecimal: &str) -> String {
     String::from_utf8(bytes(hexadecimal)).unwrap()
 }
 
-/// How much a power cut takes.
+/// How much a power cut loses.
 #[derive(Clone, Copy, Debug)]
 pub enum Loss {
-    /// All that was not synced.
+    /// All unsynced writes.
     Everything,
     /// Nothing.
     Nothing,
@@ -143,12 +143,12 @@ enum Change {
     Truncate(usize),
 }
 
-/// A file, whatever it is called.
+/// A file, under any name.
 #[derive(Default)]
 struct File {
-    /// What is on the disk for certain.
+    /// The durable content.
     synced: Vec<u8>,
-    /// What was done since.
+    /// The changes since.
     pending: Vec<Change>,
 }
 
@@ -157,13 +157,13 @@ pub struct Disk {
     folder: PathBuf,
     interesting: fn(&str) -> bool,
     files: Vec<File>,
-    /// For each name the file that it has on the disk for certain, and those that it was given
-    /// since; none where it is no name.
+    /// For each name its durable file, and the files that it had
+    /// since; `None` if the name does not exist.
     names: BTreeMap<String, Vec<Option<usize>>>,
 }
 
 impl Disk {
-    /// The folder as it stands now, all of it on the disk.
+    /// The folder in its present state, all of it durable.
     pub fn new(folder: &Path, interesting: fn(&str) -> bool) -> Self {
         let mut disk = Self {
             folder: folder.to_owned(),
@@ -240,7 +240,7 @@ impl Disk {
         }
     }
 
-    /// What a power cut now leaves, by name.
+    /// The files that a power cut would leave now, by name.
     pub fn after_power_cut(&self, loss: Loss, random: &mut Random) -> BTreeMap<String, Vec<u8>> {
         let mut left = BTreeMap::new();
         for (name, given) in &self.names {
@@ -271,7 +271,7 @@ impl Disk {
     }
 }
 
-/// What of a change is on the disk; of a torn one those sectors whose bit is set.
+/// The durable part of a change; of a torn one, the sectors whose bit is set.
 enum Kept {
     Whole,
     Torn(u64),

@@ -1,5 +1,5 @@
-//! Debian's Exim beside Debian's Postfix, although their packages exclude each other: in a layer
-//! over the system that only this process sees. It needs root and the right to mount.
+//! Debian's Exim beside Debian's Postfix, although their packages conflict: in an overlay
+//! of the file system that only this process sees. It needs root and the right to mount.
 //!
 //! `ACCESS_INVITE_EXIM` names the folder that its packages were downloaded into.
 
@@ -12,8 +12,8 @@ use super::peers::{
 };
 use super::pki::Pki;
 
-/// The running server. It takes mail for everybody under `.example` but those that begin with
-/// `gone`; those that begin with `grey` have to come twice.
+/// The running server. It accepts mail for everybody under `.example` except addresses that start with
+/// `gone`; those that start with `grey` are greylisted once.
 pub struct Exim {
     folder: tempfile::TempDir,
     /// Its certificate, for `localhost`, comes from here.
@@ -39,11 +39,11 @@ impl Exim {
         let daemon = Daemon::start(&mut command, exim.folder.path());
         exim.daemon = Some(daemon);
         let console = exim.file("console");
-        // On the fourth TLS comes first.
+        // The fourth port uses implicit TLS.
         for service in ["STARTTLS", "SMALL", "QUIET"] {
             wait_for_banner(exim.port(service), || {
                 let said = std::fs::read_to_string(&console).unwrap_or_default();
-                format!("Exim must run in a mount namespace of its own; it said:\n{said}")
+                format!("Exim must run in a mount namespace of its own; its output:\n{said}")
             });
         }
         exim
@@ -58,7 +58,7 @@ impl Exim {
         self.folder.path().join(name)
     }
 
-    /// What it logged.
+    /// Its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.file("log/mainlog")).unwrap()
     }
@@ -89,7 +89,7 @@ impl Exim {
         self.fill("exim.conf", include_str!("peers/exim.conf"));
     }
 
-    /// Writes a file with folder, ports and login in their places.
+    /// Writes a file with folder, ports and login filled in.
     fn fill(&self, name: &str, text: &str) {
         let mut text = text.replace("@DIR@", &self.folder.path().to_string_lossy());
         text = text.replace("@USER@", USER).replace("@PASSWORD@", PASSWORD);

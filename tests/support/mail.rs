@@ -14,7 +14,7 @@ pub struct Mail {
     pub subject: String,
     pub text: String,
     pub html: String,
-    /// As it goes over the wire.
+    /// The bytes on the wire.
     pub bytes: Vec<u8>,
 }
 
@@ -24,7 +24,7 @@ impl Mail {
     }
 }
 
-/// What an invitation says beside the link; an empty text is an absent one.
+/// The values of an invitation besides the link; an empty text is an absent value.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
     pub organization: &'a str,
@@ -39,7 +39,7 @@ pub struct Values<'a> {
 }
 
 impl Values<'static> {
-    /// Nothing that may be absent.
+    /// Without optional values.
     pub const BARE: Self = Self {
         organization: "Contoso",
         reply_to: "",
@@ -54,7 +54,7 @@ impl Values<'static> {
 }
 
 impl<'a> Values<'a> {
-    /// The same text wherever one is free.
+    /// The same text in every free field.
     pub fn all(text: &'a str) -> Self {
         Self {
             organization: text,
@@ -93,7 +93,7 @@ impl<'a> Values<'a> {
 
     fn config(&self) -> String {
         let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
-        // A text of JSON is one of TOML.
+        // A JSON string is a TOML string.
         let text = |it: &str| serde_json::to_string(it).unwrap();
         let line = |key: &str, value: &str| {
             let line = format!("{key} = {}\n", text(value));
@@ -113,7 +113,7 @@ impl<'a> Values<'a> {
             line("name", self.package),
             line("description", self.description),
             line("justification", self.justification),
-            // A date is no text.
+            // A date is not quoted.
             line("respond_by", self.respond_by).replace('"', ""),
         ]
         .concat();

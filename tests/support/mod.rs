@@ -1,5 +1,5 @@
-//! What the tests share: a workplace with a job in it, the binary, a relay that does as it
-//! is told, and the oracle that holds ledger and relay against each other.
+//! Shared by the tests: a workplace with a job, the binary, a scripted relay, and the oracle
+//! that compares ledger and relay.
 
 #![allow(
     dead_code,
@@ -42,7 +42,7 @@ pub struct Workplace {
     pub retry: String,
     pub extra: String,
     templates: PathBuf,
-    /// What was written into the folder by the test, secrets perhaps included.
+    /// Files written by the test, which may contain secrets.
     planted: Mutex<Vec<PathBuf>>,
 }
 
@@ -54,19 +54,19 @@ pub fn binary() -> PathBuf {
 
 /// A configuration with these lines under `[sender]`, `[packages.project]` and `[smtp]`.
 fn configuration(sender: &str, package: &str, templates: &Path, smtp: &str) -> String {
-    // A text of JSON is one of TOML.
+    // A JSON string is a TOML string.
     let templates = serde_json::to_string(templates).unwrap();
     format!(
         "campaign = \"spring\"\n[sender]\n{sender}\n[packages.project]\nlink = \"{LINK}\"\n{package}\n[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = {templates}\n[smtp]\n{smtp}\n[ledger]\nfile = \"ledger.sqlite3\"\n"
     )
 }
 
-/// A folder in memory, or elsewhere where there is none.
+/// A folder in memory, if the system has one.
 pub fn folder_in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
-/// How a run of the binary ended.
+/// The result of a run of the binary.
 #[derive(Debug)]
 pub struct Output {
     pub code: i32,
@@ -74,20 +74,20 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// Runs a command to its end, as all runs of the binary must be; one that was killed has the code -1.
+/// Runs a command to its end and scans its output; the code of a killed one is -1.
 #[track_caller]
 pub fn output_of(command: &mut Command) -> Output {
     Output::of(command.output().unwrap())
 }
 
 impl Workplace {
-    /// A job that sends in clear to `port` of this machine, with no limit that bites.
+    /// A job that sends without TLS to `port` of this machine, with very high limits.
     pub fn new(port: u16) -> Self {
         Self::new_in(tempfile::tempdir().unwrap(), port)
     }
 
-    /// A job in a folder that is in memory, where the system has a place for that: for thousands of
-    /// messages whose test is not about the disk.
+    /// A job in a folder in memory, if the system has one: for thousands of messages in tests
+    /// that are not about the disk.
     pub fn in_memory(port: u16) -> Self {
         Self::new_in(folder_in_memory(), port)
     }
@@ -116,7 +116,7 @@ impl Workplace {
         self.path().join(name)
     }
 
-    /// Lets the job log in over TLS at `localhost`, with these lines under `[smtp]`.
+    /// Makes the job log in over TLS at `localhost`, with these lines under `[smtp]`.
     pub fn log_in(&mut self, port: u16, ca_pem: &str, lines: &str) {
         self.write("ca.pem", ca_pem);
         self.write("password", &format!("{}\n", scanner::PASSWORD));
@@ -128,13 +128,13 @@ impl Workplace {
         self.configure();
     }
 
-    /// One locale with templates of a line or two, for a job whose words do not matter.
-    pub fn few_words(&mut self) {
+    /// One locale with short templates, for a job whose text does not matter.
+    pub fn short_templates(&mut self) {
         let button = r#"<a class="button" href="{{ link }}">here</a> <p>{{ link }}</p>"#;
         self.words("Hello {{ partner.name }},\n\n{{ link }}\n", button);
     }
 
-    /// One locale, and this for the text and the HTML.
+    /// One locale with this text and this HTML.
     pub fn words(&mut self, text: &str, html: &str) {
         std::fs::create_dir_all(self.file("words/en")).unwrap();
         self.write("words/en/invitation.subject.txt", "Invitation\n");
@@ -150,7 +150,7 @@ impl Workplace {
         self.configure();
     }
 
-    /// Writes `config.toml` anew.
+    /// Writes `config.toml`.
     pub fn configure(&self) {
         let text = configuration(
             "from = \"Contoso Access <access@contoso.example>\"\nreply_to = \"desk@contoso.example\"\norganization = \"Contoso\"",
@@ -175,8 +175,8 @@ impl Workplace {
         self.write("partners.csv", &format!("email,name,locale\n{rows}"));
     }
 
-    /// Writes `partners.csv` with so many addresses, at five domains.
-    pub fn crowd(&self, partners: usize) {
+    /// Writes `partners.csv` with this many addresses, at five domains.
+    pub fn many_partners(&self, partners: usize) {
         let addresses: Vec<_> = (0..partners)
             .map(|it| format!("p{it}@a{}.example", it % 5))
             .collect();
@@ -188,7 +188,7 @@ impl Workplace {
         self.planted.lock().unwrap().push(self.file(name));
     }
 
-    /// The binary, to be run in the folder with nothing on its terminal.
+    /// The binary, to run in the folder with empty stdin.
     fn command(&self, arguments: &[&str]) -> Command {
         self.prepare(Command::new(binary()), arguments)
     }
@@ -211,7 +211,7 @@ impl Workplace {
         self.run_with(arguments, |_| {})
     }
 
-    /// As [`Workplace::run`], with something else about the run changed before.
+    /// As [`Workplace::run`], with a change to the command.
     #[track_caller]
     pub fn run_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Output {
         let mut command = self.command(arguments);
@@ -227,8 +227,8 @@ impl Workplace {
         output_of(&mut self.prepare(command, arguments))
     }
 
-    /// Begins a run that is waited for later, or killed. The signals that whoever runs the tests
-    /// ignores, as `nohup` does, are not ignored in it.
+    /// Starts a run that is waited for or killed later. Signals that the caller of the tests ignores,
+    /// as under `nohup`, have their default action in it.
     pub fn start(&self, arguments: &[&str]) -> Running {
         let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let mut env = Command::new("env");
@@ -268,7 +268,7 @@ impl Workplace {
         states[0].1.clone()
     }
 
-    /// Every file of the folder with its bytes.
+    /// Every file of the folder with its content.
     pub fn bytes(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut files = Vec::new();
         let mut folders = vec![self.path().to_owned()];
@@ -298,7 +298,7 @@ impl Drop for Workplace {
 }
 
 impl Output {
-    /// What a run has said, which anybody may read, or the test fails.
+    /// The output of a run; the scanner fails the test if it contains anything forbidden.
     #[track_caller]
     fn of(ended: std::process::Output) -> Self {
         let output = Self {
@@ -312,7 +312,7 @@ impl Output {
     }
 }
 
-/// A run that has not ended yet.
+/// A run in progress.
 pub struct Running {
     child: Child,
     stdout: File,
@@ -324,22 +324,22 @@ impl Running {
         self.child.id()
     }
 
-    /// The most memory that it held so far, in KiB; none once it has ended.
+    /// Its peak memory so far, in KiB; `None` once it has ended.
     pub fn peak(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
         let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
         line.trim().strip_suffix(" kB")?.parse().ok()
     }
 
-    /// What it has written to stdout so far.
+    /// Its stdout so far.
     pub fn written(&self) -> String {
         let mut bytes = vec![0; usize::try_from(self.stdout.metadata().unwrap().len()).unwrap()];
         self.stdout.read_exact_at(&mut bytes, 0).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
-    /// Whether it goes on.
-    pub fn goes_on(&mut self) -> bool {
+    /// Whether it is still running.
+    pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
@@ -354,15 +354,15 @@ impl Running {
     #[track_caller]
     pub fn wait(mut self) -> Output {
         let status = self.child.wait().unwrap();
-        let said = |file: &File| {
+        let written = |file: &File| {
             let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
             file.read_exact_at(&mut bytes, 0).unwrap();
             bytes
         };
         Output::of(std::process::Output {
             status,
-            stdout: said(&self.stdout),
-            stderr: said(&self.stderr),
+            stdout: written(&self.stdout),
+            stderr: written(&self.stderr),
         })
     }
 
@@ -375,7 +375,7 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// A test that fails leaves nothing running.
+    /// A failed test leaves nothing running.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,7 +1,7 @@
-//! The invariants that hold whatever goes wrong, checked from outside: what the relay took
-//! against what the ledger says (I1–I7).
+//! The invariants of docs/RELIABILITY.md, checked from outside: the messages that the relay accepted
+//! against the ledger (I1–I7).
 //!
-//! The relay's witness is the file that it writes, through to the disk, before it answers a dot.
+//! The relay's journal is a file that it syncs before it replies to a final dot.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use super::smtp::Server;
 use super::{Workplace, scanner};
 
 /// Compares ledger and relay at any time, and returns the states by address. `partners` is the number of
-/// rows in the list, `doubts` how many may be `unknown` or `armed`: one per connection and crash.
+/// rows in the list, `unknowns` how many may be `unknown` or `armed`: one per connection and crash.
 pub fn check(
     workplace: &Workplace,
     server: &Server,
     partners: usize,
-    doubts: usize,
+    unknowns: usize,
 ) -> BTreeMap<String, String> {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    for recipients in server.witnessed() {
+    for recipients in server.synced() {
         assert_eq!(recipients.len(), 1, "one recipient a message");
         *taken.entry(recipients[0].clone()).or_default() += 1;
     }
@@ -25,10 +25,10 @@ pub fn check(
 
     let twice: Vec<_> = taken.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "I1, invited twice: {twice:?}");
-    // Enrolment is all or nothing, so the ledger knows everybody or nobody.
+    // Enrolment is atomic, so the ledger has all rows or none.
     assert!(
         states.len() == partners || (states.is_empty() && taken.is_empty()),
-        "I2, {} of {partners} are on record",
+        "I2, {} of {partners} have a record",
         states.len()
     );
     for (address, state) in &states {
@@ -36,55 +36,58 @@ pub fn check(
         match state.as_str() {
             "accepted" => assert!(
                 has_it,
-                "I3, {address} is accepted, but the relay has it not"
+                "I3, {address} is accepted, but the relay did not accept it"
             ),
-            // In doubt, or a person decided.
+            // Unknown, or decided by an operator.
             "unknown" | "armed" | "abandoned" => {}
-            _ => assert!(!has_it, "I5, {address} is {state}, but the relay has it"),
+            _ => assert!(
+                !has_it,
+                "I5, {address} is {state}, but the relay accepted it"
+            ),
         }
     }
     for address in taken.keys() {
         let state = states.get(address).map(String::as_str);
         assert!(
             matches!(state, Some("accepted" | "unknown" | "armed" | "abandoned")),
-            "I4, the relay has {address}, which is {state:?}"
+            "I4, the relay accepted {address}, which is {state:?}"
         );
     }
-    let doubtful = states
+    let undecided = states
         .values()
         .filter(|it| matches!(it.as_str(), "unknown" | "armed"))
         .count();
     assert!(
-        doubtful <= doubts,
-        "I7, {doubtful} are in doubt, more than {doubts}"
+        undecided <= unknowns,
+        "I7, {undecided} are unknown or armed, more than {unknowns}"
     );
     states
 }
 
-/// After a run without a fault: nobody is forgotten, and only the doubtful are left (I6).
-pub fn check_settled(workplace: &Workplace, server: &Server, partners: usize, doubts: usize) {
-    check_settled_but(workplace, server, partners, doubts, &[]);
+/// After a run without faults: nothing is pending, and only unknown rows are left (I6).
+pub fn check_settled(workplace: &Workplace, server: &Server, partners: usize, unknowns: usize) {
+    check_settled_but(workplace, server, partners, unknowns, &[]);
 }
 
-/// As [`check_settled`], where some were refused for good.
+/// As [`check_settled`], with further final states.
 pub fn check_settled_but(
     workplace: &Workplace,
     server: &Server,
     partners: usize,
-    doubts: usize,
+    unknowns: usize,
     also: &[&str],
 ) {
-    let states = check(workplace, server, partners, doubts);
+    let states = check(workplace, server, partners, unknowns);
     let left: Vec<_> = states
         .into_iter()
         .filter(|(_, state)| !matches!(state.as_str(), "accepted" | "unknown"))
         .filter(|(_, state)| !also.contains(&state.as_str()))
         .collect();
-    assert!(left.is_empty(), "I6, left behind: {left:?}");
+    assert!(left.is_empty(), "I6, not settled: {left:?}");
 }
 
-/// Nobody on the way to the relay could read a secret, a command of a login or of a message, or
-/// an address: nothing but the greeting came in clear.
+/// Checks that the bytes on the wire reveal no secret, no command of a login or a message, and
+/// no address.
 pub fn nothing_in_clear(server: &Server) {
     let words = [
         "AUTH ",
@@ -93,7 +96,7 @@ pub fn nothing_in_clear(server: &Server) {
         "DATA\r\n",
         "@contoso.example",
     ];
-    for (connection, bytes) in server.tapped().iter().enumerate() {
+    for (connection, bytes) in server.bytes_received().iter().enumerate() {
         let secret = scanner::secret_in(bytes);
         assert_eq!(secret, None, "connection {connection}, in clear");
         for word in words {

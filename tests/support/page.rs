@@ -1,4 +1,4 @@
-//! A page as a browser's tokenizer reads it: its elements, style sheets and words.
+//! A page as a browser's tokenizer reads it: elements, style sheets and text.
 
 use std::cell::RefCell;
 
@@ -7,13 +7,13 @@ use html5ever::tokenizer::{
     BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
 
-/// An element with what stands at it.
+/// An element with its attributes.
 pub struct Element {
     pub name: String,
     pub attributes: Vec<(String, String)>,
     /// Between `[if !mso]` and `[endif]`: Word does not see it.
     pub beside_word: bool,
-    /// What the comment right before it says.
+    /// The comment right before it.
     pub after: String,
 }
 
@@ -32,7 +32,7 @@ impl Element {
 #[derive(Default)]
 pub struct Page {
     pub elements: Vec<Element>,
-    /// Style sheets that all programs see, and whether they stand in the head.
+    /// Style sheets that all clients see, and whether they are in the head.
     pub sheets: Vec<(String, bool)>,
     /// All text outside style sheets and comments, decoded.
     pub words: String,

@@ -1,8 +1,8 @@
-//! Real mail servers from Debian, each in a folder of its own on free ports of 127.0.0.1:
+//! Real mail servers of Debian, each in its own folder on free ports of 127.0.0.1:
 //! Postfix with Dovecot for its logins, and Dovecot's submission server in front of it.
 //!
-//! Their whole configuration stands in `peers/`; nothing under /etc or /var/spool is read or
-//! written. What was started is stopped on drop, with everything that it started.
+//! Their whole configuration is in `peers/`; nothing under /etc or /var/spool is read or
+//! written. Dropping a server stops it with its child processes.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,17 +21,17 @@ use super::pki::Pki;
 
 pub use super::scanner::PASSWORD;
 
-/// Who may send through the servers.
+/// The login of the servers.
 pub const USER: &str = "sender@good.example";
 
-/// Postfix and Dovecot. Every address under `.example` is known but those that begin with `gone`.
+/// Postfix and Dovecot. Every address under `.example` exists except those that start with `gone`.
 pub struct Peers {
     folder: tempfile::TempDir,
     /// Both servers' certificates, for `localhost`, come from here.
     pub pki: Pki,
     pub policy: Policy,
     ports: BTreeMap<&'static str, u16>,
-    /// What differs in Dovecot's configuration.
+    /// Additions to Dovecot's configuration.
     dovecot: [(&'static str, &'static str); 2],
     daemons: Vec<Daemon>,
 }
@@ -41,7 +41,7 @@ impl Peers {
         Self::with("plain login xoauth2", "Dovecot (Debian) ready.")
     }
 
-    /// With these ways to log in, and a Dovecot that greets like this.
+    /// With these login mechanisms, and a Dovecot with this greeting.
     pub fn with(mechanisms: &'static str, greeting: &'static str) -> Self {
         let names = [
             "PLAIN",
@@ -62,14 +62,14 @@ impl Peers {
         };
         peers.configure();
         let etc = peers.file("etc");
-        // Creates the queue's folders, where Dovecot puts its socket.
+        // Creates the queue folders, which hold Dovecot's socket.
         run(Command::new("postfix").arg("-c").arg(&etc).arg("check"));
         let dovecot = peers.file("dovecot/dovecot.conf");
         peers.start_daemon(
             Command::new("dovecot").arg("-F").arg("-c").arg(dovecot),
             &["SUBMISSION"],
         );
-        // A TLS port that is asked before Dovecot answers would stay throttled for a while.
+        // A TLS port that is used before Dovecot answers stays throttled for a while.
         peers.start_daemon(
             Command::new("/usr/lib/postfix/sbin/master")
                 .arg("-c")
@@ -89,14 +89,14 @@ impl Peers {
         self.folder.path().join(name)
     }
 
-    /// The command for a token that ends in so many seconds.
+    /// The command for a token that expires after this many seconds.
     pub fn token_command(&self, seconds: u32) -> Vec<String> {
         let path = |name: &str| self.file(name).display().to_string();
         let seconds = seconds.to_string();
         vec![path("token.sh"), path("jwt.key"), USER.into(), seconds]
     }
 
-    /// What both servers logged.
+    /// The log of both servers.
     pub fn log(&self) -> String {
         let read = |name: &str| std::fs::read_to_string(self.file(name)).unwrap();
         read("maillog") + &read("dovecot/log")
@@ -149,7 +149,7 @@ impl Peers {
         std::fs::set_permissions(self.file("token.sh"), runs).unwrap();
     }
 
-    /// Writes a file with the folder and the ports in their places.
+    /// Writes a file with folder and ports filled in.
     fn fill(&self, name: &str, text: &str) {
         let folder = self.folder.path().display().to_string();
         let mut text = text.replace("@DIR@", &folder);
@@ -174,14 +174,14 @@ impl Peers {
 
 impl Drop for Peers {
     fn drop(&mut self) {
-        // Postfix before Dovecot, which it asks.
+        // Postfix before Dovecot, which it depends on.
         while let Some(daemon) = self.daemons.pop() {
             drop(daemon);
         }
     }
 }
 
-/// A server process that leads a process group of its own.
+/// A server process that leads its own process group.
 pub struct Daemon(Child);
 
 impl Daemon {
@@ -223,14 +223,14 @@ impl Drop for Daemon {
 
 type Answer = Box<dyn FnMut(&str) -> String + Send>;
 
-/// A Postfix policy server: what it answers about a recipient is up to the test.
+/// A Postfix policy server whose answers the test defines.
 pub struct Policy {
     port: u16,
     answer: Arc<Mutex<Answer>>,
 }
 
 impl Policy {
-    /// One that has nothing to say. Its threads end with the test's process.
+    /// One without a policy. Its threads end with the test process.
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -245,7 +245,7 @@ impl Policy {
         Self { port, answer }
     }
 
-    /// From now on each RCPT is answered with the action that this gives for the address.
+    /// Answers each further RCPT with the action that this returns for the address.
     pub fn answers(&self, answer: impl FnMut(&str) -> String + Send + 'static) {
         *self.answer.lock().unwrap() = Box::new(answer);
     }
@@ -267,7 +267,7 @@ fn converse(mut stream: TcpStream, answer: &Mutex<Answer>) {
     }
 }
 
-/// What a parser reads in a message.
+/// A message as a parser reads it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mail {
     pub to: String,
@@ -278,8 +278,8 @@ pub struct Mail {
     pub html: String,
 }
 
-/// Reads every file of a folder with mail-parser and with Python's `email`; both must find
-/// the same in it, and Python no defect.
+/// Reads every file of a folder with mail-parser and with Python's `email`; both must read
+/// the same, and Python must find no defect.
 pub fn read_twice(folder: &Path) -> Vec<Mail> {
     let output = run(Command::new("python3")
         .args(["-c", include_str!("peers/read.py")])
@@ -322,7 +322,7 @@ fn by_mail_parser(bytes: &[u8]) -> Mail {
     }
 }
 
-/// A temporary folder that the servers' users may pass through.
+/// A temporary folder that the servers' users may enter.
 pub fn open_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let open = std::fs::Permissions::from_mode(0o755);
@@ -334,7 +334,7 @@ pub fn make_private(file: &Path) {
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// Ports that nobody listens on: all are held until the last is found.
+/// Free ports: all are reserved until the last is found.
 pub fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<_> = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
@@ -353,7 +353,7 @@ pub fn landed(folder: PathBuf, count: usize) -> PathBuf {
     folder
 }
 
-/// Waits for a greeting; where none comes, what `why` tells is told.
+/// Waits for a greeting; without one, panics with the text of `why`.
 pub fn wait_for_banner(port: u16, why: impl Fn() -> String) {
     let greeted = || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
@@ -378,12 +378,12 @@ pub fn wait_for_banner(port: u16, why: impl Fn() -> String) {
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_mins(1);
     while !is_so() {
-        assert!(Instant::now() < end, "waited in vain until {what}");
+        assert!(Instant::now() < end, "timed out waiting until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// What the command printed.
+/// The output of the command.
 fn run(command: &mut Command) -> Vec<u8> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -1,7 +1,7 @@
-//! A certificate authority of the test's own, for SMTP over TLS.
+//! A certificate authority for SMTP over TLS.
 //!
-//! It signs server certificates for any name, in date or out of date, and hands each over as a finished
-//! `rustls` configuration for `smtp::Setup`. A client that is to trust them reads `ca_pem`.
+//! It signs server certificates for any name, valid or expired, and returns each as a complete
+//! `rustls` configuration for `smtp::Setup`. A client that trusts them reads `ca_pem`.
 //! The ring provider is named everywhere, so no test depends on a process-wide default.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-/// An authority and what it signed; a new one knows nothing of any other.
+/// An authority, independent of all others.
 pub struct Pki {
     /// The authority's certificate, the only root a client needs.
     pub ca_pem: String,
@@ -47,12 +47,12 @@ impl Pki {
         }
     }
 
-    /// A server whose certificate is good for `name`, a DNS name or an IP address.
+    /// A server whose certificate is valid for `name`, a DNS name or an IP address.
     pub fn server(&self, name: &str) -> Arc<ServerConfig> {
         self.serve(&Self::leaf(name))
     }
 
-    /// A server whose certificate names `name` rightly but ended with the year 2000.
+    /// A server whose certificate for `name` expired in 2000.
     pub fn expired(&self, name: &str) -> Arc<ServerConfig> {
         let mut params = Self::leaf(name);
         params.not_before = date_time_ymd(2000, 1, 1);
@@ -60,7 +60,7 @@ impl Pki {
         self.serve(&params)
     }
 
-    /// A server whose certificate names `name` rightly but begins with the year 2100.
+    /// A server whose certificate for `name` is valid from 2100 on.
     pub fn not_yet(&self, name: &str) -> Arc<ServerConfig> {
         let mut params = Self::leaf(name);
         params.not_before = date_time_ymd(2100, 1, 1);
@@ -83,7 +83,7 @@ impl Pki {
     }
 
     /// A server whose certificate for `name` has an RSA key of 1,024 bits. Its handshake is
-    /// signed with another key, for ring signs with none that short: a client must not get
+    /// signed with another key, because ring does not sign with one that short: a client must not get
     /// as far as that.
     pub fn short_key(&self, name: &str) -> Arc<ServerConfig> {
         let leaf = Self::leaf(name)
@@ -126,8 +126,8 @@ impl Pki {
         present(vec![leaf], &key)
     }
 
-    /// A server whose certificate for `name` nobody but itself has signed, as an authority may, or
-    /// as any server.
+    /// A server whose certificate for `name` is self-signed, as an authority's or
+    /// as a server's.
     pub fn self_signed(name: &str, authority: bool) -> Arc<ServerConfig> {
         let key = KeyPair::generate().expect("ring makes a P-256 key");
         let mut params = Self::leaf(name);
@@ -145,7 +145,7 @@ impl Pki {
         const PIECE: usize = 50_000;
         let mut params = Self::leaf(name);
         for number in 0..bytes.div_ceil(PIECE) as u64 {
-            // An octet string of that length, in an extension that nobody knows.
+            // An octet string of that length, in an unknown extension.
             let content = [vec![0x04, 0x82, 0xc3, 0x50], vec![0; PIECE]].concat();
             let extension =
                 CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 55555, number], content);
@@ -154,7 +154,7 @@ impl Pki {
         self.serve(&params)
     }
 
-    /// A server whose certificate for `name` has so many others between it and the root.
+    /// A server whose certificate for `name` has this many intermediates below the root.
     pub fn chained(&self, name: &str, between: usize) -> Arc<ServerConfig> {
         let mut chain: Vec<CertifiedIssuer<'static, KeyPair>> = Vec::new();
         for number in 0..between {
@@ -235,7 +235,7 @@ fn authority(name: &str) -> CertificateParams {
 fn present(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Arc<ServerConfig> {
     let key = PrivatePkcs8KeyDer::from(key.serialize_der());
     let key = ring::sign::any_supported_type(&key.into()).expect("ring knows its own keys");
-    // Without a look at the certificates, some of which are not as a server should have them.
+    // Without checking the certificates, some of which are invalid for a server.
     let resolver = SingleCertAndKey::from(CertifiedKey::new(chain, key));
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -1,7 +1,7 @@
-//! What no output may hold, whatever the test is about: a planted secret in any of its forms,
-//! anything that a terminal would obey, and the names by which Rust calls things.
+//! Scans all output for what it must never contain: a planted secret in any of its forms,
+//! control sequences for a terminal, and names of Rust types.
 //!
-//! Every run of the binary passes through here, and so do the files that it leaves.
+//! Every run of the binary is scanned, and so are the files that it leaves.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,30 +14,30 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 pub const PASSWORD: &str = "h4nter2-correct-horse-batt3ry";
 /// The access token of every login in the tests that does not make its own.
 pub const TOKEN: &str = "t0ken-f0r-4da-tr0ub4dor-and-3";
-/// One that the relay does not take.
+/// A token that the relay refuses.
 pub const STALE_TOKEN: &str = "exp1red-t0ken-0f-a-day-l0ng-gone";
-/// What no run ever asks for.
+/// A secret that no run reads.
 const BYSTANDER: &str = "n0t-any-0f-y0ur-busin3ss-s3cret";
 
-/// What stands in the environment of every run.
+/// The environment of every run.
 pub const ENVIRONMENT: [(&str, &str); 2] = [("SMTP_PASSWORD", BYSTANDER), ("API_KEY", TOKEN)];
-/// What stands in the configuration of every run.
+/// A comment in the configuration of every run.
 pub const COMMENT: &str = "# password = \"n0t-any-0f-y0ur-busin3ss-s3cret\"\n";
 
-/// So many letters of a secret in a row are too many.
+/// The number of consecutive letters of a secret that count as a leak.
 const TELLING: usize = 10;
 
-/// What is wrong with what a run has said; none where it may be read by anybody.
+/// The first forbidden part of an output; `None` if there is none.
 pub fn fault_in(output: &str) -> Option<String> {
     secret_in(output.as_bytes())
         .or_else(|| command_in(output))
         .or_else(|| jargon_in(output))
 }
 
-/// A secret, and a part of one of its forms.
+/// A secret, and a piece of one of its forms.
 type Piece = (&'static str, Vec<u8>);
 
-/// Every form of every secret, cut into telling pieces.
+/// Every form of every secret, cut into pieces.
 fn pieces() -> Vec<Piece> {
     let mut pieces = Vec::new();
     for secret in [PASSWORD, TOKEN, STALE_TOKEN, BYSTANDER] {
@@ -45,7 +45,7 @@ fn pieces() -> Vec<Piece> {
         let hexadecimal: Vec<_> = secret.bytes().map(|it| format!("{it:02x}")).collect();
         let decimal: Vec<_> = secret.bytes().map(|it| it.to_string()).collect();
         forms.extend([hexadecimal.concat(), decimal.join(", ")]);
-        // Base64 depends on where in a group of three the secret begins.
+        // Base64 depends on the position of the secret within a group of three bytes.
         for before in 0..3 {
             let bytes = [&[0; 2][..before], secret.as_bytes()].concat();
             for encoded in [STANDARD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
@@ -61,7 +61,7 @@ fn pieces() -> Vec<Piece> {
     pieces
 }
 
-/// The pieces by their first two bytes, since most of what is looked at is none.
+/// The pieces by their first two bytes, for a fast scan.
 static PIECES: LazyLock<HashMap<[u8; 2], Vec<Piece>>> = LazyLock::new(|| {
     let mut by_beginning: HashMap<_, Vec<_>> = HashMap::new();
     for (secret, piece) in pieces() {
@@ -74,7 +74,7 @@ static PIECES: LazyLock<HashMap<[u8; 2], Vec<Piece>>> = LazyLock::new(|| {
     by_beginning
 });
 
-/// The secret of which a part stands there.
+/// The secret whose piece starts here.
 pub fn secret_in(bytes: &[u8]) -> Option<String> {
     let mut beginnings = vec![false; 1 << 16];
     for [first, second] in PIECES.keys() {
@@ -89,27 +89,27 @@ pub fn secret_in(bytes: &[u8]) -> Option<String> {
         found.map(|(secret, _)| *secret)
     });
     found
-        .map(|secret| format!("it holds a part of the secret {secret}"))
+        .map(|secret| format!("contains a part of the secret {secret}"))
         .or_else(|| {
-            // A token as the servers of `peers` take it.
+            // A token as the servers of `peers` accept it.
             let text = String::from_utf8_lossy(bytes);
             let mut words = text.split(|it: char| !(it.is_alphanumeric() || "-_.".contains(it)));
             let token = words.find(|it| it.starts_with("eyJ") && it.matches('.').count() == 2);
-            token.map(|it| format!("it holds the token {it}"))
+            token.map(|it| format!("contains the token {it}"))
         })
 }
 
-/// What a terminal would obey, or show where it does not stand.
+/// Characters that a terminal executes, or shows in another place.
 fn command_in(output: &str) -> Option<String> {
     let obeyed = |it: char| {
         (it.is_control() && !matches!(it, '\n' | '\t'))
             || matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let found = output.chars().find(|it| obeyed(*it));
-    found.map(|it| format!("it holds the character U+{:04X}", u32::from(it)))
+    found.map(|it| format!("contains the character U+{:04X}", u32::from(it)))
 }
 
-/// Words of the language that the program is written in, and of its libraries.
+/// Words of Rust and of its libraries.
 fn jargon_in(output: &str) -> Option<String> {
     const NEVER: [&str; 16] = [
         "Some(",
@@ -161,7 +161,7 @@ fn is_camel_case(word: &str) -> bool {
         && !word.contains(['_', ':'])
 }
 
-/// Holds a run to it.
+/// Fails the test if the text contains anything forbidden.
 #[track_caller]
 pub fn scan(of: &str, output: &str) {
     if let Some(fault) = fault_in(output) {
@@ -169,10 +169,10 @@ pub fn scan(of: &str, output: &str) {
     }
 }
 
-/// Holds the files of a folder to it, but for `planted`, where secrets may stand.
+/// Scans the files of a folder except for `planted`, which may contain secrets.
 #[track_caller]
 pub fn scan_files(folder: &Path, planted: &[&Path]) {
-    /// What is longer is the list of a test about long lists.
+    /// A longer file is the list of a test about long lists.
     const LONGEST: u64 = 8 * 1024 * 1024;
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

@@ -1,5 +1,5 @@
-//! What runs say, collected to be read as one text: paths, ports and what else differs from run
-//! to run are replaced.
+//! Collects the output of runs in one text for a snapshot: paths, ports and other values that
+//! differ between runs are replaced.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use super::{Output, Workplace};
 pub struct Sheet(String);
 
 impl Sheet {
-    /// Adds what a run has said, under a title.
+    /// Adds the output of a run, under a title.
     pub fn note(&mut self, title: &str, workplace: &Workplace, output: &Output) {
         let said = normalized(workplace, &format!("{}{}", output.stdout, output.stderr));
         writeln!(self.0, "{title} → {}", output.code).unwrap();
@@ -20,19 +20,19 @@ impl Sheet {
         self.0.push('\n');
     }
 
-    /// The whole.
+    /// The whole text.
     pub fn text(self) -> String {
         self.0
     }
 }
 
-/// A text without what differs from run to run.
+/// A text without the values that differ between runs.
 pub fn normalized(workplace: &Workplace, said: &str) -> String {
     let manifest = env!("CARGO_MANIFEST_DIR");
     let said = said
         .replace(&*workplace.path().to_string_lossy(), "/job")
         .replace(manifest, "");
-    // On some machines `localhost` has an IPv6 address too.
+    // On some machines `localhost` also has an IPv6 address.
     let mut pieces = said.split(" (and nothing answers at its other address ");
     let mut said = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {

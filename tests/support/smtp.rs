@@ -1,11 +1,11 @@
-//! An SMTP server on a real socket that misbehaves as its script says.
+//! An SMTP server on a real socket that misbehaves by a script.
 //!
-//! At every stage of every connection the script is shown a `Call` and picks an `Action`; `Normal` is a
-//! plain, correct server that offers PIPELINING, and under TLS a login where its `Setup` has one. What the
-//! client did is kept: the messages accepted, the commands, every byte that came over the wire, and every
-//! breach of RFC 5321 as a violation. The invariant tests lean on: a message is in `accepted()`, and on the
-//! disk in `witnessed()`, before the first byte of the reply to its dot leaves. Dropping the server ends
-//! every thread and connection; a panic in the script fails the test then.
+//! At every stage of every connection the script gets a `Call` and returns an `Action`; `Normal` is a
+//! correct server that offers PIPELINING, and under TLS a login if its `Setup` has one. It records what the
+//! client did: the accepted messages, the commands, every byte on the wire, and every
+//! breach of RFC 5321 as a violation. Invariant: a message is in `accepted()`, and on the
+//! disk in `synced()`, before the first byte of the reply to its dot is sent. Dropping the server ends
+//! every thread and connection; a panic in the script then fails the test.
 
 pub mod gate;
 mod journal;
@@ -27,88 +27,88 @@ pub use self::journal::Accepted;
 use self::journal::Journal;
 use self::wire::Over;
 
-/// Where a conversation is when the script is asked. HELO, NOOP and unknown commands are not scripted.
+/// The stage of a conversation. HELO, NOOP and unknown commands are not scripted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// The TCP connection is there; nothing was said, and no TLS handshake made. A reply here goes out in clear.
+    /// Connected, before any TLS handshake. A reply is sent in clear.
     Connect,
-    /// Connected, and past the TLS handshake where TLS comes first.
+    /// Connected, and after the handshake of implicit TLS.
     Banner,
-    /// EHLO came.
+    /// EHLO was received.
     Ehlo,
-    /// STARTTLS came. Any 2yz begins TLS.
+    /// STARTTLS was received. Any 2yz starts TLS.
     StartTls,
-    /// A line of AUTH came: the command, or the answer to a 334.
+    /// A line of AUTH was received: the command, or the answer to a 334.
     Auth,
-    /// MAIL came.
+    /// MAIL was received.
     Mail,
-    /// RCPT came.
+    /// RCPT was received.
     Rcpt,
-    /// DATA came.
+    /// DATA was received.
     Data,
-    /// The 354 has left, nothing of the message is read.
+    /// The 354 was sent, nothing of the message is read.
     Body,
-    /// The message came, with its dot.
+    /// The message was received, with its final dot.
     Dot,
-    /// RSET came.
+    /// RSET was received.
     Rset,
-    /// QUIT came; whatever is answered, the connection then ends.
+    /// QUIT was received; the connection ends after any answer.
     Quit,
 }
 
 const STAGES: usize = Stage::Quit as usize + 1;
 
-/// What the script is asked about.
+/// The argument of the script.
 #[derive(Debug)]
 pub struct Call<'a> {
-    /// The stage reached.
+    /// The stage.
     pub stage: Stage,
-    /// The connection, counted from 0 in the order they were taken.
+    /// The number of the connection, from 0.
     pub connection: usize,
-    /// At `Rcpt` the recipient named, at `Data`, `Body` and `Dot` the last one taken, none where a
-    /// pipelining client had to send DATA before it knew that nobody was taken; else none.
+    /// At `Rcpt` the recipient, at `Data`, `Body` and `Dot` the last accepted one, `None` if a
+    /// pipelining client sent DATA before it knew that nobody was accepted; otherwise `None`.
     pub recipient: Option<&'a str>,
-    /// How often this stage was reached before, over all connections.
+    /// How often this stage was reached before, on all connections.
     pub nth: usize,
     /// How often this stage was reached before on this connection.
     pub here: usize,
 }
 
-/// What the server does at a stage.
+/// The action of the server at a stage.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Write these bytes, CRLF included, instead of the normal reply. A 2yz or 3yz reply has the normal
-    /// effect (at `Dot` only 2yz has: the message is accepted), any other none.
+    /// effect (at `Dot` only 2yz: the message is accepted), any other none.
     Reply(Vec<u8>),
     /// As `Reply`, then a FIN (over TLS a `close_notify` first). As with `Close`, a client that writes again
     /// may read either the end or `ConnectionReset`.
     ReplyThenClose(Vec<u8>),
-    /// As `Reply`, then that. So a reply is cut: `ReplyThen(b"250 2.0.", Close)`.
+    /// As `Reply`, then that. `ReplyThen(b"250 2.0.", Close)` truncates a reply.
     ReplyThen(Vec<u8>, Box<Action>),
     /// As `Reply`, but a byte at a time, with this pause before each.
     Drip(Duration, Vec<u8>),
-    /// A reply line without an end, until the client goes.
+    /// A reply line without end, until the client disconnects.
     Endless,
     /// A FIN without an answer, over TLS without a `close_notify`. Bytes the client sends later meet an RST,
     /// so at `Body` it may see either.
     Close,
     /// An RST without an answer.
     Reset,
-    /// Never answer; hold until the client goes or the server is dropped. What the client still sends is
-    /// taken up to 64 KiB and no further, and not at all where the setup has a window, so that a large body
-    /// blocks it. A client that leaves behind more than that is noticed only if it resets.
+    /// Never answer, until the client disconnects or the server is dropped. Further bytes of the client are
+    /// read up to 64 KiB, or not at all if the setup has a window, so that a large body
+    /// blocks. A client that sent more is noticed only if it resets.
     Stall,
     /// Take the normal effect (at `Dot`: accept the message), then do that.
     AcceptThen(Box<Action>),
     /// At `Body`: close after that many bytes of it; a body that ends earlier goes on to `Dot`. As a
-    /// server that dies in mid-body, the client meets a FIN or an RST. Elsewhere it is `Close`.
+    /// server that dies within the body, the client gets a FIN or an RST. At other stages it is `Close`.
     CloseAfterBytes(usize),
-    /// Wait, then do that. Without TLS, a client that leaves meanwhile ends the connection, and what
-    /// was to follow does not happen.
+    /// Wait, then do that. Without TLS, a client that disconnects meanwhile ends the connection,
+    /// and the rest is skipped.
     Delay(Duration, Box<Action>),
     /// Report to the gate's keeper, wait until it releases this call, then do that.
     Hold(Gate, Box<Action>),
-    /// What a correct server does.
+    /// The action of a correct server.
     Normal,
 }
 
@@ -117,56 +117,56 @@ pub fn reply(text: &str) -> Action {
     Action::Reply(format!("{text}\r\n").into_bytes())
 }
 
-/// Where a connection is cut, counted in bytes on the wire, whatever the stage is.
+/// Where a connection is cut, in bytes on the wire, at any stage.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cut {
-    /// After so many bytes of the client's were read.
+    /// After this many bytes of the client.
     pub heard: Option<u64>,
-    /// After so many bytes of the server's were written.
+    /// After this many bytes of the server.
     pub said: Option<u64>,
     /// By an RST, not a FIN.
     pub reset: bool,
 }
 
-/// A login that the server wants, and offers where the connection is safe.
+/// A login that the server requires, and offers when the connection is encrypted.
 #[derive(Clone, Debug, Default)]
 pub struct Login {
     /// The mechanisms offered.
     pub mechanisms: &'static str,
-    /// The only response (base64, without the mechanism; of LOGIN both, with a blank between) that is taken.
+    /// The only accepted response (base64, without the mechanism; both of LOGIN, separated by a blank).
     pub takes: String,
     /// The text of the 334 before the refusal of XOAUTH2.
     pub challenge: String,
 }
 
-/// What a server is, besides its script.
+/// The settings of a server besides its script.
 #[derive(Clone)]
 pub struct Setup {
     /// What EHLO offers besides STARTTLS and AUTH, which follow from the rest.
     pub offers: Vec<&'static str>,
     /// TLS from the first byte, or offered by STARTTLS.
     pub tls: Option<(Tls, Arc<ServerConfig>)>,
-    /// Without it nobody has to log in.
+    /// Without it, no login is required.
     pub login: Option<Login>,
-    /// Where each connection is cut, by its number.
+    /// The cut of each connection, by its number.
     pub cut: Arc<dyn Fn(usize) -> Cut + Send + Sync>,
-    /// Takes bare LF and bare CR around a dot for the end of a message, as some servers did that could be
-    /// tricked into a second one (CVE-2023-51764 and its kin).
+    /// Treats bare LF and bare CR around a dot as the end of a message, as servers do that are vulnerable to
+    /// SMTP smuggling (CVE-2023-51764 and similar).
     pub lax: bool,
-    /// Forgets what had come behind a dot once that is answered, as some proxies do.
+    /// Discards what was received behind a final dot when it replies to it, as some proxies do.
     pub forgets: bool,
-    /// Which part of a pipelined envelope it loses.
+    /// The part of a pipelined envelope that it loses.
     pub swallows: Swallows,
-    /// How many commands of an envelope behind a dot it answers before the dot, as a proxy may that
+    /// How many commands of an envelope behind a final dot it answers before the dot, like a proxy that
     /// answers envelopes by itself.
     pub answers_early: usize,
-    /// Keeps its witness in memory.
+    /// Keeps its journal file in memory.
     pub in_memory: bool,
-    /// The receive buffer in bytes, where the megabytes that loopback holds are too much for the test.
+    /// The receive buffer in bytes, if the default of loopback (megabytes) is too large for the test.
     pub window: Option<usize>,
 }
 
-/// What is lost of an envelope that comes in one packet.
+/// The lost part of an envelope that arrives in one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Swallows {
     Nothing,
@@ -222,7 +222,7 @@ impl Server {
         Self::set_up(Setup::default(), script)
     }
 
-    /// A server that speaks TLS from the first byte. A failed handshake just ends that connection.
+    /// A server with implicit TLS. A failed handshake ends only that connection.
     pub fn start_tls(
         tls: Arc<ServerConfig>,
         script: impl Fn(&Call<'_>) -> Action + Send + Sync + 'static,
@@ -235,7 +235,7 @@ impl Server {
     }
 
     /// A server without TLS that accepts everything.
-    pub fn obliging() -> Self {
+    pub fn accepting() -> Self {
         Self::start(|_| Action::Normal)
     }
 
@@ -249,12 +249,12 @@ impl Server {
         self.shared.journal().accepted.clone()
     }
 
-    /// The recipients of the messages accepted so far, as the file on the disk has them.
-    pub fn witnessed(&self) -> Vec<Vec<String>> {
-        self.shared.journal().witnessed()
+    /// The recipients of the messages accepted so far, from the file on the disk.
+    pub fn synced(&self) -> Vec<Vec<String>> {
+        self.shared.journal().synced()
     }
 
-    /// The number of TCP connections taken so far.
+    /// The number of TCP connections accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.journal().connections
     }
@@ -264,7 +264,7 @@ impl Server {
         self.shared.journal().commands.clone()
     }
 
-    /// How many commands began with this word.
+    /// The number of commands that start with this word.
     pub fn count(&self, word: &str) -> usize {
         let commands = &self.shared.journal().commands;
         commands
@@ -273,32 +273,32 @@ impl Server {
             .count()
     }
 
-    /// The first 64 KiB that came over the wire on each connection, as they came: under TLS its records.
-    pub fn tapped(&self) -> Vec<Vec<u8>> {
+    /// The first 64 KiB received on each connection: under TLS its records.
+    pub fn bytes_received(&self) -> Vec<Vec<u8>> {
         self.shared.journal().tapped.clone()
     }
 
-    /// The first 64 KiB that the server wrote on each connection, as they went over the wire.
-    pub fn said(&self) -> Vec<Vec<u8>> {
+    /// The first 64 KiB sent on each connection.
+    pub fn bytes_sent(&self) -> Vec<Vec<u8>> {
         self.shared.journal().said.clone()
     }
 
-    /// The highest number of connections that were open at the same time.
+    /// The highest number of simultaneous connections.
     pub fn most_at_once(&self) -> usize {
         self.shared.journal().most_open
     }
 
-    /// How many dots had the next envelope behind them before they were answered.
-    pub fn ahead(&self) -> usize {
+    /// The number of final dots that had the next envelope behind them before the reply.
+    pub fn pipelined_envelopes(&self) -> usize {
         self.shared.journal().ahead
     }
 
-    /// What the client did against the protocol, one sentence each, beginning `connection <n>: `.
+    /// The client's breaches of the protocol, one sentence each, starting with `connection <n>: `.
     pub fn violations(&self) -> Vec<String> {
         self.shared.journal().violations.clone()
     }
 
-    /// Ends every connection there is, as a restart does.
+    /// Ends every open connection, as a restart does.
     pub fn restart(&self) {
         for socket in self
             .shared
@@ -307,12 +307,12 @@ impl Server {
             .iter()
             .filter_map(Weak::upgrade)
         {
-            // It fails only where the connection is gone already.
+            // It fails only if the connection has ended.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
 
-    /// A server that is set up like this.
+    /// A server with this setup.
     pub fn set_up(
         setup: Setup,
         script: impl Fn(&Call<'_>) -> Action + Send + Sync + 'static,
@@ -321,7 +321,7 @@ impl Server {
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("127.0.0.1 has a free port");
         if let Some(window) = setup.window {
             let socket = SockRef::from(&listener);
-            // A client sizes its send buffer by the segments that it may send.
+            // The client's send buffer depends on the segment size.
             socket
                 .set_recv_buffer_size(window)
                 .and_then(|()| socket.set_tcp_mss(1400))
@@ -359,7 +359,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shared.journal().stopping = true;
         self.shared.changed.notify_all();
-        // A blocked accept() has no other way to be woken.
+        // Only a connection wakes a blocked accept().
         drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)));
 
         let ended = self.acceptor.take().map(JoinHandle::join);
@@ -373,12 +373,12 @@ impl Drop for Server {
 
 type Script = dyn Fn(&Call<'_>) -> Action + Send + Sync;
 
-/// What the server's threads have in common.
+/// Shared by the server's threads.
 struct Shared {
     setup: Setup,
     script: Box<Script>,
     journal: Mutex<Journal>,
-    /// Told when a connection ends and when the server stops.
+    /// Notified when a connection ends and when the server stops.
     changed: Condvar,
 }
 
@@ -387,7 +387,7 @@ impl Shared {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sleeps for `time`, or less when the server stops.
+    /// Sleeps for `time`, or until the server stops.
     fn rest(&self, time: Duration) -> Result<(), Over> {
         let (journal, _) = self
             .changed
@@ -397,13 +397,13 @@ impl Shared {
     }
 }
 
-/// Counts a connection as open for as long as it lives.
+/// Counts a connection as open while this exists.
 struct Open<'s>(&'s Shared);
 
 impl<'s> Open<'s> {
-    /// A client may leave one connection and open the next before this server has noticed the first is
-    /// gone. So a new highest number counts only if nobody is found to have left within the grace, and the
-    /// newcomer gets no banner until then.
+    /// A client may close one connection and open the next before this server notices the close. A new
+    /// highest number therefore counts only if no close is noticed within the grace period, and the new
+    /// connection gets no banner until then.
     fn enter(shared: &'s Shared) -> Self {
         const GRACE: Duration = Duration::from_millis(20);
         let mut journal = shared.journal();
@@ -426,7 +426,7 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Takes connections until the server stops, then ends them all.
+/// Accepts connections until the server stops, then ends them all.
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut running: Vec<JoinHandle<()>> = Vec::new();
     let mut panic: Option<Box<dyn Any + Send>> = None;
@@ -452,14 +452,14 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         let shared = Arc::clone(shared);
         running.push(thread::spawn(move || {
-            // However it ended, the connection is over and dropped.
+            // The connection has ended and is dropped.
             let _ = session::converse(socket, &shared, number);
         }));
     }
 
     let sockets = shared.journal().sockets.clone();
     for socket in sockets.iter().filter_map(Weak::upgrade) {
-        // It fails only where the connection is gone already.
+        // It fails only if the connection has ended.
         let _ = socket.shutdown(Shutdown::Both);
     }
     for thread in running {

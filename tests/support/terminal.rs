@@ -1,4 +1,4 @@
-//! A terminal that somebody sits at: tmux, with a shell in the folder of a job.
+//! A terminal: tmux, with a shell in the folder of a job.
 
 use std::cell::Cell;
 use std::process::{Command, Stdio};
@@ -8,14 +8,14 @@ use super::{Workplace, binary, scanner};
 
 /// A screen and a keyboard.
 pub struct Terminal {
-    /// The folder of the server's socket, which ends with it.
+    /// The folder of the tmux socket.
     folder: tempfile::TempDir,
-    /// How many lines the shell was given; its prompt tells how many it has read.
+    /// The number of command lines so far; the prompt shows how many the shell has read.
     lines: Cell<u32>,
 }
 
 impl Terminal {
-    /// Opens one of this size, where `access-invite` is the binary of this build.
+    /// Opens a terminal of this size, in which `access-invite` is the binary under test.
     pub fn open(workplace: &Workplace, columns: u16, rows: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(binary(), folder.path().join("access-invite")).unwrap();
@@ -46,7 +46,7 @@ impl Terminal {
         terminal
     }
 
-    /// Gives the shell a line, on a screen with nothing else on it.
+    /// Clears the screen and enters a command line.
     #[track_caller]
     pub fn begin(&self, line: &str) {
         self.lines.update(|it| it + 2);
@@ -67,7 +67,7 @@ impl Terminal {
         self.tmux(&["send-keys", key]);
     }
 
-    /// What stands on the screen, and may be read by anybody.
+    /// The content of the screen, after the scan for forbidden output.
     pub fn screen(&self) -> String {
         let shown = self.tmux(&["capture-pane", "-p"]);
         let shown: Vec<_> = shown.trim_end().lines().map(str::trim_end).collect();
@@ -76,20 +76,20 @@ impl Terminal {
         shown
     }
 
-    /// The screen, as soon as this stands on it.
+    /// Waits for this text and returns the screen.
     #[track_caller]
     pub fn wait_for(&self, words: &str) -> String {
         self.wait_until(words, |it| it.contains(words))
     }
 
-    /// Gives the shell a line and waits for its end; gives what was said.
+    /// Runs a command line to its end and returns its output.
     #[track_caller]
     pub fn run(&self, line: &str) -> String {
         self.begin(line);
         self.settle()
     }
 
-    /// What stands on the screen when the shell asks for more.
+    /// Waits for the prompt and returns the screen before it.
     #[track_caller]
     pub fn settle(&self) -> String {
         let prompt = format!("{}$", self.lines.get() + 1);
@@ -106,7 +106,10 @@ impl Terminal {
             if is_so(&screen) {
                 return screen;
             }
-            assert!(Instant::now() < end, "waited in vain for {what}:\n{screen}");
+            assert!(
+                Instant::now() < end,
+                "timed out waiting for {what}:\n{screen}"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -118,7 +121,7 @@ impl Terminal {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// A command to a server of our own, whose shells find the binary.
+    /// A command to our own tmux server, whose shells find the binary.
     fn client(&self, arguments: &[&str]) -> Command {
         let folder = self.folder.path();
         let path = std::env::var("PATH").unwrap();

@@ -1,4 +1,4 @@
-//! What the server keeps: in memory what tests ask for, and on the disk who was accepted.
+//! The records of the server: in memory for the tests, and the accepted recipients on the disk.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -10,23 +10,23 @@ use tempfile::TempDir;
 
 use super::STAGES;
 
-/// How much of each connection is kept.
+/// Bytes recorded of each connection.
 const TAPPED: usize = 64 * 1024;
 
 /// A message the server took responsibility for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The connection it came by.
+    /// The connection.
     pub connection: usize,
     /// The address in MAIL FROM, empty for `<>`.
     pub sender: String,
-    /// The addresses of the RCPTs that were taken.
+    /// The accepted recipients.
     pub recipients: Vec<String>,
     /// The message with its CRLFs, dots unstuffed, without the terminator.
     pub data: Vec<u8>,
 }
 
-/// The oracle's second witness: a line a message, on the disk before the dot is answered.
+/// The accepted messages for the oracle: one line per message, synced before the reply to the dot.
 struct Witness {
     folder: TempDir,
     file: File,
@@ -97,18 +97,18 @@ impl Journal {
         }
     }
 
-    /// The message is ours from now on.
+    /// Records the message as accepted.
     pub fn accept(&mut self, message: Accepted) {
         self.witness.note(&message);
         self.accepted.push(message);
     }
 
-    pub fn witnessed(&self) -> Vec<Vec<String>> {
+    pub fn synced(&self) -> Vec<Vec<String>> {
         self.witness.read()
     }
 }
 
-/// Keeps the beginning of what goes over a wire.
+/// Records the first bytes of a direction.
 pub fn tap(kept: &mut Vec<u8>, bytes: &[u8]) {
     let room = TAPPED - kept.len();
     kept.extend_from_slice(&bytes[..bytes.len().min(room)]);

@@ -1,4 +1,4 @@
-//! One conversation: a correct server, but where its script will have it otherwise.
+//! One conversation: a correct server, except for its script.
 
 mod answer;
 mod body;
@@ -26,12 +26,12 @@ pub fn converse(socket: Arc<TcpStream>, shared: &Shared, connection: usize) -> R
         recipients: Vec::new(),
         body_left: u64::MAX,
     };
-    // Declared after the session, it ends before the socket closes: no client sees the end sooner.
+    // Declared after the session, so it is dropped before the socket closes and no client sees the end earlier.
     let _open = Open::enter(shared);
     session.run()
 }
 
-/// The normal effect of a command that is answered well.
+/// The normal effect of an accepted command.
 enum Effect {
     None,
     Greet,
@@ -48,15 +48,15 @@ struct Session<'s> {
     connection: usize,
     reader: BufReader<Stream<'s>>,
     reached: [usize; STAGES],
-    /// Whether the reply to EHLO has offered it.
+    /// Whether the reply to EHLO offered it.
     pipelining: bool,
     greeted: bool,
     logged_in: bool,
-    /// The lines of a login that is not over.
+    /// The lines of an unfinished login.
     login: Option<Vec<String>>,
     sender: Option<String>,
     recipients: Vec<String>,
-    /// After how many more bytes of body the connection is to close.
+    /// Remaining bytes of the body until the connection closes.
     body_left: u64,
 }
 
@@ -72,7 +72,7 @@ impl Session<'_> {
             if self.login.is_some() {
                 self.log_in(&line)?;
             } else {
-                self.obey(&line)?;
+                self.execute(&line)?;
             }
         }
     }
@@ -118,7 +118,7 @@ impl Session<'_> {
         Ok(text)
     }
 
-    fn obey(&mut self, line: &str) -> Result<(), Over> {
+    fn execute(&mut self, line: &str) -> Result<(), Over> {
         let verb = line.split(' ').next().unwrap_or(line).to_ascii_uppercase();
         match verb.as_str() {
             "EHLO" => {
@@ -199,7 +199,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// What a correct server says to the lines of a login that it has.
+    /// The reply of a correct server to the lines of a login so far.
     fn normal_login(&self) -> String {
         let lines = self.login.as_deref().unwrap_or_default();
         let Some(login) = &self.shared.setup.login else {
@@ -238,7 +238,7 @@ impl Session<'_> {
             Effect::Greet | Effect::Forget | Effect::Protect => {
                 self.greeted = match effect {
                     Effect::Greet => true,
-                    // What was said in clear counts no more (RFC 3207 §4.2).
+                    // The state from before TLS is discarded (RFC 3207 §4.2).
                     Effect::Protect => false,
                     _ => self.greeted,
                 };
@@ -261,7 +261,7 @@ impl Session<'_> {
     }
 
     fn out_of_order(&mut self, line: &str) -> Result<(), Over> {
-        // Under PIPELINING the client could not know yet that the command before would be refused.
+        // A pipelining client could not know that the previous command would be refused.
         if !self.pipelining {
             self.violation(&format!("out of order: {line:?}"));
         }

@@ -1,4 +1,4 @@
-//! The bytes of one connection, with or without TLS: counted, noted, and cut where the setup says so.
+//! The bytes of one connection, with or without TLS: counted, recorded, and cut by the setup.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use socket2::SockRef;
 
 use super::{Cut, Shared, journal};
 
-/// The connection has ended, by whichever side.
+/// The connection was ended by either side.
 pub struct Over;
 
 impl From<io::Error> for Over {
@@ -76,7 +76,7 @@ impl Write for Stream<'_> {
     }
 }
 
-/// The TCP socket, up to where it is cut.
+/// The TCP socket, up to its cut.
 pub struct Wire<'s> {
     pub socket: Arc<TcpStream>,
     shared: &'s Shared,
@@ -103,22 +103,22 @@ impl<'s> Wire<'s> {
         Ok(wire)
     }
 
-    /// Whatever ends the connection, it ends by an RST from now on.
+    /// Makes any later end of the connection an RST.
     pub fn reset(&mut self) -> io::Result<()> {
         self.cut.reset = true;
         SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO))
     }
 }
 
-/// How many of `wanted` bytes there is room for before the cut.
-fn room(cut: Option<u64>, so_far: u64, wanted: usize) -> usize {
+/// How many of `wanted` bytes fit before the cut.
+fn fitting(cut: Option<u64>, so_far: u64, wanted: usize) -> usize {
     let room = cut.map_or(u64::MAX, |it| it.saturating_sub(so_far));
     wanted.min(usize::try_from(room).unwrap_or(usize::MAX))
 }
 
 impl Read for Wire<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = room(self.cut.heard, self.heard, buffer.len());
+        let room = fitting(self.cut.heard, self.heard, buffer.len());
         let read = (&*self.socket).read(&mut buffer[..room])?;
         self.heard += read as u64;
         let tapped = &mut self.shared.journal().tapped[self.connection];
@@ -129,7 +129,7 @@ impl Read for Wire<'_> {
 
 impl Write for Wire<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = room(self.cut.said, self.said, bytes.len());
+        let room = fitting(self.cut.said, self.said, bytes.len());
         if room == 0 && !bytes.is_empty() {
             return Err(ErrorKind::BrokenPipe.into());
         }
@@ -147,8 +147,8 @@ impl Write for Wire<'_> {
 
 impl Drop for Wire<'_> {
     fn drop(&mut self) {
-        // What has come is taken, for a socket closed over an unread byte sends an RST where a FIN is
-        // meant. No more than that: a client that goes on writing shall notice.
+        // Received bytes are read first, because closing a socket with unread bytes sends an RST instead of a
+        // FIN. No more than that: a client that continues to write must notice.
         if !self.cut.reset && self.socket.set_nonblocking(true).is_ok() {
             let mut rest = [0; 8 * 1024];
             let _ = (&*self.socket).read(&mut rest);

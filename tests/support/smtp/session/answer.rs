@@ -1,4 +1,4 @@
-//! What the server says and does at a stage: as the script has it, or as a correct server would.
+//! The server's actions and replies at a stage: by the script, or those of a correct server.
 
 use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::mem;
@@ -10,7 +10,7 @@ use super::super::{Action, Call, Stage};
 use super::{Effect, Session};
 
 impl Session<'_> {
-    /// Asks the script and does what it says; tells whether the normal effect was taken.
+    /// Performs the script's action; returns whether the normal effect was applied.
     pub(super) fn answer(
         &mut self,
         stage: Stage,
@@ -84,7 +84,7 @@ impl Session<'_> {
         }
     }
 
-    /// Writes a scripted reply, having taken its effect; tells whether it had one.
+    /// Applies the effect of a scripted reply and writes it; returns whether it had one.
     pub(super) fn reply(
         &mut self,
         stage: Stage,
@@ -93,7 +93,7 @@ impl Session<'_> {
         drip: Option<Duration>,
     ) -> Result<bool, Over> {
         let good = has_effect(stage, reply);
-        // A 334 only asks for more.
+        // A 334 only continues the login.
         if good && !(stage == Stage::Auth && reply.starts_with(b"3")) {
             self.take(mem::replace(effect, Effect::None));
         }
@@ -101,7 +101,7 @@ impl Session<'_> {
         Ok(good)
     }
 
-    /// Writes a reply, a byte at a time where it is to drip; `stage` is where, none for what is not scripted.
+    /// Writes a reply, one byte at a time if it drips; `stage` is `None` for unscripted commands.
     pub(super) fn write(
         &mut self,
         stage: Option<Stage>,
@@ -141,14 +141,14 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Whether the client has sent anything behind the command at hand.
+    /// Whether the client has sent anything behind the current command.
     fn more_waits(&mut self) -> Result<bool, Over> {
         if !self.reader.buffer().is_empty() {
             return Ok(true);
         }
         let socket = Arc::clone(&self.reader.get_ref().wire.socket);
         socket.set_nonblocking(true)?;
-        // Over TLS, bytes on the socket need not be bytes for us: what counts is what can be read.
+        // Over TLS, bytes on the socket need not be application data, so try to read.
         let waits = socket.peek(&mut [0]).is_ok_and(|bytes| bytes > 0)
             && self.reader.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
         socket.set_nonblocking(false)?;
@@ -205,7 +205,7 @@ impl Session<'_> {
             Stage::Auth => self.normal_login(),
             Stage::Mail => "250 2.1.0 sender ok".into(),
             Stage::Rcpt => "250 2.1.5 recipient ok".into(),
-            // A relay may as well say 354 here, and 554 to the lone dot.
+            // A relay may also reply 354 here, and 554 to the lone dot.
             Stage::Data if recipient.is_none() => "503 5.5.1 no valid recipients".into(),
             Stage::Data => "354 end with <CRLF>.<CRLF>".into(),
             Stage::Dot if recipient.is_none() => "554 5.5.1 no valid recipients".into(),

@@ -8,7 +8,7 @@ use super::super::wire::Over;
 use super::{Effect, Session};
 
 impl Session<'_> {
-    /// Everything from the 354 to the reply to the dot, which ends the transaction whatever it is.
+    /// From the 354 to the reply to the dot, which ends the transaction in any case.
     pub(super) fn message(&mut self, to: Option<&str>) -> Result<(), Over> {
         self.body_left = u64::MAX;
         self.answer(Stage::Body, to, Effect::None)?;
@@ -30,7 +30,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Answers so many commands of the envelope that waits behind a dot, then the dot, then the rest.
+    /// Answers this many commands of the envelope behind a final dot, then the dot, then the rest.
     fn answer_envelope_first(
         &mut self,
         to: Option<&str>,
@@ -45,7 +45,7 @@ impl Session<'_> {
                 let to = self.recipients.last().cloned();
                 next_is_written = self.answer(Stage::Data, to.as_deref(), Effect::None)?;
             } else {
-                self.obey(&line)?;
+                self.execute(&line)?;
             }
         }
         let next = (self.sender.take(), mem::take(&mut self.recipients));
@@ -62,7 +62,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Reads a message. Only CRLF ends a line, so `LF . LF` ends no message.
+    /// Reads a message. Only CRLF ends a line, so `LF . LF` does not end the message.
     fn body(&mut self) -> Result<Vec<u8>, Over> {
         let mut data = Vec::new();
         let mut line_start = 0;
@@ -103,7 +103,7 @@ impl Session<'_> {
         }
     }
 
-    /// Reads a message as a server that can be tricked does: any line's end around a dot ends it.
+    /// Reads a message as a vulnerable server does: any line end around a dot ends it.
     fn body_of_the_lax(&mut self) -> Result<Vec<u8>, Over> {
         const LINE_ENDS: [&[u8]; 3] = [b"\r\n", b"\n", b"\r"];
         let mut data = b"\r\n".to_vec();
@@ -118,7 +118,7 @@ impl Session<'_> {
                     .any(|it| before.ends_with(it))
                     .then_some(before.len())
             });
-            // `CR LF` ends a line, not its `CR` alone where a `LF` follows.
+            // `CR LF` ends a line, not its `CR` alone.
             let half = byte == *b"\r" && self.reader.fill_buf()?.first() == Some(&b'\n');
             if let Some(length) = dotted.filter(|_| !half) {
                 let text = String::from_utf8_lossy(&data[2..length]).replace("\r\n..", "\r\n.");
