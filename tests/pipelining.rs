@@ -387,16 +387,35 @@ fn a_relay_that_drops_the_next_envelope_is_detected_once() {
     let server = Server::set_up(setup, |_: &Call| Action::Normal);
     let workplace = job(&server, "deadlines = { mail = \"1s\" }", &FIVE);
 
+    let usual = usual_duration();
     let start = Instant::now();
     let output = workplace.run(&["send"]);
 
+    check_one_deadline(start, usual, "drop");
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     assert_eq!((server.pipelined_envelopes(), server.connections()), (1, 2));
-    assert!(
-        start.elapsed() < Duration::from_secs(3),
-        "more than one deadline went by"
-    );
     oracle::check_settled(&workplace, &server, 5, 0);
+}
+
+/// Checks that the time since `start` has room for one deadline of a second and for a few ordinary runs,
+/// whose duration depends on the load of the machine, but not for further deadlines.
+#[track_caller]
+fn check_one_deadline(start: Instant, usual: Duration, name: &str) {
+    let took = start.elapsed();
+    let limit = Duration::from_secs(2) + 3 * usual;
+    assert!(
+        took < limit,
+        "{name}: {took:?}, an ordinary run takes {usual:?}"
+    );
+}
+
+/// The duration of a run over an ordinary relay.
+fn usual_duration() -> Duration {
+    let server = Server::accepting();
+    let workplace = job(&server, "", &FIVE);
+    let start = Instant::now();
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    start.elapsed()
 }
 
 /// A server that loses a part of each envelope that arrives in one packet.
@@ -423,19 +442,17 @@ fn r5_a_relay_that_loses_commands_is_served_in_lock_step() {
             &FIVE,
         );
 
+        let usual = usual_duration();
         let start = Instant::now();
         let output = workplace.run(&["send"]);
 
+        check_one_deadline(start, usual, &format!("{swallows:?}"));
         let ended = (output.code, output.stderr.as_str());
         assert_eq!(ended, (0, ""), "{swallows:?}");
         assert_eq!(
             (server.connections(), server.pipelined_envelopes()),
             (2, 0),
             "{swallows:?}"
-        );
-        assert!(
-            start.elapsed() < Duration::from_secs(3),
-            "{swallows:?}: more than one deadline went by"
         );
         oracle::check_settled(&workplace, &server, 5, 0);
     }
@@ -449,16 +466,19 @@ fn r5_one_pipelining_fault_disables_it_on_all_connections() {
     workplace.configure();
     workplace.many_partners(30);
 
+    let usual = usual_duration();
     let start = Instant::now();
     let output = workplace.run(&["send"]);
 
+    // Thirty messages take longer than the five of an ordinary run.
+    check_one_deadline(
+        start,
+        Duration::from_millis(300) + 2 * usual,
+        "three connections",
+    );
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     // Each of the three may have sent one packet before the first deadline expired.
     assert!(server.connections() <= 6, "{}", server.connections());
-    assert!(
-        start.elapsed() < Duration::from_secs(4),
-        "more than one deadline went by on a connection"
-    );
     oracle::check_settled(&workplace, &server, 30, 0);
 }
 

