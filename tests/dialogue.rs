@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::support::pki::Pki;
 use crate::support::scanner::PASSWORD;
 use crate::support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls, reply};
-use crate::support::{Output, Workplace, oracle, parallel};
+use crate::support::{Workplace, oracle, parallel};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -428,19 +428,6 @@ fn d10_unsolicited_replies_end_the_connection() {
     }
 }
 
-/// The result of a run, its duration and its peak memory in KiB.
-fn watched(workplace: &Workplace) -> (Output, Duration, u64) {
-    let start = Instant::now();
-    let mut run = workplace.start(&["send"]);
-    let mut highest = 0;
-    while run.is_running() {
-        highest = highest.max(run.peak().unwrap_or_default());
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let took = start.elapsed();
-    (run.wait(), took, highest)
-}
-
 #[test]
 fn d11_and_d12_an_oversized_reply_is_bounded_in_memory_and_time() {
     let line = format!("250-{}\r\n", "x".repeat(994));
@@ -448,7 +435,7 @@ fn d11_and_d12_an_oversized_reply_is_bounded_in_memory_and_time() {
     assert!(megabyte.len() > 1 << 20);
     let (_, _, usual) = {
         let server = Server::accepting();
-        watched(&job(&server, "auto", &["ada@a.example"]))
+        job(&server, "auto", &["ada@a.example"]).send_watched()
     };
     for fault in [Action::Reply(megabyte.into_bytes()), Action::Endless] {
         for (stage, state, code) in [(Stage::Rcpt, "deferred", 75), (Stage::Dot, "unknown", 3)] {
@@ -465,7 +452,7 @@ fn d11_and_d12_an_oversized_reply_is_bounded_in_memory_and_time() {
             workplace.smtp = workplace.smtp.replace("\"2s\"", "\"20s\"");
             workplace.configure();
 
-            let (output, took, peak) = watched(&workplace);
+            let (output, took, peak) = workplace.send_watched();
 
             assert_eq!(
                 (output.code, workplace.state().as_str()),
@@ -609,7 +596,7 @@ fn d20_a_size_limit_below_the_message_is_69() {
             let word = "takes messages of at most 500 bytes, and the one to a@a.example has 1";
             assert!(output.stderr.contains(word), "{output:?}");
             assert_eq!((server.count("MAIL"), server.connections()), (0, 1));
-            assert!(workplace.states().iter().all(|(_, it)| it == "pending"));
+            workplace.all_are("pending");
         }
         oracle::check(&workplace, &server, 2, 0);
     }

@@ -44,17 +44,6 @@ fn allow(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A relay that gives this reply at a stage.
-fn replying(stage: Stage, text: &'static str) -> Server {
-    Server::start(move |call: &Call| {
-        if call.stage == stage {
-            reply(text)
-        } else {
-            Action::Normal
-        }
-    })
-}
-
 #[test]
 fn the_command_line() {
     let workplace = Workplace::new(1);
@@ -987,7 +976,7 @@ fn the_relay() {
         ("it loses every connection", Stage::Rcpt, "no reply at all"),
         ("it speaks TLS already", Stage::Banner, "\x15\x03\x03"),
     ];
-    let servers = cases.map(|(_, stage, text)| replying(stage, text));
+    let servers = cases.map(|(_, stage, text)| Server::replying(stage, text));
     let silent = Server::start(|call: &Call| match call.stage {
         Stage::Banner => Action::Delay(Duration::from_secs(3), Box::new(Action::Normal)),
         _ => Action::Normal,
@@ -997,7 +986,7 @@ fn the_relay() {
         .zip(&servers)
         .map(|((title, ..), server)| (*title, in_clear(server)))
         .collect();
-    let refusing = replying(Stage::Dot, "550 5.7.1 rejected by policy");
+    let refusing = Server::replying(Stage::Dot, "550 5.7.1 rejected by policy");
     let many = in_clear(&refusing);
     let domains: Vec<_> = (0..11).map(|it| format!("p@d{it}.example")).collect();
     many.partners(&domains.iter().map(String::as_str).collect::<Vec<_>>());

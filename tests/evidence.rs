@@ -59,12 +59,6 @@ fn states(workplace: &Workplace) -> Vec<String> {
     workplace.states().into_iter().map(|(_, it)| it).collect()
 }
 
-#[track_caller]
-fn all_are(workplace: &Workplace, state: &str) {
-    let states = states(workplace);
-    assert!(states.iter().all(|it| it == state), "{states:?}");
-}
-
 /// Waits until deferred rows are due again.
 fn until_due() {
     std::thread::sleep(Duration::from_millis(1_200));
@@ -118,7 +112,7 @@ fn r1_and_r2_a_refused_sender_or_quota_stops_at_the_first_reply() {
             1 + usize::from(stage == Stage::Dot),
             "{text}"
         );
-        all_are(&workplace, "pending");
+        workplace.all_are("pending");
         heal(&workplace, &server, &healed, 6);
     }
 }
@@ -261,7 +255,7 @@ fn r10_a_relay_that_requires_starttls_gets_that_fix() {
         "{output:?}"
     );
     assert!(!output.stderr.contains("wants a login"), "{output:?}");
-    all_are(&workplace, "pending");
+    workplace.all_are("pending");
 }
 
 #[test]
@@ -295,7 +289,7 @@ fn r16_throttling_at_mail_rcpt_or_dot_pauses_and_marks_nobody() {
                 tried <= 2,
                 "{stage:?}, {text}: {tried} tries, the next envelope included"
             );
-            all_are(&workplace, "pending");
+            workplace.all_are("pending");
         }
     }
 }
@@ -330,7 +324,7 @@ fn two_refusals_and_no_acceptance_end_with_69() {
     assert_eq!(output.code, 69, "{output:?}");
     assert!(output.stderr.contains("accepted nobody"), "{output:?}");
     assert!(output.stderr.contains("550 5.7.1 rejected"), "{output:?}");
-    all_are(&workplace, "deferred");
+    workplace.all_are("deferred");
     let note = workplace.status()["invitations"][0]["note"].to_string();
     assert!(note.contains("550 5.7.1 rejected"), "{note}");
     heal(&workplace, &server, &healed, 2);
@@ -361,7 +355,7 @@ fn two_refusals_and_no_acceptance_end_with_69() {
         output.stderr.contains("3 messages: 0 accepted, 3 deferred"),
         "{output:?}"
     );
-    all_are(&workplace, "deferred");
+    workplace.all_are("deferred");
     heal(&workplace, &server, &healed, 3);
 }
 
@@ -510,7 +504,7 @@ fn a_deferred_row_expires_and_waits_for_a_decision() {
     let output = workplace.run(&["send"]);
     assert_eq!((output.code, output.stderr.as_str()), (1, ""));
     assert_eq!(server.count("RCPT"), tried);
-    all_are(&workplace, "expired");
+    workplace.all_are("expired");
 
     // Decisions about one row and about all.
     let note = ["--note", "asked the operator"];
@@ -559,7 +553,7 @@ fn resolve_abandons_all_rejected_of_one_package() {
     let (server, _) = refusing_all(Stage::Rcpt, "550 5.1.1 gone");
     let workplace = job(&server, &at_one_company(3));
     assert_eq!(workplace.run(&["send"]).code, 1);
-    all_are(&workplace, "rejected");
+    workplace.all_are("rejected");
 
     let arguments = [
         "resolve",
@@ -578,7 +572,7 @@ fn resolve_abandons_all_rejected_of_one_package() {
     let output = workplace.run(&with(&["--yes", "--package", "project"]));
 
     assert_eq!(output.code, 0, "{output:?}");
-    all_are(&workplace, "abandoned");
+    workplace.all_are("abandoned");
     assert_eq!(workplace.run(&["send"]).code, 0);
 }
 
@@ -641,7 +635,7 @@ async fn a_terminal_always_lists_open_decisions_and_asks_for_bulk() {
     workplace.run(&["send"]);
     until_due();
     assert_eq!(workplace.run(&["send"]).code, 1);
-    all_are(&workplace, "expired");
+    workplace.all_are("expired");
 
     for _ in 0..2 {
         let options = send::Options::default();
@@ -684,7 +678,7 @@ async fn a_terminal_always_lists_open_decisions_and_asks_for_bulk() {
             state == "expired",
             "{said}"
         );
-        all_are(&workplace, state);
+        workplace.all_are(state);
     }
 }
 
@@ -768,7 +762,7 @@ fn three_hundred_invented_refusals_reject_nobody() {
         let workplace = job(&server, &at_one_company(TOGETHER));
         let output = workplace.run(&["send"]);
         assert_eq!(output.code, 69, "{stage:?}, {first}: {output:?}");
-        all_are(&workplace, "deferred");
+        workplace.all_are("deferred");
         heal(&workplace, &server, &healed, TOGETHER);
     });
 }

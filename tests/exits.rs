@@ -3,23 +3,12 @@
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 
-use crate::support::smtp::{Action, Call, Server, Stage, reply};
+use crate::support::smtp::{Server, Stage};
 use crate::support::{Output, Workplace};
 
 fn ends_with(output: &Output, code: i32, words: &str) {
     assert_eq!(output.code, code, "{output:?}");
     assert!(output.stderr.contains(words), "{output:?}");
-}
-
-/// A relay that gives this reply at a stage.
-fn replying(stage: Stage, text: &'static str) -> Server {
-    Server::start(move |call: &Call| {
-        if call.stage == stage {
-            reply(text)
-        } else {
-            Action::Normal
-        }
-    })
 }
 
 fn job(server: &Server) -> Workplace {
@@ -43,7 +32,7 @@ fn exit_0_when_done_or_nothing_is_due() {
 
 #[test]
 fn exit_1_when_a_partner_was_refused() {
-    let server = replying(Stage::Rcpt, "550 5.1.1 no such user");
+    let server = Server::replying(Stage::Rcpt, "550 5.1.1 no such user");
     let words = "rejected: ada@a.example: 550 5.1.1 no such user";
     ends_with(&job(&server).run(&["send"]), 1, words);
 }
@@ -60,7 +49,7 @@ fn exit_2_when_the_command_line_is_wrong() {
 
 #[test]
 fn exit_3_when_a_delivery_is_unknown() {
-    let server = replying(Stage::Dot, "what?");
+    let server = Server::replying(Stage::Dot, "what?");
     let words = "unknown: ada@a.example: the relay sent no SMTP reply";
     ends_with(&job(&server).run(&["send"]), 3, words);
 }
@@ -77,7 +66,7 @@ fn exit_65_when_the_input_is_wrong() {
 
 #[test]
 fn exit_69_when_the_relay_refuses_the_sender() {
-    let server = replying(Stage::Banner, "554 5.7.1 go away");
+    let server = Server::replying(Stage::Banner, "554 5.7.1 go away");
     let workplace = job(&server);
     ends_with(
         &workplace.run(&["send"]),
@@ -123,12 +112,7 @@ fn exit_70_when_a_message_differs_from_the_verified_one() {
         "the message to ada@a.example is not the one that was verified; nothing more is sent";
     ends_with(&run.wait(), 70, words);
     assert!(server.accepted().is_empty());
-    assert!(
-        workplace
-            .states()
-            .iter()
-            .all(|(_, state)| state == "pending")
-    );
+    workplace.all_are("pending");
     assert_eq!(workplace.run(&["send"]).code, 0);
     assert_eq!(server.accepted().len(), 2);
 }
@@ -152,7 +136,7 @@ fn exit_74_when_a_file_cannot_be_written() {
 
 #[test]
 fn exit_75_when_locked_or_deferred() {
-    let server = replying(Stage::Rcpt, "451 4.7.1 greylisted");
+    let server = Server::replying(Stage::Rcpt, "451 4.7.1 greylisted");
     let workplace = job(&server);
     let lock = std::fs::File::create(workplace.file("ledger.sqlite3.lock")).unwrap();
     lock.lock().unwrap();

@@ -191,12 +191,7 @@ fn d23_one_refused_login_ends_the_run() {
             "{output:?}"
         );
         assert_eq!(relay.count(used), 1, "one attempt");
-        assert!(
-            workplace
-                .states()
-                .iter()
-                .all(|(_, state)| state == "pending")
-        );
+        workplace.all_are("pending");
     }
 }
 

@@ -171,7 +171,7 @@ fn a_stop_after_data_arms_nothing() {
     );
     let begun = server.commands();
     assert_eq!(begun.iter().filter(|(_, it)| it == "DATA").count(), 2);
-    assert!(workplace.states().iter().all(|(_, it)| it == "pending"));
+    workplace.all_are("pending");
 }
 
 #[test]
@@ -495,7 +495,7 @@ fn r5_a_503_to_mail_without_pipelining_is_reported() {
     assert_eq!(output.code, 69, "{output:?}");
     assert!(output.stderr.contains("send AUTH first"), "{output:?}");
     assert_eq!((server.connections(), server.count("MAIL")), (2, 2));
-    assert!(workplace.states().iter().all(|(_, it)| it == "pending"));
+    workplace.all_are("pending");
 }
 
 #[test]

@@ -15,22 +15,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex};
 
-use crate::support::Workplace;
 use crate::support::chance::{Random, number};
 use crate::support::disk::{self, Disk, Event, Loss};
 use crate::support::smtp::Server;
+use crate::support::{OPEN, Workplace};
 
 /// Enough partners to restart the log from its beginning at least once.
 const PARTNERS: usize = 240;
-/// Opens the ledger for writing, recovers, checkpoints, and does nothing else.
-const RECOVER: [&str; 6] = [
-    "resolve",
-    "nobody@a.example",
-    "--as",
-    "abandoned",
-    "--note",
-    "x",
-];
 
 /// What the next run must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +106,7 @@ impl Image {
         }
         set_owner_only(workplace);
 
-        let recovered = workplace.run(&RECOVER);
+        let recovered = workplace.run(&OPEN);
 
         assert_eq!(recovered.code, 65, "{about}: {recovered:?}");
         let words = "to nobody@a.example is recorded";

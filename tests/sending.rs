@@ -727,12 +727,7 @@ async fn d27_throttling_pauses_and_the_sixth_in_a_row_ends_the_run() {
         Arc::into_inner(ledger).unwrap().close().await.unwrap();
         oracle::check(&workplace, &server, 2, 0);
         if accepted == 0 {
-            assert!(
-                workplace
-                    .states()
-                    .iter()
-                    .all(|(_, state)| state == "pending")
-            );
+            workplace.all_are("pending");
             let rcpts = server
                 .commands()
                 .iter()
@@ -836,12 +831,7 @@ fn a_stop_wakes_waiting_workers_and_sends_nothing_more() {
         "the waiting workers did not stop"
     );
     assert!(server.accepted().is_empty());
-    assert!(
-        workplace
-            .states()
-            .iter()
-            .all(|(_, state)| state == "pending")
-    );
+    workplace.all_are("pending");
 }
 
 #[test]

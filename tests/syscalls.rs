@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::support::chance::number;
 use crate::support::held::Held;
 use crate::support::smtp::{self, Action, Server, Stage};
-use crate::support::{Output, Workplace, oracle, parallel};
+use crate::support::{OPEN, Output, Workplace, oracle, parallel};
 
 const PARTNERS: usize = 20;
 const CONNECTIONS: usize = 2;
@@ -203,16 +203,6 @@ fn a1_a_kill_at_any_system_call_keeps_all_invariants() {
         points.len()
     );
 }
-
-/// A verb that opens the ledger for writing, which upgrades and recovers it, and then changes nothing.
-const OPEN: [&str; 6] = [
-    "resolve",
-    "nobody@a.example",
-    "--as",
-    "abandoned",
-    "--note",
-    "x",
-];
 
 /// Kills [`OPEN`] at each system call of interest, on a new job from `make` each time; then `check`
 /// gets the point and the job.

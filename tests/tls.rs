@@ -2,7 +2,7 @@
 //! no byte of mail is sent before a verified session, as captured on the wire; nobody is marked; 69.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::pki::Pki;
 use crate::support::scanner::PASSWORD;
@@ -104,7 +104,7 @@ impl UntrustedRelay {
             self.word
         );
         oracle::nothing_in_clear(&server);
-        assert!(workplace.states().iter().all(|(_, it)| it == "pending"));
+        workplace.all_are("pending");
         oracle::check(&workplace, &server, 2, 0);
 
         let good = Server::set_up(setup(tls, pki.server("localhost")), |_: &Call| {
@@ -312,32 +312,18 @@ fn e10_a_truncated_tls_session_in_the_final_reply_is_unknown() {
     });
 }
 
-/// The duration of a run, and its peak memory in KiB.
-fn cost(workplace: &Workplace, code: i32, word: &str) -> (Duration, u64) {
-    let start = Instant::now();
-    let mut run = workplace.start(&["send"]);
-    let mut highest = 0;
-    while run.is_running() {
-        highest = highest.max(run.peak().unwrap_or_default());
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let took = start.elapsed();
-    let output = run.wait();
-    assert_eq!(output.code, code, "{output:?}");
-    assert!(output.stderr.contains(word), "{output:?}");
-    (took, highest)
-}
-
 #[test]
 fn e11_an_oversized_certificate_chain_is_bounded() {
     let pki = Pki::new();
     let run = |certificate, code, word| {
         let server = Server::set_up(setup(Tls::Implicit, certificate), |_: &Call| Action::Normal);
         let workplace = job(Tls::Implicit, server.port(), &pki);
-        let cost = cost(&workplace, code, word);
+        let (output, took, peak) = workplace.send_watched();
+        assert_eq!(output.code, code, "{output:?}");
+        assert!(output.stderr.contains(word), "{output:?}");
         assert_eq!(server.count("AUTH") > 0, code == 0);
         oracle::nothing_in_clear(&server);
-        cost
+        (took, peak)
     };
     let (_, usual) = run(pki.server("localhost"), 0, "");
     run(pki.chained("localhost", 3), 0, "");
@@ -480,7 +466,7 @@ fn r9_each_certificate_error_is_named() {
                         assert!(output.stderr.contains(part), "{part}: {output:?}");
                     }
                     assert_eq!((server.count("AUTH"), server.connections()), (0, 1));
-                    assert!(workplace.states().iter().all(|(_, it)| it == "pending"));
+                    workplace.all_are("pending");
                     oracle::nothing_in_clear(&server);
                 });
             }

@@ -541,11 +541,11 @@ fn a_sandbox_run_marks_nobody() {
             ".made-by-access-invite",
             ".reviewed",
             "data",
-            "review.css",
-            "review.js",
             "index.html",
             "list.html",
-            "messages"
+            "messages",
+            "review.css",
+            "review.js"
         ],
         "no throw-away ledger, nothing caught"
     );

@@ -27,11 +27,23 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 /// The link of every message in the tests.
 pub const LINK: &str = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
+
+/// A verb that opens the ledger for writing, which upgrades, recovers and checkpoints it, and then
+/// changes nothing (65).
+pub const OPEN: [&str; 6] = [
+    "resolve",
+    "nobody@a.example",
+    "--as",
+    "abandoned",
+    "--note",
+    "x",
+];
 
 /// A folder with a configuration, partners and an empty ledger.
 pub struct Workplace {
@@ -241,6 +253,27 @@ impl Workplace {
             stdout,
             stderr,
         }
+    }
+
+    /// Runs `send` and returns its result, its duration and its peak memory in KiB.
+    #[track_caller]
+    pub fn send_watched(&self) -> (Output, Duration, u64) {
+        let start = Instant::now();
+        let mut run = self.start(&["send"]);
+        let mut highest = 0;
+        while run.is_running() {
+            highest = highest.max(run.peak().unwrap_or_default());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let took = start.elapsed();
+        (run.wait(), took, highest)
+    }
+
+    /// Fails the test unless every recorded invitation has this state.
+    #[track_caller]
+    pub fn all_are(&self, state: &str) {
+        let states = self.states();
+        assert!(states.iter().all(|(_, it)| it == state), "{states:?}");
     }
 
     /// `status --format json`, read.

@@ -239,6 +239,17 @@ impl Server {
         Self::start(|_| Action::Normal)
     }
 
+    /// A server without TLS that gives this reply at a stage, and accepts everything else.
+    pub fn replying(stage: Stage, text: &'static str) -> Self {
+        Self::start(move |call| {
+            if call.stage == stage {
+                reply(text)
+            } else {
+                Action::Normal
+            }
+        })
+    }
+
     /// The TCP port.
     pub fn port(&self) -> u16 {
         self.port
