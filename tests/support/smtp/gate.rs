@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Action, Server, Stage};
 
 /// How long a test waits for the run to reach the stage.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The server's side, for [`Action::Hold`].
 #[derive(Clone, Debug)]
