@@ -7,6 +7,7 @@
 //! The file holds no secret, and a line that might is never printed.
 
 mod deadlines;
+mod error;
 mod fingerprint;
 mod host;
 mod key;
@@ -27,6 +28,7 @@ mod text;
 mod values;
 
 pub use self::deadlines::Deadlines;
+pub use self::error::ConfigError;
 pub use self::key::{Key, Kind, Presence};
 pub use self::ledger_files::LedgerFiles;
 pub use self::limits::{Limits, RecipientPattern};
@@ -34,6 +36,7 @@ pub use self::load::{Config, declared_keys};
 pub use self::login::{CredentialSource, Login};
 pub use self::packages::{Package, keys_of};
 pub use self::partner_file::{BadRows, Column, Columns, PartnerFile};
+pub use self::problems::{Problem, Problems};
 pub use self::sender::Sender;
 pub use self::smtp::{Smtp, Tls};
 pub use self::template_folder::{MissingLocale, TemplateFolder};

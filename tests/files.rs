@@ -652,7 +652,7 @@ fn f21_no_command_runs_from_what_everyone_can_change() {
     allow(&workplace.file("config.toml"), 0o646);
     refused(
         &workplace,
-        "the configuration `config.toml` is writable by everyone; run `chmod o-w config.toml`: its `smtp.token_command` would run",
+        "the configuration `config.toml` is writable by everyone; run `chmod o-w config.toml`: everyone could change the program",
     );
     allow(&workplace.file("config.toml"), 0o664);
     allow(workplace.path(), 0o777);

@@ -291,7 +291,7 @@ fn warnings_about_the_list_appear_in_check_and_preview_and_in_send_on_a_terminal
         [
             "warning: `partners.csv` is not UTF-8 and looks like windows-1252",
             "warning: addresses at consumer mail services",
-            "partners.csv:2, column email, \"ada@gmail.com\": `gmail.com` gives mailboxes to anybody",
+            "partners.csv:2, column email, \"ada@gmail.com\": `gmail.com` is open to everyone",
         ]
         .map(|it| text.contains(it))
     };

@@ -111,7 +111,7 @@ impl Smtp {
 
     /// The files that it names, each with what to call it.
     pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
-        let password = match self.login.as_ref().map(|it| &it.proof) {
+        let password = match self.login.as_ref().map(|it| &it.credential) {
             Some(CredentialSource::PasswordFile(path)) => Some(path),
             _ => None,
         };

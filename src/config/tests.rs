@@ -3,7 +3,6 @@ use proptest::prelude::*;
 use super::testing::GOOD;
 use super::*;
 use crate::address::Address;
-use crate::exit::Exit;
 use crate::locale::Locale;
 use crate::outcome::Phase;
 
@@ -12,7 +11,7 @@ fn load(source: &str) -> Result<Config, String> {
     let path = folder.path().join("config.toml");
     std::fs::write(&path, source).unwrap();
     Config::load(&path).map_err(|failure| {
-        assert_eq!(failure.exit, Exit::Config);
+        assert!(matches!(failure, ConfigError::Invalid(_)), "{failure}");
         failure
             .to_string()
             .replace(&*folder.path().to_string_lossy(), "")
@@ -243,8 +242,8 @@ fn only_to_lets_through_domains_and_addresses_in_any_case() {
 }
 
 #[test]
-fn a_login_is_a_name_and_one_proof_over_a_protected_connection() {
-    let proofs = [
+fn a_login_is_a_name_and_one_credential_over_tls() {
+    let credentials = [
         (
             "password_file = \"f\"",
             CredentialSource::PasswordFile("f".into()),
@@ -266,11 +265,11 @@ fn a_login_is_a_name_and_one_proof_over_a_protected_connection() {
             CredentialSource::TokenCommand(vec!["t".into(), "-x".into()]),
         ),
     ];
-    for (line, expected) in proofs {
+    for (line, expected) in credentials {
         let config = load(&with("smtp", &format!("username = \"ada\"\n{line}"))).unwrap();
         let login = config.smtp.login.unwrap();
         assert_eq!(login.username, "ada");
-        match (login.proof, expected) {
+        match (login.credential, expected) {
             (CredentialSource::PasswordFile(found), CredentialSource::PasswordFile(name)) => {
                 assert!(found.ends_with(name));
             }
@@ -278,11 +277,11 @@ fn a_login_is_a_name_and_one_proof_over_a_protected_connection() {
         }
     }
     let table = [
-        ("username = \"ada\"", "needs a proof"),
-        ("password_env = \"E\"", "needs `smtp.username` beside it"),
+        ("username = \"ada\"", "needs one of"),
+        ("password_env = \"E\"", "needs `smtp.username`"),
         (
             "username = \"ada\"\npassword_env = \"E\"\ntoken_command = \"t\"",
-            "one proof",
+            "needs only one of",
         ),
         (
             "username = \"ada\"\ntoken_command = []",
@@ -301,7 +300,7 @@ fn a_login_is_a_name_and_one_proof_over_a_protected_connection() {
     assert!(
         load(&clear)
             .unwrap_err()
-            .contains("never goes over a connection in clear")
+            .contains("a login needs an encrypted connection")
     );
     assert_eq!(
         load(&with("smtp", "tls = \"starttls\"")).unwrap().smtp.port,

@@ -1,4 +1,4 @@
-//! One row becomes one partner, or every reason why it cannot.
+//! One row becomes one partner, or all reasons why it cannot.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::finding::{Finding, excerpt};
 use super::layout::Layout;
 use super::partner::Partner;
-use super::rows::Row;
+use super::records::Record;
 use super::swallowed;
 use crate::address::Address;
 use crate::config::{Config, MissingLocale, Package, keys_of};
@@ -16,76 +16,62 @@ use crate::locale::Locale;
 const CELL_LIMIT: usize = 8 * 1024;
 /// The longest name of a person or an organisation, in characters.
 const NAME_LIMIT: usize = 256;
+/// How many different language tags are cached.
+const CACHED_TAGS: usize = 1_000;
 
-/// The partner of a row; `None` where all its cells are empty.
+/// The partner of a row; `None` if all its cells are empty. `locales` caches language tags.
 pub fn parse(
     layout: &Layout,
-    row: &Row,
+    row: &Record,
     rules: &Rules,
     locales: &mut HashMap<String, Option<Locale>>,
 ) -> Result<Option<Partner>, Vec<Finding>> {
-    let whole = |reason: String| Finding {
-        line: row.line,
-        last_line: row.last_line,
-        column: None,
-        value: None,
-        reason,
-    };
-    let cells = match &row.cells {
-        Ok(cells) => cells,
-        Err(reason) => return Err(vec![whole(reason.to_string())]),
-    };
+    let refused = |reason: String| vec![finding(row, None, "", reason)];
+    let cells = row.cells.as_deref();
+    let cells = cells.map_err(|fault| refused(fault.to_string()))?;
     if let Some(record) = &row.multi_line
         && let Some(swallowed) = swallowed::find(record, row.line, layout.shape())
     {
-        return Err(vec![whole(swallowed.to_string())]);
+        return Err(refused(swallowed.to_string()));
     }
     if cells.iter().all(|it| it.trim().is_empty()) {
         return Ok(None);
     }
-    if cells.len() > layout.headers().len() {
-        let (have, want) = (cells.len(), layout.headers().len());
-        return Err(vec![whole(format!(
-            "the row has {have} cells, the header {want}; quote a cell that holds the delimiter"
-        ))]);
+    let columns = layout.headers.len();
+    if cells.len() > columns {
+        return Err(refused(format!(
+            "the row has {} cells, the header {columns}; put a cell that contains the delimiter in quotes",
+            cells.len()
+        )));
     }
     let mut parser = RowParser {
         layout,
-        line: row.line,
-        last_line: row.last_line,
-        offset: row.place.start,
+        row,
         cells,
         faults: Vec::new(),
     };
-    let partner = parser.partner(rules, locales);
-    match partner {
+    match parser.partner(rules, locales) {
         Some(partner) if parser.faults.is_empty() => Ok(Some(partner)),
         _ => Err(parser.faults),
     }
 }
 
 /// What makes a row good or bad, beside the layout.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rules {
-    packages: Vec<Arc<Package>>,
-    /// The locales of the templates, where one without a template makes a row bad.
-    required: Option<Vec<Locale>>,
+    /// The packages that a row may name.
+    pub packages: Vec<Arc<Package>>,
+    /// The locales of the templates, if a locale without a template makes a row bad.
+    pub required: Option<Vec<Locale>>,
 }
 
 impl Rules {
+    /// The rules of a configuration whose templates have these locales.
     pub fn new(config: &Config, templates: &[Locale]) -> Self {
         let strict = config.templates.missing_locale == MissingLocale::Refuse;
         Self {
             packages: config.packages.clone(),
             required: strict.then(|| templates.to_vec()),
-        }
-    }
-
-    /// The same rules for rows in any language.
-    pub fn without_locales(&self) -> Self {
-        Self {
-            packages: self.packages.clone(),
-            required: None,
         }
     }
 
@@ -98,12 +84,10 @@ impl Rules {
     }
 }
 
-/// Parses one row; collects all that is wrong with it.
+/// Parses one row and collects all that is wrong with it.
 struct RowParser<'a> {
     layout: &'a Layout,
-    line: u64,
-    last_line: u64,
-    offset: u64,
+    row: &'a Record,
     cells: &'a [String],
     faults: Vec<Finding>,
 }
@@ -134,19 +118,19 @@ impl RowParser<'_> {
             .map_err(|error| self.fault(layout.email, error.to_string()))
             .ok();
         Some(Partner {
-            line: self.line,
-            offset: self.offset,
+            line: self.row.line,
+            offset: self.row.place.start,
             address: address?,
             name,
             organization,
             locale,
             package: package?,
-            extra_columns: layout.extra_columns().clone(),
+            extra_columns: layout.extra_columns.clone(),
             extra,
         })
     }
 
-    /// A trimmed cell of a known column, `None` where it is empty.
+    /// A trimmed cell of a known column, `None` if it is empty.
     fn known(&mut self, column: Option<usize>, strict: bool) -> Option<String> {
         let column = column?;
         let cell = self.cells.get(column)?.trim();
@@ -156,7 +140,7 @@ impl RowParser<'_> {
         (!cell.is_empty()).then(|| cell.to_owned())
     }
 
-    /// A trimmed cell of another column, its line breaks as LF.
+    /// A trimmed cell of another column, with LF for all line breaks.
     fn extra(&mut self, column: usize) -> String {
         let Some(cell) = self.cells.get(column) else {
             return String::new();
@@ -174,18 +158,18 @@ impl RowParser<'_> {
         } else if let Some(found) = cell.chars().find(|it| forbidden(*it) || is_bidi(*it)) {
             let kind = match found {
                 '\n' | '\r' => "a line break",
-                it if is_bidi(it) => "an invisible character that turns the direction of text",
+                it if is_bidi(it) => "an invisible character that changes the direction of text",
                 it if is_zero_width(it) => "an invisible zero-width character",
                 _ => "a control character",
             };
             self.fault(
                 column,
-                format!("it has {kind} (U+{:04X})", u32::from(found)),
+                format!("it contains {kind} (U+{:04X}); remove it", u32::from(found)),
             );
         }
     }
 
-    /// The locale of a cell, remembered because a file has few of them.
+    /// The locale of a cell.
     fn locale(
         &mut self,
         tag: &str,
@@ -193,15 +177,13 @@ impl RowParser<'_> {
         locales: &mut HashMap<String, Option<Locale>>,
     ) -> Option<Locale> {
         let column = self.layout.locale?;
-        let parsed = if let Some(known) = locales.get(tag) {
-            known.clone()
-        } else {
+        let parsed = locales.get(tag).cloned().unwrap_or_else(|| {
             let parsed = Locale::parse(tag).ok();
-            if locales.len() < 1_000 {
+            if locales.len() < CACHED_TAGS {
                 locales.insert(tag.to_owned(), parsed.clone());
             }
             parsed
-        };
+        });
         let Some(locale) = parsed else {
             self.fault(
                 column,
@@ -210,12 +192,12 @@ impl RowParser<'_> {
             return None;
         };
         if rules.refuses(Some(&locale)) {
-            self.fault(column, "there is no template for this locale, and `templates.missing_locale` is \"refuse\"".into());
+            self.fault(column, "it has no template, and `templates.missing_locale` is \"refuse\"; add a template, or set \"default\"".into());
         }
         Some(locale)
     }
 
-    /// The package that a cell names; the only one where it names none.
+    /// The package that a cell names; without a name, the only one.
     fn package(&mut self, key: Option<&str>, rules: &Rules) -> Option<Arc<Package>> {
         let found = match (key, rules.packages.as_slice()) {
             (Some(key), packages) => packages.iter().find(|it| it.key == key),
@@ -225,19 +207,16 @@ impl RowParser<'_> {
         if found.is_none() {
             let keys = keys_of(&rules.packages);
             match (key, self.layout.package) {
-                (Some(_), Some(column)) => {
-                    self.fault(
-                        column,
-                        format!("no such package is configured (there is: {keys})"),
-                    );
-                }
-                _ => self.faults.push(Finding {
-                    line: self.line,
-                    last_line: self.last_line,
-                    column: Some("package".into()),
-                    value: None,
-                    reason: format!("it must name one of the packages: {keys}"),
-                }),
+                (Some(_), Some(column)) => self.fault(
+                    column,
+                    format!("no such package is configured (configured: {keys})"),
+                ),
+                _ => self.faults.push(finding(
+                    self.row,
+                    Some("package".into()),
+                    "",
+                    format!("it must name one of the configured packages: {keys}"),
+                )),
             }
         }
         found.cloned()
@@ -245,13 +224,20 @@ impl RowParser<'_> {
 
     fn fault(&mut self, column: usize, reason: String) {
         let cell = self.cells.get(column).map_or("", |it| it.trim());
-        self.faults.push(Finding {
-            line: self.line,
-            last_line: self.last_line,
-            column: Some(self.layout.headers()[column].escape_debug().to_string()),
-            value: (!cell.is_empty()).then(|| excerpt(cell)),
-            reason,
-        });
+        let header = self.layout.headers[column].escape_debug().to_string();
+        self.faults
+            .push(finding(self.row, Some(header), cell, reason));
+    }
+}
+
+/// A finding about a row, or about a cell of it.
+fn finding(row: &Record, column: Option<String>, cell: &str, reason: String) -> Finding {
+    Finding {
+        line: row.line,
+        last_line: row.last_line,
+        column,
+        value: (!cell.is_empty()).then(|| excerpt(cell)),
+        reason,
     }
 }
 

@@ -3,9 +3,9 @@
 //! Two stray quotes can pair up so that the record between them is well-formed: `"19 inch` in one
 //! row, `21 inch"` in a later one. Only the lines inside the cell show that they were rows. A line
 //! looks like a row if it has as many cells as the header and an address where addresses stand. With
-//! another number of cells (programs leave out empty cells at the end, and quoted cells hold
-//! delimiters), it must also be written as programs write rows, without a blank behind a delimiter. A
-//! text that mentions addresses is neither.
+//! another number of cells (programs leave out empty cells at the end, and quoted cells contain
+//! delimiters), it must also be written as programs write rows, without a blank after a delimiter.
+//! Text that mentions addresses is neither.
 
 use super::lines::LineCount;
 use super::quoting::{self, REMEDY};
@@ -62,17 +62,16 @@ impl std::fmt::Display for Swallowed {
 
 /// Looks for rows in the text of a well-formed record of several lines that begins on line `first`.
 pub fn find(record: &str, first: u64, shape: Shape) -> Option<Swallowed> {
-    // Nearly all texts mention no address beside the record's own.
+    // Fast path: nearly all texts contain no address but the record's own.
     memchr::memchr_iter(b'@', record.as_bytes()).nth(1)?;
     let lines = lines(record);
-    let cells = places(record, shape.delimiter);
-    // The line on which the record's own address stands is its own.
-    let home = cells.get(shape.email).map(|(begins, _)| *begins);
+    let cells = lines_of_cells(record, shape.delimiter);
+    let own = cells.get(shape.email).map(|(begins, _)| *begins);
     let mut rows = (0..lines.len())
-        .filter(|it| Some(*it) != home && looks_like_row(lines[*it], shape))
+        .filter(|it| Some(*it) != own && looks_like_row(lines[*it], shape))
         .peekable();
     let row = *rows.peek()?;
-    // The cell that this line belongs to; for the first line, the one that goes on behind it.
+    // The cell that this line belongs to; for the first line, the one that continues after it.
     let inside = row.max(1);
     let (begins, ends) = *cells
         .iter()
@@ -86,11 +85,11 @@ pub fn find(record: &str, first: u64, shape: Shape) -> Option<Swallowed> {
     })
 }
 
-/// An address in a header of several lines, where none belongs.
+/// An address in a header of several lines: the header has swallowed a row.
 pub fn address_in_header(record: &str, delimiter: u8) -> Option<&str> {
     lines(record)
         .into_iter()
-        .flat_map(|line| quoting::cells(line, delimiter, false))
+        .flat_map(|line| line.split(char::from(delimiter)))
         .map(bare)
         .find(|it| is_address_like(it))
 }
@@ -109,9 +108,9 @@ fn lines(text: &str) -> Vec<&str> {
 }
 
 /// On which line each cell of a record begins and ends, counted from 0.
-fn places(record: &str, delimiter: u8) -> Vec<(usize, usize)> {
+fn lines_of_cells(record: &str, delimiter: u8) -> Vec<(usize, usize)> {
     let mut count = LineCount::from(0);
-    let cells = quoting::cells(record, delimiter, true);
+    let cells = quoting::cells(record, delimiter);
     let index = |line: u64| usize::try_from(line).expect("a record has fewer lines than bytes");
     cells
         .into_iter()
@@ -124,9 +123,9 @@ fn places(record: &str, delimiter: u8) -> Vec<(usize, usize)> {
 }
 
 fn looks_like_row(line: &str, shape: Shape) -> bool {
-    let pieces = quoting::cells(line, shape.delimiter, false);
+    let pieces: Vec<&str> = line.split(char::from(shape.delimiter)).collect();
     is_row(&pieces, shape)
-        || is_row(&quoting::cells(line, shape.delimiter, true), shape)
+        || is_row(&quoting::cells(line, shape.delimiter), shape)
         || (line.contains('"') && is_row_in_pieces(&pieces, shape))
 }
 
@@ -134,7 +133,7 @@ fn is_row(cells: &[&str], shape: Shape) -> bool {
     let address = |it: &&str| is_address_like(bare(it));
     let has_address = cells.get(shape.email).is_some_and(address);
     let as_programs_write = || {
-        // An address and a comma end a line of a text, too.
+        // A line of a text may end with an address and a comma, too.
         (cells.len() > 2 || cells.iter().all(|it| !it.trim().is_empty()))
             && cells.len() > 1
             && !cells[1..].iter().any(|it| it.starts_with(' '))
@@ -143,12 +142,12 @@ fn is_row(cells: &[&str], shape: Shape) -> bool {
     has_address && (cells.len() == shape.columns || as_programs_write())
 }
 
-/// Whether a line is a row of which quoted cells are in pieces, because they hold delimiters and its
-/// quotes are paired wrongly: then the address has at least as many pieces before and behind it.
+/// Whether a line is a row whose quoted cells are in pieces, because they contain delimiters and the
+/// quotes are paired wrongly: then the address has at least as many pieces before and after it.
 fn is_row_in_pieces(pieces: &[&str], shape: Shape) -> bool {
-    let behind = shape.columns - 1 - shape.email;
+    let after = shape.columns - 1 - shape.email;
     pieces.len() > shape.columns
-        && pieces[shape.email..pieces.len() - behind]
+        && pieces[shape.email..pieces.len() - after]
             .iter()
             .any(|it| !it.starts_with(' ') && is_address_like(bare(it)))
 }
