@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::key::Kind;
+use super::names::first_of;
 use super::reader::Section;
 use super::text::{LocalizedText, texts};
 use super::values::{Value, text_or_list};
@@ -31,16 +32,10 @@ pub struct Package {
     pub respond_by: Option<Date>,
 }
 
-/// The keys of packages, for a message: the first of them, and how many more there are.
+/// The first keys of packages, for a message.
 #[must_use]
 pub fn keys_of(packages: &[Arc<Package>]) -> String {
-    const SHOWN: usize = 20;
-    let keys = packages.iter().take(SHOWN).map(|it| it.key.as_str());
-    let keys = keys.collect::<Vec<_>>().join(", ");
-    match packages.len().saturating_sub(SHOWN) {
-        0 => keys,
-        more => format!("{keys} and {more} more"),
-    }
+    first_of(packages.iter().map(|it| it.key.clone()), 20)
 }
 
 /// Reads all packages, in the order of the file.
@@ -50,7 +45,7 @@ pub fn read(
     warnings: &mut Vec<String>,
 ) -> Vec<Arc<Package>> {
     let mut packages = root.section("packages");
-    if packages.is_empty() {
+    if packages.len() == 0 {
         let message = "no access package is configured; write a table `[packages.NAME]` with `link` and `name`";
         root.problem("packages", message);
     }

@@ -15,7 +15,7 @@ use super::secrets::SecretLines;
 /// How many errors are shown; most of those in a file with more have one cause.
 const SHOWN: usize = 200;
 /// The longest name of a key that is shown, in characters.
-pub const NAME_SHOWN: usize = 80;
+const NAME_SHOWN: usize = 80;
 
 /// An error of the configuration.
 #[derive(Debug)]

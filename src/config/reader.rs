@@ -11,7 +11,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::key::{Key, Kind, Presence};
-use super::problems::{NAME_SHOWN, ProblemCollector, cut};
+use super::names::nearest;
+use super::problems::{ProblemCollector, cut};
 use super::secrets::names_a_secret;
 use super::values::{Value, expected, without_value};
 
@@ -66,11 +67,6 @@ impl<'a> Section<'a> {
             known: Vec::new(),
             reader: self.reader,
         }
-    }
-
-    /// Whether it is absent or empty.
-    pub fn is_empty(&self) -> bool {
-        self.table.is_none_or(DeTable::is_empty)
     }
 
     /// How many keys it has.
@@ -134,16 +130,9 @@ impl<'a> Section<'a> {
             if self.known.contains(&name) {
                 continue;
             }
-            // Long names are not compared, because that takes time by the square of the length.
-            let nearest = self
-                .known
-                .iter()
-                .filter(|_| name.len() <= NAME_SHOWN)
-                .map(|known| (strsim::damerau_levenshtein(known, name), known))
-                .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 2)
-                .min();
+            let nearest = nearest(name, self.known.iter().copied());
             let fix = match nearest {
-                Some((_, known)) => format!("did you mean `{known}`?"),
+                Some(known) => format!("did you mean `{known}`?"),
                 None => format!("known keys here: {}", self.known.join(", ")),
             };
             // A key in quotes may contain a secret that a missing quote made part of it.

@@ -196,7 +196,7 @@ fn f7_two_columns_under_one_header_are_refused() {
     for (columns, error) in [
         (
             "name = \"Contact\", organization = \"CONTACT\"",
-            "`partners.columns.name` and `partners.columns.organization` are the same header, `CONTACT`; a header belongs to one of them",
+            "`partners.columns.name` and `partners.columns.organization` are the same header, `CONTACT`; set each to a header of its own",
         ),
         (
             "email = \"Mail\", package = \"mail\"",

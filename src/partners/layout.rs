@@ -11,12 +11,10 @@ use super::partner::Partner;
 use super::quoting::REMEDY;
 use super::records::{Record, Records};
 use super::swallowed::{self, Shape};
-use crate::config::{Column, Columns};
+use crate::config::{Column, Columns, Field, first_of, nearest};
 
 /// How many headers of the file an error lists.
 const HEADERS_SHOWN: usize = 50;
-/// The longest header that is compared with a missing one, in characters.
-const COMPARED: usize = 256;
 
 /// The header: its columns, and where it stands.
 #[derive(Debug)]
@@ -29,16 +27,8 @@ pub struct Layout {
     pub delimiter: u8,
     /// The names of all columns, as written.
     pub headers: Vec<String>,
-    /// The column of the address.
-    pub email: usize,
-    /// The column of the person's name.
-    pub name: Option<usize>,
-    /// The column of the partner's organisation.
-    pub organization: Option<usize>,
-    /// The column of the language tag.
-    pub locale: Option<usize>,
-    /// The column of the package's key.
-    pub package: Option<usize>,
+    /// The index of each known column.
+    known: [Option<usize>; 5],
     /// All other columns with a name.
     pub extra: Vec<usize>,
     /// Their names in templates.
@@ -86,16 +76,13 @@ impl Layout {
             ));
         }
         let mut missing = Vec::new();
-        let mut find = |column| find(column, &headers, names, &mut missing);
-        let email = find(&names.email)?;
-        let name = find(&names.name)?;
-        let organization = find(&names.organization)?;
-        let locale = find(&names.locale)?;
-        let package = find(&names.package)?;
-        let (Some(email), true) = (email, missing.is_empty()) else {
+        let mut known = [None; 5];
+        for column in &names.0 {
+            known[column.field as usize] = find(column, &headers, names, &mut missing)?;
+        }
+        if !missing.is_empty() {
             return Err(missing_columns(&headers, names, &missing, delimiter));
-        };
-        let known = [Some(email), name, organization, locale, package];
+        }
         let extra: Vec<usize> = (0..headers.len())
             .filter(|it| !known.contains(&Some(*it)) && !headers[*it].is_empty())
             .collect();
@@ -103,37 +90,48 @@ impl Layout {
             place: header.place,
             data_start,
             delimiter,
-            email,
-            name,
-            organization,
-            locale,
-            package,
+            known,
             extra_columns: extra_names(&headers, &extra)?,
             extra,
             headers,
         })
     }
 
+    /// The index of a known column, if the file has it.
+    pub fn column(&self, field: Field) -> Option<usize> {
+        self.known[field as usize]
+    }
+
+    /// The index of the address, which every file has.
+    fn email(&self) -> usize {
+        self.column(Field::Email).unwrap_or(0)
+    }
+
     /// The header of the address.
     pub fn email_header(&self) -> &str {
-        &self.headers[self.email]
+        &self.headers[self.email()]
     }
 
     /// The language tag of a row as written; none if the cell is empty.
     pub fn locale_cell<'a>(&self, row: &'a Record) -> Option<&'a str> {
-        let cell = row.cells.as_ref().ok()?.get(self.locale?)?.trim();
+        let cell = row
+            .cells
+            .as_ref()
+            .ok()?
+            .get(self.column(Field::Locale)?)?
+            .trim();
         (!cell.is_empty()).then_some(cell)
     }
 
     /// The free texts of a partner, with their headers.
     pub fn texts<'a>(&'a self, partner: &'a Partner) -> impl Iterator<Item = (&'a str, &'a str)> {
         let known = [
-            (self.name, &partner.name),
-            (self.organization, &partner.organization),
+            (Field::Name, &partner.name),
+            (Field::Organization, &partner.organization),
         ];
         let known = known
             .into_iter()
-            .filter_map(|(column, text)| Some((column?, text.as_deref()?)));
+            .filter_map(|(field, text)| Some((self.column(field)?, text.as_deref()?)));
         let extra = self.extra.iter().copied();
         known
             .chain(extra.zip(partner.extra.iter().map(String::as_str)))
@@ -145,7 +143,7 @@ impl Layout {
         Shape {
             delimiter: self.delimiter,
             columns: self.headers.len(),
-            email: self.email,
+            email: self.email(),
         }
     }
 }
@@ -187,7 +185,7 @@ fn find<'a>(
             column.header
         ));
     }
-    if first.is_none() && (column.configured || column.key == "email") {
+    if first.is_none() && (column.configured || column.field == Field::Email) {
         missing.push(column);
     }
     Ok(first)
@@ -203,7 +201,7 @@ fn missing_columns(
     let free: Vec<&str> = headers
         .iter()
         .map(String::as_str)
-        .filter(|it| !columns.all().iter().any(|column| column.matches(it)))
+        .filter(|it| !columns.0.iter().any(|column| column.matches(it)))
         .collect();
     let mut sentences: Vec<String> = missing.iter().map(|it| lacks(it, &free)).collect();
     sentences[0] = sentences[0].replacen("There", "there", 1);
@@ -230,55 +228,26 @@ fn missing_columns(
 
 /// A sentence about a missing column; `free` are the headers of no known column.
 fn lacks(column: &Column, free: &[&str]) -> String {
-    let Column {
-        key,
-        header,
-        configured,
-    } = column;
-    let shown = header.escape_debug();
-    if !configured {
+    let shown = column.header.escape_debug();
+    if !column.configured {
         return format!("There is no column `{shown}`.");
     }
-    let named = format!("There is no column `{shown}`, which `partners.columns.{key}` names");
-    match nearest(header, free) {
+    let named = format!(
+        "There is no column `{shown}`, which `partners.columns.{}` names",
+        column.key
+    );
+    match nearest(&column.header, free.iter().copied()) {
         Some(nearest) => format!("{named}; did you mean `{}`?", excerpt(nearest)),
         None => format!("{named}."),
     }
 }
 
-/// The header that is spelt most like `wanted`, unless all are quite different.
-fn nearest<'a>(wanted: &str, headers: &[&'a str]) -> Option<&'a str> {
-    let wanted = wanted.to_lowercase();
-    let length = wanted.chars().count();
-    headers
-        .iter()
-        .filter_map(|it| {
-            let header = it.to_lowercase();
-            let longest = length.max(header.chars().count());
-            // The distance takes time and memory by the product of the two lengths.
-            if longest > COMPARED {
-                return None;
-            }
-            let distance = strsim::damerau_levenshtein(&wanted, &header);
-            (distance <= longest / 2).then_some((distance, *it))
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, it)| it)
-}
-
-/// The headers of the file, or the first of them and how many more there are.
+/// The headers of the file for a message.
 fn listed(headers: &[String]) -> String {
     let named = headers.iter().filter(|it| !it.is_empty());
-    let total = named.clone().count();
-    let shown: Vec<_> = named
-        .take(HEADERS_SHOWN)
-        .map(|it| format!("`{}`", excerpt(it)))
-        .collect();
-    match total {
-        0 => "no column with a name".into(),
-        _ if total > shown.len() => {
-            format!("{} and {} more", shown.join(", "), total - shown.len())
-        }
-        _ => shown.join(", "),
+    let named: Vec<_> = named.map(|it| format!("`{}`", excerpt(it))).collect();
+    if named.is_empty() {
+        return "no column with a name".into();
     }
+    first_of(named.into_iter(), HEADERS_SHOWN)
 }

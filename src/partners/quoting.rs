@@ -19,7 +19,9 @@ pub enum QuoteFault {
         opened: u64,
     },
     /// A closing quote is followed by text in place of a delimiter or the end of the line.
-    #[error("the quoted cell that begins on line {opened} ends {}, but text follows its closing quote (\"); {REMEDY}", place(*.opened, *.closed))]
+    #[error(
+        "the quoted cell that begins on line {opened} ends on line {closed}, but text follows its closing quote (\"); {REMEDY}"
+    )]
     TextAfterClosing {
         /// Where the cell begins.
         opened: u64,
@@ -41,14 +43,6 @@ pub enum QuoteFault {
 /// How to correct a stray quote.
 pub const REMEDY: &str =
     "remove a stray quote, or put the whole cell in quotes and write each quote in it twice (\"\")";
-
-fn place(opened: u64, closed: u64) -> String {
-    if opened == closed {
-        "there".into()
-    } else {
-        format!("on line {closed}")
-    }
-}
 
 /// Follows the quotes of a record.
 pub struct Quoting {

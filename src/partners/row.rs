@@ -9,7 +9,7 @@ use super::partner::Partner;
 use super::records::Record;
 use super::swallowed;
 use crate::address::Address;
-use crate::config::{Config, MissingLocale, Package, keys_of};
+use crate::config::{Config, Field, MissingLocale, Package, keys_of};
 use crate::locale::Locale;
 
 /// The longest cell, in bytes.
@@ -32,7 +32,7 @@ pub fn parse(
     if let Some(record) = &row.multi_line
         && let Some(swallowed) = swallowed::find(record, row.line, layout.shape())
     {
-        return Err(refused(swallowed.to_string()));
+        return Err(refused(swallowed));
     }
     if cells.iter().all(|it| it.trim().is_empty()) {
         return Ok(None);
@@ -99,23 +99,24 @@ impl RowParser<'_> {
         locales: &mut HashMap<String, Option<Locale>>,
     ) -> Option<Partner> {
         let layout = self.layout;
-        let email = self.known(Some(layout.email), true);
-        let name = self.known(layout.name, false);
-        let organization = self.known(layout.organization, false);
-        let tag = self.known(layout.locale, true);
-        let key = self.known(layout.package, true);
+        let email = self.known(Field::Email, true);
+        let name = self.known(Field::Name, false);
+        let organization = self.known(Field::Organization, false);
+        let tag = self.known(Field::Locale, true);
+        let key = self.known(Field::Package, true);
         let extra = layout.extra.iter().map(|it| self.extra(*it)).collect();
-        for (column, value) in [(layout.name, &name), (layout.organization, &organization)] {
-            if let (Some(column), Some(value)) = (column, value)
-                && value.chars().count() > NAME_LIMIT
+        for (field, value) in [(Field::Name, &name), (Field::Organization, &organization)] {
+            if value
+                .as_ref()
+                .is_some_and(|it| it.chars().count() > NAME_LIMIT)
             {
-                self.fault(column, format!("it has more than {NAME_LIMIT} characters"));
+                self.fault(field, format!("it has more than {NAME_LIMIT} characters"));
             }
         }
         let locale = tag.and_then(|tag| self.locale(&tag, rules, locales));
         let package = self.package(key.as_deref(), rules);
         let address = Address::parse(email.as_deref().unwrap_or_default())
-            .map_err(|error| self.fault(layout.email, error.to_string()))
+            .map_err(|error| self.fault(Field::Email, error.to_string()))
             .ok();
         Some(Partner {
             line: self.row.line,
@@ -131,8 +132,8 @@ impl RowParser<'_> {
     }
 
     /// A trimmed cell of a known column, `None` if it is empty.
-    fn known(&mut self, column: Option<usize>, strict: bool) -> Option<String> {
-        let column = column?;
+    fn known(&mut self, field: Field, strict: bool) -> Option<String> {
+        let column = self.layout.column(field)?;
         let cell = self.cells.get(column)?.trim();
         self.check(column, cell, |it| {
             is_control(it) || (strict && is_zero_width(it))
@@ -154,7 +155,7 @@ impl RowParser<'_> {
 
     fn check(&mut self, column: usize, cell: &str, forbidden: impl Fn(char) -> bool) {
         if cell.len() > CELL_LIMIT {
-            self.fault(column, "it is longer than 8 KiB".into());
+            self.fault_in(column, "it is longer than 8 KiB".into());
         } else if let Some(found) = cell.chars().find(|it| forbidden(*it) || is_bidi(*it)) {
             let kind = match found {
                 '\n' | '\r' => "a line break",
@@ -162,7 +163,7 @@ impl RowParser<'_> {
                 it if is_zero_width(it) => "an invisible zero-width character",
                 _ => "a control character",
             };
-            self.fault(
+            self.fault_in(
                 column,
                 format!("it contains {kind} (U+{:04X}); remove it", u32::from(found)),
             );
@@ -176,7 +177,6 @@ impl RowParser<'_> {
         rules: &Rules,
         locales: &mut HashMap<String, Option<Locale>>,
     ) -> Option<Locale> {
-        let column = self.layout.locale?;
         let parsed = locales.get(tag).cloned().unwrap_or_else(|| {
             let parsed = Locale::parse(tag).ok();
             if locales.len() < CACHED_TAGS {
@@ -186,13 +186,13 @@ impl RowParser<'_> {
         });
         let Some(locale) = parsed else {
             self.fault(
-                column,
+                Field::Locale,
                 "it is not a language tag such as `fr`, `pt-BR` or `zh-Hans`".into(),
             );
             return None;
         };
         if rules.refuses(Some(&locale)) {
-            self.fault(column, "it has no template, and `templates.missing_locale` is \"refuse\"; add a template, or set \"default\"".into());
+            self.fault(Field::Locale, "it has no template, and `templates.missing_locale` is \"refuse\"; add a template, or set \"default\"".into());
         }
         Some(locale)
     }
@@ -206,27 +206,32 @@ impl RowParser<'_> {
         };
         if found.is_none() {
             let keys = keys_of(&rules.packages);
-            match (key, self.layout.package) {
-                (Some(_), Some(column)) => self.fault(
-                    column,
-                    format!("no such package is configured (configured: {keys})"),
-                ),
-                _ => self.faults.push(finding(
-                    self.row,
-                    Some("package".into()),
-                    "",
-                    format!("it must name one of the configured packages: {keys}"),
-                )),
+            let reason = match key {
+                Some(_) => format!("no such package is configured (configured: {keys})"),
+                None => format!("it must name one of the configured packages: {keys}"),
+            };
+            match self.layout.column(Field::Package) {
+                Some(column) => self.fault_in(column, reason),
+                None => {
+                    let column = Some("package".into());
+                    self.faults.push(finding(self.row, column, "", reason));
+                }
             }
         }
         found.cloned()
     }
 
-    fn fault(&mut self, column: usize, reason: String) {
+    fn fault(&mut self, field: Field, reason: String) {
+        if let Some(column) = self.layout.column(field) {
+            self.fault_in(column, reason);
+        }
+    }
+
+    fn fault_in(&mut self, column: usize, reason: String) {
         let cell = self.cells.get(column).map_or("", |it| it.trim());
         let header = self.layout.headers[column].escape_debug().to_string();
-        self.faults
-            .push(finding(self.row, Some(header), cell, reason));
+        let finding = finding(self.row, Some(header), cell, reason);
+        self.faults.push(finding);
     }
 }
 

@@ -7,8 +7,10 @@
 //! delimiters), it must also be written as programs write rows, without a blank after a delimiter.
 //! Text that mentions addresses is neither.
 
-use super::lines::LineCount;
 use super::quoting::{self, REMEDY};
+
+/// The ends of lines; CRLF is replaced before.
+const LINE_ENDS: [char; 2] = ['\r', '\n'];
 
 /// What a row of this list looks like.
 #[derive(Clone, Copy, Debug)]
@@ -21,51 +23,14 @@ pub struct Shape {
     pub email: usize,
 }
 
-/// A quoted cell that holds what look like rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Swallowed {
-    /// The line where the cell begins.
-    opened: u64,
-    /// The line where it ends.
-    closed: u64,
-    /// The first line that looks like a row.
-    first: u64,
-    /// How many there are.
-    count: usize,
-}
-
-impl std::fmt::Display for Swallowed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            opened,
-            closed,
-            first,
-            count,
-        } = self;
-        write!(
-            f,
-            "the quoted cell that begins on line {opened} and ends on line {closed} contains "
-        )?;
-        match count {
-            1 => write!(f, "a line that looks like a row of this list, line {first}")?,
-            _ => write!(
-                f,
-                "{count} lines that look like rows of this list, the first is line {first}"
-            )?,
-        }
-        write!(
-            f,
-            "; {REMEDY}; if the cell is right, remove its line breaks"
-        )
-    }
-}
-
-/// Looks for rows in the text of a well-formed record of several lines that begins on line `first`.
-pub fn find(record: &str, first: u64, shape: Shape) -> Option<Swallowed> {
+/// The error about rows in a cell of a well-formed record of several lines that begins on line
+/// `first`; `None` if there are none.
+pub fn find(record: &str, first: u64, shape: Shape) -> Option<String> {
     // Fast path: nearly all texts contain no address but the record's own.
     memchr::memchr_iter(b'@', record.as_bytes()).nth(1)?;
-    let lines = lines(record);
-    let cells = lines_of_cells(record, shape.delimiter);
+    let record = record.replace("\r\n", "\n");
+    let lines: Vec<&str> = record.split(LINE_ENDS).collect();
+    let cells = lines_of_cells(&record, shape.delimiter);
     let own = cells.get(shape.email).map(|(begins, _)| *begins);
     let mut rows = (0..lines.len())
         .filter(|it| Some(*it) != own && looks_like_row(lines[*it], shape))
@@ -76,48 +41,42 @@ pub fn find(record: &str, first: u64, shape: Shape) -> Option<Swallowed> {
     let (begins, ends) = *cells
         .iter()
         .find(|(begins, ends)| *begins < inside && inside <= *ends)?;
-    let number = |index: usize| first + index as u64;
-    Some(Swallowed {
-        opened: number(begins),
-        closed: number(ends),
-        first: number(row),
-        count: rows.filter(|it| *it <= ends).count(),
-    })
+    let line = |index: usize| first + index as u64;
+    let found = match rows.filter(|it| *it <= ends).count() {
+        1 => format!(
+            "a line that looks like a row of this list, line {}",
+            line(row)
+        ),
+        count => format!(
+            "{count} lines that look like rows of this list, the first is line {}",
+            line(row)
+        ),
+    };
+    Some(format!(
+        "the quoted cell that begins on line {} and ends on line {} contains {found}; {REMEDY}; if the cell is right, remove its line breaks",
+        line(begins),
+        line(ends)
+    ))
 }
 
 /// An address in a header of several lines: the header has swallowed a row.
 pub fn address_in_header(record: &str, delimiter: u8) -> Option<&str> {
-    lines(record)
-        .into_iter()
+    record
+        .split(LINE_ENDS)
         .flat_map(|line| line.split(char::from(delimiter)))
         .map(bare)
         .find(|it| is_address_like(it))
 }
 
-/// The lines of a text that end with LF, CRLF or CR.
-fn lines(text: &str) -> Vec<&str> {
-    let mut lines = Vec::new();
-    let mut rest = text;
-    while let Some(end) = rest.find(['\r', '\n']) {
-        lines.push(&rest[..end]);
-        let after = &rest[end..];
-        rest = after.strip_prefix("\r\n").unwrap_or(&after[1..]);
-    }
-    lines.push(rest);
-    lines
-}
-
 /// On which line each cell of a record begins and ends, counted from 0.
 fn lines_of_cells(record: &str, delimiter: u8) -> Vec<(usize, usize)> {
-    let mut count = LineCount::from(0);
-    let cells = quoting::cells(record, delimiter);
-    let index = |line: u64| usize::try_from(line).expect("a record has fewer lines than bytes");
-    cells
+    let mut line = 0;
+    quoting::cells(record, delimiter)
         .into_iter()
         .map(|cell| {
-            let begins = index(count.line);
-            count.pass(cell.as_bytes());
-            (begins, index(count.line))
+            let begins = line;
+            line += cell.matches(LINE_ENDS).count();
+            (begins, line)
         })
         .collect()
 }

@@ -87,7 +87,7 @@ fn f2_text_after_a_closing_quote_is_malformed_whatever_delimiter_line_end_and_en
                 assert_eq!(bad.len(), 2, "{csv:?} {bad:?}");
                 assert!(
                     bad[0].starts_with(
-                        "2: the quoted cell that begins on line 2 ends there, but text follows"
+                        "2: the quoted cell that begins on line 2 ends on line 2, but text follows"
                     ),
                     "{bad:?}"
                 );
@@ -350,7 +350,7 @@ fn f2_a_quote_in_the_header_that_takes_a_row_for_text_is_refused() {
     let failure = read("email,package,\"note\"x\nada@a.example,project,x\n").unwrap_err();
     assert!(
         failure.to_string().contains(
-            "partners.csv:1: the quoted cell that begins on line 1 ends there, but text follows"
+            "partners.csv:1: the quoted cell that begins on line 1 ends on line 1, but text follows"
         ),
         "{failure}"
     );
