@@ -1,10 +1,10 @@
 //! The configuration: one TOML file, read once into final types.
 //!
-//! One file here for each table, with its types and the function that reads it. That function
-//! declares each key once: name, type, default and description. All errors are reported
-//! together, each with its line and a fix. What is read can be trusted by all layers above:
-//! links are whole, addresses deliverable, paths relative to the file, values in their range.
-//! The file holds no secret, and a line that might is never printed.
+//! Each table has a file here with its types and the function that reads it. That function
+//! declares each key once: name, type, default and description. All errors are reported together,
+//! each with its line and a fix. The layers above can rely on a loaded configuration: links are
+//! whole, addresses deliverable, paths resolved, values in their range. The file contains no
+//! secret, and a line that might is never printed.
 
 mod deadlines;
 mod error;

@@ -1,8 +1,9 @@
 //! The partners: a CSV file, read and validated as a whole before anything is sent.
 //!
 //! The file is copied once, and everything later reads the copy, so that a file saved during a
-//! run changes nothing: `snapshot` copies and decodes, `records` yields rows of cells, `row`
-//! makes a partner of one. The first reading validates all rows and reports all bad ones; later
+//! run changes nothing: `snapshot` copies and decodes, `records` yields rows of cells, `layout`
+//! says which cell is which, `row` makes a partner. A reader of another file format only has to
+//! yield `Record`s. The first reading validates all rows and reports all bad ones; later
 //! readings return the rows in the order of the file. Memory: sixteen bytes a row, to find
 //! duplicates and who is listed.
 

@@ -409,7 +409,7 @@ fn f15_a_configuration_with_a_hundred_thousand_errors_is_refused_at_once() {
             begun.elapsed()
         );
         if name == "packages" {
-            let words = "100001 packages are configured, and 1000 are the most";
+            let words = "100001 packages are configured, more than the limit of 1000";
             assert!(output.stderr.contains(words), "{}", output.stderr);
         }
         if let Some(more) = more {

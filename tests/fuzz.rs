@@ -302,7 +302,7 @@ fn fuzzed_links_are_carried_byte_for_byte_or_refused_at_a_place_within() {
                 prop_assert!(known.contains(&host.unwrap_or_default()), "{}", text);
             }
             Err(error) => {
-                let place = error.place(&text).unwrap_or(0..0);
+                let place = error.span(&text).unwrap_or(0..0);
                 prop_assert!(text.get(place).is_some(), "{}", error);
                 prop_assert!(error.to_string().len() < 10 * text.len() + 1_000);
             }

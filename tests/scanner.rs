@@ -64,7 +64,7 @@ fn each_form_of_a_secret_each_terminal_command_and_each_name_of_rust_is_found() 
 fn what_may_be_read_is_let_through() {
     for text in [
         "",
-        "partners.csv:14, column email, \"x\": it is not an address: the `@` is missing\n",
+        "partners.csv:14, column email, \"x\": it is not an address, because it has no `@`\n",
         "error: [::1]:25: the relay said: 550 5.7.60 SMTP; Client (SendAsDenied) does not have permissions",
         "the file is from LibreOffice or PowerPoint\n\tand has a tab; {\"state\": \"x\"}: None of them, Ok?",
         "Error: no",

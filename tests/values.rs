@@ -138,7 +138,7 @@ fn what_is_wrong_with_a_link_is_shown_where_it_is() {
     ];
     for (text, part) in table {
         let error = AccessPackageLink::parse(&text, &[]).unwrap_err();
-        let place = error.place(&text).unwrap();
+        let place = error.span(&text).unwrap();
         assert_eq!(&text[place], part, "{text}: {error}");
     }
 }
@@ -152,10 +152,10 @@ fn each_stray_character_of_a_link_has_its_name() {
         ('\u{200e}', "an invisible direction mark"),
         ('\u{202a}', "an invisible direction mark"),
         ('\u{2066}', "an invisible direction mark"),
-        ('\\', "a character that no My Access link has"),
-        ('|', "a character that no My Access link has"),
+        ('\\', "a character that is in no My Access link"),
+        ('|', "a character that is in no My Access link"),
         ('я', "a letter that only looks like a Latin one"),
-        ('€', "a character that no My Access link has"),
+        ('€', "a character that is in no My Access link"),
     ] {
         let text = format!("{LINK}{character}");
         let error = AccessPackageLink::parse(&text, &[]).unwrap_err();

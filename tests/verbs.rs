@@ -177,7 +177,7 @@ fn check_tells_everything_at_once_and_warnings_do_not_count() {
         "in `fr`",
         "fr/invitation.subject.txt:1:",
         "partners.csv:3, column email, \"nobody\": it is not an address",
-        "partners.csv:4, column email: the same address already ensure_no_unsolicited_data on line 2",
+        "partners.csv:4, column email: line 2 has the same address for this package",
     ] {
         assert!(
             output.stderr.contains(part),
@@ -1254,7 +1254,7 @@ fn what_is_wrong_with_files_is_told_with_its_exit_code() {
 
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     workplace.write("config.toml", &config.replace("0b11\"", "0b1\""));
-    send(78, "is not a whole My Access link");
+    send(78, "is not a complete My Access link");
     workplace.write("config.toml", &config.replace("fabrikam.", "contoso."));
     send(78, "Microsoft's documentation");
     workplace.write(

@@ -23,7 +23,7 @@ impl LedgerFiles {
             .key("file", "every invitation and its outcome")
             .required(path());
         let witness = section
-            .key("witness", "notices an older ledger; best on another disk")
+            .key("witness", "detects an older ledger; best on another disk")
             .optional(path());
         let ledger = file.map(|file| Self {
             witness: witness.unwrap_or_else(|| beside(&file, ".witness")),

@@ -43,13 +43,13 @@ impl Limits {
                 .key("per_day", "messages in any 24 hours")
                 .or("10000", number(1..=100_000_000)),
             new_per_run: section
-                .key("new_per_run", "more new partners than this stop the run")
+                .key("new_per_run", "a run with more new partners sends nothing")
                 .or("500", number(0..=100_000_000)),
             only_to: section
-                .key("only_to", "any other recipient stops the run")
+                .key("only_to", "a run with any other recipient sends nothing")
                 .optional(list(recipient_pattern())),
             max_runtime: section
-                .key("max_runtime", "after that no more messages are begun")
+                .key("max_runtime", "then no further message is started")
                 .optional(duration().map(SignedDuration::unsigned_abs)),
         };
         section.finish();

@@ -83,7 +83,7 @@ impl Config {
         let secrets = SecretLines::of(&source, file.get_ref(), errors.is_empty());
         for error in errors {
             let fix =
-                "texts stand in quotes, lists in brackets, and each key once (https://toml.io)";
+                "write texts in quotes, lists in brackets, and each key once (https://toml.io)";
             let span = error.span().unwrap_or(0..0);
             reader.problems.add(span, error.message(), Some(fix.into()));
         }
@@ -166,7 +166,7 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
 
     let mut section = root.section("approval");
     let approval = section
-        .key("file", "only what this approves is sent")
+        .key("file", "only what it approves is sent")
         .optional(path(folder));
     section.finish();
 

@@ -25,9 +25,9 @@ pub struct PartnerFile {
 /// What to do when rows are bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadRows {
-    /// Mail nobody.
+    /// Send nothing.
     Refuse,
-    /// Mail the good rows and report the bad ones.
+    /// Send to the good rows and report the bad ones.
     Skip,
 }
 
@@ -37,7 +37,7 @@ impl PartnerFile {
             .key("file", "the list of partners (CSV)")
             .required(path(folder));
         let encoding = section
-            .key("encoding", "by what its bytes look like; or a name")
+            .key("encoding", "detected; or a name")
             .or("\"auto\"", encoding());
         let delimiters = [
             ("auto", None),
@@ -46,7 +46,10 @@ impl PartnerFile {
             ("\t", Some(b'\t')),
         ];
         let delimiter = section
-            .key("delimiter", "by the header line; or \",\" \";\" \"\\t\"")
+            .key(
+                "delimiter",
+                "detected in the header; or \",\" \";\" \"\\t\"",
+            )
             .or("\"auto\"", choice(&delimiters));
         let columns = Columns::read(section.section("columns"));
         let bad_rows = section

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_a_secret_is_hidden_and_the_next_statement_is_not() {
+    fn lines_of_a_secret_are_hidden_and_others_shown() {
         let secrets = [
             "password = \"S\"",
             "token_command = [\n  \"S\", # x\n  'S',\n]",
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_above_a_secret_does_not_uncover_it() {
+    fn secret_after_a_syntax_error_is_hidden() {
         let mistakes = [
             "only_to = [\"a\"",
             "name = '''x",

@@ -16,6 +16,7 @@ use super::temp_copy::CopyReader;
 use super::windows1252::{EncodingGuess, guess};
 
 /// The file as UTF-8.
+#[derive(Debug)]
 pub struct DecodedText {
     /// The bytes.
     pub file: Arc<File>,
@@ -102,14 +103,16 @@ fn describe_fault(
             at.describe(path)
         ),
         DecodeFault::Nul(line) => {
-            let fix = match start {
-                [first, 0, second, 0] if *first != 0 && *second != 0 => {
-                    "it looks like UTF-16 without byte-order mark: set `partners.encoding = \"utf-16le\"`"
-                }
-                [0, first, 0, second] if *first != 0 && *second != 0 => {
-                    "it looks like UTF-16 without byte-order mark: set `partners.encoding = \"utf-16be\"`"
-                }
-                _ => "it is no CSV file in that encoding: save it as CSV UTF-8",
+            let utf_16 = match start {
+                [first, 0, second, 0] if *first != 0 && *second != 0 => Some("utf-16le"),
+                [0, first, 0, second] if *first != 0 && *second != 0 => Some("utf-16be"),
+                _ => None,
+            };
+            let fix = match utf_16 {
+                Some(name) => format!(
+                    "it looks like UTF-16 without byte-order mark: set `partners.encoding = \"{name}\"`"
+                ),
+                None => "it is no CSV file in that encoding: save it as CSV UTF-8".into(),
             };
             format!(
                 "{}:{line}: the file contains a NUL character here when it is read as {label}; {fix}",
@@ -131,10 +134,12 @@ fn describe_guess(guess: &EncodingGuess, path: &Path, at: &MalformedBytes) -> St
         EncodingGuess::Mixed => format!(
             "{bytes} is not UTF-8, but other parts of the file are; it is damaged or joined from files in two encodings: export it again as CSV UTF-8 (if all of it is in one other encoding, set `partners.encoding` to that)"
         ),
-        EncodingGuess::Undecided { readings } => format!(
+        EncodingGuess::Undecided {
+            readings: Some(readings),
+        } => format!(
             "{bytes} is not UTF-8, and the encoding cannot be detected with certainty; here it reads {readings}: set `partners.encoding` to the right one, or save the file as CSV UTF-8"
         ),
-        EncodingGuess::NoText => format!(
+        EncodingGuess::Undecided { readings: None } => format!(
             "{bytes} is not UTF-8, and the file does not look like text; export it again as CSV UTF-8"
         ),
     }

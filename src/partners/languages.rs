@@ -37,7 +37,7 @@ impl Partners {
             required: None,
             ..self.rules.clone()
         };
-        let mut records = self.records();
+        let mut records = self.records_from(self.layout.data_start);
         while let Some(row) = records.next_record()? {
             let Ok(Some(partner)) = row::parse(&self.layout, &row, &lenient, &mut locales) else {
                 continue;
@@ -47,19 +47,19 @@ impl Partners {
                 continue;
             }
             let tag = self.layout.locale_cell(&row).map(str::to_owned);
-            if let Some(asked) = found.get_mut(&tag) {
-                asked.partners += 1;
-            } else if found.len() < TAGS {
-                let asked = RequestedLanguage {
-                    tag: tag.clone(),
-                    locale: partner.locale,
-                    partners: 1,
-                    refused,
-                };
-                found.insert(tag, asked);
-            } else {
+            if found.len() == TAGS && !found.contains_key(&tag) {
                 others += 1;
+                continue;
             }
+            let requested = found
+                .entry(tag.clone())
+                .or_insert_with(|| RequestedLanguage {
+                    tag,
+                    locale: partner.locale,
+                    partners: 0,
+                    refused,
+                });
+            requested.partners += 1;
         }
         let mut languages: Vec<RequestedLanguage> = found.into_values().collect();
         languages.sort_by_key(|it| std::cmp::Reverse(it.partners));

@@ -45,11 +45,11 @@ impl Partners {
     /// # Errors
     /// If the file as a whole cannot be used. For bad rows see [`Partners::refuse_bad_rows`].
     pub fn read(config: &Config, templates: &[Locale], folder: &Path) -> Result<Self, ListError> {
-        let (snapshot, guess) = snapshot::copy(&config.partners, folder)?;
+        let snapshot = snapshot::copy(&config.partners, folder)?;
         let (path, columns) = (&config.partners.path, &config.partners.columns);
-        let delimiter = snapshot.format.delimiter;
         let mut records = records(&snapshot, snapshot.header);
-        let layout = Layout::read(&mut records, columns, delimiter, path)?;
+        let layout = Layout::read(&mut records, columns, snapshot.delimiter, path)?;
+        let guess = snapshot.text.guess.clone();
         let mut partners = Self {
             path: path.clone(),
             rules: Rules::new(config, templates),
@@ -94,11 +94,6 @@ impl Partners {
         self.shown.sort_by_key(|it| it.line);
         self.shown.truncate(SHOWN);
         Ok(())
-    }
-
-    /// The records below the header.
-    pub(super) fn records(&self) -> Records<CopyReader> {
-        self.records_from(self.layout.data_start)
     }
 
     /// The records from a line and its offset on.
@@ -152,7 +147,11 @@ impl Partners {
     /// How it is written.
     #[must_use]
     pub fn format(&self) -> CsvFormat {
-        self.snapshot.format
+        CsvFormat {
+            encoding: self.snapshot.text.encoding,
+            has_bom: self.snapshot.text.has_bom,
+            delimiter: self.snapshot.delimiter,
+        }
     }
 
     /// The names of all columns, as written.
@@ -218,8 +217,8 @@ impl Partners {
 
 /// Reads the copy from a line and its offset on.
 fn records(snapshot: &Snapshot, start: (u64, u64)) -> Records<CopyReader> {
-    let reader = CopyReader::new(&snapshot.copy, start.1);
-    Records::new(reader, snapshot.format.delimiter, start)
+    let reader = CopyReader::new(&snapshot.text.file, start.1);
+    Records::new(reader, snapshot.delimiter, start)
 }
 
 /// Twelve bytes of identity and four of line number.

@@ -30,7 +30,7 @@ pub enum QuoteFault {
     },
     /// A quote inside an unquoted cell, after a quoted line break.
     #[error(
-        "the quoted cell that begins on line {opened} runs over several lines, and a quote (\") stands inside an unquoted cell on line {line}, so the quotes are paired wrongly; {REMEDY}"
+        "the quoted cell that begins on line {opened} has several lines, and line {line} has a quote (\") inside an unquoted cell, so the quotes are paired wrongly; {REMEDY}"
     )]
     InsideCell {
         /// Where the cell with the line break begins.

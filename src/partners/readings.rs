@@ -47,7 +47,7 @@ impl Partners {
         self: &Arc<Self>,
     ) -> impl Iterator<Item = Result<SourceRow, ListError>> + Send + use<> {
         let partners = self.clone();
-        let mut records = self.records();
+        let mut records = self.records_from(self.layout.data_start);
         let mut locales = HashMap::new();
         std::iter::from_fn(move || {
             let row = match records.next_record() {
@@ -107,7 +107,8 @@ impl Partners {
     /// # Errors
     /// If the copy cannot be read.
     pub fn text_place(&self) -> io::Result<Range<u64>> {
-        Ok(self.snapshot.begins..self.snapshot.copy.metadata()?.len())
+        let text = &self.snapshot.text;
+        Ok(text.begins..text.file.metadata()?.len())
     }
 
     /// The text at a place, piece by piece.
@@ -115,7 +116,7 @@ impl Partners {
         let mut at = place.start;
         std::iter::from_fn(move || {
             let length = usize::try_from(place.end - at).unwrap_or(CHUNK).min(CHUNK);
-            let mut bytes = match CopyReader::new(&self.snapshot.copy, at).bytes(length) {
+            let mut bytes = match CopyReader::new(&self.snapshot.text.file, at).bytes(length) {
                 Ok(bytes) if bytes.is_empty() => return None,
                 Ok(bytes) => bytes,
                 Err(error) => return Some(Err(error)),
@@ -144,7 +145,7 @@ impl RowReader {
     #[must_use]
     pub fn new(partners: &Arc<Partners>) -> Self {
         Self {
-            records: partners.records(),
+            records: partners.records_from(partners.layout.data_start),
             partners: partners.clone(),
             locales: HashMap::new(),
         }

@@ -110,7 +110,10 @@ impl RowParser<'_> {
                 .as_ref()
                 .is_some_and(|it| it.chars().count() > NAME_LIMIT)
             {
-                self.fault(field, format!("it has more than {NAME_LIMIT} characters"));
+                self.fault(
+                    field,
+                    format!("it has more than {NAME_LIMIT} characters; shorten it"),
+                );
             }
         }
         let locale = tag.and_then(|tag| self.locale(&tag, rules, locales));
@@ -155,7 +158,7 @@ impl RowParser<'_> {
 
     fn check(&mut self, column: usize, cell: &str, forbidden: impl Fn(char) -> bool) {
         if cell.len() > CELL_LIMIT {
-            self.fault_in(column, "it is longer than 8 KiB".into());
+            self.fault_in(column, "it is longer than 8 KiB; shorten it".into());
         } else if let Some(found) = cell.chars().find(|it| forbidden(*it) || is_bidi(*it)) {
             let kind = match found {
                 '\n' | '\r' => "a line break",

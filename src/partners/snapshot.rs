@@ -7,54 +7,38 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::csv_format::{CsvFormat, find_header};
-use super::encoding;
+use super::csv_format::find_header;
+use super::encoding::{self, DecodedText};
 use super::error::ListError;
 use super::temp_copy::{CHUNK, CopyReader};
 use crate::config::PartnerFile;
 use crate::files;
 
-const WORKBOOK: &str =
-    "an Excel, Numbers or OpenDocument workbook; in it, choose \"Save as\" and \"CSV UTF-8\"";
-const OLD_WORKBOOK: &str = "an old Excel workbook; in it, choose \"Save as\" and \"CSV UTF-8\"";
-const WEB_PAGE: &str = "a web page, perhaps that of a sign-in; download the list itself";
-const XML: &str = "an XML document; open it in Excel, choose \"Save as\" and \"CSV UTF-8\"";
-const ARCHIVE: &str = "a packed archive; unpack it first";
-const PICTURE: &str = "a picture; export the list itself as CSV UTF-8";
-const JSON: &str = "JSON; export the list as CSV UTF-8";
-const UTF_32: &str = "UTF-32 text, which few programs write; save it as CSV UTF-8";
-
 /// First bytes of files that are no CSV, in any case of their letters.
 const MAGIC: [(&[u8], &str); 23] = [
-    (b"PK\x03\x04", WORKBOOK),
-    (b"PK\x05\x06", WORKBOOK),
-    (b"\xd0\xcf\x11\xe0", OLD_WORKBOOK),
-    (b"%PDF", "a PDF document; export the list as CSV UTF-8"),
-    (b"{\\rtf", "an RTF document; export the list as CSV UTF-8"),
-    (
-        b"SQLite format 3\0",
-        "a SQLite database; export the list as CSV UTF-8",
-    ),
-    (
-        b"BEGIN:VCARD",
-        "an address book (vCard); export it as CSV UTF-8",
-    ),
-    (b"\x1f\x8b", ARCHIVE),
-    (b"\x28\xb5\x2f\xfd", ARCHIVE),
-    (b"\xfd7zXZ\0", ARCHIVE),
-    (b"7z\xbc\xaf", ARCHIVE),
-    (b"Rar!\x1a", ARCHIVE),
-    (b"\x89PNG", PICTURE),
-    (b"\xff\xd8\xff", PICTURE),
-    (b"GIF89a", PICTURE),
-    (b"\xff\xfe\0\0", UTF_32),
-    (b"\0\0\xfe\xff", UTF_32),
-    (b"<!DOCTYPE", WEB_PAGE),
-    (b"<html", WEB_PAGE),
-    (b"<table", WEB_PAGE),
-    (b"<?xml", XML),
-    (b"{\"", JSON),
-    (b"[{", JSON),
+    (b"PK\x03\x04", "an Excel, Numbers or OpenDocument workbook"),
+    (b"PK\x05\x06", "an Excel, Numbers or OpenDocument workbook"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"%PDF", "a PDF document"),
+    (b"{\\rtf", "an RTF document"),
+    (b"SQLite format 3\0", "a SQLite database"),
+    (b"BEGIN:VCARD", "an address book (vCard)"),
+    (b"\x1f\x8b", "a packed archive"),
+    (b"\x28\xb5\x2f\xfd", "a packed archive"),
+    (b"\xfd7zXZ\0", "a packed archive"),
+    (b"7z\xbc\xaf", "a packed archive"),
+    (b"Rar!\x1a", "a packed archive"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF89a", "a picture"),
+    (b"\xff\xfe\0\0", "UTF-32 text"),
+    (b"\0\0\xfe\xff", "UTF-32 text"),
+    (b"<!DOCTYPE", "a web page, perhaps that of a sign-in"),
+    (b"<html", "a web page, perhaps that of a sign-in"),
+    (b"<table", "a web page, perhaps that of a sign-in"),
+    (b"<?xml", "an XML document"),
+    (b"{\"", "JSON"),
+    (b"[{", "JSON"),
 ];
 
 /// The largest list: ten million partners.
@@ -65,27 +49,21 @@ const HEADER_LIMIT: usize = 64 * 1024;
 /// The copy, and how to read it.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The text as UTF-8, in a file without a name.
-    pub copy: Arc<File>,
-    /// Where the text begins in the copy, which is after its byte-order mark.
-    pub begins: u64,
+    /// The copy of the text.
+    pub text: DecodedText,
     /// The line and the offset of the header.
     pub header: (u64, u64),
-    /// How the original is written.
-    pub format: CsvFormat,
+    /// The byte between cells.
+    pub delimiter: u8,
     /// SHA-256 over the bytes of the original.
     pub digest: [u8; 32],
 }
 
-/// Copies the file into a temporary one in `folder` and brings it to UTF-8. Also returns the
-/// warning about a guessed encoding.
+/// Copies the file into a temporary one in `folder` and brings it to UTF-8.
 ///
 /// # Errors
 /// If it cannot be read, is no CSV, or is not in the encoding that it should be in.
-pub fn copy(
-    partners: &PartnerFile,
-    folder: &Path,
-) -> Result<(Snapshot, Option<String>), ListError> {
+pub fn copy(partners: &PartnerFile, folder: &Path) -> Result<Snapshot, ListError> {
     let path = &partners.path;
     let unreadable = |error| ListError::Unreadable {
         path: path.display().to_string(),
@@ -105,24 +83,20 @@ pub fn copy(
         (&*raw).write_all(&buffer[..read])?;
     }
     if let Some(kind) = other_kind(&CopyReader::new(&raw, 0).bytes(CHUNK)?) {
-        let message = format!("`{}` is {kind}", path.display());
-        return Err(ListError::NotAList(message));
+        return Err(ListError::NotAList(format!(
+            "`{}` is {kind}, not a CSV file; save or export the list as CSV UTF-8",
+            path.display()
+        )));
     }
     let text = encoding::to_utf8(path, &raw, partners.encoding, folder)?;
     let start = CopyReader::new(&text.file, text.begins).bytes(HEADER_LIMIT)?;
     let (delimiter, (line, skipped)) = find_header(&start);
-    let snapshot = Snapshot {
-        copy: text.file,
-        begins: text.begins,
+    Ok(Snapshot {
         header: (line, text.begins + skipped),
-        format: CsvFormat {
-            encoding: text.encoding,
-            has_bom: text.has_bom,
-            delimiter: partners.delimiter.unwrap_or(delimiter),
-        },
+        delimiter: partners.delimiter.unwrap_or(delimiter),
         digest: digest.finalize().into(),
-    };
-    Ok((snapshot, text.guess))
+        text,
+    })
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -2,7 +2,7 @@
 //!
 //! Two stray quotes can pair up so that the record between them is well-formed: `"19 inch` in one
 //! row, `21 inch"` in a later one. Only the lines inside the cell show that they were rows. A line
-//! looks like a row if it has as many cells as the header and an address where addresses stand. With
+//! looks like a row if it has as many cells as the header and an address in the column of addresses. With
 //! another number of cells (programs leave out empty cells at the end, and quoted cells contain
 //! delimiters), it must also be written as programs write rows, without a blank after a delimiter.
 //! Text that mentions addresses is neither.

@@ -59,7 +59,7 @@ fn good(partners: &Arc<Partners>) -> Vec<String> {
 }
 
 #[test]
-fn a_file_is_read_whatever_its_delimiter_line_ends_and_byte_order_mark() {
+fn list_with_any_delimiter_line_end_and_bom_is_read() {
     let expected = ["2 ada@a.example Ada", "3 bob@b.example Bob"];
     let plain = "email,name,package\nada@a.example,Ada,project\nbob@b.example,Bob,project\n";
 
@@ -77,7 +77,7 @@ fn a_file_is_read_whatever_its_delimiter_line_ends_and_byte_order_mark() {
 }
 
 #[test]
-fn line_numbers_are_those_of_an_editor() {
+fn line_numbers_match_an_editor() {
     let csv = "sep=;\r\n\r\n Email ;NAME;package;note\r\n\r\nada@a.example;Ada;project;\"two\r\nlines\"\r\n;;;\r\n\r\nbob@b.example;Bob;project\r\nnobody;;project;\r\n";
 
     let partners = read(csv).unwrap();
@@ -96,7 +96,7 @@ fn line_numbers_are_those_of_an_editor() {
 }
 
 #[test]
-fn the_other_columns_reach_the_templates_under_plain_names() {
+fn other_columns_have_normalized_names_in_templates() {
     let partners =
         read("email,package,Project Lead,Kosten-Stelle,\na@a.example,project, Eva ,7,\n").unwrap();
 
@@ -109,13 +109,13 @@ fn the_other_columns_reach_the_templates_under_plain_names() {
 }
 
 #[test]
-fn every_bad_row_is_reported_with_line_column_value_and_reason() {
+fn bad_row_is_reported_with_line_column_value_and_reason() {
     let long = "n".repeat(257);
     let cell = "c".repeat(8 * 1024 + 1);
     let rows = [
         (
             "nobody,,,project,",
-            "3, column email, \"nobody\": it is not an address: the `@` is missing",
+            "3, column email, \"nobody\": it is not an address, because it has no `@`",
         ),
         (",,,project,x", "3, column email: the address is missing"),
         (
@@ -144,7 +144,7 @@ fn every_bad_row_is_reported_with_line_column_value_and_reason() {
         ),
         (
             "g\u{200b}@a.example,,,project,",
-            "3, column email, \"g\\u{200b}@a.example\": it contains an invisible zero-width character (U+200B); remove it\npartners.csv:3, column email, \"g\\u{200b}@a.example\": the part before the `@` has the character `\\u{200b}`; only ASCII can be delivered everywhere",
+            "3, column email, \"g\\u{200b}@a.example\": it contains an invisible zero-width character (U+200B); remove it\npartners.csv:3, column email, \"g\\u{200b}@a.example\": the part before the `@` contains `\\u{200b}`; not all mail systems accept more than ASCII letters, digits and signs there",
         ),
         (
             "h@a.example,,,project,,too,many",
@@ -153,14 +153,14 @@ fn every_bad_row_is_reported_with_line_column_value_and_reason() {
         (
             &format!("i@a.example,{long},,project,"),
             &format!(
-                "3, column name, \"{}…\": it has more than 256 characters",
+                "3, column name, \"{}…\": it has more than 256 characters; shorten it",
                 "n".repeat(60)
             ),
         ),
         (
             &format!("j@a.example,,,project,{cell}"),
             &format!(
-                "3, column note, \"{}…\": it is longer than 8 KiB",
+                "3, column note, \"{}…\": it is longer than 8 KiB; shorten it",
                 "c".repeat(60)
             ),
         ),
@@ -182,7 +182,7 @@ fn every_bad_row_is_reported_with_line_column_value_and_reason() {
 }
 
 #[test]
-fn f13_what_turns_or_ends_a_line_makes_a_row_bad_in_every_column() {
+fn f13_control_and_direction_characters_make_a_row_bad() {
     let row = ["ada@a.example", "Ada", "fr", "project", "note"];
     let everywhere = [
         '\u{7}', '\u{85}', '\u{9b}', '\u{2028}', '\u{2029}', '\u{202e}', '\u{2066}',
@@ -218,7 +218,7 @@ fn f13_what_turns_or_ends_a_line_makes_a_row_bad_in_every_column() {
 }
 
 #[test]
-fn the_later_of_two_equal_addresses_is_bad_unless_the_package_differs() {
+fn second_row_with_an_address_and_package_is_bad() {
     let partners = read(
         "email,package\nAda@A.example,project\nada@a.EXAMPLE,project\nada@a.example,archive\nada@xn--bcher-kva.example,project\nada@BÜCHER.example,project\n",
     )
@@ -242,7 +242,7 @@ fn the_later_of_two_equal_addresses_is_bad_unless_the_package_differs() {
 }
 
 #[test]
-fn a_file_that_is_no_csv_is_refused_as_a_whole() {
+fn file_that_is_no_list_is_refused() {
     let table: [(&[u8], &str); 9] = [
         (b"", "the file is empty"),
         (b"\n\n", "the file is empty"),
@@ -289,7 +289,7 @@ fn a_wrong_delimiter_in_the_configuration_is_recognised() {
 }
 
 #[test]
-fn what_cannot_be_opened_as_a_file_is_refused() {
+fn file_that_cannot_be_opened_is_refused() {
     let folder = Folder::with("");
     let csv = folder.0.path().join("partners.csv");
     std::fs::remove_file(&csv).unwrap();
@@ -314,7 +314,7 @@ fn what_cannot_be_opened_as_a_file_is_refused() {
 }
 
 #[test]
-fn a_quote_that_is_never_closed_is_told_where_it_opens() {
+fn unclosed_quote_is_reported_with_its_line() {
     let short =
         read("email,package\na@a.example,project\n\"b@a.example,project\nc@a.example,project\n")
             .unwrap();
@@ -340,7 +340,7 @@ fn a_quote_that_is_never_closed_is_told_where_it_opens() {
 }
 
 #[test]
-fn two_hundred_bad_rows_are_shown_and_the_rest_counted() {
+fn first_200_bad_rows_are_shown_and_the_rest_counted() {
     let csv = format!("email,package\n{}", "nobody,project\n".repeat(1_000));
 
     let failure = read(csv)
@@ -355,7 +355,7 @@ fn two_hundred_bad_rows_are_shown_and_the_rest_counted() {
 }
 
 #[test]
-fn what_deserves_a_second_look_is_told_by_kind_with_its_lines_and_stops_nobody() {
+fn warnings_are_grouped_by_kind_with_their_rows() {
     let partners = read(
         "email,name,package,city\n\
          ada@gmail.com,RenÃ©,project,MalmÃ¶\n\
@@ -388,7 +388,7 @@ fn what_deserves_a_second_look_is_told_by_kind_with_its_lines_and_stops_nobody()
 }
 
 #[test]
-fn twenty_rows_of_a_kind_of_warning_are_shown_and_the_rest_counted() {
+fn first_20_rows_of_a_warning_are_shown_and_the_rest_counted() {
     let rows: Vec<_> = (0..100)
         .map(|it| format!("p{it}@gmail.com,RenÃ©,project\n"))
         .collect();
@@ -406,7 +406,7 @@ fn twenty_rows_of_a_kind_of_warning_are_shown_and_the_rest_counted() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_judged_without_panic_and_good_rows_read_the_same_twice(
+    fn any_bytes_are_read_alike_twice_without_panic(
         body in proptest::collection::vec(prop_oneof![
             Just("a@a.example".to_owned()), Just(",".to_owned()), Just("\n".to_owned()),
             Just("\r\n".to_owned()), Just("\"".to_owned()), Just("project".to_owned()), "\\PC{0,8}",
@@ -434,7 +434,7 @@ proptest! {
         prop_assert_eq!(&partner.extra[0], note.trim());
     }
     #[test]
-    fn any_table_that_is_written_is_read_back(
+    fn any_table_is_read_back_as_written(
         rows in proptest::collection::vec(
             ("[a-z]{1,8}", "[^\\p{C}\\p{Zl}\\p{Zp}]{0,20}", "([^\\p{C}\\p{Zl}\\p{Zp}]|\n){0,20}", any::<bool>()),
             0..20,

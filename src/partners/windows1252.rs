@@ -45,11 +45,9 @@ pub enum EncodingGuess {
     Mixed,
     /// One of several encodings.
     Undecided {
-        /// How the cell at fault reads in each.
-        readings: String,
+        /// How the cell at fault reads in each; none if the file is no text at all.
+        readings: Option<String>,
     },
-    /// No text at all.
-    NoText,
 }
 
 /// Guesses the encoding of `raw`, which is not UTF-8 because of the bytes `at`.
@@ -86,10 +84,8 @@ pub fn guess(raw: &Arc<File>, at: &MalformedBytes) -> io::Result<EncodingGuess> 
     if is_windows_1252 && let Some(reading) = read_as(WINDOWS_1252, &cell) {
         return Ok(EncodingGuess::Windows1252 { reading });
     }
-    Ok(match readings(detected, &cell) {
-        Some(readings) => EncodingGuess::Undecided { readings },
-        None => EncodingGuess::NoText,
-    })
+    let readings = readings(detected, &cell);
+    Ok(EncodingGuess::Undecided { readings })
 }
 
 /// Whether bytes may be windows-1252. chardetng falls back on it when nothing else fits, and takes

@@ -161,7 +161,7 @@ fn a_bad_row_says_why_and_one_whose_cells_cannot_be_told_apart_stands_in_the_fir
                 "nobody",
                 "Ada",
                 "bad_row",
-                "column email: it is not an address: the `@` is missing"
+                "column email: it is not an address, because it has no `@`"
             ],
             ["ada@a.example", "Ada", "not_invited", ""],
             [

@@ -12,7 +12,7 @@ fn refusal(columns: &str, csv: &str) -> String {
 }
 
 #[test]
-fn f7_a_configured_column_that_the_file_lacks_is_refused_with_the_nearest_header() {
+fn f7_missing_configured_column_is_reported_with_nearest_header() {
     for (key, wanted) in [
         ("email", "E-mails"),
         ("name", "Full names"),
@@ -52,7 +52,7 @@ fn all_missing_columns_are_reported_together() {
 }
 
 #[test]
-fn a_column_of_addresses_that_is_not_configured_is_reported_beside_those_that_are() {
+fn missing_email_is_reported_beside_configured_columns() {
     let told = refusal("locale = \"Language\"", "mail,package\n");
 
     assert!(
@@ -110,7 +110,7 @@ fn a_wrong_delimiter_is_recognised_from_configured_columns_too() {
 }
 
 #[test]
-fn columns_that_nobody_configured_may_be_absent_and_those_configured_match_in_any_case() {
+fn headers_match_in_any_case_and_most_are_optional() {
     assert_eq!(
         read("email,package\nada@a.example,project\n")
             .unwrap()
