@@ -52,9 +52,10 @@ pub fn decode(
     encoding: &'static Encoding,
     folder: &Path,
 ) -> io::Result<Result<Arc<File>, DecodeFault>> {
-    let decoded = match encoding == UTF_8 {
-        true => None,
-        false => Some(tempfile::tempfile_in(folder)?),
+    let copy = if encoding == UTF_8 {
+        raw.clone()
+    } else {
+        Arc::new(tempfile::tempfile_in(folder)?)
     };
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let mut lines = LineCount::from(1);
@@ -75,8 +76,8 @@ pub fn decode(
             if nul.is_some() {
                 return Ok(Err(DecodeFault::Nul(lines.line)));
             }
-            if let Some(mut decoded) = decoded.as_ref() {
-                decoded.write_all(text)?;
+            if encoding != UTF_8 {
+                (&*copy).write_all(text)?;
             }
             match result {
                 DecoderResult::InputEmpty => break,
@@ -92,7 +93,7 @@ pub fn decode(
             }
         }
         if read == 0 {
-            return Ok(Ok(decoded.map_or_else(|| raw.clone(), Arc::new)));
+            return Ok(Ok(copy));
         }
     }
 }

@@ -111,7 +111,7 @@ impl RowParser<'_> {
                 .is_some_and(|it| it.chars().count() > NAME_LIMIT)
             {
                 self.fault(
-                    field,
+                    layout.column(field),
                     format!("it has more than {NAME_LIMIT} characters; shorten it"),
                 );
             }
@@ -119,7 +119,7 @@ impl RowParser<'_> {
         let locale = tag.and_then(|tag| self.locale(&tag, rules, locales));
         let package = self.package(key.as_deref(), rules);
         let address = Address::parse(email.as_deref().unwrap_or_default())
-            .map_err(|error| self.fault(Field::Email, error.to_string()))
+            .map_err(|error| self.fault(layout.column(Field::Email), error.to_string()))
             .ok();
         Some(Partner {
             line: self.row.line,
@@ -158,7 +158,7 @@ impl RowParser<'_> {
 
     fn check(&mut self, column: usize, cell: &str, forbidden: impl Fn(char) -> bool) {
         if cell.len() > CELL_LIMIT {
-            self.fault_in(column, "it is longer than 8 KiB; shorten it".into());
+            self.fault(Some(column), "it is longer than 8 KiB; shorten it".into());
         } else if let Some(found) = cell.chars().find(|it| forbidden(*it) || is_bidi(*it)) {
             let kind = match found {
                 '\n' | '\r' => "a line break",
@@ -166,8 +166,8 @@ impl RowParser<'_> {
                 it if is_zero_width(it) => "an invisible zero-width character",
                 _ => "a control character",
             };
-            self.fault_in(
-                column,
+            self.fault(
+                Some(column),
                 format!("it contains {kind} (U+{:04X}); remove it", u32::from(found)),
             );
         }
@@ -189,13 +189,13 @@ impl RowParser<'_> {
         });
         let Some(locale) = parsed else {
             self.fault(
-                Field::Locale,
+                self.layout.column(Field::Locale),
                 "it is not a language tag such as `fr`, `pt-BR` or `zh-Hans`".into(),
             );
             return None;
         };
         if rules.refuses(Some(&locale)) {
-            self.fault(Field::Locale, "it has no template, and `templates.missing_locale` is \"refuse\"; add a template, or set \"default\"".into());
+            self.fault(self.layout.column(Field::Locale), "it has no template, and `templates.missing_locale` is \"refuse\"; add a template, or set \"default\"".into());
         }
         Some(locale)
     }
@@ -213,26 +213,17 @@ impl RowParser<'_> {
                 Some(_) => format!("no such package is configured (configured: {keys})"),
                 None => format!("it must name one of the configured packages: {keys}"),
             };
-            match self.layout.column(Field::Package) {
-                Some(column) => self.fault_in(column, reason),
-                None => {
-                    let column = Some("package".into());
-                    self.faults.push(finding(self.row, column, "", reason));
-                }
-            }
+            self.fault(self.layout.column(Field::Package), reason);
         }
         found.cloned()
     }
 
-    fn fault(&mut self, field: Field, reason: String) {
-        if let Some(column) = self.layout.column(field) {
-            self.fault_in(column, reason);
-        }
-    }
-
-    fn fault_in(&mut self, column: usize, reason: String) {
-        let cell = self.cells.get(column).map_or("", |it| it.trim());
-        let header = self.layout.headers[column].escape_debug().to_string();
+    /// Adds a fault of a cell. Of the known columns, only that of the package may be missing.
+    fn fault(&mut self, column: Option<usize>, reason: String) {
+        let header = column.map_or("package", |it| &self.layout.headers[it]);
+        let header = header.escape_debug().to_string();
+        let cell = column.and_then(|it| self.cells.get(it));
+        let cell = cell.map_or("", |it| it.trim());
         let finding = finding(self.row, Some(header), cell, reason);
         self.faults.push(finding);
     }

@@ -340,6 +340,21 @@ fn unclosed_quote_is_reported_with_its_line() {
 }
 
 #[test]
+fn row_that_begins_with_u_feff_reads_the_same_alone() {
+    let partners =
+        read("name,email,package\nAda,ada@a.example,project\n\u{feff}Bob,bob@b.example,project\n")
+            .unwrap();
+
+    let listed = partners.iter().nth(1).unwrap().unwrap();
+    let alone = RowReader::new(&partners)
+        .partner_at(listed.line, listed.offset)
+        .unwrap();
+
+    assert_eq!(alone.name.as_deref(), Some("\u{feff}Bob"));
+    assert_eq!(alone.name, listed.name);
+}
+
+#[test]
 fn first_200_bad_rows_are_shown_and_the_rest_counted() {
     let csv = format!("email,package\n{}", "nobody,project\n".repeat(1_000));
 
