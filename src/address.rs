@@ -1,15 +1,13 @@
-//! A partner's mail address: as written, as sent, and as compared.
+//! A mail address: as written, as sent, and as compared.
 //!
-//! An address is believed only here. What is let through can stand in an SMTP
-//! command, in a header and in a table without a second look: ASCII on the wire,
-//! no quoting, no blanks, no IP literal. Two spellings that reach the same
-//! mailbox compare equal where that is certain (domain in any case or as U-label,
-//! local part in any ASCII case) and nowhere else: `mıke` is not `mike`
-//! (CVE-2019-19844), and a `+tag` or a dot counts.
+//! An accepted address can be used in an SMTP command, a header and a table without further
+//! checks: ASCII on the wire, no quoting, no blanks, no IP literal. Two spellings compare equal
+//! only if they certainly reach the same mailbox (domain in any case or as U-label, local part in
+//! any ASCII case): `mıke` is not `mike` (CVE-2019-19844), and a `+tag` or a dot counts.
 
 use std::fmt;
 
-/// A deliverable address (RFC 5321 §4.1.2, without its rarities).
+/// A deliverable address (RFC 5321 §4.1.2, without quoted local parts and address literals).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     written: String,
@@ -18,10 +16,10 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads one bare address, such as `ada@fabrikam.example`.
+    /// Parses a bare address, such as `ada@fabrikam.example`.
     ///
     /// # Errors
-    /// Why nobody could be mailed under it.
+    /// Why nothing can be sent to it.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         if text.is_empty() {
             return Err(AddressError::Empty);
@@ -54,13 +52,13 @@ impl Address {
         })
     }
 
-    /// The address as it was written, for people.
+    /// The address as written, for display.
     #[must_use]
     pub fn as_written(&self) -> &str {
         &self.written
     }
 
-    /// What stands before the `@`, as written.
+    /// The part before the `@`, as written.
     #[must_use]
     pub fn local_part(&self) -> &str {
         &self.local
@@ -72,13 +70,13 @@ impl Address {
         &self.domain
     }
 
-    /// The address as it goes into the envelope: the local part as written, the domain as A-label.
+    /// The address for the envelope: the local part as written, the domain as A-label.
     #[must_use]
     pub fn wire(&self) -> String {
         format!("{}@{}", self.local, self.domain)
     }
 
-    /// The form for comparison only; mail never goes to it.
+    /// The form for comparison. Mail must not be sent to it.
     #[must_use]
     pub fn canonical(&self) -> String {
         format!("{}@{}", self.local.to_ascii_lowercase(), self.domain)
@@ -91,14 +89,14 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why a text is no address that can be mailed.
+/// Why nothing can be sent to an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Nothing there.
     #[error("the address is missing")]
     Empty,
-    /// More than RFC 5321 §4.5.3.1 lets through.
-    #[error("it is longer than an address can be (254 characters, 64 before the `@`)")]
+    /// Longer than RFC 5321 §4.5.3.1 allows.
+    #[error("it is longer than an address may be (254 characters, 64 before the `@`)")]
     TooLong,
     /// `Ada <ada@example.com>`.
     #[error("it has a name or angle brackets around the address; write the bare address")]
@@ -107,36 +105,36 @@ pub enum AddressError {
     #[error("it looks like several addresses; write one row for each")]
     Several,
     /// A blank inside.
-    #[error("it has a blank or control character in it (U+{:04X})", u32::from(*.0))]
+    #[error("it contains a blank or control character (U+{:04X}); remove it", u32::from(*.0))]
     Blank(char),
     /// No `@`.
-    #[error("it is not an address: the `@` is missing")]
+    #[error("it is not an address, because it has no `@`")]
     NoAt,
     /// A guest's user principal name.
     #[error(
-        "it is the sign-in name of a guest account (`#EXT#`), not a mail address; write the address that the guest reads mail at"
+        "it is the sign-in name of a guest account (`#EXT#`), not a mail address; write the guest's mail address"
     )]
     Guest,
     /// An address that would need SMTPUTF8.
     #[error(
-        "the part before the `@` has the character `{}`; only ASCII can be delivered everywhere",
+        "the part before the `@` contains `{}`; not all mail systems accept more than ASCII letters, digits and signs there",
         .0.escape_debug()
     )]
     LocalPart(char),
     /// `"ada lovelace"@example.com`.
-    #[error("the part before the `@` is quoted, which few systems deliver")]
+    #[error("the part before the `@` is in quotes, which few mail systems accept")]
     Quoted,
     /// `-f@example.com`.
-    #[error("the part before the `@` begins with `-`, which mail programs may take for an option")]
+    #[error("the part before the `@` begins with `-`, which mail programs may read as an option")]
     Hyphen,
     /// `.ada@`, `a..b@`, `ada.@`.
-    #[error("the part before the `@` is empty or has a dot in the wrong place")]
+    #[error("the part before the `@` is empty, or has a dot at its start or end, or two in a row")]
     Dots,
     /// `ada@[192.0.2.1]`, `ada@192.0.2.1`.
-    #[error("the domain is an IP address; write the name of the mail's domain")]
+    #[error("the domain is an IP address; write the name of the domain")]
     IpLiteral,
     /// `ada@localhost`.
-    #[error("the domain `{}` has no dot, so it is only known locally", .0.escape_debug())]
+    #[error("the domain `{}` has no dot, so it is known only locally; write the full domain", .0.escape_debug())]
     NoDot(String),
     /// Not a domain name.
     #[error("`{}` is not a domain name", .0.escape_debug())]
@@ -193,7 +191,7 @@ mod tests {
     use super::{Address, AddressError};
 
     #[test]
-    fn an_address_is_kept_as_written_sent_in_ascii_and_compared_in_lower_case() {
+    fn address_has_written_wire_and_canonical_forms() {
         let address = Address::parse("Ada.O'Brien+x@Bücher.Example").unwrap();
 
         assert_eq!(address.as_written(), "Ada.O'Brien+x@Bücher.Example");
@@ -202,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_mailed_is_refused_with_its_reason() {
+    fn undeliverable_address_is_refused_with_a_reason() {
         let domain = |text: &str| AddressError::Domain(text.into());
         let table = [
             ("", AddressError::Empty),
@@ -235,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn f11_as_long_as_an_address_may_be_and_not_longer() {
+    fn f11_address_of_the_greatest_length_is_accepted() {
         let labels = |count: usize, rest: usize| {
             let label = format!("{}.", "d".repeat(60));
             format!("{}{}.example", label.repeat(count), "e".repeat(rest))
@@ -258,7 +256,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_let_through_is_safe_in_a_command(
+        fn accepted_address_is_safe_in_a_command(
             text in prop_oneof!["\\PC{0,40}@\\PC{0,40}", "[a-zA-Z0-9.é-]{1,20}@[a-zé0-9.-]{1,30}", any::<String>()],
         ) {
             if let Ok(address) = Address::parse(&text) {

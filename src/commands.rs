@@ -162,7 +162,7 @@ impl Job {
     /// What deserves a second look about one partner.
     #[must_use]
     pub fn notes(&self, partner: &Partner) -> Vec<Note> {
-        let doubts = self.partners.doubts(partner).into_iter();
+        let doubts = self.partners.warnings_about(partner).into_iter();
         let mut notes: Vec<Note> = doubts
             .map(|(kind, finding)| Note {
                 kind,

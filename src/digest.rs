@@ -1,8 +1,8 @@
-//! Eight bytes of SHA-256 that stand for a list of fields.
+//! A short hash of a list of fields: eight bytes of SHA-256.
 
 use sha2::{Digest, Sha256};
 
-/// Hashes the fields, each preceded by its length, so that it matters where a field ends.
+/// Hashes the fields, each preceded by its length, so that `ab, c` differs from `a, bc`.
 #[must_use]
 pub fn short<T: AsRef<[u8]>>(fields: impl IntoIterator<Item = T>) -> [u8; 8] {
     let mut digest = Sha256::new();
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_fields_end_makes_a_difference() {
+    fn field_boundaries_change_the_hash() {
         assert_ne!(short(["ab", "c"]), short(["a", "bc"]));
         assert_ne!(short(["a"]), short(["a", ""]));
     }

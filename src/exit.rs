@@ -5,6 +5,11 @@
 //! layer above has to guess from a text. The numbers follow `sysexits.h`; the
 //! README's table and a test hold them.
 
+use std::io::ErrorKind;
+
+use crate::config::ConfigError;
+use crate::partners::ListError;
+
 /// The exit codes, in one place. The numbers are an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -86,6 +91,39 @@ impl CommandError {
 impl std::fmt::Display for CommandError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&without_os_code(format!("{:#}", self.error)))
+    }
+}
+
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        let exit = match &error {
+            ConfigError::Unreadable { error, .. }
+                if error.kind() == ErrorKind::PermissionDenied =>
+            {
+                Exit::NoPermission
+            }
+            ConfigError::WritableByEveryone(_) => Exit::NoPermission,
+            ConfigError::Unreadable { .. }
+            | ConfigError::NotUtf8 { .. }
+            | ConfigError::Invalid(_) => Exit::Config,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<ListError> for CommandError {
+    fn from(error: ListError) -> Self {
+        let exit = match &error {
+            ListError::Unreadable { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
+                Exit::NoPermission
+            }
+            ListError::Unreadable { .. } | ListError::NotAList(_) | ListError::BadRows(_) => {
+                Exit::BadInput
+            }
+            ListError::Copy(_) => Exit::CannotWrite,
+            ListError::RowChanged(_) => Exit::InternalError,
+        };
+        Self::new(exit, error)
     }
 }
 

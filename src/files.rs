@@ -1,7 +1,7 @@
-//! Reading the files that people and other programs provide.
+//! Reads the files that operators and other programs provide.
 //!
-//! Only regular files are read, and never more than a limit: a named pipe would make the
-//! program wait, and a device such as `/dev/zero` has no end. A symbolic link to a regular
+//! Only regular files are read, and only up to a limit: a named pipe would block, and a device
+//! such as `/dev/zero` has no end. A symbolic link to a regular
 //! file is followed. Files that everyone may write are reported by [`writable_by_everyone`].
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
@@ -16,9 +16,9 @@ use rustix::fs::OFlags;
 /// # Errors
 /// If it cannot be opened, or is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
-    // A device may react to being opened, so the name is examined first.
+    // Opening a device may have an effect, so the type is checked before.
     ensure_regular(&std::fs::metadata(path)?)?;
-    // Without `O_NONBLOCK`, a pipe that has taken the name since then would block.
+    // Without `O_NONBLOCK`, a pipe that has replaced the file since then would block.
     let file = OpenOptions::new()
         .read(true)
         .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
@@ -32,14 +32,9 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// If it cannot be read, is not a regular file, or is larger.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut file = open(path)?;
-    let length = file.metadata()?.len();
-    if length > limit {
-        return Err(too_large(limit));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    // A file may grow while it is read, and those of `/proc` have no length.
-    (&mut file).take(limit + 1).read_to_end(&mut bytes)?;
+    let mut bytes = Vec::new();
+    // The length of a file may be wrong: it may grow, and files of `/proc` have none.
+    open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(too_large(limit));
     }
@@ -57,8 +52,8 @@ pub fn too_large(limit: u64) -> io::Error {
     io::Error::new(ErrorKind::FileTooLarge, message)
 }
 
-/// Opens a file of our own for reading and writing, creates it for its owner only, and keeps
-/// its content.
+/// Opens a file of the program itself for reading and writing. Creates it for its owner only, and
+/// keeps its content.
 ///
 /// # Errors
 /// If it cannot be opened, is a symbolic link, or is not a regular file.
@@ -103,8 +98,8 @@ fn kind(file: FileType) -> &'static str {
     }
 }
 
-/// Says how everyone could change the file, with the command that prevents it; none if only
-/// its owner and group can. `what` names the file in the sentence.
+/// Says how everyone could change the file, with the command that prevents it; `None` if only
+/// its owner and group can. `what` names the file in the message.
 #[must_use]
 pub fn writable_by_everyone(what: &str, path: &Path) -> Option<String> {
     let mode = |path: &Path| Some(std::fs::metadata(path).ok()?.permissions().mode());
@@ -185,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_our_own_keeps_its_content_and_is_no_link() {
+    fn open_own_keeps_content_and_refuses_links() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("file"), "text").unwrap();
@@ -203,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_everyone_can_change_or_replace_is_reported() {
+    fn files_that_everyone_can_change_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "text").unwrap();

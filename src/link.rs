@@ -1,9 +1,8 @@
-//! The My Access portal link: the one thing a partner must receive whole.
+//! The My Access portal link.
 //!
-//! A link is taken from the configuration, judged once, and from then on carried
-//! byte for byte; nothing here or above normalises, shortens or encodes it. Every
-//! way in which people break the link when they copy it is refused with its own
-//! sentence and cure, because a broken link is only noticed by the partner.
+//! A link is validated once, and from then on passed on byte for byte; nothing here or above
+//! normalises, shortens or encodes it. Each way in which a link is broken when it is copied has
+//! an error of its own with a fix, because otherwise only the partner would notice.
 //!
 //! The form is that of Microsoft Learn, "Share link to request an access package":
 //! `https://myaccess.microsoft.com/@<directory_hint>#/access-packages/<access_package_id>`.
@@ -24,22 +23,19 @@ const DOCUMENTATION_HINT: &str = "contoso.onmicrosoft.com";
 /// The fragment, up to the id of the access package.
 const ROUTE: &str = "/access-packages/";
 
-/// A whole, working My Access portal link, kept as it was written.
+/// A whole My Access portal link, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessPackageLink {
     text: String,
     hint: String,
     package_id: PackageId,
-    from_documentation: bool,
 }
 
 impl AccessPackageLink {
-    /// Judges `text`, accepting besides Microsoft's hosts those in `allowed_hosts`.
-    ///
-    /// Returns the link with everything about it that deserves a second look.
+    /// Parses a link to one of Microsoft's hosts or of `allowed_hosts`; also returns warnings.
     ///
     /// # Errors
-    /// The first reason why this is not a whole link, with its cure.
+    /// The first reason why this is not a whole link, with a fix.
     pub fn parse(
         text: &str,
         allowed_hosts: &[String],
@@ -78,7 +74,6 @@ impl AccessPackageLink {
         let warnings = warnings(&host, &hint, escaped);
         let link = Self {
             text: text.to_owned(),
-            from_documentation: hint.eq_ignore_ascii_case(DOCUMENTATION_HINT),
             hint,
             package_id,
         };
@@ -103,10 +98,10 @@ impl AccessPackageLink {
         &self.hint
     }
 
-    /// Whether this is the example of the documentation, which invites to nobody's tenant.
+    /// Whether this is the example of Microsoft's documentation, which leads to no real tenant.
     #[must_use]
     pub fn is_from_documentation(&self) -> bool {
-        self.from_documentation
+        self.hint.eq_ignore_ascii_case(DOCUMENTATION_HINT)
     }
 }
 
@@ -124,11 +119,11 @@ impl PackageId {
     /// The length of a hyphenated GUID.
     const LENGTH: usize = Hyphenated::LENGTH;
 
-    /// Reads the hyphenated form, in any case, and no other.
+    /// Parses the hyphenated form, in upper or lower case, and no other.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let hyphenated = text.len() == Self::LENGTH;
-        hyphenated.then(|| Uuid::try_parse(text).ok().map(Self))?
+        let id = Uuid::try_parse(text).ok()?;
+        (text.len() == Self::LENGTH).then_some(Self(id))
     }
 
     /// The sixteen bytes of the id.
@@ -149,7 +144,7 @@ impl fmt::Display for PackageId {
 pub enum LinkWarning {
     /// `%40` for `@`.
     #[error(
-        "the `@` before the directory hint is written `%40`; it is mailed as it is, but the documented form has `@`"
+        "the `@` before the directory hint is written `%40`; it is mailed as written, but the documented form has `@`"
     )]
     EscapedAt,
     /// The hint is a tenant id.
@@ -173,7 +168,7 @@ pub enum LinkError {
     Empty,
     /// A blank, control or look-alike character.
     #[error(
-        "character {position} of the link is {name} (U+{:04X}), which came with the copying; remove it",
+        "character {position} of the link is {name} (U+{:04X}), probably from copying; remove it",
         u32::from(*character)
     )]
     StrayCharacter {
@@ -181,29 +176,29 @@ pub enum LinkError {
         position: usize,
         /// The character itself.
         character: char,
-        /// What people call it.
+        /// Its name.
         name: &'static str,
     },
     /// Punctuation of the sentence around it.
     #[error(
-        "the link ends with `{0}`, which belongs to the sentence around it; end the link with the last character of the access package id"
+        "the link ends with `{0}`, probably punctuation of the text around it; end the link with the access package id"
     )]
     TrailingPunctuation(char),
     /// A template text that was never filled in.
     #[error("the link still has the placeholder `{0}`; {COPY}")]
     Placeholder(String),
     /// Not parsed at all.
-    #[error("this is not a URL; {COPY}")]
+    #[error("the text is not a URL; {COPY}")]
     NotAUrl,
     /// A link rewritten by a mail scanner.
-    #[error("this link was rewritten by {0}; do not copy it from a mail that you received: {COPY}")]
+    #[error("the link was rewritten by {0}, because it was copied from a mail; {COPY}")]
     Wrapped(&'static str),
     /// Not https.
     #[error("the link begins with `{0}:`; it must begin with `https://`")]
     Scheme(String),
     /// `https://myaccess.microsoft.com@evil.example`.
     #[error(
-        "what stands before the `@` is taken for a user name, so the link leads to `{0}`; write a `/` before the `@`"
+        "the text before the `@` is read as a user name, so the link leads to `{0}`; write `/@` after the host"
     )]
     UserInfo(String),
     /// Some other host.
@@ -216,7 +211,7 @@ pub enum LinkError {
     Port,
     /// `%23` for `#`.
     #[error(
-        "the `#` is written `%23`, so that the portal would open without the access package; write `#`"
+        "the `#` is written `%23`, with which the portal does not show the access package; write `#`"
     )]
     EncodedHash,
     /// No directory hint.
@@ -232,14 +227,14 @@ pub enum LinkError {
     /// A query.
     #[error("the link has a query (`?…`), which the portal does not document; {COPY}")]
     Query,
-    /// Nothing behind `#`.
+    /// Nothing after `#`.
     #[error(
-        "the part from `#` on is missing, so that the partner would never see the access package; copy the link up to its last character"
+        "the part from `#` on is missing, without which the portal does not show the access package; copy the link up to its last character"
     )]
     FragmentMissing,
     /// `#/access-packages/active/…`.
     #[error(
-        "`active` shows that this was copied from the address bar of the portal, where it opens only what you already have; {COPY}"
+        "`active` is from the address bar of the portal, where the link opens only packages that you already have; {COPY}"
     )]
     ActiveTab,
     /// Some other page of the portal.
@@ -255,13 +250,13 @@ pub enum LinkError {
         "`{0}` is not an access package id, which has the form `8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11`; copy the link up to its last character"
     )]
     Id(String),
-    /// A right id with something behind it.
+    /// A valid id with something after it.
     #[error("`{0}` follows the access package id; end the link with the id")]
     AfterId(String),
     /// The id of zeros.
     #[error("the access package id consists of zeros only; {COPY}")]
     NilId,
-    /// Right when read generously, but not written so.
+    /// Valid once a browser has normalised it, but not as written.
     #[error(
         "the link is not written as `https://myaccess.microsoft.com/@<domain>#/access-packages/<id>`; check capitals, doubled slashes and escapes, or copy it again"
     )]
@@ -269,9 +264,9 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// The bytes of the link that are at fault; none where it is the whole.
+    /// The bytes of the link that are at fault; none if all are.
     #[must_use]
-    pub fn place(&self, link: &str) -> Option<Range<usize>> {
+    pub fn span(&self, link: &str) -> Option<Range<usize>> {
         let found = |part: &str| link.rfind(part).map(|at| at..at + part.len());
         let end = link.len().saturating_sub(1)..link.len();
         let host = link.find("://").map_or(0, |at| at + 3);
@@ -302,7 +297,7 @@ impl LinkError {
 
 const COPY: &str = "copy \"My Access portal link\" from the access package's overview in the Microsoft Entra admin center";
 
-/// Names the first character that a copied link must not hold.
+/// Refuses characters that get into a link when it is copied.
 fn refuse_stray_characters(text: &str) -> Result<(), LinkError> {
     if text.is_empty() {
         return Err(LinkError::Empty);
@@ -323,10 +318,10 @@ fn refuse_stray_characters(text: &str) -> Result<(), LinkError> {
             }
             '\u{ff01}'..='\u{ff5e}' => "a full-width character",
             '\u{2010}'..='\u{2015}' | '\u{2212}' => "a dash in place of a hyphen",
-            '\u{2026}' => "an ellipsis: the link was cut short in display",
+            '\u{2026}' => "an ellipsis, where the link was cut off for display",
             _ if character.is_control() => "a control character",
             _ if character.is_alphabetic() => "a letter that only looks like a Latin one",
-            _ => "a character that no My Access link has",
+            _ => "a character that is in no My Access link",
         };
         return Err(LinkError::StrayCharacter {
             position: index + 1,
@@ -343,7 +338,7 @@ fn refuse_stray_characters(text: &str) -> Result<(), LinkError> {
     }
 }
 
-/// Finds `<directory_hint>`, `{id}` and their like.
+/// Refuses `<directory_hint>`, `{id}` and the like.
 fn refuse_placeholders(text: &str) -> Result<(), LinkError> {
     for (open, close) in [('<', '>'), ('{', '}'), ('[', ']')] {
         if let Some(start) = text.find(open) {
@@ -358,35 +353,37 @@ fn refuse_placeholders(text: &str) -> Result<(), LinkError> {
     Ok(())
 }
 
-/// The scanner that rewrote a link, told by the host it leads through.
+/// Domains of mail scanners that rewrite links.
+const WRAPPERS: [(&str, &str); 8] = [
+    ("safelinks.protection.outlook.com", SAFE_LINKS),
+    ("safelinks.protection.office365.us", SAFE_LINKS),
+    ("urldefense.com", URL_DEFENSE),
+    ("urldefense.proofpoint.com", URL_DEFENSE),
+    ("urldefense.us", URL_DEFENSE),
+    ("linkprotect.cudasvc.com", "Barracuda Link Protection"),
+    ("mimecast.com", "Mimecast URL Protect"),
+    ("mimecastprotect.com", "Mimecast URL Protect"),
+];
+const SAFE_LINKS: &str = "Microsoft Safe Links";
+const URL_DEFENSE: &str = "Proofpoint URL Defense";
+
+/// The scanner that rewrote a link, by the link's host.
 fn wrapper(host: &str) -> Option<&'static str> {
     let under = |domain: &str| {
         host.strip_suffix(domain)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    if under("safelinks.protection.outlook.com") || under("safelinks.protection.office365.us") {
-        Some("Microsoft Safe Links")
-    } else if under("urldefense.com")
-        || under("urldefense.proofpoint.com")
-        || under("urldefense.us")
-    {
-        Some("Proofpoint URL Defense")
-    } else if under("linkprotect.cudasvc.com") {
-        Some("Barracuda Link Protection")
-    } else if under("mimecast.com") || under("mimecastprotect.com") {
-        Some("Mimecast URL Protect")
-    } else {
-        None
-    }
+    let found = WRAPPERS.iter().find(|(domain, _)| under(domain));
+    found.map(|(_, name)| *name)
 }
 
-/// What stands between `https://` and the path, as written.
+/// The part between `https://` and the path, as written.
 fn authority(text: &str) -> &str {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// The tenant's domain behind `/@`, and whether the `@` was escaped.
+/// The tenant's domain after `/@`, and whether the `@` is escaped.
 fn directory_hint(url: &Url) -> Result<(String, bool), LinkError> {
     let path = url.path();
     if path.to_ascii_lowercase().contains("%23") {
@@ -425,7 +422,7 @@ fn is_domain(text: &str) -> bool {
     text.len() <= 253 && text.contains('.') && text.split('.').all(label)
 }
 
-/// The id behind `#/access-packages/`.
+/// The id after `#/access-packages/`.
 fn package_id(fragment: Option<&str>) -> Result<PackageId, LinkError> {
     let fragment = fragment.unwrap_or_default();
     if fragment.is_empty() {

@@ -1,8 +1,7 @@
-//! Languages: which one a partner asked for, and which of ours comes nearest.
+//! Language tags, and the nearest available locale for a requested one.
 //!
-//! Tags are BCP 47, canonicalised by CLDR's aliases. The search goes from the
-//! surest to the vaguest step and says which one it took, so that a preview can
-//! show `fr-CA → fr` instead of surprising anybody.
+//! Tags are BCP 47, canonicalised by CLDR's aliases. The search tries the most exact match first
+//! and says how it matched, so that a preview can show `fr-CA → fr`.
 
 use std::fmt;
 
@@ -10,7 +9,7 @@ use icu_locale::fallback::LocaleFallbacker;
 use icu_locale::subtags::region;
 use icu_locale::{LanguageIdentifier, LocaleCanonicalizer, LocaleDirectionality, LocaleExpander};
 
-/// A language, perhaps with script and region, in canonical form.
+/// A language, with script and region if given, in canonical form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Locale(LanguageIdentifier);
 
@@ -19,7 +18,7 @@ pub struct Locale(LanguageIdentifier);
 #[error("`{0}` is not a language tag such as `fr`, `pt-BR` or `zh-Hans`")]
 pub struct NotALocale(String);
 
-/// How a template was found for a wanted locale, from the surest to the vaguest.
+/// How a template matches a requested locale, the most exact first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchKind {
     /// The template is for exactly this locale.
@@ -31,7 +30,7 @@ pub enum MatchKind {
 }
 
 impl MatchKind {
-    /// The name of the step where it is shown to people and scripts.
+    /// The name in reports and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,10 +42,10 @@ impl MatchKind {
 }
 
 impl Locale {
-    /// Reads a tag; `_` is taken for `-`, as in `fr_FR`.
+    /// Parses a tag; `_` is read as `-`, as in `fr_FR`.
     ///
     /// # Errors
-    /// When it is not a well-formed tag of at most 35 characters that names a language.
+    /// If it is not a well-formed tag of at most 35 characters that names a language.
     pub fn parse(text: &str) -> Result<Self, NotALocale> {
         let error = || NotALocale(text.chars().take(40).collect());
         if text.len() > 35 {
@@ -69,7 +68,7 @@ impl Locale {
         matches!((written, read), (Ok(written), Ok(read)) if written.id != read.0)
     }
 
-    /// The nearest of `available`, with the step that found it.
+    /// The nearest of `available`, and how it matches.
     #[must_use]
     pub fn nearest<'a>(&self, available: &'a [Self]) -> Option<(&'a Self, MatchKind)> {
         if let Some(exact) = available.iter().find(|it| *it == self) {
@@ -92,12 +91,12 @@ impl Locale {
             .iter()
             .map(|it| (it, it.maximized()))
             .filter(|(_, it)| it.language == wanted.language && it.script == wanted.script)
-            // Of several regions, that of the reader, else that of most readers: `de-AT` → `de-DE`.
+            // Of several regions, the requested one, else the most common one: `de-AT` → `de-DE`.
             .min_by_key(|(_, it)| (it.region != wanted.region, it.region != usual.region))
             .map(|(found, _)| (found, MatchKind::SameScript))
     }
 
-    /// `rtl` for scripts that run from right to left, else `ltr`.
+    /// `rtl` for right-to-left scripts, otherwise `ltr`.
     #[must_use]
     pub fn direction(&self) -> &'static str {
         if LocaleDirectionality::new_extended().is_right_to_left(&self.0) {
@@ -114,9 +113,7 @@ impl Locale {
         full
     }
 
-    /// A date as people of this locale write it, with the month as a word.
-    ///
-    /// Where CLDR has no data for the locale, the ISO form stands in.
+    /// A date in the long form of this locale; in ISO form if CLDR has no data for it.
     #[must_use]
     pub fn write_date(&self, date: jiff::civil::Date) -> String {
         use icu_datetime::{DateTimeFormatter, fieldsets::YMD, input::Date};
@@ -134,7 +131,7 @@ impl Locale {
             return date.to_string();
         };
         let written = formatter.format(&iso).to_string();
-        // CLDR's pattern has no ordinals, but these write the first of a month with one.
+        // CLDR's pattern has no ordinals, which these languages use for the first of a month.
         let ordinal = match self.0.language.as_str() {
             "fr" => "1er",
             "it" => "1º",

@@ -82,7 +82,7 @@ impl Outbox {
         let partners = sends
             .iter()
             .map(|it| self.rows.partner_at(it.line, it.offset));
-        let partners = partners.collect::<exit::Result<Vec<_>>>()?;
+        let partners = partners.collect::<Result<Vec<_>, _>>()?;
         let identities: Vec<_> = partners
             .iter()
             .map(|it| it.identity(&self.campaign))

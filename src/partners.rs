@@ -1,16 +1,18 @@
-//! The partners: a CSV file as people export it, read whole before anybody is mailed.
+//! The partners: a CSV file, read and validated as a whole before anything is sent.
 //!
-//! The file is copied once, and everything later reads the copy, so that an editor
-//! saving in the middle of a run changes nothing. The first reading validates every
-//! row and reports all bad ones; later readings return the good rows, in the order
-//! of the file, as often as needed. Memory: sixteen bytes a row, to find duplicates
-//! and who is listed.
+//! The file is copied once, and everything later reads the copy, so that a file saved during a
+//! run changes nothing: `snapshot` copies and decodes, `records` yields rows of cells, `layout`
+//! says which cell is which, `row` makes a partner. A reader of another file format only has to
+//! yield `Record`s. The first reading validates all rows and reports all bad ones; later
+//! readings return the rows in the order of the file. Memory: sixteen bytes a row, to find
+//! duplicates and who is listed.
 
+mod csv_format;
 mod decode;
 mod domains;
 mod encoding;
+mod error;
 mod finding;
-mod form;
 mod languages;
 mod layout;
 mod lines;
@@ -18,24 +20,22 @@ mod list;
 mod mojibake;
 mod partner;
 mod quoting;
+mod readings;
+mod records;
 mod row;
-mod row_reader;
-mod rows;
-mod scratch;
 mod snapshot;
-mod source_rows;
-mod source_text;
 mod swallowed;
+mod temp_copy;
 mod warnings;
 mod windows1252;
 
+pub use self::csv_format::CsvFormat;
+pub use self::error::ListError;
 pub use self::finding::Finding;
-pub use self::form::Form;
 pub use self::languages::RequestedLanguage;
 pub use self::list::Partners;
 pub use self::partner::Partner;
-pub use self::row_reader::RowReader;
-pub use self::source_rows::{RowKind, SourceRow};
+pub use self::readings::{RowKind, RowReader, SourceRow};
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ use crate::config::{Limits, Package};
 use crate::exit;
 use crate::invitation::{Identity, MessageIdKey, Standing, State};
 use crate::ledger::Reader;
-use crate::partners::{Partner, Partners};
+use crate::partners::{ListError, Partner, Partners};
 
 /// How many partners are looked up in the ledger at once.
 const PAGE: usize = 256;
@@ -272,7 +272,7 @@ impl Plan {
 }
 
 /// The rows with their places in the list.
-type Rows = Box<dyn Iterator<Item = (u64, exit::Result<Partner>)> + Send>;
+type Rows = Box<dyn Iterator<Item = (u64, Result<Partner, ListError>)> + Send>;
 
 fn numbered(partners: &Arc<Partners>) -> Rows {
     Box::new((0..).zip(partners.iter()))

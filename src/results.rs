@@ -26,7 +26,7 @@ use self::encoding_writer::WriteError;
 use self::outcome_columns::{COLUMNS, OutcomeColumns};
 use crate::exit::{self, CommandError, Exit};
 use crate::ledger::Reader;
-use crate::partners::{Form, Partners, RowKind, SourceRow};
+use crate::partners::{CsvFormat, ListError, Partners, RowKind, SourceRow};
 
 /// How many rows are looked up in the ledger at once.
 const PAGE: usize = 256;
@@ -86,8 +86,8 @@ pub async fn write(
     reader: &Reader,
     today: Date,
 ) -> exit::Result<Option<String>> {
-    let own = partners.form();
-    let unicode = Form {
+    let own = partners.format();
+    let unicode = CsvFormat {
         encoding: UTF_8,
         has_bom: true,
         ..own
@@ -144,7 +144,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn write(&self, path: &Path, form: Form) -> Result<(), WriteError> {
+    async fn write(&self, path: &Path, form: CsvFormat) -> Result<(), WriteError> {
         let mut replacement = AtomicFile::begin(path)?;
         let sheet = CsvWriter::begin(self.partners, &mut replacement, form)?;
         self.fill(sheet).await?;
@@ -159,8 +159,8 @@ impl Job<'_> {
             let page: Vec<SourceRow> = rows
                 .by_ref()
                 .take(PAGE)
-                .collect::<exit::Result<_>>()
-                .map_err(WriteError::Failed)?;
+                .collect::<Result<_, _>>()
+                .map_err(|error: ListError| WriteError::Failed(error.into()))?;
             if page.is_empty() {
                 return sheet.finish();
             }

@@ -173,7 +173,7 @@ fn exit_78_when_the_configuration_is_wrong() {
         ends_with(
             &workplace.run(&[verb]),
             78,
-            "config.toml:7:65: `packages.project.link` is not a whole My Access link",
+            "config.toml:7:65: `packages.project.link` is not a complete My Access link",
         );
     }
 }

@@ -249,7 +249,7 @@ fn f10_spellings_of_one_address_are_one_invitation() {
 
     let refused = workplace.run(&["send"]);
     assert_eq!(refused.code, 65, "{refused:?}");
-    let again = "the same address already stands on line 2";
+    let again = "line 2 has the same address for this package";
     assert_eq!(refused.stderr.matches(again).count(), 3, "{refused:?}");
 
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();

@@ -128,7 +128,7 @@ fn each_row_has_state_reply_times_and_message_id() {
                 "bad_row",
                 "",
                 "",
-                "column email: it is not an address: the `@` is missing",
+                "column email: it is not an address, because it has no `@`",
                 ""
             ],
             [

@@ -64,7 +64,7 @@ fn secrets_escape_sequences_and_rust_names_are_found() {
 fn permitted_output_passes_the_scanner() {
     for text in [
         "",
-        "partners.csv:14, column email, \"x\": it is not an address: the `@` is missing\n",
+        "partners.csv:14, column email, \"x\": it is not an address, because it has no `@`\n",
         "error: [::1]:25: the relay said: 550 5.7.60 SMTP; Client (SendAsDenied) does not have permissions",
         "the file is from LibreOffice or PowerPoint\n\tand has a tab; {\"state\": \"x\"}: None of them, Ok?",
         "Error: no",

@@ -137,7 +137,7 @@ fn link_errors_show_the_position() {
     ];
     for (text, part) in table {
         let error = AccessPackageLink::parse(&text, &[]).unwrap_err();
-        let place = error.place(&text).unwrap();
+        let place = error.span(&text).unwrap();
         assert_eq!(&text[place], part, "{text}: {error}");
     }
 }
@@ -151,10 +151,10 @@ fn each_invalid_character_of_a_link_is_named() {
         ('\u{200e}', "an invisible direction mark"),
         ('\u{202a}', "an invisible direction mark"),
         ('\u{2066}', "an invisible direction mark"),
-        ('\\', "a character that no My Access link has"),
-        ('|', "a character that no My Access link has"),
+        ('\\', "a character that is in no My Access link"),
+        ('|', "a character that is in no My Access link"),
         ('я', "a letter that only looks like a Latin one"),
-        ('€', "a character that no My Access link has"),
+        ('€', "a character that is in no My Access link"),
     ] {
         let text = format!("{LINK}{character}");
         let error = AccessPackageLink::parse(&text, &[]).unwrap_err();

@@ -177,7 +177,7 @@ fn check_reports_everything_and_ignores_warnings() {
         "in `fr`",
         "fr/invitation.subject.txt:1:",
         "partners.csv:3, column email, \"nobody\": it is not an address",
-        "partners.csv:4, column email: the same address already stands on line 2",
+        "partners.csv:4, column email: line 2 has the same address for this package",
     ] {
         assert!(
             output.stderr.contains(part),
@@ -291,7 +291,7 @@ fn list_warnings_appear_in_check_preview_and_on_terminals() {
         [
             "warning: `partners.csv` is not UTF-8 and looks like windows-1252",
             "warning: addresses at consumer mail services",
-            "partners.csv:2, column email, \"ada@gmail.com\": `gmail.com` gives mailboxes to anybody",
+            "partners.csv:2, column email, \"ada@gmail.com\": `gmail.com` is open to everyone",
         ]
         .map(|it| text.contains(it))
     };
@@ -1257,7 +1257,7 @@ fn file_errors_have_their_exit_codes() {
 
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     workplace.write("config.toml", &config.replace("0b11\"", "0b1\""));
-    send(78, "is not a whole My Access link");
+    send(78, "is not a complete My Access link");
     workplace.write("config.toml", &config.replace("fabrikam.", "contoso."));
     send(78, "Microsoft's documentation");
     workplace.write(

@@ -74,7 +74,7 @@ impl Inputs {
     /// When the list's copy cannot be read, or the file cannot be written (74).
     pub fn write(&self, path: &Path, made: Timestamp) -> exit::Result<()> {
         let rows = self.partners.iter().map(|it| it.map(|it| row(&it)));
-        let mut rows = rows.collect::<exit::Result<Vec<_>>>()?;
+        let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
         rows.sort_unstable();
         self.write_all(path, made, &rows)
             .with_context(|| format!("cannot write `{}`", path.display()))

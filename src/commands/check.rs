@@ -66,7 +66,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
     let scratch = std::env::temp_dir();
     let partners = findings
-        .keep(Partners::read(&config, locales, &scratch))
+        .keep(Partners::read(&config, locales, &scratch).map_err(CommandError::from))
         .map(Arc::new);
     if let Some(templates) = &templates {
         let none: Arc<[String]> = Arc::new([]);
@@ -156,8 +156,8 @@ fn conclude(
 /// What is wrong or odd with the rows.
 fn check_rows(config: &Config, partners: &Partners, findings: &mut Findings) {
     findings.warnings.extend(partners.warnings());
-    if let Err(failure) = partners.refuse_bad_rows(config.partners.bad_rows) {
-        findings.errors.push(failure);
+    if let Err(error) = partners.refuse_bad_rows(config.partners.bad_rows) {
+        findings.errors.push(error.into());
     } else if partners.bad() > 0 {
         findings.warnings.push(format!(
             "{} will be skipped:\n{}",

@@ -107,7 +107,7 @@ async fn write(
                 Some(_) => Some(reader.history(record.id).await?),
                 None => None,
             };
-            let listed = listed.as_ref().map(|it| it.lists(&record.identity));
+            let listed = listed.as_ref().map(|it| it.contains(&record.identity));
             rows.push(StatusRow {
                 record,
                 listed,

@@ -1,4 +1,4 @@
-//! `[smtp.deadlines]`: how long to wait in each phase (RFC 5321 §4.5.3.2).
+//! `[smtp.deadlines]`: the deadline of each phase (RFC 5321 §4.5.3.2).
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::outcome::Phase;
 
 /// Each phase with its default and its description, in the order of [`Phase`].
 const PHASES: [(Phase, &str, &str); 12] = [
-    (Phase::Connect, "\"30s\"", "name look-up and TCP"),
+    (Phase::Connect, "\"30s\"", "name resolution and TCP"),
     (Phase::Tls, "\"1m\"", "the TLS handshake"),
     (Phase::Banner, "\"5m\"", "the greeting"),
     (Phase::Ehlo, "\"5m\"", "EHLO"),
@@ -22,7 +22,7 @@ const PHASES: [(Phase, &str, &str); 12] = [
     (Phase::Rset, "\"1m\"", "RSET"),
 ];
 
-/// How long to wait in each phase, in the order of [`Phase`].
+/// The deadline of each phase, in the order of [`Phase`].
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines([Duration; PHASES.len()]);
 
@@ -33,7 +33,7 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
-    /// How long the phase may take; for the body, how long each block may.
+    /// How long the phase may take; for the body, each block.
     #[must_use]
     pub fn of(&self, phase: Phase) -> Duration {
         self.0[phase as usize]
@@ -47,7 +47,7 @@ impl Deadlines {
             read.unsigned_abs()
         }));
         if !loopback && deadlines.of(Phase::Dot) < Duration::from_mins(1) {
-            let message = "`smtp.deadlines.dot` must be at least \"60s\": giving up earlier leaves messages whose fate nobody knows (RFC 5321 §4.5.3.2.6)";
+            let message = "`smtp.deadlines.dot` must be at least \"60s\": a shorter deadline leaves messages with an unknown outcome (RFC 5321 §4.5.3.2.6)";
             section.problem("dot", message);
         }
         section.finish();

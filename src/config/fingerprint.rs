@@ -1,7 +1,7 @@
 //! The keys of a file with their values in canonical form, for the approval's digest.
 //!
-//! Comments, order, inline tables and the notation of numbers and texts make no difference. Of
-//! a key that leads to a secret, only its presence counts.
+//! Comments, order, inline tables and the notation of numbers and texts do not change them. Of a
+//! key that is the way to a secret, only its presence counts.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ fn collect(table: &DeTable<'_>, above: &str, keys: &mut BTreeMap<String, String>
     }
 }
 
-/// A key as TOML writes it: in quotes only where it must be.
+/// A key as TOML writes it, in quotes only if they are needed.
 fn bare(key: &str) -> String {
     let plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_');
     if !key.is_empty() && key.chars().all(plain) {
@@ -47,10 +47,8 @@ fn bare(key: &str) -> String {
 fn canonical(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("{text:?}"),
-        DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) => number.to_string(),
-            Err(_) => number.to_string(),
-        },
+        DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
+            .map_or_else(|_| number.to_string(), |number| number.to_string()),
         DeValue::Float(number) => number.as_str().to_owned(),
         DeValue::Boolean(it) => it.to_string(),
         DeValue::Datetime(it) => it.to_string(),
@@ -76,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn another_way_to_write_the_same_makes_no_difference_and_another_value_does() {
+    fn only_values_change_the_fingerprint() {
         let one = read(
             "campaign = \"spring\"\n[packages.x]\nname = { en = \"A\", fr = \"B\" }\nlink = 'l'\nrespond_by = 2099-12-31\n[limits]\nper_day = 10_000\nonly_to = [\"@a.example\", \"@b.example\"]\n",
         );
@@ -104,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_secret_only_its_kind_is_kept() {
+    fn only_the_presence_of_a_secret_is_kept() {
         let file = |name: &str| {
             read(&format!(
                 "[smtp]\nusername = \"ada\"\npassword_file = {name:?}\n"

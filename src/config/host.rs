@@ -9,8 +9,8 @@ use super::values::{Value, expected, one_line};
 
 const HOST: Kind = Kind::Text("a host name or an IP address");
 
-/// A host: a name, an IPv4 address, or an IPv6 address with or without brackets. An address is
-/// returned in its canonical form, without brackets.
+/// A name, an IPv4 address, or an IPv6 address with or without brackets. An address is returned in
+/// its canonical form, without brackets.
 pub fn host<'r>() -> Value<'r, String> {
     Value::new(HOST, read)
 }
@@ -50,14 +50,14 @@ fn read(value: &DeValue<'_>) -> Result<String, String> {
             "must be a host name or an IP address without a port; write `host = \"{name}\"` and `port = {port}`"
         ));
     }
-    // A name of numbers would be read as an IPv4 address in a spelling of old.
+    // A name of digits would be read as an IPv4 address in a historical notation.
     match url::Host::parse(&text) {
         Ok(url::Host::Domain(_)) => Ok(text),
         _ => Err(expected(&HOST, value)),
     }
 }
 
-/// Whether a host is this machine by its name alone.
+/// Whether a host is this machine, without resolving its name.
 pub fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host

@@ -1,12 +1,12 @@
-//! What is declared about a key of the configuration.
+//! The declaration of a key of the configuration.
 //!
-//! The call that reads a key declares it, so that there is one place to add or change a key. The
-//! declarations serve messages, the fingerprint and the test of `config.example.toml`.
+//! The call that reads a key declares it, so that there is one place to add or change it. Messages,
+//! the fingerprint and the test of `config.example.toml` use the declarations.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// A key and what is declared about it.
+/// The declaration of a key.
 #[derive(Clone, Debug)]
 pub struct Key {
     /// The key with its tables: `smtp.port`.
@@ -15,9 +15,9 @@ pub struct Key {
     pub kind: Kind,
     /// Whether it must be set.
     pub presence: Presence,
-    /// Whether its value leads to a secret.
+    /// Whether its value is the way to a secret.
     pub secret: bool,
-    /// What it is for, as `config.example.toml` says it.
+    /// Its purpose, in the words of `config.example.toml`.
     pub description: &'static str,
 }
 
@@ -26,22 +26,22 @@ pub struct Key {
 pub enum Presence {
     /// It must be set.
     Required,
-    /// It may be unset, which has a meaning of its own.
+    /// It may be unset.
     Optional,
-    /// Unset, it has this value, in TOML.
+    /// Its default, in TOML.
     Default(&'static str),
 }
 
-/// The type of a value. Its text continues "must be".
+/// The type of a value. Messages write it after "must be".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A text, and what it must contain.
+    /// A text, with what it must contain.
     Text(&'static str),
     /// A whole number.
     Number(RangeInclusive<u32>),
     /// One of these words.
     Choice(Vec<&'static str>),
-    /// A date of TOML, or the same as a text.
+    /// A TOML date, or the same as a text.
     Date,
     /// A list of values of one type.
     List(Box<Kind>),

@@ -1,4 +1,4 @@
-//! `[ledger]`: the ledger, and the witness that says how far its writers have come.
+//! `[ledger]`: where the ledger and its witness are.
 
 use std::path::{Path, PathBuf};
 
@@ -6,42 +6,42 @@ use super::overlap::{behind_link, is_same_file};
 use super::reader::Section;
 use super::values::path;
 
-/// Where the ledger is, and the witness that says how far its writers have come.
+/// Where the ledger is, and the witness that records its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerFiles {
-    /// The ledger, behind any symbolic link.
+    /// The ledger, with symbolic links resolved.
     pub file: PathBuf,
-    /// The witness, beside the ledger unless the configuration names another place.
+    /// The witness, by default beside the ledger.
     pub witness: PathBuf,
 }
 
 impl LedgerFiles {
     pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
-        // Lock and log stand beside the file itself, whatever name leads to it.
+        // Lock and log stand beside the file itself, not beside a link to it.
         let path = || path(folder).map(behind_link);
         let file = section
             .key("file", "every invitation and its outcome")
             .required(path());
         let witness = section
-            .key("witness", "notices an older ledger; best on another disk")
+            .key("witness", "detects an older ledger; best on another disk")
             .optional(path());
         let ledger = file.map(|file| Self {
             witness: witness.unwrap_or_else(|| beside(&file, ".witness")),
             file,
         });
         if let Some(ledger) = &ledger
-            && let mut own = ledger.own_files()
-            && own.any(|it| is_same_file(&ledger.witness, &it))
+            && let mut files = ledger.files()
+            && files.any(|it| is_same_file(&ledger.witness, &it))
         {
-            let message = "`ledger.witness` would overwrite the ledger or a file that belongs to it; name a file of its own";
+            let message = "`ledger.witness` would overwrite the ledger or a file that belongs to it; name another file";
             section.problem("witness", message);
         }
         section.finish();
         ledger
     }
 
-    /// The ledger, and what stands beside it during a run.
-    pub(super) fn own_files(&self) -> impl Iterator<Item = PathBuf> {
+    /// The ledger, and the files beside it during a run.
+    pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
         let suffixes = ["", "-wal", "-shm", "-journal", ".lock"];
         suffixes.into_iter().map(|it| beside(&self.file, it))
     }

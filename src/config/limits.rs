@@ -1,4 +1,4 @@
-//! `[limits]` and `[retry]`: how much, how fast, to whom, and when again.
+//! `[limits]` and `[retry]`: how many messages, how fast, to whom, and when again.
 
 use std::time::Duration;
 
@@ -10,40 +10,28 @@ use super::values::{Value, duration, list, number, one_line};
 use crate::address::Address;
 use crate::invitation::RetrySchedule;
 
-/// How much, how fast, to whom.
+/// How many messages, how fast, to whom.
 #[derive(Debug)]
 pub struct Limits {
-    /// Dots in any 60 seconds, over all connections and runs.
+    /// Messages in any 60 seconds, over all connections and runs.
     pub per_minute: u32,
-    /// Dots in any 24 hours.
+    /// Messages in any 24 hours.
     pub per_day: u32,
-    /// Never-attempted invitations in one run, above which nothing is sent.
+    /// The most new invitations in a run; with more, nothing is sent.
     pub new_per_run: u32,
-    /// How long a run may take; then it begins no more messages.
+    /// How long a run may begin new messages.
     pub max_runtime: Option<Duration>,
-    /// The only recipients allowed; `None` means all.
-    pub only_to: Option<Vec<RecipientPattern>>,
-}
-
-/// One entry of `only_to`.
-#[derive(Debug, PartialEq, Eq)]
-pub enum RecipientPattern {
-    /// `@contoso.example`: everybody of a domain.
-    Domain(String),
-    /// One address, in its canonical form.
-    Address(String),
+    /// The allowed recipients, as canonical addresses and `@domain`; `None` means all.
+    pub only_to: Option<Vec<String>>,
 }
 
 impl Limits {
-    /// Whether `only_to` lets this address through.
+    /// Whether `only_to` allows this address.
     #[must_use]
     pub fn allow(&self, address: &Address) -> bool {
-        self.only_to.as_ref().is_none_or(|allowed| {
-            allowed.iter().any(|it| match it {
-                RecipientPattern::Domain(domain) => domain == address.domain(),
-                RecipientPattern::Address(canonical) => *canonical == address.canonical(),
-            })
-        })
+        let domain = format!("@{}", address.domain());
+        let allows = |it: &String| *it == domain || *it == address.canonical();
+        self.only_to.as_ref().is_none_or(|it| it.iter().any(allows))
     }
 
     pub(super) fn read(mut section: Section<'_>) -> Self {
@@ -55,13 +43,13 @@ impl Limits {
                 .key("per_day", "messages in any 24 hours")
                 .or("10000", number(1..=100_000_000)),
             new_per_run: section
-                .key("new_per_run", "more new partners than this stop the run")
+                .key("new_per_run", "a run with more new partners sends nothing")
                 .or("500", number(0..=100_000_000)),
             only_to: section
-                .key("only_to", "any other recipient stops the run")
+                .key("only_to", "a run with any other recipient sends nothing")
                 .optional(list(recipient_pattern())),
             max_runtime: section
-                .key("max_runtime", "after that no more messages are begun")
+                .key("max_runtime", "then no further message is started")
                 .optional(duration().map(SignedDuration::unsigned_abs)),
         };
         section.finish();
@@ -69,23 +57,21 @@ impl Limits {
     }
 }
 
-/// `@domain` or an address.
-fn recipient_pattern<'r>() -> Value<'r, RecipientPattern> {
+/// An address, or `@domain` for all addresses of a domain, in canonical form.
+fn recipient_pattern<'r>() -> Value<'r, String> {
     Value::new(Kind::Text("an address or \"@domain\""), |value| {
         let written = one_line(value)?;
-        let error = |error| format!("must list addresses or \"@domain\": {error}");
-        match written.strip_prefix('@') {
-            Some(domain) => Address::parse(&format!("a@{domain}"))
-                .map(|it| RecipientPattern::Domain(it.domain().to_owned()))
-                .map_err(error),
-            None => Address::parse(&written)
-                .map(|it| RecipientPattern::Address(it.canonical()))
-                .map_err(error),
-        }
+        let parsed = match written.strip_prefix('@') {
+            Some(domain) => {
+                Address::parse(&format!("a@{domain}")).map(|it| format!("@{}", it.domain()))
+            }
+            None => Address::parse(&written).map(|it| it.canonical()),
+        };
+        parsed.map_err(|error| format!("must list addresses or \"@domain\": {error}"))
     })
 }
 
-/// Reads when a deferred invitation is tried again.
+/// Reads when a deferred invitation is retried.
 pub fn read_retry(mut section: Section<'_>) -> RetrySchedule {
     let schedule = RetrySchedule {
         first_after: section

@@ -1,4 +1,4 @@
-//! Loading the file: everything that is wrong is reported together.
+//! Loads the file. All errors are reported together.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::error::ConfigError;
 use super::key::Key;
 use super::ledger_files::LedgerFiles;
 use super::limits::{Limits, read_retry};
@@ -13,46 +14,46 @@ use super::login::CredentialSource;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
 use super::reader::{ConfigReader, Section};
+use super::secrets::SecretLines;
 use super::sender::Sender;
 use super::smtp::Smtp;
 use super::template_folder::TemplateFolder;
 use super::values::{path, text};
 use super::{fingerprint, overlap};
-use crate::exit::{self, CommandError, Exit};
 use crate::files::{self, writable_by_everyone};
 use crate::invitation::RetrySchedule;
 
 /// The largest configuration; a thousand packages with texts in every locale fit.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 
-/// Everything that the file says.
+/// The configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// What "once" means: a partner is invited once per campaign and package.
+    /// A partner is invited once per campaign and package.
     pub campaign: String,
     /// Who invites.
     pub sender: Sender,
-    /// What partners are invited to, in the order of the file.
+    /// The access packages, in the order of the file.
     pub packages: Vec<Arc<Package>>,
     /// The list of partners.
     pub partners: PartnerFile,
-    /// The texts of the mail.
+    /// The templates.
     pub templates: TemplateFolder,
     /// The relay.
     pub smtp: Smtp,
-    /// How much, how fast, to whom.
+    /// How many messages, how fast, to whom.
     pub limits: Limits,
     /// When a deferred invitation is tried again.
     pub retry: RetrySchedule,
     /// The ledger and its witness.
     pub ledger: LedgerFiles,
-    /// Where the list is written again after each run, with what became of each row.
+    /// Where the list is written after each run with the outcome of each row.
     pub results: Option<PathBuf>,
-    /// The file that holds the approval without which nothing is sent.
+    /// The file with the approval without which nothing is sent.
     pub approval: Option<PathBuf>,
-    /// Every key that the file has, with its value in canonical form; of a secret, only its kind.
+    /// All keys of the file with their values in canonical form; of a secret, only its presence.
     pub keys: BTreeMap<String, String>,
-    /// What works, but deserves a second look.
+    /// What is valid, but should be checked.
     pub warnings: Vec<String>,
 }
 
@@ -60,22 +61,35 @@ impl Config {
     /// Reads and validates the file.
     ///
     /// # Errors
-    /// Everything that is wrong with it, each with its line, what was expected and a fix.
-    pub fn load(path: &Path) -> exit::Result<Self> {
-        let source = read_source(path)?;
+    /// All errors of the file, each with its line, what was expected and a fix.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let source = files::read(path, FILE_LIMIT);
+        let source = source.map_err(|error| ConfigError::Unreadable {
+            path: path.display().to_string(),
+            error,
+        })?;
+        let source = String::from_utf8(source).map_err(|error| {
+            let offset = error.utf8_error().valid_up_to();
+            let (valid, rest) = error.as_bytes().split_at(offset);
+            ConfigError::NotUtf8 {
+                path: path.display().to_string(),
+                line: valid.split(|it| *it == b'\n').count(),
+                byte: rest[0],
+                offset,
+            }
+        })?;
+        let reader = ConfigReader::default();
         let (file, errors) = DeTable::parse_recoverable(&source);
-        let reading = ConfigReader::default();
+        let secrets = SecretLines::of(&source, file.get_ref(), errors.is_empty());
         for error in errors {
-            let cure =
-                "texts stand in quotes, lists in brackets, and each key once (https://toml.io)";
+            let fix =
+                "write texts in quotes, lists in brackets, and each key once (https://toml.io)";
             let span = error.span().unwrap_or(0..0);
-            reading
-                .problems
-                .add(span, error.message(), Some(cure.into()));
+            reader.problems.add(span, error.message(), Some(fix.into()));
         }
-        let config = read(Section::root(&file, &reading), path);
-        let ConfigReader { problems, keys } = reading;
-        match (problems.render(path, &source), config) {
+        let config = read(Section::root(&file, &reader), path);
+        let ConfigReader { problems, keys } = reader;
+        match (problems.finish(path, &source, &secrets), config) {
             (None, Some(mut config)) => {
                 let keys = keys.into_inner();
                 let secrets = keys.iter().filter(|it| it.secret);
@@ -84,24 +98,22 @@ impl Config {
                 config.check_permissions(path)?;
                 Ok(config)
             }
-            (found, _) => Err(CommandError::new(
-                Exit::Config,
-                found.unwrap_or_else(|| "the configuration is not complete".into()),
-            )),
+            (problems, _) => {
+                let problems = problems.expect("each value that is missing was reported");
+                Err(ConfigError::Invalid(Box::new(problems)))
+            }
         }
     }
 
     /// Adds a warning for each file that everyone can change.
     ///
     /// # Errors
-    /// If the configuration is one of them and names a program to run (77).
-    fn check_permissions(&mut self, path: &Path) -> exit::Result<()> {
-        let proof = self.smtp.login.as_ref().map(|it| &it.proof);
+    /// If the configuration is one of them and names a program to run.
+    fn check_permissions(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let source = self.smtp.login.as_ref().map(|it| &it.credential);
         let open = writable_by_everyone("the configuration", path);
-        if let (Some(open), Some(CredentialSource::TokenCommand(_))) = (&open, proof) {
-            let message =
-                format!("{open}: its `smtp.token_command` would run a program of anyone's choice");
-            return Err(CommandError::new(Exit::NoPermission, message));
+        if let (Some(open), Some(CredentialSource::TokenCommand(_))) = (&open, source) {
+            return Err(ConfigError::WritableByEveryone(open.clone()));
         }
         let others = [
             ("the partner file", Some(&self.partners.path)),
@@ -122,37 +134,16 @@ impl Config {
     }
 }
 
-/// Every key that a configuration may have; the package is called `NAME`.
+/// All keys that a configuration may have; the package is called `NAME`.
 #[must_use]
 pub fn declared_keys() -> Vec<Key> {
     let (file, _) = DeTable::parse_recoverable("[packages.NAME]");
-    let reading = ConfigReader::default();
-    read(Section::root(&file, &reading), Path::new("config.toml"));
-    reading.keys.into_inner()
+    let reader = ConfigReader::default();
+    read(Section::root(&file, &reader), Path::new("config.toml"));
+    reader.keys.into_inner()
 }
 
-fn read_source(path: &Path) -> exit::Result<String> {
-    let shown = path.display();
-    let bytes = files::read(path, FILE_LIMIT).map_err(|error| {
-        let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-        let exit = if denied { Exit::NoPermission } else { Exit::Config };
-        let message = format!(
-            "cannot read the configuration `{shown}`: {error}; `access-invite init` writes one, and `-c FILE` names another"
-        );
-        CommandError::new(exit, message)
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..valid].split(|it| *it == b'\n').count();
-        let byte = error.as_bytes()[valid];
-        let message = format!(
-            "{shown}:{line}: the byte 0x{byte:02X} at offset {valid} is not UTF-8; save the file as UTF-8"
-        );
-        CommandError::new(Exit::Config, message)
-    })
-}
-
-/// Reads all tables; `None` only after at least one problem is on the list.
+/// Reads all tables; returns `None` only after reporting an error.
 fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut warnings = Vec::new();
@@ -175,18 +166,18 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
 
     let mut section = root.section("approval");
     let approval = section
-        .key("file", "only what this approves is sent")
+        .key("file", "only what it approves is sent")
         .optional(path(folder));
     section.finish();
 
     let mut section = root.section("results");
     let results = section
-        .key("csv", "your list again, with what became of each row")
+        .key("csv", "your list with the outcome of each row")
         .optional(path(folder).map(overlap::behind_link));
     let mut inputs = vec![("the configuration", file.to_owned())];
     if let Some(ledger) = &ledger {
-        let own = ledger.own_files();
-        inputs.extend(own.map(|it| ("the ledger or a file that belongs to it", it)));
+        let files = ledger.files();
+        inputs.extend(files.map(|it| ("the ledger or a file that belongs to it", it)));
         inputs.push(("the witness of the ledger", ledger.witness.clone()));
     }
     let list = partners.iter().map(|it| it.path.clone());
@@ -196,7 +187,7 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     if let Some(results) = &results
         && let Some(what) = overlap::find(results, &inputs, &templates.directory)
     {
-        let message = format!("`results.csv` would overwrite {what}; name a file of its own");
+        let message = format!("`results.csv` would overwrite {what}; name another file");
         section.problem("csv", message);
     }
     section.finish();
@@ -214,7 +205,7 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
         ledger: ledger?,
         results,
         approval,
-        // Read from the whole file, when all of it is right.
+        // Filled in when the whole file is valid.
         keys: BTreeMap::new(),
         warnings,
     })

@@ -1,43 +1,47 @@
-//! The login at the relay: a user name, and where its proof comes from.
+//! The login at the relay: a user name, and where its credential comes from.
 
 use std::path::{Path, PathBuf};
 
 use super::reader::Section;
 use super::values::{Value, path, text, text_or_list};
 
-/// How we log in (RFC 4954).
+/// A login at the relay (RFC 4954).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
-    /// As whom.
+    /// The user name.
     pub username: String,
-    /// What proves it.
-    pub proof: CredentialSource,
+    /// Where its credential comes from.
+    pub credential: CredentialSource,
 }
 
-/// Where the proof of a login comes from. The configuration never holds it.
+/// Where the credential of a login comes from. The configuration never contains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialSource {
     /// A password in a file that not everyone may read.
     PasswordFile(PathBuf),
     /// A password in an environment variable.
     PasswordEnv(String),
-    /// A password that systemd hands over (`LoadCredential=`).
+    /// A password from systemd (`LoadCredential=`).
     PasswordCredential(String),
-    /// A program and its arguments, which prints an access token (XOAUTH2).
+    /// A program with its arguments that prints an access token (XOAUTH2).
     TokenCommand(Vec<String>),
 }
 
+/// The keys of a credential, for messages.
+const ONE_OF: &str =
+    "one of `password_file`, `password_env`, `password_credential` and `token_command`";
+
 impl Login {
-    /// A user name and one proof, or neither.
-    pub(super) fn read(section: &mut Section<'_>, folder: &Path, clear: bool) -> Option<Self> {
+    /// Reads a user name and one credential, or neither.
+    pub(super) fn read(section: &mut Section<'_>, folder: &Path, plain: bool) -> Option<Self> {
         let username = section
             .key("username", "the login's user name")
             .optional(text());
-        let mut secret = |key: &'static str, description: &'static str, proof| {
-            let proof = section.key(key, description).secret(proof);
-            proof.map(|it| (key, it))
+        let mut secret = |key: &'static str, description: &'static str, value| {
+            let credential = section.key(key, description).secret(value);
+            credential.map(|it| (key, it))
         };
-        let proofs = [
+        let credentials = [
             secret(
                 "password_file",
                 "a file whose only line is the password",
@@ -59,29 +63,33 @@ impl Login {
                 command().map(CredentialSource::TokenCommand),
             ),
         ];
-        let mut given = proofs.into_iter().flatten();
+        let mut given = credentials.into_iter().flatten();
         let first = given.next();
         if let Some((second, _)) = given.next() {
-            let message = "a login needs one proof: one of `password_file`, `password_env`, `password_credential` and `token_command`, not several";
-            section.problem(second, message);
+            section.problem(
+                second,
+                format!("a login needs only {ONE_OF}; remove the others"),
+            );
         }
         match (username, first) {
             (None, None) => None,
             (Some(_), None) => {
-                let message = "`smtp.username` needs a proof: one of `password_file`, `password_env`, `password_credential` and `token_command`";
-                section.problem("username", message);
+                section.problem("username", format!("`smtp.username` needs {ONE_OF}"));
                 None
             }
             (None, Some((key, _))) => {
-                section.problem(key, format!("`smtp.{key}` needs `smtp.username` beside it"));
+                section.problem(key, format!("`smtp.{key}` needs `smtp.username`"));
                 None
             }
-            (Some(username), Some((_, proof))) => {
-                if clear {
-                    let message = "a login never goes over a connection in clear: set `smtp.tls` to \"implicit\" or \"starttls\"";
+            (Some(username), Some((_, credential))) => {
+                if plain {
+                    let message = "a login needs an encrypted connection: set `smtp.tls` to \"implicit\" or \"starttls\"";
                     section.problem("username", message);
                 }
-                Some(Self { username, proof })
+                Some(Self {
+                    username,
+                    credential,
+                })
             }
         }
     }

@@ -1,11 +1,11 @@
-//! Whether two paths lead to one file, so that nothing that the program writes replaces an input.
+//! Detects paths that lead to the same file, so that no output replaces an input.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::files::folder_of;
 
-/// Which of the `others` a file is, or that it is inside the folder of the templates.
+/// Which of the `others` a file is; also finds files in the folder of the templates.
 pub fn find(
     file: &Path,
     others: &[(&'static str, PathBuf)],
@@ -15,7 +15,7 @@ pub fn find(
     let among_templates = || {
         let templates = templates.canonicalize().ok()?;
         let inside = resolved(file)?.starts_with(templates);
-        inside.then_some("what belongs to the templates")
+        inside.then_some("a file of the templates")
     };
     same.map(|(what, _)| *what).or_else(among_templates)
 }
@@ -29,13 +29,13 @@ pub fn is_same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// A path with its folder in one spelling.
+/// A path with its folder in canonical form.
 fn resolved(path: &Path) -> Option<PathBuf> {
     let folder = folder_of(path).canonicalize().ok()?;
     Some(folder.join(path.file_name()?))
 }
 
-/// The file that a symbolic link leads to, where it leads anywhere.
+/// The target of a symbolic link; any other path, and a dangling link, as it is.
 pub fn behind_link(path: PathBuf) -> PathBuf {
     if path.is_symlink() {
         path.canonicalize().unwrap_or(path)

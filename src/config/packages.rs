@@ -1,46 +1,41 @@
-//! `[packages.NAME]`: what partners are invited to.
+//! `[packages.NAME]`: the access packages.
 
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
 use super::key::Kind;
+use super::names::first_of;
 use super::reader::Section;
 use super::text::{LocalizedText, texts};
 use super::values::{Value, text_or_list};
 use crate::link::AccessPackageLink;
 use crate::locale::Locale;
 
-/// The most packages; each of them is tried in every locale before anything is sent.
+/// The most packages; each is checked in every locale before anything is sent.
 const PACKAGES_LIMIT: usize = 1_000;
 
-/// An access package that partners are invited to.
+/// An access package.
 #[derive(Debug)]
 pub struct Package {
     /// Its name in the configuration and in the CSV's `package` column.
     pub key: String,
-    /// The whole link.
+    /// Its link.
     pub link: AccessPackageLink,
     /// Its name in the mail.
     pub name: LocalizedText,
     /// What it is for.
     pub description: Option<LocalizedText>,
-    /// What to write in the request.
+    /// The justification for the request.
     pub justification: Option<LocalizedText>,
     /// The last day to respond, in local time.
     pub respond_by: Option<Date>,
 }
 
-/// The keys of packages, for a message: the first of them, and how many more there are.
+/// The first keys of packages, for a message.
 #[must_use]
 pub fn keys_of(packages: &[Arc<Package>]) -> String {
-    const SHOWN: usize = 20;
-    let keys = packages.iter().take(SHOWN).map(|it| it.key.as_str());
-    let keys = keys.collect::<Vec<_>>().join(", ");
-    match packages.len().saturating_sub(SHOWN) {
-        0 => keys,
-        more => format!("{keys} and {more} more"),
-    }
+    first_of(packages.iter().map(|it| it.key.clone()), 20)
 }
 
 /// Reads all packages, in the order of the file.
@@ -50,13 +45,13 @@ pub fn read(
     warnings: &mut Vec<String>,
 ) -> Vec<Arc<Package>> {
     let mut packages = root.section("packages");
-    if packages.is_empty() {
+    if packages.len() == 0 {
         let message = "no access package is configured; write a table `[packages.NAME]` with `link` and `name`";
         root.problem("packages", message);
     }
     if packages.len() > PACKAGES_LIMIT {
         let message = format!(
-            "{} packages are configured, and {PACKAGES_LIMIT} are the most; use several configurations",
+            "{} packages are configured, more than the limit of {PACKAGES_LIMIT}; use several configurations",
             packages.len()
         );
         root.problem("packages", message);
@@ -78,19 +73,19 @@ impl Package {
         warnings: &mut Vec<String>,
     ) -> Option<Self> {
         let hosts = section
-            .key("allow_host", "another portal host than Microsoft's two")
+            .key("allow_host", "another host than Microsoft's two")
             .optional(text_or_list());
-        // As it stands, with blanks and all.
+        // As written, because blanks are errors of the link.
         let as_written = |value: &toml::de::DeValue<'_>| value.as_str().map(str::to_owned);
         let link = section
-            .key("link", "the My Access portal link, copied whole")
+            .key("link", "the package's My Access portal link")
             .required(Value::of_kind(Kind::Text("a text"), as_written));
         let link = link.and_then(|text| {
             let parsed = AccessPackageLink::parse(&text, &hosts.unwrap_or_default());
             let report = |error: &crate::link::LinkError| {
                 let message =
-                    format!("`packages.{key}.link` is not a whole My Access link: {error}");
-                section.problem_within("link", error.place(&text), text.len(), message);
+                    format!("`packages.{key}.link` is not a complete My Access link: {error}");
+                section.problem_within("link", error.span(&text), text.len(), message);
             };
             parsed.inspect_err(report).ok()
         });
@@ -113,7 +108,7 @@ impl Package {
                 .find(|it| it.link.package_id() == link.package_id())
         {
             let message = format!(
-                "`packages.{key}` has the same access package id as `packages.{}`; copy the link of the other package, or remove one of the two",
+                "`packages.{key}` has the same access package id as `packages.{}`; correct one of the links, or remove one of the packages",
                 same.key
             );
             section.problem("link", message);

@@ -12,11 +12,11 @@ use super::values::{Value, choice, parsed_text, path, text};
 pub struct PartnerFile {
     /// The CSV file.
     pub path: PathBuf,
-    /// What its bytes mean; `None` means by what they look like.
+    /// Its encoding; `None` means that it is detected.
     pub encoding: Option<&'static Encoding>,
-    /// The byte between cells; `None` means by the header line.
+    /// The byte between cells; `None` means that it is detected in the header.
     pub delimiter: Option<u8>,
-    /// The header of each known column.
+    /// The headers of the known columns.
     pub columns: Columns,
     /// What to do when rows are bad.
     pub bad_rows: BadRows,
@@ -25,9 +25,9 @@ pub struct PartnerFile {
 /// What to do when rows are bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadRows {
-    /// Mail nobody.
+    /// Send nothing.
     Refuse,
-    /// Mail the good rows and report the bad ones.
+    /// Send to the good rows and report the bad ones.
     Skip,
 }
 
@@ -37,7 +37,7 @@ impl PartnerFile {
             .key("file", "the list of partners (CSV)")
             .required(path(folder));
         let encoding = section
-            .key("encoding", "by what its bytes look like; or a name")
+            .key("encoding", "detected; or a name")
             .or("\"auto\"", encoding());
         let delimiters = [
             ("auto", None),
@@ -46,7 +46,10 @@ impl PartnerFile {
             ("\t", Some(b'\t')),
         ];
         let delimiter = section
-            .key("delimiter", "by the header line; or \",\" \";\" \"\\t\"")
+            .key(
+                "delimiter",
+                "detected in the header; or \",\" \";\" \"\\t\"",
+            )
             .or("\"auto\"", choice(&delimiters));
         let columns = Columns::read(section.section("columns"));
         let bad_rows = section
@@ -71,85 +74,85 @@ fn encoding<'r>() -> Value<'r, Option<&'static Encoding>> {
     let what = "\"auto\" or the name of an encoding such as \"utf-8\", \"utf-16le\", \"windows-1252\", \"windows-1250\", \"macintosh\", \"shift_jis\" or \"gb18030\"";
     parsed_text(what, |label| match label {
         "auto" => Some(None),
-        // Labels of encodings that decode to nothing, and one that is private to scripts, name no file.
+        // No file is in encodings that decode to nothing, or in the one for scripts.
         _ => Encoding::for_label_no_replacement(label.as_bytes())
             .filter(|it| *it != X_USER_DEFINED)
             .map(Some),
     })
 }
 
-/// The headers of the known columns.
-#[derive(Debug)]
-pub struct Columns {
-    /// The address; required in the file.
-    pub email: Column,
+/// A known column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The address; the only one that the file must have.
+    Email,
     /// The person's name.
-    pub name: Column,
+    Name,
     /// The partner's organisation.
-    pub organization: Column,
-    /// The wanted language.
-    pub locale: Column,
+    Organization,
+    /// The requested language.
+    Locale,
     /// The key of the access package.
-    pub package: Column,
+    Package,
 }
+
+/// Each known column with its key in `partners.columns` and the description of that.
+const FIELDS: [(Field, &str, &str); 5] = [
+    (Field::Email, "email", "header of the address"),
+    (Field::Name, "name", "of the person's name"),
+    (
+        Field::Organization,
+        "organization",
+        "of the partner's organisation",
+    ),
+    (Field::Locale, "locale", "of the language tag"),
+    (Field::Package, "package", "of the package's key"),
+];
+
+/// The headers of the known columns, in the order of [`Field`].
+#[derive(Debug)]
+pub struct Columns(pub [Column; FIELDS.len()]);
 
 /// The header of a known column.
 #[derive(Debug)]
 pub struct Column {
-    /// The column's own name, a key of `partners.columns`.
+    /// The column.
+    pub field: Field,
+    /// Its key in `partners.columns`.
     pub key: &'static str,
     /// The header, by default the key.
     pub header: String,
-    /// Whether the configuration names it; then the file must have it.
+    /// Whether the configuration sets it; then the file must have it.
     pub configured: bool,
 }
 
 impl Columns {
-    /// All known columns.
-    #[must_use]
-    pub fn all(&self) -> [&Column; 5] {
-        [
-            &self.email,
-            &self.name,
-            &self.organization,
-            &self.locale,
-            &self.package,
-        ]
-    }
-
-    /// Whether the header of a column belongs to another one, because the configuration says so.
+    /// Whether the configuration gives the default header of this column to another one.
     #[must_use]
     pub fn is_taken(&self, column: &Column) -> bool {
-        let mut others = self.all().into_iter().filter(|it| it.key != column.key);
-        !column.configured && others.any(|it| it.configured && it.has_same_header(column))
+        let mut others = self.0.iter().filter(|it| it.field != column.field);
+        !column.configured && others.any(|it| it.configured && it.matches(&column.header))
     }
 
     fn read(mut section: Section<'_>) -> Self {
-        let mut column = |key: &'static str, description: &'static str| {
+        let columns = FIELDS.map(|(field, key, description)| {
             let header = section.key(key, description).optional(text());
             Column {
+                field,
                 key,
                 configured: header.is_some(),
                 header: header.unwrap_or_else(|| key.to_owned()),
             }
-        };
-        let columns = Self {
-            email: column("email", "header of the address"),
-            name: column("name", "of the person's name"),
-            organization: column("organization", "of the partner's organisation"),
-            locale: column("locale", "of the language tag"),
-            package: column("package", "of the package's key"),
-        };
-        let all = columns.all();
-        for (place, column) in all.iter().enumerate().filter(|(_, it)| it.configured) {
-            // A header that nobody names for `email` is still the one of the addresses.
-            let other = all.iter().enumerate().find(|(other, it)| {
-                let counts = it.key == "email" || (it.configured && *other < place);
-                *other != place && counts && it.has_same_header(column)
+        });
+        for (index, column) in columns.iter().enumerate().filter(|(_, it)| it.configured) {
+            // The default header of the address counts, too, because the file must have it.
+            let other = columns.iter().enumerate().find(|(other, it)| {
+                let counts = it.field == Field::Email || (it.configured && *other < index);
+                *other != index && counts && it.matches(&column.header)
             });
             if let Some((_, other)) = other {
                 let message = format!(
-                    "`partners.columns.{}` and `partners.columns.{}` are the same header, `{}`; a header belongs to one of them",
+                    "`partners.columns.{}` and `partners.columns.{}` are the same header, `{}`; set each to a header of its own",
                     other.key,
                     column.key,
                     column.header.escape_debug()
@@ -158,20 +161,14 @@ impl Columns {
             }
         }
         section.finish();
-        columns
+        Self(columns)
     }
 }
 
 impl Column {
-    /// Whether a header of the file is that of this column, in any case of its letters.
+    /// Whether a header is that of this column, in any case of its letters.
     #[must_use]
     pub fn matches(&self, header: &str) -> bool {
         self.header.to_lowercase() == header.to_lowercase()
-    }
-
-    /// Whether two columns have one header.
-    #[must_use]
-    pub fn has_same_header(&self, other: &Self) -> bool {
-        self.matches(&other.header)
     }
 }

@@ -1,50 +1,58 @@
-//! What is wrong with a configuration, each with its place, shown as far as no secret is in it.
+//! The errors of a configuration as data, and how they are shown.
 //!
-//! The work and the output are bounded, however many mistakes a file has.
+//! Work and output are bounded, however many errors a file has.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::secrets::hidden_lines;
+use super::secrets::SecretLines;
 
-/// How many problems are shown; a file with more has one cause for most of them.
+/// How many errors are shown; most of those in a file with more have one cause.
 const SHOWN: usize = 200;
-/// How much of a key's name is shown.
-pub const NAME_SHOWN: usize = 80;
+/// The longest name of a key that is shown, in characters.
+const NAME_SHOWN: usize = 80;
 
-/// One thing that is wrong, and where.
+/// An error of the configuration.
 #[derive(Debug)]
-struct Problem {
-    /// Where it begins and ends, in bytes.
-    span: (usize, usize),
-    message: String,
-    cure: Option<String>,
+pub struct Problem {
+    /// The line, from 1.
+    pub line: usize,
+    /// The bytes of the file at fault.
+    pub span: Range<usize>,
+    /// What is wrong, and what was expected.
+    pub message: String,
+    /// How to fix it, such as the nearest key.
+    pub fix: Option<String>,
+    /// Whether the line may contain a secret and must not be shown.
+    pub is_secret: bool,
 }
 
-/// Everything that is wrong with the file so far: the first problems, and how many there are.
+/// The errors found so far: the first ones, and how many there are.
 #[derive(Debug, Default)]
-pub struct Problems {
-    /// By place; what stands at one place, in the order in which it was found.
+pub struct ProblemCollector {
+    /// By their place; those at one place in the order in which they were found.
     first: RefCell<BTreeMap<(usize, usize), Problem>>,
     total: Cell<usize>,
-    /// Whether the cure for missing keys is among them.
+    /// Whether a missing key was reported, with the fix for all of them.
     missing: Cell<bool>,
 }
 
-impl Problems {
-    /// Adds one.
-    pub fn add(&self, span: Range<usize>, message: impl Into<String>, cure: Option<String>) {
-        let number = self.total.get();
-        self.total.set(number + 1);
+impl ProblemCollector {
+    /// Adds an error.
+    pub fn add(&self, span: Range<usize>, message: impl Into<String>, fix: Option<String>) {
+        let number = self.total.replace(self.total.get() + 1);
         let mut first = self.first.borrow_mut();
         let problem = Problem {
-            span: (span.start, span.end),
+            line: 0,
             message: message.into(),
-            cure,
+            fix,
+            is_secret: true,
+            span: span.clone(),
         };
         first.insert((span.start, number), problem);
         if first.len() > SHOWN {
@@ -52,90 +60,98 @@ impl Problems {
         }
     }
 
-    /// Adds a key that is missing; the first of them comes with the cure for all.
+    /// Adds a missing key; the first one comes with the fix for all.
     pub fn add_missing(&self, span: Range<usize>, message: String) {
-        const CURE: &str = "`access-invite init DIR` writes a configuration that shows every key";
-        let told = self.missing.replace(true);
-        self.add(span, message, (!told).then(|| CURE.to_owned()));
+        const FIX: &str = "`access-invite init DIR` writes a configuration with every key";
+        let reported = self.missing.replace(true);
+        self.add(span, message, (!reported).then(|| FIX.to_owned()));
     }
 
-    /// The list for people, in the order of the file, or `None` where all is well.
+    /// All errors in the order of the file, or `None` if there are none.
     #[must_use]
-    pub fn render(self, path: &Path, source: &str) -> Option<String> {
+    pub fn finish(self, path: &Path, source: &str, secrets: &SecretLines) -> Option<Problems> {
         let total = self.total.get();
-        if total == 0 {
-            return None;
-        }
-        let lines = Lines::of(source);
-        let path = path.display().to_string();
-        let first = self.first.into_inner();
-        let mut texts: Vec<_> = first.values().map(|it| it.render(&path, &lines)).collect();
-        if total > first.len() {
-            texts.push(format!("{path}: and {} more errors", total - first.len()));
-        }
-        Some(texts.join("\n"))
-    }
-}
-
-/// The file by lines, and which of them must not be shown.
-struct Lines<'a> {
-    source: &'a str,
-    starts: Vec<usize>,
-    hidden: Vec<bool>,
-}
-
-impl<'a> Lines<'a> {
-    fn of(source: &'a str) -> Self {
-        let ends = source.match_indices('\n').map(|(place, _)| place + 1);
-        Self {
-            source,
-            starts: std::iter::once(0).chain(ends).collect(),
-            hidden: hidden_lines(source),
-        }
-    }
-
-    /// The line in which a byte stands: its number from 0, and its text.
-    fn at(&self, place: usize) -> (usize, &'a str) {
-        let number = self.starts.partition_point(|it| *it <= place) - 1;
-        let next = self.starts.get(number + 1);
-        let end = next.map_or(self.source.len(), |it| it - 1);
-        (number, &self.source[self.starts[number]..end])
-    }
-}
-
-impl Problem {
-    /// The message with the line and a caret under the place, unless the line may hold a secret.
-    fn render(&self, path: &str, lines: &Lines<'_>) -> String {
-        let start = self.span.0.min(lines.source.len());
-        let (number, shown) = lines.at(start);
-        let within = (start - lines.starts[number]).min(shown.len());
-        let end = self.span.1.saturating_sub(lines.starts[number]);
-        let line = number + 1;
-        let column = shown[..within].chars().count() + 1;
-
-        let mut text = if lines.hidden[number] {
-            format!(
-                "{path}:{line}:{column}: {} (the line is not shown, it may hold a secret)",
-                self.message
-            )
-        } else {
-            let title = format!("{path}:{line}:{column}: {}", self.message);
-            let place = within..end.clamp(within, shown.len());
-            let snippet = Snippet::source(shown)
-                .line_start(line)
-                .annotation(AnnotationKind::Primary.span(place));
-            let group = Level::ERROR.no_name().primary_title(title).element(snippet);
-            Renderer::plain().render(&[group])
+        let ends = source.match_indices('\n').map(|(at, _)| at + 1);
+        let starts: Vec<usize> = std::iter::once(0).chain(ends).collect();
+        let place = |mut problem: Problem| {
+            problem.span.start = problem.span.start.min(source.len());
+            problem.line = starts.partition_point(|it| *it <= problem.span.start);
+            let line = line_at(source, problem.span.start);
+            problem.is_secret = secrets.include(line.clone(), &source[line]);
+            problem
         };
-        if let Some(cure) = &self.cure {
-            text.push_str("\n  = ");
-            text.push_str(cure);
-        }
-        text
+        (total > 0).then(|| Problems {
+            path: path.display().to_string(),
+            source: source.to_owned(),
+            shown: self.first.into_inner().into_values().map(place).collect(),
+            total,
+        })
     }
 }
 
-/// A name in a message, cut where it is longer than any that is meant.
+/// The errors of a file.
+#[derive(Debug)]
+pub struct Problems {
+    path: String,
+    source: String,
+    /// The first of them, in the order of the file.
+    pub shown: Vec<Problem>,
+    /// How many there are.
+    pub total: usize,
+}
+
+impl fmt::Display for Problems {
+    /// Each error with its line and a caret under its place, unless the line may contain a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.shown.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            self.render(problem, f)?;
+        }
+        match self.total - self.shown.len() {
+            0 => Ok(()),
+            more => write!(f, "\n{}: and {more} more errors", self.path),
+        }
+    }
+}
+
+impl Problems {
+    fn render(&self, problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { line, message, .. } = problem;
+        let range = line_at(&self.source, problem.span.start);
+        let shown = &self.source[range.clone()];
+        let start = (problem.span.start - range.start).min(shown.len());
+        let end = problem.span.end.saturating_sub(range.start);
+        let column = shown[..start].chars().count() + 1;
+        let title = format!("{}:{line}:{column}: {message}", self.path);
+        if problem.is_secret {
+            write!(
+                f,
+                "{title} (the line is not shown, because it may contain a secret)"
+            )?;
+        } else {
+            let snippet = Snippet::source(shown)
+                .line_start(*line)
+                .annotation(AnnotationKind::Primary.span(start..end.clamp(start, shown.len())));
+            let group = Level::ERROR.no_name().primary_title(title).element(snippet);
+            f.write_str(&Renderer::plain().render(&[group]))?;
+        }
+        match &problem.fix {
+            Some(fix) => write!(f, "\n  = {fix}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The line in which a byte stands, without its end.
+fn line_at(source: &str, offset: usize) -> Range<usize> {
+    let start = source[..offset].rfind('\n').map_or(0, |it| it + 1);
+    let end = source[start..].find('\n');
+    start..end.map_or(source.len(), |it| start + it)
+}
+
+/// The name of a key for a message, cut if it is longer than any real one.
 pub fn cut(name: &str) -> String {
     match name.char_indices().nth(NAME_SHOWN) {
         Some((end, _)) => format!("{}…", &name[..end]),

@@ -1,8 +1,8 @@
-//! ConfigReader TOML into final types, collecting everything that is wrong.
+//! Reads TOML into final types and collects all errors.
 //!
-//! A [`Section`] is asked for its keys one by one. The call names the key, its type, its default
-//! and its description; that is the only place where a key is declared. A key in the file that
-//! was not asked for is unknown. All errors are reported together, each with its line.
+//! The code that needs a key asks a [`Section`] for it, with its type, its default and its
+//! description; that is the only place where a key is declared. A key of the file that was not
+//! asked for is unknown.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -11,16 +11,17 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::key::{Key, Kind, Presence};
-use super::problems::{NAME_SHOWN, Problems, cut};
+use super::names::nearest;
+use super::problems::{ProblemCollector, cut};
 use super::secrets::names_a_secret;
 use super::values::{Value, expected, without_value};
 
-/// What reading a file brings together: its errors, and the keys that were declared.
+/// Collects the errors of a file and the declared keys.
 #[derive(Default)]
 pub struct ConfigReader {
-    /// Everything that is wrong.
-    pub problems: Problems,
-    /// In the order in which they were asked for.
+    /// The errors.
+    pub problems: ProblemCollector,
+    /// All declared keys, in the order in which they were asked for.
     pub keys: RefCell<Vec<Key>>,
 }
 
@@ -30,37 +31,42 @@ pub struct Section<'a> {
     table: Option<&'a DeTable<'a>>,
     span: Range<usize>,
     known: Vec<&'static str>,
-    reading: &'a ConfigReader,
+    reader: &'a ConfigReader,
 }
 
 impl<'a> Section<'a> {
     /// The whole file.
     #[must_use]
-    pub fn root(file: &'a Spanned<DeTable<'a>>, reading: &'a ConfigReader) -> Self {
+    pub fn root(file: &'a Spanned<DeTable<'a>>, reader: &'a ConfigReader) -> Self {
         Self {
             name: String::new(),
             table: Some(file.get_ref()),
             span: 0..0,
             known: Vec::new(),
-            reading,
+            reader,
         }
     }
 
-    /// A table within, empty where the file has none.
+    /// The table of this name, empty if the file has none.
     pub fn section(&mut self, key: &'static str) -> Self {
         let value = self.get(key);
+        let span = value.map_or(0..0, Spanned::span);
+        self.child(key, value, span)
+    }
+
+    fn child(
+        &self,
+        key: &str,
+        value: Option<&'a Spanned<DeValue<'a>>>,
+        span: Range<usize>,
+    ) -> Self {
         Self {
             name: self.path(key),
             table: value.and_then(|it| self.table_of(key, it)),
-            span: value.map_or(0..0, Spanned::span),
+            span,
             known: Vec::new(),
-            reading: self.reading,
+            reader: self.reader,
         }
-    }
-
-    /// Whether it is not there, or has nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.table.is_none_or(DeTable::is_empty)
     }
 
     /// How many keys it has.
@@ -68,28 +74,23 @@ impl<'a> Section<'a> {
         self.table.map_or(0, DeTable::len)
     }
 
-    /// The tables within, whatever they are called: `[packages.x]`.
+    /// The tables in it, whatever their names: `[packages.x]`.
     pub fn each_section(&mut self) -> Vec<(String, Self)> {
-        let Some(table) = self.table else {
-            return Vec::new();
-        };
-        let mut sections = Vec::new();
-        for (key, value) in table {
-            let name = key.get_ref().to_string();
-            let section = Section {
-                name: self.path(&name),
-                table: self.table_of(&name, value),
-                span: key.span(),
-                known: Vec::new(),
-                reading: self.reading,
-            };
-            sections.push((name, section));
-        }
+        let mut sections: Vec<_> = self
+            .table
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| {
+                let name = key.get_ref().to_string();
+                let section = self.child(&name, Some(value), key.span());
+                (name, section)
+            })
+            .collect();
         sections.sort_by_key(|(_, section)| section.span.start);
         sections
     }
 
-    /// Declares a key; the call that follows says whether it must be set, and reads it.
+    /// Declares a key; the next call says whether it must be set, and reads it.
     pub fn key(&mut self, name: &'static str, description: &'static str) -> Declaration<'_, 'a> {
         Declaration {
             section: self,
@@ -98,14 +99,13 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Adds a problem at a key, or at the section where the key is absent.
+    /// Adds an error at a key, or at the section if the key is absent.
     pub fn problem(&mut self, key: &'static str, message: impl Into<String>) {
-        let span = self.get(key).map_or(self.span.clone(), Spanned::span);
-        self.reading.problems.add(span, message, None);
+        self.problem_within(key, None, 0, message);
     }
 
-    /// Adds a problem at a part of a text, where its `length` in bytes shows that it stands
-    /// there as it is, between two quotes.
+    /// Adds an error at a part of a text, if the text has `length` bytes in the file, too, that is,
+    /// if it is written without escapes.
     pub fn problem_within(
         &mut self,
         key: &'static str,
@@ -117,38 +117,32 @@ impl<'a> Section<'a> {
         if let Some(part) = part
             && span.len() == length + 2
         {
-            span = span.start + 1 + part.start..span.start + 1 + part.end;
+            let text = span.start + 1;
+            span = text + part.start..text + part.end;
         }
-        self.reading.problems.add(span, message, None);
+        self.reader.problems.add(span, message, None);
     }
 
-    /// Reports every key that nobody asked for, with the nearest that is known.
+    /// Reports all keys that were not asked for, each with the nearest known one.
     pub fn finish(self) {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if self.known.contains(&name) {
                 continue;
             }
-            // No key is so long, and to compare takes time by its length.
-            let nearest = self
-                .known
-                .iter()
-                .filter(|_| name.len() <= NAME_SHOWN)
-                .map(|known| (strsim::damerau_levenshtein(known, name), known))
-                .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 2)
-                .min();
-            let cure = match nearest {
-                Some((_, known)) => format!("did you mean `{known}`?"),
+            let nearest = nearest(name, self.known.iter().copied());
+            let fix = match nearest {
+                Some(known) => format!("did you mean `{known}`?"),
                 None => format!("known keys here: {}", self.known.join(", ")),
             };
-            // In quotes anything may be a key, lines that a missing quote has swallowed among them.
+            // A key in quotes may contain a secret that a missing quote made part of it.
             let bare = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
             let message = if name.chars().all(bare) {
                 format!("unknown key `{}`", cut(&self.path(name)))
             } else {
                 "unknown key in quotes".into()
             };
-            self.reading.problems.add(key.span(), message, Some(cure));
+            self.reader.problems.add(key.span(), message, Some(fix));
         }
     }
 
@@ -170,12 +164,12 @@ impl<'a> Section<'a> {
         if table.is_none() {
             let kind = Kind::Text("a table with its name in brackets above it");
             let message = self.expects(key, &expected(&kind, value.get_ref()));
-            self.reading.problems.add(value.span(), message, None);
+            self.reader.problems.add(value.span(), message, None);
         }
         table
     }
 
-    /// What a key must be, and what was found instead unless that may be a secret.
+    /// What a key must be, and what was found, unless that may be a secret.
     fn expects(&self, key: &str, expectation: &str) -> String {
         let path = self.path(key);
         let expectation = if names_a_secret(&path) {
@@ -203,13 +197,13 @@ pub struct Declaration<'s, 'a> {
 }
 
 impl Declaration<'_, '_> {
-    /// A key that must be set; `None` only after the problem is on the list.
+    /// A key that must be set; returns `None` only after reporting an error.
     pub fn required<T>(self, value: Value<'_, T>) -> Option<T> {
         let Self { section, name, .. } = &self;
         if section.find(name).is_none() {
             let message = format!("`{}` is missing", cut(&section.path(name)));
             let span = section.span.clone();
-            section.reading.problems.add_missing(span, message);
+            section.reader.problems.add_missing(span, message);
         }
         self.read(Presence::Required, false, value)
     }
@@ -224,7 +218,7 @@ impl Declaration<'_, '_> {
         self.read(Presence::Optional, true, value)
     }
 
-    /// A key with a default, which is written in TOML.
+    /// A key with a default, written in TOML.
     pub fn or<'r, T: 'r>(self, default: &'static str, value: Value<'r, T>) -> T {
         let otherwise = value.default(default);
         self.read(Presence::Default(default), false, value)
@@ -238,7 +232,7 @@ impl Declaration<'_, '_> {
             description,
         } = self;
         let Value { kind, read } = value;
-        section.reading.keys.borrow_mut().push(Key {
+        section.reader.keys.borrow_mut().push(Key {
             path: section.path(name),
             kind,
             presence,
@@ -248,7 +242,7 @@ impl Declaration<'_, '_> {
         let found = section.get(name)?;
         let read = read(found.get_ref()).map_err(|expectation| {
             let message = section.expects(name, &expectation);
-            section.reading.problems.add(found.span(), message, None);
+            section.reader.problems.add(found.span(), message, None);
         });
         read.ok()
     }

@@ -1,10 +1,15 @@
-//! Which keys and lines of a configuration may hold a secret; none of them is ever printed.
+//! Which keys and lines of a configuration may contain a secret; none of them is ever printed.
 //!
-//! A key that names a secret may have its value in any form: on its line, over several lines,
-//! in a table of its own, or cut off by a mistake. A file with a mistake has no reliable
-//! structure, so each line is judged by the text alone, and in doubt it is hidden.
+//! A secret may stand on its line, over several lines, in a table of its own, or be cut off by a
+//! mistake. In a file that is valid TOML, the places of all values are known. In any other file,
+//! all lines from a secret on are hidden, unless its own line is a whole statement.
 
-/// Parts of the names of keys whose values are secret, or say where one is.
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Parts of the names of keys whose values are secret or say where one is.
 const WORDS: [&str; 7] = [
     "pass",
     "pwd",
@@ -14,185 +19,89 @@ const WORDS: [&str; 7] = [
     "key",
     "login",
 ];
+/// With these, a key in quotes may be spelled in another way.
+const ESCAPES: [&str; 3] = ["\\u", "\\U", "\\x"];
 
 /// Whether a key, or a line, names a secret.
 #[must_use]
 pub fn names_a_secret(text: &str) -> bool {
-    let names = |text: &str| WORDS.iter().any(|word| text.contains(word));
     let lower = text.to_lowercase();
-    // A key in quotes may be spelled with escapes: `"p\u0061ssword"`.
-    names(&lower) || (lower.contains('\\') && names(&unescaped(&lower)))
+    WORDS.iter().any(|word| lower.contains(word))
 }
 
-/// A text with its `\x61` and `\u0061` replaced.
-fn unescaped(text: &str) -> String {
-    let mut pieces = text.split('\\');
-    let mut unescaped = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let digits = match piece.as_bytes().first() {
-            Some(b'x') => 2,
-            Some(b'u') => 4,
-            _ => 0,
-        };
-        let code = piece.get(1..=digits).filter(|it| !it.is_empty());
-        let letter = code.and_then(|it| char::from_u32(u32::from_str_radix(it, 16).ok()?));
-        match letter {
-            Some(letter) => {
-                unescaped.extend(letter.to_lowercase());
-                unescaped.push_str(&piece[1 + digits..]);
-            }
-            None => unescaped.push_str(piece),
-        }
-    }
-    unescaped
+/// The lines that must not be shown.
+#[derive(Debug)]
+pub struct SecretLines {
+    is_valid: bool,
+    /// The places of values whose key or table names a secret.
+    values: Vec<Range<usize>>,
+    /// In a file that is not valid, the offset from which on all lines are hidden.
+    hidden_from: usize,
 }
 
-/// For each line, whether it must not be shown.
-///
-/// A line belongs to the statement that begins at or above it. Where that is cannot be known
-/// for certain in a file with mistakes, so two readings are made, and both must allow a line:
-/// one that follows brackets and strings over lines, and one by the look of each line alone.
-#[must_use]
-pub fn hidden_lines(source: &str) -> Vec<bool> {
-    let mut hidden = Vec::new();
-    let mut value = Value::default();
-    // Whether the current table, and the statement by each of the two readings, is secret.
-    let (mut table, mut followed, mut looked) = (false, false, false);
-    for line in source.split('\n') {
-        let secret = names_a_secret(line);
-        let start = Start::of(line);
-        let begins = value.is_complete() && start != Start::Nothing;
-        match start {
-            Start::Table => {
+impl SecretLines {
+    /// Those of a file; of one that is not valid, `file` is the part that could be parsed.
+    pub fn of(source: &str, file: &DeTable<'_>, is_valid: bool) -> Self {
+        let mut values = Vec::new();
+        for (key, value) in file {
+            match value.get_ref().as_table() {
                 // Packages have names of the operator's choice.
-                table = secret && !line.trim_start_matches(['[', ' ']).starts_with("packages.");
-                looked = secret;
-            }
-            Start::Key => looked = secret,
-            Start::Nothing => looked |= secret,
-        }
-        followed = secret || (followed && !begins);
-        hidden.push(table || followed || looked);
-        value.follow(line, begins);
-    }
-    hidden
-}
-
-/// What a line looks like.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Start {
-    /// `[table]`
-    Table,
-    /// `key = …`
-    Key,
-    /// Anything else.
-    Nothing,
-}
-
-impl Start {
-    fn of(line: &str) -> Self {
-        let line = line.trim();
-        // An element of an array may begin with a bracket, too, but is no key.
-        if let Some(name) = line.strip_prefix('[') {
-            let name = name.strip_prefix('[').unwrap_or(name);
-            return match name.split_once(']') {
-                Some((name, _)) if is_key(name) => Self::Table,
-                _ => Self::Nothing,
-            };
-        }
-        match line.split_once('=') {
-            Some((key, _)) if is_key(key) => Self::Key,
-            _ => Self::Nothing,
-        }
-    }
-}
-
-/// Whether a text is a key as people write them: words with dots between, perhaps in quotes.
-fn is_key(text: &str) -> bool {
-    let plain = |it: char| it.is_alphanumeric() || matches!(it, '-' | '_' | '\\');
-    text.split('.').all(|part| {
-        let part = part.trim();
-        let unquoted = ['"', '\''].into_iter().find_map(|quote| {
-            let inner = part.strip_prefix(quote)?;
-            inner.strip_suffix(quote)
-        });
-        let word = unquoted.unwrap_or(part);
-        !word.is_empty() && word.chars().all(plain)
-    })
-}
-
-/// How far a value that may go over several lines has been followed.
-#[derive(Default)]
-struct Value {
-    /// The three quotes that end the string in which the line ended.
-    string: Option<&'static str>,
-    /// How many brackets are open.
-    depth: u32,
-}
-
-impl Value {
-    fn is_complete(&self) -> bool {
-        self.string.is_none() && self.depth == 0
-    }
-
-    /// Follows the value through a line, which may begin a statement.
-    fn follow(&mut self, line: &str, begins: bool) {
-        let mut rest = line;
-        if begins {
-            rest = match Start::of(line) {
-                Start::Key => line.split_once('=').map_or("", |it| it.1),
-                Start::Table | Start::Nothing => "",
-            };
-        }
-        loop {
-            if let Some(end) = self.string {
-                let Some((_, after)) = rest.split_once(end) else {
-                    return;
-                };
-                self.string = None;
-                rest = after;
-            }
-            let Some(place) = rest.find(['"', '\'', '[', ']', '{', '}', '#']) else {
-                return;
-            };
-            rest = &rest[place..];
-            let long = ["\"\"\"", "'''"]
-                .into_iter()
-                .find(|it| rest.starts_with(it));
-            if let Some(quotes) = long {
-                self.string = Some(quotes);
-                rest = &rest[quotes.len()..];
-                continue;
-            }
-            let (first, after) = rest.split_at(1);
-            rest = match first {
-                "#" => return,
-                "[" | "{" => {
-                    self.depth += 1;
-                    after
+                Some(packages) if key.get_ref() == "packages" => {
+                    packages
+                        .values()
+                        .for_each(|it| collect(it, false, &mut values));
                 }
-                "]" | "}" => {
-                    self.depth = self.depth.saturating_sub(1);
-                    after
-                }
-                // A string of one line; without an end it reaches to the end of the line.
-                "\"" => after_string(after, '"'),
-                _ => after_string(after, '\''),
-            };
+                _ => collect(value, names_a_secret(key.get_ref()), &mut values),
+            }
         }
+        let mut secrets = Self {
+            is_valid,
+            values,
+            hidden_from: 0,
+        };
+        for line in source.split_inclusive('\n') {
+            if !is_valid && secrets.name_one(line) && !is_statement(line) {
+                break;
+            }
+            secrets.hidden_from += line.len();
+        }
+        secrets
+    }
+
+    /// Whether a line names a secret, or may do so.
+    fn name_one(&self, line: &str) -> bool {
+        names_a_secret(line) || (!self.is_valid && ESCAPES.iter().any(|it| line.contains(it)))
+    }
+
+    /// Whether one of them is the line `text` at `place`.
+    #[must_use]
+    pub fn include(&self, place: Range<usize>, text: &str) -> bool {
+        let overlaps = |it: &Range<usize>| it.start <= place.end && place.start < it.end;
+        (!self.is_valid && place.start >= self.hidden_from)
+            || self.name_one(text)
+            || self.values.iter().any(overlaps)
     }
 }
 
-/// What follows the quote that ends a string.
-fn after_string(text: &str, quote: char) -> &str {
-    let mut escaped = false;
-    for (place, letter) in text.char_indices() {
-        if letter == quote && !escaped {
-            return &text[place + 1..];
+fn collect(value: &Spanned<DeValue<'_>>, is_secret: bool, values: &mut Vec<Range<usize>>) {
+    match value.get_ref() {
+        DeValue::Table(table) => {
+            for (key, value) in table {
+                collect(value, is_secret || names_a_secret(key.get_ref()), values);
+            }
         }
-        escaped = letter == '\\' && quote == '"' && !escaped;
+        DeValue::Array(list) if !is_secret => {
+            list.iter().for_each(|it| collect(it, false, values));
+        }
+        _ if is_secret => values.push(value.span()),
+        _ => {}
     }
-    ""
+}
+
+/// Whether a line is a comment or a key with its whole value. The lines below a table's header
+/// belong to it.
+fn is_statement(line: &str) -> bool {
+    !line.trim_start().starts_with('[') && DeTable::parse(line).is_ok()
 }
 
 #[cfg(test)]
@@ -200,13 +109,19 @@ mod tests {
     use super::*;
 
     fn shown(source: &str) -> Vec<&str> {
-        let hidden = hidden_lines(source);
-        let lines = source.split('\n').zip(hidden);
-        lines.filter(|it| !it.1).map(|it| it.0).collect()
+        let (file, errors) = DeTable::parse_recoverable(source);
+        let secrets = SecretLines::of(source, file.get_ref(), errors.is_empty());
+        let mut start = 0;
+        let lines = source.split('\n').filter(|line| {
+            let place = start..start + line.len();
+            start = place.end + 1;
+            !secrets.include(place, line)
+        });
+        lines.collect()
     }
 
     #[test]
-    fn every_line_of_a_secret_is_hidden_and_the_next_statement_is_not() {
+    fn lines_of_a_secret_are_hidden_and_others_shown() {
         let secrets = [
             "password = \"S\"",
             "token_command = [\n  \"S\", # x\n  'S',\n]",
@@ -235,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_above_a_secret_does_not_uncover_it() {
+    fn secret_after_a_syntax_error_is_hidden() {
         let mistakes = [
             "only_to = [\"a\"",
             "name = '''x",

@@ -16,7 +16,7 @@ pub struct Sender {
     pub reply_to: Option<(Option<String>, Address)>,
     /// The inviting organisation.
     pub organization: String,
-    /// Whom to ask whether the mail is genuine.
+    /// Whom partners can ask whether the mail is genuine.
     pub contact: Option<String>,
 }
 
@@ -38,7 +38,7 @@ impl Sender {
             .key("organization", "the inviting organisation")
             .required(text());
         let contact = section
-            .key("contact", "whom to ask whether the mail is genuine")
+            .key("contact", "whom to ask if the mail is genuine")
             .optional(text());
         section.finish();
         let (name, address) = from?;
@@ -52,7 +52,7 @@ impl Sender {
     }
 }
 
-/// `Name <address>` or a bare address; the name may be quoted, but need not be.
+/// `Name <address>` or a bare address; the name may be in quotes.
 fn mailbox<'r>() -> Value<'r, (Option<String>, Address)> {
     const MAILBOX: &str = "a mailbox such as \"Partner Desk <partners@contoso.example>\"";
     Value::new(Kind::Text(MAILBOX), |value| {

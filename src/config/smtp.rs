@@ -8,26 +8,26 @@ use super::login::{CredentialSource, Login};
 use super::reader::Section;
 use super::values::{choice, number, parsed_text, path};
 
-/// The relay that takes responsibility for the mail (RFC 5321 §2.3.10).
+/// The relay (RFC 5321 §2.3.10).
 #[derive(Clone, Debug)]
 pub struct Smtp {
-    /// Its name, which its certificate must show, or its IP address.
+    /// Its name or IP address, which its certificate must have.
     pub host: String,
     /// Its port.
     pub port: u16,
     /// How the connection is protected.
     pub tls: Tls,
-    /// Certificates to trust beside the system's, in PEM.
+    /// Trusted certificates in addition to the system's, in PEM.
     pub ca_file: Option<PathBuf>,
-    /// How we log in; none where the relay knows us by our address.
+    /// The login; none if the relay accepts mail by IP address.
     pub login: Option<Login>,
-    /// How many connections at once.
+    /// How many connections at the same time.
     pub connections: u32,
-    /// Whether commands are pipelined where the relay offers it.
+    /// Whether commands are pipelined if the relay offers PIPELINING.
     pub pipelining: bool,
-    /// The name for EHLO, if not this host's.
+    /// The name for EHLO, if other than this host's.
     pub hello: Option<String>,
-    /// How long to wait in each phase.
+    /// The deadline of each phase.
     pub deadlines: Deadlines,
 }
 
@@ -38,7 +38,7 @@ pub enum Tls {
     Implicit,
     /// After STARTTLS, which the relay must offer (RFC 3207).
     StartTls,
-    /// Not at all: only to this machine.
+    /// Unprotected, only to this machine.
     None,
 }
 
@@ -49,7 +49,7 @@ impl Smtp {
         warnings: &mut Vec<String>,
     ) -> Option<Self> {
         let host = section
-            .key("host", "the relay, by its certificate's name or by IP")
+            .key("host", "name or IP address, as in its certificate")
             .required(host());
         let tls = section
             .key("tls", "\"none\" only to a relay on this machine")
@@ -71,16 +71,16 @@ impl Smtp {
             Tls::StartTls => 587,
             Tls::None => 25,
         });
-        warnings.extend(mixed_up(port, tls));
+        warnings.extend(port_warning(port, tls));
         let ca_file = section
-            .key("ca_file", "certificates to trust beside the system's")
+            .key("ca_file", "trusted certificates beside the system's")
             .optional(path(folder));
         let login = Login::read(&mut section, folder, tls == Tls::None);
         let connections = section
-            .key("connections", "how many connections at once")
+            .key("connections", "parallel connections")
             .or("2", number(1..=100));
         let pipelining = section
-            .key("pipelining", "where the relay offers it; or \"off\"")
+            .key("pipelining", "if the relay offers it; or \"off\"")
             .or("\"auto\"", choice(&[("auto", true), ("off", false)]));
         let hello = section
             .key("hello", "the name for EHLO; unset: this host's")
@@ -109,9 +109,9 @@ impl Smtp {
         })
     }
 
-    /// The files that it names, each with what to call it.
+    /// The files that it names, each with its name in messages.
     pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
-        let password = match self.login.as_ref().map(|it| &it.proof) {
+        let password = match self.login.as_ref().map(|it| &it.credential) {
             Some(CredentialSource::PasswordFile(path)) => Some(path),
             _ => None,
         };
@@ -125,8 +125,8 @@ impl Smtp {
     }
 }
 
-/// A port that is registered for the other way to begin TLS (RFC 8314 §7.3, RFC 6409).
-fn mixed_up(port: u16, tls: Tls) -> Option<String> {
+/// Warns about a port that is registered for the other TLS mode (RFC 8314 §7.3, RFC 6409).
+fn port_warning(port: u16, tls: Tls) -> Option<String> {
     let (means, set, other) = match (port, tls) {
         (465, Tls::StartTls) => ("TLS from the first byte", "implicit", 587),
         (587 | 25, Tls::Implicit) => ("STARTTLS", "starttls", 465),
@@ -137,6 +137,6 @@ fn mixed_up(port: u16, tls: Tls) -> Option<String> {
         _ => "implicit",
     };
     Some(format!(
-        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until a deadline ends it; set `tls = \"{set}\"`, or `port = {other}`"
+        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until the deadline; set `tls = \"{set}\"`, or `port = {other}`"
     ))
 }

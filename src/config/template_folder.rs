@@ -1,4 +1,4 @@
-//! `[templates]`: where the templates are, and which locale to fall back on.
+//! `[templates]`: where the templates are, and the default locale.
 
 use std::path::{Path, PathBuf};
 
@@ -13,16 +13,16 @@ pub struct TemplateFolder {
     pub directory: PathBuf,
     /// For rows without a locale.
     pub default_locale: Locale,
-    /// For locales without a template.
+    /// For rows with a locale without a template.
     pub missing_locale: MissingLocale,
 }
 
 /// What to do with a row whose locale has no template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingLocale {
-    /// Write in the default locale.
+    /// Use the default locale.
     Default,
-    /// Treat the row as bad.
+    /// The row is bad.
     Refuse,
 }
 

@@ -1,4 +1,4 @@
-//! Texts for the mail: one for all locales, or one for each.
+//! Texts for the mail, the same for all locales or one for each.
 
 use super::key::Kind;
 use super::values::{Value, expected, one_line};
@@ -7,7 +7,7 @@ use crate::locale::Locale;
 /// A text for all locales, or one for each.
 #[derive(Debug)]
 pub enum LocalizedText {
-    /// The same for everybody.
+    /// The same for all locales.
     Same(String),
     /// By locale.
     ByLocale(Vec<(Locale, String)>),
@@ -16,7 +16,7 @@ pub enum LocalizedText {
 impl LocalizedText {
     /// The text for a mail in `locale`; if none is near, the one for `default`.
     ///
-    /// `None` only if `default` has none either, which `texts` refuses.
+    /// `None` if `default` has none either, which `texts` refuses.
     #[must_use]
     pub fn in_locale(&self, locale: &Locale, default: &Locale) -> Option<&str> {
         let texts = match self {

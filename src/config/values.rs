@@ -1,7 +1,7 @@
-//! Values of the configuration: from TOML to a final type, or what was expected.
+//! Types of values: from TOML to a final type, or what was expected.
 //!
-//! An error is the second half of a sentence whose first half is the key: "must be
-//! a list, not a table".
+//! An error is the second half of a message that begins with the key: "must be a list, not a
+//! table".
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -14,23 +14,23 @@ use crate::locale::Locale;
 
 /// The type of a value, and how it is read.
 pub struct Value<'r, T> {
-    /// The type, as messages name it.
+    /// The type for messages.
     pub kind: Kind,
     /// Returns the value, or what was expected.
-    pub read: Reader<'r, T>,
+    pub read: ReadValue<'r, T>,
 }
 
 /// A function that reads a value.
-pub type Reader<'r, T> = Box<dyn Fn(&DeValue<'_>) -> Result<T, String> + 'r>;
+pub type ReadValue<'r, T> = Box<dyn Fn(&DeValue<'_>) -> Result<T, String> + 'r>;
 
 impl<'r, T: 'r> Value<'r, T> {
-    /// A type whose errors are sentences of their own.
+    /// A type with errors of its own.
     pub fn new(kind: Kind, read: impl Fn(&DeValue<'_>) -> Result<T, String> + 'r) -> Self {
         let read = Box::new(read);
         Self { kind, read }
     }
 
-    /// A type whose only error is that the value is of another.
+    /// A type whose only error is that the value does not belong to it.
     pub fn of_kind(kind: Kind, read: impl Fn(&DeValue<'_>) -> Option<T> + 'r) -> Self {
         let expected_kind = kind.clone();
         Self::new(kind, move |value| {
@@ -38,13 +38,13 @@ impl<'r, T: 'r> Value<'r, T> {
         })
     }
 
-    /// The same type with its values turned into another.
+    /// The same type with its values converted.
     pub fn map<U: 'r>(self, change: impl Fn(T) -> U + 'r) -> Value<'r, U> {
         let Self { kind, read } = self;
         Value::new(kind, move |value| read(value).map(&change))
     }
 
-    /// A default, which is written in TOML.
+    /// The value of a default in TOML.
     pub fn default(&self, toml: &str) -> T {
         let value = DeValue::parse(toml).expect("a default is TOML");
         (self.read)(value.get_ref()).expect("a default is a possible value")
@@ -56,7 +56,7 @@ pub fn text<'r>() -> Value<'r, String> {
     Value::new(Kind::Text("a text"), one_line)
 }
 
-/// A text of one line in which `parse` finds what is meant.
+/// A text of one line that `parse` accepts.
 pub fn parsed_text<'r, T: 'r>(
     what: &'static str,
     parse: impl Fn(&str) -> Option<T> + 'r,
@@ -98,7 +98,7 @@ pub fn duration<'r>() -> Value<'r, SignedDuration> {
     })
 }
 
-/// One of a few words, each with what it stands for.
+/// One of a few words, each with its value.
 pub fn choice<'r, T: Copy + 'r>(choices: &'r [(&'static str, T)]) -> Value<'r, T> {
     let words = choices.iter().map(|(word, _)| *word).collect();
     Value::of_kind(Kind::Choice(words), |value| {
@@ -138,18 +138,18 @@ pub fn one_line(value: &DeValue<'_>) -> Result<String, String> {
     }
     if let Some(control) = text.chars().find(|it| it.is_control()) {
         return Err(format!(
-            "must be one line without control characters (it has U+{:04X})",
+            "must be one line without control characters; remove U+{:04X}",
             u32::from(control)
         ));
     }
     Ok(text.trim().to_owned())
 }
 
-/// `must be X, not Y`, with what was found where that is short.
+/// `must be X, not Y`, with the value found if it is short.
 pub fn expected(kind: &Kind, found: &DeValue<'_>) -> String {
     let found = match found {
         DeValue::String(text) if text.len() <= 60 => format!("\"{}\"", text.escape_debug()),
-        DeValue::String(_) => "so long a text".into(),
+        DeValue::String(_) => "a text of this length".into(),
         DeValue::Integer(number) => number.as_str().to_owned(),
         DeValue::Float(number) => number.as_str().to_owned(),
         DeValue::Boolean(truth) => truth.to_string(),

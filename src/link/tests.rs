@@ -12,7 +12,7 @@ fn parse(text: &str) -> Result<(AccessPackageLink, Vec<LinkWarning>), LinkError>
 }
 
 #[test]
-fn what_is_accepted_and_what_is_warned_about() {
+fn valid_links_are_accepted_with_their_warnings() {
     let government = "https://myaccess.microsoft.us/@army.onmicrosoft.us#/access-packages/8E1F8F5A-2F0B-4F0E-9A67-3C6C1D9C0B11";
     let table: [(&str, &[LinkWarning]); 7] = [
         (GOOD, &[]),
@@ -48,7 +48,7 @@ fn what_is_accepted_and_what_is_warned_about() {
 }
 
 #[test]
-fn each_way_of_breaking_a_link_has_its_own_refusal() {
+fn each_kind_of_broken_link_has_its_own_error() {
     let at = "https://myaccess.microsoft.com/@fabrikam.com";
     let stray = |position, character, name| LinkError::StrayCharacter {
         position,
@@ -88,7 +88,11 @@ fn each_way_of_breaking_a_link_has_its_own_refusal() {
         ),
         (
             format!("{at}#/access-packages/8e1f8f5a…"),
-            stray(71, '…', "an ellipsis: the link was cut short in display"),
+            stray(
+                71,
+                '…',
+                "an ellipsis, where the link was cut off for display",
+            ),
         ),
         (format!("{GOOD}."), LinkError::TrailingPunctuation('.')),
         (format!("{GOOD})"), LinkError::TrailingPunctuation(')')),
@@ -277,14 +281,14 @@ fn each_error_has_its_place_in_the_link() {
     ];
     for (text, part) in table {
         let error = parse(&text).unwrap_err();
-        let place = error.place(&text).unwrap();
+        let place = error.span(&text).unwrap();
         assert_eq!(&text[place], part, "{text}: {error}");
     }
-    assert_eq!(LinkError::NotVerbatim.place(GOOD), None);
+    assert_eq!(LinkError::NotVerbatim.span(GOOD), None);
 }
 
 #[test]
-fn another_host_needs_the_operators_word() {
+fn other_hosts_must_be_configured() {
     let text = GOOD.replace("microsoft.com/", "microsoft.cn/");
 
     assert_eq!(
@@ -296,7 +300,7 @@ fn another_host_needs_the_operators_word() {
 
 proptest! {
     #[test]
-    fn what_is_accepted_is_carried_byte_for_byte(
+    fn accepted_link_is_unchanged(
         host in "myaccess\\.microsoft\\.(com|us)",
         hint in "[a-zA-Z0-9]{1,12}(\\.[a-zA-Z0-9]{1,12}){1,3}",
         id in "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
@@ -311,16 +315,16 @@ proptest! {
             }
             Err(error) => {
                 prop_assert!(!tail.is_empty() || error == LinkError::NilId, "{}", error);
-                let place = error.place(&text).unwrap_or(0..0);
+                let place = error.span(&text).unwrap_or(0..0);
                 prop_assert!(text.get(place).is_some(), "{}", error);
             }
         }
     }
 
     #[test]
-    fn no_text_makes_the_judgement_panic(text in "\\PC{0,200}") {
+    fn any_text_is_parsed_without_panic(text in "\\PC{0,200}") {
         if let Err(error) = parse(&text) {
-            let place = error.place(&text).unwrap_or(0..0);
+            let place = error.span(&text).unwrap_or(0..0);
             prop_assert!(text.get(place).is_some(), "{}", error);
         }
     }

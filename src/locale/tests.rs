@@ -23,7 +23,7 @@ fn nearest(wanted: &str, available: &[&str]) -> Option<(String, MatchKind)> {
 }
 
 #[test]
-fn a_reader_gets_the_nearest_template_and_never_another_language_or_script() {
+fn nearest_locale_has_the_same_language_and_script() {
     use MatchKind::{Exact, Parent, SameScript};
     let table = [
         // As the templates are named, however it is written.
@@ -147,7 +147,7 @@ fn a_reader_gets_the_nearest_template_and_never_another_language_or_script() {
 }
 
 #[test]
-fn of_several_regions_the_reader_s_own_parent_or_the_most_common_one_is_taken() {
+fn nearest_region_is_own_parent_or_most_common() {
     let table = [
         ("pt-AO", ["pt-BR", "pt-PT"], "pt-PT"),
         ("pt", ["pt-PT", "pt-BR"], "pt-BR"),
@@ -205,7 +205,7 @@ fn what_is_not_a_tag_is_refused() {
 }
 
 #[test]
-fn each_locale_writes_dates_in_its_own_manner() {
+fn dates_follow_the_locale() {
     let table = [
         ("en", "March 1, 2027", "December 31, 2027"),
         ("fr", "1er mars 2027", "31 décembre 2027"),
@@ -260,13 +260,13 @@ fn arabic_and_hebrew_run_from_right_to_left() {
 
 proptest! {
     #[test]
-    fn a_tag_read_back_is_the_same_tag(text in "[a-zA-Z]{2,3}([-_][A-Za-z]{4})?([-_][A-Za-z]{2})?") {
+    fn parsed_tag_is_stable(text in "[a-zA-Z]{2,3}([-_][A-Za-z]{4})?([-_][A-Za-z]{2})?") {
         if let Ok(locale) = Locale::parse(&text) {
             prop_assert_eq!(Locale::parse(&locale.to_string()).unwrap(), locale);
         }
     }
     #[test]
-    fn no_text_makes_the_judgement_panic_and_what_is_let_through_is_short_and_harmless(
+    fn any_text_is_a_short_plain_tag_or_refused(
         text in prop_oneof![any::<String>(), "[a-zA-Z0-9_-]{0,40}"],
     ) {
         if let Ok(locale) = Locale::parse(&text) {

@@ -1,34 +1,35 @@
-//! Decodes a file strictly: every byte belongs to a character, or the place where that ends is named.
+//! Decodes a file strictly: every byte belongs to a character, or the first that does not is named.
 
 use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
-use encoding_rs::{DecoderResult, Encoding};
+use encoding_rs::{DecoderResult, Encoding, UTF_8};
 
 use super::lines::LineCount;
-use super::scratch::{CHUNK, read_at};
-use crate::exit;
+use super::temp_copy::{CHUNK, CopyReader};
 
 /// Why bytes are no text in an encoding.
 #[derive(Debug)]
 pub enum DecodeFault {
-    /// Bytes that do not fit.
-    Malformed(Spot),
+    /// Bytes that are no character.
+    Malformed(MalformedBytes),
     /// A NUL character on this line.
     Nul(u64),
 }
 
-/// Bytes that do not fit an encoding.
+/// Bytes that are no character in an encoding.
 #[derive(Debug)]
-pub struct Spot {
+pub struct MalformedBytes {
     /// The line, as an editor counts.
     pub line: u64,
-    /// The place of the first of them in the file.
+    /// The offset of the first of them in the file.
     pub offset: u64,
     bytes: Vec<u8>,
 }
 
-impl Spot {
+impl MalformedBytes {
     /// `partners.csv:2: byte 0xE9 at offset 26`
     pub fn describe(&self, path: &Path) -> String {
         let bytes: Vec<_> = self.bytes.iter().map(|it| format!("0x{it:02X}")).collect();
@@ -43,19 +44,26 @@ impl Spot {
     }
 }
 
-/// Passes the text piece by piece to `keep`; returns where it stops being text, if it does.
+/// Decodes `raw` from an offset on into a temporary file in `folder`. What is UTF-8 already is
+/// only checked, and returned as it is.
 pub fn decode(
-    raw: &File,
+    raw: &Arc<File>,
     begins: u64,
     encoding: &'static Encoding,
-    mut keep: impl FnMut(&[u8]) -> exit::Result<()>,
-) -> exit::Result<Option<DecodeFault>> {
+    folder: &Path,
+) -> io::Result<Result<Arc<File>, DecodeFault>> {
+    let copy = if encoding == UTF_8 {
+        raw.clone()
+    } else {
+        Arc::new(tempfile::tempfile_in(folder)?)
+    };
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let mut lines = LineCount::from(1);
+    let mut reader = CopyReader::new(raw, begins);
     let (mut input, mut output) = (vec![0; CHUNK], vec![0; CHUNK]);
     let mut passed = begins;
     loop {
-        let read = read_at(raw, &mut input, passed)?;
+        let read = reader.read(&mut input)?;
         let mut rest = &input[..read];
         loop {
             let (result, taken, given) =
@@ -63,34 +71,34 @@ pub fn decode(
             let text = &output[..given];
             passed += taken as u64;
             rest = &rest[taken..];
-            if let Some(nul) = text.iter().position(|it| *it == 0) {
-                lines.pass(&text[..nul]);
-                return Ok(Some(DecodeFault::Nul(lines.line)));
+            let nul = memchr::memchr(0, text);
+            lines.pass(&text[..nul.unwrap_or(given)]);
+            if nul.is_some() {
+                return Ok(Err(DecodeFault::Nul(lines.line)));
             }
-            lines.pass(text);
-            keep(text)?;
+            if encoding != UTF_8 {
+                (&*copy).write_all(text)?;
+            }
             match result {
                 DecoderResult::InputEmpty => break,
                 DecoderResult::OutputFull => {}
                 DecoderResult::Malformed(length, after) => {
-                    let mut bytes = vec![0; length.into()];
                     let offset = passed - u64::from(after) - u64::from(length);
-                    read_at(raw, &mut bytes, offset)?;
-                    return Ok(Some(DecodeFault::Malformed(Spot {
+                    return Ok(Err(DecodeFault::Malformed(MalformedBytes {
                         line: lines.line,
                         offset,
-                        bytes,
+                        bytes: CopyReader::new(raw, offset).bytes(length.into())?,
                     })));
                 }
             }
         }
         if read == 0 {
-            return Ok(None);
+            return Ok(Ok(copy));
         }
     }
 }
 
-/// The name for the configuration.
+/// The name of an encoding for the configuration.
 pub fn label(encoding: &'static Encoding) -> String {
     encoding.name().to_lowercase()
 }

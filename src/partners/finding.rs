@@ -1,22 +1,23 @@
-//! What is found in a row: what makes it bad, or what deserves a second look.
+//! Errors and warnings about single rows.
 
 use std::fmt;
+use std::path::Path;
 
-/// How much of a bad value is shown.
+/// How many characters of a cell are shown.
 const SHOWN: usize = 60;
 
-/// What is found in a row: what makes it bad, or what deserves a second look.
+/// An error or a warning about a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The line where the row begins, as an editor counts.
     pub line: u64,
-    /// The line where it ends; a later one where a quoted cell has line breaks.
+    /// The line where it ends; a later one if a quoted cell has line breaks.
     pub last_line: u64,
-    /// The header of the cell at fault.
+    /// The header of the cell.
     pub column: Option<String>,
-    /// What stands there, shortened.
+    /// The cell, shortened.
     pub value: Option<String>,
-    /// Why it cannot be used, or what is odd.
+    /// What is wrong or unusual, and how to fix it.
     pub reason: String,
 }
 
@@ -36,7 +37,18 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The beginning of a cell, with nothing in it that a terminal would obey.
+/// Findings as lines `FILE:LINE, column …`, and how many of the `total` are left out.
+pub fn listed(path: &Path, shown: &[Finding], total: u64) -> Vec<String> {
+    let path = path.display();
+    let mut lines: Vec<_> = shown.iter().map(|it| format!("{path}:{it}")).collect();
+    let rest = total - shown.len() as u64;
+    if rest > 0 {
+        lines.push(format!("{path}: and {rest} more like these"));
+    }
+    lines
+}
+
+/// The beginning of a cell, with control characters escaped.
 pub fn excerpt(cell: &str) -> String {
     let shown: String = cell.chars().take(SHOWN).collect();
     let cut = if shown.len() < cell.len() { "…" } else { "" };

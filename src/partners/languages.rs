@@ -1,41 +1,44 @@
-//! Which languages a file asks for, in the words of its cells, and how many partners do.
+//! The languages that the list asks for, and how many partners ask for each.
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::error::ListError;
 use super::list::Partners;
-use super::row;
-use crate::exit::{self, Exit, OrExit};
+use super::row::{self, Rules};
 use crate::locale::Locale;
 
-/// How many different tags are told apart; a file of a million different ones is no list of languages.
+/// The most different tags; a column with more is no list of languages.
 const TAGS: usize = 1_000;
 
-/// What one tag is, and how many partners have it in their row.
+/// A language tag of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestedLanguage {
-    /// The cell; none where it is empty.
+    /// The cell; none if it is empty.
     pub tag: Option<String>,
-    /// What it is read as.
+    /// The locale that it means.
     pub locale: Option<Locale>,
     /// How many partners ask for it.
     pub partners: u64,
-    /// Whether no template comes near it and that makes these rows bad.
+    /// Whether it has no template, and that makes these rows bad.
     pub refused: bool,
 }
 
 impl Partners {
-    /// The languages that the good rows ask for, and those that rows are refused for; the
-    /// most frequent first. With it, how many partners have none of the tags told apart.
+    /// The languages of the good rows, and those that rows are refused for, the most frequent
+    /// first; and how many partners have other tags, beyond the first thousand.
     ///
     /// # Errors
-    /// When the copy cannot be read.
-    pub fn languages(&self) -> exit::Result<(Vec<RequestedLanguage>, u64)> {
+    /// If the copy cannot be read.
+    pub fn languages(&self) -> Result<(Vec<RequestedLanguage>, u64), ListError> {
         let mut found: BTreeMap<Option<String>, RequestedLanguage> = BTreeMap::new();
         let mut others = 0;
         let mut locales = HashMap::new();
-        let lenient = self.rules.without_locales();
-        let mut rows = self.rows();
-        while let Some(row) = rows.next_row().or_exit(Exit::CannotWrite)? {
+        let lenient = Rules {
+            required: None,
+            ..self.rules.clone()
+        };
+        let mut records = self.records_from(self.layout.data_start);
+        while let Some(row) = records.next_record()? {
             let Ok(Some(partner)) = row::parse(&self.layout, &row, &lenient, &mut locales) else {
                 continue;
             };
@@ -44,19 +47,19 @@ impl Partners {
                 continue;
             }
             let tag = self.layout.locale_cell(&row).map(str::to_owned);
-            if let Some(asked) = found.get_mut(&tag) {
-                asked.partners += 1;
-            } else if found.len() < TAGS {
-                let asked = RequestedLanguage {
-                    tag: tag.clone(),
-                    locale: partner.locale,
-                    partners: 1,
-                    refused,
-                };
-                found.insert(tag, asked);
-            } else {
+            if found.len() == TAGS && !found.contains_key(&tag) {
                 others += 1;
+                continue;
             }
+            let requested = found
+                .entry(tag.clone())
+                .or_insert_with(|| RequestedLanguage {
+                    tag,
+                    locale: partner.locale,
+                    partners: 0,
+                    refused,
+                });
+            requested.partners += 1;
         }
         let mut languages: Vec<RequestedLanguage> = found.into_values().collect();
         languages.sort_by_key(|it| std::cmp::Reverse(it.partners));

@@ -2,7 +2,7 @@
 
 /// Counts lines that end with LF, CRLF or CR.
 pub struct LineCount {
-    /// The line that the next byte stands on.
+    /// The line of the next byte.
     pub line: u64,
     after_cr: bool,
 }

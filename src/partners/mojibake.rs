@@ -1,11 +1,11 @@
-//! Mojibake: UTF-8 that some program read as another encoding and saved again, `RenÃ©` for `René`.
+//! Mojibake: UTF-8 that a program read as another encoding and saved again, `RenÃ©` for `René`.
 //!
-//! Judged one character at a time, because what is garbled may stand beside what is not. Letters
-//! and signs that spell a character of UTF-8 by chance must not be taken for it: `CAFÉ®` is fine.
+//! Checked character by character, because a cell may be garbled in part. Letters and signs that
+//! form a character of UTF-8 by chance are no mojibake: `CAFÉ®`.
 
 use encoding_rs::{Encoding, MACINTOSH, WINDOWS_1252};
 
-/// What the text probably was; `None` where it looks as it should.
+/// The text before it was garbled; `None` if it is not.
 pub fn repaired(text: &str) -> Option<String> {
     if text.is_ascii() {
         return None;
@@ -23,7 +23,7 @@ fn repair(text: &str, encoding: &'static Encoding) -> Option<String> {
     while let Some(first) = rest.chars().next() {
         if let Some((found, length)) = character(rest, encoding) {
             in_a_row += 1;
-            // One character of another script may be chance, two side by side are not.
+            // One character of another script may be chance, two in a row are not.
             garbled |= is_latin_or_punctuation(found) || in_a_row == 2;
             repaired.push(found);
             rest = &rest[length..];
@@ -36,8 +36,7 @@ fn repair(text: &str, encoding: &'static Encoding) -> Option<String> {
     garbled.then_some(repaired)
 }
 
-/// The character whose UTF-8 the text begins with, once each of its characters is a byte again,
-/// and how much of the text that takes.
+/// The character whose UTF-8 bytes the first characters of the text stand for, and their length.
 fn character(text: &str, encoding: &'static Encoding) -> Option<(char, usize)> {
     let mut places = text.char_indices();
     let lead = byte(places.next()?.1, encoding)?;
@@ -57,7 +56,7 @@ fn character(text: &str, encoding: &'static Encoding) -> Option<(char, usize)> {
     (!found.is_control()).then_some((found, end))
 }
 
-/// The byte that a character stands for in an encoding of one byte a character.
+/// The byte that a character stands for in a single-byte encoding.
 fn byte(it: char, encoding: &'static Encoding) -> Option<u8> {
     if it.is_ascii() {
         return None;
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_garbled_is_told_with_what_it_was() {
+    fn garbled_text_is_repaired() {
         let table = [
             ("RenÃ©", "René"),
             ("MÃ¼ller-LÃ¼denscheidt", "Müller-Lüdenscheidt"),
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn names_as_they_are_written_are_left_alone() {
+    fn correct_names_are_not_repaired() {
         let names = [
             "René",
             "CAFÉ®",
@@ -131,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_that_went_through_windows_1252_comes_back(name in "[a-zà-öø-ž]{0,12}[à-öø-ž][a-z]{0,5}") {
+        fn a_name_read_as_windows_1252_is_repaired(name in "[a-zà-öø-ž]{0,12}[à-öø-ž][a-z]{0,5}") {
             let (garbled, _) = WINDOWS_1252.decode_without_bom_handling(name.as_bytes());
 
             let repaired = repaired(&garbled);
@@ -139,7 +138,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_judged_without_panic(text in "\\PC{0,40}") {
+        fn any_text_is_checked_without_panic(text in "\\PC{0,40}") {
             let _ = repaired(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! A contact at a partner: one good row of the list.
+//! One good row of the list.
 
 use std::sync::Arc;
 
@@ -7,24 +7,24 @@ use crate::config::Package;
 use crate::invitation::Identity;
 use crate::locale::Locale;
 
-/// A contact at a partner: one good row.
+/// A contact at a partner organisation: one good row.
 #[derive(Clone, Debug)]
 pub struct Partner {
     /// The line of the file, as an editor counts.
     pub line: u64,
     /// The offset of the row in the copy of the file, see [`super::RowReader`].
     pub offset: u64,
-    /// Where to write to.
+    /// The recipient.
     pub address: Address,
     /// The person's name.
     pub name: Option<String>,
     /// The partner's organisation.
     pub organization: Option<String>,
-    /// The language asked for.
+    /// The requested language.
     pub locale: Option<Locale>,
-    /// What the partner is invited to.
+    /// The access package of the invitation.
     pub package: Arc<Package>,
-    /// The other columns' names, shared by all rows.
+    /// The names of the other columns, shared by all rows.
     pub extra_columns: Arc<[String]>,
     /// The cells of the other columns.
     pub extra: Vec<String>,

@@ -1,15 +1,13 @@
-//! Checks the quotes of a record against RFC 4180 §2.5 to §2.7.
+//! Quotes and cells of a record, by RFC 4180 §2.5 to §2.7.
 //!
-//! `csv-core` reads any text without an error: what follows a closing quote becomes part of the
+//! A CSV library reads any text without an error: text after a closing quote becomes part of the
 //! cell, and a quote that is never closed takes the rest of the file. Here such a record is
-//! malformed, because it may hold rows that would otherwise disappear.
+//! malformed, because it may contain rows that would otherwise disappear.
 //!
 //! Two deviations from the RFC are accepted. A quote inside an unquoted cell (`19" screen`) opens
-//! nothing, so it cannot hide a row; only behind a quoted line break in the same record is it an error,
-//! because there it shows that an earlier quote was paired with the wrong one. Blanks behind a closing
+//! nothing, so it cannot hide a row; only after a quoted line break in the same record is it an error,
+//! because there it shows that an earlier quote was paired with the wrong one. Blanks after a closing
 //! quote, as people write them, are trimmed like those around any cell.
-
-use super::lines::LineCount;
 
 /// Why the quotes of a record are malformed. Lines are counted as an editor does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,16 +19,18 @@ pub enum QuoteFault {
         opened: u64,
     },
     /// A closing quote is followed by text in place of a delimiter or the end of the line.
-    #[error("the quoted cell that begins on line {opened} ends {}, but text follows its closing quote (\"); {REMEDY}", place(*.opened, *.closed))]
+    #[error(
+        "the quoted cell that begins on line {opened} ends on line {closed}, but text follows its closing quote (\"); {REMEDY}"
+    )]
     TextAfterClosing {
         /// Where the cell begins.
         opened: u64,
         /// Where its closing quote stands.
         closed: u64,
     },
-    /// A quote inside an unquoted cell, behind a quoted line break.
+    /// A quote inside an unquoted cell, after a quoted line break.
     #[error(
-        "the quoted cell that begins on line {opened} runs over several lines, and a quote (\") stands inside an unquoted cell on line {line}, so the quotes are paired wrongly; {REMEDY}"
+        "the quoted cell that begins on line {opened} has several lines, and line {line} has a quote (\") inside an unquoted cell, so the quotes are paired wrongly; {REMEDY}"
     )]
     InsideCell {
         /// Where the cell with the line break begins.
@@ -44,15 +44,7 @@ pub enum QuoteFault {
 pub const REMEDY: &str =
     "remove a stray quote, or put the whole cell in quotes and write each quote in it twice (\"\")";
 
-fn place(opened: u64, closed: u64) -> String {
-    if opened == closed {
-        "there".into()
-    } else {
-        format!("on line {closed}")
-    }
-}
-
-/// Follows the quotes of a record by the same rules as `csv-core`.
+/// Follows the quotes of a record.
 pub struct Quoting {
     delimiter: u8,
     at: Position,
@@ -60,7 +52,7 @@ pub struct Quoting {
     opened: u64,
     /// The line of the last closing quote.
     closed: u64,
-    /// The line of the first quote with a line break behind it.
+    /// The line of the first quote with a line break after it.
     multi_line: Option<u64>,
     fault: Option<QuoteFault>,
 }
@@ -71,13 +63,14 @@ enum Position {
     Begin,
     Unquoted,
     Quoted,
-    /// Behind a quote that ends the cell, unless another one follows.
+    /// After a quote that ends the cell, unless another one follows.
     AfterQuote,
-    /// Behind blanks behind such a quote.
+    /// After blanks after such a quote.
     AfterBlank,
 }
 
 impl Quoting {
+    /// Begins a record.
     pub fn new(delimiter: u8) -> Self {
         Self {
             delimiter,
@@ -89,40 +82,15 @@ impl Quoting {
         }
     }
 
-    /// Begins a record.
-    pub fn begin(&mut self) {
-        *self = Self::new(self.delimiter);
-    }
-
-    /// Passes over the next bytes of the record, and counts their lines.
-    pub fn pass(&mut self, bytes: &[u8], lines: &mut LineCount) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            // Within a cell nothing but a quote matters, so all before the next one is passed at once.
-            let run = match self.at {
-                Position::AfterQuote | Position::AfterBlank => 0,
-                Position::Begin if rest[0] == b'"' => 0,
-                _ => memchr::memchr(b'"', rest).unwrap_or(rest.len()),
-            };
-            let (text, behind) = rest.split_at(run);
-            self.pass_text(text, lines);
-            rest = behind;
-            if let Some((byte, behind)) = rest.split_first() {
-                self.step(*byte, lines.line);
-                lines.pass(std::slice::from_ref(byte));
-                rest = behind;
+    /// Passes over the next bytes of the record, all of them on one line.
+    pub fn pass(&mut self, bytes: &[u8], line: u64) {
+        let unquoted = matches!(self.at, Position::Begin | Position::Unquoted);
+        match bytes.last() {
+            // Fast path: most lines have no quote.
+            Some(last) if unquoted && memchr::memchr(b'"', bytes).is_none() => {
+                self.at = self.outside(*last);
             }
-        }
-    }
-
-    /// Passes over text without a quote, in a quoted cell or in unquoted ones.
-    fn pass_text(&mut self, text: &[u8], lines: &mut LineCount) {
-        let line = lines.line;
-        lines.pass(text);
-        if !self.is_open() {
-            self.at = text.last().map_or(self.at, |it| self.outside(*it));
-        } else if lines.line > line {
-            self.multi_line.get_or_insert(self.opened);
+            _ => bytes.iter().for_each(|it| self.step(*it, line)),
         }
     }
 
@@ -137,7 +105,12 @@ impl Quoting {
                 self.closed = line;
                 Position::AfterQuote
             }
-            (Position::Quoted, _) => Position::Quoted,
+            (Position::Quoted, _) => {
+                if is_line_end(byte) {
+                    self.multi_line.get_or_insert(self.opened);
+                }
+                Position::Quoted
+            }
             (Position::AfterQuote | Position::AfterBlank, b' ' | b'\t')
                 if byte != self.delimiter =>
             {
@@ -146,7 +119,7 @@ impl Quoting {
             (at, _) => {
                 let next = self.outside(byte);
                 if next == Position::Unquoted {
-                    self.look_at_text(at, byte, line);
+                    self.check_text(at, byte, line);
                 }
                 next
             }
@@ -161,8 +134,8 @@ impl Quoting {
         }
     }
 
-    /// Looks at a byte of an unquoted cell, or one behind a closing quote.
-    fn look_at_text(&mut self, at: Position, byte: u8, line: u64) {
+    /// Checks a byte of an unquoted cell, or one after a closing quote.
+    fn check_text(&mut self, at: Position, byte: u8, line: u64) {
         let fault = match (at, self.multi_line) {
             (Position::AfterQuote | Position::AfterBlank, _) => QuoteFault::TextAfterClosing {
                 opened: self.opened,
@@ -179,7 +152,7 @@ impl Quoting {
         self.at == Position::Quoted
     }
 
-    /// The line of the first quote of this record with a line break behind it.
+    /// The line of the first quote of this record with a line break after it.
     pub fn multi_line(&self) -> Option<u64> {
         self.multi_line
     }
@@ -197,20 +170,30 @@ fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n')
 }
 
-/// The cells of one line, read as if it were a record.
-///
-/// With `quotes`, delimiters in quoted cells divide nothing.
-pub fn cells(line: &str, delimiter: u8, quotes: bool) -> Vec<&str> {
+/// The cells of a record as they are written; delimiters in quoted cells divide nothing.
+pub fn cells(record: &str, delimiter: u8) -> Vec<&str> {
+    if !record.contains('"') {
+        return record.split(char::from(delimiter)).collect();
+    }
     let mut quoting = Quoting::new(delimiter);
     let mut cells = Vec::new();
     let mut start = 0;
-    for (place, byte) in line.bytes().enumerate() {
-        if byte == delimiter && !(quotes && quoting.is_open()) {
-            cells.push(&line[start..place]);
-            start = place + 1;
+    for (index, byte) in record.bytes().enumerate() {
+        if byte == delimiter && !quoting.is_open() {
+            cells.push(&record[start..index]);
+            start = index + 1;
         }
         quoting.step(byte, 0);
     }
-    cells.push(&line[start..]);
+    cells.push(&record[start..]);
     cells
+}
+
+/// The text of a cell of a well-formed record, without its quotes.
+pub fn unquoted(cell: &str) -> String {
+    let quoted = cell.strip_prefix('"').and_then(|it| it.rsplit_once('"'));
+    match quoted {
+        Some((text, blanks)) => text.replace("\"\"", "\"") + blanks,
+        None => cell.to_owned(),
+    }
 }

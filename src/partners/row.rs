@@ -1,4 +1,4 @@
-//! One row becomes one partner, or every reason why it cannot.
+//! One row becomes one partner, or all reasons why it cannot.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,86 +6,72 @@ use std::sync::Arc;
 use super::finding::{Finding, excerpt};
 use super::layout::Layout;
 use super::partner::Partner;
-use super::rows::Row;
+use super::records::Record;
 use super::swallowed;
 use crate::address::Address;
-use crate::config::{Config, MissingLocale, Package, keys_of};
+use crate::config::{Config, Field, MissingLocale, Package, keys_of};
 use crate::locale::Locale;
 
 /// The longest cell, in bytes.
 const CELL_LIMIT: usize = 8 * 1024;
 /// The longest name of a person or an organisation, in characters.
 const NAME_LIMIT: usize = 256;
+/// How many different language tags are cached.
+const CACHED_TAGS: usize = 1_000;
 
-/// The partner of a row; `None` where all its cells are empty.
+/// The partner of a row; `None` if all its cells are empty. `locales` caches language tags.
 pub fn parse(
     layout: &Layout,
-    row: &Row,
+    row: &Record,
     rules: &Rules,
     locales: &mut HashMap<String, Option<Locale>>,
 ) -> Result<Option<Partner>, Vec<Finding>> {
-    let whole = |reason: String| Finding {
-        line: row.line,
-        last_line: row.last_line,
-        column: None,
-        value: None,
-        reason,
-    };
-    let cells = match &row.cells {
-        Ok(cells) => cells,
-        Err(reason) => return Err(vec![whole(reason.to_string())]),
-    };
+    let refused = |reason: String| vec![finding(row, None, "", reason)];
+    let cells = row.cells.as_deref();
+    let cells = cells.map_err(|fault| refused(fault.to_string()))?;
     if let Some(record) = &row.multi_line
         && let Some(swallowed) = swallowed::find(record, row.line, layout.shape())
     {
-        return Err(vec![whole(swallowed.to_string())]);
+        return Err(refused(swallowed));
     }
     if cells.iter().all(|it| it.trim().is_empty()) {
         return Ok(None);
     }
-    if cells.len() > layout.headers().len() {
-        let (have, want) = (cells.len(), layout.headers().len());
-        return Err(vec![whole(format!(
-            "the row has {have} cells, the header {want}; quote a cell that holds the delimiter"
-        ))]);
+    let columns = layout.headers.len();
+    if cells.len() > columns {
+        return Err(refused(format!(
+            "the row has {} cells, the header {columns}; put a cell that contains the delimiter in quotes",
+            cells.len()
+        )));
     }
     let mut parser = RowParser {
         layout,
-        line: row.line,
-        last_line: row.last_line,
-        offset: row.place.start,
+        row,
         cells,
         faults: Vec::new(),
     };
-    let partner = parser.partner(rules, locales);
-    match partner {
+    match parser.partner(rules, locales) {
         Some(partner) if parser.faults.is_empty() => Ok(Some(partner)),
         _ => Err(parser.faults),
     }
 }
 
 /// What makes a row good or bad, beside the layout.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rules {
-    packages: Vec<Arc<Package>>,
-    /// The locales of the templates, where one without a template makes a row bad.
-    required: Option<Vec<Locale>>,
+    /// The packages that a row may name.
+    pub packages: Vec<Arc<Package>>,
+    /// The locales of the templates, if a locale without a template makes a row bad.
+    pub required: Option<Vec<Locale>>,
 }
 
 impl Rules {
+    /// The rules of a configuration whose templates have these locales.
     pub fn new(config: &Config, templates: &[Locale]) -> Self {
         let strict = config.templates.missing_locale == MissingLocale::Refuse;
         Self {
             packages: config.packages.clone(),
             required: strict.then(|| templates.to_vec()),
-        }
-    }
-
-    /// The same rules for rows in any language.
-    pub fn without_locales(&self) -> Self {
-        Self {
-            packages: self.packages.clone(),
-            required: None,
         }
     }
 
@@ -98,12 +84,10 @@ impl Rules {
     }
 }
 
-/// Parses one row; collects all that is wrong with it.
+/// Parses one row and collects all that is wrong with it.
 struct RowParser<'a> {
     layout: &'a Layout,
-    line: u64,
-    last_line: u64,
-    offset: u64,
+    row: &'a Record,
     cells: &'a [String],
     faults: Vec<Finding>,
 }
@@ -115,40 +99,44 @@ impl RowParser<'_> {
         locales: &mut HashMap<String, Option<Locale>>,
     ) -> Option<Partner> {
         let layout = self.layout;
-        let email = self.known(Some(layout.email), true);
-        let name = self.known(layout.name, false);
-        let organization = self.known(layout.organization, false);
-        let tag = self.known(layout.locale, true);
-        let key = self.known(layout.package, true);
+        let email = self.known(Field::Email, true);
+        let name = self.known(Field::Name, false);
+        let organization = self.known(Field::Organization, false);
+        let tag = self.known(Field::Locale, true);
+        let key = self.known(Field::Package, true);
         let extra = layout.extra.iter().map(|it| self.extra(*it)).collect();
-        for (column, value) in [(layout.name, &name), (layout.organization, &organization)] {
-            if let (Some(column), Some(value)) = (column, value)
-                && value.chars().count() > NAME_LIMIT
+        for (field, value) in [(Field::Name, &name), (Field::Organization, &organization)] {
+            if value
+                .as_ref()
+                .is_some_and(|it| it.chars().count() > NAME_LIMIT)
             {
-                self.fault(column, format!("it has more than {NAME_LIMIT} characters"));
+                self.fault(
+                    layout.column(field),
+                    format!("it has more than {NAME_LIMIT} characters; shorten it"),
+                );
             }
         }
         let locale = tag.and_then(|tag| self.locale(&tag, rules, locales));
         let package = self.package(key.as_deref(), rules);
         let address = Address::parse(email.as_deref().unwrap_or_default())
-            .map_err(|error| self.fault(layout.email, error.to_string()))
+            .map_err(|error| self.fault(layout.column(Field::Email), error.to_string()))
             .ok();
         Some(Partner {
-            line: self.line,
-            offset: self.offset,
+            line: self.row.line,
+            offset: self.row.place.start,
             address: address?,
             name,
             organization,
             locale,
             package: package?,
-            extra_columns: layout.extra_columns().clone(),
+            extra_columns: layout.extra_columns.clone(),
             extra,
         })
     }
 
-    /// A trimmed cell of a known column, `None` where it is empty.
-    fn known(&mut self, column: Option<usize>, strict: bool) -> Option<String> {
-        let column = column?;
+    /// A trimmed cell of a known column, `None` if it is empty.
+    fn known(&mut self, field: Field, strict: bool) -> Option<String> {
+        let column = self.layout.column(field)?;
         let cell = self.cells.get(column)?.trim();
         self.check(column, cell, |it| {
             is_control(it) || (strict && is_zero_width(it))
@@ -156,7 +144,7 @@ impl RowParser<'_> {
         (!cell.is_empty()).then(|| cell.to_owned())
     }
 
-    /// A trimmed cell of another column, its line breaks as LF.
+    /// A trimmed cell of another column, with LF for all line breaks.
     fn extra(&mut self, column: usize) -> String {
         let Some(cell) = self.cells.get(column) else {
             return String::new();
@@ -170,52 +158,49 @@ impl RowParser<'_> {
 
     fn check(&mut self, column: usize, cell: &str, forbidden: impl Fn(char) -> bool) {
         if cell.len() > CELL_LIMIT {
-            self.fault(column, "it is longer than 8 KiB".into());
+            self.fault(Some(column), "it is longer than 8 KiB; shorten it".into());
         } else if let Some(found) = cell.chars().find(|it| forbidden(*it) || is_bidi(*it)) {
             let kind = match found {
                 '\n' | '\r' => "a line break",
-                it if is_bidi(it) => "an invisible character that turns the direction of text",
+                it if is_bidi(it) => "an invisible character that changes the direction of text",
                 it if is_zero_width(it) => "an invisible zero-width character",
                 _ => "a control character",
             };
             self.fault(
-                column,
-                format!("it has {kind} (U+{:04X})", u32::from(found)),
+                Some(column),
+                format!("it contains {kind} (U+{:04X}); remove it", u32::from(found)),
             );
         }
     }
 
-    /// The locale of a cell, remembered because a file has few of them.
+    /// The locale of a cell.
     fn locale(
         &mut self,
         tag: &str,
         rules: &Rules,
         locales: &mut HashMap<String, Option<Locale>>,
     ) -> Option<Locale> {
-        let column = self.layout.locale?;
-        let parsed = if let Some(known) = locales.get(tag) {
-            known.clone()
-        } else {
+        let parsed = locales.get(tag).cloned().unwrap_or_else(|| {
             let parsed = Locale::parse(tag).ok();
-            if locales.len() < 1_000 {
+            if locales.len() < CACHED_TAGS {
                 locales.insert(tag.to_owned(), parsed.clone());
             }
             parsed
-        };
+        });
         let Some(locale) = parsed else {
             self.fault(
-                column,
+                self.layout.column(Field::Locale),
                 "it is not a language tag such as `fr`, `pt-BR` or `zh-Hans`".into(),
             );
             return None;
         };
         if rules.refuses(Some(&locale)) {
-            self.fault(column, "there is no template for this locale, and `templates.missing_locale` is \"refuse\"".into());
+            self.fault(self.layout.column(Field::Locale), "it has no template, and `templates.missing_locale` is \"refuse\"; add a template, or set \"default\"".into());
         }
         Some(locale)
     }
 
-    /// The package that a cell names; the only one where it names none.
+    /// The package that a cell names; without a name, the only one.
     fn package(&mut self, key: Option<&str>, rules: &Rules) -> Option<Arc<Package>> {
         let found = match (key, rules.packages.as_slice()) {
             (Some(key), packages) => packages.iter().find(|it| it.key == key),
@@ -224,34 +209,34 @@ impl RowParser<'_> {
         };
         if found.is_none() {
             let keys = keys_of(&rules.packages);
-            match (key, self.layout.package) {
-                (Some(_), Some(column)) => {
-                    self.fault(
-                        column,
-                        format!("no such package is configured (there is: {keys})"),
-                    );
-                }
-                _ => self.faults.push(Finding {
-                    line: self.line,
-                    last_line: self.last_line,
-                    column: Some("package".into()),
-                    value: None,
-                    reason: format!("it must name one of the packages: {keys}"),
-                }),
-            }
+            let reason = match key {
+                Some(_) => format!("no such package is configured (configured: {keys})"),
+                None => format!("it must name one of the configured packages: {keys}"),
+            };
+            self.fault(self.layout.column(Field::Package), reason);
         }
         found.cloned()
     }
 
-    fn fault(&mut self, column: usize, reason: String) {
-        let cell = self.cells.get(column).map_or("", |it| it.trim());
-        self.faults.push(Finding {
-            line: self.line,
-            last_line: self.last_line,
-            column: Some(self.layout.headers()[column].escape_debug().to_string()),
-            value: (!cell.is_empty()).then(|| excerpt(cell)),
-            reason,
-        });
+    /// Adds a fault of a cell. Of the known columns, only that of the package may be missing.
+    fn fault(&mut self, column: Option<usize>, reason: String) {
+        let header = column.map_or("package", |it| &self.layout.headers[it]);
+        let header = header.escape_debug().to_string();
+        let cell = column.and_then(|it| self.cells.get(it));
+        let cell = cell.map_or("", |it| it.trim());
+        let finding = finding(self.row, Some(header), cell, reason);
+        self.faults.push(finding);
+    }
+}
+
+/// A finding about a row, or about a cell of it.
+fn finding(row: &Record, column: Option<String>, cell: &str, reason: String) -> Finding {
+    Finding {
+        line: row.line,
+        last_line: row.last_line,
+        column,
+        value: (!cell.is_empty()).then(|| excerpt(cell)),
+        reason,
     }
 }
 

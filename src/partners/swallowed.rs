@@ -2,13 +2,15 @@
 //!
 //! Two stray quotes can pair up so that the record between them is well-formed: `"19 inch` in one
 //! row, `21 inch"` in a later one. Only the lines inside the cell show that they were rows. A line
-//! looks like a row if it has as many cells as the header and an address where addresses stand. With
-//! another number of cells (programs leave out empty cells at the end, and quoted cells hold
-//! delimiters), it must also be written as programs write rows, without a blank behind a delimiter. A
-//! text that mentions addresses is neither.
+//! looks like a row if it has as many cells as the header and an address in the column of addresses. With
+//! another number of cells (programs leave out empty cells at the end, and quoted cells contain
+//! delimiters), it must also be written as programs write rows, without a blank after a delimiter.
+//! Text that mentions addresses is neither.
 
-use super::lines::LineCount;
 use super::quoting::{self, REMEDY};
+
+/// The ends of lines; CRLF is replaced before.
+const LINE_ENDS: [char; 2] = ['\r', '\n'];
 
 /// What a row of this list looks like.
 #[derive(Clone, Copy, Debug)]
@@ -21,112 +23,68 @@ pub struct Shape {
     pub email: usize,
 }
 
-/// A quoted cell that holds what look like rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Swallowed {
-    /// The line where the cell begins.
-    opened: u64,
-    /// The line where it ends.
-    closed: u64,
-    /// The first line that looks like a row.
-    first: u64,
-    /// How many there are.
-    count: usize,
-}
-
-impl std::fmt::Display for Swallowed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            opened,
-            closed,
-            first,
-            count,
-        } = self;
-        write!(
-            f,
-            "the quoted cell that begins on line {opened} and ends on line {closed} contains "
-        )?;
-        match count {
-            1 => write!(f, "a line that looks like a row of this list, line {first}")?,
-            _ => write!(
-                f,
-                "{count} lines that look like rows of this list, the first is line {first}"
-            )?,
-        }
-        write!(
-            f,
-            "; {REMEDY}; if the cell is right, remove its line breaks"
-        )
-    }
-}
-
-/// Looks for rows in the text of a well-formed record of several lines that begins on line `first`.
-pub fn find(record: &str, first: u64, shape: Shape) -> Option<Swallowed> {
-    // Nearly all texts mention no address beside the record's own.
+/// The error about rows in a cell of a well-formed record of several lines that begins on line
+/// `first`; `None` if there are none.
+pub fn find(record: &str, first: u64, shape: Shape) -> Option<String> {
+    // Fast path: nearly all texts contain no address but the record's own.
     memchr::memchr_iter(b'@', record.as_bytes()).nth(1)?;
-    let lines = lines(record);
-    let cells = places(record, shape.delimiter);
-    // The line on which the record's own address stands is its own.
-    let home = cells.get(shape.email).map(|(begins, _)| *begins);
+    let record = record.replace("\r\n", "\n");
+    let lines: Vec<&str> = record.split(LINE_ENDS).collect();
+    let cells = lines_of_cells(&record, shape.delimiter);
+    let own = cells.get(shape.email).map(|(begins, _)| *begins);
     let mut rows = (0..lines.len())
-        .filter(|it| Some(*it) != home && looks_like_row(lines[*it], shape))
+        .filter(|it| Some(*it) != own && looks_like_row(lines[*it], shape))
         .peekable();
     let row = *rows.peek()?;
-    // The cell that this line belongs to; for the first line, the one that goes on behind it.
+    // The cell that this line belongs to; for the first line, the one that continues after it.
     let inside = row.max(1);
     let (begins, ends) = *cells
         .iter()
         .find(|(begins, ends)| *begins < inside && inside <= *ends)?;
-    let number = |index: usize| first + index as u64;
-    Some(Swallowed {
-        opened: number(begins),
-        closed: number(ends),
-        first: number(row),
-        count: rows.filter(|it| *it <= ends).count(),
-    })
+    let line = |index: usize| first + index as u64;
+    let found = match rows.filter(|it| *it <= ends).count() {
+        1 => format!(
+            "a line that looks like a row of this list, line {}",
+            line(row)
+        ),
+        count => format!(
+            "{count} lines that look like rows of this list, the first is line {}",
+            line(row)
+        ),
+    };
+    Some(format!(
+        "the quoted cell that begins on line {} and ends on line {} contains {found}; {REMEDY}; if the cell is right, remove its line breaks",
+        line(begins),
+        line(ends)
+    ))
 }
 
-/// An address in a header of several lines, where none belongs.
+/// An address in a header of several lines: the header has swallowed a row.
 pub fn address_in_header(record: &str, delimiter: u8) -> Option<&str> {
-    lines(record)
-        .into_iter()
-        .flat_map(|line| quoting::cells(line, delimiter, false))
+    record
+        .split(LINE_ENDS)
+        .flat_map(|line| line.split(char::from(delimiter)))
         .map(bare)
         .find(|it| is_address_like(it))
 }
 
-/// The lines of a text that end with LF, CRLF or CR.
-fn lines(text: &str) -> Vec<&str> {
-    let mut lines = Vec::new();
-    let mut rest = text;
-    while let Some(end) = rest.find(['\r', '\n']) {
-        lines.push(&rest[..end]);
-        let after = &rest[end..];
-        rest = after.strip_prefix("\r\n").unwrap_or(&after[1..]);
-    }
-    lines.push(rest);
-    lines
-}
-
 /// On which line each cell of a record begins and ends, counted from 0.
-fn places(record: &str, delimiter: u8) -> Vec<(usize, usize)> {
-    let mut count = LineCount::from(0);
-    let cells = quoting::cells(record, delimiter, true);
-    let index = |line: u64| usize::try_from(line).expect("a record has fewer lines than bytes");
-    cells
+fn lines_of_cells(record: &str, delimiter: u8) -> Vec<(usize, usize)> {
+    let mut line = 0;
+    quoting::cells(record, delimiter)
         .into_iter()
         .map(|cell| {
-            let begins = index(count.line);
-            count.pass(cell.as_bytes());
-            (begins, index(count.line))
+            let begins = line;
+            line += cell.matches(LINE_ENDS).count();
+            (begins, line)
         })
         .collect()
 }
 
 fn looks_like_row(line: &str, shape: Shape) -> bool {
-    let pieces = quoting::cells(line, shape.delimiter, false);
+    let pieces: Vec<&str> = line.split(char::from(shape.delimiter)).collect();
     is_row(&pieces, shape)
-        || is_row(&quoting::cells(line, shape.delimiter, true), shape)
+        || is_row(&quoting::cells(line, shape.delimiter), shape)
         || (line.contains('"') && is_row_in_pieces(&pieces, shape))
 }
 
@@ -134,7 +92,7 @@ fn is_row(cells: &[&str], shape: Shape) -> bool {
     let address = |it: &&str| is_address_like(bare(it));
     let has_address = cells.get(shape.email).is_some_and(address);
     let as_programs_write = || {
-        // An address and a comma end a line of a text, too.
+        // A line of a text may end with an address and a comma, too.
         (cells.len() > 2 || cells.iter().all(|it| !it.trim().is_empty()))
             && cells.len() > 1
             && !cells[1..].iter().any(|it| it.starts_with(' '))
@@ -143,12 +101,12 @@ fn is_row(cells: &[&str], shape: Shape) -> bool {
     has_address && (cells.len() == shape.columns || as_programs_write())
 }
 
-/// Whether a line is a row of which quoted cells are in pieces, because they hold delimiters and its
-/// quotes are paired wrongly: then the address has at least as many pieces before and behind it.
+/// Whether a line is a row whose quoted cells are in pieces, because they contain delimiters and the
+/// quotes are paired wrongly: then the address has at least as many pieces before and after it.
 fn is_row_in_pieces(pieces: &[&str], shape: Shape) -> bool {
-    let behind = shape.columns - 1 - shape.email;
+    let after = shape.columns - 1 - shape.email;
     pieces.len() > shape.columns
-        && pieces[shape.email..pieces.len() - behind]
+        && pieces[shape.email..pieces.len() - after]
             .iter()
             .any(|it| !it.starts_with(' ') && is_address_like(bare(it)))
 }

@@ -1,27 +1,27 @@
-//! What works in the list, but deserves a second look: never an error, never in the way.
+//! Warnings about good rows. They never stop a run.
 //!
-//! One warning for each kind of doubt, with the rows below it, so that a thousand private
-//! addresses do not hide the one that passes for somebody else's.
+//! One warning for each kind, with its rows below it, so that a thousand consumer addresses do
+//! not hide one look-alike domain.
 
 use std::path::Path;
 
 use super::domains::{is_consumer, look_alike};
-use super::finding::{Finding, excerpt};
+use super::finding::{self, Finding, excerpt};
 use super::layout::Layout;
 use super::mojibake::repaired;
 use super::partner::Partner;
 
-/// How many rows of a kind are kept for people to read; the rest are counted.
+/// How many rows of a kind are kept for messages; the rest are counted.
 const SHOWN: usize = 20;
 
-/// The kinds of doubt, gravest first, as the warning begins that tells them.
+/// The kinds of warnings, the gravest first, as their texts begin.
 const KINDS: [&str; 4] = [
-    "addresses whose domain could be taken for another; make sure who is behind them",
-    "cells that are garbled, as if UTF-8 had been read as another encoding and saved again; mend them where the list comes from, or the mails show them like this",
-    "addresses of your own organisation; colleagues need no invitation from outside",
-    "addresses at consumer mail services; a personal account can only request a package whose policy is open to it",
+    "addresses whose domain looks like another one; check who owns them",
+    "garbled cells, as if UTF-8 had been read as another encoding and saved again; correct them at their source, or the mails show them as they are here",
+    "addresses of your own organisation; colleagues need no invitation",
+    "addresses at consumer mail services; a personal account can request a package only if a policy of the package allows it",
 ];
-/// What a single one of each kind is called.
+/// The short name of each kind.
 const NAMES: [&str; KINDS.len()] = [
     "look-alike domain",
     "garbled text",
@@ -33,7 +33,7 @@ const GARBLED: usize = 1;
 const OWN: usize = 2;
 const CONSUMER: usize = 3;
 
-/// The doubts about one file.
+/// The warnings about one file.
 #[derive(Debug)]
 pub struct Warnings {
     own_domain: String,
@@ -43,7 +43,7 @@ pub struct Warnings {
 }
 
 impl Warnings {
-    /// None yet, but for what was guessed about the encoding; `own_domain` is the sender's.
+    /// Begins with the warning about a guessed encoding; `own_domain` is the sender's.
     pub fn new(own_domain: &str, guess: Option<String>) -> Self {
         Self {
             own_domain: own_domain.to_owned(),
@@ -53,9 +53,9 @@ impl Warnings {
         }
     }
 
-    /// Looks a good row over.
-    pub fn look_at(&mut self, partner: &Partner, layout: &Layout) {
-        for (kind, finding) in self.doubts(partner, layout) {
+    /// Adds the warnings about a good row.
+    pub fn inspect(&mut self, partner: &Partner, layout: &Layout) {
+        for (kind, finding) in self.of_row(partner, layout) {
             self.totals[kind] += 1;
             if self.shown[kind].len() < SHOWN {
                 self.shown[kind].push(finding);
@@ -63,24 +63,23 @@ impl Warnings {
         }
     }
 
-    /// The doubts about one row, each with what it is called in short.
+    /// The warnings about one row, each with the short name of its kind.
     pub fn about(&self, partner: &Partner, layout: &Layout) -> Vec<(&'static str, Finding)> {
-        let doubts = self.doubts(partner, layout).into_iter();
-        doubts.map(|(kind, it)| (NAMES[kind], it)).collect()
+        let found = self.of_row(partner, layout).into_iter();
+        found.map(|(kind, it)| (NAMES[kind], it)).collect()
     }
 
-    fn doubts(&self, partner: &Partner, layout: &Layout) -> Vec<(usize, Finding)> {
+    fn of_row(&self, partner: &Partner, layout: &Layout) -> Vec<(usize, Finding)> {
         let domain = partner.address.domain();
         let hint = partner.package.link.directory_hint();
         let own = if hint.eq_ignore_ascii_case(domain) {
-            Some(format!("`{hint}` is the tenant that the link leads to"))
+            Some(format!("`{hint}` is the tenant of the link"))
         } else if self.own_domain == domain {
             Some(format!("`{domain}` is the domain of `sender.from`"))
         } else {
             None
         };
-        let consumer =
-            is_consumer(domain).then(|| format!("`{domain}` gives mailboxes to anybody"));
+        let consumer = is_consumer(domain).then(|| format!("`{domain}` is open to everyone"));
         let finding = |header: &str, value: &str, reason| Finding {
             line: partner.line,
             last_line: partner.line,
@@ -88,42 +87,35 @@ impl Warnings {
             value: Some(excerpt(value)),
             reason,
         };
-        let mut doubts = Vec::new();
-        for (kind, doubt) in [
+        let mut found = Vec::new();
+        for (kind, reason) in [
             (LOOK_ALIKE, look_alike(domain)),
             (OWN, own),
             (CONSUMER, consumer),
         ] {
-            if let Some(reason) = doubt {
+            if let Some(reason) = reason {
                 let address = partner.address.as_written();
-                doubts.push((kind, finding(layout.email_header(), address, reason)));
+                found.push((kind, finding(layout.email_header(), address, reason)));
             }
         }
         for (header, cell) in layout.texts(partner) {
             if let Some(was) = repaired(cell) {
-                let reason = format!("it was probably \"{}\"", excerpt(&was));
-                doubts.push((GARBLED, finding(header, cell, reason)));
+                let reason = format!("it probably was \"{}\"", excerpt(&was));
+                found.push((GARBLED, finding(header, cell, reason)));
             }
         }
-        doubts
+        found
     }
 
-    /// One text for each kind of doubt that there is about the file.
+    /// One text for each kind of warning about the file.
     pub fn describe(&self, path: &Path) -> Vec<String> {
-        let path = path.display();
-        let mut told: Vec<String> = self.guess.iter().cloned().collect();
+        let mut texts: Vec<String> = self.guess.iter().cloned().collect();
         for ((kind, shown), total) in KINDS.iter().zip(&self.shown).zip(self.totals) {
-            if total == 0 {
-                continue;
+            if total > 0 {
+                let rows = finding::listed(path, shown, total);
+                texts.push(format!("{kind}:\n{}", rows.join("\n")));
             }
-            let mut lines = vec![format!("{kind}:")];
-            lines.extend(shown.iter().map(|it| format!("{path}:{it}")));
-            let rest = total - shown.len() as u64;
-            if rest > 0 {
-                lines.push(format!("{path}: and {rest} more like these"));
-            }
-            told.push(lines.join("\n"));
         }
-        told
+        texts
     }
 }

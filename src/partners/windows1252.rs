@@ -1,26 +1,27 @@
 //! Guesses the encoding of a file that is not UTF-8 and has no byte-order mark.
 //!
 //! The only guess that is acted on is windows-1252, and only if chardetng and the heuristic here
-//! agree. For the others, the cell at fault is shown as the likely encodings read it, so that a
-//! person sees which one to name.
+//! agree. Otherwise the error shows the cell at fault as the likely encodings read it, so that
+//! the operator sees which one to configure.
 
 use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{
     BIG5, EUC_KR, Encoding, GB18030, MACINTOSH, SHIFT_JIS, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252,
 };
 
-use super::decode::{Spot, label};
-use super::scratch::{CHUNK, read_at};
-use crate::exit;
+use super::decode::{MalformedBytes, label};
+use super::temp_copy::{CHUNK, CopyReader};
 
-/// How far around a byte its cell is looked for.
+/// How many bytes before and after a malformed one may belong to the cell that is shown.
 const REACH: usize = 40;
-/// How many readings of a cell are offered.
+/// How many readings of a cell are shown.
 const READINGS: usize = 4;
 
-/// What lists are in that are not in UTF-8, the likeliest first.
+/// The usual encodings of lists that are not in UTF-8, the likeliest first.
 const CANDIDATES: [&Encoding; 8] = [
     WINDOWS_1252,
     WINDOWS_1250,
@@ -32,38 +33,36 @@ const CANDIDATES: [&Encoding; 8] = [
     EUC_KR,
 ];
 
-/// What a file may be in that is not UTF-8.
+/// What the encoding of a file may be that is not UTF-8.
 #[derive(Debug)]
 pub enum EncodingGuess {
-    /// windows-1252, as which the cell at fault reads so.
+    /// windows-1252.
     Windows1252 {
-        /// The cell, in quotes.
+        /// How the cell at fault reads in it, in quotes.
         reading: String,
     },
     /// Partly UTF-8, partly another encoding.
     Mixed,
     /// One of several encodings.
     Undecided {
-        /// How the cell at fault reads in each.
-        readings: String,
+        /// How the cell at fault reads in each; none if the file is no text at all.
+        readings: Option<String>,
     },
-    /// No text at all.
-    NoText,
 }
 
-/// Guesses what `raw` is in, which is not UTF-8 at `spot`.
+/// Guesses the encoding of `raw`, which is not UTF-8 because of the bytes `at`.
 ///
 /// # Errors
 /// If the copy cannot be read.
-pub fn guess(raw: &File, spot: &Spot) -> exit::Result<EncodingGuess> {
+pub fn guess(raw: &Arc<File>, at: &MalformedBytes) -> io::Result<EncodingGuess> {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     let mut heuristic = Windows1252Heuristic::default();
+    let mut reader = CopyReader::new(raw, 0);
     let mut chunk = vec![0; CHUNK];
-    let (mut offset, mut utf8, mut others) = (0, 0, 0);
+    let (mut utf8, mut others) = (0, 0);
     loop {
-        let read = read_at(raw, &mut chunk, offset)?;
+        let read = reader.read(&mut chunk)?;
         let chunk = &chunk[..read];
-        offset += read as u64;
         detector.feed(chunk, read == 0);
         heuristic.pass(chunk);
         for piece in chunk.utf8_chunks() {
@@ -75,26 +74,22 @@ pub fn guess(raw: &File, spot: &Spot) -> exit::Result<EncodingGuess> {
         }
     }
     let detected = detector.guess(None, Utf8Detection::Deny);
-    // Asian encodings hold characters of UTF-8 by chance, Windows1252Heuristic ones hardly ever, Cyrillic
+    let is_windows_1252 = heuristic.plausible_as(detected);
+    // Bytes in Asian encodings are valid UTF-8 by chance, in windows-1252 hardly ever, in Cyrillic
     // ones now and then (`Пё`).
-    let joined = heuristic.plausible_as(detected) || utf8 > others / 4;
-    if utf8 > 0 && detected.is_single_byte() && joined {
+    if utf8 > 0 && detected.is_single_byte() && (is_windows_1252 || utf8 > others / 4) {
         return Ok(EncodingGuess::Mixed);
     }
-    let cell = cell_around(raw, spot.offset)?;
-    if heuristic.plausible_as(detected)
-        && let Some(reading) = read_as(WINDOWS_1252, &cell)
-    {
+    let cell = cell_around(raw, at.offset)?;
+    if is_windows_1252 && let Some(reading) = read_as(WINDOWS_1252, &cell) {
         return Ok(EncodingGuess::Windows1252 { reading });
     }
-    Ok(match readings(detected, &cell) {
-        Some(readings) => EncodingGuess::Undecided { readings },
-        None => EncodingGuess::NoText,
-    })
+    let readings = readings(detected, &cell);
+    Ok(EncodingGuess::Undecided { readings })
 }
 
-/// Whether bytes may be windows-1252: the detector falls back on it for what is nothing else,
-/// and takes a few letters of Cyrillic or of a Mac for it.
+/// Whether bytes may be windows-1252. chardetng falls back on it when nothing else fits, and takes
+/// a few letters of Cyrillic or Mac encodings for it.
 struct Windows1252Heuristic {
     seen: [bool; 256],
     before: u8,
@@ -130,7 +125,7 @@ impl Windows1252Heuristic {
                 0x82..=0x84 | 0x86..=0x8c | 0x8e | 0x98 | 0x9f => {
                     !self.previous.is_ascii_lowercase()
                 }
-                // No Windows1252Heuristic name has three letters with marks side by side.
+                // No Western name has three letters with marks side by side.
                 0xc0.. => self.letters_in_a_row < 3,
                 // Quotes and signs do not stand between two letters, as apostrophes do.
                 b'A'..=b'Z' | b'a'..=b'z' => {
@@ -144,16 +139,16 @@ impl Windows1252Heuristic {
         }
     }
 
-    /// Whether what was detected is windows-1252, or reads the same: `é` does in windows-1250.
+    /// Whether the detected encoding is windows-1252, or reads the same: `é` does in windows-1250.
     fn plausible_as(&self, detected: &'static Encoding) -> bool {
-        let same = |byte: u8| {
-            let bytes = [byte];
-            let read = |it: &'static Encoding| {
-                it.decode_without_bom_handling_and_without_replacement(&bytes)
-            };
-            !self.seen[usize::from(byte)] || read(detected) == read(WINDOWS_1252)
+        let seen: Vec<u8> = (0..=u8::MAX)
+            .filter(|it| self.seen[usize::from(*it)])
+            .collect();
+        let read = |it: &'static Encoding| {
+            it.decode_without_bom_handling_and_without_replacement(&seen)
+                .map(std::borrow::Cow::into_owned)
         };
-        self.plausible && detected.is_single_byte() && (0..=u8::MAX).all(same)
+        self.plausible && detected.is_single_byte() && read(detected) == read(WINDOWS_1252)
     }
 }
 
@@ -184,26 +179,21 @@ fn readings(detected: &'static Encoding, cell: &[u8]) -> Option<String> {
     (!readings.is_empty()).then(|| readings.join(", "))
 }
 
-/// The bytes of the cell that the one at `offset` belongs to, as far as they are near.
-fn cell_around(raw: &File, offset: u64) -> exit::Result<Vec<u8>> {
-    let before = offset.min(REACH as u64);
-    let mut bytes = vec![0; 2 * REACH];
-    let read = read_at(raw, &mut bytes, offset - before)?;
-    bytes.truncate(read);
-    let after = bytes.split_off(usize::try_from(before).unwrap_or(REACH));
+/// The bytes of the cell around an offset, as far as they are near.
+fn cell_around(raw: &Arc<File>, offset: u64) -> io::Result<Vec<u8>> {
+    let before = usize::try_from(offset).map_or(REACH, |it| it.min(REACH));
+    let bytes = CopyReader::new(raw, offset - before as u64).bytes(2 * REACH)?;
+    let (before, after) = bytes.split_at(before);
     let edge = |it: &u8| b",;\t\"\r\n".contains(it);
-    let begin = bytes.iter().rposition(edge).map_or(0, |it| it + 1);
+    let begin = before.iter().rposition(edge).map_or(0, |it| it + 1);
     let end = after.iter().position(edge).unwrap_or(after.len());
-    Ok([&bytes[begin..], &after[..end]].concat())
+    Ok([&before[begin..], &after[..end]].concat())
 }
 
-/// How bytes read in an encoding, in quotes; `None` where they are no writing in it.
+/// How bytes read in an encoding, in quotes; `None` if they are no writing in it.
 fn read_as(encoding: &'static Encoding, bytes: &[u8]) -> Option<String> {
     let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
-    let writing = !text.chars().any(|it| it.is_control() || is_private(it));
+    let private_use = |it: char| matches!(it, '\u{e000}'..='\u{f8ff}');
+    let writing = !text.chars().any(|it| it.is_control() || private_use(it));
     writing.then(|| format!("\"{}\"", text.trim().escape_debug()))
-}
-
-fn is_private(it: char) -> bool {
-    matches!(it, '\u{e000}'..='\u{f8ff}')
 }

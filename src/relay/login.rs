@@ -44,7 +44,7 @@ pub enum Secret {
 /// When it is missing or empty (78), or open to everyone (77), which a program counts as, too,
 /// if everyone can change it.
 pub fn check(smtp: &Smtp) -> exit::Result<()> {
-    match smtp.login.as_ref().map(|it| &it.proof) {
+    match smtp.login.as_ref().map(|it| &it.credential) {
         None => Ok(()),
         Some(CredentialSource::TokenCommand(command)) => check_program(command),
         Some(proof) => password(proof).map(|_| ()),
@@ -85,7 +85,7 @@ fn find_program(name: &str) -> Option<PathBuf> {
 /// # Errors
 /// Why there is none. The secret is in no message.
 pub async fn secret(login: &Login) -> exit::Result<Secret> {
-    match &login.proof {
+    match &login.credential {
         CredentialSource::TokenCommand(command) => {
             check_program(command)?;
             let token = token(command).await.map_err(|error| CommandError {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::atomic_file::AtomicFile;
 use super::encoding_writer::{EncodingWriter, WriteError};
 use super::outcome_columns::COLUMNS;
-use crate::partners::{Form, Partners, SourceRow};
+use crate::partners::{CsvFormat, Partners, SourceRow};
 use crate::report::may_be_formula;
 
 /// The new file while it grows, beside the text that it follows.
@@ -28,7 +28,7 @@ impl<'a> CsvWriter<'a> {
     pub fn begin(
         partners: &'a Partners,
         replacement: &'a mut AtomicFile,
-        form: Form,
+        form: CsvFormat,
     ) -> Result<Self, WriteError> {
         let headers = partners.headers();
         let write_original = (0..headers.len())
@@ -39,9 +39,9 @@ impl<'a> CsvWriter<'a> {
             out: EncodingWriter::begin(replacement.file(), form.encoding, form.has_bom)?,
             delimiter: char::from(form.delimiter),
             write_original,
-            at: partners.whole()?.start,
+            at: partners.text_place()?.start,
         };
-        let header = partners.header();
+        let header = partners.header_place();
         sheet.between(header.start)?;
         sheet.write_original(Some(headers), header)?;
         sheet.write_generated(COLUMNS.map(str::to_owned))?;
@@ -61,7 +61,7 @@ impl<'a> CsvWriter<'a> {
 
     /// Ends with what follows the last row.
     pub fn finish(mut self) -> Result<(), WriteError> {
-        self.between(self.partners.whole()?.end)?;
+        self.between(self.partners.text_place()?.end)?;
         self.out.finish()
     }
 

@@ -161,20 +161,20 @@ fn a_bad_row_says_why_and_one_whose_cells_cannot_be_told_apart_stands_in_the_fir
                 "nobody",
                 "Ada",
                 "bad_row",
-                "column email: it is not an address: the `@` is missing"
+                "column email: it is not an address, because it has no `@`"
             ],
             ["ada@a.example", "Ada", "not_invited", ""],
             [
                 "bob@b.example,Bob,\"Lo\"",
                 "",
                 "bad_row",
-                "the row has 3 cells, the header 2; quote a cell that holds the delimiter"
+                "the row has 3 cells, the header 2; put a cell that contains the delimiter in quotes"
             ],
             [
                 "ADA@a.example",
                 "Eva",
                 "bad_row",
-                "column email: the same address already stands on line 3 for this package"
+                "column email: line 3 has the same address for this package; remove one of the rows"
             ],
             [
                 "\"eva@e.example,Eva\n",
