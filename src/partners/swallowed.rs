@@ -4,7 +4,7 @@
 //! row, `21 inch"` in a later one. Only the lines inside the cell show that they were rows. A line
 //! looks like a row if it has as many cells as the header and an address in the column of addresses. With
 //! another number of cells (programs leave out empty cells at the end, and quoted cells contain
-//! delimiters), it must also be written as programs write rows, without a blank after a delimiter.
+//! delimiters and line breaks), it must also be written as programs write rows, without a blank after a delimiter.
 //! Text that mentions addresses is neither.
 
 use super::quoting::{self, REMEDY};
@@ -85,7 +85,8 @@ fn looks_like_row(line: &str, shape: Shape) -> bool {
     let pieces: Vec<&str> = line.split(char::from(shape.delimiter)).collect();
     is_row(&pieces, shape)
         || is_row(&quoting::cells(line, shape.delimiter), shape)
-        || (line.contains('"') && is_row_in_pieces(&pieces, shape))
+        || (line.contains('"')
+            && (is_row_in_pieces(&pieces, shape) || is_end_of_row(&pieces, shape)))
 }
 
 fn is_row(cells: &[&str], shape: Shape) -> bool {
@@ -109,6 +110,15 @@ fn is_row_in_pieces(pieces: &[&str], shape: Shape) -> bool {
         && pieces[shape.email..pieces.len() - after]
             .iter()
             .any(|it| !it.starts_with(' ') && is_address_like(bare(it)))
+}
+
+/// Whether a line ends a row that began on a line before, in a quoted cell of its own: the address is
+/// where it must be, counted from the end.
+fn is_end_of_row(pieces: &[&str], shape: Shape) -> bool {
+    let after = shape.columns - 1 - shape.email;
+    let address = pieces.iter().rev().nth(after);
+    pieces.len() > after + 1
+        && address.is_some_and(|it| !it.starts_with(' ') && is_address_like(bare(it)))
 }
 
 /// A cell without blanks and quotes around it.

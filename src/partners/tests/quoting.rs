@@ -183,6 +183,11 @@ fn f2_a_quoted_cell_whose_lines_look_like_rows_is_an_error() {
             "email,name,package,note,x\nada@a.example,Ada,project,\"19 inch\nbob@b.example,Bob,project\neva@e.example,Eva,project\"\n",
             "2-4: the quoted cell that begins on line 2 and ends on line 4 contains 2 lines that look like rows of this list, the first is line 3;",
         ),
+        // A row that ends in the cell and began in another one, whose closing quote became doubled.
+        (
+            "name,note,package,email\nAda,\"two\nlines\"\",project,ada@a.example\n,end\",project,bob@b.example\n",
+            "2-4: the quoted cell that begins on line 2 and ends on line 4 contains a line that looks like a row of this list, line 3;",
+        ),
         // Quoted cells with the delimiter, and a quote behind an address.
         (
             "email,name,package,note\nada@a.example,Ada,project,\"19 inch\neva@e.example\",Eva,\"project\",\"a, b\"\n",
