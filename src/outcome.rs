@@ -130,9 +130,9 @@ pub enum PhaseResult {
     Settled(Outcome),
     /// A permanent refusal (5yz) of this message: certainly not accepted. It rejects the recipient
     /// only with direct evidence; otherwise the message is deferred.
-    RefusedForGood,
+    PermanentRefusal,
     /// The message was certainly not taken and the connection is over; try on another one.
-    NotTaken,
+    Interrupted,
     /// The relay is not to be had at the moment; nobody is marked.
     Unavailable,
     /// The relay refuses us; nobody is marked, and asking again does not help.
@@ -143,7 +143,7 @@ pub enum PhaseResult {
 #[must_use]
 pub fn phase_result(phase: Phase, reply: Option<&Reply>) -> PhaseResult {
     use Outcome::{Accepted, Deferred, Unknown};
-    use PhaseResult::{NotTaken, Proceed, Refused, RefusedForGood, Settled, Unavailable};
+    use PhaseResult::{Interrupted, Proceed, Refused, PermanentRefusal, Settled, Unavailable};
 
     let class = reply.map(Reply::class);
     let code = reply.map(|it| it.code);
@@ -163,20 +163,20 @@ pub fn phase_result(phase: Phase, reply: Option<&Reply>) -> PhaseResult {
         Phase::Rcpt | Phase::Data | Phase::Body => match (code, class) {
             (Some(354), _) if phase == Phase::Data => Proceed,
             (_, Some(2)) if phase == Phase::Rcpt => Proceed,
-            (Some(421), _) => NotTaken,
+            (Some(421), _) => Interrupted,
             (_, Some(4)) => Settled(Deferred),
-            (_, Some(5)) => RefusedForGood,
-            _ => NotTaken,
+            (_, Some(5)) => PermanentRefusal,
+            _ => Interrupted,
         },
         Phase::Dot => match class {
             Some(2) => Settled(Accepted),
             Some(4) => Settled(Deferred),
-            Some(5) => RefusedForGood,
+            Some(5) => PermanentRefusal,
             _ => Settled(Unknown),
         },
         Phase::Rset => match class {
             Some(2) => Proceed,
-            _ => NotTaken,
+            _ => Interrupted,
         },
     }
 }
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn every_phase_and_class_of_reply_has_its_verdict() {
         use Outcome::{Accepted, Deferred, Unknown};
-        use PhaseResult::{NotTaken, Proceed, Refused, RefusedForGood, Settled, Unavailable};
+        use PhaseResult::{Interrupted, Proceed, Refused, PermanentRefusal, Settled, Unavailable};
 
         // Columns: 250, 354, 421, 451, 550, no reply.
         let before = [
@@ -228,33 +228,33 @@ mod tests {
                 Phase::Rcpt,
                 [
                     Proceed,
-                    NotTaken,
-                    NotTaken,
+                    Interrupted,
+                    Interrupted,
                     Settled(Deferred),
-                    RefusedForGood,
-                    NotTaken,
+                    PermanentRefusal,
+                    Interrupted,
                 ],
             ),
             (
                 Phase::Data,
                 [
-                    NotTaken,
+                    Interrupted,
                     Proceed,
-                    NotTaken,
+                    Interrupted,
                     Settled(Deferred),
-                    RefusedForGood,
-                    NotTaken,
+                    PermanentRefusal,
+                    Interrupted,
                 ],
             ),
             (
                 Phase::Body,
                 [
-                    NotTaken,
-                    NotTaken,
-                    NotTaken,
+                    Interrupted,
+                    Interrupted,
+                    Interrupted,
                     Settled(Deferred),
-                    RefusedForGood,
-                    NotTaken,
+                    PermanentRefusal,
+                    Interrupted,
                 ],
             ),
             (
@@ -264,13 +264,13 @@ mod tests {
                     Settled(Unknown),
                     Settled(Deferred),
                     Settled(Deferred),
-                    RefusedForGood,
+                    PermanentRefusal,
                     Settled(Unknown),
                 ],
             ),
             (
                 Phase::Rset,
-                [Proceed, NotTaken, NotTaken, NotTaken, NotTaken, NotTaken],
+                [Proceed, Interrupted, Interrupted, Interrupted, Interrupted, Interrupted],
             ),
         ];
 

@@ -23,7 +23,7 @@ pub use self::connect::Dialer;
 pub use self::connect::{Connection, Connector};
 pub use self::conversation::{Conversation, Envelope, FinalDot, NoReply, TransactionAborted};
 pub use self::ehlo_extensions::EhloExtensions;
-pub use self::login::check as check_secret;
+pub use self::login::check as check_credentials;
 pub use self::order::ReplyOrder;
 pub use self::pipelining::PipeliningProbe;
 pub use self::reply::{MalformedReply, ReplyReader};

@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::locale::{Locale, MatchKind};
 use crate::message::Composer;
 use crate::partners::{Partners, RequestedLanguage};
-use crate::relay::{Connector, check_secret};
+use crate::relay::{Connector, check_credentials};
 use crate::report::{LanguageRow, Languages, LanguagesFormat, count};
 use crate::results;
 use crate::templates::Templates;
@@ -54,7 +54,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
         ..Findings::default()
     };
     let connector = findings.keep(Connector::new(&config.smtp));
-    findings.keep(check_secret(&config.smtp));
+    findings.keep(check_credentials(&config.smtp));
     if let Some(path) = &config.results {
         findings.keep(results::look(path));
     }
@@ -108,7 +108,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     let good = findings.errors.is_empty();
     if let (true, true, Some(connector)) = (options.connect, good, connector) {
         let mut step = |step: &str| say(console, &format!("relay: {step}"));
-        let opened = connector.try_out(&mut step).await;
+        let opened = connector.diagnose(&mut step).await;
         let opened = opened.map_err(|it| CommandError::new(it.exit(), it));
         if findings.keep(opened).is_some() {
             say(console, "relay: ready to take mail; none was sent");

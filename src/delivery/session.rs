@@ -109,7 +109,7 @@ impl Session {
     pub async fn clear(&mut self, mut connection: Connection) {
         if connection.clear().await {
             self.keep(connection);
-        } else if connection.lost_a_reply() {
+        } else if connection.reply_timed_out() {
             self.peer.probe().fall_back();
         }
     }

@@ -61,13 +61,12 @@ impl Identity {
 
     /// A digest of package and address, for lists that keep a million of them in memory.
     #[must_use]
-    pub fn short(&self) -> [u8; 16] {
+    pub fn digest(&self) -> [u8; 16] {
         let mut digest = Sha256::new();
         digest.update(self.package_id.as_bytes());
         digest.update(self.address.as_bytes());
-        let mut short = [0; 16];
-        short.copy_from_slice(&digest.finalize()[..16]);
-        short
+        let digest: [u8; 32] = digest.finalize().into();
+        *digest.first_chunk().expect("16 of 32 bytes")
     }
 }
 

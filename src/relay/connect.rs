@@ -143,7 +143,7 @@ impl Connector {
     ///
     /// # Errors
     /// As [`Connector::open`].
-    pub async fn try_out(&self, step: &mut impl FnMut(&str)) -> Result<(), ConnectError> {
+    pub async fn diagnose(&self, step: &mut impl FnMut(&str)) -> Result<(), ConnectError> {
         let connection = self.establish(step).await?;
         connection.quit().await;
         Ok(())

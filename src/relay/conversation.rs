@@ -41,10 +41,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub enum NoReply {
     /// Nothing came, or nothing was taken, within the deadline.
     #[error("{0}")]
-    Overdue(String),
+    Timeout(String),
     /// The connection is over, or is to be: it ended, or what came is no reply.
     #[error("{0}")]
-    Over(String),
+    Closed(String),
 }
 
 /// Who writes to whom: what MAIL and RCPT say of one message.
@@ -74,14 +74,20 @@ impl Envelope<'_> {
 pub struct TransactionAborted {
     /// The first phase that did not succeed.
     pub phase: Phase,
-    /// What that means.
-    pub verdict: PhaseResult,
-    /// What the relay said.
-    pub heard: Result<Reply, NoReply>,
+    /// The reply at that phase.
+    pub reply: Result<Reply, NoReply>,
     /// Whether that was the reply to a pipelined command.
     pub pipelined: bool,
     /// What the replies to the pipelined envelope say about their order.
     pub order: ReplyOrder,
+}
+
+impl TransactionAborted {
+    /// What the reply means at its phase.
+    #[must_use]
+    pub fn result(&self) -> PhaseResult {
+        phase_result(self.phase, self.reply.as_ref().ok())
+    }
 }
 
 /// What came of the final dot.
@@ -109,7 +115,7 @@ pub struct Conversation<S> {
     /// All replies to it so far, and the one to the dot that it follows.
     group: GroupReplies,
     /// Whether the reply to a pipelined command did not come in time.
-    reply_overdue: bool,
+    reply_timed_out: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
@@ -124,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             owed: VecDeque::new(),
             read_early: VecDeque::new(),
             group: GroupReplies::default(),
-            reply_overdue: false,
+            reply_timed_out: false,
         }
     }
 
@@ -142,13 +148,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     /// Whether the reply to a pipelined command did not come in time.
     #[must_use]
-    pub fn lost_a_reply(&self) -> bool {
-        self.reply_overdue
+    pub fn reply_timed_out(&self) -> bool {
+        self.reply_timed_out
     }
 
     /// The largest message that the relay takes, where it named one that this is over.
     #[must_use]
-    pub fn limit_below(&self, message: &[u8]) -> Option<usize> {
+    pub fn size_limit_exceeded_by(&self, message: &[u8]) -> Option<usize> {
         self.size.filter(|it| *it < message.len())
     }
 
@@ -230,31 +236,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         {
             return Err(TransactionAborted {
                 phase: Phase::Mail,
-                verdict: phase_result(Phase::Mail, None),
-                heard: Err(silence),
+                reply: Err(silence),
                 pipelined: true,
                 order: ReplyOrder::Incomplete,
             });
         }
         for phase in Envelope::PHASES {
             let pipelined = self.has_begun();
-            let heard = if pipelined {
+            let reply = if pipelined {
                 self.envelope_reply().await
             } else {
                 self.command(phase, &envelope.command(phase)).await
             };
-            let verdict = phase_result(phase, heard.as_ref().ok());
-            if verdict == PhaseResult::Proceed {
+            if phase_result(phase, reply.as_ref().ok()) == PhaseResult::Proceed {
                 continue;
             }
-            let order = match &heard {
+            let order = match &reply {
                 Ok(_) if pipelined => Box::pin(self.read_envelope_replies(GRACE)).await,
                 _ => ReplyOrder::Incomplete,
             };
             return Err(TransactionAborted {
                 phase,
-                verdict,
-                heard,
+                reply,
                 pipelined,
                 order,
             });
@@ -279,8 +282,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     fn note(&mut self, phase: Phase, heard: &Result<Reply, NoReply>) {
         match heard {
             Ok(reply) => self.group.note(phase, reply),
-            Err(NoReply::Overdue(_)) => self.reply_overdue = true,
-            Err(NoReply::Over(_)) => {}
+            Err(NoReply::Timeout(_)) => self.reply_timed_out = true,
+            Err(NoReply::Closed(_)) => {}
         }
     }
 
@@ -351,15 +354,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let written = self.write_message(message).await;
         // A relay may refuse a message in the middle, and close: what it said must not be lost to
         // the broken pipe that follows.
-        let heard = match (self.interruption().await, written) {
+        let reply = match (self.interruption().await, written) {
             (None, Ok(())) => return Ok(()),
             (Some(Ok(reply)), _) => Ok(reply),
             (_, Err(silence)) | (Some(Err(silence)), Ok(())) => Err(silence),
         };
         Err(TransactionAborted {
             phase: Phase::Body,
-            verdict: phase_result(Phase::Body, heard.as_ref().ok()),
-            heard,
+            reply,
             pipelined: false,
             order: ReplyOrder::Fits,
         })
@@ -493,7 +495,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             loop {
                 let taken = self.replies.take();
                 let taken = taken
-                    .map_err(|it| NoReply::Over(format!("the relay sent no SMTP reply: {it}")))?;
+                    .map_err(|it| NoReply::Closed(format!("the relay sent no SMTP reply: {it}")))?;
                 if let Some(reply) = taken {
                     return Ok(reply);
                 }
@@ -545,7 +547,7 @@ async fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
 }
 
 fn overdue(what: &str, deadline: Duration) -> NoReply {
-    NoReply::Overdue(format!("the relay {what} within {}", seconds(deadline)))
+    NoReply::Timeout(format!("the relay {what} within {}", seconds(deadline)))
 }
 
 /// `30 s`, or `2.5 s`.
@@ -558,15 +560,15 @@ pub(super) fn seconds(span: Duration) -> String {
 }
 
 fn unasked(what: &str) -> NoReply {
-    NoReply::Over(format!("the relay said what nobody asked for: {what}"))
+    NoReply::Closed(format!("the relay said what nobody asked for: {what}"))
 }
 
 fn closed() -> NoReply {
-    NoReply::Over("the relay closed the connection".into())
+    NoReply::Closed("the relay closed the connection".into())
 }
 
 fn lost(error: &io::Error) -> NoReply {
-    NoReply::Over(format!(
+    NoReply::Closed(format!(
         "the connection was lost: {}",
         without_os_code(error)
     ))

@@ -16,11 +16,11 @@ use crate::ledger::records::ChangeResults;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitFault {
     /// The process dies before it.
-    DiesBefore,
+    CrashBeforeCommit,
     /// The process dies after it, before the answer.
-    DiesAfter,
+    CrashAfterCommit,
     /// It fails, and so does every later one.
-    Fails,
+    CommitFails,
 }
 
 /// The database, which outlives the processes that open it.
@@ -101,12 +101,12 @@ impl FaultyWriter {
         match request {
             Request::Apply(changes, answer) => match self.next_fault() {
                 None => writer.apply(vec![(changes, answer)]),
-                Some(CommitFault::Fails) => {
+                Some(CommitFault::CommitFails) => {
                     writer.fail_from_now_on();
                     writer.apply(vec![(changes, answer)]);
                 }
                 Some(fault) => {
-                    if fault == CommitFault::DiesAfter && !self.is_dead() {
+                    if fault == CommitFault::CrashAfterCommit && !self.is_dead() {
                         writer.apply(vec![(changes, oneshot::channel().0)]);
                     }
                     self.unanswered().push(answer);
