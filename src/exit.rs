@@ -5,6 +5,10 @@
 //! layer above has to guess from a text. The numbers follow `sysexits.h`; the
 //! README's table and a test hold them.
 
+use crate::ledger::LedgerError;
+pub use crate::os_error::without_os_code;
+use crate::relay::{ConnectError, SetupError};
+
 /// The exit codes, in one place. The numbers are an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -89,16 +93,41 @@ impl std::fmt::Display for CommandError {
     }
 }
 
-/// A message with the system's own words, but not its numbers: `(os error 2)` helps nobody.
-#[must_use]
-pub fn without_os_code(message: impl std::fmt::Display) -> String {
-    let message = message.to_string();
-    let mut pieces = message.split(" (os error ");
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |said, piece| {
-        let digits = piece.trim_start_matches(|it: char| it.is_ascii_digit());
-        said + digits.strip_prefix(')').unwrap_or(digits)
-    })
+impl From<ConnectError> for CommandError {
+    fn from(error: ConnectError) -> Self {
+        let exit = match &error.throttled {
+            Some(_) => Exit::TryLater,
+            None => Exit::Unavailable,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<LedgerError> for CommandError {
+    fn from(error: LedgerError) -> Self {
+        let exit = match &error {
+            LedgerError::Missing(_) => Exit::Config,
+            LedgerError::NotUsable(_) | LedgerError::Damaged(_) | LedgerError::Older(_) => {
+                Exit::BadInput
+            }
+            LedgerError::Busy(_) => Exit::TryLater,
+            LedgerError::NoPermission(_) => Exit::NoPermission,
+            LedgerError::CannotWrite(_) => Exit::CannotWrite,
+            LedgerError::Fault(_) => Exit::InternalError,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<SetupError> for CommandError {
+    fn from(error: SetupError) -> Self {
+        let exit = match &error {
+            SetupError::Unusable(_) => Exit::Config,
+            SetupError::NoPermission(_) => Exit::NoPermission,
+            SetupError::NoToken(_) => Exit::Unavailable,
+        };
+        Self::new(exit, error)
+    }
 }
 
 /// What a command or a part of one returns.
@@ -124,18 +153,7 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for std::result::Result<T, E> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, without_os_code};
-
-    #[test]
-    fn numbers_of_the_system_are_left_out() {
-        let error = std::io::Error::from_raw_os_error(2);
-        assert_eq!(without_os_code(&error), "No such file or directory");
-        assert_eq!(
-            without_os_code(format!("a: {error}; b")),
-            "a: No such file or directory; b"
-        );
-        assert_eq!(without_os_code("as it is (os x)"), "as it is (os x)");
-    }
+    use super::Exit;
 
     #[test]
     fn the_heaviest_reason_decides_and_none_means_done() {

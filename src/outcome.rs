@@ -143,7 +143,7 @@ pub enum PhaseResult {
 #[must_use]
 pub fn phase_result(phase: Phase, reply: Option<&Reply>) -> PhaseResult {
     use Outcome::{Accepted, Deferred, Unknown};
-    use PhaseResult::{Interrupted, Proceed, Refused, PermanentRefusal, Settled, Unavailable};
+    use PhaseResult::{Interrupted, PermanentRefusal, Proceed, Refused, Settled, Unavailable};
 
     let class = reply.map(Reply::class);
     let code = reply.map(|it| it.code);
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn every_phase_and_class_of_reply_has_its_verdict() {
         use Outcome::{Accepted, Deferred, Unknown};
-        use PhaseResult::{Interrupted, Proceed, Refused, PermanentRefusal, Settled, Unavailable};
+        use PhaseResult::{Interrupted, PermanentRefusal, Proceed, Refused, Settled, Unavailable};
 
         // Columns: 250, 354, 421, 451, 550, no reply.
         let before = [
@@ -270,7 +270,14 @@ mod tests {
             ),
             (
                 Phase::Rset,
-                [Proceed, Interrupted, Interrupted, Interrupted, Interrupted, Interrupted],
+                [
+                    Proceed,
+                    Interrupted,
+                    Interrupted,
+                    Interrupted,
+                    Interrupted,
+                    Interrupted,
+                ],
             ),
         ];
 

@@ -546,7 +546,7 @@ fn d14_a_relay_that_stops_reading_in_the_body_has_not_accepted_it() {
     assert_eq!(states, ["deferred", "accepted"]);
     let note = workplace.status()["invitations"][0]["note"].to_string();
     assert!(
-        note.contains("did not take the message within 2 s"),
+        note.contains("did not read the data within 2 s"),
         "{note}"
     );
     oracle::check(&workplace, &server, 2, 0);
@@ -662,7 +662,7 @@ fn d24_a_login_that_is_asked_for_more_and_more_is_given_up_after_one_attempt() {
             let output = workplace.run(&["send"]);
 
             assert_eq!(output.code, 69, "{output:?}");
-            let word = format!("\"{}\"; it asks for more", challenge.trim_end());
+            let word = format!("unexpected AUTH challenge \"{}\"", challenge.trim_end());
             assert!(output.stderr.contains(&word), "{output:?}");
             assert_eq!((server.count("AUTH"), server.connections()), (1, 1));
             let lines = server.commands().len() - server.count("EHLO") - server.count("QUIT");

@@ -237,7 +237,7 @@ fn e8_what_is_slipped_in_behind_the_220_is_never_believed() {
         setup: setup(Tls::StartTls, pki.server("localhost")),
         stage: Stage::StartTls,
         action: Action::Reply(format!("220 go\r\n{slipped}").into_bytes()),
-        word: "what nobody asked for",
+        word: "data that no command asked for",
         connections: 1,
     });
     all_get_nothing(&pki, strangers.collect());

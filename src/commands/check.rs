@@ -53,8 +53,8 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
         warnings: [config.warnings.clone(), Ledger::warnings(&config.ledger)].concat(),
         ..Findings::default()
     };
-    let connector = findings.keep(Connector::new(&config.smtp));
-    findings.keep(check_credentials(&config.smtp));
+    let connector = findings.keep(Connector::new(&config.smtp).map_err(CommandError::from));
+    findings.keep(check_credentials(&config.smtp).map_err(CommandError::from));
     if let Some(path) = &config.results {
         findings.keep(results::look(path));
     }
@@ -109,7 +109,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     if let (true, true, Some(connector)) = (options.connect, good, connector) {
         let mut step = |step: &str| say(console, &format!("relay: {step}"));
         let opened = connector.diagnose(&mut step).await;
-        let opened = opened.map_err(|it| CommandError::new(it.exit(), it));
+        let opened = opened.map_err(CommandError::from);
         if findings.keep(opened).is_some() {
             say(console, "relay: ready to take mail; none was sent");
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::exit::{self, CommandError, Exit};
+use crate::os_error::without_os_code;
 
 /// An error of the ledger, with what failed, where, why, and how to fix it.
 #[derive(Clone, Debug)]
@@ -45,24 +45,8 @@ impl fmt::Display for LedgerError {
         | Self::NoPermission(message)
         | Self::CannotWrite(message)
         | Self::Fault(message)) = self;
-        f.write_str(&exit::without_os_code(message))
+        f.write_str(&without_os_code(message))
     }
 }
 
 impl std::error::Error for LedgerError {}
-
-impl From<LedgerError> for CommandError {
-    fn from(error: LedgerError) -> Self {
-        let exit = match &error {
-            LedgerError::Missing(_) => Exit::Config,
-            LedgerError::NotUsable(_) | LedgerError::Damaged(_) | LedgerError::Older(_) => {
-                Exit::BadInput
-            }
-            LedgerError::Busy(_) => Exit::TryLater,
-            LedgerError::NoPermission(_) => Exit::NoPermission,
-            LedgerError::CannotWrite(_) => Exit::CannotWrite,
-            LedgerError::Fault(_) => Exit::InternalError,
-        };
-        Self::new(exit, error)
-    }
-}

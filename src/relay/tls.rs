@@ -1,42 +1,50 @@
-//! TLS to the relay: which roots are trusted, and what a failed handshake means, with the fix.
+//! TLS to the relay: the trusted roots, the handshake, and what a failed one means, with the fix.
 
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     AlertDescription, CertificateError, ClientConfig, Error as TlsError, InvalidMessage,
     OtherError, PeerIncompatible, PeerMisbehaved, RootCertStore,
 };
 
 use super::certificate::{CertificateProblem, NAME_ISSUER, UNKNOWN_ISSUER, Verifier};
+use super::error::{ConnectError, SetupError, seconds};
+use super::wire::{FirstBytes, Wire};
 use crate::config::{Smtp, Tls};
 use crate::files;
+use crate::os_error::without_os_code;
+use crate::outcome::Phase;
 
-/// The largest file of certificates; those of a whole system have a quarter of it.
+/// The largest file of certificates; that of a whole system has a quarter of it.
 const CA_FILE_LIMIT: u64 = 1024 * 1024;
 
 /// Trusts the system's roots and those in `ca_file`.
-pub fn connector(smtp: &Smtp) -> anyhow::Result<TlsConnector> {
+pub fn connector(smtp: &Smtp) -> Result<TlsConnector, SetupError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = &smtp.ca_file {
-        add_file(&mut roots, path)?;
+        add_file(&mut roots, path).map_err(|why| {
+            let shown = path.display();
+            SetupError::Unusable(format!("cannot use `smtp.ca_file` (`{shown}`): {why}"))
+        })?;
     }
     let provider = Arc::new(ring::default_provider());
     let anchors = roots.roots.clone();
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| anyhow::anyhow!("cannot set up TLS: {error}"))?;
-    // Without a single root there is nothing to verify against, and every certificate fails.
+        .expect("ring supports the default versions");
     let roots = Arc::new(roots);
+    // Without any root there is no verifier, and every certificate fails.
     let config = match WebPkiServerVerifier::builder_with_provider(roots.clone(), provider).build()
     {
         Ok(inner) => config
@@ -47,39 +55,57 @@ pub fn connector(smtp: &Smtp) -> anyhow::Result<TlsConnector> {
     Ok(TlsConnector::from(Arc::new(config.with_no_client_auth())))
 }
 
-fn add_file(roots: &mut RootCertStore, path: &Path) -> anyhow::Result<()> {
-    let context = || format!("cannot use `smtp.ca_file` (`{}`)", path.display());
+fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
+    const WANTED: &str = "it must contain the certificates of the relay's issuer, as PEM";
+    let pem = files::read(path, CA_FILE_LIMIT).map_err(|error| format!("{error}; {WANTED}"))?;
     let mut found = 0;
-    let pem = files::read(path, CA_FILE_LIMIT).map_err(|error| {
-        anyhow::anyhow!(
-            "{}: {error}; it must hold the certificates of the relay's issuer, as PEM",
-            context()
-        )
-    })?;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         found += 1;
-        let taken = certificate.is_ok_and(|it| roots.add(it).is_ok());
-        anyhow::ensure!(
-            taken,
-            "{}: certificate {found} in it is damaged; copy it again, from BEGIN to END",
-            context()
-        );
+        if !certificate.is_ok_and(|it| roots.add(it).is_ok()) {
+            return Err(format!(
+                "certificate {found} in it is damaged; copy it again, from BEGIN to END"
+            ));
+        }
     }
-    anyhow::ensure!(
-        found > 0,
-        "{}: there is no certificate in it; it must hold the certificates of the relay's issuer, as PEM",
-        context()
-    );
-    Ok(())
+    match found {
+        0 => Err(format!("there is no certificate in it; {WANTED}")),
+        _ => Ok(()),
+    }
 }
 
-/// The TLS error inside an I/O error, if there is one.
-pub fn tls_error(error: &io::Error) -> Option<&TlsError> {
-    error.get_ref()?.downcast_ref()
+/// Begins TLS on a stream. The error does not name the relay.
+pub async fn handshake(
+    tls: &TlsConnector,
+    wire: Box<dyn Wire>,
+    limit: Duration,
+    smtp: &Smtp,
+) -> Result<Box<dyn Wire>, ConnectError> {
+    let error = |temporary, why| ConnectError::new(Phase::Tls, temporary, why);
+    let name = ServerName::try_from(smtp.host.clone());
+    let name = name.map_err(|it| error(false, format!("{it}; check `smtp.host`")))?;
+    let (wire, first) = FirstBytes::of(wire);
+    let no_answer = |_| error(true, format!("no answer within {}", seconds(limit)));
+    let connected = timeout(limit, tls.connect(name, wire))
+        .await
+        .map_err(no_answer)?;
+    let stream =
+        connected.map_err(
+            |failure| match failure.get_ref().and_then(|it| it.downcast_ref()) {
+                Some(failure) => {
+                    let first = first.lock().unwrap_or_else(PoisonError::into_inner);
+                    error(false, explain(failure, smtp, &first))
+                }
+                None => {
+                    let failure = without_os_code(failure);
+                    error(true, format!("the connection was lost: {failure}"))
+                }
+            },
+        )?;
+    Ok(Box::new(stream))
 }
 
 /// A TLS error in words, with what to do. `first` are the first bytes that the relay sent.
-pub fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
+fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
     match error {
         TlsError::InvalidCertificate(error) => explain_certificate(error, smtp),
         TlsError::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
