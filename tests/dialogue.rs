@@ -545,10 +545,7 @@ fn d14_a_relay_that_stops_reading_in_the_body_has_not_accepted_it() {
     let states: Vec<_> = workplace.states().into_iter().map(|(_, it)| it).collect();
     assert_eq!(states, ["deferred", "accepted"]);
     let note = workplace.status()["invitations"][0]["note"].to_string();
-    assert!(
-        note.contains("did not read the data within 2 s"),
-        "{note}"
-    );
+    assert!(note.contains("did not read the data within 2 s"), "{note}");
     oracle::check(&workplace, &server, 2, 0);
 }
 

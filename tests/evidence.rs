@@ -92,7 +92,7 @@ fn r1_and_r2_a_refusal_of_our_sender_or_quota_stops_at_the_first_and_marks_nobod
         (
             Stage::Dot,
             "550 5.1.90 Your message can't be sent because you've reached your daily limit for message recipients",
-            "quota for today",
+            "quota is used up",
         ),
         (
             Stage::Rcpt,
@@ -102,7 +102,7 @@ fn r1_and_r2_a_refusal_of_our_sender_or_quota_stops_at_the_first_and_marks_nobod
         (
             Stage::Dot,
             "550 5.7.236 external recipients",
-            "quota for today",
+            "quota is used up",
         ),
     ];
     for (stage, text, remedy) in table {
@@ -260,7 +260,7 @@ fn r10_a_relay_that_wants_starttls_first_is_told_with_that_remedy() {
         output.stderr.contains("set `tls = \"starttls\"`"),
         "{output:?}"
     );
-    assert!(!output.stderr.contains("wants a login"), "{output:?}");
+    assert!(!output.stderr.contains("requires a login"), "{output:?}");
     all_are(&workplace, "pending");
 }
 

@@ -427,7 +427,7 @@ fn what_exim_refuses_has_its_state_its_code_and_its_sentence() {
         let workplace = to(service, tls);
         workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
         let attempts = || exim.log().matches("Incorrect authentication data").count();
-        let words = "it said \"535 Incorrect authentication data\"; the relay wants a login";
+        let words = "it said \"535 Incorrect authentication data\"; the relay requires a login";
         turned_away(&workplace, &exim.pki, attempts, words);
     }
 }

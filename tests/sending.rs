@@ -653,12 +653,12 @@ fn a_refusal_about_us_stops_the_run_at_first_sight_and_marks_nobody() {
         (
             Stage::Rcpt,
             "530 5.7.57 Client not authenticated to send mail",
-            "the relay wants a login",
+            "the relay requires a login",
         ),
         (
             Stage::Dot,
             "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException",
-            "quota for today",
+            "quota is used up",
         ),
         (
             Stage::Dot,
@@ -673,7 +673,7 @@ fn a_refusal_about_us_stops_the_run_at_first_sight_and_marks_nobody() {
         (
             Stage::Data,
             "550 5.4.5 Daily SMTP relay limit exceeded for user",
-            "quota for today",
+            "quota is used up",
         ),
     ];
     for (stage, text, cure) in table {
