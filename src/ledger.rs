@@ -21,7 +21,7 @@ mod witness;
 
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::error::LedgerError;
 use self::error::Result;
@@ -32,11 +32,15 @@ pub use self::records::{
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
-use self::sqlite::{Action, Examined, WriterHandle, WriterThread};
+use self::sqlite::{Examined, WriterHandle, WriterThread};
 pub use self::sqlite::{PendingCommit, Reader};
 use self::witness::Mark;
 use crate::config::LedgerFiles;
+use crate::files::folder_of;
 use crate::invitation::State;
+
+/// How long a report is not repeated.
+const NOTICE_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 
 /// The ledger, open for a verb that writes.
 pub struct Ledger {
@@ -98,7 +102,7 @@ impl Ledger {
         Ok(Self {
             writer,
             reader,
-            scratch_folder: sidecar::folder_of(path).to_owned(),
+            scratch_folder: folder_of(path).to_owned(),
             _lock: None,
         })
     }
@@ -110,7 +114,7 @@ impl Ledger {
     /// If it is missing, not usable, damaged, open to everyone or older than its witness; if another
     /// run or program holds it; or if it cannot be written.
     pub fn open(files: &LedgerFiles, start: &RunStart) -> Result<Self> {
-        Self::open_if(files, start, |doubt| Err(doubt.error(files)))
+        Self::open_checked(files, start, false)
     }
 
     /// As [`Ledger::open`], for a copy that a person is about to accept although it may be older.
@@ -118,34 +122,32 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::open`], except for the witness.
     pub fn open_although_older(files: &LedgerFiles, start: &RunStart) -> Result<Self> {
-        Self::open_if(files, start, |_| Ok(()))
+        Self::open_checked(files, start, true)
     }
 
-    fn open_if(
-        files: &LedgerFiles,
-        start: &RunStart,
-        accept: impl Fn(Staleness) -> Result<()>,
-    ) -> Result<Self> {
+    fn open_checked(files: &LedgerFiles, start: &RunStart, accept_older: bool) -> Result<Self> {
         Self::check_writable(files)?;
         let lock = RunLock::take(&files.file)?;
         let examined = Examined::open(files)?;
-        if let Some(Err(refused)) = examined.doubt.map(accept) {
-            examined.close();
-            return Err(refused);
-        }
-        // Created before the ledger is changed, so that a run which fails here raises no doubt in
-        // the next. If there is a doubt already, it remains until a person has accepted the ledger.
-        let witness = if examined.doubt.is_some() {
-            None
-        } else {
-            let mark = Mark::unwritten(examined.id);
-            Some(freshness::open_witness(&files.witness, mark, &files.file)?)
+        let witness = match examined.staleness {
+            // Created before the ledger is changed, so that the ledger does not seem older if this
+            // run fails here.
+            None => {
+                let mark = Mark::unwritten(examined.id);
+                Some(freshness::open_witness(&files.witness, mark, &files.file)?)
+            }
+            // The witness stays as it is until the older ledger is accepted.
+            Some(_) if accept_older => None,
+            Some(staleness) => {
+                examined.close();
+                return Err(staleness.error(files));
+            }
         };
         let (writer, reader) = examined.begin_run(files, witness, start)?;
         Ok(Self {
             writer,
             reader,
-            scratch_folder: sidecar::folder_of(&files.file).to_owned(),
+            scratch_folder: folder_of(&files.file).to_owned(),
             _lock: Some(lock),
         })
     }
@@ -247,8 +249,12 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn notice_due(&self, name: &str, now: Timestamp) -> Result<bool> {
-        let set = self.act_on_notice(name, Action::SetIfDue(now)).await?;
-        Ok(set.is_some())
+        // A time in the future was set by a wrong clock.
+        let is_recent = |at: Timestamp| at <= now && now.duration_since(at) < NOTICE_INTERVAL;
+        if self.notice(name).await?.is_some_and(is_recent) {
+            return Ok(false);
+        }
+        self.set_notice(name, now).await.map(|()| true)
     }
 
     /// When this notice was set; none if it was not, or was removed.
@@ -256,7 +262,8 @@ impl Ledger {
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn notice(&self, name: &str) -> Result<Option<Timestamp>> {
-        self.act_on_notice(name, Action::Read).await
+        let name = name.to_owned();
+        self.writer.run(move |it| it.notice(&name)).await
     }
 
     /// Sets a notice for later runs.
@@ -264,8 +271,9 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn set_notice(&self, name: &str, now: Timestamp) -> Result<()> {
-        let set = self.act_on_notice(name, Action::Set(now));
-        set.await.map(drop)
+        let name = name.to_owned();
+        let set = self.writer.run(move |it| it.set_notice(&name, Some(now)));
+        set.await
     }
 
     /// Removes a notice.
@@ -273,13 +281,8 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn remove_notice(&self, name: &str) -> Result<()> {
-        let removed = self.act_on_notice(name, Action::Remove);
-        removed.await.map(drop)
-    }
-
-    async fn act_on_notice(&self, name: &str, action: Action) -> Result<Option<Timestamp>> {
         let name = name.to_owned();
-        self.writer.run(move |it| it.notice(&name, action)).await
+        self.writer.run(move |it| it.set_notice(&name, None)).await
     }
 
     /// Closes the ledger.
@@ -289,28 +292,6 @@ impl Ledger {
     pub async fn close(self) -> Result<()> {
         drop(self.reader);
         self.writer.close().await
-    }
-}
-
-#[cfg(test)]
-impl fault_injection::SharedDb {
-    /// Opens it as a process for which this fault is planned; gives what is notified when the process
-    /// has died.
-    ///
-    /// # Errors
-    /// If there is no memory for its reader.
-    pub fn open(
-        &self,
-        fault: Option<(u32, fault_injection::CommitFault)>,
-    ) -> Result<(Ledger, std::sync::Arc<tokio::sync::Notify>)> {
-        let (writer, died) = self.start_writer(fault);
-        let ledger = Ledger {
-            writer: WriterHandle::Inline(writer),
-            reader: Reader::empty()?,
-            scratch_folder: PathBuf::new(),
-            _lock: None,
-        };
-        Ok((ledger, died))
     }
 }
 

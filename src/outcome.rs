@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn every_phase_and_class_of_reply_has_its_verdict() {
+    fn every_phase_and_reply_class_has_its_result() {
         use Outcome::{Accepted, Deferred, Unknown};
         use PhaseResult::{Interrupted, PermanentRefusal, Proceed, Refused, Settled, Unavailable};
 
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_answer_to_the_dot_lets_the_connection_live() {
+    fn only_a_clear_reply_to_the_dot_keeps_the_connection() {
         for code in [250, 268, 450, 451, 550, 554] {
             assert!(connection_survives_dot(Some(&reply(code))), "{code}");
         }

@@ -79,10 +79,9 @@ impl MessageIdKey {
     ///
     /// # Errors
     /// If the system has no random numbers.
-    pub fn random() -> anyhow::Result<Self> {
+    pub fn random() -> Result<Self, getrandom::Error> {
         let mut key = [0; 32];
-        getrandom::fill(&mut key)
-            .map_err(|error| anyhow::anyhow!("no random numbers from the system: {error}"))?;
+        getrandom::fill(&mut key)?;
         Ok(Self(key))
     }
 }
@@ -92,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_message_id_depends_on_every_field_and_on_where_fields_end() {
+    fn the_message_id_depends_on_each_field_and_its_length() {
         let key = MessageIdKey([7; 32]);
         let id = PackageId::parse("8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11").unwrap();
         let ada = Address::parse("Ada@A.example").unwrap();

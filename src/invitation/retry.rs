@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_with_a_little_jitter() {
+    fn retry_pauses_double_up_to_the_maximum_with_jitter() {
         let schedule = RetrySchedule {
             first_after: SignedDuration::from_mins(30),
             max_after: SignedDuration::from_hours(8),

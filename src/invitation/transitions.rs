@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_person_opens_what_may_have_been_accepted() {
+    fn only_a_person_reopens_what_may_have_been_accepted() {
         let closed = [State::Accepted, State::Unknown, State::Delivered];
         for state in closed {
             for cause in causes() {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_accepted_or_unknown_by_a_relay_without_having_been_armed() {
+    fn accepted_and_unknown_follow_only_armed() {
         for state in State::ALL {
             for outcome in [Outcome::Accepted, Outcome::Unknown] {
                 let allowed = next(Some(state), Cause::Outcome(outcome)).is_ok();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_armed_invitation_found_at_start_can_only_become_unknown() {
+    fn armed_rows_found_at_start_can_only_become_unknown() {
         assert_eq!(
             next(Some(State::Armed), Cause::Recovery),
             Ok(State::Unknown)
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_a_relay_that_refuses_us_leave_nobody_rejected() {
+    fn refusals_of_the_sender_leave_no_recipient_rejected() {
         assert_eq!(
             next(Some(State::Rejected), Cause::Breaker),
             Ok(State::Deferred)
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_abandons_what_is_not_on_its_way_and_was_not_accepted() {
+    fn a_person_abandons_only_settled_and_unaccepted_rows() {
         let abandon = Cause::Person(Decision::Abandoned);
         for state in State::ALL {
             let allowed = matches!(
@@ -224,14 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn suppressed_is_never_left() {
+    fn suppressed_never_changes() {
         for cause in causes() {
             assert!(next(Some(State::Suppressed), cause).is_err(), "{cause:?}");
         }
     }
 
     #[test]
-    fn only_enrolment_changes_an_invitation_without_a_record_and_it_changes_no_other() {
+    fn enrolment_applies_to_unrecorded_invitations_only() {
         for cause in causes() {
             let expected = match cause {
                 Cause::Enrol => Ok(State::Pending),

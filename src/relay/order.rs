@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn each_sequence_of_replies_is_told_by_its_codes() {
+    fn the_order_of_replies_follows_from_their_codes() {
         use ReplyOrder::{Fits, Incomplete, Mixed, PartLost, Surplus};
         let table = [
             // Good relays.
@@ -225,7 +225,7 @@ mod tests {
 
     /// All orders in which a late reply to the dot changes its outcome and no code shows it.
     #[test]
-    fn f22_the_orders_that_no_code_reveals_are_these_few() {
+    fn f22_only_two_wrong_orders_are_undetected() {
         let groups = [
             ["250", "250", "354"],
             ["250", "550 5.1.1", "503 5.5.1"],

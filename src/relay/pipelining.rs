@@ -75,7 +75,7 @@ mod tests {
     use super::PipeliningProbe;
 
     #[test]
-    fn one_tries_alone_and_a_loss_is_final() {
+    fn one_connection_probes_alone_and_a_failure_is_final() {
         let probe = PipeliningProbe::default();
         assert!(probe.may_follow_dot());
         assert!(
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn dovecot_is_spared_from_the_first() {
+    fn dovecot_is_never_probed() {
         let probe = PipeliningProbe::default();
         probe.inspect_banner("mx.contoso.example ESMTP Postfix");
         probe.inspect_banner("mx.contoso.example Dovecot (Debian) ready.");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_fault_nothing_is_pipelined_any_more() {
+    fn after_a_fault_nothing_is_pipelined() {
         let probe = PipeliningProbe::default();
         probe.record(Some(true));
         probe.fall_back();

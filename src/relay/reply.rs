@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_reply_is_read_however_it_is_cut() {
+    fn replies_are_read_in_pieces_of_any_size() {
         let table: [(&[u8], Reply); 11] = [
             (
                 b"250 2.0.0 Ok: queued as 4X\r\n",
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused_at_once() {
+    fn malformed_replies_are_refused_at_once() {
         let long = [b"250 ".as_slice(), &[b'x'; 2_048]].concat();
         let code = |text: &str| MalformedReply::Code(text.into());
         let table: [(&[u8], MalformedReply); 7] = [
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_behind_a_reply_is_seen() {
+    fn data_after_a_reply_is_noticed() {
         let mut reader = ReplyReader::default();
         reader.push(b"250 one\r\n250 two\r\n");
 
@@ -314,7 +314,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_reply_by_the_rule_is_read_whatever_its_text(
+        fn every_well_formed_reply_is_read(
             code in 200..600_u16,
             lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 1..6),
             size in 1usize..70,
@@ -336,7 +336,7 @@ mod tests {
         }
 
         #[test]
-        fn the_pieces_in_which_bytes_come_make_no_difference(
+        fn the_size_of_pieces_makes_no_difference(
             bytes in proptest::collection::vec(prop_oneof![
                 Just(b'2'), Just(b'5'), Just(b'0'), Just(b'-'), Just(b' '), Just(b'\r'), Just(b'\n'), any::<u8>(),
             ], 0..80),

@@ -105,17 +105,9 @@ pub fn examine(connection: &Connection) -> rusqlite::Result<Option<String>> {
     Ok(foreign.map(|it| format!("it has a {it} that access-invite did not create")))
 }
 
-/// Opens for reading only; creates nothing beside a file that was closed properly.
-pub fn open_for_reading(path: &Path) -> Result<Connection> {
-    open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-}
-
-/// Opens a private copy together with the log that a killed run left.
-pub fn open_copy(path: &Path) -> Result<Connection> {
-    open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-}
-
-fn open_existing(path: &Path, access: OpenFlags) -> Result<Connection> {
+/// Opens an existing ledger without examining it. With read-only access, nothing is created beside a file
+/// that was closed properly.
+pub fn open(path: &Path, access: OpenFlags) -> Result<Connection> {
     let connection = connect(path, access).map_err(|error| translate(path, &error))?;
     check_identity(path, &connection)?;
     Ok(connection)

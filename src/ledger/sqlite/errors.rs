@@ -7,9 +7,12 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::ledger::error::LedgerError;
 
-/// The error of a change that had no effect, although the row was read in the same transaction.
-pub fn without_effect() -> rusqlite::Error {
-    rusqlite::Error::StatementChangedRows(0)
+/// Fails unless a statement has changed one row, which it does in every ledger that was not tampered with.
+pub fn ensure_one_row(changed: usize) -> rusqlite::Result<()> {
+    match changed {
+        1 => Ok(()),
+        other => Err(rusqlite::Error::StatementChangedRows(other)),
+    }
 }
 
 /// The error of a file whose content cannot be relied on.

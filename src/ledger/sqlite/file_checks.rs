@@ -10,8 +10,8 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, access};
 use rustix::io::Errno;
 
+use crate::files::folder_of;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::sidecar::folder_of;
 
 /// Refuses a ledger that is missing, empty, no file, open to everyone, or has a second name.
 pub fn check(path: &Path) -> Result<()> {
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b12_network_file_systems_are_known_by_their_numbers_and_local_ones_are_not() {
+    fn b12_network_file_systems_are_recognised_by_magic_number() {
         let local = [
             0xEF53,      // ext2, ext3, ext4
             0x9123_683E, // btrfs

@@ -69,11 +69,7 @@ pub fn standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing> {
 pub fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
         id: row.get(12)?,
-        identity: Identity {
-            campaign: row.get(13)?,
-            package_id: package_id(row, 14)?,
-            address: row.get(15)?,
-        },
+        identity: identity(row, 13)?,
         invitee: Invitee {
             package: row.get(16)?,
             email: row.get(17)?,
@@ -102,6 +98,15 @@ pub fn event(row: &Row<'_>, first: usize) -> rusqlite::Result<Event> {
         relay: row.get(first + 7)?,
         message_id: row.get(first + 8)?,
         note: row.get(first + 9)?,
+    })
+}
+
+/// The identity whose campaign, package id and address begin at column `first`.
+pub fn identity(row: &Row<'_>, first: usize) -> rusqlite::Result<Identity> {
+    Ok(Identity {
+        campaign: row.get(first)?,
+        package_id: package_id(row, first + 1)?,
+        address: row.get(first + 2)?,
     })
 }
 

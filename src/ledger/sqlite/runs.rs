@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::errors::without_effect;
+use super::errors::ensure_one_row;
 use super::schema;
 use crate::ledger::freshness::{self, FilesOnDisk, Staleness};
 use crate::ledger::records::{CampaignStanding, Gap, RunEnd, RunStart};
@@ -113,14 +113,12 @@ pub fn count_change(connection: &Connection, run: i64) -> rusqlite::Result<u64> 
         .prepare_cached("UPDATE meta SET changes = changes + 1 RETURNING changes")?
         .query_row([], |row| row.get::<_, i64>(0))
         .optional()?
-        .ok_or_else(without_effect)?;
+        .ok_or(rusqlite::Error::StatementChangedRows(0))?;
     let changed = connection
         .prepare_cached("UPDATE run SET changes = ?2 WHERE number = ?1")?
         .execute((run, counter))?;
-    match changed {
-        1 => Ok(counter.unsigned_abs()),
-        _ => Err(without_effect()),
-    }
+    ensure_one_row(changed)?;
+    Ok(counter.unsigned_abs())
 }
 
 /// Confirms a campaign: its list was compared with all others, or a person said that it is new.
@@ -132,6 +130,32 @@ pub fn confirm(connection: &Connection, campaign: &str, at: Timestamp) -> rusqli
             (campaign, at.as_millisecond()),
         )
         .map(drop)
+}
+
+/// When a notice was set; none if it was not, or was removed.
+pub fn notice(connection: &Connection, name: &str) -> rusqlite::Result<Option<Timestamp>> {
+    let at: Option<i64> = connection
+        .query_row("SELECT at FROM notice WHERE name = ?1", [name], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    Ok(at.and_then(|it| Timestamp::from_millisecond(it).ok()))
+}
+
+/// Sets a notice, or removes it.
+pub fn set_notice(
+    connection: &Connection,
+    name: &str,
+    at: Option<Timestamp>,
+) -> rusqlite::Result<()> {
+    let at = at.map(Timestamp::as_millisecond);
+    let changed = match at {
+        Some(at) => {
+            connection.execute("REPLACE INTO notice (name, at) VALUES (?1, ?2)", (name, at))
+        }
+        None => connection.execute("DELETE FROM notice WHERE name = ?1", [name]),
+    };
+    changed.map(drop)
 }
 
 /// What the guards need to know about a campaign.

@@ -2,16 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::reserve::Reserve;
+use super::wal::Reserve;
 use super::writer_thread::WriterThread;
-use super::{enrolment, notices, recovery, runs, wal};
+use super::{runs, wal};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::{Enrolment, Gap, RunEnd};
 
 impl WriterThread {
     /// Turns every armed invitation into an unknown one; gives how many there were.
     pub fn recover(&mut self, at: Timestamp) -> Result<u64> {
-        self.write(|it| recovery::recover(&it.connection, &it.key, at, it.run_number()))
+        self.write(|it| it.transitions().recover(at))
     }
 
     /// Records the gap, turns what runs may have mailed that this copy does not know into `unknown`,
@@ -19,7 +19,7 @@ impl WriterThread {
     pub fn accept_older(&mut self, gap: &Gap) -> Result<u64> {
         let changed = self.write(|it| {
             runs::record_gap(&it.connection, it.run_number(), gap)?;
-            recovery::accept_older(&it.connection, &it.key, gap, it.run_number())
+            it.transitions().accept_older(gap)
         })?;
         if let Some(run) = &mut self.run {
             run.reset_witness(&self.path)?;
@@ -35,9 +35,14 @@ impl WriterThread {
         })
     }
 
-    /// Reads, sets or removes a notice.
-    pub fn notice(&mut self, name: &str, action: notices::Action) -> Result<Option<Timestamp>> {
-        self.write(|it| Ok(notices::apply(&it.connection, name, action)?))
+    /// When a notice was set.
+    pub fn notice(&mut self, name: &str) -> Result<Option<Timestamp>> {
+        self.write(|it| Ok(runs::notice(&it.connection, name)?))
+    }
+
+    /// Sets a notice, or removes it.
+    pub fn set_notice(&mut self, name: &str, at: Option<Timestamp>) -> Result<()> {
+        self.write(|it| Ok(runs::set_notice(&it.connection, name, at)?))
     }
 
     /// Begins the transaction that enrols, after space was reserved for so many attempts.
@@ -62,10 +67,8 @@ impl WriterThread {
             let message = "invitations are enrolled outside of an enrolment";
             return Err(LedgerError::Fault(message.into()));
         }
-        let run = self.run_number();
-        let result = invitations
-            .iter()
-            .try_for_each(|it| enrolment::enrol(&self.connection, it, at, run));
+        let transitions = self.transitions();
+        let result = (invitations.iter()).try_for_each(|it| transitions.enrol(it, at));
         result.map_err(|error| self.fail(error))
     }
 

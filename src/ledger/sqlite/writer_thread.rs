@@ -11,12 +11,10 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::oneshot;
 
-use super::active_run::ActiveRun;
+use super::active_run::{ActiveRun, Replaced};
 use super::errors::translate;
-use super::open_files::Replaced;
-use super::reserve::Reserve;
-use super::transitions::{self, ApplyError};
-use super::wal;
+use super::transitions::{ApplyError, Transitions};
+use super::wal::{self, Reserve};
 use crate::invitation::{Cause, MessageIdKey, State};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::{Change, ChangeResults};
@@ -130,7 +128,7 @@ impl WriterThread {
                 self.path.display()
             ))));
         }
-        match transitions::apply(&self.connection, &self.key, change, self.run_number()) {
+        match self.transitions().apply(change) {
             Ok(state) => Ok(Ok(state)),
             Err(ApplyError::Sqlite(error)) => Err(error),
             Err(refused) => {
@@ -169,6 +167,14 @@ impl WriterThread {
             && let Err(error) = run.advance_witness(changes)
         {
             self.failed = Some(error.to_string());
+        }
+    }
+
+    pub(super) fn transitions(&self) -> Transitions<'_> {
+        Transitions {
+            connection: &self.connection,
+            key: &self.key,
+            run: self.run_number(),
         }
     }
 
@@ -224,7 +230,7 @@ impl WriterThread {
         match error {
             LedgerError::Fault(_) => error,
             // Whatever the kind, within a run it means that the record cannot be written.
-            error => LedgerError::cannot_write(error),
+            error => LedgerError::CannotWrite(error.to_string()),
         }
     }
 
@@ -246,22 +252,5 @@ impl WriterThread {
                 row.get::<_, String>(0)
             });
         Ok(())
-    }
-
-    /// As if the last write had failed.
-    #[cfg(test)]
-    pub fn fail_from_now_on(&mut self) {
-        self.failed = Some("the disk has gone".into());
-    }
-
-    /// As a new process finds it.
-    #[cfg(test)]
-    pub fn restart(&mut self) {
-        self.failed = None;
-    }
-
-    #[cfg(test)]
-    pub fn connection(&self) -> &Connection {
-        &self.connection
     }
 }
