@@ -1,14 +1,14 @@
-//! The ledger: which invitations exist, and every attempt with its reply.
+//! The ledger: all invitations, and every attempt with its reply.
 //!
-//! A change of state is requested in terms of [`crate::invitation`], checked by its transition
-//! function, and durable when the call returns. The callers see neither rows nor transactions.
-//! Everything that knows SQL is in `sqlite`; what it promises:
+//! Changes are expressed in terms of [`crate::invitation`], checked by its transition function, and durable
+//! when the call returns. Callers see neither rows nor transactions. SQL is confined to `sqlite`, which
+//! guarantees:
 //!
-//! - WAL with `synchronous=FULL` during a run: one fsync a commit, no acknowledged change is lost in a
-//!   power failure, and readers wait for nobody.
-//! - Before the first final dot the log is grown, free pages are reserved and rows are padded, so that
-//!   the outcomes of armed messages fit on a full disk.
-//! - Between runs the file has no `-wal` and no `-shm`, so a copy of it is complete. If a reader prevents
+//! - During a run: WAL with `synchronous=FULL`, so that no acknowledged change is lost in a power failure, and
+//!   readers never wait.
+//! - Before the first final dot: the log is grown, free pages are reserved and rows are padded, so that the
+//!   outcomes of armed messages can be recorded on a full disk.
+//! - Between runs: no `-wal` and no `-shm`, so that a copy of the file is complete. If a reader prevents
 //!   that, the next writer tries again.
 
 mod error;
@@ -47,7 +47,7 @@ pub struct Ledger {
     writer: WriterHandle,
     reader: Reader,
     scratch_folder: PathBuf,
-    /// Released after everything else is closed; none for a ledger that is thrown away.
+    /// Released after everything else is closed; none for a scratch ledger.
     _lock: Option<RunLock>,
 }
 
@@ -55,13 +55,13 @@ impl Ledger {
     /// Creates an empty ledger.
     ///
     /// # Errors
-    /// If there is one, if a witness says that there was one, or if it cannot be written.
+    /// If there is one, if there is a witness of one, or if it cannot be written.
     pub fn create(files: &LedgerFiles) -> Result<()> {
         freshness::refuse_witness_without_ledger(files)?;
         sqlite::create(&files.file)
     }
 
-    /// Creates an empty ledger that is thrown away with its folder.
+    /// Creates an empty scratch ledger, which is deleted with its folder.
     ///
     /// # Errors
     /// If the file exists or cannot be written.
@@ -69,15 +69,15 @@ impl Ledger {
         sqlite::create(path)
     }
 
-    /// Whether there is a ledger that may be used, before anything is created beside it.
+    /// Checks that there is a usable ledger, before anything is created beside it.
     ///
     /// # Errors
-    /// If it is missing, no file, open to everyone, or has a second name.
+    /// If it is missing, not a regular file, open to everyone, or has a second name.
     pub fn check(files: &LedgerFiles) -> Result<()> {
         sqlite::check(&files.file)
     }
 
-    /// Whether this user can write into it, before anything is created beside it.
+    /// Checks that this user can write it, before anything is created beside it.
     ///
     /// # Errors
     /// As [`Ledger::check`], and if the file or its folder cannot be written.
@@ -86,14 +86,14 @@ impl Ledger {
         sqlite::check_writable(&files.file)
     }
 
-    /// What works, but is unwise, about its place: a network file system, a folder that everyone may
+    /// What works, but is unsafe, about its location: a network file system, a folder that everyone may
     /// write, another user's file.
     #[must_use]
     pub fn warnings(files: &LedgerFiles) -> Vec<String> {
         sqlite::warnings(&files.file)
     }
 
-    /// Opens a ledger that is thrown away: without a lock, a witness, and a run on record.
+    /// Opens a scratch ledger: without lock, witness and recorded run.
     ///
     /// # Errors
     /// As [`Ledger::open`].
@@ -107,7 +107,7 @@ impl Ledger {
         })
     }
 
-    /// Opens the ledger for a run, and records the run. Nothing is changed unless the witness shows that
+    /// Opens the ledger for a run, and records the run. Nothing is changed unless the witness attests that
     /// this is the newest copy.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl Ledger {
         Self::open_checked(files, start, false)
     }
 
-    /// As [`Ledger::open`], for a copy that a person is about to accept although it may be older.
+    /// As [`Ledger::open`], for a copy that a person accepts although it may be older.
     ///
     /// # Errors
     /// As [`Ledger::open`], except for the witness.
@@ -158,13 +158,13 @@ impl Ledger {
         &self.scratch_folder
     }
 
-    /// The reading side.
+    /// A view of the ledger.
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// Turns every `armed` invitation, left by a run that was killed, into `unknown`; gives how many.
+    /// Turns every `armed` invitation of a killed run into `unknown`; gives how many there were.
     ///
     /// # Errors
     /// If that cannot be recorded.
@@ -172,8 +172,8 @@ impl Ledger {
         self.writer.run(move |it| it.recover(at)).await
     }
 
-    /// Begins the transaction that enrols, and reserves space on the disk for so many attempts. Its
-    /// commit also confirms the campaign.
+    /// Begins the enrolment's transaction, and reserves disk space for so many attempts. Its commit also
+    /// confirms the campaign.
     ///
     /// # Errors
     /// If that cannot be recorded.
@@ -206,8 +206,8 @@ impl Ledger {
         self.writer.run(WriterThread::commit_enrolment).await
     }
 
-    /// Accepts an older copy: what unrecorded runs may have mailed becomes `unknown`, and no campaign
-    /// is confirmed. Gives how many invitations that were.
+    /// Accepts an older copy: what unrecorded runs may have mailed becomes `unknown`, and no campaign remains
+    /// confirmed. Gives how many invitations became `unknown`.
     ///
     /// # Errors
     /// If that cannot be recorded.
@@ -226,7 +226,7 @@ impl Ledger {
     /// Applies a change; it is durable when this returns. Gives the new state.
     ///
     /// # Errors
-    /// If the transition is not allowed (a fault) or cannot be recorded.
+    /// If the transition is not allowed (an internal error) or cannot be recorded.
     pub fn apply(&self, change: Change) -> impl Future<Output = Result<State>> {
         let results = self.submit(vec![change]).results();
         async {

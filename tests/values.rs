@@ -45,7 +45,7 @@ fn each_cause_leads_only_where_it_should() {
         ),
     ];
     for (cause, from) in table {
-        for state in State::ALL {
+        for &state in State::ALL {
             assert_eq!(
                 next(Some(state), cause).is_ok(),
                 from.contains(&state),

@@ -1,14 +1,14 @@
-//! What may change the state of an invitation: one pure function, [`next`].
+//! All transitions between states, in one pure function: [`next`].
 //!
-//! The ledger applies no other transition, so the rule "never twice" can be read here.
+//! The ledger applies no other transition, so an invitation is never mailed twice unless a person decides.
 
 use super::state::State;
 use crate::outcome::Outcome;
 
-/// What a person may decide.
+/// What a person can decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It arrived.
+    /// It was accepted or has arrived.
     Accepted,
     /// Send it again.
     Resend,
@@ -17,28 +17,32 @@ pub enum Decision {
 }
 
 /// Why a state changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Cause {
     /// A run records the invitation for the first time.
+    #[strum(to_string = "enrolment")]
     Enrol,
     /// The body is on the wire; the final dot is written next.
     Arm,
     /// The relay replied, or did not reply to the final dot.
+    #[strum(to_string = "reply")]
     Outcome(Outcome),
     /// A deferral came after `give_up_after`.
     GiveUp,
     /// No byte of the final dot was written, or the relay refused the sender.
+    #[strum(to_string = "take-back")]
     Disarm,
     /// A run that was killed left it armed.
     Recovery,
-    /// A person accepted an older copy of the ledger: a run that it lacks may have mailed it.
+    /// A person accepted an older copy of the ledger; a run that it lacks may have mailed it.
     OlderLedger,
     /// The relay refuses all recipients alike, so its refusals are not about them.
     Breaker,
     /// The message that a resend of an `unknown` must repeat has changed since.
+    #[strum(to_string = "other-bytes")]
     ResendMismatch,
-    /// The relay's replies proved to be out of order, so the outcome was read from a reply that
-    /// may belong to another command.
+    /// The relay's replies were out of order, so the outcome may come from the reply to another command.
     OutOfOrder,
     /// A person decided.
     Person(Decision),
@@ -48,19 +52,7 @@ impl Cause {
     /// The name under which the change is recorded.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Enrol => "enrolment",
-            Self::Arm => "arm",
-            Self::Outcome(_) => "reply",
-            Self::GiveUp => "give-up",
-            Self::Disarm => "take-back",
-            Self::Recovery => "recovery",
-            Self::OlderLedger => "older-ledger",
-            Self::Breaker => "breaker",
-            Self::ResendMismatch => "other-bytes",
-            Self::OutOfOrder => "out-of-order",
-            Self::Person(_) => "person",
-        }
+        self.into()
     }
 }
 
@@ -74,7 +66,7 @@ pub struct NotAllowed {
     pub cause: Cause,
 }
 
-/// The state that follows: every transition there is, enrolment and recovery included.
+/// The new state. Includes enrolment and recovery.
 ///
 /// # Errors
 /// If `cause` may not change the state `before`.
@@ -82,14 +74,14 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
     use State::{
         Abandoned, Accepted, Armed, Bounced, Deferred, Expired, Pending, Rejected, Unknown,
     };
-    let refused = NotAllowed { before, cause };
+    let not_allowed = NotAllowed { before, cause };
     let Some(before) = before else {
         return match cause {
             Cause::Enrol => Ok(Pending),
-            _ => Err(refused),
+            _ => Err(not_allowed),
         };
     };
-    let following = match (cause, before) {
+    Ok(match (cause, before) {
         (Cause::Arm, Pending | Deferred) => Armed,
 
         (Cause::Outcome(Outcome::Accepted), Armed) => Accepted,
@@ -113,9 +105,8 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
             Unknown | Rejected | Bounced | Expired | Abandoned | Accepted,
         ) => Pending,
 
-        _ => return Err(refused),
-    };
-    Ok(following)
+        _ => return Err(not_allowed),
+    })
 }
 
 #[cfg(test)]
@@ -155,13 +146,12 @@ mod tests {
                 if matches!(cause, Cause::Person(_)) {
                     continue;
                 }
-                // A doubt does not open it either: an `unknown` is never sent by itself.
-                let following = next(Some(state), cause);
-                let doubted = (state, cause) == (State::Accepted, Cause::OutOfOrder);
-                if doubted {
-                    assert_eq!(following, Ok(State::Unknown));
+                let new = next(Some(state), cause);
+                if (state, cause) == (State::Accepted, Cause::OutOfOrder) {
+                    // An `unknown` is not sent again without a person's decision.
+                    assert_eq!(new, Ok(State::Unknown));
                 } else {
-                    assert!(following.is_err(), "{state} by {cause:?}");
+                    assert!(new.is_err(), "{state} by {cause:?}");
                 }
             }
         }
@@ -169,7 +159,7 @@ mod tests {
 
     #[test]
     fn accepted_and_unknown_follow_only_armed() {
-        for state in State::ALL {
+        for &state in State::ALL {
             for outcome in [Outcome::Accepted, Outcome::Unknown] {
                 let allowed = next(Some(state), Cause::Outcome(outcome)).is_ok();
                 assert_eq!(allowed, state == State::Armed, "{state} by {outcome:?}");
@@ -214,7 +204,7 @@ mod tests {
     #[test]
     fn a_person_abandons_only_settled_and_unaccepted_rows() {
         let abandon = Cause::Person(Decision::Abandoned);
-        for state in State::ALL {
+        for &state in State::ALL {
             let allowed = matches!(
                 state,
                 State::Unknown | State::Expired | State::Rejected | State::Bounced
@@ -242,7 +232,7 @@ mod tests {
             };
             assert_eq!(next(None, cause), expected);
         }
-        for state in State::ALL {
+        for &state in State::ALL {
             assert!(next(Some(state), Cause::Enrol).is_err(), "{state}");
         }
     }

@@ -1,6 +1,6 @@
-//! The ledger as one SQLite file. Everything that knows SQL or the file is below this module.
+//! The ledger as one SQLite file. SQL and file handling are below this module.
 //!
-//! Two threads serve it: one writes and commits whatever is queued together, one reads.
+//! It has two threads: one commits all queued changes together, one reads.
 
 mod active_run;
 mod connection;

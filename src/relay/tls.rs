@@ -104,21 +104,21 @@ pub async fn handshake(
     Ok(Box::new(stream))
 }
 
-/// A TLS error in words, with what to do. `first` are the first bytes that the relay sent.
+/// What a TLS error means, with the fix. `first` are the first bytes that the relay sent.
 fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
     match error {
         TlsError::InvalidCertificate(error) => explain_certificate(error, smtp),
         TlsError::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
-            "its certificates are too large to be in earnest; the relay's operator must replace them".into()
+            "its certificate chain is too large; the relay's operator must replace it".into()
         }
         TlsError::InvalidMessage(_) => match (text_of(first), smtp.tls) {
             (Some(text), Tls::StartTls) => format!(
-                "it does not speak TLS on this port: behind its 220 to STARTTLS it goes on in plain text (\"{text}\"); the relay's operator must repair that, or use the port with `tls = \"implicit\"` (465)"
+                "it does not speak TLS on this port: after its 220 to STARTTLS it continues in plain text (\"{text}\"); the relay's operator must fix that, or use the port for `smtp.tls = \"implicit\"` (465)"
             ),
             (Some(text), _) => format!(
-                "it does not speak TLS on this port from the first byte, but says in plain text \"{text}\"; set `smtp.tls = \"starttls\"` (usual on 587 and 25), or `smtp.port` to the one for `\"implicit\"` (465)"
+                "it does not begin with TLS on this port, but with plain text (\"{text}\"); set `smtp.tls = \"starttls\"` (usual for 587 and 25), or `smtp.port` to the one for `\"implicit\"` (465)"
             ),
-            (None, _) => "it does not speak TLS on this port; `tls = \"implicit\"` is for port 465, `\"starttls\"` for 587".into(),
+            (None, _) => "it does not speak TLS on this port; use `smtp.tls = \"implicit\"` for port 465, `\"starttls\"` for 587".into(),
         },
         TlsError::AlertReceived(AlertDescription::ProtocolVersion)
         | TlsError::PeerIncompatible(
@@ -128,7 +128,7 @@ fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
             | PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled,
         ) => {
-            "it knows only TLS 1.1 or older, which is broken; it must speak TLS 1.2 or 1.3: the relay's operator must turn that on".into()
+            "it supports only TLS 1.1 or older, which is insecure; the relay's operator must enable TLS 1.2 or 1.3".into()
         }
         TlsError::AlertReceived(
             AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity,
@@ -137,70 +137,51 @@ fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
         | TlsError::PeerMisbehaved(
             PeerMisbehaved::SelectedUnofferedCipherSuite | PeerMisbehaved::SelectedUnofferedKxGroup,
         ) => format!(
-            "it and this program have no cipher suite in common; offered are {}; a relay with RSA key exchange only, without ECDHE, or with CBC only is out of date: its operator must turn one of these on",
+            "it has no cipher suite in common with this program, which offers {}; its operator must enable one of these (RSA key exchange and CBC are out of date)",
             cipher_suites()
         ),
         TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
-            "it wants a certificate from this machine, which this program does not have; ask the relay's operator for a port without".into()
+            "it requires a client certificate, which this program does not support; ask the relay's operator for a port without".into()
         }
         TlsError::AlertReceived(alert) => format!(
-            "it ended the handshake with the alert {}; see its log for the reason",
-            alert_name(*alert)
+            "it ended the handshake with the alert {alert:?} ({}); check its log for the reason",
+            u8::from(*alert)
         ),
-        _ => "its handshake is not as TLS prescribes it; see whether this is the relay's port".into(),
+        _ => "its handshake violates the TLS protocol; check `smtp.port`".into(),
     }
 }
 
 fn explain_certificate(error: &CertificateError, smtp: &Smtp) -> String {
     let host = &smtp.host;
     if let CertificateError::Other(OtherError(other)) = error {
-        if let Some(flaw) = other.downcast_ref::<CertificateProblem>() {
-            return flaw.to_string();
+        if let Some(problem) = other.downcast_ref::<CertificateProblem>() {
+            return problem.to_string();
         }
         if other.to_string().contains("CaUsedAsEndEntity") {
-            return "its certificate is an authority's, as `openssl req -x509` makes them, and not fit for a server; the relay's operator must make one with `basicConstraints = CA:FALSE`".into();
+            return "its certificate is that of an authority, as `openssl req -x509` makes them, not of a server; the relay's operator must issue one with `basicConstraints = CA:FALSE`".into();
         }
     }
     match error {
         CertificateError::ExpiredContext { not_after, .. } => format!(
-            "its certificate has expired on {}; the relay's operator must renew it, or this machine's clock is wrong",
+            "its certificate expired on {}; the relay's operator must renew it, or this machine's clock is wrong",
             day(*not_after)
         ),
         CertificateError::Expired => "its certificate has expired; the relay's operator must renew it, or this machine's clock is wrong".into(),
         CertificateError::NotValidYetContext { not_before, .. } => format!(
-            "its certificate is not valid yet, but from {} on; perhaps this machine's clock is wrong",
+            "its certificate is not valid before {}; check this machine's clock",
             day(*not_before)
         ),
-        CertificateError::NotValidYet => "its certificate is not valid yet; perhaps this machine's clock is wrong".into(),
+        CertificateError::NotValidYet => "its certificate is not valid yet; check this machine's clock".into(),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("its certificate is not for the name `{host}`; set `smtp.host` to the name that it is for")
+            format!("its certificate is not for `{host}`; set `smtp.host` to the name in it")
         }
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             format!("{UNKNOWN_ISSUER}; {NAME_ISSUER}")
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "its certificate is for another purpose than a server; the relay's operator must issue one with `extendedKeyUsage = serverAuth`".into()
+            "its certificate is not for a server; the relay's operator must issue one with `extendedKeyUsage = serverAuth`".into()
         }
-        _ => "its certificate is malformed or not fit for a server; the relay's operator must replace it".into(),
-    }
-}
-
-/// An alert by its name in RFC 8446 §6, and its number.
-fn alert_name(alert: AlertDescription) -> String {
-    let mut name = String::new();
-    if !matches!(alert, AlertDescription::Unknown(_)) {
-        for letter in format!("{alert:?}").chars() {
-            if letter.is_ascii_uppercase() && !name.is_empty() {
-                name.push('_');
-            }
-            name.push(letter.to_ascii_lowercase());
-        }
-    }
-    let number = u8::from(alert);
-    if name.is_empty() {
-        number.to_string()
-    } else {
-        format!("{name} ({number})")
+        _ => "its certificate is malformed or not for a server; the relay's operator must replace it".into(),
     }
 }
 
@@ -208,12 +189,12 @@ fn alert_name(alert: AlertDescription) -> String {
 fn day(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     Timestamp::from_second(seconds).map_or_else(
-        |_| "a day beyond the calendar".into(),
+        |_| "an impossible date".into(),
         |it| it.to_zoned_datetime(TimeZone::UTC).date().to_string(),
     )
 }
 
-/// The cipher suites that the handshake offers, by the names of IANA's registry.
+/// The cipher suites that the handshake offers, by their IANA names.
 fn cipher_suites() -> String {
     let provider: CryptoProvider = ring::default_provider();
     let names: Vec<String> = provider
@@ -224,7 +205,7 @@ fn cipher_suites() -> String {
     names.join(", ")
 }
 
-/// The first line of what is plain text.
+/// The first line, if it is plain text.
 fn text_of(first: &[u8]) -> Option<String> {
     let line = first.split(|it| *it == b'\r' || *it == b'\n').next()?;
     let text = str::from_utf8(line).ok()?;

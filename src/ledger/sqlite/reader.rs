@@ -212,7 +212,7 @@ impl Reader {
                 .query_map([campaign], |row| Ok((rows::state(row, 0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             let count_of = |state| counts.iter().find(|it| it.0 == state).map_or(0, |it| it.1);
-            let all = State::ALL.into_iter();
+            let all = State::ALL.iter().copied();
             Ok(all.map(|it| (it, count_of(it).unsigned_abs())).collect())
         })
         .await

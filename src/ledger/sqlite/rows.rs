@@ -1,4 +1,4 @@
-//! From rows of the database to records: the columns to select, and how they are decoded.
+//! Decoding of rows: the columns to select, and the records in them.
 
 use jiff::Timestamp;
 use rusqlite::{Error, Row};
@@ -15,7 +15,7 @@ pub const STANDING: &str = "i.state, i.message_id, i.attempts, i.deferrals, i.de
         WHERE invitation = i.id AND cause = 'breaker' AND from_state = 'expired' AND id > coalesce(
             (SELECT max(id) FROM history WHERE invitation = i.id AND cause = 'person'), 0))";
 
-/// The columns that [`record`] reads behind those of [`STANDING`], in its order.
+/// The columns that [`record`] reads after those of [`STANDING`], in its order.
 pub const RECORD: &str = "i.id, i.campaign, i.package_id, i.address, i.package, i.email, i.name,
     i.organization, i.locale, i.template_locale, i.created_at, i.accepted_at,
     h.at, h.from_state, h.to_state, h.phase, h.smtp_code, h.enhanced_code,

@@ -1,8 +1,8 @@
-//! What the ledger records about its own use: the change counter, the runs that wrote into it, the
-//! witnesses, the confirmed campaigns, and the gaps that a person has accepted.
+//! What the ledger records about its use: the change counter, the runs that wrote into it, the witnesses,
+//! the confirmed campaigns, notices for later runs, and the gaps that a person has accepted.
 //!
-//! The counter is raised in every transaction of a run and written into that run's row, so
-//! that a witness can ask for "this run, at this counter or later".
+//! The counter is raised in every transaction of a run and written into that run's row, so that a witness
+//! can require "this run, at this counter or later".
 
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub fn staleness(
     freshness::staleness(found, &recorded, |mark| compare(connection, mark))
 }
 
-/// Compares the ledger with what a witness has seen.
+/// Compares the ledger with the mark of a witness.
 fn compare(connection: &Connection, mark: Mark) -> rusqlite::Result<Option<Staleness>> {
     match schema::id(connection)? {
         None => return Ok(Some(Staleness::Older(mark))),
@@ -49,7 +49,7 @@ fn changes_of(connection: &Connection, run: Id) -> rusqlite::Result<Option<u64>>
         .optional()
 }
 
-/// Where witnesses of this ledger were created.
+/// The paths at which witnesses of this ledger were created.
 fn witnesses(connection: &Connection) -> rusqlite::Result<Vec<PathBuf>> {
     connection
         .prepare("SELECT path FROM witness")?
@@ -106,8 +106,7 @@ pub fn end(connection: &Connection, run: i64, end: &RunEnd) -> rusqlite::Result<
         .map(drop)
 }
 
-/// Raises the change counter within the transaction that changes something; gives its value.
-/// Fails if a row was not changed, which happens only in a ledger that was tampered with.
+/// Raises the change counter within the transaction of a change; gives its value.
 pub fn count_change(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
     let counter = connection
         .prepare_cached("UPDATE meta SET changes = changes + 1 RETURNING changes")?
@@ -121,7 +120,7 @@ pub fn count_change(connection: &Connection, run: i64) -> rusqlite::Result<u64> 
     Ok(counter.unsigned_abs())
 }
 
-/// Confirms a campaign: its list was compared with all others, or a person said that it is new.
+/// Confirms a campaign: its list was compared with all others, or a person declared it new.
 pub fn confirm(connection: &Connection, campaign: &str, at: Timestamp) -> rusqlite::Result<()> {
     connection
         .execute(
@@ -167,7 +166,7 @@ pub fn campaign_standing(
         .prepare("SELECT DISTINCT campaign FROM invitation WHERE campaign <> ?1")?
         .query_map([campaign], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    // At the upgrade, campaigns that have records will be confirmed.
+    // The upgrade confirms the campaigns that have records.
     let (confirmed, gap) = match schema::version(connection)? {
         ..2 => (
             "SELECT EXISTS (SELECT 1 FROM invitation WHERE campaign = ?1)",
@@ -188,7 +187,7 @@ pub fn campaign_standing(
     })
 }
 
-/// Records that a person accepted an older copy: no campaign is confirmed from here on.
+/// Records that a person accepted an older copy. No campaign remains confirmed.
 pub fn record_gap(connection: &Connection, run: Option<i64>, gap: &Gap) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM campaign", [])?;
     connection

@@ -1,4 +1,4 @@
-//! What the writer does besides applying changes: enrolment, recovery, and the record of the run.
+//! The writer's other requests: enrolment, recovery, notices, and the record of the run.
 
 use jiff::Timestamp;
 
@@ -9,13 +9,13 @@ use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::{Enrolment, Gap, RunEnd};
 
 impl WriterThread {
-    /// Turns every armed invitation into an unknown one; gives how many there were.
+    /// Turns every `armed` invitation into `unknown`; gives how many there were.
     pub fn recover(&mut self, at: Timestamp) -> Result<u64> {
         self.write(|it| it.transitions().recover(at))
     }
 
-    /// Records the gap, turns what runs may have mailed that this copy does not know into `unknown`,
-    /// and begins a new witness.
+    /// Records the gap, turns what unrecorded runs may have mailed into `unknown`, and creates a new
+    /// witness.
     pub fn accept_older(&mut self, gap: &Gap) -> Result<u64> {
         let changed = self.write(|it| {
             runs::record_gap(&it.connection, it.run_number(), gap)?;
@@ -45,7 +45,7 @@ impl WriterThread {
         self.write(|it| Ok(runs::set_notice(&it.connection, name, at)?))
     }
 
-    /// Begins the transaction that enrols, after space was reserved for so many attempts.
+    /// Reserves space for so many attempts, and begins the enrolment's transaction.
     pub fn begin_enrolment(&mut self, attempts: u64, campaign: &str, at: Timestamp) -> Result<()> {
         self.ensure_usable()?;
         // Without an attempt, as in memory, there is no log to grow.
@@ -64,7 +64,7 @@ impl WriterThread {
         self.ensure_usable()?;
         // Every other request ends its transaction.
         if self.connection.is_autocommit() {
-            let message = "invitations are enrolled outside of an enrolment";
+            let message = "invitations were enrolled outside of an enrolment";
             return Err(LedgerError::Fault(message.into()));
         }
         let transitions = self.transitions();
@@ -72,7 +72,7 @@ impl WriterThread {
         result.map_err(|error| self.fail(error))
     }
 
-    /// Commits it, and makes sure that the space is there.
+    /// Commits it, and completes the reserved space.
     pub fn commit_enrolment(&mut self) -> Result<()> {
         self.ensure_usable()?;
         let changes = self.commit().map_err(|error| self.fail(error))?;
@@ -91,7 +91,7 @@ impl WriterThread {
     fn grow_log(&mut self, kept: u64) -> Result<()> {
         self.reserve.grow_log(&self.path, kept).map_err(|error| {
             let message = format!(
-                "cannot make room for the log of `{}`: {error}",
+                "cannot reserve space for the log of the ledger `{}`: {error}; free disk space",
                 self.path.display()
             );
             self.failed = Some(message.clone());
