@@ -159,7 +159,7 @@ fn exit_75_when_another_run_is_at_work_and_when_somebody_waits_for_a_later_one()
     ends_with(
         &workplace.run(&["send"]),
         75,
-        "another run is at work on the ledger",
+        "another run is using the ledger",
     );
     drop(lock);
 

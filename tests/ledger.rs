@@ -100,7 +100,7 @@ fn b2_a_ledger_or_folder_that_cannot_be_written_stops_what_writes_before_the_net
     let before = std::fs::read(workplace.file("memory/ledger.sqlite3")).unwrap();
     let cases = [
         (0o400, 0o700, "cannot be written by this user"),
-        (0o600, 0o500, "takes no files from this user"),
+        (0o600, 0o500, "this user cannot create files in the folder"),
     ];
 
     for (file, folder, words) in cases {
@@ -241,7 +241,7 @@ fn b10_while_another_program_holds_it_the_run_comes_back_later() {
 
     let held = workplace.run(SEND);
 
-    let words = ["is held by another program", "try again"];
+    let words = ["is locked by another program", "try again"];
     refused(&held, 75, &words);
     assert_eq!(server.connections(), 1);
     drop(outside);

@@ -66,7 +66,7 @@ fn c1_c5_of_many_runs_at_the_same_instant_each_sends_what_no_other_has() {
 
     for run in &ended {
         assert!(matches!(run.code, 0 | 75), "{run:?}");
-        let told = run.stderr.contains("another run is at work");
+        let told = run.stderr.contains("another run is using the ledger");
         assert_eq!(told, run.code == 75, "{run:?}");
     }
     assert!(ended.iter().any(|it| it.code == 0), "nobody has sent");

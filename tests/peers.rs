@@ -314,7 +314,7 @@ fn turned_away(workplace: &Workplace, pki: &Pki, attempts: impl Fn() -> usize, w
     workplace.write("ca.pem", &Pki::new().ca_pem);
     let stranger = workplace.run(&["send"]);
     assert_eq!(stranger.code, 69, "{stranger:?}");
-    let issuer = "an issuer that this machine does not know";
+    let issuer = "an issuer that this machine does not trust";
     assert!(stranger.stderr.contains(issuer), "{stranger:?}");
     assert_eq!(attempts(), before, "no login: {stranger:?}");
 

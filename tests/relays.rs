@@ -794,7 +794,7 @@ async fn f23_the_tls_name_of_an_ipv6_host_is_the_address() {
         assert_eq!(why.is_empty(), good, "{host}: {why}");
         if !good {
             assert!(
-                why.contains("not for the name `::2`, but for `::1`"),
+                why.contains("not for `::2`, but for `::1`"),
                 "{why}"
             );
         }

@@ -129,7 +129,7 @@ fn all_get_nothing(pki: &Pki, strangers: Vec<Stranger>) {
 #[test]
 fn e1_to_e5_a_certificate_that_cannot_be_trusted_gets_no_credential_and_no_mail() {
     let pki = Pki::new();
-    let unknown = "from an issuer that this machine does not know";
+    let unknown = "from an issuer that this machine does not trust";
     let strangers = BOTH.into_iter().flat_map(|tls| {
         [
             Stranger::showing(tls, pki.expired("localhost"), "has expired"),
@@ -137,14 +137,14 @@ fn e1_to_e5_a_certificate_that_cannot_be_trusted_gets_no_credential_and_no_mail(
             Stranger::showing(
                 tls,
                 pki.server("other.example"),
-                "not for the name `localhost`",
+                "not for `localhost`",
             ),
             Stranger::showing(tls, Pki::self_signed("localhost", false), unknown),
             // As `openssl req -x509` makes them.
             Stranger::showing(
                 tls,
                 Pki::self_signed("localhost", true),
-                "an authority's, as `openssl req -x509` makes them, and not fit for a server",
+                "that of an authority, as `openssl req -x509` makes them, not of a server",
             ),
             Stranger::showing(tls, Pki::new().server("localhost"), unknown),
             Stranger::showing(tls, Pki::rekeyed().server("localhost"), unknown),
@@ -344,7 +344,7 @@ fn e11_a_chain_of_a_hundred_certificates_and_one_of_a_megabyte_cost_neither_time
         (pki.bloated("localhost", 50_000), ""),
         (
             pki.bloated("localhost", 1 << 20),
-            "too large to be in earnest",
+            "certificate chain is too large",
         ),
     ] {
         let code = if word.is_empty() { 0 } else { 69 };
@@ -394,7 +394,7 @@ fn r9_a_certificate_is_named_for_what_is_wrong_with_it() {
     let (short_root, root) = pki.short_root("localhost");
     pki.ca_pem += &root;
     let sha1 = include_bytes!("fixtures/certificates/sha1.pem");
-    let unknown = "from an issuer that this machine does not know";
+    let unknown = "from an issuer that this machine does not trust";
     let table = [
         (
             pki.common_name_only("localhost"),
@@ -409,52 +409,52 @@ fn r9_a_certificate_is_named_for_what_is_wrong_with_it() {
         (
             pki.short_intermediate("localhost"),
             "the certificate of its issuer has an RSA key of 1024 bits",
-            "the issuer must be replaced",
+            "replace the issuer",
         ),
         (
             short_root,
             "the certificate of its issuer has an RSA key of 1024 bits",
-            "the issuer must be replaced",
+            "replace the issuer",
         ),
         (
             Pki::from_file(sha1),
-            "its certificate is signed with SHA-1, which is broken",
-            "issued again, signed with SHA-256",
+            "its certificate is signed with SHA-1, which is insecure",
+            "reissued with SHA-256",
         ),
         (
             pki.server("mail.contoso.example"),
-            "not for the name `localhost`, but for `mail.contoso.example`",
-            "set `smtp.host` to a name that it is for",
+            "not for `localhost`, but for `mail.contoso.example`",
+            "set `smtp.host` to one of its names",
         ),
         (
             pki.server("127.0.0.1"),
-            "not for the name `localhost`, but for `127.0.0.1`",
+            "not for `localhost`, but for `127.0.0.1`",
             "set `smtp.host`",
         ),
         (
             pki.expired("localhost"),
-            "has expired on 2000-12-31",
+            "expired on 2000-12-31",
             "must renew it",
         ),
         (
             pki.not_yet("localhost"),
-            "is not valid yet, but from 2100-01-01 on",
+            "is not valid before 2100-01-01",
             "this machine's clock",
         ),
         (
             pki.for_clients("localhost"),
-            "for another purpose than a server",
+            "is not for a server",
             "`extendedKeyUsage = serverAuth`",
         ),
         (
             Pki::self_signed("localhost", true),
-            "is an authority's",
+            "is that of an authority",
             "`basicConstraints = CA:FALSE`",
         ),
         (
             Pki::self_signed("localhost", false),
             unknown,
-            "(it is signed by itself); name the issuer's certificate",
+            "(it is self-signed); set `smtp.ca_file`",
         ),
         (Pki::new().server("localhost"), unknown, issuer),
         (Pki::rekeyed().server("localhost"), unknown, issuer),
@@ -553,7 +553,7 @@ fn r12_a_tls_server_where_plain_text_comes_first_is_told_by_its_silence_or_its_a
         (Action::Stall, "did not answer within 1 s"),
         (
             Action::ReplyThen(alert, Box::new(Action::Stall)),
-            "what came is TLS",
+            "this port begins with TLS",
         ),
     ] {
         let server = Server::start(move |call: &Call| match call.stage {

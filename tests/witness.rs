@@ -235,7 +235,7 @@ fn init_refuses_a_witness_without_its_ledger() {
     refused(
         &workplace.run(&["init", "."]),
         65,
-        &["there is no ledger", "put it back"],
+        &["there is no ledger", "restore it"],
     );
     assert!(!workplace.file(LEDGER).exists());
     std::fs::remove_file(workplace.file(WITNESS)).unwrap();
@@ -426,7 +426,7 @@ fn f3_a_ledger_removed_renamed_or_overwritten_during_a_run_stops_it() {
         refused(
             &output,
             74,
-            &["was replaced or removed while this run was at work"],
+            &["was replaced or removed during this run"],
         );
         let taken = server.accepted().len();
         assert!(taken <= 6, "{what}: {taken} of 60 were mailed");
