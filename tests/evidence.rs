@@ -97,7 +97,7 @@ fn r1_and_r2_a_refusal_of_our_sender_or_quota_stops_at_the_first_and_marks_nobod
         (
             Stage::Rcpt,
             "550 5.7.64 TenantAttribution; Relay Access Denied",
-            "pass on mail",
+            "does not forward mail",
         ),
         (
             Stage::Dot,

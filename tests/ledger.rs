@@ -191,7 +191,7 @@ fn b3_b4_what_is_no_database_any_more_or_cut_off_is_refused_by_every_verb() {
         (b"", "is an empty file"),
         (
             &headless,
-            "is not a ledger of access-invite, nor any database",
+            "is not a ledger of access-invite, nor any SQLite database",
         ),
         (&whole[..whole.len() / 2], "is damaged"),
         (&torn, "is damaged"),

@@ -423,11 +423,7 @@ fn f3_a_ledger_removed_renamed_or_overwritten_during_a_run_stops_it() {
         keeper.release();
         let output = run.wait();
 
-        refused(
-            &output,
-            74,
-            &["was replaced or removed during this run"],
-        );
+        refused(&output, 74, &["was replaced or removed during this run"]);
         let taken = server.accepted().len();
         assert!(taken <= 6, "{what}: {taken} of 60 were mailed");
         if what.starts_with("its ") {
@@ -502,7 +498,7 @@ fn f12_a_look_at_a_run_that_ends_waits_for_it_or_says_try_later() {
     lock.lock().unwrap();
 
     let held = workplace.run(&["status"]);
-    refused(&held, 75, &["try again in a moment"]);
+    refused(&held, 75, &["try again"]);
     let released = std::thread::scope(|scope| {
         let status = scope.spawn(|| workplace.run(&["status"]));
         std::thread::sleep(Duration::from_millis(300));

@@ -249,7 +249,7 @@ mod tests {
             witness.advance(mark(run, changes)).unwrap();
             match read(&path).unwrap() {
                 WitnessContent::Mark(it) => {
-                    assert_eq!(it.changes, latest, "after {run} at {changes}")
+                    assert_eq!(it.changes, latest, "after {run} at {changes}");
                 }
                 other => panic!("{other:?}"),
             }

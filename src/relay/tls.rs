@@ -88,19 +88,16 @@ pub async fn handshake(
     let connected = timeout(limit, tls.connect(name, wire))
         .await
         .map_err(no_answer)?;
-    let stream =
-        connected.map_err(
-            |failure| match failure.get_ref().and_then(|it| it.downcast_ref()) {
-                Some(failure) => {
-                    let first = first.lock().unwrap_or_else(PoisonError::into_inner);
-                    error(false, explain(failure, smtp, &first))
-                }
-                None => {
-                    let failure = without_os_code(failure);
-                    error(true, format!("the connection was lost: {failure}"))
-                }
-            },
-        )?;
+    let stream = connected.map_err(|failure| {
+        let tls_error = failure.get_ref().and_then(|it| it.downcast_ref());
+        if let Some(tls_error) = tls_error {
+            let first = first.lock().unwrap_or_else(PoisonError::into_inner);
+            error(false, explain(tls_error, smtp, &first))
+        } else {
+            let failure = without_os_code(failure);
+            error(true, format!("the connection was lost: {failure}"))
+        }
+    })?;
     Ok(Box::new(stream))
 }
 
@@ -116,7 +113,7 @@ fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
                 "it does not speak TLS on this port: after its 220 to STARTTLS it continues in plain text (\"{text}\"); the relay's operator must fix that, or use the port for `smtp.tls = \"implicit\"` (465)"
             ),
             (Some(text), _) => format!(
-                "it does not begin with TLS on this port, but with plain text (\"{text}\"); set `smtp.tls = \"starttls\"` (usual for 587 and 25), or `smtp.port` to the one for `\"implicit\"` (465)"
+                "it does not speak TLS on this port, but begins in plain text (\"{text}\"); set `smtp.tls = \"starttls\"` (usual for 587 and 25), or `smtp.port` to the one for `\"implicit\"` (465)"
             ),
             (None, _) => "it does not speak TLS on this port; use `smtp.tls = \"implicit\"` for port 465, `\"starttls\"` for 587".into(),
         },
@@ -144,8 +141,8 @@ fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
             "it requires a client certificate, which this program does not support; ask the relay's operator for a port without".into()
         }
         TlsError::AlertReceived(alert) => format!(
-            "it ended the handshake with the alert {alert:?} ({}); check its log for the reason",
-            u8::from(*alert)
+            "it ended the handshake with the alert {}; check its log for the reason",
+            describe_alert(*alert)
         ),
         _ => "its handshake violates the TLS protocol; check `smtp.port`".into(),
     }
@@ -183,6 +180,19 @@ fn explain_certificate(error: &CertificateError, smtp: &Smtp) -> String {
         }
         _ => "its certificate is malformed or not for a server; the relay's operator must replace it".into(),
     }
+}
+
+/// The name of an alert as in RFC 8446 §6, and its number.
+fn describe_alert(alert: AlertDescription) -> String {
+    let name = match alert {
+        AlertDescription::Unknown(_) => "unknown".to_owned(),
+        known => format!("{known:?}"),
+    };
+    let separator = |it: char| it.is_ascii_uppercase().then_some('_');
+    let name: String = (name.chars())
+        .flat_map(|it| separator(it).into_iter().chain([it.to_ascii_lowercase()]))
+        .collect();
+    format!("{} ({})", name.trim_start_matches('_'), u8::from(alert))
 }
 
 /// The day of a time in a certificate, in UTC.
