@@ -6,7 +6,6 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::address::Address;
-use crate::exit::{CommandError, Exit};
 use crate::invitation::{Cause, Decision, Identity, Invitee, Standing};
 use crate::link::PackageId;
 use crate::outcome::{Outcome, Phase};
@@ -54,11 +53,6 @@ fn start() -> RunStart {
         campaign: "spring".into(),
         at: now(),
     }
-}
-
-/// The exit code that an error ends a command with.
-fn exit_of(error: &LedgerError) -> Exit {
-    CommandError::from(error.clone()).exit
 }
 
 fn now() -> Timestamp {
@@ -239,9 +233,9 @@ async fn a_change_that_is_not_allowed_changes_nothing() {
         .apply(settled("ada@a.example", Outcome::Accepted))
         .await;
 
-    assert_eq!(exit_of(&refused.unwrap_err()), Exit::InternalError);
+    assert!(matches!(refused, Err(LedgerError::Fault(_))));
     let missing = ledger.apply(armed("eva@e.example")).await;
-    assert_eq!(exit_of(&missing.unwrap_err()), Exit::InternalError);
+    assert!(matches!(missing, Err(LedgerError::Fault(_))));
     assert_eq!(
         standing(&ledger, "ada@a.example").await.state,
         State::Pending
@@ -268,9 +262,15 @@ async fn f19_a_change_without_effect_is_an_error_and_the_last_write() {
 
         let failure = ledger.apply(armed("ada@a.example")).await.unwrap_err();
 
-        assert_eq!(exit_of(&failure), Exit::InternalError, "{table}: {failure}");
+        assert!(
+            matches!(failure, LedgerError::Fault(_)),
+            "{table}: {failure}"
+        );
         let again = ledger.apply(armed("ada@a.example")).await.unwrap_err();
-        assert_eq!(exit_of(&again), Exit::CannotWrite, "{table}: {again}");
+        assert!(
+            matches!(again, LedgerError::CannotWrite(_)),
+            "{table}: {again}"
+        );
         let ada = standing(&ledger, "ada@a.example").await;
         assert_eq!(ada.state, State::Pending, "{table}");
     }
@@ -415,19 +415,20 @@ async fn other_files_are_refused_before_they_are_changed() {
     let path = folder.path();
     let whole = std::fs::read(&path).unwrap();
 
-    assert_eq!(exit_of(&open(&folder.0.path().join("none"))), Exit::Config);
+    let missing = open(&folder.0.path().join("none"));
+    assert!(matches!(missing, LedgerError::Missing(_)), "{missing}");
     std::fs::write(&path, "email,name\n".repeat(100)).unwrap();
-    assert_eq!(exit_of(&open(&path)), Exit::BadInput);
+    assert!(matches!(open(&path), LedgerError::NotUsable(_)));
     std::fs::write(&path, "").unwrap();
-    assert_eq!(exit_of(&open(&path)), Exit::BadInput);
+    assert!(matches!(open(&path), LedgerError::NotUsable(_)));
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    assert_eq!(exit_of(&open(&path)), Exit::BadInput);
+    assert!(matches!(open(&path), LedgerError::Damaged(_)));
 
     std::fs::write(&path, &whole).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.pragma_update(None, "user_version", 99).unwrap();
     let failure = open(&path);
-    assert_eq!(exit_of(&failure), Exit::BadInput);
+    assert!(matches!(failure, LedgerError::NotUsable(_)));
     assert!(
         failure.to_string().contains("newer access-invite"),
         "{failure}"
@@ -441,11 +442,9 @@ async fn other_files_are_refused_before_they_are_changed() {
 
     std::fs::write(&path, &whole).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert_eq!(exit_of(&open(&path)), Exit::NoPermission);
-    assert_eq!(
-        exit_of(&Ledger::create_scratch(&path).unwrap_err()),
-        Exit::CannotWrite
-    );
+    assert!(matches!(open(&path), LedgerError::NoPermission(_)));
+    let again = Ledger::create_scratch(&path);
+    assert!(matches!(again, Err(LedgerError::CannotWrite(_))));
 }
 
 #[tokio::test]
