@@ -65,15 +65,10 @@ impl Reply {
 
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [self.enhanced.as_deref().unwrap_or_default(), &self.text];
         write!(f, "{}", self.code)?;
-        if let Some(enhanced) = &self.enhanced {
-            write!(f, " {enhanced}")?;
-        }
-        if self.text.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " {}", self.text)
-        }
+        let mut parts = parts.into_iter().filter(|it| !it.is_empty());
+        parts.try_for_each(|it| write!(f, " {it}"))
     }
 }
 

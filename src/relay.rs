@@ -10,6 +10,7 @@ mod conversation;
 mod credentials;
 mod ehlo;
 mod error;
+mod handshake;
 mod login;
 mod order;
 mod pipelining;

@@ -74,7 +74,7 @@ async fn dot_answered_after(time: Duration, pipelining: bool) -> (PhaseResult, D
         recipient: &address,
     };
     let mut conversation = Conversation::new(ours, Deadlines::default());
-    conversation.banner().await.unwrap();
+    conversation.banner(Duration::from_mins(5)).await.unwrap();
     let (_, offers) = conversation.ehlo("here").await.unwrap();
     conversation.use_extensions(&offers, true);
     conversation.begin(envelope).await.unwrap();

@@ -149,19 +149,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         !self.owed.is_empty() || !self.read_early.is_empty()
     }
 
-    /// Waits for the greeting.
-    ///
-    /// # Errors
-    /// If there is no reply.
-    pub async fn banner(&mut self) -> Result<Reply, NoReply> {
-        self.reply(Phase::Banner).await
-    }
-
     /// Waits for the greeting, for at most `limit`.
     ///
     /// # Errors
     /// If there is no reply.
-    pub async fn banner_within(&mut self, limit: Duration) -> Result<Reply, NoReply> {
+    pub async fn banner(&mut self, limit: Duration) -> Result<Reply, NoReply> {
         self.stream.reply(Deadline::after(limit)).await
     }
 
@@ -369,14 +361,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             4 | 5 => Ok(reply),
             _ => Err(NoReply::unsolicited(&reply.to_string())),
         }))
-    }
-
-    /// Fails if the relay sent data that no command asked for, or closed the connection.
-    ///
-    /// # Errors
-    /// What came.
-    pub async fn ensure_no_unsolicited_data(&mut self) -> Result<(), NoReply> {
-        self.stream.ensure_no_unsolicited_data().await
     }
 
     /// Writes the final dot and waits for the reply. If the relay pipelines, the `next` envelope goes

@@ -25,27 +25,19 @@ impl PipeliningProbe {
     /// [`PipeliningProbe::record`].
     #[must_use]
     pub fn may_follow_dot(&self) -> bool {
-        let before =
-            self.behind_dot
-                .compare_exchange(UNTRIED, PROBING, Ordering::SeqCst, Ordering::SeqCst);
+        let order = Ordering::SeqCst;
+        let before = (self.behind_dot).compare_exchange(UNTRIED, PROBING, order, order);
         !self.is_lock_step() && matches!(before, Ok(_) | Err(SAFE))
     }
 
     /// Records whether dot and envelope got replies that fit; `None` if that is not known.
     pub fn record(&self, fits: Option<bool>) {
-        let result = match fits {
-            Some(true) => SAFE,
-            Some(false) => UNSAFE,
-            None => {
-                let _ = self.behind_dot.compare_exchange(
-                    PROBING,
-                    UNTRIED,
-                    Ordering::SeqCst,
-                    Ordering::SeqCst,
-                );
-                return;
-            }
+        let Some(fits) = fits else {
+            let order = Ordering::SeqCst;
+            let _ = (self.behind_dot).compare_exchange(PROBING, UNTRIED, order, order);
+            return;
         };
+        let result = if fits { SAFE } else { UNSAFE };
         // A failure is final, even if other connections report success afterwards.
         self.behind_dot.fetch_max(result, Ordering::SeqCst);
     }
