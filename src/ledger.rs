@@ -34,7 +34,7 @@ pub use self::records::{
 pub use self::sqlite::fault_injection;
 use self::sqlite::{Examined, WriterHandle, WriterThread};
 pub use self::sqlite::{PendingCommit, Reader};
-use self::witness::Mark;
+use self::witness::WitnessMark;
 use crate::config::LedgerFiles;
 use crate::files::folder_of;
 use crate::invitation::State;
@@ -133,7 +133,7 @@ impl Ledger {
             // Created before the ledger is changed, so that the ledger does not seem older if this
             // run fails here.
             None => {
-                let mark = Mark::unwritten(examined.id);
+                let mark = WitnessMark::unwritten(examined.id);
                 Some(freshness::open_witness(&files.witness, mark, &files.file)?)
             }
             // The witness stays as it is until the older ledger is accepted.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{LedgerError, Result};
 use super::sidecar::{give_to_owner, ownership_fix};
-use super::witness::{self, Mark, Witness, WitnessContent};
+use super::witness::{self, Witness, WitnessContent, WitnessMark};
 use crate::config::LedgerFiles;
 
 /// What was found before the ledger was opened.
@@ -24,9 +24,9 @@ pub struct FilesOnDisk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Staleness {
     /// The ledger lacks the run or the changes that the witness names.
-    Older(Mark),
+    Older(WitnessMark),
     /// The witness belongs to another ledger.
-    OtherLedger(Mark),
+    OtherLedger(WitnessMark),
     /// The ledger records a witness, and there is none.
     WitnessMissing,
     /// The witness cannot be read.
@@ -40,7 +40,7 @@ pub enum Staleness {
 impl Staleness {
     /// The mark that the ledger does not satisfy.
     #[must_use]
-    pub fn mark(self) -> Option<Mark> {
+    pub fn mark(self) -> Option<WitnessMark> {
         match self {
             Self::Older(mark) | Self::OtherLedger(mark) => Some(mark),
             _ => None,
@@ -98,7 +98,7 @@ impl Staleness {
 pub fn staleness<E>(
     found: FilesOnDisk,
     recorded: &[PathBuf],
-    compare: impl Fn(Mark) -> std::result::Result<Option<Staleness>, E>,
+    compare: impl Fn(WitnessMark) -> std::result::Result<Option<Staleness>, E>,
 ) -> std::result::Result<Option<Staleness>, E> {
     let log_missing = found.log_missing.then_some(Staleness::LogMissing);
     let unknown = match found.witness {
@@ -156,7 +156,7 @@ pub fn read_witness(path: &Path) -> Result<WitnessContent> {
 ///
 /// # Errors
 /// If it cannot be opened, created or written.
-pub fn open_witness(path: &Path, mark: Mark, ledger: &Path) -> Result<Witness> {
+pub fn open_witness(path: &Path, mark: WitnessMark, ledger: &Path) -> Result<Witness> {
     let witness = Witness::open_or_create(path, mark).and_then(|it| {
         give_to_owner(&it.file, ledger)?;
         Ok(it)

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::witness::Mark;
+use super::witness::WitnessMark;
 use crate::invitation::{Cause, Identity, Invitee, State};
 use crate::link::PackageId;
 use crate::outcome::{Phase, Reply};
@@ -117,7 +117,7 @@ pub struct Gap {
     /// The time of the decision.
     pub at: Timestamp,
     /// The mark of the witness.
-    pub witness: Option<Mark>,
+    pub witness: Option<WitnessMark>,
     /// The reason.
     pub note: String,
 }

@@ -35,7 +35,7 @@ pub fn random_id() -> Result<Id, getrandom::Error> {
 
 /// The state of a ledger that a witness attests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct WitnessMark {
     /// The ledger's id.
     pub ledger: Id,
     /// The last writing run; zero while no run has written.
@@ -44,7 +44,7 @@ pub struct Mark {
     pub changes: u64,
 }
 
-impl Mark {
+impl WitnessMark {
     /// The mark of a ledger that no run has changed yet.
     #[must_use]
     pub fn unwritten(ledger: Id) -> Self {
@@ -101,7 +101,7 @@ pub enum WitnessContent {
     /// A file that is not a witness.
     Foreign,
     /// A witness.
-    Mark(Mark),
+    Mark(WitnessMark),
 }
 
 /// Reads the witness. To be called before the ledger is read, because writers advance it after
@@ -132,10 +132,10 @@ fn read_from(mut file: &File) -> io::Result<WitnessContent> {
 }
 
 /// The slot with the highest counter, by its number.
-fn latest(bytes: &[u8]) -> Option<(usize, Mark)> {
+fn latest(bytes: &[u8]) -> Option<(usize, WitnessMark)> {
     let slots = bytes.chunks(SLOT).take(2).enumerate();
     slots
-        .filter_map(|(number, slot)| Some((number, Mark::from_slot(slot)?)))
+        .filter_map(|(number, slot)| Some((number, WitnessMark::from_slot(slot)?)))
         .max_by_key(|(_, mark)| mark.changes)
 }
 
@@ -152,7 +152,7 @@ impl Witness {
     ///
     /// # Errors
     /// If it cannot be opened, created or written.
-    pub fn open_or_create(path: &Path, mark: Mark) -> io::Result<Self> {
+    pub fn open_or_create(path: &Path, mark: WitnessMark) -> io::Result<Self> {
         let witness = Self {
             file: files::open_own(path)?,
         };
@@ -167,7 +167,7 @@ impl Witness {
     ///
     /// # Errors
     /// If the file cannot be locked, read or written.
-    pub fn advance(&self, mark: Mark) -> io::Result<()> {
+    pub fn advance(&self, mark: WitnessMark) -> io::Result<()> {
         self.locked(|| {
             let mut bytes = [0; 2 * SLOT];
             let read = self.file.read_at(&mut bytes, 0)?;
@@ -185,7 +185,7 @@ impl Witness {
     ///
     /// # Errors
     /// If the file cannot be locked or written.
-    pub fn reset(&self, mark: Mark) -> io::Result<()> {
+    pub fn reset(&self, mark: WitnessMark) -> io::Result<()> {
         let content = [mark.to_slot(), mark.to_slot()].concat();
         self.locked(|| self.file.write_all_at(&content, 0))?;
         self.sync()
@@ -226,8 +226,8 @@ mod tests {
 
     const LEDGER: Id = [7; 16];
 
-    fn mark(run: u8, changes: u64) -> Mark {
-        Mark {
+    fn mark(run: u8, changes: u64) -> WitnessMark {
+        WitnessMark {
             ledger: LEDGER,
             run: [run; 16],
             changes,
@@ -239,10 +239,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("witness");
         assert_eq!(read(&path).unwrap(), WitnessContent::Missing);
-        let witness = Witness::open_or_create(&path, Mark::unwritten(LEDGER)).unwrap();
+        let witness = Witness::open_or_create(&path, WitnessMark::unwritten(LEDGER)).unwrap();
         assert_eq!(
             read(&path).unwrap(),
-            WitnessContent::Mark(Mark::unwritten(LEDGER))
+            WitnessContent::Mark(WitnessMark::unwritten(LEDGER))
         );
 
         for (run, changes, latest) in [(1, 5, 5), (2, 7, 7), (1, 6, 7), (1, 7, 7), (3, 8, 8)] {
@@ -263,7 +263,7 @@ mod tests {
     fn b14_a_torn_write_of_a_slot_leaves_the_other_readable() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("witness");
-        let witness = Witness::open_or_create(&path, Mark::unwritten(LEDGER)).unwrap();
+        let witness = Witness::open_or_create(&path, WitnessMark::unwritten(LEDGER)).unwrap();
         witness.advance(mark(1, 5)).unwrap();
         let before = std::fs::read(&path).unwrap();
         witness.advance(mark(1, 6)).unwrap();
@@ -285,11 +285,11 @@ mod tests {
     fn a_slot_with_any_changed_byte_is_not_read() {
         let slot = mark(3, 123_456).to_slot();
         let line = slot.iter().position(|it| *it == b'\n').unwrap();
-        assert_eq!(Mark::from_slot(&slot), Some(mark(3, 123_456)));
+        assert_eq!(WitnessMark::from_slot(&slot), Some(mark(3, 123_456)));
         for at in 0..line {
             let mut changed = slot;
             changed[at] ^= 1;
-            assert_eq!(Mark::from_slot(&changed), None, "byte {at}");
+            assert_eq!(WitnessMark::from_slot(&changed), None, "byte {at}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is wrong with the relay's certificate.
 //!
-//! rustls verifies it. [`Verifier`] adds to the errors what only the certificates show, such as their
+//! rustls verifies it. [`CertificateVerifier`] adds to the errors what only the certificates show, such as their
 //! names, and never accepts what rustls refuses.
 
 use std::sync::Arc;
@@ -37,19 +37,19 @@ impl From<CertificateProblem> for TlsError {
 
 /// The verifier of rustls, with errors that name the problem.
 #[derive(Debug)]
-pub struct Verifier {
+pub struct CertificateVerifier {
     inner: Arc<WebPkiServerVerifier>,
     anchors: Vec<TrustAnchor<'static>>,
 }
 
-impl Verifier {
+impl CertificateVerifier {
     /// Adds to the errors of `inner`, which trusts these anchors.
     pub fn new(inner: Arc<WebPkiServerVerifier>, anchors: Vec<TrustAnchor<'static>>) -> Self {
         Self { inner, anchors }
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for CertificateVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -117,7 +117,7 @@ impl ServerCertVerifier for Verifier {
 /// The fix for a weak key.
 const RENEW: &str = "the relay's operator must issue one with an RSA key of 2,048 to 8,192 bits or an ECDSA key (P-256, P-384)";
 
-impl Verifier {
+impl CertificateVerifier {
     /// What the certificates show about an error; `None` if that is only the error itself.
     fn problem(
         &self,

@@ -17,7 +17,7 @@ use tokio_rustls::rustls::{
     OtherError, PeerIncompatible, PeerMisbehaved, RootCertStore,
 };
 
-use super::certificate::{CertificateProblem, NAME_ISSUER, UNKNOWN_ISSUER, Verifier};
+use super::certificate::{CertificateProblem, CertificateVerifier, NAME_ISSUER, UNKNOWN_ISSUER};
 use super::error::{ConnectError, SetupError, seconds};
 use super::wire::{FirstBytes, Wire};
 use crate::config::{Smtp, Tls};
@@ -49,7 +49,7 @@ pub fn connector(smtp: &Smtp) -> Result<TlsConnector, SetupError> {
     {
         Ok(inner) => config
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier::new(inner, anchors))),
+            .with_custom_certificate_verifier(Arc::new(CertificateVerifier::new(inner, anchors))),
         Err(_) => config.with_root_certificates(roots),
     };
     Ok(TlsConnector::from(Arc::new(config.with_no_client_auth())))

@@ -13,14 +13,14 @@ use super::runs;
 use crate::ledger::error::Result;
 use crate::ledger::freshness;
 use crate::ledger::sidecar::identity;
-use crate::ledger::witness::{Mark, Witness};
+use crate::ledger::witness::{Witness, WitnessMark};
 
 /// A recorded run.
 pub struct ActiveRun {
     /// The number of its row.
     pub number: i64,
     /// How far it has come: the change counter of its last commit.
-    pub mark: Mark,
+    pub mark: WitnessMark,
     /// Ledger, log and lock.
     pub files: OpenFiles,
     /// None until an older ledger is accepted.

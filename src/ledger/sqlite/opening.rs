@@ -20,7 +20,7 @@ use crate::ledger::freshness::{FilesOnDisk, Staleness, read_witness};
 use crate::ledger::lock::{self, lock_file};
 use crate::ledger::records::RunStart;
 use crate::ledger::sidecar::sidecar;
-use crate::ledger::witness::{Id, Mark, Witness, random_id};
+use crate::ledger::witness::{Id, Witness, WitnessMark, random_id};
 
 /// How often, and after which pause, a ledger is opened that a run is changing.
 const TRIES: u32 = 40;
@@ -133,7 +133,7 @@ impl Examined {
         let (number, changes) = record_run(&connection, files, id, start).map_err(sqlite)?;
         let mut run = ActiveRun {
             number,
-            mark: Mark {
+            mark: WitnessMark {
                 ledger,
                 run: id,
                 changes,

@@ -14,7 +14,7 @@ use super::errors::ensure_one_row;
 use super::schema;
 use crate::ledger::freshness::{self, FilesOnDisk, Staleness};
 use crate::ledger::records::{CampaignStanding, Gap, RunEnd, RunStart};
-use crate::ledger::witness::{Id, Mark};
+use crate::ledger::witness::{Id, WitnessMark};
 
 /// Why this ledger may lack what later runs have recorded; none if it is the newest copy.
 pub fn staleness(
@@ -29,7 +29,7 @@ pub fn staleness(
 }
 
 /// Compares the ledger with the mark of a witness.
-fn compare(connection: &Connection, mark: Mark) -> rusqlite::Result<Option<Staleness>> {
+fn compare(connection: &Connection, mark: WitnessMark) -> rusqlite::Result<Option<Staleness>> {
     match schema::id(connection)? {
         None => return Ok(Some(Staleness::Older(mark))),
         Some(id) if id != mark.ledger => return Ok(Some(Staleness::OtherLedger(mark))),

@@ -30,7 +30,7 @@ pub enum ApplyError {
 }
 
 /// The fields of an invitation that changes touch.
-struct Row {
+struct InvitationRow {
     id: i64,
     state: State,
     generation: u32,
@@ -94,7 +94,7 @@ impl Transitions<'_> {
         Ok(state)
     }
 
-    fn find(&self, identity: &Identity) -> rusqlite::Result<Option<Row>> {
+    fn find(&self, identity: &Identity) -> rusqlite::Result<Option<InvitationRow>> {
         let package_id = identity.package_id.to_string();
         self.connection
             .prepare_cached(
@@ -106,7 +106,7 @@ impl Transitions<'_> {
             .query_row(
                 (&identity.campaign, package_id, &identity.address, OCCASION),
                 |row| {
-                    Ok(Row {
+                    Ok(InvitationRow {
                         id: row.get(0)?,
                         state: rows::state(row, 1)?,
                         generation: row.get(2)?,
@@ -160,7 +160,7 @@ impl Transitions<'_> {
     }
 }
 
-impl Row {
+impl InvitationRow {
     /// The fields after the change to `state`.
     fn after(mut self, change: &Change, state: State, key: &MessageIdKey) -> Self {
         let at = change.at.as_millisecond();
