@@ -104,7 +104,7 @@ pub enum PhaseResult {
     Refused,
 }
 
-/// The table of outcomes. `reply` is `None` if there is none, or if what came is not a reply.
+/// The table of outcomes. `reply` is `None` if there is none, or if the relay sent something else.
 #[must_use]
 pub fn phase_result(phase: Phase, reply: Option<&Reply>) -> PhaseResult {
     use Outcome::{Accepted, Deferred, Unknown};

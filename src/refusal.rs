@@ -22,7 +22,7 @@ use crate::outcome::{Phase, Reply};
 /// What a refusal (4yz or 5yz) at RCPT, DATA, the body or the final dot is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The relay asks us to slow down.
+    /// The relay asks to slow down.
     Throttle,
     /// The sender: the run ends, no recipient is marked, and this is the remedy.
     SenderSide(&'static str),

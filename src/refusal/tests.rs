@@ -324,7 +324,7 @@ const ABOUT_THE_SENDER: [(&str, &str); 62] = [
     ),
 ];
 
-/// What is no evidence about anybody.
+/// Refusals without evidence.
 const UNDETERMINED: [&str; 60] = [
     "550",
     "550 no",
@@ -350,7 +350,7 @@ const UNDETERMINED: [&str; 60] = [
     "550 permanent failure for one or more recipients (bob@fabrikam.example:blocked)",
     "550 5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required; Delivery restriction check failed because the sender was not authenticated when sending to this group",
     "550 5.7.1 Unauthorized relay user unknown",
-    // Direct evidence, but about us or with our name in it.
+    // Direct evidence, but about the sender or with one of its names.
     "550 5.1.1 <access@contoso.example>: User unknown",
     "550 5.1.1 user unknown in contoso.example",
     "550 5.1.1 user unknown (mail from mx.contoso.example)",
@@ -390,7 +390,7 @@ const UNDETERMINED: [&str; 60] = [
     "452 4.2.2 The recipient's mailbox is full",
 ];
 
-/// What asks us to slow down.
+/// Requests to slow down.
 const THROTTLES: [&str; 20] = [
     "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending",
     "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded",
@@ -479,7 +479,7 @@ fn a_full_mailbox_is_evidence_at_rcpt_only() {
 #[test]
 fn the_recipient_s_address_is_not_searched() {
     let table = [
-        // An address that looks like evidence, a throttle, or a cause on our side.
+        // An address that looks like evidence, a throttle, or a refusal of the sender.
         (
             "user.unknown@a.example",
             "550 5.7.1 <user.unknown@a.example>: no",
@@ -505,7 +505,7 @@ fn the_recipient_s_address_is_not_searched() {
             "550 5.1.1 <Relaying.Denied@A.example>: gone",
             Recipient,
         ),
-        // A colleague, whose domain is ours.
+        // A colleague at the sender's domain.
         (
             "eve@contoso.example",
             "550 5.1.1 <eve@contoso.example>: User unknown",
@@ -573,7 +573,7 @@ fn every_phrase_is_evidence_and_in_lower_case() {
             let text = phrase.replace('+', " ");
             assert_eq!(text, text.to_lowercase());
             let said = format!("550 {}", text.to_uppercase());
-            // Not every letter has one upper case that leads back to it.
+            // Some letters do not survive the round trip through upper case.
             let said = if said.to_lowercase().ends_with(&text) {
                 said
             } else {
@@ -605,7 +605,7 @@ fn sender_names_match_whole_words_only() {
     ] {
         assert!(!us.is_named_in(text), "{text}");
     }
-    // A name without a dot and an address literal are no names.
+    // A host name without a dot and an address literal do not count.
     let address = Address::parse("a@b.example").unwrap();
     let bare = SenderIdentity::new(&address, Some(""), Some("mailer"), None);
     assert!(!bare.is_named_in("mailer"));

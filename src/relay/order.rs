@@ -241,7 +241,7 @@ mod tests {
                     let order = order(read[0], read[1], read[2], read[3]);
                     let class = |it: &str| it.as_bytes()[0];
                     let [taken, meant] = [class(read[0]), class(dot)];
-                    // A refusal for now read as one for good, or the reverse, invites nobody twice.
+                    // A temporary refusal read as a permanent one, or the reverse, mails nobody twice.
                     let harmless = taken == meant || [taken, meant].iter().all(|it| *it > b'3');
                     if !harmless && order != ReplyOrder::Mixed {
                         unnoticed.push(format!("{dot} read as {}: {read:?}", read[0]));

@@ -34,7 +34,7 @@ pub fn create(path: &Path) -> Result<()> {
     connection::create(path, &MessageIdKey::random()?, random_id()?)
 }
 
-/// Opens a ledger that is thrown away: without a run on record, and without a witness.
+/// Opens a scratch ledger: without a recorded run and without a witness.
 ///
 /// # Errors
 /// If it cannot be opened, is not usable, or cannot be written.
