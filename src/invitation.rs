@@ -1,4 +1,4 @@
-//! An invitation: who is invited to which access package, its state, and what may change that.
+//! Invitations: identity, states, and the transitions between them.
 
 mod identity;
 mod record;

@@ -1,14 +1,14 @@
-//! The ledger: which invitations exist, and every attempt with its reply.
+//! The ledger: all invitations, and every attempt with its reply.
 //!
-//! A change of state is requested in terms of [`crate::invitation`], checked by its transition
-//! function, and durable when the call returns. The callers see neither rows nor transactions.
-//! Everything that knows SQL is in `sqlite`; what it promises:
+//! Changes are expressed in terms of [`crate::invitation`], checked by its transition function, and durable
+//! when the call returns. Callers see neither rows nor transactions. SQL is confined to `sqlite`, which
+//! guarantees:
 //!
-//! - WAL with `synchronous=FULL` during a run: one fsync a commit, no acknowledged change is lost in a
-//!   power failure, and readers wait for nobody.
-//! - Before the first final dot the log is grown, free pages are reserved and rows are padded, so that
-//!   the outcomes of armed messages fit on a full disk.
-//! - Between runs the file has no `-wal` and no `-shm`, so a copy of it is complete. If a reader prevents
+//! - During a run: WAL with `synchronous=FULL`, so that no acknowledged change is lost in a power failure, and
+//!   readers never wait.
+//! - Before the first final dot: the log is grown, free pages are reserved and rows are padded, so that the
+//!   outcomes of armed messages can be recorded on a full disk.
+//! - Between runs: no `-wal` and no `-shm`, so that a copy of the file is complete. If a reader prevents
 //!   that, the next writer tries again.
 
 mod error;
@@ -21,7 +21,7 @@ mod witness;
 
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::error::LedgerError;
 use self::error::Result;
@@ -32,18 +32,22 @@ pub use self::records::{
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
-use self::sqlite::{Action, Examined, WriterHandle, WriterThread};
+use self::sqlite::{Examined, WriterHandle, WriterThread};
 pub use self::sqlite::{PendingCommit, Reader};
-use self::witness::Mark;
+use self::witness::WitnessMark;
 use crate::config::LedgerFiles;
+use crate::files::folder_of;
 use crate::invitation::State;
+
+/// How long a report is not repeated.
+const NOTICE_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 
 /// The ledger, open for a verb that writes.
 pub struct Ledger {
     writer: WriterHandle,
     reader: Reader,
     scratch_folder: PathBuf,
-    /// Released after everything else is closed; none for a ledger that is thrown away.
+    /// Released after everything else is closed; none for a scratch ledger.
     _lock: Option<RunLock>,
 }
 
@@ -51,13 +55,13 @@ impl Ledger {
     /// Creates an empty ledger.
     ///
     /// # Errors
-    /// If there is one, if a witness says that there was one, or if it cannot be written.
+    /// If there is one, if there is a witness of one, or if it cannot be written.
     pub fn create(files: &LedgerFiles) -> Result<()> {
         freshness::refuse_witness_without_ledger(files)?;
         sqlite::create(&files.file)
     }
 
-    /// Creates an empty ledger that is thrown away with its folder.
+    /// Creates an empty scratch ledger, which is deleted with its folder.
     ///
     /// # Errors
     /// If the file exists or cannot be written.
@@ -65,15 +69,15 @@ impl Ledger {
         sqlite::create(path)
     }
 
-    /// Whether there is a ledger that may be used, before anything is created beside it.
+    /// Checks that there is a usable ledger, before anything is created beside it.
     ///
     /// # Errors
-    /// If it is missing, no file, open to everyone, or has a second name.
+    /// If it is missing, not a regular file, open to everyone, or has a second name.
     pub fn check(files: &LedgerFiles) -> Result<()> {
         sqlite::check(&files.file)
     }
 
-    /// Whether this user can write into it, before anything is created beside it.
+    /// Checks that this user can write it, before anything is created beside it.
     ///
     /// # Errors
     /// As [`Ledger::check`], and if the file or its folder cannot be written.
@@ -82,14 +86,14 @@ impl Ledger {
         sqlite::check_writable(&files.file)
     }
 
-    /// What works, but is unwise, about its place: a network file system, a folder that everyone may
+    /// What works, but is unsafe, about its location: a network file system, a folder that everyone may
     /// write, another user's file.
     #[must_use]
     pub fn warnings(files: &LedgerFiles) -> Vec<String> {
         sqlite::warnings(&files.file)
     }
 
-    /// Opens a ledger that is thrown away: without a lock, a witness, and a run on record.
+    /// Opens a scratch ledger: without lock, witness and recorded run.
     ///
     /// # Errors
     /// As [`Ledger::open`].
@@ -98,54 +102,52 @@ impl Ledger {
         Ok(Self {
             writer,
             reader,
-            scratch_folder: sidecar::folder_of(path).to_owned(),
+            scratch_folder: folder_of(path).to_owned(),
             _lock: None,
         })
     }
 
-    /// Opens the ledger for a run, and records the run. Nothing is changed unless the witness shows that
+    /// Opens the ledger for a run, and records the run. Nothing is changed unless the witness attests that
     /// this is the newest copy.
     ///
     /// # Errors
     /// If it is missing, not usable, damaged, open to everyone or older than its witness; if another
     /// run or program holds it; or if it cannot be written.
     pub fn open(files: &LedgerFiles, start: &RunStart) -> Result<Self> {
-        Self::open_if(files, start, |doubt| Err(doubt.error(files)))
+        Self::open_checked(files, start, false)
     }
 
-    /// As [`Ledger::open`], for a copy that a person is about to accept although it may be older.
+    /// As [`Ledger::open`], for a copy that a person accepts although it may be older.
     ///
     /// # Errors
     /// As [`Ledger::open`], except for the witness.
     pub fn open_although_older(files: &LedgerFiles, start: &RunStart) -> Result<Self> {
-        Self::open_if(files, start, |_| Ok(()))
+        Self::open_checked(files, start, true)
     }
 
-    fn open_if(
-        files: &LedgerFiles,
-        start: &RunStart,
-        accept: impl Fn(Staleness) -> Result<()>,
-    ) -> Result<Self> {
+    fn open_checked(files: &LedgerFiles, start: &RunStart, accept_older: bool) -> Result<Self> {
         Self::check_writable(files)?;
         let lock = RunLock::take(&files.file)?;
         let examined = Examined::open(files)?;
-        if let Some(Err(refused)) = examined.doubt.map(accept) {
-            examined.close();
-            return Err(refused);
-        }
-        // Created before the ledger is changed, so that a run which fails here raises no doubt in
-        // the next. If there is a doubt already, it remains until a person has accepted the ledger.
-        let witness = if examined.doubt.is_some() {
-            None
-        } else {
-            let mark = Mark::unwritten(examined.id);
-            Some(freshness::open_witness(&files.witness, mark, &files.file)?)
+        let witness = match examined.staleness {
+            // Created before the ledger is changed, so that the ledger does not seem older if this
+            // run fails here.
+            None => {
+                let mark = WitnessMark::unwritten(examined.id);
+                Some(freshness::open_witness(&files.witness, mark, &files.file)?)
+            }
+            // The witness stays as it is until the older ledger is accepted.
+            Some(_) if accept_older => None,
+            Some(staleness) => {
+                examined.close();
+                return Err(staleness.error(files));
+            }
         };
         let (writer, reader) = examined.begin_run(files, witness, start)?;
         Ok(Self {
             writer,
             reader,
-            scratch_folder: sidecar::folder_of(&files.file).to_owned(),
+            scratch_folder: folder_of(&files.file).to_owned(),
             _lock: Some(lock),
         })
     }
@@ -156,13 +158,13 @@ impl Ledger {
         &self.scratch_folder
     }
 
-    /// The reading side.
+    /// A view of the ledger.
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// Turns every `armed` invitation, left by a run that was killed, into `unknown`; gives how many.
+    /// Turns every `armed` invitation of a killed run into `unknown`; gives how many there were.
     ///
     /// # Errors
     /// If that cannot be recorded.
@@ -170,8 +172,8 @@ impl Ledger {
         self.writer.run(move |it| it.recover(at)).await
     }
 
-    /// Begins the transaction that enrols, and reserves space on the disk for so many attempts. Its
-    /// commit also confirms the campaign.
+    /// Begins the enrolment's transaction, and reserves disk space for so many attempts. Its commit also
+    /// confirms the campaign.
     ///
     /// # Errors
     /// If that cannot be recorded.
@@ -204,8 +206,8 @@ impl Ledger {
         self.writer.run(WriterThread::commit_enrolment).await
     }
 
-    /// Accepts an older copy: what unrecorded runs may have mailed becomes `unknown`, and no campaign
-    /// is confirmed. Gives how many invitations that were.
+    /// Accepts an older copy: what unrecorded runs may have mailed becomes `unknown`, and no campaign remains
+    /// confirmed. Gives how many invitations became `unknown`.
     ///
     /// # Errors
     /// If that cannot be recorded.
@@ -224,7 +226,7 @@ impl Ledger {
     /// Applies a change; it is durable when this returns. Gives the new state.
     ///
     /// # Errors
-    /// If the transition is not allowed (a fault) or cannot be recorded.
+    /// If the transition is not allowed (an internal error) or cannot be recorded.
     pub fn apply(&self, change: Change) -> impl Future<Output = Result<State>> {
         let results = self.submit(vec![change]).results();
         async {
@@ -247,8 +249,12 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn notice_due(&self, name: &str, now: Timestamp) -> Result<bool> {
-        let set = self.act_on_notice(name, Action::SetIfDue(now)).await?;
-        Ok(set.is_some())
+        // A time in the future was set by a wrong clock.
+        let is_recent = |at: Timestamp| at <= now && now.duration_since(at) < NOTICE_INTERVAL;
+        if self.notice(name).await?.is_some_and(is_recent) {
+            return Ok(false);
+        }
+        self.set_notice(name, now).await.map(|()| true)
     }
 
     /// When this notice was set; none if it was not, or was removed.
@@ -256,7 +262,8 @@ impl Ledger {
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn notice(&self, name: &str) -> Result<Option<Timestamp>> {
-        self.act_on_notice(name, Action::Read).await
+        let name = name.to_owned();
+        self.writer.run(move |it| it.notice(&name)).await
     }
 
     /// Sets a notice for later runs.
@@ -264,8 +271,9 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn set_notice(&self, name: &str, now: Timestamp) -> Result<()> {
-        let set = self.act_on_notice(name, Action::Set(now));
-        set.await.map(drop)
+        let name = name.to_owned();
+        let set = self.writer.run(move |it| it.set_notice(&name, Some(now)));
+        set.await
     }
 
     /// Removes a notice.
@@ -273,13 +281,8 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn remove_notice(&self, name: &str) -> Result<()> {
-        let removed = self.act_on_notice(name, Action::Remove);
-        removed.await.map(drop)
-    }
-
-    async fn act_on_notice(&self, name: &str, action: Action) -> Result<Option<Timestamp>> {
         let name = name.to_owned();
-        self.writer.run(move |it| it.notice(&name, action)).await
+        self.writer.run(move |it| it.set_notice(&name, None)).await
     }
 
     /// Closes the ledger.
@@ -289,28 +292,6 @@ impl Ledger {
     pub async fn close(self) -> Result<()> {
         drop(self.reader);
         self.writer.close().await
-    }
-}
-
-#[cfg(test)]
-impl fault_injection::SharedDb {
-    /// Opens it as a process for which this fault is planned; gives what is notified when the process
-    /// has died.
-    ///
-    /// # Errors
-    /// If there is no memory for its reader.
-    pub fn open(
-        &self,
-        fault: Option<(u32, fault_injection::CommitFault)>,
-    ) -> Result<(Ledger, std::sync::Arc<tokio::sync::Notify>)> {
-        let (writer, died) = self.start_writer(fault);
-        let ledger = Ledger {
-            writer: WriterHandle::Inline(writer),
-            reader: Reader::empty()?,
-            scratch_folder: PathBuf::new(),
-            _lock: None,
-        };
-        Ok((ledger, died))
     }
 }
 

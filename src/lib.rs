@@ -19,6 +19,7 @@
 //! outcome                        phase + reply → outcome
 //! link address locale files digest · regular files only, bounded · hash of fields
 //! exit output                    exit codes and the failure that carries one · a writer that remembers errors
+//! os_error                       system errors in messages
 //! ```
 //!
 //! # How data flows
@@ -37,6 +38,7 @@
 //! - Everything that can be wrong is told before the first connection.
 
 pub mod exit;
+pub mod os_error;
 pub mod output;
 
 pub mod address;

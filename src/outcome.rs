@@ -1,15 +1,14 @@
-//! What an SMTP reply means for the recipient: phase + reply → outcome, pure.
+//! What an SMTP reply means for the recipient: phase + reply → outcome (pure).
 //!
-//! A relay's answer says something about the recipient only from RCPT on; before
-//! that it speaks about the relay or about us, and nobody may be marked for it. Whether a
-//! permanent refusal is the recipient's, its text decides (module `refusal`).
-//! Behind the final dot everything that is not a clear yes or no is `unknown`,
-//! because the message may have been accepted (RFC 1047).
+//! Replies before RCPT concern the relay or the sender, and mark no recipient. Whether a permanent refusal
+//! concerns the recipient depends on its text (module `refusal`). After the final dot, everything but a
+//! clear acceptance or refusal is `unknown`, because the message may have been accepted (RFC 1047).
 
 use std::fmt;
 
-/// The steps of one SMTP conversation, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The phases of an SMTP conversation, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Phase {
     /// Name resolution and TCP.
     Connect,
@@ -41,35 +40,16 @@ impl Phase {
     /// The name under which the phase is recorded and configured.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Banner => "banner",
-            Self::Ehlo => "ehlo",
-            Self::StartTls => "starttls",
-            Self::Auth => "auth",
-            Self::Mail => "mail",
-            Self::Rcpt => "rcpt",
-            Self::Data => "data",
-            Self::Body => "body",
-            Self::Dot => "dot",
-            Self::Rset => "rset",
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        self.into()
     }
 }
 
 /// A well-formed reply of the relay (RFC 5321 §4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The three digits; the first is 2 to 5.
+    /// Three digits; the first is 2 to 5.
     pub code: u16,
-    /// The enhanced status code (RFC 3463), where its class agrees with the code.
+    /// The enhanced status code (RFC 3463), if its class is that of the code.
     pub enhanced: Option<String>,
     /// The text of all lines, joined by blanks, without control characters.
     pub text: String,
@@ -85,65 +65,50 @@ impl Reply {
 
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [self.enhanced.as_deref().unwrap_or_default(), &self.text];
         write!(f, "{}", self.code)?;
-        if let Some(enhanced) = &self.enhanced {
-            write!(f, " {enhanced}")?;
-        }
-        if self.text.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " {}", self.text)
-        }
+        let mut parts = parts.into_iter().filter(|it| !it.is_empty());
+        parts.try_for_each(|it| write!(f, " {it}"))
     }
 }
 
-/// What became of one message for its one recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The outcome of one attempt to mail one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Outcome {
-    /// The relay took responsibility for it.
+    /// The relay accepted the message.
     Accepted,
-    /// Not now: to be tried again later.
+    /// Refused temporarily: try again later.
     Deferred,
-    /// Not at all.
+    /// Refused permanently.
     Rejected,
-    /// It cannot be known whether the relay has it.
+    /// The relay may have accepted the message.
     Unknown,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Accepted => "accepted",
-            Self::Deferred => "deferred",
-            Self::Rejected => "rejected",
-            Self::Unknown => "unknown",
-        })
-    }
 }
 
 /// What a reply, or its absence, means at a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PhaseResult {
-    /// The phase succeeded; go on.
+    /// The phase succeeded.
     Proceed,
-    /// The recipient's matter is settled for this attempt.
+    /// The attempt has this outcome.
     Settled(Outcome),
-    /// A permanent refusal (5yz) of this message: certainly not accepted. It rejects the recipient
-    /// only with direct evidence; otherwise the message is deferred.
-    RefusedForGood,
-    /// The message was certainly not taken and the connection is over; try on another one.
-    NotTaken,
-    /// The relay is not to be had at the moment; nobody is marked.
+    /// The message was refused permanently (5yz). It is `rejected` only with direct evidence about the
+    /// recipient, otherwise `deferred`.
+    PermanentRefusal,
+    /// The message was not accepted and the connection cannot be used; try on another one.
+    Interrupted,
+    /// The relay is not available now. No recipient is marked.
     Unavailable,
-    /// The relay refuses us; nobody is marked, and asking again does not help.
+    /// The relay refuses the sender, and would refuse it again. No recipient is marked.
     Refused,
 }
 
-/// The table of outcomes. `reply` is `None` where none came or what came is no reply.
+/// The table of outcomes. `reply` is `None` if there is none, or if the relay sent something else.
 #[must_use]
 pub fn phase_result(phase: Phase, reply: Option<&Reply>) -> PhaseResult {
     use Outcome::{Accepted, Deferred, Unknown};
-    use PhaseResult::{NotTaken, Proceed, Refused, RefusedForGood, Settled, Unavailable};
+    use PhaseResult::{Interrupted, PermanentRefusal, Proceed, Refused, Settled, Unavailable};
 
     let class = reply.map(Reply::class);
     let code = reply.map(|it| it.code);
@@ -159,31 +124,31 @@ pub fn phase_result(phase: Phase, reply: Option<&Reply>) -> PhaseResult {
             Some(5) => Refused,
             _ => Unavailable,
         },
-        // A refusal in the middle of the message is as certain as one before it.
+        // A refusal during the body is as certain as one before it.
         Phase::Rcpt | Phase::Data | Phase::Body => match (code, class) {
             (Some(354), _) if phase == Phase::Data => Proceed,
             (_, Some(2)) if phase == Phase::Rcpt => Proceed,
-            (Some(421), _) => NotTaken,
+            (Some(421), _) => Interrupted,
             (_, Some(4)) => Settled(Deferred),
-            (_, Some(5)) => RefusedForGood,
-            _ => NotTaken,
+            (_, Some(5)) => PermanentRefusal,
+            _ => Interrupted,
         },
         Phase::Dot => match class {
             Some(2) => Settled(Accepted),
             Some(4) => Settled(Deferred),
-            Some(5) => RefusedForGood,
+            Some(5) => PermanentRefusal,
             _ => Settled(Unknown),
         },
         Phase::Rset => match class {
             Some(2) => Proceed,
-            _ => NotTaken,
+            _ => Interrupted,
         },
     }
 }
 
-/// Whether the conversation may go on after this reply to the dot.
+/// Whether the connection can be used after this reply to the final dot.
 ///
-/// A 421 announces the end, and after an unclear answer nothing that follows can be matched.
+/// A 421 announces its end, and after an unclear reply no further one can be matched.
 #[must_use]
 pub fn connection_survives_dot(reply: Option<&Reply>) -> bool {
     reply.is_some_and(|it| matches!(it.class(), 2 | 4 | 5) && it.code != 421)
@@ -203,9 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn every_phase_and_class_of_reply_has_its_verdict() {
+    fn every_phase_and_reply_class_has_its_result() {
         use Outcome::{Accepted, Deferred, Unknown};
-        use PhaseResult::{NotTaken, Proceed, Refused, RefusedForGood, Settled, Unavailable};
+        use PhaseResult::{Interrupted, PermanentRefusal, Proceed, Refused, Settled, Unavailable};
 
         // Columns: 250, 354, 421, 451, 550, no reply.
         let before = [
@@ -228,33 +193,33 @@ mod tests {
                 Phase::Rcpt,
                 [
                     Proceed,
-                    NotTaken,
-                    NotTaken,
+                    Interrupted,
+                    Interrupted,
                     Settled(Deferred),
-                    RefusedForGood,
-                    NotTaken,
+                    PermanentRefusal,
+                    Interrupted,
                 ],
             ),
             (
                 Phase::Data,
                 [
-                    NotTaken,
+                    Interrupted,
                     Proceed,
-                    NotTaken,
+                    Interrupted,
                     Settled(Deferred),
-                    RefusedForGood,
-                    NotTaken,
+                    PermanentRefusal,
+                    Interrupted,
                 ],
             ),
             (
                 Phase::Body,
                 [
-                    NotTaken,
-                    NotTaken,
-                    NotTaken,
+                    Interrupted,
+                    Interrupted,
+                    Interrupted,
                     Settled(Deferred),
-                    RefusedForGood,
-                    NotTaken,
+                    PermanentRefusal,
+                    Interrupted,
                 ],
             ),
             (
@@ -264,13 +229,20 @@ mod tests {
                     Settled(Unknown),
                     Settled(Deferred),
                     Settled(Deferred),
-                    RefusedForGood,
+                    PermanentRefusal,
                     Settled(Unknown),
                 ],
             ),
             (
                 Phase::Rset,
-                [Proceed, NotTaken, NotTaken, NotTaken, NotTaken, NotTaken],
+                [
+                    Proceed,
+                    Interrupted,
+                    Interrupted,
+                    Interrupted,
+                    Interrupted,
+                    Interrupted,
+                ],
             ),
         ];
 
@@ -286,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_answer_to_the_dot_lets_the_connection_live() {
+    fn only_a_clear_reply_to_the_dot_keeps_the_connection() {
         for code in [250, 268, 450, 451, 550, 554] {
             assert!(connection_survives_dot(Some(&reply(code))), "{code}");
         }

@@ -1,13 +1,12 @@
-//! What a refusal is about: the recipient, the sender, or the moment.
+//! What a refusal is about: the recipient, the sender, or neither for certain.
 //!
-//! A relay answers RCPT or the final dot with 550 for an unknown user, but also for a locked
-//! account, a used-up quota or a sender that may not send. No list of such texts is ever complete,
-//! so the rule is turned round: a permanent refusal counts against a recipient only with direct
-//! evidence (the code or the words of an unknown, disabled or full mailbox), and every other
-//! one is retried like a temporary refusal. Known texts about the sender end the run at the first
-//! of them and give the remedy.
+//! A relay replies 550 at RCPT or to the final dot for an unknown user, but also for a blocked account, an
+//! exhausted quota or a sender without permission, and no list of such texts is complete. So a permanent
+//! refusal rejects a recipient only with direct evidence (the code or the words of an unknown, disabled
+//! or full mailbox); every other one is retried like a temporary refusal. Known refusals of the sender
+//! end the run at once, with a remedy.
 //!
-//! Everything here is a pure function of phase, reply, recipient and what we know about ourselves.
+//! All functions are pure.
 
 mod recipient;
 mod sender_side;
@@ -16,24 +15,25 @@ mod words;
 
 use std::net::IpAddr;
 
-use self::text::{find, normalized, without};
+use self::text::{find, matches, normalized, without};
 use crate::address::Address;
 use crate::outcome::{Phase, Reply};
 
 /// What a refusal (4yz or 5yz) at RCPT, DATA, the body or the final dot is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The relay asks us to slow down.
+    /// The relay asks to slow down.
     Throttle,
-    /// The sender: the run ends, and this is what to do. No recipient is marked.
+    /// The sender: the run ends, no recipient is marked, and this is the remedy.
     SenderSide(&'static str),
     /// The recipient: there is direct evidence of an unknown, disabled or full mailbox.
     Recipient,
-    /// That cannot be known: to be tried again later.
+    /// Not known: try again later.
     Undetermined,
 }
 
-/// What a relay may call us by. A refusal that names any of it is no evidence about a recipient.
+/// The names by which a relay may refer to the sender. A refusal that contains one of them is no
+/// evidence about a recipient.
 #[derive(Clone, Debug, Default)]
 pub struct SenderIdentity {
     /// In lower case.
@@ -41,8 +41,8 @@ pub struct SenderIdentity {
 }
 
 impl SenderIdentity {
-    /// The sender's address and domain, the login, the name given with EHLO if it has a dot, and
-    /// our IP address.
+    /// The sender's address and domain, the login, the EHLO name if it has a dot, and the local IP
+    /// address.
     #[must_use]
     pub fn new(
         sender: &Address,
@@ -64,7 +64,7 @@ impl SenderIdentity {
         Self { names }
     }
 
-    /// Whether `text`, in lower case, names us.
+    /// Whether `text`, in lower case, contains one of the names.
     fn is_named_in(&self, text: &str) -> bool {
         self.names.iter().any(|it| find(text, it).is_some())
     }
@@ -94,8 +94,8 @@ pub fn classify(
     Refusal::Undetermined
 }
 
-/// What to do about a permanent refusal (5yz) that is known to be about the sender, at any phase;
-/// `None` for every other reply.
+/// The remedy for a permanent refusal (5yz) that is known to be about the sender, at any phase; `None`
+/// for every other reply.
 #[must_use]
 pub fn sender_side_remedy(reply: &Reply) -> Option<&'static str> {
     if reply.class() != 5 {
@@ -104,58 +104,30 @@ pub fn sender_side_remedy(reply: &Reply) -> Option<&'static str> {
     sender_side::remedy(reply, &normalized(&reply.text))
 }
 
-/// Whether the relay asks us to slow down.
+/// Whether the relay asks to slow down.
 ///
-/// Greylisting does not: it wants this one message again, later. Nor does a mailbox that gets too
-/// much mail from everybody.
+/// Greylisting does not: it defers only this message. Nor does a mailbox that receives too much mail
+/// from everybody.
 #[must_use]
 pub fn is_throttle(reply: &Reply) -> bool {
     throttles(reply, &normalized(&reply.text))
 }
 
 fn throttles(reply: &Reply, text: &str) -> bool {
-    /// Each stands for itself, as whole words.
-    const WORDS: [&str; 21] = [
-        "throttling",
-        "throttled",
-        "server busy",
-        "too many messages",
-        "too many connections",
-        "too many concurrent",
-        "too many requests",
-        "too many login",
-        "too many logins",
-        "too many auth",
-        "too many authentication",
-        "too many emails",
-        "too many mails",
-        "too much mail",
-        "concurrent connections limit",
-        "slow down",
-        "rate",
-        "rate-limit",
-        "rate-limited",
-        "ratelimit",
-        "peak smtp relay limit",
-    ];
-    /// About this one message or this one mailbox.
-    const NOT_US: [&str; 9] = [
-        "greylist",
-        "graylist",
-        "grey-list",
-        "gray-list",
-        "grey list",
-        "gray list",
-        "receiving mail",
-        "storedrv.deliver",
-        "recipient thread limit",
-    ];
-    if reply.class() != 4 || NOT_US.iter().any(|it| text.contains(it)) {
+    const WORDS: &str = "throttling|throttled|server busy|too many messages|too many connections|\
+        too many concurrent|too many requests|too many login|too many logins|too many auth|\
+        too many authentication|too many emails|too many mails|too much mail|\
+        concurrent connections limit|slow down|rate|rate-limit|rate-limited|ratelimit|\
+        peak smtp relay limit";
+    /// About this message or this mailbox only.
+    const ONE_RECIPIENT: &str = "greylist|graylist|grey-list|gray-list|grey list|gray list|\
+        receiving mail|storedrv.deliver|recipient thread limit";
+    if reply.class() != 4 || matches(ONE_RECIPIENT, |it| text.contains(it)) {
         return false;
     }
     matches!(reply.code, 432 | 454)
         || reply.enhanced.as_deref() == Some("4.7.500")
-        || WORDS.iter().any(|it| find(text, it).is_some())
+        || matches(WORDS, |it| find(text, it).is_some())
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ impl Review {
         let asked = partner.locale.as_ref().map(ToString::to_string);
         let asked = asked.unwrap_or_default();
         let package = partner.package.key.as_str();
-        let identity = partner.identity(&self.summary.about.campaign).short();
+        let identity = partner.identity(&self.summary.about.campaign).digest();
         let key = identity[..8].try_into().expect("it has sixteen bytes");
         let mark = self.before.mark(key, reading.digest());
         let kinds: Vec<&str> = notes.iter().map(|it| it.kind).collect();

@@ -143,7 +143,7 @@ fn exit_75_when_locked_or_deferred() {
     ends_with(
         &workplace.run(&["send"]),
         75,
-        "another run is at work on the ledger",
+        "another run is using the ledger",
     );
     drop(lock);
 

@@ -10,7 +10,8 @@ use std::path::Path;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// From the bottom up; modules of one line do not import each other.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 14] = [
+    &["os_error"],
     &["exit", "output"],
     &["link", "address", "locale", "files", "digest"],
     &["outcome"],

@@ -100,7 +100,7 @@ fn b2_an_unwritable_ledger_stops_before_any_connection() {
     let before = std::fs::read(workplace.file("memory/ledger.sqlite3")).unwrap();
     let cases = [
         (0o400, 0o700, "cannot be written by this user"),
-        (0o600, 0o500, "takes no files from this user"),
+        (0o600, 0o500, "this user cannot create files in the folder"),
     ];
 
     for (file, folder, words) in cases {
@@ -191,7 +191,7 @@ fn b3_b4_a_damaged_or_truncated_ledger_is_refused() {
         (b"", "is an empty file"),
         (
             &headless,
-            "is not a ledger of access-invite, nor any database",
+            "is not a ledger of access-invite, nor any SQLite database",
         ),
         (&whole[..whole.len() / 2], "is damaged"),
         (&torn, "is damaged"),
@@ -241,7 +241,7 @@ fn b10_a_ledger_locked_by_another_program_is_75() {
 
     let held = workplace.run(SEND);
 
-    let words = ["is held by another program", "try again"];
+    let words = ["is locked by another program", "try again"];
     refused(&held, 75, &words);
     assert_eq!(server.connections(), 1);
     drop(outside);

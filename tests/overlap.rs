@@ -40,7 +40,7 @@ fn c1_c5_simultaneous_runs_send_each_invitation_once() {
 
     for run in &ended {
         assert!(matches!(run.code, 0 | 75), "{run:?}");
-        let told = run.stderr.contains("another run is at work");
+        let told = run.stderr.contains("another run is using the ledger");
         assert_eq!(told, run.code == 75, "{run:?}");
     }
     assert!(ended.iter().any(|it| it.code == 0), "no run sent");

@@ -324,7 +324,7 @@ fn check_refused_login(
     workplace.write("ca.pem", &Pki::new().ca_pem);
     let untrusted = workplace.run(&["send"]);
     assert_eq!(untrusted.code, 69, "{untrusted:?}");
-    let issuer = "an issuer that this machine does not know";
+    let issuer = "an issuer that this machine does not trust";
     assert!(untrusted.stderr.contains(issuer), "{untrusted:?}");
     assert_eq!(attempts(), before, "no login: {untrusted:?}");
 
@@ -431,7 +431,7 @@ fn refusals_of_exim_have_the_right_state_and_message() {
         let workplace = to(service, tls);
         workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
         let attempts = || exim.log().matches("Incorrect authentication data").count();
-        let words = "it said \"535 Incorrect authentication data\"; the relay wants a login";
+        let words = "it said \"535 Incorrect authentication data\"; the relay requires a login";
         check_refused_login(&workplace, &exim.pki, attempts, words);
     }
 }

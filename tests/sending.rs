@@ -648,12 +648,12 @@ fn a_sender_side_refusal_stops_at_the_first_reply() {
         (
             Stage::Rcpt,
             "530 5.7.57 Client not authenticated to send mail",
-            "the relay wants a login",
+            "the relay requires a login",
         ),
         (
             Stage::Dot,
             "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException",
-            "quota for today",
+            "quota is used up",
         ),
         (
             Stage::Dot,
@@ -668,7 +668,7 @@ fn a_sender_side_refusal_stops_at_the_first_reply() {
         (
             Stage::Data,
             "550 5.4.5 Daily SMTP relay limit exceeded for user",
-            "quota for today",
+            "quota is used up",
         ),
     ];
     for (stage, text, cure) in table {

@@ -44,7 +44,7 @@ fn each_cause_has_its_transitions() {
         ),
     ];
     for (cause, from) in table {
-        for state in State::ALL {
+        for &state in State::ALL {
             assert_eq!(
                 next(Some(state), cause).is_ok(),
                 from.contains(&state),
@@ -103,7 +103,7 @@ fn a_link_gives_its_parts() {
     assert_eq!((bytes[0], bytes[15]), (0x8e, 0x11));
     let short = |address| {
         let address = Address::parse(address).unwrap();
-        Identity::new("spring", link.package_id(), &address).short()
+        Identity::new("spring", link.package_id(), &address).digest()
     };
     assert_ne!(short("ada@a.example"), short("bob@a.example"));
 }

@@ -235,7 +235,7 @@ fn init_refuses_a_witness_without_its_ledger() {
     refused(
         &workplace.run(&["init", "."]),
         65,
-        &["there is no ledger", "put it back"],
+        &["there is no ledger", "restore it"],
     );
     assert!(!workplace.file(LEDGER).exists());
     std::fs::remove_file(workplace.file(WITNESS)).unwrap();
@@ -423,11 +423,7 @@ fn f3_a_ledger_replaced_during_a_run_stops_it() {
         keeper.release();
         let output = run.wait();
 
-        refused(
-            &output,
-            74,
-            &["was replaced or removed while this run was at work"],
-        );
+        refused(&output, 74, &["was replaced or removed during this run"]);
         let taken = server.accepted().len();
         assert!(taken <= 6, "{what}: {taken} of 60 were mailed");
         if what.starts_with("its ") {
@@ -502,7 +498,7 @@ fn f12_a_read_during_the_end_of_a_run_waits_or_is_75() {
     lock.lock().unwrap();
 
     let held = workplace.run(&["status"]);
-    refused(&held, 75, &["try again in a moment"]);
+    refused(&held, 75, &["try again"]);
     let released = std::thread::scope(|scope| {
         let status = scope.spawn(|| workplace.run(&["status"]));
         std::thread::sleep(Duration::from_millis(300));

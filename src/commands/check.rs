@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::locale::{Locale, MatchKind};
 use crate::message::Composer;
 use crate::partners::{Partners, RequestedLanguage};
-use crate::relay::{Connector, check_secret};
+use crate::relay::{Connector, check_credentials};
 use crate::report::{LanguageRow, Languages, LanguagesFormat, count};
 use crate::results;
 use crate::templates::Templates;
@@ -53,8 +53,8 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
         warnings: [config.warnings.clone(), Ledger::warnings(&config.ledger)].concat(),
         ..Findings::default()
     };
-    let connector = findings.keep(Connector::new(&config.smtp));
-    findings.keep(check_secret(&config.smtp));
+    let connector = findings.keep(Connector::new(&config.smtp).map_err(CommandError::from));
+    findings.keep(check_credentials(&config.smtp).map_err(CommandError::from));
     if let Some(path) = &config.results {
         findings.keep(results::look(path));
     }
@@ -108,8 +108,8 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     let good = findings.errors.is_empty();
     if let (true, true, Some(connector)) = (options.connect, good, connector) {
         let mut step = |step: &str| say(console, &format!("relay: {step}"));
-        let opened = connector.try_out(&mut step).await;
-        let opened = opened.map_err(|it| CommandError::new(it.exit(), it));
+        let opened = connector.diagnose(&mut step).await;
+        let opened = opened.map_err(CommandError::from);
         if findings.keep(opened).is_some() {
             say(console, "relay: ready to take mail; none was sent");
         }

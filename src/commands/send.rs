@@ -22,7 +22,7 @@ use crate::invitation::{Cause, Record, State};
 use crate::ledger::{Change, Ledger, RecordFilter};
 use crate::outbox::{Outbox, PlannedSend};
 use crate::plan::{Plan, PlanSummary};
-use crate::relay::{Connector, check_secret};
+use crate::relay::{Connector, check_credentials};
 use crate::report::{count, one_line};
 use crate::results;
 
@@ -97,7 +97,7 @@ async fn with_ledger(
     report.digest = Some(job.inputs().digest().to_string());
     refuse_documentation(config)?;
     let connector = Connector::new(&config.smtp)?;
-    check_secret(&config.smtp)?;
+    check_credentials(&config.smtp)?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     require_approval(&job, options.approved)?;
     if let Some(path) = &config.results {

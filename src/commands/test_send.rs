@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::exit::{self, CommandError, Exit, OrExit};
 use crate::ledger::Reader;
 use crate::plan::{Plan, PlannedInvitation};
-use crate::relay::{Connector, check_secret};
+use crate::relay::{Connector, check_credentials};
 use crate::report::count;
 
 /// Sends a message of each language to `address`.
@@ -34,7 +34,7 @@ pub async fn run(
     let job = Job::load(config.clone(), scratch.path())?.addressed_to(address);
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let connector = Connector::new(&config.smtp)?;
-    check_secret(&config.smtp)?;
+    check_credentials(&config.smtp)?;
     let ledger = temporary_ledger(scratch.path())?;
     let now = (console.clock)();
     // The limit is on the messages that are tried, not on the rows that are looked at.

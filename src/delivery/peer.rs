@@ -79,7 +79,7 @@ impl Peer {
         if followed {
             order = self.order_behind_dot(connection, phase, &reply).await;
             if order == ReplyOrder::Mixed {
-                reply = Err(NoReply::Over(OUT_OF_ORDER.into()));
+                reply = Err(NoReply::Closed(OUT_OF_ORDER.into()));
             }
         }
         DotReply {
@@ -143,12 +143,12 @@ impl Peer {
         aborted: &TransactionAborted,
         nobody_accepted: bool,
     ) -> bool {
-        let fault = match aborted.heard {
+        let fault = match aborted.reply {
             Ok(_) => matches!(
                 aborted.order,
                 ReplyOrder::Mixed | ReplyOrder::PartLost | ReplyOrder::Surplus
             ),
-            Err(_) => connection.lost_a_reply() || nobody_accepted,
+            Err(_) => connection.reply_timed_out() || nobody_accepted,
         };
         let falls_back = aborted.pipelined && fault;
         if falls_back {

@@ -10,6 +10,7 @@ use super::connections::WorkerGuard;
 use super::pace::Pace;
 use super::peer::Peer;
 use super::stop::{Stop, StopSignal};
+use crate::exit::CommandError;
 use crate::relay::Connection;
 
 /// The pauses before a connection is tried again; after the last try the worker gives up.
@@ -61,7 +62,7 @@ impl Session {
                 }
                 Err(not_opened) => not_opened,
             };
-            let stop = Stop::new(not_opened.exit(), not_opened.why);
+            let stop = Stop::from(CommandError::from(not_opened.clone()));
             if let Some(reply) = not_opened.throttled {
                 if opening.others_are_connected() {
                     return Err(stop);
@@ -109,7 +110,7 @@ impl Session {
     pub async fn clear(&mut self, mut connection: Connection) {
         if connection.clear().await {
             self.keep(connection);
-        } else if connection.lost_a_reply() {
+        } else if connection.reply_timed_out() {
             self.peer.probe().fall_back();
         }
     }

@@ -437,9 +437,9 @@ async fn history(seed: u64) {
         let clean = process == faulty;
         let fate = (!clean && rng.u32(..3) == 0).then(|| {
             let fates = [
-                CommitFault::DiesBefore,
-                CommitFault::DiesAfter,
-                CommitFault::Fails,
+                CommitFault::CrashBeforeCommit,
+                CommitFault::CrashAfterCommit,
+                CommitFault::CommitFails,
             ];
             (rng.u32(..20), fates[rng.usize(..3)])
         });

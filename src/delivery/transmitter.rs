@@ -83,7 +83,7 @@ impl Transmitter {
     /// A relay whose size limit is below this message refuses the templates, not the recipient.
     fn check_size(&self, message: &Outgoing, connection: &Connection) -> Result<(), Stopped> {
         let bytes = &message.message.bytes;
-        let Some(limit) = connection.limit_below(bytes) else {
+        let Some(limit) = connection.size_limit_exceeded_by(bytes) else {
             return Ok(());
         };
         let relay = self.peer.relay();
@@ -186,10 +186,10 @@ impl Transmitter {
         let falls_back = self
             .peer
             .falls_back(&connection, &aborted, self.watch.nobody_accepted());
+        let verdict = aborted.result();
         let TransactionAborted {
             phase,
-            verdict,
-            heard: answer,
+            reply: answer,
             order,
             ..
         } = aborted;
@@ -312,8 +312,8 @@ impl Transmitter {
 fn outcome_of(verdict: PhaseResult, refusal: Option<Refusal>) -> Option<Outcome> {
     match (verdict, refusal) {
         (PhaseResult::Settled(outcome), _) => Some(outcome),
-        (PhaseResult::RefusedForGood, Some(Refusal::Recipient)) => Some(Outcome::Rejected),
-        (PhaseResult::RefusedForGood, _) => Some(Outcome::Deferred),
+        (PhaseResult::PermanentRefusal, Some(Refusal::Recipient)) => Some(Outcome::Rejected),
+        (PhaseResult::PermanentRefusal, _) => Some(Outcome::Deferred),
         _ => None,
     }
 }

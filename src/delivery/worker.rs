@@ -97,7 +97,7 @@ impl Worker {
                         self.transmitter.watch.message_lost(&why);
                         let why =
                             format!("{LOSSES} connections were lost over this message: {why}");
-                        let lost = Err(NoReply::Over(why));
+                        let lost = Err(NoReply::Closed(why));
                         self.transmitter
                             .settle(message, phase, Outcome::Deferred, &lost)
                             .await?;

@@ -1,5 +1,5 @@
-//! What makes an invitation the same invitation: campaign, access package, canonical address and
-//! occasion. The Message-ID is derived from these.
+//! The identity of an invitation: campaign, access package, canonical address and occasion. The
+//! Message-ID is derived from it.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 use crate::address::Address;
 use crate::link::PackageId;
 
-/// The only occasion so far on which a partner is written to; part of the key.
+/// The only occasion so far; part of the identity.
 pub const OCCASION: &str = "invitation";
 
-/// What makes an invitation the same invitation.
+/// The identity of an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The campaign of the configuration.
@@ -32,11 +32,10 @@ impl Identity {
         }
     }
 
-    /// The Message-ID without its brackets: 128 bits of HMAC-SHA-256 over the identity and
-    /// its generation, each field preceded by its length, at the sender's domain.
+    /// The Message-ID without brackets: 128 bits of HMAC-SHA-256 over the identity and its generation,
+    /// each field preceded by its length, at the sender's domain.
     ///
-    /// The same invitation has the same id in preview, verification and mail. Without the key
-    /// it cannot be guessed.
+    /// It is the same in preview, verification and mail, and cannot be guessed without the key.
     #[must_use]
     pub fn message_id(&self, key: &MessageIdKey, generation: u32, domain: &str) -> String {
         let mut mac =
@@ -59,15 +58,14 @@ impl Identity {
         format!("{id:032x}@{domain}")
     }
 
-    /// A digest of package and address, for lists that keep a million of them in memory.
+    /// A short digest of package and address, for lists of a million of them in memory.
     #[must_use]
-    pub fn short(&self) -> [u8; 16] {
+    pub fn digest(&self) -> [u8; 16] {
         let mut digest = Sha256::new();
         digest.update(self.package_id.as_bytes());
         digest.update(self.address.as_bytes());
-        let mut short = [0; 16];
-        short.copy_from_slice(&digest.finalize()[..16]);
-        short
+        let digest: [u8; 32] = digest.finalize().into();
+        *digest.first_chunk().expect("16 of 32 bytes")
     }
 }
 
@@ -80,10 +78,9 @@ impl MessageIdKey {
     ///
     /// # Errors
     /// If the system has no random numbers.
-    pub fn random() -> anyhow::Result<Self> {
+    pub fn random() -> Result<Self, getrandom::Error> {
         let mut key = [0; 32];
-        getrandom::fill(&mut key)
-            .map_err(|error| anyhow::anyhow!("no random numbers from the system: {error}"))?;
+        getrandom::fill(&mut key)?;
         Ok(Self(key))
     }
 }
@@ -93,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_message_id_depends_on_every_field_and_on_where_fields_end() {
+    fn the_message_id_depends_on_each_field_and_its_length() {
         let key = MessageIdKey([7; 32]);
         let id = PackageId::parse("8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11").unwrap();
         let ada = Address::parse("Ada@A.example").unwrap();

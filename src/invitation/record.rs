@@ -5,30 +5,30 @@ use jiff::Timestamp;
 use super::identity::Identity;
 use super::state::State;
 
-/// The standing of an invitation, for the plan.
+/// The current status of an invitation, for the plan.
 #[derive(Clone, Debug)]
 pub struct Standing {
     /// Its state.
     pub state: State,
     /// Its Message-ID, without brackets.
     pub message_id: String,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
     /// How often it was deferred since it last became pending.
     pub deferrals: u32,
-    /// When that began.
+    /// The time of the first of these deferrals.
     pub deferred_since: Option<Timestamp>,
-    /// When a deferred one is due again.
+    /// When it is due again, if it is deferred.
     pub next_attempt_at: Option<Timestamp>,
-    /// When it last changed.
+    /// The time of its last change.
     pub updated_at: Timestamp,
     /// The Date and SHA-256 of the message that was last armed.
     pub message: Option<(Timestamp, [u8; 32])>,
-    /// Whether exactly that message must be sent again.
+    /// Whether the same bytes must be sent again.
     pub repeat: bool,
-    /// Whether a relay refused it, for whatever reason, since it last became pending by a person.
+    /// Whether a relay refused it since a person last made it pending.
     pub refused: bool,
-    /// Whether the breaker has returned it from `expired` since then.
+    /// Whether the breaker has changed it from `expired` to `deferred` since then.
     pub put_back: bool,
 }
 
@@ -41,7 +41,7 @@ impl Standing {
     }
 }
 
-/// Who is invited to what, as their row says.
+/// The invited person and their package, as in the row of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitee {
     /// The package's key in the configuration.
@@ -52,20 +52,20 @@ pub struct Invitee {
     pub name: Option<String>,
     /// The partner's organisation.
     pub organization: Option<String>,
-    /// The locale that was asked for.
+    /// The locale in the row.
     pub locale: Option<String>,
     /// The locale of the template.
     pub template_locale: String,
 }
 
-/// All that is recorded of an invitation, for reports.
+/// Everything recorded about an invitation, for reports.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Its number in the ledger.
     pub id: i64,
-    /// Which invitation it is.
+    /// Its identity.
     pub identity: Identity,
-    /// Who is invited, as the row said when it was enrolled.
+    /// Who is invited, as in the row when it was enrolled.
     pub invitee: Invitee,
     /// When it was enrolled.
     pub created_at: Timestamp,
@@ -73,16 +73,16 @@ pub struct Record {
     pub accepted_at: Option<Timestamp>,
     /// Its standing.
     pub standing: Standing,
-    /// What happened to it last.
+    /// Its latest event.
     pub latest: Event,
 }
 
 /// One line of an invitation's history.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// The state before; none when it was enrolled.
+    /// The state before; none for the enrolment.
     pub from: Option<State>,
     /// The state after.
     pub to: State,
@@ -94,9 +94,9 @@ pub struct Event {
     pub enhanced_code: Option<String>,
     /// The reply's text.
     pub reply: Option<String>,
-    /// Which relay.
+    /// The relay.
     pub relay: Option<String>,
-    /// The Message-ID then.
+    /// The Message-ID at that time.
     pub message_id: String,
     /// A note by a person or the program.
     pub note: Option<String>,

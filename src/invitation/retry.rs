@@ -1,24 +1,24 @@
-//! When a deferred invitation is tried again, and when it is given up.
+//! The retry schedule of deferred invitations.
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-/// When a deferred invitation is due again, and when it is given up.
+/// When a deferred invitation is due again, and when it expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetrySchedule {
-    /// The pause after the first deferral; doubles with each further one.
+    /// The pause after the first deferral; it doubles with each further one.
     pub first_after: SignedDuration,
     /// The longest pause.
     pub max_after: SignedDuration,
-    /// From the first deferral; a deferral after that is the last.
+    /// The time since the first deferral after which a deferral is the last.
     pub give_up_after: SignedDuration,
 }
 
 impl RetrySchedule {
     /// When to try again after the `deferrals`-th deferral (1 is the first) at `now`.
     ///
-    /// Up to a tenth is added, by the address, so that invitations
-    /// deferred together are not all due together.
+    /// Adds a jitter of up to a tenth, depending on the address, so that invitations that were deferred
+    /// together are not due together.
     #[must_use]
     pub fn due_again(&self, now: Timestamp, deferrals: u32, address: &str) -> Timestamp {
         let doublings = deferrals.saturating_sub(1).min(30);
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_with_a_little_jitter() {
+    fn retry_pauses_double_up_to_the_maximum_with_jitter() {
         let schedule = RetrySchedule {
             first_after: SignedDuration::from_mins(30),
             max_after: SignedDuration::from_hours(8),

@@ -1,78 +1,60 @@
 //! The states of an invitation.
 
-use std::fmt;
+use strum::VariantArray;
 
 /// The state of an invitation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum State {
-    /// To be mailed; no relay has accepted it.
+    /// Due; no relay has accepted it.
     Pending,
-    /// The final dot is about to be written, or was written.
+    /// The final dot is about to be written, or was written without a recorded outcome.
     Armed,
-    /// The relay took responsibility.
+    /// The relay accepted it.
     Accepted,
-    /// Refused for now; due again later.
+    /// Refused temporarily; due again later.
     Deferred,
-    /// Refused for good.
+    /// Refused permanently, with evidence about the recipient.
     Rejected,
-    /// Whether it was accepted is not known; a person decides.
+    /// The relay may have accepted it; a person decides.
     Unknown,
     /// Closed by a person.
     Abandoned,
     /// Deferred for too long.
     Expired,
-    /// Not to be mailed at all.
+    /// On the suppression list; never mailed.
     Suppressed,
-    /// A notification confirmed delivery.
+    /// A delivery report confirmed delivery.
     Delivered,
-    /// A notification reported failure.
+    /// A delivery report reported a failure.
     Bounced,
 }
 
 impl State {
     /// All states, in the order in which reports list them.
-    pub const ALL: [Self; 11] = [
-        Self::Pending,
-        Self::Armed,
-        Self::Accepted,
-        Self::Deferred,
-        Self::Rejected,
-        Self::Unknown,
-        Self::Abandoned,
-        Self::Expired,
-        Self::Suppressed,
-        Self::Delivered,
-        Self::Bounced,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name in the ledger and in every report.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Armed => "armed",
-            Self::Accepted => "accepted",
-            Self::Deferred => "deferred",
-            Self::Rejected => "rejected",
-            Self::Unknown => "unknown",
-            Self::Abandoned => "abandoned",
-            Self::Expired => "expired",
-            Self::Suppressed => "suppressed",
-            Self::Delivered => "delivered",
-            Self::Bounced => "bounced",
-        }
+        self.into()
     }
 
-    /// The state of this name.
+    /// The state with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.as_str() == name)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        name.parse().ok()
     }
 }
 
@@ -83,7 +65,7 @@ mod tests {
     #[test]
     fn names_of_states_read_back() {
         for state in State::ALL {
-            assert_eq!(State::from_name(state.as_str()), Some(state));
+            assert_eq!(State::from_name(state.as_str()), Some(*state));
         }
         assert_eq!(State::from_name("sent"), None);
     }

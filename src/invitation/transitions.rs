@@ -1,14 +1,14 @@
-//! What may change the state of an invitation: one pure function, [`next`].
+//! All transitions between states, in one pure function: [`next`].
 //!
-//! The ledger applies no other transition, so the rule "never twice" can be read here.
+//! The ledger applies no other transition, so an invitation is never mailed twice unless a person decides.
 
 use super::state::State;
 use crate::outcome::Outcome;
 
-/// What a person may decide.
+/// What a person can decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It arrived.
+    /// It was accepted or has arrived.
     Accepted,
     /// Send it again.
     Resend,
@@ -17,28 +17,32 @@ pub enum Decision {
 }
 
 /// Why a state changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Cause {
     /// A run records the invitation for the first time.
+    #[strum(to_string = "enrolment")]
     Enrol,
     /// The body is on the wire; the final dot is written next.
     Arm,
     /// The relay replied, or did not reply to the final dot.
+    #[strum(to_string = "reply")]
     Outcome(Outcome),
     /// A deferral came after `give_up_after`.
     GiveUp,
     /// No byte of the final dot was written, or the relay refused the sender.
+    #[strum(to_string = "take-back")]
     Disarm,
     /// A run that was killed left it armed.
     Recovery,
-    /// A person accepted an older copy of the ledger: a run that it lacks may have mailed it.
+    /// A person accepted an older copy of the ledger; a run that it lacks may have mailed it.
     OlderLedger,
     /// The relay refuses all recipients alike, so its refusals are not about them.
     Breaker,
     /// The message that a resend of an `unknown` must repeat has changed since.
+    #[strum(to_string = "other-bytes")]
     ResendMismatch,
-    /// The relay's replies proved to be out of order, so the outcome was read from a reply that
-    /// may belong to another command.
+    /// The relay's replies were out of order, so the outcome may come from the reply to another command.
     OutOfOrder,
     /// A person decided.
     Person(Decision),
@@ -48,19 +52,7 @@ impl Cause {
     /// The name under which the change is recorded.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Enrol => "enrolment",
-            Self::Arm => "arm",
-            Self::Outcome(_) => "reply",
-            Self::GiveUp => "give-up",
-            Self::Disarm => "take-back",
-            Self::Recovery => "recovery",
-            Self::OlderLedger => "older-ledger",
-            Self::Breaker => "breaker",
-            Self::ResendMismatch => "other-bytes",
-            Self::OutOfOrder => "out-of-order",
-            Self::Person(_) => "person",
-        }
+        self.into()
     }
 }
 
@@ -74,7 +66,7 @@ pub struct NotAllowed {
     pub cause: Cause,
 }
 
-/// The state that follows: every transition there is, enrolment and recovery included.
+/// The new state. Includes enrolment and recovery.
 ///
 /// # Errors
 /// If `cause` may not change the state `before`.
@@ -82,14 +74,14 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
     use State::{
         Abandoned, Accepted, Armed, Bounced, Deferred, Expired, Pending, Rejected, Unknown,
     };
-    let refused = NotAllowed { before, cause };
+    let not_allowed = NotAllowed { before, cause };
     let Some(before) = before else {
         return match cause {
             Cause::Enrol => Ok(Pending),
-            _ => Err(refused),
+            _ => Err(not_allowed),
         };
     };
-    let following = match (cause, before) {
+    Ok(match (cause, before) {
         (Cause::Arm, Pending | Deferred) => Armed,
 
         (Cause::Outcome(Outcome::Accepted), Armed) => Accepted,
@@ -113,9 +105,8 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
             Unknown | Rejected | Bounced | Expired | Abandoned | Accepted,
         ) => Pending,
 
-        _ => return Err(refused),
-    };
-    Ok(following)
+        _ => return Err(not_allowed),
+    })
 }
 
 #[cfg(test)]
@@ -148,28 +139,27 @@ mod tests {
     }
 
     #[test]
-    fn only_a_person_opens_what_may_have_been_accepted() {
+    fn only_a_person_reopens_what_may_have_been_accepted() {
         let closed = [State::Accepted, State::Unknown, State::Delivered];
         for state in closed {
             for cause in causes() {
                 if matches!(cause, Cause::Person(_)) {
                     continue;
                 }
-                // A doubt does not open it either: an `unknown` is never sent by itself.
-                let following = next(Some(state), cause);
-                let doubted = (state, cause) == (State::Accepted, Cause::OutOfOrder);
-                if doubted {
-                    assert_eq!(following, Ok(State::Unknown));
+                let new = next(Some(state), cause);
+                if (state, cause) == (State::Accepted, Cause::OutOfOrder) {
+                    // An `unknown` is not sent again without a person's decision.
+                    assert_eq!(new, Ok(State::Unknown));
                 } else {
-                    assert!(following.is_err(), "{state} by {cause:?}");
+                    assert!(new.is_err(), "{state} by {cause:?}");
                 }
             }
         }
     }
 
     #[test]
-    fn nothing_is_accepted_or_unknown_by_a_relay_without_having_been_armed() {
-        for state in State::ALL {
+    fn accepted_and_unknown_follow_only_armed() {
+        for &state in State::ALL {
             for outcome in [Outcome::Accepted, Outcome::Unknown] {
                 let allowed = next(Some(state), Cause::Outcome(outcome)).is_ok();
                 assert_eq!(allowed, state == State::Armed, "{state} by {outcome:?}");
@@ -178,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_armed_invitation_found_at_start_can_only_become_unknown() {
+    fn armed_rows_found_at_start_can_only_become_unknown() {
         assert_eq!(
             next(Some(State::Armed), Cause::Recovery),
             Ok(State::Unknown)
@@ -192,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_a_relay_that_refuses_us_leave_nobody_rejected() {
+    fn refusals_of_the_sender_leave_no_recipient_rejected() {
         assert_eq!(
             next(Some(State::Rejected), Cause::Breaker),
             Ok(State::Deferred)
@@ -212,9 +202,9 @@ mod tests {
     }
 
     #[test]
-    fn a_person_abandons_what_is_not_on_its_way_and_was_not_accepted() {
+    fn a_person_abandons_only_settled_and_unaccepted_rows() {
         let abandon = Cause::Person(Decision::Abandoned);
-        for state in State::ALL {
+        for &state in State::ALL {
             let allowed = matches!(
                 state,
                 State::Unknown | State::Expired | State::Rejected | State::Bounced
@@ -224,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn suppressed_is_never_left() {
+    fn suppressed_never_changes() {
         for cause in causes() {
             assert!(next(Some(State::Suppressed), cause).is_err(), "{cause:?}");
         }
     }
 
     #[test]
-    fn only_enrolment_changes_an_invitation_without_a_record_and_it_changes_no_other() {
+    fn enrolment_applies_to_unrecorded_invitations_only() {
         for cause in causes() {
             let expected = match cause {
                 Cause::Enrol => Ok(State::Pending),
@@ -242,7 +232,7 @@ mod tests {
             };
             assert_eq!(next(None, cause), expected);
         }
-        for state in State::ALL {
+        for &state in State::ALL {
             assert!(next(Some(state), Cause::Enrol).is_err(), "{state}");
         }
     }

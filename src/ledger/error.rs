@@ -1,68 +1,41 @@
 //! Why a ledger cannot be used. The variant says what the caller can do about it.
 
-use std::fmt;
-
-use crate::exit::{self, CommandError, Exit};
+use crate::os_error::without_os_code;
 
 /// An error of the ledger, with what failed, where, why, and how to fix it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// There is no ledger: create it, or put it back.
+    /// There is no ledger: create it, or restore it.
+    #[error("{}", without_os_code(.0))]
     Missing(String),
     /// It is no ledger that this version can use: name another file, or update the program.
+    #[error("{}", without_os_code(.0))]
     NotUsable(String),
-    /// Its content cannot be relied on: restore or repair it.
+    /// Its content is not reliable: restore or repair it.
+    #[error("{}", without_os_code(.0))]
     Damaged(String),
-    /// It may lack what later runs recorded: put the newest one back, or accept it.
+    /// It may lack what later runs recorded: restore the newest one, or accept this one.
+    #[error("{}", without_os_code(.0))]
     Older(String),
     /// Another run or program is using it: try again later.
+    #[error("{}", without_os_code(.0))]
     Busy(String),
     /// This user may not use it, or everyone may: change owner or mode.
+    #[error("{}", without_os_code(.0))]
     NoPermission(String),
-    /// It cannot be written or read: make room, or look after the disk.
+    /// It cannot be written or read: free disk space, or check the disk.
+    #[error("{}", without_os_code(.0))]
     CannotWrite(String),
-    /// The program has a fault, or somebody else changed the ledger.
+    /// An internal error, or the ledger was tampered with.
+    #[error("{}", without_os_code(.0))]
     Fault(String),
 }
 
 /// What the ledger returns.
 pub type Result<T> = std::result::Result<T, LedgerError>;
 
-impl LedgerError {
-    /// An error that prevents the record, with all its causes.
-    pub fn cannot_write(error: impl fmt::Display) -> Self {
-        Self::CannotWrite(format!("{error:#}"))
-    }
-}
-
-impl fmt::Display for LedgerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Missing(message)
-        | Self::NotUsable(message)
-        | Self::Damaged(message)
-        | Self::Older(message)
-        | Self::Busy(message)
-        | Self::NoPermission(message)
-        | Self::CannotWrite(message)
-        | Self::Fault(message)) = self;
-        f.write_str(&exit::without_os_code(message))
-    }
-}
-
-impl std::error::Error for LedgerError {}
-
-impl From<LedgerError> for CommandError {
-    fn from(error: LedgerError) -> Self {
-        let exit = match &error {
-            LedgerError::Missing(_) => Exit::Config,
-            LedgerError::NotUsable(_) | LedgerError::Damaged(_) | LedgerError::Older(_) => {
-                Exit::BadInput
-            }
-            LedgerError::Busy(_) => Exit::TryLater,
-            LedgerError::NoPermission(_) => Exit::NoPermission,
-            LedgerError::CannotWrite(_) => Exit::CannotWrite,
-            LedgerError::Fault(_) => Exit::InternalError,
-        };
-        Self::new(exit, error)
+impl From<getrandom::Error> for LedgerError {
+    fn from(error: getrandom::Error) -> Self {
+        Self::CannotWrite(format!("no random numbers from the system: {error}"))
     }
 }

@@ -1,47 +1,46 @@
 //! Whether a ledger is the newest copy, according to its witness and its log.
 //!
-//! An older or shortened copy does not know partners who have been mailed since, so nothing may be
-//! sent from it until a person has accepted the gap. What cannot be noticed is a rollback that
-//! restores ledger and witness together.
+//! An older or shortened copy lacks partners who were mailed since, so nothing may be sent from it until an
+//! operator accepts the gap. A rollback that restores ledger and witness together is not detected.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::{LedgerError, Result};
 use super::sidecar::{give_to_owner, ownership_fix};
-use super::witness::{self, Mark, Witness, WitnessContent};
+use super::witness::{self, Witness, WitnessContent, WitnessMark};
 use crate::config::LedgerFiles;
 
-/// What was found outside the store, before it was opened.
+/// What was found before the ledger was opened.
 #[derive(Clone, Copy, Debug)]
 pub struct FilesOnDisk {
     /// The configured witness.
     pub witness: WitnessContent,
-    /// The header of a file requires a write-ahead log, and there is none.
+    /// The ledger's header requires a write-ahead log, and there is none.
     pub log_missing: bool,
 }
 
 /// Why a ledger may lack what later runs have recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Staleness {
-    /// The witness names a run that the ledger does not contain, or not as far.
-    Older(Mark),
+    /// The ledger lacks the run or the changes that the witness names.
+    Older(WitnessMark),
     /// The witness belongs to another ledger.
-    OtherLedger(Mark),
+    OtherLedger(WitnessMark),
     /// The ledger records a witness, and there is none.
     WitnessMissing,
     /// The witness cannot be read.
     WitnessDamaged,
-    /// The file is no witness.
+    /// The file is not a witness.
     WitnessForeign,
-    /// The write-ahead log is missing, and no witness says that nothing was in it.
+    /// The write-ahead log is missing, and no witness shows that it was empty.
     LogMissing,
 }
 
 impl Staleness {
     /// The mark that the ledger does not satisfy.
     #[must_use]
-    pub fn mark(self) -> Option<Mark> {
+    pub fn mark(self) -> Option<WitnessMark> {
         match self {
             Self::Older(mark) | Self::OtherLedger(mark) => Some(mark),
             _ => None,
@@ -52,14 +51,14 @@ impl Staleness {
     #[must_use]
     pub fn describe(self, files: &LedgerFiles) -> String {
         const ACCEPT: &str =
-            "`access-invite resolve --accept-older-ledger --note TEXT` goes on with this one";
+            "accept this one with `access-invite resolve --accept-older-ledger --note TEXT`";
         let (ledger, witness) = (files.file.display(), files.witness.display());
         let what = match self {
             Self::Older(_) => format!(
-                "the ledger `{ledger}` is older than its witness `{witness}`: runs are missing from it, and whom they mailed would be mailed again"
+                "the ledger `{ledger}` is older than its witness `{witness}`: it lacks runs, and the partners whom they mailed would be mailed again"
             ),
             Self::OtherLedger(_) => format!(
-                "the witness `{witness}` belongs to another ledger than `{ledger}`: somebody has put another file in its place"
+                "the witness `{witness}` belongs to another ledger than `{ledger}`: the ledger was replaced by another file"
             ),
             Self::WitnessMissing => format!(
                 "the ledger `{ledger}` has a witness, but `{witness}` is missing, so nothing shows that this is the newest copy"
@@ -69,7 +68,7 @@ impl Staleness {
             ),
             Self::WitnessForeign => {
                 return format!(
-                    "`{witness}` is not the witness of a ledger; name another file in `ledger.witness`, or move that one away"
+                    "`{witness}` is not the witness of a ledger; set `ledger.witness` to another file, or move this one away"
                 );
             }
             Self::LogMissing => format!(
@@ -81,10 +80,10 @@ impl Staleness {
             Self::LogMissing => "log",
             _ => "newest ledger",
         };
-        format!("{what}; put the {lost} back, or, if it is lost, {ACCEPT}")
+        format!("{what}; restore the {lost} or, if it is lost, {ACCEPT}")
     }
 
-    /// As the error of a verb that writes.
+    /// The error of a verb that writes.
     #[must_use]
     pub fn error(self, files: &LedgerFiles) -> LedgerError {
         LedgerError::Older(self.describe(files))
@@ -99,13 +98,13 @@ impl Staleness {
 pub fn staleness<E>(
     found: FilesOnDisk,
     recorded: &[PathBuf],
-    compare: impl Fn(Mark) -> std::result::Result<Option<Staleness>, E>,
+    compare: impl Fn(WitnessMark) -> std::result::Result<Option<Staleness>, E>,
 ) -> std::result::Result<Option<Staleness>, E> {
-    let unproven = found.log_missing.then_some(Staleness::LogMissing);
+    let log_missing = found.log_missing.then_some(Staleness::LogMissing);
     let unknown = match found.witness {
         // The first run was killed while it created the witness, before it changed the ledger.
         WitnessContent::Damaged | WitnessContent::Missing if recorded.is_empty() => {
-            return Ok(unproven);
+            return Ok(log_missing);
         }
         WitnessContent::Damaged => return Ok(Some(Staleness::WitnessDamaged)),
         WitnessContent::Foreign => return Ok(Some(Staleness::WitnessForeign)),
@@ -114,20 +113,20 @@ pub fn staleness<E>(
         WitnessContent::Mark(_) => None,
         WitnessContent::Missing => Some(Staleness::WitnessMissing),
     };
-    // The witnesses of other configurations of this ledger, or of this one before its witness
-    // was moved, may know more.
-    let mut doubt = unknown;
+    // The witnesses of other configurations of this ledger, or of this one before its witness was moved,
+    // may be later.
+    let mut staleness = unknown;
     for path in recorded {
         if let Ok(WitnessContent::Mark(mark)) = witness::read(path)
             && mark.names_a_run()
         {
-            doubt = compare(mark)?.and(Some(Staleness::WitnessMissing));
-            if doubt.is_some() {
+            staleness = compare(mark)?.and(Some(Staleness::WitnessMissing));
+            if staleness.is_some() {
                 break;
             }
         }
     }
-    Ok(doubt)
+    Ok(staleness)
 }
 
 /// Refuses to create a ledger if a witness says that there was one.
@@ -138,7 +137,7 @@ pub fn refuse_witness_without_ledger(files: &LedgerFiles) -> Result<()> {
     match read_witness(&files.witness)? {
         WitnessContent::Missing => Ok(()),
         _ => Err(LedgerError::Older(format!(
-            "there is no ledger `{}`, but its witness `{}` exists, so there was one; put it back, or move the witness away if every partner may be invited again",
+            "there is no ledger `{}`, but its witness `{}` exists, so there was one; restore it, or move the witness away if every partner may be invited again",
             files.file.display(),
             files.witness.display()
         ))),
@@ -157,9 +156,9 @@ pub fn read_witness(path: &Path) -> Result<WitnessContent> {
 ///
 /// # Errors
 /// If it cannot be opened, created or written.
-pub fn open_witness(path: &Path, mark: Mark, ledger: &Path) -> Result<Witness> {
+pub fn open_witness(path: &Path, mark: WitnessMark, ledger: &Path) -> Result<Witness> {
     let witness = Witness::open_or_create(path, mark).and_then(|it| {
-        give_to_owner(it.file(), ledger)?;
+        give_to_owner(&it.file, ledger)?;
         Ok(it)
     });
     witness.map_err(|error| unusable(path, &error))

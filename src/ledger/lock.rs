@@ -1,8 +1,7 @@
-//! One run at a time on a ledger: a lock that the kernel releases however the run ends.
+//! The run lock: one writing run at a time. The kernel releases it however the run ends.
 //!
-//! The lock file beside the ledger holds the process id, for the message to a second run.
-//! It is never removed: one run could hold the lock on a removed file while the next one
-//! locks a new file of the same name.
+//! The lock file beside the ledger contains the process id, for the error of a second run. It is never
+//! removed: a run could hold the lock on a removed file while the next one locks a new file of the same name.
 
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -13,7 +12,7 @@ use super::error::{LedgerError, Result};
 use super::sidecar::{self, sidecar};
 use crate::files;
 
-/// How often, and after which pause, the lock is tried. A reader holds it for a moment only.
+/// How often, and after which pause, the lock is tried. Readers hold it for a moment only.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -28,13 +27,13 @@ impl RunLock {
     /// If another run holds it, or the lock file cannot be written.
     pub fn take(ledger: &Path) -> Result<Self> {
         let path = lock_file(ledger);
+        let shown = path.display();
         let failed = |what: &str, error: &std::io::Error| {
-            LedgerError::CannotWrite(format!("cannot {what} `{}`: {error}", path.display()))
+            LedgerError::CannotWrite(format!("cannot {what} `{shown}`: {error}"))
         };
         for _ in 0..TRIES {
             let mut file = files::open_own(&path).map_err(|error| {
                 let fix = sidecar::ownership_fix(&path);
-                let shown = path.display();
                 let message = format!("cannot open the lock file `{shown}`: {error}{fix}");
                 match error.kind() {
                     ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
@@ -43,14 +42,10 @@ impl RunLock {
                     _ => LedgerError::CannotWrite(message),
                 }
             })?;
-            sidecar::give_to_owner(&file, ledger).map_err(|error| {
-                let shown = path.display();
-                LedgerError::CannotWrite(format!(
-                    "cannot give `{shown}` to the ledger's owner: {error}"
-                ))
-            })?;
+            sidecar::give_to_owner(&file, ledger)
+                .map_err(|error| failed("give the ledger's owner the lock file", &error))?;
             match file.try_lock() {
-                // The name may have been given to another file meanwhile.
+                // The lock file may have been replaced meanwhile.
                 Ok(()) if is_same_file(&file, &path) => {
                     file.set_len(0)
                         .and_then(|()| write!(file, "{}", std::process::id()))
@@ -62,7 +57,7 @@ impl RunLock {
             }
         }
         Err(LedgerError::Busy(format!(
-            "another run is at work on the ledger `{}`{}; try again when it has ended",
+            "another run is using the ledger `{}`{}; try again when it has ended",
             ledger.display(),
             holder(&path).map_or_else(String::new, |pid| format!(" (process {pid})"))
         )))
@@ -75,7 +70,7 @@ impl Drop for RunLock {
     }
 }
 
-/// Whether a run is at work on this ledger now. Leaves no trace.
+/// Whether a run is using this ledger now. Changes nothing.
 #[must_use]
 pub fn is_held(ledger: &Path) -> bool {
     files::open(&lock_file(ledger))
@@ -104,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_run_is_told_who_holds_the_lock_and_a_look_disturbs_nobody() {
+    fn a_second_run_fails_with_the_holder_s_process_id() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = folder.path().join("ledger.sqlite3");
         File::create(&ledger).unwrap();
@@ -124,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_on_a_file_that_lost_its_name_does_not_count() {
+    fn a_lock_on_a_removed_file_does_not_count() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = folder.path().join("ledger.sqlite3");
         File::create(&ledger).unwrap();

@@ -1,8 +1,8 @@
-//! What goes into a ledger and comes out of it, independent of its store.
+//! What a ledger records and returns, independent of its store.
 
 use jiff::Timestamp;
 
-use super::witness::Mark;
+use super::witness::WitnessMark;
 use crate::invitation::{Cause, Identity, Invitee, State};
 use crate::link::PackageId;
 use crate::outcome::{Phase, Reply};
@@ -10,9 +10,9 @@ use crate::outcome::{Phase, Reply};
 /// An invitation that no run has recorded yet.
 #[derive(Clone, Debug)]
 pub struct Enrolment {
-    /// Which invitation it is.
+    /// The invitation.
     pub identity: Identity,
-    /// Who is invited.
+    /// The partner.
     pub invitee: Invitee,
     /// The Message-ID, without its brackets.
     pub message_id: String,
@@ -21,17 +21,17 @@ pub struct Enrolment {
 /// A change of one invitation.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Which invitation.
+    /// The invitation.
     pub identity: Identity,
-    /// When.
+    /// The time of the change.
     pub at: Timestamp,
-    /// Why.
+    /// The cause of the change.
     pub cause: Cause,
     /// The phase of the conversation.
     pub phase: Option<Phase>,
     /// The relay's reply.
     pub reply: Option<Reply>,
-    /// Which relay.
+    /// The relay.
     pub relay: Option<String>,
     /// A note by a person or the program.
     pub note: Option<String>,
@@ -39,7 +39,7 @@ pub struct Change {
     pub message: Option<(Timestamp, [u8; 32])>,
     /// With a deferral: when to try again.
     pub next_attempt_at: Option<Timestamp>,
-    /// With a resend: whether exactly the same bytes must be sent again.
+    /// With a resend: whether the same bytes must be sent again.
     pub repeat: bool,
 }
 
@@ -62,7 +62,7 @@ impl Change {
     }
 }
 
-/// What became of each change of a request, in their order.
+/// The result of each change of a request, in their order.
 pub type ChangeResults = Vec<super::error::Result<State>>;
 
 /// Which records of a campaign to read.
@@ -79,18 +79,18 @@ pub struct RecordFilter {
 /// A run that is about to write.
 #[derive(Clone, Debug)]
 pub struct RunStart {
-    /// The verb.
+    /// The verb of the command line.
     pub verb: &'static str,
     /// The campaign of the configuration.
     pub campaign: String,
-    /// When it begins.
+    /// Its start.
     pub at: Timestamp,
 }
 
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub struct RunEnd {
-    /// When.
+    /// Its end.
     pub at: Timestamp,
     /// Its exit code.
     pub exit_code: u8,
@@ -103,7 +103,7 @@ pub struct RunEnd {
 /// What the guards need to know about a campaign.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CampaignStanding {
-    /// Whether the whole list no longer needs to be compared with other campaigns.
+    /// Whether its list no longer needs to be compared with other campaigns.
     pub confirmed: bool,
     /// When an older copy of the ledger was accepted, if the campaign was not confirmed since.
     pub gap: Option<Timestamp>,
@@ -114,10 +114,10 @@ pub struct CampaignStanding {
 /// An older copy of the ledger that a person has accepted.
 #[derive(Clone, Debug)]
 pub struct Gap {
-    /// When.
+    /// The time of the decision.
     pub at: Timestamp,
-    /// How far the witness had come.
-    pub witness: Option<Mark>,
-    /// Why, for the record.
+    /// The mark of the witness.
+    pub witness: Option<WitnessMark>,
+    /// The reason.
     pub note: String,
 }

@@ -1,4 +1,4 @@
-//! The files that stand beside the ledger: their names, their folder and their owner.
+//! The files beside the ledger: their names and their owner.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -14,21 +14,13 @@ pub fn sidecar(ledger: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The folder that a file stands in.
-pub fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
 /// Device and inode, which together identify a file.
 pub fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Gives a file that root created to the ledger's owner, who runs the job otherwise. Does nothing
-/// for any other user.
+/// Gives a file that root created to the ledger's owner, who usually runs the job. Does nothing for any
+/// other user.
 ///
 /// # Errors
 /// If the file cannot be examined or its owner cannot be changed.
@@ -46,7 +38,7 @@ pub fn give_to_owner(file: &File, ledger: &Path) -> io::Result<()> {
     fchown(file, Some(uid), Some(gid)).map_err(io::Error::from)
 }
 
-/// How to make a file beside the ledger usable for this user, if it belongs to another one.
+/// How to make a file usable for this user, if it belongs to another one; otherwise empty.
 pub fn ownership_fix(path: &Path) -> String {
     let owner = std::fs::metadata(path).map(|it| it.uid()).ok();
     let own = rustix::process::geteuid().as_raw();

@@ -1,6 +1,6 @@
-//! The ledger as one SQLite file. Everything that knows SQL or the file is below this module.
+//! The ledger as one SQLite file. SQL and file handling are below this module.
 //!
-//! Two threads serve it: one writes and commits whatever is queued together, one reads.
+//! It has two threads: one commits all queued changes together, one reads.
 
 mod active_run;
 mod connection;
@@ -9,14 +9,9 @@ mod errors;
 #[cfg(test)]
 pub mod fault_injection;
 mod file_checks;
-mod notices;
-mod open_files;
 mod opening;
-mod queries;
-mod read_only;
 mod reader;
 mod recovery;
-mod reserve;
 mod rows;
 mod runs;
 mod schema;
@@ -27,7 +22,6 @@ mod writer_requests;
 mod writer_thread;
 
 pub use self::file_checks::{check, check_writable, warnings};
-pub use self::notices::Action;
 pub use self::opening::{Examined, create, open_scratch};
 pub use self::reader::Reader;
 pub use self::writer_handle::{PendingCommit, WriterHandle};

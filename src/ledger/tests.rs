@@ -6,20 +6,20 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::address::Address;
-use crate::exit::{CommandError, Exit};
 use crate::invitation::{Cause, Decision, Identity, Invitee, Standing};
 use crate::link::PackageId;
 use crate::outcome::{Outcome, Phase};
 
 mod damage;
 
-struct Place(tempfile::TempDir);
+/// A folder with an empty ledger.
+struct LedgerFolder(tempfile::TempDir);
 
-impl Place {
+impl LedgerFolder {
     fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        Ledger::create_scratch(&place.path()).unwrap();
-        place
+        let folder = Self(tempfile::tempdir().unwrap());
+        Ledger::create_scratch(&folder.path()).unwrap();
+        folder
     }
 
     fn path(&self) -> PathBuf {
@@ -53,11 +53,6 @@ fn start() -> RunStart {
         campaign: "spring".into(),
         at: now(),
     }
-}
-
-/// The exit code that an error ends a command with.
-fn exit_of(error: &LedgerError) -> Exit {
-    CommandError::from(error.clone()).exit
 }
 
 fn now() -> Timestamp {
@@ -101,8 +96,8 @@ fn settled(address: &str, outcome: Outcome) -> Change {
     }
 }
 
-async fn enrolled(place: &Place, addresses: &[&str]) -> Ledger {
-    enrolled_in(Ledger::open_scratch(&place.path()).unwrap(), addresses).await
+async fn enrolled(folder: &LedgerFolder, addresses: &[&str]) -> Ledger {
+    enrolled_in(Ledger::open_scratch(&folder.path()).unwrap(), addresses).await
 }
 
 async fn enrolled_in(ledger: Ledger, addresses: &[&str]) -> Ledger {
@@ -122,9 +117,9 @@ async fn standing(ledger: &Ledger, address: &str) -> Standing {
 }
 
 #[tokio::test]
-async fn what_is_applied_is_there_after_reopening_and_at_rest_the_file_is_alone() {
-    let place = Place::new();
-    let ledger = enrolled(&place, &["ada@a.example", "bob@b.example"]).await;
+async fn changes_survive_reopening_and_a_closed_ledger_is_one_file() {
+    let folder = LedgerFolder::new();
+    let ledger = enrolled(&folder, &["ada@a.example", "bob@b.example"]).await;
     ledger.apply(armed("ada@a.example")).await.unwrap();
     ledger
         .apply(settled("ada@a.example", Outcome::Accepted))
@@ -132,8 +127,8 @@ async fn what_is_applied_is_there_after_reopening_and_at_rest_the_file_is_alone(
         .unwrap();
     ledger.close().await.unwrap();
 
-    assert_eq!(place.names(), ["ledger.sqlite3"]);
-    let reader = Reader::open(&place.files(), None).unwrap();
+    assert_eq!(folder.names(), ["ledger.sqlite3"]);
+    let reader = Reader::open(&folder.files(), None).unwrap();
     let page = reader
         .page("spring", &RecordFilter::default(), 0)
         .await
@@ -154,13 +149,13 @@ async fn what_is_applied_is_there_after_reopening_and_at_rest_the_file_is_alone(
         .collect();
     assert_eq!(steps, [State::Pending, State::Armed, State::Accepted]);
     drop(reader);
-    assert_eq!(place.names(), ["ledger.sqlite3"]);
+    assert_eq!(folder.names(), ["ledger.sqlite3"]);
 }
 
 #[tokio::test]
-async fn enrolling_again_changes_nothing_and_uncommitted_enrolments_are_none() {
-    let place = Place::new();
-    let ledger = enrolled(&place, &["ada@a.example"]).await;
+async fn enrolling_twice_changes_nothing_and_needs_a_commit() {
+    let folder = LedgerFolder::new();
+    let ledger = enrolled(&folder, &["ada@a.example"]).await;
     let before = standing(&ledger, "ada@a.example").await.message_id;
     ledger.apply(armed("ada@a.example")).await.unwrap();
     let both = || vec![enrolment("ada@a.example"), enrolment("eva@e.example")];
@@ -168,7 +163,7 @@ async fn enrolling_again_changes_nothing_and_uncommitted_enrolments_are_none() {
     ledger.enrol(both(), now()).await.unwrap();
     ledger.close().await.unwrap();
 
-    let ledger = Ledger::open_scratch(&place.path()).unwrap();
+    let ledger = Ledger::open_scratch(&folder.path()).unwrap();
     let standings = ledger
         .reader()
         .standings(vec![identity("eva@e.example")])
@@ -187,15 +182,15 @@ async fn enrolling_again_changes_nothing_and_uncommitted_enrolments_are_none() {
     assert_eq!(latest, [State::Armed, State::Pending]);
 }
 
-fn length_of_log(place: &Place) -> u64 {
-    let log = place.path().with_extension("sqlite3-wal");
+fn length_of_log(folder: &LedgerFolder) -> u64 {
+    let log = folder.path().with_extension("sqlite3-wal");
     log.metadata().unwrap().len()
 }
 
 #[tokio::test]
-async fn what_a_long_list_takes_of_the_log_is_given_back_but_for_the_room_that_was_made() {
-    let place = Place::new();
-    let ledger = Ledger::open_scratch(&place.path()).unwrap();
+async fn after_a_long_enrolment_the_log_shrinks_to_the_reserve() {
+    let folder = LedgerFolder::new();
+    let ledger = Ledger::open_scratch(&folder.path()).unwrap();
     ledger
         .begin_enrolment(20_000, "spring", now())
         .await
@@ -208,14 +203,14 @@ async fn what_a_long_list_takes_of_the_log_is_given_back_but_for_the_room_that_w
 
     ledger.apply(armed("p0@c0.example")).await.unwrap();
 
-    assert_eq!(length_of_log(&place), 2_048 * (4_096 + 24));
+    assert_eq!(length_of_log(&folder), 2_048 * (4_096 + 24));
 }
 
 #[tokio::test]
-async fn where_a_reader_holds_the_log_room_is_made_behind_what_it_must_keep() {
-    let place = Place::new();
-    let ledger = Ledger::open_scratch(&place.path()).unwrap();
-    let reader = rusqlite::Connection::open(place.path()).unwrap();
+async fn with_a_reader_the_log_grows_behind_the_kept_pages() {
+    let folder = LedgerFolder::new();
+    let ledger = Ledger::open_scratch(&folder.path()).unwrap();
+    let reader = rusqlite::Connection::open(folder.path()).unwrap();
     reader
         .execute_batch("BEGIN; SELECT * FROM invitation")
         .unwrap();
@@ -226,21 +221,21 @@ async fn where_a_reader_holds_the_log_room_is_made_behind_what_it_must_keep() {
     ledger.enrol(ada, now()).await.unwrap();
     ledger.commit_enrolment().await.unwrap();
 
-    assert!(length_of_log(&place) > room + 4 * 4_096);
+    assert!(length_of_log(&folder) > room + 4 * 4_096);
 }
 
 #[tokio::test]
-async fn a_change_that_is_not_allowed_is_refused_and_leaves_no_trace() {
-    let place = Place::new();
-    let ledger = enrolled(&place, &["ada@a.example"]).await;
+async fn a_change_that_is_not_allowed_changes_nothing() {
+    let folder = LedgerFolder::new();
+    let ledger = enrolled(&folder, &["ada@a.example"]).await;
 
     let refused = ledger
         .apply(settled("ada@a.example", Outcome::Accepted))
         .await;
 
-    assert_eq!(exit_of(&refused.unwrap_err()), Exit::InternalError);
+    assert!(matches!(refused, Err(LedgerError::Fault(_))));
     let missing = ledger.apply(armed("eva@e.example")).await;
-    assert_eq!(exit_of(&missing.unwrap_err()), Exit::InternalError);
+    assert!(matches!(missing, Err(LedgerError::Fault(_))));
     assert_eq!(
         standing(&ledger, "ada@a.example").await.state,
         State::Pending
@@ -250,12 +245,12 @@ async fn a_change_that_is_not_allowed_is_refused_and_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn f19_a_change_without_effect_is_an_error_and_nothing_more_is_written() {
+async fn f19_a_change_without_effect_is_an_error_and_the_last_write() {
     for table in ["invitation", "history", "meta", "run"] {
-        let place = Place::new();
-        let ledger = Ledger::open(&place.files(), &start()).unwrap();
+        let folder = LedgerFolder::new();
+        let ledger = Ledger::open(&folder.files(), &start()).unwrap();
         let ledger = enrolled_in(ledger, &["ada@a.example"]).await;
-        let outside = rusqlite::Connection::open(place.path()).unwrap();
+        let outside = rusqlite::Connection::open(folder.path()).unwrap();
         for event in ["INSERT", "UPDATE"] {
             outside
                 .execute_batch(&format!(
@@ -267,29 +262,35 @@ async fn f19_a_change_without_effect_is_an_error_and_nothing_more_is_written() {
 
         let failure = ledger.apply(armed("ada@a.example")).await.unwrap_err();
 
-        assert_eq!(exit_of(&failure), Exit::InternalError, "{table}: {failure}");
+        assert!(
+            matches!(failure, LedgerError::Fault(_)),
+            "{table}: {failure}"
+        );
         let again = ledger.apply(armed("ada@a.example")).await.unwrap_err();
-        assert_eq!(exit_of(&again), Exit::CannotWrite, "{table}: {again}");
+        assert!(
+            matches!(again, LedgerError::CannotWrite(_)),
+            "{table}: {again}"
+        );
         let ada = standing(&ledger, "ada@a.example").await;
         assert_eq!(ada.state, State::Pending, "{table}");
     }
 }
 
 #[tokio::test]
-async fn what_a_dead_run_left_armed_becomes_unknown_once() {
-    let place = Place::new();
-    let ledger = enrolled(&place, &["ada@a.example", "bob@b.example"]).await;
+async fn armed_rows_of_a_killed_run_become_unknown_once() {
+    let folder = LedgerFolder::new();
+    let ledger = enrolled(&folder, &["ada@a.example", "bob@b.example"]).await;
     ledger.apply(armed("ada@a.example")).await.unwrap();
     std::mem::forget(ledger); // as a kill leaves it: the log stays
 
-    let looked = Reader::open(&place.files(), None).unwrap();
+    let looked = Reader::open(&folder.files(), None).unwrap();
     let page = looked
         .page("spring", &RecordFilter::default(), 0)
         .await
         .unwrap();
     assert_eq!(page[0].standing.state, State::Armed);
 
-    let ledger = Ledger::open_scratch(&place.path()).unwrap();
+    let ledger = Ledger::open_scratch(&folder.path()).unwrap();
     assert_eq!(ledger.recover(now()).await.unwrap(), 1);
     assert_eq!(ledger.recover(now()).await.unwrap(), 0);
     let ada = standing(&ledger, "ada@a.example").await;
@@ -302,13 +303,13 @@ async fn what_a_dead_run_left_armed_becomes_unknown_once() {
 }
 
 #[tokio::test]
-async fn a_look_at_what_a_dead_run_left_changes_no_byte_of_the_folder() {
-    let place = Place::new();
-    let ledger = enrolled(&place, &["ada@a.example"]).await;
+async fn reading_after_a_killed_run_changes_no_byte_of_the_folder() {
+    let folder = LedgerFolder::new();
+    let ledger = enrolled(&folder, &["ada@a.example"]).await;
     ledger.apply(armed("ada@a.example")).await.unwrap();
     let dead = tempfile::tempdir().unwrap();
     for name in ["ledger.sqlite3", "ledger.sqlite3-wal"] {
-        std::fs::copy(place.0.path().join(name), dead.path().join(name)).unwrap();
+        std::fs::copy(folder.0.path().join(name), dead.path().join(name)).unwrap();
     }
     let bytes = || {
         let mut files: Vec<_> = std::fs::read_dir(dead.path())
@@ -333,9 +334,9 @@ async fn a_look_at_what_a_dead_run_left_changes_no_byte_of_the_folder() {
 }
 
 #[tokio::test]
-async fn a_resend_of_an_unknown_keeps_id_and_bytes_and_any_other_makes_a_new_message() {
-    let place = Place::new();
-    let ledger = enrolled(&place, &["ada@a.example", "bob@b.example"]).await;
+async fn only_a_resend_of_an_unknown_keeps_the_message_id_and_bytes() {
+    let folder = LedgerFolder::new();
+    let ledger = enrolled(&folder, &["ada@a.example", "bob@b.example"]).await;
     let resend = |address, repeat| Change {
         repeat,
         ..Change::new(&identity(address), now(), Cause::Person(Decision::Resend))
@@ -368,9 +369,9 @@ async fn a_resend_of_an_unknown_keeps_id_and_bytes_and_any_other_makes_a_new_mes
 }
 
 #[tokio::test]
-async fn deferrals_are_counted_from_the_first_and_forgotten_by_a_resend() {
-    let place = Place::new();
-    let ledger = enrolled(&place, &["ada@a.example"]).await;
+async fn deferrals_are_counted_from_the_first_and_reset_by_a_resend() {
+    let folder = LedgerFolder::new();
+    let ledger = enrolled(&folder, &["ada@a.example"]).await;
     let later = now() + SignedDuration::from_hours(1);
     let deferred = |at| Change {
         phase: Some(Phase::Rcpt),
@@ -408,25 +409,26 @@ async fn deferrals_are_counted_from_the_first_and_forgotten_by_a_resend() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_ledger_of_ours_is_refused_before_it_is_touched() {
+async fn other_files_are_refused_before_they_are_changed() {
     let open = |path: &Path| Ledger::open_scratch(path).map(|_| ()).unwrap_err();
-    let place = Place::new();
-    let path = place.path();
+    let folder = LedgerFolder::new();
+    let path = folder.path();
     let whole = std::fs::read(&path).unwrap();
 
-    assert_eq!(exit_of(&open(&place.0.path().join("none"))), Exit::Config);
+    let missing = open(&folder.0.path().join("none"));
+    assert!(matches!(missing, LedgerError::Missing(_)), "{missing}");
     std::fs::write(&path, "email,name\n".repeat(100)).unwrap();
-    assert_eq!(exit_of(&open(&path)), Exit::BadInput);
+    assert!(matches!(open(&path), LedgerError::NotUsable(_)));
     std::fs::write(&path, "").unwrap();
-    assert_eq!(exit_of(&open(&path)), Exit::BadInput);
+    assert!(matches!(open(&path), LedgerError::NotUsable(_)));
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    assert_eq!(exit_of(&open(&path)), Exit::BadInput);
+    assert!(matches!(open(&path), LedgerError::Damaged(_)));
 
     std::fs::write(&path, &whole).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.pragma_update(None, "user_version", 99).unwrap();
     let failure = open(&path);
-    assert_eq!(exit_of(&failure), Exit::BadInput);
+    assert!(matches!(failure, LedgerError::NotUsable(_)));
     assert!(
         failure.to_string().contains("newer access-invite"),
         "{failure}"
@@ -440,21 +442,19 @@ async fn a_file_that_is_no_ledger_of_ours_is_refused_before_it_is_touched() {
 
     std::fs::write(&path, &whole).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert_eq!(exit_of(&open(&path)), Exit::NoPermission);
-    assert_eq!(
-        exit_of(&Ledger::create_scratch(&path).unwrap_err()),
-        Exit::CannotWrite
-    );
+    assert!(matches!(open(&path), LedgerError::NoPermission(_)));
+    let again = Ledger::create_scratch(&path);
+    assert!(matches!(again, Err(LedgerError::CannotWrite(_))));
 }
 
 #[tokio::test]
-async fn many_at_once_are_all_answered_and_a_reader_sees_them_meanwhile() {
-    let place = Place::new();
+async fn concurrent_changes_are_all_answered_while_a_reader_reads() {
+    let folder = LedgerFolder::new();
     let addresses: Vec<_> = (0..200).map(|it| format!("p{it}@a.example")).collect();
     let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
-    let ledger = Ledger::open(&place.files(), &start()).unwrap();
+    let ledger = Ledger::open(&folder.files(), &start()).unwrap();
     let ledger = enrolled_in(ledger, &addresses).await;
-    let outside = Reader::open(&place.files(), None).unwrap();
+    let outside = Reader::open(&folder.files(), None).unwrap();
 
     let ledger = Arc::new(ledger);
     let mut tasks = JoinSet::new();
@@ -483,16 +483,16 @@ async fn many_at_once_are_all_answered_and_a_reader_sees_them_meanwhile() {
         "ledger.sqlite3.lock",
         "ledger.sqlite3.witness",
     ];
-    assert_eq!(place.names(), names);
+    assert_eq!(folder.names(), names);
 }
 
 #[tokio::test]
-async fn the_log_does_not_grow_beyond_what_was_put_aside() {
-    let place = Place::new();
+async fn the_log_does_not_grow_beyond_the_reserve() {
+    let folder = LedgerFolder::new();
     let addresses: Vec<_> = (0..2_000).map(|it| format!("p{it}@a.example")).collect();
     let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
-    let ledger = enrolled(&place, &addresses).await;
-    let log = sidecar::sidecar(&place.path(), "-wal");
+    let ledger = enrolled(&folder, &addresses).await;
+    let log = sidecar::sidecar(&folder.path(), "-wal");
     let before = std::fs::metadata(&log).unwrap().len();
 
     for address in &addresses {
@@ -504,4 +504,35 @@ async fn the_log_does_not_grow_beyond_what_was_put_aside() {
     }
 
     assert_eq!(std::fs::metadata(&log).unwrap().len(), before);
+}
+
+#[tokio::test]
+async fn a_notice_is_due_once_a_day_under_each_name() {
+    let folder = LedgerFolder::new();
+    let ledger = Ledger::open_scratch(&folder.path()).unwrap();
+    let due = async |name: &str, hours: i64| {
+        let at = now() + SignedDuration::from_hours(hours);
+        ledger.notice_due(name, at).await.unwrap()
+    };
+
+    assert!(due("expired spring", 0).await);
+    assert!(!due("expired spring", 1).await && !due("expired spring", 23).await);
+    let a_day_later = due("expired spring", 24).await;
+    assert!(a_day_later, "counted from when it was reported");
+    assert!(!due("expired spring", 25).await);
+    assert!(due("unknown spring", 25).await);
+    // A time in the future, from a wrong clock, does not silence it.
+    assert!(due("expired spring", -48).await);
+}
+
+#[tokio::test]
+async fn a_notice_stays_until_it_is_removed() {
+    let folder = LedgerFolder::new();
+    let ledger = Ledger::open_scratch(&folder.path()).unwrap();
+
+    assert_eq!(ledger.notice("open").await.unwrap(), None);
+    ledger.set_notice("open", now()).await.unwrap();
+    assert_eq!(ledger.notice("open").await.unwrap(), Some(now()));
+    ledger.remove_notice("open").await.unwrap();
+    assert_eq!(ledger.notice("open").await.unwrap(), None);
 }

@@ -1,11 +1,10 @@
-//! The witness: a small file that says how far the writers of a ledger have come, so that an
-//! older or shortened copy of the ledger is noticed before a partner is invited again.
+//! The witness: a small file that records the latest change of a ledger, so that an older or shortened copy
+//! of the ledger is detected before a partner is invited again.
 //!
-//! It holds the ledger's id, the random id of the last writing run, and the change counter
-//! that this run had reached. The ledger must contain that run at that counter or later.
-//! Writers advance the witness after each commit, so it is never ahead of the ledger. Each
-//! update overwrites the older of two slots with a checksum, so that one of them is always
-//! whole; an older counter never replaces a later one.
+//! It contains the ledger's id, the random id of the last writing run, and that run's change counter. The
+//! ledger must contain that run at that counter or later. Writers advance the witness after each commit,
+//! so it is never ahead of the ledger. Each update overwrites the older of two slots with checksums, so
+//! that one of them is always complete; an older counter never replaces a later one.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -14,12 +13,11 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::sidecar::folder_of;
-use crate::files;
+use crate::files::{self, folder_of};
 
 /// The bytes of a slot: a sector, so that a torn write damages one slot only.
 const SLOT: usize = 512;
-/// Everything before the checksum has this form, with numbers of fixed length.
+/// How a slot begins. The fields that follow have fixed lengths.
 const TITLE: &str = "access-invite witness 1";
 
 /// A random id of a ledger or of a run.
@@ -29,16 +27,15 @@ pub type Id = [u8; 16];
 ///
 /// # Errors
 /// If the system has no random numbers.
-pub fn random_id() -> anyhow::Result<Id> {
+pub fn random_id() -> Result<Id, getrandom::Error> {
     let mut id = [0; 16];
-    getrandom::fill(&mut id)
-        .map_err(|error| anyhow::anyhow!("no random numbers from the system: {error}"))?;
+    getrandom::fill(&mut id)?;
     Ok(id)
 }
 
-/// How far the writers have come.
+/// The state of a ledger that a witness attests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct WitnessMark {
     /// The ledger's id.
     pub ledger: Id,
     /// The last writing run; zero while no run has written.
@@ -47,7 +44,7 @@ pub struct Mark {
     pub changes: u64,
 }
 
-impl Mark {
+impl WitnessMark {
     /// The mark of a ledger that no run has changed yet.
     #[must_use]
     pub fn unwritten(ledger: Id) -> Self {
@@ -99,12 +96,12 @@ impl Mark {
 pub enum WitnessContent {
     /// No file.
     Missing,
-    /// A witness without a slot that is whole.
+    /// A witness without a complete slot.
     Damaged,
-    /// A file of something else.
+    /// A file that is not a witness.
     Foreign,
     /// A witness.
-    Mark(Mark),
+    Mark(WitnessMark),
 }
 
 /// Reads the witness. To be called before the ledger is read, because writers advance it after
@@ -135,26 +132,27 @@ fn read_from(mut file: &File) -> io::Result<WitnessContent> {
 }
 
 /// The slot with the highest counter, by its number.
-fn latest(bytes: &[u8]) -> Option<(usize, Mark)> {
+fn latest(bytes: &[u8]) -> Option<(usize, WitnessMark)> {
     let slots = bytes.chunks(SLOT).take(2).enumerate();
     slots
-        .filter_map(|(number, slot)| Some((number, Mark::from_slot(slot)?)))
+        .filter_map(|(number, slot)| Some((number, WitnessMark::from_slot(slot)?)))
         .max_by_key(|(_, mark)| mark.changes)
 }
 
 /// The witness, open for a writer.
 #[derive(Debug)]
 pub struct Witness {
-    file: File,
+    /// The open file.
+    pub file: File,
 }
 
 impl Witness {
-    /// Opens the witness, or creates it durably with `mark`, readable by its owner only. One that
-    /// was not created to its end is written again.
+    /// Opens the witness, or creates it durably with `mark`, readable by its owner only. A damaged or
+    /// incomplete one is written again.
     ///
     /// # Errors
     /// If it cannot be opened, created or written.
-    pub fn open_or_create(path: &Path, mark: Mark) -> io::Result<Self> {
+    pub fn open_or_create(path: &Path, mark: WitnessMark) -> io::Result<Self> {
         let witness = Self {
             file: files::open_own(path)?,
         };
@@ -165,17 +163,11 @@ impl Witness {
         Ok(witness)
     }
 
-    /// The open file.
-    #[must_use]
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
     /// Records `mark`, unless another writer has recorded a later one. Not synced to the disk.
     ///
     /// # Errors
     /// If the file cannot be locked, read or written.
-    pub fn advance(&self, mark: Mark) -> io::Result<()> {
+    pub fn advance(&self, mark: WitnessMark) -> io::Result<()> {
         self.locked(|| {
             let mut bytes = [0; 2 * SLOT];
             let read = self.file.read_at(&mut bytes, 0)?;
@@ -193,23 +185,18 @@ impl Witness {
     ///
     /// # Errors
     /// If the file cannot be locked or written.
-    pub fn reset(&self, mark: Mark) -> io::Result<()> {
-        self.locked(|| self.write(mark))?;
+    pub fn reset(&self, mark: WitnessMark) -> io::Result<()> {
+        let content = [mark.to_slot(), mark.to_slot()].concat();
+        self.locked(|| self.file.write_all_at(&content, 0))?;
         self.sync()
     }
 
-    /// Brings it to the disk.
+    /// Syncs it to the disk.
     ///
     /// # Errors
     /// If the disk reports an error.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
-    }
-
-    fn write(&self, mark: Mark) -> io::Result<()> {
-        let slot = mark.to_slot();
-        self.file.write_all_at(&slot, 0)?;
-        self.file.write_all_at(&slot, SLOT as u64)
     }
 
     fn locked<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -230,9 +217,7 @@ fn hex(id: Id) -> String {
 }
 
 fn from_hex(text: &str) -> Option<Id> {
-    let digits = text.len() == 32 && text.bytes().all(|it| it.is_ascii_hexdigit());
-    let number = u128::from_str_radix(text, 16).ok().filter(|_| digits)?;
-    Some(number.to_be_bytes())
+    u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)
 }
 
 #[cfg(test)]
@@ -241,8 +226,8 @@ mod tests {
 
     const LEDGER: Id = [7; 16];
 
-    fn mark(run: u8, changes: u64) -> Mark {
-        Mark {
+    fn mark(run: u8, changes: u64) -> WitnessMark {
+        WitnessMark {
             ledger: LEDGER,
             run: [run; 16],
             changes,
@@ -254,17 +239,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("witness");
         assert_eq!(read(&path).unwrap(), WitnessContent::Missing);
-        let witness = Witness::open_or_create(&path, Mark::unwritten(LEDGER)).unwrap();
+        let witness = Witness::open_or_create(&path, WitnessMark::unwritten(LEDGER)).unwrap();
         assert_eq!(
             read(&path).unwrap(),
-            WitnessContent::Mark(Mark::unwritten(LEDGER))
+            WitnessContent::Mark(WitnessMark::unwritten(LEDGER))
         );
 
         for (run, changes, latest) in [(1, 5, 5), (2, 7, 7), (1, 6, 7), (1, 7, 7), (3, 8, 8)] {
             witness.advance(mark(run, changes)).unwrap();
             match read(&path).unwrap() {
                 WitnessContent::Mark(it) => {
-                    assert_eq!(it.changes, latest, "after {run} at {changes}")
+                    assert_eq!(it.changes, latest, "after {run} at {changes}");
                 }
                 other => panic!("{other:?}"),
             }
@@ -275,10 +260,10 @@ mod tests {
     }
 
     #[test]
-    fn b14_any_torn_write_of_a_slot_leaves_the_other_one_readable() {
+    fn b14_a_torn_write_of_a_slot_leaves_the_other_readable() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("witness");
-        let witness = Witness::open_or_create(&path, Mark::unwritten(LEDGER)).unwrap();
+        let witness = Witness::open_or_create(&path, WitnessMark::unwritten(LEDGER)).unwrap();
         witness.advance(mark(1, 5)).unwrap();
         let before = std::fs::read(&path).unwrap();
         witness.advance(mark(1, 6)).unwrap();
@@ -300,11 +285,11 @@ mod tests {
     fn a_slot_with_any_changed_byte_is_not_read() {
         let slot = mark(3, 123_456).to_slot();
         let line = slot.iter().position(|it| *it == b'\n').unwrap();
-        assert_eq!(Mark::from_slot(&slot), Some(mark(3, 123_456)));
+        assert_eq!(WitnessMark::from_slot(&slot), Some(mark(3, 123_456)));
         for at in 0..line {
             let mut changed = slot;
             changed[at] ^= 1;
-            assert_eq!(Mark::from_slot(&changed), None, "byte {at}");
+            assert_eq!(WitnessMark::from_slot(&changed), None, "byte {at}");
         }
     }
 }

@@ -126,7 +126,7 @@ impl Partners {
     /// Whether the list has a good row for this invitation.
     #[must_use]
     pub fn contains(&self, identity: &Identity) -> bool {
-        let short = &identity.short()[..12];
+        let short = &identity.digest()[..12];
         self.keys
             .binary_search_by(|key| key[..12].cmp(short))
             .is_ok()
@@ -223,7 +223,7 @@ fn records(snapshot: &Snapshot, start: (u64, u64)) -> Records<CopyReader> {
 
 /// Twelve bytes of identity and four of line number.
 fn key(identity: &Identity, line: u64) -> [u8; 16] {
-    let mut key = identity.short();
+    let mut key = identity.digest();
     let line = u32::try_from(line).unwrap_or(u32::MAX);
     key[12..].copy_from_slice(&line.to_be_bytes());
     key

@@ -90,7 +90,7 @@ impl Partners {
     /// The finding about a partner whom an earlier row has already.
     fn duplicate_of(&self, partner: &Partner) -> Finding {
         // The first twelve bytes depend on package and address, not on the campaign.
-        let key = partner.identity("").short();
+        let key = partner.identity("").digest();
         let first = self.keys.partition_point(|it| it[..12] < key[..12]);
         let first = self.keys.get(first).map_or(partner.line, line_of);
         self.duplicate(partner.line, first)

@@ -1,9 +1,8 @@
-//! The text of a reply as it is searched.
+//! How the text of a reply is searched.
 
 use crate::address::Address;
 
-/// The text in lower case with single blanks and without the recipient's address, which is not
-/// the relay's word and may hold anything.
+/// The text, normalized, without the recipient's address, which may contain any word.
 pub fn without(recipient: &Address, text: &str) -> String {
     let mut text = text.to_lowercase();
     let forms = [
@@ -27,7 +26,14 @@ pub fn normalized(text: &str) -> String {
     lower.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Where `what` stands in `text` by itself: not as a part of a longer word, name or number.
+/// Whether one of the phrases, which are separated by `|`, is in a text: all its parts, joined by `+`,
+/// must be found.
+pub fn matches(phrases: &str, is_found: impl Fn(&str) -> bool) -> bool {
+    let mut phrases = phrases.split('|');
+    phrases.any(|phrase| phrase.split('+').all(&is_found))
+}
+
+/// The position of `what` in `text` as a whole, not as a part of a longer word, name or number.
 pub fn find(text: &str, what: &str) -> Option<usize> {
     let part_of_word = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
     let begins = what.starts_with(part_of_word);

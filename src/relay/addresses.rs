@@ -1,81 +1,90 @@
-//! Several addresses of one relay: how they share the deadlines up to the greeting, and how what
-//! was wrong with each is reported together.
+//! The addresses of the relay: how they are looked up, share the deadlines up to the greeting, and are
+//! reported together if none of them works.
 
-use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::net::lookup_host;
+use tokio::time::{Instant, timeout};
 
-use crate::config::Deadlines;
-use crate::exit::Exit;
-use crate::outcome::{Phase, Reply};
+use super::error::ConnectError;
+use crate::config::{Deadlines, Smtp};
+use crate::os_error::without_os_code;
+use crate::outcome::Phase;
 
-/// Why there is no connection.
-#[derive(Clone, Debug)]
-pub struct ConnectError {
-    /// Where it stopped.
-    pub phase: Phase,
-    /// Whether trying again may help.
-    pub temporary: bool,
-    /// The reply that asked to slow down, if it was one.
-    pub throttled: Option<Reply>,
-    /// What happened.
-    pub why: String,
+/// Looks up the configured host.
+pub async fn look_up(
+    smtp: &Smtp,
+    step: &mut impl FnMut(&str),
+) -> Result<Vec<SocketAddr>, ConnectError> {
+    let host = smtp.host.as_str();
+    let error = |why: &str| {
+        let why = format!("cannot find the relay `{host}`: {why}");
+        ConnectError::new(Phase::Connect, true, why)
+    };
+    let literal = host.parse::<IpAddr>().is_ok();
+    if !literal {
+        step(&format!("looking up {host}"));
+    }
+    let deadline = smtp.deadlines.of(Phase::Connect);
+    let found: Vec<SocketAddr> = timeout(deadline, lookup_host((host, smtp.port)))
+        .await
+        .map_err(|_| error("the DNS server does not answer; the next run tries again"))?
+        .map_err(|it| {
+            let fix = "check `smtp.host` and this machine's DNS server";
+            error(&format!("{}; {fix}", without_os_code(it)))
+        })?
+        .collect();
+    if !literal {
+        let found: Vec<_> = found.iter().map(|it| it.ip().to_string()).collect();
+        step(&format!("{host} has the address {}", found.join(" and ")));
+    }
+    Ok(found)
 }
 
-impl ConnectError {
-    /// Not opened at this phase, for this reason.
-    pub(super) fn new(phase: Phase, temporary: bool, why: String) -> Self {
-        Self {
-            phase,
-            temporary,
-            throttled: None,
-            why,
-        }
-    }
-
-    /// The exit code that this alone would give.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        if self.throttled.is_some() {
-            Exit::TryLater
-        } else {
-            Exit::Unavailable
-        }
-    }
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
-    }
-}
-
-/// What is left of the deadlines of the phases up to the greeting, shared by the addresses
-/// that are still to be tried.
+/// What is left of the deadlines of the phases up to the greeting, shared by the addresses that are
+/// still to be tried.
 pub struct Budget {
     connect: Duration,
     tls: Duration,
     banner: Duration,
     addresses: u32,
+    /// The phase that is running, and since when.
+    running: Option<(Phase, Instant)>,
 }
 
 impl Budget {
-    /// The whole deadlines, for so many addresses.
+    /// The whole deadlines, for this many addresses.
     pub fn new(deadlines: &Deadlines, addresses: usize) -> Self {
         Self {
             connect: deadlines.of(Phase::Connect),
             tls: deadlines.of(Phase::Tls),
             banner: deadlines.of(Phase::Banner),
             addresses: u32::try_from(addresses).unwrap_or(u32::MAX),
+            running: None,
         }
     }
 
-    /// Goes on to the next address; false if there is none.
+    /// Begins a phase; gives the time that this address has for it.
+    pub fn begin(&mut self, phase: Phase) -> Duration {
+        self.end_phase();
+        self.running = Some((phase, Instant::now()));
+        let addresses = self.addresses.max(1);
+        *self.left(phase) / addresses
+    }
+
+    /// Whether there is another address. Begins its share if there is one.
     pub fn next_address(&mut self) -> bool {
+        self.end_phase();
         self.addresses = self.addresses.saturating_sub(1);
         self.addresses > 0
+    }
+
+    fn end_phase(&mut self) {
+        if let Some((phase, start)) = self.running.take() {
+            let left = self.left(phase);
+            *left = left.saturating_sub(start.elapsed());
+        }
     }
 
     fn left(&mut self, phase: Phase) -> &mut Duration {
@@ -85,60 +94,39 @@ impl Budget {
             _ => &mut self.banner,
         }
     }
-
-    /// The share of one address.
-    pub fn share(&mut self, phase: Phase) -> Duration {
-        let addresses = self.addresses.max(1);
-        *self.left(phase) / addresses
-    }
-
-    /// Takes off what a phase has used since `start`.
-    pub fn spend(&mut self, phase: Phase, start: Instant) {
-        let left = self.left(phase);
-        *left = left.saturating_sub(start.elapsed());
-    }
 }
 
-/// What was wrong with each of the addresses of `relay`. Whether trying again may help is for
-/// those to say that took the connection at all.
+/// The error of a relay without a usable address. Whether another try may help depends on the addresses
+/// that accepted the connection, if there are any.
 pub fn all_failed(relay: &str, mut failures: Vec<(SocketAddr, ConnectError)>) -> ConnectError {
     if failures.len() == 1 {
         return failures.remove(0).1;
     }
-    let answers = |it: &&(SocketAddr, ConnectError)| it.1.phase != Phase::Connect;
-    let mut telling: Vec<_> = failures.iter().filter(answers).collect();
-    let silent: Vec<String> = failures
-        .iter()
-        .filter(|it| !answers(it))
-        .map(|it| it.0.to_string())
-        .collect();
+    let (silent, mut connected): (Vec<_>, Vec<_>) =
+        (failures.iter()).partition(|(_, it)| it.phase == Phase::Connect);
     // As where `localhost` has an IPv6 address on which the relay does not listen.
-    if let [(_, only)] = telling.as_slice() {
-        let why = format!(
-            "{} (and nothing answers at its other address {})",
-            only.why,
-            silent.join(" and ")
-        );
+    if let [(_, only)] = connected.as_slice() {
+        let silent: Vec<_> = silent.iter().map(|it| it.0.to_string()).collect();
+        let silent = silent.join(" and ");
         return ConnectError {
-            why,
+            why: format!("{only} (and nothing answers at its other address {silent})"),
             ..only.clone()
         };
     }
-    if telling.is_empty() {
-        telling = failures.iter().collect();
+    if connected.is_empty() {
+        connected = silent;
     }
-    let reasons: Vec<String> = failures
+    let reasons = failures
         .iter()
-        .map(|(address, not_opened)| format!("\n  {address}: {}", not_opened.why))
-        .collect();
+        .map(|(address, it)| format!("\n  {address}: {it}"));
     ConnectError {
-        phase: telling.first().map_or(Phase::Connect, |it| it.1.phase),
-        temporary: telling.iter().any(|it| it.1.temporary),
-        throttled: telling.iter().find_map(|it| it.1.throttled.clone()),
+        phase: connected.first().map_or(Phase::Connect, |it| it.1.phase),
+        temporary: connected.iter().any(|it| it.1.temporary),
+        throttled: connected.iter().find_map(|it| it.1.throttled.clone()),
         why: format!(
-            "none of the {} addresses of the relay {relay} has sent a greeting{}",
+            "none of the {} addresses of the relay {relay} sent a greeting{}",
             failures.len(),
-            reasons.concat()
+            reasons.collect::<String>()
         ),
     }
 }

@@ -1,7 +1,7 @@
-//! What is wrong with a relay's certificate.
+//! What is wrong with the relay's certificate.
 //!
-//! rustls verifies; [`Verifier`] adds to its errors what only the certificates show, such as
-//! the names that they are for, and never accepts what rustls refuses.
+//! rustls verifies it. [`CertificateVerifier`] adds to the errors what only the certificates show, such as their
+//! names, and never accepts what rustls refuses.
 
 use std::sync::Arc;
 
@@ -13,42 +13,43 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, U
 use tokio_rustls::rustls::{
     CertificateError, DigitallySignedStruct, Error as TlsError, OtherError, SignatureScheme,
 };
+use x509_parser::asn1_rs::BitString;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
-use x509_parser::x509::SubjectPublicKeyInfo;
+use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
-/// ring rounds the length of a modulus up to whole bytes, the parser rounds it down: 2,047 bits
-/// pass there and are 2,040 here.
+/// The shortest RSA key in bits, which is 2,048 with rounding: ring rounds a modulus up to whole bytes, the
+/// parser rounds it down.
 const SHORTEST: usize = 2_040;
 /// How many names of a certificate are shown.
 const NAMES_SHOWN: usize = 5;
 
-/// What is wrong with a certificate, in words, with the fix.
+/// What is wrong with a certificate, with the fix.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CertificateProblem(String);
 
 impl From<CertificateProblem> for TlsError {
-    fn from(flaw: CertificateProblem) -> Self {
-        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(flaw))))
+    fn from(problem: CertificateProblem) -> Self {
+        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(problem))))
     }
 }
 
-/// rustls's own verifier, with errors that name what is wrong.
+/// The verifier of rustls, with errors that name the problem.
 #[derive(Debug)]
-pub struct Verifier {
+pub struct CertificateVerifier {
     inner: Arc<WebPkiServerVerifier>,
     anchors: Vec<TrustAnchor<'static>>,
 }
 
-impl Verifier {
-    /// Adds reasons to the errors of `inner`, which trusts these anchors.
+impl CertificateVerifier {
+    /// Adds to the errors of `inner`, which trusts these anchors.
     pub fn new(inner: Arc<WebPkiServerVerifier>, anchors: Vec<TrustAnchor<'static>>) -> Self {
         Self { inner, anchors }
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for CertificateVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -72,18 +73,18 @@ impl ServerCertVerifier for Verifier {
             .filter_map(|it| X509Certificate::from_der(it).ok())
             .map(|(_, it)| it)
             .collect();
-        let flaw = match &verified {
-            // The signature of the handshake would fail next, without a reason.
+        let problem = match &verified {
+            // Otherwise the signature of the handshake would fail next, without a reason.
             Ok(_) => {
                 weak_key(leaf.public_key()).map(|key| format!("its certificate has {key}; {RENEW}"))
             }
             Err(TlsError::InvalidCertificate(error)) => {
-                self.flaw(error, &leaf, &others, server_name)
+                self.problem(error, &leaf, &others, server_name)
             }
             Err(_) => None,
         };
-        match flaw {
-            Some(flaw) => Err(CertificateProblem(flaw).into()),
+        match problem {
+            Some(problem) => Err(CertificateProblem(problem).into()),
             None => verified,
         }
     }
@@ -113,12 +114,12 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// What the operator of a relay with a weak key does.
+/// The fix for a weak key.
 const RENEW: &str = "the relay's operator must issue one with an RSA key of 2,048 to 8,192 bits or an ECDSA key (P-256, P-384)";
 
-impl Verifier {
-    /// What the certificates show about an error; `None` if no more than the error itself.
-    fn flaw(
+impl CertificateVerifier {
+    /// What the certificates show about an error; `None` if that is only the error itself.
+    fn problem(
         &self,
         error: &CertificateError,
         leaf: &X509Certificate<'_>,
@@ -139,7 +140,7 @@ impl Verifier {
                     format!("the certificate of its issuer (`{subject}`) is")
                 };
                 Some(format!(
-                    "{which} signed with {algorithm}, which is broken and no longer accepted; the relay's operator must have it issued again, signed with SHA-256"
+                    "{which} signed with {algorithm}, which is insecure; the relay's operator must have it reissued with SHA-256"
                 ))
             }
             CertificateError::BadSignature
@@ -151,12 +152,12 @@ impl Verifier {
                     .or_else(|| self.weak_anchor([leaf].into_iter().chain(others)));
                 if let Some(key) = key {
                     return Some(format!(
-                        "the certificate of its issuer has {key}; the issuer must be replaced by one with an RSA key of 2,048 to 8,192 bits or an ECDSA key (P-256, P-384)"
+                        "the certificate of its issuer has {key}; replace the issuer by one with an RSA key of 2,048 to 8,192 bits or an ECDSA key (P-256, P-384)"
                     ));
                 }
                 let last = others.last().unwrap_or(leaf);
                 let issuer = if leaf.issuer() == leaf.subject() {
-                    "it is signed by itself".to_owned()
+                    "it is self-signed".to_owned()
                 } else {
                     format!("`{}`", last.issuer())
                 };
@@ -177,37 +178,27 @@ impl Verifier {
             anchors
                 .filter(|it| !it.subject.is_empty() && issuer.ends_with(&it.subject))
                 .find_map(|it| {
-                    // An anchor holds the contents without the header of the sequence.
-                    let key = sequence(&it.subject_public_key_info);
-                    let (_, key) = SubjectPublicKeyInfo::from_der(&key).ok()?;
-                    weak_key(&key)
+                    // An anchor has the contents of the key's sequence, without its header.
+                    let (rest, algorithm) =
+                        AlgorithmIdentifier::from_der(&it.subject_public_key_info).ok()?;
+                    let (_, subject_public_key) = BitString::from_der(rest).ok()?;
+                    weak_key(&SubjectPublicKeyInfo {
+                        algorithm,
+                        subject_public_key,
+                        raw: &[],
+                    })
                 })
         })
     }
 }
 
-/// A DER SEQUENCE with these contents.
-fn sequence(contents: &[u8]) -> Vec<u8> {
-    let mut der = vec![0x30];
-    match u16::try_from(contents.len()) {
-        Ok(short @ ..=0x7f) => der.push(short.to_le_bytes()[0]),
-        Ok(long) => {
-            der.push(0x82);
-            der.extend(long.to_be_bytes());
-        }
-        Err(_) => return Vec::new(),
-    }
-    der.extend(contents);
-    der
-}
-
-/// The sentence about a certificate whose issuer is not trusted, without its end.
+/// What is wrong with a certificate whose issuer is not trusted.
 pub const UNKNOWN_ISSUER: &str =
-    "its certificate comes from an issuer that this machine does not know";
-/// What to do about it.
-pub const NAME_ISSUER: &str = "name the issuer's certificate (PEM) in `smtp.ca_file`";
+    "its certificate comes from an issuer that this machine does not trust";
+/// The fix.
+pub const NAME_ISSUER: &str = "set `smtp.ca_file` to the issuer's certificate (PEM)";
 
-/// A certificate that does not name the relay: the names that it has instead.
+/// A certificate that does not name the relay, and the names that it has.
 fn wrong_name(leaf: &X509Certificate<'_>, wanted: &ServerName<'_>) -> String {
     use x509_parser::extensions::GeneralName;
     let kind = match wanted {
@@ -230,9 +221,7 @@ fn wrong_name(leaf: &X509Certificate<'_>, wanted: &ServerName<'_>) -> String {
         let common = common
             .and_then(|it| it.as_str().ok())
             .map_or_else(String::new, |name| {
-                format!(
-                    ", only a common name (`{name}`), which TLS clients no longer read (RFC 9525)"
-                )
+                format!(", only a common name (`{name}`), which TLS clients ignore (RFC 9525)")
             });
         return format!(
             "its certificate names no host: it has no subjectAltName{common}; the relay's operator must issue one with `subjectAltName = {kind}:{wanted}`"
@@ -248,12 +237,12 @@ fn wrong_name(leaf: &X509Certificate<'_>, wanted: &ServerName<'_>) -> String {
         more => format!(" and {more} more"),
     };
     format!(
-        "its certificate is not for the name `{wanted}`, but for {}{more}; set `smtp.host` to a name that it is for, or let the relay's operator add this one",
+        "its certificate is not for `{wanted}`, but for {}{more}; set `smtp.host` to one of its names, or ask the relay's operator to add this one",
         shown.join(", ")
     )
 }
 
-/// An address as subjectAltName holds it.
+/// An IP address in a subjectAltName.
 fn address(bytes: &[u8]) -> Option<String> {
     if let Ok(four) = <[u8; 4]>::try_from(bytes) {
         return Some(std::net::Ipv4Addr::from(four).to_string());
@@ -262,9 +251,9 @@ fn address(bytes: &[u8]) -> Option<String> {
     Some(std::net::Ipv6Addr::from(sixteen).to_string())
 }
 
-/// A signature algorithm that is no longer accepted, by name.
+/// The name of a signature algorithm that is no longer accepted.
 fn old_signature(certificate: &X509Certificate<'_>) -> Option<&'static str> {
-    // A root is trusted for its key, not for its signature.
+    // The signature of a root is not verified.
     if certificate.is_ca() && certificate.issuer() == certificate.subject() {
         return None;
     }
@@ -281,7 +270,7 @@ fn old_signature(certificate: &X509Certificate<'_>) -> Option<&'static str> {
     }
 }
 
-/// Why a key cannot be used; `None` if it can.
+/// Why a key is refused; `None` if it is accepted.
 fn weak_key(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
     let parsed = key.parsed().ok()?;
     let bits = parsed.key_size();

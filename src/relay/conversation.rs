@@ -1,63 +1,45 @@
-//! One SMTP conversation over any stream: each phase writes, waits for its reply
-//! within its own deadline, and returns what was heard. What that means is decided
-//! elsewhere ([`crate::outcome`]).
+//! One SMTP conversation: each phase writes its command, waits for the reply within the phase's
+//! deadline, and returns it. What a reply means is decided in [`crate::outcome`].
 //!
-//! Where the relay takes pipelined commands (RFC 2920), an envelope goes out in one
-//! write, also behind the dot of the message before, and its replies are matched in
-//! their order. Bytes that wait when something is about to be written, and that nobody
-//! was asked for, end the conversation: from then on no reply could be matched.
+//! If the relay offers PIPELINING (RFC 2920), an envelope goes out in one write, also behind the final
+//! dot of the message before, and its replies are matched in their order. Data that arrives before a
+//! command is written ends the conversation, because from then on no reply could be matched.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::io;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::pin::pin;
 use std::time::Duration;
 
 use memchr::memmem;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::ehlo_extensions::EhloExtensions;
+use super::ehlo::EhloExtensions;
+use super::error::NoReply;
 use super::order::{GroupReplies, ReplyOrder};
-use super::reply::ReplyReader;
+use super::reply_stream::{Deadline, ReplyStream, at_once};
 use crate::address::Address;
 use crate::config::Deadlines;
-use crate::exit::without_os_code;
 use crate::outcome::{Phase, PhaseResult, Reply, phase_result};
 
 /// How much of the body is written under one deadline (RFC 5321 §4.5.3.2.5, "data block").
 const BLOCK: usize = 32 * 1024;
-/// How long is looked once more when a deadline has passed.
-const GLANCE: Duration = Duration::from_millis(20);
 /// How long the rest of a group's replies may take once one of them ends the transaction.
-const GRACE: Duration = Duration::from_secs(1);
-/// How long a farewell may take; nothing depends on it.
-const FAREWELL: Duration = Duration::from_secs(2);
+const GROUP_GRACE: Duration = Duration::from_secs(1);
+/// How long QUIT may take; nothing depends on it.
+const QUIT_LIMIT: Duration = Duration::from_secs(2);
 
-/// Why no reply came, or none that is one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoReply {
-    /// Nothing came, or nothing was taken, within the deadline.
-    #[error("{0}")]
-    Overdue(String),
-    /// The connection is over, or is to be: it ended, or what came is no reply.
-    #[error("{0}")]
-    Over(String),
-}
-
-/// Who writes to whom: what MAIL and RCPT say of one message.
+/// Sender and recipient of one message, for MAIL and RCPT.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
-    /// Whom notifications go to.
+    /// The address for notifications.
     pub sender: &'a Address,
     /// The one recipient.
     pub recipient: &'a Address,
 }
 
 impl Envelope<'_> {
-    /// The phases from MAIL to the leave to write the message.
+    /// The phases before the body.
     const PHASES: [Phase; 3] = [Phase::Mail, Phase::Rcpt, Phase::Data];
 
     fn command(self, phase: Phase) -> String {
@@ -69,192 +51,183 @@ impl Envelope<'_> {
     }
 }
 
-/// Where a transaction stopped before its dot, and what was heard there.
+/// Where a transaction ended before its final dot.
 #[derive(Debug)]
 pub struct TransactionAborted {
     /// The first phase that did not succeed.
     pub phase: Phase,
-    /// What that means.
-    pub verdict: PhaseResult,
-    /// What the relay said.
-    pub heard: Result<Reply, NoReply>,
+    /// The reply at that phase.
+    pub reply: Result<Reply, NoReply>,
     /// Whether that was the reply to a pipelined command.
     pub pipelined: bool,
     /// What the replies to the pipelined envelope say about their order.
     pub order: ReplyOrder,
 }
 
-/// What came of the final dot.
+impl TransactionAborted {
+    /// What the reply means at its phase.
+    #[must_use]
+    pub fn result(&self) -> PhaseResult {
+        phase_result(self.phase, self.reply.as_ref().ok())
+    }
+}
+
+/// The result of the final dot.
 #[derive(Debug)]
 pub enum FinalDot {
-    /// Not one byte of it was written, because of this.
+    /// No byte of it was written, because of this.
     NotWritten(Result<Reply, NoReply>),
-    /// It was written, at least in part; this came back.
+    /// It was written, at least in part; this is the reply.
     Written(Result<Reply, NoReply>),
 }
 
-/// A conversation with the relay, after the connection is up.
+/// A conversation on a connection to the relay.
 #[derive(Debug)]
 pub struct Conversation<S> {
-    stream: S,
-    replies: ReplyReader,
+    stream: ReplyStream<S>,
     deadlines: Deadlines,
     pipelining: bool,
-    /// The largest message that the relay takes.
+    /// The largest message that the relay accepts.
     size: Option<usize>,
-    /// The phases of an envelope that is on the wire, whose replies are still to come.
+    /// The phases of an envelope that was sent and whose replies were not read yet.
     owed: VecDeque<Phase>,
     /// Replies to such an envelope that were read before [`Self::begin`] asked for them.
     read_early: VecDeque<Result<Reply, NoReply>>,
     /// All replies to it so far, and the one to the dot that it follows.
     group: GroupReplies,
-    /// Whether the reply to a pipelined command did not come in time.
-    reply_overdue: bool,
+    reply_timed_out: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
-    /// Begins a conversation on a stream that the relay will greet on.
+    /// A conversation on a stream on which the relay sends its greeting next.
     pub fn new(stream: S, deadlines: Deadlines) -> Self {
         Self {
-            stream,
-            replies: ReplyReader::default(),
+            stream: ReplyStream::new(stream),
             deadlines,
             pipelining: false,
             size: None,
             owed: VecDeque::new(),
             read_early: VecDeque::new(),
             group: GroupReplies::default(),
-            reply_overdue: false,
+            reply_timed_out: false,
         }
     }
 
-    /// From now on what the relay offers is made use of: commands that may stand in one write
-    /// do (RFC 2920 §3.1), unless `pipelining` is off, and its limit is known.
-    pub fn settle_on(&mut self, offers: &EhloExtensions, pipelining: bool) {
-        self.pipelining = pipelining && offers.pipelining;
-        self.size = offers.size;
+    /// Uses what the relay offers: its size limit and, if `pipelining` is allowed, several commands in
+    /// one write (RFC 2920 §3.1).
+    pub fn use_extensions(&mut self, offered: &EhloExtensions, pipelining: bool) {
+        self.pipelining = pipelining && offered.pipelining;
+        self.size = offered.size;
     }
 
-    /// Sends one command at a time from now on. Replies to what is on the wire are still read.
+    /// Sends one command at a time from now on. Replies to what was sent already are still read.
     pub fn use_lock_step(&mut self) {
         self.pipelining = false;
     }
 
     /// Whether the reply to a pipelined command did not come in time.
     #[must_use]
-    pub fn lost_a_reply(&self) -> bool {
-        self.reply_overdue
+    pub fn reply_timed_out(&self) -> bool {
+        self.reply_timed_out
     }
 
-    /// The largest message that the relay takes, where it named one that this is over.
+    /// The relay's size limit, if the message exceeds it.
     #[must_use]
-    pub fn limit_below(&self, message: &[u8]) -> Option<usize> {
+    pub fn size_limit_exceeded_by(&self, message: &[u8]) -> Option<usize> {
         self.size.filter(|it| *it < message.len())
     }
 
-    /// Whether an envelope may follow a dot at once.
+    /// Whether an envelope may follow a final dot in one write.
     #[must_use]
     pub fn pipelines(&self) -> bool {
         self.pipelining
     }
 
-    /// Whether the next envelope is on the wire already, its replies still to come.
+    /// Whether the next envelope was sent already and [`Self::begin`] only reads its replies.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         !self.owed.is_empty() || !self.read_early.is_empty()
     }
 
-    /// Waits for the greeting.
-    ///
-    /// # Errors
-    /// When no reply came.
-    pub async fn banner(&mut self) -> Result<Reply, NoReply> {
-        self.reply(Phase::Banner).await
-    }
-
     /// Waits for the greeting, for at most `limit`.
     ///
     /// # Errors
-    /// When no reply came.
-    pub async fn banner_within(&mut self, limit: Duration) -> Result<Reply, NoReply> {
-        let deadline = Instant::now() + limit;
-        self.reply_until(deadline, limit).await
+    /// If there is no reply.
+    pub async fn banner(&mut self, limit: Duration) -> Result<Reply, NoReply> {
+        self.stream.reply(Deadline::after(limit)).await
     }
 
-    /// Says who we are, and hears what the relay offers.
+    /// Sends EHLO; gives the reply and the extensions that it offers.
     ///
     /// # Errors
-    /// When no reply came.
+    /// If there is no reply.
     pub async fn ehlo(&mut self, hello: &str) -> Result<(Reply, EhloExtensions), NoReply> {
         let command = format!("EHLO {hello}\r\n");
         let reply = self.command(Phase::Ehlo, &command).await?;
-        Ok((reply, EhloExtensions::read(self.replies.last_lines())))
+        Ok((reply, EhloExtensions::read(self.stream.last_lines())))
     }
 
-    /// Asks to begin TLS.
+    /// Sends STARTTLS.
     ///
     /// # Errors
-    /// When no reply came.
+    /// If there is no reply.
     pub async fn starttls(&mut self) -> Result<Reply, NoReply> {
         self.command(Phase::StartTls, "STARTTLS\r\n").await
     }
 
-    /// The stream, for TLS to begin on it. What came in clear behind the 220 must not be
-    /// believed afterwards, so it ends the conversation (CVE-2011-0411 and its kin).
+    /// The stream, for TLS to begin on it.
     ///
     /// # Errors
-    /// What came.
+    /// If data came in clear text behind the 220, which must not count once TLS has begun
+    /// (CVE-2011-0411).
     pub async fn into_stream(mut self) -> Result<S, NoReply> {
-        self.ensure_no_unsolicited_data().await?;
-        Ok(self.stream)
+        self.stream.ensure_no_unsolicited_data().await?;
+        Ok(self.stream.into_inner())
     }
 
-    /// One line of AUTH, which may be a secret.
+    /// Sends one line of AUTH, which may be a secret.
     ///
     /// # Errors
-    /// When no reply came.
+    /// If there is no reply.
     pub async fn auth(&mut self, line: &str) -> Result<Reply, NoReply> {
         self.command(Phase::Auth, &format!("{line}\r\n")).await
     }
 
-    /// EhloExtensions a message by its envelope: MAIL, RCPT and DATA, up to the 354 to DATA.
-    /// Where the envelope is on the wire already, only its replies are read.
+    /// Begins a transaction: MAIL, RCPT and DATA, up to the 354. If the envelope was sent already, only
+    /// its replies are read.
     ///
     /// # Errors
-    /// At the first phase that did not succeed; [`Self::clear`] then makes the connection fit
-    /// for another envelope, unless it is over.
+    /// At the first phase that does not succeed. [`Self::clear`] then prepares the connection for
+    /// another envelope.
     pub async fn begin(&mut self, envelope: Envelope<'_>) -> Result<(), TransactionAborted> {
         if self.pipelining
             && !self.has_begun()
-            && let Err(silence) = self.write_envelope(envelope).await
+            && let Err(no_reply) = self.write_envelope(envelope).await
         {
             return Err(TransactionAborted {
                 phase: Phase::Mail,
-                verdict: phase_result(Phase::Mail, None),
-                heard: Err(silence),
+                reply: Err(no_reply),
                 pipelined: true,
                 order: ReplyOrder::Incomplete,
             });
         }
         for phase in Envelope::PHASES {
             let pipelined = self.has_begun();
-            let heard = if pipelined {
+            let reply = if pipelined {
                 self.envelope_reply().await
             } else {
                 self.command(phase, &envelope.command(phase)).await
             };
-            let verdict = phase_result(phase, heard.as_ref().ok());
-            if verdict == PhaseResult::Proceed {
+            if phase_result(phase, reply.as_ref().ok()) == PhaseResult::Proceed {
                 continue;
             }
-            let order = match &heard {
-                Ok(_) if pipelined => Box::pin(self.read_envelope_replies(GRACE)).await,
+            let order = match &reply {
+                Ok(_) if pipelined => Box::pin(self.read_envelope_replies(GROUP_GRACE)).await,
                 _ => ReplyOrder::Incomplete,
             };
             return Err(TransactionAborted {
                 phase,
-                verdict,
-                heard,
+                reply,
                 pipelined,
                 order,
             });
@@ -262,34 +235,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         Ok(())
     }
 
-    /// The next reply to the envelope that is on the wire.
+    /// The next reply to the envelope that was sent.
     async fn envelope_reply(&mut self) -> Result<Reply, NoReply> {
-        if let Some(heard) = self.read_early.pop_front() {
-            return heard;
+        if let Some(reply) = self.read_early.pop_front() {
+            return reply;
         }
         let Some(phase) = self.owed.front().copied() else {
-            return Err(unasked("nothing"));
+            return Err(NoReply::unsolicited("nothing"));
         };
-        let heard = self.reply(phase).await;
+        let reply = self.reply(phase).await;
         self.owed.pop_front();
-        self.note(phase, &heard);
-        heard
+        self.note(phase, &reply);
+        reply
     }
 
-    fn note(&mut self, phase: Phase, heard: &Result<Reply, NoReply>) {
-        match heard {
+    fn note(&mut self, phase: Phase, reply: &Result<Reply, NoReply>) {
+        match reply {
             Ok(reply) => self.group.note(phase, reply),
-            Err(NoReply::Overdue(_)) => self.reply_overdue = true,
-            Err(NoReply::Over(_)) => {}
+            Err(NoReply::Timeout(_)) => self.reply_timed_out = true,
+            Err(NoReply::Closed(_)) => {}
         }
     }
 
-    /// Reads replies to the envelope that is on the wire, for at most `limit` (zero: only what has
-    /// arrived), and compares them with its commands. [`Self::begin`] and [`Self::clear`] use what was read.
+    /// Reads replies to the envelope that was sent, for at most `limit` (zero: only what has arrived),
+    /// and compares them with its commands. [`Self::begin`] and [`Self::clear`] use what was read.
     pub async fn read_envelope_replies(&mut self, limit: Duration) -> ReplyOrder {
         let until = Instant::now() + limit;
         while let Some(phase) = self.owed.front().copied() {
-            let heard = {
+            let reply = {
                 let mut reply = pin!(self.reply(phase));
                 if limit.is_zero() {
                     at_once(reply.as_mut()).await
@@ -297,14 +270,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     timeout_at(until, reply.as_mut()).await.ok()
                 }
             };
-            let Some(heard) = heard else {
-                break;
-            };
+            let Some(reply) = reply else { break };
             self.owed.pop_front();
-            self.note(phase, &heard);
-            let over = heard.is_err();
-            self.read_early.push_back(heard);
-            if over {
+            self.note(phase, &reply);
+            let ended = reply.is_err();
+            self.read_early.push_back(reply);
+            if ended {
                 break;
             }
         }
@@ -312,268 +283,135 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     async fn write_envelope(&mut self, envelope: Envelope<'_>) -> Result<(), NoReply> {
-        self.ensure_no_unsolicited_data().await?;
-        let deadline = Instant::now() + self.deadlines.of(Phase::Mail);
-        let commands = Envelope::PHASES.map(|phase| envelope.command(phase));
-        self.group = GroupReplies::default();
-        self.owed.extend(Envelope::PHASES);
-        self.write(commands.concat().as_bytes(), Phase::Mail, deadline)
-            .await
+        self.stream.ensure_no_unsolicited_data().await?;
+        let commands = self.pipeline(envelope);
+        let deadline = self.deadline(Phase::Mail);
+        self.stream.write(commands.as_bytes(), deadline).await
     }
 
-    /// Ends a transaction that a refusal cut short, so that the next MAIL is not taken for a
-    /// second one of it; false where the conversation is over.
+    /// The commands of an envelope for one write, whose replies are owed from now on.
+    fn pipeline(&mut self, envelope: Envelope<'_>) -> String {
+        self.group = GroupReplies::default();
+        self.owed.extend(Envelope::PHASES);
+        Envelope::PHASES
+            .map(|phase| envelope.command(phase))
+            .concat()
+    }
+
+    /// Ends a transaction after a refusal, so that another MAIL may follow; false if the connection
+    /// can no longer be used.
     ///
-    /// A relay that refused the recipient may still have said 354 to the DATA behind it. The
-    /// dot alone ends that, and is refused, for there is nobody to deliver to (RFC 2920 §3.1).
+    /// A relay that refused the recipient may still have accepted the pipelined DATA. The dot alone
+    /// ends that, and is refused, because there is no recipient (RFC 2920 §3.1).
     pub async fn clear(&mut self) -> bool {
-        let mut waits_for_the_message = false;
+        let mut expects_message = false;
         while self.has_begun() {
             match self.envelope_reply().await {
-                Ok(reply) if reply.code != 421 => waits_for_the_message = reply.code == 354,
+                Ok(reply) if reply.code != 421 => expects_message = reply.code == 354,
                 _ => return false,
             }
         }
-        if waits_for_the_message {
-            let heard = self.command(Phase::Dot, ".\r\n").await;
-            return heard.is_ok_and(|it| matches!(it.class(), 4 | 5) && it.code != 421);
+        if expects_message {
+            let reply = self.command(Phase::Dot, ".\r\n").await;
+            return reply.is_ok_and(|it| matches!(it.class(), 4 | 5) && it.code != 421);
         }
-        let heard = self.command(Phase::Rset, "RSET\r\n").await;
-        phase_result(Phase::Rset, heard.as_ref().ok()) == PhaseResult::Proceed
+        let reply = self.command(Phase::Rset, "RSET\r\n").await;
+        phase_result(Phase::Rset, reply.as_ref().ok()) == PhaseResult::Proceed
     }
 
-    /// Writes the message up to its last line, without the dot.
+    /// Writes the message without the final dot.
     ///
     /// # Errors
-    /// When it could not be written whole, or the relay did not wait for its end to speak; the
-    /// relay has certainly not accepted it then.
+    /// If it could not be written completely, or if the relay sent a reply before its end. In both
+    /// cases the relay has not accepted it.
     pub async fn body(&mut self, message: &[u8]) -> Result<(), TransactionAborted> {
         let written = self.write_message(message).await;
-        // A relay may refuse a message in the middle, and close: what it said must not be lost to
+        // A relay may refuse a message in the middle and close the connection. Its reply says more than
         // the broken pipe that follows.
-        let heard = match (self.interruption().await, written) {
+        let reply = match (self.interruption().await, written) {
             (None, Ok(())) => return Ok(()),
             (Some(Ok(reply)), _) => Ok(reply),
-            (_, Err(silence)) | (Some(Err(silence)), Ok(())) => Err(silence),
+            (_, Err(no_reply)) | (Some(Err(no_reply)), Ok(())) => Err(no_reply),
         };
         Err(TransactionAborted {
             phase: Phase::Body,
-            verdict: phase_result(Phase::Body, heard.as_ref().ok()),
-            heard,
+            reply,
             pipelined: false,
             order: ReplyOrder::Fits,
         })
     }
 
     async fn write_message(&mut self, message: &[u8]) -> Result<(), NoReply> {
-        let deadline = self.deadlines.of(Phase::Body);
         for block in dot_stuffed(message).chunks(BLOCK) {
-            let write = async {
-                self.stream.write_all(block).await?;
-                self.stream.flush().await
-            };
-            timeout(deadline, write)
-                .await
-                .map_err(|_| overdue("did not take the message", deadline))?
-                .map_err(|error| lost(&error))?;
+            let deadline = self.deadline(Phase::Body);
+            self.stream.write(block, deadline).await?;
         }
         Ok(())
     }
 
-    /// What the relay says, or that it goes, before it was given the dot; `None` where it waits.
+    /// A refusal, or the end of the connection, before the final dot; none if the relay waits for it.
     async fn interruption(&mut self) -> Option<Result<Reply, NoReply>> {
-        if !self.replies.holds_more() {
-            match self.read_what_waits().await? {
-                Ok(0) => return Some(Err(closed())),
-                Ok(_) => {}
-                Err(error) => return Some(Err(lost(&error))),
-            }
+        match self.stream.has_data().await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(no_reply) => return Some(Err(no_reply)),
         }
         let reply = self.reply(Phase::Body).await;
         Some(reply.and_then(|reply| match reply.class() {
             4 | 5 => Ok(reply),
-            _ => Err(unasked(&reply.to_string())),
+            _ => Err(NoReply::unsolicited(&reply.to_string())),
         }))
     }
 
-    /// Whether the conversation still ensure_no_unsolicited_data: nothing came that nobody was asked for.
-    ///
-    /// # Errors
-    /// What came, or that the relay closed the connection.
-    pub async fn ensure_no_unsolicited_data(&mut self) -> Result<(), NoReply> {
-        if !self.replies.holds_more() {
-            match self.read_what_waits().await {
-                None => return Ok(()),
-                Some(Ok(0)) => return Err(closed()),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(lost(&error)),
-            }
-        }
-        let what = match self.replies.take() {
-            Ok(Some(reply)) => reply.to_string(),
-            _ => "something that is no reply".into(),
-        };
-        Err(unasked(&what))
-    }
-
-    /// Writes the terminating dot and waits for the verdict. The envelope of the message that
-    /// comes `ahead` goes out in the same write, where the relay pipelines; [`Self::begin`]
-    /// then reads its replies.
-    pub async fn dot(&mut self, ahead: Option<Envelope<'_>>) -> FinalDot {
-        if let Some(heard) = self.interruption().await {
-            return FinalDot::NotWritten(heard);
+    /// Writes the final dot and waits for the reply. If the relay pipelines, the `next` envelope goes
+    /// out in the same write, and [`Self::begin`] then reads its replies.
+    pub async fn dot(&mut self, next: Option<Envelope<'_>>) -> FinalDot {
+        if let Some(reply) = self.interruption().await {
+            return FinalDot::NotWritten(reply);
         }
         let mut bytes = ".\r\n".to_owned();
-        if let Some(envelope) = ahead.filter(|_| self.pipelining) {
-            for phase in Envelope::PHASES {
-                bytes += &envelope.command(phase);
-            }
-            self.group = GroupReplies::default();
-            self.owed.extend(Envelope::PHASES);
+        if let Some(envelope) = next.filter(|_| self.pipelining) {
+            bytes += &self.pipeline(envelope);
         }
-        let limit = self.deadlines.of(Phase::Dot);
-        let deadline = Instant::now() + limit;
-        let answer = match self.write(bytes.as_bytes(), Phase::Dot, deadline).await {
-            Ok(()) => self.reply_until(deadline, limit).await,
-            Err(silence) => Err(silence),
+        let deadline = self.deadline(Phase::Dot);
+        let reply = match self.stream.write(bytes.as_bytes(), deadline).await {
+            Ok(()) => self.stream.reply(deadline).await,
+            Err(no_reply) => Err(no_reply),
         };
-        if let Ok(reply) = &answer {
+        if let Ok(reply) = &reply {
             self.group.note(Phase::Dot, reply);
         }
-        FinalDot::Written(answer)
+        FinalDot::Written(reply)
     }
 
-    /// Says goodbye; whether the relay answers does not matter.
+    /// Ends the conversation, whether the relay answers or not.
     pub async fn quit(mut self) {
-        let farewell = async {
-            if self.ensure_no_unsolicited_data().await.is_ok() {
-                let _ = self.stream.write_all(b"QUIT\r\n").await;
-                let _ = self.stream.flush().await;
-                let _ = self.reply(Phase::Rset).await;
-            }
+        let quit = async {
+            let _ = self.command(Phase::Rset, "QUIT\r\n").await;
             let _ = self.stream.shutdown().await;
         };
-        let _ = timeout(FAREWELL, farewell).await;
+        let _ = timeout(QUIT_LIMIT, quit).await;
     }
 
     async fn command(&mut self, phase: Phase, command: &str) -> Result<Reply, NoReply> {
-        self.ensure_no_unsolicited_data().await?;
-        let limit = self.deadlines.of(phase);
-        let deadline = Instant::now() + limit;
-        self.write(command.as_bytes(), phase, deadline).await?;
-        self.reply_until(deadline, limit).await
-    }
-
-    async fn write(
-        &mut self,
-        bytes: &[u8],
-        phase: Phase,
-        deadline: Instant,
-    ) -> Result<(), NoReply> {
-        let write = async {
-            self.stream.write_all(bytes).await?;
-            self.stream.flush().await
-        };
-        timeout_at(deadline, write)
-            .await
-            .map_err(|_| overdue("did not read", self.deadlines.of(phase)))?
-            .map_err(|error| lost(&error))
+        self.stream.ensure_no_unsolicited_data().await?;
+        let deadline = self.deadline(phase);
+        self.stream.write(command.as_bytes(), deadline).await?;
+        self.stream.reply(deadline).await
     }
 
     async fn reply(&mut self, phase: Phase) -> Result<Reply, NoReply> {
-        let limit = self.deadlines.of(phase);
-        self.reply_until(Instant::now() + limit, limit).await
+        let deadline = self.deadline(phase);
+        self.stream.reply(deadline).await
     }
 
-    /// The deadline is that of the whole reply, not of each piece of it; `limit` is its length,
-    /// for the message.
-    async fn reply_until(&mut self, deadline: Instant, limit: Duration) -> Result<Reply, NoReply> {
-        let read = async {
-            let mut piece = [0; 4096];
-            loop {
-                let taken = self.replies.take();
-                let taken = taken
-                    .map_err(|it| NoReply::Over(format!("the relay sent no SMTP reply: {it}")))?;
-                if let Some(reply) = taken {
-                    return Ok(reply);
-                }
-                match self.stream.read(&mut piece).await {
-                    Ok(0) => return Err(closed()),
-                    Ok(read) => self.replies.push(&piece[..read]),
-                    Err(error) => return Err(lost(&error)),
-                }
-            }
-        };
-        let overdue = overdue("did not answer", limit);
-        tokio::pin!(read);
-        if let Ok(heard) = timeout_at(deadline, &mut read).await {
-            return heard;
-        }
-        // A process that was stopped, and goes on when the time is up, may not have seen yet
-        // what came meanwhile.
-        timeout(GLANCE, read).await.unwrap_or(Err(overdue))
-    }
-
-    /// Reads without waiting; `None` where nothing is there.
-    async fn read_what_waits(&mut self) -> Option<io::Result<usize>> {
-        let mut piece = [0; 4096];
-        let mut buffer = ReadBuf::new(&mut piece);
-        let result = poll_fn(|context| {
-            let polled = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
-            Poll::Ready(match polled {
-                Poll::Pending => None,
-                Poll::Ready(result) => Some(result),
-            })
-        })
-        .await?;
-        let read = buffer.filled();
-        self.replies.push(read);
-        Some(result.map(|()| read.len()))
+    fn deadline(&self, phase: Phase) -> Deadline {
+        Deadline::after(self.deadlines.of(phase))
     }
 }
 
-/// What the work gives without waiting, not even for a tick of the timer.
-async fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        Poll::Ready(match work.as_mut().poll(context) {
-            Poll::Ready(result) => Some(result),
-            Poll::Pending => None,
-        })
-    })
-    .await
-}
-
-fn overdue(what: &str, deadline: Duration) -> NoReply {
-    NoReply::Overdue(format!("the relay {what} within {}", seconds(deadline)))
-}
-
-/// `30 s`, or `2.5 s`.
-pub(super) fn seconds(span: Duration) -> String {
-    if span.subsec_millis() == 0 {
-        format!("{} s", span.as_secs())
-    } else {
-        format!("{:.1} s", span.as_secs_f64())
-    }
-}
-
-fn unasked(what: &str) -> NoReply {
-    NoReply::Over(format!("the relay said what nobody asked for: {what}"))
-}
-
-fn closed() -> NoReply {
-    NoReply::Over("the relay closed the connection".into())
-}
-
-fn lost(error: &io::Error) -> NoReply {
-    NoReply::Over(format!(
-        "the connection was lost: {}",
-        without_os_code(error)
-    ))
-}
-
-/// The message with a second dot before each line that begins with one (RFC 5321 §4.5.2),
-/// ending with CRLF, so that the terminating dot ensure_no_unsolicited_data at the beginning of a line.
+/// The message with lines that begin with a dot preceded by another one (RFC 5321 §4.5.2), ending with
+/// CRLF, so that the final dot is a line of its own.
 fn dot_stuffed(message: &[u8]) -> Cow<'_, [u8]> {
     let first = message.starts_with(b".").then_some(0);
     let others = memmem::find_iter(message, b"\n.").map(|it| it + 1);
@@ -600,7 +438,7 @@ mod tests {
     use super::dot_stuffed;
 
     #[test]
-    fn dots_at_the_beginning_of_lines_are_doubled_and_the_end_is_a_line_s_end() {
+    fn leading_dots_are_doubled_and_the_last_line_is_ended() {
         let table: [(&[u8], &[u8]); 6] = [
             (b"a\r\n", b"a\r\n"),
             (b".\r\n", b"..\r\n"),

@@ -1,9 +1,9 @@
 //! Whether the replies to a pipelined envelope came in the order of its commands.
 //!
-//! RFC 2920 §3.1 lets a client match replies to commands only by their order. A relay that
-//! loses a command or answers out of order shifts every reply behind it, and a refusal could be
-//! read as an acceptance. Codes that do not fit their command reveal that. Nothing reveals
-//! a mixture in which each reply still fits the command that it is read for.
+//! Replies can be matched to commands only by their order (RFC 2920 §3.1). If a relay loses a command or
+//! replies out of order, all further replies are shifted, and a refusal could be read as an acceptance.
+//! Codes that do not fit their command reveal that. A wrong order in which each reply fits the command it
+//! is read for cannot be detected.
 
 use crate::outcome::{Phase, Reply};
 
@@ -17,18 +17,18 @@ pub struct GroupReplies {
     data: Option<Reply>,
 }
 
-/// What the replies of a group say about their order.
+/// What the codes of a group's replies say about their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyOrder {
-    /// All of them were read, and each fits its command.
+    /// All were read, and each fits its command.
     Fits,
-    /// Those that were read fit; others are still to come.
+    /// Those that were read fit; others are missing.
     Incomplete,
-    /// A command was lost or mangled: the relay complains about the sequence of commands.
+    /// A command was lost or damaged: the relay reports a bad sequence of commands.
     PartLost,
     /// There are more replies than commands, all of them positive.
     Surplus,
-    /// The replies are not in the order of the commands, so none of them can be trusted.
+    /// The replies are not in the order of the commands, so none of them is reliable.
     Mixed,
 }
 
@@ -57,27 +57,25 @@ impl GroupReplies {
         if [dot, mail, rcpt].contains(&Some(3)) || (data == Some(3) && !waits) {
             return ReplyOrder::Mixed;
         }
-        // After a refused MAIL nothing of the transaction can succeed.
+        // After a refused MAIL, no other command of the transaction can succeed.
         if refused(mail) && (rcpt == Some(2) || waits) {
             return ReplyOrder::Mixed;
         }
-        // The reply to MAIL concerns the sender. About a recipient it is the reply to RCPT.
+        // The reply to MAIL concerns the sender. One about a recipient belongs to RCPT.
         let about_recipient = self.mail.as_ref().is_some_and(has_recipient_code);
         if dot.is_some() && refused(mail) && about_recipient {
             return ReplyOrder::Mixed;
         }
-        if dot.is_some() && refused(mail) && self.goes_on_oddly() {
+        if dot.is_some() && refused(mail) && self.continues_unexpectedly() {
             return ReplyOrder::Mixed;
         }
-        // A refused dot and a RCPT out of sequence: MAIL may have been refused before the dot was
-        // accepted.
+        // A refused dot and a RCPT out of sequence: perhaps MAIL was refused and the dot accepted.
         let unexpected = self.rcpt.as_ref().is_some_and(is_sequence_error);
         if refused(dot) && mail == Some(2) && unexpected {
             return ReplyOrder::Mixed;
         }
         if data == Some(2) {
-            // Four commands never get four positive replies, in whatever order: there is one
-            // too many.
+            // DATA is answered by 354, so four positive replies are one too many.
             let positive = [dot.unwrap_or(2), mail.unwrap_or(2), rcpt.unwrap_or(2)] == [2; 3];
             return if positive {
                 ReplyOrder::Surplus
@@ -98,12 +96,10 @@ impl GroupReplies {
             ReplyOrder::Incomplete
         }
     }
-}
 
-impl GroupReplies {
-    /// Whether RCPT and DATA after a refused MAIL got something else than what follows there:
-    /// complaints about the sequence, or the same refusal each time. After 421 anything may come.
-    fn goes_on_oddly(&self) -> bool {
+    /// Whether RCPT and DATA after a refused MAIL got other replies than usual, which are sequence errors
+    /// or the same refusal each time. After 421 any reply may follow.
+    fn continues_unexpectedly(&self) -> bool {
         let Some(mail) = self.mail.as_ref().filter(|it| it.code != 421) else {
             return false;
         };
@@ -119,8 +115,8 @@ impl GroupReplies {
     }
 }
 
-/// Whether a relay says that it did not understand a command or did not expect it yet. Our
-/// commands are complete and in order, so something between us and it was lost.
+/// Whether a reply says that a command was not understood or not expected. The commands are sent
+/// complete and in order, so something was lost.
 fn is_sequence_error(reply: &Reply) -> bool {
     let invalid = reply.enhanced.as_deref().and_then(|it| it.split_once('.'));
     matches!(reply.code, 500 | 502 | 503) || invalid.is_some_and(|(_, it)| it == "5.1")
@@ -158,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn each_sequence_of_replies_is_told_by_its_codes() {
+    fn the_order_of_replies_follows_from_their_codes() {
         use ReplyOrder::{Fits, Incomplete, Mixed, PartLost, Surplus};
         let table = [
             // Good relays.
@@ -223,9 +219,9 @@ mod tests {
         }
     }
 
-    /// All orders in which a late reply to the dot changes its outcome and no code shows it.
+    /// Finds all orders in which a late reply to the dot changes its outcome and no code shows that.
     #[test]
-    fn f22_the_orders_that_no_code_reveals_are_these_few() {
+    fn f22_only_two_wrong_orders_are_undetected() {
         let groups = [
             ["250", "250", "354"],
             ["250", "550 5.1.1", "503 5.5.1"],
@@ -245,7 +241,7 @@ mod tests {
                     let order = order(read[0], read[1], read[2], read[3]);
                     let class = |it: &str| it.as_bytes()[0];
                     let [taken, meant] = [class(read[0]), class(dot)];
-                    // A refusal for now read as one for good, or the reverse, invites nobody twice.
+                    // A temporary refusal read as a permanent one, or the reverse, mails nobody twice.
                     let harmless = taken == meant || [taken, meant].iter().all(|it| *it > b'3');
                     if !harmless && order != ReplyOrder::Mixed {
                         unnoticed.push(format!("{dot} read as {}: {read:?}", read[0]));

@@ -1,57 +1,48 @@
 //! What a run has learnt about pipelining with its relay (RFC 2920).
 //!
-//! Some relays offer PIPELINING but lose a part of a packet, or answer out of order; others,
-//! Dovecot 2.3 among them, end when an envelope follows the final dot. So one connection
-//! tries an envelope behind a dot before any other does, and the first fault switches the
-//! feature off for all connections of the run.
+//! Some relays offer PIPELINING but lose a part of a packet or reply out of order; others, such as Dovecot
+//! 2.3, close the connection when an envelope follows the final dot. So one connection tries an envelope
+//! behind a dot before the others do, and the first fault switches the feature off for the run.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 const UNTRIED: u8 = 0;
-const ON_TRIAL: u8 = 1;
+const PROBING: u8 = 1;
 const SAFE: u8 = 2;
 const UNSAFE: u8 = 3;
 
-/// Which kinds of pipelining the relay bears, shared by all connections of a run.
+/// Which kinds of pipelining work with the relay, shared by all connections of a run.
 #[derive(Debug, Default)]
 pub struct PipeliningProbe {
-    /// One command, one reply: nothing is pipelined any more.
+    /// One command, one reply: nothing is pipelined.
     lock_step: AtomicBool,
-    /// Whether an envelope may go out together with the final dot before it.
+    /// Whether an envelope may be sent together with the final dot before it.
     behind_dot: AtomicU8,
 }
 
 impl PipeliningProbe {
-    /// Whether to send an envelope behind the next dot. The caller then reports the result
-    /// with [`PipeliningProbe::record`].
+    /// Whether to send an envelope behind the next dot. The caller then reports the result with
+    /// [`PipeliningProbe::record`].
     #[must_use]
     pub fn may_follow_dot(&self) -> bool {
-        let before =
-            self.behind_dot
-                .compare_exchange(UNTRIED, ON_TRIAL, Ordering::SeqCst, Ordering::SeqCst);
+        let order = Ordering::SeqCst;
+        let before = (self.behind_dot).compare_exchange(UNTRIED, PROBING, order, order);
         !self.is_lock_step() && matches!(before, Ok(_) | Err(SAFE))
     }
 
-    /// Whether dot and envelope got replies that fit; `None` if that could not be seen.
+    /// Records whether dot and envelope got replies that fit; `None` if that is not known.
     pub fn record(&self, fits: Option<bool>) {
-        let result = match fits {
-            Some(true) => SAFE,
-            Some(false) => UNSAFE,
-            None => {
-                let _ = self.behind_dot.compare_exchange(
-                    ON_TRIAL,
-                    UNTRIED,
-                    Ordering::SeqCst,
-                    Ordering::SeqCst,
-                );
-                return;
-            }
+        let Some(fits) = fits else {
+            let order = Ordering::SeqCst;
+            let _ = (self.behind_dot).compare_exchange(PROBING, UNTRIED, order, order);
+            return;
         };
-        // A failure is final, whatever other connections report afterwards.
+        let result = if fits { SAFE } else { UNSAFE };
+        // A failure is final, even if other connections report success afterwards.
         self.behind_dot.fetch_max(result, Ordering::SeqCst);
     }
 
-    /// From now on every connection of the run sends one command at a time.
+    /// Makes every connection of the run send one command at a time.
     pub fn fall_back(&self) {
         self.lock_step.store(true, Ordering::SeqCst);
     }
@@ -62,7 +53,7 @@ impl PipeliningProbe {
         self.lock_step.load(Ordering::SeqCst)
     }
 
-    /// Recognises relays that are known to end when an envelope follows the final dot.
+    /// Recognises relays that close the connection when an envelope follows the final dot.
     pub fn inspect_banner(&self, banner: &str) {
         if banner.to_lowercase().contains("dovecot") {
             self.record(Some(false));
@@ -75,7 +66,7 @@ mod tests {
     use super::PipeliningProbe;
 
     #[test]
-    fn one_tries_alone_and_a_loss_is_final() {
+    fn one_connection_probes_alone_and_a_failure_is_final() {
         let probe = PipeliningProbe::default();
         assert!(probe.may_follow_dot());
         assert!(
@@ -94,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn dovecot_is_spared_from_the_first() {
+    fn dovecot_is_never_probed() {
         let probe = PipeliningProbe::default();
         probe.inspect_banner("mx.contoso.example ESMTP Postfix");
         probe.inspect_banner("mx.contoso.example Dovecot (Debian) ready.");
@@ -102,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_fault_nothing_is_pipelined_any_more() {
+    fn after_a_fault_nothing_is_pipelined() {
         let probe = PipeliningProbe::default();
         probe.record(Some(true));
         probe.fall_back();

@@ -1,9 +1,8 @@
-//! Reading replies (RFC 5321 §4.2), strictly, because the verdict hangs on them.
+//! Reading replies (RFC 5321 §4.2) strictly, because the outcomes depend on them.
 //!
-//! A reply is 1–n lines `ddd[ -]text CRLF` with the same code on each, first digit 2
-//! to 5, a line of at most 2,048 octets, 64 KiB in all. The text may be empty or any
-//! bytes. Whatever else comes is no reply, and after it nothing on that connection
-//! can be believed.
+//! A reply is 1–n lines `ddd[ -]text CRLF` with the same code on each, first digit 2 to 5, at most 2,048
+//! octets a line and 64 KiB in all. The text may be empty or any bytes. Anything else is not a reply and
+//! ends the connection.
 
 use crate::outcome::Reply;
 
@@ -11,14 +10,14 @@ use crate::outcome::Reply;
 const LINE_LIMIT: usize = 2_048;
 /// The longest reply.
 const REPLY_LIMIT: usize = 64 * 1024;
-/// How much of the text is kept for people.
+/// How much of the text is kept.
 const TEXT_LIMIT: usize = 500;
 
-/// Why what came is no reply.
+/// Why received data is not a reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedReply {
     /// A TLS record where a line should be.
-    #[error("what came is TLS: this port speaks it from the first byte")]
+    #[error("it sent TLS, so this port begins with TLS")]
     Tls,
     /// A line does not begin with a code and a blank or hyphen.
     #[error("a line does not begin with a reply code: \"{0}\"")]
@@ -35,7 +34,7 @@ pub enum MalformedReply {
     /// Too long a line.
     #[error("a line is longer than {LINE_LIMIT} octets")]
     LineTooLong,
-    /// Too long altogether.
+    /// Too long in all.
     #[error("the reply is longer than 64 KiB")]
     ReplyTooLong,
 }
@@ -44,36 +43,36 @@ pub enum MalformedReply {
 #[derive(Debug, Default)]
 pub struct ReplyReader {
     buffer: Vec<u8>,
-    /// How much of the buffer is whole lines of the reply in the making.
+    /// How much of the buffer is complete lines of an unfinished reply.
     read: usize,
     code: Option<u16>,
     lines: Vec<Vec<u8>>,
-    /// The texts of the lines of the reply that was taken last.
+    /// The texts of the lines of the last reply.
     last: Vec<String>,
 }
 
 impl ReplyReader {
-    /// Adds bytes as they come, in whatever pieces.
+    /// Adds received bytes, in pieces of any size.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The lines of the reply that was taken last, as EHLO's answer needs them.
+    /// The lines of the last reply, for that to EHLO.
     #[must_use]
     pub fn last_lines(&self) -> &[String] {
         &self.last
     }
 
-    /// Whether bytes wait that belong to no reply that was taken.
+    /// Whether there are bytes behind the last reply.
     #[must_use]
     pub fn holds_more(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// The next whole reply, or `None` where more must come.
+    /// The next complete reply; `None` if it is not complete yet.
     ///
     /// # Errors
-    /// When what came can no longer become a reply.
+    /// If the bytes cannot become a reply.
     pub fn take(&mut self) -> Result<Option<Reply>, MalformedReply> {
         loop {
             let rest = &self.buffer[self.read..];
@@ -132,7 +131,7 @@ fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), MalformedReply> {
     }
 }
 
-/// Refuses a line as soon as its first bytes show that it is none of a reply.
+/// Refuses a line as soon as its first bytes show that it is not part of a reply.
 fn check_beginning(line: &[u8]) -> Result<(), MalformedReply> {
     // An alert or a handshake, followed by the version (RFC 8446 §5.1).
     if matches!(line, [0x15 | 0x16] | [0x15 | 0x16, 3, ..]) {
@@ -140,7 +139,6 @@ fn check_beginning(line: &[u8]) -> Result<(), MalformedReply> {
     }
     let digits = &line[..line.len().min(3)];
     if !digits.iter().all(u8::is_ascii_digit) {
-        // `250` may still be followed by CR alone in what came so far.
         return Err(MalformedReply::Code(shown(line)));
     }
     match digits {
@@ -153,7 +151,7 @@ fn check_beginning(line: &[u8]) -> Result<(), MalformedReply> {
     }
 }
 
-/// The reply for people and for the record: one line, no control characters.
+/// The reply in one line, without control characters.
 fn describe(code: u16, lines: &[String]) -> Reply {
     let enhanced = lines
         .first()
@@ -226,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_reply_is_read_however_it_is_cut() {
+    fn replies_are_read_in_pieces_of_any_size() {
         let table: [(&[u8], Reply); 11] = [
             (
                 b"250 2.0.0 Ok: queued as 4X\r\n",
@@ -261,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused_at_once() {
+    fn malformed_replies_are_refused_at_once() {
         let long = [b"250 ".as_slice(), &[b'x'; 2_048]].concat();
         let code = |text: &str| MalformedReply::Code(text.into());
         let table: [(&[u8], MalformedReply); 7] = [
@@ -302,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_behind_a_reply_is_seen() {
+    fn data_after_a_reply_is_noticed() {
         let mut reader = ReplyReader::default();
         reader.push(b"250 one\r\n250 two\r\n");
 
@@ -314,7 +312,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_reply_by_the_rule_is_read_whatever_its_text(
+        fn every_well_formed_reply_is_read(
             code in 200..600_u16,
             lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 1..6),
             size in 1usize..70,
@@ -336,7 +334,7 @@ mod tests {
         }
 
         #[test]
-        fn the_pieces_in_which_bytes_come_make_no_difference(
+        fn the_size_of_pieces_makes_no_difference(
             bytes in proptest::collection::vec(prop_oneof![
                 Just(b'2'), Just(b'5'), Just(b'0'), Just(b'-'), Just(b' '), Just(b'\r'), Just(b'\n'), any::<u8>(),
             ], 0..80),

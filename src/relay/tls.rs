@@ -1,98 +1,121 @@
-//! TLS to the relay: which roots are trusted, and what a failed handshake means, with the fix.
+//! TLS to the relay: the trusted roots, the handshake, and what a failed one means, with the fix.
 
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     AlertDescription, CertificateError, ClientConfig, Error as TlsError, InvalidMessage,
     OtherError, PeerIncompatible, PeerMisbehaved, RootCertStore,
 };
 
-use super::certificate::{CertificateProblem, NAME_ISSUER, UNKNOWN_ISSUER, Verifier};
+use super::certificate::{CertificateProblem, CertificateVerifier, NAME_ISSUER, UNKNOWN_ISSUER};
+use super::error::{ConnectError, SetupError, seconds};
+use super::wire::{FirstBytes, Wire};
 use crate::config::{Smtp, Tls};
 use crate::files;
+use crate::os_error::without_os_code;
+use crate::outcome::Phase;
 
-/// The largest file of certificates; those of a whole system have a quarter of it.
+/// The largest file of certificates; that of a whole system has a quarter of it.
 const CA_FILE_LIMIT: u64 = 1024 * 1024;
 
 /// Trusts the system's roots and those in `ca_file`.
-pub fn connector(smtp: &Smtp) -> anyhow::Result<TlsConnector> {
+pub fn connector(smtp: &Smtp) -> Result<TlsConnector, SetupError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = &smtp.ca_file {
-        add_file(&mut roots, path)?;
+        add_file(&mut roots, path).map_err(|why| {
+            let shown = path.display();
+            SetupError::Unusable(format!("cannot use `smtp.ca_file` (`{shown}`): {why}"))
+        })?;
     }
     let provider = Arc::new(ring::default_provider());
     let anchors = roots.roots.clone();
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| anyhow::anyhow!("cannot set up TLS: {error}"))?;
-    // Without a single root there is nothing to verify against, and every certificate fails.
+        .expect("ring supports the default versions");
     let roots = Arc::new(roots);
+    // Without any root there is no verifier, and every certificate fails.
     let config = match WebPkiServerVerifier::builder_with_provider(roots.clone(), provider).build()
     {
         Ok(inner) => config
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier::new(inner, anchors))),
+            .with_custom_certificate_verifier(Arc::new(CertificateVerifier::new(inner, anchors))),
         Err(_) => config.with_root_certificates(roots),
     };
     Ok(TlsConnector::from(Arc::new(config.with_no_client_auth())))
 }
 
-fn add_file(roots: &mut RootCertStore, path: &Path) -> anyhow::Result<()> {
-    let context = || format!("cannot use `smtp.ca_file` (`{}`)", path.display());
+fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
+    const WANTED: &str = "it must contain the certificates of the relay's issuer, as PEM";
+    let pem = files::read(path, CA_FILE_LIMIT).map_err(|error| format!("{error}; {WANTED}"))?;
     let mut found = 0;
-    let pem = files::read(path, CA_FILE_LIMIT).map_err(|error| {
-        anyhow::anyhow!(
-            "{}: {error}; it must hold the certificates of the relay's issuer, as PEM",
-            context()
-        )
-    })?;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         found += 1;
-        let taken = certificate.is_ok_and(|it| roots.add(it).is_ok());
-        anyhow::ensure!(
-            taken,
-            "{}: certificate {found} in it is damaged; copy it again, from BEGIN to END",
-            context()
-        );
+        if !certificate.is_ok_and(|it| roots.add(it).is_ok()) {
+            return Err(format!(
+                "certificate {found} in it is damaged; copy it again, from BEGIN to END"
+            ));
+        }
     }
-    anyhow::ensure!(
-        found > 0,
-        "{}: there is no certificate in it; it must hold the certificates of the relay's issuer, as PEM",
-        context()
-    );
-    Ok(())
+    match found {
+        0 => Err(format!("there is no certificate in it; {WANTED}")),
+        _ => Ok(()),
+    }
 }
 
-/// The TLS error inside an I/O error, if there is one.
-pub fn tls_error(error: &io::Error) -> Option<&TlsError> {
-    error.get_ref()?.downcast_ref()
+/// Begins TLS on a stream. The error does not name the relay.
+pub async fn handshake(
+    tls: &TlsConnector,
+    wire: Box<dyn Wire>,
+    limit: Duration,
+    smtp: &Smtp,
+) -> Result<Box<dyn Wire>, ConnectError> {
+    let error = |temporary, why| ConnectError::new(Phase::Tls, temporary, why);
+    let name = ServerName::try_from(smtp.host.clone());
+    let name = name.map_err(|it| error(false, format!("{it}; check `smtp.host`")))?;
+    let (wire, first) = FirstBytes::of(wire);
+    let no_answer = |_| error(true, format!("no answer within {}", seconds(limit)));
+    let connected = timeout(limit, tls.connect(name, wire))
+        .await
+        .map_err(no_answer)?;
+    let stream = connected.map_err(|failure| {
+        let tls_error = failure.get_ref().and_then(|it| it.downcast_ref());
+        if let Some(tls_error) = tls_error {
+            let first = first.lock().unwrap_or_else(PoisonError::into_inner);
+            error(false, explain(tls_error, smtp, &first))
+        } else {
+            let failure = without_os_code(failure);
+            error(true, format!("the connection was lost: {failure}"))
+        }
+    })?;
+    Ok(Box::new(stream))
 }
 
-/// A TLS error in words, with what to do. `first` are the first bytes that the relay sent.
-pub fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
+/// What a TLS error means, with the fix. `first` are the first bytes that the relay sent.
+fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
     match error {
         TlsError::InvalidCertificate(error) => explain_certificate(error, smtp),
         TlsError::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
-            "its certificates are too large to be in earnest; the relay's operator must replace them".into()
+            "its certificate chain is too large; the relay's operator must replace it".into()
         }
         TlsError::InvalidMessage(_) => match (text_of(first), smtp.tls) {
             (Some(text), Tls::StartTls) => format!(
-                "it does not speak TLS on this port: behind its 220 to STARTTLS it goes on in plain text (\"{text}\"); the relay's operator must repair that, or use the port with `tls = \"implicit\"` (465)"
+                "it does not speak TLS on this port: after its 220 to STARTTLS it continues in plain text (\"{text}\"); the relay's operator must fix that, or use the port for `smtp.tls = \"implicit\"` (465)"
             ),
             (Some(text), _) => format!(
-                "it does not speak TLS on this port from the first byte, but says in plain text \"{text}\"; set `smtp.tls = \"starttls\"` (usual on 587 and 25), or `smtp.port` to the one for `\"implicit\"` (465)"
+                "it does not speak TLS on this port, but begins in plain text (\"{text}\"); set `smtp.tls = \"starttls\"` (usual for 587 and 25), or `smtp.port` to the one for `\"implicit\"` (465)"
             ),
-            (None, _) => "it does not speak TLS on this port; `tls = \"implicit\"` is for port 465, `\"starttls\"` for 587".into(),
+            (None, _) => "it does not speak TLS on this port; use `smtp.tls = \"implicit\"` for port 465, `\"starttls\"` for 587".into(),
         },
         TlsError::AlertReceived(AlertDescription::ProtocolVersion)
         | TlsError::PeerIncompatible(
@@ -102,7 +125,7 @@ pub fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
             | PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled,
         ) => {
-            "it knows only TLS 1.1 or older, which is broken; it must speak TLS 1.2 or 1.3: the relay's operator must turn that on".into()
+            "it supports only TLS 1.1 or older, which is insecure; the relay's operator must enable TLS 1.2 or 1.3".into()
         }
         TlsError::AlertReceived(
             AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity,
@@ -111,83 +134,77 @@ pub fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
         | TlsError::PeerMisbehaved(
             PeerMisbehaved::SelectedUnofferedCipherSuite | PeerMisbehaved::SelectedUnofferedKxGroup,
         ) => format!(
-            "it and this program have no cipher suite in common; offered are {}; a relay with RSA key exchange only, without ECDHE, or with CBC only is out of date: its operator must turn one of these on",
+            "it has no cipher suite in common with this program, which offers {}; its operator must enable one of these (RSA key exchange and CBC are out of date)",
             cipher_suites()
         ),
         TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
-            "it wants a certificate from this machine, which this program does not have; ask the relay's operator for a port without".into()
+            "it requires a client certificate, which this program does not support; ask the relay's operator for a port without".into()
         }
         TlsError::AlertReceived(alert) => format!(
-            "it ended the handshake with the alert {}; see its log for the reason",
-            alert_name(*alert)
+            "it ended the handshake with the alert {}; check its log for the reason",
+            describe_alert(*alert)
         ),
-        _ => "its handshake is not as TLS prescribes it; see whether this is the relay's port".into(),
+        _ => "its handshake violates the TLS protocol; check `smtp.port`".into(),
     }
 }
 
 fn explain_certificate(error: &CertificateError, smtp: &Smtp) -> String {
     let host = &smtp.host;
     if let CertificateError::Other(OtherError(other)) = error {
-        if let Some(flaw) = other.downcast_ref::<CertificateProblem>() {
-            return flaw.to_string();
+        if let Some(problem) = other.downcast_ref::<CertificateProblem>() {
+            return problem.to_string();
         }
         if other.to_string().contains("CaUsedAsEndEntity") {
-            return "its certificate is an authority's, as `openssl req -x509` makes them, and not fit for a server; the relay's operator must make one with `basicConstraints = CA:FALSE`".into();
+            return "its certificate is that of an authority, as `openssl req -x509` makes them, not of a server; the relay's operator must issue one with `basicConstraints = CA:FALSE`".into();
         }
     }
     match error {
         CertificateError::ExpiredContext { not_after, .. } => format!(
-            "its certificate has expired on {}; the relay's operator must renew it, or this machine's clock is wrong",
+            "its certificate expired on {}; the relay's operator must renew it, or this machine's clock is wrong",
             day(*not_after)
         ),
         CertificateError::Expired => "its certificate has expired; the relay's operator must renew it, or this machine's clock is wrong".into(),
         CertificateError::NotValidYetContext { not_before, .. } => format!(
-            "its certificate is not valid yet, but from {} on; perhaps this machine's clock is wrong",
+            "its certificate is not valid before {}; check this machine's clock",
             day(*not_before)
         ),
-        CertificateError::NotValidYet => "its certificate is not valid yet; perhaps this machine's clock is wrong".into(),
+        CertificateError::NotValidYet => "its certificate is not valid yet; check this machine's clock".into(),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("its certificate is not for the name `{host}`; set `smtp.host` to the name that it is for")
+            format!("its certificate is not for `{host}`; set `smtp.host` to the name in it")
         }
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             format!("{UNKNOWN_ISSUER}; {NAME_ISSUER}")
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "its certificate is for another purpose than a server; the relay's operator must issue one with `extendedKeyUsage = serverAuth`".into()
+            "its certificate is not for a server; the relay's operator must issue one with `extendedKeyUsage = serverAuth`".into()
         }
-        _ => "its certificate is malformed or not fit for a server; the relay's operator must replace it".into(),
+        _ => "its certificate is malformed or not for a server; the relay's operator must replace it".into(),
     }
 }
 
-/// An alert by its name in RFC 8446 §6, and its number.
-fn alert_name(alert: AlertDescription) -> String {
-    let mut name = String::new();
-    if !matches!(alert, AlertDescription::Unknown(_)) {
-        for letter in format!("{alert:?}").chars() {
-            if letter.is_ascii_uppercase() && !name.is_empty() {
-                name.push('_');
-            }
-            name.push(letter.to_ascii_lowercase());
-        }
-    }
-    let number = u8::from(alert);
-    if name.is_empty() {
-        number.to_string()
-    } else {
-        format!("{name} ({number})")
-    }
+/// The name of an alert as in RFC 8446 §6, and its number.
+fn describe_alert(alert: AlertDescription) -> String {
+    let name = match alert {
+        AlertDescription::Unknown(_) => "unknown".to_owned(),
+        known => format!("{known:?}"),
+    };
+    let separator = |it: char| it.is_ascii_uppercase().then_some('_');
+    let name: String = (name.chars())
+        .flat_map(|it| separator(it).into_iter().chain([it.to_ascii_lowercase()]))
+        .collect();
+    format!("{} ({})", name.trim_start_matches('_'), u8::from(alert))
 }
 
 /// The day of a time in a certificate, in UTC.
 fn day(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     Timestamp::from_second(seconds).map_or_else(
-        |_| "a day beyond the calendar".into(),
+        |_| "an impossible date".into(),
         |it| it.to_zoned_datetime(TimeZone::UTC).date().to_string(),
     )
 }
 
-/// The cipher suites that the handshake offers, by the names of IANA's registry.
+/// The cipher suites that the handshake offers, by their IANA names.
 fn cipher_suites() -> String {
     let provider: CryptoProvider = ring::default_provider();
     let names: Vec<String> = provider
@@ -198,7 +215,7 @@ fn cipher_suites() -> String {
     names.join(", ")
 }
 
-/// The first line of what is plain text.
+/// The first line, if it is plain text.
 fn text_of(first: &[u8]) -> Option<String> {
     let line = first.split(|it| *it == b'\r' || *it == b'\n').next()?;
     let text = str::from_utf8(line).ok()?;

@@ -1,6 +1,5 @@
 //! The byte stream below a conversation: a socket, TLS, or a pipe of the simulation.
 
-use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,37 +7,28 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How many bytes of a peer that speaks no TLS are kept for the message.
+/// How many bytes of a peer that does not speak TLS are kept for the error message.
 const FIRST_BYTES: usize = 120;
 
-/// What a conversation is held over.
+/// What a conversation needs of its stream.
 pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// A stream that keeps the first bytes that were read from it, for the message if they prove not
-/// to be TLS.
+/// A stream that keeps the first bytes that were read, for the error message if they are not TLS.
 pub struct FirstBytes {
     inner: Box<dyn Wire>,
     first: Arc<Mutex<Vec<u8>>>,
-    full: bool,
 }
 
 impl FirstBytes {
-    /// The stream, and where its first bytes will be.
+    /// The stream, and the place of its first bytes.
     pub fn of(inner: Box<dyn Wire>) -> (Self, Arc<Mutex<Vec<u8>>>) {
         let first = Arc::new(Mutex::new(Vec::new()));
         let stream = Self {
             inner,
             first: first.clone(),
-            full: false,
         };
         (stream, first)
-    }
-}
-
-impl fmt::Debug for FirstBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FirstBytes").finish_non_exhaustive()
     }
 }
 
@@ -50,15 +40,11 @@ impl AsyncRead for FirstBytes {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
-        if !self.full && polled.is_ready() {
-            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = FIRST_BYTES.saturating_sub(first.len());
-            let read = &buffer.filled()[before..];
-            first.extend_from_slice(&read[..read.len().min(room)]);
-            let full = first.len() == FIRST_BYTES;
-            drop(first);
-            self.full = full;
-        }
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = &buffer.filled()[before..];
+        let wanted = FIRST_BYTES.saturating_sub(first.len()).min(read.len());
+        first.extend_from_slice(&read[..wanted]);
+        drop(first);
         polled
     }
 }

@@ -1,7 +1,7 @@
-//! Connections to the file: how it is created and opened, with which settings, and what is refused.
+//! Connections to the file: creation, opening, settings, and checks of its content.
 //!
-//! During a run the file is in WAL mode with `synchronous=FULL`: one fsync a commit, an acknowledged
-//! change survives a power failure, and readers wait for nobody.
+//! During a run the file is in WAL mode with `synchronous=FULL`: one fsync for each commit, an
+//! acknowledged change survives a power failure, and readers never wait.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -46,14 +46,13 @@ pub fn in_memory(key: &MessageIdKey) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Opens for reading and writing, and changes nothing yet. Fails if the file is not a ledger, or is
-/// damaged.
+/// Opens for reading and writing, but changes nothing. Fails if the file is not a ledger or is damaged.
 pub fn open_to_examine(path: &Path) -> Result<Connection> {
     file_checks::check(path)?;
     file_checks::check_writable(path)?;
     let open = || {
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        // If the ledger is refused, closing it must not write a log into it that belongs to another file.
+        // If the ledger is refused, closing it must not write the log of another file into it.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))?;
         Ok(connection)
@@ -62,7 +61,7 @@ pub fn open_to_examine(path: &Path) -> Result<Connection> {
     check_identity(path, &connection)?;
     match examine(&connection).map_err(|error| translate(path, &error))? {
         None => Ok(connection),
-        Some(fault) => Err(damaged(path, &fault)),
+        Some(problem) => Err(damaged(path, &problem)),
     }
 }
 
@@ -72,9 +71,9 @@ pub fn begin_writing(connection: &Connection, id: Id) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-    // Where the disk does not allow the change, SQLite keeps the old mode and reports no error.
+    // If the disk does not allow the change, SQLite keeps the old mode and reports no error.
     if mode != "wal" {
-        let message = format!("it stays in the mode `{mode}` and gets no write-ahead log");
+        let message = format!("it stays in journal mode `{mode}`, without a write-ahead log");
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
         return Err(rusqlite::Error::SqliteFailure(code, Some(message)));
     }
@@ -82,17 +81,17 @@ pub fn begin_writing(connection: &Connection, id: Id) -> rusqlite::Result<()> {
     connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
     connection.pragma_update(None, "journal_size_limit", wal::MAX_BYTES.cast_signed())?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // Proves that the file can be written before anything relies on it.
+    // Shows that the file can be written before anything relies on it.
     connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM spare")?;
     schema::migrate(connection, id)?;
     connection.execute_batch("COMMIT")
 }
 
-/// What is wrong with the file.
+/// What is wrong with the content of the file; none if it is intact.
 ///
-/// The full check, because the quick one does not compare indexes with tables, and a partner whose
-/// address is missing from an index would be enrolled, and invited, again. This program creates no
-/// trigger and no view; one could make a change have no effect.
+/// It is the full check, because the quick one does not compare indexes with tables, and a partner who is
+/// missing from an index would be invited again. Triggers and views are refused, because they could undo
+/// changes and this program creates none.
 pub fn examine(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if found != "ok" {
@@ -105,17 +104,9 @@ pub fn examine(connection: &Connection) -> rusqlite::Result<Option<String>> {
     Ok(foreign.map(|it| format!("it has a {it} that access-invite did not create")))
 }
 
-/// Opens for reading only; creates nothing beside a file that was closed properly.
-pub fn open_for_reading(path: &Path) -> Result<Connection> {
-    open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-}
-
-/// Opens a private copy together with the log that a killed run left.
-pub fn open_copy(path: &Path) -> Result<Connection> {
-    open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-}
-
-fn open_existing(path: &Path, access: OpenFlags) -> Result<Connection> {
+/// Opens an existing ledger without examining it. With read-only access, nothing is created beside a file
+/// that was closed properly.
+pub fn open(path: &Path, access: OpenFlags) -> Result<Connection> {
     let connection = connect(path, access).map_err(|error| translate(path, &error))?;
     check_identity(path, &connection)?;
     Ok(connection)
@@ -139,14 +130,14 @@ fn check_identity(path: &Path, connection: &Connection) -> Result<()> {
     };
     let message = if number("application_id")? != schema::APPLICATION_ID {
         format!(
-            "`{}` is a database, but not a ledger of access-invite; see whether `ledger.file` names the right file",
+            "`{}` is a database, but not a ledger of access-invite; check `ledger.file`",
             path.display()
         )
     } else if let version = number("user_version")?
         && version > schema::VERSION
     {
         format!(
-            "the ledger `{}` was written by a newer access-invite (version {version} of its tables, this one knows {}); update the program",
+            "the ledger `{}` was written by a newer access-invite (its tables have version {version}, this one supports {}); update the program",
             path.display(),
             schema::VERSION
         )

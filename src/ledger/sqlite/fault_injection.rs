@@ -1,26 +1,28 @@
-//! A ledger for the simulation: the same tables, transitions and statements, in memory and on the
-//! thread that calls. A chosen commit fails, or ends the process.
+//! A ledger for the simulation: the same tables, transitions and statements, in memory and on the calling
+//! thread. A chosen commit fails or crashes the process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
+use super::errors::translate;
 use super::writer_thread::{Answer, Request, WriterThread};
-use super::{connection, rows};
+use super::{Reader, WriterHandle, connection, rows};
 use crate::invitation::{MessageIdKey, Standing};
-use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::Ledger;
+use crate::ledger::error::Result;
 use crate::ledger::records::ChangeResults;
 
 /// What happens at a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitFault {
-    /// The process dies before it.
-    DiesBefore,
-    /// The process dies after it, before the answer.
-    DiesAfter,
+    /// The process crashes before it.
+    CrashBeforeCommit,
+    /// The process crashes after it, before the answer.
+    CrashAfterCommit,
     /// It fails, and so does every later one.
-    Fails,
+    CommitFails,
 }
 
 /// The database, which outlives the processes that open it.
@@ -35,9 +37,9 @@ pub struct FaultyWriter {
     db: SharedDb,
     /// After how many more commits the fault happens.
     fault: Mutex<Option<(u32, CommitFault)>>,
-    /// Notified when the process has died.
-    died: Arc<Notify>,
-    /// Never answered and never dropped, so that the caller does not learn of the death.
+    /// Notified when the process has crashed.
+    crashed: Arc<Notify>,
+    /// Never answered and never dropped, so that the caller does not learn of the crash.
     unanswered: Mutex<Vec<Answer<ChangeResults>>>,
 }
 
@@ -47,26 +49,36 @@ impl SharedDb {
     /// # Errors
     /// If there is no memory for it.
     pub fn new(key: MessageIdKey) -> Result<Self> {
-        let connection = connection::in_memory(&key).map_err(LedgerError::cannot_write)?;
-        let writer = WriterThread::new(Path::new("ledger"), connection, key.clone(), None);
+        let path = Path::new("ledger");
+        let connection = connection::in_memory(&key).map_err(|error| translate(path, &error))?;
+        let writer = WriterThread::new(path, connection, key.clone(), None);
         Ok(Self {
             writer: Arc::new(Mutex::new(writer)),
             key,
         })
     }
 
-    /// The writer of a new process, and what is notified when that has died.
-    #[must_use]
-    pub fn start_writer(&self, fault: Option<(u32, CommitFault)>) -> (FaultyWriter, Arc<Notify>) {
-        self.writer().restart();
-        let died = Arc::new(Notify::new());
+    /// Opens the ledger as a new process for which this fault is planned; gives what is notified when the
+    /// process has crashed.
+    ///
+    /// # Errors
+    /// If there is no memory for its reader.
+    pub fn open(&self, fault: Option<(u32, CommitFault)>) -> Result<(Ledger, Arc<Notify>)> {
+        self.writer().failed = None;
+        let crashed = Arc::new(Notify::new());
         let writer = FaultyWriter {
             db: self.clone(),
             fault: Mutex::new(fault),
-            died: died.clone(),
+            crashed: crashed.clone(),
             unanswered: Mutex::default(),
         };
-        (writer, died)
+        let ledger = Ledger {
+            writer: WriterHandle::Inline(writer),
+            reader: Reader::empty()?,
+            scratch_folder: PathBuf::new(),
+            _lock: None,
+        };
+        Ok((ledger, crashed))
     }
 
     /// The standing of each invitation, by its canonical address.
@@ -75,7 +87,7 @@ impl SharedDb {
     /// If it cannot be read.
     pub fn standings(&self) -> rusqlite::Result<Vec<(String, Standing)>> {
         let writer = self.writer();
-        let mut statement = writer.connection().prepare_cached(&format!(
+        let mut statement = writer.connection.prepare_cached(&format!(
             "SELECT i.address, {} FROM invitation AS i ORDER BY i.id",
             rows::STANDING
         ))?;
@@ -95,22 +107,22 @@ impl SharedDb {
 }
 
 impl FaultyWriter {
-    /// Handles a request, unless the process dies: then it is never answered.
+    /// Handles a request, unless the process crashes: then it is never answered.
     pub fn handle(&self, request: Request) {
         let mut writer = self.db.writer();
         match request {
             Request::Apply(changes, answer) => match self.next_fault() {
                 None => writer.apply(vec![(changes, answer)]),
-                Some(CommitFault::Fails) => {
-                    writer.fail_from_now_on();
+                Some(CommitFault::CommitFails) => {
+                    writer.failed = Some("the disk has failed".into());
                     writer.apply(vec![(changes, answer)]);
                 }
                 Some(fault) => {
-                    if fault == CommitFault::DiesAfter && !self.is_dead() {
+                    if fault == CommitFault::CrashAfterCommit && !self.has_crashed() {
                         writer.apply(vec![(changes, oneshot::channel().0)]);
                     }
                     self.unanswered().push(answer);
-                    self.died.notify_one();
+                    self.crashed.notify_one();
                 }
             },
             Request::Run(work) => work(&mut writer),
@@ -118,7 +130,7 @@ impl FaultyWriter {
         }
     }
 
-    /// What happens at this commit.
+    /// The fault of this commit.
     fn next_fault(&self) -> Option<CommitFault> {
         let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *fault {
@@ -131,7 +143,7 @@ impl FaultyWriter {
         }
     }
 
-    fn is_dead(&self) -> bool {
+    fn has_crashed(&self) -> bool {
         !self.unanswered().is_empty()
     }
 

@@ -1,7 +1,5 @@
-//! What the ledger's file, its folder and its file system must allow.
-//!
-//! All of it is checked before SQLite opens the file, so that a job which cannot keep its record is
-//! refused with a clear message and leaves nothing behind. A network file system is a warning.
+//! Checks of the ledger's file, folder and file system, made before SQLite opens the file, so that a job that
+//! cannot record is refused with a clear message and creates no files. A network file system is a warning.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -10,29 +8,29 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, access};
 use rustix::io::Errno;
 
+use crate::files::folder_of;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::sidecar::folder_of;
 
-/// Refuses a ledger that is missing, empty, no file, open to everyone, or has a second name.
+/// Refuses a ledger that is missing, empty, not a regular file, open to everyone, or has a second name.
 pub fn check(path: &Path) -> Result<()> {
     let shown = path.display();
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(LedgerError::Missing(format!(
-                "there is no ledger `{shown}`; if this is a new job, `access-invite init` creates it, else look for the one that is missing: without it every partner counts as not invited"
+                "there is no ledger `{shown}`; for a new job, `access-invite init` creates it; otherwise restore it, because without it no partner counts as invited"
             )));
         }
         Err(error) => return Err(cannot_open(path, &error)),
     };
     if !metadata.is_file() {
         return Err(LedgerError::NotUsable(format!(
-            "the ledger `{shown}` is not a regular file; `ledger.file` must name the file itself"
+            "the ledger `{shown}` is not a regular file; set `ledger.file` to the file itself"
         )));
     }
     if metadata.len() == 0 {
         return Err(LedgerError::NotUsable(format!(
-            "the ledger `{shown}` is an empty file; restore the one that was there, or, if there was none, remove it and let `access-invite init` create it: without it every partner counts as not invited"
+            "the ledger `{shown}` is an empty file; for a new job, remove it and run `access-invite init`; otherwise restore it, because without it no partner counts as invited"
         )));
     }
     let mode = metadata.permissions().mode();
@@ -44,11 +42,11 @@ pub fn check(path: &Path) -> Result<()> {
         format!("is {access} by everyone and holds personal data; run `chmod 600 {shown}`")
     } else if metadata.nlink() > 1 {
         format!(
-            "has {} names (hard links); lock and log go by the name, so two runs could send from it at once: keep one name, and make copies by copying",
+            "has {} names (hard links), and lock and log depend on the name, so that two runs could send from it at once; keep one name, and make backups by copying",
             metadata.nlink()
         )
     } else if is_mount_point(path) {
-        "is mounted as a single file, so it has a second name elsewhere; lock and log are found by the name, and two runs could send from it at once: mount its folder instead".into()
+        "is mounted as a single file, so it has a second name, and lock and log depend on the name, so that two runs could send from it at once; mount its folder instead".into()
     } else {
         return Ok(());
     };
@@ -56,14 +54,14 @@ pub fn check(path: &Path) -> Result<()> {
     Err(LedgerError::NoPermission(message))
 }
 
-/// Whether something is mounted on the file itself, as a container engine does with a single file.
-/// A bind mount gives the file a second name without raising its link count.
+/// Whether the file is a mount point, as a container engine makes it for a single file. A bind mount gives
+/// the file a second name without raising its link count.
 fn is_mount_point(path: &Path) -> bool {
     let found = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::empty());
     found.is_ok_and(|it| it.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Refuses a ledger that this user cannot write, or in whose folder no files can be created.
+/// Refuses a ledger that this user cannot write, or in whose folder this user cannot create files.
 pub fn check_writable(path: &Path) -> Result<()> {
     let shown = path.display();
     let folder = folder_of(path);
@@ -84,14 +82,14 @@ pub fn check_writable(path: &Path) -> Result<()> {
     })?;
     access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|errno| {
         let what = format!(
-            "the folder `{}` takes no files from this user, but lock and log of the ledger `{shown}` stand there during a run",
+            "this user cannot create files in the folder `{}`, where the ledger `{shown}` needs its lock and log",
             folder.display()
         );
         refused(what, errno)
     })
 }
 
-/// What works, but is unwise, about the place of the ledger.
+/// What works, but is unsafe, about the location of the ledger.
 pub fn warnings(path: &Path) -> Vec<String> {
     let shown = path.display();
     let folder = folder_of(path);
@@ -101,27 +99,27 @@ pub fn warnings(path: &Path) -> Vec<String> {
         .and_then(network)
     {
         warnings.push(format!(
-            "the ledger `{shown}` is on a network file system ({kind}), where locks and the order of writes cannot be relied on; put it on a disk of this machine, or a partner may be invited twice"
+            "the ledger `{shown}` is on a network file system ({kind}), where locks and the order of writes are not reliable and a partner may be invited twice; move it to a local disk"
         ));
     }
     if let Ok(metadata) = std::fs::metadata(folder)
         && metadata.permissions().mode() & 0o1002 == 0o0002
     {
         warnings.push(format!(
-            "everyone may replace the ledger `{shown}`, because its folder is writable by everyone; run `chmod o-w {}`",
+            "everyone can replace the ledger `{shown}`, because its folder is writable by everyone; run `chmod o-w {}`",
             folder.display()
         ));
     }
     if path.exists()
         && let Err(error) = check_writable(path)
     {
-        warnings.push(format!("a real send would stop: {error}"));
+        warnings.push(format!("a real send would fail: {error}"));
     }
     warnings
 }
 
-/// What to call the network file system with this magic number; none for one of this machine.
-/// The numbers are those of `linux/magic.h` and of `statfs(2)`.
+/// The name of the network file system with this magic number (`linux/magic.h`, `statfs(2)`); none for a
+/// local file system.
 #[must_use]
 pub fn network(magic: u32) -> Option<&'static str> {
     let name = match magic {
@@ -174,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b12_network_file_systems_are_known_by_their_numbers_and_local_ones_are_not() {
+    fn b12_network_file_systems_are_recognised_by_magic_number() {
         let local = [
             0xEF53,      // ext2, ext3, ext4
             0x9123_683E, // btrfs

@@ -1,12 +1,15 @@
-//! Opening the ledger for writing. It is examined first, and changed only by [`Examined::begin_run`].
+//! Opening the ledger. For writing, it is examined first, and changed only by [`Examined::begin_run`]. A
+//! verb that only reads changes nothing in the ledger's folder.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
 
-use super::active_run::ActiveRun;
+use super::active_run::{ActiveRun, OpenFiles};
 use super::errors::translate;
-use super::open_files::OpenFiles;
 use super::reader::Reader;
 use super::writer_handle::WriterHandle;
 use super::{connection, file_checks, runs, schema, wal};
@@ -14,29 +17,31 @@ use crate::config::LedgerFiles;
 use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness::{FilesOnDisk, Staleness, read_witness};
-use crate::ledger::lock::lock_file;
+use crate::ledger::lock::{self, lock_file};
 use crate::ledger::records::RunStart;
 use crate::ledger::sidecar::sidecar;
-use crate::ledger::witness::{Id, Mark, Witness, random_id};
+use crate::ledger::witness::{Id, Witness, WitnessMark, random_id};
+
+/// How often, and after which pause, a ledger is opened that a run is changing.
+const TRIES: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Creates an empty ledger.
 ///
 /// # Errors
 /// If the file exists or cannot be written.
 pub fn create(path: &Path) -> Result<()> {
-    let key = MessageIdKey::random().map_err(LedgerError::cannot_write)?;
-    let id = random_id().map_err(LedgerError::cannot_write)?;
-    connection::create(path, &key, id)
+    connection::create(path, &MessageIdKey::random()?, random_id()?)
 }
 
-/// Opens a ledger that is thrown away: without a run on record, and without a witness.
+/// Opens a scratch ledger: without a recorded run and without a witness.
 ///
 /// # Errors
 /// If it cannot be opened, is not usable, or cannot be written.
 pub fn open_scratch(path: &Path) -> Result<(WriterHandle, Reader)> {
     let connection = connection::open_to_examine(path)?;
-    let id = random_id().map_err(LedgerError::cannot_write)?;
-    connection::begin_writing(&connection, id).map_err(|error| translate(path, &error))?;
+    connection::begin_writing(&connection, random_id()?)
+        .map_err(|error| translate(path, &error))?;
     start_threads(path, connection, None)
 }
 
@@ -50,7 +55,7 @@ fn start_threads(
     Ok((writer, reader))
 }
 
-/// A ledger that was opened for writing, and is not changed yet.
+/// A ledger that was opened for writing and is not changed yet.
 pub struct Examined {
     path: PathBuf,
     connection: Connection,
@@ -58,7 +63,7 @@ pub struct Examined {
     open_files: OpenFiles,
     log_missing: bool,
     /// Why it may lack what later runs have recorded.
-    pub doubt: Option<Staleness>,
+    pub staleness: Option<Staleness>,
     /// Its id; a new one if it has none yet.
     pub id: Id,
 }
@@ -78,17 +83,15 @@ impl Examined {
         let open_files = OpenFiles::of(path).map_err(unreadable)?;
         let connection = connection::open_to_examine(path)?;
         let sqlite = |error: rusqlite::Error| translate(path, &error);
-        let doubt = runs::staleness(&connection, found).map_err(sqlite)?;
+        let staleness = runs::staleness(&connection, found).map_err(sqlite)?;
         let id = schema::id(&connection).map_err(sqlite)?;
         Ok(Self {
             path: path.clone(),
             connection,
             open_files,
             log_missing: found.log_missing,
-            doubt,
-            id: id
-                .map_or_else(random_id, Ok)
-                .map_err(LedgerError::cannot_write)?,
+            staleness,
+            id: id.map_or_else(random_id, Ok)?,
         })
     }
 
@@ -96,7 +99,7 @@ impl Examined {
     pub fn close(self) {
         drop(self.connection);
         if self.log_missing {
-            // SQLite has created an empty log, which must not be taken for the missing one.
+            // SQLite has created an empty log, which must not pass for the missing one.
             wal::remove_if_empty(&self.path);
         }
     }
@@ -123,14 +126,14 @@ impl Examined {
         for file in [sidecar(&path, "-wal"), lock_file(&path)] {
             let shown = file.display().to_string();
             open_files.watch(file).map_err(|error| {
-                LedgerError::cannot_write(format!("cannot examine `{shown}`: {error}"))
+                LedgerError::CannotWrite(format!("cannot examine `{shown}`: {error}"))
             })?;
         }
-        let id = random_id().map_err(LedgerError::cannot_write)?;
+        let id = random_id()?;
         let (number, changes) = record_run(&connection, files, id, start).map_err(sqlite)?;
         let mut run = ActiveRun {
             number,
-            mark: Mark {
+            mark: WitnessMark {
                 ledger,
                 run: id,
                 changes,
@@ -158,4 +161,93 @@ fn record_run(
     let changes = runs::count_change(connection, number)?;
     connection.execute_batch("COMMIT")?;
     Ok((number, changes))
+}
+
+impl Reader {
+    /// Opens the ledger for reading.
+    ///
+    /// If a killed run has left its log and no run is active, a private copy is read, in `scratch` or in the
+    /// system's temporary folder. If a run begins or ends meanwhile, opening is tried again.
+    ///
+    /// # Errors
+    /// If it is missing, open to everyone, no ledger of this version, damaged, or if runs keep changing it.
+    pub fn open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Self> {
+        file_checks::check(&files.file)?;
+        for _ in 0..TRIES {
+            match try_open(files, scratch)? {
+                Some(reader) => return Ok(reader),
+                None => std::thread::sleep(PAUSE),
+            }
+        }
+        Err(LedgerError::Busy(format!(
+            "the ledger `{}` is being changed by a run that begins or ends; try again",
+            files.file.display()
+        )))
+    }
+}
+
+/// One attempt; none if a run has begun or ended meanwhile.
+fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader>> {
+    let path = &files.file;
+    let unreadable = |error: std::io::Error| file_checks::cannot_open(path, &error);
+    let live = lock::is_held(path);
+    let witness = read_witness(&files.witness)?;
+    let left_over = ["-wal", "-journal"].map(|suffix| sidecar(path, suffix));
+    // SQLite would create a log for a file whose header requires one.
+    let log_expected = wal::is_expected(path).map_err(unreadable)?;
+    let found = FilesOnDisk {
+        witness,
+        // During a run the log exists, or is about to.
+        log_missing: log_expected && !left_over[0].exists() && !live,
+    };
+    let (connection, copy) = if live || !(log_expected || left_over.iter().any(|it| it.exists())) {
+        match connection::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
+            Ok(connection) => (connection, None),
+            // A run that ends, or was killed while it ended, leaves a journal that only a writer may
+            // roll back.
+            Err(LedgerError::NoPermission(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    } else {
+        let folder = copy_with_log(path, &left_over, scratch)?;
+        if lock::is_held(path) {
+            return Ok(None);
+        }
+        let connection = connection::open(
+            &folder.path().join("ledger"),
+            OpenFlags::SQLITE_OPEN_READ_WRITE,
+        )?;
+        (connection, Some(folder))
+    };
+    let staleness = runs::staleness(&connection, found).map_err(|it| translate(path, &it))?;
+    let mut reader = Reader::start(path, connection)?;
+    reader.live = live;
+    reader.staleness = staleness;
+    reader.copy = copy;
+    Ok(Some(reader))
+}
+
+/// Copies a ledger together with the log or journal that a killed run has left.
+fn copy_with_log(path: &Path, left_over: &[PathBuf; 2], scratch: Option<&Path>) -> Result<TempDir> {
+    let folder = match scratch {
+        Some(scratch) => tempfile::tempdir_in(scratch),
+        None => tempfile::tempdir(),
+    };
+    let folder = folder.map_err(|error| {
+        let what = "cannot create a folder for a copy of the ledger";
+        LedgerError::CannotWrite(format!("{what}: {error}"))
+    })?;
+    let copy = folder.path().join("ledger");
+    let from = [path, &left_over[0], &left_over[1]];
+    for (from, suffix) in from.into_iter().zip(["", "-wal", "-journal"]) {
+        match std::fs::copy(from, sidecar(&copy, suffix)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let shown = from.display();
+                let message = format!("cannot copy the ledger `{shown}`: {error}");
+                return Err(LedgerError::CannotWrite(message));
+            }
+            _ => {}
+        }
+    }
+    Ok(folder)
 }

@@ -1,21 +1,30 @@
-//! A view of the ledger, on a connection and a thread of its own, so that reading never delays a
-//! final dot.
+//! A view of the ledger, on a connection and a thread of its own, so that reading never delays a final dot.
+//!
+//! Each query is one short statement that is read to its end, and long results come in pages, because an
+//! open snapshot prevents the reuse of the log.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use rusqlite::Connection;
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::errors::{damaged, translate};
-use super::{connection, schema};
-use crate::invitation::MessageIdKey;
+use super::rows::{self, RECORD, STANDING};
+use super::{connection, runs, schema};
+use crate::invitation::{Event, Identity, MessageIdKey, OCCASION, Record, Standing, State};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness::Staleness;
+use crate::ledger::records::{CampaignStanding, RecordFilter};
 use crate::ledger::sidecar;
+use crate::link::PackageId;
+
+/// How many records a page has.
+const PAGE: u32 = 500;
 
 type Query = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -26,25 +35,28 @@ pub struct Reader {
     thread: Option<JoinHandle<()>>,
     key: MessageIdKey,
     pub(super) live: bool,
-    pub(super) doubt: Option<Staleness>,
+    pub(super) staleness: Option<Staleness>,
     /// The copy that is read in place of the ledger.
     pub(super) copy: Option<TempDir>,
 }
 
 impl Reader {
-    /// A view of a ledger that does not exist yet: empty, with a key for this run.
+    /// An empty view in place of a ledger that does not exist yet, with a key for this run.
     ///
     /// # Errors
     /// If the system has no memory or no random numbers.
     pub fn empty() -> Result<Self> {
-        let key = MessageIdKey::random().map_err(LedgerError::cannot_write)?;
-        let connection = connection::in_memory(&key).map_err(LedgerError::cannot_write)?;
-        Self::start(Path::new("(no ledger)"), connection)
+        let path = Path::new("(no ledger)");
+        let connection = connection::in_memory(&MessageIdKey::random()?);
+        Self::start(path, connection.map_err(|error| translate(path, &error))?)
     }
 
-    /// The view that belongs to a writer.
+    /// The view beside a writer.
     pub(super) fn beside_writer(path: &Path) -> Result<Self> {
-        Self::start(path, connection::open_for_reading(path)?)
+        Self::start(
+            path,
+            connection::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        )
     }
 
     /// Starts the thread.
@@ -61,7 +73,7 @@ impl Reader {
             thread: Some(thread),
             key,
             live: false,
-            doubt: None,
+            staleness: None,
             copy: None,
         })
     }
@@ -75,16 +87,16 @@ impl Reader {
     /// Why the ledger may lack what later runs have recorded.
     #[must_use]
     pub fn staleness(&self) -> Option<Staleness> {
-        self.doubt
+        self.staleness
     }
 
-    /// Whether a run was at work on the ledger when it was opened.
+    /// Whether a run was using the ledger when it was opened.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.live
     }
 
-    /// Gives a file that root created to the ledger's owner, who runs the job otherwise.
+    /// Gives a file that root created to the ledger's owner, who usually runs the job.
     ///
     /// # Errors
     /// If the file cannot be examined or its owner cannot be changed.
@@ -92,8 +104,8 @@ impl Reader {
         sidecar::give_to_owner(file, &self.path)
     }
 
-    /// Begins a snapshot: until [`Reader::end_snapshot`], every answer comes from the same state of
-    /// the ledger. To be kept short, because a run cannot reuse its log meanwhile.
+    /// Begins a snapshot: until [`Reader::end_snapshot`], all queries see the same state of the ledger. It
+    /// should be short, because a run cannot reuse its log meanwhile.
     ///
     /// # Errors
     /// If the ledger cannot be read.
@@ -131,7 +143,7 @@ impl Reader {
     ) -> impl Future<Output = Result<T>> {
         let (answer, waiting) = oneshot::channel();
         let query = move |connection: &Connection| drop(answer.send(query(connection)));
-        // If the thread has ended, the query is dropped, which ends the waiting.
+        // If the thread has ended, the query is dropped, and the caller gets an error.
         if let Some(queries) = &self.queries {
             let _ = queries.send(Box::new(query));
         }
@@ -141,10 +153,176 @@ impl Reader {
             answer.map_err(|error| translate(&self.path, &error))
         }
     }
+
+    /// The standings of these invitations, in their order; none for one that is not recorded.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub fn standings(
+        &self,
+        identities: Vec<Identity>,
+    ) -> impl Future<Output = Result<Vec<Option<Standing>>>> {
+        let columns = format!("{STANDING} FROM invitation AS i");
+        self.find(identities, columns, |row| rows::standing(row, 0))
+    }
+
+    /// The records of these invitations, in their order; none for one that is not recorded.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub fn records(
+        &self,
+        identities: Vec<Identity>,
+    ) -> impl Future<Output = Result<Vec<Option<Record>>>> {
+        let columns = format!("{STANDING}, {RECORD}");
+        self.find(identities, columns, rows::record)
+    }
+
+    fn find<T: Send + 'static>(
+        &self,
+        identities: Vec<Identity>,
+        columns: String,
+        decode: fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> impl Future<Output = Result<Vec<Option<T>>>> {
+        self.query(move |connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {columns}
+                 WHERE i.campaign = ?1 AND i.package_id = ?2 AND i.address = ?3 AND i.occasion = ?4"
+            ))?;
+            let find = |it: &Identity| {
+                let package_id = it.package_id.to_string();
+                let key = (&it.campaign, package_id, &it.address, OCCASION);
+                statement.query_row(key, decode).optional()
+            };
+            identities.iter().map(find).collect()
+        })
+    }
+
+    /// How many invitations of the campaign are in each state, in the order of [`State::ALL`].
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn counts(&self, campaign: &str) -> Result<Vec<(State, u64)>> {
+        let campaign = campaign.to_owned();
+        self.query(move |connection| {
+            let counts: Vec<(State, i64)> = connection
+                .prepare(
+                    "SELECT state, count(*) FROM invitation WHERE campaign = ?1 GROUP BY state",
+                )?
+                .query_map([campaign], |row| Ok((rows::state(row, 0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            let count_of = |state| counts.iter().find(|it| it.0 == state).map_or(0, |it| it.1);
+            let all = State::ALL.iter().copied();
+            Ok(all.map(|it| (it, count_of(it).unsigned_abs())).collect())
+        })
+        .await
+    }
+
+    /// The next page of a campaign's records, in the order of their enrolment, after `after`.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn page(
+        &self,
+        campaign: &str,
+        filter: &RecordFilter,
+        after: i64,
+    ) -> Result<Vec<Record>> {
+        let campaign = campaign.to_owned();
+        let filter = filter.clone();
+        self.query(move |connection| {
+            // In the order of the primary key; the `+` keeps SQLite from using the index on campaigns,
+            // which would sort all records for each page.
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {STANDING}, {RECORD}
+                 WHERE i.id > ?1 AND +i.campaign = ?2
+                    AND (?3 IS NULL OR i.state = ?3)
+                    AND (?4 IS NULL OR i.package_id = ?4)
+                    AND (?5 IS NULL OR i.address = ?5)
+                 ORDER BY i.id LIMIT ?6"
+            ))?;
+            let records = statement.query_map(
+                (
+                    after,
+                    campaign,
+                    filter.state.map(State::as_str),
+                    filter.package_id.map(|it| it.to_string()),
+                    filter.address,
+                    PAGE,
+                ),
+                rows::record,
+            )?;
+            records.collect()
+        })
+        .await
+    }
+
+    /// The packages that the campaign's invitations are recorded for, each with the keys it had then.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn packages(&self, campaign: &str) -> Result<Vec<(PackageId, String)>> {
+        let campaign = campaign.to_owned();
+        self.query(move |connection| {
+            let mut statement = connection.prepare(
+                "SELECT package_id, package FROM invitation WHERE campaign = ?1
+                 GROUP BY package_id, package ORDER BY min(id)",
+            )?;
+            let packages = statement.query_map([campaign], |row| {
+                Ok((rows::package_id(row, 0)?, row.get(1)?))
+            })?;
+            packages.collect()
+        })
+        .await
+    }
+
+    /// The history of an invitation, the oldest event first.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn history(&self, id: i64) -> Result<Vec<Event>> {
+        self.query(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT at, from_state, to_state, phase, smtp_code, enhanced_code, reply, relay,
+                    message_id, note
+                 FROM history WHERE invitation = ?1 ORDER BY id",
+            )?;
+            statement
+                .query_map([id], |row| rows::event(row, 0))?
+                .collect()
+        })
+        .await
+    }
+
+    /// When final dots were written since `since`, over all campaigns, the oldest first.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn dots_since(&self, since: Timestamp) -> Result<Vec<Timestamp>> {
+        self.query(move |connection| {
+            let mut statement = connection.prepare(
+                "SELECT at FROM history WHERE to_state = 'armed' AND at > ?1 ORDER BY at",
+            )?;
+            statement
+                .query_map([since.as_millisecond()], |row| rows::timestamp(row, 0))?
+                .collect()
+        })
+        .await
+    }
+
+    /// What the guards need to know about a campaign.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn campaign(&self, campaign: &str) -> Result<CampaignStanding> {
+        let campaign = campaign.to_owned();
+        self.query(move |connection| runs::campaign_standing(connection, &campaign))
+            .await
+    }
 }
 
 impl Drop for Reader {
-    /// Waits until the connection is closed, because an open one would keep a writer from closing the file.
+    /// Waits until the connection is closed, because an open one prevents a writer from closing the file.
     fn drop(&mut self) {
         drop(self.queries.take());
         if let Some(thread) = self.thread.take() {

@@ -1,96 +1,75 @@
-//! Changes of all invitations that a run may have mailed without a record of it.
+//! Changes of all invitations that a run may have mailed without recording it.
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 
 use super::rows;
-use super::transitions::{ApplyError, apply};
-use crate::invitation::{Cause, Identity, MessageIdKey, State};
+use super::transitions::{ApplyError, Transitions};
+use crate::invitation::{Cause, Identity, State};
 use crate::ledger::records::{Change, Gap};
 use crate::outcome::Phase;
 
-/// Turns every armed invitation into an unknown one; gives how many there were.
-pub fn recover(
-    connection: &Connection,
-    key: &MessageIdKey,
-    at: Timestamp,
-    run: Option<i64>,
-) -> Result<u64, ApplyError> {
-    const NOTE: &str = "the run ended between the final dot and its reply";
-    let change = |found: Found| Change {
-        phase: Some(Phase::Dot),
-        relay: found.relay,
-        note: Some(NOTE.into()),
-        ..Change::new(&found.identity, at, Cause::Recovery)
-    };
-    apply_to_all(connection, key, &[State::Armed], change, run)
-}
+/// How many invitations are read at a time.
+const PAGE: usize = 1000;
 
-/// Turns everything that an unrecorded run may have mailed into unknown; gives how many there were.
-pub fn accept_older(
-    connection: &Connection,
-    key: &MessageIdKey,
-    gap: &Gap,
-    run: Option<i64>,
-) -> Result<u64, ApplyError> {
-    let change = |found: Found| Change {
-        note: Some(gap.note.clone()),
-        ..Change::new(&found.identity, gap.at, Cause::OlderLedger)
-    };
-    let states = [State::Pending, State::Deferred, State::Armed];
-    apply_to_all(connection, key, &states, change, run)
-}
+/// An invitation of any campaign: its number, its identity, and the relay of its latest event.
+type Found = (i64, Identity, Option<String>);
 
-/// An invitation of any campaign.
-struct Found {
-    id: i64,
-    identity: Identity,
-    relay: Option<String>,
-}
+impl Transitions<'_> {
+    /// Turns every `armed` invitation into `unknown`; gives how many there were.
+    pub fn recover(&self, at: Timestamp) -> Result<u64, ApplyError> {
+        const NOTE: &str = "the run ended between the final dot and its reply";
+        self.apply_to_all(&[State::Armed], |(_, identity, relay)| Change {
+            phase: Some(Phase::Dot),
+            relay,
+            note: Some(NOTE.into()),
+            ..Change::new(&identity, at, Cause::Recovery)
+        })
+    }
 
-/// Applies a change to every invitation that is in one of these states; gives how many there were.
-fn apply_to_all(
-    connection: &Connection,
-    key: &MessageIdKey,
-    states: &[State],
-    change: impl Fn(Found) -> Change,
-    run: Option<i64>,
-) -> Result<u64, ApplyError> {
-    let mut changed = 0;
-    for state in states {
-        let mut after = 0;
-        loop {
-            let page = page(connection, *state, after)?;
-            let Some(last) = page.last() else { break };
-            after = last.id;
-            for found in page {
-                apply(connection, key, &change(found), run)?;
-                changed += 1;
+    /// Turns every invitation that an unrecorded run may have mailed into `unknown`; gives how many
+    /// there were.
+    pub fn accept_older(&self, gap: &Gap) -> Result<u64, ApplyError> {
+        let states = [State::Pending, State::Deferred, State::Armed];
+        self.apply_to_all(&states, |(_, identity, _)| Change {
+            note: Some(gap.note.clone()),
+            ..Change::new(&identity, gap.at, Cause::OlderLedger)
+        })
+    }
+
+    /// Applies a change to every invitation in one of these states; gives how many there were.
+    fn apply_to_all(
+        &self,
+        states: &[State],
+        change: impl Fn(Found) -> Change,
+    ) -> Result<u64, ApplyError> {
+        let mut changed = 0;
+        for state in states {
+            let mut after = 0;
+            loop {
+                let page = self.page(*state, after)?;
+                let Some((last, ..)) = page.last() else { break };
+                after = *last;
+                for found in page {
+                    self.apply(&change(found))?;
+                    changed += 1;
+                }
             }
         }
+        Ok(changed)
     }
-    Ok(changed)
-}
 
-/// The next thousand invitations in this state. The state is a literal, because SQLite uses the
-/// index of armed invitations only then.
-fn page(connection: &Connection, state: State, after: i64) -> rusqlite::Result<Vec<Found>> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT i.campaign, i.package_id, i.address, h.relay, i.id
-             FROM invitation AS i LEFT JOIN history AS h ON h.id = i.latest
-             WHERE i.state = '{state}' AND i.id > ?1 ORDER BY i.id LIMIT 1000"
-        ))?
-        .query_map([after], |row| {
-            Ok(Found {
-                id: row.get(4)?,
-                identity: Identity {
-                    campaign: row.get(0)?,
-                    package_id: rows::package_id(row, 1)?,
-                    address: row.get(2)?,
-                },
-                relay: row.get(3)?,
-            })
-        })?
-        .collect()
+    /// The next invitations in this state. The state is a literal, because SQLite uses the index of armed
+    /// invitations only then.
+    fn page(&self, state: State, after: i64) -> rusqlite::Result<Vec<Found>> {
+        self.connection
+            .prepare_cached(&format!(
+                "SELECT i.campaign, i.package_id, i.address, i.id, h.relay
+                 FROM invitation AS i LEFT JOIN history AS h ON h.id = i.latest
+                 WHERE i.state = '{state}' AND i.id > ?1 ORDER BY i.id LIMIT {PAGE}"
+            ))?
+            .query_map([after], |row| {
+                Ok((row.get(3)?, rows::identity(row, 0)?, row.get(4)?))
+            })?
+            .collect()
+    }
 }

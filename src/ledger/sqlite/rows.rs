@@ -1,4 +1,4 @@
-//! From rows of the database to records: the columns to select, and how they are decoded.
+//! Decoding of rows: the columns to select, and the records in them.
 
 use jiff::Timestamp;
 use rusqlite::{Error, Row};
@@ -15,7 +15,7 @@ pub const STANDING: &str = "i.state, i.message_id, i.attempts, i.deferrals, i.de
         WHERE invitation = i.id AND cause = 'breaker' AND from_state = 'expired' AND id > coalesce(
             (SELECT max(id) FROM history WHERE invitation = i.id AND cause = 'person'), 0))";
 
-/// The columns that [`record`] reads behind those of [`STANDING`], in its order.
+/// The columns that [`record`] reads after those of [`STANDING`], in its order.
 pub const RECORD: &str = "i.id, i.campaign, i.package_id, i.address, i.package, i.email, i.name,
     i.organization, i.locale, i.template_locale, i.created_at, i.accepted_at,
     h.at, h.from_state, h.to_state, h.phase, h.smtp_code, h.enhanced_code,
@@ -69,11 +69,7 @@ pub fn standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing> {
 pub fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
         id: row.get(12)?,
-        identity: Identity {
-            campaign: row.get(13)?,
-            package_id: package_id(row, 14)?,
-            address: row.get(15)?,
-        },
+        identity: identity(row, 13)?,
         invitee: Invitee {
             package: row.get(16)?,
             email: row.get(17)?,
@@ -102,6 +98,15 @@ pub fn event(row: &Row<'_>, first: usize) -> rusqlite::Result<Event> {
         relay: row.get(first + 7)?,
         message_id: row.get(first + 8)?,
         note: row.get(first + 9)?,
+    })
+}
+
+/// The identity whose campaign, package id and address begin at column `first`.
+pub fn identity(row: &Row<'_>, first: usize) -> rusqlite::Result<Identity> {
+    Ok(Identity {
+        campaign: row.get(first)?,
+        package_id: package_id(row, first + 1)?,
+        address: row.get(first + 2)?,
     })
 }
 

@@ -1,8 +1,8 @@
-//! What the ledger records about its own use: the change counter, the runs that wrote into it, the
-//! witnesses, the confirmed campaigns, and the gaps that a person has accepted.
+//! What the ledger records about its use: the change counter, the runs that wrote into it, the witnesses,
+//! the confirmed campaigns, notices for later runs, and the gaps that a person has accepted.
 //!
-//! The counter is raised in every transaction of a run and written into that run's row, so
-//! that a witness can ask for "this run, at this counter or later".
+//! The counter is raised in every transaction of a run and written into that run's row, so that a witness
+//! can require "this run, at this counter or later".
 
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::errors::without_effect;
+use super::errors::ensure_one_row;
 use super::schema;
 use crate::ledger::freshness::{self, FilesOnDisk, Staleness};
 use crate::ledger::records::{CampaignStanding, Gap, RunEnd, RunStart};
-use crate::ledger::witness::{Id, Mark};
+use crate::ledger::witness::{Id, WitnessMark};
 
 /// Why this ledger may lack what later runs have recorded; none if it is the newest copy.
 pub fn staleness(
@@ -28,8 +28,8 @@ pub fn staleness(
     freshness::staleness(found, &recorded, |mark| compare(connection, mark))
 }
 
-/// Compares the ledger with what a witness has seen.
-fn compare(connection: &Connection, mark: Mark) -> rusqlite::Result<Option<Staleness>> {
+/// Compares the ledger with the mark of a witness.
+fn compare(connection: &Connection, mark: WitnessMark) -> rusqlite::Result<Option<Staleness>> {
     match schema::id(connection)? {
         None => return Ok(Some(Staleness::Older(mark))),
         Some(id) if id != mark.ledger => return Ok(Some(Staleness::OtherLedger(mark))),
@@ -49,7 +49,7 @@ fn changes_of(connection: &Connection, run: Id) -> rusqlite::Result<Option<u64>>
         .optional()
 }
 
-/// Where witnesses of this ledger were created.
+/// The paths at which witnesses of this ledger were created.
 fn witnesses(connection: &Connection) -> rusqlite::Result<Vec<PathBuf>> {
     connection
         .prepare("SELECT path FROM witness")?
@@ -106,24 +106,21 @@ pub fn end(connection: &Connection, run: i64, end: &RunEnd) -> rusqlite::Result<
         .map(drop)
 }
 
-/// Raises the change counter within the transaction that changes something; gives its value.
-/// Fails if a row was not changed, which happens only in a ledger that was tampered with.
+/// Raises the change counter within the transaction of a change; gives its value.
 pub fn count_change(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
     let counter = connection
         .prepare_cached("UPDATE meta SET changes = changes + 1 RETURNING changes")?
         .query_row([], |row| row.get::<_, i64>(0))
         .optional()?
-        .ok_or_else(without_effect)?;
+        .ok_or(rusqlite::Error::StatementChangedRows(0))?;
     let changed = connection
         .prepare_cached("UPDATE run SET changes = ?2 WHERE number = ?1")?
         .execute((run, counter))?;
-    match changed {
-        1 => Ok(counter.unsigned_abs()),
-        _ => Err(without_effect()),
-    }
+    ensure_one_row(changed)?;
+    Ok(counter.unsigned_abs())
 }
 
-/// Confirms a campaign: its list was compared with all others, or a person said that it is new.
+/// Confirms a campaign: its list was compared with all others, or a person declared it new.
 pub fn confirm(connection: &Connection, campaign: &str, at: Timestamp) -> rusqlite::Result<()> {
     connection
         .execute(
@@ -132,6 +129,32 @@ pub fn confirm(connection: &Connection, campaign: &str, at: Timestamp) -> rusqli
             (campaign, at.as_millisecond()),
         )
         .map(drop)
+}
+
+/// When a notice was set; none if it was not, or was removed.
+pub fn notice(connection: &Connection, name: &str) -> rusqlite::Result<Option<Timestamp>> {
+    let at: Option<i64> = connection
+        .query_row("SELECT at FROM notice WHERE name = ?1", [name], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    Ok(at.and_then(|it| Timestamp::from_millisecond(it).ok()))
+}
+
+/// Sets a notice, or removes it.
+pub fn set_notice(
+    connection: &Connection,
+    name: &str,
+    at: Option<Timestamp>,
+) -> rusqlite::Result<()> {
+    let at = at.map(Timestamp::as_millisecond);
+    let changed = match at {
+        Some(at) => {
+            connection.execute("REPLACE INTO notice (name, at) VALUES (?1, ?2)", (name, at))
+        }
+        None => connection.execute("DELETE FROM notice WHERE name = ?1", [name]),
+    };
+    changed.map(drop)
 }
 
 /// What the guards need to know about a campaign.
@@ -143,7 +166,7 @@ pub fn campaign_standing(
         .prepare("SELECT DISTINCT campaign FROM invitation WHERE campaign <> ?1")?
         .query_map([campaign], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    // At the upgrade, campaigns that have records will be confirmed.
+    // The upgrade confirms the campaigns that have records.
     let (confirmed, gap) = match schema::version(connection)? {
         ..2 => (
             "SELECT EXISTS (SELECT 1 FROM invitation WHERE campaign = ?1)",
@@ -164,7 +187,7 @@ pub fn campaign_standing(
     })
 }
 
-/// Records that a person accepted an older copy: no campaign is confirmed from here on.
+/// Records that a person accepted an older copy. No campaign remains confirmed.
 pub fn record_gap(connection: &Connection, run: Option<i64>, gap: &Gap) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM campaign", [])?;
     connection

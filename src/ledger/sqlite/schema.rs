@@ -6,13 +6,13 @@ use rusqlite::Connection;
 use crate::invitation::MessageIdKey;
 use crate::ledger::witness::Id;
 
-/// `AINV`, which marks the file as a ledger of access-invite.
+/// `AINV`, which identifies the file as a ledger of access-invite.
 pub const APPLICATION_ID: i32 = 0x4149_4E56;
 /// Raised with every change of the tables, together with a migration from the version before.
 pub const VERSION: i32 = 2;
 
-/// The tables of version 1. `room` is padding that later values of the row replace. The states are compared
-/// one by one, because SQLite builds a temporary table for a longer `IN` each time. `spare` reserves pages.
+/// The tables of version 1. `room` is padding for values that the row gets later, `spare` reserves pages.
+/// The states are compared one by one, because SQLite builds a temporary table for a longer `IN` each time.
 const TABLES: &str = "
 CREATE TABLE secret (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -73,12 +73,12 @@ CREATE INDEX history_of_invitation ON history (invitation);
 CREATE INDEX dots ON history (at) WHERE to_state = 'armed';
 CREATE INDEX armed ON invitation (id) WHERE state = 'armed';
 
--- Filled and emptied to reserve free pages, so that outcomes fit on a full disk.
+-- Filled and emptied to reserve free pages, so that outcomes can be recorded on a full disk.
 CREATE TABLE spare (filling BLOB) STRICT;
 ";
 
 /// The tables that version 2 added.
-pub const RUN_TABLES: &str = "
+const RUN_TABLES: &str = "
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     ledger_id BLOB NOT NULL CHECK (length(ledger_id) = 16),

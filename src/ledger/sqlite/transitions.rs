@@ -1,16 +1,18 @@
-//! A change of an invitation as SQL: reads the state, asks the transition function, and writes the new
+//! A change of an invitation as SQL: reads the state, calls the transition function, and writes the new
 //! state and the line of history, within the caller's transaction.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::errors::without_effect;
+use super::errors::ensure_one_row;
 use super::rows;
-use crate::invitation::{Cause, Decision, MessageIdKey, NotAllowed, OCCASION, State, next};
+use crate::invitation::{
+    Cause, Decision, Identity, MessageIdKey, NotAllowed, OCCASION, State, next,
+};
 use crate::ledger::records::Change;
 use crate::outcome::Phase;
 
-/// What remains of a row's padding when it is armed: as much as its outcome needs.
+/// The padding of an armed row: as much as the row grows by with its outcome.
 const PADDING_WHEN_ARMED: i64 = 40;
 
 /// Why a change was not written.
@@ -28,7 +30,7 @@ pub enum ApplyError {
 }
 
 /// The fields of an invitation that changes touch.
-struct Row {
+struct InvitationRow {
     id: i64,
     state: State,
     generation: u32,
@@ -40,62 +42,131 @@ struct Row {
     deferred_since: Option<i64>,
 }
 
-/// Applies one change.
-pub fn apply(
-    connection: &Connection,
-    key: &MessageIdKey,
-    change: &Change,
-    run: Option<i64>,
-) -> Result<State, ApplyError> {
-    let before = find(connection, change)?.ok_or(ApplyError::Missing)?;
-    let state = next(Some(before.state), change.cause)?;
-    let latest = write_history(connection, change, &before, state, run)?;
-    let id = before.id;
-    let was = before.state;
-    let after = before.after(change, state, key);
-    let changed = connection
-        .prepare_cached(
-            "UPDATE invitation SET state = :state, generation = :generation,
-                message_id = :message_id, attempts = :attempts, deferrals = :deferrals,
-                repeat = :repeat, updated_at = :at, accepted_at = :accepted_at,
-                deferred_since = :deferred_since, next_attempt_at = :next_attempt_at,
-                message_date = coalesce(:date, message_date),
-                message_sha256 = coalesce(:sha256, message_sha256),
-                latest = :latest, room = zeroblob(:padding)
-             WHERE id = :id AND state = :was",
-        )?
-        .execute(named_params! {
-            ":state": after.state.as_str(),
-            ":generation": after.generation,
-            ":message_id": after.message_id,
-            ":attempts": after.attempts,
-            ":deferrals": after.deferrals,
-            ":repeat": after.repeat,
-            ":at": change.at.as_millisecond(),
-            ":accepted_at": after.accepted_at,
-            ":deferred_since": after.deferred_since,
-            ":next_attempt_at": change.next_attempt_at.map(Timestamp::as_millisecond),
-            ":date": change.message.map(|(date, _)| date.as_second()),
-            ":sha256": change.message.map(|(_, sha256)| sha256),
-            ":latest": latest,
-            ":padding": if state == State::Armed { PADDING_WHEN_ARMED } else { 0 },
-            ":id": id,
-            ":was": was.as_str(),
-        })?;
-    // The state was read in the same transaction, so only a tampered ledger gives another number.
-    if changed != 1 {
-        return Err(without_effect().into());
-    }
-    Ok(state)
+/// Writes changes within the transaction of its caller.
+#[derive(Clone, Copy)]
+pub struct Transitions<'a> {
+    pub connection: &'a Connection,
+    pub key: &'a MessageIdKey,
+    /// The run that is recorded with each change.
+    pub run: Option<i64>,
 }
 
-impl Row {
-    /// The fields once the change has led to `state`.
+impl Transitions<'_> {
+    /// Applies one change; gives the new state.
+    pub fn apply(&self, change: &Change) -> Result<State, ApplyError> {
+        let before = self.find(&change.identity)?.ok_or(ApplyError::Missing)?;
+        let (id, from) = (before.id, before.state);
+        let state = next(Some(from), change.cause)?;
+        let latest = self.write_history(id, change, Some(from), state, &before.message_id)?;
+        let after = before.after(change, state, self.key);
+        let changed = self
+            .connection
+            .prepare_cached(
+                "UPDATE invitation SET state = :state, generation = :generation,
+                    message_id = :message_id, attempts = :attempts, deferrals = :deferrals,
+                    repeat = :repeat, updated_at = :at, accepted_at = :accepted_at,
+                    deferred_since = :deferred_since, next_attempt_at = :next_attempt_at,
+                    message_date = coalesce(:date, message_date),
+                    message_sha256 = coalesce(:sha256, message_sha256),
+                    latest = :latest, room = zeroblob(:padding)
+                 WHERE id = :id AND state = :from",
+            )?
+            .execute(named_params! {
+                ":state": after.state.as_str(),
+                ":generation": after.generation,
+                ":message_id": after.message_id,
+                ":attempts": after.attempts,
+                ":deferrals": after.deferrals,
+                ":repeat": after.repeat,
+                ":at": change.at.as_millisecond(),
+                ":accepted_at": after.accepted_at,
+                ":deferred_since": after.deferred_since,
+                ":next_attempt_at": change.next_attempt_at.map(Timestamp::as_millisecond),
+                ":date": change.message.map(|(date, _)| date.as_second()),
+                ":sha256": change.message.map(|(_, sha256)| sha256),
+                ":latest": latest,
+                ":padding": if state == State::Armed { PADDING_WHEN_ARMED } else { 0 },
+                ":id": id,
+                ":from": from.as_str(),
+            })?;
+        // The state was read in the same transaction, so only a tampered ledger gives another number.
+        ensure_one_row(changed)?;
+        Ok(state)
+    }
+
+    fn find(&self, identity: &Identity) -> rusqlite::Result<Option<InvitationRow>> {
+        let package_id = identity.package_id.to_string();
+        self.connection
+            .prepare_cached(
+                "SELECT id, state, generation, message_id, attempts, deferrals, repeat, accepted_at,
+                    deferred_since
+                 FROM invitation
+                 WHERE campaign = ?1 AND package_id = ?2 AND address = ?3 AND occasion = ?4",
+            )?
+            .query_row(
+                (&identity.campaign, package_id, &identity.address, OCCASION),
+                |row| {
+                    Ok(InvitationRow {
+                        id: row.get(0)?,
+                        state: rows::state(row, 1)?,
+                        generation: row.get(2)?,
+                        message_id: row.get(3)?,
+                        attempts: row.get(4)?,
+                        deferrals: row.get(5)?,
+                        repeat: row.get(6)?,
+                        accepted_at: row.get(7)?,
+                        deferred_since: row.get(8)?,
+                    })
+                },
+            )
+            .optional()
+    }
+
+    /// Inserts a line of history; gives its number.
+    pub fn write_history(
+        &self,
+        invitation: i64,
+        change: &Change,
+        from: Option<State>,
+        to: State,
+        message_id: &str,
+    ) -> rusqlite::Result<i64> {
+        let reply = change.reply.as_ref();
+        let written = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO history (invitation, at, from_state, to_state, cause, phase, smtp_code,
+                    enhanced_code, reply, relay, message_id, note, run)
+                 VALUES (:invitation, :at, :from, :to, :cause, :phase, :code, :enhanced, :reply,
+                    :relay, :message_id, :note, :run)",
+            )?
+            .execute(named_params! {
+                ":invitation": invitation,
+                ":at": change.at.as_millisecond(),
+                ":from": from.map(State::as_str),
+                ":to": to.as_str(),
+                ":cause": change.cause.as_str(),
+                ":phase": change.phase.map(Phase::as_str),
+                ":code": reply.map(|it| it.code),
+                ":enhanced": reply.and_then(|it| it.enhanced.as_deref()),
+                ":reply": reply.map(|it| it.text.as_str()),
+                ":relay": change.relay,
+                ":message_id": message_id,
+                ":note": change.note,
+                ":run": self.run,
+            })?;
+        ensure_one_row(written)?;
+        Ok(self.connection.last_insert_rowid())
+    }
+}
+
+impl InvitationRow {
+    /// The fields after the change to `state`.
     fn after(mut self, change: &Change, state: State, key: &MessageIdKey) -> Self {
         let at = change.at.as_millisecond();
         if change.cause == Cause::Person(Decision::Resend) {
-            // A message that may have been accepted already is sent again under its old Message-ID,
-            // so that the mailbox can recognise it; everything else is a new message.
+            // A message that may have been accepted keeps its Message-ID, so that the mailbox can
+            // recognise the duplicate. Any other resend is a new message.
             if self.state != State::Unknown {
                 self.generation += 1;
                 let domain = self.message_id.split_once('@').map_or("", |(_, it)| it);
@@ -123,73 +194,4 @@ impl Row {
         self.state = state;
         self
     }
-}
-
-fn find(connection: &Connection, change: &Change) -> rusqlite::Result<Option<Row>> {
-    let identity = &change.identity;
-    connection
-        .prepare_cached(
-            "SELECT id, state, generation, message_id, attempts, deferrals, repeat, accepted_at,
-                deferred_since
-             FROM invitation
-             WHERE campaign = ?1 AND package_id = ?2 AND address = ?3 AND occasion = ?4",
-        )?
-        .query_row(
-            (
-                &identity.campaign,
-                identity.package_id.to_string(),
-                &identity.address,
-                OCCASION,
-            ),
-            |row| {
-                Ok(Row {
-                    id: row.get(0)?,
-                    state: rows::state(row, 1)?,
-                    generation: row.get(2)?,
-                    message_id: row.get(3)?,
-                    attempts: row.get(4)?,
-                    deferrals: row.get(5)?,
-                    repeat: row.get(6)?,
-                    accepted_at: row.get(7)?,
-                    deferred_since: row.get(8)?,
-                })
-            },
-        )
-        .optional()
-}
-
-fn write_history(
-    connection: &Connection,
-    change: &Change,
-    row: &Row,
-    state: State,
-    run: Option<i64>,
-) -> rusqlite::Result<i64> {
-    let reply = change.reply.as_ref();
-    let written = connection
-        .prepare_cached(
-            "INSERT INTO history (invitation, at, from_state, to_state, cause, phase, smtp_code,
-                enhanced_code, reply, relay, message_id, note, run)
-             VALUES (:invitation, :at, :from, :to, :cause, :phase, :code, :enhanced, :reply,
-                :relay, :message_id, :note, :run)",
-        )?
-        .execute(named_params! {
-            ":invitation": row.id,
-            ":at": change.at.as_millisecond(),
-            ":from": row.state.as_str(),
-            ":to": state.as_str(),
-            ":cause": change.cause.as_str(),
-            ":phase": change.phase.map(Phase::as_str),
-            ":code": reply.map(|it| it.code),
-            ":enhanced": reply.and_then(|it| it.enhanced.as_deref()),
-            ":reply": reply.map(|it| it.text.as_str()),
-            ":relay": change.relay,
-            ":message_id": row.message_id,
-            ":note": change.note,
-            ":run": run,
-        })?;
-    if written != 1 {
-        return Err(without_effect());
-    }
-    Ok(connection.last_insert_rowid())
 }

@@ -1,4 +1,4 @@
-//! Requests to the writer thread, and their answers. A request is answered only when it is durable.
+//! Requests to the writer thread. A request is answered when it is durable.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -18,7 +18,7 @@ use crate::ledger::records::{Change, ChangeResults};
 pub enum WriterHandle {
     /// On a thread of its own.
     Thread(mpsc::Sender<Request>),
-    /// In the simulation, on the thread that calls, so that nothing depends on scheduling.
+    /// In the simulation, on the calling thread, so that nothing depends on scheduling.
     #[cfg(test)]
     Inline(FaultyWriter),
 }
@@ -37,7 +37,7 @@ impl WriterHandle {
         Self::Thread(sender)
     }
 
-    /// Requests changes in one commit; one that is refused does not prevent the others.
+    /// Submits changes for one commit; one that is refused does not prevent the others.
     pub fn submit(&self, changes: Vec<Change>) -> PendingCommit {
         let count = changes.len();
         let (answer, waiting) = oneshot::channel();
@@ -45,7 +45,7 @@ impl WriterHandle {
         PendingCommit { count, waiting }
     }
 
-    /// Has the writer do something else, at once.
+    /// Runs other work on the writer.
     pub fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut WriterThread) -> Result<T> + Send + 'static,
@@ -63,7 +63,7 @@ impl WriterHandle {
         waiting.await.map_err(|_| stopped())?
     }
 
-    /// If the writer has stopped, the request is dropped, which ends the waiting for its answer.
+    /// If the writer has stopped, the request is dropped, and the caller gets an error.
     fn send(&self, request: Request) {
         match self {
             Self::Thread(writer) => drop(writer.send(request)),
@@ -77,7 +77,7 @@ fn stopped() -> LedgerError {
     LedgerError::CannotWrite("the ledger's writer has stopped".into())
 }
 
-/// Changes that were submitted and are perhaps not durable yet.
+/// Changes that were submitted and may not be durable yet.
 #[derive(Debug)]
 pub struct PendingCommit {
     count: usize,
@@ -85,7 +85,7 @@ pub struct PendingCommit {
 }
 
 impl PendingCommit {
-    /// Waits until they are durable; gives the result of each, in their order.
+    /// Waits until they are durable; gives their results, in their order.
     pub async fn results(self) -> ChangeResults {
         let answer = self.waiting.await.map_err(|_| stopped());
         answer

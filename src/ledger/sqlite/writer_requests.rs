@@ -1,25 +1,25 @@
-//! What the writer does besides applying changes: enrolment, recovery, and the record of the run.
+//! The writer's other requests: enrolment, recovery, notices, and the record of the run.
 
 use jiff::Timestamp;
 
-use super::reserve::Reserve;
+use super::wal::Reserve;
 use super::writer_thread::WriterThread;
-use super::{enrolment, notices, recovery, runs, wal};
+use super::{runs, wal};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::{Enrolment, Gap, RunEnd};
 
 impl WriterThread {
-    /// Turns every armed invitation into an unknown one; gives how many there were.
+    /// Turns every `armed` invitation into `unknown`; gives how many there were.
     pub fn recover(&mut self, at: Timestamp) -> Result<u64> {
-        self.write(|it| recovery::recover(&it.connection, &it.key, at, it.run_number()))
+        self.write(|it| it.transitions().recover(at))
     }
 
-    /// Records the gap, turns what runs may have mailed that this copy does not know into `unknown`,
-    /// and begins a new witness.
+    /// Records the gap, turns what unrecorded runs may have mailed into `unknown`, and creates a new
+    /// witness.
     pub fn accept_older(&mut self, gap: &Gap) -> Result<u64> {
         let changed = self.write(|it| {
             runs::record_gap(&it.connection, it.run_number(), gap)?;
-            recovery::accept_older(&it.connection, &it.key, gap, it.run_number())
+            it.transitions().accept_older(gap)
         })?;
         if let Some(run) = &mut self.run {
             run.reset_witness(&self.path)?;
@@ -35,12 +35,17 @@ impl WriterThread {
         })
     }
 
-    /// Reads, sets or removes a notice.
-    pub fn notice(&mut self, name: &str, action: notices::Action) -> Result<Option<Timestamp>> {
-        self.write(|it| Ok(notices::apply(&it.connection, name, action)?))
+    /// When a notice was set.
+    pub fn notice(&mut self, name: &str) -> Result<Option<Timestamp>> {
+        self.write(|it| Ok(runs::notice(&it.connection, name)?))
     }
 
-    /// Begins the transaction that enrols, after space was reserved for so many attempts.
+    /// Sets a notice, or removes it.
+    pub fn set_notice(&mut self, name: &str, at: Option<Timestamp>) -> Result<()> {
+        self.write(|it| Ok(runs::set_notice(&it.connection, name, at)?))
+    }
+
+    /// Reserves space for so many attempts, and begins the enrolment's transaction.
     pub fn begin_enrolment(&mut self, attempts: u64, campaign: &str, at: Timestamp) -> Result<()> {
         self.ensure_usable()?;
         // Without an attempt, as in memory, there is no log to grow.
@@ -59,17 +64,15 @@ impl WriterThread {
         self.ensure_usable()?;
         // Every other request ends its transaction.
         if self.connection.is_autocommit() {
-            let message = "invitations are enrolled outside of an enrolment";
+            let message = "invitations were enrolled outside of an enrolment";
             return Err(LedgerError::Fault(message.into()));
         }
-        let run = self.run_number();
-        let result = invitations
-            .iter()
-            .try_for_each(|it| enrolment::enrol(&self.connection, it, at, run));
+        let transitions = self.transitions();
+        let result = (invitations.iter()).try_for_each(|it| transitions.enrol(it, at));
         result.map_err(|error| self.fail(error))
     }
 
-    /// Commits it, and makes sure that the space is there.
+    /// Commits it, and completes the reserved space.
     pub fn commit_enrolment(&mut self) -> Result<()> {
         self.ensure_usable()?;
         let changes = self.commit().map_err(|error| self.fail(error))?;
@@ -88,7 +91,7 @@ impl WriterThread {
     fn grow_log(&mut self, kept: u64) -> Result<()> {
         self.reserve.grow_log(&self.path, kept).map_err(|error| {
             let message = format!(
-                "cannot make room for the log of `{}`: {error}",
+                "cannot reserve space for the log of the ledger `{}`: {error}; free disk space",
                 self.path.display()
             );
             self.failed = Some(message.clone());

@@ -1,7 +1,7 @@
-//! The writer: a thread that commits whatever is queued, together.
+//! The writer thread, which commits all queued changes together.
 //!
-//! Once a write has failed nothing more is written, because after a failed fsync it is not known
-//! what the disk holds: the run must end.
+//! After a failed write nothing more is written, because the content of the disk is not known after a
+//! failed fsync: the run must end.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -11,38 +11,36 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::oneshot;
 
-use super::active_run::ActiveRun;
+use super::active_run::{ActiveRun, Replaced};
 use super::errors::translate;
-use super::open_files::Replaced;
-use super::reserve::Reserve;
-use super::transitions::{self, ApplyError};
-use super::wal;
+use super::transitions::{ApplyError, Transitions};
+use super::wal::{self, Reserve};
 use crate::invitation::{Cause, MessageIdKey, State};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::{Change, ChangeResults};
 
-/// The most requests in one commit; far more than the connections can queue.
+/// The most requests in one commit; more than the connections can queue.
 const MAX_GROUP: usize = 512;
 
-/// Where the result of a request goes, once it is durable.
+/// Receives the result of a request once it is durable.
 pub type Answer<T> = oneshot::Sender<Result<T>>;
 
-/// What the writer can be asked to do.
+/// A request to the writer.
 pub enum Request {
     /// Changes, which may share a commit with those of other requests.
     Apply(Vec<Change>, Answer<ChangeResults>),
     /// Anything else. It sends its answer itself.
     Run(Box<dyn FnOnce(&mut WriterThread) + Send>),
-    /// The end; the file is closed when the answer arrives.
+    /// Closes the file. It is closed when the answer arrives.
     Close(Answer<()>),
 }
 
-/// The state of the writing side.
+/// The state of the writer.
 pub struct WriterThread {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
     pub(super) key: MessageIdKey,
-    /// None for a ledger that is thrown away. Dropped after the connection, see [`ActiveRun::files`].
+    /// None for a scratch ledger. Dropped after the connection, see [`ActiveRun::files`].
     pub(super) run: Option<ActiveRun>,
     /// Why nothing more is written.
     pub(super) failed: Option<String>,
@@ -66,7 +64,7 @@ impl WriterThread {
         }
     }
 
-    /// Handles requests until the last one.
+    /// Handles requests until there are no more.
     pub fn serve(mut self, queue: &mpsc::Receiver<Request>) {
         let mut next = None;
         while let Some(request) = next.take().or_else(|| queue.recv().ok()) {
@@ -96,7 +94,7 @@ impl WriterThread {
     }
 
     /// Applies the changes of several requests in one commit, and answers each. Outcomes are
-    /// committed even if there is no room for further attempts.
+    /// committed even if there is no space for further attempts.
     pub fn apply(&mut self, group: Vec<(Vec<Change>, Answer<ChangeResults>)>) {
         let changes = group.iter().map(|(changes, _)| changes.len()).sum();
         let may_arm = self.failed.is_some() || self.reserve.has_room_for(changes, &self.connection);
@@ -126,11 +124,11 @@ impl WriterThread {
     fn apply_one(&self, change: &Change, may_arm: bool) -> rusqlite::Result<Result<State>> {
         if change.cause == Cause::Arm && !may_arm {
             return Ok(Err(LedgerError::CannotWrite(format!(
-                "the disk has no room for the results of further messages in `{}`",
+                "the disk has no space for the results of further messages in the ledger `{}`; free disk space",
                 self.path.display()
             ))));
         }
-        match transitions::apply(&self.connection, &self.key, change, self.run_number()) {
+        match self.transitions().apply(change) {
             Ok(state) => Ok(Ok(state)),
             Err(ApplyError::Sqlite(error)) => Err(error),
             Err(refused) => {
@@ -163,12 +161,20 @@ impl WriterThread {
         self.execute("COMMIT").map(|()| changes)
     }
 
-    /// Advances the witness to a commit that is durable. If that fails, this was the last commit.
+    /// Advances the witness to a durable commit. If that fails, it was the last commit.
     pub(super) fn advance_witness(&mut self, changes: u64) {
         if let Some(run) = &mut self.run
             && let Err(error) = run.advance_witness(changes)
         {
             self.failed = Some(error.to_string());
+        }
+    }
+
+    pub(super) fn transitions(&self) -> Transitions<'_> {
+        Transitions {
+            connection: &self.connection,
+            key: &self.key,
+            run: self.run_number(),
         }
     }
 
@@ -193,12 +199,12 @@ impl WriterThread {
                 Replaced::Content => &self.path,
             };
             let why = format!(
-                "`{}` was replaced or removed while this run was at work, so what it records would be lost; nothing more is sent; find out what did that, and put the newest ledger back before the next run",
+                "`{}` was replaced or removed during this run, so its results would be lost, and nothing more is sent; find out by what, and restore the newest ledger before the next run",
                 name.display()
             );
             if replaced == Replaced::Content {
-                // What was written over the ledger must not be mixed with its log, nor be trusted by the
-                // next run: the witness requires a commit that no copy contains.
+                // The new content must not be mixed with the log, and the next run must refuse it: the
+                // witness requires a commit that no copy contains.
                 let _ = self
                     .connection
                     .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
@@ -223,12 +229,12 @@ impl WriterThread {
         self.failed = Some(error.to_string());
         match error {
             LedgerError::Fault(_) => error,
-            // Whatever the kind, within a run it means that the record cannot be written.
-            error => LedgerError::cannot_write(error),
+            // Within a run, every other kind means that results cannot be recorded.
+            error => LedgerError::CannotWrite(error.to_string()),
         }
     }
 
-    /// Writes the log into the file and leaves one plain file, unless a reader prevents that.
+    /// Writes the log into the file and removes it, unless a reader prevents that.
     pub fn checkpoint_and_close(&mut self) -> Result<()> {
         // An enrolment that was not committed.
         let _ = self.connection.execute_batch("ROLLBACK");
@@ -238,7 +244,7 @@ impl WriterThread {
         }
         wal::checkpoint(&self.connection, "TRUNCATE")
             .map_err(|error| translate(&self.path, &error))?;
-        // File and log are complete if a reader prevents this; the next writing verb tries again.
+        // If a reader prevents this, file and log are complete, and the next writing verb tries again.
         let _ = self.connection.busy_timeout(Duration::from_millis(200));
         let _ = self
             .connection
@@ -246,22 +252,5 @@ impl WriterThread {
                 row.get::<_, String>(0)
             });
         Ok(())
-    }
-
-    /// As if the last write had failed.
-    #[cfg(test)]
-    pub fn fail_from_now_on(&mut self) {
-        self.failed = Some("the disk has gone".into());
-    }
-
-    /// As a new process finds it.
-    #[cfg(test)]
-    pub fn restart(&mut self) {
-        self.failed = None;
-    }
-
-    #[cfg(test)]
-    pub fn connection(&self) -> &Connection {
-        &self.connection
     }
 }

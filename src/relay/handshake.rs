@@ -1,0 +1,178 @@
+//! From the greeting to a connection that is ready for MAIL: EHLO, STARTTLS, login. A reply that does not
+//! allow the next step becomes an error with its fix.
+
+use std::net::IpAddr;
+
+use super::connect::{Connection, Connector};
+use super::conversation::Conversation;
+use super::credentials::secret;
+use super::ehlo::EhloExtensions;
+use super::error::{ConnectError, NoReply};
+use super::login::{LoginResult, log_in};
+use super::wire::Wire;
+use crate::config::{Login, Tls};
+use crate::os_error::without_os_code;
+use crate::outcome::{Phase, PhaseResult, Reply, phase_result};
+use crate::refusal::{is_throttle, sender_side_remedy};
+
+impl Connector {
+    /// From the greeting to a connection that is ready for MAIL.
+    pub(super) async fn introduce(
+        &self,
+        mut conversation: Connection,
+        local: IpAddr,
+        step: &mut impl FnMut(&str),
+    ) -> Result<Connection, ConnectError> {
+        let hello = self.hello(local);
+        let _ = self.local.set(local);
+        if self.smtp.tls == Tls::StartTls {
+            let wire = self.start_tls(conversation, &hello, step).await?;
+            let limit = self.smtp.deadlines.of(Phase::Tls);
+            let wire = self.tls_handshake(wire, limit, step).await?;
+            conversation = Conversation::new(wire, self.smtp.deadlines);
+        }
+        let extensions = self.ehlo(&mut conversation, &hello).await?;
+        step(&format!("EHLO {hello} accepted"));
+        if let Some(login) = &self.smtp.login {
+            step(&format!("logging in as {}", login.username));
+            self.log_in(&mut conversation, &extensions, login).await?;
+            step(&format!("logged in as {}", login.username));
+        }
+        let pipelining = self.smtp.pipelining && !self.pipelining.is_lock_step();
+        conversation.use_extensions(&extensions, pipelining);
+        Ok(conversation)
+    }
+
+    /// EHLO and STARTTLS in clear text; gives the stream on which TLS begins.
+    async fn start_tls(
+        &self,
+        mut conversation: Connection,
+        hello: &str,
+        step: &mut impl FnMut(&str),
+    ) -> Result<Box<dyn Wire>, ConnectError> {
+        if !self.ehlo(&mut conversation, hello).await?.starttls {
+            let why = "it does not offer STARTTLS, and nothing is sent without TLS; if the relay has port 465, set that and `smtp.tls = \"implicit\"`";
+            return Err(self.error(Phase::StartTls, false, why));
+        }
+        step("STARTTLS is offered");
+        let reply = conversation.starttls().await;
+        self.check_reply(Phase::StartTls, reply)?;
+        conversation.into_stream().await.map_err(|no_reply| {
+            let why = format!(
+                "{no_reply}; the connection may have been tampered with, so find out why before you send from this network"
+            );
+            self.error(Phase::StartTls, false, &why)
+        })
+    }
+
+    async fn ehlo(
+        &self,
+        conversation: &mut Connection,
+        hello: &str,
+    ) -> Result<EhloExtensions, ConnectError> {
+        match conversation.ehlo(hello).await {
+            Ok((reply, extensions)) => self.check_reply(Phase::Ehlo, Ok(reply)).map(|_| extensions),
+            Err(no_reply) => Err(self.no_reply(Phase::Ehlo, &no_reply)),
+        }
+    }
+
+    /// Logs in. After a refusal no login is tried in this run.
+    async fn log_in(
+        &self,
+        conversation: &mut Connection,
+        extensions: &EhloExtensions,
+        login: &Login,
+    ) -> Result<(), ConnectError> {
+        let secret = secret(login).await.map_err(|error| {
+            let error = without_os_code(error);
+            let why = format!("cannot log in to the relay {}: {error}", self.relay());
+            ConnectError::new(Phase::Auth, false, why)
+        })?;
+        let mut login_refused = self.login_refused.lock().await;
+        self.check_login_allowed(*login_refused)?;
+        let result = match log_in(conversation, extensions, &login.username, &secret).await {
+            Err(no_reply) => Err(self.no_reply(Phase::Auth, &no_reply)),
+            // A relay that asks for more than the mechanism defines might go on without end.
+            Ok(LoginResult::Reply(reply)) if reply.class() == 3 => {
+                let why = format!(
+                    "unexpected AUTH challenge \"{reply}\"; ask its operator how programs log in"
+                );
+                Err(self.error(Phase::Auth, false, &why))
+            }
+            Ok(LoginResult::Reply(reply)) => self.check_reply(Phase::Auth, Ok(reply)),
+            Ok(LoginResult::TokenRefused(challenge, reply)) => {
+                let temporary = phase_result(Phase::Auth, Some(&reply)) == PhaseResult::Unavailable;
+                let why = format!(
+                    "it said \"{reply}\", and of the token: {challenge}; check that `smtp.token_command` prints a fresh token, for this mailbox and with the permission to send (SMTP.Send or SMTP.SendAsApp)"
+                );
+                Err(ConnectError {
+                    throttled: is_throttle(&reply).then_some(reply),
+                    ..self.error(Phase::Auth, temporary, &why)
+                })
+            }
+            // Nothing was tried, so nothing was refused.
+            Ok(LoginResult::NoMechanism(why)) => return Err(self.error(Phase::Auth, false, &why)),
+        };
+        *login_refused = result.as_ref().is_err_and(|it| !it.temporary);
+        result.map(drop)
+    }
+
+    pub(super) fn check_login_allowed(&self, refused: bool) -> Result<(), ConnectError> {
+        if refused {
+            return Err(self.error(Phase::Auth, false, "it has refused the login in this run"));
+        }
+        Ok(())
+    }
+
+    /// The reply, if the phase has succeeded.
+    pub(super) fn check_reply(
+        &self,
+        phase: Phase,
+        reply: Result<Reply, NoReply>,
+    ) -> Result<Reply, ConnectError> {
+        let reply = reply.map_err(|it| self.no_reply(phase, &it))?;
+        let result = phase_result(phase, Some(&reply));
+        if result == PhaseResult::Proceed {
+            return Ok(reply);
+        }
+        let temporary = result == PhaseResult::Unavailable;
+        let fix = sender_side_remedy(&reply).unwrap_or(if temporary {
+            "the next run tries again"
+        } else {
+            "ask its operator whether this machine may send through it"
+        });
+        let why = format!("it said \"{reply}\"; {fix}");
+        // In reply to STARTTLS, 454 has another meaning (RFC 3207).
+        let throttled = phase != Phase::StartTls && is_throttle(&reply);
+        Err(ConnectError {
+            throttled: throttled.then_some(reply),
+            ..self.error(phase, temporary, &why)
+        })
+    }
+
+    fn no_reply(&self, phase: Phase, no_reply: &NoReply) -> ConnectError {
+        let fix = match phase {
+            Phase::Banner => self.greeting_fix(),
+            _ => "the next run tries again",
+        };
+        self.error(phase, true, &format!("{no_reply}; {fix}"))
+    }
+
+    fn error(&self, phase: Phase, temporary: bool, why: &str) -> ConnectError {
+        let relay = self.relay();
+        let why = format!("cannot use the relay {relay} ({phase}): {why}");
+        ConnectError::new(phase, temporary, why)
+    }
+
+    /// What to check if no greeting comes.
+    pub(super) fn greeting_fix(&self) -> &'static str {
+        match self.smtp.tls {
+            Tls::StartTls => {
+                "a port that begins with TLS is silent like this: for such a port (465) set `smtp.tls = \"implicit\"`, otherwise check `smtp.port`"
+            }
+            Tls::Implicit | Tls::None => {
+                "check `smtp.port`, and that `smtp.tls` fits it (\"implicit\" for 465, \"starttls\" for 587)"
+            }
+        }
+    }
+}
