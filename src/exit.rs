@@ -5,6 +5,12 @@
 //! layer above has to guess from a text. The numbers follow `sysexits.h`; the
 //! README's table and a test hold them.
 
+use crate::delivery::{Stop, StopKind};
+use crate::message::MessageError;
+use crate::outbox::OutboxError;
+use crate::plan::PlanError;
+use crate::templates::TemplateError;
+
 /// The exit codes, in one place. The numbers are an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -99,6 +105,54 @@ pub fn without_os_code(message: impl std::fmt::Display) -> String {
         let digits = piece.trim_start_matches(|it: char| it.is_ascii_digit());
         said + digits.strip_prefix(')').unwrap_or(digits)
     })
+}
+
+impl From<MessageError> for CommandError {
+    fn from(error: MessageError) -> Self {
+        Self::new(Exit::Config, error)
+    }
+}
+
+impl From<OutboxError> for CommandError {
+    fn from(error: OutboxError) -> Self {
+        match error {
+            OutboxError::Ledger(error) => error.into(),
+            OutboxError::List(_) => Self::new(Exit::CannotWrite, error),
+            OutboxError::NotVerified(_) => Self::new(Exit::InternalError, error),
+        }
+    }
+}
+
+impl From<PlanError> for CommandError {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Ledger(error) => error.into(),
+            PlanError::List(_) => Self::new(Exit::CannotWrite, error),
+        }
+    }
+}
+
+impl From<Stop> for CommandError {
+    fn from(stop: Stop) -> Self {
+        Self::new(stop.kind.into(), stop)
+    }
+}
+
+impl From<StopKind> for Exit {
+    fn from(kind: StopKind) -> Self {
+        match kind {
+            StopKind::Later => Self::TryLater,
+            StopKind::Relay => Self::Unavailable,
+            StopKind::Internal => Self::InternalError,
+            StopKind::CannotRecord => Self::CannotWrite,
+        }
+    }
+}
+
+impl From<TemplateError> for CommandError {
+    fn from(error: TemplateError) -> Self {
+        Self::new(Exit::Config, error)
+    }
 }
 
 /// What a command or a part of one returns.

@@ -18,7 +18,6 @@ use sha2::{Digest, Sha256};
 use tera::{Context, Tera};
 
 use crate::config::TemplateFolder;
-use crate::exit::{self, Exit, OrExit};
 use crate::files::{self, writable_by_everyone};
 use crate::locale::{Locale, MatchKind};
 
@@ -49,6 +48,17 @@ pub struct Templates {
     sources: BTreeMap<String, [u8; 32]>,
     /// Which files everyone could change.
     warnings: Vec<String>,
+}
+
+/// Why a template cannot be used: what is wrong, where, and how to fix it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct TemplateError(String);
+
+impl From<anyhow::Error> for TemplateError {
+    fn from(error: anyhow::Error) -> Self {
+        Self(format!("{error:#}"))
+    }
 }
 
 /// What a template may say. All values are texts; an absent one is empty.
@@ -128,8 +138,8 @@ impl Templates {
     /// # Errors
     /// A file that cannot be read or parsed, an incomplete locale, a name that Tera
     /// would not escape, or a default locale without templates.
-    pub fn load(folder: &TemplateFolder) -> exit::Result<Self> {
-        Self::read(&folder.directory, &folder.default_locale).or_exit(Exit::Config)
+    pub fn load(folder: &TemplateFolder) -> Result<Self, TemplateError> {
+        Ok(Self::read(&folder.directory, &folder.default_locale)?)
     }
 
     fn read(directory: &Path, default: &Locale) -> anyhow::Result<Self> {
@@ -251,11 +261,19 @@ impl Templates {
         }
     }
 
-    /// Writes one mail in a locale of [`Templates::locales`].
+    /// Renders one mail in a locale of [`Templates::locales`].
     ///
     /// # Errors
-    /// When a template fails with these values, for instance at an undefined variable.
-    pub fn render(&self, locale: &Locale, scope: &Scope<'_>) -> anyhow::Result<RenderedMail> {
+    /// If a template fails with these values, for instance at an undefined variable.
+    pub fn render(
+        &self,
+        locale: &Locale,
+        scope: &Scope<'_>,
+    ) -> Result<RenderedMail, TemplateError> {
+        Ok(self.render_parts(locale, scope)?)
+    }
+
+    fn render_parts(&self, locale: &Locale, scope: &Scope<'_>) -> anyhow::Result<RenderedMail> {
         let (folder, _) = self
             .folders
             .iter()
@@ -263,22 +281,23 @@ impl Templates {
             .with_context(|| format!("there is no template for `{locale}`"))?;
         let context = Context::from_serialize(scope).map_err(|error| describe(&error))?;
         let [subject, text, html] = PARTS.map(|part| {
-            let mut output = Bounded(Vec::with_capacity(OUTPUT_USUAL));
+            let mut output = BoundedOutput(Vec::with_capacity(OUTPUT_USUAL));
             self.tera
                 .render_to(&format!("{folder}/{part}"), &context, &mut output)
                 .map_err(|error| describe(&error))?;
             String::from_utf8(output.0).context("a template wrote no UTF-8")
         });
         let subject = subject?.trim().to_owned();
+        let file = || format!("`{folder}/{}`", PARTS[0]);
         ensure!(
             !subject.is_empty() && !subject.contains(char::is_control),
-            "`{folder}/{}` must give one line with something on it",
-            PARTS[0]
+            "{} must render one line that is not empty",
+            file()
         );
         ensure!(
             subject.chars().count() <= SUBJECT_LIMIT,
-            "`{folder}/{}` gives a subject of more than {SUBJECT_LIMIT} characters; shorten it",
-            PARTS[0]
+            "{} renders a subject of more than {SUBJECT_LIMIT} characters; shorten it",
+            file()
         );
         Ok(RenderedMail {
             subject,
@@ -379,9 +398,9 @@ fn lowercase_first(sentence: &str) -> String {
 }
 
 /// A part of a mail in the making, which must not grow without end.
-struct Bounded(Vec<u8>);
+struct BoundedOutput(Vec<u8>);
 
-impl std::io::Write for Bounded {
+impl std::io::Write for BoundedOutput {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if self.0.len() + bytes.len() > OUTPUT_LIMIT {
             return Err(std::io::Error::other(format!(
