@@ -453,7 +453,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
 }
 
 #[tokio::test]
-async fn what_is_not_what_was_proven_is_not_sent() {
+async fn a_message_other_than_the_verified_one_is_not_sent() {
     type Confuse = fn(&mut [PlannedSend]);
     let other: Confuse = |it| it[1].fingerprint = 7;
     let swapped: Confuse = |it| {

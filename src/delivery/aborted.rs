@@ -2,16 +2,17 @@
 //! sender is refused.
 
 use super::attempt::outcome_of;
+use super::peer::Answer;
 use super::queue::Outgoing;
 use super::recorder::describe;
 use super::stop::Stopped;
 use super::worker::{AttemptResult, Worker};
-use crate::outcome::{Phase, PhaseResult, Reply};
+use crate::outcome::{Phase, PhaseResult};
 use crate::refusal::{Refusal, is_throttle, sender_side_remedy};
-use crate::relay::{Connection, NoReply, ReplyOrder, TransactionAborted};
+use crate::relay::{Connection, ReplyOrder, TransactionAborted};
 
 impl Worker {
-    /// What follows a transaction that ended before its final dot.
+    /// Handles a transaction that ended before its final dot.
     pub async fn aborted(
         &mut self,
         message: &Outgoing,
@@ -21,9 +22,9 @@ impl Worker {
     ) -> Result<AttemptResult, Stopped> {
         let unconfirmed = self.recorder.take_unconfirmed();
         let falls_back =
-            self.state
+            self.run
                 .peer
-                .falls_back(&connection, &aborted, self.state.watch.nobody_accepted());
+                .falls_back(&connection, &aborted, self.run.watch.nobody_accepted());
         let TransactionAborted {
             phase,
             verdict,
@@ -33,7 +34,7 @@ impl Worker {
         } = aborted;
         if sent_ahead && phase != Phase::Body {
             let fits = (order == ReplyOrder::Fits).then_some(true);
-            self.state.peer.probe().record(fits);
+            self.run.peer.probe().record(fits);
         }
         if falls_back {
             if order == ReplyOrder::Mixed
@@ -54,7 +55,7 @@ impl Worker {
         }
         self.session.mail_accepted();
         let refusal =
-            self.state
+            self.run
                 .peer
                 .classify(&message.prepared.recipient, phase, answer.as_ref().ok());
         let result = match (refusal, outcome_of(verdict, refusal)) {
@@ -64,7 +65,7 @@ impl Worker {
                 return Err(stopped);
             }
             (Some(Refusal::Throttle), outcome) => {
-                self.state.pace.slow_down(&describe(&answer))?;
+                self.run.pace.slow_down(&describe(&answer))?;
                 // A 421 ends the connection and may ask to slow down as well.
                 if outcome.is_none() {
                     return Ok(AttemptResult::Throttled);
@@ -80,22 +81,18 @@ impl Worker {
                 AttemptResult::Settled
             }
         };
-        // In the middle of a body no command can be sent.
+        // Within a body no command can be sent.
         if phase != Phase::Body {
             self.session.clear(connection).await;
         }
         Ok(result)
     }
 
-    fn mail_failed(
-        &self,
-        verdict: PhaseResult,
-        answer: &Result<Reply, NoReply>,
-    ) -> Result<AttemptResult, Stopped> {
+    fn mail_failed(&self, verdict: PhaseResult, answer: &Answer) -> Result<AttemptResult, Stopped> {
         let why = describe(answer);
         let reply = answer.as_ref().ok();
         if reply.is_some_and(is_throttle) {
-            self.state.pace.slow_down(&why)?;
+            self.run.pace.slow_down(&why)?;
             return Ok(AttemptResult::Throttled);
         }
         let why = match reply.and_then(sender_side_remedy) {
@@ -108,14 +105,14 @@ impl Worker {
         })
     }
 
-    /// Gives up the connection on which the next envelope was begun. Its replies may still show that the
-    /// reply to the final dot before it cannot be trusted.
+    /// Drops the connection on which the next envelope was begun. Its replies may still show that the reply to
+    /// the final dot before it cannot be trusted.
     pub async fn abandon_envelope(&mut self, mut connection: Connection) -> Result<(), Stopped> {
         let Some(unconfirmed) = self.recorder.take_unconfirmed() else {
-            self.state.peer.probe().record(None);
+            self.run.peer.probe().record(None);
             return Ok(());
         };
-        if self.state.peer.replies_are_mixed(&mut connection).await {
+        if self.run.peer.replies_are_mixed(&mut connection).await {
             self.recorder.retract(unconfirmed).await?;
         }
         Ok(())

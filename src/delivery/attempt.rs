@@ -9,22 +9,21 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::peer::DotReply;
+use super::peer::{Answer, DotReply};
 use super::queue::Outgoing;
 use super::recorder::describe;
 use super::stop::{Stop, Stopped};
 use super::worker::{AttemptResult, Worker};
-use crate::outcome::{Outcome, Phase, PhaseResult, Reply, connection_survives_dot, phase_result};
+use crate::outcome::{Outcome, Phase, PhaseResult, connection_survives_dot, phase_result};
 use crate::refusal::Refusal;
-use crate::relay::{Connection, NoReply, ReplyOrder, TransactionAborted};
+use crate::relay::{Connection, ReplyOrder, TransactionAborted};
 
 /// How long an acceptance waits for an arm to share its commit with.
 const MAX_COMMIT_DELAY: Duration = Duration::from_millis(20);
 
 impl Worker {
-    /// One attempt, in the order of the promise: envelope, body, arm, final dot, reply, record. `armed` is
-    /// durable after the body is on the wire and before the final dot; the outcome is durable before the
-    /// next final dot on this connection.
+    /// One attempt: envelope, body, arm, final dot, reply, record. `armed` is durable after the body is on the
+    /// wire and before the final dot; the outcome is durable before the next final dot on this connection.
     pub async fn attempt(
         &mut self,
         message: &mut Outgoing,
@@ -39,35 +38,35 @@ impl Worker {
         if let Err(aborted) = connection.body(&message.prepared.message.bytes).await {
             return self.aborted(message, connection, sent_ahead, aborted).await;
         }
-        self.state.stop.may_arm()?;
+        self.run.stop.may_arm()?;
         let arm = self.recorder.arm(message);
-        // While the disk is at work, the next message is composed.
+        // The next message is composed while the disk writes.
         self.take_ahead(&connection);
         self.recorder.finish(arm).await?;
         let next = self.next.as_ref().map(|it| &it.message.prepared.recipient);
-        let reply = self.state.peer.final_dot(&mut connection, next).await;
+        let reply = self.run.peer.final_dot(&mut connection, next).await;
         self.record_reply(message, connection, reply).await
     }
 
-    /// A relay whose size limit is below this message refuses the templates, not the recipient.
+    /// Stops the run if the message exceeds the relay's size limit: the templates are the cause, not the recipient.
     fn check_size(&self, message: &Outgoing, connection: &Connection) -> Result<(), Stopped> {
         let bytes = &message.prepared.message.bytes;
         let Some(limit) = connection.limit_below(bytes) else {
             return Ok(());
         };
-        let relay = self.state.peer.relay();
+        let relay = self.run.peer.relay();
         let stop = Stop::too_large(&relay, &message.prepared.recipient, bytes.len(), limit);
-        Err(self.state.stop.because(stop))
+        Err(self.run.stop.because(stop))
     }
 
-    /// Sends the envelope, or reads the replies to one that was sent ahead. An outcome that waits for the
-    /// next arm is recorded if the replies are slow.
+    /// Sends the envelope, or reads the replies to one that was sent ahead. If they are slow, an outcome that
+    /// waits for the next arm is recorded.
     async fn envelope(
         &mut self,
         message: &Outgoing,
         connection: &mut Connection,
     ) -> Result<Result<(), TransactionAborted>, Stopped> {
-        let envelope = self.state.peer.envelope(&message.prepared.recipient);
+        let envelope = self.run.peer.envelope(&message.prepared.recipient);
         let mut replies = pin!(connection.begin(envelope));
         if let Ok(answered) = timeout(MAX_COMMIT_DELAY, &mut replies).await {
             return Ok(answered);
@@ -78,19 +77,19 @@ impl Worker {
 
     fn envelope_accepted(&mut self, sent_ahead: bool) {
         if sent_ahead {
-            self.state.peer.probe().record(Some(true));
+            self.run.peer.probe().record(Some(true));
         }
         self.recorder.take_unconfirmed();
         self.session.mail_accepted();
     }
 
-    /// Takes the next message, if its envelope can follow the final dot.
+    /// Takes the next message if its envelope can follow the final dot.
     fn take_ahead(&mut self, connection: &Connection) {
         if self.next.is_none()
             && connection.pipelines()
-            && let Ok(permit) = self.state.pace.try_acquire()
+            && let Ok(permit) = self.run.pace.try_acquire()
         {
-            self.next = self.state.queue.try_next(permit);
+            self.next = self.run.queue.try_next(permit);
         }
     }
 
@@ -114,13 +113,13 @@ impl Worker {
         }
         let survives = written && connection_survives_dot(reply);
         let refusal = self
-            .state
+            .run
             .peer
             .classify(&message.prepared.recipient, phase, reply);
         let result = match (refusal, outcome_of(phase_result(phase, reply), refusal)) {
             (Some(Refusal::SenderSide(remedy)), _) => Err(self.sender_refused(&answer, remedy)),
             (Some(Refusal::Throttle), _) => {
-                let paused = self.state.pace.slow_down(&describe(&answer));
+                let paused = self.run.pace.slow_down(&describe(&answer));
                 paused.map(|()| AttemptResult::Throttled)
             }
             (_, None) => Ok(AttemptResult::Lost(phase, describe(&answer))),
@@ -135,9 +134,9 @@ impl Worker {
         if !matches!(result, Ok(AttemptResult::Settled)) {
             self.recorder.disarm(message, phase, &answer).await?;
         }
-        // An envelope that was sent ahead must not be finished during a pause or after a stop. Nothing of
-        // it is armed, so its connection is simply closed.
-        let may_go_on = !connection.has_begun() || self.state.pace.may_begin();
+        // An envelope that was sent ahead must not be finished during a pause or after a stop. It is not
+        // armed, so its connection is closed.
+        let may_go_on = !connection.has_begun() || self.run.pace.may_begin();
         if survives && may_go_on {
             self.session.keep(connection);
         } else if followed {
@@ -146,33 +145,33 @@ impl Worker {
         result
     }
 
-    /// Records an outcome; an acceptance may wait for the next arm, if that follows at once.
+    /// Records an outcome. An acceptance may wait for the next arm if that follows at once.
     pub async fn settle(
         &mut self,
         message: &Outgoing,
         phase: Phase,
         outcome: Outcome,
-        reply: &Result<Reply, NoReply>,
+        reply: &Answer,
     ) -> Result<(), Stopped> {
         self.recorder.note(message, phase, outcome, reply);
         if outcome == Outcome::Accepted {
-            self.state.watch.accepted();
-            self.state.pace.throttle.accepted();
-            if self.next.is_some() && self.state.pace.may_begin() {
+            self.run.watch.accepted();
+            self.run.pace.throttle.accepted();
+            if self.next.is_some() && self.run.pace.may_begin() {
                 return Ok(());
             }
         }
         self.recorder.flush().await
     }
 
-    pub fn sender_refused(&self, answer: &Result<Reply, NoReply>, remedy: &str) -> Stopped {
-        let relay = self.state.peer.relay();
+    pub fn sender_refused(&self, answer: &Answer, remedy: &str) -> Stopped {
+        let relay = self.run.peer.relay();
         let stop = Stop::sender_refused(&relay, &describe(answer), remedy);
-        self.state.stop.because(stop)
+        self.run.stop.because(stop)
     }
 }
 
-/// What becomes of the message; none if it was not accepted and is to be tried on another connection.
+/// The outcome of the message; none if it was not accepted and is tried on another connection.
 pub fn outcome_of(verdict: PhaseResult, refusal: Option<Refusal>) -> Option<Outcome> {
     match (verdict, refusal) {
         (PhaseResult::Settled(outcome), _) => Some(outcome),

@@ -8,19 +8,19 @@ use std::sync::Arc;
 use super::breaker::Refused;
 use super::event::RunEvent;
 use super::journal::Journal;
-use super::peer::OUT_OF_ORDER;
+use super::peer::{Answer, OUT_OF_ORDER};
 use super::queue::Outgoing;
 use super::state::RunState;
 use super::stop::Stopped;
 use crate::address::Address;
 use crate::invitation::{Cause, Identity, State};
 use crate::ledger::{Change, PendingCommit};
-use crate::outcome::{Outcome, Phase, Reply};
+use crate::outcome::{Outcome, Phase};
 use crate::relay::NoReply;
 
 /// Records the outcomes of one connection.
 pub struct Recorder {
-    state: Arc<RunState>,
+    run: Arc<RunState>,
     /// The outcomes that the next commit records.
     pending: Vec<UnrecordedOutcome>,
     unconfirmed: Option<Unconfirmed>,
@@ -54,9 +54,9 @@ pub struct PendingRecord {
 }
 
 impl Recorder {
-    pub fn new(state: &Arc<RunState>) -> Self {
+    pub fn new(run: &Arc<RunState>) -> Self {
         Self {
-            state: state.clone(),
+            run: run.clone(),
             pending: Vec::new(),
             unconfirmed: None,
         }
@@ -71,7 +71,7 @@ impl Recorder {
                 message.prepared.message.sha256(),
             )),
             ..self
-                .state
+                .run
                 .journal
                 .change(&message.prepared.identity, Phase::Dot, Cause::Arm)
         };
@@ -87,7 +87,7 @@ impl Recorder {
         &mut self,
         message: &Outgoing,
         phase: Phase,
-        reply: &Result<Reply, NoReply>,
+        reply: &Answer,
     ) -> Result<(), Stopped> {
         let disarmed = self.change(message, phase, Cause::Disarm, reply);
         let record = self.begin(Some(disarmed));
@@ -95,13 +95,7 @@ impl Recorder {
     }
 
     /// Adds an outcome to the next commit.
-    pub fn note(
-        &mut self,
-        message: &Outgoing,
-        phase: Phase,
-        outcome: Outcome,
-        reply: &Result<Reply, NoReply>,
-    ) {
+    pub fn note(&mut self, message: &Outgoing, phase: Phase, outcome: Outcome, reply: &Answer) {
         let mut change = self.change(message, phase, Cause::Outcome(outcome), reply);
         if outcome == Outcome::Deferred {
             self.schedule(&mut change, message);
@@ -124,7 +118,7 @@ impl Recorder {
             );
             change.note = Some(note);
         }
-        let Journal { retry, .. } = &*self.state.journal;
+        let Journal { retry, .. } = &*self.run.journal;
         let standing = &message.prepared.standing;
         // Only a reply lets it expire: a lost connection says nothing about the partner.
         if change.reply.is_some() && retry.gives_up(change.at, standing.deferred_since) {
@@ -154,14 +148,14 @@ impl Recorder {
                 (Ok(state), Some(outcome)) => self.recorded(outcome, state).await,
                 (Ok(_), None) => {
                     if let Some(recipient) = &record.armed {
-                        self.state.reporter.report(RunEvent::Armed { recipient });
+                        self.run.reporter.report(RunEvent::Armed { recipient });
                     }
                 }
                 (Err(failure), outcome) => {
                     if let Some(it) = outcome {
                         self.report_unrecorded(&it.recipient, it.outcome, &it.reason);
                     }
-                    result = Err(self.state.stop.because(failure));
+                    result = Err(self.run.stop.because(failure));
                 }
             }
         }
@@ -182,7 +176,7 @@ impl Recorder {
         {
             unconfirmed.state = Some(state);
         }
-        self.state.reporter.report(RunEvent::Settled {
+        self.run.reporter.report(RunEvent::Settled {
             recipient: &recipient,
             state,
             reason: &reason,
@@ -194,7 +188,7 @@ impl Recorder {
             deferrals,
             put_back,
         };
-        self.state.watch.recorded(&change, state, refused).await;
+        self.run.watch.recorded(&change, state, refused).await;
     }
 
     /// Marks the outcome of this message as unconfirmed until the replies to the envelope behind its final dot
@@ -232,14 +226,14 @@ impl Recorder {
         let change = Change {
             note: Some(OUT_OF_ORDER.to_owned()),
             ..self
-                .state
+                .run
                 .journal
                 .change(&identity, Phase::Dot, Cause::OutOfOrder)
         };
-        match self.state.journal.ledger.apply(change).await {
+        match self.run.journal.ledger.apply(change).await {
             Ok(to) => {
                 let recipient = &recipient;
-                self.state.reporter.report(match state {
+                self.run.reporter.report(match state {
                     Some(from) => RunEvent::Revised {
                         recipient,
                         from,
@@ -256,7 +250,7 @@ impl Recorder {
             }
             Err(failure) => {
                 self.report_unrecorded(&recipient, Outcome::Unknown, OUT_OF_ORDER);
-                Err(self.state.stop.because(failure))
+                Err(self.run.stop.because(failure))
             }
         }
     }
@@ -265,7 +259,7 @@ impl Recorder {
         let outcomes = std::mem::take(&mut self.pending);
         let mut changes: Vec<Change> = outcomes.iter().map(|it| it.change.clone()).collect();
         changes.extend(change);
-        let commit = (!changes.is_empty()).then(|| self.state.journal.ledger.submit(changes));
+        let commit = (!changes.is_empty()).then(|| self.run.journal.ledger.submit(changes));
         PendingRecord {
             outcomes,
             armed: None,
@@ -273,25 +267,19 @@ impl Recorder {
         }
     }
 
-    fn change(
-        &self,
-        message: &Outgoing,
-        phase: Phase,
-        cause: Cause,
-        reply: &Result<Reply, NoReply>,
-    ) -> Change {
+    fn change(&self, message: &Outgoing, phase: Phase, cause: Cause, reply: &Answer) -> Change {
         Change {
             reply: reply.as_ref().ok().cloned(),
             note: reply.as_ref().err().map(NoReply::to_string),
             ..self
-                .state
+                .run
                 .journal
                 .change(&message.prepared.identity, phase, cause)
         }
     }
 
     fn report_unrecorded(&self, recipient: &Address, outcome: Outcome, reason: &str) {
-        self.state.reporter.report(RunEvent::Unrecorded {
+        self.run.reporter.report(RunEvent::Unrecorded {
             recipient,
             outcome,
             reason,
@@ -300,7 +288,7 @@ impl Recorder {
 }
 
 /// The reply, or why there is none.
-pub fn describe(reply: &Result<Reply, NoReply>) -> String {
+pub fn describe(reply: &Answer) -> String {
     match reply {
         Ok(reply) => reply.to_string(),
         Err(error) => error.to_string(),

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::breaker::Breaker;
+use super::connections::Connections;
 use super::event::RunEvent;
 use super::journal::Journal;
 use super::pace::Pace;
@@ -19,7 +20,7 @@ use super::reporter::{Listener, Reporter};
 use super::signals::Signals;
 use super::state::RunState;
 use super::stop::{Stop, StopSignal};
-use super::supervisor::Supervisor;
+use super::supervisor::supervise;
 use super::tally::Tally;
 use super::worker::Worker;
 use crate::address::Address;
@@ -112,12 +113,7 @@ impl Run {
                 feeder.await;
                 None
             });
-            let mut supervisor = Supervisor {
-                max_runtime,
-                signals,
-                state: &state,
-            };
-            let last_failure = supervisor.wait(&mut tasks, &feeder).await;
+            let last_failure = supervise(&state, tasks, &feeder, signals, max_runtime).await;
             if let Some(why) = last_failure.filter(|_| state.queue.has_returned()) {
                 stop.because(why);
             }
@@ -144,7 +140,7 @@ impl Run {
                 connector: self.connector,
                 sender: self.sender,
             },
-            connections: Arc::default(),
+            connections: Connections::default(),
             queue: Arc::new(Queue::new(due, stop.clone())),
             pace: Pace::new(self.first_pause, self.rates, stop.clone()),
             watch: RelayWatch {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connections::WorkerGuard;
+use super::connections::Token;
 use super::state::RunState;
 use super::stop::Stop;
 use crate::relay::Connection;
@@ -20,18 +20,18 @@ const PAUSES: [Duration; 4] = [
 
 /// The connection of one worker.
 pub struct Session {
-    state: Arc<RunState>,
-    guard: WorkerGuard,
+    run: Arc<RunState>,
+    _worker: Token,
     connection: Option<Connection>,
     /// Failures in a row, without a 250 to MAIL in between.
     failures: usize,
 }
 
 impl Session {
-    pub fn new(state: &Arc<RunState>) -> Self {
+    pub fn new(run: &Arc<RunState>) -> Self {
         Self {
-            state: state.clone(),
-            guard: state.connections.join(),
+            run: run.clone(),
+            _worker: run.connections.join(),
             connection: None,
             failures: 0,
         }
@@ -46,7 +46,7 @@ impl Session {
             Some(connection) => connection,
             None => self.open().await?,
         };
-        if self.state.peer.probe().is_lock_step() {
+        if self.run.peer.probe().is_lock_step() {
             connection.use_lock_step();
         }
         Ok(connection)
@@ -57,25 +57,25 @@ impl Session {
             if self.failures > 0 {
                 let pause = tokio::time::sleep(PAUSES[self.failures - 1]);
                 // The caller checks whether the run has stopped.
-                let _ = self.state.stop.unless_stopped(pause).await;
+                let _ = self.run.stop.unless_stopped(pause).await;
             }
-            let opening = self.guard.begin_opening();
-            let error = match self.state.peer.connector.open().await {
+            let opening = self.run.connections.begin_opening();
+            let error = match self.run.peer.connector.open().await {
                 Ok(connection) => {
-                    opening.succeeded();
+                    self.run.connections.opened();
                     return Ok(connection);
                 }
                 Err(error) => error,
             };
             if let Some(reply) = &error.throttled {
-                if opening.others_are_connected() {
+                if self.run.connections.others_are_connected() {
                     return Err(error.into());
                 }
                 drop(opening);
-                if !self.state.pace.throttle.pause() {
+                if !self.run.pace.throttle.pause() {
                     return Err(Stop::throttled(&reply.to_string()));
                 }
-                if self.state.pace.wait_for_pause().await.is_err() {
+                if self.run.pace.wait_for_pause().await.is_err() {
                     return Err(error.into());
                 }
             } else if !error.temporary || self.attempt_failed() {
@@ -115,7 +115,7 @@ impl Session {
         if connection.clear().await {
             self.keep(connection);
         } else if connection.lost_a_reply() {
-            self.state.peer.probe().fall_back();
+            self.run.peer.probe().fall_back();
         }
     }
 

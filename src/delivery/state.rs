@@ -14,7 +14,7 @@ use super::stop::StopSignal;
 /// The parts of a run that its workers share.
 pub struct RunState {
     pub peer: Peer,
-    pub connections: Arc<Connections>,
+    pub connections: Connections,
     pub queue: Arc<Queue>,
     pub pace: Pace,
     pub journal: Arc<Journal>,

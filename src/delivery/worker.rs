@@ -16,7 +16,7 @@ const MAX_LOSSES: u32 = 2;
 
 /// Sends messages over one connection until none is left.
 pub struct Worker {
-    pub state: Arc<RunState>,
+    pub run: Arc<RunState>,
     pub session: Session,
     pub recorder: Recorder,
     /// The next message, taken while the one before it was under way.
@@ -49,11 +49,11 @@ enum Next {
 }
 
 impl Worker {
-    pub fn new(state: &Arc<RunState>) -> Self {
+    pub fn new(run: &Arc<RunState>) -> Self {
         Self {
-            session: Session::new(state),
-            recorder: Recorder::new(state),
-            state: state.clone(),
+            session: Session::new(run),
+            recorder: Recorder::new(run),
+            run: run.clone(),
             next: None,
         }
     }
@@ -70,12 +70,12 @@ impl Worker {
         while let Some(mut taken) = self.take_next().await {
             match self.deliver(&mut taken.message).await {
                 Ok(Next::Another) | Err(Stopped) => {}
-                Ok(Next::PutBack) => self.state.queue.put_back(taken),
+                Ok(Next::PutBack) => self.run.queue.put_back(taken),
                 Ok(Next::GiveUp(why)) => {
                     // If this fails, it stops the run.
                     let _ = self.recorder.flush().await;
                     let unsent = std::iter::once(taken).chain(self.next.take());
-                    unsent.for_each(|it| self.state.queue.put_back(it));
+                    unsent.for_each(|it| self.run.queue.put_back(it));
                     return Some(why);
                 }
             }
@@ -90,14 +90,14 @@ impl Worker {
     async fn take_next(&mut self) -> Option<TakenMessage> {
         match self.next.take() {
             Some(next) => Some(next),
-            None => self.state.queue.next().await,
+            None => self.run.queue.next().await,
         }
     }
 
     /// Attempts one message until it is settled or must wait.
     async fn deliver(&mut self, message: &mut Outgoing) -> Result<Next, Stopped> {
         loop {
-            if !self.state.pace.may_begin()
+            if !self.run.pace.may_begin()
                 && let Some(connection) = self.session.take_begun()
             {
                 self.abandon_envelope(connection).await?;
@@ -106,13 +106,13 @@ impl Worker {
             if !self.session.has_begun() {
                 self.recorder.flush().await?;
             }
-            self.state.pace.acquire(&mut message.permit).await?;
+            self.run.pace.acquire(&mut message.permit).await?;
             let connection = match self.session.take_or_open().await {
                 Ok(connection) => connection,
-                Err(_) if self.state.stop.is_set() => return Err(Stopped),
+                Err(_) if self.run.stop.is_set() => return Err(Stopped),
                 Err(why) => return Ok(Next::GiveUp(why)),
             };
-            if let Err(stopped) = self.state.stop.may_arm() {
+            if let Err(stopped) = self.run.stop.may_arm() {
                 self.session.keep(connection);
                 return Err(stopped);
             }
@@ -146,13 +146,13 @@ impl Worker {
         phase: Phase,
         why: &str,
     ) -> Result<(), Stopped> {
-        self.state.watch.message_lost(why);
+        self.run.watch.message_lost(why);
         let why = format!("{MAX_LOSSES} connections were lost over this message: {why}");
         let lost = Err(NoReply::Over(why));
         self.settle(message, phase, Outcome::Deferred, &lost).await
     }
 
     fn mail_refused(&self, why: &str) -> Stop {
-        Stop::mail_refused(&self.state.peer.relay(), why)
+        Stop::mail_refused(&self.run.peer.relay(), why)
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lettre::address::Envelope;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, MultiPartKind};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
 
 use super::encode;
 use super::error::{MessageError, Result};
@@ -282,9 +282,9 @@ impl Composer {
             builder = builder.raw_header(HeaderValue::new(name, value));
         }
         let unique = id.split('@').next().unwrap_or_default();
+        let content_type = format!("multipart/alternative; boundary=\"={unique}=\"");
         let parts = MultiPart::builder()
-            .kind(MultiPartKind::Alternative)
-            .boundary(format!("={unique}="))
+            .header(ContentType::parse(&content_type).map_err(MessageError::header)?)
             .singlepart(encode::text(&mail.text))
             .singlepart(encode::html(&mail.html));
         let message = builder.multipart(parts).map_err(MessageError::header)?;

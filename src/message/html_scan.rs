@@ -1,7 +1,6 @@
 //! Reads the HTML part as a browser tokenizes it: what it links, loads, runs and shows.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::LazyLock;
 
@@ -11,19 +10,19 @@ use memchr::{memchr2, memmem};
 
 /// Elements that load, run, submit or redirect, and those whose content is markup for some programs and text
 /// for others.
-static FORBIDDEN_ELEMENTS: LazyLock<HashSet<&[u8]>> = LazyLock::new(|| {
+static FORBIDDEN_ELEMENTS: LazyLock<Vec<&[u8]>> = LazyLock::new(|| {
     names(
         "script iframe frame object embed form base link img svg audio video math noembed noframes noscript plaintext xmp",
     )
 });
 /// Attributes that name something to load or to go to, except `href`.
-static FORBIDDEN_ATTRIBUTES: LazyLock<HashSet<&[u8]>> = LazyLock::new(|| {
+static FORBIDDEN_ATTRIBUTES: LazyLock<Vec<&[u8]>> = LazyLock::new(|| {
     names(
         "src srcset background action formaction poster data cite ping longdesc manifest xlink:href http-equiv srcdoc",
     )
 });
 
-fn names(list: &'static str) -> HashSet<&'static [u8]> {
+fn names(list: &'static str) -> Vec<&'static [u8]> {
     list.split(' ').map(str::as_bytes).collect()
 }
 
@@ -43,6 +42,7 @@ pub struct HtmlScan {
 /// Scans a page.
 pub fn read(html: &str) -> HtmlScan {
     let mut scan = ScanEmitter::default();
+    scan.page.text.reserve(html.len());
     Tokenizer::new_with_emitter(html, &mut scan).for_each(drop);
     scan.finish()
 }
@@ -106,7 +106,7 @@ impl ScanEmitter {
             b"href" => {
                 self.tag.targets.push(lossy(&self.value).into_owned());
             }
-            name if name.starts_with(b"on") || FORBIDDEN_ATTRIBUTES.contains(name) => {
+            name if name.starts_with(b"on") || FORBIDDEN_ATTRIBUTES.contains(&name) => {
                 let forbidden = format!("the attribute `{}`", lossy(name));
                 self.tag.forbidden.push(forbidden);
             }
@@ -118,7 +118,7 @@ impl ScanEmitter {
 
     fn start(&mut self) {
         let tag = std::mem::take(&mut self.tag);
-        if FORBIDDEN_ELEMENTS.contains(&*self.name) {
+        if FORBIDDEN_ELEMENTS.contains(&&*self.name) {
             let forbidden = format!("`<{}>`", lossy(&self.name));
             self.page.forbidden.push(forbidden);
         }
