@@ -57,7 +57,7 @@ impl Verifier {
         let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
-        let message = self.composer.compose_and_verify(partner, &id, date)?;
+        let (message, _) = self.composer.compose_and_verify(partner, &id, date)?;
         let send = PlannedSend {
             line: partner.line,
             offset: partner.offset,

@@ -29,9 +29,9 @@ struct SimilarRefusals {
     domains: HashSet<String>,
 }
 
-/// A permanent refusal that was recorded.
+/// A row whose outcome was recorded.
 #[derive(Clone, Debug)]
-pub struct Refused {
+pub struct SettledRow {
     pub identity: Identity,
     pub recipient: Address,
     /// The state that was recorded.
@@ -72,7 +72,7 @@ pub struct Breaker {
     /// The first recipients, up to two, that were refused without direct evidence.
     undetermined: BTreeSet<String>,
     /// Who is deferred again if the relay refuses us.
-    to_put_back: Vec<Refused>,
+    to_put_back: Vec<SettledRow>,
 }
 
 impl Breaker {
@@ -113,7 +113,7 @@ impl Breaker {
     }
 
     /// Notes a permanent refusal.
-    pub fn refused(&mut self, phase: Phase, reply: &Reply, refused: Refused) -> BreakerUpdate {
+    pub fn refused(&mut self, phase: Phase, reply: &Reply, refused: SettledRow) -> BreakerUpdate {
         let kind: RefusalKind = (phase, reply.code, reply.enhanced.clone());
         let first = self.seen.insert(kind.clone());
         let who = refused.recipient.canonical();
@@ -154,14 +154,14 @@ impl Breaker {
     }
 
     /// Takes the rows that are deferred again because the relay refuses us.
-    pub fn take_to_put_back(&mut self) -> Vec<Refused> {
+    pub fn take_to_put_back(&mut self) -> Vec<SettledRow> {
         std::mem::take(&mut self.to_put_back)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Breaker, BreakerUpdate, Identity, Phase, Refused, State};
+    use super::{Breaker, BreakerUpdate, Identity, Phase, SettledRow, State};
     use crate::address::Address;
     use crate::link::PackageId;
     use crate::outcome::testing::reply;
@@ -170,7 +170,7 @@ mod tests {
         let reply = reply(text);
         let recipient = Address::parse(address).unwrap();
         let id = PackageId::parse("8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11").unwrap();
-        let refused = Refused {
+        let refused = SettledRow {
             identity: Identity::new("spring", id, &recipient),
             recipient,
             state,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::breaker::Refused;
+use super::breaker::SettledRow;
 use super::event::RunEvent;
 use super::journal::Journal;
 use super::peer::{Answer, OUT_OF_ORDER};
@@ -15,6 +15,7 @@ use super::stop::Stopped;
 use crate::address::Address;
 use crate::invitation::{Cause, Identity, State};
 use crate::ledger::{Change, PendingCommit};
+use crate::outbox::Prepared;
 use crate::outcome::{Outcome, Phase};
 use crate::relay::NoReply;
 
@@ -29,12 +30,9 @@ pub struct Recorder {
 /// An outcome that is not recorded yet.
 struct UnrecordedOutcome {
     change: Change,
-    recipient: Address,
     outcome: Outcome,
     reason: String,
-    /// As in [`Refused`].
-    deferrals: u32,
-    put_back: bool,
+    row: SettledRow,
 }
 
 /// A message whose outcome was read from a reply that may belong to another command: the replies to the
@@ -100,13 +98,23 @@ impl Recorder {
         if outcome == Outcome::Deferred {
             self.schedule(&mut change, message);
         }
+        let Prepared {
+            identity,
+            recipient,
+            standing,
+            ..
+        } = &message.prepared;
         self.pending.push(UnrecordedOutcome {
             change,
-            recipient: message.prepared.recipient.clone(),
             outcome,
             reason: describe(reply),
-            deferrals: message.prepared.standing.deferrals,
-            put_back: message.prepared.standing.put_back,
+            row: SettledRow {
+                identity: identity.clone(),
+                recipient: recipient.clone(),
+                state: State::Armed,
+                deferrals: standing.deferrals,
+                put_back: standing.put_back,
+            },
         });
     }
 
@@ -153,7 +161,7 @@ impl Recorder {
                 }
                 (Err(failure), outcome) => {
                     if let Some(it) = outcome {
-                        self.report_unrecorded(&it.recipient, it.outcome, &it.reason);
+                        self.report_unrecorded(&it.row.recipient, it.outcome, &it.reason);
                     }
                     result = Err(self.run.stop.because(failure));
                 }
@@ -163,32 +171,21 @@ impl Recorder {
     }
 
     async fn recorded(&mut self, outcome: UnrecordedOutcome, state: State) {
-        let UnrecordedOutcome {
-            change,
-            recipient,
-            reason,
-            deferrals,
-            put_back,
-            ..
-        } = outcome;
+        let row = SettledRow {
+            state,
+            ..outcome.row
+        };
         if let Some(unconfirmed) = &mut self.unconfirmed
-            && unconfirmed.identity == change.identity
+            && unconfirmed.identity == row.identity
         {
             unconfirmed.state = Some(state);
         }
         self.run.reporter.report(RunEvent::Settled {
-            recipient: &recipient,
+            recipient: &row.recipient,
             state,
-            reason: &reason,
+            reason: &outcome.reason,
         });
-        let refused = || Refused {
-            identity: change.identity.clone(),
-            recipient,
-            state,
-            deferrals,
-            put_back,
-        };
-        self.run.watch.recorded(&change, state, refused).await;
+        self.run.watch.recorded(&outcome.change, row).await;
     }
 
     /// Marks the outcome of this message as unconfirmed until the replies to the envelope behind its final dot

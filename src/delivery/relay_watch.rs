@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::breaker::{self, Breaker, Refused};
+use super::breaker::{self, Breaker, SettledRow};
 use super::event::RunEvent;
 use super::journal::Journal;
 use super::reporter::Reporter;
@@ -40,14 +40,14 @@ impl RelayWatch {
         self.losses().in_a_row = 0;
     }
 
-    /// Notes a recorded outcome, which led to `state`. `refused` describes a refusal for the breaker.
-    pub async fn recorded(&self, change: &Change, state: State, refused: impl FnOnce() -> Refused) {
-        if state == State::Accepted {
+    /// Notes a recorded outcome.
+    pub async fn recorded(&self, change: &Change, row: SettledRow) {
+        if row.state == State::Accepted {
             return self.acceptance_recorded().await;
         }
         let reply = change.reply.as_ref().filter(|it| it.class() == 5);
         if let (Some(phase), Some(reply)) = (change.phase, reply) {
-            self.refusal_recorded(phase, reply, refused()).await;
+            self.refusal_recorded(phase, reply, row).await;
         }
     }
 
@@ -60,7 +60,7 @@ impl RelayWatch {
     }
 
     /// Notes a permanent refusal, which may open the breaker.
-    async fn refusal_recorded(&self, phase: Phase, reply: &Reply, refused: Refused) {
+    async fn refusal_recorded(&self, phase: Phase, reply: &Reply, refused: SettledRow) {
         let recipient = refused.recipient.clone();
         let noted = self.breaker().refused(phase, reply, refused);
         if noted.first {
@@ -122,7 +122,7 @@ impl RelayWatch {
             return;
         }
         let retry = &self.journal.retry;
-        let change = |it: &Refused| {
+        let change = |it: &SettledRow| {
             let change = self.journal.change(&it.identity, None, Cause::Breaker);
             let again = retry.due_again(change.at, it.deferrals + 1, &it.identity.address);
             Change {

@@ -97,7 +97,8 @@ impl Composer {
         }
     }
 
-    /// Composes the message and verifies it. `id` is its Message-ID without brackets.
+    /// Composes the message and verifies it. `id` is its Message-ID without brackets. Also returns what the
+    /// verification measured.
     ///
     /// # Errors
     /// If a template or the verification fails. Such a message must not be sent.
@@ -106,24 +107,8 @@ impl Composer {
         partner: &Partner,
         id: &str,
         date: Timestamp,
-    ) -> Result<Message> {
-        self.compose_for_review(partner, id, date)
-            .map(|(message, _)| message)
-    }
-
-    /// As [`Composer::compose_and_verify`], and returns what the verification measured, too.
-    ///
-    /// # Errors
-    /// If a template or the verification fails.
-    pub fn compose_for_review(
-        &self,
-        partner: &Partner,
-        id: &str,
-        date: Timestamp,
     ) -> Result<(Message, Verification)> {
-        let locale = self.locale_for(partner);
-        let package = self.package(partner, locale);
-        self.compose_from(partner, locale, package, &self.sender, id, date)
+        self.draft(partner, id).compose_and_verify(date)
     }
 
     /// Verifies that bytes from elsewhere are the message for a partner.
@@ -131,10 +116,8 @@ impl Composer {
     /// # Errors
     /// If a template fails, or at the first difference.
     pub fn verify_again(&self, partner: &Partner, id: &str, bytes: &[u8]) -> Result<Verification> {
-        let locale = self.locale_for(partner);
-        let package = self.package(partner, locale);
-        let mail = self.render(partner, locale, package, &self.sender)?;
-        self.verify(partner, locale, &mail.subject, id, bytes)
+        let draft = self.draft(partner, id);
+        draft.verify(&draft.render()?.subject, bytes)
     }
 
     /// Composes the message again that was verified with this [`Message::fingerprint`].
@@ -149,114 +132,110 @@ impl Composer {
         fingerprint: u64,
     ) -> Result<Message> {
         let message = self.compose(partner, id, date)?;
-        if message.fingerprint() == fingerprint {
-            Ok(message)
-        } else {
-            Err(MessageError::Changed)
-        }
+        let is_verified = message.fingerprint() == fingerprint;
+        is_verified.then_some(message).ok_or(MessageError::Changed)
     }
 
-    /// Composes the message as [`Composer::compose_and_verify`] does, without verifying it.
+    /// Composes the message without verifying it.
     ///
     /// # Errors
     /// If a template fails.
     pub fn compose(&self, partner: &Partner, id: &str, date: Timestamp) -> Result<Message> {
-        let locale = self.locale_for(partner);
-        let package = self.package(partner, locale);
-        let mail = self.render(partner, locale, package, &self.sender)?;
-        self.build(partner, locale, mail, id, date)
+        let draft = self.draft(partner, id);
+        draft.build(draft.render()?, date)
     }
 
     pub(super) fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
         &self.packages[&(locale.clone(), partner.package.link.package_id())]
     }
 
-    /// Composes and verifies a message with these values.
-    pub(super) fn compose_from(
-        &self,
-        partner: &Partner,
-        locale: &Locale,
-        package: &PackageScope,
-        sender: &SenderScope,
-        id: &str,
-        date: Timestamp,
-    ) -> Result<(Message, Verification)> {
-        let mail = self.render(partner, locale, package, sender)?;
+    fn draft<'a>(&'a self, partner: &'a Partner, id: &'a str) -> MessageDraft<'a> {
+        let locale = self.locale_for(partner);
+        MessageDraft {
+            composer: self,
+            partner,
+            locale,
+            package: self.package(partner, locale),
+            sender: &self.sender,
+            id,
+        }
+    }
+}
+
+/// What a message is composed from.
+pub struct MessageDraft<'a> {
+    pub composer: &'a Composer,
+    pub partner: &'a Partner,
+    pub locale: &'a Locale,
+    pub package: &'a PackageScope,
+    pub sender: &'a SenderScope,
+    /// The Message-ID without brackets.
+    pub id: &'a str,
+}
+
+impl MessageDraft<'_> {
+    pub fn compose_and_verify(&self, date: Timestamp) -> Result<(Message, Verification)> {
+        let mail = self.render()?;
         let subject = mail.subject.clone();
-        let message = self.build(partner, locale, mail, id, date)?;
-        let verification = self.verify(partner, locale, &subject, id, &message.bytes)?;
+        let message = self.build(mail, date)?;
+        let verification = self.verify(&subject, &message.bytes)?;
         Ok((message, verification))
     }
 
-    fn verify(
-        &self,
-        partner: &Partner,
-        locale: &Locale,
-        subject: &str,
-        id: &str,
-        bytes: &[u8],
-    ) -> Result<Verification> {
-        let sender = &self.config.sender;
-        let reply_to = sender.reply_to.as_ref();
-        let expected = Expected {
-            link: &partner.package.link,
-            from: (sender.name.as_deref(), &sender.address),
-            to: (partner.name.as_deref(), self.recipient(partner)),
-            reply_to: reply_to.map(|(name, address)| (name.as_deref(), address)),
-            reply_address: sender.reply_address(),
-            subject,
-            message_id: &format!("<{id}>"),
-            language: &locale.to_string(),
-        };
-        verify(bytes, &expected).map_err(|error| MessageError::Verification(format!("{error:#}")))
-    }
-
-    /// Renders the templates for one partner.
-    fn render(
-        &self,
-        partner: &Partner,
-        locale: &Locale,
-        package: &PackageScope,
-        sender: &SenderScope,
-    ) -> Result<RenderedMail> {
+    /// Renders the templates.
+    fn render(&self) -> Result<RenderedMail> {
+        let Self { partner, .. } = self;
         let columns = partner.extra_columns.iter().map(String::as_str);
         let cells = partner.extra.iter().map(String::as_str);
-        let mut mail = self.templates.render(
-            locale,
-            &Scope {
-                link: partner.package.link.as_str(),
-                package,
-                partner: PartnerScope {
-                    email: partner.address.as_written(),
-                    name: partner.name.as_deref().unwrap_or_default(),
-                    organization: partner.organization.as_deref().unwrap_or_default(),
-                    extra: columns.zip(cells).collect(),
-                },
-                sender,
-                campaign: &self.config.campaign,
-                locale: &locale.to_string(),
-                direction: locale.direction(),
+        let scope = Scope {
+            link: partner.package.link.as_str(),
+            package: self.package,
+            partner: PartnerScope {
+                email: partner.address.as_written(),
+                name: partner.name.as_deref().unwrap_or_default(),
+                organization: partner.organization.as_deref().unwrap_or_default(),
+                extra: columns.zip(cells).collect(),
             },
-        )?;
-        if self.test_recipient.is_some() {
+            sender: self.sender,
+            campaign: &self.composer.config.campaign,
+            locale: &self.locale.to_string(),
+            direction: self.locale.direction(),
+        };
+        let mut mail = self.composer.templates.render(self.locale, &scope)?;
+        if self.composer.test_recipient.is_some() {
             mail.subject.insert_str(0, "[TEST] ");
         }
         Ok(mail)
     }
 
+    fn verify(&self, subject: &str, bytes: &[u8]) -> Result<Verification> {
+        let sender = &self.composer.config.sender;
+        let reply_to = sender.reply_to.as_ref();
+        let expected = Expected {
+            link: &self.partner.package.link,
+            from: (sender.name.as_deref(), &sender.address),
+            to: self.to(),
+            reply_to: reply_to.map(|(name, address)| (name.as_deref(), address)),
+            reply_address: sender.reply_address(),
+            subject,
+            message_id: &format!("<{}>", self.id),
+            language: &self.locale.to_string(),
+        };
+        verify(bytes, &expected).map_err(|error| MessageError::Verification(format!("{error:#}")))
+    }
+
+    fn to(&self) -> (Option<&str>, &Address) {
+        let address = self.composer.recipient(self.partner);
+        (self.partner.name.as_deref(), address)
+    }
+
     /// The rendered mail as MIME.
-    fn build(
-        &self,
-        partner: &Partner,
-        locale: &Locale,
-        mail: RenderedMail,
-        id: &str,
-        date: Timestamp,
-    ) -> Result<Message> {
-        let sender = &self.config.sender;
+    fn build(&self, mail: RenderedMail, date: Timestamp) -> Result<Message> {
+        let sender = &self.composer.config.sender;
         let (date, date_header) = dates(date)?;
         let from = mailbox(sender.name.as_deref(), &sender.address)?;
-        let to = mailbox(partner.name.as_deref(), self.recipient(partner))?;
+        let (name, address) = self.to();
+        let to = mailbox(name, address)?;
         // Otherwise lettre would parse it from the headers.
         let envelope = Envelope::new(Some(from.email.clone()), vec![to.email.clone()])
             .map_err(MessageError::header)?;
@@ -266,22 +245,22 @@ impl Composer {
             .to(to)
             .subject(mail.subject)
             .header(date_header)
-            .message_id(Some(format!("<{id}>")));
+            .message_id(Some(format!("<{}>", self.id)));
         if let Some((name, address)) = &sender.reply_to {
             builder = builder.reply_to(mailbox(name.as_deref(), address)?);
         }
         let headers = [
-            ("Content-Language", locale.to_string()),
+            ("Content-Language", self.locale.to_string()),
             // RFC 3834 §5: keeps vacation responders quiet.
             ("Auto-Submitted", "auto-generated".into()),
-            // MS-OXCMAIL §2.1.3.2.20; `All`, `DR` and `NDR` would silence the bounces too.
+            // MS-OXCMAIL §2.1.3.2.20; `All`, `DR` and `NDR` would suppress bounces, too.
             ("X-Auto-Response-Suppress", "OOF, AutoReply".into()),
         ];
         for (name, value) in headers {
             let name = HeaderName::new_from_ascii_str(name);
             builder = builder.raw_header(HeaderValue::new(name, value));
         }
-        let unique = id.split('@').next().unwrap_or_default();
+        let unique = self.id.split('@').next().unwrap_or_default();
         let content_type = format!("multipart/alternative; boundary=\"={unique}=\"");
         let parts = MultiPart::builder()
             .header(ContentType::parse(&content_type).map_err(MessageError::header)?)

@@ -4,7 +4,7 @@
 use encodify::{base64, qp};
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, SinglePart};
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 /// The maximum length of a line, without its CRLF (RFC 5322 §2.1.1).
 const MAX_LINE: usize = 998;
@@ -62,7 +62,11 @@ fn is_mostly_ascii(text: &str) -> bool {
 /// same page, or could be changed on the way.
 fn as_references(html: &str) -> Option<String> {
     let mut page = String::with_capacity(html.len() + html.len() / 4);
-    for line in html.split_terminator('\n') {
+    let mut rest = html;
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+        let line = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
         let start = page.len();
         push_as_references(&mut page, line)?;
         // Mailbox files insert `>` before this word.
@@ -91,13 +95,11 @@ fn push_as_references(page: &mut String, line: &str) -> Option<()> {
 
 /// The position of the first byte that is not plain.
 fn find_special(bytes: &[u8]) -> Option<usize> {
-    let is_special = |it: &u8| !is_plain(*it);
     // A fold without an early exit is vectorised.
-    let has_special = |chunk: &[u8; 32]| chunk.iter().fold(false, |any, it| any | is_special(it));
-    let (chunks, _) = bytes.as_chunks();
-    let start = 32 * chunks.iter().position(has_special).unwrap_or(chunks.len());
-    let place = bytes[start..].iter().position(is_special)?;
-    Some(start + place)
+    if bytes.iter().fold(true, |all, it| all & is_plain(*it)) {
+        return None;
+    }
+    bytes.iter().position(|it| !is_plain(*it))
 }
 
 fn is_plain(byte: u8) -> bool {

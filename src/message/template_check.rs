@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::compose::Composer;
+use super::compose::{Composer, MessageDraft};
 use crate::address::Address;
 use crate::config::Package;
 use crate::partners::Partner;
@@ -29,10 +29,16 @@ impl Composer {
                     let partner = sample_partner(package, extra_columns, full);
                     let scope = sample_package(self.package(&partner, locale), full);
                     let sender = sample_sender(&self.sender, full);
-                    let date = Timestamp::UNIX_EPOCH;
-                    self.compose_from(&partner, locale, &scope, &sender, ID, date)
-                        .err()
-                        .map(|error| error.to_string())
+                    let draft = MessageDraft {
+                        composer: self,
+                        partner: &partner,
+                        locale,
+                        package: &scope,
+                        sender: &sender,
+                        id: ID,
+                    };
+                    let composed = draft.compose_and_verify(Timestamp::UNIX_EPOCH);
+                    composed.err().map(|error| error.to_string())
                 });
                 let (values, why) = match results {
                     [None, None] => continue,

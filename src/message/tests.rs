@@ -110,7 +110,8 @@ fn compose_with(folder: &Path) -> Result<Message, String> {
     let composer = Composer::new(&config, &templates);
     composer
         .compose_and_verify(&partner(&config, "en", Some("Ada"), None), ID, date())
-        .map_err(|it| format!("{it:#}"))
+        .map(|(message, _)| message)
+        .map_err(|it| it.to_string())
 }
 
 #[test]
@@ -149,7 +150,7 @@ fn a_message_has_exactly_the_expected_headers_and_language() {
     let (config, _, composer) = composing(true);
 
     let partner = partner(&config, "fr-CA", Some("Zoë Müller-Lüdenscheidt"), None);
-    let message = composer.compose_and_verify(&partner, ID, date()).unwrap();
+    let (message, _) = composer.compose_and_verify(&partner, ID, date()).unwrap();
 
     let text = String::from_utf8(message.bytes.clone()).unwrap();
     let (head, _) = text.split_once("\r\n\r\n").unwrap();
@@ -552,7 +553,7 @@ proptest! {
         let verified = composer.compose_and_verify(&partner, ID, date());
 
         prop_assert!(verified.is_ok(), "{:#}", verified.unwrap_err());
-        let verified = verified.unwrap();
+        let (verified, _) = verified.unwrap();
         let again = composer.compose_verified(&partner, ID, date(), verified.fingerprint());
         prop_assert_eq!(again.unwrap(), verified);
     }
