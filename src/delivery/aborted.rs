@@ -2,7 +2,7 @@
 //! sender is refused.
 
 use super::attempt::outcome_of;
-use super::peer::Answer;
+use super::peer::ReplyResult;
 use super::queue::Outgoing;
 use super::recorder::describe;
 use super::stop::Stopped;
@@ -88,7 +88,11 @@ impl Worker {
         Ok(result)
     }
 
-    fn mail_failed(&self, verdict: PhaseResult, answer: &Answer) -> Result<AttemptResult, Stopped> {
+    fn mail_failed(
+        &self,
+        verdict: PhaseResult,
+        answer: &ReplyResult,
+    ) -> Result<AttemptResult, Stopped> {
         let why = describe(answer);
         let reply = answer.as_ref().ok();
         if reply.is_some_and(is_throttle) {

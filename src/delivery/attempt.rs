@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::peer::{Answer, DotReply};
+use super::peer::{DotReply, ReplyResult};
 use super::queue::Outgoing;
 use super::recorder::describe;
 use super::stop::{Stop, Stopped};
@@ -151,7 +151,7 @@ impl Worker {
         message: &Outgoing,
         phase: Phase,
         outcome: Outcome,
-        reply: &Answer,
+        reply: &ReplyResult,
     ) -> Result<(), Stopped> {
         self.recorder.note(message, phase, outcome, reply);
         if outcome == Outcome::Accepted {
@@ -164,7 +164,7 @@ impl Worker {
         self.recorder.flush().await
     }
 
-    pub fn sender_refused(&self, answer: &Answer, remedy: &str) -> Stopped {
+    pub fn sender_refused(&self, answer: &ReplyResult, remedy: &str) -> Stopped {
         let relay = self.run.peer.relay();
         let stop = Stop::sender_refused(&relay, &describe(answer), remedy);
         self.run.stop.because(stop)

@@ -5,24 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Counts as long as it lives.
-pub type Token = Arc<()>;
+pub type CountToken = Arc<()>;
 
 /// The workers of a run and their connections. Every token but the one here counts.
 #[derive(Debug, Default)]
 pub struct Connections {
-    workers: Token,
+    workers: CountToken,
     /// The workers that have no connection and are opening one.
-    opening: Token,
+    opening: CountToken,
     /// Whether there has been a connection in this run.
     connected: AtomicBool,
 }
 
 impl Connections {
-    pub fn join(&self) -> Token {
+    pub fn join(&self) -> CountToken {
         self.workers.clone()
     }
 
-    pub fn begin_opening(&self) -> Token {
+    pub fn begin_opening(&self) -> CountToken {
         self.opening.clone()
     }
 

@@ -21,7 +21,7 @@ pub const OUT_OF_ORDER: &str =
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A reply of the relay, or why there is none.
-pub type Answer = Result<Reply, NoReply>;
+pub type ReplyResult = Result<Reply, NoReply>;
 
 /// The relay of a run, and the sender that it knows.
 pub struct Peer {
@@ -33,7 +33,7 @@ pub struct Peer {
 pub struct DotReply {
     /// [`Phase::Body`] if not one byte of the dot was written.
     pub phase: Phase,
-    pub reply: Answer,
+    pub reply: ReplyResult,
     /// Whether the envelope of the next message was sent with the dot.
     pub followed: bool,
     /// What the replies to that envelope say about their order.
@@ -99,7 +99,7 @@ impl Peer {
         &self,
         connection: &mut Connection,
         phase: Phase,
-        reply: &Answer,
+        reply: &ReplyResult,
     ) -> ReplyOrder {
         let reply = match reply {
             Ok(reply) if phase == Phase::Dot => reply,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::breaker::SettledRow;
 use super::event::RunEvent;
 use super::journal::Journal;
-use super::peer::{Answer, OUT_OF_ORDER};
+use super::peer::{OUT_OF_ORDER, ReplyResult};
 use super::queue::Outgoing;
 use super::state::RunState;
 use super::stop::Stopped;
@@ -85,7 +85,7 @@ impl Recorder {
         &mut self,
         message: &Outgoing,
         phase: Phase,
-        reply: &Answer,
+        reply: &ReplyResult,
     ) -> Result<(), Stopped> {
         let disarmed = self.change(message, phase, Cause::Disarm, reply);
         let record = self.begin(Some(disarmed));
@@ -93,7 +93,13 @@ impl Recorder {
     }
 
     /// Adds an outcome to the next commit.
-    pub fn note(&mut self, message: &Outgoing, phase: Phase, outcome: Outcome, reply: &Answer) {
+    pub fn note(
+        &mut self,
+        message: &Outgoing,
+        phase: Phase,
+        outcome: Outcome,
+        reply: &ReplyResult,
+    ) {
         let mut change = self.change(message, phase, Cause::Outcome(outcome), reply);
         if outcome == Outcome::Deferred {
             self.schedule(&mut change, message);
@@ -264,7 +270,13 @@ impl Recorder {
         }
     }
 
-    fn change(&self, message: &Outgoing, phase: Phase, cause: Cause, reply: &Answer) -> Change {
+    fn change(
+        &self,
+        message: &Outgoing,
+        phase: Phase,
+        cause: Cause,
+        reply: &ReplyResult,
+    ) -> Change {
         Change {
             reply: reply.as_ref().ok().cloned(),
             note: reply.as_ref().err().map(NoReply::to_string),
@@ -285,7 +297,7 @@ impl Recorder {
 }
 
 /// The reply, or why there is none.
-pub fn describe(reply: &Answer) -> String {
+pub fn describe(reply: &ReplyResult) -> String {
     match reply {
         Ok(reply) => reply.to_string(),
         Err(error) => error.to_string(),

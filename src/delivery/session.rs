@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connections::Token;
+use super::connections::CountToken;
 use super::state::RunState;
 use super::stop::Stop;
 use crate::relay::Connection;
@@ -21,7 +21,7 @@ const PAUSES: [Duration; 4] = [
 /// The connection of one worker.
 pub struct Session {
     run: Arc<RunState>,
-    _worker: Token,
+    _worker: CountToken,
     connection: Option<Connection>,
     /// Failures in a row, without a 250 to MAIL in between.
     failures: usize,
