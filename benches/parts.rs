@@ -1,4 +1,4 @@
-//! What one message costs, part by part: row → partner, words, message, verification, ledger.
+//! Measures the parts of one message: row → partner, templates, message, verification, ledger.
 //!
 //! `cargo bench --bench parts`; a part by its name: `cargo bench --bench parts -- verify`.
 
@@ -22,7 +22,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ROWS: usize = 1_000;
 const ID: &str = "0123456789abcdef0123456789abcdef@contoso.example";
 
-/// The example's words and settings over a list of a thousand partners in four languages.
+/// The example configuration with a list of a thousand partners in four languages.
 fn job(folder: &Path) -> Job {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let example = std::fs::read_to_string(home.join("config.example.toml")).expect("it is shipped");
@@ -52,7 +52,7 @@ fn partners(partners: &Arc<Partners>) -> Vec<Partner> {
     rows.expect("the rows are good")
 }
 
-fn words(criterion: &mut Criterion) {
+fn messages(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("there is room");
     let job = job(folder.path());
     let rows = partners(&job.partners);
@@ -91,7 +91,7 @@ fn words(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The two changes of a message, each durable before the next: alone, and eight messages in a commit.
+/// The two changes of a message, each durable before the next: one message and eight messages per commit.
 fn ledger(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().expect("threads can be had");
     let folder = tempfile::tempdir().expect("there is room");
@@ -172,5 +172,5 @@ fn ledger(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, words, ledger);
+criterion_group!(benches, messages, ledger);
 criterion_main!(benches);

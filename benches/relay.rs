@@ -1,16 +1,14 @@
-//! How fast whole jobs are, side by side with other senders, on loopback and with a round-trip
-//! time in between.
+//! Measures whole jobs beside other senders, on loopback and with a round-trip time.
 //!
 //! ```sh
-//! cargo bench --bench relay                  # everything; Postfix's smtp-sink and smtp-source must be there
+//! cargo bench --bench relay                  # everything; needs Postfix's smtp-sink and smtp-source
 //! cargo bench --bench relay -- loopback      # or: distance, peers, waits, memory
 //! ACCESS_INVITE_MESSAGES=2000 ACCESS_INVITE_ROUNDS=3 cargo bench --bench relay
 //! ```
 //!
-//! The release binary sends to `smtp-sink`; `smtp-source -d` sends as many messages of the same
-//! size over as many sessions, and records nothing. Rounds alternate, their order turns around,
-//! medians are shown. A delivery phase is read from the ledger: from the first message armed to
-//! the last accepted. Machines are noisy: believe the ratios.
+//! The release binary sends to `smtp-sink`; `smtp-source -d` sends as many messages of the same size over as
+//! many sessions and records nothing. Rounds alternate in reversed order, and medians are printed. The delivery
+//! phase is read from the ledger: from the first armed message to the last accepted one. Compare only ratios.
 
 #![allow(
     clippy::print_stdout,
@@ -30,15 +28,15 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What one process took.
+/// The resources that one process used.
 #[derive(Clone, Copy, Debug, Default)]
 struct Took {
     wall: f64,
     /// User and system time, in seconds.
     cpu: f64,
-    /// The peak of resident memory, in MiB.
+    /// Peak resident memory, in MiB.
     peak: f64,
-    /// From the first message armed to the last accepted, where there is a ledger.
+    /// The delivery phase in seconds, if there is a ledger.
     phase: f64,
 }
 
@@ -52,7 +50,7 @@ fn main() {
     let rounds = number("ACCESS_INVITE_ROUNDS", 5);
     for tool in ["smtp-sink", "smtp-source"] {
         if !is_there(tool) {
-            println!("{tool} is not there (Debian's package postfix has it); nothing is measured");
+            println!("{tool} is missing (it is in Debian's package postfix); nothing is measured");
             return;
         }
     }
@@ -84,9 +82,7 @@ fn loopback(messages: usize, rounds: usize) {
 }
 
 fn distance(messages: usize, rounds: usize) {
-    println!(
-        "\n20 ms round-trip time, by a relay of TCP that passes each piece on 10 ms later\n{HEAD}"
-    );
+    println!("\n20 ms round-trip time, by a TCP proxy that delays each direction by 10 ms\n{HEAD}");
     let sink = Sink::start();
     let far = Distance::to(sink.port, Duration::from_millis(10));
     for connections in [8, 32] {
@@ -97,7 +93,7 @@ fn distance(messages: usize, rounds: usize) {
 
 const HEAD: &str = "connections   msg/s  phase msg/s   source msg/s   ratio  phase ratio   cpu s/1,000 (source)   peak MiB";
 
-/// Our binary and `smtp-source` in turn.
+/// Runs this program and `smtp-source` alternately.
 fn compare(job: &Job, port: u16, rounds: usize) {
     let size = job.message_size();
     let mut ours = Vec::new();
@@ -156,7 +152,7 @@ fn source(job: &Job, port: u16, size: usize) -> Command {
     command
 }
 
-/// What the other senders fill the templates with, beside what stands in the list.
+/// The template variables for the other senders, apart from those in the list.
 const CONTEXT: &str = r#"{
     "campaign": "bench",
     "link": "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11",
@@ -170,8 +166,8 @@ const CONTEXT: &str = r#"{
     }
 }"#;
 
-/// The same list and templates by nodemailer's pool with nunjucks, and by Python's smtplib with
-/// Jinja2: rendered and sent, nothing verified or recorded.
+/// The same list and templates, rendered and sent by nodemailer's pool with nunjucks and by Python's smtplib
+/// with Jinja2, which verify and record nothing.
 fn peers(messages: usize, rounds: usize) {
     println!("\nother senders, the same list and templates, 8 connections where they pool");
     let sink = Sink::start();
@@ -204,7 +200,7 @@ fn peers(messages: usize, rounds: usize) {
             .stderr(Stdio::null())
             .status();
         if !able.is_ok_and(|it| it.success()) {
-            println!("{name}: not there (npm install --prefix benches/peers; pip install jinja2)");
+            println!("{name}: missing (npm install --prefix benches/peers; pip install jinja2)");
             continue;
         }
         let walls = (0..rounds).map(|_| run(&mut peer(program, script)).wall);
@@ -221,7 +217,7 @@ fn peers(messages: usize, rounds: usize) {
     }
 }
 
-/// What a message waits for: round trips, counted by a relay of TCP, and fsyncs, by strace.
+/// Counts round trips per message, by a TCP proxy, and fsyncs, by strace.
 fn waits(messages: usize) {
     println!("\nwhat a message waits for");
     let sink = Sink::start();
@@ -265,7 +261,7 @@ fn waits(messages: usize) {
     }
 }
 
-/// Long lists: the memory and the time that they take.
+/// Time and memory for long lists.
 fn memory() {
     println!("\nlong lists");
     let sink = Sink::start();
@@ -293,7 +289,7 @@ fn memory() {
     );
 }
 
-/// A job with a ledger of its own, in a folder that goes away.
+/// A job with its own ledger, in a temporary folder.
 struct Job {
     folder: tempfile::TempDir,
     messages: usize,
@@ -342,13 +338,13 @@ impl Job {
         command
     }
 
-    /// An empty ledger in the place of the one before.
+    /// Replaces the ledger with an empty one.
     fn reset(&self) {
         let _ = std::fs::remove_file(self.folder.path().join("ledger.sqlite3"));
         assert!(self.command(&["init", "."]).status().unwrap().success());
     }
 
-    /// Sends everything, with an empty ledger to begin with.
+    /// Sends everything, from an empty ledger.
     fn send(&self) -> Took {
         self.reset();
         let took = run(&mut self.command(&["send"]));
@@ -370,7 +366,7 @@ impl Job {
         }
     }
 
-    /// A ledger in which everybody has been invited, without the time that this would take.
+    /// Fills the ledger as if everybody had been invited.
     fn pretend_accepted(&self) {
         self.reset();
         let ledger = rusqlite::Connection::open(self.folder.path().join("ledger.sqlite3")).unwrap();
@@ -391,7 +387,7 @@ impl Job {
         assert_eq!(invited.unwrap(), self.messages);
     }
 
-    /// The size of the first message, for `smtp-source` to send as much.
+    /// The average size of the first messages, for `smtp-source`.
     fn message_size(&self) -> usize {
         let arguments = ["preview", "--limit", "4", "--out", "sizes"];
         assert!(self.command(&arguments).status().unwrap().success());
@@ -406,7 +402,7 @@ impl Job {
     }
 }
 
-/// Postfix's sink on a free port; it ends with this.
+/// Postfix's `smtp-sink` on a free port, until it is dropped.
 struct Sink {
     child: Child,
     port: u16,
@@ -445,8 +441,8 @@ impl Drop for Sink {
     }
 }
 
-/// Passes TCP on, each piece so much later, and counts how often a client spoke after it had
-/// been spoken to: the round trips.
+/// A TCP proxy that delays both directions and counts round trips: how often a client wrote after it had
+/// received something.
 struct Distance {
     port: u16,
     turns: Arc<AtomicU64>,
@@ -458,7 +454,7 @@ impl Distance {
         let here = listener.local_addr().unwrap().port();
         let turns = Arc::new(AtomicU64::new(0));
         let counted = turns.clone();
-        // It ends with the process: no test waits for it.
+        // The thread ends with the process.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let relay = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
@@ -479,7 +475,7 @@ impl Distance {
     }
 }
 
-/// One direction, on two threads: one takes pieces as they come, one hands them on in time.
+/// One direction, on two threads: one reads, the other writes after the delay.
 fn pass(from: &TcpStream, to: &TcpStream, delay: Duration, on_piece: impl Fn() + Send + 'static) {
     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
     let (sender, pieces) = mpsc::channel::<(Instant, Vec<u8>)>();
@@ -506,7 +502,7 @@ fn pass(from: &TcpStream, to: &TcpStream, delay: Duration, on_piece: impl Fn() +
     });
 }
 
-/// Runs it to its end and measures it.
+/// Runs a command to its end and measures it.
 fn run(command: &mut Command) -> Took {
     let before = children_cpu();
     let start = Instant::now();
@@ -541,8 +537,8 @@ fn peak_of(process: u32) -> f64 {
     kib.unwrap_or(0.0) / 1_024.0
 }
 
-/// User and system time of all children that have been waited for, in seconds (proc(5): fields
-/// 16 and 17, in hundredths).
+/// User and system time of all children that have been waited for, in seconds (proc(5): fields 16 and 17, in
+/// hundredths).
 fn children_cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let behind_name = stat.rsplit_once(')').unwrap().1;
@@ -550,7 +546,7 @@ fn children_cpu() -> f64 {
         .split_whitespace()
         .filter_map(|it| it.parse().ok())
         .collect();
-    // The state, a letter, has fallen out; field 4 of proc(5) is the first here.
+    // The state, a letter, is skipped: field 4 of proc(5) comes first.
     (fields[12] + fields[13]) / 100.0
 }
 
@@ -565,7 +561,7 @@ fn binary() -> PathBuf {
     named.map_or_else(|| env!("CARGO_BIN_EXE_access-invite").into(), PathBuf::from)
 }
 
-/// Where Debian puts it, else wherever the path leads.
+/// The path of Debian's package, otherwise the bare name.
 fn tool(name: &str) -> PathBuf {
     let debian = Path::new("/usr/sbin").join(name);
     if debian.exists() { debian } else { name.into() }

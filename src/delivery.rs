@@ -1,9 +1,10 @@
-//! The run: from the planned sends to a recorded outcome for each message.
+//! The run: sends the planned messages and records an outcome for each.
 //!
-//! One feeder reads what is due, in its order; a few workers, each with a connection of its own, send it
-//! and record the outcomes. Nothing is sent that cannot be recorded, and a run that stops does so before
-//! the next final dot.
+//! One feeder reads what is due, in its order. A few workers, each with its own connection, send it and record
+//! the outcomes. Nothing is sent that cannot be recorded, and a run stops before the next final dot.
 
+mod aborted;
+mod attempt;
 mod breaker;
 mod connections;
 mod event;
@@ -20,10 +21,11 @@ mod session;
 mod signals;
 #[cfg(test)]
 mod simulation;
+mod state;
 mod stop;
+mod supervisor;
 mod tally;
 mod throttle;
-mod transmitter;
 mod worker;
 
 pub use self::breaker::OPEN as BREAKER_OPEN;
@@ -31,5 +33,5 @@ pub use self::event::RunEvent;
 pub use self::rates::Rates;
 pub use self::run::Run;
 pub use self::signals::{Signals, survive_file_size_limit};
-pub use self::stop::Stop;
+pub use self::stop::{Stop, StopKind};
 pub use self::tally::Tally;

@@ -7,10 +7,15 @@ use std::fmt::{self, Display};
 use std::io::ErrorKind;
 
 use crate::config::ConfigError;
+use crate::delivery::{Stop, StopKind};
 use crate::ledger::LedgerError;
+use crate::message::MessageError;
 pub use crate::os_error::without_os_code;
+use crate::outbox::OutboxError;
 use crate::partners::ListError;
+use crate::plan::PlanError;
 use crate::relay::{ConnectError, SetupError};
+use crate::templates::TemplateError;
 
 /// The exit codes. The numbers are an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +162,31 @@ impl From<ListError> for CommandError {
     }
 }
 
+impl From<MessageError> for CommandError {
+    fn from(error: MessageError) -> Self {
+        Self::new(Exit::Config, error)
+    }
+}
+
+impl From<OutboxError> for CommandError {
+    fn from(error: OutboxError) -> Self {
+        match error {
+            OutboxError::Ledger(error) => error.into(),
+            OutboxError::List(error) => error.into(),
+            OutboxError::NotVerified(_) => Self::new(Exit::InternalError, error),
+        }
+    }
+}
+
+impl From<PlanError> for CommandError {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Ledger(error) => error.into(),
+            PlanError::List(error) => error.into(),
+        }
+    }
+}
+
 impl From<SetupError> for CommandError {
     fn from(error: SetupError) -> Self {
         let exit = match &error {
@@ -165,6 +195,29 @@ impl From<SetupError> for CommandError {
             SetupError::NoToken(_) => Exit::Unavailable,
         };
         Self::new(exit, error)
+    }
+}
+
+impl From<Stop> for CommandError {
+    fn from(stop: Stop) -> Self {
+        Self::new(stop.kind.into(), stop)
+    }
+}
+
+impl From<StopKind> for Exit {
+    fn from(kind: StopKind) -> Self {
+        match kind {
+            StopKind::Later => Self::TryLater,
+            StopKind::Relay => Self::Unavailable,
+            StopKind::Internal => Self::InternalError,
+            StopKind::CannotRecord => Self::CannotWrite,
+        }
+    }
+}
+
+impl From<TemplateError> for CommandError {
+    fn from(error: TemplateError) -> Self {
+        Self::new(Exit::Config, error)
     }
 }
 

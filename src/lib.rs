@@ -11,8 +11,8 @@
 //! delivery results               the run: queue, workers, limits, signals · the list written again
 //! plan outbox                    rows × standing → due | skipped, and why · planned send → verified message
 //! ledger relay sandbox review approval report    memory · wire · rehearsal · review · leave · tables
-//! message                        compose · prove
-//! templates partners             words · people
+//! message                        compose · verify
+//! templates partners             Tera templates · the list
 //! config
 //! invitation                     identity, state, transitions
 //! refusal                        what a refusal is about: recipient, sender, moment

@@ -1,17 +1,19 @@
-//! From a partner to the bytes on the wire, and the verification that these are right.
+//! From a partner to the bytes on the wire, and the verification of these bytes.
 //!
-//! [`Composer`] builds a message with lettre; [`verify()`] reads the finished bytes
-//! back with another library and holds them against what they must say. Preview,
-//! rehearsal and send all go through here, so what is reviewed is what is sent.
+//! [`Composer`] builds a message with lettre. [`verify()`] reads the finished bytes with another library and
+//! compares them with what they must say. Preview, sandbox and send all use them, so what is reviewed is what
+//! is sent.
 
 mod compose;
 mod encode;
+mod error;
 mod finished;
 mod html_scan;
 mod template_check;
 mod verify;
 
 pub use self::compose::Composer;
+pub use self::error::MessageError;
 pub use self::finished::Message;
 pub use self::verify::{Expected, Verification, verify};
 

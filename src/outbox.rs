@@ -1,21 +1,37 @@
 //! From a planned send to the message that is sent.
 //!
-//! Verification keeps where the row of each due message is and a fingerprint of the message, not the
-//! message itself, so memory stays flat. Here the row is read and the message composed again; one whose
-//! fingerprint differs is never sent.
+//! Verification keeps the place of each row and a fingerprint of its message, not the message, so that
+//! memory use does not depend on the messages' size. The outbox enrols new invitations, then reads each row
+//! and composes its message again. A message whose fingerprint differs is never sent.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::address::Address;
-use crate::exit::{self, CommandError, Exit};
 use crate::invitation::{Identity, Standing};
-use crate::ledger::Ledger;
+use crate::ledger::{Enrolment, Ledger, LedgerError};
 use crate::message::{Composer, Message};
-use crate::partners::{Partner, Partners, RowReader};
+use crate::partners::{ListError, Partner, Partners, RowReader};
 
-/// A message that was verified and is due. The fingerprint covers the Message-ID and with it the identity.
+/// How many invitations are enrolled in one request.
+const PAGE: usize = 256;
+
+/// Why planned sends cannot be enrolled or become messages.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// The list cannot be read, or a row is not as it was verified.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The ledger cannot be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The list, the ledger or the message is not as it was verified.
+    #[error("{0}")]
+    NotVerified(String),
+}
+
+/// A due message that was verified. The fingerprint covers the Message-ID and with it the identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedSend {
     /// The line of the row.
@@ -24,6 +40,8 @@ pub struct PlannedSend {
     pub offset: u64,
     /// The [`Message::fingerprint`] of the verified message.
     pub fingerprint: u64,
+    /// Whether the ledger recorded the invitation before this run.
+    pub recorded: bool,
 }
 
 /// A message that is ready to be sent.
@@ -35,11 +53,11 @@ pub struct Prepared {
     pub recipient: Address,
     /// The verified message, with the Date of this attempt.
     pub message: Message,
-    /// Where the invitation stands.
+    /// What the ledger records about the invitation.
     pub standing: Standing,
 }
 
-/// Prepares the messages of planned sends. All of them must be enrolled.
+/// Enrols the invitations of planned sends, and prepares their messages.
 pub struct Outbox {
     rows: RowReader,
     campaign: String,
@@ -47,7 +65,7 @@ pub struct Outbox {
     ledger: Arc<Ledger>,
 }
 
-/// A planned send with all that its message is composed from.
+/// A planned send with everything that its message is composed from.
 pub struct Draft {
     partner: Partner,
     identity: Identity,
@@ -57,7 +75,7 @@ pub struct Draft {
 }
 
 impl Outbox {
-    /// Prepares messages for rows of `partners`.
+    /// An outbox for rows of `partners`.
     #[must_use]
     pub fn new(
         partners: &Arc<Partners>,
@@ -73,31 +91,70 @@ impl Outbox {
         }
     }
 
-    /// Reads the rows and records of a few planned sends. Composing is left to [`Draft::compose`], which
-    /// other threads can call.
+    /// Records the invitations that are new as `pending`, in one transaction.
     ///
     /// # Errors
-    /// When list or ledger cannot be read (74), or do not have what was verified (70).
-    pub async fn read(&mut self, sends: &[PlannedSend]) -> exit::Result<Vec<Draft>> {
-        let partners = sends
-            .iter()
-            .map(|it| self.rows.partner_at(it.line, it.offset));
-        let partners = partners.collect::<Result<Vec<_>, _>>()?;
-        let identities: Vec<_> = partners
-            .iter()
-            .map(|it| it.identity(&self.campaign))
-            .collect();
-        let standings = self.ledger.reader().standings(identities.clone()).await;
-        let standings = standings
-            .map_err(|failure| CommandError::new(Exit::CannotWrite, failure.to_string()))?;
+    /// If the list cannot be read, or the ledger has no room for the invitations or the results.
+    pub async fn enrol(
+        &mut self,
+        sends: &[PlannedSend],
+        now: Timestamp,
+    ) -> Result<(), OutboxError> {
+        let ledger = self.ledger.clone();
+        let attempts = sends.len() as u64;
+        ledger
+            .begin_enrolment(attempts, &self.campaign, now)
+            .await?;
+        let new: Vec<_> = sends.iter().filter(|it| !it.recorded).collect();
+        for page in new.chunks(PAGE) {
+            let mut enrolments = Vec::with_capacity(PAGE);
+            for send in page {
+                let partner = self.rows.partner_at(send.line, send.offset)?;
+                let identity = partner.identity(&self.campaign);
+                enrolments.push(Enrolment {
+                    message_id: self.new_message_id(&identity),
+                    invitee: self.composer.invitee(&partner),
+                    identity,
+                });
+            }
+            ledger.enrol(enrolments, now).await?;
+        }
+        Ok(ledger.commit_enrolment().await?)
+    }
+
+    /// Reads the rows and standings of a few planned sends. [`Draft::compose`] is left to the workers, so
+    /// that all cores compose.
+    ///
+    /// A new invitation has the standing that [`Outbox::enrol`] gave it, so the ledger is not asked for it.
+    ///
+    /// # Errors
+    /// If the list or the ledger cannot be read, or lacks what was verified.
+    pub async fn read(&mut self, sends: &[PlannedSend]) -> Result<Vec<Draft>, OutboxError> {
+        let mut rows = Vec::with_capacity(sends.len());
+        for send in sends {
+            let partner = self.rows.partner_at(send.line, send.offset)?;
+            let identity = partner.identity(&self.campaign);
+            rows.push((send, partner, identity));
+        }
+        let recorded = rows.iter().filter(|it| it.0.recorded);
+        let recorded: Vec<_> = recorded.map(|it| it.2.clone()).collect();
+        let mut standings = Vec::new();
+        if !recorded.is_empty() {
+            standings = self.ledger.reader().standings(recorded).await?;
+        }
+        let mut standings = standings.into_iter();
         let mut drafts = Vec::with_capacity(sends.len());
-        let found = partners.into_iter().zip(identities).zip(standings);
-        for (send, ((partner, identity), standing)) in sends.iter().zip(found) {
+        for (send, partner, identity) in rows {
+            let standing = if send.recorded {
+                standings.next().flatten()
+            } else {
+                Some(Standing::new(self.new_message_id(&identity)))
+            };
             let Some(standing) = standing else {
                 let Partner { line, address, .. } = partner;
-                let message =
-                    format!("line {line}: {address} is not recorded; nothing more is sent");
-                return Err(CommandError::new(Exit::InternalError, message));
+                return Err(OutboxError::NotVerified(format!(
+                    "line {line}: {address} is not recorded in the ledger; nothing more is sent"
+                )));
             };
             drafts.push(Draft {
                 partner,
@@ -109,14 +166,18 @@ impl Outbox {
         }
         Ok(drafts)
     }
+
+    fn new_message_id(&self, identity: &Identity) -> String {
+        identity.message_id(self.ledger.reader().key(), 0, self.composer.sender_domain())
+    }
 }
 
 impl Draft {
     /// Composes the message at `now`.
     ///
     /// # Errors
-    /// When it is not the message that was verified (70).
-    pub fn compose(self, now: Timestamp) -> exit::Result<Prepared> {
+    /// If it is not the message that was verified.
+    pub fn compose(self, now: Timestamp) -> Result<Prepared, OutboxError> {
         let Self {
             partner,
             identity,
@@ -125,12 +186,12 @@ impl Draft {
             composer,
         } = self;
         let date = standing.date(now);
-        let message = composer.compose_verified(&partner, &standing.message_id, date, fingerprint);
-        let message = message.map_err(|why| {
-            let Partner { line, address, .. } = &partner;
-            let message = format!("line {line}: the message to {address} {why:#}");
-            CommandError::new(Exit::InternalError, message)
-        })?;
+        let message = composer
+            .compose_verified(&partner, &standing.message_id, date, fingerprint)
+            .map_err(|why| {
+                let Partner { line, address, .. } = &partner;
+                OutboxError::NotVerified(format!("line {line}: the message to {address} {why}"))
+            })?;
         Ok(Prepared {
             recipient: composer.recipient(&partner).clone(),
             identity,

@@ -1,13 +1,11 @@
-//! The plan: row × standing → due, or skipped and why.
+//! The plan: row × standing → due, or skipped with a reason.
 //!
-//! It is a function of the copied file, the ledger's standing and the start time,
-//! and gives the same sequence each time it is asked for. So it is never held: it
-//! is drained once to be counted, once to be proven, once to be sent, and memory
-//! stays flat however long the list is.
+//! It is a function of the copied list, the ledger and the start time, and gives the same sequence each
+//! time. It is read page by page and never held, so that memory use does not depend on the list's length.
 //!
-//! Rows that no relay has refused come first, in the order of the list; then those that are tried again,
-//! beginning behind the one that was refused last. So a few bad rows never keep the others waiting,
-//! however few a run or the relay lets through.
+//! Rows that were never refused come first, in the order of the list; then those that are tried again,
+//! starting behind the one that was refused last. So a few bad rows never delay the others, even if the
+//! limits let only a few through.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -19,13 +17,23 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::address::Address;
 use crate::config::{Limits, Package};
-use crate::exit;
 use crate::invitation::{Identity, MessageIdKey, Standing, State};
-use crate::ledger::Reader;
-use crate::partners::{ListError, Partner, Partners};
+use crate::ledger::{LedgerError, Reader};
+use crate::partners::{ListError, Partner, Partners, RowReader};
 
 /// How many partners are looked up in the ledger at once.
 const PAGE: usize = 256;
+
+/// Why the plan cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The copy of the list cannot be read.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
 
 /// Who is invited in this run.
 #[derive(Clone)]
@@ -34,12 +42,12 @@ pub struct Plan {
     campaign: String,
     now: Timestamp,
     today: Date,
-    /// Canonical addresses, where only these are asked for.
+    /// The canonical addresses to which it is restricted.
     only: Option<HashSet<String>>,
-    /// Lines of the file, where only these are asked for.
+    /// The lines to which it is restricted.
     lines: Option<HashSet<u64>>,
     limit: Option<u64>,
-    /// What is said to be due later than so long from now was deferred by a wrong clock.
+    /// A row that waits longer was deferred by a wrong clock.
     longest_pause: SignedDuration,
 }
 
@@ -50,20 +58,20 @@ pub struct PlannedInvitation {
     pub partner: Partner,
     /// The invitation.
     pub identity: Identity,
-    /// Where it stands; none where no run has recorded it.
+    /// What the ledger records about it; none if no run has recorded it.
     pub standing: Option<Standing>,
-    /// Why it is not due; none where it is.
+    /// Why it is not due; none if it is.
     pub skip: Option<Skip>,
 }
 
 impl PlannedInvitation {
-    /// Whether nobody has ever tried to deliver this invitation.
+    /// Whether no delivery of this invitation was ever attempted.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.standing.as_ref().is_none_or(|it| it.attempts == 0)
     }
 
-    /// Its Message-ID without brackets: the one recorded, else the one to be, at `domain`.
+    /// Its Message-ID without brackets: the recorded one, else a new one at `domain`.
     #[must_use]
     pub fn message_id(&self, key: &MessageIdKey, domain: &str) -> String {
         match &self.standing {
@@ -72,13 +80,13 @@ impl PlannedInvitation {
         }
     }
 
-    /// The Date to compose with: that of the message to be repeated, else `now`.
+    /// The Date of its message: that of the message to repeat, else `now`.
     #[must_use]
     pub fn date(&self, now: Timestamp) -> Timestamp {
         self.standing.as_ref().map_or(now, |it| it.date(now))
     }
 
-    /// The SHA-256 that the message must have, where just these bytes must go again.
+    /// The SHA-256 of the message, if exactly the same bytes must be sent again.
     #[must_use]
     pub fn must_repeat(&self) -> Option<[u8; 32]> {
         let standing = self.standing.as_ref().filter(|it| it.repeat)?;
@@ -86,21 +94,21 @@ impl PlannedInvitation {
     }
 }
 
-/// Why a partner is not mailed in this run.
+/// Why a partner is skipped in this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Skip {
-    /// What is recorded forbids it, for the time being or for good.
+    /// The recorded state forbids it.
     State(State),
     /// Deferred, and not due before then.
     Waiting(Timestamp),
     /// The last day to respond has passed.
     Closed(Date),
-    /// `--limit` was reached before.
+    /// `--limit` was reached.
     Limit,
 }
 
 impl Skip {
-    /// The same without what differs from partner to partner, to count them by.
+    /// The reason without what differs between partners, for counting.
     #[must_use]
     pub fn kind(&self) -> String {
         match self {
@@ -116,9 +124,14 @@ impl fmt::Display for Skip {
             Self::State(State::Accepted) => write!(f, "accepted already"),
             Self::State(State::Delivered) => write!(f, "delivered already"),
             Self::State(State::Unknown) => {
-                write!(f, "unknown whether it was accepted; decide with `resolve`")
+                write!(
+                    f,
+                    "not known whether it was accepted; decide with `resolve`"
+                )
             }
-            Self::State(State::Armed) => write!(f, "being sent, or left so by a run that died"),
+            Self::State(State::Armed) => {
+                write!(f, "being sent, or left armed by a run that was killed")
+            }
             Self::State(state) => write!(f, "{state}"),
             Self::Waiting(until) => {
                 let until = until.to_zoned_datetime(TimeZone::system());
@@ -134,22 +147,22 @@ impl fmt::Display for Skip {
     }
 }
 
-/// What the plan amounts to.
+/// The counts of a plan.
 #[derive(Debug, Default)]
 pub struct PlanSummary {
     /// How many are due.
     pub due: u64,
-    /// How many of those were never tried.
+    /// How many of those were never attempted.
     pub new: u64,
-    /// Deferred ones of open packages that this plan leaves out.
+    /// Deferred rows of open packages that this plan skips.
     pub waiting: u64,
-    /// The due ones by the locale asked for, as counted by the caller's naming.
+    /// The due ones by locale, as the caller names it.
     pub locales: BTreeMap<String, u64>,
-    /// The first due partners that `only_to` does not allow, with their lines.
+    /// The first due partners that `limits.only_to` does not allow, with their lines.
     pub not_allowed: Vec<(u64, Address)>,
     /// How many of those there are.
     pub not_allowed_total: u64,
-    /// Addresses asked for by `--only` that the file has not.
+    /// Addresses of `--only` that the list lacks.
     pub not_found: Vec<String>,
 }
 
@@ -169,7 +182,7 @@ impl Plan {
         }
     }
 
-    /// Restricts it to these addresses, where there are any.
+    /// Restricts it to these addresses, if there are any.
     #[must_use]
     pub fn only(mut self, addresses: &[Address]) -> Self {
         self.only =
@@ -184,44 +197,44 @@ impl Plan {
         self
     }
 
-    /// Restricts it to the first so many that are due.
+    /// Restricts it to this number of due rows.
     #[must_use]
     pub fn limit(mut self, limit: Option<u64>) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Lets nobody wait for longer, which only a clock that was ahead could have meant.
+    /// Ignores a longer wait, which only a clock that was ahead can have recorded.
     #[must_use]
     pub fn longest_pause(mut self, pause: SignedDuration) -> Self {
         self.longest_pause = pause;
         self
     }
 
-    /// Begins to go through it.
+    /// Starts to read the plan.
     #[must_use]
     pub fn pages(&self) -> PlanPages {
         PlanPages {
-            rows: numbered(&self.partners),
+            rows: Box::new(self.partners.iter()),
+            again: RowReader::new(&self.partners),
             plan: self.clone(),
             due: 0,
-            again: Vec::new(),
+            refused: Vec::new(),
             last_refused: None,
             first_pass: true,
-            passes: Vec::new(),
         }
     }
 
-    /// Counts what is due and what the guards ask about.
+    /// Counts what is due and what the guards need.
     ///
     /// # Errors
-    /// When the copy or the ledger cannot be read.
+    /// If the copy or the ledger cannot be read.
     pub async fn summarize(
         &self,
         reader: &Reader,
         limits: &Limits,
         locale_of: impl Fn(&Partner) -> String,
-    ) -> exit::Result<PlanSummary> {
+    ) -> Result<PlanSummary, PlanError> {
         const SHOWN: usize = 20;
         let mut summary = PlanSummary::default();
         let mut missing = self.only.clone().unwrap_or_default();
@@ -271,43 +284,44 @@ impl Plan {
     }
 }
 
-/// The rows with their places in the list.
-type Rows = Box<dyn Iterator<Item = (u64, Result<Partner, ListError>)> + Send>;
-
-fn numbered(partners: &Arc<Partners>) -> Rows {
-    Box::new((0..).zip(partners.iter()))
-}
-
-/// One passage through the plan.
+/// Reads the plan once, page by page.
 pub struct PlanPages {
     plan: Plan,
-    rows: Rows,
+    /// All good rows.
+    rows: Box<dyn Iterator<Item = Result<Partner, ListError>> + Send>,
+    /// Reads rows for the second pass.
+    again: RowReader,
     due: u64,
-    /// The places of rows that are due and were refused before, ascending.
-    again: Vec<u64>,
-    /// When and at which place a row was refused last.
-    last_refused: Option<(Timestamp, u64)>,
-    /// Whether the rows that were refused before are still left out.
+    /// Lines and offsets of the rows that are due and were refused before: the second pass.
+    refused: Vec<(u64, u64)>,
+    /// When a row was refused last, its line and offset.
+    last_refused: Option<(Timestamp, (u64, u64))>,
     first_pass: bool,
-    /// The places that are still to be gone through, the next ones last.
-    passes: Vec<Vec<u64>>,
 }
 
 impl PlanPages {
-    /// The next entries, at most a page of them; `None` at the end.
+    /// The next entries, at most a page; `None` at the end.
     ///
     /// # Errors
-    /// When the copy or the ledger cannot be read.
+    /// If the copy or the ledger cannot be read.
     pub async fn next_page(
         &mut self,
         reader: &Reader,
-    ) -> exit::Result<Option<Vec<PlannedInvitation>>> {
+    ) -> Result<Option<Vec<PlannedInvitation>>, PlanError> {
         loop {
-            let rows = self.next_rows()?;
+            let rows = if self.first_pass {
+                self.next_rows()?
+            } else {
+                self.next_refused()?
+            };
             if rows.is_empty() {
-                if !self.begin_next_pass() {
+                if !self.first_pass {
                     return Ok(None);
                 }
+                self.first_pass = false;
+                begin_behind(&mut self.refused, self.last_refused.map(|it| it.1));
+                // Taken from the end.
+                self.refused.reverse();
                 continue;
             }
             let entries = self.entries(rows, reader).await?;
@@ -317,69 +331,49 @@ impl PlanPages {
         }
     }
 
-    /// At most a page of rows that were asked for; none at the end of a pass.
-    fn next_rows(&mut self) -> exit::Result<Vec<(u64, Partner)>> {
-        let mut rows = Vec::with_capacity(PAGE);
-        for (place, row) in self.rows.by_ref() {
-            let partner = row?;
-            let wanted = if self.first_pass {
-                let only = self.plan.only.as_ref();
-                let lines = self.plan.lines.as_ref();
-                only.is_none_or(|it| it.contains(&partner.address.canonical()))
-                    && lines.is_none_or(|it| it.contains(&partner.line))
-            } else {
-                self.again.binary_search(&place).is_ok()
-            };
-            if wanted {
-                rows.push((place, partner));
-            }
-            if rows.len() == PAGE {
-                break;
-            }
-        }
-        Ok(rows)
+    /// The next rows that are wanted, at most a page; none at the end of the list.
+    fn next_rows(&mut self) -> Result<Vec<Partner>, ListError> {
+        let Plan { only, lines, .. } = &self.plan;
+        let wanted = |it: &Partner| {
+            only.as_ref()
+                .is_none_or(|only| only.contains(&it.address.canonical()))
+                && lines.as_ref().is_none_or(|lines| lines.contains(&it.line))
+        };
+        let rows = self
+            .rows
+            .by_ref()
+            .filter(|row| row.as_ref().map_or(true, wanted));
+        rows.take(PAGE).collect()
     }
 
-    /// Begins again with rows that were refused before; false where there are none left.
-    fn begin_next_pass(&mut self) -> bool {
-        if self.first_pass {
-            self.first_pass = false;
-            let again = std::mem::take(&mut self.again);
-            let [first, then] = in_turn(again, self.last_refused.map(|it| it.1));
-            self.passes = vec![then, first];
-        }
-        while let Some(places) = self.passes.pop() {
-            if !places.is_empty() {
-                self.again = places;
-                self.rows = numbered(&self.plan.partners);
-                return true;
-            }
-        }
-        false
+    /// The next rows of the second pass, at most a page.
+    fn next_refused(&mut self) -> Result<Vec<Partner>, ListError> {
+        let start = self.refused.len().saturating_sub(PAGE);
+        let page = self.refused.drain(start..).rev();
+        page.map(|(line, offset)| self.again.partner_at(line, offset))
+            .collect()
     }
 
-    /// The rows with where they stand. In the first pass those that are due and were refused before are left out.
+    /// The rows with their standings. The first pass leaves out those that are due and were refused before.
     async fn entries(
         &mut self,
-        rows: Vec<(u64, Partner)>,
+        rows: Vec<Partner>,
         reader: &Reader,
-    ) -> exit::Result<Vec<PlannedInvitation>> {
-        let identities: Vec<_> = rows
-            .iter()
-            .map(|(_, it)| it.identity(&self.plan.campaign))
-            .collect();
+    ) -> Result<Vec<PlannedInvitation>, PlanError> {
+        let identity = |it: &Partner| it.identity(&self.plan.campaign);
+        let identities: Vec<_> = rows.iter().map(identity).collect();
         let standings = reader.standings(identities.clone()).await?;
         let mut entries = Vec::with_capacity(rows.len());
-        for (((place, partner), identity), standing) in
-            rows.into_iter().zip(identities).zip(standings)
-        {
+        for ((partner, identity), standing) in rows.into_iter().zip(identities).zip(standings) {
             let mut skip = self.plan.skip(&partner.package, standing.as_ref());
             if self.first_pass
                 && let Some(refused) = standing.as_ref().filter(|it| it.refused)
             {
-                self.last_refused = self.last_refused.max(Some((refused.updated_at, place)));
+                let place = (partner.line, partner.offset);
+                let last = Some((refused.updated_at, place));
+                self.last_refused = self.last_refused.max(last);
                 if skip.is_none() {
-                    self.again.push(place);
+                    self.refused.push(place);
                     continue;
                 }
             }
@@ -401,27 +395,27 @@ impl PlanPages {
     }
 }
 
-/// Ascending places in the order of their turn: first those behind the one that was refused last, then
-/// the others.
-pub(crate) fn in_turn(places: Vec<u64>, last_refused: Option<u64>) -> [Vec<u64>; 2] {
-    let last = last_refused.unwrap_or(u64::MAX);
-    let (before, behind) = places.into_iter().partition(|it| *it <= last);
-    [behind, before]
+/// Rotates ascending rows so that they begin behind the one that was refused last.
+pub(crate) fn begin_behind<T: Copy + Ord>(rows: &mut [T], last_refused: Option<T>) {
+    let behind = rows.partition_point(|it| Some(*it) <= last_refused);
+    rows.rotate_left(behind);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::in_turn;
+    use super::begin_behind;
 
     #[test]
-    fn what_was_refused_begins_behind_the_one_that_was_refused_last() {
-        let places = || vec![2, 5, 9];
-        let none = Vec::new;
+    fn refused_rows_start_behind_the_last_refused_one() {
+        let begin = |mut rows: Vec<u64>, last| {
+            begin_behind(&mut rows, last);
+            rows
+        };
 
-        assert_eq!(in_turn(places(), None), [none(), places()]);
-        assert_eq!(in_turn(places(), Some(1)), [places(), none()]);
-        assert_eq!(in_turn(places(), Some(5)), [vec![9], vec![2, 5]]);
-        assert_eq!(in_turn(places(), Some(9)), [none(), places()]);
-        assert_eq!(in_turn(none(), Some(9)), [none(), none()]);
+        assert_eq!(begin(vec![2, 5, 9], None), [2, 5, 9]);
+        assert_eq!(begin(vec![2, 5, 9], Some(1)), [2, 5, 9]);
+        assert_eq!(begin(vec![2, 5, 9], Some(5)), [9, 2, 5]);
+        assert_eq!(begin(vec![2, 5, 9], Some(9)), [2, 5, 9]);
+        assert!(begin(Vec::new(), Some(9)).is_empty());
     }
 }

@@ -1,9 +1,8 @@
-//! The words: one folder a locale, three files each, on one shared layout.
+//! The templates: one folder per locale with three files, on a shared layout.
 //!
-//! Everything is loaded and parsed before anybody is mailed, and only under names
-//! that Tera escapes as it should: what ends with `.html` is HTML, what ends with
-//! `.txt` is not. Values from a CSV are data and never template text, and no template
-//! can put one into HTML unescaped (see `templates/escaping.rs`).
+//! All templates are parsed before anybody is mailed. Their names decide about escaping: `.html` is HTML, `.txt`
+//! is not. Values from the list are data and never template text, and no template can write one into HTML
+//! unescaped (see `templates/escaping.rs`).
 
 mod escaping;
 
@@ -18,7 +17,6 @@ use sha2::{Digest, Sha256};
 use tera::{Context, Tera};
 
 use crate::config::TemplateFolder;
-use crate::exit::{self, Exit, OrExit};
 use crate::files::{self, writable_by_everyone};
 use crate::locale::{Locale, MatchKind};
 
@@ -30,9 +28,9 @@ const PARTS: [&str; 3] = [
 ];
 /// The largest template file.
 const FILE_LIMIT: u64 = 256 * 1024;
-/// The largest part of a mail; a template that writes more has gone wrong.
+/// The largest part of a mail; a template that writes more is faulty.
 const OUTPUT_LIMIT: usize = 512 * 1024;
-/// What a part usually stays below.
+/// The usual maximum size of a part.
 const OUTPUT_USUAL: usize = 16 * 1024;
 /// The longest subject, in characters.
 const SUBJECT_LIMIT: usize = 200;
@@ -43,24 +41,35 @@ pub struct Templates {
     folders: BTreeMap<String, Locale>,
     locales: Vec<Locale>,
     default: Locale,
-    /// What was found for the locales asked for so far: CLDR is slow to walk, and lists ask for few.
+    /// The matches so far: CLDR is slow to search, and lists contain few locales.
     chosen: Mutex<HashMap<Locale, Option<(usize, MatchKind)>>>,
     /// The digest of every file that was read.
     sources: BTreeMap<String, [u8; 32]>,
-    /// Which files everyone could change.
+    /// The files that everyone can change.
     warnings: Vec<String>,
 }
 
-/// What a template may say. All values are texts; an absent one is empty.
+/// Why a template cannot be used: what is wrong, where, and how to fix it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct TemplateError(String);
+
+impl From<anyhow::Error> for TemplateError {
+    fn from(error: anyhow::Error) -> Self {
+        Self(format!("{error:#}"))
+    }
+}
+
+/// The variables of a template. All values are texts; an absent one is empty.
 #[derive(Debug, Serialize)]
 pub struct Scope<'a> {
-    /// The whole link.
+    /// The complete link.
     pub link: &'a str,
-    /// What the partner is invited to.
+    /// The access package.
     pub package: &'a PackageScope,
-    /// Who is invited.
+    /// The invited partner.
     pub partner: PartnerScope<'a>,
-    /// Who invites.
+    /// The sender of the invitation.
     pub sender: &'a SenderScope,
     /// The campaign of the configuration.
     pub campaign: &'a str,
@@ -70,16 +79,16 @@ pub struct Scope<'a> {
     pub direction: &'a str,
 }
 
-/// An access package in the words of one locale.
+/// An access package in one locale.
 #[derive(Debug, Default, Serialize)]
 pub struct PackageScope {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Its purpose.
     pub description: String,
-    /// What to write in the request.
+    /// The suggested business justification for the request.
     pub justification: String,
-    /// The last day to respond, as the locale writes dates.
+    /// The last day to respond, formatted for the locale.
     pub respond_by: String,
 }
 
@@ -96,22 +105,22 @@ pub struct PartnerScope<'a> {
     pub extra: BTreeMap<&'a str, &'a str>,
 }
 
-/// The inviting side.
+/// The sender and its organisation.
 #[derive(Clone, Debug, Serialize)]
 pub struct SenderScope {
-    /// The name beside the sender's address.
+    /// The sender's display name.
     pub name: String,
     /// The sender's address.
     pub address: String,
     /// The inviting organisation.
     pub organization: String,
-    /// Whom to ask whether the mail is genuine.
+    /// The contact that can confirm that the mail is genuine.
     pub contact: String,
-    /// The address that answers go to.
+    /// The address for replies.
     pub reply_to: String,
 }
 
-/// A mail in words, before it is a message.
+/// A mail as the templates render it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderedMail {
     /// One trimmed line.
@@ -123,13 +132,13 @@ pub struct RenderedMail {
 }
 
 impl Templates {
-    /// Loads and parses the folder that the configuration names.
+    /// Loads and parses the configured folder.
     ///
     /// # Errors
-    /// A file that cannot be read or parsed, an incomplete locale, a name that Tera
-    /// would not escape, or a default locale without templates.
-    pub fn load(folder: &TemplateFolder) -> exit::Result<Self> {
-        Self::read(&folder.directory, &folder.default_locale).or_exit(Exit::Config)
+    /// If a file cannot be read or parsed, a locale is incomplete, Tera would not escape a file, or the default
+    /// locale has no templates.
+    pub fn load(folder: &TemplateFolder) -> Result<Self, TemplateError> {
+        Ok(Self::read(&folder.directory, &folder.default_locale)?)
     }
 
     fn read(directory: &Path, default: &Locale) -> anyhow::Result<Self> {
@@ -143,7 +152,7 @@ impl Templates {
             }
             let Ok(locale) = Locale::parse(&name) else {
                 bail!(
-                    "`{}` is not a locale; each folder of templates is named after one, such as `fr` or `pt-BR`",
+                    "`{}` is not a locale; name each template folder after a locale, such as `fr` or `pt-BR`",
                     path.display()
                 );
             };
@@ -151,27 +160,20 @@ impl Templates {
                 let name = format!("{name}/{}", file_name(&file));
                 files.extend(read_template(&file, name)?);
             }
-            if let Some(twin) = folders.iter().find(|(_, it)| **it == locale) {
+            if let Some((other, _)) = folders.iter().find(|(_, it)| **it == locale) {
                 bail!(
-                    "the template folders `{}` and `{name}` are the same locale; remove one",
-                    twin.0
+                    "the template folders `{other}` and `{name}` are the same locale; remove one"
                 );
             }
             folders.insert(name, locale);
         }
         for folder in folders.keys() {
-            let missing: Vec<_> = PARTS
-                .iter()
-                .filter(|part| {
-                    !files
-                        .iter()
-                        .any(|(name, _)| *name == format!("{folder}/{part}"))
-                })
-                .map(|part| format!("`{part}`"))
-                .collect();
+            let has = |part: &str| files.iter().any(|it| it.0 == format!("{folder}/{part}"));
+            let missing = PARTS.into_iter().filter(|it| !has(it));
+            let missing: Vec<_> = missing.map(|it| format!("`{it}`")).collect();
             ensure!(
                 missing.is_empty(),
-                "the locale `{}` is not complete: {} is missing; copy it from another locale, or remove the folder",
+                "the locale `{}` is incomplete: {} is missing; copy it from another locale, or remove the folder",
                 directory.join(folder).display(),
                 missing.join(" and ")
             );
@@ -179,7 +181,7 @@ impl Templates {
         let locales: Vec<_> = folders.values().cloned().collect();
         let Some((default, _)) = default.nearest(&locales) else {
             bail!(
-                "there is no template for the default locale `{default}` in `{}`; `access-invite init` writes some",
+                "there is no template for the default locale `{default}` in `{}`; `access-invite init` writes the shipped templates",
                 directory.display()
             );
         };
@@ -212,25 +214,25 @@ impl Templates {
         &self.sources
     }
 
-    /// Which templates everyone could change or replace.
+    /// Warnings about templates that everyone can change or replace.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The locales that there are templates for.
+    /// The locales that have templates.
     #[must_use]
     pub fn locales(&self) -> &[Locale] {
         &self.locales
     }
 
-    /// The template's locale for a partner: the nearest, else the default.
+    /// The template's locale for a partner: the nearest, otherwise the default.
     #[must_use]
     pub fn choose(&self, wanted: Option<&Locale>) -> &Locale {
         self.choose_by(wanted).0
     }
 
-    /// The same, with the step that found it; none where the default stands in.
+    /// As [`Templates::choose`], and returns how it matched; none for the default.
     #[must_use]
     pub fn choose_by(&self, wanted: Option<&Locale>) -> (&Locale, Option<MatchKind>) {
         let Some(wanted) = wanted else {
@@ -251,11 +253,19 @@ impl Templates {
         }
     }
 
-    /// Writes one mail in a locale of [`Templates::locales`].
+    /// Renders one mail in a locale of [`Templates::locales`].
     ///
     /// # Errors
-    /// When a template fails with these values, for instance at an undefined variable.
-    pub fn render(&self, locale: &Locale, scope: &Scope<'_>) -> anyhow::Result<RenderedMail> {
+    /// If a template fails with these values, for instance at an undefined variable.
+    pub fn render(
+        &self,
+        locale: &Locale,
+        scope: &Scope<'_>,
+    ) -> Result<RenderedMail, TemplateError> {
+        Ok(self.render_parts(locale, scope)?)
+    }
+
+    fn render_parts(&self, locale: &Locale, scope: &Scope<'_>) -> anyhow::Result<RenderedMail> {
         let (folder, _) = self
             .folders
             .iter()
@@ -263,22 +273,23 @@ impl Templates {
             .with_context(|| format!("there is no template for `{locale}`"))?;
         let context = Context::from_serialize(scope).map_err(|error| describe(&error))?;
         let [subject, text, html] = PARTS.map(|part| {
-            let mut output = Bounded(Vec::with_capacity(OUTPUT_USUAL));
+            let mut output = BoundedOutput(Vec::with_capacity(OUTPUT_USUAL));
             self.tera
                 .render_to(&format!("{folder}/{part}"), &context, &mut output)
                 .map_err(|error| describe(&error))?;
-            String::from_utf8(output.0).context("a template wrote no UTF-8")
+            String::from_utf8(output.0).context("the output of a template is not UTF-8")
         });
         let subject = subject?.trim().to_owned();
+        let file = || format!("`{folder}/{}`", PARTS[0]);
         ensure!(
             !subject.is_empty() && !subject.contains(char::is_control),
-            "`{folder}/{}` must give one line with something on it",
-            PARTS[0]
+            "{} must render one line that is not empty",
+            file()
         );
         ensure!(
             subject.chars().count() <= SUBJECT_LIMIT,
-            "`{folder}/{}` gives a subject of more than {SUBJECT_LIMIT} characters; shorten it",
-            PARTS[0]
+            "{} renders a subject of more than {SUBJECT_LIMIT} characters; shorten it",
+            file()
         );
         Ok(RenderedMail {
             subject,
@@ -290,15 +301,15 @@ impl Templates {
 
 /// The entries of a folder in the order of their names, without hidden and backup files.
 fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let told = |error: std::io::Error| {
+    let unreadable = |error: std::io::Error| {
         anyhow!(
             "cannot read the template folder `{}`: {error}; `access-invite init` writes one",
             folder.display()
         )
     };
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(told)? {
-        let path = entry.map_err(told)?.path();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
         let name = file_name(&path);
         if !name.starts_with('.') && !name.ends_with('~') {
             paths.push(path);
@@ -315,7 +326,7 @@ fn file_name(path: &Path) -> String {
         .into_owned()
 }
 
-/// A template with its line ends as LF; nothing where the file is none.
+/// A template with its lines ended by LF; none if the file is no template.
 fn read_template(path: &Path, name: String) -> anyhow::Result<Option<(String, String)>> {
     let lower = name.to_lowercase();
     let looks_like_html = [".html", ".htm", ".xml", ".mjml"]
@@ -324,7 +335,7 @@ fn read_template(path: &Path, name: String) -> anyhow::Result<Option<(String, St
     let html = name.ends_with(".html");
     if looks_like_html && !html {
         bail!(
-            "`{}` would be written without HTML escaping; let its name end with `.html`",
+            "`{}` would not be escaped as HTML; rename it so that its name ends with `.html`",
             path.display()
         );
     }
@@ -351,14 +362,14 @@ fn read_template(path: &Path, name: String) -> anyhow::Result<Option<(String, St
     Ok(Some((name, source.replace("\r\n", "\n"))))
 }
 
-/// The same texts, each once, in their order.
+/// The texts without duplicates, in their order.
 fn distinct(mut texts: Vec<String>) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     texts.retain(|it| seen.insert(it.clone()));
     texts
 }
 
-/// Tera's report as one text; it names file, line and column and draws the place.
+/// Tera's report as one text, with file, line, column and the marked source.
 fn describe(error: &tera::Error) -> anyhow::Error {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -371,17 +382,17 @@ fn describe(error: &tera::Error) -> anyhow::Error {
     anyhow::Error::msg(text)
 }
 
-/// A sentence that begins in lower case, as all of ours do.
+/// The sentence with its first letter in lower case.
 fn lowercase_first(sentence: &str) -> String {
     let mut letters = sentence.chars();
     let first = letters.next().into_iter().flat_map(char::to_lowercase);
     first.chain(letters).collect()
 }
 
-/// A part of a mail in the making, which must not grow without end.
-struct Bounded(Vec<u8>);
+/// The output of a template, limited in size.
+struct BoundedOutput(Vec<u8>);
 
-impl std::io::Write for Bounded {
+impl std::io::Write for BoundedOutput {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if self.0.len() + bytes.len() > OUTPUT_LIMIT {
             return Err(std::io::Error::other(format!(
@@ -393,7 +404,7 @@ impl std::io::Write for Bounded {
         Ok(bytes.len())
     }
 
-    /// Templates write in many small pieces, each of them whole.
+    /// Faster than the default for many small writes.
     fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.write(bytes).map(|_| ())
     }

@@ -22,7 +22,7 @@ use crate::support::smtp::{Accepted, Action, Call, Server, Setup, Stage, Tls, re
 use crate::support::{LINK, Workplace};
 use access_invite::commands::{Job, PartnerFilter};
 use access_invite::config::Config;
-use access_invite::delivery::{Run, RunEvent};
+use access_invite::delivery::{Run, RunEvent, StopKind};
 use access_invite::exit::Exit;
 use access_invite::ledger::{Ledger, RunStart};
 use access_invite::outbox::{Outbox, PlannedSend};
@@ -429,7 +429,6 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
     let plan = job.plan(&PartnerFilter::default(), now);
     let reader = ledger.reader();
     let sends = job.verify(&plan, reader, now).await.unwrap().sends;
-    job.record_new(&plan, 1, &ledger, now).await.unwrap();
     let run = Run {
         ledger: ledger.clone(),
         connector: Arc::new(Connector::new(&config.smtp).unwrap()),
@@ -443,7 +442,8 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
         clock: Timestamp::now,
         on_event: Box::new(|_| {}),
     };
-    let outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, &ledger);
+    let mut outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, &ledger);
+    outbox.enrol(&sends, now).await.unwrap();
     (run, Due { sends, outbox }, ledger)
 }
 
@@ -463,20 +463,25 @@ async fn a_message_that_differs_from_the_verified_one_is_not_sent() {
         it[1].offset = eve.offset;
     };
     let within_a_row: Confuse = |it| it[1].offset += 1;
+    let not_recorded: Confuse = |it| {
+        it[1].offset += 1;
+        it[1].recorded = true;
+    };
     let header: Confuse = |it| it[1].offset = 0;
     let beyond: Confuse = |it| it[1].offset = 1_000_000;
     let of_bob = "line 3: the message to bob@b.example is not the one that was verified; nothing more is sent";
     let of_eve = of_bob.replace("line 3", "line 4").replace("bob@b", "eve@c");
+    let of_ob = of_bob.replace("bob@b", "ob@b");
     let no_row = "line 3: the row is not the one that was verified; nothing more is sent";
     let table = [
         (other, of_bob),
         (swapped, of_bob),
         (same_again, of_bob),
         (other_row, &of_eve),
-        // Its identity is not recorded.
+        (within_a_row, &of_ob),
         (
-            within_a_row,
-            "line 3: ob@b.example is not recorded; nothing more is sent",
+            not_recorded,
+            "line 3: ob@b.example is not recorded in the ledger; nothing more is sent",
         ),
         (header, no_row),
         (beyond, no_row),
@@ -490,7 +495,7 @@ async fn a_message_that_differs_from_the_verified_one_is_not_sent() {
 
         let stop = run.deliver(due.sends, due.outbox).await.stopped.unwrap();
 
-        assert_eq!(stop.exit, Exit::InternalError);
+        assert_eq!(stop.kind, StopKind::Internal);
         assert_eq!(stop.why, why);
         Arc::into_inner(ledger).unwrap().close().await.unwrap();
         let bob = |it: &Accepted| it.recipients == ["bob@b.example"];
@@ -516,7 +521,7 @@ async fn a_message_that_is_planned_twice_is_sent_once() {
     let tally = run.deliver(vec![due.sends[0]; 2], due.outbox).await;
 
     let stop = tally.stopped.unwrap();
-    assert_eq!(stop.exit, Exit::InternalError, "{}", stop.why);
+    assert_eq!(stop.kind, StopKind::Internal, "{}", stop.why);
     assert_eq!(tally.accepted, 1);
     Arc::into_inner(ledger).unwrap().close().await.unwrap();
     assert_eq!(server.accepted().len(), 1);
@@ -578,7 +583,7 @@ async fn events_report_arms_outcomes_and_the_stop() {
             RunEvent::Settled {
                 recipient, state, ..
             } => format!("{recipient}: {state}"),
-            RunEvent::Stopped(stop) => format!("stopped with {}", stop.exit as u8),
+            RunEvent::Stopped(stop) => format!("stopped with {}", Exit::from(stop.kind) as u8),
             other => format!("{other:?}"),
         };
         seen.lock().unwrap().push(text);
@@ -626,8 +631,8 @@ async fn a14_a_panic_stops_the_run_and_loses_nobody() {
         let tally = run.deliver(due.sends, due.outbox).await;
 
         let stop = tally.stopped.unwrap();
-        assert_eq!(stop.exit, Exit::InternalError, "{}", stop.why);
-        assert!(stop.why.contains("a part of the program failed"));
+        assert_eq!(stop.kind, StopKind::Internal, "{}", stop.why);
+        assert!(stop.why.contains("internal error"));
         Arc::into_inner(ledger).unwrap().close().await.unwrap();
         // Only the row whose worker panicked between final dot and record is unknown.
         oracle::check(&workplace, &server, 6, 1);
@@ -721,7 +726,7 @@ async fn d27_throttling_pauses_and_the_sixth_in_a_row_ends_the_run() {
 
         assert_eq!(tally.accepted, accepted, "{tally:?}");
         assert_eq!(
-            tally.stopped.map(|it| it.exit),
+            tally.stopped.map(|it| Exit::from(it.kind)),
             (accepted == 0).then_some(Exit::TryLater)
         );
         Arc::into_inner(ledger).unwrap().close().await.unwrap();
@@ -908,7 +913,7 @@ async fn one_throttled_recipient_does_not_block_the_others() {
 
         assert_eq!(tally.accepted, 2, "{text}: {tally:?}");
         assert_eq!(
-            tally.stopped.map(|it| it.exit),
+            tally.stopped.map(|it| Exit::from(it.kind)),
             Some(Exit::TryLater),
             "{text}"
         );
@@ -1080,7 +1085,7 @@ async fn r16_a_throttled_login_gets_a_pause_and_too_many_end_the_run() {
         );
         if accepted == 0 {
             let stop = tally.stopped.unwrap();
-            assert_eq!(stop.exit, Exit::TryLater);
+            assert_eq!(stop.kind, StopKind::Later);
             assert!(
                 stop.why.contains("keeps asking us to slow down"),
                 "{}",

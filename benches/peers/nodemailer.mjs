@@ -1,5 +1,5 @@
 // The same job by nodemailer's pool and nunjucks: rows read, templates rendered, sent, nothing
-// proven or recorded.
+// verified or recorded.
 // node nodemailer.mjs TEMPLATES JOB-FOLDER PORT
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

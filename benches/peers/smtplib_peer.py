@@ -1,5 +1,5 @@
 """The same job by Python's smtplib and Jinja2: rows read, templates rendered, sent, nothing
-proven or recorded.
+verified or recorded.
 
 python3 smtplib_peer.py TEMPLATES JOB-FOLDER PORT
 """

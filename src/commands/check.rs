@@ -59,7 +59,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
         findings.keep(results::look(path));
     }
     let templates = findings
-        .keep(Templates::load(&config.templates))
+        .keep(Templates::load(&config.templates).map_err(Into::into))
         .map(Arc::new);
     let open = templates.iter().flat_map(|it| it.warnings());
     findings.warnings.extend(open.cloned());

@@ -162,7 +162,7 @@ async fn write(
                     let id = entry.message_id(reader.key(), job.config.sender.address.domain());
                     let (message, verification) = job
                         .composer
-                        .compose_for_review(partner, &id, entry.date(now))
+                        .compose_and_verify(partner, &id, entry.date(now))
                         .or_exit(Exit::InternalError)?;
                     review.add(&ReviewedMessage {
                         message: &message.bytes,

@@ -49,7 +49,7 @@ pub async fn run(
     let tally = if summary.due == 0 {
         Tally::default()
     } else {
-        deliver(&job, &plan, sends, &ledger, connector, None, console).await?
+        deliver(&job, sends, &ledger, connector, None, console).await?
     };
     let mut warnings = job.warnings();
     if job.partners.bad() > 0 {
@@ -93,7 +93,7 @@ pub async fn run(
         console.eprint(&job.partners.describe_bad_rows());
     }
     match &tally.stopped {
-        Some(stop) => Err(CommandError::new(stop.exit, &stop.why)),
+        Some(stop) => Err(stop.clone().into()),
         None if job.partners.bad() > 0 || tally.accepted < summary.due => Ok(Exit::Refused),
         None => Ok(Exit::Done),
     }

@@ -122,7 +122,7 @@ async fn with_ledger(
         let limits = &config.limits;
         let rates = Rates::new(limits.per_minute, limits.per_day, &earlier, now);
         let rates = Some(Arc::new(rates));
-        deliver(&job, &plan, sends, &ledger, connector, rates, console).await?
+        deliver(&job, sends, &ledger, connector, rates, console).await?
     } else {
         Tally::default()
     };
@@ -228,7 +228,6 @@ async fn verify(
 /// When the new invitations cannot be recorded; nothing has been sent then.
 pub(super) async fn deliver(
     job: &Job,
-    plan: &Plan,
     sends: Vec<PlannedSend>,
     ledger: &Arc<Ledger>,
     connector: Connector,
@@ -236,7 +235,9 @@ pub(super) async fn deliver(
     console: &mut Console<'_>,
 ) -> exit::Result<Tally> {
     let due = sends.len() as u64;
-    job.record_new(plan, due, ledger, (console.clock)()).await?;
+    let campaign = &job.config.campaign;
+    let mut outbox = Outbox::new(&job.partners, campaign, &job.composer, ledger);
+    outbox.enrol(&sends, (console.clock)()).await?;
     let breaker_open = ledger.notice(BREAKER_OPEN).await?.is_some();
     let bar = progress(due, console.interactive);
     let run = Run {
@@ -255,8 +256,6 @@ pub(super) async fn deliver(
         clock: console.clock,
         on_event: on_event(bar.clone()),
     };
-    let campaign = &job.config.campaign;
-    let outbox = Outbox::new(&job.partners, campaign, &job.composer, ledger);
     let tally = run.deliver(sends, outbox).await;
     bar.finish_and_clear();
     Ok(tally)
@@ -274,7 +273,7 @@ async fn conclude(
     let bad = job.partners.bad();
     let mut reasons = Vec::new();
     if let Some(stop) = &tally.stopped {
-        reasons.push(stop.exit);
+        reasons.push(stop.kind.into());
     }
     if bad > 0 || tally.rejected + tally.expired > 0 {
         reasons.push(Exit::Refused);

@@ -11,7 +11,7 @@ use super::send::deliver;
 use super::{Console, Job, PartnerFilter, describe, temporary_ledger};
 use crate::address::Address;
 use crate::config::Config;
-use crate::exit::{self, CommandError, Exit, OrExit};
+use crate::exit::{self, Exit, OrExit};
 use crate::ledger::Reader;
 use crate::plan::{Plan, PlannedInvitation};
 use crate::relay::{Connector, check_credentials};
@@ -52,7 +52,7 @@ pub async fn run(
         console.print("there is no partner whose message could be tried");
         return Ok(Exit::Done);
     }
-    let tally = deliver(&job, &plan, sends, &ledger, connector, None, console).await?;
+    let tally = deliver(&job, sends, &ledger, connector, None, console).await?;
     console.print(&format!(
         "{} tried: {} accepted by {relay} for {address}; no partner was written to",
         describe(&summary),
@@ -62,7 +62,7 @@ pub async fn run(
         console.eprint(&format!("{state}: {why}"));
     }
     match tally.stopped {
-        Some(stop) => Err(CommandError::new(stop.exit, stop.why)),
+        Some(stop) => Err(stop.into()),
         None if tally.accepted < summary.due => Ok(Exit::Refused),
         None => Ok(Exit::Done),
     }

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::Job;
 use crate::exit::{self, CommandError, Exit, OrExit};
 use crate::invitation::MessageIdKey;
-use crate::ledger::{Enrolment, Ledger, Reader};
+use crate::ledger::Reader;
 use crate::message::Composer;
 use crate::outbox::PlannedSend;
 use crate::plan::{Plan, PlannedInvitation};
@@ -57,11 +57,12 @@ impl Verifier {
         let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
-        let message = self.composer.compose_and_verify(partner, &id, date)?;
+        let (message, _) = self.composer.compose_and_verify(partner, &id, date)?;
         let send = PlannedSend {
             line: partner.line,
             offset: partner.offset,
             fingerprint: message.fingerprint(),
+            recorded: entry.standing.is_some(),
         };
         let changed = entry.must_repeat().is_some_and(|it| it != message.sha256());
         Ok(Verified { send, changed })
@@ -115,39 +116,6 @@ impl Job {
             summary.add(batch).await?;
         }
         summary.result(&self.config.partners.path)
-    }
-
-    /// Records who is new as `pending`, in one transaction: all or nobody.
-    ///
-    /// # Errors
-    /// When they cannot be recorded, or there is no room for the results of `due` attempts (74).
-    pub async fn record_new(
-        &self,
-        plan: &Plan,
-        due: u64,
-        ledger: &Ledger,
-        now: Timestamp,
-    ) -> exit::Result<()> {
-        let reader = ledger.reader();
-        let domain = self.config.sender.address.domain();
-        let campaign = &self.config.campaign;
-        ledger.begin_enrolment(due, campaign, now).await?;
-        let mut pages = plan.pages();
-        while let Some(page) = pages.next_page(reader).await? {
-            let new = page
-                .iter()
-                .filter(|it| it.skip.is_none() && it.standing.is_none());
-            let enrolment = |entry: &PlannedInvitation| Enrolment {
-                identity: entry.identity.clone(),
-                invitee: self.composer.invitee(&entry.partner),
-                message_id: entry.message_id(reader.key(), domain),
-            };
-            let new: Vec<_> = new.map(enrolment).collect();
-            if !new.is_empty() {
-                ledger.enrol(new, now).await?;
-            }
-        }
-        Ok(ledger.commit_enrolment().await?)
     }
 }
 

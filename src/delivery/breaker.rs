@@ -1,86 +1,89 @@
-//! The breaker: a relay that permanently refuses many recipients alike refuses us, not them.
+//! The circuit breaker: a relay that permanently refuses many recipients alike refuses the sender, not them.
 //!
-//! It watches the permanent refusals (5yz) of a run over all connections, those with direct evidence
-//! included, and opens when so many of one kind came without an acceptance in between. That ends the run.
-//! Until the next acceptance, later runs are careful: a few refusals end them.
+//! It counts the permanent refusals (5yz) on all connections of a run, direct evidence included, and opens
+//! after a number of similar ones without an acceptance in between. That stops the run. Until the next
+//! acceptance, later runs are careful: a few refusals stop them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::address::Address;
-use crate::invitation::{self, Identity};
+use crate::invitation::{Identity, State};
 use crate::outcome::{Phase, Reply};
 
-/// The notice in the ledger that ensure_no_unsolicited_data from the opening to the next acceptance.
+/// The notice that the ledger keeps from the opening to the next acceptance.
 pub const OPEN: &str = "breaker open";
-/// So many domains refused alike open it,
-const DOMAINS: usize = 10;
-/// or so many recipients,
-const RECIPIENTS: usize = 25;
-/// or so many recipients where it opened in an earlier run and nobody was accepted since.
-const CAREFUL: usize = 3;
+/// The breaker opens after this many domains were refused alike,
+const MAX_DOMAINS: usize = 10;
+/// or this many recipients,
+const MAX_RECIPIENTS: usize = 25;
+/// or this many recipients if it opened in an earlier run and nobody was accepted since.
+const MAX_RECIPIENTS_IF_CAREFUL: usize = 3;
 
-/// What makes two refusals alike.
-type Kind = (Phase, u16, Option<String>);
+/// Refusals with the same phase, code and enhanced code are similar.
+type RefusalKind = (Phase, u16, Option<String>);
 
-/// Who was refused in one way since the last acceptance.
+/// The recipients of similar refusals since the last acceptance.
 #[derive(Debug, Default)]
 struct SimilarRefusals {
     recipients: HashSet<String>,
     domains: HashSet<String>,
 }
 
-/// A permanent refusal that was recorded.
+/// A row whose outcome was recorded.
 #[derive(Clone, Debug)]
-pub struct Refused {
+pub struct SettledRow {
     pub identity: Identity,
     pub recipient: Address,
-    /// What the ledger made of it.
-    pub state: invitation::State,
+    /// The state that was recorded.
+    pub state: State,
     /// How often the invitation was deferred before.
     pub deferrals: u32,
     /// Whether the breaker has returned the invitation from `expired` before.
     pub put_back: bool,
 }
 
-/// What a refusal changes.
+/// The result of noting a refusal.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct BreakerUpdate {
-    /// It is the first of its kind in this run.
+    /// Whether it is the first of its kind in this run.
     pub first: bool,
-    /// It opens the breaker: so many recipients at so many domains were refused alike.
+    /// If it opens the breaker: how many recipients at how many domains were refused alike.
     pub opens: Option<(usize, usize)>,
 }
 
-/// How many refusals it takes to open it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BreakerState {
     Closed,
     /// It opened in an earlier run, and nobody was accepted since.
     Careful,
     Open,
 }
 
-/// Watches the refusals of a run, over all its connections.
+/// Counts the refusals of a run, on all its connections.
 #[derive(Debug)]
 pub struct Breaker {
-    state: State,
-    /// Whether the ledger has the notice of an opening.
+    state: BreakerState,
+    /// Whether the ledger contains the notice.
     noted: bool,
     /// Whether anybody was accepted in this run.
     accepted: bool,
-    alike: HashMap<Kind, SimilarRefusals>,
-    seen: HashSet<Kind>,
-    /// The first recipients, up to two, who were refused without direct evidence.
+    alike: HashMap<RefusalKind, SimilarRefusals>,
+    seen: HashSet<RefusalKind>,
+    /// The first recipients, up to two, that were refused without direct evidence.
     undetermined: BTreeSet<String>,
-    /// Who is deferred again where the relay refuses us.
-    to_put_back: Vec<Refused>,
+    /// Who is deferred again if the relay refuses us.
+    to_put_back: Vec<SettledRow>,
 }
 
 impl Breaker {
-    /// The beginning of a run; `noted` says that it opened in an earlier one.
+    /// The breaker of a new run. `noted` says that it opened in an earlier one.
     pub fn new(noted: bool) -> Self {
         Self {
-            state: if noted { State::Careful } else { State::Closed },
+            state: if noted {
+                BreakerState::Careful
+            } else {
+                BreakerState::Closed
+            },
             noted,
             accepted: false,
             alike: HashMap::new(),
@@ -90,52 +93,52 @@ impl Breaker {
         }
     }
 
-    /// The relay takes our mail.
+    /// Notes an acceptance.
     pub fn accepted(&mut self) {
         self.accepted = true;
-        if self.state == State::Careful {
-            self.state = State::Closed;
+        if self.state == BreakerState::Careful {
+            self.state = BreakerState::Closed;
         }
         self.alike.clear();
     }
 
-    /// Whether the relay has taken a message in this run.
+    /// Whether the relay has accepted a message in this run.
     pub fn has_accepted(&self) -> bool {
         self.accepted
     }
 
-    /// Whether a notice of an opening is to be removed, after an acceptance; true once.
+    /// Whether the notice must be removed after an acceptance; true once.
     pub fn take_notice(&mut self) -> bool {
         std::mem::take(&mut self.noted)
     }
 
     /// Notes a permanent refusal.
-    pub fn refused(&mut self, phase: Phase, reply: &Reply, refused: Refused) -> BreakerUpdate {
-        let kind: Kind = (phase, reply.code, reply.enhanced.clone());
+    pub fn refused(&mut self, phase: Phase, reply: &Reply, refused: SettledRow) -> BreakerUpdate {
+        let kind: RefusalKind = (phase, reply.code, reply.enhanced.clone());
         let first = self.seen.insert(kind.clone());
         let who = refused.recipient.canonical();
-        if refused.state != invitation::State::Rejected && self.undetermined.len() < 2 {
+        if refused.state != State::Rejected && self.undetermined.len() < 2 {
             self.undetermined.insert(who.clone());
         }
         let alike = self.alike.entry(kind).or_default();
-        if alike.recipients.len() < RECIPIENTS {
+        if alike.recipients.len() < MAX_RECIPIENTS {
             alike.recipients.insert(who);
             alike.domains.insert(refused.recipient.domain().to_owned());
         }
         let (recipients, domains) = (alike.recipients.len(), alike.domains.len());
-        let many = recipients >= RECIPIENTS || domains >= DOMAINS;
+        let many = recipients >= MAX_RECIPIENTS || domains >= MAX_DOMAINS;
         let opens = match self.state {
-            State::Closed => many,
-            State::Careful => many || recipients >= CAREFUL,
-            State::Open => false,
+            BreakerState::Closed => many,
+            BreakerState::Careful => many || recipients >= MAX_RECIPIENTS_IF_CAREFUL,
+            BreakerState::Open => false,
         };
         if opens {
-            self.state = State::Open;
+            self.state = BreakerState::Open;
             self.noted = true;
         }
-        // Once is enough: then what expires stays so, or it would be tried for ever.
-        if refused.state == invitation::State::Rejected
-            || (refused.state == invitation::State::Expired && !refused.put_back)
+        // Only once: after that, an expired row remains expired.
+        if refused.state == State::Rejected
+            || (refused.state == State::Expired && !refused.put_back)
         {
             self.to_put_back.push(refused);
         }
@@ -145,22 +148,21 @@ impl Breaker {
         }
     }
 
-    /// Whether nobody was accepted, and several were refused without evidence that it is about them.
+    /// Whether nobody was accepted, and several were refused without evidence about them.
     pub fn nobody_was_accepted(&self) -> bool {
         !self.accepted && self.undetermined.len() >= 2
     }
 
-    /// Who is deferred again, now that the relay is known to refuse us.
-    pub fn take_to_put_back(&mut self) -> Vec<Refused> {
+    /// Takes the rows that are deferred again because the relay refuses us.
+    pub fn take_to_put_back(&mut self) -> Vec<SettledRow> {
         std::mem::take(&mut self.to_put_back)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Breaker, BreakerUpdate, Identity, Phase, Refused};
+    use super::{Breaker, BreakerUpdate, Identity, Phase, SettledRow, State};
     use crate::address::Address;
-    use crate::invitation::State;
     use crate::link::PackageId;
     use crate::outcome::testing::reply;
 
@@ -168,7 +170,7 @@ mod tests {
         let reply = reply(text);
         let recipient = Address::parse(address).unwrap();
         let id = PackageId::parse("8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11").unwrap();
-        let refused = Refused {
+        let refused = SettledRow {
             identity: Identity::new("spring", id, &recipient),
             recipient,
             state,
@@ -224,14 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_counted_side_by_side() {
+    fn different_kinds_are_counted_separately() {
         let texts = ["550 5.7.1", "554 5.7.1", "550"];
         let opened = opens_at(&mut Breaker::new(false), &texts, |number| number);
         assert_eq!(opened, Some(28), "the tenth of the first kind");
     }
 
     #[test]
-    fn an_acceptance_begins_anew_and_ends_the_care() {
+    fn an_acceptance_resets_the_counts_and_the_careful_state() {
         let mut breaker = Breaker::new(false);
         for number in 0..9 {
             let address = format!("p@d{number}.example");
@@ -249,14 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_each_kind_is_told_from_the_others() {
+    fn the_first_refusal_of_each_kind_is_reported() {
         let mut breaker = Breaker::new(false);
         let mut first = |text| refuse(&mut breaker, text, "a@a.example", State::Deferred).first;
         assert!(first("550 5.7.1") && !first("550 5.7.1") && first("550") && first("554 5.7.1"));
     }
 
     #[test]
-    fn two_without_evidence_and_nobody_accepted_are_a_relay_that_refuses_us() {
+    fn two_refusals_without_evidence_and_no_acceptance_are_found() {
         let mut breaker = Breaker::new(false);
         refuse(&mut breaker, "550 5.1.1", "a@a.example", State::Rejected);
         refuse(&mut breaker, "550 5.7.1", "b@b.example", State::Deferred);

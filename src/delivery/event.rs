@@ -1,14 +1,14 @@
-//! What happens in a run, for whoever listens: the tally and the progress bar.
+//! The events of a run, for the tally and the progress bar.
 
 use super::stop::Stop;
 use crate::address::Address;
 use crate::invitation::State;
 use crate::outcome::{Outcome, Phase, Reply};
 
-/// Something that happened in a run.
+/// An event of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum RunEvent<'a> {
-    /// A message is armed, durably: its final dot may follow.
+    /// A message is durably armed. Its final dot may follow.
     Armed {
         /// The recipient.
         recipient: &'a Address,
@@ -17,12 +17,12 @@ pub enum RunEvent<'a> {
     Settled {
         /// The recipient.
         recipient: &'a Address,
-        /// The state that follows.
+        /// The new state.
         state: State,
         /// The reply, or why there is none.
         reason: &'a str,
     },
-    /// An outcome that this run recorded before is replaced.
+    /// An outcome that this run recorded is replaced.
     Revised {
         /// The recipient.
         recipient: &'a Address,
@@ -30,14 +30,14 @@ pub enum RunEvent<'a> {
         from: State,
         /// The state that is recorded now.
         to: State,
-        /// Why, where that is another reason than before.
+        /// The reason, if it is another one.
         reason: Option<&'a str>,
     },
     /// The first permanent refusal of its kind.
     RefusedFirst {
         /// The recipient.
         recipient: &'a Address,
-        /// Where.
+        /// The phase of the refusal.
         phase: Phase,
         /// The refusal.
         reply: &'a Reply,
@@ -51,6 +51,6 @@ pub enum RunEvent<'a> {
         /// The reply, or why there is none.
         reason: &'a str,
     },
-    /// The run stops before its time, or for a more severe reason than before.
+    /// The run stops early, or for a more severe reason than before.
     Stopped(&'a Stop),
 }

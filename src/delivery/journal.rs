@@ -1,5 +1,4 @@
-//! What every change that a run records has in common: the ledger, the relay, the clock, and when a
-//! deferred message is due again.
+//! What the changes that a run records have in common.
 
 use std::sync::Arc;
 
@@ -7,8 +6,9 @@ use jiff::Timestamp;
 
 use crate::invitation::{Cause, Identity, RetrySchedule};
 use crate::ledger::{Change, Ledger};
+use crate::outcome::Phase;
 
-/// The ledger of a run, and what its entries have in common.
+/// The ledger of a run, and what its changes have in common.
 pub struct Journal {
     pub ledger: Arc<Ledger>,
     pub relay: String,
@@ -17,20 +17,17 @@ pub struct Journal {
 }
 
 impl Journal {
-    pub fn now(&self) -> Timestamp {
-        (self.clock)()
-    }
-
-    /// A change now, with nothing more to say about it.
-    pub fn change(&self, identity: &Identity, cause: Cause) -> Change {
+    /// A change at this moment.
+    pub fn change(
+        &self,
+        identity: &Identity,
+        phase: impl Into<Option<Phase>>,
+        cause: Cause,
+    ) -> Change {
         Change {
+            phase: phase.into(),
             relay: Some(self.relay.clone()),
-            ..Change::new(identity, self.now(), cause)
+            ..Change::new(identity, (self.clock)(), cause)
         }
-    }
-
-    /// When an invitation is due again that was deferred so often before.
-    pub fn due_again(&self, now: Timestamp, deferrals: u32, identity: &Identity) -> Timestamp {
-        self.retry.due_again(now, deferrals + 1, &identity.address)
     }
 }

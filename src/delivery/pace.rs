@@ -1,4 +1,4 @@
-//! When a message may be begun: not while the relay has asked for a pause, and within the rate limits.
+//! When a message may be begun: not during a pause that the relay asked for, and within the rate limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub struct MustWait;
 /// The pace of all connections of a run.
 #[derive(Debug)]
 pub struct Pace {
-    throttle: Throttle,
+    pub throttle: Throttle,
     rates: Option<Arc<Rates>>,
     stop: Arc<StopSignal>,
 }
@@ -29,8 +29,7 @@ impl Pace {
         }
     }
 
-    /// Waits until pause and rates allow a message; `permit` is what its final dot needs, and may be
-    /// there already.
+    /// Waits until pause and rates allow a message. `permit` allows its final dot, and may be set already.
     pub async fn acquire(&self, permit: &mut Option<SendPermit>) -> Result<(), Stopped> {
         loop {
             self.wait_for_pause().await?;
@@ -41,11 +40,11 @@ impl Pace {
             if permit.is_none() {
                 return Err(self.stop.because(Stop::daily_limit()));
             }
-            // The relay may have asked for a pause meanwhile.
+            // The relay may have asked for a pause in the meantime.
         }
     }
 
-    /// As [`Self::acquire`], for a message that is begun at once or not at all.
+    /// As [`Self::acquire`], but fails instead of waiting.
     pub fn try_acquire(&self) -> Result<Option<SendPermit>, MustWait> {
         if !self.may_begin() {
             return Err(MustWait);
@@ -57,7 +56,7 @@ impl Pace {
         permit.transpose()
     }
 
-    /// Whether neither a pause nor a stop keeps messages from being begun now.
+    /// Whether a message may be begun now: the run neither pauses nor has stopped.
     pub fn may_begin(&self) -> bool {
         !self.stop.is_set() && !self.throttle.is_on()
     }
@@ -66,22 +65,11 @@ impl Pace {
         self.stop.unless_stopped(self.throttle.wait()).await
     }
 
-    /// Pauses all connections, as this reply asks; a relay that asks for it too often ends the run.
+    /// Pauses all connections, as this reply asks; stops the run if the relay asks too often.
     pub fn slow_down(&self, reply: &str) -> Result<(), Stopped> {
-        if self.pause() {
-            Ok(())
-        } else {
-            Err(self.stop.because(Stop::throttled(reply)))
+        if self.throttle.pause() {
+            return Ok(());
         }
-    }
-
-    /// Pauses all connections; false when the relay has asked for it too often.
-    pub fn pause(&self) -> bool {
-        self.throttle.pause()
-    }
-
-    /// The relay accepts mail again.
-    pub fn accepted(&self) {
-        self.throttle.accepted();
+        Err(self.stop.because(Stop::throttled(reply)))
     }
 }

@@ -1,5 +1,5 @@
-//! The relay in conversation: what is sent to it, what its refusals are about, and how far it can be trusted
-//! with pipelined commands.
+//! The relay of a run: what is sent to it, what its refusals concern, and whether it handles pipelined
+//! commands.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,14 @@ use crate::relay::{
 
 /// Why the reply to a final dot does not count.
 pub const OUT_OF_ORDER: &str =
-    "the relay's replies came out of order, so which of them was for this message is not known";
+    "the relay's replies came out of order, so it is not known which of them was for this message";
 
-/// How long a refusal at the final dot waits for the replies to the envelope behind it, which may show
-/// that it was not the reply to the dot at all.
+/// How long a refusal at the final dot waits for the replies to the envelope behind it, which may show that
+/// it was no reply to the dot.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// A reply of the relay, or why there is none.
+pub type ReplyResult = Result<Reply, NoReply>;
 
 /// The relay of a run, and the sender that it knows.
 pub struct Peer {
@@ -30,7 +33,7 @@ pub struct Peer {
 pub struct DotReply {
     /// [`Phase::Body`] if not one byte of the dot was written.
     pub phase: Phase,
-    pub reply: Result<Reply, NoReply>,
+    pub reply: ReplyResult,
     /// Whether the envelope of the next message was sent with the dot.
     pub followed: bool,
     /// What the replies to that envelope say about their order.
@@ -53,7 +56,7 @@ impl Peer {
         &self.connector.pipelining
     }
 
-    /// What a refusal is about; none for any other reply.
+    /// What a refusal concerns; none for any other reply.
     pub fn classify(
         &self,
         recipient: &Address,
@@ -65,8 +68,8 @@ impl Peer {
         Some(classify(phase, reply, &us, recipient))
     }
 
-    /// Writes the final dot and waits for the reply. The envelope of the next message goes out with it where
-    /// the relay bears that.
+    /// Writes the final dot and waits for the reply. The envelope of the next message is sent with it if the
+    /// relay can handle that.
     pub async fn final_dot(&self, connection: &mut Connection, next: Option<&Address>) -> DotReply {
         let next = next.filter(|_| connection.pipelines() && self.probe().may_follow_dot());
         let next = next.map(|it| self.envelope(it));
@@ -90,13 +93,13 @@ impl Peer {
         }
     }
 
-    /// Reads the replies to the envelope behind a dot, as far as they come at once, and learns from them
-    /// how the relay bears it.
+    /// Reads the replies to the envelope behind a dot that arrive at once, and learns from them how the relay
+    /// handles it.
     async fn order_behind_dot(
         &self,
         connection: &mut Connection,
         phase: Phase,
-        reply: &Result<Reply, NoReply>,
+        reply: &ReplyResult,
     ) -> ReplyOrder {
         let reply = match reply {
             Ok(reply) if phase == Phase::Dot => reply,
@@ -106,7 +109,7 @@ impl Peer {
                 return ReplyOrder::Fits;
             }
         };
-        // An acceptance is not held up: later replies are examined when the envelope is begun.
+        // An acceptance does not wait: later replies are examined when the envelope is begun.
         let limit = if reply.class() == 2 {
             Duration::ZERO
         } else {
@@ -121,8 +124,8 @@ impl Peer {
         order
     }
 
-    /// Reads the replies to an envelope that is given up, as far as they come soon; returns whether they
-    /// show that the reply to the dot before it cannot be trusted.
+    /// Reads the replies to an abandoned envelope that arrive soon; returns whether they show that the reply to
+    /// the dot before it cannot be trusted.
     pub async fn replies_are_mixed(&self, connection: &mut Connection) -> bool {
         let order = connection.read_envelope_replies(GRACE).await;
         self.probe()
@@ -133,10 +136,9 @@ impl Peer {
         order == ReplyOrder::Mixed
     }
 
-    /// Whether a transaction that ended early has shown that the relay cannot be trusted with pipelined
-    /// commands: replies out of order, a complaint about a sequence that was right, no reply in time, or a
-    /// connection that ended over a packet while no message has been accepted yet. Then nothing is
-    /// pipelined any more.
+    /// Whether a transaction that ended early has shown that the relay cannot handle pipelined commands: replies
+    /// out of order, a complaint about a correct sequence, no reply in time, or a connection that ended
+    /// after a packet while no message has been accepted yet. Then nothing more is pipelined.
     pub fn falls_back(
         &self,
         connection: &Connection,

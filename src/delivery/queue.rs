@@ -1,8 +1,6 @@
-//! The messages that wait to be sent: those that were not begun, in their order, and those that were put
-//! back.
+//! The messages that wait to be sent: those that were not begun, in their order, and those that were put back.
 //!
-//! A message is either here, with a worker, or settled; none is dropped on the way except by a stop, which
-//! leaves it `pending`.
+//! A message is in the queue, with a worker, or settled. Only a stop drops one, which leaves it `pending`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,55 +10,29 @@ use tokio::sync::{Notify, mpsc};
 
 use super::rates::SendPermit;
 use super::stop::StopSignal;
-use crate::address::Address;
-use crate::exit;
-use crate::invitation::{Identity, Standing};
-use crate::message::Message;
-use crate::outbox::Prepared;
+use crate::outbox::{OutboxError, Prepared};
 
 /// A message that is due, before it is composed.
-pub type Due = Box<dyn FnOnce() -> exit::Result<Prepared> + Send>;
+pub type Due = Box<dyn FnOnce() -> Result<Prepared, OutboxError> + Send>;
 
-/// A message on its way.
+/// A message that is being sent.
 #[derive(Debug)]
 pub struct Outgoing {
-    pub identity: Identity,
-    pub recipient: Address,
-    pub message: Message,
-    pub standing: Standing,
+    pub prepared: Prepared,
     /// How many connections were lost over it between RCPT and the final dot.
     pub losses: u32,
-    /// What its final dot needs where rates are limited.
+    /// Allows its final dot if rates are limited.
     pub permit: Option<SendPermit>,
 }
 
-impl From<Prepared> for Outgoing {
-    fn from(prepared: Prepared) -> Self {
-        let Prepared {
-            identity,
-            recipient,
-            message,
-            standing,
-        } = prepared;
-        Self {
-            identity,
-            recipient,
-            message,
-            standing,
-            losses: 0,
-            permit: None,
-        }
-    }
-}
-
-/// What the workers take their messages from.
+/// The queue that all workers take their messages from.
 pub struct Queue {
     due: tokio::sync::Mutex<mpsc::Receiver<Due>>,
     /// Messages that workers put back.
     returned: Mutex<VecDeque<Outgoing>>,
-    /// How many messages are with a worker, which may still put them back.
+    /// How many messages are with a worker that may put them back.
     taken: AtomicU64,
-    /// Notified whenever there is one less.
+    /// Notified when `taken` decreases.
     released: Notify,
     stop: Arc<StopSignal>,
 }
@@ -91,12 +63,11 @@ impl Queue {
         }
     }
 
-    /// The next message; none when all are settled, or the run has stopped.
-    ///
-    /// While other workers hold a message it waits, because they may put it back.
+    /// The next message; none if all are settled, or the run has stopped. Waits while other workers hold
+    /// messages, because they may put them back.
     pub async fn next(self: &Arc<Self>) -> Option<TakenMessage> {
         while !self.stop.is_set() {
-            // Created before looking, so that nothing released meanwhile is missed.
+            // Created before the check, so that no release in between is missed.
             let released = self.released.notified();
             {
                 let mut queue = self.due.lock().await;
@@ -121,7 +92,7 @@ impl Queue {
         None
     }
 
-    /// The next message that was not begun before, if one is there now.
+    /// The next message that was not begun before, without waiting.
     pub fn try_next(self: &Arc<Self>, permit: Option<SendPermit>) -> Option<TakenMessage> {
         let mut queue = self.due.try_lock().ok()?;
         let due = queue.try_recv().ok()?;
@@ -138,16 +109,20 @@ impl Queue {
         self.returned().push_back(taken.message);
     }
 
-    /// Whether messages were put back that nobody has taken again.
+    /// Whether messages were put back and not taken again.
     pub fn has_returned(&self) -> bool {
         !self.returned().is_empty()
     }
 
-    /// A message that differs from the one that was verified stops the run.
+    /// Composes a message. If it differs from the verified one, the run stops.
     fn compose(&self, due: Due, count: TakenCount) -> Option<TakenMessage> {
         match due() {
             Ok(prepared) => Some(TakenMessage {
-                message: prepared.into(),
+                message: Outgoing {
+                    prepared,
+                    losses: 0,
+                    permit: None,
+                },
                 _count: count,
             }),
             Err(failure) => {
@@ -157,7 +132,7 @@ impl Queue {
         }
     }
 
-    /// To be called while the queue is locked, so that nobody finds it empty too soon.
+    /// Counts a message as taken. The queue must be locked, so that no worker finds it empty too soon.
     fn count(self: &Arc<Self>) -> TakenCount {
         self.taken.fetch_add(1, Ordering::AcqRel);
         TakenCount(self.clone())

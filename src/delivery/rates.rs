@@ -1,8 +1,8 @@
-//! Rate limits: final dots in any minute and in any day, over all connections and runs.
+//! Rate limits: final dots per minute and per day, over all connections and runs.
 //!
-//! What earlier runs sent is read from the ledger once; from then on time is measured by a monotonic
-//! clock. A dot counts from the moment it is written; until then a permit is taken, which is returned if
-//! the dot is not written.
+//! What earlier runs sent is read from the ledger once; after that a monotonic clock measures the time. A dot
+//! counts from the moment it is written. Before that it needs a permit, which is returned if the dot is not
+//! written.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,26 +13,26 @@ use tokio::time::{Instant, sleep_until};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
-/// How long to wait for a permit that is taken and not used yet.
-const MOMENT: Duration = Duration::from_millis(100);
+/// How long to wait for a permit that is granted and not used yet.
+const PERMIT_WAIT: Duration = Duration::from_millis(100);
 
-/// The two limits, and the dots that count towards them.
+/// The limits, and the dots that count towards them.
 #[derive(Debug)]
 pub struct Rates {
     per_minute: usize,
     per_day: usize,
-    taken: Mutex<Taken>,
+    usage: Mutex<Usage>,
 }
 
 #[derive(Debug)]
-struct Taken {
-    /// The dots attempted in the last day, in the order of time.
+struct Usage {
+    /// The dots that were attempted in the last day, the oldest first.
     dots: VecDeque<Instant>,
-    /// Permits that are not used yet.
+    /// How many permits are granted and not used yet.
     open: usize,
 }
 
-/// What is to be done about a dot that was asked for.
+/// The answer to a request for a permit.
 #[derive(Debug, PartialEq, Eq)]
 enum Grant {
     Now,
@@ -45,28 +45,28 @@ enum Grant {
 pub struct SendPermit(Arc<Rates>);
 
 impl SendPermit {
-    /// The dot is written now.
+    /// Counts the dot as written now.
     pub fn used(self) {
-        self.0.taken().dots.push_back(Instant::now());
+        self.0.usage().dots.push_back(Instant::now());
     }
 }
 
 impl Drop for SendPermit {
     fn drop(&mut self) {
-        let mut taken = self.0.taken();
-        taken.open = taken.open.saturating_sub(1);
+        let mut usage = self.0.usage();
+        usage.open = usage.open.saturating_sub(1);
     }
 }
 
 impl Rates {
-    /// The limits, given when earlier dots were attempted, the oldest first.
+    /// The limits, with the times of earlier dots, the oldest first.
     #[must_use]
     pub fn new(per_minute: u32, per_day: u32, earlier: &[Timestamp], now: Timestamp) -> Self {
         let here = Instant::now();
         let dots = earlier
             .iter()
             .filter_map(|at| {
-                // A dot in the future, by a clock since set back, counts as one of now.
+                // A dot in the future, from before the clock was set back, counts as written now.
                 let ago = Duration::try_from(now.duration_since(*at)).unwrap_or_default();
                 let known = here.checked_sub(ago);
                 known.or_else(|| (ago < DAY).then_some(here))
@@ -75,11 +75,11 @@ impl Rates {
         Self {
             per_minute: usize::try_from(per_minute).unwrap_or(usize::MAX),
             per_day: usize::try_from(per_day).unwrap_or(usize::MAX),
-            taken: Mutex::new(Taken { dots, open: 0 }),
+            usage: Mutex::new(Usage { dots, open: 0 }),
         }
     }
 
-    /// Waits until a dot may be written; `None` when the limit of the day is reached.
+    /// Waits until a dot may be written; `None` if the daily limit is reached.
     pub async fn acquire(self: &Arc<Self>) -> Option<SendPermit> {
         loop {
             match self.ask(Instant::now()) {
@@ -90,43 +90,43 @@ impl Rates {
         }
     }
 
-    /// The right to write a dot, where that is granted at once.
+    /// A permit, if it is granted at once.
     pub fn try_acquire(self: &Arc<Self>) -> Option<SendPermit> {
         (self.ask(Instant::now()) == Grant::Now).then(|| SendPermit(self.clone()))
     }
 
     fn ask(&self, now: Instant) -> Grant {
-        let mut taken = self.taken();
-        while taken
+        let mut usage = self.usage();
+        while usage
             .dots
             .front()
             .is_some_and(|it| now.duration_since(*it) >= DAY)
         {
-            taken.dots.pop_front();
+            usage.dots.pop_front();
         }
-        if taken.dots.len() >= self.per_day {
+        if usage.dots.len() >= self.per_day {
             return Grant::NotToday;
         }
-        // What is granted may still be given back.
-        if taken.dots.len() + taken.open >= self.per_day {
-            return Grant::At(now + MOMENT);
+        // A granted permit may still be returned.
+        if usage.dots.len() + usage.open >= self.per_day {
+            return Grant::At(now + PERMIT_WAIT);
         }
-        let old = taken
+        let old = usage
             .dots
             .partition_point(|it| now.duration_since(*it) >= MINUTE);
-        let recent = taken.dots.len() - old + taken.open;
+        let recent = usage.dots.len() - old + usage.open;
         let Some(too_many) = (recent + 1).checked_sub(self.per_minute + 1) else {
-            taken.open += 1;
+            usage.open += 1;
             return Grant::Now;
         };
-        match taken.dots.get(old + too_many) {
+        match usage.dots.get(old + too_many) {
             Some(dot) => Grant::At(*dot + MINUTE),
-            None => Grant::At(now + MOMENT),
+            None => Grant::At(now + PERMIT_WAIT),
         }
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,43 +142,43 @@ mod tests {
 
     /// As if a permit that was granted was used at `at`.
     fn dot(rates: &Rates, at: Instant) {
-        let mut taken = rates.taken();
-        taken.open -= 1;
-        taken.dots.push_back(at);
+        let mut usage = rates.usage();
+        usage.open -= 1;
+        usage.dots.push_back(at);
     }
 
     #[test]
-    fn a_window_of_a_minute_slides_over_the_dots() {
+    fn the_minute_is_a_sliding_window() {
         let rates = Rates::new(2, 100, &[], now());
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
 
         assert_eq!(rates.ask(at(0)), Grant::Now);
         assert_eq!(rates.ask(at(0)), Grant::Now);
-        // Both are granted and not yet dots, so nobody knows when a third may be.
-        assert_eq!(rates.ask(at(0)), Grant::At(at(0) + MOMENT));
+        // Both are granted and not yet written, so the time of a third is not known.
+        assert_eq!(rates.ask(at(0)), Grant::At(at(0) + PERMIT_WAIT));
         dot(&rates, at(10));
         dot(&rates, at(30));
         assert_eq!(rates.ask(at(40)), Grant::At(at(70)));
         assert_eq!(rates.ask(at(70)), Grant::Now);
         assert_eq!(rates.ask(at(71)), Grant::At(at(90)));
-        rates.taken().open -= 1;
-        assert_eq!(rates.ask(at(71)), Grant::Now, "one was given back");
+        rates.usage().open -= 1;
+        assert_eq!(rates.ask(at(71)), Grant::Now, "one was returned");
     }
 
     #[test]
-    fn the_day_is_used_up_when_its_last_permit_is_used() {
+    fn the_daily_limit_is_reached_by_the_last_written_dot() {
         let rates = Rates::new(100, 1, &[], now());
         let at = Instant::now();
 
         assert_eq!(rates.ask(at), Grant::Now);
-        assert_eq!(rates.ask(at), Grant::At(at + MOMENT));
+        assert_eq!(rates.ask(at), Grant::At(at + PERMIT_WAIT));
         dot(&rates, at);
         assert_eq!(rates.ask(at), Grant::NotToday);
     }
 
     #[test]
-    fn the_dots_of_earlier_runs_count_towards_minute_and_day() {
+    fn dots_of_earlier_runs_count_towards_both_limits() {
         let seconds = |it| now() - SignedDuration::from_secs(it);
 
         let minute = Rates::new(1, 100, &[seconds(20)], now());

@@ -1,21 +1,20 @@
-//! What the outcomes of a run say about the relay: whether it refuses the sender rather than recipients, and
-//! whether it loses its connections.
+//! Watches the outcomes of a run for signs that the relay refuses the sender, not the recipients, or that it
+//! loses connections.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::breaker::{self, Breaker, Refused};
+use super::breaker::{self, Breaker, SettledRow};
 use super::event::RunEvent;
 use super::journal::Journal;
 use super::reporter::Reporter;
-use super::stop::{Stop, StopSignal};
-use crate::exit::Exit;
+use super::stop::{Stop, StopKind, StopSignal};
 use crate::invitation::{Cause, State};
 use crate::ledger::{Change, LedgerError};
 use crate::outcome::{Phase, Reply};
 
-/// This many messages in a row may be deferred because connections were lost over them: as many as
-/// refused domains open the breaker.
-const LOST_IN_A_ROW: u64 = 10;
+/// The run stops once this many messages in a row were deferred because connections were lost over them: as
+/// many as refused domains open the breaker.
+const MAX_LOST_IN_A_ROW: u64 = 10;
 
 /// Watches the outcomes of all connections of a run.
 pub struct RelayWatch {
@@ -35,24 +34,24 @@ pub struct ConnectionLosses {
 }
 
 impl RelayWatch {
-    /// The relay has accepted a message.
+    /// Notes that the relay has accepted a message.
     pub fn accepted(&self) {
         self.breaker().accepted();
         self.losses().in_a_row = 0;
     }
 
-    /// An outcome is recorded, and this state follows; `refused` describes a refusal for the breaker.
-    pub async fn recorded(&self, change: &Change, state: State, refused: impl FnOnce() -> Refused) {
-        if state == State::Accepted {
+    /// Notes a recorded outcome.
+    pub async fn recorded(&self, change: &Change, row: SettledRow) {
+        if row.state == State::Accepted {
             return self.acceptance_recorded().await;
         }
         let reply = change.reply.as_ref().filter(|it| it.class() == 5);
         if let (Some(phase), Some(reply)) = (change.phase, reply) {
-            self.refusal_recorded(phase, reply, refused()).await;
+            self.refusal_recorded(phase, reply, row).await;
         }
     }
 
-    /// The breaker is closed for later runs, too.
+    /// Closes the breaker for later runs, too.
     async fn acceptance_recorded(&self) {
         if self.breaker().take_notice() {
             let ledger = &self.journal.ledger;
@@ -60,8 +59,8 @@ impl RelayWatch {
         }
     }
 
-    /// A permanent refusal may open the breaker.
-    async fn refusal_recorded(&self, phase: Phase, reply: &Reply, refused: Refused) {
+    /// Notes a permanent refusal, which may open the breaker.
+    async fn refusal_recorded(&self, phase: Phase, reply: &Reply, refused: SettledRow) {
         let recipient = refused.recipient.clone();
         let noted = self.breaker().refused(phase, reply, refused);
         if noted.first {
@@ -74,60 +73,65 @@ impl RelayWatch {
         if let Some(alike) = noted.opens {
             let Journal { ledger, relay, .. } = &*self.journal;
             self.stop.because(Stop::breaker(relay, alike, phase, reply));
-            let now = self.journal.now();
+            let now = (self.journal.clock)();
             self.stop_unless(ledger.set_notice(breaker::OPEN, now).await);
         }
     }
 
-    /// A message is deferred because connections were lost over it. Many in a row, with no acceptance
-    /// between, end the run: the relay is not usable.
+    /// Notes a message that is deferred because connections were lost over it. Many in a row, with no acceptance
+    /// in between, stop the run.
     pub fn message_lost(&self, reason: &str) {
         let mut losses = self.losses();
         losses.messages += 1;
         losses.in_a_row += 1;
         reason.clone_into(&mut losses.last);
-        if losses.in_a_row >= LOST_IN_A_ROW {
-            self.stop_for(&losses, Exit::Unavailable);
+        if losses.in_a_row >= MAX_LOST_IN_A_ROW {
+            self.stop_for(&losses, StopKind::Relay);
         }
     }
 
-    /// At the end of a run: where connections were lost and nothing was accepted, that is its result.
+    /// At the end of a run: stops it if connections were lost and nothing was accepted.
     pub fn report_losses(&self) {
         let losses = self.losses();
         if losses.messages == 0 || !self.nobody_accepted() || self.stop.is_set() {
             return;
         }
-        // Over one message it may be due to the message; over all of several, to the relay.
+        // With one message, that may be the cause; with several, and all of them, it is the relay.
         let all = self.reporter.tally().deferred == losses.messages;
-        let exit = if all && losses.messages > 1 {
-            Exit::Unavailable
+        let kind = if all && losses.messages > 1 {
+            StopKind::Relay
         } else {
-            Exit::TryLater
+            StopKind::Later
         };
-        self.stop_for(&losses, exit);
+        self.stop_for(&losses, kind);
     }
 
-    /// At the end of a run: if the relay refuses the sender, the rows that were rejected or expired by its
-    /// refusals are deferred.
+    /// At the end of a run: if the relay refuses the sender, defers the rows that its refusals made rejected or
+    /// expired.
     pub async fn conclude(&self) {
         let relay = &self.journal.relay;
         if self.breaker().nobody_was_accepted() {
             self.stop.because(Stop::nobody_accepted(relay));
         }
         let refused = self.stop.reason();
-        if refused.is_none_or(|it| it.exit != Exit::Unavailable) {
+        if refused.is_none_or(|it| it.kind != StopKind::Relay) {
             return;
         }
         let rows = self.breaker().take_to_put_back();
         if rows.is_empty() {
             return;
         }
-        let now = self.journal.now();
-        let change = |it: &Refused| Change {
-            at: now,
-            note: Some("the relay refuses us, so its refusals say nothing about recipients".into()),
-            next_attempt_at: Some(self.journal.due_again(now, it.deferrals, &it.identity)),
-            ..self.journal.change(&it.identity, Cause::Breaker)
+        let retry = &self.journal.retry;
+        let change = |it: &SettledRow| {
+            let change = self.journal.change(&it.identity, None, Cause::Breaker);
+            let again = retry.due_again(change.at, it.deferrals + 1, &it.identity.address);
+            Change {
+                note: Some(
+                    "the relay refuses us, so its refusals do not concern recipients".into(),
+                ),
+                next_attempt_at: Some(again),
+                ..change
+            }
         };
         let changes = rows.iter().map(change).collect();
         let results = self.journal.ledger.submit(changes).results().await;
@@ -146,9 +150,9 @@ impl RelayWatch {
         }
     }
 
-    fn stop_for(&self, losses: &ConnectionLosses, exit: Exit) {
+    fn stop_for(&self, losses: &ConnectionLosses, kind: StopKind) {
         let relay = &self.journal.relay;
-        let stop = Stop::connections_lost(exit, relay, losses.messages, &losses.last);
+        let stop = Stop::connections_lost(kind, relay, losses.messages, &losses.last);
         self.stop.because(stop);
     }
 

@@ -1,16 +1,13 @@
-//! The connection of a worker. It is opened again where that may help.
+//! The connection of a worker, reopened if that may help.
 //!
-//! A connection is taken for one message and kept afterwards if it is fit for another; one that is not kept
-//! is closed.
+//! A connection is taken for one message and kept afterwards if it is fit for another; otherwise it is closed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connections::WorkerGuard;
-use super::pace::Pace;
-use super::peer::Peer;
-use super::stop::{Stop, StopSignal};
-use crate::exit::CommandError;
+use super::connections::CountToken;
+use super::state::RunState;
+use super::stop::Stop;
 use crate::relay::Connection;
 
 /// The pauses before a connection is tried again; after the last try the worker gives up.
@@ -20,28 +17,36 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
+
 /// The connection of one worker.
 pub struct Session {
-    pub peer: Arc<Peer>,
-    pub pace: Arc<Pace>,
-    pub stop: Arc<StopSignal>,
-    pub member: WorkerGuard,
-    pub connection: Option<Connection>,
-    /// Failures in a row, without a 250 to MAIL between.
-    pub failures: usize,
+    run: Arc<RunState>,
+    _worker: CountToken,
+    connection: Option<Connection>,
+    /// Failures in a row, without a 250 to MAIL in between.
+    failures: usize,
 }
 
 impl Session {
-    /// Takes the connection; opens one if there is none, again where that may help.
+    pub fn new(run: &Arc<RunState>) -> Self {
+        Self {
+            run: run.clone(),
+            _worker: run.connections.join(),
+            connection: None,
+            failures: 0,
+        }
+    }
+
+    /// Takes the connection, or opens one, several times if that may help.
     ///
-    /// A relay that asks to slow down here gets a pause as it does later in the conversation, unless other
+    /// If the relay asks to slow down, all connections pause as they do later in the conversation, unless other
     /// workers hold connections: then this one leaves the work to them.
     pub async fn take_or_open(&mut self) -> Result<Connection, Stop> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.open().await?,
         };
-        if self.peer.probe().is_lock_step() {
+        if self.run.peer.probe().is_lock_step() {
             connection.use_lock_step();
         }
         Ok(connection)
@@ -51,31 +56,30 @@ impl Session {
         loop {
             if self.failures > 0 {
                 let pause = tokio::time::sleep(PAUSES[self.failures - 1]);
-                // The caller looks whether the run has stopped.
-                let _ = self.stop.unless_stopped(pause).await;
+                // The caller checks whether the run has stopped.
+                let _ = self.run.stop.unless_stopped(pause).await;
             }
-            let opening = self.member.begin_opening();
-            let not_opened = match self.peer.connector.open().await {
+            let opening = self.run.connections.begin_opening();
+            let error = match self.run.peer.connector.open().await {
                 Ok(connection) => {
-                    opening.succeeded();
+                    self.run.connections.opened();
                     return Ok(connection);
                 }
-                Err(not_opened) => not_opened,
+                Err(error) => error,
             };
-            let stop = Stop::from(CommandError::from(not_opened.clone()));
-            if let Some(reply) = not_opened.throttled {
-                if opening.others_are_connected() {
-                    return Err(stop);
+            if let Some(reply) = &error.throttled {
+                if self.run.connections.others_are_connected() {
+                    return Err(error.into());
                 }
                 drop(opening);
-                if !self.pace.pause() {
+                if !self.run.pace.throttle.pause() {
                     return Err(Stop::throttled(&reply.to_string()));
                 }
-                if self.pace.wait_for_pause().await.is_err() {
-                    return Err(stop);
+                if self.run.pace.wait_for_pause().await.is_err() {
+                    return Err(error.into());
                 }
-            } else if !not_opened.temporary || self.attempt_failed() {
-                return Err(stop);
+            } else if !error.temporary || self.attempt_failed() {
+                return Err(error.into());
             }
         }
     }
@@ -101,17 +105,17 @@ impl Session {
         self.failures > PAUSES.len()
     }
 
-    /// The relay accepts MAIL.
+    /// The relay accepted MAIL.
     pub fn mail_accepted(&mut self) {
         self.failures = 0;
     }
 
-    /// Makes the connection fit for the next message; one that does not survive that is closed.
+    /// Resets the connection for the next message; closes it if that fails.
     pub async fn clear(&mut self, mut connection: Connection) {
         if connection.clear().await {
             self.keep(connection);
         } else if connection.reply_timed_out() {
-            self.peer.probe().fall_back();
+            self.run.peer.probe().fall_back();
         }
     }
 

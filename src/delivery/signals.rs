@@ -1,30 +1,29 @@
-//! The signals that end a run in good order: SIGINT, SIGTERM, SIGHUP and SIGQUIT.
+//! The signals that stop a run in good order: SIGINT, SIGTERM, SIGHUP and SIGQUIT.
 //!
-//! A run that was started with SIGHUP ignored, as `nohup` does, goes on after its terminal is
-//! closed; likewise SIGQUIT. Nobody is killed by SIGXFSZ: a write beyond the limit on the size
-//! of files fails instead.
+//! SIGHUP and SIGQUIT remain ignored if they were ignored at the start, as with `nohup`. SIGXFSZ does not kill
+//! the process: a write beyond the file size limit fails instead.
 
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What ends a run, with its name.
-const ENDING: [(Number, &str); 4] = [
+/// The signals that stop a run, with their names.
+const STOPPING: [(Number, &str); 4] = [
     (Number::INT, "SIGINT"),
     (Number::TERM, "SIGTERM"),
     (Number::HUP, "SIGHUP"),
     (Number::QUIT, "SIGQUIT"),
 ];
 
-/// Listens for as long as it lives.
-pub struct Signals([Option<Signal>; ENDING.len()]);
+/// Listens until it is dropped.
+pub struct Signals([Option<Signal>; STOPPING.len()]);
 
 impl Signals {
-    /// Begins to listen. If the system refuses that, signals end the process as by default.
+    /// Starts to listen. If the system refuses that, signals kill the process as by default.
     #[must_use]
     pub fn listen() -> Self {
         let ignored = ignored();
-        Self(ENDING.map(|(number, _)| {
-            // tokio replaces whatever was set, so the setting is looked up before.
+        Self(STOPPING.map(|(number, _)| {
+            // tokio replaces the setting, so it was read before.
             let keep = matches!(number, Number::HUP | Number::QUIT);
             if keep && ignored & bit(number) != 0 {
                 return None;
@@ -33,15 +32,15 @@ impl Signals {
         }))
     }
 
-    /// Waits for the next one, and names it.
+    /// Waits for the next signal and returns its name.
     pub async fn next(&mut self) -> &'static str {
         let [interrupt, terminate, hang_up, quit] = &mut self.0;
         tokio::select! {
             biased;
-            () = received(interrupt) => ENDING[0].1,
-            () = received(terminate) => ENDING[1].1,
-            () = received(hang_up) => ENDING[2].1,
-            () = received(quit) => ENDING[3].1,
+            () = received(interrupt) => STOPPING[0].1,
+            () = received(terminate) => STOPPING[1].1,
+            () = received(hang_up) => STOPPING[2].1,
+            () = received(quit) => STOPPING[3].1,
         }
     }
 }
@@ -55,18 +54,17 @@ async fn received(signal: &mut Option<Signal>) {
     }
 }
 
-/// Lets a write beyond the limit on the size of files (`ulimit -f`) fail with EFBIG, which
-/// has its message and exit code; by default the system kills the process at such a write.
+/// Makes a write beyond the file size limit (`ulimit -f`) fail with EFBIG, which has a message and an exit
+/// code. By default such a write kills the process.
 ///
 /// # Panics
 /// Outside a tokio runtime.
 pub fn survive_file_size_limit() {
-    // The handler stays for the life of the process, whether or not anybody listens.
+    // The handler stays for the life of the process, even if nobody listens.
     let _ = signal(SignalKind::from_raw(Number::XFSZ.as_raw()));
 }
 
-/// The signals that this process ignores, as `/proc` shows them: bit N-1 for signal N. None
-/// where there is no `/proc`.
+/// The signals that this process ignores, from `/proc`: bit N-1 for signal N. None without `/proc`.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored_in(&status)
@@ -87,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_ignored_is_read_from_the_mask() {
+    fn ignored_signals_are_read_from_the_mask() {
         let status = "Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
 
         assert_ne!(ignored_in(status) & bit(Number::HUP), 0);

@@ -6,7 +6,7 @@ use crate::address::Address;
 use crate::invitation::State;
 use crate::outcome::Phase;
 
-/// How many refusals are kept to be shown.
+/// How many outcomes are kept to be shown.
 const SHOWN: usize = 20;
 
 /// The result of a run.
@@ -14,13 +14,13 @@ const SHOWN: usize = 20;
 pub struct Tally {
     /// Accepted by the relay.
     pub accepted: u64,
-    /// To be tried again later.
+    /// Deferred.
     pub deferred: u64,
     /// Rejected.
     pub rejected: u64,
-    /// Deferred for the last time.
+    /// Expired.
     pub expired: u64,
-    /// Not known.
+    /// Unknown.
     pub unknown: u64,
     /// The first that were not accepted: address, state and reason.
     pub troubles: Vec<(Address, State, String)>,
@@ -28,7 +28,7 @@ pub struct Tally {
     pub refusals: Vec<(Address, Phase, String)>,
     /// Outcomes that the ledger could not record.
     pub unrecorded: Vec<String>,
-    /// Why it ended before its time.
+    /// Why the run stopped early.
     pub stopped: Option<Stop>,
 }
 

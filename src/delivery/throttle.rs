@@ -1,4 +1,4 @@
-//! Slowing down when the relay asks for it: all connections pause, longer each time.
+//! Throttling: all connections pause when the relay asks to slow down, longer each time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 /// The longest pause.
-const LONGEST: Duration = Duration::from_mins(5);
-/// This many requests in a row, without an acceptance between, end the run.
-const REQUESTS: u32 = 6;
+const MAX_PAUSE: Duration = Duration::from_mins(5);
+/// This many requests in a row, without an acceptance in between, stop the run.
+const MAX_REQUESTS: u32 = 6;
 
-/// When the connections may go on.
+/// The pause of all connections.
 #[derive(Debug)]
 pub struct Throttle {
     first: Duration,
-    state: Mutex<State>,
+    pause: Mutex<Pause>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Pause {
     until: Option<Instant>,
     in_a_row: u32,
 }
@@ -27,14 +27,14 @@ impl Throttle {
     pub fn new(first: Duration) -> Self {
         Self {
             first,
-            state: Mutex::default(),
+            pause: Mutex::default(),
         }
     }
 
-    /// Waits for the end of the pause, if there is one.
+    /// Waits until the pause ends, if there is one.
     pub async fn wait(&self) {
         loop {
-            let until = self.state().until;
+            let until = self.lock().until;
             match until {
                 Some(until) if until > Instant::now() => sleep_until(until).await,
                 _ => return,
@@ -44,31 +44,31 @@ impl Throttle {
 
     /// Whether the connections pause now.
     pub fn is_on(&self) -> bool {
-        self.state().until.is_some_and(|it| it > Instant::now())
+        self.lock().until.is_some_and(|it| it > Instant::now())
     }
 
-    /// Pauses all connections; false when the relay has asked for it too often.
+    /// Pauses all connections; returns false if the relay has asked too often.
     ///
     /// Requests on other connections during a pause count as the same one.
     pub fn pause(&self) -> bool {
-        let mut state = self.state();
+        let mut pause = self.lock();
         let now = Instant::now();
-        if state.until.is_some_and(|it| it > now) {
+        if pause.until.is_some_and(|it| it > now) {
             return true;
         }
-        state.in_a_row += 1;
-        let doubled = self.first.saturating_mul(1 << (state.in_a_row - 1).min(16));
-        state.until = Some(now + doubled.min(LONGEST));
-        state.in_a_row < REQUESTS
+        pause.in_a_row += 1;
+        let doubled = self.first.saturating_mul(1 << (pause.in_a_row - 1).min(16));
+        pause.until = Some(now + doubled.min(MAX_PAUSE));
+        pause.in_a_row < MAX_REQUESTS
     }
 
     /// The relay accepts mail again.
     pub fn accepted(&self) {
-        self.state().in_a_row = 0;
+        self.lock().in_a_row = 0;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Pause> {
+        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_double_until_the_sixth_request_and_an_acceptance_resets_them() {
+    async fn pauses_double_up_to_the_limit_and_an_acceptance_resets_them() {
         let throttle = Throttle::new(Duration::from_secs(30));
         for _ in 0..4 {
             assert!(throttle.pause());

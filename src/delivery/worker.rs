@@ -1,120 +1,158 @@
-//! A worker: one connection, one message after the other. It gives up where the relay cannot be used; a
-//! message that it cannot send is put back for another worker.
+//! A worker: one connection, one message after the other. It gives up if the relay cannot be used, and puts
+//! the message that it cannot send back for another worker.
+
+use std::sync::Arc;
 
 use super::queue::{Outgoing, TakenMessage};
+use super::recorder::Recorder;
+use super::session::Session;
+use super::state::RunState;
 use super::stop::{Stop, Stopped};
-use super::transmitter::{AttemptResult, Transmitter};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Phase};
 use crate::relay::NoReply;
 
-/// This many connections may be lost over one message before it is deferred.
-const LOSSES: u32 = 2;
+/// A message is deferred once this many connections were lost over it.
+const MAX_LOSSES: u32 = 2;
+
+/// Sends messages over one connection until none is left.
+pub struct Worker {
+    pub run: Arc<RunState>,
+    pub session: Session,
+    pub recorder: Recorder,
+    /// The next message, taken while the one before it was under way.
+    pub next: Option<TakenMessage>,
+}
+
+/// How an attempt ended.
+pub enum AttemptResult {
+    Settled,
+    /// The connection was lost over this message before its final dot was written.
+    Lost(Phase, String),
+    /// The connection was lost over an envelope that was sent ahead. The message before it may be the cause.
+    PipelinedEnvelopeLost,
+    /// The relay asked to slow down.
+    Throttled,
+    /// MAIL was not accepted, for now.
+    MailTempFailed(String),
+    /// MAIL was refused permanently.
+    MailRefused(String),
+}
 
 /// What a worker does after a message.
 enum Next {
-    /// Takes another; this one is settled.
+    /// The message is settled: take another.
     Another,
-    /// Puts this one back, for after the others.
+    /// Put the message back, to be sent after the others.
     PutBack,
-    /// Ends: the relay cannot be used, for this reason.
+    /// End, because the relay cannot be used.
     GiveUp(Stop),
 }
 
-/// Sends messages until none is left.
-pub struct Worker {
-    pub transmitter: Transmitter,
-}
-
 impl Worker {
+    pub fn new(run: &Arc<RunState>) -> Self {
+        Self {
+            session: Session::new(run),
+            recorder: Recorder::new(run),
+            run: run.clone(),
+            next: None,
+        }
+    }
+
     /// Opens the connection.
     pub async fn connect(&mut self) -> Result<(), Stop> {
-        let session = &mut self.transmitter.session;
-        let connection = session.take_or_open().await?;
-        session.keep(connection);
+        let connection = self.session.take_or_open().await?;
+        self.session.keep(connection);
         Ok(())
     }
 
-    /// Works until nothing is left, the run stops, or the relay cannot be used; then it returns why.
+    /// Works until no message is left, the run stops, or the relay cannot be used; then it returns why.
     pub async fn work(mut self) -> Option<Stop> {
         while let Some(mut taken) = self.take_next().await {
             match self.deliver(&mut taken.message).await {
                 Ok(Next::Another) | Err(Stopped) => {}
-                Ok(Next::PutBack) => self.transmitter.queue.put_back(taken),
+                Ok(Next::PutBack) => self.run.queue.put_back(taken),
                 Ok(Next::GiveUp(why)) => {
-                    // A failure has stopped the run.
-                    let _ = self.transmitter.recorder.flush().await;
-                    self.transmitter.queue.put_back(taken);
-                    if let Some(next) = self.transmitter.next.take() {
-                        self.transmitter.queue.put_back(next);
-                    }
+                    // If this fails, it stops the run.
+                    let _ = self.recorder.flush().await;
+                    let unsent = std::iter::once(taken).chain(self.next.take());
+                    unsent.for_each(|it| self.run.queue.put_back(it));
                     return Some(why);
                 }
             }
-            if self.transmitter.next.is_none() {
-                let _ = self.transmitter.recorder.flush().await;
+            if self.next.is_none() {
+                let _ = self.recorder.flush().await;
             }
         }
-        self.transmitter.session.quit().await;
+        self.session.quit().await;
         None
     }
 
     async fn take_next(&mut self) -> Option<TakenMessage> {
-        match self.transmitter.next.take() {
+        match self.next.take() {
             Some(next) => Some(next),
-            None => self.transmitter.queue.next().await,
+            None => self.run.queue.next().await,
         }
     }
 
     /// Attempts one message until it is settled or must wait.
     async fn deliver(&mut self, message: &mut Outgoing) -> Result<Next, Stopped> {
         loop {
-            if !self.transmitter.pace.may_begin()
-                && let Some(connection) = self.transmitter.session.take_begun()
+            if !self.run.pace.may_begin()
+                && let Some(connection) = self.session.take_begun()
             {
-                self.transmitter.abandon_envelope(connection).await?;
+                self.abandon_envelope(connection).await?;
             }
             // An outcome waits for the next arm only if that follows at once.
-            if !self.transmitter.session.has_begun() {
-                self.transmitter.recorder.flush().await?;
+            if !self.session.has_begun() {
+                self.recorder.flush().await?;
             }
-            self.transmitter.pace.acquire(&mut message.permit).await?;
-            let connection = match self.transmitter.session.take_or_open().await {
+            self.run.pace.acquire(&mut message.permit).await?;
+            let connection = match self.session.take_or_open().await {
                 Ok(connection) => connection,
-                Err(_) if self.transmitter.stop.is_set() => return Err(Stopped),
+                Err(_) if self.run.stop.is_set() => return Err(Stopped),
                 Err(why) => return Ok(Next::GiveUp(why)),
             };
-            if let Err(stopped) = self.transmitter.stop.may_arm() {
-                self.transmitter.session.keep(connection);
+            if let Err(stopped) = self.run.stop.may_arm() {
+                self.session.keep(connection);
                 return Err(stopped);
             }
-            match self.transmitter.attempt(message, connection).await? {
+            match self.attempt(message, connection).await? {
                 AttemptResult::Settled => return Ok(Next::Another),
                 AttemptResult::Throttled => return Ok(Next::PutBack),
                 AttemptResult::PipelinedEnvelopeLost => {}
                 AttemptResult::Lost(phase, why) => {
                     message.losses += 1;
-                    if message.losses >= LOSSES {
-                        self.transmitter.watch.message_lost(&why);
-                        let why =
-                            format!("{LOSSES} connections were lost over this message: {why}");
-                        let lost = Err(NoReply::Closed(why));
-                        self.transmitter
-                            .settle(message, phase, Outcome::Deferred, &lost)
-                            .await?;
+                    if message.losses >= MAX_LOSSES {
+                        self.defer_lost(message, phase, &why).await?;
                         return Ok(Next::Another);
                     }
                 }
                 AttemptResult::MailTempFailed(why) => {
-                    if self.transmitter.session.attempt_failed() {
-                        let why = Stop::mail_refused(&self.transmitter.peer.relay(), &why);
-                        return Ok(Next::GiveUp(why));
+                    if self.session.attempt_failed() {
+                        return Ok(Next::GiveUp(self.mail_refused(&why)));
                     }
                 }
                 AttemptResult::MailRefused(why) => {
-                    let why = Stop::mail_refused(&self.transmitter.peer.relay(), &why);
-                    return Ok(Next::GiveUp(why));
+                    return Ok(Next::GiveUp(self.mail_refused(&why)));
                 }
             }
         }
+    }
+
+    /// Defers a message over which too many connections were lost.
+    async fn defer_lost(
+        &mut self,
+        message: &Outgoing,
+        phase: Phase,
+        why: &str,
+    ) -> Result<(), Stopped> {
+        self.run.watch.message_lost(why);
+        let why = format!("{MAX_LOSSES} connections were lost over this message: {why}");
+        let lost = Err(NoReply::Closed(why));
+        self.settle(message, phase, Outcome::Deferred, &lost).await
+    }
+
+    fn mail_refused(&self, why: &str) -> Stop {
+        Stop::mail_refused(&self.run.peer.relay(), why)
     }
 }

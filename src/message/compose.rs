@@ -1,19 +1,19 @@
-//! One partner, one message: words from the templates, MIME by lettre.
+//! One partner, one message: texts from the templates, MIME by lettre.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use lettre::address::Envelope;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, MultiPartKind};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
 
 use super::encode;
+use super::error::{MessageError, Result};
 use super::finished::{Message, dates};
 use super::verify::{Expected, Verification, verify};
 use crate::address::Address;
-use crate::config::{Config, Package};
+use crate::config::{Config, LocalizedText, Package};
 use crate::invitation::Invitee;
 use crate::link::PackageId;
 use crate::locale::Locale;
@@ -25,14 +25,14 @@ pub struct Composer {
     pub(super) config: Arc<Config>,
     pub(super) templates: Arc<Templates>,
     pub(super) sender: SenderScope,
-    /// The only recipient, where this is a trial.
-    trial: Option<Address>,
-    /// Each package in the words of each locale.
+    /// The only recipient of a test send.
+    test_recipient: Option<Address>,
+    /// Each package in each locale.
     packages: HashMap<(Locale, PackageId), PackageScope>,
 }
 
 impl Composer {
-    /// Prepares for messages by this configuration and these templates.
+    /// A composer for this configuration and these templates.
     #[must_use]
     pub fn new(config: &Arc<Config>, templates: &Arc<Templates>) -> Self {
         let sender = &config.sender;
@@ -54,31 +54,37 @@ impl Composer {
                 contact: sender.contact.clone().unwrap_or_default(),
                 reply_to: sender.reply_address().wire(),
             },
-            trial: None,
+            test_recipient: None,
             packages,
         }
     }
 
-    /// The same, with every subject marked and every message addressed to one person.
+    /// Marks every subject, and addresses every message to one person.
     #[must_use]
     pub fn for_test_send(mut self, address: &Address) -> Self {
-        self.trial = Some(address.clone());
+        self.test_recipient = Some(address.clone());
         self
     }
 
-    /// Whom the message for a partner goes to: the partner, but for a trial.
+    /// The recipient of the message for a partner: the partner, except in a test send.
     #[must_use]
     pub fn recipient<'a>(&'a self, partner: &'a Partner) -> &'a Address {
-        self.trial.as_ref().unwrap_or(&partner.address)
+        self.test_recipient.as_ref().unwrap_or(&partner.address)
     }
 
-    /// The locale in which a partner is written to.
+    /// The domain of new Message-IDs.
+    #[must_use]
+    pub fn sender_domain(&self) -> &str {
+        self.config.sender.address.domain()
+    }
+
+    /// The locale of a partner's message.
     #[must_use]
     pub fn locale_for(&self, partner: &Partner) -> &Locale {
         self.templates.choose(partner.locale.as_ref())
     }
 
-    /// What the ledger is told about a partner.
+    /// What the ledger records about a partner.
     #[must_use]
     pub fn invitee(&self, partner: &Partner) -> Invitee {
         Invitee {
@@ -91,50 +97,33 @@ impl Composer {
         }
     }
 
-    /// Builds the message and proves it. `id` is its Message-ID without brackets.
+    /// Composes the message and verifies it. `id` is its Message-ID without brackets. Also returns what the
+    /// verification measured.
     ///
     /// # Errors
-    /// When a template fails, or the verification does: no such message may leave.
+    /// If a template or the verification fails. Such a message must not be sent.
     pub fn compose_and_verify(
         &self,
         partner: &Partner,
         id: &str,
         date: Timestamp,
-    ) -> Result<Message> {
-        self.compose_for_review(partner, id, date)
-            .map(|(message, _)| message)
-    }
-
-    /// Builds the message and proves it, and gives what the verification measured, too.
-    ///
-    /// # Errors
-    /// When a template fails, or the verification does: no such message may leave.
-    pub fn compose_for_review(
-        &self,
-        partner: &Partner,
-        id: &str,
-        date: Timestamp,
     ) -> Result<(Message, Verification)> {
-        let locale = self.locale_for(partner);
-        let package = self.package(partner, locale);
-        self.build_and_verify(partner, locale, package, &self.sender, id, date)
+        self.draft(partner, id).compose_and_verify(date)
     }
 
-    /// Proves bytes that came from elsewhere to be the message for a partner.
+    /// Verifies that bytes from elsewhere are the message for a partner.
     ///
     /// # Errors
-    /// The first thing that is not as it must be.
+    /// If a template fails, or at the first difference.
     pub fn verify_again(&self, partner: &Partner, id: &str, bytes: &[u8]) -> Result<Verification> {
-        let locale = self.locale_for(partner);
-        let package = self.package(partner, locale);
-        let words = self.words(partner, locale, package, &self.sender)?;
-        self.verify(partner, locale, &words.subject, id, bytes)
+        let draft = self.draft(partner, id);
+        draft.verify(&draft.render()?.subject, bytes)
     }
 
-    /// Builds the message again that was verified with this [`Message::fingerprint`].
+    /// Composes the message again that was verified with this [`Message::fingerprint`].
     ///
     /// # Errors
-    /// When a template fails, or the message is not the one that was verified: it must not be sent.
+    /// If a template fails, or the message is not the verified one. It must not be sent then.
     pub fn compose_verified(
         &self,
         partner: &Partner,
@@ -142,172 +131,165 @@ impl Composer {
         date: Timestamp,
         fingerprint: u64,
     ) -> Result<Message> {
-        let message = self.compose(partner, id, date);
-        let message = message.context("cannot be composed again; nothing more is sent")?;
-        ensure!(
-            message.fingerprint() == fingerprint,
-            "is not the one that was verified; nothing more is sent"
-        );
-        Ok(message)
+        let message = self.compose(partner, id, date)?;
+        let is_verified = message.fingerprint() == fingerprint;
+        is_verified.then_some(message).ok_or(MessageError::Changed)
     }
 
-    /// Builds the message, as [`Composer::compose_and_verify`] does, without proving it again.
+    /// Composes the message without verifying it.
     ///
     /// # Errors
-    /// When a template fails.
+    /// If a template fails.
     pub fn compose(&self, partner: &Partner, id: &str, date: Timestamp) -> Result<Message> {
-        let locale = self.locale_for(partner);
-        let package = self.package(partner, locale);
-        let words = self.words(partner, locale, package, &self.sender)?;
-        self.build(partner, locale, words, id, date)
+        let draft = self.draft(partner, id);
+        draft.build(draft.render()?, date)
     }
 
     pub(super) fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
         &self.packages[&(locale.clone(), partner.package.link.package_id())]
     }
 
-    pub(super) fn build_and_verify(
-        &self,
-        partner: &Partner,
-        locale: &Locale,
-        package: &PackageScope,
-        sender: &SenderScope,
-        id: &str,
-        date: Timestamp,
-    ) -> Result<(Message, Verification)> {
-        let words = self.words(partner, locale, package, sender)?;
-        let subject = words.subject.clone();
-        let message = self.build(partner, locale, words, id, date)?;
-        let verification = self.verify(partner, locale, &subject, id, &message.bytes)?;
+    fn draft<'a>(&'a self, partner: &'a Partner, id: &'a str) -> MessageDraft<'a> {
+        let locale = self.locale_for(partner);
+        MessageDraft {
+            composer: self,
+            partner,
+            locale,
+            package: self.package(partner, locale),
+            sender: &self.sender,
+            id,
+        }
+    }
+}
+
+/// What a message is composed from.
+pub struct MessageDraft<'a> {
+    pub composer: &'a Composer,
+    pub partner: &'a Partner,
+    pub locale: &'a Locale,
+    pub package: &'a PackageScope,
+    pub sender: &'a SenderScope,
+    /// The Message-ID without brackets.
+    pub id: &'a str,
+}
+
+impl MessageDraft<'_> {
+    pub fn compose_and_verify(&self, date: Timestamp) -> Result<(Message, Verification)> {
+        let mail = self.render()?;
+        let subject = mail.subject.clone();
+        let message = self.build(mail, date)?;
+        let verification = self.verify(&subject, &message.bytes)?;
         Ok((message, verification))
     }
 
-    fn verify(
-        &self,
-        partner: &Partner,
-        locale: &Locale,
-        subject: &str,
-        id: &str,
-        bytes: &[u8],
-    ) -> Result<Verification> {
-        let sender = &self.config.sender;
-        verify(
-            bytes,
-            &Expected {
-                link: &partner.package.link,
-                from: (sender.name.as_deref(), &sender.address),
-                to: (partner.name.as_deref(), self.recipient(partner)),
-                reply_to: sender
-                    .reply_to
-                    .as_ref()
-                    .map(|(name, address)| (name.as_deref(), address)),
-                reply_address: sender.reply_address(),
-                subject,
-                message_id: &format!("<{id}>"),
-                language: &locale.to_string(),
-            },
-        )
-    }
-
-    /// The templates' words for one partner.
-    fn words(
-        &self,
-        partner: &Partner,
-        locale: &Locale,
-        package: &PackageScope,
-        sender: &SenderScope,
-    ) -> Result<RenderedMail> {
+    /// Renders the templates.
+    fn render(&self) -> Result<RenderedMail> {
+        let Self { partner, .. } = self;
         let columns = partner.extra_columns.iter().map(String::as_str);
         let cells = partner.extra.iter().map(String::as_str);
-        let mut words = self.templates.render(
-            locale,
-            &Scope {
-                link: partner.package.link.as_str(),
-                package,
-                partner: PartnerScope {
-                    email: partner.address.as_written(),
-                    name: partner.name.as_deref().unwrap_or_default(),
-                    organization: partner.organization.as_deref().unwrap_or_default(),
-                    extra: columns.zip(cells).collect(),
-                },
-                sender,
-                campaign: &self.config.campaign,
-                locale: &locale.to_string(),
-                direction: locale.direction(),
+        let scope = Scope {
+            link: partner.package.link.as_str(),
+            package: self.package,
+            partner: PartnerScope {
+                email: partner.address.as_written(),
+                name: partner.name.as_deref().unwrap_or_default(),
+                organization: partner.organization.as_deref().unwrap_or_default(),
+                extra: columns.zip(cells).collect(),
             },
-        )?;
-        if self.trial.is_some() {
-            words.subject.insert_str(0, "[TEST] ");
+            sender: self.sender,
+            campaign: &self.composer.config.campaign,
+            locale: &self.locale.to_string(),
+            direction: self.locale.direction(),
+        };
+        let mut mail = self.composer.templates.render(self.locale, &scope)?;
+        if self.composer.test_recipient.is_some() {
+            mail.subject.insert_str(0, "[TEST] ");
         }
-        Ok(words)
+        Ok(mail)
     }
 
-    /// The words as MIME.
-    fn build(
-        &self,
-        partner: &Partner,
-        locale: &Locale,
-        words: RenderedMail,
-        id: &str,
-        date: Timestamp,
-    ) -> Result<Message> {
-        let sender = &self.config.sender;
+    fn verify(&self, subject: &str, bytes: &[u8]) -> Result<Verification> {
+        let sender = &self.composer.config.sender;
+        let reply_to = sender.reply_to.as_ref();
+        let expected = Expected {
+            link: &self.partner.package.link,
+            from: (sender.name.as_deref(), &sender.address),
+            to: self.to(),
+            reply_to: reply_to.map(|(name, address)| (name.as_deref(), address)),
+            reply_address: sender.reply_address(),
+            subject,
+            message_id: &format!("<{}>", self.id),
+            language: &self.locale.to_string(),
+        };
+        verify(bytes, &expected).map_err(|error| MessageError::Verification(format!("{error:#}")))
+    }
+
+    fn to(&self) -> (Option<&str>, &Address) {
+        let address = self.composer.recipient(self.partner);
+        (self.partner.name.as_deref(), address)
+    }
+
+    /// The rendered mail as MIME.
+    fn build(&self, mail: RenderedMail, date: Timestamp) -> Result<Message> {
+        let sender = &self.composer.config.sender;
         let (date, date_header) = dates(date)?;
         let from = mailbox(sender.name.as_deref(), &sender.address)?;
-        let to = mailbox(partner.name.as_deref(), self.recipient(partner))?;
-        // Else lettre would parse it from the headers.
-        let envelope = Envelope::new(Some(from.email.clone()), vec![to.email.clone()])?;
+        let (name, address) = self.to();
+        let to = mailbox(name, address)?;
+        // Otherwise lettre would parse it from the headers.
+        let envelope = Envelope::new(Some(from.email.clone()), vec![to.email.clone()])
+            .map_err(MessageError::header)?;
         let mut builder = lettre::Message::builder()
             .envelope(envelope)
             .from(from)
             .to(to)
-            .subject(words.subject)
+            .subject(mail.subject)
             .header(date_header)
-            .message_id(Some(format!("<{id}>")));
+            .message_id(Some(format!("<{}>", self.id)));
         if let Some((name, address)) = &sender.reply_to {
             builder = builder.reply_to(mailbox(name.as_deref(), address)?);
         }
         let headers = [
-            ("Content-Language", locale.to_string()),
+            ("Content-Language", self.locale.to_string()),
             // RFC 3834 §5: keeps vacation responders quiet.
             ("Auto-Submitted", "auto-generated".into()),
-            // MS-OXCMAIL §2.1.3.2.20; `All`, `DR` and `NDR` would silence the bounces too.
+            // MS-OXCMAIL §2.1.3.2.20; `All`, `DR` and `NDR` would suppress bounces, too.
             ("X-Auto-Response-Suppress", "OOF, AutoReply".into()),
         ];
         for (name, value) in headers {
             let name = HeaderName::new_from_ascii_str(name);
             builder = builder.raw_header(HeaderValue::new(name, value));
         }
-        let unique = id.split('@').next().unwrap_or_default();
-        let message = builder.multipart(
-            MultiPart::builder()
-                .kind(MultiPartKind::Alternative)
-                .boundary(format!("={unique}="))
-                .singlepart(encode::text(&words.text))
-                .singlepart(encode::html(&words.html)),
-        )?;
+        let unique = self.id.split('@').next().unwrap_or_default();
+        let content_type = format!("multipart/alternative; boundary=\"={unique}=\"");
+        let parts = MultiPart::builder()
+            .header(ContentType::parse(&content_type).map_err(MessageError::header)?)
+            .singlepart(encode::text(&mail.text))
+            .singlepart(encode::html(&mail.html));
+        let message = builder.multipart(parts).map_err(MessageError::header)?;
         let bytes = message.formatted();
         Ok(Message { bytes, date })
     }
 }
 
 fn package_scope(package: &Package, locale: &Locale, default: &Locale) -> PackageScope {
-    let text = |it: &crate::config::LocalizedText| it.in_locale(locale, default).map(str::to_owned);
-    let optional =
-        |it: Option<&crate::config::LocalizedText>| it.and_then(text).unwrap_or_default();
+    let text = |it: Option<&LocalizedText>| {
+        let text = it.and_then(|it| it.in_locale(locale, default));
+        text.unwrap_or_default().to_owned()
+    };
+    let respond_by = package.respond_by.map(|it| locale.write_date(it));
     PackageScope {
-        name: text(&package.name).unwrap_or_default(),
-        description: optional(package.description.as_ref()),
-        justification: optional(package.justification.as_ref()),
-        respond_by: package
-            .respond_by
-            .map(|it| locale.write_date(it))
-            .unwrap_or_default(),
+        name: text(Some(&package.name)),
+        description: text(package.description.as_ref()),
+        justification: text(package.justification.as_ref()),
+        respond_by: respond_by.unwrap_or_default(),
     }
 }
 
 fn mailbox(name: Option<&str>, address: &Address) -> Result<Mailbox> {
-    let bare = lettre::Address::new(address.local_part(), address.domain())
-        .with_context(|| format!("`{address}` cannot stand in a header"))?;
+    let bare = lettre::Address::new(address.local_part(), address.domain());
+    let bare = bare.map_err(|error| {
+        MessageError::Header(format!("`{address}` cannot stand in a header: {error}"))
+    })?;
     Ok(Mailbox::new(name.map(str::to_owned), bare))
 }

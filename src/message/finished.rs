@@ -1,14 +1,16 @@
-//! The finished message: its bytes, what stands for them, and its Date, which alone differs
-//! from one attempt to the next.
+//! The finished message: its bytes, its fingerprint, and its Date, which alone differs between attempts.
 
+use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, anyhow};
+use foldhash::quality::FixedState;
 use jiff::Timestamp;
 use lettre::message::header;
 use memchr::{memchr, memmem};
 use sha2::{Digest, Sha256};
+
+use super::error::{MessageError, Result};
 
 /// A message as it goes over the wire, before dot-stuffing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,20 +28,18 @@ impl Message {
         Sha256::digest(&self.bytes).into()
     }
 
-    /// Eight bytes that stand for all but the Date header's value.
-    ///
-    /// The message that was verified and the one that is sent must agree in them.
+    /// Eight bytes of a hash over everything but the Date header's value. The message that is sent must have
+    /// the fingerprint of the one that was verified.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let Range { start, end } = self.date_value().unwrap_or_default();
-        let mut digest = Sha256::new();
-        digest.update(&self.bytes[..start]);
-        digest.update(&self.bytes[end..]);
-        let digest = digest.finalize();
-        u64::from_be_bytes(digest[..8].try_into().expect("SHA-256 has 32 bytes"))
+        let mut hasher = FixedState::default().build_hasher();
+        hasher.write(&self.bytes[..start]);
+        hasher.write(&self.bytes[end..]);
+        hasher.finish()
     }
 
-    /// Where the Date header's value stands.
+    /// The position of the Date header's value.
     fn date_value(&self) -> Option<Range<usize>> {
         const FIELD: &[u8] = b"\r\nDate: ";
         let start = memmem::find(&self.bytes, FIELD)? + FIELD.len();
@@ -52,7 +52,7 @@ impl Message {
 pub(super) fn dates(date: Timestamp) -> Result<(Timestamp, header::Date)> {
     let date = Timestamp::from_second(date.as_second()).unwrap_or(date);
     let seconds = u64::try_from(date.as_second()).map_err(|_| {
-        anyhow!("the clock of this machine stands before 1970, and mail has a date; set it")
+        MessageError::header("the clock of this machine shows a time before 1970; set it")
     })?;
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     Ok((date, header::Date::new(time)))

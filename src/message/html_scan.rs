@@ -1,107 +1,84 @@
-//! The HTML part as a browser tokenizes it: what is linked, loaded, run and shown.
+//! Reads the HTML part as a browser tokenizes it: what it links, loads, runs and shows.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::sync::LazyLock;
 
 use html5gum::emitters::naive_next_state;
 use html5gum::{Emitter, Error, State, Tokenizer};
 use memchr::{memchr2, memmem};
 
-/// Elements that load, run, submit or redirect, and those whose inside is markup to some programs
-/// and text to others.
-const ELEMENTS: [&str; 18] = [
-    "script",
-    "iframe",
-    "frame",
-    "object",
-    "embed",
-    "form",
-    "base",
-    "link",
-    "img",
-    "svg",
-    "audio",
-    "video",
-    "math",
-    "noembed",
-    "noframes",
-    "noscript",
-    "plaintext",
-    "xmp",
-];
-/// Attributes that name something to load or to go to, beside `href`.
-const ATTRIBUTES: [&str; 14] = [
-    "src",
-    "srcset",
-    "background",
-    "action",
-    "formaction",
-    "poster",
-    "data",
-    "cite",
-    "ping",
-    "longdesc",
-    "manifest",
-    "xlink:href",
-    "http-equiv",
-    "srcdoc",
-];
+/// Elements that load, run, submit or redirect, and those whose content is markup for some programs and text
+/// for others.
+static FORBIDDEN_ELEMENTS: LazyLock<Vec<&[u8]>> = LazyLock::new(|| {
+    names(
+        "script iframe frame object embed form base link img svg audio video math noembed noframes noscript plaintext xmp",
+    )
+});
+/// Attributes that name something to load or to go to, except `href`.
+static FORBIDDEN_ATTRIBUTES: LazyLock<Vec<&[u8]>> = LazyLock::new(|| {
+    names(
+        "src srcset background action formaction poster data cite ping longdesc manifest xlink:href http-equiv srcdoc",
+    )
+});
 
-/// Elements whose text is not shown.
-const UNSEEN: [&str; 2] = ["style", "title"];
+fn names(list: &'static str) -> Vec<&'static [u8]> {
+    list.split(' ').map(str::as_bytes).collect()
+}
 
-/// What a page says, as far as the verification is concerned.
+/// What the verification needs to know about a page.
 #[derive(Debug, Default)]
 pub struct HtmlScan {
     /// The targets of elements of class `button`.
     pub buttons: Vec<String>,
-    /// The targets of everything, those in conditional comments included.
+    /// The targets of all links, those in conditional comments included.
     pub targets: Vec<String>,
-    /// The shown text, with a line break for each tag.
+    /// The visible text, with a line break for each tag.
     pub text: Vec<u8>,
-    /// What must not be there.
+    /// The forbidden elements, attributes and styles.
     pub forbidden: Vec<String>,
 }
 
-/// What a page says.
+/// Scans a page.
 pub fn read(html: &str) -> HtmlScan {
-    let mut reader = Reader::default();
-    Tokenizer::new_with_emitter(html, &mut reader).for_each(drop);
-    reader.finish()
+    let mut scan = ScanEmitter::default();
+    scan.page.text.reserve(html.len());
+    Tokenizer::new_with_emitter(html, &mut scan).for_each(drop);
+    scan.finish()
 }
 
-/// Gathers what a page says while it is tokenized.
+/// Collects a scan while the page is tokenized.
 #[derive(Debug, Default)]
-struct Reader {
+struct ScanEmitter {
     page: HtmlScan,
-    /// All styles, each on lines of its own.
+    /// All styles, separated by line breaks.
     css: Vec<u8>,
-    /// Inside an element whose text is not shown.
+    /// The element whose text is not shown, while inside it.
     hidden: Option<&'static str>,
-    /// The start tag before, which an end tag may match.
+    /// The previous start tag, which an end tag may match.
     opened: Vec<u8>,
     is_end_tag: bool,
-    /// What is being read.
+    /// The tag, attribute and comment that are being read.
     name: Vec<u8>,
     attribute: Vec<u8>,
     value: Vec<u8>,
     comment: Vec<u8>,
-    tag: Tag,
+    tag: TagAttributes,
 }
 
 /// What the attributes of a tag say.
 #[derive(Debug, Default)]
-struct Tag {
-    /// By the first class attribute, as for a browser.
+struct TagAttributes {
+    /// From the first class attribute, as in a browser.
     is_button: Option<bool>,
-    /// Of which a browser follows the first.
+    /// A browser follows the first.
     targets: Vec<String>,
     forbidden: Vec<String>,
 }
 
-impl Reader {
+impl ScanEmitter {
     fn finish(mut self) -> HtmlScan {
-        // What loads has one of these; most styles have neither.
+        // A style that loads something contains one of these.
         if memchr2(b'(', b'@', &self.css).is_some() {
             self.css.make_ascii_lowercase();
             for loading in ["url(", "@import", "expression("] {
@@ -113,7 +90,7 @@ impl Reader {
         self.page
     }
 
-    /// An attribute has been read to its end, or there was none.
+    /// Handles an attribute that was read, if any.
     fn end_attribute(&mut self) {
         match &*self.attribute {
             b"" => return,
@@ -129,13 +106,11 @@ impl Reader {
             b"href" => {
                 self.tag.targets.push(lossy(&self.value).into_owned());
             }
-            name => {
-                if listed(&ATTRIBUTES, name).is_some() || name.starts_with(b"on") {
-                    let name = lossy(name);
-                    let forbidden = format!("the attribute `{name}`");
-                    self.tag.forbidden.push(forbidden);
-                }
+            name if name.starts_with(b"on") || FORBIDDEN_ATTRIBUTES.contains(&name) => {
+                let forbidden = format!("the attribute `{}`", lossy(name));
+                self.tag.forbidden.push(forbidden);
             }
+            _ => {}
         }
         self.attribute.clear();
         self.value.clear();
@@ -143,15 +118,16 @@ impl Reader {
 
     fn start(&mut self) {
         let tag = std::mem::take(&mut self.tag);
-        if let Some(name) = listed(&ELEMENTS, &self.name) {
-            self.page.forbidden.push(format!("`<{name}>`"));
+        if FORBIDDEN_ELEMENTS.contains(&&*self.name) {
+            let forbidden = format!("`<{}>`", lossy(&self.name));
+            self.page.forbidden.push(forbidden);
         }
         if tag.is_button == Some(true) && self.name == b"a" {
             self.page.buttons.extend(tag.targets.first().cloned());
         }
         self.page.targets.extend(tag.targets);
         self.page.forbidden.extend(tag.forbidden);
-        self.hidden = listed(&UNSEEN, &self.name).or(self.hidden);
+        self.hidden = hidden(&self.name).or(self.hidden);
     }
 
     fn end(&mut self) {
@@ -162,8 +138,8 @@ impl Reader {
     }
 }
 
-/// Errors are not looked for, as by a browser: looking takes as long as reading.
-impl Emitter for &mut Reader {
+/// Parse errors are ignored, as in a browser: finding them takes as long as reading.
+impl Emitter for &mut ScanEmitter {
     type Token = Infallible;
 
     fn should_emit_errors(&mut self) -> bool {
@@ -185,7 +161,7 @@ impl Emitter for &mut Reader {
     fn init_start_tag(&mut self) {
         self.name.clear();
         self.is_end_tag = false;
-        self.tag = Tag::default();
+        self.tag = TagAttributes::default();
     }
 
     fn init_end_tag(&mut self) {
@@ -218,7 +194,7 @@ impl Emitter for &mut Reader {
         }
         self.start();
         self.opened.clone_from(&self.name);
-        // Styles and titles are no markup, as for a browser.
+        // Styles and titles contain no markup, as in a browser.
         naive_next_state(&self.name)
     }
 
@@ -238,7 +214,7 @@ impl Emitter for &mut Reader {
         self.comment.extend_from_slice(text);
     }
 
-    /// Outlook may see the end of a comment as that of a tag which was left open in it.
+    /// For Outlook, the end of a comment may end a tag that was left open in it.
     fn emit_eof(&mut self) {
         self.end_attribute();
         let tag = std::mem::take(&mut self.tag);
@@ -247,7 +223,7 @@ impl Emitter for &mut Reader {
     }
 
     fn emit_current_comment(&mut self) {
-        // Outlook reads what other clients take for a comment.
+        // Outlook reads conditional comments, which other clients ignore.
         let comment = lossy(&self.comment);
         if let Some((_, within)) = comment.split_once("]>") {
             let within = read(within);
@@ -268,12 +244,16 @@ impl Emitter for &mut Reader {
     fn push_doctype_system_identifier(&mut self, _: &[u8]) {}
 }
 
-/// The entry of a list that a name in a page is.
-fn listed(list: &[&'static str], name: &[u8]) -> Option<&'static str> {
-    list.iter().copied().find(|it| it.as_bytes() == name)
+/// The name of an element whose text is not shown.
+fn hidden(name: &[u8]) -> Option<&'static str> {
+    match name {
+        b"style" => Some("style"),
+        b"title" => Some("title"),
+        _ => None,
+    }
 }
 
-/// As `String::from_utf8_lossy`, which takes longer where all is well.
+/// As `String::from_utf8_lossy`, but faster for valid UTF-8.
 pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -294,16 +274,16 @@ mod tests {
         let mut emitter = DefaultEmitter::default();
         emitter.naively_switch_states(true);
         let (mut targets, mut text) = (Vec::new(), Vec::new());
-        let mut hidden = None;
+        let mut inside = None;
         for Ok(token) in Tokenizer::new_with_emitter(html, emitter) {
             match token {
                 Token::StartTag(tag) => {
                     let target = tag.attributes.get(b"href".as_slice());
                     targets.extend(target.map(|it| lossy(it).into_owned()));
-                    hidden = listed(&UNSEEN, &tag.name).or(hidden);
+                    inside = hidden(&tag.name).or(inside);
                 }
-                Token::EndTag(tag) if hidden == listed(&UNSEEN, &tag.name) => hidden = None,
-                Token::String(shown) if hidden.is_none() => text.extend_from_slice(&shown),
+                Token::EndTag(tag) if inside == hidden(&tag.name) => inside = None,
+                Token::String(shown) if inside.is_none() => text.extend_from_slice(&shown),
                 _ => {}
             }
         }
@@ -313,7 +293,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_page_reads_as_by_the_tokens_of_a_browser(
+        fn any_page_is_scanned_as_a_browser_tokenizes_it(
             pieces in prop::collection::vec(prop::sample::select(vec![
                 "<a href=\"x\">", "<a class='b button' href=y>", "<a href", "=", "\"", "'", ">", "</a>", "<", "</",
                 "<p style=\"a:b\" data-x>", "<br/>", "<style>", "</style>", "<title>", "</title>", "<TITLE>",

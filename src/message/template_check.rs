@@ -1,41 +1,46 @@
-//! Every template tried before anybody is mailed, with made-up partners.
+//! Checks every template with sample partners, before anybody is mailed.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::compose::Composer;
+use super::compose::{Composer, MessageDraft};
 use crate::address::Address;
 use crate::config::Package;
 use crate::partners::Partner;
 use crate::templates::{PackageScope, SenderScope};
 
 impl Composer {
-    /// Tries every locale with every package, once with all optional values and once with
-    /// none, so that a template fails before anybody is mailed and not at the one partner
-    /// who has no name. Gives everything that is wrong.
+    /// Composes every package in every locale, once with all optional values and once with none, so that
+    /// a template does not fail only at the one partner without a name. Returns all faults.
     #[must_use]
     pub fn check_templates(&self, extra_columns: &Arc<[String]>) -> Vec<String> {
-        /// More faults than these have one cause.
-        const SHOWN: usize = 50;
+        /// More faults than these have the same cause.
+        const MAX_FAULTS: usize = 50;
         const ID: &str = "00000000000000000000000000000000@invitation.example";
         let mut faults = Vec::new();
         for package in &self.config.packages {
             for locale in self.templates.locales() {
-                if faults.len() == SHOWN {
-                    faults.push("there may be more, which is tried once these are mended".into());
+                if faults.len() == MAX_FAULTS {
+                    faults.push("there may be more; fix these first".into());
                     return faults;
                 }
-                let tried = [true, false].map(|full| {
+                let results = [true, false].map(|full| {
                     let partner = sample_partner(package, extra_columns, full);
                     let scope = sample_package(self.package(&partner, locale), full);
                     let sender = sample_sender(&self.sender, full);
-                    let date = Timestamp::UNIX_EPOCH;
-                    self.build_and_verify(&partner, locale, &scope, &sender, ID, date)
-                        .map_err(|error| format!("{error:#}"))
-                        .err()
+                    let draft = MessageDraft {
+                        composer: self,
+                        partner: &partner,
+                        locale,
+                        package: &scope,
+                        sender: &sender,
+                        id: ID,
+                    };
+                    let composed = draft.compose_and_verify(Timestamp::UNIX_EPOCH);
+                    composed.err().map(|error| error.to_string())
                 });
-                let (values, why) = match tried {
+                let (values, why) = match results {
                     [None, None] => continue,
                     [Some(full), Some(bare)] if full == bare => ("", full),
                     [Some(full), _] => (", with all optional values", full),
@@ -72,10 +77,10 @@ fn sample_partner(package: &Arc<Package>, extra_columns: &Arc<[String]>, full: b
 
 /// The package with every optional text, or with none.
 fn sample_package(package: &PackageScope, full: bool) -> PackageScope {
-    let optional = |text: &String| match (full, text.is_empty()) {
-        (true, true) => "sample".to_owned(),
-        (true, false) => text.clone(),
-        (false, _) => String::new(),
+    let optional = |text: &String| match text.as_str() {
+        _ if !full => String::new(),
+        "" => "sample".to_owned(),
+        text => text.to_owned(),
     };
     PackageScope {
         name: package.name.clone(),
@@ -86,9 +91,10 @@ fn sample_package(package: &PackageScope, full: bool) -> PackageScope {
 }
 
 fn sample_sender(sender: &SenderScope, full: bool) -> SenderScope {
+    let optional = |text: &str| if full { text.to_owned() } else { String::new() };
     SenderScope {
-        contact: if full { "sample".into() } else { String::new() },
-        name: if full { "Sample".into() } else { String::new() },
+        contact: optional("sample"),
+        name: optional("Sample"),
         ..sender.clone()
     }
 }

@@ -1,9 +1,9 @@
-//! The verification: the finished bytes, read back by a stranger, say what they must.
+//! The verification: the finished bytes, read by other libraries than those that built them, say what they
+//! must.
 //!
-//! `mail-parser` reads the MIME and `html5gum` the HTML, neither of which built
-//! them. What is verified is what a partner's mail system will see: the whole link
-//! in both parts, nothing else linked, exactly our headers, and bytes that no
-//! relay has a reason to change.
+//! `mail-parser` reads the MIME and `html5gum` the HTML. The verification sees what a partner's mail system
+//! will see: the complete link in both parts, no other links, exactly the expected headers, and bytes that no
+//! relay needs to change.
 
 use anyhow::{Context, Result, bail, ensure};
 use mail_parser::{MessageParser, MimeHeaders, PartType};
@@ -15,11 +15,13 @@ use crate::link::AccessPackageLink;
 
 /// Gmail shows no more of a mail's HTML, and puts the rest behind a link.
 const SHOWN_BY_GMAIL: usize = 102 * 1024;
+/// The headers, `reply-to` only if it is configured.
+const HEADERS: &str = "auto-submitted content-language content-type date from message-id mime-version reply-to subject to x-auto-response-suppress";
 
-/// A name, where there is one, and an address.
+/// A name, if there is one, and an address.
 type Named<'a> = (Option<&'a str>, &'a Address);
 
-/// What a message must say.
+/// What a message must contain.
 #[derive(Debug)]
 pub struct Expected<'a> {
     /// The whole link.
@@ -28,9 +30,9 @@ pub struct Expected<'a> {
     pub from: Named<'a>,
     /// The To header, the one recipient.
     pub to: Named<'a>,
-    /// The Reply-To header, where there is to be one.
+    /// The Reply-To header, if there must be one.
     pub reply_to: Option<Named<'a>>,
-    /// The only address that a `mailto:` may lead to.
+    /// The only address for a `mailto:` link.
     pub reply_address: &'a Address,
     /// The subject, decoded.
     pub subject: &'a str,
@@ -40,22 +42,21 @@ pub struct Expected<'a> {
     pub language: &'a str,
 }
 
-/// What the verification measured, for those who look a message over. That there is one says the rest:
-/// the whole link in both parts, nothing else linked or loaded, nothing but ASCII.
+/// What the verification measured, for the review. It exists only for a message that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verification {
-    /// How many headers there are, all of them ours.
+    /// The number of headers.
     pub headers: usize,
-    /// How many lines.
+    /// The number of lines.
     pub lines: usize,
-    /// The octets of the longest, without its CRLF.
+    /// The length of the longest line in octets, without its CRLF.
     pub longest_line: usize,
 }
 
-/// Holds the finished bytes against what they must say.
+/// Compares the finished bytes with what they must contain.
 ///
 /// # Errors
-/// The first thing that is not as it must be.
+/// At the first difference.
 pub fn verify(bytes: &[u8], expected: &Expected<'_>) -> Result<Verification> {
     let (lines, longest_line) = verify_wire(bytes)?;
     let message = MessageParser::default()
@@ -63,10 +64,7 @@ pub fn verify(bytes: &[u8], expected: &Expected<'_>) -> Result<Verification> {
         .context("the message cannot be parsed")?;
     let headers = verify_headers(&message, expected)?;
     let [root, text, html] = message.parts.as_slice() else {
-        bail!(
-            "the message has {} parts, not two alternatives",
-            message.parts.len()
-        );
+        bail!("the message does not have two alternative parts");
     };
     ensure!(
         root.is_content_type("multipart", "alternative")
@@ -86,8 +84,8 @@ pub fn verify(bytes: &[u8], expected: &Expected<'_>) -> Result<Verification> {
     })
 }
 
-/// Pure ASCII, lines of at most 998 octets (RFC 5322 §2.1.1), ended by CRLF and nothing else.
-/// Gives how many lines there are, and how long the longest is.
+/// Requires ASCII and lines of at most 998 octets (RFC 5322 §2.1.1), ended by CRLF. Returns their number and
+/// the length of the longest.
 fn verify_wire(bytes: &[u8]) -> Result<(usize, usize)> {
     if !bytes.is_ascii() || memchr(0, bytes).is_some() {
         let place = bytes.iter().position(|it| !it.is_ascii() || *it == 0);
@@ -104,7 +102,10 @@ fn verify_wire(bytes: &[u8]) -> Result<(usize, usize)> {
         let Some(line) = line.strip_suffix(b"\r") else {
             bail!("a line ends without CR");
         };
-        ensure!(memchr(b'\r', line).is_none(), "a CR stands without LF");
+        ensure!(
+            memchr(b'\r', line).is_none(),
+            "a line contains a CR without LF"
+        );
         ensure!(line.len() <= 998, "a line is longer than 998 octets");
         lines += 1;
         longest = longest.max(line.len());
@@ -113,32 +114,15 @@ fn verify_wire(bytes: &[u8]) -> Result<(usize, usize)> {
     Ok((lines, longest))
 }
 
-/// Gives how many headers there are.
+/// Returns the number of headers.
 fn verify_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -> Result<usize> {
-    let mut names: Vec<String> = message
-        .headers_raw()
-        .map(|(name, _)| name.to_ascii_lowercase())
-        .collect();
+    let names = message.headers_raw();
+    let mut names: Vec<_> = names.map(|(name, _)| name.to_ascii_lowercase()).collect();
     names.sort();
-    let mut ours = vec![
-        "auto-submitted",
-        "content-language",
-        "content-type",
-        "date",
-        "from",
-        "message-id",
-        "mime-version",
-        "subject",
-        "to",
-        "x-auto-response-suppress",
-    ];
-    if expected.reply_to.is_some() {
-        ours.push("reply-to");
-        ours.sort_unstable();
-    }
+    let wanted = |it: &&str| *it != "reply-to" || expected.reply_to.is_some();
     ensure!(
-        names == ours,
-        "the headers are {}, not exactly ours",
+        names.iter().eq(HEADERS.split(' ').filter(wanted)),
+        "the headers are {}, which differs from the expected ones",
         names.join(", ")
     );
     verify_mailbox("From", message.from(), expected.from)?;
@@ -179,25 +163,25 @@ fn verify_mailbox(
     };
     let [found] = list.as_slice() else {
         bail!(
-            "the header {header} holds {} addresses, not one",
+            "the header {header} contains {} addresses instead of one",
             list.len()
         );
     };
     ensure!(
         found.address() == Some(address.wire().as_str()),
-        "the header {header} leads to `{}`, not to `{address}`",
+        "the header {header} contains the address `{}` instead of `{address}`",
         found.address().unwrap_or_default().escape_debug()
     );
     ensure!(
         found.name() == name,
-        "the header {header} names \"{}\", not \"{}\"",
+        "the header {header} contains the name \"{}\" instead of \"{}\"",
         found.name().unwrap_or_default().escape_debug(),
         name.unwrap_or_default()
     );
     Ok(())
 }
 
-/// The link stands once, alone on its line, where every client finds and copies it whole.
+/// Requires the link once, alone on its line, where every client recognises and copies it as a whole.
 fn verify_text(text: &str, link: &str) -> Result<()> {
     let alone = text.lines().filter(|line| *line == link).count();
     let anywhere = text.matches(link).count();
@@ -207,49 +191,49 @@ fn verify_text(text: &str, link: &str) -> Result<()> {
     );
     ensure!(
         anywhere == 1,
-        "the link stands there {anywhere} times; write `{{{{ link }}}}` once"
+        "the link is there {anywhere} times; write `{{{{ link }}}}` once"
     );
     ensure!(
         alone == 1,
-        "the link does not stand alone on its line; write nothing before or behind `{{{{ link }}}}`"
+        "the link is not alone on its line; write nothing before or after `{{{{ link }}}}`"
     );
     Ok(())
 }
 
-/// Holds the HTML against the link and the address that it may lead to.
+/// Requires the link as the only button and once as text, and no other targets but the reply address.
 fn verify_html(html: &str, expected: &Expected<'_>) -> Result<()> {
     let page = html_scan::read(html);
     let link = expected.link.as_str();
     ensure!(
         html.len() <= SHOWN_BY_GMAIL,
-        "it has {} bytes, and Gmail hides what comes after {SHOWN_BY_GMAIL}; shorten the template or the values",
+        "it has {} bytes, and Gmail hides everything after {SHOWN_BY_GMAIL}; shorten the template or the values",
         html.len()
     );
     if let Some(forbidden) = page.forbidden.first() {
         bail!(
-            "{forbidden} must not be there, for the mail loads, runs and submits nothing; remove it"
+            "{forbidden} is not allowed, because a mail must not load, run or submit anything; remove it"
         );
     }
     ensure!(
         page.buttons == [link],
-        "there must be one `<a class=\"button\">`, and it must lead to the link"
+        "there must be exactly one `<a class=\"button\">`, with `{{{{ link }}}}` as its `href`"
     );
     let mailto = format!("mailto:{}", expected.reply_address.wire());
     if let Some(other) = page.targets.iter().find(|it| *it != link && **it != mailto) {
         bail!(
-            "`{}` is linked, which is neither the link nor `{mailto}`; remove it",
+            "`{}` is linked, but only the access package link and `{mailto}` may be; remove it",
             other.escape_debug()
         );
     }
     let text = html_scan::lossy(&page.text);
     let Some((before, behind)) = text.split_once(link) else {
-        bail!("the link is not shown as text; write `{{{{ link }}}}` once where it is read");
+        bail!("the link is not visible as text; write `{{{{ link }}}}` once in the text");
     };
     let alone = !before.ends_with(|it: char| !it.is_whitespace())
         && !behind.starts_with(|it: char| !it.is_whitespace());
     ensure!(
         alone && !behind.contains(link),
-        "the link must be shown once as text, with nothing attached to it"
+        "the link must be visible as text once, with spaces or tags around it"
     );
     Ok(())
 }

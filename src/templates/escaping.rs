@@ -1,17 +1,16 @@
-//! Tera as this program uses it: a value never reaches HTML unescaped.
+//! Tera as this program uses it: no value is written into HTML unescaped.
 //!
-//! Tera escapes what is printed into a file that ends with `.html`, and into whatever that
-//! includes, unless it is marked as safe. Three things mark a text as safe: the filter `safe`,
-//! which is refused here; a captured block, whose values were escaped when they were printed
-//! into it; and some filters over such a block. Among those only `replace` could turn an
-//! escaped character back, with a replacement that holds markup, so that is refused, too.
+//! Tera escapes values in files that end with `.html` and in what these include, unless they are marked as
+//! safe. Three things mark a text as safe: the filter `safe`, which is refused here; a captured block, whose
+//! values were escaped when they were written into it; and some filters on such a block. Of these only
+//! `replace` could undo the escaping, with a replacement that contains markup; that is refused, too.
 
 use tera::{Error, Kwargs, State, StringInput, Tera, TeraResult, Value};
 
-/// Why a template with the filter `safe` is not used.
+/// Why the filter `safe` is refused.
 pub const SAFE_IS_REFUSED: &str = "the filter `safe` switches off the escaping of HTML; remove it";
 
-/// An engine without templates.
+/// A Tera instance without templates.
 pub fn engine() -> Tera {
     let mut tera = Tera::default();
     tera.autoescape_on(vec![".html"]);
@@ -21,23 +20,23 @@ pub fn engine() -> Tera {
     tera
 }
 
-/// Stands in for Tera's filter in a template that [`line_with_safe`] was not asked about.
+/// Replaces Tera's filter, in case [`line_with_safe`] did not find it.
 fn safe(_: Value, _: Kwargs, _: &State) -> TeraResult<Value> {
     Err(Error::message(SAFE_IS_REFUSED))
 }
 
-/// Tera's `replace`, but for a replacement that is marked as safe: with `<` for `&lt;`, it would
-/// undo the escaping.
+/// Tera's `replace`, but refuses a replacement that is marked as safe: with `<` for `&lt;`, it would undo the
+/// escaping.
 #[expect(clippy::needless_pass_by_value, reason = "the signature of a filter")]
 fn replace(text: StringInput<'_>, arguments: Kwargs, _: &State) -> TeraResult<Value> {
     let from = arguments.must_get::<&str>("from")?;
     let to = arguments.must_get::<StringInput<'_>>("to")?;
     if to.is_safe() {
         return Err(Error::message(
-            "`replace` takes no markup as `to`, only a text; write the markup into the template itself",
+            "`replace` takes no markup as `to`, only text; write the markup into the template itself",
         ));
     }
-    // Where the text was escaped already, so must be what is put into it.
+    // If the text is escaped already, the replacement must be, too.
     let mut escaped = Vec::new();
     let to = if text.is_safe() {
         escape(to.as_str(), &mut escaped)?;
@@ -48,11 +47,10 @@ fn replace(text: StringInput<'_>, arguments: Kwargs, _: &State) -> TeraResult<Va
     Ok(text.inherit_safety(text.as_str().replace(from, to)))
 }
 
-/// The first line that uses the filter `safe`, in an expression (`|`) or as a block
-/// (`{% filter safe %}`), wherever blanks and line breaks stand.
+/// The first line that uses the filter `safe`, in an expression (`|`) or as a block (`{% filter safe %}`), with
+/// any white space.
 ///
-/// It splits the source as Tera's lexer does: text, comments and `raw` blocks hold no filters,
-/// and neither do strings.
+/// It splits the source as Tera's lexer does: text, comments, `raw` blocks and strings contain no filters.
 pub fn line_with_safe(source: &str) -> Option<usize> {
     let mut rest = source;
     while let Some(start) = find_start(rest) {
@@ -75,7 +73,7 @@ pub fn line_with_safe(source: &str) -> Option<usize> {
             };
             continue;
         }
-        let mut before = Before::Start;
+        let mut before = PreviousToken::Start;
         loop {
             rest = rest.trim_ascii_start();
             let first = rest.chars().next()?;
@@ -85,31 +83,31 @@ pub fn line_with_safe(source: &str) -> Option<usize> {
             }
             if matches!(first, '"' | '\'' | '`') {
                 rest = after_string(&rest[1..], first)?;
-                before = Before::Other;
+                before = PreviousToken::Other;
                 continue;
             }
             let word = rest.find(|it: char| it != '_' && !it.is_ascii_alphanumeric());
             let (word, after) = rest.split_at(word.unwrap_or(rest.len()));
             if word.is_empty() {
                 before = if first == '|' {
-                    Before::Pipe
-                } else if before == Before::Start && first == '-' {
-                    Before::Start
+                    PreviousToken::Pipe
+                } else if before == PreviousToken::Start && first == '-' {
+                    PreviousToken::Start
                 } else {
-                    Before::Other
+                    PreviousToken::Other
                 };
                 rest = &rest[first.len_utf8()..];
                 continue;
             }
-            if word == "safe" && matches!(before, Before::Pipe | Before::FilterTag) {
+            if word == "safe" && matches!(before, PreviousToken::Pipe | PreviousToken::FilterTag) {
                 let place = source.len() - rest.len();
                 return Some(source[..place].matches('\n').count() + 1);
             }
-            let tag = opening == "{%" && before == Before::Start;
+            let tag = opening == "{%" && before == PreviousToken::Start;
             before = if tag && word == "filter" {
-                Before::FilterTag
+                PreviousToken::FilterTag
             } else {
-                Before::Other
+                PreviousToken::Other
             };
             rest = after;
         }
@@ -117,22 +115,22 @@ pub fn line_with_safe(source: &str) -> Option<usize> {
     None
 }
 
-/// What stands before a word in an expression or a tag.
+/// The token before a word in an expression or a tag.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
+enum PreviousToken {
     Start,
     Pipe,
     FilterTag,
     Other,
 }
 
-/// Where the next expression, tag or comment begins.
+/// The position of the next expression, tag or comment.
 fn find_start(text: &str) -> Option<usize> {
     let starts = |it: &[u8]| matches!(it, b"{{" | b"{%" | b"{#");
     text.as_bytes().windows(2).position(starts)
 }
 
-/// What follows a tag of this name alone, whose `{%` was just read.
+/// The text after a tag that consists of this name, whose `{%` was just read.
 fn after_raw_tag<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let text = text.strip_prefix('-').unwrap_or(text);
     let text = text.trim_ascii_start().strip_prefix(name)?;
@@ -140,7 +138,7 @@ fn after_raw_tag<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.strip_prefix('-').unwrap_or(text).strip_prefix("%}")
 }
 
-/// What follows a string, whose opening quote was just read.
+/// The text after a string, whose opening quote was just read.
 fn after_string(text: &str, quote: char) -> Option<&str> {
     let mut escaped = false;
     for (place, letter) in text.char_indices() {
@@ -152,7 +150,7 @@ fn after_string(text: &str, quote: char) -> Option<&str> {
     None
 }
 
-/// Escapes as Tera does, in whole pieces instead of byte by byte.
+/// Escapes as Tera does, but in longer pieces than single bytes.
 fn escape(text: &str, output: &mut dyn std::io::Write) -> std::io::Result<()> {
     let mut rest = text.as_bytes();
     let reference = |byte: &u8| match byte {

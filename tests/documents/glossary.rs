@@ -31,7 +31,7 @@ fn the_glossary_is_in_alphabetical_order() {
 
 #[test]
 fn the_glossary_has_every_state_and_table_term() {
-    let mut wanted: BTreeSet<String> = State::ALL.map(|it| it.to_string()).into();
+    let mut wanted: BTreeSet<String> = State::ALL.iter().map(ToString::to_string).collect();
     wanted.extend(["not_invited".into(), "bad_row".into()]);
     wanted.extend(documented(page("templates.md"), "step"));
     wanted.extend(documented(page("operations.md"), "decision"));

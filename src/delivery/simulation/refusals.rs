@@ -14,12 +14,11 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::{CONFIG, Process, Taken, enrol_all, message, number};
 use crate::address::Address;
-use crate::delivery::BREAKER_OPEN;
-use crate::exit::Exit;
+use crate::delivery::{BREAKER_OPEN, StopKind};
 use crate::invitation::{MessageIdKey, State};
 use crate::ledger::fault_injection::SharedDb;
 use crate::outbox::Prepared;
-use crate::plan::in_turn;
+use crate::plan::begin_behind;
 use crate::relay::Dialer;
 
 /// How many histories are tried where nobody asks for more.
@@ -202,8 +201,8 @@ fn due(disk: &SharedDb, relay: &Relay) -> Vec<Prepared> {
             places.push(place);
         }
     }
-    let [behind, before] = in_turn(again, last.map(|it| it.1));
-    let places = [fresh, behind, before].concat();
+    begin_behind(&mut again, last.map(|it| it.1));
+    let places = [fresh, again].concat();
     let prepared = |place: u64| {
         let place = usize::try_from(place).unwrap();
         let (address, standing) = standings[place].clone();
@@ -338,7 +337,7 @@ async fn history(seed: u64) {
         let tally = process.run().await;
         let after = those(&disk, State::Rejected);
         let context = format!("seed {seed}, run {runs}: {tally:?}, {:?}", relay.windows);
-        let is_69 = tally.stopped.is_some_and(|it| it.exit == Exit::Unavailable);
+        let is_69 = tally.stopped.is_some_and(|it| it.kind == StopKind::Relay);
         assert!(
             !is_69 || before == after,
             "69 has rejected somebody: {context}"

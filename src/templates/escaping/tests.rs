@@ -329,7 +329,7 @@ fn r18_no_construct_of_tera_lets_a_value_through_unescaped() {
 }
 
 #[test]
-fn r18_the_filter_safe_is_found_wherever_it_stands() {
+fn r18_the_filter_safe_is_found_in_every_position() {
     for (source, line) in [
         ("{{ x | safe }}", Some(1)),
         ("{{ x |\n safe }}", Some(2)),
@@ -366,7 +366,7 @@ fn r18_the_filter_safe_is_found_wherever_it_stands() {
 }
 
 #[test]
-fn r18_what_is_replaced_stays_as_safe_as_it_was() {
+fn r18_replace_keeps_the_escaping() {
     let mut tera = engine();
     let render = |tera: &mut Tera, source: &str| {
         tera.add_raw_template("page.html", source).unwrap();

@@ -1,0 +1,182 @@
+//! One attempt to send a message, each step recorded.
+//!
+//! The order of [`Worker::attempt`] is the promise. A message that was cut off before `armed` was not accepted
+//! and is sent again; only an armed one can become `unknown`. If the relay pipelines and another message
+//! waits, its envelope is sent with the final dot: one round trip per message.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::peer::{DotReply, ReplyResult};
+use super::queue::Outgoing;
+use super::recorder::describe;
+use super::stop::{Stop, Stopped};
+use super::worker::{AttemptResult, Worker};
+use crate::outcome::{Outcome, Phase, PhaseResult, connection_survives_dot, phase_result};
+use crate::refusal::Refusal;
+use crate::relay::{Connection, ReplyOrder, TransactionAborted};
+
+/// How long an acceptance waits for an arm to share its commit with.
+const MAX_COMMIT_DELAY: Duration = Duration::from_millis(20);
+
+impl Worker {
+    /// One attempt: envelope, body, arm, final dot, reply, record. `armed` is durable after the body is on the
+    /// wire and before the final dot; the outcome is durable before the next final dot on this connection.
+    pub async fn attempt(
+        &mut self,
+        message: &mut Outgoing,
+        mut connection: Connection,
+    ) -> Result<AttemptResult, Stopped> {
+        self.check_size(message, &connection)?;
+        let sent_ahead = connection.has_begun();
+        if let Err(aborted) = self.envelope(message, &mut connection).await? {
+            return self.aborted(message, connection, sent_ahead, aborted).await;
+        }
+        self.envelope_accepted(sent_ahead);
+        if let Err(aborted) = connection.body(&message.prepared.message.bytes).await {
+            return self.aborted(message, connection, sent_ahead, aborted).await;
+        }
+        self.run.stop.may_arm()?;
+        let arm = self.recorder.arm(message);
+        // The next message is composed while the disk writes.
+        self.take_ahead(&connection);
+        self.recorder.finish(arm).await?;
+        let next = self.next.as_ref().map(|it| &it.message.prepared.recipient);
+        let reply = self.run.peer.final_dot(&mut connection, next).await;
+        self.record_reply(message, connection, reply).await
+    }
+
+    /// Stops the run if the message exceeds the relay's size limit: the templates are the cause, not the recipient.
+    fn check_size(&self, message: &Outgoing, connection: &Connection) -> Result<(), Stopped> {
+        let bytes = &message.prepared.message.bytes;
+        let Some(limit) = connection.size_limit_exceeded_by(bytes) else {
+            return Ok(());
+        };
+        let relay = self.run.peer.relay();
+        let stop = Stop::too_large(&relay, &message.prepared.recipient, bytes.len(), limit);
+        Err(self.run.stop.because(stop))
+    }
+
+    /// Sends the envelope, or reads the replies to one that was sent ahead. If they are slow, an outcome that
+    /// waits for the next arm is recorded.
+    async fn envelope(
+        &mut self,
+        message: &Outgoing,
+        connection: &mut Connection,
+    ) -> Result<Result<(), TransactionAborted>, Stopped> {
+        let envelope = self.run.peer.envelope(&message.prepared.recipient);
+        let mut replies = pin!(connection.begin(envelope));
+        if let Ok(answered) = timeout(MAX_COMMIT_DELAY, &mut replies).await {
+            return Ok(answered);
+        }
+        self.recorder.flush().await?;
+        Ok(replies.await)
+    }
+
+    fn envelope_accepted(&mut self, sent_ahead: bool) {
+        if sent_ahead {
+            self.run.peer.probe().record(Some(true));
+        }
+        self.recorder.take_unconfirmed();
+        self.session.mail_accepted();
+    }
+
+    /// Takes the next message if its envelope can follow the final dot.
+    fn take_ahead(&mut self, connection: &Connection) {
+        if self.next.is_none()
+            && connection.pipelines()
+            && let Ok(permit) = self.run.pace.try_acquire()
+        {
+            self.next = self.run.queue.try_next(permit);
+        }
+    }
+
+    /// Records the reply to the final dot, and keeps the connection if it is fit for another message.
+    async fn record_reply(
+        &mut self,
+        message: &mut Outgoing,
+        connection: Connection,
+        reply: DotReply,
+    ) -> Result<AttemptResult, Stopped> {
+        let DotReply {
+            phase,
+            reply: answer,
+            followed,
+            order,
+        } = reply;
+        let reply = answer.as_ref().ok();
+        let written = phase == Phase::Dot;
+        if let Some(permit) = message.permit.take_if(|_| written) {
+            permit.used();
+        }
+        let survives = written && connection_survives_dot(reply);
+        let refusal = self
+            .run
+            .peer
+            .classify(&message.prepared.recipient, phase, reply);
+        let result = match (refusal, outcome_of(phase_result(phase, reply), refusal)) {
+            (Some(Refusal::SenderSide(remedy)), _) => Err(self.sender_refused(&answer, remedy)),
+            (Some(Refusal::Throttle), _) => {
+                let paused = self.run.pace.slow_down(&describe(&answer));
+                paused.map(|()| AttemptResult::Throttled)
+            }
+            (_, None) => Ok(AttemptResult::Lost(phase, describe(&answer))),
+            (_, Some(outcome)) => {
+                if followed && survives && order != ReplyOrder::Fits {
+                    self.recorder.await_confirmation(message);
+                }
+                self.settle(message, phase, outcome, &answer).await?;
+                Ok(AttemptResult::Settled)
+            }
+        };
+        if !matches!(result, Ok(AttemptResult::Settled)) {
+            self.recorder.disarm(message, phase, &answer).await?;
+        }
+        // An envelope that was sent ahead must not be finished during a pause or after a stop. It is not
+        // armed, so its connection is closed.
+        let may_go_on = !connection.has_begun() || self.run.pace.may_begin();
+        if survives && may_go_on {
+            self.session.keep(connection);
+        } else if followed {
+            self.abandon_envelope(connection).await?;
+        }
+        result
+    }
+
+    /// Records an outcome. An acceptance may wait for the next arm if that follows at once.
+    pub async fn settle(
+        &mut self,
+        message: &Outgoing,
+        phase: Phase,
+        outcome: Outcome,
+        reply: &ReplyResult,
+    ) -> Result<(), Stopped> {
+        self.recorder.note(message, phase, outcome, reply);
+        if outcome == Outcome::Accepted {
+            self.run.watch.accepted();
+            self.run.pace.throttle.accepted();
+            if self.next.is_some() && self.run.pace.may_begin() {
+                return Ok(());
+            }
+        }
+        self.recorder.flush().await
+    }
+
+    pub fn sender_refused(&self, answer: &ReplyResult, remedy: &str) -> Stopped {
+        let relay = self.run.peer.relay();
+        let stop = Stop::sender_refused(&relay, &describe(answer), remedy);
+        self.run.stop.because(stop)
+    }
+}
+
+/// The outcome of the message; none if it was not accepted and is tried on another connection.
+pub fn outcome_of(verdict: PhaseResult, refusal: Option<Refusal>) -> Option<Outcome> {
+    match (verdict, refusal) {
+        (PhaseResult::Settled(outcome), _) => Some(outcome),
+        (PhaseResult::PermanentRefusal, Some(Refusal::Recipient)) => Some(Outcome::Rejected),
+        (PhaseResult::PermanentRefusal, _) => Some(Outcome::Deferred),
+        _ => None,
+    }
+}
