@@ -1,40 +1,45 @@
-//! How a command ends: the exit codes that scripts and cron rely on, and the
-//! failure that carries one.
+//! Exit codes, and the error of a command that carries one.
 //!
-//! Every error that ends a command names its code where it happens, so that no
-//! layer above has to guess from a text. The numbers follow `sysexits.h`; the
-//! README's table and a test hold them.
+//! Scripts and cron jobs rely on the numbers; they follow `sysexits.h`. The rooms below have errors of
+//! their own: what each of them means to the caller of the program is decided here.
 
-/// The exit codes, in one place. The numbers are an interface.
+use std::fmt::{self, Display};
+
+use crate::approval::ApprovalError;
+pub use crate::os_error::without_os_code;
+use crate::results::ResultsError;
+use crate::review::ReviewError;
+
+/// The exit codes. The numbers are an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
     /// The work is done, or there was none.
     Done = 0,
-    /// Some partners were refused or gave out in this run, or bad rows were skipped.
+    /// Partners were refused or expired in this run, or bad rows were skipped.
     Refused = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// Deliveries whose outcome nobody knows wait for a person.
+    /// Deliveries with an unknown outcome wait for a decision.
     Unknown = 3,
-    /// The input is wrong: the CSV, a guard, the ledger, an address.
+    /// The input is wrong: the list, a guard, the ledger, an address.
     BadInput = 65,
-    /// The relay is unavailable or refuses us.
+    /// The relay is unavailable or refuses this sender.
     Unavailable = 69,
-    /// The program contradicts itself.
+    /// The program has a fault.
     InternalError = 70,
     /// The ledger or another file could not be written.
     CannotWrite = 74,
-    /// Nothing is wrong, but there is work left for a later run.
+    /// Nothing is wrong, but work is left for a later run.
     TryLater = 75,
-    /// A file is open to everyone that must not be, or access is denied.
+    /// Access is denied, or a file is accessible to everyone that must not be.
     NoPermission = 77,
     /// The configuration, a template or a link is wrong.
     Config = 78,
 }
 
 impl Exit {
-    /// When several hold at the end of a run, the first of these wins.
+    /// If several apply at the end of a run, the first of these wins.
     const BY_SEVERITY: [Self; 7] = [
         Self::CannotWrite,
         Self::InternalError,
@@ -45,7 +50,7 @@ impl Exit {
         Self::TryLater,
     ];
 
-    /// The one of `reasons` that a run has to report, `Done` when there is none.
+    /// The exit code of a run with these reasons, `Done` if there is none.
     #[must_use]
     pub fn most_severe(reasons: &[Self]) -> Self {
         let unlisted = reasons.iter().copied().find(|it| *it != Self::Done);
@@ -57,59 +62,67 @@ impl Exit {
     }
 }
 
-/// Why a command could not do its work, with the code to end it with.
+/// Why a command failed, with its exit code.
 #[derive(Debug)]
 pub struct CommandError {
     /// The exit code.
     pub exit: Exit,
-    /// What failed, where, why, and what to do.
+    /// What failed, where, why, and how to fix it.
     pub error: anyhow::Error,
 }
 
 impl CommandError {
-    /// A failure of the given kind with this explanation.
-    pub fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
+    /// An error with this exit code and message.
+    pub fn new(exit: Exit, message: impl Display) -> Self {
         let error = anyhow::Error::msg(message.to_string());
         Self { exit, error }
     }
-
-    /// The same failure, told together with what was being done.
-    #[must_use]
-    pub fn context(self, doing: impl std::fmt::Display + Send + Sync + 'static) -> Self {
-        Self {
-            exit: self.exit,
-            error: self.error.context(doing),
-        }
-    }
 }
 
-impl std::fmt::Display for CommandError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&without_os_code(format!("{:#}", self.error)))
     }
 }
 
-/// A message with the system's own words, but not its numbers: `(os error 2)` helps nobody.
-#[must_use]
-pub fn without_os_code(message: impl std::fmt::Display) -> String {
-    let message = message.to_string();
-    let mut pieces = message.split(" (os error ");
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |said, piece| {
-        let digits = piece.trim_start_matches(|it: char| it.is_ascii_digit());
-        said + digits.strip_prefix(')').unwrap_or(digits)
-    })
+impl From<ApprovalError> for CommandError {
+    fn from(error: ApprovalError) -> Self {
+        let exit = match error {
+            ApprovalError::NotApproved(_) | ApprovalError::NotUsable(_) => Exit::BadInput,
+            ApprovalError::NoPermission(_) => Exit::NoPermission,
+            ApprovalError::Io(_) => Exit::CannotWrite,
+        };
+        Self::new(exit, error)
+    }
 }
 
-/// What a command or a part of one returns.
+impl From<ResultsError> for CommandError {
+    fn from(error: ResultsError) -> Self {
+        match error {
+            ResultsError::Ledger(what, error) => {
+                let cause = Self::from(error);
+                Self::new(cause.exit, format!("{what}: {cause}"))
+            }
+            error => Self::new(Exit::CannotWrite, error),
+        }
+    }
+}
+
+impl From<ReviewError> for CommandError {
+    fn from(error: ReviewError) -> Self {
+        Self::new(Exit::CannotWrite, error)
+    }
+}
+
+/// What a command returns.
 pub type Result<T> = std::result::Result<T, CommandError>;
 
-/// Names the exit code of an error at the place where its kind is known.
+/// Gives an error that has no type of its own an exit code.
 pub trait OrExit<T> {
     /// Turns the error into a [`CommandError`] with this code.
     ///
     /// # Errors
-    /// Exactly when `self` is one.
+    /// If `self` is one.
     fn or_exit(self, exit: Exit) -> Result<T>;
 }
 
@@ -124,45 +137,23 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for std::result::Result<T, E> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, without_os_code};
+    use super::Exit;
 
     #[test]
-    fn numbers_of_the_system_are_left_out() {
-        let error = std::io::Error::from_raw_os_error(2);
-        assert_eq!(without_os_code(&error), "No such file or directory");
-        assert_eq!(
-            without_os_code(format!("a: {error}; b")),
-            "a: No such file or directory; b"
-        );
-        assert_eq!(without_os_code("as it is (os x)"), "as it is (os x)");
-    }
-
-    #[test]
-    fn the_heaviest_reason_decides_and_none_means_done() {
-        assert_eq!(Exit::most_severe(&[]), Exit::Done);
-        assert_eq!(
-            Exit::most_severe(&[Exit::Done, Exit::BadInput]),
-            Exit::BadInput
-        );
-        assert_eq!(
-            Exit::most_severe(&[Exit::TryLater, Exit::Refused]),
-            Exit::Refused
-        );
-        assert_eq!(
-            Exit::most_severe(&[Exit::Unknown, Exit::Unavailable]),
-            Exit::Unavailable
-        );
-        assert_eq!(
-            Exit::most_severe(&[Exit::Unknown, Exit::Config, Exit::Unavailable]),
-            Exit::Unavailable
-        );
-        assert_eq!(
-            Exit::most_severe(&[Exit::Refused, Exit::Unknown, Exit::Config]),
-            Exit::Config
-        );
-        assert_eq!(
-            Exit::most_severe(&[Exit::InternalError, Exit::CannotWrite]),
-            Exit::CannotWrite
-        );
+    fn the_most_severe_reason_decides() {
+        for (reasons, expected) in [
+            (&[][..], Exit::Done),
+            (&[Exit::Done, Exit::BadInput], Exit::BadInput),
+            (&[Exit::TryLater, Exit::Refused], Exit::Refused),
+            (&[Exit::Unknown, Exit::Unavailable], Exit::Unavailable),
+            (
+                &[Exit::Unknown, Exit::Config, Exit::Unavailable],
+                Exit::Unavailable,
+            ),
+            (&[Exit::Refused, Exit::Unknown, Exit::Config], Exit::Config),
+            (&[Exit::InternalError, Exit::CannotWrite], Exit::CannotWrite),
+        ] {
+            assert_eq!(Exit::most_severe(reasons), expected, "{reasons:?}");
+        }
     }
 }

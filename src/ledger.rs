@@ -36,6 +36,7 @@ use self::sqlite::{Action, Examined, WriterHandle, WriterThread};
 pub use self::sqlite::{PendingCommit, Reader};
 use self::witness::Mark;
 use crate::config::LedgerFiles;
+use crate::finding::Finding;
 use crate::invitation::State;
 
 /// The ledger, open for a verb that writes.
@@ -85,7 +86,7 @@ impl Ledger {
     /// What works, but is unwise, about its place: a network file system, a folder that everyone may
     /// write, another user's file.
     #[must_use]
-    pub fn warnings(files: &LedgerFiles) -> Vec<String> {
+    pub fn warnings(files: &LedgerFiles) -> Vec<Finding> {
         sqlite::warnings(&files.file)
     }
 

@@ -36,7 +36,8 @@
 //!   when a run dies becomes `unknown`, and only a person opens that again.
 //! - Everything that can be wrong is told before the first connection.
 
-pub mod exit;
+pub mod finding;
+pub mod os_error;
 pub mod output;
 
 pub mod address;
@@ -71,6 +72,9 @@ pub mod plan;
 
 pub mod delivery;
 pub mod results;
+
+pub mod console;
+pub mod exit;
 
 pub mod commands;
 

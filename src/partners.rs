@@ -29,7 +29,7 @@ mod swallowed;
 mod warnings;
 mod windows1252;
 
-pub use self::finding::Finding;
+pub use self::finding::RowFinding;
 pub use self::form::Form;
 pub use self::languages::RequestedLanguage;
 pub use self::list::Partners;

@@ -20,6 +20,7 @@ use tera::{Context, Tera};
 use crate::config::TemplateFolder;
 use crate::exit::{self, Exit, OrExit};
 use crate::files::{self, writable_by_everyone};
+use crate::finding::Finding;
 use crate::locale::{Locale, MatchKind};
 
 /// The files that make a locale complete.
@@ -48,7 +49,7 @@ pub struct Templates {
     /// The digest of every file that was read.
     sources: BTreeMap<String, [u8; 32]>,
     /// Which files everyone could change.
-    warnings: Vec<String>,
+    warnings: Vec<Finding>,
 }
 
 /// What a template may say. All values are texts; an absent one is empty.
@@ -189,8 +190,10 @@ impl Templates {
         let warnings = files
             .iter()
             .filter_map(|(name, _)| writable_by_everyone("the template", &directory.join(name)))
-            .chain(writable_by_everyone("the template folder", directory))
-            .collect();
+            .chain(writable_by_everyone("the template folder", directory));
+        let warnings = distinct(warnings.collect()).into_iter();
+        let warnings = warnings.map(|it| Finding::warning("permissions", "", it));
+        let warnings = warnings.collect();
         let mut tera = escaping::engine();
         tera.add_raw_templates(files)
             .map_err(|error| describe(&error))
@@ -202,7 +205,7 @@ impl Templates {
             default,
             chosen: Mutex::default(),
             sources,
-            warnings: distinct(warnings),
+            warnings,
         })
     }
 
@@ -214,7 +217,7 @@ impl Templates {
 
     /// Which templates everyone could change or replace.
     #[must_use]
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Finding] {
         &self.warnings
     }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::support::smtp::{Action, Call, Server, Stage, reply};
 use crate::support::{Workplace, oracle};
-use access_invite::commands::{Console, resolve, send};
+use access_invite::commands::{resolve, send};
+use access_invite::console::Console;
 use access_invite::exit::{self, Exit};
 use access_invite::invitation::{Decision, State};
 use jiff::Timestamp;
@@ -661,13 +662,10 @@ async fn at_a_terminal_what_waits_is_always_named_and_a_decision_about_many_is_a
 
     for (answer, state) in [("\n", "expired"), ("no\n", "expired"), ("y\n", "abandoned")] {
         let options = resolve::Options {
-            address: None,
             state: Some(State::Expired),
-            decision: Decision::Abandoned,
+            decision: Some(Decision::Abandoned),
             note: "they left".into(),
-            package: None,
-            changed: false,
-            yes: false,
+            ..resolve::Options::default()
         };
         let resolve = async |path: &Path, console: &mut Console<'_>| {
             resolve::run(path, &options, console).await

@@ -446,7 +446,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
         breaker_open: false,
         first_pause: Duration::from_millis(5),
         clock: Timestamp::now,
-        on_event: Box::new(|_| {}),
+        on_event: Box::new(|_, _| {}),
     };
     let outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, &ledger);
     (run, Due { sends, outbox }, ledger)
@@ -577,7 +577,7 @@ async fn events_report_each_message_that_is_armed_and_settled_and_the_stop() {
     let (mut run, due, ledger) = prepare(&workplace).await;
     let events = Arc::new(Mutex::new(Vec::new()));
     let seen = events.clone();
-    run.on_event = Box::new(move |event| {
+    run.on_event = Box::new(move |event, _| {
         let text = match event {
             RunEvent::Armed { recipient } => format!("{recipient}: armed"),
             RunEvent::Settled {

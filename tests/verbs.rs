@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{LINK, Workplace, oracle};
-use access_invite::commands::{Console, send};
+use access_invite::commands::send;
+use access_invite::console::Console;
 use access_invite::exit::Exit;
 use mail_parser::MessageParser;
 use serde_json::Value;

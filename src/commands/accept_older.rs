@@ -6,37 +6,30 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Console, Job, PartnerFilter, end_run, open_read_only, run_start};
+use super::job::{Job, PartnerFilter};
+use super::open_ledger::{self, end_run, run_start};
 use crate::config::Config;
-use crate::exit::{self, CommandError, Exit};
+use crate::console::Console;
+use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::State;
 use crate::ledger::{Gap, Ledger, Reader, Staleness};
 use crate::report::count;
 
-/// What was decided.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Why, for the record.
-    pub note: String,
-    /// Do not ask.
-    pub yes: bool,
-}
-
 /// Accepts the ledger as it is, after a question.
 ///
 /// # Errors
-/// When the ledger is not older than its witness (65), when nobody can be asked (2), or when it
-/// cannot be read or written.
-pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
+/// If the ledger is not older than its witness (65), without a terminal and `--yes` (2), or if it cannot be
+/// read or written.
+pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) -> Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let files = &config.ledger;
     Ledger::check_writable(files)?;
-    // Nothing is written before the answer, so that a look does not change what was found.
+    // Nothing is written before the answer.
     let scratch = tempfile::tempdir().map_err(|error| {
         let message = format!("cannot create a temporary folder: {error}");
         CommandError::new(Exit::CannotWrite, message)
     })?;
-    let reader = open_read_only(&config, Some(scratch.path()), console).await?;
+    let reader = open_ledger::read_only(&config, Some(scratch.path()), console).await?;
     let doubt = match reader.staleness() {
         None => {
             let message = format!(
@@ -51,14 +44,14 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
         Some(doubt) => doubt,
     };
     let job = Job::load(config.clone(), scratch.path())?;
-    let tally = Tally::of(&job, &reader, console).await?;
+    let affected = Affected::of(&job, &reader, console).await?;
     drop(reader);
     console.eprint(&doubt.describe(files));
-    console.eprint(&tally.describe(&job));
-    if !options.yes {
+    console.eprint(&affected.describe(&job));
+    if !yes {
         if !console.interactive {
             let message =
-                "there is no terminal to ask at; say `--yes` if the older ledger is to be accepted";
+                "there is no terminal for the question; pass `--yes` to accept the older ledger";
             return Err(CommandError::new(Exit::Usage, message));
         }
         if !console.confirm("Go on with this ledger?") {
@@ -69,9 +62,9 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     let start = run_start("resolve", &config, console);
     let ledger = Ledger::open_although_older(files, &start)?;
     let gap = Gap {
-        at: (console.clock)(),
+        at: console.now(),
         witness: doubt.mark(),
-        note: options.note.clone(),
+        note: note.to_owned(),
     };
     let accepted = ledger.accept_older(gap).await;
     let ended = accepted.map_err(CommandError::from).map(|changed| {
@@ -92,30 +85,30 @@ fn are(changed: u64) -> String {
 
 /// How many listed partners may have been mailed by runs that the ledger does not know.
 #[derive(Default)]
-struct Tally {
+struct Affected {
     unrecorded: u64,
     pending: u64,
     deferred: u64,
     armed: u64,
 }
 
-impl Tally {
-    async fn of(job: &Job, reader: &Reader, console: &Console<'_>) -> exit::Result<Self> {
-        let plan = job.plan(&PartnerFilter::default(), (console.clock)());
-        let mut tally = Self::default();
+impl Affected {
+    async fn of(job: &Job, reader: &Reader, console: &Console<'_>) -> Result<Self> {
+        let plan = job.plan(&PartnerFilter::default(), console.now());
+        let mut affected = Self::default();
         let mut pages = plan.pages();
         while let Some(page) = pages.next_page(reader).await? {
             for entry in page {
                 match entry.standing.map(|it| it.state) {
-                    None => tally.unrecorded += 1,
-                    Some(State::Pending) => tally.pending += 1,
-                    Some(State::Deferred) => tally.deferred += 1,
-                    Some(State::Armed) => tally.armed += 1,
+                    None => affected.unrecorded += 1,
+                    Some(State::Pending) => affected.pending += 1,
+                    Some(State::Deferred) => affected.deferred += 1,
+                    Some(State::Armed) => affected.armed += 1,
                     Some(_) => {}
                 }
             }
         }
-        Ok(tally)
+        Ok(affected)
     }
 
     fn describe(&self, job: &Job) -> String {

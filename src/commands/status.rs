@@ -1,65 +1,86 @@
-//! `status`: where every invitation stands, or the whole history of one address.
+//! `status`: the state of every invitation, or the whole history of one address.
 
 use std::io::Seek;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use clap::Args;
 use tempfile::SpooledTempFile;
 
-use super::{Console, package};
+use super::package;
 use crate::address::Address;
 use crate::config::Config;
-use crate::exit::{self, CommandError, Exit, OrExit};
+use crate::console::Console;
+use crate::exit::{CommandError, Exit, Result};
+use crate::finding::Finding;
 use crate::invitation::State;
 use crate::ledger::{Ledger, Reader, RecordFilter};
 use crate::partners::Partners;
-use crate::report::{Format, StatusRow, StatusWriter};
+use crate::report::{StatusFormat, StatusRow, StatusWriter};
 use crate::templates::Templates;
 
 /// How many bytes of a report are kept in memory.
 const IN_MEMORY: usize = 1 << 20;
 
-/// What `status` was asked.
-#[derive(Clone, Debug)]
+/// The arguments of `status`.
+#[derive(Args, Clone, Debug, Default)]
 pub struct Options {
-    /// The history of this one.
+    /// Show the whole history of this address
+    #[arg(value_parser = Address::parse)]
     pub address: Option<Address>,
-    /// How to write it.
-    pub format: Format,
-    /// Only this state.
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t)]
+    pub format: StatusFormat,
+    /// Only invitations in this state
+    #[arg(long, value_parser = state)]
     pub state: Option<State>,
-    /// Only this package, by its key or its id.
+    /// Only invitations to this package, by its name in the configuration or its id
+    #[arg(long, value_name = "NAME|ID")]
     pub package: Option<String>,
 }
 
-/// Writes the standing of the campaign to stdout.
+/// Parses the name of a state.
+pub fn state(name: &str) -> std::result::Result<State, String> {
+    State::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = State::ALL.iter().map(|it| it.as_str()).collect();
+        format!("the states are {}", names.join(", "))
+    })
+}
+
+/// Writes the state of the campaign to stdout.
 ///
 /// # Errors
-/// When there is no ledger (78), or the address or package is not in it (65).
-pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
+/// If there is no ledger (78), or the address or package is not in it (65).
+pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> Result<Exit> {
     let config = Config::load(path)?;
     Ledger::check(&config.ledger)?;
     let reader = Reader::open(&config.ledger, None)?;
     if let Some(doubt) = reader.staleness() {
-        console.warn(&doubt.describe(&config.ledger));
+        let files = &config.ledger;
+        let doubt = doubt.describe(files);
+        console.report([&Finding::warning("ledger", files.file.display(), doubt)]);
     }
-    let listed = todays_partners(&config);
-    // Written to a file first, so that a slow reader of the output does not hold the snapshot.
+    let listed = current_list(&config);
+    // Written to a temporary file first, so that a slow reader of stdout does not hold the snapshot.
     let mut written = SpooledTempFile::new(IN_MEMORY);
     reader.begin_snapshot().await?;
     write(&mut written, &config, options, &reader, listed, console).await?;
     reader.end_snapshot().await?;
-    written
-        .rewind()
-        .context("cannot read back the temporary file of the report")
-        .or_exit(Exit::CannotWrite)?;
-    // A reader who went away, as `head` does, has seen enough.
+    written.rewind().map_err(full)?;
     let _ = std::io::copy(&mut written, console.out);
     Ok(Exit::Done)
 }
 
-/// The report, from one state of the ledger.
+fn full(error: std::io::Error) -> CommandError {
+    let folder = std::env::temp_dir();
+    let message = format!(
+        "cannot write the report to a temporary file in `{}`: {error}; make room, or set TMPDIR",
+        folder.display()
+    );
+    CommandError::new(Exit::CannotWrite, message)
+}
+
+/// Writes the report from one snapshot of the ledger.
 async fn write(
     out: &mut SpooledTempFile,
     config: &Config,
@@ -67,7 +88,7 @@ async fn write(
     reader: &Reader,
     listed: Option<Arc<Partners>>,
     console: &Console<'_>,
-) -> exit::Result<()> {
+) -> Result<()> {
     let package_id = match &options.package {
         Some(text) => Some(package::id_of(config, text, reader).await?),
         None => None,
@@ -84,10 +105,6 @@ async fn write(
         return Err(package::not_recorded(config, address, package, reader).await?);
     }
     let counts = reader.counts(campaign).await?;
-    let full = |error: std::io::Error| {
-        let message = format!("cannot write the report to a temporary file: {error}");
-        CommandError::new(Exit::CannotWrite, message)
-    };
     let mut writer = StatusWriter::begin(
         out,
         options.format,
@@ -100,8 +117,8 @@ async fn write(
         let mut rows = Vec::with_capacity(page.len());
         for mut record in page {
             record.invitee.package = match options.format {
-                Format::Text => package::label(config, &record),
-                Format::Json | Format::Csv => package::name(config, &record).to_owned(),
+                StatusFormat::Text => package::label(config, &record),
+                StatusFormat::Json | StatusFormat::Csv => package::name(config, &record).to_owned(),
             };
             let history = match options.address {
                 Some(_) => Some(reader.history(record.id).await?),
@@ -120,8 +137,8 @@ async fn write(
     writer.finish().map_err(full)
 }
 
-/// Today's file, where it can be read; `status` does not depend on it.
-fn todays_partners(config: &Config) -> Option<Arc<Partners>> {
+/// The list, if it can be read; `status` does not depend on it.
+fn current_list(config: &Config) -> Option<Arc<Partners>> {
     let templates = Templates::load(&config.templates);
     let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
     let partners = Partners::read(config, locales, &std::env::temp_dir());

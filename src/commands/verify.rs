@@ -1,7 +1,7 @@
-//! Every message that is due is composed and verified, on all cores, before the first connection.
+//! Composing and verifying every due message, on all cores, before the first connection.
 //!
-//! Batches of the plan are verified side by side and taken in their order, which becomes the order of
-//! sending.
+//! Batches of the plan are verified in parallel and collected in the order of the plan, which becomes the
+//! order of sending.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -11,22 +11,24 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::Job;
-use crate::exit::{self, CommandError, Exit, OrExit};
-use crate::invitation::MessageIdKey;
-use crate::ledger::{Enrolment, Ledger, Reader};
+use super::guards::{guards, nothing_was_sent};
+use super::job::Job;
+use crate::console::Console;
+use crate::exit::{CommandError, Exit, OrExit, Result};
+use crate::invitation::{Cause, MessageIdKey};
+use crate::ledger::{Change, Enrolment, Ledger, Reader};
 use crate::message::Composer;
 use crate::outbox::PlannedSend;
-use crate::plan::{Plan, PlannedInvitation};
+use crate::plan::{Plan, PlanSummary, PlannedInvitation};
 use crate::report::count;
 
-/// How many messages are verified by one task: enough for its cost not to matter, few enough
-/// for no core to be left waiting at the end.
+/// How many messages one task verifies: enough to make its own cost small, few enough to keep all cores
+/// busy at the end.
 const BATCH: usize = 64;
 /// How many messages that fail are shown.
 const SHOWN: usize = 20;
 
-/// What is the same for all messages.
+/// What all messages have in common.
 struct Verifier {
     composer: Arc<Composer>,
     key: MessageIdKey,
@@ -34,10 +36,10 @@ struct Verifier {
     now: Timestamp,
 }
 
-/// A message that is right.
+/// A verified message.
 struct Verified {
     send: PlannedSend,
-    /// Whether it was to repeat other bytes.
+    /// Whether it had to repeat the bytes of an earlier message, and differs.
     changed: bool,
 }
 
@@ -46,7 +48,7 @@ struct Verified {
 pub struct VerifiedPlan {
     /// The messages, in the order of the plan.
     pub sends: Vec<PlannedSend>,
-    /// Those that were to repeat what was sent before and no longer can.
+    /// Those that had to repeat an earlier message, and differ.
     pub changed: Vec<PlannedInvitation>,
 }
 
@@ -89,7 +91,7 @@ impl Job {
         plan: &Plan,
         reader: &Reader,
         now: Timestamp,
-    ) -> exit::Result<VerifiedPlan> {
+    ) -> Result<VerifiedPlan> {
         let verifier = Arc::new(Verifier {
             composer: self.composer.clone(),
             key: reader.key().clone(),
@@ -117,17 +119,17 @@ impl Job {
         summary.result(&self.config.partners.path)
     }
 
-    /// Records who is new as `pending`, in one transaction: all or nobody.
+    /// Records new invitations as `pending`, in one transaction.
     ///
     /// # Errors
-    /// When they cannot be recorded, or there is no room for the results of `due` attempts (74).
+    /// If they cannot be recorded, or there is no room for the results of `due` attempts (74).
     pub async fn record_new(
         &self,
         plan: &Plan,
         due: u64,
         ledger: &Ledger,
         now: Timestamp,
-    ) -> exit::Result<()> {
+    ) -> Result<()> {
         let reader = ledger.reader();
         let domain = self.config.sender.address.domain();
         let campaign = &self.config.campaign;
@@ -151,6 +153,41 @@ impl Job {
     }
 }
 
+/// Counts, guards and verifies what is due. A resend that can no longer repeat the same bytes becomes
+/// `unknown` again; that may admit others under `--limit`, so everything is repeated.
+pub async fn guard_and_verify(
+    job: &Job,
+    plan: &Plan,
+    ledger: &Ledger,
+    new_campaign: bool,
+    console: &mut Console<'_>,
+) -> Result<(PlanSummary, Vec<PlannedSend>)> {
+    loop {
+        let reader = ledger.reader();
+        let summary = job.summarize(plan, reader).await?;
+        let now = console.now();
+        let stopping = guards(job, &summary, reader, new_campaign, now).await?;
+        if !stopping.is_empty() {
+            let stopping: Vec<String> = stopping.iter().map(ToString::to_string).collect();
+            let error = CommandError::new(Exit::BadInput, stopping.join("\n"));
+            return Err(nothing_was_sent(error));
+        }
+        let verified = job.verify(plan, reader, now).await?;
+        if verified.changed.is_empty() {
+            return Ok((summary, verified.sends));
+        }
+        for entry in verified.changed {
+            let note = "the message has changed since it was sent, so it cannot be repeated; `resolve --as resend --changed` sends it as it is now";
+            console.eprint(&format!("{}: {note}", entry.partner.address));
+            let change = Change {
+                note: Some(note.into()),
+                ..Change::new(&entry.identity, console.now(), Cause::ResendMismatch)
+            };
+            ledger.apply(change).await?;
+        }
+    }
+}
+
 /// What verification has found so far.
 #[derive(Default)]
 struct VerifySummary {
@@ -161,7 +198,7 @@ struct VerifySummary {
 }
 
 impl VerifySummary {
-    async fn add(&mut self, batch: JoinHandle<Batch>) -> exit::Result<()> {
+    async fn add(&mut self, batch: JoinHandle<Batch>) -> Result<()> {
         for (entry, verified) in batch.await.or_exit(Exit::InternalError)? {
             match verified {
                 Ok(Verified { send, changed }) => {
@@ -179,7 +216,7 @@ impl VerifySummary {
         Ok(())
     }
 
-    fn result(self, list: &Path) -> exit::Result<VerifiedPlan> {
+    fn result(self, list: &Path) -> Result<VerifiedPlan> {
         if self.failed == 0 {
             return Ok(self.plan);
         }
@@ -188,10 +225,8 @@ impl VerifySummary {
         let mut lines: Vec<String> = faults
             .map(|(line, error)| format!("{path}:{line}: {error:#}"))
             .collect();
-        lines.push(format!(
-            "{} cannot be sent as it must be, so nobody is mailed",
-            count(self.failed, "message")
-        ));
+        let failed = count(self.failed, "message");
+        lines.push(format!("{failed} failed the verification, so nobody is mailed; correct the template, the row or the configuration"));
         Err(CommandError::new(Exit::Config, lines.join("\n")))
     }
 }

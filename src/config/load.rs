@@ -20,6 +20,7 @@ use super::values::{path, text};
 use super::{fingerprint, overlap};
 use crate::exit::{self, CommandError, Exit};
 use crate::files::{self, writable_by_everyone};
+use crate::finding::Finding;
 use crate::invitation::RetrySchedule;
 
 /// The largest configuration; a thousand packages with texts in every locale fit.
@@ -53,7 +54,7 @@ pub struct Config {
     /// Every key that the file has, with its value in canonical form; of a secret, only its kind.
     pub keys: BTreeMap<String, String>,
     /// What works, but deserves a second look.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Finding>,
 }
 
 impl Config {
@@ -111,7 +112,9 @@ impl Config {
         let others = others
             .into_iter()
             .filter_map(|(what, path)| writable_by_everyone(what, path?));
-        self.warnings.extend(open.into_iter().chain(others));
+        let open = open.into_iter().chain(others);
+        let warnings = open.map(|it| Finding::warning("permissions", "", it));
+        self.warnings.extend(warnings);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use super::key::Kind;
 use super::reader::Section;
 use super::text::{LocalizedText, texts};
 use super::values::{Value, text_or_list};
+use crate::finding::Finding;
 use crate::link::AccessPackageLink;
 use crate::locale::Locale;
 
@@ -47,7 +48,7 @@ pub fn keys_of(packages: &[Arc<Package>]) -> String {
 pub fn read(
     root: &mut Section<'_>,
     default_locale: &Locale,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Finding>,
 ) -> Vec<Arc<Package>> {
     let mut packages = root.section("packages");
     if packages.is_empty() {
@@ -75,7 +76,7 @@ impl Package {
         mut section: Section<'_>,
         default_locale: &Locale,
         others: &[Arc<Self>],
-        warnings: &mut Vec<String>,
+        warnings: &mut Vec<Finding>,
     ) -> Option<Self> {
         let hosts = section
             .key("allow_host", "another portal host than Microsoft's two")
@@ -120,7 +121,8 @@ impl Package {
         }
         section.finish();
         let ((link, found), name) = (link?, name?);
-        warnings.extend(found.iter().map(|it| format!("packages.{key}: {it}")));
+        let at = format!("packages.{key}");
+        warnings.extend(found.iter().map(|it| Finding::warning("link", &at, it)));
         Some(Self {
             key,
             link,

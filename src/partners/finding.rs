@@ -7,7 +7,7 @@ const SHOWN: usize = 60;
 
 /// What is found in a row: what makes it bad, or what deserves a second look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct RowFinding {
     /// The line where the row begins, as an editor counts.
     pub line: u64,
     /// The line where it ends; a later one where a quoted cell has line breaks.
@@ -20,7 +20,7 @@ pub struct Finding {
     pub reason: String,
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for RowFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.line)?;
         if self.last_line > self.line {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::finding::Finding;
+use super::finding::RowFinding;
 use super::form::Form;
 use super::layout::Layout;
 use super::partner::Partner;
@@ -16,6 +16,7 @@ use super::snapshot::{self, Snapshot};
 use super::warnings::Warnings;
 use crate::config::{BadRows, Config};
 use crate::exit::{self, CommandError, Exit, OrExit};
+use crate::finding::Finding;
 use crate::invitation::Identity;
 use crate::locale::Locale;
 
@@ -36,7 +37,7 @@ pub struct Partners {
     /// Twelve bytes of identity and four of line number for each good row, sorted.
     pub(super) keys: Vec<[u8; 16]>,
     pub(super) bad_lines: HashSet<u64>,
-    shown: Vec<Finding>,
+    shown: Vec<RowFinding>,
     bad_total: u64,
     warnings: Warnings,
 }
@@ -128,7 +129,7 @@ impl Partners {
         Rows::new(reader(&self.copy, start), self.layout.delimiter(), start)
     }
 
-    fn report(&mut self, fault: Finding) {
+    fn report(&mut self, fault: RowFinding) {
         self.bad_lines.insert(fault.line);
         self.bad_total += 1;
         // Duplicates are found last although they may stand first, hence some room.
@@ -138,8 +139,8 @@ impl Partners {
     }
 
     /// What is wrong with a row whose address and package stand on an earlier line.
-    pub(super) fn duplicate(&self, line: u64, first: u64) -> Finding {
-        Finding {
+    pub(super) fn duplicate(&self, line: u64, first: u64) -> RowFinding {
+        RowFinding {
             line,
             last_line: line,
             column: Some(self.layout.email_header().to_owned()),
@@ -209,13 +210,13 @@ impl Partners {
     /// What deserves a second look, though it is no error: a guessed encoding, garbled cells,
     /// look-alike domains, consumer mail services, and the own organisation's addresses.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Finding> {
         self.warnings.describe(&self.path)
     }
 
     /// The same about one good row, each with what it is called in short.
     #[must_use]
-    pub fn doubts(&self, partner: &Partner) -> Vec<(&'static str, Finding)> {
+    pub fn doubts(&self, partner: &Partner) -> Vec<(&'static str, RowFinding)> {
         self.warnings.about(partner, &self.layout)
     }
 

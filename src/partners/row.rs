@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::finding::{Finding, excerpt};
+use super::finding::{RowFinding, excerpt};
 use super::layout::Layout;
 use super::partner::Partner;
 use super::rows::Row;
@@ -23,8 +23,8 @@ pub fn parse(
     row: &Row,
     rules: &Rules,
     locales: &mut HashMap<String, Option<Locale>>,
-) -> Result<Option<Partner>, Vec<Finding>> {
-    let whole = |reason: String| Finding {
+) -> Result<Option<Partner>, Vec<RowFinding>> {
+    let whole = |reason: String| RowFinding {
         line: row.line,
         last_line: row.last_line,
         column: None,
@@ -105,7 +105,7 @@ struct RowParser<'a> {
     last_line: u64,
     offset: u64,
     cells: &'a [String],
-    faults: Vec<Finding>,
+    faults: Vec<RowFinding>,
 }
 
 impl RowParser<'_> {
@@ -231,7 +231,7 @@ impl RowParser<'_> {
                         format!("no such package is configured (there is: {keys})"),
                     );
                 }
-                _ => self.faults.push(Finding {
+                _ => self.faults.push(RowFinding {
                     line: self.line,
                     last_line: self.last_line,
                     column: Some("package".into()),
@@ -245,7 +245,7 @@ impl RowParser<'_> {
 
     fn fault(&mut self, column: usize, reason: String) {
         let cell = self.cells.get(column).map_or("", |it| it.trim());
-        self.faults.push(Finding {
+        self.faults.push(RowFinding {
             line: self.line,
             last_line: self.last_line,
             column: Some(self.layout.headers()[column].escape_debug().to_string()),

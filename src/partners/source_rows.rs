@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::finding::Finding;
+use super::finding::RowFinding;
 use super::list::{Partners, line_of};
 use super::partner::Partner;
 use super::row;
@@ -35,7 +35,7 @@ pub enum RowKind {
     /// A partner.
     Good(Partner),
     /// No partner, for these reasons.
-    Bad(Vec<Finding>),
+    Bad(Vec<RowFinding>),
 }
 
 impl Partners {
@@ -83,7 +83,7 @@ impl Partners {
     }
 
     /// What is wrong with a partner whom an earlier row has already.
-    fn duplicate_of(&self, partner: &Partner) -> Finding {
+    fn duplicate_of(&self, partner: &Partner) -> RowFinding {
         // Package and address tell, whatever the campaign.
         let key = partner.identity("").short();
         let first = self.keys.partition_point(|it| it[..12] < key[..12]);

@@ -6,10 +6,11 @@
 use std::path::Path;
 
 use super::domains::{is_consumer, look_alike};
-use super::finding::{Finding, excerpt};
+use super::finding::{RowFinding, excerpt};
 use super::layout::Layout;
 use super::mojibake::repaired;
 use super::partner::Partner;
+use crate::finding::Finding;
 
 /// How many rows of a kind are kept for people to read; the rest are counted.
 const SHOWN: usize = 20;
@@ -38,7 +39,7 @@ const CONSUMER: usize = 3;
 pub struct Warnings {
     own_domain: String,
     guess: Option<String>,
-    shown: [Vec<Finding>; KINDS.len()],
+    shown: [Vec<RowFinding>; KINDS.len()],
     totals: [u64; KINDS.len()],
 }
 
@@ -64,12 +65,12 @@ impl Warnings {
     }
 
     /// The doubts about one row, each with what it is called in short.
-    pub fn about(&self, partner: &Partner, layout: &Layout) -> Vec<(&'static str, Finding)> {
+    pub fn about(&self, partner: &Partner, layout: &Layout) -> Vec<(&'static str, RowFinding)> {
         let doubts = self.doubts(partner, layout).into_iter();
         doubts.map(|(kind, it)| (NAMES[kind], it)).collect()
     }
 
-    fn doubts(&self, partner: &Partner, layout: &Layout) -> Vec<(usize, Finding)> {
+    fn doubts(&self, partner: &Partner, layout: &Layout) -> Vec<(usize, RowFinding)> {
         let domain = partner.address.domain();
         let hint = partner.package.link.directory_hint();
         let own = if hint.eq_ignore_ascii_case(domain) {
@@ -81,7 +82,7 @@ impl Warnings {
         };
         let consumer =
             is_consumer(domain).then(|| format!("`{domain}` gives mailboxes to anybody"));
-        let finding = |header: &str, value: &str, reason| Finding {
+        let finding = |header: &str, value: &str, reason| RowFinding {
             line: partner.line,
             last_line: partner.line,
             column: Some(header.escape_debug().to_string()),
@@ -108,22 +109,26 @@ impl Warnings {
         doubts
     }
 
-    /// One text for each kind of doubt that there is about the file.
-    pub fn describe(&self, path: &Path) -> Vec<String> {
+    /// One finding for each kind of doubt that there is about the file, with its rows.
+    pub fn describe(&self, path: &Path) -> Vec<Finding> {
         let path = path.display();
-        let mut told: Vec<String> = self.guess.iter().cloned().collect();
+        let warning = |message: &str| Finding::warning("partners", &path, message);
+        let mut found: Vec<Finding> = self.guess.as_deref().map(&warning).into_iter().collect();
         for ((kind, shown), total) in KINDS.iter().zip(&self.shown).zip(self.totals) {
             if total == 0 {
                 continue;
             }
-            let mut lines = vec![format!("{kind}:")];
-            lines.extend(shown.iter().map(|it| format!("{path}:{it}")));
+            let mut finding = warning(kind);
+            finding.what.push(':');
+            for row in shown {
+                finding.what += &format!("\n{path}:{row}");
+            }
             let rest = total - shown.len() as u64;
             if rest > 0 {
-                lines.push(format!("{path}: and {rest} more like these"));
+                finding.what += &format!("\n{path}: and {rest} more like these");
             }
-            told.push(lines.join("\n"));
+            found.push(finding);
         }
-        told
+        found
     }
 }

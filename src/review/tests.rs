@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::file_names::{DATA, LIST};
+use super::folder::{DATA, LIST};
 use super::*;
 use crate::address::Address;
 use crate::config::{LocalizedText, Package};
@@ -78,7 +78,7 @@ fn review(out: &Path, messages: &[(&str, &str)]) {
             .unwrap();
     }
     let left_out = partner("eva@b.example", HOSTILE);
-    review.leave_out(&left_out, "accepted", HOSTILE).unwrap();
+    review.skip(&left_out, "accepted", HOSTILE).unwrap();
     let (index, shown) = review.finish().unwrap();
     assert_eq!(index, out.join("index.html"));
     assert_eq!(shown, messages.len() as u64);

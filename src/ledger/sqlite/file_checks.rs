@@ -10,6 +10,7 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, access};
 use rustix::io::Errno;
 
+use crate::finding::Finding;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::sidecar::folder_of;
 
@@ -92,7 +93,7 @@ pub fn check_writable(path: &Path) -> Result<()> {
 }
 
 /// What works, but is unwise, about the place of the ledger.
-pub fn warnings(path: &Path) -> Vec<String> {
+pub fn warnings(path: &Path) -> Vec<Finding> {
     let shown = path.display();
     let folder = folder_of(path);
     let mut warnings = Vec::new();
@@ -117,7 +118,8 @@ pub fn warnings(path: &Path) -> Vec<String> {
     {
         warnings.push(format!("a real send would stop: {error}"));
     }
-    warnings
+    let finding = |it| Finding::warning("ledger", &shown, it);
+    warnings.into_iter().map(finding).collect()
 }
 
 /// What to call the network file system with this magic number; none for one of this machine.

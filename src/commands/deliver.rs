@@ -1,0 +1,64 @@
+//! Delivery with a progress bar.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::job::Job;
+use crate::console::Console;
+use crate::delivery::{BREAKER_OPEN, Rates, Run, Tally};
+use crate::exit::Result;
+use crate::ledger::Ledger;
+use crate::outbox::{Outbox, PlannedSend};
+use crate::plan::Plan;
+use crate::relay::Connector;
+
+/// How long all connections pause when the relay first asks to slow down.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Records new invitations and sends the messages. Without `rates`, no limit of time applies either.
+///
+/// # Errors
+/// If the new invitations cannot be recorded; then nothing has been sent.
+pub async fn deliver(
+    job: &Job,
+    plan: &Plan,
+    sends: Vec<PlannedSend>,
+    ledger: &Arc<Ledger>,
+    connector: Connector,
+    rates: Option<Rates>,
+    console: &Console<'_>,
+) -> Result<Tally> {
+    let due = sends.len() as u64;
+    job.record_new(plan, due, ledger, console.now()).await?;
+    let config = &job.config;
+    let bar = console.progress(due);
+    let shown = bar.clone();
+    let run = Run {
+        ledger: ledger.clone(),
+        connector: Arc::new(connector),
+        sender: config.sender.address.clone(),
+        connections: config.smtp.connections,
+        max_runtime: rates.as_ref().and(config.limits.max_runtime),
+        rates: rates.map(Arc::new),
+        retry: config.retry,
+        breaker_open: ledger.notice(BREAKER_OPEN).await?.is_some(),
+        first_pause: FIRST_PAUSE,
+        clock: console.clock,
+        on_event: Box::new(move |_, tally| {
+            let other = tally.rejected + tally.expired + tally.deferred + tally.unknown;
+            shown.set_position(tally.accepted + other);
+            let mut message = String::new();
+            if other > 0 {
+                message = format!(" ({other} not accepted)");
+            }
+            if tally.stopped.is_some() {
+                message += "; stopping, waiting for replies";
+            }
+            shown.set_message(message);
+        }),
+    };
+    let outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, ledger);
+    let tally = run.deliver(sends, outbox).await;
+    bar.finish_and_clear();
+    Ok(tally)
+}
