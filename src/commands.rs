@@ -2,8 +2,10 @@
 //! delivery and the summary.
 
 pub mod accept_older;
+mod arguments;
 pub mod check;
 mod checks;
+mod decide;
 mod deliver;
 mod guards;
 pub mod init;
@@ -15,11 +17,13 @@ pub mod resolve;
 mod results_file;
 mod review_entries;
 pub mod sandbox;
+mod sandbox_mailbox;
 pub mod send;
 pub mod status;
 mod summary;
 pub mod test_send;
 mod verify;
 
+pub use self::arguments::PartnerFilter;
 pub use self::guards::PREVIEW;
-pub use self::job::{Job, PartnerFilter};
+pub use self::job::Job;

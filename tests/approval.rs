@@ -92,14 +92,14 @@ fn nothing_is_sent_before_somebody_approves_and_then_just_that() {
 
     let error = refused(&workplace, &[]);
     assert!(
-        error.contains("there is no `approved.txt`; look at what would be sent with `access-invite preview`, and when it is right, `cp preview/approval.txt approved.txt`"),
+        error.contains("there is no `approved.txt`; review the messages with `access-invite preview`, then run `cp preview/approval.txt approved.txt`"),
         "{error}"
     );
     let preview = workplace.run(&["preview"]);
     assert!(
         preview
             .stdout
-            .contains("when all is right, approve it: cp preview/approval.txt approved.txt"),
+            .contains("to approve it: cp preview/approval.txt approved.txt"),
         "{preview:?}"
     );
     assert!(
@@ -210,7 +210,7 @@ fn a_refusal_says_which_of_the_four_has_changed_and_how() {
     workplace.write("partners.csv", &LIST.replace('\n', "\r\n"));
     let error = refused(&workplace, &[]);
     assert!(
-        error.contains("\npartners: `partners.csv` has other bytes, but the same good rows"),
+        error.contains("\npartners: the good rows of `partners.csv` are the same"),
         "{error}"
     );
 }
@@ -280,9 +280,7 @@ fn a_digest_alone_approves_too_and_tells_at_least_which_of_the_four_has_changed(
     assert_eq!(workplace.run(&["preview"]).code, 0);
     let error = refused(&workplace, &["--approved", &digest]);
     assert!(
-        error.contains(
-            "\npartners: changed; how cannot be told, because only the digest is at hand\n"
-        ),
+        error.contains("\npartners: changed (only the digest is at hand, so it is unknown how)\n"),
         "{error}"
     );
     assert!(!error.contains("\nconfiguration:"), "{error}");
@@ -301,12 +299,12 @@ fn a_digest_alone_approves_too_and_tells_at_least_which_of_the_four_has_changed(
     let error = workplace.run(&["send"]);
     assert_eq!(error.code, 65, "{error:?}");
     assert!(
-        error.stderr.contains("`approved.txt` is no approval"),
+        error.stderr.contains("`approved.txt` is not an approval"),
         "{error:?}"
     );
     let preview = workplace.run(&["preview"]);
     assert_eq!(preview.code, 0, "{preview:?}");
-    assert!(preview.stderr.contains("is no approval"), "{preview:?}");
+    assert!(preview.stderr.contains("is not an approval"), "{preview:?}");
 }
 
 #[test]
@@ -321,7 +319,7 @@ fn a_preview_of_a_part_approves_nothing_and_takes_the_former_proposal_away() {
         assert!(
             preview
                 .stdout
-                .contains("a preview of a part cannot be approved"),
+                .contains("a partial preview cannot be approved"),
             "{preview:?}"
         );
         assert!(!workplace.file("preview/approval.txt").exists());

@@ -101,7 +101,7 @@ fn the_two_commands_of_the_readme_are_there_and_the_first_does_what_it_says() {
     let output = workplace.run(&["send", "--sandbox", "--config", example]);
 
     assert_eq!(output.code, 0, "{output:?}");
-    assert!(output.stdout.contains("26 caught"), "{output:?}");
+    assert!(output.stdout.contains("26 received"), "{output:?}");
     assert!(README.contains("sends the twenty-six example partners"));
     assert!(workplace.file("sandbox/index.html").exists());
 }

@@ -404,7 +404,7 @@ fn no_file_of_the_job_and_none_of_anybody_else_is_overwritten() {
     for verb in ["check", "send"] {
         let output = workplace.run(&[verb]);
         assert_eq!(output.code, 74, "{output:?}");
-        assert!(output.stderr.contains("would be lost"), "{output:?}");
+        assert!(output.stderr.contains("is not overwritten"), "{output:?}");
     }
     assert_eq!(server.connections(), 0);
     assert_eq!(
@@ -506,7 +506,7 @@ fn a_signal_while_they_are_written_leaves_the_old_and_says_so() {
     let output = run.wait();
 
     assert_eq!(output.code, 74, "{output:?}");
-    let words = "the results `results.csv` stay as they were, stopped by SIGTERM";
+    let words = "the results `results.csv` were not updated (stopped by SIGTERM)";
     assert!(output.stderr.contains(words), "{output:?}");
     let after = std::fs::read(workplace.file("results.csv")).unwrap();
     assert!(after == before && !unfinished(&workplace));

@@ -275,7 +275,7 @@ fn the_guards_stop_a_run_before_anything_is_written() {
 
     workplace.limits = "new_per_run = 2".into();
     workplace.configure();
-    refused(&workplace, "3 invitations never tried before");
+    refused(&workplace, "3 invitations would be sent for the first time");
     workplace.limits = "only_to = [\"@b.example\"]".into();
     workplace.configure();
     refused(

@@ -3,10 +3,14 @@
 //! Its pending, deferred and armed invitations may have been mailed since, so they become `unknown`;
 //! partners who are not recorded at all need `send --new-campaign`.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::job::{Job, PartnerFilter};
+use jiff::Timestamp;
+
+use super::arguments::PartnerFilter;
+use super::job::Job;
 use super::open_ledger::{self, end_run, run_start};
 use crate::config::Config;
 use crate::console::Console;
@@ -44,10 +48,10 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
         Some(doubt) => doubt,
     };
     let job = Job::load(config.clone(), scratch.path())?;
-    let affected = Affected::of(&job, &reader, console).await?;
+    let affected = describe_affected(&job, &reader, console.now()).await?;
     drop(reader);
     console.eprint(&doubt.describe(files));
-    console.eprint(&affected.describe(&job));
+    console.eprint(&affected);
     if !yes {
         if !console.interactive {
             let message =
@@ -68,9 +72,10 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
     };
     let accepted = ledger.accept_older(gap).await;
     let ended = accepted.map_err(CommandError::from).map(|changed| {
+        let verb = if changed == 1 { "is" } else { "are" };
+        let changed = count(changed, "invitation");
         console.print(&format!(
-            "the ledger was accepted; {} now unknown",
-            are(changed)
+            "the ledger was accepted; {changed} {verb} now unknown"
         ));
         Exit::Done
     });
@@ -78,51 +83,28 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
     ended
 }
 
-fn are(changed: u64) -> String {
-    let verb = if changed == 1 { "is" } else { "are" };
-    format!("{} {verb}", count(changed, "invitation"))
-}
-
 /// How many listed partners may have been mailed by runs that the ledger does not know.
-#[derive(Default)]
-struct Affected {
-    unrecorded: u64,
-    pending: u64,
-    deferred: u64,
-    armed: u64,
-}
-
-impl Affected {
-    async fn of(job: &Job, reader: &Reader, console: &Console<'_>) -> Result<Self> {
-        let plan = job.plan(&PartnerFilter::default(), console.now());
-        let mut affected = Self::default();
-        let mut pages = plan.pages();
-        while let Some(page) = pages.next_page(reader).await? {
-            for entry in page {
-                match entry.standing.map(|it| it.state) {
-                    None => affected.unrecorded += 1,
-                    Some(State::Pending) => affected.pending += 1,
-                    Some(State::Deferred) => affected.deferred += 1,
-                    Some(State::Armed) => affected.armed += 1,
-                    Some(_) => {}
-                }
-            }
+async fn describe_affected(job: &Job, reader: &Reader, now: Timestamp) -> Result<String> {
+    let plan = job.plan(&PartnerFilter::default(), now);
+    let mut counts: HashMap<Option<State>, u64> = HashMap::new();
+    let mut pages = plan.pages();
+    while let Some(page) = pages.next_page(reader).await? {
+        for entry in page {
+            *counts.entry(entry.standing.map(|it| it.state)).or_default() += 1;
         }
-        Ok(affected)
     }
-
-    fn describe(&self, job: &Job) -> String {
-        let Self {
-            unrecorded,
-            pending,
-            deferred,
-            armed,
-        } = self;
-        let all = unrecorded + pending + deferred + armed;
-        format!(
-            "of {} in `{}`, {all} may already have been mailed: {unrecorded} without a record, {pending} pending, {deferred} deferred, {armed} armed; those with a record become unknown, those without need `send --new-campaign`",
-            count(job.partners.good(), "partner"),
-            job.config.partners.path.display()
-        )
-    }
+    let affected = [
+        None,
+        Some(State::Pending),
+        Some(State::Deferred),
+        Some(State::Armed),
+    ];
+    let [unrecorded, pending, deferred, armed] =
+        affected.map(|it| counts.get(&it).copied().unwrap_or_default());
+    let all = unrecorded + pending + deferred + armed;
+    Ok(format!(
+        "of {} in `{}`, {all} may already have been mailed: {unrecorded} without a record, {pending} pending, {deferred} deferred, {armed} armed; those with a record become unknown, those without need `send --new-campaign`",
+        count(job.partners.good(), "partner"),
+        job.config.partners.path.display()
+    ))
 }

@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::arguments::PartnerFilter;
 use super::guards::{require_approval, warnings_of_send};
-use super::job::{Job, PartnerFilter, describe};
+use super::job::{Job, describe};
 use super::open_ledger;
 use crate::approval::ApprovalError;
 use crate::config::{Config, MissingLocale};
@@ -109,8 +110,7 @@ pub fn check_files(config: &Arc<Config>, report: &mut Report) -> CheckedFiles {
         .zip(partners)
         .map(|(templates, partners)| Job::new(config.clone(), templates, partners));
     if let Some(job) = &job {
-        let folder = config.templates.directory.display();
-        report.keep("templates", folder, job.check_templates());
+        report.keep("templates", "", job.check_templates());
         report.findings.extend(job.skipped_rows().filter(|_| {
             job.partners
                 .refuse_bad_rows(config.partners.bad_rows)

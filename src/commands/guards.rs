@@ -5,7 +5,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::job::{Job, PartnerFilter};
+use super::arguments::PartnerFilter;
+use super::job::Job;
 use crate::approval::{self, ApprovalError, ApprovalSource, Digest};
 use crate::config::Config;
 use crate::exit::{CommandError, Exit, Result};

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::arguments::PartnerFilter;
 use super::guards::{PREVIEW, require_approval, warnings_of_send};
-use super::job::{Job, PartnerFilter, describe};
+use super::job::{Job, describe};
 use super::open_ledger;
 use super::review_entries::{cannot_repeat, fill, leave_out, preview_entry};
 use crate::approval;
@@ -104,7 +105,7 @@ fn print_approval(approval: Option<AboutApproval>, config: &Config, console: &mu
         }
         Some(it) => {
             console.print(&format!("digest of the inputs: {}", it.digest));
-            console.print(&format!("to approve them: {}", it.command));
+            console.print(&format!("to approve it: {}", it.command));
         }
         None if config.approval.is_some() => {
             console

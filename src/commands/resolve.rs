@@ -3,23 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args};
 
-use super::job::{Job, PartnerFilter};
+use super::accept_older;
+use super::arguments::{decidable_state, decision_parser};
+use super::decide::{applies_to, record_decision, require_same_messages, select};
 use super::open_ledger::{end_run, run_start};
-use super::status::state;
-use super::{accept_older, package};
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::{Cause, Decision, Record, State, next};
-use crate::ledger::{Change, Ledger, RecordFilter};
+use crate::ledger::{Change, Ledger};
 use crate::report::{count, one_line};
-
-/// How many decisions are recorded in one commit.
-const BATCH: usize = 500;
 
 /// The arguments of `resolve`.
 #[derive(Args, Clone, Debug, Default)]
@@ -62,32 +58,6 @@ pub struct Options {
     pub yes: bool,
 }
 
-/// The decisions with their names on the command line.
-const DECISIONS: [(&str, &str, Decision); 3] = [
-    ("accepted", "The message arrived", Decision::Accepted),
-    ("resend", "Send it again", Decision::Resend),
-    (
-        "abandoned",
-        "Close the invitation without sending",
-        Decision::Abandoned,
-    ),
-];
-
-fn decision_parser() -> impl TypedValueParser<Value = Decision> {
-    let values = DECISIONS.map(|(name, help, _)| PossibleValue::new(name).help(help));
-    PossibleValuesParser::new(values).map(|name| {
-        let chosen = DECISIONS.iter().find(|it| it.0 == name);
-        chosen.expect("the parser accepts no other names").2
-    })
-}
-
-fn decidable_state(name: &str) -> std::result::Result<State, String> {
-    match state(name) {
-        Ok(it @ (State::Expired | State::Rejected | State::Bounced)) => Ok(it),
-        _ => Err("it must be expired, rejected or bounced".to_owned()),
-    }
-}
-
 /// Applies the decision.
 ///
 /// # Errors
@@ -122,7 +92,11 @@ async fn decide(
 ) -> Result<Exit> {
     let now = console.now();
     ledger.recover(now).await?;
-    let selected = select(&config, options, ledger).await?;
+    let address = options.address.as_ref();
+    let all_unknown = address.is_none().then_some(State::Unknown);
+    let state = options.state.or(all_unknown);
+    let package = options.package.as_deref();
+    let selected = select(&config, address, state, package, ledger).await?;
     let cause = Cause::Person(decision);
     for record in &selected {
         let (email, state) = (one_line(&record.invitee.email), record.standing.state);
@@ -152,115 +126,11 @@ async fn decide(
             return Ok(Exit::Done);
         }
     }
-    for records in selected.chunks(BATCH) {
-        let change = |record: &Record| Change {
-            note: Some(options.note.clone()),
-            repeat: repeats(&record),
-            ..Change::new(&record.identity, now, cause)
-        };
-        let changes = records.iter().map(change).collect();
-        let results = ledger.submit(changes).results().await;
-        for (record, result) in records.iter().zip(results) {
-            let (email, before) = (one_line(&record.invitee.email), record.standing.state);
-            let package = one_line(&package::label(&config, record));
-            console.print(&format!("{email} ({package}): {before} → {}", result?));
-        }
-    }
+    let change = |record: &Record| Change {
+        note: Some(options.note.clone()),
+        repeat: repeats(&record),
+        ..Change::new(&record.identity, now, cause)
+    };
+    record_decision(&config, &selected, change, ledger, console).await?;
     Ok(Exit::Done)
-}
-
-/// The invitations that the decision is about.
-async fn select(config: &Config, options: &Options, ledger: &Ledger) -> Result<Vec<Record>> {
-    let reader = ledger.reader();
-    let package_id = match &options.package {
-        Some(text) => Some(package::id_of(config, text, reader).await?),
-        None => None,
-    };
-    let all_unknown = options.address.is_none().then_some(State::Unknown);
-    let filter = RecordFilter {
-        state: options.state.or(all_unknown),
-        package_id,
-        address: options.address.as_ref().map(Address::canonical),
-    };
-    let mut selected = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = reader.page(&config.campaign, &filter, after).await?;
-        let Some(last) = page.last() else { break };
-        after = last.id;
-        selected.extend(page);
-    }
-    let Some(address) = &options.address else {
-        return Ok(selected);
-    };
-    match selected.as_slice() {
-        [] => {
-            let package = options.package.as_deref().zip(package_id);
-            Err(package::not_recorded(config, address, package, reader).await?)
-        }
-        [_] => Ok(selected),
-        several => {
-            let label = |it| one_line(&package::label(config, it));
-            let packages: Vec<String> = several.iter().map(label).collect();
-            let message = format!(
-                "{address} is invited to {}; select one with `--package`",
-                packages.join(" and ")
-            );
-            Err(CommandError::new(Exit::BadInput, message))
-        }
-    }
-}
-
-/// A message that may have been accepted is repeated only byte for byte, so that a mailbox can recognise
-/// the duplicate.
-async fn require_same_messages(
-    config: Arc<Config>,
-    repeated: &[&Record],
-    ledger: &Ledger,
-    console: &mut Console<'_>,
-) -> Result<()> {
-    if repeated.is_empty() {
-        return Ok(());
-    }
-    let job = Job::load(config, ledger.scratch_folder())?;
-    let plan = job.plan(&PartnerFilter::default(), console.now());
-    let mut changed: Vec<&Record> = repeated.to_vec();
-    let mut pages = plan.pages();
-    while let Some(page) = pages.next_page(ledger.reader()).await? {
-        for entry in page {
-            let sent = entry.standing.as_ref().and_then(|it| it.message);
-            let is_repeated = changed.iter().any(|it| it.identity == entry.identity);
-            if let (true, Some((date, sha256))) = (is_repeated, sent) {
-                let domain = job.config.sender.address.domain();
-                let id = entry.message_id(ledger.reader().key(), domain);
-                let composed = job.composer.compose(&entry.partner, &id, date);
-                if composed.is_ok_and(|it| it.sha256() == sha256) {
-                    changed.retain(|it| it.identity != entry.identity);
-                }
-            }
-        }
-    }
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let addresses: Vec<String> = changed
-        .iter()
-        .map(|it| one_line(&it.invitee.email))
-        .collect();
-    let message = format!(
-        "{} cannot be repeated, because its row, a template or the configuration has changed ({}); `--changed` sends it as it is now, and a partner who received the first one gets a second",
-        count(changed.len() as u64, "message"),
-        addresses.join(", ")
-    );
-    Err(CommandError::new(Exit::BadInput, message))
-}
-
-fn applies_to(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Accepted => "`--as accepted` applies to unknown",
-        Decision::Abandoned => "`--as abandoned` applies to unknown, expired, rejected and bounced",
-        Decision::Resend => {
-            "`--as resend` applies to unknown, rejected, bounced, expired, abandoned and accepted"
-        }
-    }
 }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use clap::{ArgGroup, Args};
 use jiff::SignedDuration;
 
+use super::arguments::PartnerFilter;
 use super::deliver::deliver;
 use super::guards::{nothing_was_sent, refuse_example_link, require_approval};
-use super::job::{Job, PartnerFilter, describe};
+use super::job::{Job, describe};
 use super::open_ledger::{end_run, run_start};
 use super::results_file::write_results;
 use super::summary::{Summary, counts};

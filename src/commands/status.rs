@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use tempfile::SpooledTempFile;
 
+use super::arguments::state;
 use super::package;
 use crate::address::Address;
 use crate::config::Config;
@@ -37,14 +38,6 @@ pub struct Options {
     /// Only invitations to this package, by its name in the configuration or its id
     #[arg(long, value_name = "NAME|ID")]
     pub package: Option<String>,
-}
-
-/// Parses the name of a state.
-pub fn state(name: &str) -> std::result::Result<State, String> {
-    State::from_name(name).ok_or_else(|| {
-        let names: Vec<&str> = State::ALL.iter().map(|it| it.as_str()).collect();
-        format!("the states are {}", names.join(", "))
-    })
 }
 
 /// Writes the state of the campaign to stdout.

@@ -98,7 +98,7 @@ fn data(out: &Path, name: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_review_is_owner_only_and_replaces_only_a_review() {
+fn a_review_is_private_and_replaces_only_a_review() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("deep/preview");
     for _ in 0..2 {
@@ -129,14 +129,16 @@ fn a_review_is_owner_only_and_replaces_only_a_review() {
     std::fs::write(own.join("thesis.txt"), "years of work").unwrap();
     let error = Folder::prepare(&own).unwrap_err();
     assert!(
-        error.to_string().contains("files that no preview made"),
+        error
+            .to_string()
+            .contains("files that are not from a preview"),
         "{error}"
     );
     assert!(own.join("thesis.txt").exists());
 }
 
 #[test]
-fn nothing_of_a_value_is_markup_or_script_where_it_is_shown() {
+fn values_are_never_markup_or_script() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("preview");
 
@@ -169,8 +171,7 @@ fn nothing_of_a_value_is_markup_or_script_where_it_is_shown() {
 }
 
 #[test]
-fn a_review_that_is_not_whole_has_no_page_and_the_one_after_it_is_held_against_the_last_whole_one()
-{
+fn an_incomplete_review_has_no_page_and_is_not_compared_with() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("preview");
     review(
@@ -228,7 +229,7 @@ fn a_review_that_is_not_whole_has_no_page_and_the_one_after_it_is_held_against_t
 }
 
 #[test]
-fn another_date_or_message_id_is_no_change_to_a_reader_but_another_word_is() {
+fn another_date_or_message_id_is_no_change() {
     let digest = |it: &str| ParsedMessage::of(it.as_bytes()).unwrap().digest();
     let first = message("ada@b.example", "Hello");
     let later = first.replace(
