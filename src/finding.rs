@@ -71,7 +71,8 @@ impl Finding {
         Self::new(check, Severity::Error, at, message)
     }
 
-    /// The finding for a person: severity, place and reason, with the fix on a line of its own.
+    /// The finding for a person: severity, place and reason, with the fix on a line of its own. All lines
+    /// but the first are indented.
     #[must_use]
     pub fn text(&self) -> String {
         let severity = match self.severity {
@@ -84,7 +85,8 @@ impl Finding {
             "" => String::new(),
             fix => format!("\n  fix: {fix}"),
         };
-        format!("{severity}: {}{fix}", self.reason())
+        let reason = self.reason().replace('\n', "\n  ");
+        format!("{severity}: {reason}{fix}")
     }
 
     /// The place and what was found there; the place only once.
@@ -145,6 +147,7 @@ mod tests {
             finding("the ledger `a.sqlite3` is empty"),
             "error: the ledger `a.sqlite3` is empty"
         );
+        assert_eq!(finding("a.sqlite3:\n1"), "error: a.sqlite3:\n  1");
     }
 
     #[test]

@@ -250,7 +250,7 @@ fn f10_one_person_written_in_several_ways_is_one_invitation() {
 
     let refused = workplace.run(&["send"]);
     assert_eq!(refused.code, 65, "{refused:?}");
-    let again = "the same address already ensure_no_unsolicited_data on line 2";
+    let again = "the same address already stands on line 2";
     assert_eq!(refused.stderr.matches(again).count(), 3, "{refused:?}");
 
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();

@@ -539,13 +539,13 @@ fn a_rehearsal_marks_nobody_and_replaces_only_its_own_folder() {
             ".made-by-access-invite",
             ".reviewed",
             "data",
-            "review.css",
-            "review.js",
             "index.html",
             "list.html",
-            "messages"
+            "messages",
+            "review.css",
+            "review.js"
         ],
-        "no throw-away ledger, nothing caught"
+        "neither a temporary ledger nor received messages"
     );
 
     assert_eq!(

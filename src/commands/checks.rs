@@ -191,11 +191,15 @@ pub async fn try_relay(
         Console::eprint
     };
     let mut step = |step: &str| {
-        report.add(Severity::Ok, "relay", &relay, step.to_owned());
+        report.add(Severity::Note, "relay", &relay, step.to_owned());
         print(console, &format!("relay: {step}"));
     };
     match connector.try_out(&mut step).await {
-        Ok(()) => step("ready to take mail; none was sent"),
+        Ok(()) => {
+            let ready = "ready to take mail; none was sent";
+            report.add(Severity::Ok, "relay", &relay, ready.to_owned());
+            print(console, &format!("relay: {ready}"));
+        }
         Err(error) => {
             let error = CommandError::new(error.exit(), error);
             report.fail("relay", &relay, error);
