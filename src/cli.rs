@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::check::CheckOptions;
+use crate::commands::preview::PreviewOptions;
+use crate::commands::resolve::ResolveOptions;
+use crate::commands::send::SendOptions;
+use crate::commands::status::StatusOptions;
 use crate::commands::{PREVIEW, check, init, preview, resolve, sandbox, send, status, test_send};
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -43,27 +48,27 @@ enum Command {
     },
     /// Check configuration, link, secrets, templates and list, without the network
     #[command(after_help = "Examples:\n  access-invite check\n  access-invite check --connect")]
-    Check(check::Options),
+    Check(CheckOptions),
     /// Show what would be sent, as files to open in a browser (the same as send --dry-run)
     #[command(
         after_help = "Examples:\n  access-invite preview\n  access-invite preview --only ada@fabrikam.example --out review"
     )]
-    Preview(preview::Options),
+    Preview(PreviewOptions),
     /// Send what is due
     #[command(
         after_help = "Examples:\n  access-invite send --test-to you@contoso.example\n  access-invite send --limit 5"
     )]
-    Send(send::Options),
+    Send(SendOptions),
     /// Show the state of every invitation, or the history of one address
     #[command(
         after_help = "Examples:\n  access-invite status --state unknown\n  access-invite status ada@fabrikam.example --format json"
     )]
-    Status(status::Options),
+    Status(StatusOptions),
     /// Record a decision about an invitation, such as whether an unknown delivery arrived
     #[command(
         after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\""
     )]
-    Resolve(resolve::Options),
+    Resolve(ResolveOptions),
 }
 
 /// Parses the command line.
@@ -85,7 +90,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
         Command::Check(options) => check::run(config, &options, console).await,
         Command::Preview(options) => preview::run(config, &options, console).await,
         Command::Send(options) if options.dry_run => {
-            let options = preview::Options {
+            let options = PreviewOptions {
                 filter: options.filter,
                 out: options.out.unwrap_or_else(|| PREVIEW.into()),
             };

@@ -62,7 +62,7 @@ pub struct Note {
 #[derive(Debug)]
 pub struct Review {
     path: PathBuf,
-    review: String,
+    made: String,
     static_list: StaticList,
     list: JsRows,
     skipped: JsRows,
@@ -81,8 +81,8 @@ impl Review {
         folder.clear()?;
         let Folder { path, marker } = folder;
         // An old page that is still open must not mix in files of this review.
-        let review = format!("{:x}", about.made.as_nanosecond());
-        let rows = |part, each| JsRows::new(&path, &review, part, each);
+        let made = format!("{:x}", about.made.as_nanosecond());
+        let rows = |part, each| JsRows::new(&path, &made, part, each);
         Ok(Self {
             static_list: StaticList::begin(&path, &about)?,
             list: rows("list", LISTED),
@@ -91,7 +91,7 @@ impl Review {
             previous: PreviousReview::read(&path),
             summary: Summary::new(about),
             path,
-            review,
+            made,
             _marker: marker,
         })
     }
@@ -203,7 +203,7 @@ impl Review {
             self.summary.gone = self.previous.missing();
         }
         self.summary.before = self.previous.made.map(|it| it.to_string());
-        write_whole(&self.path, &self.review, "summary", &self.summary)?;
+        write_whole(&self.path, &self.made, "summary", &self.summary)?;
         for (name, text) in PAGE {
             create(&self.path.join(name))?.write_all(text.as_bytes())?;
         }

@@ -644,7 +644,7 @@ async fn at_a_terminal_what_waits_is_always_named_and_a_decision_about_many_is_a
     all_are(&workplace, "expired");
 
     for _ in 0..2 {
-        let options = send::Options::default();
+        let options = send::SendOptions::default();
         let send =
             async |path: &Path, console: &mut Console<'_>| send::run(path, &options, console).await;
         let (exit, said) = at_a_terminal(&workplace, "", send).await;
@@ -661,11 +661,11 @@ async fn at_a_terminal_what_waits_is_always_named_and_a_decision_about_many_is_a
     assert_eq!(workplace.run(&["send"]).stderr, "", "not twice a day");
 
     for (answer, state) in [("\n", "expired"), ("no\n", "expired"), ("y\n", "abandoned")] {
-        let options = resolve::Options {
+        let options = resolve::ResolveOptions {
             state: Some(State::Expired),
             decision: Some(Decision::Abandoned),
             note: "they left".into(),
-            ..resolve::Options::default()
+            ..resolve::ResolveOptions::default()
         };
         let resolve = async |path: &Path, console: &mut Console<'_>| {
             resolve::run(path, &options, console).await

@@ -318,7 +318,7 @@ fn warnings_about_the_list_appear_in_check_and_preview_and_in_send_on_a_terminal
         .unwrap()
         .block_on(send::run(
             &workplace.file("config.toml"),
-            &send::Options::default(),
+            &send::SendOptions::default(),
             &mut console,
         ))
         .unwrap();

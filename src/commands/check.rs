@@ -15,7 +15,7 @@ use crate::report::{CheckFormat, Languages, count, write_check};
 
 /// The arguments of `check`.
 #[derive(Args, Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct CheckOptions {
     /// Also connect to the relay and log in; no mail is sent
     #[arg(long)]
     pub connect: bool,
@@ -31,13 +31,13 @@ pub struct Options {
 ///
 /// # Errors
 /// If the configuration cannot be loaded and the format is text, or the ledger cannot be read.
-pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> Result<Exit> {
+pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>) -> Result<Exit> {
     let text = options.format == CheckFormat::Text;
     let mut report = Report::default();
     let config = match Config::load(path) {
         Err(error) if !text => {
             report.fail("configuration", path.display(), error);
-            return Ok(write_result(path, &report, None, options, console));
+            return Ok(write_result(path, &report, None, options.format, console));
         }
         loaded => Arc::new(loaded?),
     };
@@ -59,7 +59,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> R
         path,
         &report,
         languages.as_ref(),
-        options,
+        options.format,
         console,
     ))
 }
@@ -69,11 +69,11 @@ fn write_result(
     path: &Path,
     report: &Report,
     languages: Option<&Languages>,
-    options: &Options,
+    format: CheckFormat,
     console: &mut Console<'_>,
 ) -> Exit {
     let conclusion = conclusion(path, report);
-    if options.format == CheckFormat::Json {
+    if format == CheckFormat::Json {
         let _ = write_check(console.out, languages, &report.findings);
         console.eprint(&conclusion);
     } else {

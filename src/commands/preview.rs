@@ -24,7 +24,7 @@ use crate::review::{APPROVAL, About, AboutApproval, Folder, Review};
 
 /// The arguments of `preview`.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Options {
+pub struct PreviewOptions {
     /// Which partners.
     #[command(flatten)]
     pub filter: PartnerFilter,
@@ -37,8 +37,8 @@ pub struct Options {
 ///
 /// # Errors
 /// Whatever would stop a `send`, except for approval and guards, which are warnings here.
-pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> Result<Exit> {
-    let Options { filter, out } = options;
+pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_>) -> Result<Exit> {
+    let PreviewOptions { filter, out } = options;
     let config = Arc::new(Config::load(path)?);
     let folder = Folder::prepare(out)?;
     let job = Job::load(config.clone(), folder.path())?;

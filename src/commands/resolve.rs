@@ -21,7 +21,7 @@ use crate::report::{count, one_line};
 #[derive(Args, Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(group = ArgGroup::new("which").required(true).args(["address", "all_unknown", "state", "accept_older_ledger"]))]
-pub struct Options {
+pub struct ResolveOptions {
     /// The invitation of this address
     #[arg(value_parser = Address::parse)]
     pub address: Option<Address>,
@@ -63,7 +63,7 @@ pub struct Options {
 /// # Errors
 /// If it does not apply (65), a question is needed and there is no terminal (2), or another run holds the
 /// lock (75).
-pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> Result<Exit> {
+pub async fn run(path: &Path, options: &ResolveOptions, console: &mut Console<'_>) -> Result<Exit> {
     let Some(decision) = options.decision else {
         return accept_older::run(path, options.yes, &options.note, console).await;
     };
@@ -86,7 +86,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> R
 async fn decide(
     config: Arc<Config>,
     decision: Decision,
-    options: &Options,
+    options: &ResolveOptions,
     ledger: &Ledger,
     console: &mut Console<'_>,
 ) -> Result<Exit> {

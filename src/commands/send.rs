@@ -16,7 +16,7 @@ use super::guards::{nothing_was_sent, refuse_example_link, require_approval};
 use super::job::{Job, describe};
 use super::open_ledger::{end_run, run_start};
 use super::results_file::write_results;
-use super::summary::{Summary, counts};
+use super::summary::{RunSummary, counts};
 use super::verify::guard_and_verify;
 use crate::address::Address;
 use crate::approval::Digest;
@@ -33,7 +33,7 @@ use crate::results;
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(group = ArgGroup::new("rehearsal").args(["dry_run", "sandbox"]))]
 #[command(group = ArgGroup::new("instead").args(["dry_run", "sandbox", "test_to"]))]
-pub struct Options {
+pub struct SendOptions {
     /// Which partners.
     #[command(flatten)]
     pub filter: PartnerFilter,
@@ -72,7 +72,7 @@ struct RunRecord {
 ///
 /// # Errors
 /// Whatever prevents the first connection. What happens after it is printed, and decides the exit code.
-pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> Result<Exit> {
+pub async fn run(path: &Path, options: &SendOptions, console: &mut Console<'_>) -> Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let start = run_start("send", &config, console);
     let ledger = Arc::new(Ledger::open(&config.ledger, &start)?);
@@ -91,7 +91,7 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> R
 
 async fn send(
     config: Arc<Config>,
-    options: &Options,
+    options: &SendOptions,
     ledger: &Arc<Ledger>,
     record: &mut RunRecord,
     console: &mut Console<'_>,
@@ -126,7 +126,7 @@ async fn send(
         Tally::default()
     };
     record.counts = Some(counts(&tally));
-    let concluded = Summary {
+    let concluded = RunSummary {
         job: &job,
         ledger,
         plan: &summary,

@@ -25,7 +25,7 @@ const IN_MEMORY: usize = 1 << 20;
 
 /// The arguments of `status`.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Options {
+pub struct StatusOptions {
     /// Show the whole history of this address
     #[arg(value_parser = Address::parse)]
     pub address: Option<Address>,
@@ -44,7 +44,7 @@ pub struct Options {
 ///
 /// # Errors
 /// If there is no ledger (78), or the address or package is not in it (65).
-pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> Result<Exit> {
+pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>) -> Result<Exit> {
     let config = Config::load(path)?;
     Ledger::check(&config.ledger)?;
     let reader = Reader::open(&config.ledger, None)?;
@@ -59,12 +59,13 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> R
     reader.begin_snapshot().await?;
     write(&mut written, &config, options, &reader, listed, console).await?;
     reader.end_snapshot().await?;
-    written.rewind().map_err(full)?;
+    written.rewind().map_err(|it| full(&it))?;
+    // A closed pipe is not an error, see `Output`.
     let _ = std::io::copy(&mut written, console.out);
     Ok(Exit::Done)
 }
 
-fn full(error: std::io::Error) -> CommandError {
+fn full(error: &std::io::Error) -> CommandError {
     let folder = std::env::temp_dir();
     let message = format!(
         "cannot write the report to a temporary file in `{}`: {error}; make room, or set TMPDIR",
@@ -77,7 +78,7 @@ fn full(error: std::io::Error) -> CommandError {
 async fn write(
     out: &mut SpooledTempFile,
     config: &Config,
-    options: &Options,
+    options: &StatusOptions,
     reader: &Reader,
     listed: Option<Arc<Partners>>,
     console: &Console<'_>,
@@ -105,7 +106,7 @@ async fn write(
         campaign,
         &counts,
     )
-    .map_err(full)?;
+    .map_err(|it| full(&it))?;
     while let Some(last) = page.last().map(|it| it.id) {
         let mut rows = Vec::with_capacity(page.len());
         for mut record in page {
@@ -124,10 +125,10 @@ async fn write(
                 history,
             });
         }
-        writer.page(&rows).map_err(full)?;
+        writer.page(&rows).map_err(|it| full(&it))?;
         page = reader.page(campaign, &selection, last).await?;
     }
-    writer.finish().map_err(full)
+    writer.finish().map_err(|it| full(&it))
 }
 
 /// The list, if it can be read; `status` does not depend on it.

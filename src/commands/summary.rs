@@ -13,7 +13,7 @@ use crate::report::{count, one_line, reply_text};
 const SHOWN: usize = 20;
 
 /// What a run is summed up from.
-pub struct Summary<'a> {
+pub struct RunSummary<'a> {
     /// What was loaded.
     pub job: &'a Job,
     /// The ledger of the run.
@@ -43,7 +43,7 @@ pub fn settled(tally: &Tally) -> u64 {
     tally.accepted + tally.deferred + tally.rejected + tally.expired + tally.unknown
 }
 
-impl Summary<'_> {
+impl RunSummary<'_> {
     /// Prints the summary and returns the exit code. Without a terminal, success is silent.
     pub async fn conclude(&self, console: &mut Console<'_>) -> Exit {
         let tally = self.tally;

@@ -29,7 +29,7 @@ const BATCH: usize = 64;
 const SHOWN: usize = 20;
 
 /// What all messages have in common.
-struct Verifier {
+struct MessageVerifier {
     composer: Arc<Composer>,
     key: MessageIdKey,
     domain: String,
@@ -54,7 +54,7 @@ pub struct VerifiedPlan {
 
 type Batch = Vec<(PlannedInvitation, anyhow::Result<Verified>)>;
 
-impl Verifier {
+impl MessageVerifier {
     fn verify(&self, entry: &PlannedInvitation) -> anyhow::Result<Verified> {
         let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
@@ -92,7 +92,7 @@ impl Job {
         reader: &Reader,
         now: Timestamp,
     ) -> Result<VerifiedPlan> {
-        let verifier = Arc::new(Verifier {
+        let verifier = Arc::new(MessageVerifier {
             composer: self.composer.clone(),
             key: reader.key().clone(),
             domain: self.config.sender.address.domain().to_owned(),

@@ -119,14 +119,12 @@ impl Warnings {
                 continue;
             }
             let mut finding = warning(kind);
-            finding.what.push(':');
-            for row in shown {
-                finding.what += &format!("\n{path}:{row}");
-            }
+            let mut rows: Vec<String> = shown.iter().map(|it| format!("{path}:{it}")).collect();
             let rest = total - shown.len() as u64;
             if rest > 0 {
-                finding.what += &format!("\n{path}: and {rest} more like these");
+                rows.push(format!("{path}: and {rest} more like these"));
             }
+            finding.what = format!("{}:\n{}", finding.what, rows.join("\n"));
             found.push(finding);
         }
         found

@@ -55,9 +55,9 @@ impl Folder {
     }
 
     fn open(path: &Path) -> io::Result<Self> {
-        let unless = |refused: bool, why: &str| match refused {
-            true => Err(Error::other(why)),
-            false => Ok(()),
+        let refuse_if = |refused: bool, why: &str| {
+            let error = refused.then(|| Error::other(why));
+            error.map_or(Ok(()), Err)
         };
         match path.symlink_metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -66,9 +66,9 @@ impl Folder {
             found => {
                 let found = found?;
                 let link = "it is a symbolic link; name the folder itself with `--out`";
-                unless(found.is_symlink(), link)?;
+                refuse_if(found.is_symlink(), link)?;
                 let file = "it is not a folder; name another one with `--out`";
-                unless(!found.is_dir(), file)?;
+                refuse_if(!found.is_dir(), file)?;
             }
         }
         let folder = open_folder(path)?;
@@ -76,12 +76,12 @@ impl Folder {
         let foreign = format!(
             "it belongs to another user (uid {owner}, and this is uid {user}); name a folder of your own with `--out`"
         );
-        unless(owner != user, &foreign)?;
+        refuse_if(owner != user, &foreign)?;
         let marker = path.join(MARKER);
         let is_review = marker.symlink_metadata().is_ok_and(|it| it.is_file());
         let is_empty = std::fs::read_dir(path)?.next().is_none();
         let files = "it holds files that are not from a preview; name another folder with `--out`, or empty this one";
-        unless(!is_review && !is_empty, files)?;
+        refuse_if(!is_review && !is_empty, files)?;
         folder.set_permissions(Permissions::from_mode(0o700))?;
         let marker = files::open_own(&marker)?;
         match marker.try_lock() {
