@@ -38,11 +38,9 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// A finished message, and what is shown beside it.
 #[derive(Debug)]
-pub struct ReviewedMessage<'a> {
+pub struct ReviewedMessage {
     /// The bytes.
-    pub message: &'a [u8],
-    /// Its recipient.
-    pub partner: &'a Partner,
+    pub bytes: Vec<u8>,
     /// The measurements of these bytes by the verification.
     pub verification: Verification,
     /// Remarks that deserve a second look.
@@ -100,23 +98,22 @@ impl Review {
     ///
     /// # Errors
     /// If the files cannot be written.
-    pub fn add(&mut self, reviewed: &ReviewedMessage<'_>) -> Result<()> {
+    pub fn add(&mut self, partner: &Partner, message: &ReviewedMessage) -> Result<()> {
         let ReviewedMessage {
-            message,
-            partner,
+            bytes,
             verification,
             notes,
-        } = reviewed;
+        } = message;
         let number = self.summary.messages + 1;
-        let parsed = ParsedMessage::of(message)?;
+        let parsed = ParsedMessage::of(bytes)?;
         let file = format!("{MESSAGES}/{number:04}");
         let guarded = |start: &str, text: &str| [start, text].concat().into_bytes();
-        for (ending, bytes) in [
-            ("eml", message.to_vec()),
+        for (ending, content) in [
+            ("eml", bytes.clone()),
             ("html", guarded(GUARD, &parsed.html)),
             ("txt", guarded(BYTE_ORDER_MARK, &parsed.text)),
         ] {
-            create(&self.path.join(format!("{file}.{ending}")))?.write_all(&bytes)?;
+            create(&self.path.join(format!("{file}.{ending}")))?.write_all(&content)?;
         }
         let asked = partner.locale.as_ref().map(ToString::to_string);
         let asked = asked.unwrap_or_default();
@@ -137,14 +134,14 @@ impl Review {
             package,
             mark as u8,
             &kinds,
-            message.len(),
+            bytes.len(),
             partner.line,
         ))?;
         self.details.add(&(
             number,
             &parsed.headers,
             &parsed.text,
-            String::from_utf8_lossy(message),
+            String::from_utf8_lossy(bytes),
             verified(*verification),
             notes.iter().map(|it| &it.text).collect::<Vec<_>>(),
         ))?;
@@ -157,7 +154,7 @@ impl Review {
 
         let summary = &mut self.summary;
         summary.messages = number;
-        summary.bytes += message.len() as u64;
+        summary.bytes += bytes.len() as u64;
         summary.new += u64::from(mark == Mark::New);
         summary.changed += u64::from(mark == Mark::Changed);
         summary.templates.add(&parsed.language);

@@ -116,7 +116,7 @@ fn nothing_is_sent_before_somebody_approves_and_then_just_that() {
             .contains("a real send would stop: not approved"),
         "{check:?}"
     );
-    // Rehearsals reach nobody and need no leave.
+    // Rehearsals need no approval.
     assert_eq!(workplace.run(&["send", "--sandbox"]).code, 0);
     assert_eq!(
         workplace.run(&["send", "--test-to", "me@c.example"]).code,
@@ -131,7 +131,7 @@ fn nothing_is_sent_before_somebody_approves_and_then_just_that() {
     // It holds for the runs that follow, whatever is due.
     assert_eq!(workplace.run(&["send"]).code, 0);
     let preview = workplace.run(&["preview"]);
-    assert!(preview.stdout.contains(", approved already"), "{preview:?}");
+    assert!(preview.stdout.contains(", already approved"), "{preview:?}");
     assert!(!preview.stderr.contains("would stop"), "{preview:?}");
 
     workplace.write("partners.csv", &format!("{LIST}new@n.example,New\n"));

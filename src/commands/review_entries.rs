@@ -10,7 +10,6 @@ use crate::console::Console;
 use crate::exit::{Exit, OrExit, Result};
 use crate::finding::Finding;
 use crate::ledger::Reader;
-use crate::message::Verification;
 use crate::plan::{Plan, PlanSummary, PlannedInvitation};
 use crate::report::count;
 use crate::review::{Note, Review, ReviewedMessage};
@@ -21,14 +20,7 @@ const NAMED: usize = 20;
 /// What a review shows of a planned invitation.
 pub enum ReviewEntry {
     /// A finished message.
-    Message {
-        /// Its bytes.
-        bytes: Vec<u8>,
-        /// What the verification measured.
-        verification: Verification,
-        /// Remarks about it.
-        notes: Vec<Note>,
-    },
+    Message(ReviewedMessage),
     /// None: the kind of reason, and the reason.
     Skipped(String, String),
 }
@@ -58,16 +50,7 @@ pub async fn fill(
         for invitation in page {
             let partner = &invitation.partner;
             match entry_of(&invitation)? {
-                ReviewEntry::Message {
-                    bytes,
-                    verification,
-                    notes,
-                } => review.add(&ReviewedMessage {
-                    message: &bytes,
-                    partner,
-                    verification,
-                    notes,
-                })?,
+                ReviewEntry::Message(message) => review.add(partner, &message)?,
                 ReviewEntry::Skipped(kind, reason) => {
                     review.skip(partner, &kind, &reason)?;
                     skipped.total += 1;
@@ -134,11 +117,11 @@ pub fn preview_entry(
             text: format!("after {}", count(u64::from(attempts), "attempt")),
         });
     }
-    Ok(ReviewEntry::Message {
+    Ok(ReviewEntry::Message(ReviewedMessage {
         bytes: message.bytes,
         verification,
         notes,
-    })
+    }))
 }
 
 /// The warning about a resend that could no longer repeat the same bytes.

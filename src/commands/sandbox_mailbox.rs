@@ -11,6 +11,7 @@ use super::job::Job;
 use super::review_entries::ReviewEntry;
 use crate::exit::{Exit, OrExit, Result};
 use crate::plan::{PlannedInvitation, Skip};
+use crate::review::ReviewedMessage;
 use crate::sandbox::Sandbox;
 
 /// The folder of the messages that the sandbox received, in files named by Message-ID, so that the review
@@ -58,13 +59,13 @@ impl Mailbox {
                     partner.address
                 )
             };
-            return Ok(ReviewEntry::Message {
+            return Ok(ReviewEntry::Message(ReviewedMessage {
                 verification: verified
                     .with_context(context)
                     .or_exit(Exit::InternalError)?,
                 notes: job.notes(partner),
                 bytes,
-            });
+            }));
         }
         let (kind, reason) = match (&invitation.skip, id) {
             (Some(skip), _) => (skip.kind(), skip.to_string()),

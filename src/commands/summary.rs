@@ -26,21 +26,25 @@ pub struct RunSummary<'a> {
     pub recovered: u64,
 }
 
+fn outcomes(tally: &Tally) -> [(&'static str, u64); 5] {
+    [
+        ("accepted", tally.accepted),
+        ("deferred", tally.deferred),
+        ("rejected", tally.rejected),
+        ("expired", tally.expired),
+        ("unknown", tally.unknown),
+    ]
+}
+
 /// The counts of a run, as JSON.
 pub fn counts(tally: &Tally) -> String {
-    serde_json::json!({
-        "accepted": tally.accepted,
-        "deferred": tally.deferred,
-        "rejected": tally.rejected,
-        "expired": tally.expired,
-        "unknown": tally.unknown,
-    })
-    .to_string()
+    let counts = outcomes(tally).map(|(name, number)| (name.to_owned(), number.into()));
+    serde_json::Value::Object(counts.into_iter().collect()).to_string()
 }
 
 /// How many invitations this run has settled.
 pub fn settled(tally: &Tally) -> u64 {
-    tally.accepted + tally.deferred + tally.rejected + tally.expired + tally.unknown
+    outcomes(tally).iter().map(|it| it.1).sum()
 }
 
 impl RunSummary<'_> {
@@ -98,18 +102,12 @@ impl RunSummary<'_> {
     fn print_counts(&self, console: &mut Console<'_>) {
         let (tally, due) = (self.tally, self.plan.due);
         let settled = settled(tally);
-        let mut parts = vec![format!("{} accepted", tally.accepted)];
-        for (number, name) in [
-            (tally.deferred, "deferred"),
-            (tally.rejected, "rejected"),
-            (tally.expired, "expired"),
-            (tally.unknown, "unknown"),
-            (due.saturating_sub(settled), "not attempted"),
-        ] {
-            if number > 0 {
-                parts.push(format!("{number} {name}"));
-            }
-        }
+        let rest = ("not attempted", due.saturating_sub(settled));
+        let counts = outcomes(tally).into_iter().chain([rest]);
+        let counts = counts.filter(|(name, number)| *number > 0 || *name == "accepted");
+        let parts: Vec<String> = counts
+            .map(|(name, number)| format!("{number} {name}"))
+            .collect();
         let line = if due == 0 {
             "nothing was due".to_owned()
         } else if settled == 0 && tally.stopped.is_none() {

@@ -36,13 +36,6 @@ struct MessageVerifier {
     now: Timestamp,
 }
 
-/// A verified message.
-struct Verified {
-    send: PlannedSend,
-    /// Whether it had to repeat the bytes of an earlier message, and differs.
-    changed: bool,
-}
-
 /// All messages of a plan that are due.
 #[derive(Default)]
 pub struct VerifiedPlan {
@@ -50,12 +43,16 @@ pub struct VerifiedPlan {
     pub sends: Vec<PlannedSend>,
     /// Those that had to repeat an earlier message, and differ.
     pub changed: Vec<PlannedInvitation>,
+    /// The first that failed, with their lines.
+    faults: Vec<(u64, anyhow::Error)>,
+    failed: u64,
 }
 
-type Batch = Vec<(PlannedInvitation, anyhow::Result<Verified>)>;
+/// Invitations with their verified messages, and whether these differ from what they had to repeat.
+type Batch = Vec<(PlannedInvitation, anyhow::Result<(PlannedSend, bool)>)>;
 
 impl MessageVerifier {
-    fn verify(&self, entry: &PlannedInvitation) -> anyhow::Result<Verified> {
+    fn verify(&self, entry: &PlannedInvitation) -> anyhow::Result<(PlannedSend, bool)> {
         let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
@@ -66,7 +63,7 @@ impl MessageVerifier {
             fingerprint: message.fingerprint(),
         };
         let changed = entry.must_repeat().is_some_and(|it| it != message.sha256());
-        Ok(Verified { send, changed })
+        Ok((send, changed))
     }
 
     fn start(self: &Arc<Self>, batch: Vec<PlannedInvitation>) -> JoinHandle<Batch> {
@@ -99,7 +96,7 @@ impl Job {
             now,
         });
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let mut summary = VerifySummary::default();
+        let mut verified = VerifiedPlan::default();
         let mut under_way = VecDeque::new();
         let mut pages = plan.pages();
         while let Some(page) = pages.next_page(reader).await? {
@@ -110,13 +107,13 @@ impl Job {
             while under_way.len() > 2 * at_once
                 && let Some(batch) = under_way.pop_front()
             {
-                summary.add(batch).await?;
+                verified.add(batch).await?;
             }
         }
         for batch in under_way {
-            summary.add(batch).await?;
+            verified.add(batch).await?;
         }
-        summary.result(&self.config.partners.path)
+        verified.result(&self.config.partners.path)
     }
 
     /// Records new invitations as `pending`, in one transaction.
@@ -188,22 +185,13 @@ pub async fn guard_and_verify(
     }
 }
 
-/// What verification has found so far.
-#[derive(Default)]
-struct VerifySummary {
-    plan: VerifiedPlan,
-    /// The first that failed, by their lines.
-    faults: Vec<(u64, anyhow::Error)>,
-    failed: u64,
-}
-
-impl VerifySummary {
+impl VerifiedPlan {
     async fn add(&mut self, batch: JoinHandle<Batch>) -> Result<()> {
         for (entry, verified) in batch.await.or_exit(Exit::InternalError)? {
             match verified {
-                Ok(Verified { send, changed }) => {
-                    self.plan.sends.push(send);
-                    self.plan.changed.extend(changed.then_some(entry));
+                Ok((send, changed)) => {
+                    self.sends.push(send);
+                    self.changed.extend(changed.then_some(entry));
                 }
                 Err(error) => {
                     self.failed += 1;
@@ -216,9 +204,9 @@ impl VerifySummary {
         Ok(())
     }
 
-    fn result(self, list: &Path) -> Result<VerifiedPlan> {
+    fn result(self, list: &Path) -> Result<Self> {
         if self.failed == 0 {
-            return Ok(self.plan);
+            return Ok(self);
         }
         let path = list.display();
         let faults = self.faults.iter();

@@ -62,19 +62,21 @@ fn review(out: &Path, messages: &[(&str, &str)]) {
     let mut review = Review::begin(Folder::prepare(out).unwrap(), about()).unwrap();
     for (address, text) in messages {
         review
-            .add(&ReviewedMessage {
-                message: message(address, text).as_bytes(),
-                partner: &partner(address, HOSTILE),
-                verification: Verification {
-                    headers: 7,
-                    lines: 20,
-                    longest_line: 60,
+            .add(
+                &partner(address, HOSTILE),
+                &ReviewedMessage {
+                    bytes: message(address, text).as_bytes().to_vec(),
+                    verification: Verification {
+                        headers: 7,
+                        lines: 20,
+                        longest_line: 60,
+                    },
+                    notes: vec![Note {
+                        kind: "odd",
+                        text: HOSTILE.into(),
+                    }],
                 },
-                notes: vec![Note {
-                    kind: "odd",
-                    text: HOSTILE.into(),
-                }],
-            })
+            )
             .unwrap();
     }
     let left_out = partner("eva@b.example", HOSTILE);
@@ -182,8 +184,7 @@ fn an_incomplete_review_has_no_page_and_is_not_compared_with() {
     let mut half = Review::begin(Folder::prepare(&out).unwrap(), about()).unwrap();
     let other = message("ada@b.example", "Other");
     let shown = ReviewedMessage {
-        message: other.as_bytes(),
-        partner: &partner("ada@b.example", "Ada"),
+        bytes: other.into_bytes(),
         verification: Verification {
             headers: 7,
             lines: 20,
@@ -191,7 +192,7 @@ fn an_incomplete_review_has_no_page_and_is_not_compared_with() {
         },
         notes: Vec::new(),
     };
-    half.add(&shown).unwrap();
+    half.add(&partner("ada@b.example", "Ada"), &shown).unwrap();
     drop(half);
     // Where it was killed, scratch files would stay.
     std::fs::create_dir(out.join(".tmpKilled")).unwrap();
