@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::arguments::PartnerFilter;
 use super::job::Job;
-use super::open_ledger::{self, end_run, run_start};
+use super::open_ledger::{self, RunRecord, end_run, run_start};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
@@ -79,7 +79,7 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
         ));
         Exit::Done
     });
-    end_run(ledger, &ended, None, None, console).await?;
+    end_run(ledger, &ended, RunRecord::default(), console).await?;
     ended
 }
 

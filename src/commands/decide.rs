@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
-use crate::invitation::{Decision, Record, State};
+use crate::invitation::{Cause, Decision, Record, State, next};
 use crate::ledger::{Change, Ledger, RecordFilter};
 use crate::report::{count, one_line};
 
@@ -64,6 +64,21 @@ pub async fn select(
             Err(CommandError::new(Exit::BadInput, message))
         }
     }
+}
+
+/// Checks that the decision applies to the state of each invitation.
+///
+/// # Errors
+/// The first to which it does not apply (65).
+pub fn check_applies(selected: &[Record], decision: Decision) -> Result<()> {
+    for record in selected {
+        let (email, state) = (one_line(&record.invitee.email), record.standing.state);
+        next(Some(state), Cause::Person(decision)).map_err(|_| {
+            let message = format!("{email} is {state}; {}", applies_to(decision));
+            CommandError::new(Exit::BadInput, message)
+        })?;
+    }
+    Ok(())
 }
 
 /// A message that may have been accepted is repeated only byte for byte, so that a mailbox can recognise

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::job::Job;
 use crate::console::Console;
 use crate::delivery::{BREAKER_OPEN, Rates, Run, Tally};
@@ -14,6 +16,17 @@ use crate::relay::Connector;
 
 /// How long all connections pause when the relay first asks to slow down.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The rate limits, with the messages of the last day counted in.
+///
+/// # Errors
+/// If the ledger cannot be read.
+pub async fn rates(job: &Job, ledger: &Ledger, now: Timestamp) -> Result<Rates> {
+    let since = now - SignedDuration::from_hours(24);
+    let earlier = ledger.reader().dots_since(since).await?;
+    let limits = &job.config.limits;
+    Ok(Rates::new(limits.per_minute, limits.per_day, &earlier, now))
+}
 
 /// Records new invitations and sends the messages. Without `rates`, no limit of time applies either.
 ///

@@ -185,3 +185,10 @@ pub fn describe(summary: &PlanSummary) -> String {
     }
     format!("{messages} ({})", locales.join(", "))
 }
+
+/// The list, if it can be read, for a verb that does not depend on it.
+pub fn current_list(config: &Config) -> Option<Partners> {
+    let templates = Templates::load(&config.templates);
+    let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
+    Partners::read(config, locales, &std::env::temp_dir()).ok()
+}

@@ -18,20 +18,28 @@ pub fn run_start(verb: &'static str, config: &Config, console: &Console<'_>) -> 
     }
 }
 
+/// What the ledger records about a run beside its exit code.
+#[derive(Default)]
+pub struct RunRecord {
+    /// The digest of the inputs.
+    pub digest: Option<String>,
+    /// The counts of outcomes, as JSON.
+    pub counts: Option<String>,
+}
+
 /// Records how a run ended, and closes the ledger.
 pub async fn end_run(
     ledger: Ledger,
     ended: &Result<Exit>,
-    digest: Option<String>,
-    counts: Option<String>,
+    record: RunRecord,
     console: &Console<'_>,
 ) -> Result<()> {
     let exit = ended.as_ref().map_or_else(|it| it.exit, |it| *it);
     let end = RunEnd {
         at: console.now(),
         exit_code: exit as u8,
-        digest,
-        counts,
+        digest: record.digest,
+        counts: record.counts,
     };
     let recorded = ledger.end_run(end).await;
     Ok(ledger.close().await.and(recorded)?)

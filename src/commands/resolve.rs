@@ -7,15 +7,15 @@ use clap::{ArgGroup, Args};
 
 use super::accept_older;
 use super::arguments::{decidable_state, decision_parser};
-use super::decide::{applies_to, record_decision, require_same_messages, select};
-use super::open_ledger::{end_run, run_start};
+use super::decide::{applies_to, check_applies, record_decision, require_same_messages, select};
+use super::open_ledger::{RunRecord, end_run, run_start};
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
-use crate::invitation::{Cause, Decision, Record, State, next};
+use crate::invitation::{Cause, Decision, Record, State};
 use crate::ledger::{Change, Ledger};
-use crate::report::{count, one_line};
+use crate::report::count;
 
 /// The arguments of `resolve`.
 #[derive(Args, Clone, Debug, Default)]
@@ -79,7 +79,7 @@ pub async fn run(path: &Path, options: &ResolveOptions, console: &mut Console<'_
     let start = run_start("resolve", &config, console);
     let ledger = Ledger::open(&config.ledger, &start)?;
     let ended = decide(config, decision, options, &ledger, console).await;
-    end_run(ledger, &ended, None, None, console).await?;
+    end_run(ledger, &ended, RunRecord::default(), console).await?;
     ended
 }
 
@@ -97,14 +97,7 @@ async fn decide(
     let state = options.state.or(all_unknown);
     let package = options.package.as_deref();
     let selected = select(&config, address, state, package, ledger).await?;
-    let cause = Cause::Person(decision);
-    for record in &selected {
-        let (email, state) = (one_line(&record.invitee.email), record.standing.state);
-        next(Some(state), cause).map_err(|_| {
-            let message = format!("{email} is {state}; {}", applies_to(decision));
-            CommandError::new(Exit::BadInput, message)
-        })?;
-    }
+    check_applies(&selected, decision)?;
     let repeats = |it: &&Record| it.standing.state == State::Unknown && !options.changed;
     if decision == Decision::Resend {
         let repeated: Vec<&Record> = selected.iter().filter(repeats).collect();
@@ -129,7 +122,7 @@ async fn decide(
     let change = |record: &Record| Change {
         note: Some(options.note.clone()),
         repeat: repeats(&record),
-        ..Change::new(&record.identity, now, cause)
+        ..Change::new(&record.identity, now, Cause::Person(decision))
     };
     record_decision(&config, &selected, change, ledger, console).await?;
     Ok(Exit::Done)

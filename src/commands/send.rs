@@ -8,13 +8,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
-use jiff::SignedDuration;
 
 use super::arguments::PartnerFilter;
-use super::deliver::deliver;
+use super::deliver::{deliver, rates};
 use super::guards::{nothing_was_sent, refuse_example_link, require_approval};
 use super::job::{Job, describe};
-use super::open_ledger::{end_run, run_start};
+use super::open_ledger::{RunRecord, end_run, run_start};
 use super::results_file::write_results;
 use super::summary::{RunSummary, counts};
 use super::verify::guard_and_verify;
@@ -22,7 +21,7 @@ use crate::address::Address;
 use crate::approval::Digest;
 use crate::config::Config;
 use crate::console::Console;
-use crate::delivery::{Rates, Tally};
+use crate::delivery::Tally;
 use crate::exit::{Exit, Result};
 use crate::ledger::Ledger;
 use crate::relay::{Connector, check_secret};
@@ -61,13 +60,6 @@ pub struct SendOptions {
     pub new_campaign: bool,
 }
 
-/// What the ledger records about a run beside its exit code.
-#[derive(Default)]
-struct RunRecord {
-    digest: Option<String>,
-    counts: Option<String>,
-}
-
 /// Sends what is due.
 ///
 /// # Errors
@@ -82,7 +74,7 @@ pub async fn run(path: &Path, options: &SendOptions, console: &mut Console<'_>) 
     let Some(ledger) = Arc::into_inner(ledger) else {
         return ended;
     };
-    let closed = end_run(ledger, &ended, record.digest, record.counts, console).await;
+    let closed = end_run(ledger, &ended, record, console).await;
     match (ended, closed) {
         (Ok(exit), Err(error)) if exit != Exit::CannotWrite => Err(error),
         (ended, _) => ended,
@@ -116,11 +108,7 @@ async fn send(
     let question = format!("Send {} through {}?", describe(&summary), connector.relay());
     let confirmed = !console.interactive || options.yes;
     let tally = if summary.due > 0 && (confirmed || console.confirm(&question)) {
-        let now = console.now();
-        let since = now - SignedDuration::from_hours(24);
-        let earlier = ledger.reader().dots_since(since).await?;
-        let limits = &config.limits;
-        let rates = Rates::new(limits.per_minute, limits.per_day, &earlier, now);
+        let rates = rates(&job, ledger, console.now()).await?;
         deliver(&job, &plan, sends, ledger, connector, Some(rates), console).await?
     } else {
         Tally::default()

@@ -2,13 +2,12 @@
 
 use std::io::Seek;
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::Args;
 use tempfile::SpooledTempFile;
 
 use super::arguments::state;
-use super::package;
+use super::{job, package};
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
@@ -18,7 +17,6 @@ use crate::invitation::State;
 use crate::ledger::{Ledger, Reader, RecordFilter};
 use crate::partners::Partners;
 use crate::report::{StatusFormat, StatusRow, StatusWriter};
-use crate::templates::Templates;
 
 /// How many bytes of a report are kept in memory.
 const IN_MEMORY: usize = 1 << 20;
@@ -53,23 +51,21 @@ pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>
         let doubt = doubt.describe(files);
         console.report([&Finding::warning("ledger", files.file.display(), doubt)]);
     }
-    let listed = current_list(&config);
+    let list = job::current_list(&config);
     // Written to a temporary file first, so that a slow reader of stdout does not hold the snapshot.
     let mut written = SpooledTempFile::new(IN_MEMORY);
     reader.begin_snapshot().await?;
-    write(&mut written, &config, options, &reader, listed, console).await?;
+    write(&mut written, &config, options, &reader, list, console).await?;
     reader.end_snapshot().await?;
-    written.rewind().map_err(|it| full(&it))?;
+    written.rewind().map_err(|it| no_room(&it))?;
     // A closed pipe is not an error, see `Output`.
     let _ = std::io::copy(&mut written, console.out);
     Ok(Exit::Done)
 }
 
-fn full(error: &std::io::Error) -> CommandError {
-    let folder = std::env::temp_dir();
+fn no_room(error: &std::io::Error) -> CommandError {
     let message = format!(
-        "cannot write the report to a temporary file in `{}`: {error}; make room, or set TMPDIR",
-        folder.display()
+        "cannot write the report to a temporary file: {error}; make room in the folder for temporary files, or set TMPDIR"
     );
     CommandError::new(Exit::CannotWrite, message)
 }
@@ -80,7 +76,7 @@ async fn write(
     config: &Config,
     options: &StatusOptions,
     reader: &Reader,
-    listed: Option<Arc<Partners>>,
+    list: Option<Partners>,
     console: &Console<'_>,
 ) -> Result<()> {
     let package_id = match &options.package {
@@ -99,18 +95,13 @@ async fn write(
         return Err(package::not_recorded(config, address, package, reader).await?);
     }
     let counts = reader.counts(campaign).await?;
-    let mut writer = StatusWriter::begin(
-        out,
-        options.format,
-        console.out_is_terminal,
-        campaign,
-        &counts,
-    )
-    .map_err(|it| full(&it))?;
+    let (format, terminal) = (options.format, console.out_is_terminal);
+    let writer = StatusWriter::begin(out, format, terminal, campaign, &counts);
+    let mut writer = writer.map_err(|it| no_room(&it))?;
     while let Some(last) = page.last().map(|it| it.id) {
         let mut rows = Vec::with_capacity(page.len());
         for mut record in page {
-            record.invitee.package = match options.format {
+            record.invitee.package = match format {
                 StatusFormat::Text => package::label(config, &record),
                 StatusFormat::Json | StatusFormat::Csv => package::name(config, &record).to_owned(),
             };
@@ -118,23 +109,15 @@ async fn write(
                 Some(_) => Some(reader.history(record.id).await?),
                 None => None,
             };
-            let listed = listed.as_ref().map(|it| it.lists(&record.identity));
+            let listed = list.as_ref().map(|it| it.lists(&record.identity));
             rows.push(StatusRow {
                 record,
                 listed,
                 history,
             });
         }
-        writer.page(&rows).map_err(|it| full(&it))?;
+        writer.page(&rows).map_err(|it| no_room(&it))?;
         page = reader.page(campaign, &selection, last).await?;
     }
-    writer.finish().map_err(|it| full(&it))
-}
-
-/// The list, if it can be read; `status` does not depend on it.
-fn current_list(config: &Config) -> Option<Arc<Partners>> {
-    let templates = Templates::load(&config.templates);
-    let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
-    let partners = Partners::read(config, locales, &std::env::temp_dir());
-    partners.ok().map(Arc::new)
+    writer.finish().map_err(|it| no_room(&it))
 }
