@@ -1,7 +1,7 @@
 //! Exit codes, and the error of a command that carries one.
 //!
-//! Scripts and cron jobs rely on the numbers; they follow `sysexits.h`. The rooms below have errors of
-//! their own: what each of them means to the caller of the program is decided here.
+//! Scripts and cron jobs rely on the numbers; they follow `sysexits.h`. The modules below have typed
+//! errors; their exit codes are decided here.
 
 use std::fmt::{self, Display};
 
