@@ -96,7 +96,7 @@ impl Job {
             now,
         });
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let mut verified = VerifiedPlan::default();
+        let mut collected = VerifiedPlan::default();
         let mut under_way = VecDeque::new();
         let mut pages = plan.pages();
         while let Some(page) = pages.next_page(reader).await? {
@@ -107,13 +107,13 @@ impl Job {
             while under_way.len() > 2 * at_once
                 && let Some(batch) = under_way.pop_front()
             {
-                verified.add(batch).await?;
+                collected.add(batch).await?;
             }
         }
         for batch in under_way {
-            verified.add(batch).await?;
+            collected.add(batch).await?;
         }
-        verified.result(&self.config.partners.path)
+        collected.result(&self.config.partners.path)
     }
 
     /// Records new invitations as `pending`, in one transaction.
