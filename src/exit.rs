@@ -6,6 +6,7 @@
 use std::fmt::{self, Display};
 use std::io::ErrorKind;
 
+use crate::approval::ApprovalError;
 use crate::config::ConfigError;
 use crate::delivery::{Stop, StopKind};
 use crate::ledger::LedgerError;
@@ -15,6 +16,8 @@ use crate::outbox::OutboxError;
 use crate::partners::ListError;
 use crate::plan::PlanError;
 use crate::relay::{ConnectError, SetupError};
+use crate::results::ResultsError;
+use crate::review::ReviewError;
 use crate::templates::TemplateError;
 
 /// The exit codes. The numbers are an interface.
@@ -86,20 +89,20 @@ impl CommandError {
     }
 }
 
-impl CommandError {
-    /// The same failure, told together with what was being done.
-    #[must_use]
-    pub fn context(self, doing: impl Display + Send + Sync + 'static) -> Self {
-        Self {
-            exit: self.exit,
-            error: self.error.context(doing),
-        }
-    }
-}
-
 impl Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&without_os_code(format!("{:#}", self.error)))
+    }
+}
+
+impl From<ApprovalError> for CommandError {
+    fn from(error: ApprovalError) -> Self {
+        let exit = match error {
+            ApprovalError::NotApproved(_) | ApprovalError::NotUsable(_) => Exit::BadInput,
+            ApprovalError::NoPermission(_) => Exit::NoPermission,
+            ApprovalError::Io(_) => Exit::CannotWrite,
+        };
+        Self::new(exit, error)
     }
 }
 
@@ -184,6 +187,24 @@ impl From<PlanError> for CommandError {
             PlanError::Ledger(error) => error.into(),
             PlanError::List(error) => error.into(),
         }
+    }
+}
+
+impl From<ResultsError> for CommandError {
+    fn from(error: ResultsError) -> Self {
+        match error {
+            ResultsError::Ledger(what, error) => {
+                let cause = Self::from(error);
+                Self::new(cause.exit, format!("{what}: {cause}"))
+            }
+            error => Self::new(Exit::CannotWrite, error),
+        }
+    }
+}
+
+impl From<ReviewError> for CommandError {
+    fn from(error: ReviewError) -> Self {
+        Self::new(Exit::CannotWrite, error)
     }
 }
 

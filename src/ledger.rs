@@ -37,6 +37,7 @@ pub use self::sqlite::{PendingCommit, Reader};
 use self::witness::WitnessMark;
 use crate::config::LedgerFiles;
 use crate::files::folder_of;
+use crate::finding::Finding;
 use crate::invitation::State;
 
 /// How long a report is not repeated.
@@ -89,7 +90,7 @@ impl Ledger {
     /// What works, but is unsafe, about its location: a network file system, a folder that everyone may
     /// write, another user's file.
     #[must_use]
-    pub fn warnings(files: &LedgerFiles) -> Vec<String> {
+    pub fn warnings(files: &LedgerFiles) -> Vec<Finding> {
         sqlite::warnings(&files.file)
     }
 

@@ -1,43 +1,42 @@
-//! access-invite mails each partner in a CSV the whole My Access portal link of a
-//! Microsoft Entra access package: once, in their language, with every result on record.
+//! access-invite mails each partner of a list the complete My Access portal link of a Microsoft Entra
+//! access package: once, in their language, with every result recorded.
 //!
-//! # How it is built
+//! # Layers
 //!
-//! Layers, each importing only those below it (`tests/layers.rs` holds them to that):
+//! Each imports only those below it (`tests/layers.rs` checks this):
 //!
 //! ```text
 //! main · cli                     arguments, the error line
-//! commands                       one file a verb
-//! delivery results               the run: queue, workers, limits, signals · the list written again
-//! plan outbox                    rows × standing → due | skipped, and why · planned send → verified message
-//! ledger relay sandbox review approval report    memory · wire · rehearsal · review · leave · tables
+//! commands                       one file per verb
+//! exit console                   error → exit code · stdout, stderr, questions, progress
+//! delivery results               the run: queue, workers, limits, signals · the list written back
+//! plan outbox                    rows × standing → due, or skipped with reason · planned send → verified message
+//! ledger relay sandbox review approval report    record · SMTP · test relay · review · approvals · tables and JSON
 //! message                        compose · verify
-//! templates partners             Tera templates · the list
+//! templates partners             text · people
 //! config
 //! invitation                     identity, state, transitions
-//! refusal                        what a refusal is about: recipient, sender, moment
+//! refusal                        what a refusal is about: recipient, sender, time
 //! outcome                        phase + reply → outcome
-//! link address locale files digest · regular files only, bounded · hash of fields
-//! exit output                    exit codes and the failure that carries one · a writer that remembers errors
-//! os_error                       system errors in messages
+//! link address locale files digest               values · regular files only, bounded · hash of fields
+//! finding output                 what a check found · a writer that keeps its first error
+//! os_error                       messages of system errors
 //! ```
 //!
-//! # How data flows
+//! # Data flow
 //!
 //! One row flows straight down: row → [`partners::Partner`] → [`plan::PlannedInvitation`] →
 //! [`outbox::PlannedSend`] → [`message::Message`] → an attempt of a worker in [`delivery`] →
-//! [`outcome::Outcome`] → [`ledger::Change`]. No arrow goes back.
+//! [`outcome::Outcome`] → [`ledger::Change`]. `docs/ARCHITECTURE.md` follows it function by function.
 //!
-//! `docs/ARCHITECTURE.md` follows it function by function.
+//! # Guarantees
 //!
-//! # What it promises
-//!
-//! - A message leaves only when the whole link has been read back from its finished bytes.
-//! - `armed` is durable before the final dot, the outcome before the next dot. What is armed
-//!   when a run dies becomes `unknown`, and only a person opens that again.
-//! - Everything that can be wrong is told before the first connection.
+//! - A message is sent only after the complete link has been read back from its finished bytes.
+//! - `armed` is durable before the final dot, the outcome before the next dot. If a run ends abnormally, what
+//!   is armed becomes `unknown`, and only a person reopens it.
+//! - Everything is validated before the first connection.
 
-pub mod exit;
+pub mod finding;
 pub mod os_error;
 pub mod output;
 
@@ -73,6 +72,9 @@ pub mod plan;
 
 pub mod delivery;
 pub mod results;
+
+pub mod console;
+pub mod exit;
 
 pub mod commands;
 

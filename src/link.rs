@@ -144,14 +144,16 @@ impl fmt::Display for PackageId {
 pub enum LinkWarning {
     /// `%40` for `@`.
     #[error(
-        "the `@` before the directory hint is written `%40`; it is mailed as written, but the documented form has `@`"
+        "the `@` before the directory hint is written `%40`, which is mailed as it is; write `@`, as in the documented form"
     )]
     EscapedAt,
     /// The hint is a tenant id.
-    #[error("the directory hint is a GUID; the documented form is a domain of your tenant")]
+    #[error("the directory hint is a GUID; use a domain of your tenant, as in the documented form")]
     GuidHint,
     /// Government host, commercial tenant.
-    #[error("the host is that of the US Government cloud, but the directory hint ends with `.com`")]
+    #[error(
+        "the host is that of the US Government cloud, but the directory hint ends with `.com`; compare the link with that in the portal"
+    )]
     GovernmentHostCommercialHint,
     /// The documentation's tenant.
     #[error(

@@ -1,4 +1,4 @@
-//! The edge: arguments and terminal in, exit code and error line out.
+//! The program: arguments and terminal in, exit code and error line out.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -10,25 +10,26 @@ use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 use access_invite::cli;
-use access_invite::commands::Console;
+use access_invite::console::Console;
 use access_invite::delivery::survive_file_size_limit;
-use access_invite::exit::{CommandError, Exit, without_os_code};
+use access_invite::exit::{CommandError, Exit};
+use access_invite::os_error::without_os_code;
 use access_invite::output::Output;
 use access_invite::report::printable;
 
 fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(tell_of_fault));
+    std::panic::set_hook(Box::new(report_panic));
     let parsed = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
-        Err(asked) if asked.exit_code() == 0 => {
-            let printed = asked.print().and_then(|()| stdout().flush());
+        Err(help) if help.exit_code() == 0 => {
+            let printed = help.print().and_then(|()| stdout().flush());
             let printed = printed.or_else(|error| match error.kind() {
                 ErrorKind::BrokenPipe => Ok(()),
                 _ => Err(error),
             });
             return ExitCode::from(written(Exit::Done, &printed, &Ok(())) as u8);
         }
-        // What was typed stands in it, and may be anything.
+        // The message quotes the arguments, which may be anything.
         Err(usage) => {
             let _ = write!(stderr(), "{}", printable(&usage.to_string()));
             return ExitCode::from(Exit::Usage as u8);
@@ -45,11 +46,11 @@ fn main() -> ExitCode {
         out_is_terminal: stdout().is_terminal(),
         clock: jiff::Timestamp::now,
     };
-    // The ledger's writer and whatever runs beside us want cores, too.
+    // The ledger's writer and other programs need cores, too.
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let conversing = (cores / 2).clamp(1, 4);
+    let workers = (cores / 2).clamp(1, 4);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(conversing)
+        .worker_threads(workers)
         .enable_all()
         .build();
     let ended = match runtime {
@@ -59,21 +60,21 @@ fn main() -> ExitCode {
         }),
         Err(error) => Err(CommandError::new(Exit::CannotWrite, error)),
     };
-    let exit = ended.unwrap_or_else(|failure| {
-        console.eprint(&format!("error: {failure}"));
-        failure.exit
+    let exit = ended.unwrap_or_else(|error| {
+        console.eprint(&format!("error: {error}"));
+        error.exit
     });
     ExitCode::from(written(exit, &out.finish(), &err.finish()) as u8)
 }
 
-/// The exit code, given whether the output was written: a script must not take a part of it
-/// for the whole. An error that stopped the command before its work keeps its own code.
+/// The exit code, given whether the output was written, because a script must not take incomplete output
+/// for complete. An error that stopped the command before its work keeps its own code.
 fn written(exit: Exit, out: &io::Result<()>, err: &io::Result<()>) -> Exit {
     if let Err(error) = out {
         let why = without_os_code(error);
         let _ = writeln!(
             stderr(),
-            "error: cannot write to stdout: {why}; what was printed is incomplete, so redirect it to where there is room and run the command again"
+            "error: cannot write to stdout: {why}; the output is incomplete; redirect it to a place with free space and run the command again"
         );
     }
     match exit {
@@ -83,20 +84,19 @@ fn written(exit: Exit, out: &io::Result<()>, err: &io::Result<()>) -> Exit {
     }
 }
 
-/// A panic is a fault of ours, and is told as one. In a worker it ends the run in good order;
-/// here nobody is left to do that, and to unwind would mean to wait for workers, for ever if
-/// the system has refused a thread. What is armed then is found at the next start.
-#[expect(clippy::exit, reason = "the edge of the program")]
-fn tell_of_fault(panic: &PanicHookInfo<'_>) {
+/// Reports a panic as an internal error. In a worker, it ends the run in good order. On the main thread the
+/// process exits at once, because unwinding would wait for workers that may never end; the next start
+/// recovers what is armed.
+#[expect(clippy::exit, reason = "the end of the program")]
+fn report_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map_or_else(String::new, |it| {
         let file = it.file().rsplit('/').next().unwrap_or_default();
         format!(" ({file}, line {})", it.line())
     });
     let _ = writeln!(
         stderr(),
-        "error: a part of the program failed{place}; unless the system has no memory, threads or files left to give, please report this"
+        "error: internal error{place}; if the system is not out of memory, threads or files, please report this"
     );
-    // For whoever asks for more.
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
         let why = panic.payload_as_str().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! A writer that remembers why writing failed.
+//! A writer that keeps its first error.
 //!
-//! A command may print through many functions; at its end, one question decides whether all
-//! of its output has arrived. A reader that has gone away, as `head` does, is no failure.
+//! A command prints through many functions; at its end, one check decides whether all output was written.
+//! A reader that has closed the pipe, as `head` does, is not an error.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -11,13 +11,13 @@ use rustix::io::Errno;
 #[derive(Debug)]
 pub struct Output<W> {
     inner: W,
-    /// Whether it is a terminal, which may be closed like a pipe.
+    /// Whether it is a terminal, which can be closed like a pipe.
     terminal: bool,
     failure: Option<io::Error>,
 }
 
 impl<W: Write> Output<W> {
-    /// A writer on top of this one, which may be a terminal.
+    /// Wraps a writer, which may be a terminal.
     pub fn new(inner: W, terminal: bool) -> Self {
         Self {
             inner,
@@ -26,10 +26,10 @@ impl<W: Write> Output<W> {
         }
     }
 
-    /// Writes out what is buffered.
+    /// Flushes what is buffered.
     ///
     /// # Errors
-    /// The first error since the beginning, unless the reader has gone away.
+    /// The first error of all writes, unless the reader has closed the pipe.
     pub fn finish(mut self) -> io::Result<()> {
         let _ = self.flush();
         self.failure.map_or(Ok(()), Err)
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_reader_that_has_gone_away_is_no_failure() {
+    fn a_closed_pipe_or_terminal_is_not_an_error() {
         let finish = |error, terminal| {
             let mut output = Output::new(Failing(error), terminal);
             writeln!(output, "text").unwrap();
@@ -98,14 +98,14 @@ mod tests {
         assert!(finish(Errno::PIPE, false).is_ok());
         let error = finish(Errno::NOSPC, false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::StorageFull);
-        // A terminal that was closed is a reader that has gone away; a disk is not.
+        // EIO means a closed terminal, or a broken disk.
         assert!(finish(Errno::IO, true).is_ok());
         assert!(finish(Errno::IO, false).is_err());
         assert!(Output::new(Vec::new(), false).finish().is_ok());
     }
 
     #[test]
-    fn an_error_that_a_caller_ignores_is_kept() {
+    fn an_ignored_error_is_kept() {
         let mut output = Output::new(Failing(Errno::NOSPC), false);
         let _ = output.flush();
         output.inner.0 = Errno::PIPE;

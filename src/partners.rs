@@ -31,7 +31,7 @@ mod windows1252;
 
 pub use self::csv_format::CsvFormat;
 pub use self::error::ListError;
-pub use self::finding::Finding;
+pub use self::finding::RowFinding;
 pub use self::languages::RequestedLanguage;
 pub use self::list::Partners;
 pub use self::partner::Partner;

@@ -1,12 +1,13 @@
-//! What people and scripts read: tables, JSON, CSV, and sentences with numbers.
+//! Output for people and scripts: tables, JSON, CSV, and text that is safe to print.
 
+mod check;
 mod formats;
 mod harmless;
 mod languages;
 mod status;
-mod table;
 
-pub use self::formats::{count, utc};
+pub use self::check::{CheckFormat, write_check};
+pub use self::formats::{count, reply_text, utc};
 pub use self::harmless::{generated_cell, may_be_formula, one_line, printable};
-pub use self::languages::{LanguageRow, Languages, LanguagesFormat};
-pub use self::status::{Format, StatusRow, StatusWriter};
+pub use self::languages::{LanguageRow, Languages};
+pub use self::status::{StatusFormat, StatusRow, StatusWriter};

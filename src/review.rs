@@ -1,12 +1,11 @@
-//! The review: a folder of messages as files, with a page to look through them.
+//! The review: a folder with the messages as files, and a page to look through them.
 //!
-//! What is shown is read back from the finished message, not from what it was made of. The
-//! page is opened from disk, takes nothing from any network and runs one script, which is
-//! the same for everybody; what comes from a CSV reaches it as JSON only. The folder belongs
-//! to its owner, only what a preview made is ever replaced, and the page is written last: a
-//! review that is not whole cannot be opened.
+//! It shows what is read back from the finished messages, not what they were composed from. The page is
+//! opened from disk, loads nothing from a network, and runs one script, which is the same for everybody;
+//! values of the list reach it only as JSON. The folder is private to its owner, only files of a review are
+//! ever replaced, and the page is written last, so an incomplete review cannot be opened.
 
-mod file_names;
+mod error;
 mod folder;
 mod js_data;
 mod parsed_message;
@@ -15,13 +14,12 @@ mod static_list;
 mod summary;
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
-pub use self::file_names::APPROVAL;
-use self::file_names::{INDEX, INDEX_PAGE, MESSAGES, PAGE};
-pub use self::folder::Folder;
-use self::folder::create;
+pub use self::error::{Result, ReviewError};
+pub use self::folder::{APPROVAL, Folder};
+use self::folder::{INDEX, INDEX_PAGE, MESSAGES, PAGE, create};
 use self::js_data::{DETAILED, JsRows, LISTED, write_whole};
 use self::parsed_message::ParsedMessage;
 use self::previous::{Mark, PreviousReview};
@@ -31,70 +29,67 @@ pub use self::summary::{About, AboutApproval, AboutPackage};
 use crate::message::Verification;
 use crate::partners::Partner;
 
-/// Stands before the HTML of a message in its file: whoever opens it, nothing is loaded, and
-/// a click inside the page's frame leads nowhere. A second DOCTYPE is ignored by browsers, and
-/// what the mail's own `<html>` says about language and direction still counts.
+/// Precedes the HTML of a message in its file, so that a browser loads nothing, and no click inside the
+/// page's frame leads anywhere. Browsers ignore the second DOCTYPE, and still apply language and direction
+/// of the mail's own `<html>`.
 const GUARD: &str = "<!DOCTYPE html><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"><base target=\"_blank\">\n";
-/// Tells a browser that a text is UTF-8.
+/// Marks a text file as UTF-8 for browsers.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// A finished message, and what its reader should know beside it.
+/// A finished message, and what is shown beside it.
 #[derive(Debug)]
-pub struct ReviewedMessage<'a> {
+pub struct ReviewedMessage {
     /// The bytes.
-    pub message: &'a [u8],
-    /// Whom it is for.
-    pub partner: &'a Partner,
-    /// What the verification of just these bytes measured.
+    pub bytes: Vec<u8>,
+    /// The measurements of these bytes by the verification.
     pub verification: Verification,
-    /// What deserves a second look about it.
+    /// Remarks that deserve a second look.
     pub notes: Vec<Note>,
 }
 
-/// Something about one message: what such things are called, and what it is here.
+/// A remark about one message.
 #[derive(Clone, Debug)]
 pub struct Note {
-    /// The kind, to filter by.
+    /// The kind, which the page filters by.
     pub kind: &'static str,
-    /// The sentence.
+    /// The remark.
     pub text: String,
 }
 
-/// A review in the making. Its memory does not grow with the number of messages, but for
-/// sixteen bytes each.
+/// A review while it is written. Memory grows by sixteen bytes a message.
 #[derive(Debug)]
 pub struct Review {
     path: PathBuf,
-    review: String,
-    plain: StaticList,
+    made: String,
+    static_list: StaticList,
     list: JsRows,
     skipped: JsRows,
     details: JsRows,
-    before: PreviousReview,
+    previous: PreviousReview,
     summary: Summary,
     _marker: File,
 }
 
 impl Review {
-    /// Takes away the old review in a folder and begins a new one.
+    /// Removes the old review in a folder and begins a new one.
     ///
     /// # Errors
-    /// When the files cannot be written.
-    pub fn begin(folder: Folder, about: About) -> io::Result<Self> {
+    /// If the files cannot be written.
+    pub fn begin(folder: Folder, about: About) -> Result<Self> {
         folder.clear()?;
         let Folder { path, marker } = folder;
-        // A page that was opened before must not mix this review's files with its own.
-        let review = format!("{:x}", about.made.as_nanosecond());
-        let rows = |part, each| JsRows::new(&path, &review, part, each);
+        // An old page that is still open must not mix in files of this review.
+        let made = format!("{:x}", about.made.as_nanosecond());
+        let rows = |part, each| JsRows::new(&path, &made, part, each);
         Ok(Self {
-            plain: StaticList::begin(&path, &about)?,
+            static_list: StaticList::begin(&path, &about)?,
             list: rows("list", LISTED),
             skipped: rows("skipped", LISTED),
             details: rows("messages", DETAILED),
-            before: PreviousReview::read(&path),
+            previous: PreviousReview::read(&path),
             summary: Summary::new(about),
             path,
-            review,
+            made,
             _marker: marker,
         })
     }
@@ -102,69 +97,68 @@ impl Review {
     /// Adds a finished message.
     ///
     /// # Errors
-    /// When the files cannot be written.
-    pub fn add(&mut self, shown: &ReviewedMessage<'_>) -> io::Result<()> {
+    /// If the files cannot be written.
+    pub fn add(&mut self, partner: &Partner, message: &ReviewedMessage) -> Result<()> {
         let ReviewedMessage {
-            message,
-            partner,
+            bytes,
             verification,
             notes,
-        } = shown;
+        } = message;
         let number = self.summary.messages + 1;
-        let reading = ParsedMessage::of(message)?;
+        let parsed = ParsedMessage::of(bytes)?;
         let file = format!("{MESSAGES}/{number:04}");
         let guarded = |start: &str, text: &str| [start, text].concat().into_bytes();
-        for (ending, bytes) in [
-            ("eml", message.to_vec()),
-            ("html", guarded(GUARD, &reading.html)),
-            ("txt", guarded(BYTE_ORDER_MARK, &reading.text)),
+        for (ending, content) in [
+            ("eml", bytes.clone()),
+            ("html", guarded(GUARD, &parsed.html)),
+            ("txt", guarded(BYTE_ORDER_MARK, &parsed.text)),
         ] {
-            create(&self.path.join(format!("{file}.{ending}")))?.write_all(&bytes)?;
+            create(&self.path.join(format!("{file}.{ending}")))?.write_all(&content)?;
         }
         let asked = partner.locale.as_ref().map(ToString::to_string);
         let asked = asked.unwrap_or_default();
         let package = partner.package.key.as_str();
         let identity = partner.identity(&self.summary.about.campaign).digest();
         let key = identity[..8].try_into().expect("it has sixteen bytes");
-        let mark = self.before.mark(key, reading.digest());
+        let mark = self.previous.mark(key, parsed.digest());
         let kinds: Vec<&str> = notes.iter().map(|it| it.kind).collect();
 
         self.list.add(&(
             number,
-            &reading.name,
-            &reading.address,
+            &parsed.name,
+            &parsed.address,
             partner.organization.as_deref().unwrap_or_default(),
-            &reading.subject,
-            &reading.language,
+            &parsed.subject,
+            &parsed.language,
             &asked,
             package,
             mark as u8,
             &kinds,
-            message.len(),
+            bytes.len(),
             partner.line,
         ))?;
         self.details.add(&(
             number,
-            &reading.headers,
-            &reading.text,
-            String::from_utf8_lossy(message),
+            &parsed.headers,
+            &parsed.text,
+            String::from_utf8_lossy(bytes),
             verified(*verification),
             notes.iter().map(|it| &it.text).collect::<Vec<_>>(),
         ))?;
         let mut remarks: Vec<String> = notes.iter().map(|it| it.text.clone()).collect();
-        if !asked.is_empty() && asked != reading.language {
-            remarks.insert(0, format!("{asked} → {}", reading.language));
+        if !asked.is_empty() && asked != parsed.language {
+            remarks.insert(0, format!("{asked} → {}", parsed.language));
         }
-        self.plain
-            .add(number, &reading, &remarks.join("; "), &file)?;
+        self.static_list
+            .add(number, &parsed, &remarks.join("; "), &file)?;
 
         let summary = &mut self.summary;
         summary.messages = number;
-        summary.bytes += message.len() as u64;
+        summary.bytes += bytes.len() as u64;
         summary.new += u64::from(mark == Mark::New);
         summary.changed += u64::from(mark == Mark::Changed);
-        summary.templates.add(&reading.language);
-        summary.asked.add(&format!("{asked} {}", reading.language));
+        summary.templates.add(&parsed.language);
+        summary.asked.add(&format!("{asked} {}", parsed.language));
         summary.packages.add(package);
         for kind in kinds {
             summary.notes.add(kind);
@@ -172,11 +166,11 @@ impl Review {
         Ok(())
     }
 
-    /// Adds a partner who is not mailed, and why: in general, and in full.
+    /// Adds a partner who is not mailed, with the kind of reason and the reason.
     ///
     /// # Errors
-    /// When the files cannot be written.
-    pub fn leave_out(&mut self, partner: &Partner, kind: &str, why: &str) -> io::Result<()> {
+    /// If the files cannot be written.
+    pub fn skip(&mut self, partner: &Partner, kind: &str, why: &str) -> Result<()> {
         let address = partner.address.as_written();
         self.summary.left_out += 1;
         self.summary.reasons.add(kind);
@@ -189,37 +183,39 @@ impl Review {
             why,
             partner.line,
         ))?;
-        self.plain.leave_out(address, why)
+        Ok(self.static_list.skip(address, why)?)
     }
 
-    /// Completes the review; gives the path of its page and the number of messages.
+    /// Completes the review. Returns the path of its page and the number of messages.
     ///
     /// # Errors
-    /// When the files cannot be written.
-    pub fn finish(mut self) -> io::Result<(PathBuf, u64)> {
-        let shown = self.summary.messages;
+    /// If the files cannot be written.
+    pub fn finish(mut self) -> Result<(PathBuf, u64)> {
+        let total = self.summary.messages;
         for rows in [&mut self.list, &mut self.details, &mut self.skipped] {
             rows.close()?;
         }
-        self.plain.finish(shown, self.summary.left_out)?;
+        self.static_list.finish(total, self.summary.left_out)?;
         if !self.summary.about.partial {
-            self.summary.gone = self.before.gone();
+            self.summary.gone = self.previous.missing();
         }
-        self.summary.before = self.before.made.map(|it| it.to_string());
-        write_whole(&self.path, &self.review, "summary", &self.summary)?;
+        self.summary.before = self.previous.made.map(|it| it.to_string());
+        write_whole(&self.path, &self.made, "summary", &self.summary)?;
         for (name, text) in PAGE {
             create(&self.path.join(name))?.write_all(text.as_bytes())?;
         }
         let about = &self.summary.about;
-        self.before.write(&self.path, about.made, about.partial)?;
+        self.previous.write(&self.path, about.made, about.partial)?;
         let mut index = tempfile::NamedTempFile::new_in(&self.path)?;
         index.write_all(INDEX_PAGE.as_bytes())?;
-        index.persist(self.path.join(INDEX))?;
-        Ok((self.path.join(INDEX), shown))
+        index
+            .persist(self.path.join(INDEX))
+            .map_err(|it| it.error)?;
+        Ok((self.path.join(INDEX), total))
     }
 }
 
-/// What the verification holds, in sentences.
+/// The results of the verification, in sentences.
 fn verified(verification: Verification) -> Vec<String> {
     let Verification {
         headers,

@@ -18,6 +18,7 @@ use tera::{Context, Tera};
 
 use crate::config::TemplateFolder;
 use crate::files::{self, writable_by_everyone};
+use crate::finding::Finding;
 use crate::locale::{Locale, MatchKind};
 
 /// The files that make a locale complete.
@@ -46,7 +47,7 @@ pub struct Templates {
     /// The digest of every file that was read.
     sources: BTreeMap<String, [u8; 32]>,
     /// The files that everyone can change.
-    warnings: Vec<String>,
+    warnings: Vec<Finding>,
 }
 
 /// Why a template cannot be used: what is wrong, where, and how to fix it.
@@ -191,8 +192,10 @@ impl Templates {
         let warnings = files
             .iter()
             .filter_map(|(name, _)| writable_by_everyone("the template", &directory.join(name)))
-            .chain(writable_by_everyone("the template folder", directory))
-            .collect();
+            .chain(writable_by_everyone("the template folder", directory));
+        let warnings = distinct(warnings.collect()).into_iter();
+        let warnings = warnings.map(|it| Finding::warning("permissions", "", it));
+        let warnings = warnings.collect();
         let mut tera = escaping::engine();
         tera.add_raw_templates(files)
             .map_err(|error| describe(&error))
@@ -204,7 +207,7 @@ impl Templates {
             default,
             chosen: Mutex::default(),
             sources,
-            warnings: distinct(warnings),
+            warnings,
         })
     }
 
@@ -216,7 +219,7 @@ impl Templates {
 
     /// Warnings about templates that everyone can change or replace.
     #[must_use]
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Finding] {
         &self.warnings
     }
 

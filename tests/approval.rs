@@ -90,26 +90,28 @@ fn send_requires_approval_of_the_exact_messages() {
 
     let error = refused(&workplace, &[]);
     assert!(
-        error.contains("there is no `approved.txt`; look at what would be sent with `access-invite preview`, and when it is right, `cp preview/approval.txt approved.txt`"),
+        error.contains("there is no `approved.txt`; review the messages with `access-invite preview`, then run `cp preview/approval.txt approved.txt`"),
         "{error}"
     );
     let preview = workplace.run(&["preview"]);
     assert!(
         preview
             .stdout
-            .contains("when all is right, approve it: cp preview/approval.txt approved.txt"),
+            .contains("to approve it: cp preview/approval.txt approved.txt"),
         "{preview:?}"
     );
     assert!(
         preview
             .stderr
-            .contains("warning: a real send would stop: nobody has approved this yet"),
+            .contains("warning: a real send would stop: not approved"),
         "{preview:?}"
     );
     let check = workplace.run(&["check"]);
     assert_eq!(check.code, 0, "{check:?}");
     assert!(
-        check.stderr.contains("nobody has approved this yet"),
+        check
+            .stderr
+            .contains("a real send would stop: not approved"),
         "{check:?}"
     );
     // Sandbox runs send no mail and need no approval.
@@ -127,7 +129,7 @@ fn send_requires_approval_of_the_exact_messages() {
     // The approval also covers later runs.
     assert_eq!(workplace.run(&["send"]).code, 0);
     let preview = workplace.run(&["preview"]);
-    assert!(preview.stdout.contains(", approved already"), "{preview:?}");
+    assert!(preview.stdout.contains(", already approved"), "{preview:?}");
     assert!(!preview.stderr.contains("would stop"), "{preview:?}");
 
     workplace.write("partners.csv", &format!("{LIST}new@n.example,New\n"));
@@ -208,7 +210,7 @@ fn an_approval_error_names_the_changed_part() {
     workplace.write("partners.csv", &LIST.replace('\n', "\r\n"));
     let error = refused(&workplace, &[]);
     assert!(
-        error.contains("\npartners: `partners.csv` has other bytes, but the same good rows"),
+        error.contains("\npartners: the good rows of `partners.csv` are the same"),
         "{error}"
     );
 }
@@ -272,15 +274,13 @@ fn a_digest_alone_approves_and_names_the_changed_part() {
         error.contains("\npartners: rows: 1 added (partners.csv:5)\n"),
         "{error}"
     );
-    assert!(error.contains("give the digest that it prints"), "{error}");
+    assert!(error.contains("pass the digest that it prints"), "{error}");
 
     // The preview is missing, or is another one.
     assert_eq!(workplace.run(&["preview"]).code, 0);
     let error = refused(&workplace, &["--approved", &digest]);
     assert!(
-        error.contains(
-            "\npartners: changed; how cannot be told, because only the digest is at hand\n"
-        ),
+        error.contains("\npartners: changed (only the digest is at hand, so it is unknown how)\n"),
         "{error}"
     );
     assert!(!error.contains("\nconfiguration:"), "{error}");
@@ -299,12 +299,12 @@ fn a_digest_alone_approves_and_names_the_changed_part() {
     let error = workplace.run(&["send"]);
     assert_eq!(error.code, 65, "{error:?}");
     assert!(
-        error.stderr.contains("`approved.txt` is no approval"),
+        error.stderr.contains("`approved.txt` is not an approval"),
         "{error:?}"
     );
     let preview = workplace.run(&["preview"]);
     assert_eq!(preview.code, 0, "{preview:?}");
-    assert!(preview.stderr.contains("is no approval"), "{preview:?}");
+    assert!(preview.stderr.contains("is not an approval"), "{preview:?}");
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn a_partial_preview_removes_the_approval_proposal() {
         assert!(
             preview
                 .stdout
-                .contains("a preview of a part cannot be approved"),
+                .contains("a partial preview cannot be approved"),
             "{preview:?}"
         );
         assert!(!workplace.file("preview/approval.txt").exists());

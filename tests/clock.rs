@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{Workplace, oracle};
 use access_invite::cli;
-use access_invite::commands::Console;
+use access_invite::console::Console;
 use access_invite::exit::Exit;
 use jiff::Timestamp;
 

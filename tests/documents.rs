@@ -147,7 +147,7 @@ fn the_two_commands_of_the_readme_work() {
     let output = workplace.run(&["send", "--sandbox", "--config", example]);
 
     assert_eq!(output.code, 0, "{output:?}");
-    assert!(output.stdout.contains("26 caught"), "{output:?}");
+    assert!(output.stdout.contains("26 received"), "{output:?}");
     assert!(README.contains("sends the 26 example partners"));
     assert!(workplace.file("sandbox/index.html").exists());
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::support::smtp::{Action, Call, Server, Stage, reply};
 use crate::support::{Workplace, oracle, parallel};
-use access_invite::commands::{Console, resolve, send};
+use access_invite::commands::{resolve, send};
+use access_invite::console::Console;
 use access_invite::exit::{self, Exit};
 use access_invite::invitation::{Decision, State};
 use jiff::Timestamp;
@@ -638,7 +639,7 @@ async fn a_terminal_always_lists_open_decisions_and_asks_for_bulk() {
     workplace.all_are("expired");
 
     for _ in 0..2 {
-        let options = send::Options::default();
+        let options = send::SendOptions::default();
         let send =
             async |path: &Path, console: &mut Console<'_>| send::run(path, &options, console).await;
         let (exit, said) = at_a_terminal(&workplace, "", send).await;
@@ -655,14 +656,11 @@ async fn a_terminal_always_lists_open_decisions_and_asks_for_bulk() {
     assert_eq!(workplace.run(&["send"]).stderr, "", "not twice a day");
 
     for (answer, state) in [("\n", "expired"), ("no\n", "expired"), ("y\n", "abandoned")] {
-        let options = resolve::Options {
-            address: None,
+        let options = resolve::ResolveOptions {
             state: Some(State::Expired),
-            decision: Decision::Abandoned,
+            decision: Some(Decision::Abandoned),
             note: "they left".into(),
-            package: None,
-            changed: false,
-            yes: false,
+            ..resolve::ResolveOptions::default()
         };
         let resolve = async |path: &Path, console: &mut Console<'_>| {
             resolve::run(path, &options, console).await

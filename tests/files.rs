@@ -62,7 +62,7 @@ fn f10_a_preview_follows_no_symbolic_link() {
         symlink(&victim, out.join(".made-by-access-invite")).unwrap();
         let output = run(&workplace, &arguments);
         assert_eq!(output.code, 74, "{output:?}");
-        assert!(output.stderr.contains("no preview made"), "{output:?}");
+        assert!(output.stderr.contains("not from a preview"), "{output:?}");
         assert!(intact(), "{verb:?}");
         std::fs::remove_dir_all(&out).unwrap();
 
@@ -206,7 +206,8 @@ fn f11_a_failed_write_to_stdout_is_74_with_a_message() {
             it.stdout(full());
         });
         assert_eq!(output.code, 74, "{arguments:?}: {output:?}");
-        let words = "error: cannot write to stdout: No space left on device; what was printed is incomplete";
+        let words =
+            "error: cannot write to stdout: No space left on device; the output is incomplete";
         assert!(output.stderr.contains(words), "{arguments:?}: {output:?}");
     }
     // The decision is recorded.
@@ -574,7 +575,7 @@ fn f21_a_world_writable_file_is_a_warning() {
     warned(
         "config.toml",
         0o666,
-        "the configuration `config.toml` is writable by everyone; run `chmod o-w config.toml`",
+        "the configuration `config.toml` is writable by everyone\n  fix: run `chmod o-w config.toml`",
     );
     warned(
         "words/en/invitation.txt",
@@ -776,15 +777,9 @@ fn r8_a_password_file_may_have_a_bom_and_one_line_end() {
     assert!(output.stderr.contains("writable by everyone"), "{output:?}");
     allow(&workplace.file("password"), 0o600);
     for (wrong, words) in [
-        (
-            utf_16(u16::to_le_bytes, "\u{feff}"),
-            "is UTF-16; save it as UTF-8",
-        ),
-        (
-            utf_16(u16::to_be_bytes, "\u{feff}"),
-            "is UTF-16; save it as UTF-8",
-        ),
-        (utf_16(u16::to_le_bytes, ""), "is UTF-16; save it as UTF-8"),
+        (utf_16(u16::to_le_bytes, "\u{feff}"), "is UTF-16"),
+        (utf_16(u16::to_be_bytes, "\u{feff}"), "is UTF-16"),
+        (utf_16(u16::to_le_bytes, ""), "is UTF-16"),
         (
             format!("{PASSWORD}-\u{e4}")
                 .chars()

@@ -10,9 +10,9 @@ use std::path::Path;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// From the bottom up; modules of one line do not import each other.
-const LAYERS: [&[&str]; 14] = [
+const LAYERS: [&[&str]; 15] = [
     &["os_error"],
-    &["exit", "output"],
+    &["finding", "output"],
     &["link", "address", "locale", "files", "digest"],
     &["outcome"],
     &["refusal"],
@@ -23,6 +23,7 @@ const LAYERS: [&[&str]; 14] = [
     &["ledger", "relay", "sandbox", "review", "report", "approval"],
     &["plan", "outbox"],
     &["delivery", "results"],
+    &["console", "exit"],
     &["commands"],
     &["cli"],
 ];

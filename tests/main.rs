@@ -19,6 +19,7 @@ mod errors;
 mod evidence;
 mod exits;
 mod files;
+mod findings;
 mod fuzz;
 mod help;
 mod inputs;

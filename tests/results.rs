@@ -404,7 +404,7 @@ fn results_never_overwrite_another_file() {
     for verb in ["check", "send"] {
         let output = workplace.run(&[verb]);
         assert_eq!(output.code, 74, "{output:?}");
-        assert!(output.stderr.contains("would be lost"), "{output:?}");
+        assert!(output.stderr.contains("is not overwritten"), "{output:?}");
     }
     assert_eq!(server.connections(), 0);
     assert_eq!(
@@ -506,7 +506,7 @@ fn a_signal_during_the_write_keeps_the_old_results() {
     let output = run.wait();
 
     assert_eq!(output.code, 74, "{output:?}");
-    let words = "the results `results.csv` stay as they were, stopped by SIGTERM";
+    let words = "the results `results.csv` were not updated (stopped by SIGTERM)";
     assert!(output.stderr.contains(words), "{output:?}");
     let after = std::fs::read(workplace.file("results.csv")).unwrap();
     assert!(after == before && !unfinished(&workplace));

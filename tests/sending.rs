@@ -276,7 +276,7 @@ fn guards_stop_a_run_before_any_write() {
 
     workplace.limits = "new_per_run = 2".into();
     workplace.configure();
-    refused(&workplace, "3 invitations never tried before");
+    refused(&workplace, "3 invitations would be sent for the first time");
     workplace.limits = "only_to = [\"@b.example\"]".into();
     workplace.configure();
     refused(
@@ -440,7 +440,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
         breaker_open: false,
         first_pause: Duration::from_millis(5),
         clock: Timestamp::now,
-        on_event: Box::new(|_| {}),
+        on_event: Box::new(|_, _| {}),
     };
     let mut outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, &ledger);
     outbox.enrol(&sends, now).await.unwrap();
@@ -577,7 +577,7 @@ async fn events_report_arms_outcomes_and_the_stop() {
     let (mut run, due, ledger) = prepare(&workplace).await;
     let events = Arc::new(Mutex::new(Vec::new()));
     let seen = events.clone();
-    run.on_event = Box::new(move |event| {
+    run.on_event = Box::new(move |event, _| {
         let text = match event {
             RunEvent::Armed { recipient } => format!("{recipient}: armed"),
             RunEvent::Settled {

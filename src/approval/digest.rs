@@ -5,18 +5,18 @@ use std::str::FromStr;
 
 use crate::digest;
 
-/// Eight bytes for each group of inputs, in the order of [`GROUPS`]: so even where nothing
-/// else is at hand, it can be said which of the four has changed.
+/// Eight bytes for each group of inputs, in the order of [`GROUPS`], so that the digest alone tells which
+/// group has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest(pub [u64; 4]);
 
-/// The groups, as people call them.
+/// The names of the groups in messages.
 pub const GROUPS: [&str; 4] = ["configuration", "links", "templates", "partners"];
 
-/// A text that is no digest.
+/// A text that is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it is not four times sixteen hexadecimal digits with `-` between, as `preview` prints them"
+    "a digest is four groups of sixteen hexadecimal digits, joined by `-`; copy the one that `access-invite preview` prints"
 )]
 pub struct NotADigest;
 
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_reads_back_and_nothing_else_is_one() {
+    fn only_a_digest_is_parsed_as_one() {
         let digest = Digest([1, u64::MAX, 0x0123_4567_89ab_cdef, 0]);
         let text = digest.to_string();
         assert_eq!(

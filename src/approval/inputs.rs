@@ -1,4 +1,4 @@
-//! What a send is made of today: configuration, links, templates and list, each by digest.
+//! The inputs of a send: configuration, links, templates and list, each by digest.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -7,29 +7,28 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use jiff::Timestamp;
 
 use super::digest::{Digest, of};
+use super::error::{ApprovalError, Result};
 use crate::config::Config;
-use crate::exit::{self, Exit, OrExit};
 use crate::partners::{Partner, Partners};
 use crate::templates::Templates;
 
 /// The first line of an approval.
 const HEAD: &str = "access-invite approval 1";
 
-/// The inputs of today.
+/// The inputs as loaded.
 pub struct Inputs {
     /// Configuration keys, packages with their links, and template files, each with the digest
     /// of what it holds.
     pub named: [BTreeMap<String, u64>; 3],
-    /// The list, judged.
+    /// The list, validated.
     pub partners: Arc<Partners>,
 }
 
 impl Inputs {
-    /// Looks at what was loaded.
+    /// Takes the digests of what was loaded.
     #[must_use]
     pub fn of(config: &Config, templates: &Templates, partners: &Arc<Partners>) -> Self {
         let mut keys = BTreeMap::new();
@@ -40,7 +39,7 @@ impl Inputs {
                 .and_then(|it| it.strip_suffix(".link"));
             match package {
                 Some(package) => links.insert(package.to_owned(), of([value])),
-                // Where approvals lie is no part of what is approved.
+                // The place of the approval is not part of what is approved.
                 None if key.starts_with("approval.") => None,
                 None => keys.insert(key.clone(), of([value])),
             };
@@ -53,7 +52,7 @@ impl Inputs {
         }
     }
 
-    /// What is approved.
+    /// The digest that is approved.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let group = |named: &BTreeMap<String, u64>| {
@@ -67,23 +66,25 @@ impl Inputs {
         Digest([group(keys), group(links), group(templates), list])
     }
 
-    /// Leaves at `path` all that a later run needs to say what has changed: names with
-    /// digests, and sixteen bytes a row. No value is in it, no address and no secret.
+    /// Writes the proposal of an approval: the digest, and all that a later run needs to say what has
+    /// changed, as names with digests and sixteen bytes a row. It holds no value, address or secret.
     ///
     /// # Errors
-    /// When the list's copy cannot be read, or the file cannot be written (74).
-    pub fn write(&self, path: &Path, made: Timestamp) -> exit::Result<()> {
+    /// If the copy of the list cannot be read, or the file exists or cannot be written.
+    pub fn write(&self, path: &Path, made: Timestamp) -> Result<()> {
         let rows = self.partners.iter().map(|it| it.map(|it| row(&it)));
-        let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let mut rows = rows
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|error| ApprovalError::Io(error.to_string()))?;
         rows.sort_unstable();
-        self.write_all(path, made, &rows)
-            .with_context(|| format!("cannot write `{}`", path.display()))
-            .or_exit(Exit::CannotWrite)
+        self.write_all(path, made, &rows).map_err(|error| {
+            ApprovalError::Io(format!("cannot write the approval `{}`: {error}; make room, or name another folder with `--out`", path.display()))
+        })
     }
 
     fn write_all(&self, path: &Path, made: Timestamp, rows: &[(u64, u64)]) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        // A review begins without one, so whatever has this name now is not ours.
+        // A new review removes the proposal of the old one, so a file of this name is not ours.
         let options = options.write(true).create_new(true).mode(0o600);
         let mut out = BufWriter::new(options.open(path)?);
         writeln!(out, "{HEAD}")?;
@@ -96,25 +97,25 @@ impl Inputs {
             "# send go ahead as long as nothing of it changes. Only the digest decides; the rest tells what changed."
         )?;
         writeln!(out, "digest {}", self.digest())?;
-        for (word, named) in WORDS.iter().zip(&self.named) {
+        for (keyword, named) in KEYWORDS.iter().zip(&self.named) {
             for (name, digest) in named {
-                writeln!(out, "{word} {digest:016x} {}", name.escape_debug())?;
+                writeln!(out, "{keyword} {digest:016x} {}", name.escape_debug())?;
             }
         }
-        for (whose, what) in rows {
-            writeln!(out, "row {whose:016x}{what:016x}")?;
+        for (identity, content) in rows {
+            writeln!(out, "row {identity:016x}{content:016x}")?;
         }
         out.flush()
     }
 }
 
-/// The word before each named input in an approval, in the order of [`Inputs::named`].
-pub const WORDS: [&str; 3] = ["key", "link", "template"];
+/// The keyword before each named input in an approval, in the order of [`Inputs::named`].
+pub const KEYWORDS: [&str; 3] = ["key", "link", "template"];
 
-/// What stands for a row: whose it is, and what it says.
+/// The digests of a row: of its identity, and of its content.
 pub fn row(partner: &Partner) -> (u64, u64) {
     let package = partner.package.key.as_str();
-    let whose = of([package, partner.address.canonical().as_str()]);
+    let identity = of([package, partner.address.canonical().as_str()]);
     let locale = partner.locale.as_ref().map(ToString::to_string);
     let known = [
         partner.address.as_written(),
@@ -124,5 +125,5 @@ pub fn row(partner: &Partner) -> (u64, u64) {
     ];
     let columns = partner.extra_columns.iter().map(String::as_str);
     let cells = partner.extra.iter().map(String::as_str);
-    (whose, of(known.into_iter().chain(columns).chain(cells)))
+    (identity, of(known.into_iter().chain(columns).chain(cells)))
 }

@@ -3,40 +3,37 @@
 //! Its pending, deferred and armed invitations may have been mailed since, so they become `unknown`;
 //! partners who are not recorded at all need `send --new-campaign`.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Console, Job, PartnerFilter, end_run, open_read_only, run_start};
+use jiff::Timestamp;
+
+use super::arguments::PartnerFilter;
+use super::job::Job;
+use super::open_ledger::{self, RunRecord, end_run, run_start};
 use crate::config::Config;
-use crate::exit::{self, CommandError, Exit};
+use crate::console::Console;
+use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::State;
 use crate::ledger::{Gap, Ledger, Reader, Staleness};
 use crate::report::count;
 
-/// What was decided.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Why, for the record.
-    pub note: String,
-    /// Do not ask.
-    pub yes: bool,
-}
-
 /// Accepts the ledger as it is, after a question.
 ///
 /// # Errors
-/// When the ledger is not older than its witness (65), when nobody can be asked (2), or when it
-/// cannot be read or written.
-pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> exit::Result<Exit> {
+/// If the ledger is not older than its witness (65), without a terminal and `--yes` (2), or if it cannot be
+/// read or written.
+pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) -> Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let files = &config.ledger;
     Ledger::check_writable(files)?;
-    // Nothing is written before the answer, so that a look does not change what was found.
+    // Nothing is written before the answer.
     let scratch = tempfile::tempdir().map_err(|error| {
         let message = format!("cannot create a temporary folder: {error}");
         CommandError::new(Exit::CannotWrite, message)
     })?;
-    let reader = open_read_only(&config, Some(scratch.path()), console).await?;
+    let reader = open_ledger::read_only(&config, Some(scratch.path()), console).await?;
     let doubt = match reader.staleness() {
         None => {
             let message = format!(
@@ -51,14 +48,14 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
         Some(doubt) => doubt,
     };
     let job = Job::load(config.clone(), scratch.path())?;
-    let tally = Tally::of(&job, &reader, console).await?;
+    let affected = describe_affected(&job, &reader, console.now()).await?;
     drop(reader);
     console.eprint(&doubt.describe(files));
-    console.eprint(&tally.describe(&job));
-    if !options.yes {
+    console.eprint(&affected);
+    if !yes {
         if !console.interactive {
             let message =
-                "there is no terminal to ask at; say `--yes` if the older ledger is to be accepted";
+                "there is no terminal for the question; pass `--yes` to accept the older ledger";
             return Err(CommandError::new(Exit::Usage, message));
         }
         if !console.confirm("Go on with this ledger?") {
@@ -69,67 +66,45 @@ pub async fn run(path: &Path, options: &Options, console: &mut Console<'_>) -> e
     let start = run_start("resolve", &config, console);
     let ledger = Ledger::open_although_older(files, &start)?;
     let gap = Gap {
-        at: (console.clock)(),
+        at: console.now(),
         witness: doubt.mark(),
-        note: options.note.clone(),
+        note: note.to_owned(),
     };
     let accepted = ledger.accept_older(gap).await;
     let ended = accepted.map_err(CommandError::from).map(|changed| {
+        let verb = if changed == 1 { "is" } else { "are" };
+        let changed = count(changed, "invitation");
         console.print(&format!(
-            "the ledger was accepted; {} now unknown",
-            are(changed)
+            "the ledger was accepted; {changed} {verb} now unknown"
         ));
         Exit::Done
     });
-    end_run(ledger, &ended, None, None, console).await?;
+    end_run(ledger, &ended, RunRecord::default(), console).await?;
     ended
 }
 
-fn are(changed: u64) -> String {
-    let verb = if changed == 1 { "is" } else { "are" };
-    format!("{} {verb}", count(changed, "invitation"))
-}
-
 /// How many listed partners may have been mailed by runs that the ledger does not know.
-#[derive(Default)]
-struct Tally {
-    unrecorded: u64,
-    pending: u64,
-    deferred: u64,
-    armed: u64,
-}
-
-impl Tally {
-    async fn of(job: &Job, reader: &Reader, console: &Console<'_>) -> exit::Result<Self> {
-        let plan = job.plan(&PartnerFilter::default(), (console.clock)());
-        let mut tally = Self::default();
-        let mut pages = plan.pages();
-        while let Some(page) = pages.next_page(reader).await? {
-            for entry in page {
-                match entry.standing.map(|it| it.state) {
-                    None => tally.unrecorded += 1,
-                    Some(State::Pending) => tally.pending += 1,
-                    Some(State::Deferred) => tally.deferred += 1,
-                    Some(State::Armed) => tally.armed += 1,
-                    Some(_) => {}
-                }
-            }
+async fn describe_affected(job: &Job, reader: &Reader, now: Timestamp) -> Result<String> {
+    let plan = job.plan(&PartnerFilter::default(), now);
+    let mut counts: HashMap<Option<State>, u64> = HashMap::new();
+    let mut pages = plan.pages();
+    while let Some(page) = pages.next_page(reader).await? {
+        for entry in page {
+            *counts.entry(entry.standing.map(|it| it.state)).or_default() += 1;
         }
-        Ok(tally)
     }
-
-    fn describe(&self, job: &Job) -> String {
-        let Self {
-            unrecorded,
-            pending,
-            deferred,
-            armed,
-        } = self;
-        let all = unrecorded + pending + deferred + armed;
-        format!(
-            "of {} in `{}`, {all} may already have been mailed: {unrecorded} without a record, {pending} pending, {deferred} deferred, {armed} armed; those with a record become unknown, those without need `send --new-campaign`",
-            count(job.partners.good(), "partner"),
-            job.config.partners.path.display()
-        )
-    }
+    let affected = [
+        None,
+        Some(State::Pending),
+        Some(State::Deferred),
+        Some(State::Armed),
+    ];
+    let [unrecorded, pending, deferred, armed] =
+        affected.map(|it| counts.get(&it).copied().unwrap_or_default());
+    let all = unrecorded + pending + deferred + armed;
+    Ok(format!(
+        "of {} in `{}`, {all} may already have been mailed: {unrecorded} without a record, {pending} pending, {deferred} deferred, {armed} armed; those with a record become unknown, those without need `send --new-campaign`",
+        count(job.partners.good(), "partner"),
+        job.config.partners.path.display()
+    ))
 }

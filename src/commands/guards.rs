@@ -1,134 +1,177 @@
-//! What stops a real send before anything is written: no approval, the wrong recipients, too
-//! many new ones, a campaign by another name.
-//!
-//! `check` and `preview` tell the same as warnings.
+//! Guards: what stops a `send` before anything is written. `check` and `preview` report the same as
+//! warnings.
 
 use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{Job, PREVIEW, PartnerFilter};
-use crate::approval::{self, ApprovalSource, Digest};
-use crate::exit::{self, CommandError, Exit};
+use super::arguments::PartnerFilter;
+use super::job::Job;
+use crate::approval::{self, ApprovalError, ApprovalSource, Digest};
+use crate::config::Config;
+use crate::exit::{CommandError, Exit, Result};
+use crate::finding::{Finding, Severity};
 use crate::invitation::State;
 use crate::ledger::Reader;
 use crate::plan::PlanSummary;
 use crate::report::{count, one_line};
 use crate::review;
 
-/// Why a real send would not go ahead for want of an approval. `given` is the digest on the
-/// command line, which stands in for the file that the configuration names.
-///
-/// # Errors
-/// When the approval is there and cannot be read or understood.
-pub(super) fn approval_error(job: &Job, given: Option<Digest>) -> exit::Result<Option<String>> {
-    let wanted = ApprovalSource {
+/// Where a preview is written by default.
+pub const PREVIEW: &str = "preview";
+
+/// Checks that the inputs are approved, if the configuration or `given`, the digest on the command line,
+/// asks for it.
+pub fn require_approval(
+    job: &Job,
+    given: Option<Digest>,
+) -> std::result::Result<(), ApprovalError> {
+    let source = ApprovalSource {
         digest: given,
         file: job.config.approval.as_deref(),
         proposal: &Path::new(PREVIEW).join(review::APPROVAL),
     };
-    approval::approval_error(wanted, &job.inputs())
+    approval::require(source, &job.inputs())
 }
 
-/// Stops a send that nobody has approved as it is.
+/// Everything that would stop a `send`, as warnings of a verb that does not send.
 ///
 /// # Errors
-/// What has changed, or that there is no approval (65).
-pub(super) fn require_approval(job: &Job, given: Option<Digest>) -> exit::Result<()> {
-    match approval_error(job, given)? {
-        None => Ok(()),
-        Some(approval_error) => Err(CommandError::new(
-            Exit::BadInput,
-            format!("{approval_error}\nnothing was sent"),
-        )),
-    }
+/// If the list or the ledger cannot be read.
+pub async fn warnings_of_send(
+    job: &Job,
+    summary: &PlanSummary,
+    reader: &Reader,
+    approval: Option<&ApprovalError>,
+    now: Timestamp,
+) -> Result<Vec<Finding>> {
+    let files = &job.config.ledger;
+    let stale = reader.staleness().map(|it| it.describe(files));
+    let stale = stale.map(|it| Finding::error("ledger", files.file.display(), it));
+    let approval = approval.map(|it| Finding::error("approval", "", it));
+    let guards = guards(job, summary, reader, false, now).await?;
+    let stopping = stale.into_iter().chain(approval).chain(guards);
+    let warning = |mut finding: Finding| {
+        finding.severity = Severity::Warning;
+        finding.what.insert_str(0, "a real send would stop: ");
+        finding
+    };
+    Ok(stopping.map(warning).collect())
 }
 
-/// What would stop a real send, in the order in which it would.
+/// Refuses the link of Microsoft's documentation, which the example configuration has.
+pub fn refuse_example_link(config: &Config) -> Result<()> {
+    let mut packages = config.packages.iter();
+    let Some(package) = packages.find(|it| it.link.is_from_documentation()) else {
+        return Ok(());
+    };
+    let message = format!(
+        "`packages.{}.link` leads to `{}`, the tenant of Microsoft's documentation; copy the link of your own access package (`send --sandbox` accepts this one)",
+        package.key,
+        package.link.directory_hint()
+    );
+    Err(CommandError::new(Exit::Config, message))
+}
+
+/// An error of a guard, for a verb that sends.
+pub fn nothing_was_sent(error: impl Into<CommandError>) -> CommandError {
+    let error = error.into();
+    CommandError::new(error.exit, format!("{error}\nnothing was sent"))
+}
+
+/// The guards that depend on the plan.
 ///
 /// # Errors
-/// When the ledger cannot be read.
-pub(super) async fn guards(
+/// If the list or the ledger cannot be read.
+pub async fn guards(
     job: &Job,
     summary: &PlanSummary,
     reader: &Reader,
     new_campaign: bool,
     now: Timestamp,
-) -> exit::Result<Vec<String>> {
-    let limits = &job.config.limits;
-    let mut found = Vec::new();
-    if summary.not_allowed_total > 0 {
-        let path = job.config.partners.path.display();
-        let mut lines: Vec<String> = summary
-            .not_allowed
-            .iter()
-            .map(|(line, address)| format!("{path}:{line}: {address} is not in `limits.only_to`"))
-            .collect();
-        let rest = summary.not_allowed_total - summary.not_allowed.len() as u64;
-        if rest > 0 {
-            lines.push(format!("and {rest} more"));
-        }
-        found.push(lines.join("\n"));
-    }
-    if summary.new > u64::from(limits.new_per_run) {
-        found.push(format!(
-            "{} never tried before would go out, but `limits.new_per_run` is {}; if the list is right, raise it, or send in parts with `--limit`",
-            count(summary.new, "invitation"),
-            limits.new_per_run
-        ));
-    }
+) -> Result<Vec<Finding>> {
+    let mut found: Vec<Finding> = [not_allowed(job, summary), too_many_new(job, summary)]
+        .into_iter()
+        .flatten()
+        .collect();
     if !new_campaign {
         found.extend(campaign_not_confirmed(job, reader, now).await?);
     }
     Ok(found)
 }
 
-/// Why the campaign must be confirmed by a person: partners of the list were mailed under another
-/// name, or perhaps by runs that an accepted older ledger lacks. The whole list is compared,
-/// whatever part of it this run would send.
+fn not_allowed(job: &Job, summary: &PlanSummary) -> Option<Finding> {
+    let path = job.config.partners.path.display();
+    let mut what = Vec::new();
+    for (line, address) in &summary.not_allowed {
+        what.push(format!(
+            "{path}:{line}: {address} is not in `limits.only_to`"
+        ));
+    }
+    match summary.not_allowed_total - summary.not_allowed.len() as u64 {
+        0 => {}
+        more => what.push(format!("and {more} more")),
+    }
+    let mut finding = Finding::error("only_to", path, what.join("\n"));
+    finding.fix = "add them to `limits.only_to`, or leave them out with `--only`".into();
+    (summary.not_allowed_total > 0).then_some(finding)
+}
+
+fn too_many_new(job: &Job, summary: &PlanSummary) -> Option<Finding> {
+    let limit = job.config.limits.new_per_run;
+    let message = format!(
+        "{} would be sent for the first time, but `limits.new_per_run` is {limit}; if the list is right, raise it, or send in parts with `--limit`",
+        count(summary.new, "invitation"),
+    );
+    let finding = Finding::error("new_per_run", "limits.new_per_run", message);
+    (summary.new > u64::from(limit)).then_some(finding)
+}
+
+/// A campaign needs confirmation if listed partners were mailed under another name, or perhaps by runs
+/// that an accepted older ledger lacks. The whole list is compared, even if this run sends only a part.
 async fn campaign_not_confirmed(
     job: &Job,
     reader: &Reader,
     now: Timestamp,
-) -> exit::Result<Option<String>> {
+) -> Result<Option<Finding>> {
     let campaign = &job.config.campaign;
     let standing = reader.campaign(campaign).await?;
     if standing.confirmed || (standing.others.is_empty() && standing.gap.is_none()) {
         return Ok(None);
     }
+    let finding = |message: String| Ok(Some(Finding::error("campaign", "campaign", message)));
     let list = job.plan(&PartnerFilter::default(), now);
     let mut pages = list.pages();
     while let Some(page) = pages.next_page(reader).await? {
         if let Some(gap) = standing.gap
             && let Some(entry) = page.iter().find(|it| it.standing.is_none())
         {
-            return Ok(Some(format!(
-                "an older ledger was accepted on {}, and {} is not recorded in it, so a lost run may have invited this partner; if the unrecorded partners are to be invited, say `--new-campaign`",
+            return finding(format!(
+                "an older ledger was accepted on {}, and {} is not recorded in it, so a lost run may have invited this partner; if the unrecorded partners are to be invited, pass `--new-campaign`",
                 gap.strftime("%Y-%m-%d"),
                 entry.partner.address
-            )));
+            ));
         }
         for other in &standing.others {
             let identities = page.iter().map(|it| it.partner.identity(other)).collect();
             let standings = reader.standings(identities).await?;
             let invited = page.iter().zip(standings).find(|(_, standing)| {
-                standing
-                    .as_ref()
-                    .is_some_and(|it| may_have_arrived(it.state))
+                let state = standing.as_ref().map(|it| it.state);
+                state.is_some_and(may_have_arrived)
             });
             if let Some((entry, _)) = invited {
-                return Ok(Some(format!(
-                    "the campaign `{campaign}` is new to this ledger, and {} was already invited under `{}`; if these partners are to be invited again, say `--new-campaign`, else put the old name back",
+                return finding(format!(
+                    "the campaign `{campaign}` is new to this ledger, and {} was already invited under `{}`; to invite these partners again, pass `--new-campaign`, otherwise restore the old name",
                     entry.partner.address,
                     one_line(other)
-                )));
+                ));
             }
         }
     }
     Ok(None)
 }
 
-/// Whether a relay has, or may have, taken a message in this state.
+/// Whether a relay has, or may have, accepted a message in this state.
 fn may_have_arrived(state: State) -> bool {
     matches!(
         state,

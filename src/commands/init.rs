@@ -1,4 +1,4 @@
-//! `init`: everything a new job needs, never over anything that is there.
+//! `init`: creates what a new job needs, and overwrites nothing.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -7,12 +7,12 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::Console;
 use crate::config::Config;
-use crate::exit::{self, Exit, OrExit};
+use crate::console::Console;
+use crate::exit::{Exit, OrExit, Result};
 use crate::ledger::Ledger;
 
-/// A file of `templates/`, as its name and its text.
+/// Name and text of a file of `templates/`.
 macro_rules! template {
     ($($name:literal),+) => {
         (
@@ -41,12 +41,12 @@ const LOCALES: &[[(&str, &str); 3]] = &locales![
     "zh-Hans", "zh-Hant"
 ];
 
-/// Creates in `folder` what is missing.
+/// Creates what is missing in `folder`.
 ///
 /// # Errors
-/// When a configuration stands there that is wrong (78), or something cannot be written (74).
-pub fn run(folder: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
-    // So that what is said reads `config.toml` and not `./config.toml`.
+/// If an existing configuration is wrong (78), or something cannot be written (74).
+pub fn run(folder: &Path, console: &mut Console<'_>) -> Result<Exit> {
+    // Messages then say `config.toml` instead of `./config.toml`.
     let folder = folder.strip_prefix(".").unwrap_or(folder);
     make_folder(folder)?;
     let path = folder.join("config.toml");
@@ -83,7 +83,7 @@ pub fn run(folder: &Path, console: &mut Console<'_>) -> exit::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn make_folder(folder: &Path) -> exit::Result<()> {
+fn make_folder(folder: &Path) -> Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
@@ -95,8 +95,8 @@ fn make_folder(folder: &Path) -> exit::Result<()> {
         .or_exit(Exit::CannotWrite)
 }
 
-/// Writes a file unless one is there; says whether it did.
-fn write_new(path: &Path, text: &str) -> exit::Result<bool> {
+/// Writes a file unless it exists. Returns whether it did.
+fn write_new(path: &Path, text: &str) -> Result<bool> {
     let opened = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -1,11 +1,11 @@
-//! Which package a person means on the command line, and what a recorded one is called today.
+//! Packages on the command line and in reports.
 //!
-//! The ledger identifies a package by its id, a GUID. Its key in the configuration may be renamed, or may
-//! mean another package today, so records are selected by id only.
+//! The ledger identifies a package by its id, a GUID. Its key in the configuration may be renamed, or reused for
+//! another package, so records are selected by id only.
 
 use crate::address::Address;
 use crate::config::Config;
-use crate::exit::{self, CommandError, Exit};
+use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::Record;
 use crate::ledger::{Reader, RecordFilter};
 use crate::link::PackageId;
@@ -14,7 +14,7 @@ use crate::link::PackageId;
 ///
 /// # Errors
 /// If no such key is configured, or the id is neither configured nor recorded in the campaign (65).
-pub async fn id_of(config: &Config, text: &str, reader: &Reader) -> exit::Result<PackageId> {
+pub async fn id_of(config: &Config, text: &str, reader: &Reader) -> Result<PackageId> {
     let id = PackageId::parse(text);
     if let Some(id) = id
         && key_of(config, id).is_some()
@@ -81,7 +81,7 @@ pub async fn not_recorded(
     address: &Address,
     package: Option<(&str, PackageId)>,
     reader: &Reader,
-) -> exit::Result<CommandError> {
+) -> Result<CommandError> {
     let mut others = Vec::new();
     if let Some((_, id)) = package {
         let selection = RecordFilter {

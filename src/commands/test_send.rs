@@ -1,5 +1,5 @@
-//! `send --test-to`: the first message of each language, through the real relay, to the
-//! person who tries it and to no partner. No ledger is needed, and none is changed.
+//! `send --test-to`: sends the first message of each language through the configured relay to one address,
+//! and to no partner. It neither needs nor changes the ledger.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::send::deliver;
-use super::{Console, Job, PartnerFilter, describe, temporary_ledger};
+use super::arguments::PartnerFilter;
+use super::deliver::deliver;
+use super::job::{Job, describe};
+use super::open_ledger;
 use crate::address::Address;
 use crate::config::Config;
-use crate::exit::{self, Exit, OrExit};
+use crate::console::Console;
+use crate::exit::{Exit, OrExit, Result};
 use crate::ledger::Reader;
 use crate::plan::{Plan, PlannedInvitation};
 use crate::relay::{Connector, check_credentials};
@@ -20,41 +23,41 @@ use crate::report::count;
 /// Sends a message of each language to `address`.
 ///
 /// # Errors
-/// Whatever would keep a real send from its first connection, but for guards and rates.
+/// Whatever prevents the first connection of a `send`, except for guards and rates.
 pub async fn run(
     path: &Path,
     address: &Address,
-    choice: &PartnerFilter,
+    filter: &PartnerFilter,
     console: &mut Console<'_>,
-) -> exit::Result<Exit> {
+) -> Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let scratch = tempfile::tempdir()
-        .context("cannot create a throw-away ledger")
+        .context("cannot create a temporary ledger")
         .or_exit(Exit::CannotWrite)?;
     let job = Job::load(config.clone(), scratch.path())?.addressed_to(address);
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let connector = Connector::new(&config.smtp)?;
     check_credentials(&config.smtp)?;
-    let ledger = temporary_ledger(scratch.path())?;
-    let now = (console.clock)();
-    // The limit is on the messages that are tried, not on the rows that are looked at.
+    let ledger = open_ledger::temporary(scratch.path())?;
+    let now = console.now();
+    // `--limit` counts the messages that are sent, not the rows that are read.
     let unlimited = PartnerFilter {
         limit: None,
-        ..choice.clone()
+        ..filter.clone()
     };
     let candidates = job.plan(&unlimited, now);
     let lines = first_of_each_language(&job, &candidates, ledger.reader()).await?;
-    let plan = job.plan(choice, now).lines(lines);
+    let plan = job.plan(filter, now).lines(lines);
     let summary = job.summarize(&plan, ledger.reader()).await?;
     let relay = connector.relay();
     let sends = job.verify(&plan, ledger.reader(), now).await?.sends;
     if sends.is_empty() {
-        console.print("there is no partner whose message could be tried");
+        console.print("no partner is due, so there is no message to test");
         return Ok(Exit::Done);
     }
     let tally = deliver(&job, sends, &ledger, connector, None, console).await?;
     console.print(&format!(
-        "{} tried: {} accepted by {relay} for {address}; no partner was written to",
+        "{} sent to {address}: {} accepted by {relay}; no partner was mailed",
         describe(&summary),
         count(tally.accepted, "message")
     ));
@@ -68,12 +71,8 @@ pub async fn run(
     }
 }
 
-/// The lines of the first row of each template's locale that the plan finds due.
-async fn first_of_each_language(
-    job: &Job,
-    plan: &Plan,
-    reader: &Reader,
-) -> exit::Result<HashSet<u64>> {
+/// The lines of the first due row of each template's locale.
+async fn first_of_each_language(job: &Job, plan: &Plan, reader: &Reader) -> Result<HashSet<u64>> {
     let mut seen = HashSet::new();
     let mut lines = HashSet::new();
     let mut pages = plan.pages();

@@ -1,7 +1,7 @@
-//! Every message that is due is composed and verified, on all cores, before the first connection.
+//! Composing and verifying every due message, on all cores, before the first connection.
 //!
-//! Batches of the plan are verified side by side and taken in their order, which becomes the order of
-//! sending.
+//! Batches of the plan are verified in parallel and collected in the order of the plan, which becomes the
+//! order of sending.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -11,34 +11,29 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::Job;
-use crate::exit::{self, CommandError, Exit, OrExit};
-use crate::invitation::MessageIdKey;
-use crate::ledger::Reader;
+use super::guards::{guards, nothing_was_sent};
+use super::job::Job;
+use crate::console::Console;
+use crate::exit::{CommandError, Exit, OrExit, Result};
+use crate::invitation::{Cause, MessageIdKey};
+use crate::ledger::{Change, Ledger, Reader};
 use crate::message::Composer;
 use crate::outbox::PlannedSend;
-use crate::plan::{Plan, PlannedInvitation};
+use crate::plan::{Plan, PlanSummary, PlannedInvitation};
 use crate::report::count;
 
-/// How many messages are verified by one task: enough for its cost not to matter, few enough
-/// for no core to be left waiting at the end.
+/// How many messages one task verifies: enough to make its own cost small, few enough to keep all cores
+/// busy at the end.
 const BATCH: usize = 64;
 /// How many messages that fail are shown.
 const SHOWN: usize = 20;
 
-/// What is the same for all messages.
-struct Verifier {
+/// What all messages have in common.
+struct MessageVerifier {
     composer: Arc<Composer>,
     key: MessageIdKey,
     domain: String,
     now: Timestamp,
-}
-
-/// A message that is right.
-struct Verified {
-    send: PlannedSend,
-    /// Whether it was to repeat other bytes.
-    changed: bool,
 }
 
 /// All messages of a plan that are due.
@@ -46,14 +41,18 @@ struct Verified {
 pub struct VerifiedPlan {
     /// The messages, in the order of the plan.
     pub sends: Vec<PlannedSend>,
-    /// Those that were to repeat what was sent before and no longer can.
+    /// Those that had to repeat an earlier message, and differ.
     pub changed: Vec<PlannedInvitation>,
+    /// The first that failed, with their lines.
+    faults: Vec<(u64, anyhow::Error)>,
+    failed: u64,
 }
 
-type Batch = Vec<(PlannedInvitation, anyhow::Result<Verified>)>;
+/// Invitations with their verified messages, and whether these differ from what they had to repeat.
+type Batch = Vec<(PlannedInvitation, anyhow::Result<(PlannedSend, bool)>)>;
 
-impl Verifier {
-    fn verify(&self, entry: &PlannedInvitation) -> anyhow::Result<Verified> {
+impl MessageVerifier {
+    fn verify(&self, entry: &PlannedInvitation) -> anyhow::Result<(PlannedSend, bool)> {
         let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
@@ -65,7 +64,7 @@ impl Verifier {
             recorded: entry.standing.is_some(),
         };
         let changed = entry.must_repeat().is_some_and(|it| it != message.sha256());
-        Ok(Verified { send, changed })
+        Ok((send, changed))
     }
 
     fn start(self: &Arc<Self>, batch: Vec<PlannedInvitation>) -> JoinHandle<Batch> {
@@ -90,15 +89,15 @@ impl Job {
         plan: &Plan,
         reader: &Reader,
         now: Timestamp,
-    ) -> exit::Result<VerifiedPlan> {
-        let verifier = Arc::new(Verifier {
+    ) -> Result<VerifiedPlan> {
+        let verifier = Arc::new(MessageVerifier {
             composer: self.composer.clone(),
             key: reader.key().clone(),
             domain: self.config.sender.address.domain().to_owned(),
             now,
         });
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let mut summary = VerifySummary::default();
+        let mut collected = VerifiedPlan::default();
         let mut under_way = VecDeque::new();
         let mut pages = plan.pages();
         while let Some(page) = pages.next_page(reader).await? {
@@ -109,32 +108,58 @@ impl Job {
             while under_way.len() > 2 * at_once
                 && let Some(batch) = under_way.pop_front()
             {
-                summary.add(batch).await?;
+                collected.add(batch).await?;
             }
         }
         for batch in under_way {
-            summary.add(batch).await?;
+            collected.add(batch).await?;
         }
-        summary.result(&self.config.partners.path)
+        collected.result(&self.config.partners.path)
     }
 }
 
-/// What verification has found so far.
-#[derive(Default)]
-struct VerifySummary {
-    plan: VerifiedPlan,
-    /// The first that failed, by their lines.
-    faults: Vec<(u64, anyhow::Error)>,
-    failed: u64,
+/// Counts, guards and verifies what is due. A resend that can no longer repeat the same bytes becomes
+/// `unknown` again; that may admit others under `--limit`, so everything is repeated.
+pub async fn guard_and_verify(
+    job: &Job,
+    plan: &Plan,
+    ledger: &Ledger,
+    new_campaign: bool,
+    console: &mut Console<'_>,
+) -> Result<(PlanSummary, Vec<PlannedSend>)> {
+    loop {
+        let reader = ledger.reader();
+        let summary = job.summarize(plan, reader).await?;
+        let now = console.now();
+        let stopping = guards(job, &summary, reader, new_campaign, now).await?;
+        if !stopping.is_empty() {
+            let stopping: Vec<String> = stopping.iter().map(ToString::to_string).collect();
+            let error = CommandError::new(Exit::BadInput, stopping.join("\n"));
+            return Err(nothing_was_sent(error));
+        }
+        let verified = job.verify(plan, reader, now).await?;
+        if verified.changed.is_empty() {
+            return Ok((summary, verified.sends));
+        }
+        for entry in verified.changed {
+            let note = "the message has changed since it was sent, so it cannot be repeated; `resolve --as resend --changed` sends it as it is now";
+            console.eprint(&format!("{}: {note}", entry.partner.address));
+            let change = Change {
+                note: Some(note.into()),
+                ..Change::new(&entry.identity, console.now(), Cause::ResendMismatch)
+            };
+            ledger.apply(change).await?;
+        }
+    }
 }
 
-impl VerifySummary {
-    async fn add(&mut self, batch: JoinHandle<Batch>) -> exit::Result<()> {
+impl VerifiedPlan {
+    async fn add(&mut self, batch: JoinHandle<Batch>) -> Result<()> {
         for (entry, verified) in batch.await.or_exit(Exit::InternalError)? {
             match verified {
-                Ok(Verified { send, changed }) => {
-                    self.plan.sends.push(send);
-                    self.plan.changed.extend(changed.then_some(entry));
+                Ok((send, changed)) => {
+                    self.sends.push(send);
+                    self.changed.extend(changed.then_some(entry));
                 }
                 Err(error) => {
                     self.failed += 1;
@@ -147,19 +172,17 @@ impl VerifySummary {
         Ok(())
     }
 
-    fn result(self, list: &Path) -> exit::Result<VerifiedPlan> {
+    fn result(self, list: &Path) -> Result<Self> {
         if self.failed == 0 {
-            return Ok(self.plan);
+            return Ok(self);
         }
         let path = list.display();
         let faults = self.faults.iter();
         let mut lines: Vec<String> = faults
             .map(|(line, error)| format!("{path}:{line}: {error:#}"))
             .collect();
-        lines.push(format!(
-            "{} cannot be sent as it must be, so nobody is mailed",
-            count(self.failed, "message")
-        ));
+        let failed = count(self.failed, "message");
+        lines.push(format!("{failed} failed the verification, so nobody is mailed; correct the template, the row or the configuration"));
         Err(CommandError::new(Exit::Config, lines.join("\n")))
     }
 }

@@ -21,6 +21,7 @@ use super::template_folder::TemplateFolder;
 use super::values::{path, text};
 use super::{fingerprint, overlap};
 use crate::files::{self, writable_by_everyone};
+use crate::finding::Finding;
 use crate::invitation::RetrySchedule;
 
 /// The largest configuration; a thousand packages with texts in every locale fit.
@@ -54,7 +55,7 @@ pub struct Config {
     /// All keys of the file with their values in canonical form; of a secret, only its presence.
     pub keys: BTreeMap<String, String>,
     /// What is valid, but should be checked.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Finding>,
 }
 
 impl Config {
@@ -123,7 +124,9 @@ impl Config {
         let others = others
             .into_iter()
             .filter_map(|(what, path)| writable_by_everyone(what, path?));
-        self.warnings.extend(open.into_iter().chain(others));
+        let open = open.into_iter().chain(others);
+        let warnings = open.map(|it| Finding::warning("permissions", "", it));
+        self.warnings.extend(warnings);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use super::names::first_of;
 use super::reader::Section;
 use super::text::{LocalizedText, texts};
 use super::values::{Value, text_or_list};
+use crate::finding::Finding;
 use crate::link::AccessPackageLink;
 use crate::locale::Locale;
 
@@ -42,7 +43,7 @@ pub fn keys_of(packages: &[Arc<Package>]) -> String {
 pub fn read(
     root: &mut Section<'_>,
     default_locale: &Locale,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Finding>,
 ) -> Vec<Arc<Package>> {
     let mut packages = root.section("packages");
     if packages.len() == 0 {
@@ -70,7 +71,7 @@ impl Package {
         mut section: Section<'_>,
         default_locale: &Locale,
         others: &[Arc<Self>],
-        warnings: &mut Vec<String>,
+        warnings: &mut Vec<Finding>,
     ) -> Option<Self> {
         let hosts = section
             .key("allow_host", "another host than Microsoft's two")
@@ -115,7 +116,8 @@ impl Package {
         }
         section.finish();
         let ((link, found), name) = (link?, name?);
-        warnings.extend(found.iter().map(|it| format!("packages.{key}: {it}")));
+        let at = format!("packages.{key}");
+        warnings.extend(found.iter().map(|it| Finding::warning("link", &at, it)));
         Some(Self {
             key,
             link,

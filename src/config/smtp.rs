@@ -7,6 +7,7 @@ use super::host::{host, is_loopback};
 use super::login::{CredentialSource, Login};
 use super::reader::Section;
 use super::values::{choice, number, parsed_text, path};
+use crate::finding::Finding;
 
 /// The relay (RFC 5321 §2.3.10).
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ impl Smtp {
     pub(super) fn read(
         mut section: Section<'_>,
         folder: &Path,
-        warnings: &mut Vec<String>,
+        warnings: &mut Vec<Finding>,
     ) -> Option<Self> {
         let host = section
             .key("host", "name or IP address, as in its certificate")
@@ -126,7 +127,7 @@ impl Smtp {
 }
 
 /// Warns about a port that is registered for the other TLS mode (RFC 8314 §7.3, RFC 6409).
-fn port_warning(port: u16, tls: Tls) -> Option<String> {
+fn port_warning(port: u16, tls: Tls) -> Option<Finding> {
     let (means, set, other) = match (port, tls) {
         (465, Tls::StartTls) => ("TLS from the first byte", "implicit", 587),
         (587 | 25, Tls::Implicit) => ("STARTTLS", "starttls", 465),
@@ -136,7 +137,8 @@ fn port_warning(port: u16, tls: Tls) -> Option<String> {
         Tls::StartTls => "starttls",
         _ => "implicit",
     };
-    Some(format!(
-        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until the deadline; set `tls = \"{set}\"`, or `port = {other}`"
-    ))
+    let message = format!(
+        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until a deadline ends it; set `tls = \"{set}\"`, or `port = {other}`"
+    );
+    Some(Finding::warning("smtp", "smtp.port", message))
 }

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::event::RunEvent;
 use super::tally::Tally;
 
-/// Who listens to the events of a run, beside the tally.
-pub type Listener = Box<dyn Fn(RunEvent<'_>) + Send + Sync>;
+/// Receives each event of a run, with the counts after it.
+pub type Listener = Box<dyn Fn(RunEvent<'_>, &Tally) + Send + Sync>;
 
 /// Receives the events of all workers.
 pub struct Reporter {
@@ -23,8 +23,9 @@ impl Reporter {
     }
 
     pub fn report(&self, event: RunEvent<'_>) {
-        self.tally().add(event);
-        (self.listener)(event);
+        let mut tally = self.tally();
+        tally.add(event);
+        (self.listener)(event, &tally);
     }
 
     /// The counts so far.

@@ -356,7 +356,7 @@ impl Process {
             breaker_open: self.breaker_open,
             first_pause: Duration::from_secs(30),
             clock: self.clock,
-            on_event: Box::new(|_| {}),
+            on_event: Box::new(|_, _| {}),
         };
         let (sender, queue) = mpsc::channel::<Due>(self.messages.len().max(1));
         for message in self.messages {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// An error of the list as a whole. What is wrong with a single row is a [`super::Finding`].
+/// An error of the list as a whole. What is wrong with a single row is a [`super::RowFinding`].
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// The file cannot be read: correct its path, its owner or its mode.

@@ -8,7 +8,7 @@ const SHOWN: usize = 60;
 
 /// An error or a warning about a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct RowFinding {
     /// The line where the row begins, as an editor counts.
     pub line: u64,
     /// The line where it ends; a later one if a quoted cell has line breaks.
@@ -21,7 +21,7 @@ pub struct Finding {
     pub reason: String,
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for RowFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.line)?;
         if self.last_line > self.line {
@@ -38,7 +38,7 @@ impl fmt::Display for Finding {
 }
 
 /// Findings as lines `FILE:LINE, column …`, and how many of the `total` are left out.
-pub fn listed(path: &Path, shown: &[Finding], total: u64) -> Vec<String> {
+pub fn listed(path: &Path, shown: &[RowFinding], total: u64) -> Vec<String> {
     let path = path.display();
     let mut lines: Vec<_> = shown.iter().map(|it| format!("{path}:{it}")).collect();
     let rest = total - shown.len() as u64;

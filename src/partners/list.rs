@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::csv_format::CsvFormat;
 use super::error::ListError;
-use super::finding::{self, Finding};
+use super::finding::{self, RowFinding};
 use super::layout::Layout;
 use super::partner::Partner;
 use super::records::Records;
@@ -15,6 +15,7 @@ use super::snapshot::{self, Snapshot};
 use super::temp_copy::CopyReader;
 use super::warnings::Warnings;
 use crate::config::{BadRows, Config};
+use crate::finding::Finding;
 use crate::invitation::Identity;
 use crate::locale::Locale;
 
@@ -31,7 +32,7 @@ pub struct Partners {
     /// Twelve bytes of identity and four of line number for each good row, sorted.
     pub(super) keys: Vec<[u8; 16]>,
     pub(super) bad_lines: HashSet<u64>,
-    shown: Vec<Finding>,
+    shown: Vec<RowFinding>,
     bad_total: u64,
     warnings: Warnings,
 }
@@ -101,7 +102,7 @@ impl Partners {
         records(&self.snapshot, start)
     }
 
-    fn report(&mut self, fault: Finding) {
+    fn report(&mut self, fault: RowFinding) {
         self.bad_lines.insert(fault.line);
         self.bad_total += 1;
         // Duplicates are found last, but may be among the first rows.
@@ -111,8 +112,8 @@ impl Partners {
     }
 
     /// The finding about a row whose address and package an earlier line has.
-    pub(super) fn duplicate(&self, line: u64, first: u64) -> Finding {
-        Finding {
+    pub(super) fn duplicate(&self, line: u64, first: u64) -> RowFinding {
+        RowFinding {
             line,
             last_line: line,
             column: Some(self.layout.email_header().to_owned()),
@@ -188,13 +189,13 @@ impl Partners {
     /// The warnings about the list: a guessed encoding, garbled cells, look-alike domains,
     /// consumer mail services, and addresses of the own organisation.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Finding> {
         self.warnings.describe(&self.path)
     }
 
     /// The warnings about one good row, each with the short name of its kind.
     #[must_use]
-    pub fn warnings_about(&self, partner: &Partner) -> Vec<(&'static str, Finding)> {
+    pub fn warnings_about(&self, partner: &Partner) -> Vec<(&'static str, RowFinding)> {
         self.warnings.about(partner, &self.layout)
     }
 

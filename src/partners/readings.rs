@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::ListError;
-use super::finding::Finding;
+use super::finding::RowFinding;
 use super::list::{Partners, line_of};
 use super::partner::Partner;
 use super::records::Records;
@@ -38,7 +38,7 @@ pub enum RowKind {
     /// A partner.
     Good(Partner),
     /// No partner, for these reasons.
-    Bad(Vec<Finding>),
+    Bad(Vec<RowFinding>),
 }
 
 impl Partners {
@@ -88,7 +88,7 @@ impl Partners {
     }
 
     /// The finding about a partner whom an earlier row has already.
-    fn duplicate_of(&self, partner: &Partner) -> Finding {
+    fn duplicate_of(&self, partner: &Partner) -> RowFinding {
         // The first twelve bytes depend on package and address, not on the campaign.
         let key = partner.identity("").digest();
         let first = self.keys.partition_point(|it| it[..12] < key[..12]);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::finding::{Finding, excerpt};
+use super::finding::{RowFinding, excerpt};
 use super::layout::Layout;
 use super::partner::Partner;
 use super::records::Record;
@@ -25,7 +25,7 @@ pub fn parse(
     row: &Record,
     rules: &Rules,
     locales: &mut HashMap<String, Option<Locale>>,
-) -> Result<Option<Partner>, Vec<Finding>> {
+) -> Result<Option<Partner>, Vec<RowFinding>> {
     let refused = |reason: String| vec![finding(row, None, "", reason)];
     let cells = row.cells.as_deref();
     let cells = cells.map_err(|fault| refused(fault.to_string()))?;
@@ -89,7 +89,7 @@ struct RowParser<'a> {
     layout: &'a Layout,
     row: &'a Record,
     cells: &'a [String],
-    faults: Vec<Finding>,
+    faults: Vec<RowFinding>,
 }
 
 impl RowParser<'_> {
@@ -230,8 +230,8 @@ impl RowParser<'_> {
 }
 
 /// A finding about a row, or about a cell of it.
-fn finding(row: &Record, column: Option<String>, cell: &str, reason: String) -> Finding {
-    Finding {
+fn finding(row: &Record, column: Option<String>, cell: &str, reason: String) -> RowFinding {
+    RowFinding {
         line: row.line,
         last_line: row.last_line,
         column,

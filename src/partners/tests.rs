@@ -386,7 +386,7 @@ fn warnings_are_grouped_by_kind_with_their_rows() {
     assert_eq!((partners.good(), partners.bad(), warnings.len()), (5, 0, 4));
     let lines: Vec<_> = warnings
         .iter()
-        .flat_map(|it| it.lines().skip(1))
+        .flat_map(|it| it.what.lines().skip(1))
         .map(|it| it.split_once("partners.csv:").unwrap().1)
         .collect();
     assert_eq!(
@@ -414,8 +414,11 @@ fn first_20_rows_of_a_warning_are_shown_and_the_rest_counted() {
 
     assert_eq!(warnings.len(), 2);
     for warning in warnings {
-        assert_eq!(warning.lines().count(), 22, "{warning}");
-        assert!(warning.ends_with("and 80 more like these"), "{warning}");
+        assert_eq!(warning.what.lines().count(), 22, "{warning}");
+        assert!(
+            warning.what.ends_with("and 80 more like these"),
+            "{warning}"
+        );
     }
 }
 

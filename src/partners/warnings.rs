@@ -6,10 +6,11 @@
 use std::path::Path;
 
 use super::domains::{is_consumer, look_alike};
-use super::finding::{self, Finding, excerpt};
+use super::finding::{self, RowFinding, excerpt};
 use super::layout::Layout;
 use super::mojibake::repaired;
 use super::partner::Partner;
+use crate::finding::Finding;
 
 /// How many rows of a kind are kept for messages; the rest are counted.
 const SHOWN: usize = 20;
@@ -38,7 +39,7 @@ const CONSUMER: usize = 3;
 pub struct Warnings {
     own_domain: String,
     guess: Option<String>,
-    shown: [Vec<Finding>; KINDS.len()],
+    shown: [Vec<RowFinding>; KINDS.len()],
     totals: [u64; KINDS.len()],
 }
 
@@ -64,12 +65,12 @@ impl Warnings {
     }
 
     /// The warnings about one row, each with the short name of its kind.
-    pub fn about(&self, partner: &Partner, layout: &Layout) -> Vec<(&'static str, Finding)> {
+    pub fn about(&self, partner: &Partner, layout: &Layout) -> Vec<(&'static str, RowFinding)> {
         let found = self.of_row(partner, layout).into_iter();
         found.map(|(kind, it)| (NAMES[kind], it)).collect()
     }
 
-    fn of_row(&self, partner: &Partner, layout: &Layout) -> Vec<(usize, Finding)> {
+    fn of_row(&self, partner: &Partner, layout: &Layout) -> Vec<(usize, RowFinding)> {
         let domain = partner.address.domain();
         let hint = partner.package.link.directory_hint();
         let own = if hint.eq_ignore_ascii_case(domain) {
@@ -80,7 +81,7 @@ impl Warnings {
             None
         };
         let consumer = is_consumer(domain).then(|| format!("`{domain}` is open to everyone"));
-        let finding = |header: &str, value: &str, reason| Finding {
+        let finding = |header: &str, value: &str, reason| RowFinding {
             line: partner.line,
             last_line: partner.line,
             column: Some(header.escape_debug().to_string()),
@@ -107,15 +108,18 @@ impl Warnings {
         found
     }
 
-    /// One text for each kind of warning about the file.
-    pub fn describe(&self, path: &Path) -> Vec<String> {
-        let mut texts: Vec<String> = self.guess.iter().cloned().collect();
+    /// One finding for each kind of warning about the file, with its rows.
+    pub fn describe(&self, path: &Path) -> Vec<Finding> {
+        let warning = |message: &str| Finding::warning("partners", path.display(), message);
+        let mut found: Vec<Finding> = self.guess.as_deref().map(warning).into_iter().collect();
         for ((kind, shown), total) in KINDS.iter().zip(&self.shown).zip(self.totals) {
             if total > 0 {
                 let rows = finding::listed(path, shown, total);
-                texts.push(format!("{kind}:\n{}", rows.join("\n")));
+                let mut finding = warning(kind);
+                finding.what = format!("{}:\n{}", finding.what, rows.join("\n"));
+                found.push(finding);
             }
         }
-        texts
+        found
     }
 }

@@ -1,10 +1,9 @@
-//! Text that does no harm where it is shown: on a terminal, in JSON on a terminal, and in a
-//! spreadsheet. What a relay, a list or a ledger holds may be anything.
+//! Escaping of untrusted text for terminals, JSON and spreadsheets. What a relay, a list or a ledger holds
+//! may be anything.
 
 use std::fmt::Write;
 
-/// A text without what a terminal obeys: control characters, and those that change the order
-/// of what is shown. Line breaks and tabs stay.
+/// Replaces control characters and those that change the direction of text. Line breaks and tabs stay.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let shown = |it| match it {
@@ -15,13 +14,13 @@ pub fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The same on one line, so that a value cannot pass for a line of output.
+/// The same on one line, so that a value cannot imitate a line of output.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     printable(text).replace(['\n', '\t'], " ")
 }
 
-/// Whether a terminal might obey a character instead of showing it.
+/// Whether a terminal might interpret a character instead of showing it.
 fn is_harmful(it: char) -> bool {
     // Unicode's controls of direction (UAX #9), and its own line breaks.
     let direction = matches!(
@@ -31,12 +30,11 @@ fn is_harmful(it: char) -> bool {
     it.is_control() || direction || matches!(it, '\u{2028}' | '\u{2029}')
 }
 
-/// A cell of a CSV that this program fills, safe in a spreadsheet that splits the line at `,`,
-/// `;` or tab, whichever of them the file uses.
+/// A cell of a CSV that this program fills, safe in a spreadsheet that splits lines at `,`, `;` or tab.
 ///
-/// It is one line, and wherever it or a part behind one of these delimiters begins like a
-/// formula (`=`, `+`, `-`, `@`), an apostrophe stands before that (OWASP, "CSV injection").
-/// Quotes before it count for nothing, because they count for nothing to a spreadsheet.
+/// It is one line. If it, or a part behind one of these delimiters, begins like a formula (`=`, `+`, `-`,
+/// `@`; OWASP, "CSV injection"), an apostrophe precedes that. Leading quotes are ignored, as spreadsheets
+/// ignore them.
 #[must_use]
 pub fn generated_cell(text: &str) -> String {
     let text = one_line(text);
@@ -56,8 +54,8 @@ pub fn may_be_formula(text: &str) -> bool {
     text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
 
-/// JSON that means the same, with every harmful character escaped as `\uXXXX`. Outside of texts
-/// JSON has none, and line breaks and tabs within them are escaped already.
+/// The same JSON with every harmful character escaped as `\uXXXX`. Such characters occur only in strings,
+/// where line breaks and tabs are escaped already.
 #[must_use]
 pub fn harmless_json(json: &str) -> String {
     let mut harmless = String::with_capacity(json.len());
@@ -89,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn f17_a_generated_cell_stays_readable_and_is_no_formula_behind_any_delimiter() {
+    fn f17_a_generated_cell_is_no_formula_behind_any_delimiter() {
         for (text, cell) in [
             ("no;=cmd|'/C calc'!A0;", "no;'=cmd|'/C calc'!A0;"),
             ("no,@x", "no,'@x"),
@@ -115,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn f17_whatever_a_relay_says_no_split_makes_it_a_formula(
+        fn f17_no_split_of_a_reply_is_a_formula(
             reply in "[=+@,;\t\r\n\" 'a-]{0,12}",
             delimiter in prop::sample::select(vec![b',', b';', b'\t']),
         ) {
@@ -131,7 +129,7 @@ mod tests {
         }
 
         #[test]
-        fn f20_json_means_the_same_and_shows_nothing_that_a_terminal_obeys(text: String) {
+        fn f20_json_is_equivalent_and_without_control_characters(text: String) {
             let json = harmless_json(&serde_json::to_string_pretty(&[&text]).unwrap());
 
             let read: Vec<String> = serde_json::from_str(&json).unwrap();
@@ -141,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_told_nothing_to_do() {
+    fn control_characters_are_replaced() {
         assert_eq!(
             printable("a\x1b[31mb\u{202e}c\nd\u{9b}"),
             "a\u{fffd}[31mb\u{fffd}c\nd\u{fffd}"

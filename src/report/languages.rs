@@ -1,68 +1,49 @@
-//! Which languages the list asks for and which template each gets, as a table and as JSON.
+//! Which languages the list asks for, and which template each of them gets.
 
 use std::io::{self, Write};
 
 use comfy_table::CellAlignment;
 use serde::Serialize;
 
-use super::formats::count;
-use super::harmless::{harmless_json, one_line};
-use super::table::empty_table;
-
-/// How the languages are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum LanguagesFormat {
-    /// For people.
-    Text,
-    /// One object, an interface.
-    Json,
-}
+use super::formats::{count, empty_table};
+use super::harmless::one_line;
 
 /// The languages of a list. The names are an interface.
 #[derive(Debug, Serialize)]
 pub struct Languages {
-    /// The language of rows that ask for none, and of those that no template comes near.
+    /// The locale of rows without a language, and of those without a matching template.
     pub default_locale: String,
-    /// What becomes of the latter: `default` or `refuse`.
+    /// What happens to the latter: `default` or `refuse`.
     pub missing_locale: &'static str,
-    /// The languages that there are templates for.
+    /// The locales of the templates.
     pub templates: Vec<String>,
-    /// What is asked for, the most frequent first.
+    /// The tags of the list, the most frequent first.
     pub locales: Vec<LanguageRow>,
-    /// How many partners ask for a tag that is not listed, because the file has too many.
+    /// How many partners have a tag beyond the most frequent ones.
     pub more: u64,
 }
 
-/// What becomes of one tag.
+/// One tag.
 #[derive(Debug, Serialize)]
 pub struct LanguageRow {
-    /// The tag as it stands in the file; none where the cell is empty.
+    /// The tag as written; `None` if the cell is empty.
     pub asked: Option<String>,
-    /// The locale that it is read as.
+    /// The locale that it is parsed as.
     pub locale: Option<String>,
-    /// The template's locale; none where the rows are refused.
+    /// The template's locale; `None` if the rows are refused.
     pub template: Option<String>,
-    /// How that was found: `exact`, `alias`, `parent`, `script`, `default` or `refused`.
+    /// How the template was found: `exact`, `alias`, `parent`, `script`, `default` or `refused`.
     pub step: &'static str,
-    /// How many partners have the tag in their row.
+    /// How many partners have the tag.
     pub partners: u64,
 }
 
 impl Languages {
-    /// Writes them.
+    /// Writes them as a table.
     ///
     /// # Errors
-    /// When `out` takes no more.
-    pub fn write(
-        &self,
-        out: &mut dyn Write,
-        format: LanguagesFormat,
-        terminal: bool,
-    ) -> io::Result<()> {
-        if format == LanguagesFormat::Json {
-            let json = harmless_json(&serde_json::to_string_pretty(self)?);
-            return writeln!(out, "{json}");
-        }
+    /// If `out` cannot be written.
+    pub fn write_table(&self, out: &mut dyn Write, terminal: bool) -> io::Result<()> {
         let header = ["asked for", "read as", "template", "by", "partners"];
         let mut table = empty_table(&header, terminal);
         for row in &self.locales {

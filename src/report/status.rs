@@ -1,4 +1,4 @@
-//! `status` as a table, as JSON and as CSV.
+//! The result of `status` as a table, JSON and CSV.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -8,25 +8,25 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::formats::{count, utc};
+use super::formats::{count, empty_table, reply_text, utc};
 use super::harmless::{generated_cell, harmless_json, one_line};
-use super::table::empty_table;
 use crate::invitation::{Event, Record, State};
 
-/// How `status` is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// For people.
+/// How `status` writes invitations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum StatusFormat {
+    /// For people
+    #[default]
     Text,
-    /// One object, an interface.
+    /// One object
     Json,
-    /// One line an invitation.
+    /// One line an invitation
     Csv,
 }
 
-/// An invitation as `status` shows it. The names are an interface, and the columns of the CSV.
+/// An invitation in JSON and CSV. The names are an interface.
 #[derive(Debug, Default, Serialize)]
-struct Shown<'a> {
+struct InvitationFields<'a> {
     package: Cow<'a, str>,
     package_id: String,
     email: Cow<'a, str>,
@@ -48,12 +48,12 @@ struct Shown<'a> {
     next_attempt_at: Option<String>,
     note: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    history: Option<Vec<ShownEvent<'a>>>,
+    history: Option<Vec<EventFields<'a>>>,
 }
 
-/// A line of history as `status ADDRESS` shows it.
+/// A line of history in JSON. The names are an interface.
 #[derive(Debug, Serialize)]
-struct ShownEvent<'a> {
+struct EventFields<'a> {
     at: String,
     from: Option<&'static str>,
     to: &'static str,
@@ -66,8 +66,8 @@ struct ShownEvent<'a> {
     note: Option<&'a str>,
 }
 
-/// An invitation to be shown; its texts are made safe for the format by `text`.
-fn shown<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Shown<'a> {
+/// The fields of an invitation; `text` makes its texts safe for the format.
+fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> InvitationFields<'a> {
     let record = &row.record;
     let Record {
         invitee,
@@ -76,7 +76,7 @@ fn shown<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Show
         ..
     } = record;
     let optional = |it: &'a Option<String>| it.as_deref().map(&text);
-    Shown {
+    InvitationFields {
         package: text(&invitee.package),
         package_id: record.identity.package_id.to_string(),
         email: text(&invitee.email),
@@ -101,8 +101,8 @@ fn shown<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Show
     }
 }
 
-fn shown_event(event: &Event) -> ShownEvent<'_> {
-    ShownEvent {
+fn event_fields(event: &Event) -> EventFields<'_> {
+    EventFields {
         at: utc(event.at),
         from: event.from.map(State::as_str),
         to: event.to.as_str(),
@@ -116,40 +116,40 @@ fn shown_event(event: &Event) -> ShownEvent<'_> {
     }
 }
 
-/// An invitation to be shown.
+/// An invitation to be written.
 #[derive(Debug)]
 pub struct StatusRow {
-    /// What is on record.
+    /// The record.
     pub record: Record,
-    /// Whether today's file has it; none where that cannot be read.
+    /// Whether the list has it now; `None` if the list cannot be read.
     pub listed: Option<bool>,
-    /// All that happened, where it was asked for.
+    /// The history, if it was asked for.
     pub history: Option<Vec<Event>>,
 }
 
-/// Writes invitations as they come, page by page.
+/// Writes invitations page by page.
 pub struct StatusWriter<'a> {
     out: &'a mut dyn Write,
-    format: Format,
-    /// Whether a person looks at a terminal, whose width then counts.
+    format: StatusFormat,
+    /// Whether `out` is a terminal, whose width limits tables.
     terminal: bool,
     written: u64,
 }
 
 impl<'a> StatusWriter<'a> {
-    /// Begins with the campaign and its counts.
+    /// Writes the campaign and its counts.
     ///
     /// # Errors
-    /// When `out` takes no more.
+    /// If `out` cannot be written.
     pub fn begin(
         out: &'a mut dyn Write,
-        format: Format,
+        format: StatusFormat,
         terminal: bool,
         campaign: &str,
         counts: &[(State, u64)],
     ) -> io::Result<Self> {
         match format {
-            Format::Json => {
+            StatusFormat::Json => {
                 let counts: Vec<String> = counts
                     .iter()
                     .map(|(state, count)| format!("\"{state}\":{count}"))
@@ -161,12 +161,12 @@ impl<'a> StatusWriter<'a> {
                     counts.join(",")
                 )?;
             }
-            Format::Csv => {
-                let csv = csv_lines(true, [Shown::default()])?;
+            StatusFormat::Csv => {
+                let csv = csv_lines(true, [InvitationFields::default()])?;
                 let header = csv.split_inclusive(|it| *it == b'\n').next();
                 out.write_all(header.unwrap_or_default())?;
             }
-            Format::Text => {
+            StatusFormat::Text => {
                 let total: u64 = counts.iter().map(|(_, count)| count).sum();
                 let parts: Vec<String> = counts
                     .iter()
@@ -194,33 +194,33 @@ impl<'a> StatusWriter<'a> {
         })
     }
 
-    /// Writes a page of invitations, each with whether it is listed and perhaps its history.
+    /// Writes a page of invitations.
     ///
     /// # Errors
-    /// When the output takes no more.
+    /// If `out` cannot be written.
     pub fn page(&mut self, page: &[StatusRow]) -> io::Result<()> {
         match self.format {
-            Format::Json => {
+            StatusFormat::Json => {
                 for row in page {
                     let comma = if self.written == 0 { "\n" } else { ",\n" };
                     self.out.write_all(comma.as_bytes())?;
                     let history = row.history.as_deref();
-                    let shown = Shown {
-                        history: history.map(|it| it.iter().map(shown_event).collect()),
-                        ..shown(row, Cow::Borrowed)
+                    let fields = InvitationFields {
+                        history: history.map(|it| it.iter().map(event_fields).collect()),
+                        ..fields(row, Cow::Borrowed)
                     };
-                    let json = harmless_json(&serde_json::to_string(&shown)?);
+                    let json = harmless_json(&serde_json::to_string(&fields)?);
                     self.out.write_all(json.as_bytes())?;
                     self.written += 1;
                 }
                 Ok(())
             }
-            Format::Csv => {
+            StatusFormat::Csv => {
                 let safe = |it: &str| Cow::Owned(generated_cell(it));
-                let rows = page.iter().map(|row| shown(row, safe));
+                let rows = page.iter().map(|row| fields(row, safe));
                 self.out.write_all(&csv_lines(false, rows)?)
             }
-            Format::Text => self.table(page),
+            StatusFormat::Text => self.table(page),
         }
     }
 
@@ -228,23 +228,22 @@ impl<'a> StatusWriter<'a> {
         if page.is_empty() {
             return Ok(());
         }
-        let mut table =
-            self.empty_table(&["state", "address", "package", "since", "what was said"]);
+        let mut table = self.empty_table(&["state", "address", "package", "since", "reason"]);
         for StatusRow { record, listed, .. } in page {
             let standing = &record.standing;
-            let mut said = said(&record.latest);
+            let mut reason = reason(&record.latest);
             if let Some(next) = standing.next_attempt_at {
-                said = format!("{said}; due again {}", local(next));
+                reason = format!("{reason}; due again {}", local(next));
             }
             if *listed == Some(false) {
-                said = format!("{said} (no longer in the file)");
+                reason = format!("{reason} (no longer in the list)");
             }
             table.add_row([
                 standing.state.to_string(),
                 one_line(&record.invitee.email),
                 one_line(&record.invitee.package),
                 local(standing.updated_at),
-                one_line(&said),
+                one_line(&reason),
             ]);
         }
         writeln!(self.out, "\n{}", table.trim_fmt())?;
@@ -259,14 +258,14 @@ impl<'a> StatusWriter<'a> {
                 one_line(&record.invitee.email),
                 one_line(&record.invitee.package)
             )?;
-            let mut table = self.empty_table(&["at", "state", "phase", "what was said"]);
+            let mut table = self.empty_table(&["at", "state", "phase", "reason"]);
             for event in history {
                 let phase = event.phase.as_deref().unwrap_or_default();
                 table.add_row([
                     local(event.at),
                     event.to.to_string(),
                     one_line(phase),
-                    one_line(&said(event)),
+                    one_line(&reason(event)),
                 ]);
             }
             writeln!(self.out, "{}", table.trim_fmt())?;
@@ -276,7 +275,7 @@ impl<'a> StatusWriter<'a> {
 
     fn empty_table(&self, header: &[&str]) -> Table {
         let mut table = empty_table(header, self.terminal);
-        // An address that is broken over lines cannot be copied; what was said can bear it.
+        // Only the last column is wrapped: an address on two lines could not be copied.
         let columns = table.column_iter_mut().rev().skip(1);
         columns.for_each(|it| {
             it.set_constraint(ColumnConstraint::ContentWidth);
@@ -287,29 +286,23 @@ impl<'a> StatusWriter<'a> {
     /// Completes the document.
     ///
     /// # Errors
-    /// When the output takes no more.
+    /// If `out` cannot be written.
     pub fn finish(self) -> io::Result<()> {
         match self.format {
-            Format::Json => writeln!(self.out, "\n]}}"),
-            Format::Text | Format::Csv => Ok(()),
+            StatusFormat::Json => writeln!(self.out, "\n]}}"),
+            StatusFormat::Text | StatusFormat::Csv => Ok(()),
         }
     }
 }
 
-fn said(event: &Event) -> String {
-    let code = event.smtp_code.map(|it| it.to_string());
-    let parts = [code, event.enhanced_code.clone(), event.reply.clone()];
-    let reply: Vec<String> = parts
-        .into_iter()
-        .flatten()
-        .filter(|it| !it.is_empty())
-        .collect();
-    match (&event.note, reply.is_empty()) {
-        (Some(note), true) => note.clone(),
-        // A refusal that is tried again is quoted in its note.
-        (Some(note), false) if note.ends_with(&reply.join(" ")) => note.clone(),
-        (Some(note), false) => format!("{} ({note})", reply.join(" ")),
-        (None, _) => reply.join(" "),
+/// The reply and the note of an event.
+fn reason(event: &Event) -> String {
+    let reply = reply_text(event);
+    match &event.note {
+        None => reply,
+        // The note of a refusal that is retried quotes the reply.
+        Some(note) if note.ends_with(&reply) => note.clone(),
+        Some(note) => format!("{reply} ({note})"),
     }
 }
 
@@ -318,8 +311,11 @@ fn local(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// Rows as CSV, with or without a header.
-fn csv_lines<'a>(header: bool, rows: impl IntoIterator<Item = Shown<'a>>) -> io::Result<Vec<u8>> {
+/// Rows as CSV.
+fn csv_lines<'a>(
+    header: bool,
+    rows: impl IntoIterator<Item = InvitationFields<'a>>,
+) -> io::Result<Vec<u8>> {
     let mut csv = csv::WriterBuilder::new();
     let mut csv = csv.has_headers(header).from_writer(Vec::new());
     for row in rows {
@@ -336,7 +332,7 @@ mod tests {
     #[test]
     fn the_columns_of_the_csv_are_an_interface() {
         let mut out = Vec::new();
-        StatusWriter::begin(&mut out, Format::Csv, false, "spring", &[]).unwrap();
+        StatusWriter::begin(&mut out, StatusFormat::Csv, false, "spring", &[]).unwrap();
 
         assert_eq!(
             String::from_utf8(out).unwrap(),

@@ -1,8 +1,7 @@
-//! A file that takes the place of another as a whole, or not at all.
+//! A file that replaces another as a whole, or not at all.
 //!
-//! It grows under a name of its write_original beside the other, is brought to the disk, and is
-//! renamed. Whatever happens meanwhile (a full disk, a kill, a power cut) leaves the old or
-//! the new. What a killed run left under such a name goes with the next.
+//! It is written under a temporary name beside the other, synced, and renamed, so that a full disk, a kill
+//! or a power cut leaves the old file or the new one. The next run removes what a killed run left.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -12,17 +11,17 @@ use tempfile::NamedTempFile;
 
 use crate::files::{self, folder_of};
 
-/// How much of a file that stands there is looked at.
+/// How much of an existing file is read.
 const BEGINNING: u64 = 64 * 1024;
 
-/// The file that is to take the place of `path`, readable by its owner only.
+/// The file that replaces `path`, readable by its owner only.
 pub struct AtomicFile {
     file: NamedTempFile,
     path: PathBuf,
 }
 
 impl AtomicFile {
-    /// Begins it, empty, in the same folder.
+    /// Creates it, empty, in the same folder.
     pub fn begin(path: &Path) -> io::Result<Self> {
         let folder = folder_of(path);
         if !folder.is_dir() {
@@ -44,16 +43,12 @@ impl AtomicFile {
         Ok(Self { file, path })
     }
 
-    pub fn file(&mut self) -> &mut File {
-        self.file.as_file_mut()
-    }
-
     /// The file that is being written.
-    pub fn as_file(&self) -> &File {
+    pub fn file(&self) -> &File {
         self.file.as_file()
     }
 
-    /// Puts it in its place, durably.
+    /// Moves it to its place, durably.
     pub fn commit(self) -> io::Result<()> {
         self.file.as_file().sync_all()?;
         self.file.persist(&self.path)?;
@@ -68,14 +63,14 @@ fn prefix(path: &Path) -> String {
     format!(".{}.", name.to_string_lossy())
 }
 
-/// The first bytes of the file that stands there; none where there is none.
-pub fn beginning_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match std::fs::metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-        Ok(_) => {}
-    }
+/// The first bytes of an existing file; empty if there is none.
+pub fn beginning_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    files::open(path)?.take(BEGINNING).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    match files::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        opened => {
+            opened?.take(BEGINNING).read_to_end(&mut bytes)?;
+        }
+    }
+    Ok(bytes)
 }

@@ -1,33 +1,16 @@
-//! Text to bytes in the encoding of the list: the way back from [`crate::partners`].
+//! Text to bytes in the encoding of the list, the inverse of reading it in [`crate::partners`].
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use encoding_rs::{Encoder, EncoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
-use crate::exit::CommandError;
-
-/// Why the file cannot be written like this.
-#[derive(Debug)]
-pub enum WriteError {
-    /// The disk does not take it.
-    Io(io::Error),
-    /// One of your characters can be read in this encoding, but not written.
-    Unmappable,
-    /// What is to be written cannot be read.
-    Failed(CommandError),
-}
-
-impl From<io::Error> for WriteError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
+use super::error::WriteError;
 
 /// A file that is written in an encoding.
 pub struct EncodingWriter<'a> {
-    out: BufWriter<&'a mut File>,
-    manner: OutputEncoding,
+    out: BufWriter<&'a File>,
+    encoding: OutputEncoding,
 }
 
 enum OutputEncoding {
@@ -37,33 +20,33 @@ enum OutputEncoding {
 }
 
 impl<'a> EncodingWriter<'a> {
-    /// Begins the file, with a byte-order mark where the list has one.
+    /// Begins the file, with a byte-order mark if `has_bom`.
     pub fn begin(
-        file: &'a mut File,
+        file: &'a File,
         encoding: &'static Encoding,
         has_bom: bool,
     ) -> Result<Self, WriteError> {
-        // Encoders write UTF-8 for UTF-16, because the Web never sends it.
-        let manner = match encoding {
+        // The encoders of the WHATWG standard write UTF-8 instead of UTF-16.
+        let encoding = match encoding {
             it if it == UTF_8 => OutputEncoding::Utf8,
             it if it == UTF_16LE => OutputEncoding::Utf16(u16::to_le_bytes),
             it if it == UTF_16BE => OutputEncoding::Utf16(u16::to_be_bytes),
             other => OutputEncoding::Other(other.new_encoder()),
         };
         let out = BufWriter::with_capacity(64 * 1024, file);
-        let mut encoded = Self { out, manner };
+        let mut encoded = Self { out, encoding };
         if has_bom {
             encoded.write_original("\u{feff}")?;
         }
         Ok(encoded)
     }
 
-    /// Writes what is yours, character for character.
+    /// Writes text of the list, which must be kept character for character.
     pub fn write_original(&mut self, text: &str) -> Result<(), WriteError> {
         self.write(text, |_| Err(WriteError::Unmappable))
     }
 
-    /// Writes what is write_generated, with `?` for what the encoding has not.
+    /// Writes text of this program; characters that the encoding lacks become `?`.
     pub fn write_generated(&mut self, text: &str) -> Result<(), WriteError> {
         self.write(text, |_| Ok("?"))
     }
@@ -73,7 +56,7 @@ impl<'a> EncodingWriter<'a> {
         text: &str,
         instead: impl Fn(char) -> Result<&'static str, WriteError>,
     ) -> Result<(), WriteError> {
-        match &mut self.manner {
+        match &mut self.encoding {
             OutputEncoding::Utf8 => self.out.write_all(text.as_bytes())?,
             OutputEncoding::Utf16(bytes) => {
                 for unit in text.encode_utf16() {
@@ -90,16 +73,16 @@ impl<'a> EncodingWriter<'a> {
         Ok(())
     }
 
-    /// Hands the last bytes to the file.
+    /// Writes what is buffered.
     pub fn finish(mut self) -> Result<(), WriteError> {
-        if let OutputEncoding::Other(encoder) = &mut self.manner {
+        if let OutputEncoding::Other(encoder) = &mut self.encoding {
             encode(encoder, &mut "", &mut self.out, true)?;
         }
         Ok(self.out.flush()?)
     }
 }
 
-/// Encodes from the front of `rest`, up to a character that the encoding has not.
+/// Encodes from the front of `rest`, up to a character that the encoding lacks.
 fn encode(
     encoder: &mut Encoder,
     rest: &mut &str,

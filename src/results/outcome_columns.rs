@@ -1,13 +1,13 @@
-//! What is said of a row, in columns. Their names are an interface.
+//! The outcome of a row, in columns. Their names are an interface.
 
 use jiff::civil::Date;
 
 use crate::invitation::{Record, State};
-use crate::partners::{Finding, Partner};
+use crate::partners::{Partner, RowFinding};
 use crate::plan::Skip;
 use crate::report::{generated_cell, utc};
 
-/// The names of our columns; those of `status`, told apart from yours.
+/// The names of the columns: those of `status`, with a prefix that no list has.
 pub const COLUMNS: [&str; 13] = [
     "invitation_state",
     "invitation_smtp_code",
@@ -24,12 +24,12 @@ pub const COLUMNS: [&str; 13] = [
     "invitation_message_id",
 ];
 
-/// The state of a row that is no partner.
+/// The state of a bad row.
 const BAD: &str = "bad_row";
-/// The state of a partner whom no run has recorded.
+/// The state of a partner without a record.
 const NEW: &str = "not_invited";
 
-/// What is said of a row; nothing of one whose cells are all empty.
+/// The outcome of a row; empty for an empty row.
 #[derive(Default)]
 pub struct OutcomeColumns {
     state: &'static str,
@@ -38,8 +38,8 @@ pub struct OutcomeColumns {
 }
 
 impl OutcomeColumns {
-    /// Of a row that cannot be used: why.
-    pub fn of_bad(reasons: &[Finding]) -> Self {
+    /// Why a row is bad.
+    pub fn of_bad(reasons: &[RowFinding]) -> Self {
         let reasons: Vec<String> = reasons
             .iter()
             .map(|it| match &it.column {
@@ -54,7 +54,7 @@ impl OutcomeColumns {
         }
     }
 
-    /// Of a partner: what the ledger knows, and that their package is closed where it is.
+    /// What the ledger has recorded about a partner, and whether their package is closed.
     pub fn of(partner: &Partner, record: Option<Record>, today: Date) -> Self {
         let state = record.as_ref().map(|it| it.standing.state);
         let undecided = matches!(state, None | Some(State::Pending | State::Deferred));
@@ -70,7 +70,7 @@ impl OutcomeColumns {
         }
     }
 
-    /// The cells, each on one line, and none of them a formula.
+    /// The cells, each on one line, none of them a formula.
     pub fn cells(self) -> [String; COLUMNS.len()] {
         let record = self.record.as_ref();
         let standing = record.map(|it| &it.standing);

@@ -1,99 +1,109 @@
-//! The folder of a review: its owner's only, and never anything else than a review.
+//! The folder of a review: readable by its owner only, and never anything else than a review.
 //!
-//! No symbolic link is followed, neither to the folder nor from a file in it, so that what is
-//! written here never replaces anything elsewhere.
+//! No symbolic link is followed, neither to the folder nor from a file in it, so that a review replaces
+//! nothing elsewhere.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Error, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use super::file_names::{APPROVAL, DATA, INDEX, LIST, MESSAGES, PAGE};
+use super::error::{Result, ReviewError};
 use crate::files;
 
-/// Tells a folder that a preview made from one that somebody keeps things in.
+/// The folder of the messages.
+pub const MESSAGES: &str = "messages";
+/// The page.
+pub const INDEX: &str = "index.html";
+/// The folder of the data files.
+pub const DATA: &str = "data";
+/// The list that needs no script.
+pub const LIST: &str = "list.html";
+/// The proposal of an approval; a new review removes it.
+pub const APPROVAL: &str = "approval.txt";
+
+/// What the page loads, the same for every review.
+pub const PAGE: [(&str, &str); 2] = [
+    ("review.css", include_str!("page/review.css")),
+    ("review.js", include_str!("page/review.js")),
+];
+/// The page itself.
+pub const INDEX_PAGE: &str = include_str!("page/index.html");
+
+/// Marks a folder that a review made.
 const MARKER: &str = ".made-by-access-invite";
 
-/// A folder that is ready to take a review, while the old one still stands in it.
+/// A folder that is ready for a new review, and still holds the old one.
 #[derive(Debug)]
 pub struct Folder {
     pub(super) path: PathBuf,
-    /// Held as long as this run writes here.
+    /// Locked while this run writes here.
     pub(super) marker: File,
 }
 
 impl Folder {
-    /// Makes the folder, or takes one that a preview has made.
+    /// Creates the folder, or takes one of an earlier review.
     ///
     /// # Errors
-    /// When something else stands there, it cannot be made, or another run writes into it.
+    /// If it is anything else, cannot be created, or another run writes into it.
     pub fn prepare(path: &Path) -> Result<Self> {
-        let context = || format!("cannot use `{}` for the review", path.display());
-        match std::fs::symlink_metadata(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(path)
-                    .with_context(context)?;
-            }
-            Err(error) => return Err(error).with_context(context),
-            Ok(metadata) if metadata.is_symlink() => bail!(
-                "{}: it is a symbolic link; name the folder itself with `--out`",
-                context()
-            ),
-            Ok(metadata) => ensure!(
-                metadata.is_dir(),
-                "{}: it is not a folder; name another one with `--out`",
-                context()
-            ),
-        }
-        let folder = open_folder(path).with_context(context)?;
-        let owner = folder.metadata().with_context(context)?.uid();
-        let user = geteuid().as_raw();
-        ensure!(
-            owner == user,
-            "{}: it belongs to another user (uid {owner}, and this is uid {user}); name a folder of your own with `--out`",
-            context()
-        );
-        let made_by_us = path.join(MARKER).symlink_metadata();
-        let made_by_us = made_by_us.is_ok_and(|it| it.is_file());
-        let mut entries = std::fs::read_dir(path).with_context(context)?;
-        ensure!(
-            made_by_us || entries.next().is_none(),
-            "{}: it holds files that no preview made; name another folder with `--out`, or empty this one",
-            context()
-        );
-        folder
-            .set_permissions(std::fs::Permissions::from_mode(0o700))
-            .with_context(context)?;
-        let marker = files::open_own(&path.join(MARKER)).with_context(context)?;
-        match marker.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(
-                "{}: another run is writing there just now; wait for it, or name another folder with `--out`",
-                context()
-            ),
-            Err(TryLockError::Error(error)) => return Err(error).with_context(context),
-        }
-        remove_scratch(path).with_context(context)?;
-        Ok(Self {
-            path: path.to_owned(),
-            marker,
-        })
+        let folder = path.to_owned();
+        Self::open(path).map_err(|reason| ReviewError::Folder { folder, reason })
     }
 
-    /// Where scratch files may lie for a while.
+    fn open(path: &Path) -> io::Result<Self> {
+        let refuse_if = |refused: bool, why: &str| {
+            let error = refused.then(|| Error::other(why));
+            error.map_or(Ok(()), Err)
+        };
+        match path.symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+            }
+            found => {
+                let found = found?;
+                let link = "it is a symbolic link; name the folder itself with `--out`";
+                refuse_if(found.is_symlink(), link)?;
+                let file = "it is not a folder; name another one with `--out`";
+                refuse_if(!found.is_dir(), file)?;
+            }
+        }
+        let folder = open_folder(path)?;
+        let (owner, user) = (folder.metadata()?.uid(), geteuid().as_raw());
+        let foreign = format!(
+            "it belongs to another user (uid {owner}, and this is uid {user}); name a folder of your own with `--out`"
+        );
+        refuse_if(owner != user, &foreign)?;
+        let marker = path.join(MARKER);
+        let is_review = marker.symlink_metadata().is_ok_and(|it| it.is_file());
+        let is_empty = std::fs::read_dir(path)?.next().is_none();
+        let files = "it holds files that are not from a preview; name another folder with `--out`, or empty this one";
+        refuse_if(!is_review && !is_empty, files)?;
+        folder.set_permissions(Permissions::from_mode(0o700))?;
+        let marker = files::open_own(&marker)?;
+        match marker.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let busy = "another run is writing there; wait for it, or name another folder with `--out`";
+                return Err(Error::other(busy));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        remove_scratch(path)?;
+        let path = path.to_owned();
+        Ok(Self { path, marker })
+    }
+
+    /// The folder, which also takes scratch files.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes away the old review, its page first, and makes room for a new one.
+    /// Removes the old review, its page first.
     pub(super) fn clear(&self) -> io::Result<()> {
         for file in [INDEX, LIST, APPROVAL]
             .into_iter()
@@ -117,7 +127,7 @@ fn unless_missing(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Takes away what a run that was killed has left: its scratch files hold addresses.
+/// Removes the scratch files of a run that was killed, because they hold addresses.
 fn remove_scratch(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -133,7 +143,7 @@ fn remove_scratch(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The folder itself, not what a symbolic link of its name leads to.
+/// Opens the folder itself, not the target of a symbolic link.
 fn open_folder(path: &Path) -> io::Result<File> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
     OpenOptions::new()
@@ -142,8 +152,8 @@ fn open_folder(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// A new file for its owner only. Where one of this name stands already, whatever it is, it
-/// fails: the old review has been taken away before.
+/// Creates a file that only its owner may read. Fails if one exists, because the old review is removed
+/// first.
 pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)

@@ -1,8 +1,7 @@
-//! What the page shows, as files that it loads when it needs them.
+//! The data of the page, in files that it loads on demand.
 //!
-//! A page that was opened from disk may not read files, but it may load scripts. So each
-//! piece is a script of one call, whose arguments are JSON and nothing else: no value can
-//! end the text that it stands in.
+//! A page that is opened from disk may not read files, but may load scripts. Each data file is therefore a
+//! script of one call whose arguments are JSON, escaped so that no value can end its string.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -10,15 +9,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::file_names::DATA;
-use super::folder::create;
+use super::folder::{DATA, create};
 
 /// How many rows are in a data file; the page knows these numbers from the summary.
 pub const LISTED: u64 = 1_000;
 /// How many messages are in one.
 pub const DETAILED: u64 = 20;
 
-/// JsRows of one kind, written to one file after another.
+/// Rows of one kind, written to one file after another.
 #[derive(Debug)]
 pub struct JsRows {
     folder: PathBuf,
@@ -30,7 +28,7 @@ pub struct JsRows {
 }
 
 impl JsRows {
-    /// Begins with none; each file of `part` will hold `each` rows.
+    /// Each file of `part` will hold `each` rows.
     pub fn new(folder: &Path, review: &str, part: &'static str, each: u64) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -75,7 +73,7 @@ impl JsRows {
     }
 }
 
-/// Writes the one piece of `part`, which is not made of rows.
+/// Writes the one file of a `part` that has no rows.
 pub fn write_whole(
     folder: &Path,
     review: &str,
@@ -86,7 +84,7 @@ pub fn write_whole(
     writeln!(file, "{},{});", call(review, part, 0)?, json(value)?)
 }
 
-/// `review("…","list",1`, to be completed by the value and a bracket.
+/// The start of a call, `review("…","list",1`.
 fn call(review: &str, part: &str, number: u64) -> io::Result<String> {
     Ok(format!(
         "review({},{},{number}",
@@ -95,8 +93,8 @@ fn call(review: &str, part: &str, number: u64) -> io::Result<String> {
     ))
 }
 
-/// JSON that is also one line of a script, whoever reads it: no `<`, which begins a tag or a
-/// comment in HTML, and none of the two line ends that JSON knows as characters.
+/// JSON that is also safe in a script: without `<`, which begins a tag or comment in HTML, and without
+/// U+2028 and U+2029, which end a line of a script, but not of JSON.
 fn json(value: &impl Serialize) -> io::Result<String> {
     Ok(serde_json::to_string(value)?
         .replace('<', "\\u003c")
@@ -109,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_fill_one_file_after_another_and_nothing_in_them_ends_their_text() {
+    fn rows_fill_files_and_no_value_ends_its_string() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(DATA)).unwrap();
         let hostile = "</script><!-- \u{2028}\u{2029} ]]> \"'\\ \u{1b}";

@@ -1,4 +1,4 @@
-//! A finished message, read back for its reader: what it says, part by part.
+//! A finished message, parsed for display.
 
 use std::io;
 
@@ -6,10 +6,10 @@ use mail_parser::{HeaderValue, Message, MessageParser};
 
 use crate::digest;
 
-/// Headers that differ from one composing to the next though nothing else does.
-const FLEETING: [&str; 3] = ["date", "message-id", "content-type"];
+/// Headers that differ each time a message is composed.
+const VOLATILE: [&str; 3] = ["date", "message-id", "content-type"];
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug)]
 pub struct ParsedMessage {
     /// The subject.
@@ -29,10 +29,10 @@ pub struct ParsedMessage {
 }
 
 impl ParsedMessage {
-    /// Reads finished bytes.
+    /// Parses finished bytes.
     ///
     /// # Errors
-    /// When they are no message.
+    /// If they are not a message.
     pub fn of(bytes: &[u8]) -> io::Result<Self> {
         let message = MessageParser::default()
             .parse(bytes)
@@ -53,14 +53,12 @@ impl ParsedMessage {
         })
     }
 
-    /// Eight bytes that stand for all that its recipient reads.
+    /// Eight bytes of a hash over all that the recipient reads.
     #[must_use]
     pub fn digest(&self) -> [u8; 8] {
-        let lasting = |it: &&(String, String)| {
-            let name = it.0.to_ascii_lowercase();
-            !FLEETING.contains(&name.as_str())
-        };
-        let headers = self.headers.iter().filter(lasting);
+        let is_stable =
+            |it: &&(String, String)| !VOLATILE.iter().any(|name| it.0.eq_ignore_ascii_case(name));
+        let headers = self.headers.iter().filter(is_stable);
         let headers = headers.flat_map(|(name, value)| [name.as_str(), value]);
         digest::short(headers.chain([self.text.as_str(), &self.html]))
     }

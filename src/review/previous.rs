@@ -1,8 +1,7 @@
-//! What the review before said, so that the next one can tell what is new in it or changed.
+//! What the previous review showed, so that the next one can mark what is new or changed.
 //!
-//! Sixteen bytes an invitation: eight that stand for package and address, eight for all that
-//! its partner would read. No address is kept. A file that cannot be read counts as none: it
-//! only makes the reader look at more.
+//! Sixteen bytes an invitation: a hash of package and address, and a hash of all that the recipient reads.
+//! No address is kept. A file that cannot be read counts as missing; then nothing is marked.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,35 +12,35 @@ use crate::files;
 
 /// The file, beside the index.
 const FILE: &str = ".reviewed";
-/// The first line of it, before the time.
+/// Its first line, before the time.
 const HEAD: &str = "access-invite review 1 ";
 
-/// More than this, four million invitations, no review has.
+/// The largest file: four million invitations.
 const LIMIT: u64 = 64 * 1024 * 1024;
 
-/// How a message stands to the review before.
+/// How a message compares with the previous review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// It says the same, or there is no review before.
+    /// It is the same, or there is no previous review.
     Same = 0,
     /// The invitation was not in it.
     New = 1,
-    /// It would read otherwise now.
+    /// Its content has changed.
     Changed = 2,
 }
 
-/// The review before, and what the one in the making has so far.
+/// The previous review, and what the new one has so far.
 #[derive(Debug, Default)]
 pub struct PreviousReview {
     /// When it was made.
     pub made: Option<Timestamp>,
-    earlier: Vec<[u8; 16]>,
+    previous: Vec<[u8; 16]>,
     seen: u64,
     now: Vec<[u8; 16]>,
 }
 
 impl PreviousReview {
-    /// Reads what the review before has left in its folder.
+    /// Reads the file in the folder of the review.
     pub fn read(folder: &Path) -> Self {
         let Ok(bytes) = files::read(&folder.join(FILE), LIMIT) else {
             return Self::default();
@@ -56,22 +55,23 @@ impl PreviousReview {
         }
         Self {
             made,
-            earlier: rows.to_vec(),
+            previous: rows.to_vec(),
             ..Self::default()
         }
     }
 
-    /// How a message stands to the review before; it is remembered for the next.
-    pub fn mark(&mut self, key: [u8; 8], says: [u8; 8]) -> Mark {
-        self.now.push(join(key, says));
+    /// Compares a message with the previous review, and adds it to the new one.
+    pub fn mark(&mut self, key: [u8; 8], content: [u8; 8]) -> Mark {
+        let row = [key, content].concat();
+        self.now.push(row.try_into().expect("twice eight bytes"));
         if self.made.is_none() {
             return Mark::Same;
         }
-        match self.earlier.binary_search_by(|it| it[..8].cmp(&key)) {
+        match self.previous.binary_search_by(|it| it[..8].cmp(&key)) {
             Err(_) => Mark::New,
             Ok(place) => {
                 self.seen += 1;
-                if self.earlier[place][8..] == says {
+                if self.previous[place][8..] == content {
                     Mark::Same
                 } else {
                     Mark::Changed
@@ -80,12 +80,12 @@ impl PreviousReview {
         }
     }
 
-    /// How many of the review before are not in this one.
-    pub fn gone(&self) -> u64 {
-        (self.earlier.len() as u64).saturating_sub(self.seen)
+    /// How many messages of the previous review are missing from this one.
+    pub fn missing(&self) -> u64 {
+        (self.previous.len() as u64).saturating_sub(self.seen)
     }
 
-    /// Leaves what the next review will ask for. A review of a part keeps what it did not look at.
+    /// Writes the file for the next review. A partial review keeps what it did not show.
     pub fn write(mut self, folder: &Path, made: Timestamp, partial: bool) -> std::io::Result<()> {
         self.now.sort_unstable();
         if partial {
@@ -93,7 +93,7 @@ impl PreviousReview {
                 let found = self.now.binary_search_by(|it| it[..8].cmp(&row[..8]));
                 found.is_ok()
             };
-            let mut kept = self.earlier;
+            let mut kept = self.previous;
             kept.retain(|it| !is_included(it));
             self.now.extend(kept);
             self.now.sort_unstable();
@@ -106,13 +106,6 @@ impl PreviousReview {
     }
 }
 
-fn join(key: [u8; 8], says: [u8; 8]) -> [u8; 16] {
-    let mut row = [0; 16];
-    row[..8].copy_from_slice(&key);
-    row[8..].copy_from_slice(&says);
-    row
-}
-
 #[cfg(test)]
 mod tests {
     use super::Mark::{Changed, New, Same};
@@ -122,11 +115,11 @@ mod tests {
     const B: [u8; 8] = [2; 8];
     const C: [u8; 8] = [3; 8];
 
-    /// A review of these, and how each of them stood.
+    /// A review of these, and the mark of each.
     fn review(folder: &Path, rows: &[([u8; 8], [u8; 8])], partial: bool) -> (Vec<Mark>, u64) {
         let mut before = PreviousReview::read(folder);
         let marks = rows.iter().map(|it| before.mark(it.0, it.1)).collect();
-        let gone = before.gone();
+        let gone = before.missing();
         before
             .write(folder, Timestamp::UNIX_EPOCH, partial)
             .unwrap();
@@ -134,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn each_review_is_held_against_the_one_before_and_a_part_forgets_nothing_else() {
+    fn a_review_is_compared_with_the_previous_one() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
 

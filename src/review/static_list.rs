@@ -1,12 +1,10 @@
-//! The same list without a script: every message and every partner who is not mailed, in
-//! plain HTML that runs nothing and loads nothing.
+//! The list without a script: every message and every partner who is not mailed, in plain HTML.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::file_names::LIST;
-use super::folder::create;
+use super::folder::{LIST, create};
 use super::parsed_message::ParsedMessage;
 use super::summary::About;
 
@@ -20,7 +18,7 @@ const HEAD: &str = r#"<!DOCTYPE html>
 <link rel="stylesheet" href="review.css">
 "#;
 
-/// The list in the making. Its memory does not grow with the number of messages.
+/// The list while it is written. Memory does not grow with the number of messages.
 #[derive(Debug)]
 pub struct StaticList {
     messages: BufWriter<File>,
@@ -28,7 +26,7 @@ pub struct StaticList {
 }
 
 impl StaticList {
-    /// Begins the file in `folder`.
+    /// Creates the file in `folder`.
     pub fn begin(folder: &Path, about: &About) -> io::Result<Self> {
         let mut messages = BufWriter::new(create(&folder.join(LIST))?);
         write!(
@@ -46,23 +44,23 @@ impl StaticList {
     pub fn add(
         &mut self,
         number: u64,
-        reading: &ParsedMessage,
+        message: &ParsedMessage,
         remark: &str,
         file: &str,
     ) -> io::Result<()> {
         writeln!(
             self.messages,
             "<tr><td>{number}</td><td><bdi>{}</bdi><br><bdi dir=\"ltr\">{}</bdi></td><td><bdi>{}</bdi></td><td>{}</td><td>{}</td><td><a href=\"{file}.html\">HTML</a> <a href=\"{file}.txt\">text</a> <a href=\"{file}.eml\">source</a></td></tr>",
-            escape(&reading.name),
-            escape(&reading.address),
-            escape(&reading.subject),
-            escape(&reading.language),
+            escape(&message.name),
+            escape(&message.address),
+            escape(&message.subject),
+            escape(&message.language),
             escape(remark),
         )
     }
 
     /// Adds a partner who is not mailed.
-    pub fn leave_out(&mut self, address: &str, why: &str) -> io::Result<()> {
+    pub fn skip(&mut self, address: &str, why: &str) -> io::Result<()> {
         writeln!(
             self.skipped,
             "<tr><td><bdi dir=\"ltr\">{}</bdi></td><td>{}</td></tr>",
@@ -72,19 +70,19 @@ impl StaticList {
     }
 
     /// Completes the file.
-    pub fn finish(mut self, shown: u64, left_out: u64) -> io::Result<()> {
+    pub fn finish(mut self, total: u64, skipped: u64) -> io::Result<()> {
         writeln!(self.messages, "</table>")?;
-        if shown == 0 {
+        if total == 0 {
             writeln!(self.messages, "<p>No message.</p>")?;
         }
-        if left_out > 0 {
+        if skipped > 0 {
             writeln!(
                 self.messages,
-                "<h2>Not mailed: {left_out}</h2>\n<table>\n<tr><th scope=\"col\">Partner</th><th scope=\"col\">Why</th></tr>"
+                "<h2>Not mailed: {skipped}</h2>\n<table>\n<tr><th scope=\"col\">Partner</th><th scope=\"col\">Why</th></tr>"
             )?;
-            let mut skipped = self.skipped.into_inner().map_err(io::Error::other)?;
-            skipped.seek(SeekFrom::Start(0))?;
-            io::copy(&mut skipped, &mut self.messages)?;
+            let mut rows = self.skipped.into_inner().map_err(io::Error::other)?;
+            rows.seek(SeekFrom::Start(0))?;
+            io::copy(&mut rows, &mut self.messages)?;
             writeln!(self.messages, "</table>")?;
         }
         writeln!(self.messages, "</main>\n</body>\n</html>")?;

@@ -1,4 +1,4 @@
-//! What a review says about the whole: what it is about, and how many there are of each kind.
+//! The summary of a review: what it is about, and counts of each kind.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::js_data::{DETAILED, LISTED};
 
 /// What a review is about.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct About {
     /// Its title.
     pub title: String,
@@ -21,22 +21,22 @@ pub struct About {
     pub made: Timestamp,
     /// The access packages.
     pub packages: Vec<AboutPackage>,
-    /// What deserves a second look, in the words of `check`.
+    /// Findings that deserve a second look.
     pub warnings: Vec<String>,
-    /// Whether only some partners were asked for.
+    /// Whether `--only` or `--limit` restricts it.
     pub partial: bool,
-    /// What can be approved, where that is what the review is for.
+    /// How to approve what is shown, if it can be approved.
     pub approval: Option<AboutApproval>,
 }
 
-/// What stands behind this review, for the person who approves it.
+/// How a review is approved.
 #[derive(Clone, Debug, Serialize)]
 pub struct AboutApproval {
     /// The digest.
     pub digest: String,
     /// The command that approves it.
     pub command: String,
-    /// Whether just this was approved before.
+    /// Whether these inputs are approved already.
     pub given: bool,
 }
 
@@ -51,15 +51,15 @@ pub struct AboutPackage {
     pub link: String,
 }
 
-/// What the page shows first. The names are those that `review.js` reads.
-#[derive(Debug, Serialize)]
+/// What the page shows first. `review.js` reads these names.
+#[derive(Debug, Default, Serialize)]
 pub struct Summary {
     pub about: About,
     pub messages: u64,
     pub bytes: u64,
     /// How many messages are written in each locale.
     pub templates: Counts,
-    /// How many asked for which locale and are written to in which.
+    /// How many asked for which locale and are written in which.
     pub asked: Counts,
     pub packages: Counts,
     pub notes: Counts,
@@ -68,38 +68,27 @@ pub struct Summary {
     pub new: u64,
     pub changed: u64,
     pub gone: u64,
-    /// When the review before was made, if there is one.
+    /// When the previous review was made, if there is one.
     pub before: Option<String>,
-    /// JsRows in each file of a part.
+    /// How many rows each data file holds.
     pub listed: u64,
     pub detailed: u64,
 }
 
 impl Summary {
-    /// Nothing yet.
+    /// A summary without messages.
     pub fn new(about: About) -> Self {
         Self {
             about,
-            messages: 0,
-            bytes: 0,
-            templates: Counts::default(),
-            asked: Counts::default(),
-            packages: Counts::default(),
-            notes: Counts::default(),
-            left_out: 0,
-            reasons: Counts::default(),
-            new: 0,
-            changed: 0,
-            gone: 0,
-            before: None,
             listed: LISTED,
             detailed: DETAILED,
+            ..Self::default()
         }
     }
 }
 
-/// How often each name occurs; the page gets pairs, because names as keys would clash with
-/// those that an object has by nature.
+/// How often each name occurs. The page gets pairs, because names as keys could clash with properties that
+/// every object has.
 #[derive(Debug, Default)]
 pub struct Counts(BTreeMap<String, u64>);
 
@@ -110,14 +99,9 @@ impl Serialize for Counts {
 }
 
 impl Counts {
-    /// One more.
+    /// Counts one more.
     pub fn add(&mut self, name: &str) {
-        match self.0.get_mut(name) {
-            Some(count) => *count += 1,
-            None => {
-                self.0.insert(name.to_owned(), 1);
-            }
-        }
+        *self.0.entry(name.to_owned()).or_default() += 1;
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::file_names::{DATA, LIST};
+use super::folder::{DATA, LIST};
 use super::*;
 use crate::address::Address;
 use crate::config::{LocalizedText, Package};
@@ -62,23 +62,25 @@ fn review(out: &Path, messages: &[(&str, &str)]) {
     let mut review = Review::begin(Folder::prepare(out).unwrap(), about()).unwrap();
     for (address, text) in messages {
         review
-            .add(&ReviewedMessage {
-                message: message(address, text).as_bytes(),
-                partner: &partner(address, HOSTILE),
-                verification: Verification {
-                    headers: 7,
-                    lines: 20,
-                    longest_line: 60,
+            .add(
+                &partner(address, HOSTILE),
+                &ReviewedMessage {
+                    bytes: message(address, text).as_bytes().to_vec(),
+                    verification: Verification {
+                        headers: 7,
+                        lines: 20,
+                        longest_line: 60,
+                    },
+                    notes: vec![Note {
+                        kind: "odd",
+                        text: HOSTILE.into(),
+                    }],
                 },
-                notes: vec![Note {
-                    kind: "odd",
-                    text: HOSTILE.into(),
-                }],
-            })
+            )
             .unwrap();
     }
     let left_out = partner("eva@b.example", HOSTILE);
-    review.leave_out(&left_out, "accepted", HOSTILE).unwrap();
+    review.skip(&left_out, "accepted", HOSTILE).unwrap();
     let (index, shown) = review.finish().unwrap();
     assert_eq!(index, out.join("index.html"));
     assert_eq!(shown, messages.len() as u64);
@@ -98,7 +100,7 @@ fn data(out: &Path, name: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_review_is_owner_only_and_replaces_only_a_review() {
+fn a_review_is_private_and_replaces_only_a_review() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("deep/preview");
     for _ in 0..2 {
@@ -129,14 +131,16 @@ fn a_review_is_owner_only_and_replaces_only_a_review() {
     std::fs::write(own.join("thesis.txt"), "years of work").unwrap();
     let error = Folder::prepare(&own).unwrap_err();
     assert!(
-        error.to_string().contains("files that no preview made"),
+        error
+            .to_string()
+            .contains("files that are not from a preview"),
         "{error}"
     );
     assert!(own.join("thesis.txt").exists());
 }
 
 #[test]
-fn nothing_of_a_value_is_markup_or_script_where_it_is_shown() {
+fn values_are_never_markup_or_script() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("preview");
 
@@ -169,8 +173,7 @@ fn nothing_of_a_value_is_markup_or_script_where_it_is_shown() {
 }
 
 #[test]
-fn a_review_that_is_not_whole_has_no_page_and_the_one_after_it_is_held_against_the_last_whole_one()
-{
+fn an_incomplete_review_has_no_page_and_is_not_compared_with() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("preview");
     review(
@@ -181,8 +184,7 @@ fn a_review_that_is_not_whole_has_no_page_and_the_one_after_it_is_held_against_t
     let mut half = Review::begin(Folder::prepare(&out).unwrap(), about()).unwrap();
     let other = message("ada@b.example", "Other");
     let shown = ReviewedMessage {
-        message: other.as_bytes(),
-        partner: &partner("ada@b.example", "Ada"),
+        bytes: other.into_bytes(),
         verification: Verification {
             headers: 7,
             lines: 20,
@@ -190,7 +192,7 @@ fn a_review_that_is_not_whole_has_no_page_and_the_one_after_it_is_held_against_t
         },
         notes: Vec::new(),
     };
-    half.add(&shown).unwrap();
+    half.add(&partner("ada@b.example", "Ada"), &shown).unwrap();
     drop(half);
     // Where it was killed, scratch files would stay.
     std::fs::create_dir(out.join(".tmpKilled")).unwrap();
@@ -228,7 +230,7 @@ fn a_review_that_is_not_whole_has_no_page_and_the_one_after_it_is_held_against_t
 }
 
 #[test]
-fn another_date_or_message_id_is_no_change_to_a_reader_but_another_word_is() {
+fn another_date_or_message_id_is_no_change() {
     let digest = |it: &str| ParsedMessage::of(it.as_bytes()).unwrap().digest();
     let first = message("ada@b.example", "Hello");
     let later = first.replace(

@@ -145,7 +145,7 @@ async function keys(view) {
   await press(view, 'j', 'g');
   await says(view, '#position', /^1 of 26/);
   await press(view, 'n');
-  await says(view, '#notes', /no template comes near `vi`/);
+  await says(view, '#notes', /there is no template for `vi`/);
 
   // The mail follows the switches, not the system.
   const dark = () => mail(view).evaluate(() => matchMedia('(prefers-color-scheme: dark)').matches);
@@ -342,7 +342,7 @@ async function empty(view) {
 }
 
 async function sandbox(view) {
-  await says(view, '.lead', 'What the sandbox caught');
+  await says(view, '.lead', 'What the sandbox received');
   await press(view, 'j');
   await says(view, '#position', /^1 of 26/);
 }

@@ -47,7 +47,10 @@ fn the_states_are_those_of_the_program() {
     let shown = documented(page("states-and-exit-codes.md"), "state");
     let states: Vec<&str> = State::ALL.iter().map(|it| it.as_str()).collect();
 
-    assert_eq!(set(shown.iter().map(String::as_str)), set(states.iter().copied()));
+    assert_eq!(
+        set(shown.iter().map(String::as_str)),
+        set(states.iter().copied())
+    );
     assert_eq!(shown.len(), states.len());
 }
 

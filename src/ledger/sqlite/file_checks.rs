@@ -9,6 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, access};
 use rustix::io::Errno;
 
 use crate::files::folder_of;
+use crate::finding::Finding;
 use crate::ledger::error::{LedgerError, Result};
 
 /// Refuses a ledger that is missing, empty, not a regular file, open to everyone, or has a second name.
@@ -90,7 +91,7 @@ pub fn check_writable(path: &Path) -> Result<()> {
 }
 
 /// What works, but is unsafe, about the location of the ledger.
-pub fn warnings(path: &Path) -> Vec<String> {
+pub fn warnings(path: &Path) -> Vec<Finding> {
     let shown = path.display();
     let folder = folder_of(path);
     let mut warnings = Vec::new();
@@ -115,7 +116,8 @@ pub fn warnings(path: &Path) -> Vec<String> {
     {
         warnings.push(format!("a real send would fail: {error}"));
     }
-    warnings
+    let finding = |it| Finding::warning("ledger", &shown, it);
+    warnings.into_iter().map(finding).collect()
 }
 
 /// The name of the network file system with this magic number (`linux/magic.h`, `statfs(2)`); none for a

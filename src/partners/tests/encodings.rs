@@ -121,7 +121,7 @@ fn windows_1252_is_guessed_with_a_warning_until_configured() {
         assert_eq!(names(&guessed), [name]);
         let [warning] = guessed.warnings().try_into().unwrap();
         let said = format!("looks like windows-1252, so it is read as that: line 2 has \"{name}\"");
-        assert!(warning.contains(&said), "{warning}");
+        assert!(warning.to_string().contains(&said), "{warning}");
 
         let confirmed = Folder::configured("encoding = \"windows-1252\"", &csv);
         let confirmed = confirmed.read().unwrap();

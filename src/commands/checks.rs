@@ -1,0 +1,247 @@
+//! The checks of `check`. Each adds findings to the report; one that fails does not stop the others.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::arguments::PartnerFilter;
+use super::guards::{require_approval, warnings_of_send};
+use super::job::{Job, describe};
+use super::open_ledger;
+use crate::approval::ApprovalError;
+use crate::config::{Config, MissingLocale};
+use crate::console::Console;
+use crate::exit::{CommandError, Exit, Result};
+use crate::finding::{Finding, Severity};
+use crate::ledger::Ledger;
+use crate::locale::{Locale, MatchKind};
+use crate::partners::{Partners, RequestedLanguage};
+use crate::relay::{Connector, check_credentials};
+use crate::report::{LanguageRow, Languages, count};
+use crate::results;
+use crate::templates::Templates;
+
+/// What the checks have found so far.
+#[derive(Default)]
+pub struct Report {
+    /// All findings, in the order of the checks.
+    pub findings: Vec<Finding>,
+    /// The exit codes of the errors.
+    exits: Vec<Exit>,
+}
+
+impl Report {
+    /// The value, or `None` after adding the error.
+    pub fn keep<T>(
+        &mut self,
+        check: &'static str,
+        at: impl Display,
+        result: std::result::Result<T, impl Into<CommandError>>,
+    ) -> Option<T> {
+        result.map_err(|error| self.fail(check, at, error)).ok()
+    }
+
+    /// Adds an error.
+    pub fn fail(&mut self, check: &'static str, at: impl Display, error: impl Into<CommandError>) {
+        let error = error.into();
+        self.findings.push(Finding::error(check, at, &error));
+        self.exits.push(error.exit);
+    }
+
+    /// Whether there is no error.
+    pub fn is_good(&self) -> bool {
+        self.exits.is_empty()
+    }
+
+    /// The exit code of the most severe error.
+    pub fn exit(&self) -> Exit {
+        let order = [
+            Exit::Config,
+            Exit::NoPermission,
+            Exit::BadInput,
+            Exit::Unavailable,
+        ];
+        let first = order.into_iter().find(|it| self.exits.contains(it));
+        let other = self.exits.first().copied();
+        first.or(other).unwrap_or(Exit::Done)
+    }
+
+    fn add(&mut self, severity: Severity, check: &'static str, at: impl Display, what: String) {
+        self.findings.push(Finding {
+            check,
+            severity,
+            at: at.to_string(),
+            what,
+            fix: String::new(),
+        });
+    }
+}
+
+/// What the checks of files leave for the others.
+pub struct CheckedFiles {
+    /// The relay's connector, if its settings are usable.
+    pub connector: Option<Connector>,
+    /// The job, if templates and list could be loaded.
+    pub job: Option<Job>,
+}
+
+/// Checks the settings of relay and login, results, templates and list.
+pub fn check_files(config: &Arc<Config>, report: &mut Report) -> CheckedFiles {
+    report.findings.extend(config.warnings.iter().cloned());
+    report.findings.extend(Ledger::warnings(&config.ledger));
+    let connector = report.keep("smtp", "smtp", Connector::new(&config.smtp));
+    report.keep("login", "smtp", check_credentials(&config.smtp));
+    if let Some(path) = &config.results {
+        report.keep("results", path.display(), results::check(path));
+    }
+    let folder = config.templates.directory.display();
+    let templates = Templates::load(&config.templates);
+    let templates = report.keep("templates", folder, templates).map(Arc::new);
+    let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
+    let path = config.partners.path.display();
+    let partners = Partners::read(config, locales, &std::env::temp_dir());
+    let partners = report.keep("partners", path, partners).map(Arc::new);
+    let open = templates.iter().flat_map(|it| it.warnings()).cloned();
+    report.findings.extend(open);
+    if let Some(partners) = &partners {
+        check_rows(config, partners, report);
+    }
+    let job = templates
+        .zip(partners)
+        .map(|(templates, partners)| Job::new(config.clone(), templates, partners));
+    if let Some(job) = &job {
+        report.keep("templates", "", job.check_templates());
+        report.findings.extend(job.skipped_rows().filter(|_| {
+            job.partners
+                .refuse_bad_rows(config.partners.bad_rows)
+                .is_ok()
+        }));
+    }
+    CheckedFiles { connector, job }
+}
+
+fn check_rows(config: &Config, partners: &Partners, report: &mut Report) {
+    let path = config.partners.path.display();
+    report.findings.extend(partners.warnings());
+    let refused = partners.refuse_bad_rows(config.partners.bad_rows);
+    report.keep("partners", &path, refused);
+    if partners.good() + partners.bad() == 0 {
+        let message = format!("`{path}` has no rows below its header; add partners");
+        report
+            .findings
+            .push(Finding::warning("partners", &path, message));
+    }
+}
+
+/// Reports what a `send` would do, and what would stop it.
+///
+/// # Errors
+/// If the list or the ledger cannot be read.
+pub async fn check_plan(
+    path: &Path,
+    job: &Job,
+    report: &mut Report,
+    console: &mut Console<'_>,
+) -> Result<()> {
+    let config = &job.config;
+    let ledger = config.ledger.file.display();
+    let reader = open_ledger::read_only(config, None, console).await;
+    let Some(reader) = report.keep("ledger", &ledger, reader) else {
+        return Ok(());
+    };
+    let now = console.now();
+    let plan = job.plan(&PartnerFilter::default(), now);
+    let summary = job.summarize(&plan, &reader).await?;
+    let not_approved = match require_approval(job, None) {
+        Err(error @ ApprovalError::NotApproved(_)) => Some(error),
+        checked => {
+            report.keep("approval", "", checked);
+            None
+        }
+    };
+    let warnings = warnings_of_send(job, &summary, &reader, not_approved.as_ref(), now);
+    report.findings.extend(warnings.await?);
+
+    let partners = count(job.partners.good(), "partner");
+    let list = config.partners.path.display();
+    report.add(Severity::Ok, "partners", list, partners);
+    let packages = count(config.packages.len() as u64, "package");
+    report.add(Severity::Ok, "packages", path.display(), packages);
+    let locales = job.templates.locales().iter();
+    let locales: Vec<String> = locales.map(ToString::to_string).collect();
+    let locales = format!("templates for {}", locales.join(", "));
+    let folder = config.templates.directory.display();
+    report.add(Severity::Ok, "templates", folder, locales);
+    let due = format!("a send would mail {} now", describe(&summary));
+    report.add(Severity::Note, "plan", ledger, due);
+    Ok(())
+}
+
+/// Connects to the relay and logs in, printing each step before the next one is waited for.
+pub async fn try_relay(
+    connector: &Connector,
+    text: bool,
+    report: &mut Report,
+    console: &mut Console<'_>,
+) {
+    let relay = connector.relay();
+    let print = if text {
+        Console::print
+    } else {
+        Console::eprint
+    };
+    let mut step = |step: &str| {
+        report.add(Severity::Note, "relay", &relay, step.to_owned());
+        print(console, &format!("relay: {step}"));
+    };
+    match connector.diagnose(&mut step).await {
+        Ok(()) => {
+            let ready = "ready to take mail; none was sent";
+            report.add(Severity::Ok, "relay", &relay, ready.to_owned());
+            print(console, &format!("relay: {ready}"));
+        }
+        Err(error) => {
+            report.fail("relay", &relay, error);
+        }
+    }
+}
+
+/// Which languages the list asks for, and which template each of them gets.
+///
+/// # Errors
+/// If the list cannot be read.
+pub fn languages(job: &Job) -> Result<Languages> {
+    let Job {
+        config,
+        templates,
+        partners,
+        ..
+    } = job;
+    let (requested, more) = partners.languages()?;
+    let row = |requested: RequestedLanguage| {
+        let (template, kind) = templates.choose_by(requested.locale.as_ref());
+        let alias = requested.tag.as_deref().is_some_and(Locale::is_alias);
+        LanguageRow {
+            template: (!requested.refused).then(|| template.to_string()),
+            step: match kind {
+                _ if requested.refused => "refused",
+                Some(MatchKind::Exact) if alias => "alias",
+                Some(kind) => kind.as_str(),
+                None => "default",
+            },
+            asked: requested.tag,
+            locale: requested.locale.map(|it| it.to_string()),
+            partners: requested.partners,
+        }
+    };
+    Ok(Languages {
+        default_locale: config.templates.default_locale.to_string(),
+        missing_locale: match config.templates.missing_locale {
+            MissingLocale::Default => "default",
+            MissingLocale::Refuse => "refuse",
+        },
+        templates: templates.locales().iter().map(Locale::to_string).collect(),
+        locales: requested.into_iter().map(row).collect(),
+        more,
+    })
+}

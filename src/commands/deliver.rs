@@ -1,0 +1,74 @@
+//! Delivery with a progress bar.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::job::Job;
+use crate::console::Console;
+use crate::delivery::{BREAKER_OPEN, Rates, Run, Tally};
+use crate::exit::Result;
+use crate::ledger::Ledger;
+use crate::outbox::{Outbox, PlannedSend};
+use crate::relay::Connector;
+
+/// How long all connections pause when the relay first asks to slow down.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The rate limits, with the messages of the last day counted in.
+///
+/// # Errors
+/// If the ledger cannot be read.
+pub async fn rates(job: &Job, ledger: &Ledger, now: Timestamp) -> Result<Rates> {
+    let since = now - SignedDuration::from_hours(24);
+    let earlier = ledger.reader().dots_since(since).await?;
+    let limits = &job.config.limits;
+    Ok(Rates::new(limits.per_minute, limits.per_day, &earlier, now))
+}
+
+/// Records new invitations and sends the messages. Without `rates`, no limit of time applies either.
+///
+/// # Errors
+/// If the new invitations cannot be recorded; then nothing has been sent.
+pub async fn deliver(
+    job: &Job,
+    sends: Vec<PlannedSend>,
+    ledger: &Arc<Ledger>,
+    connector: Connector,
+    rates: Option<Rates>,
+    console: &Console<'_>,
+) -> Result<Tally> {
+    let config = &job.config;
+    let mut outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, ledger);
+    outbox.enrol(&sends, console.now()).await?;
+    let bar = console.progress(sends.len() as u64);
+    let shown = bar.clone();
+    let run = Run {
+        ledger: ledger.clone(),
+        connector: Arc::new(connector),
+        sender: config.sender.address.clone(),
+        connections: config.smtp.connections,
+        max_runtime: rates.as_ref().and(config.limits.max_runtime),
+        rates: rates.map(Arc::new),
+        retry: config.retry,
+        breaker_open: ledger.notice(BREAKER_OPEN).await?.is_some(),
+        first_pause: FIRST_PAUSE,
+        clock: console.clock,
+        on_event: Box::new(move |_, tally| {
+            let other = tally.rejected + tally.expired + tally.deferred + tally.unknown;
+            shown.set_position(tally.accepted + other);
+            let mut message = String::new();
+            if other > 0 {
+                message = format!(" ({other} not accepted)");
+            }
+            if tally.stopped.is_some() {
+                message += "; stopping, waiting for replies";
+            }
+            shown.set_message(message);
+        }),
+    };
+    let tally = run.deliver(sends, outbox).await;
+    bar.finish_and_clear();
+    Ok(tally)
+}

@@ -1,0 +1,194 @@
+//! A job: everything that messages are composed from, loaded once.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::arguments::PartnerFilter;
+use crate::address::Address;
+use crate::approval::Inputs;
+use crate::config::Config;
+use crate::exit::{CommandError, Exit, Result};
+use crate::finding::Finding;
+use crate::ledger::{Ledger, Reader};
+use crate::message::Composer;
+use crate::partners::{Partner, Partners};
+use crate::plan::{Plan, PlanSummary};
+use crate::report::count;
+use crate::review::{About, AboutPackage, Note};
+use crate::templates::Templates;
+
+/// Everything that messages are composed from, loaded and validated.
+pub struct Job {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The templates.
+    pub templates: Arc<Templates>,
+    /// The list.
+    pub partners: Arc<Partners>,
+    /// Composes and verifies messages.
+    pub composer: Arc<Composer>,
+}
+
+impl Job {
+    /// Loads templates and list, tries every template, and copies the list into `scratch`.
+    ///
+    /// # Errors
+    /// If a template is wrong (78), or the list as a whole cannot be used (65).
+    pub fn load(config: Arc<Config>, scratch: &Path) -> Result<Self> {
+        let templates = Arc::new(Templates::load(&config.templates)?);
+        let partners = Arc::new(Partners::read(&config, templates.locales(), scratch)?);
+        let job = Self::new(config, templates, partners);
+        job.check_templates()?;
+        Ok(job)
+    }
+
+    /// A job of these parts.
+    #[must_use]
+    pub fn new(config: Arc<Config>, templates: Arc<Templates>, partners: Arc<Partners>) -> Self {
+        Self {
+            composer: Arc::new(Composer::new(&config, &templates)),
+            config,
+            templates,
+            partners,
+        }
+    }
+
+    /// Tries every template with the columns of the list.
+    ///
+    /// # Errors
+    /// All templates that fail (78).
+    pub fn check_templates(&self) -> Result<()> {
+        let columns = self.partners.extra_columns();
+        match self.composer.check_templates(columns).join("\n") {
+            faults if faults.is_empty() => Ok(()),
+            faults => Err(CommandError::new(Exit::Config, faults)),
+        }
+    }
+
+    /// The same job with every message marked as a test and addressed to one person.
+    #[must_use]
+    pub fn addressed_to(mut self, address: &Address) -> Self {
+        let composer = Composer::new(&self.config, &self.templates);
+        self.composer = Arc::new(composer.for_test_send(address));
+        self
+    }
+
+    /// The inputs that a person approves.
+    #[must_use]
+    pub fn inputs(&self) -> Inputs {
+        Inputs::of(&self.config, &self.templates, &self.partners)
+    }
+
+    /// The plan for the selected partners.
+    #[must_use]
+    pub fn plan(&self, filter: &PartnerFilter, now: Timestamp) -> Plan {
+        Plan::new(self.partners.clone(), &self.config.campaign, now)
+            .only(&filter.only)
+            .limit(filter.limit)
+            .longest_pause(self.config.retry.longest_pause())
+    }
+
+    /// What works, but deserves a second look, in configuration, templates, ledger and list.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Finding> {
+        let ledger = Ledger::warnings(&self.config.ledger);
+        let templates = self.templates.warnings().iter().cloned();
+        let config = self.config.warnings.iter().cloned();
+        let found = config.chain(templates).chain(ledger);
+        found.chain(self.partners.warnings()).collect()
+    }
+
+    /// The bad rows that are skipped, as a warning.
+    #[must_use]
+    pub fn skipped_rows(&self) -> Option<Finding> {
+        let path = self.config.partners.path.display();
+        let rows = count(self.partners.bad(), "bad row");
+        let described = self.partners.describe_bad_rows();
+        let message = format!("{rows} will be skipped:\n{described}");
+        (self.partners.bad() > 0).then(|| Finding::warning("partners", path, message))
+    }
+
+    /// What deserves a second look about one partner.
+    #[must_use]
+    pub fn notes(&self, partner: &Partner) -> Vec<Note> {
+        let doubts = self.partners.warnings_about(partner).into_iter();
+        let mut notes: Vec<Note> = doubts
+            .map(|(kind, doubt)| Note {
+                kind,
+                text: format!("line {doubt}"),
+            })
+            .collect();
+        if let Some(wanted) = &partner.locale
+            && let (used, None) = self.templates.choose_by(Some(wanted))
+        {
+            notes.push(Note {
+                kind: "default language",
+                text: format!("there is no template for `{wanted}`, so it is written in `{used}`"),
+            });
+        }
+        notes
+    }
+
+    /// Counts what is due.
+    ///
+    /// # Errors
+    /// If an address of `--only` is not in the list (65), or the list or the ledger cannot be read.
+    pub async fn summarize(&self, plan: &Plan, reader: &Reader) -> Result<PlanSummary> {
+        let locale_of = |it: &Partner| self.composer.locale_for(it).to_string();
+        let limits = &self.config.limits;
+        let summary = plan.summarize(reader, limits, locale_of).await?;
+        if summary.not_found.is_empty() {
+            return Ok(summary);
+        }
+        let message = format!(
+            "`--only` names addresses that are not in a good row of `{}`: {}; correct the address, or its row",
+            self.config.partners.path.display(),
+            summary.not_found.join(", ")
+        );
+        Err(CommandError::new(Exit::BadInput, message))
+    }
+
+    /// What a review says about this job.
+    #[must_use]
+    pub fn about(&self, title: &str, lead: &str, made: Timestamp) -> About {
+        let default = &self.config.templates.default_locale;
+        let packages = self.config.packages.iter().map(|it| {
+            let name = it.name.in_locale(default, default);
+            AboutPackage {
+                key: it.key.clone(),
+                name: name.unwrap_or_default().into(),
+                link: it.link.to_string(),
+            }
+        });
+        About {
+            title: title.into(),
+            lead: lead.into(),
+            campaign: self.config.campaign.clone(),
+            made,
+            packages: packages.collect(),
+            ..About::default()
+        }
+    }
+}
+
+/// `12 messages (9 en, 3 fr)`.
+pub fn describe(summary: &PlanSummary) -> String {
+    let locales = summary.locales.iter();
+    let locales: Vec<String> = locales
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    let messages = count(summary.due, "message");
+    if locales.is_empty() {
+        return messages;
+    }
+    format!("{messages} ({})", locales.join(", "))
+}
+
+/// The list, if it can be read, for a verb that does not depend on it.
+pub fn current_list(config: &Config) -> Option<Partners> {
+    let templates = Templates::load(&config.templates);
+    let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
+    Partners::read(config, locales, &std::env::temp_dir()).ok()
+}

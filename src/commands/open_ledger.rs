@@ -1,0 +1,78 @@
+//! Opening and closing the ledger of a verb, with the run on record.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::console::Console;
+use crate::exit::{Exit, Result};
+use crate::ledger::{Ledger, Reader, RunEnd, RunStart};
+
+/// What is recorded when a verb begins to write.
+pub fn run_start(verb: &'static str, config: &Config, console: &Console<'_>) -> RunStart {
+    RunStart {
+        verb,
+        campaign: config.campaign.clone(),
+        at: console.now(),
+    }
+}
+
+/// What the ledger records about a run beside its exit code.
+#[derive(Default)]
+pub struct RunRecord {
+    /// The digest of the inputs.
+    pub digest: Option<String>,
+    /// The counts of outcomes, as JSON.
+    pub counts: Option<String>,
+}
+
+/// Records how a run ended, and closes the ledger.
+pub async fn end_run(
+    ledger: Ledger,
+    ended: &Result<Exit>,
+    record: RunRecord,
+    console: &Console<'_>,
+) -> Result<()> {
+    let exit = ended.as_ref().map_or_else(|it| it.exit, |it| *it);
+    let end = RunEnd {
+        at: console.now(),
+        exit_code: exit as u8,
+        digest: record.digest,
+        counts: record.counts,
+    };
+    let recorded = ledger.end_run(end).await;
+    Ok(ledger.close().await.and(recorded)?)
+}
+
+/// A new ledger in `folder`, which is removed with it.
+pub fn temporary(folder: &Path) -> Result<Arc<Ledger>> {
+    let path = folder.join("ledger.sqlite3");
+    Ledger::create_scratch(&path)?;
+    Ok(Arc::new(Ledger::open_scratch(&path)?))
+}
+
+/// Opens the ledger read-only; if it is missing, prints a notice and uses an empty one.
+///
+/// # Errors
+/// If it exists and cannot be read.
+pub async fn read_only(
+    config: &Config,
+    scratch: Option<&Path>,
+    console: &mut Console<'_>,
+) -> Result<Reader> {
+    let path = &config.ledger.file;
+    if std::fs::metadata(path).is_err_and(|it| it.kind() == ErrorKind::NotFound) {
+        console.eprint(&format!(
+            "there is no ledger `{}` yet, so every partner counts as not invited",
+            path.display()
+        ));
+        return Ok(Reader::empty()?);
+    }
+    let reader = Reader::open(&config.ledger, scratch)?;
+    // A live run has examined it, and a long read transaction would keep its log from being truncated.
+    if !reader.is_live() {
+        reader.examine().await?;
+    }
+    Ok(reader)
+}

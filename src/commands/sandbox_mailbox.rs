@@ -1,0 +1,81 @@
+//! What the sandbox received.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use mail_parser::MessageParser;
+
+use super::job::Job;
+use super::review_entries::ReviewEntry;
+use crate::exit::{Exit, OrExit, Result};
+use crate::plan::{PlannedInvitation, Skip};
+use crate::review::ReviewedMessage;
+use crate::sandbox::Sandbox;
+
+/// The folder of the messages that the sandbox received, in files named by Message-ID, so that the review
+/// can show them in the order of the list.
+pub struct Mailbox(pub PathBuf);
+
+impl Mailbox {
+    /// Starts a sandbox that keeps what it receives here.
+    pub async fn start_sandbox(&self) -> Result<Sandbox> {
+        std::fs::create_dir(&self.0)
+            .context("cannot create a folder for received messages")
+            .or_exit(Exit::CannotWrite)?;
+        let mailbox = Self(self.0.clone());
+        let keep = move |message: &[u8]| {
+            let parsed = MessageParser::default().parse(message);
+            let id = parsed.as_ref().and_then(|it| it.message_id());
+            let id = id.ok_or_else(|| io::Error::other("the message has no Message-ID"))?;
+            std::fs::write(mailbox.file(id), message)
+        };
+        Sandbox::start(Arc::new(keep))
+            .await
+            .context("cannot start the sandbox on loopback")
+            .or_exit(Exit::Unavailable)
+    }
+
+    /// The file of a message. The part of its Message-ID before `@` is hexadecimal.
+    fn file(&self, id: &str) -> PathBuf {
+        let digits: String = id.chars().take_while(char::is_ascii_hexdigit).collect();
+        self.0.join(digits)
+    }
+
+    /// Verifies what was received, and shows it.
+    pub fn entry(&self, job: &Job, invitation: &PlannedInvitation) -> Result<ReviewEntry> {
+        let partner = &invitation.partner;
+        let id = invitation
+            .standing
+            .as_ref()
+            .map(|it| it.message_id.as_str());
+        let received = id.and_then(|id| Some((id, std::fs::read(self.file(id)).ok()?)));
+        if let Some((id, bytes)) = received {
+            let verified = job.composer.verify_again(partner, id, &bytes);
+            let context = || {
+                format!(
+                    "the message received for {} is not the one sent",
+                    partner.address
+                )
+            };
+            return Ok(ReviewEntry::Message(ReviewedMessage {
+                verification: verified
+                    .with_context(context)
+                    .or_exit(Exit::InternalError)?,
+                notes: job.notes(partner),
+                bytes,
+            }));
+        }
+        let (kind, reason) = match (&invitation.skip, id) {
+            (Some(skip), _) => (skip.kind(), skip.to_string()),
+            (None, Some(_)) => (
+                "not sent".into(),
+                "the rehearsal ended before it was sent".into(),
+            ),
+            // What was sent has used up the limit, which the plan counts anew.
+            (None, None) => (Skip::Limit.kind(), Skip::Limit.to_string()),
+        };
+        Ok(ReviewEntry::Skipped(kind, reason))
+    }
+}

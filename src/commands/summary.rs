@@ -1,0 +1,226 @@
+//! The summary of a run: what is printed at its end, and its exit code.
+
+use super::job::Job;
+use crate::console::Console;
+use crate::delivery::Tally;
+use crate::exit::{CommandError, Exit};
+use crate::invitation::{Record, State};
+use crate::ledger::{Ledger, LedgerError, RecordFilter};
+use crate::plan::PlanSummary;
+use crate::report::{count, one_line, reply_text};
+
+/// How many records that wait for a decision are named.
+const SHOWN: usize = 20;
+
+/// What a run is summed up from.
+pub struct RunSummary<'a> {
+    /// What was loaded.
+    pub job: &'a Job,
+    /// The ledger of the run.
+    pub ledger: &'a Ledger,
+    /// What was due.
+    pub plan: &'a PlanSummary,
+    /// What was sent.
+    pub tally: &'a Tally,
+    /// How many `armed` invitations of an earlier run are now `unknown`.
+    pub recovered: u64,
+}
+
+fn outcomes(tally: &Tally) -> [(&'static str, u64); 5] {
+    [
+        ("accepted", tally.accepted),
+        ("deferred", tally.deferred),
+        ("rejected", tally.rejected),
+        ("expired", tally.expired),
+        ("unknown", tally.unknown),
+    ]
+}
+
+/// The counts of a run, as JSON.
+pub fn counts(tally: &Tally) -> String {
+    let counts = outcomes(tally).map(|(name, number)| (name.to_owned(), number.into()));
+    serde_json::Value::Object(counts.into_iter().collect()).to_string()
+}
+
+/// How many invitations this run has settled.
+pub fn settled(tally: &Tally) -> u64 {
+    outcomes(tally).iter().map(|it| it.1).sum()
+}
+
+impl RunSummary<'_> {
+    /// Prints the summary and returns the exit code. Without a terminal, success is silent.
+    pub async fn conclude(&self, console: &mut Console<'_>) -> Exit {
+        let tally = self.tally;
+        let bad = self.job.partners.bad();
+        let refused = bad > 0 || tally.rejected + tally.expired > 0;
+        let mut reasons: Vec<Exit> = tally.stopped.iter().map(|it| it.kind.into()).collect();
+        if refused {
+            reasons.push(Exit::Refused);
+        }
+        if self.plan.waiting + tally.deferred > 0 {
+            reasons.push(Exit::TryLater);
+        }
+        let loud =
+            refused || tally.stopped.is_some() || tally.unknown > 0 || !tally.refusals.is_empty();
+        // Printed before the ledger is read again, which can fail.
+        if console.interactive || loud {
+            self.print_counts(console);
+            self.print_refusals(console);
+        }
+        if bad > 0 {
+            let rows = count(bad, "bad row");
+            let described = self.job.partners.describe_bad_rows();
+            console.eprint(&format!("{rows} skipped:\n{described}"));
+        }
+        if let Some(stop) = &tally.stopped {
+            console.eprint(&format!("error: {}", stop.why));
+        }
+        for outcome in &tally.unrecorded {
+            console.eprint(&format!("could not be recorded: {outcome}"));
+        }
+        for (state, new, exit) in [
+            (
+                State::Unknown,
+                tally.unknown + self.recovered > 0,
+                Exit::Unknown,
+            ),
+            (State::Expired, tally.expired > 0, Exit::Refused),
+        ] {
+            match self.report_waiting(state, new, console).await {
+                Ok(false) => {}
+                Ok(true) => reasons.push(exit),
+                Err(error) => {
+                    console.eprint(&format!("error: {}", CommandError::from(error)));
+                    reasons.push(Exit::CannotWrite);
+                }
+            }
+        }
+        Exit::most_severe(&reasons)
+    }
+
+    /// Prints one line of counts.
+    fn print_counts(&self, console: &mut Console<'_>) {
+        let (tally, due) = (self.tally, self.plan.due);
+        let settled = settled(tally);
+        let rest = ("not attempted", due.saturating_sub(settled));
+        let counts = outcomes(tally).into_iter().chain([rest]);
+        let counts = counts.filter(|(name, number)| *number > 0 || *name == "accepted");
+        let parts: Vec<String> = counts
+            .map(|(name, number)| format!("{number} {name}"))
+            .collect();
+        let line = if due == 0 {
+            "nothing was due".to_owned()
+        } else if settled == 0 && tally.stopped.is_none() {
+            "nothing was sent".to_owned()
+        } else {
+            format!("{}: {}", count(due, "message"), parts.join(", "))
+        };
+        if console.interactive {
+            console.print(&line);
+        } else {
+            console.eprint(&line);
+        }
+    }
+
+    /// Prints who was not accepted, but for those that [`Self::report_waiting`] names.
+    fn print_refusals(&self, console: &mut Console<'_>) {
+        for (address, state, reason) in &self.tally.troubles {
+            if !matches!(state, State::Unknown | State::Expired) {
+                console.eprint(&format!("{state}: {address}: {reason}"));
+            }
+        }
+        // The first refusal of each kind, even if other troubles have used up the lines above.
+        for (address, phase, reply) in &self.tally.refusals {
+            if self.tally.troubles.iter().all(|it| it.0 != *address) {
+                console.eprint(&format!("refused ({phase}): {address}: {reply}"));
+            }
+        }
+    }
+
+    /// Names the invitations in a state that waits for a decision. Returns whether there are any.
+    async fn report_waiting(
+        &self,
+        state: State,
+        new: bool,
+        console: &mut Console<'_>,
+    ) -> Result<bool, LedgerError> {
+        let filter = RecordFilter {
+            state: Some(state),
+            ..RecordFilter::default()
+        };
+        let reader = self.ledger.reader();
+        let campaign = &self.job.config.campaign;
+        let mut records = reader.page(campaign, &filter, 0).await?;
+        records.sort_by_key(|it| std::cmp::Reverse(it.standing.updated_at));
+        if !self.is_due_to_be_named(state, &records, new, console).await {
+            return Ok(!records.is_empty());
+        }
+        if state == State::Unknown && self.recovered > 0 {
+            console.eprint(&format!(
+                "an earlier run ended between the final dot and the reply of {}",
+                count(self.recovered, "message")
+            ));
+        }
+        for record in records.iter().take(SHOWN) {
+            console.eprint(&one_line(&format!("{state}: {}", describe(record))));
+        }
+        if records.len() > SHOWN {
+            console.eprint(&format!(
+                "{state}: and more, which `access-invite status --state {state}` lists"
+            ));
+        }
+        console.eprint(advice(state));
+        Ok(true)
+    }
+
+    /// On a terminal always; otherwise if there are new ones, which this run may know of, and then once a
+    /// day. If the ledger cannot tell, they are named.
+    async fn is_due_to_be_named(
+        &self,
+        state: State,
+        newest_first: &[Record],
+        new: bool,
+        console: &Console<'_>,
+    ) -> bool {
+        let Some(newest) = newest_first.first().map(|it| it.standing.updated_at) else {
+            return false;
+        };
+        if console.interactive {
+            return true;
+        }
+        let now = console.now();
+        let notice = format!("{state} {}", self.job.config.campaign);
+        let reported = self.ledger.notice(&notice).await.unwrap_or(None);
+        if new || reported.is_none_or(|at| newest > at) {
+            let _ = self.ledger.set_notice(&notice, now).await;
+            return true;
+        }
+        self.ledger.notice_due(&notice, now).await.unwrap_or(true)
+    }
+}
+
+/// The address of a record that waits for a decision, and how it came to that.
+fn describe(record: &Record) -> String {
+    let (email, latest) = (&record.invitee.email, &record.latest);
+    if record.standing.state != State::Unknown {
+        return format!("{email}: {}", reply_text(latest));
+    }
+    let why = latest.note.as_deref();
+    let why = why.map_or_else(String::new, |it| format!(": {it}"));
+    let relay = latest.relay.as_deref();
+    let relay = relay.map_or_else(String::new, |it| format!(", sent through {it}"));
+    let id = &record.standing.message_id;
+    format!("{email}{why} (Message-ID {id}{relay})")
+}
+
+/// How to decide about invitations in a state.
+fn advice(state: State) -> &'static str {
+    match state {
+        State::Unknown => {
+            "it is unknown whether the relay accepted these; look for the Message-ID in its log, then decide with\n  access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT"
+        }
+        _ => {
+            "these were retried for as long as `retry.give_up_after` allows and are not retried again; when the cause is removed, decide with\n  access-invite resolve ADDRESS --as resend|abandoned --note TEXT\nor for all of them with\n  access-invite resolve --state expired --as resend|abandoned --note TEXT"
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Findings: what a check has to report. Guards and warnings are findings, too.
+//!
+//! Independent checks produce them; `commands` renders them, as text or as JSON.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Checked, and right.
+    Ok,
+    /// A fact worth knowing.
+    Note,
+    /// Works, but deserves a second look.
+    Warning,
+    /// Prevents sending.
+    Error,
+}
+
+/// What a check found. The names in JSON are an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The check that reports it, such as `templates`.
+    pub check: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// A file, a line or a configuration key; empty if `what` says it.
+    #[serde(rename = "where")]
+    pub at: String,
+    /// What was found, and why it matters.
+    pub what: String,
+    /// What to do about it; empty if nothing is to be done.
+    pub fix: String,
+}
+
+impl Finding {
+    /// A finding from a message that reads `what; fix`, as all messages of this program do. The fix is
+    /// what follows the last semicolon of the last line.
+    pub fn new(
+        check: &'static str,
+        severity: Severity,
+        at: impl fmt::Display,
+        message: impl fmt::Display,
+    ) -> Self {
+        let message = message.to_string();
+        let last_line = message.rfind('\n').map_or(0, |it| it + 1);
+        let split = message[last_line..].rfind("; ").map(|it| last_line + it);
+        let (what, fix) = match split {
+            Some(split) => (&message[..split], &message[split + 2..]),
+            None => (message.as_str(), ""),
+        };
+        Self {
+            check,
+            severity,
+            at: at.to_string(),
+            what: what.to_owned(),
+            fix: fix.to_owned(),
+        }
+    }
+
+    /// Something that works, but deserves a second look.
+    pub fn warning(check: &'static str, at: impl fmt::Display, message: impl fmt::Display) -> Self {
+        Self::new(check, Severity::Warning, at, message)
+    }
+
+    /// Something that prevents sending.
+    pub fn error(check: &'static str, at: impl fmt::Display, message: impl fmt::Display) -> Self {
+        Self::new(check, Severity::Error, at, message)
+    }
+
+    /// The finding for a person: severity, place and reason, with the fix on a line of its own. All lines
+    /// but the first are indented.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let severity = match self.severity {
+            Severity::Ok => "ok",
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        let fix = match self.fix.as_str() {
+            "" => String::new(),
+            fix => format!("\n  fix: {fix}"),
+        };
+        let reason = self.reason().replace('\n', "\n  ");
+        format!("{severity}: {reason}{fix}")
+    }
+
+    /// The place and what was found there; the place only once.
+    fn reason(&self) -> String {
+        if self.at.is_empty() || self.what.contains(&self.at) {
+            self.what.clone()
+        } else {
+            format!("{}: {}", self.at, self.what)
+        }
+    }
+}
+
+/// The finding as one message, `where: what; fix`. Below several lines, the fix is a line, too.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason())?;
+        match self.fix.as_str() {
+            "" => Ok(()),
+            fix if self.what.contains('\n') => write!(f, "\n{fix}"),
+            fix => write!(f, "; {fix}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_split_into_what_and_fix_and_joins_again() {
+        for (message, what, fix) in [
+            ("a; b; c", "a; b", "c"),
+            ("a", "a", ""),
+            (
+                "rows:\na; b\n2 are bad; mend them",
+                "rows:\na; b\n2 are bad",
+                "mend them",
+            ),
+            ("rows:\na; b", "rows:\na", "b"),
+            ("a; b\nrows", "a; b\nrows", ""),
+        ] {
+            let finding = Finding::warning("partners", "", message);
+            assert_eq!((finding.what.as_str(), finding.fix.as_str()), (what, fix));
+            let joined = finding.to_string();
+            assert_eq!(joined.replace('\n', "; "), message.replace('\n', "; "));
+        }
+    }
+
+    #[test]
+    fn a_place_is_shown_once() {
+        let finding = |what: &str| Finding::error("ledger", "a.sqlite3", what).text();
+
+        assert_eq!(
+            finding("is empty; restore it"),
+            "error: a.sqlite3: is empty\n  fix: restore it"
+        );
+        assert_eq!(
+            finding("the ledger `a.sqlite3` is empty"),
+            "error: the ledger `a.sqlite3` is empty"
+        );
+        assert_eq!(finding("a.sqlite3:\n1"), "error: a.sqlite3:\n  1");
+    }
+
+    #[test]
+    fn the_names_in_json_are_an_interface() {
+        let finding = Finding::error("list", "a.csv:2", "no address; add one");
+
+        assert_eq!(
+            serde_json::to_string(&finding).unwrap(),
+            r#"{"check":"list","severity":"error","where":"a.csv:2","what":"no address","fix":"add one"}"#
+        );
+    }
+}
