@@ -139,7 +139,7 @@ fn h3_a_clock_before_1970_is_an_error() {
 
     assert_eq!(failure.exit, Exit::Config);
     let told = failure.to_string();
-    assert!(told.contains("stands before 1970"), "{told}");
+    assert!(told.contains("shows a time before 1970; set it"), "{told}");
     assert_eq!(server.connections(), 0);
     assert_eq!(send_at(0, &workplace), Exit::Done);
     oracle::check_settled(&workplace, &server, 1, 0);

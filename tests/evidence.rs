@@ -323,7 +323,7 @@ fn two_refusals_and_no_acceptance_end_with_69() {
     let workplace = job(&server, &at_one_company(2));
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 69, "{output:?}");
-    assert!(output.stderr.contains("accepted nobody"), "{output:?}");
+    assert!(output.stderr.contains("accepted no message"), "{output:?}");
     assert!(output.stderr.contains("550 5.7.1 rejected"), "{output:?}");
     workplace.all_are("deferred");
     let note = workplace.status()["invitations"][0]["note"].to_string();

@@ -355,7 +355,7 @@ fn one_failing_message_stops_the_whole_run() {
     let refused = workplace.run(&["send"]);
 
     assert_eq!(refused.code, 78, "{refused:?}");
-    let fault = "partners.csv:701: in the text part: the link stands there 2 times";
+    let fault = "partners.csv:701: in the text part: the link is there 2 times";
     assert!(refused.stderr.contains(fault), "{refused:?}");
     assert!(server.accepted().is_empty());
     assert_eq!(workplace.states(), []);
