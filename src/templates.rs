@@ -40,14 +40,15 @@ const SUBJECT_LIMIT: usize = 200;
 pub struct Templates {
     tera: Tera,
     folders: BTreeMap<String, Locale>,
-    locales: Vec<Locale>,
+    /// The locales that have templates.
+    pub locales: Vec<Locale>,
     default: Locale,
     /// The matches so far: CLDR is slow to search, and lists contain few locales.
     chosen: Mutex<HashMap<Locale, Option<(usize, MatchKind)>>>,
-    /// The digest of every file that was read.
-    sources: BTreeMap<String, [u8; 32]>,
-    /// The files that everyone can change.
-    warnings: Vec<Finding>,
+    /// Every file that was read, with SHA-256 over its text, lines ended by LF.
+    pub sources: BTreeMap<String, [u8; 32]>,
+    /// Warnings about templates that everyone can change or replace.
+    pub warnings: Vec<Finding>,
 }
 
 /// Why a template cannot be used: what is wrong, where, and how to fix it.
@@ -211,24 +212,6 @@ impl Templates {
         })
     }
 
-    /// Every file that was read, with SHA-256 over its text, lines ended by LF.
-    #[must_use]
-    pub fn sources(&self) -> &BTreeMap<String, [u8; 32]> {
-        &self.sources
-    }
-
-    /// Warnings about templates that everyone can change or replace.
-    #[must_use]
-    pub fn warnings(&self) -> &[Finding] {
-        &self.warnings
-    }
-
-    /// The locales that have templates.
-    #[must_use]
-    pub fn locales(&self) -> &[Locale] {
-        &self.locales
-    }
-
     /// The template's locale for a partner: the nearest, otherwise the default.
     #[must_use]
     pub fn choose(&self, wanted: Option<&Locale>) -> &Locale {
@@ -256,7 +239,7 @@ impl Templates {
         }
     }
 
-    /// Renders one mail in a locale of [`Templates::locales`].
+    /// Renders one mail in a locale of [`Self::locales`].
     ///
     /// # Errors
     /// If a template fails with these values, for instance at an undefined variable.
@@ -359,9 +342,6 @@ fn read_template(path: &Path, name: String) -> anyhow::Result<Option<(String, St
             path.display()
         )
     })?;
-    if let Some(line) = escaping::line_with_safe(&source) {
-        bail!("{}:{line}: {}", path.display(), escaping::SAFE_IS_REFUSED);
-    }
     Ok(Some((name, source.replace("\r\n", "\n"))))
 }
 

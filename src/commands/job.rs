@@ -38,7 +38,7 @@ impl Job {
     /// If a template is wrong (78), or the list as a whole cannot be used (65).
     pub fn load(config: Arc<Config>, scratch: &Path) -> Result<Self> {
         let templates = Arc::new(Templates::load(&config.templates)?);
-        let partners = Arc::new(Partners::read(&config, templates.locales(), scratch)?);
+        let partners = Arc::new(Partners::read(&config, &templates.locales, scratch)?);
         let job = Self::new(config, templates, partners);
         job.check_templates()?;
         Ok(job)
@@ -94,7 +94,7 @@ impl Job {
     #[must_use]
     pub fn warnings(&self) -> Vec<Finding> {
         let ledger = Ledger::warnings(&self.config.ledger);
-        let templates = self.templates.warnings().iter().cloned();
+        let templates = self.templates.warnings.iter().cloned();
         let config = self.config.warnings.iter().cloned();
         let found = config.chain(templates).chain(ledger);
         found.chain(self.partners.warnings()).collect()
@@ -189,6 +189,6 @@ pub fn describe(summary: &PlanSummary) -> String {
 /// The list, if it can be read, for a verb that does not depend on it.
 pub fn current_list(config: &Config) -> Option<Partners> {
     let templates = Templates::load(&config.templates);
-    let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
+    let locales = templates.as_ref().map_or(&[][..], |it| &it.locales);
     Partners::read(config, locales, &std::env::temp_dir()).ok()
 }

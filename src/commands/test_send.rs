@@ -82,7 +82,7 @@ async fn first_of_each_language(job: &Job, plan: &Plan, reader: &Reader) -> Resu
                 lines.insert(partner.line);
             }
         }
-        if seen.len() == job.templates.locales().len() {
+        if seen.len() == job.templates.locales.len() {
             break;
         }
     }

@@ -37,7 +37,7 @@ impl Composer {
     pub fn new(config: &Arc<Config>, templates: &Arc<Templates>) -> Self {
         let sender = &config.sender;
         let mut packages = HashMap::new();
-        for locale in templates.locales() {
+        for locale in &templates.locales {
             for package in &config.packages {
                 let default = &config.templates.default_locale;
                 let scope = package_scope(package, locale, default);
