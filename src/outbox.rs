@@ -14,9 +14,6 @@ use crate::ledger::{Enrolment, Ledger, LedgerError};
 use crate::message::{Composer, Message};
 use crate::partners::{ListError, Partner, Partners, RowReader};
 
-/// How many invitations are enrolled in one request.
-const PAGE: usize = 256;
-
 /// Why planned sends cannot be enrolled or become messages.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
@@ -59,6 +56,7 @@ pub struct Prepared {
 
 /// Enrols the invitations of planned sends, and prepares their messages.
 pub struct Outbox {
+    partners: Arc<Partners>,
     rows: RowReader,
     campaign: String,
     composer: Arc<Composer>,
@@ -84,6 +82,7 @@ impl Outbox {
         ledger: &Arc<Ledger>,
     ) -> Self {
         Self {
+            partners: partners.clone(),
             rows: RowReader::new(partners),
             campaign: campaign.to_owned(),
             composer: composer.clone(),
@@ -95,31 +94,23 @@ impl Outbox {
     ///
     /// # Errors
     /// If the list cannot be read, or the ledger has no room for the invitations or the results.
-    pub async fn enrol(
-        &mut self,
-        sends: &[PlannedSend],
-        now: Timestamp,
-    ) -> Result<(), OutboxError> {
-        let ledger = self.ledger.clone();
-        let attempts = sends.len() as u64;
-        ledger
-            .begin_enrolment(attempts, &self.campaign, now)
-            .await?;
-        let new: Vec<_> = sends.iter().filter(|it| !it.recorded).collect();
-        for page in new.chunks(PAGE) {
-            let mut enrolments = Vec::with_capacity(PAGE);
-            for send in page {
-                let partner = self.rows.partner_at(send.line, send.offset)?;
-                let identity = partner.identity(&self.campaign);
-                enrolments.push(Enrolment {
-                    message_id: self.new_message_id(&identity),
-                    invitee: self.composer.invitee(&partner),
-                    identity,
-                });
-            }
-            ledger.enrol(enrolments, now).await?;
-        }
-        Ok(ledger.commit_enrolment().await?)
+    pub async fn enrol(&self, sends: &[PlannedSend], now: Timestamp) -> Result<(), OutboxError> {
+        let new = sends.iter().copied().filter(|it| !it.recorded);
+        let new: Vec<PlannedSend> = new.collect();
+        let mut outbox = Self::new(&self.partners, &self.campaign, &self.composer, &self.ledger);
+        let invitations = new.into_iter().map(move |send| {
+            let partner = outbox.rows.partner_at(send.line, send.offset)?;
+            let identity = partner.identity(&outbox.campaign);
+            Ok(Enrolment {
+                message_id: outbox.new_message_id(&identity),
+                invitee: outbox.composer.invitee(&partner),
+                identity,
+            })
+        });
+        let enrolled = self
+            .ledger
+            .enrol(sends.len() as u64, &self.campaign, invitations, now);
+        enrolled.await
     }
 
     /// Reads the rows and standings of a few planned sends. [`Draft::compose`] is left to the workers, so
@@ -168,7 +159,7 @@ impl Outbox {
     }
 
     fn new_message_id(&self, identity: &Identity) -> String {
-        identity.message_id(self.ledger.reader().key(), 0, self.composer.sender_domain())
+        identity.message_id(&self.ledger.reader().key, 0, self.composer.sender_domain())
     }
 }
 

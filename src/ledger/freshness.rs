@@ -3,12 +3,10 @@
 //! An older or shortened copy lacks partners who were mailed since, so nothing may be sent from it until an
 //! operator accepts the gap. A rollback that restores ledger and witness together is not detected.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::error::{LedgerError, Result};
-use super::sidecar::{give_to_owner, ownership_fix};
-use super::witness::{self, Witness, WitnessContent, WitnessMark};
+use super::witness::{self, WitnessContent, WitnessMark};
 use crate::config::LedgerFiles;
 
 /// What was found before the ledger was opened.
@@ -134,45 +132,12 @@ pub fn staleness<E>(
 /// # Errors
 /// If a witness exists or cannot be read.
 pub fn refuse_witness_without_ledger(files: &LedgerFiles) -> Result<()> {
-    match read_witness(&files.witness)? {
+    match witness::read(&files.witness)? {
         WitnessContent::Missing => Ok(()),
         _ => Err(LedgerError::Older(format!(
             "there is no ledger `{}`, but its witness `{}` exists, so there was one; restore it, or move the witness away if every partner may be invited again",
             files.file.display(),
             files.witness.display()
         ))),
-    }
-}
-
-/// Reads the witness; to be called before the ledger is read.
-///
-/// # Errors
-/// If the file exists and cannot be read.
-pub fn read_witness(path: &Path) -> Result<WitnessContent> {
-    witness::read(path).map_err(|error| unusable(path, &error))
-}
-
-/// Opens the witness, or creates it with `mark`, for the owner of the ledger.
-///
-/// # Errors
-/// If it cannot be opened, created or written.
-pub fn open_witness(path: &Path, mark: WitnessMark, ledger: &Path) -> Result<Witness> {
-    let witness = Witness::open_or_create(path, mark).and_then(|it| {
-        give_to_owner(&it.file, ledger)?;
-        Ok(it)
-    });
-    witness.map_err(|error| unusable(path, &error))
-}
-
-/// The error of a witness that cannot be read or written.
-pub fn unusable(witness: &Path, error: &std::io::Error) -> LedgerError {
-    let message = format!(
-        "cannot read or write the witness `{}`: {error}{}",
-        witness.display(),
-        ownership_fix(witness)
-    );
-    match error.kind() {
-        ErrorKind::PermissionDenied => LedgerError::NoPermission(message),
-        _ => LedgerError::CannotWrite(message),
     }
 }

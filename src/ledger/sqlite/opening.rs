@@ -16,11 +16,11 @@ use super::{connection, file_checks, runs, schema, wal};
 use crate::config::LedgerFiles;
 use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::freshness::{FilesOnDisk, Staleness, read_witness};
+use crate::ledger::freshness::{FilesOnDisk, Staleness};
 use crate::ledger::lock::{self, lock_file};
 use crate::ledger::records::RunStart;
 use crate::ledger::sidecar::sidecar;
-use crate::ledger::witness::{Id, Witness, WitnessMark, random_id};
+use crate::ledger::witness::{self, Id, Witness, WitnessMark, random_id};
 
 /// How often, and after which pause, a ledger is opened that a run is changing.
 const TRIES: u32 = 40;
@@ -51,7 +51,7 @@ fn start_threads(
     run: Option<ActiveRun>,
 ) -> Result<(WriterHandle, Reader)> {
     let reader = Reader::beside_writer(path)?;
-    let writer = WriterHandle::start(path, connection, reader.key().clone(), run);
+    let writer = WriterHandle::start(path, connection, reader.key.clone(), run);
     Ok((writer, reader))
 }
 
@@ -77,7 +77,7 @@ impl Examined {
         let path = &files.file;
         let unreadable = |error: std::io::Error| file_checks::cannot_open(path, &error);
         let found = FilesOnDisk {
-            witness: read_witness(&files.witness)?,
+            witness: witness::read(&files.witness)?,
             log_missing: wal::is_missing(path).map_err(unreadable)?,
         };
         let open_files = OpenFiles::of(path).map_err(unreadable)?;
@@ -191,7 +191,7 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
     let path = &files.file;
     let unreadable = |error: std::io::Error| file_checks::cannot_open(path, &error);
     let live = lock::is_held(path);
-    let witness = read_witness(&files.witness)?;
+    let witness = witness::read(&files.witness)?;
     let left_over = ["-wal", "-journal"].map(|suffix| sidecar(path, suffix));
     // SQLite would create a log for a file whose header requires one.
     let log_expected = wal::is_expected(path).map_err(unreadable)?;

@@ -24,6 +24,9 @@ pub enum ApplyError {
     /// The transition is not allowed.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
+    /// The caller gave up in the middle of the transaction.
+    #[error("the changes were abandoned")]
+    Abandoned,
     /// SQLite failed.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
