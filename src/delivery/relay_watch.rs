@@ -70,9 +70,13 @@ impl RelayWatch {
                 reply,
             });
         }
-        if let Some(alike) = noted.opens {
+        if let Some((recipients, domains)) = noted.opens {
             let Journal { ledger, relay, .. } = &*self.journal;
-            self.stop.because(Stop::breaker(relay, alike, phase, reply));
+            let noun = if domains == 1 { "domain" } else { "domains" };
+            let why = format!(
+                "the relay {relay} refused {recipients} recipients at {domains} {noun} alike ({phase}), so it probably refuses us, and nobody was rejected: it said \"{reply}\"; ask its operator; later runs first try a few messages"
+            );
+            self.stop.because(Stop::new(StopKind::Relay, why));
             let now = (self.journal.clock)();
             self.stop_unless(ledger.set_notice(breaker::OPEN, now).await);
         }
@@ -111,7 +115,10 @@ impl RelayWatch {
     pub async fn conclude(&self) {
         let relay = &self.journal.relay;
         if self.breaker().nobody_was_accepted() {
-            self.stop.because(Stop::nobody_accepted(relay));
+            let why = format!(
+                "the relay {relay} accepted no message, and its refusals do not say that the recipients are the cause, so it probably refuses us; nobody was rejected, and later runs try all again; ask its operator"
+            );
+            self.stop.because(Stop::new(StopKind::Relay, why));
         }
         let refused = self.stop.reason();
         if refused.is_none_or(|it| it.kind != StopKind::Relay) {
@@ -151,9 +158,17 @@ impl RelayWatch {
     }
 
     fn stop_for(&self, losses: &ConnectionLosses, kind: StopKind) {
-        let relay = &self.journal.relay;
-        let stop = Stop::connections_lost(kind, relay, losses.messages, &losses.last);
-        self.stop.because(stop);
+        let ConnectionLosses { messages, last, .. } = losses;
+        let noun = if *messages == 1 {
+            "message"
+        } else {
+            "messages"
+        };
+        let why = format!(
+            "the relay {} lost the connection over {messages} {noun}, twice each, and accepted none in between ({last}); they are deferred, and nobody is rejected; if the next run ends alike, ask the relay's operator, or set `smtp.pipelining = \"off\"`",
+            self.journal.relay
+        );
+        self.stop.because(Stop::new(kind, why));
     }
 
     fn stop_unless(&self, recorded: Result<(), LedgerError>) {

@@ -51,7 +51,7 @@ pub async fn supervise(
                 if ending > 1 {
                     tasks.abort_all();
                 }
-                stop.because(Stop::signal(name));
+                stop.because(Stop::later(format!("stopped by {name}")));
             }
             () = &mut time_limit, if timed => {
                 timed = false;

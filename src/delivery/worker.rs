@@ -7,7 +7,7 @@ use super::queue::{Outgoing, TakenMessage};
 use super::recorder::Recorder;
 use super::session::Session;
 use super::state::RunState;
-use super::stop::{Stop, Stopped};
+use super::stop::{Stop, StopKind, Stopped};
 use crate::outcome::{Outcome, Phase};
 use crate::relay::NoReply;
 
@@ -153,6 +153,8 @@ impl Worker {
     }
 
     fn mail_refused(&self, why: &str) -> Stop {
-        Stop::mail_refused(&self.run.peer.relay(), why)
+        let relay = self.run.peer.relay();
+        let why = format!("the relay {relay} does not take our mail (mail): {why}");
+        Stop::new(StopKind::Relay, why)
     }
 }
