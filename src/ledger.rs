@@ -240,7 +240,7 @@ impl Ledger {
         if self.notice(name).await?.is_some_and(is_recent) {
             return Ok(false);
         }
-        self.set_notice(name, now).await.map(|()| true)
+        self.set_notice(name, Some(now)).await.map(|()| true)
     }
 
     /// When this notice was set; none if it was not, or was removed.
@@ -252,23 +252,13 @@ impl Ledger {
         self.writer.run(move |it| it.notice(&name)).await
     }
 
-    /// Sets a notice for later runs.
+    /// Sets a notice for later runs, or removes it.
     ///
     /// # Errors
     /// If that cannot be recorded.
-    pub async fn set_notice(&self, name: &str, now: Timestamp) -> Result<()> {
+    pub async fn set_notice(&self, name: &str, at: Option<Timestamp>) -> Result<()> {
         let name = name.to_owned();
-        let set = self.writer.run(move |it| it.set_notice(&name, Some(now)));
-        set.await
-    }
-
-    /// Removes a notice.
-    ///
-    /// # Errors
-    /// If that cannot be recorded.
-    pub async fn remove_notice(&self, name: &str) -> Result<()> {
-        let name = name.to_owned();
-        self.writer.run(move |it| it.set_notice(&name, None)).await
+        self.writer.run(move |it| it.set_notice(&name, at)).await
     }
 
     /// Closes the ledger.

@@ -139,7 +139,10 @@ impl Outbox {
             let standing = if send.recorded {
                 standings.next().flatten()
             } else {
-                Some(Standing::new(self.new_message_id(&identity)))
+                Some(Standing {
+                    message_id: self.new_message_id(&identity),
+                    ..Standing::default()
+                })
             };
             let Some(standing) = standing else {
                 let Partner { line, address, .. } = partner;

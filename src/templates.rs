@@ -9,9 +9,9 @@ mod escaping;
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use parking_lot::Mutex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tera::{Context, Tera};
@@ -212,19 +212,13 @@ impl Templates {
         })
     }
 
-    /// The template's locale for a partner: the nearest, otherwise the default.
-    #[must_use]
-    pub fn choose(&self, wanted: Option<&Locale>) -> &Locale {
-        self.choose_by(wanted).0
-    }
-
-    /// As [`Templates::choose`], and returns how it matched; none for the default.
+    /// The template's locale for a partner, the nearest, and how it matched; none for the default.
     #[must_use]
     pub fn choose_by(&self, wanted: Option<&Locale>) -> (&Locale, Option<MatchKind>) {
         let Some(wanted) = wanted else {
             return (&self.default, None);
         };
-        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chosen = self.chosen.lock();
         let found = chosen.get(wanted).copied().unwrap_or_else(|| {
             let found = wanted.nearest(&self.locales).and_then(|(found, step)| {
                 let place = self.locales.iter().position(|it| it == found)?;
@@ -342,6 +336,9 @@ fn read_template(path: &Path, name: String) -> anyhow::Result<Option<(String, St
             path.display()
         )
     })?;
+    if let Some(line) = escaping::line_with_safe(&source) {
+        bail!("{}:{line}: {}", path.display(), escaping::SAFE_IS_REFUSED);
+    }
     Ok(Some((name, source.replace("\r\n", "\n"))))
 }
 

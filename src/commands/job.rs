@@ -84,10 +84,13 @@ impl Job {
     /// The plan for the selected partners.
     #[must_use]
     pub fn plan(&self, filter: &PartnerFilter, now: Timestamp) -> Plan {
-        Plan::new(self.partners.clone(), &self.config.campaign, now)
-            .only(&filter.only)
-            .limit(filter.limit)
-            .longest_pause(self.config.retry.longest_pause())
+        let mut plan = Plan::new(self.partners.clone(), &self.config.campaign, now);
+        if !filter.only.is_empty() {
+            plan.only = Some(filter.only.iter().map(Address::canonical).collect());
+        }
+        plan.limit = filter.limit;
+        plan.longest_pause = self.config.retry.longest_pause();
+        plan
     }
 
     /// What works, but deserves a second look, in configuration, templates, ledger and list.

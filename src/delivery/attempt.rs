@@ -43,7 +43,7 @@ impl Worker {
         // The next message is composed while the disk writes.
         self.take_ahead(&connection);
         self.recorder.finish(arm).await?;
-        let next = self.next.as_ref().map(|it| &it.message.prepared.recipient);
+        let next = self.next.as_ref().map(|it| &it.prepared.recipient);
         let reply = self.run.peer.final_dot(&mut connection, next).await;
         self.record_reply(message, connection, reply).await
     }
@@ -56,8 +56,7 @@ impl Worker {
         };
         let why = format!(
             "the relay {} takes messages of at most {limit} bytes, and the one to {} has {size}; shorten the templates, or ask the relay's operator to raise the limit",
-            self.run.peer.relay(),
-            message.prepared.recipient
+            self.run.journal.relay, message.prepared.recipient
         );
         Err(self.run.stop.because(Stop::new(StopKind::Relay, why)))
     }
@@ -170,7 +169,7 @@ impl Worker {
     pub fn sender_refused(&self, answer: &ReplyResult, remedy: &str) -> Stopped {
         let why = format!(
             "the relay {} refuses us, so no partner was marked: it said \"{}\"; {remedy}",
-            self.run.peer.relay(),
+            self.run.journal.relay,
             describe(answer)
         );
         self.run.stop.because(Stop::new(StopKind::Relay, why))

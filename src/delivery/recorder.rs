@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use super::breaker::SettledRow;
-use super::event::RunEvent;
 use super::journal::Journal;
 use super::peer::{OUT_OF_ORDER, ReplyResult};
 use super::queue::Outgoing;
 use super::state::RunState;
 use super::stop::Stopped;
+use super::tally::RunEvent;
 use crate::address::Address;
 use crate::invitation::{Cause, Identity, State};
 use crate::ledger::{Change, PendingCommit};
@@ -62,19 +62,16 @@ impl Recorder {
 
     /// Submits the arm, in one commit with the pending outcomes. The final dot may be written once
     /// [`Self::finish`] has succeeded.
-    pub fn arm(&mut self, message: &Outgoing) -> PendingRecord {
+    pub fn arm(&mut self, outgoing: &Outgoing) -> PendingRecord {
+        let Prepared {
+            identity, message, ..
+        } = &outgoing.prepared;
         let armed = Change {
-            message: Some((
-                message.prepared.message.date,
-                message.prepared.message.sha256(),
-            )),
-            ..self
-                .run
-                .journal
-                .change(&message.prepared.identity, Phase::Dot, Cause::Arm)
+            message: Some((message.date, message.sha256())),
+            ..self.run.journal.change(identity, Phase::Dot, Cause::Arm)
         };
         PendingRecord {
-            armed: Some(message.prepared.recipient.clone()),
+            armed: Some(outgoing.prepared.recipient.clone()),
             ..self.begin(Some(armed))
         }
     }
@@ -226,14 +223,12 @@ impl Recorder {
             OUT_OF_ORDER.clone_into(&mut pending.reason);
             return self.flush().await;
         }
+        let journal = &self.run.journal;
         let change = Change {
             note: Some(OUT_OF_ORDER.to_owned()),
-            ..self
-                .run
-                .journal
-                .change(&identity, Phase::Dot, Cause::OutOfOrder)
+            ..journal.change(&identity, Phase::Dot, Cause::OutOfOrder)
         };
-        match self.run.journal.ledger.apply(change).await {
+        match journal.ledger.apply(change).await {
             Ok(to) => {
                 let recipient = &recipient;
                 self.run.reporter.report(match state {
@@ -277,13 +272,11 @@ impl Recorder {
         cause: Cause,
         reply: &ReplyResult,
     ) -> Change {
+        let identity = &message.prepared.identity;
         Change {
             reply: reply.as_ref().ok().cloned(),
             note: reply.as_ref().err().map(NoReply::to_string),
-            ..self
-                .run
-                .journal
-                .change(&message.prepared.identity, phase, cause)
+            ..self.run.journal.change(identity, phase, cause)
         }
     }
 

@@ -5,8 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connections::CountToken;
-use super::state::RunState;
+use super::state::{CountToken, RunState};
 use super::stop::Stop;
 use crate::relay::Connection;
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::queue::{Outgoing, TakenMessage};
+use super::queue::Outgoing;
 use super::recorder::Recorder;
 use super::session::Session;
 use super::state::RunState;
@@ -20,7 +20,7 @@ pub struct Worker {
     pub session: Session,
     pub recorder: Recorder,
     /// The next message, taken while the one before it was under way.
-    pub next: Option<TakenMessage>,
+    pub next: Option<Outgoing>,
 }
 
 /// How an attempt ended.
@@ -32,10 +32,11 @@ pub enum AttemptResult {
     PipelinedEnvelopeLost,
     /// The relay asked to slow down.
     Throttled,
-    /// MAIL was not accepted, for now.
-    MailTempFailed(String),
-    /// MAIL was refused permanently.
-    MailRefused(String),
+    /// MAIL was not accepted, for now or permanently.
+    MailFailed {
+        permanent: bool,
+        why: String,
+    },
 }
 
 /// What a worker does after a message.
@@ -67,14 +68,14 @@ impl Worker {
 
     /// Works until no message is left, the run stops, or the relay cannot be used; then it returns why.
     pub async fn work(mut self) -> Option<Stop> {
-        while let Some(mut taken) = self.take_next().await {
-            match self.deliver(&mut taken.message).await {
+        while let Some(mut message) = self.take_next().await {
+            match self.deliver(&mut message).await {
                 Ok(Next::Another) | Err(Stopped) => {}
-                Ok(Next::PutBack) => self.run.queue.put_back(taken),
+                Ok(Next::PutBack) => self.run.queue.put_back(message),
                 Ok(Next::GiveUp(why)) => {
                     // If this fails, it stops the run.
                     let _ = self.recorder.flush().await;
-                    let unsent = std::iter::once(taken).chain(self.next.take());
+                    let unsent = std::iter::once(message).chain(self.next.take());
                     unsent.for_each(|it| self.run.queue.put_back(it));
                     return Some(why);
                 }
@@ -87,7 +88,7 @@ impl Worker {
         None
     }
 
-    async fn take_next(&mut self) -> Option<TakenMessage> {
+    async fn take_next(&mut self) -> Option<Outgoing> {
         match self.next.take() {
             Some(next) => Some(next),
             None => self.run.queue.next().await,
@@ -127,13 +128,12 @@ impl Worker {
                         return Ok(Next::Another);
                     }
                 }
-                AttemptResult::MailTempFailed(why) => {
-                    if self.session.attempt_failed() {
-                        return Ok(Next::GiveUp(self.mail_refused(&why)));
+                AttemptResult::MailFailed { permanent, why } => {
+                    if permanent || self.session.attempt_failed() {
+                        let relay = &self.run.journal.relay;
+                        let why = format!("the relay {relay} does not take our mail (mail): {why}");
+                        return Ok(Next::GiveUp(Stop::new(StopKind::Relay, why)));
                     }
-                }
-                AttemptResult::MailRefused(why) => {
-                    return Ok(Next::GiveUp(self.mail_refused(&why)));
                 }
             }
         }
@@ -150,11 +150,5 @@ impl Worker {
         let why = format!("{MAX_LOSSES} connections were lost over this message: {why}");
         let lost = Err(NoReply::Closed(why));
         self.settle(message, phase, Outcome::Deferred, &lost).await
-    }
-
-    fn mail_refused(&self, why: &str) -> Stop {
-        let relay = self.run.peer.relay();
-        let why = format!("the relay {relay} does not take our mail (mail): {why}");
-        Stop::new(StopKind::Relay, why)
     }
 }

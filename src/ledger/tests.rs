@@ -519,8 +519,8 @@ async fn a_notice_stays_until_it_is_removed() {
     let ledger = Ledger::open_scratch(&folder.path()).unwrap();
 
     assert_eq!(ledger.notice("open").await.unwrap(), None);
-    ledger.set_notice("open", now()).await.unwrap();
+    ledger.set_notice("open", Some(now())).await.unwrap();
     assert_eq!(ledger.notice("open").await.unwrap(), Some(now()));
-    ledger.remove_notice("open").await.unwrap();
+    ledger.set_notice("open", None).await.unwrap();
     assert_eq!(ledger.notice("open").await.unwrap(), None);
 }

@@ -81,7 +81,7 @@ impl Composer {
     /// The locale of a partner's message.
     #[must_use]
     pub fn locale_for(&self, partner: &Partner) -> &Locale {
-        self.templates.choose(partner.locale.as_ref())
+        self.templates.choose_by(partner.locale.as_ref()).0
     }
 
     /// What the ledger records about a partner.

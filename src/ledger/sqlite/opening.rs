@@ -14,7 +14,6 @@ use super::reader::Reader;
 use super::writer_handle::WriterHandle;
 use super::{connection, file_checks, runs, schema, wal};
 use crate::config::LedgerFiles;
-use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness::{FilesOnDisk, Staleness};
 use crate::ledger::lock::{self, lock_file};
@@ -25,14 +24,6 @@ use crate::ledger::witness::{self, Id, Witness, WitnessMark, random_id};
 /// How often, and after which pause, a ledger is opened that a run is changing.
 const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Creates an empty ledger.
-///
-/// # Errors
-/// If the file exists or cannot be written.
-pub fn create(path: &Path) -> Result<()> {
-    connection::create(path, &MessageIdKey::random()?, random_id()?)
-}
 
 /// Opens a scratch ledger: without a recorded run and without a witness.
 ///

@@ -380,6 +380,25 @@ fn r18_the_filter_safe_is_refused_in_every_position() {
 }
 
 #[test]
+fn r18_the_line_of_the_filter_safe_is_found() {
+    for (source, line) in [
+        ("{{ x | safe }}", Some(1)),
+        ("{{ x\n|\n\nsafe\n}}", Some(4)),
+        ("{{-x|upper|safe-}}", Some(1)),
+        ("{%- filter\n safe -%}{{ x }}{% endfilter %}", Some(2)),
+        ("{% filter upper | safe %}{{ x }}{% endfilter %}", Some(1)),
+        ("{{ y }}{% for y in [x | safe] %}{% endfor %}", Some(1)),
+        ("{# {{ x | safe }} #}", Some(1)),
+        ("{{ x | safety }} {{ safe }} {{ x.safe }} | safe", None),
+        ("{% set filter = 1 %}{% set safe = 2 %}", None),
+        ("{{", None),
+        ("", None),
+    ] {
+        assert_eq!(line_with_safe(source), line, "{source:?}");
+    }
+}
+
+#[test]
 fn r18_replace_keeps_the_escaping() {
     let plain = render("{{ text | replace(from=\"a\", to=\"<\") }}");
     assert_eq!(plain.unwrap(), "&lt; &amp; b");
