@@ -137,18 +137,17 @@ impl Outbox {
         let mut drafts = Vec::with_capacity(sends.len());
         for (send, partner, identity) in rows {
             let standing = if send.recorded {
-                standings.next().flatten()
+                standings.next().flatten().ok_or_else(|| {
+                    let Partner { line, address, .. } = &partner;
+                    OutboxError::NotVerified(format!(
+                        "line {line}: {address} is not recorded in the ledger; nothing more is sent"
+                    ))
+                })?
             } else {
-                Some(Standing {
+                Standing {
                     message_id: self.new_message_id(&identity),
                     ..Standing::default()
-                })
-            };
-            let Some(standing) = standing else {
-                let Partner { line, address, .. } = partner;
-                return Err(OutboxError::NotVerified(format!(
-                    "line {line}: {address} is not recorded in the ledger; nothing more is sent"
-                )));
+                }
             };
             drafts.push(Draft {
                 partner,
@@ -172,25 +171,19 @@ impl Draft {
     /// # Errors
     /// If it is not the message that was verified.
     pub fn compose(self, now: Timestamp) -> Result<Prepared, OutboxError> {
-        let Self {
-            partner,
-            identity,
-            standing,
-            fingerprint,
-            composer,
-        } = self;
-        let date = standing.date(now);
-        let message = composer
-            .compose_verified(&partner, &standing.message_id, date, fingerprint)
+        let (id, date) = (&self.standing.message_id, self.standing.date(now));
+        let message = self
+            .composer
+            .compose_verified(&self.partner, id, date, self.fingerprint)
             .map_err(|why| {
-                let Partner { line, address, .. } = &partner;
+                let Partner { line, address, .. } = &self.partner;
                 OutboxError::NotVerified(format!("line {line}: the message to {address} {why}"))
             })?;
         Ok(Prepared {
-            recipient: composer.recipient(&partner).clone(),
-            identity,
+            recipient: self.composer.recipient(&self.partner).clone(),
+            identity: self.identity,
             message,
-            standing,
+            standing: self.standing,
         })
     }
 }

@@ -20,7 +20,7 @@ impl Worker {
         sent_ahead: bool,
         aborted: TransactionAborted,
     ) -> Result<AttemptResult, Stopped> {
-        let unconfirmed = self.recorder.take_unconfirmed();
+        let unconfirmed = self.recorder.unconfirmed.take();
         let falls_back =
             self.run
                 .peer
@@ -113,7 +113,7 @@ impl Worker {
     /// Drops the connection on which the next envelope was begun. Its replies may still show that the reply to
     /// the final dot before it cannot be trusted.
     pub async fn abandon_envelope(&mut self, mut connection: Connection) -> Result<(), Stopped> {
-        let Some(unconfirmed) = self.recorder.take_unconfirmed() else {
+        let Some(unconfirmed) = self.recorder.unconfirmed.take() else {
             self.run.peer.probe().record(None);
             return Ok(());
         };

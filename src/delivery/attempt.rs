@@ -81,7 +81,7 @@ impl Worker {
         if sent_ahead {
             self.run.peer.probe().record(Some(true));
         }
-        self.recorder.take_unconfirmed();
+        self.recorder.unconfirmed = None;
         self.session.mail_accepted();
     }
 
@@ -140,7 +140,7 @@ impl Worker {
         // armed, so its connection is closed.
         let may_go_on = !connection.has_begun() || self.run.pace.may_begin();
         if survives && may_go_on {
-            self.session.keep(connection);
+            self.session.connection = Some(connection);
         } else if followed {
             self.abandon_envelope(connection).await?;
         }

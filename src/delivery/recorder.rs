@@ -24,7 +24,8 @@ pub struct Recorder {
     run: Arc<RunState>,
     /// The outcomes that the next commit records.
     pending: Vec<UnrecordedOutcome>,
-    unconfirmed: Option<Unconfirmed>,
+    /// The message whose outcome is unconfirmed. Once taken, it counts as confirmed.
+    pub unconfirmed: Option<Unconfirmed>,
 }
 
 /// An outcome that is not recorded yet.
@@ -199,11 +200,6 @@ impl Recorder {
             recipient: message.prepared.recipient.clone(),
             state: None,
         });
-    }
-
-    /// Takes the message whose outcome is unconfirmed, if there is one. It then counts as confirmed.
-    pub fn take_unconfirmed(&mut self) -> Option<Unconfirmed> {
-        self.unconfirmed.take()
     }
 
     /// Changes an outcome that was read from replies out of order to `unknown`, recorded or not.

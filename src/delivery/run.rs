@@ -91,12 +91,7 @@ impl Run {
                 .await
                 .unwrap_or_else(|_| Err(Stop::time_limit())),
         };
-        let RunState {
-            watch,
-            reporter,
-            stop,
-            ..
-        } = &*state;
+        let (watch, reporter, stop) = (&state.watch, &state.reporter, &state.stop);
         if let Err(why) = connected {
             stop.because(why);
         } else {

@@ -21,7 +21,8 @@ const PAUSES: [Duration; 4] = [
 pub struct Session {
     run: Arc<RunState>,
     _worker: CountToken,
-    connection: Option<Connection>,
+    /// Kept for the next message.
+    pub connection: Option<Connection>,
     /// Failures in a row, without a 250 to MAIL in between.
     failures: usize,
 }
@@ -83,11 +84,6 @@ impl Session {
         }
     }
 
-    /// Keeps a connection for the next message.
-    pub fn keep(&mut self, connection: Connection) {
-        self.connection = Some(connection);
-    }
-
     /// The connection, if the next envelope is on the wire and must not be finished now.
     pub fn take_begun(&mut self) -> Option<Connection> {
         self.connection.take_if(|it| it.has_begun())
@@ -112,7 +108,7 @@ impl Session {
     /// Resets the connection for the next message; closes it if that fails.
     pub async fn clear(&mut self, mut connection: Connection) {
         if connection.clear().await {
-            self.keep(connection);
+            self.connection = Some(connection);
         } else if connection.reply_timed_out() {
             self.run.peer.probe().fall_back();
         }

@@ -62,7 +62,7 @@ impl Worker {
     /// Opens the connection.
     pub async fn connect(&mut self) -> Result<(), Stop> {
         let connection = self.session.take_or_open().await?;
-        self.session.keep(connection);
+        self.session.connection = Some(connection);
         Ok(())
     }
 
@@ -114,7 +114,7 @@ impl Worker {
                 Err(why) => return Ok(Next::GiveUp(why)),
             };
             if let Err(stopped) = self.run.stop.may_arm() {
-                self.session.keep(connection);
+                self.session.connection = Some(connection);
                 return Err(stopped);
             }
             match self.attempt(message, connection).await? {

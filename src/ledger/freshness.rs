@@ -9,15 +9,6 @@ use super::error::{LedgerError, Result};
 use super::witness::{self, WitnessContent, WitnessMark};
 use crate::config::LedgerFiles;
 
-/// What was found before the ledger was opened.
-#[derive(Clone, Copy, Debug)]
-pub struct FilesOnDisk {
-    /// The configured witness.
-    pub witness: WitnessContent,
-    /// The ledger's header requires a write-ahead log, and there is none.
-    pub log_missing: bool,
-}
-
 /// Why a ledger may lack what later runs have recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Staleness {
@@ -89,17 +80,20 @@ impl Staleness {
 }
 
 /// Why this ledger may lack what later runs have recorded; none if it is the newest copy.
-/// `recorded` are the paths of its witnesses, and `compare` compares the ledger with a mark.
+/// `witness` and `log_missing` were found before it was opened: the configured witness, and whether its header
+/// requires a write-ahead log that does not exist. `recorded` are the paths of its witnesses, and `compare`
+/// compares the ledger with a mark.
 ///
 /// # Errors
 /// As `compare`.
 pub fn staleness<E>(
-    found: FilesOnDisk,
+    witness: WitnessContent,
+    log_missing: bool,
     recorded: &[PathBuf],
     compare: impl Fn(WitnessMark) -> std::result::Result<Option<Staleness>, E>,
 ) -> std::result::Result<Option<Staleness>, E> {
-    let log_missing = found.log_missing.then_some(Staleness::LogMissing);
-    let unknown = match found.witness {
+    let log_missing = log_missing.then_some(Staleness::LogMissing);
+    let unknown = match witness {
         // The first run was killed while it created the witness, before it changed the ledger.
         WitnessContent::Damaged | WitnessContent::Missing if recorded.is_empty() => {
             return Ok(log_missing);

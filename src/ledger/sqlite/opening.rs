@@ -15,7 +15,7 @@ use super::writer_handle::WriterHandle;
 use super::{connection, file_checks, runs, schema, wal};
 use crate::config::LedgerFiles;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::freshness::{FilesOnDisk, Staleness};
+use crate::ledger::freshness::Staleness;
 use crate::ledger::lock::{self, lock_file};
 use crate::ledger::records::RunStart;
 use crate::ledger::sidecar::sidecar;
@@ -67,20 +67,18 @@ impl Examined {
     pub fn open(files: &LedgerFiles) -> Result<Self> {
         let path = &files.file;
         let unreadable = |error: std::io::Error| file_checks::cannot_open(path, &error);
-        let found = FilesOnDisk {
-            witness: witness::read(&files.witness)?,
-            log_missing: wal::is_missing(path).map_err(unreadable)?,
-        };
+        let witness = witness::read(&files.witness)?;
+        let log_missing = wal::is_missing(path).map_err(unreadable)?;
         let open_files = OpenFiles::of(path).map_err(unreadable)?;
         let connection = connection::open_to_examine(path)?;
         let sqlite = |error: rusqlite::Error| translate(path, &error);
-        let staleness = runs::staleness(&connection, found).map_err(sqlite)?;
+        let staleness = runs::staleness(&connection, witness, log_missing).map_err(sqlite)?;
         let id = schema::id(&connection).map_err(sqlite)?;
         Ok(Self {
             path: path.clone(),
             connection,
             open_files,
-            log_missing: found.log_missing,
+            log_missing,
             staleness,
             id: id.map_or_else(random_id, Ok)?,
         })
@@ -186,11 +184,8 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
     let left_over = ["-wal", "-journal"].map(|suffix| sidecar(path, suffix));
     // SQLite would create a log for a file whose header requires one.
     let log_expected = wal::is_expected(path).map_err(unreadable)?;
-    let found = FilesOnDisk {
-        witness,
-        // During a run the log exists, or is about to.
-        log_missing: log_expected && !left_over[0].exists() && !live,
-    };
+    // During a run the log exists, or is about to.
+    let log_missing = log_expected && !left_over[0].exists() && !live;
     let (connection, copy) = if live || !(log_expected || left_over.iter().any(|it| it.exists())) {
         match connection::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
             Ok(connection) => (connection, None),
@@ -210,7 +205,8 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
         )?;
         (connection, Some(folder))
     };
-    let staleness = runs::staleness(&connection, found).map_err(|it| translate(path, &it))?;
+    let staleness =
+        runs::staleness(&connection, witness, log_missing).map_err(|it| translate(path, &it))?;
     let mut reader = Reader::start(path, connection)?;
     reader.live = live;
     reader.staleness = staleness;
