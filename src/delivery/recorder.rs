@@ -160,7 +160,7 @@ impl Recorder {
                 (Ok(state), Some(outcome)) => self.recorded(outcome, state).await,
                 (Ok(_), None) => {
                     if let Some(recipient) = &record.armed {
-                        self.run.reporter.report(RunEvent::Armed { recipient });
+                        self.run.reporter.report(RunEvent::Armed(recipient));
                     }
                 }
                 (Err(failure), outcome) => {
@@ -184,11 +184,8 @@ impl Recorder {
         {
             unconfirmed.state = Some(state);
         }
-        self.run.reporter.report(RunEvent::Settled {
-            recipient: &row.recipient,
-            state,
-            reason: &outcome.reason,
-        });
+        let event = RunEvent::Settled(&row.recipient, state, &outcome.reason);
+        self.run.reporter.report(event);
         self.run.watch.recorded(&outcome.change, row).await;
     }
 
@@ -234,11 +231,7 @@ impl Recorder {
                         to,
                         reason: Some(OUT_OF_ORDER),
                     },
-                    None => RunEvent::Settled {
-                        recipient,
-                        state: to,
-                        reason: OUT_OF_ORDER,
-                    },
+                    None => RunEvent::Settled(recipient, to, OUT_OF_ORDER),
                 });
                 Ok(())
             }
@@ -277,11 +270,8 @@ impl Recorder {
     }
 
     fn report_unrecorded(&self, recipient: &Address, outcome: Outcome, reason: &str) {
-        self.run.reporter.report(RunEvent::Unrecorded {
-            recipient,
-            outcome,
-            reason,
-        });
+        let event = RunEvent::Unrecorded(recipient, outcome, reason);
+        self.run.reporter.report(event);
     }
 }
 

@@ -65,11 +65,8 @@ impl RelayWatch {
         let recipient = refused.recipient.clone();
         let noted = self.breaker.lock().refused(phase, reply, refused);
         if noted.first {
-            self.reporter.report(RunEvent::RefusedFirst {
-                recipient: &recipient,
-                phase,
-                reply,
-            });
+            let event = RunEvent::RefusedFirst(&recipient, phase, reply);
+            self.reporter.report(event);
         }
         if let Some((recipients, domains)) = noted.opens {
             let Journal { ledger, relay, .. } = &*self.journal;

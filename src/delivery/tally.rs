@@ -13,20 +13,11 @@ const SHOWN: usize = 20;
 /// An event of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum RunEvent<'a> {
-    /// A message is durably armed. Its final dot may follow.
-    Armed {
-        /// The recipient.
-        recipient: &'a Address,
-    },
-    /// An outcome is recorded: accepted, deferred, rejected, expired or unknown.
-    Settled {
-        /// The recipient.
-        recipient: &'a Address,
-        /// The new state.
-        state: State,
-        /// The reply, or why there is none.
-        reason: &'a str,
-    },
+    /// The message to this recipient is durably armed. Its final dot may follow.
+    Armed(&'a Address),
+    /// An outcome is recorded (accepted, deferred, rejected, expired or unknown): recipient, new state, and the
+    /// reply or why there is none.
+    Settled(&'a Address, State, &'a str),
     /// An outcome that this run recorded is replaced.
     Revised {
         /// The recipient.
@@ -38,24 +29,10 @@ pub enum RunEvent<'a> {
         /// The reason, if it is another one.
         reason: Option<&'a str>,
     },
-    /// The first permanent refusal of its kind.
-    RefusedFirst {
-        /// The recipient.
-        recipient: &'a Address,
-        /// The phase of the refusal.
-        phase: Phase,
-        /// The refusal.
-        reply: &'a Reply,
-    },
-    /// An outcome that the ledger could not record.
-    Unrecorded {
-        /// The recipient.
-        recipient: &'a Address,
-        /// The outcome.
-        outcome: Outcome,
-        /// The reply, or why there is none.
-        reason: &'a str,
-    },
+    /// The first permanent refusal of its kind: recipient, phase and reply.
+    RefusedFirst(&'a Address, Phase, &'a Reply),
+    /// An outcome that the ledger could not record, with its recipient, and the reply or why there is none.
+    Unrecorded(&'a Address, Outcome, &'a str),
     /// The run stops early, or for a more severe reason than before.
     Stopped(&'a Stop),
 }
@@ -112,12 +89,8 @@ impl Tally {
     /// Counts an event.
     pub fn add(&mut self, event: RunEvent<'_>) {
         match event {
-            RunEvent::Armed { .. } => {}
-            RunEvent::Settled {
-                recipient,
-                state,
-                reason,
-            } => {
+            RunEvent::Armed(_) => {}
+            RunEvent::Settled(recipient, state, reason) => {
                 *self.count(state) += 1;
                 if state != State::Accepted && self.troubles.len() < SHOWN {
                     let trouble = (recipient.clone(), state, reason.to_owned());
@@ -130,21 +103,13 @@ impl Tally {
                 to,
                 reason,
             } => self.revise(recipient, from, to, reason),
-            RunEvent::RefusedFirst {
-                recipient,
-                phase,
-                reply,
-            } => {
+            RunEvent::RefusedFirst(recipient, phase, reply) => {
                 if self.refusals.len() < SHOWN {
                     let refusal = (recipient.clone(), phase, reply.to_string());
                     self.refusals.push(refusal);
                 }
             }
-            RunEvent::Unrecorded {
-                recipient,
-                outcome,
-                reason,
-            } => self
+            RunEvent::Unrecorded(recipient, outcome, reason) => self
                 .unrecorded
                 .push(format!("{recipient}: {outcome} ({reason})")),
             RunEvent::Stopped(stop) => self.stopped = Some(stop.clone()),
@@ -189,11 +154,7 @@ mod tests {
         let [ada, bob] = ["ada@a.example", "bob@b.example"].map(|it| Address::parse(it).unwrap());
         let mut tally = Tally::default();
         for (recipient, state) in [(&ada, State::Accepted), (&bob, State::Rejected)] {
-            tally.add(RunEvent::Settled {
-                recipient,
-                state,
-                reason: "a reply",
-            });
+            tally.add(RunEvent::Settled(recipient, state, "a reply"));
         }
         tally.add(RunEvent::Revised {
             recipient: &ada,

@@ -75,7 +75,7 @@ impl Staleness {
     /// The error of a verb that writes.
     #[must_use]
     pub fn error(self, files: &LedgerFiles) -> LedgerError {
-        LedgerError::Older(self.describe(files))
+        LedgerError::Unusable(self.describe(files))
     }
 }
 
@@ -128,7 +128,7 @@ pub fn staleness<E>(
 pub fn refuse_witness_without_ledger(files: &LedgerFiles) -> Result<()> {
     match witness::read(&files.witness)? {
         WitnessContent::Missing => Ok(()),
-        _ => Err(LedgerError::Older(format!(
+        _ => Err(LedgerError::Unusable(format!(
             "there is no ledger `{}`, but its witness `{}` exists, so there was one; restore it, or move the witness away if every partner may be invited again",
             files.file.display(),
             files.witness.display()

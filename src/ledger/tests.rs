@@ -406,17 +406,19 @@ async fn other_files_are_refused_before_they_are_changed() {
     let missing = open(&folder.0.path().join("none"));
     assert!(matches!(missing, LedgerError::Missing(_)), "{missing}");
     std::fs::write(&path, "email,name\n".repeat(100)).unwrap();
-    assert!(matches!(open(&path), LedgerError::NotUsable(_)));
+    assert!(matches!(open(&path), LedgerError::Unusable(_)));
     std::fs::write(&path, "").unwrap();
-    assert!(matches!(open(&path), LedgerError::NotUsable(_)));
+    assert!(matches!(open(&path), LedgerError::Unusable(_)));
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    assert!(matches!(open(&path), LedgerError::Damaged(_)));
+    let damaged = open(&path);
+    assert!(matches!(damaged, LedgerError::Unusable(_)));
+    assert!(damaged.to_string().contains("is damaged"), "{damaged}");
 
     std::fs::write(&path, &whole).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.pragma_update(None, "user_version", 99).unwrap();
     let failure = open(&path);
-    assert!(matches!(failure, LedgerError::NotUsable(_)));
+    assert!(matches!(failure, LedgerError::Unusable(_)));
     assert!(
         failure.to_string().contains("newer access-invite"),
         "{failure}"

@@ -148,5 +148,5 @@ fn check_identity(path: &Path, connection: &Connection) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(LedgerError::NotUsable(message))
+    Err(LedgerError::Unusable(message))
 }
