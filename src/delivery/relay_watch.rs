@@ -44,19 +44,16 @@ impl RelayWatch {
     /// Notes a recorded outcome.
     pub async fn recorded(&self, change: &Change, row: SettledRow) {
         if row.state == State::Accepted {
-            return self.acceptance_recorded().await;
+            // Closes the breaker for later runs, too.
+            if std::mem::take(&mut self.breaker.lock().noted) {
+                let ledger = &self.journal.ledger;
+                self.stop_unless(ledger.set_notice(breaker::OPEN, None).await);
+            }
+            return;
         }
         let reply = change.reply.as_ref().filter(|it| it.class() == 5);
         if let (Some(phase), Some(reply)) = (change.phase, reply) {
             self.refusal_recorded(phase, reply, row).await;
-        }
-    }
-
-    /// Closes the breaker for later runs, too.
-    async fn acceptance_recorded(&self) {
-        if std::mem::take(&mut self.breaker.lock().noted) {
-            let ledger = &self.journal.ledger;
-            self.stop_unless(ledger.set_notice(breaker::OPEN, None).await);
         }
     }
 

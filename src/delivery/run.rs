@@ -113,8 +113,8 @@ impl Run {
             watch.report_losses();
         }
         watch.conclude().await;
-        let reported = reporter.tally.lock().stopped.clone();
-        if let Some(stop) = stop.reason().filter(|it| reported.as_ref() != Some(it)) {
+        let shown = reporter.tally.lock().stopped.clone();
+        if let Some(stop) = stop.reason().filter(|it| shown.as_ref() != Some(it)) {
             reporter.report(RunEvent::Stopped(&stop));
         }
         reporter.tally.lock().clone()

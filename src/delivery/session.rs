@@ -9,13 +9,8 @@ use super::state::{CountToken, RunState};
 use super::stop::Stop;
 use crate::relay::Connection;
 
-/// The pauses before a connection is tried again; after the last try the worker gives up.
-const PAUSES: [Duration; 4] = [
-    Duration::ZERO,
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-];
+/// The pauses, in seconds, before a connection is tried again; after the last try the worker gives up.
+const PAUSES: [u64; 4] = [0, 1, 2, 4];
 
 /// The connection of one worker.
 pub struct Session {
@@ -55,7 +50,8 @@ impl Session {
     async fn open(&mut self) -> Result<Connection, Stop> {
         loop {
             if self.failures > 0 {
-                let pause = tokio::time::sleep(PAUSES[self.failures - 1]);
+                let pause = Duration::from_secs(PAUSES[self.failures - 1]);
+                let pause = tokio::time::sleep(pause);
                 // The caller checks whether the run has stopped.
                 let _ = self.run.stop.unless_stopped(pause).await;
             }
