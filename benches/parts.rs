@@ -9,7 +9,7 @@ use std::sync::Arc;
 use access_invite::commands::Job;
 use access_invite::config::{Config, LedgerFiles};
 use access_invite::invitation::{Cause, Identity};
-use access_invite::ledger::{Change, Enrolment, Ledger, RunStart};
+use access_invite::ledger::{Change, Enrolment, Ledger, LedgerError, RunStart};
 use access_invite::message::Composer;
 use access_invite::outcome::{Outcome, Phase, Reply};
 use access_invite::partners::{Partner, Partners};
@@ -119,9 +119,8 @@ fn ledger(criterion: &mut Criterion) {
     let ledger = Ledger::open(&files, &start).expect("it is new");
     runtime
         .block_on(async {
-            ledger.begin_enrolment(ROWS as u64, "bench", now).await?;
-            ledger.enrol(invitations, now).await?;
-            ledger.commit_enrolment().await
+            let invitations = invitations.into_iter().map(Ok::<_, LedgerError>);
+            ledger.enrol(ROWS as u64, "bench", invitations, now).await
         })
         .expect("there is room");
     // A deferral leaves an invitation that may be armed again.

@@ -137,9 +137,7 @@ impl From<LedgerError> for CommandError {
     fn from(error: LedgerError) -> Self {
         let exit = match &error {
             LedgerError::Missing(_) => Exit::Config,
-            LedgerError::NotUsable(_) | LedgerError::Damaged(_) | LedgerError::Older(_) => {
-                Exit::BadInput
-            }
+            LedgerError::Unusable(_) => Exit::BadInput,
             LedgerError::Busy(_) => Exit::TryLater,
             LedgerError::NoPermission(_) => Exit::NoPermission,
             LedgerError::CannotWrite(_) => Exit::CannotWrite,

@@ -34,7 +34,7 @@ pub use self::records::{
 pub use self::sqlite::fault_injection;
 use self::sqlite::{Examined, WriterHandle, WriterThread};
 pub use self::sqlite::{PendingCommit, Reader};
-use self::witness::WitnessMark;
+use self::witness::{Witness, WitnessMark};
 use crate::config::LedgerFiles;
 use crate::files::folder_of;
 use crate::finding::Finding;
@@ -135,7 +135,7 @@ impl Ledger {
             // run fails here.
             None => {
                 let mark = WitnessMark::unwritten(examined.id);
-                Some(freshness::open_witness(&files.witness, mark, &files.file)?)
+                Some(Witness::open_or_create(&files.witness, mark, &files.file)?)
             }
             // The witness stays as it is until the older ledger is accepted.
             Some(_) if accept_older => None,
@@ -173,38 +173,23 @@ impl Ledger {
         self.writer.run(move |it| it.recover(at)).await
     }
 
-    /// Begins the enrolment's transaction, and reserves disk space for so many attempts. Its commit also
-    /// confirms the campaign.
+    /// Records new invitations, all or none, and confirms the campaign, in one transaction. Reserves disk
+    /// space for so many attempts. The invitations are read within the transaction, so that they need not
+    /// fit into memory.
     ///
     /// # Errors
-    /// If that cannot be recorded.
-    pub async fn begin_enrolment(
+    /// If an invitation cannot be read, or it cannot be recorded, or there is no space for the attempts,
+    /// for instance on a full disk.
+    pub async fn enrol<E: From<LedgerError> + Send + 'static>(
         &self,
         attempts: u64,
         campaign: &str,
+        invitations: impl Iterator<Item = std::result::Result<Enrolment, E>> + Send + 'static,
         at: Timestamp,
-    ) -> Result<()> {
+    ) -> std::result::Result<(), E> {
         let campaign = campaign.to_owned();
-        let begin = self
-            .writer
-            .run(move |it| it.begin_enrolment(attempts, &campaign, at));
-        begin.await
-    }
-
-    /// Records new invitations, all or none, once [`Ledger::commit_enrolment`] is called.
-    ///
-    /// # Errors
-    /// If that cannot be recorded.
-    pub async fn enrol(&self, invitations: Vec<Enrolment>, at: Timestamp) -> Result<()> {
-        self.writer.run(move |it| it.enrol(&invitations, at)).await
-    }
-
-    /// Makes the enrolment durable.
-    ///
-    /// # Errors
-    /// If it cannot be recorded or there is no space for the attempts, for instance on a full disk.
-    pub async fn commit_enrolment(&self) -> Result<()> {
-        self.writer.run(WriterThread::commit_enrolment).await
+        let enrol = move |it: &mut WriterThread| Ok(it.enrol(attempts, &campaign, invitations, at));
+        self.writer.run(enrol).await?
     }
 
     /// Accepts an older copy: what unrecorded runs may have mailed becomes `unknown`, and no campaign remains
@@ -255,7 +240,7 @@ impl Ledger {
         if self.notice(name).await?.is_some_and(is_recent) {
             return Ok(false);
         }
-        self.set_notice(name, now).await.map(|()| true)
+        self.set_notice(name, Some(now)).await.map(|()| true)
     }
 
     /// When this notice was set; none if it was not, or was removed.
@@ -267,23 +252,13 @@ impl Ledger {
         self.writer.run(move |it| it.notice(&name)).await
     }
 
-    /// Sets a notice for later runs.
+    /// Sets a notice for later runs, or removes it.
     ///
     /// # Errors
     /// If that cannot be recorded.
-    pub async fn set_notice(&self, name: &str, now: Timestamp) -> Result<()> {
+    pub async fn set_notice(&self, name: &str, at: Option<Timestamp>) -> Result<()> {
         let name = name.to_owned();
-        let set = self.writer.run(move |it| it.set_notice(&name, Some(now)));
-        set.await
-    }
-
-    /// Removes a notice.
-    ///
-    /// # Errors
-    /// If that cannot be recorded.
-    pub async fn remove_notice(&self, name: &str) -> Result<()> {
-        let name = name.to_owned();
-        self.writer.run(move |it| it.set_notice(&name, None)).await
+        self.writer.run(move |it| it.set_notice(&name, at)).await
     }
 
     /// Closes the ledger.

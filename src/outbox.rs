@@ -14,9 +14,6 @@ use crate::ledger::{Enrolment, Ledger, LedgerError};
 use crate::message::{Composer, Message};
 use crate::partners::{ListError, Partner, Partners, RowReader};
 
-/// How many invitations are enrolled in one request.
-const PAGE: usize = 256;
-
 /// Why planned sends cannot be enrolled or become messages.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
@@ -59,6 +56,7 @@ pub struct Prepared {
 
 /// Enrols the invitations of planned sends, and prepares their messages.
 pub struct Outbox {
+    partners: Arc<Partners>,
     rows: RowReader,
     campaign: String,
     composer: Arc<Composer>,
@@ -84,6 +82,7 @@ impl Outbox {
         ledger: &Arc<Ledger>,
     ) -> Self {
         Self {
+            partners: partners.clone(),
             rows: RowReader::new(partners),
             campaign: campaign.to_owned(),
             composer: composer.clone(),
@@ -95,31 +94,23 @@ impl Outbox {
     ///
     /// # Errors
     /// If the list cannot be read, or the ledger has no room for the invitations or the results.
-    pub async fn enrol(
-        &mut self,
-        sends: &[PlannedSend],
-        now: Timestamp,
-    ) -> Result<(), OutboxError> {
-        let ledger = self.ledger.clone();
-        let attempts = sends.len() as u64;
-        ledger
-            .begin_enrolment(attempts, &self.campaign, now)
-            .await?;
-        let new: Vec<_> = sends.iter().filter(|it| !it.recorded).collect();
-        for page in new.chunks(PAGE) {
-            let mut enrolments = Vec::with_capacity(PAGE);
-            for send in page {
-                let partner = self.rows.partner_at(send.line, send.offset)?;
-                let identity = partner.identity(&self.campaign);
-                enrolments.push(Enrolment {
-                    message_id: self.new_message_id(&identity),
-                    invitee: self.composer.invitee(&partner),
-                    identity,
-                });
-            }
-            ledger.enrol(enrolments, now).await?;
-        }
-        Ok(ledger.commit_enrolment().await?)
+    pub async fn enrol(&self, sends: &[PlannedSend], now: Timestamp) -> Result<(), OutboxError> {
+        let new = sends.iter().copied().filter(|it| !it.recorded);
+        let new: Vec<PlannedSend> = new.collect();
+        let mut outbox = Self::new(&self.partners, &self.campaign, &self.composer, &self.ledger);
+        let invitations = new.into_iter().map(move |send| {
+            let partner = outbox.rows.partner_at(send.line, send.offset)?;
+            let identity = partner.identity(&outbox.campaign);
+            Ok(Enrolment {
+                message_id: outbox.new_message_id(&identity),
+                invitee: outbox.composer.invitee(&partner),
+                identity,
+            })
+        });
+        let enrolled = self
+            .ledger
+            .enrol(sends.len() as u64, &self.campaign, invitations, now);
+        enrolled.await
     }
 
     /// Reads the rows and standings of a few planned sends. [`Draft::compose`] is left to the workers, so
@@ -146,15 +137,17 @@ impl Outbox {
         let mut drafts = Vec::with_capacity(sends.len());
         for (send, partner, identity) in rows {
             let standing = if send.recorded {
-                standings.next().flatten()
+                standings.next().flatten().ok_or_else(|| {
+                    let Partner { line, address, .. } = &partner;
+                    OutboxError::NotVerified(format!(
+                        "line {line}: {address} is not recorded in the ledger; nothing more is sent"
+                    ))
+                })?
             } else {
-                Some(Standing::new(self.new_message_id(&identity)))
-            };
-            let Some(standing) = standing else {
-                let Partner { line, address, .. } = partner;
-                return Err(OutboxError::NotVerified(format!(
-                    "line {line}: {address} is not recorded in the ledger; nothing more is sent"
-                )));
+                Standing {
+                    message_id: self.new_message_id(&identity),
+                    ..Standing::default()
+                }
             };
             drafts.push(Draft {
                 partner,
@@ -168,7 +161,7 @@ impl Outbox {
     }
 
     fn new_message_id(&self, identity: &Identity) -> String {
-        identity.message_id(self.ledger.reader().key(), 0, self.composer.sender_domain())
+        identity.message_id(&self.ledger.reader().key, 0, self.composer.sender_domain())
     }
 }
 
@@ -178,25 +171,19 @@ impl Draft {
     /// # Errors
     /// If it is not the message that was verified.
     pub fn compose(self, now: Timestamp) -> Result<Prepared, OutboxError> {
-        let Self {
-            partner,
-            identity,
-            standing,
-            fingerprint,
-            composer,
-        } = self;
-        let date = standing.date(now);
-        let message = composer
-            .compose_verified(&partner, &standing.message_id, date, fingerprint)
+        let (id, date) = (&self.standing.message_id, self.standing.date(now));
+        let message = self
+            .composer
+            .compose_verified(&self.partner, id, date, self.fingerprint)
             .map_err(|why| {
-                let Partner { line, address, .. } = &partner;
+                let Partner { line, address, .. } = &self.partner;
                 OutboxError::NotVerified(format!("line {line}: the message to {address} {why}"))
             })?;
         Ok(Prepared {
-            recipient: composer.recipient(&partner).clone(),
-            identity,
+            recipient: self.composer.recipient(&self.partner).clone(),
+            identity: self.identity,
             message,
-            standing,
+            standing: self.standing,
         })
     }
 }

@@ -43,12 +43,13 @@ pub struct Plan {
     now: Timestamp,
     today: Date,
     /// The canonical addresses to which it is restricted.
-    only: Option<HashSet<String>>,
+    pub only: Option<HashSet<String>>,
     /// The lines to which it is restricted.
-    lines: Option<HashSet<u64>>,
-    limit: Option<u64>,
-    /// A row that waits longer was deferred by a wrong clock.
-    longest_pause: SignedDuration,
+    pub lines: Option<HashSet<u64>>,
+    /// The number of due rows to which it is restricted.
+    pub limit: Option<u64>,
+    /// A longer wait, which only a clock that was ahead can have recorded, is ignored.
+    pub longest_pause: SignedDuration,
 }
 
 /// One partner of the plan.
@@ -180,35 +181,6 @@ impl Plan {
             limit: None,
             longest_pause: SignedDuration::MAX,
         }
-    }
-
-    /// Restricts it to these addresses, if there are any.
-    #[must_use]
-    pub fn only(mut self, addresses: &[Address]) -> Self {
-        self.only =
-            (!addresses.is_empty()).then(|| addresses.iter().map(Address::canonical).collect());
-        self
-    }
-
-    /// Restricts it to the rows on these lines.
-    #[must_use]
-    pub fn lines(mut self, lines: HashSet<u64>) -> Self {
-        self.lines = Some(lines);
-        self
-    }
-
-    /// Restricts it to this number of due rows.
-    #[must_use]
-    pub fn limit(mut self, limit: Option<u64>) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    /// Ignores a longer wait, which only a clock that was ahead can have recorded.
-    #[must_use]
-    pub fn longest_pause(mut self, pause: SignedDuration) -> Self {
-        self.longest_pause = pause;
-        self
     }
 
     /// Starts to read the plan.

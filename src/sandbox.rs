@@ -21,7 +21,8 @@ pub type Keep = dyn Fn(&[u8]) -> io::Result<()> + Send + Sync;
 /// A running server; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
-    port: u16,
+    /// The port that it listens on.
+    pub port: u16,
     accepting: JoinHandle<()>,
 }
 
@@ -43,12 +44,6 @@ impl Sandbox {
             }
         });
         Ok(Self { port, accepting })
-    }
-
-    /// The port that it listens on.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
     }
 }
 

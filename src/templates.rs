@@ -9,9 +9,9 @@ mod escaping;
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use parking_lot::Mutex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tera::{Context, Tera};
@@ -40,14 +40,15 @@ const SUBJECT_LIMIT: usize = 200;
 pub struct Templates {
     tera: Tera,
     folders: BTreeMap<String, Locale>,
-    locales: Vec<Locale>,
+    /// The locales that have templates.
+    pub locales: Vec<Locale>,
     default: Locale,
     /// The matches so far: CLDR is slow to search, and lists contain few locales.
     chosen: Mutex<HashMap<Locale, Option<(usize, MatchKind)>>>,
-    /// The digest of every file that was read.
-    sources: BTreeMap<String, [u8; 32]>,
-    /// The files that everyone can change.
-    warnings: Vec<Finding>,
+    /// Every file that was read, with SHA-256 over its text, lines ended by LF.
+    pub sources: BTreeMap<String, [u8; 32]>,
+    /// Warnings about templates that everyone can change or replace.
+    pub warnings: Vec<Finding>,
 }
 
 /// Why a template cannot be used: what is wrong, where, and how to fix it.
@@ -211,37 +212,13 @@ impl Templates {
         })
     }
 
-    /// Every file that was read, with SHA-256 over its text, lines ended by LF.
-    #[must_use]
-    pub fn sources(&self) -> &BTreeMap<String, [u8; 32]> {
-        &self.sources
-    }
-
-    /// Warnings about templates that everyone can change or replace.
-    #[must_use]
-    pub fn warnings(&self) -> &[Finding] {
-        &self.warnings
-    }
-
-    /// The locales that have templates.
-    #[must_use]
-    pub fn locales(&self) -> &[Locale] {
-        &self.locales
-    }
-
-    /// The template's locale for a partner: the nearest, otherwise the default.
-    #[must_use]
-    pub fn choose(&self, wanted: Option<&Locale>) -> &Locale {
-        self.choose_by(wanted).0
-    }
-
-    /// As [`Templates::choose`], and returns how it matched; none for the default.
+    /// The template's locale for a partner, the nearest, and how it matched; none for the default.
     #[must_use]
     pub fn choose_by(&self, wanted: Option<&Locale>) -> (&Locale, Option<MatchKind>) {
         let Some(wanted) = wanted else {
             return (&self.default, None);
         };
-        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chosen = self.chosen.lock();
         let found = chosen.get(wanted).copied().unwrap_or_else(|| {
             let found = wanted.nearest(&self.locales).and_then(|(found, step)| {
                 let place = self.locales.iter().position(|it| it == found)?;
@@ -256,7 +233,7 @@ impl Templates {
         }
     }
 
-    /// Renders one mail in a locale of [`Templates::locales`].
+    /// Renders one mail in a locale of [`Self::locales`].
     ///
     /// # Errors
     /// If a template fails with these values, for instance at an undefined variable.

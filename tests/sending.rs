@@ -442,7 +442,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
         clock: Timestamp::now,
         on_event: Box::new(|_, _| {}),
     };
-    let mut outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, &ledger);
+    let outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, &ledger);
     outbox.enrol(&sends, now).await.unwrap();
     (run, Due { sends, outbox }, ledger)
 }
@@ -580,10 +580,8 @@ async fn events_report_arms_outcomes_and_the_stop() {
     let seen = events.clone();
     run.on_event = Box::new(move |event, _| {
         let text = match event {
-            RunEvent::Armed { recipient } => format!("{recipient}: armed"),
-            RunEvent::Settled {
-                recipient, state, ..
-            } => format!("{recipient}: {state}"),
+            RunEvent::Armed(recipient) => format!("{recipient}: armed"),
+            RunEvent::Settled(recipient, state, _) => format!("{recipient}: {state}"),
             RunEvent::Stopped(stop) => format!("stopped with {}", Exit::from(stop.kind) as u8),
             other => format!("{other:?}"),
         };

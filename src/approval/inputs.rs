@@ -44,7 +44,7 @@ impl Inputs {
                 None => keys.insert(key.clone(), of([value])),
             };
         }
-        let files = templates.sources().iter();
+        let files = templates.sources.iter();
         let files = files.map(|(name, digest)| (name.clone(), of([digest])));
         Self {
             named: [keys, links, files.collect()],

@@ -34,7 +34,7 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
         CommandError::new(Exit::CannotWrite, message)
     })?;
     let reader = open_ledger::read_only(&config, Some(scratch.path()), console).await?;
-    let doubt = match reader.staleness() {
+    let doubt = match reader.staleness {
         None => {
             let message = format!(
                 "the ledger `{}` is not older than its witness, so there is nothing to accept",

@@ -32,7 +32,7 @@ impl PartnerFilter {
 
 /// Parses the name of a state.
 pub fn state(name: &str) -> std::result::Result<State, String> {
-    State::from_name(name).ok_or_else(|| {
+    name.parse().map_err(|_| {
         let names: Vec<&str> = State::ALL.iter().map(|it| it.as_str()).collect();
         format!("the states are {}", names.join(", "))
     })

@@ -97,11 +97,11 @@ pub fn check_files(config: &Arc<Config>, report: &mut Report) -> CheckedFiles {
     let folder = config.templates.directory.display();
     let templates = Templates::load(&config.templates);
     let templates = report.keep("templates", folder, templates).map(Arc::new);
-    let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
+    let locales = templates.as_ref().map_or(&[][..], |it| &it.locales);
     let path = config.partners.path.display();
     let partners = Partners::read(config, locales, &std::env::temp_dir());
     let partners = report.keep("partners", path, partners).map(Arc::new);
-    let open = templates.iter().flat_map(|it| it.warnings()).cloned();
+    let open = templates.iter().flat_map(|it| &it.warnings).cloned();
     report.findings.extend(open);
     if let Some(partners) = &partners {
         check_rows(config, partners, report);
@@ -167,7 +167,7 @@ pub async fn check_plan(
     report.add(Severity::Ok, "partners", list, partners);
     let packages = count(config.packages.len() as u64, "package");
     report.add(Severity::Ok, "packages", path.display(), packages);
-    let locales = job.templates.locales().iter();
+    let locales = job.templates.locales.iter();
     let locales: Vec<String> = locales.map(ToString::to_string).collect();
     let locales = format!("templates for {}", locales.join(", "));
     let folder = config.templates.directory.display();
@@ -240,7 +240,7 @@ pub fn languages(job: &Job) -> Result<Languages> {
             MissingLocale::Default => "default",
             MissingLocale::Refuse => "refuse",
         },
-        templates: templates.locales().iter().map(Locale::to_string).collect(),
+        templates: templates.locales.iter().map(Locale::to_string).collect(),
         locales: requested.into_iter().map(row).collect(),
         more,
     })

@@ -105,7 +105,7 @@ pub async fn require_same_messages(
             let is_repeated = changed.iter().any(|it| it.identity == entry.identity);
             if let (true, Some((date, sha256))) = (is_repeated, sent) {
                 let domain = job.config.sender.address.domain();
-                let id = entry.message_id(ledger.reader().key(), domain);
+                let id = entry.message_id(&ledger.reader().key, domain);
                 let composed = job.composer.compose(&entry.partner, &id, date);
                 if composed.is_ok_and(|it| it.sha256() == sha256) {
                     changed.retain(|it| it.identity != entry.identity);

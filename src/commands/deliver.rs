@@ -40,7 +40,7 @@ pub async fn deliver(
     console: &Console<'_>,
 ) -> Result<Tally> {
     let config = &job.config;
-    let mut outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, ledger);
+    let outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, ledger);
     outbox.enrol(&sends, console.now()).await?;
     let bar = console.progress(sends.len() as u64);
     let shown = bar.clone();

@@ -46,7 +46,7 @@ pub async fn warnings_of_send(
     now: Timestamp,
 ) -> Result<Vec<Finding>> {
     let files = &job.config.ledger;
-    let stale = reader.staleness().map(|it| it.describe(files));
+    let stale = reader.staleness.map(|it| it.describe(files));
     let stale = stale.map(|it| Finding::error("ledger", files.file.display(), it));
     let approval = approval.map(|it| Finding::error("approval", "", it));
     let guards = guards(job, summary, reader, false, now).await?;

@@ -38,7 +38,7 @@ impl Job {
     /// If a template is wrong (78), or the list as a whole cannot be used (65).
     pub fn load(config: Arc<Config>, scratch: &Path) -> Result<Self> {
         let templates = Arc::new(Templates::load(&config.templates)?);
-        let partners = Arc::new(Partners::read(&config, templates.locales(), scratch)?);
+        let partners = Arc::new(Partners::read(&config, &templates.locales, scratch)?);
         let job = Self::new(config, templates, partners);
         job.check_templates()?;
         Ok(job)
@@ -84,17 +84,20 @@ impl Job {
     /// The plan for the selected partners.
     #[must_use]
     pub fn plan(&self, filter: &PartnerFilter, now: Timestamp) -> Plan {
-        Plan::new(self.partners.clone(), &self.config.campaign, now)
-            .only(&filter.only)
-            .limit(filter.limit)
-            .longest_pause(self.config.retry.longest_pause())
+        let mut plan = Plan::new(self.partners.clone(), &self.config.campaign, now);
+        if !filter.only.is_empty() {
+            plan.only = Some(filter.only.iter().map(Address::canonical).collect());
+        }
+        plan.limit = filter.limit;
+        plan.longest_pause = self.config.retry.longest_pause();
+        plan
     }
 
     /// What works, but deserves a second look, in configuration, templates, ledger and list.
     #[must_use]
     pub fn warnings(&self) -> Vec<Finding> {
         let ledger = Ledger::warnings(&self.config.ledger);
-        let templates = self.templates.warnings().iter().cloned();
+        let templates = self.templates.warnings.iter().cloned();
         let config = self.config.warnings.iter().cloned();
         let found = config.chain(templates).chain(ledger);
         found.chain(self.partners.warnings()).collect()
@@ -189,6 +192,6 @@ pub fn describe(summary: &PlanSummary) -> String {
 /// The list, if it can be read, for a verb that does not depend on it.
 pub fn current_list(config: &Config) -> Option<Partners> {
     let templates = Templates::load(&config.templates);
-    let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
+    let locales = templates.as_ref().map_or(&[][..], |it| &it.locales);
     Partners::read(config, locales, &std::env::temp_dir()).ok()
 }

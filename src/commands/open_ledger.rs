@@ -71,7 +71,7 @@ pub async fn read_only(
     }
     let reader = Reader::open(&config.ledger, scratch)?;
     // A live run has examined it, and a long read transaction would keep its log from being truncated.
-    if !reader.is_live() {
+    if !reader.live {
         reader.examine().await?;
     }
     Ok(reader)

@@ -99,7 +99,7 @@ pub fn preview_entry(
         let reason = "the message has changed since it was sent";
         return Ok(ReviewEntry::Skipped(reason.into(), reason.into()));
     }
-    let id = invitation.message_id(reader.key(), job.config.sender.address.domain());
+    let id = invitation.message_id(&reader.key, job.config.sender.address.domain());
     let date = invitation.date(now);
     let composed = job.composer.compose_and_verify(partner, &id, date);
     let (message, verification) = composed.or_exit(Exit::InternalError)?;

@@ -46,7 +46,7 @@ pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>
     let config = Config::load(path)?;
     Ledger::check(&config.ledger)?;
     let reader = Reader::open(&config.ledger, None)?;
-    if let Some(doubt) = reader.staleness() {
+    if let Some(doubt) = reader.staleness {
         let files = &config.ledger;
         let doubt = doubt.describe(files);
         console.report([&Finding::warning("ledger", files.file.display(), doubt)]);

@@ -192,7 +192,7 @@ impl RunSummary<'_> {
         let notice = format!("{state} {}", self.job.config.campaign);
         let reported = self.ledger.notice(&notice).await.unwrap_or(None);
         if new || reported.is_none_or(|at| newest > at) {
-            let _ = self.ledger.set_notice(&notice, now).await;
+            let _ = self.ledger.set_notice(&notice, Some(now)).await;
             return true;
         }
         self.ledger.notice_due(&notice, now).await.unwrap_or(true)

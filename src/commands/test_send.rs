@@ -47,7 +47,8 @@ pub async fn run(
     };
     let candidates = job.plan(&unlimited, now);
     let lines = first_of_each_language(&job, &candidates, ledger.reader()).await?;
-    let plan = job.plan(filter, now).lines(lines);
+    let mut plan = job.plan(filter, now);
+    plan.lines = Some(lines);
     let summary = job.summarize(&plan, ledger.reader()).await?;
     let relay = connector.relay();
     let sends = job.verify(&plan, ledger.reader(), now).await?.sends;
@@ -82,7 +83,7 @@ async fn first_of_each_language(job: &Job, plan: &Plan, reader: &Reader) -> Resu
                 lines.insert(partner.line);
             }
         }
-        if seen.len() == job.templates.locales().len() {
+        if seen.len() == job.templates.locales.len() {
             break;
         }
     }

@@ -92,7 +92,7 @@ impl Job {
     ) -> Result<VerifiedPlan> {
         let verifier = Arc::new(MessageVerifier {
             composer: self.composer.clone(),
-            key: reader.key().clone(),
+            key: reader.key.clone(),
             domain: self.config.sender.address.domain().to_owned(),
             now,
         });

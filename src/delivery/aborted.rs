@@ -20,7 +20,7 @@ impl Worker {
         sent_ahead: bool,
         aborted: TransactionAborted,
     ) -> Result<AttemptResult, Stopped> {
-        let unconfirmed = self.recorder.take_unconfirmed();
+        let unconfirmed = self.recorder.unconfirmed.take();
         let falls_back =
             self.run
                 .peer
@@ -45,7 +45,10 @@ impl Worker {
             if let Ok(reply) = &answer {
                 return Ok(match phase {
                     _ if sent_ahead => AttemptResult::PipelinedEnvelopeLost,
-                    Phase::Mail => AttemptResult::MailTempFailed(reply.to_string()),
+                    Phase::Mail => AttemptResult::MailFailed {
+                        permanent: false,
+                        why: reply.to_string(),
+                    },
                     _ => AttemptResult::Lost(phase, reply.to_string()),
                 });
             }
@@ -103,16 +106,14 @@ impl Worker {
             Some(remedy) => format!("it said \"{why}\"; {remedy}"),
             None => why,
         };
-        Ok(match verdict {
-            PhaseResult::Refused => AttemptResult::MailRefused(why),
-            _ => AttemptResult::MailTempFailed(why),
-        })
+        let permanent = verdict == PhaseResult::Refused;
+        Ok(AttemptResult::MailFailed { permanent, why })
     }
 
     /// Drops the connection on which the next envelope was begun. Its replies may still show that the reply to
     /// the final dot before it cannot be trusted.
     pub async fn abandon_envelope(&mut self, mut connection: Connection) -> Result<(), Stopped> {
-        let Some(unconfirmed) = self.recorder.take_unconfirmed() else {
+        let Some(unconfirmed) = self.recorder.unconfirmed.take() else {
             self.run.peer.probe().record(None);
             return Ok(());
         };

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::peer::{DotReply, ReplyResult};
 use super::queue::Outgoing;
 use super::recorder::describe;
-use super::stop::{Stop, Stopped};
+use super::stop::{Stop, StopKind, Stopped};
 use super::worker::{AttemptResult, Worker};
 use crate::outcome::{Outcome, Phase, PhaseResult, connection_survives_dot, phase_result};
 use crate::refusal::Refusal;
@@ -43,20 +43,22 @@ impl Worker {
         // The next message is composed while the disk writes.
         self.take_ahead(&connection);
         self.recorder.finish(arm).await?;
-        let next = self.next.as_ref().map(|it| &it.message.prepared.recipient);
+        let next = self.next.as_ref().map(|it| &it.prepared.recipient);
         let reply = self.run.peer.final_dot(&mut connection, next).await;
         self.record_reply(message, connection, reply).await
     }
 
     /// Stops the run if the message exceeds the relay's size limit: the templates are the cause, not the recipient.
     fn check_size(&self, message: &Outgoing, connection: &Connection) -> Result<(), Stopped> {
-        let bytes = &message.prepared.message.bytes;
-        let Some(limit) = connection.size_limit_exceeded_by(bytes) else {
+        let size = message.prepared.message.bytes.len();
+        let Some(limit) = connection.size_limit_exceeded_by(&message.prepared.message.bytes) else {
             return Ok(());
         };
-        let relay = self.run.peer.relay();
-        let stop = Stop::too_large(&relay, &message.prepared.recipient, bytes.len(), limit);
-        Err(self.run.stop.because(stop))
+        let why = format!(
+            "the relay {} takes messages of at most {limit} bytes, and the one to {} has {size}; shorten the templates, or ask the relay's operator to raise the limit",
+            self.run.journal.relay, message.prepared.recipient
+        );
+        Err(self.run.stop.because(Stop::new(StopKind::Relay, why)))
     }
 
     /// Sends the envelope, or reads the replies to one that was sent ahead. If they are slow, an outcome that
@@ -79,7 +81,7 @@ impl Worker {
         if sent_ahead {
             self.run.peer.probe().record(Some(true));
         }
-        self.recorder.take_unconfirmed();
+        self.recorder.unconfirmed = None;
         self.session.mail_accepted();
     }
 
@@ -138,7 +140,7 @@ impl Worker {
         // armed, so its connection is closed.
         let may_go_on = !connection.has_begun() || self.run.pace.may_begin();
         if survives && may_go_on {
-            self.session.keep(connection);
+            self.session.connection = Some(connection);
         } else if followed {
             self.abandon_envelope(connection).await?;
         }
@@ -165,9 +167,12 @@ impl Worker {
     }
 
     pub fn sender_refused(&self, answer: &ReplyResult, remedy: &str) -> Stopped {
-        let relay = self.run.peer.relay();
-        let stop = Stop::sender_refused(&relay, &describe(answer), remedy);
-        self.run.stop.because(stop)
+        let why = format!(
+            "the relay {} refuses us, so no partner was marked: it said \"{}\"; {remedy}",
+            self.run.journal.relay,
+            describe(answer)
+        );
+        self.run.stop.because(Stop::new(StopKind::Relay, why))
     }
 }
 

@@ -51,65 +51,36 @@ pub struct BreakerUpdate {
     pub opens: Option<(usize, usize)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BreakerState {
-    Closed,
-    /// It opened in an earlier run, and nobody was accepted since.
-    Careful,
-    Open,
-}
-
 /// Counts the refusals of a run, on all its connections.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Breaker {
-    state: BreakerState,
+    /// Whether it has opened in this run.
+    open: bool,
     /// Whether the ledger contains the notice.
-    noted: bool,
-    /// Whether anybody was accepted in this run.
-    accepted: bool,
+    pub noted: bool,
+    /// Whether the relay has accepted a message in this run.
+    pub accepted: bool,
     alike: HashMap<RefusalKind, SimilarRefusals>,
     seen: HashSet<RefusalKind>,
     /// The first recipients, up to two, that were refused without direct evidence.
     undetermined: BTreeSet<String>,
     /// Who is deferred again if the relay refuses us.
-    to_put_back: Vec<SettledRow>,
+    pub to_put_back: Vec<SettledRow>,
 }
 
 impl Breaker {
     /// The breaker of a new run. `noted` says that it opened in an earlier one.
     pub fn new(noted: bool) -> Self {
         Self {
-            state: if noted {
-                BreakerState::Careful
-            } else {
-                BreakerState::Closed
-            },
             noted,
-            accepted: false,
-            alike: HashMap::new(),
-            seen: HashSet::new(),
-            undetermined: BTreeSet::new(),
-            to_put_back: Vec::new(),
+            ..Self::default()
         }
     }
 
     /// Notes an acceptance.
     pub fn accepted(&mut self) {
         self.accepted = true;
-        if self.state == BreakerState::Careful {
-            self.state = BreakerState::Closed;
-        }
         self.alike.clear();
-    }
-
-    /// Whether the relay has accepted a message in this run.
-    pub fn has_accepted(&self) -> bool {
-        self.accepted
-    }
-
-    /// Whether the notice must be removed after an acceptance; true once.
-    pub fn take_notice(&mut self) -> bool {
-        std::mem::take(&mut self.noted)
     }
 
     /// Notes a permanent refusal.
@@ -127,13 +98,11 @@ impl Breaker {
         }
         let (recipients, domains) = (alike.recipients.len(), alike.domains.len());
         let many = recipients >= MAX_RECIPIENTS || domains >= MAX_DOMAINS;
-        let opens = match self.state {
-            BreakerState::Closed => many,
-            BreakerState::Careful => many || recipients >= MAX_RECIPIENTS_IF_CAREFUL,
-            BreakerState::Open => false,
-        };
+        // It opened in an earlier run, and nobody was accepted since.
+        let careful = self.noted && !self.accepted;
+        let opens = !self.open && (many || (careful && recipients >= MAX_RECIPIENTS_IF_CAREFUL));
         if opens {
-            self.state = BreakerState::Open;
+            self.open = true;
             self.noted = true;
         }
         // Only once: after that, an expired row remains expired.
@@ -151,11 +120,6 @@ impl Breaker {
     /// Whether nobody was accepted, and several were refused without evidence about them.
     pub fn nobody_was_accepted(&self) -> bool {
         !self.accepted && self.undetermined.len() >= 2
-    }
-
-    /// Takes the rows that are deferred again because the relay refuses us.
-    pub fn take_to_put_back(&mut self) -> Vec<SettledRow> {
-        std::mem::take(&mut self.to_put_back)
     }
 }
 
@@ -216,7 +180,7 @@ mod tests {
             noted.opens.is_some()
         });
         assert_eq!(opened, Some(25));
-        assert_eq!(breaker.take_to_put_back().len(), 25);
+        assert_eq!(breaker.to_put_back.len(), 25);
         // One recipient of many packages is one.
         let mut breaker = Breaker::new(false);
         for _ in 0..100 {
@@ -246,7 +210,6 @@ mod tests {
         assert_eq!(careful, Some(3));
         let mut breaker = Breaker::new(true);
         breaker.accepted();
-        assert!(breaker.take_notice() && !breaker.take_notice());
         assert_eq!(opens_at(&mut breaker, &["550 5.7.1"], |it| it), Some(10));
     }
 

@@ -38,7 +38,9 @@ impl Pace {
             };
             *permit = self.stop.unless_stopped(rates.acquire()).await?;
             if permit.is_none() {
-                return Err(self.stop.because(Stop::daily_limit()));
+                return Err(self
+                    .stop
+                    .because(Stop::later("`limits.per_day` is reached")));
             }
             // The relay may have asked for a pause in the meantime.
         }

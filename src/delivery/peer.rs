@@ -48,10 +48,6 @@ impl Peer {
         }
     }
 
-    pub fn relay(&self) -> String {
-        self.connector.relay()
-    }
-
     pub fn probe(&self) -> &PipeliningProbe {
         &self.connector.pipelining
     }

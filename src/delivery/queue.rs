@@ -3,9 +3,10 @@
 //! A message is in the queue, with a worker, or settled. Only a stop drops one, which leaves it `pending`.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use super::rates::SendPermit;
@@ -16,13 +17,14 @@ use crate::outbox::{OutboxError, Prepared};
 pub type Due = Box<dyn FnOnce() -> Result<Prepared, OutboxError> + Send>;
 
 /// A message that is being sent.
-#[derive(Debug)]
 pub struct Outgoing {
     pub prepared: Prepared,
     /// How many connections were lost over it between RCPT and the final dot.
     pub losses: u32,
     /// Allows its final dot if rates are limited.
     pub permit: Option<SendPermit>,
+    /// Set while a worker has it.
+    taken: Option<TakenCount>,
 }
 
 /// The queue that all workers take their messages from.
@@ -37,12 +39,7 @@ pub struct Queue {
     stop: Arc<StopSignal>,
 }
 
-/// A message with a worker.
-pub struct TakenMessage {
-    pub message: Outgoing,
-    _count: TakenCount,
-}
-
+/// Counts a message as with a worker.
 struct TakenCount(Arc<Queue>);
 
 impl Drop for TakenCount {
@@ -65,7 +62,7 @@ impl Queue {
 
     /// The next message; none if all are settled, or the run has stopped. Waits while other workers hold
     /// messages, because they may put them back.
-    pub async fn next(self: &Arc<Self>) -> Option<TakenMessage> {
+    pub async fn next(self: &Arc<Self>) -> Option<Outgoing> {
         while !self.stop.is_set() {
             // Created before the check, so that no release in between is missed.
             let released = self.released.notified();
@@ -74,14 +71,11 @@ impl Queue {
                 if let Some(due) = queue.recv().await {
                     let count = self.count();
                     drop(queue);
-                    return self.compose(due, count);
+                    return self.compose(due, None, count);
                 }
-                if let Some(message) = self.returned().pop_front() {
-                    let count = self.count();
-                    return Some(TakenMessage {
-                        message,
-                        _count: count,
-                    });
+                if let Some(mut message) = self.returned.lock().pop_front() {
+                    message.taken = Some(self.count());
+                    return Some(message);
                 }
             }
             if self.taken.load(Ordering::Acquire) == 0 {
@@ -93,37 +87,36 @@ impl Queue {
     }
 
     /// The next message that was not begun before, without waiting.
-    pub fn try_next(self: &Arc<Self>, permit: Option<SendPermit>) -> Option<TakenMessage> {
+    pub fn try_next(self: &Arc<Self>, permit: Option<SendPermit>) -> Option<Outgoing> {
         let mut queue = self.due.try_lock().ok()?;
         let due = queue.try_recv().ok()?;
         let count = self.count();
         drop(queue);
-        let mut taken = self.compose(due, count)?;
-        taken.message.permit = permit;
-        Some(taken)
+        self.compose(due, permit, count)
     }
 
     /// Puts a message back, to be sent after the others, perhaps by another worker.
-    pub fn put_back(&self, mut taken: TakenMessage) {
-        taken.message.permit = None;
-        self.returned().push_back(taken.message);
+    pub fn put_back(&self, mut message: Outgoing) {
+        message.permit = None;
+        let taken = message.taken.take();
+        self.returned.lock().push_back(message);
+        // Not before, because a worker that finds nothing in the queue and nothing taken ends.
+        drop(taken);
     }
 
     /// Whether messages were put back and not taken again.
     pub fn has_returned(&self) -> bool {
-        !self.returned().is_empty()
+        !self.returned.lock().is_empty()
     }
 
     /// Composes a message. If it differs from the verified one, the run stops.
-    fn compose(&self, due: Due, count: TakenCount) -> Option<TakenMessage> {
+    fn compose(&self, due: Due, permit: Option<SendPermit>, count: TakenCount) -> Option<Outgoing> {
         match due() {
-            Ok(prepared) => Some(TakenMessage {
-                message: Outgoing {
-                    prepared,
-                    losses: 0,
-                    permit: None,
-                },
-                _count: count,
+            Ok(prepared) => Some(Outgoing {
+                prepared,
+                losses: 0,
+                permit,
+                taken: Some(count),
             }),
             Err(failure) => {
                 self.stop.because(failure);
@@ -136,9 +129,5 @@ impl Queue {
     fn count(self: &Arc<Self>) -> TakenCount {
         self.taken.fetch_add(1, Ordering::AcqRel);
         TakenCount(self.clone())
-    }
-
-    fn returned(&self) -> MutexGuard<'_, VecDeque<Outgoing>> {
-        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

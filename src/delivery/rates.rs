@@ -5,10 +5,11 @@
 //! written.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -47,13 +48,13 @@ pub struct SendPermit(Arc<Rates>);
 impl SendPermit {
     /// Counts the dot as written now.
     pub fn used(self) {
-        self.0.usage().dots.push_back(Instant::now());
+        self.0.usage.lock().dots.push_back(Instant::now());
     }
 }
 
 impl Drop for SendPermit {
     fn drop(&mut self) {
-        let mut usage = self.0.usage();
+        let mut usage = self.0.usage.lock();
         usage.open = usage.open.saturating_sub(1);
     }
 }
@@ -96,7 +97,7 @@ impl Rates {
     }
 
     fn ask(&self, now: Instant) -> Grant {
-        let mut usage = self.usage();
+        let mut usage = self.usage.lock();
         while usage
             .dots
             .front()
@@ -124,10 +125,6 @@ impl Rates {
             None => Grant::At(now + PERMIT_WAIT),
         }
     }
-
-    fn usage(&self) -> MutexGuard<'_, Usage> {
-        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]
@@ -142,7 +139,7 @@ mod tests {
 
     /// As if a permit that was granted was used at `at`.
     fn dot(rates: &Rates, at: Instant) {
-        let mut usage = rates.usage();
+        let mut usage = rates.usage.lock();
         usage.open -= 1;
         usage.dots.push_back(at);
     }
@@ -162,7 +159,7 @@ mod tests {
         assert_eq!(rates.ask(at(40)), Grant::At(at(70)));
         assert_eq!(rates.ask(at(70)), Grant::Now);
         assert_eq!(rates.ask(at(71)), Grant::At(at(90)));
-        rates.usage().open -= 1;
+        rates.usage.lock().open -= 1;
         assert_eq!(rates.ask(at(71)), Grant::Now, "one was returned");
     }
 

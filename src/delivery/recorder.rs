@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use super::breaker::SettledRow;
-use super::event::RunEvent;
 use super::journal::Journal;
 use super::peer::{OUT_OF_ORDER, ReplyResult};
 use super::queue::Outgoing;
 use super::state::RunState;
 use super::stop::Stopped;
+use super::tally::RunEvent;
 use crate::address::Address;
 use crate::invitation::{Cause, Identity, State};
 use crate::ledger::{Change, PendingCommit};
@@ -24,7 +24,8 @@ pub struct Recorder {
     run: Arc<RunState>,
     /// The outcomes that the next commit records.
     pending: Vec<UnrecordedOutcome>,
-    unconfirmed: Option<Unconfirmed>,
+    /// The message whose outcome is unconfirmed. Once taken, it counts as confirmed.
+    pub unconfirmed: Option<Unconfirmed>,
 }
 
 /// An outcome that is not recorded yet.
@@ -62,19 +63,16 @@ impl Recorder {
 
     /// Submits the arm, in one commit with the pending outcomes. The final dot may be written once
     /// [`Self::finish`] has succeeded.
-    pub fn arm(&mut self, message: &Outgoing) -> PendingRecord {
+    pub fn arm(&mut self, outgoing: &Outgoing) -> PendingRecord {
+        let Prepared {
+            identity, message, ..
+        } = &outgoing.prepared;
         let armed = Change {
-            message: Some((
-                message.prepared.message.date,
-                message.prepared.message.sha256(),
-            )),
-            ..self
-                .run
-                .journal
-                .change(&message.prepared.identity, Phase::Dot, Cause::Arm)
+            message: Some((message.date, message.sha256())),
+            ..self.run.journal.change(identity, Phase::Dot, Cause::Arm)
         };
         PendingRecord {
-            armed: Some(message.prepared.recipient.clone()),
+            armed: Some(outgoing.prepared.recipient.clone()),
             ..self.begin(Some(armed))
         }
     }
@@ -162,7 +160,7 @@ impl Recorder {
                 (Ok(state), Some(outcome)) => self.recorded(outcome, state).await,
                 (Ok(_), None) => {
                     if let Some(recipient) = &record.armed {
-                        self.run.reporter.report(RunEvent::Armed { recipient });
+                        self.run.reporter.report(RunEvent::Armed(recipient));
                     }
                 }
                 (Err(failure), outcome) => {
@@ -186,11 +184,8 @@ impl Recorder {
         {
             unconfirmed.state = Some(state);
         }
-        self.run.reporter.report(RunEvent::Settled {
-            recipient: &row.recipient,
-            state,
-            reason: &outcome.reason,
-        });
+        let event = RunEvent::Settled(&row.recipient, state, &outcome.reason);
+        self.run.reporter.report(event);
         self.run.watch.recorded(&outcome.change, row).await;
     }
 
@@ -202,11 +197,6 @@ impl Recorder {
             recipient: message.prepared.recipient.clone(),
             state: None,
         });
-    }
-
-    /// Takes the message whose outcome is unconfirmed, if there is one. It then counts as confirmed.
-    pub fn take_unconfirmed(&mut self) -> Option<Unconfirmed> {
-        self.unconfirmed.take()
     }
 
     /// Changes an outcome that was read from replies out of order to `unknown`, recorded or not.
@@ -226,14 +216,12 @@ impl Recorder {
             OUT_OF_ORDER.clone_into(&mut pending.reason);
             return self.flush().await;
         }
+        let journal = &self.run.journal;
         let change = Change {
             note: Some(OUT_OF_ORDER.to_owned()),
-            ..self
-                .run
-                .journal
-                .change(&identity, Phase::Dot, Cause::OutOfOrder)
+            ..journal.change(&identity, Phase::Dot, Cause::OutOfOrder)
         };
-        match self.run.journal.ledger.apply(change).await {
+        match journal.ledger.apply(change).await {
             Ok(to) => {
                 let recipient = &recipient;
                 self.run.reporter.report(match state {
@@ -243,11 +231,7 @@ impl Recorder {
                         to,
                         reason: Some(OUT_OF_ORDER),
                     },
-                    None => RunEvent::Settled {
-                        recipient,
-                        state: to,
-                        reason: OUT_OF_ORDER,
-                    },
+                    None => RunEvent::Settled(recipient, to, OUT_OF_ORDER),
                 });
                 Ok(())
             }
@@ -277,22 +261,17 @@ impl Recorder {
         cause: Cause,
         reply: &ReplyResult,
     ) -> Change {
+        let identity = &message.prepared.identity;
         Change {
             reply: reply.as_ref().ok().cloned(),
             note: reply.as_ref().err().map(NoReply::to_string),
-            ..self
-                .run
-                .journal
-                .change(&message.prepared.identity, phase, cause)
+            ..self.run.journal.change(identity, phase, cause)
         }
     }
 
     fn report_unrecorded(&self, recipient: &Address, outcome: Outcome, reason: &str) {
-        self.run.reporter.report(RunEvent::Unrecorded {
-            recipient,
-            outcome,
-            reason,
-        });
+        let event = RunEvent::Unrecorded(recipient, outcome, reason);
+        self.run.reporter.report(event);
     }
 }
 

@@ -1,13 +1,14 @@
 //! Watches the outcomes of a run for signs that the relay refuses the sender, not the recipients, or that it
 //! loses connections.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::breaker::{self, Breaker, SettledRow};
-use super::event::RunEvent;
 use super::journal::Journal;
-use super::reporter::Reporter;
 use super::stop::{Stop, StopKind, StopSignal};
+use super::tally::{Reporter, RunEvent};
 use crate::invitation::{Cause, State};
 use crate::ledger::{Change, LedgerError};
 use crate::outcome::{Phase, Reply};
@@ -36,14 +37,19 @@ pub struct ConnectionLosses {
 impl RelayWatch {
     /// Notes that the relay has accepted a message.
     pub fn accepted(&self) {
-        self.breaker().accepted();
-        self.losses().in_a_row = 0;
+        self.breaker.lock().accepted();
+        self.losses.lock().in_a_row = 0;
     }
 
     /// Notes a recorded outcome.
     pub async fn recorded(&self, change: &Change, row: SettledRow) {
         if row.state == State::Accepted {
-            return self.acceptance_recorded().await;
+            // Closes the breaker for later runs, too.
+            if std::mem::take(&mut self.breaker.lock().noted) {
+                let ledger = &self.journal.ledger;
+                self.stop_unless(ledger.set_notice(breaker::OPEN, None).await);
+            }
+            return;
         }
         let reply = change.reply.as_ref().filter(|it| it.class() == 5);
         if let (Some(phase), Some(reply)) = (change.phase, reply) {
@@ -51,37 +57,30 @@ impl RelayWatch {
         }
     }
 
-    /// Closes the breaker for later runs, too.
-    async fn acceptance_recorded(&self) {
-        if self.breaker().take_notice() {
-            let ledger = &self.journal.ledger;
-            self.stop_unless(ledger.remove_notice(breaker::OPEN).await);
-        }
-    }
-
     /// Notes a permanent refusal, which may open the breaker.
     async fn refusal_recorded(&self, phase: Phase, reply: &Reply, refused: SettledRow) {
         let recipient = refused.recipient.clone();
-        let noted = self.breaker().refused(phase, reply, refused);
+        let noted = self.breaker.lock().refused(phase, reply, refused);
         if noted.first {
-            self.reporter.report(RunEvent::RefusedFirst {
-                recipient: &recipient,
-                phase,
-                reply,
-            });
+            let event = RunEvent::RefusedFirst(&recipient, phase, reply);
+            self.reporter.report(event);
         }
-        if let Some(alike) = noted.opens {
+        if let Some((recipients, domains)) = noted.opens {
             let Journal { ledger, relay, .. } = &*self.journal;
-            self.stop.because(Stop::breaker(relay, alike, phase, reply));
+            let noun = if domains == 1 { "domain" } else { "domains" };
+            let why = format!(
+                "the relay {relay} refused {recipients} recipients at {domains} {noun} alike ({phase}), so it probably refuses us, and nobody was rejected: it said \"{reply}\"; ask its operator; later runs first try a few messages"
+            );
+            self.stop.because(Stop::new(StopKind::Relay, why));
             let now = (self.journal.clock)();
-            self.stop_unless(ledger.set_notice(breaker::OPEN, now).await);
+            self.stop_unless(ledger.set_notice(breaker::OPEN, Some(now)).await);
         }
     }
 
     /// Notes a message that is deferred because connections were lost over it. Many in a row, with no acceptance
     /// in between, stop the run.
     pub fn message_lost(&self, reason: &str) {
-        let mut losses = self.losses();
+        let mut losses = self.losses.lock();
         losses.messages += 1;
         losses.in_a_row += 1;
         reason.clone_into(&mut losses.last);
@@ -92,12 +91,12 @@ impl RelayWatch {
 
     /// At the end of a run: stops it if connections were lost and nothing was accepted.
     pub fn report_losses(&self) {
-        let losses = self.losses();
+        let losses = self.losses.lock();
         if losses.messages == 0 || !self.nobody_accepted() || self.stop.is_set() {
             return;
         }
         // With one message, that may be the cause; with several, and all of them, it is the relay.
-        let all = self.reporter.tally().deferred == losses.messages;
+        let all = self.reporter.tally.lock().deferred == losses.messages;
         let kind = if all && losses.messages > 1 {
             StopKind::Relay
         } else {
@@ -110,14 +109,17 @@ impl RelayWatch {
     /// expired.
     pub async fn conclude(&self) {
         let relay = &self.journal.relay;
-        if self.breaker().nobody_was_accepted() {
-            self.stop.because(Stop::nobody_accepted(relay));
+        if self.breaker.lock().nobody_was_accepted() {
+            let why = format!(
+                "the relay {relay} accepted no message, and its refusals do not say that the recipients are the cause, so it probably refuses us; nobody was rejected, and later runs try all again; ask its operator"
+            );
+            self.stop.because(Stop::new(StopKind::Relay, why));
         }
         let refused = self.stop.reason();
         if refused.is_none_or(|it| it.kind != StopKind::Relay) {
             return;
         }
-        let rows = self.breaker().take_to_put_back();
+        let rows = std::mem::take(&mut self.breaker.lock().to_put_back);
         if rows.is_empty() {
             return;
         }
@@ -151,9 +153,17 @@ impl RelayWatch {
     }
 
     fn stop_for(&self, losses: &ConnectionLosses, kind: StopKind) {
-        let relay = &self.journal.relay;
-        let stop = Stop::connections_lost(kind, relay, losses.messages, &losses.last);
-        self.stop.because(stop);
+        let ConnectionLosses { messages, last, .. } = losses;
+        let noun = if *messages == 1 {
+            "message"
+        } else {
+            "messages"
+        };
+        let why = format!(
+            "the relay {} lost the connection over {messages} {noun}, twice each, and accepted none in between ({last}); they are deferred, and nobody is rejected; if the next run ends alike, ask the relay's operator, or set `smtp.pipelining = \"off\"`",
+            self.journal.relay
+        );
+        self.stop.because(Stop::new(kind, why));
     }
 
     fn stop_unless(&self, recorded: Result<(), LedgerError>) {
@@ -164,14 +174,6 @@ impl RelayWatch {
 
     /// Whether the relay has accepted nothing in this run so far, recorded or not yet.
     pub fn nobody_accepted(&self) -> bool {
-        !self.breaker().has_accepted()
-    }
-
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn losses(&self) -> MutexGuard<'_, ConnectionLosses> {
-        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+        !self.breaker.lock().accepted
     }
 }

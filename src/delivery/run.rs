@@ -1,27 +1,25 @@
 //! A run: connects, feeds the workers, waits for them, and concludes.
 
-use std::sync::{Arc, Mutex};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::breaker::Breaker;
-use super::connections::Connections;
-use super::event::RunEvent;
 use super::journal::Journal;
 use super::pace::Pace;
 use super::peer::Peer;
 use super::queue::{Due, Queue};
 use super::rates::Rates;
 use super::relay_watch::RelayWatch;
-use super::reporter::{Listener, Reporter};
 use super::signals::Signals;
-use super::state::RunState;
-use super::stop::{Stop, StopSignal};
-use super::supervisor::supervise;
-use super::tally::Tally;
+use super::state::{Connections, RunState};
+use super::stop::{Stop, StopKind, StopSignal};
+use super::tally::{Listener, Reporter, RunEvent, Tally};
 use super::worker::Worker;
 use crate::address::Address;
 use crate::invitation::RetrySchedule;
@@ -93,12 +91,7 @@ impl Run {
                 .await
                 .unwrap_or_else(|_| Err(Stop::time_limit())),
         };
-        let RunState {
-            watch,
-            reporter,
-            stop,
-            ..
-        } = &*state;
+        let (watch, reporter, stop) = (&state.watch, &state.reporter, &state.stop);
         if let Err(why) = connected {
             stop.because(why);
         } else {
@@ -120,11 +113,11 @@ impl Run {
             watch.report_losses();
         }
         watch.conclude().await;
-        let reported = reporter.tally().stopped.clone();
-        if let Some(stop) = stop.reason().filter(|it| reported.as_ref() != Some(it)) {
+        let shown = reporter.tally.lock().stopped.clone();
+        if let Some(stop) = stop.reason().filter(|it| shown.as_ref() != Some(it)) {
             reporter.report(RunEvent::Stopped(&stop));
         }
-        reporter.tally().clone()
+        reporter.tally.lock().clone()
     }
 
     fn into_state(self, due: mpsc::Receiver<Due>, stop: Arc<StopSignal>) -> Arc<RunState> {
@@ -178,6 +171,63 @@ async fn feed(
             let due: Due = Box::new(move || draft.compose(clock()));
             if queue.send(due).await.is_err() {
                 return;
+            }
+        }
+    }
+}
+
+/// Waits until all tasks have ended; returns why the last worker that gave up did so.
+///
+/// After a second signal other than SIGHUP it aborts them: what is armed then becomes `unknown`.
+async fn supervise(
+    state: &RunState,
+    mut tasks: JoinSet<Option<Stop>>,
+    feeder: &AbortHandle,
+    mut signals: Signals,
+    max_runtime: Option<Duration>,
+) -> Option<Stop> {
+    let limit = max_runtime.unwrap_or(Duration::MAX);
+    let mut time_limit = pin!(tokio::time::sleep(limit));
+    let mut timed = max_runtime.is_some();
+    let mut reported = false;
+    let mut ending = 0;
+    let mut last_failure = None;
+    let stop = &state.stop;
+    loop {
+        tokio::select! {
+            biased;
+            ended = tasks.join_next() => {
+                match ended {
+                    None => return last_failure,
+                    Some(Ok(failure)) => last_failure = failure.or(last_failure),
+                    Some(Err(error)) if error.is_panic() => {
+                        let why = format!("internal error: {error}; report this fault");
+                        stop.because(Stop::new(StopKind::Internal, why));
+                    }
+                    Some(Err(_)) => {}
+                }
+                // If only the feeder is left, nobody takes its messages.
+                if tasks.len() == 1 {
+                    feeder.abort();
+                }
+            }
+            name = signals.next() => {
+                // A terminal that is closed sends SIGHUP more than once.
+                ending += u32::from(name != "SIGHUP");
+                if ending > 1 {
+                    tasks.abort_all();
+                }
+                stop.because(Stop::later(format!("stopped by {name}")));
+            }
+            () = &mut time_limit, if timed => {
+                timed = false;
+                stop.because(Stop::time_limit());
+            }
+            () = stop.stopped(), if !reported => {
+                reported = true;
+                if let Some(reason) = stop.reason() {
+                    state.reporter.report(RunEvent::Stopped(&reason));
+                }
             }
         }
     }

@@ -5,24 +5,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connections::CountToken;
-use super::state::RunState;
+use super::state::{CountToken, RunState};
 use super::stop::Stop;
 use crate::relay::Connection;
 
-/// The pauses before a connection is tried again; after the last try the worker gives up.
-const PAUSES: [Duration; 4] = [
-    Duration::ZERO,
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-];
+/// The pauses, in seconds, before a connection is tried again; after the last try the worker gives up.
+const PAUSES: [u64; 4] = [0, 1, 2, 4];
 
 /// The connection of one worker.
 pub struct Session {
     run: Arc<RunState>,
     _worker: CountToken,
-    connection: Option<Connection>,
+    /// Kept for the next message.
+    pub connection: Option<Connection>,
     /// Failures in a row, without a 250 to MAIL in between.
     failures: usize,
 }
@@ -55,7 +50,8 @@ impl Session {
     async fn open(&mut self) -> Result<Connection, Stop> {
         loop {
             if self.failures > 0 {
-                let pause = tokio::time::sleep(PAUSES[self.failures - 1]);
+                let pause = Duration::from_secs(PAUSES[self.failures - 1]);
+                let pause = tokio::time::sleep(pause);
                 // The caller checks whether the run has stopped.
                 let _ = self.run.stop.unless_stopped(pause).await;
             }
@@ -84,11 +80,6 @@ impl Session {
         }
     }
 
-    /// Keeps a connection for the next message.
-    pub fn keep(&mut self, connection: Connection) {
-        self.connection = Some(connection);
-    }
-
     /// The connection, if the next envelope is on the wire and must not be finished now.
     pub fn take_begun(&mut self) -> Option<Connection> {
         self.connection.take_if(|it| it.has_begun())
@@ -113,7 +104,7 @@ impl Session {
     /// Resets the connection for the next message; closes it if that fails.
     pub async fn clear(&mut self, mut connection: Connection) {
         if connection.clear().await {
-            self.keep(connection);
+            self.connection = Some(connection);
         } else if connection.reply_timed_out() {
             self.run.peer.probe().fall_back();
         }

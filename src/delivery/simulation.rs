@@ -26,7 +26,7 @@ use crate::address::Address;
 use crate::config::Config;
 use crate::invitation::{Identity, Invitee, MessageIdKey, Standing, State};
 use crate::ledger::fault_injection::{CommitFault, SharedDb};
-use crate::ledger::{Enrolment, Ledger};
+use crate::ledger::{Enrolment, Ledger, LedgerError};
 use crate::link::PackageId;
 use crate::message::Message;
 use crate::outbox::Prepared;
@@ -553,12 +553,9 @@ async fn enrol_all(disk: &SharedDb, addresses: &[Address]) {
             identity,
         }
     });
-    ledger
-        .begin_enrolment(0, "spring", Timestamp::UNIX_EPOCH)
-        .await
-        .expect("in memory");
-    ledger.enrol(enrolments.collect(), clock()).await.unwrap();
-    ledger.commit_enrolment().await.unwrap();
+    let enrolments: Vec<_> = enrolments.map(Ok::<_, LedgerError>).collect();
+    let enrolled = ledger.enrol(0, "spring", enrolments.into_iter(), clock());
+    enrolled.await.unwrap();
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -6,10 +6,8 @@ use std::fmt;
 
 use tokio::sync::watch;
 
-use crate::address::Address;
 use crate::ledger::LedgerError;
 use crate::outbox::OutboxError;
-use crate::outcome::{Phase, Reply};
 use crate::partners::ListError;
 use crate::relay::ConnectError;
 
@@ -27,7 +25,8 @@ pub enum StopKind {
 }
 
 /// Why a run stopped early.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
 pub struct Stop {
     /// The kind of reason.
     pub kind: StopKind,
@@ -41,23 +40,14 @@ impl Stop {
         Self { kind, why }
     }
 
-    fn later(what: impl fmt::Display) -> Self {
-        Self::new(
-            StopKind::Later,
-            format!("{what}; a later run sends the rest"),
-        )
+    /// A limit or a signal.
+    pub(super) fn later(what: impl fmt::Display) -> Self {
+        let why = format!("{what}; a later run sends the rest");
+        Self::new(StopKind::Later, why)
     }
 
     pub(super) fn time_limit() -> Self {
         Self::later("`limits.max_runtime` is reached")
-    }
-
-    pub(super) fn daily_limit() -> Self {
-        Self::later("`limits.per_day` is reached")
-    }
-
-    pub(super) fn signal(name: &str) -> Self {
-        Self::later(format!("stopped by {name}"))
     }
 
     /// The relay asked too often to slow down.
@@ -65,63 +55,6 @@ impl Stop {
         Self::later(format!(
             "the relay keeps asking us to slow down (\"{reply}\"); lower `limits.per_minute` or `smtp.connections` if this recurs"
         ))
-    }
-
-    /// The message exceeds the relay's size limit. All messages have about the same size, so the
-    /// recipient is not the cause.
-    pub(super) fn too_large(relay: &str, recipient: &Address, size: usize, limit: usize) -> Self {
-        let why = format!(
-            "the relay {relay} takes messages of at most {limit} bytes, and the one to {recipient} has {size}; shorten the templates, or ask the relay's operator to raise the limit"
-        );
-        Self::new(StopKind::Relay, why)
-    }
-
-    pub(super) fn sender_refused(relay: &str, reply: &str, remedy: &str) -> Self {
-        let why = format!(
-            "the relay {relay} refuses us, so no partner was marked: it said \"{reply}\"; {remedy}"
-        );
-        Self::new(StopKind::Relay, why)
-    }
-
-    pub(super) fn mail_refused(relay: &str, why: &str) -> Self {
-        let why = format!("the relay {relay} does not take our mail (mail): {why}");
-        Self::new(StopKind::Relay, why)
-    }
-
-    pub(super) fn breaker(
-        relay: &str,
-        (recipients, domains): (usize, usize),
-        phase: Phase,
-        reply: &Reply,
-    ) -> Self {
-        let noun = if domains == 1 { "domain" } else { "domains" };
-        let why = format!(
-            "the relay {relay} refused {recipients} recipients at {domains} {noun} alike ({phase}), so it probably refuses us, and nobody was rejected: it said \"{reply}\"; ask its operator; later runs first try a few messages"
-        );
-        Self::new(StopKind::Relay, why)
-    }
-
-    /// Nobody was accepted, and several recipients were refused without evidence about them.
-    pub(super) fn nobody_accepted(relay: &str) -> Self {
-        let why = format!(
-            "the relay {relay} accepted no message, and its refusals do not say that the recipients are the cause, so it probably refuses us; nobody was rejected, and later runs try all again; ask its operator"
-        );
-        Self::new(StopKind::Relay, why)
-    }
-
-    /// Connections were lost over this many messages, and none was accepted.
-    pub(super) fn connections_lost(kind: StopKind, relay: &str, number: u64, last: &str) -> Self {
-        let messages = if number == 1 { "message" } else { "messages" };
-        let why = format!(
-            "the relay {relay} lost the connection over {number} {messages}, twice each, and accepted none in between ({last}); they are deferred, and nobody is rejected; if the next run ends alike, ask the relay's operator, or set `smtp.pipelining = \"off\"`"
-        );
-        Self::new(kind, why)
-    }
-}
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
     }
 }
 
@@ -222,7 +155,7 @@ mod tests {
         let signal = StopSignal::default();
         assert!(!signal.is_set() && signal.may_arm().is_ok());
 
-        signal.because(Stop::signal("SIGINT"));
+        signal.because(Stop::later("stopped by SIGINT"));
         assert!(signal.is_set() && signal.may_arm().is_ok());
         signal.because(Stop::new(StopKind::Relay, "refused"));
         assert_eq!(signal.may_arm(), Err(Stopped));

@@ -1,13 +1,66 @@
-//! The counts of a run, from its events.
+//! The events of a run, and their counts.
 
-use super::event::RunEvent;
+use parking_lot::Mutex;
+
 use super::stop::Stop;
 use crate::address::Address;
 use crate::invitation::State;
-use crate::outcome::Phase;
+use crate::outcome::{Outcome, Phase, Reply};
 
 /// How many outcomes are kept to be shown.
 const SHOWN: usize = 20;
+
+/// An event of a run.
+#[derive(Clone, Copy, Debug)]
+pub enum RunEvent<'a> {
+    /// The message to this recipient is durably armed. Its final dot may follow.
+    Armed(&'a Address),
+    /// An outcome is recorded (accepted, deferred, rejected, expired or unknown): recipient, new state, and the
+    /// reply or why there is none.
+    Settled(&'a Address, State, &'a str),
+    /// An outcome that this run recorded is replaced.
+    Revised {
+        /// The recipient.
+        recipient: &'a Address,
+        /// The state that was recorded.
+        from: State,
+        /// The state that is recorded now.
+        to: State,
+        /// The reason, if it is another one.
+        reason: Option<&'a str>,
+    },
+    /// The first permanent refusal of its kind: recipient, phase and reply.
+    RefusedFirst(&'a Address, Phase, &'a Reply),
+    /// An outcome that the ledger could not record, with its recipient, and the reply or why there is none.
+    Unrecorded(&'a Address, Outcome, &'a str),
+    /// The run stops early, or for a more severe reason than before.
+    Stopped(&'a Stop),
+}
+
+/// Receives each event of a run, with the counts after it.
+pub type Listener = Box<dyn Fn(RunEvent<'_>, &Tally) + Send + Sync>;
+
+/// Receives the events of all workers.
+pub struct Reporter {
+    /// The counts so far.
+    pub tally: Mutex<Tally>,
+    listener: Listener,
+}
+
+impl Reporter {
+    pub fn new(listener: Listener) -> Self {
+        Self {
+            tally: Mutex::default(),
+            listener,
+        }
+    }
+
+    pub fn report(&self, event: RunEvent<'_>) {
+        let mut tally = self.tally.lock();
+        tally.add(event);
+        (self.listener)(event, &tally);
+    }
+}
 
 /// The result of a run.
 #[derive(Clone, Debug, Default)]
@@ -36,12 +89,8 @@ impl Tally {
     /// Counts an event.
     pub fn add(&mut self, event: RunEvent<'_>) {
         match event {
-            RunEvent::Armed { .. } => {}
-            RunEvent::Settled {
-                recipient,
-                state,
-                reason,
-            } => {
+            RunEvent::Armed(_) => {}
+            RunEvent::Settled(recipient, state, reason) => {
                 *self.count(state) += 1;
                 if state != State::Accepted && self.troubles.len() < SHOWN {
                     let trouble = (recipient.clone(), state, reason.to_owned());
@@ -54,21 +103,13 @@ impl Tally {
                 to,
                 reason,
             } => self.revise(recipient, from, to, reason),
-            RunEvent::RefusedFirst {
-                recipient,
-                phase,
-                reply,
-            } => {
+            RunEvent::RefusedFirst(recipient, phase, reply) => {
                 if self.refusals.len() < SHOWN {
                     let refusal = (recipient.clone(), phase, reply.to_string());
                     self.refusals.push(refusal);
                 }
             }
-            RunEvent::Unrecorded {
-                recipient,
-                outcome,
-                reason,
-            } => self
+            RunEvent::Unrecorded(recipient, outcome, reason) => self
                 .unrecorded
                 .push(format!("{recipient}: {outcome} ({reason})")),
             RunEvent::Stopped(stop) => self.stopped = Some(stop.clone()),
@@ -113,11 +154,7 @@ mod tests {
         let [ada, bob] = ["ada@a.example", "bob@b.example"].map(|it| Address::parse(it).unwrap());
         let mut tally = Tally::default();
         for (recipient, state) in [(&ada, State::Accepted), (&bob, State::Rejected)] {
-            tally.add(RunEvent::Settled {
-                recipient,
-                state,
-                reason: "a reply",
-            });
+            tally.add(RunEvent::Settled(recipient, state, "a reply"));
         }
         tally.add(RunEvent::Revised {
             recipient: &ada,

@@ -1,8 +1,8 @@
 //! Throttling: all connections pause when the relay asks to slow down, longer each time.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 /// The longest pause.
@@ -34,7 +34,7 @@ impl Throttle {
     /// Waits until the pause ends, if there is one.
     pub async fn wait(&self) {
         loop {
-            let until = self.lock().until;
+            let until = self.pause.lock().until;
             match until {
                 Some(until) if until > Instant::now() => sleep_until(until).await,
                 _ => return,
@@ -44,14 +44,17 @@ impl Throttle {
 
     /// Whether the connections pause now.
     pub fn is_on(&self) -> bool {
-        self.lock().until.is_some_and(|it| it > Instant::now())
+        self.pause
+            .lock()
+            .until
+            .is_some_and(|it| it > Instant::now())
     }
 
     /// Pauses all connections; returns false if the relay has asked too often.
     ///
     /// Requests on other connections during a pause count as the same one.
     pub fn pause(&self) -> bool {
-        let mut pause = self.lock();
+        let mut pause = self.pause.lock();
         let now = Instant::now();
         if pause.until.is_some_and(|it| it > now) {
             return true;
@@ -64,11 +67,7 @@ impl Throttle {
 
     /// The relay accepts mail again.
     pub fn accepted(&self) {
-        self.lock().in_a_row = 0;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Pause> {
-        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pause.lock().in_a_row = 0;
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::queue::{Outgoing, TakenMessage};
+use super::queue::Outgoing;
 use super::recorder::Recorder;
 use super::session::Session;
 use super::state::RunState;
-use super::stop::{Stop, Stopped};
+use super::stop::{Stop, StopKind, Stopped};
 use crate::outcome::{Outcome, Phase};
 use crate::relay::NoReply;
 
@@ -20,7 +20,7 @@ pub struct Worker {
     pub session: Session,
     pub recorder: Recorder,
     /// The next message, taken while the one before it was under way.
-    pub next: Option<TakenMessage>,
+    pub next: Option<Outgoing>,
 }
 
 /// How an attempt ended.
@@ -32,10 +32,11 @@ pub enum AttemptResult {
     PipelinedEnvelopeLost,
     /// The relay asked to slow down.
     Throttled,
-    /// MAIL was not accepted, for now.
-    MailTempFailed(String),
-    /// MAIL was refused permanently.
-    MailRefused(String),
+    /// MAIL was not accepted, for now or permanently.
+    MailFailed {
+        permanent: bool,
+        why: String,
+    },
 }
 
 /// What a worker does after a message.
@@ -61,20 +62,20 @@ impl Worker {
     /// Opens the connection.
     pub async fn connect(&mut self) -> Result<(), Stop> {
         let connection = self.session.take_or_open().await?;
-        self.session.keep(connection);
+        self.session.connection = Some(connection);
         Ok(())
     }
 
     /// Works until no message is left, the run stops, or the relay cannot be used; then it returns why.
     pub async fn work(mut self) -> Option<Stop> {
-        while let Some(mut taken) = self.take_next().await {
-            match self.deliver(&mut taken.message).await {
+        while let Some(mut message) = self.take_next().await {
+            match self.deliver(&mut message).await {
                 Ok(Next::Another) | Err(Stopped) => {}
-                Ok(Next::PutBack) => self.run.queue.put_back(taken),
+                Ok(Next::PutBack) => self.run.queue.put_back(message),
                 Ok(Next::GiveUp(why)) => {
                     // If this fails, it stops the run.
                     let _ = self.recorder.flush().await;
-                    let unsent = std::iter::once(taken).chain(self.next.take());
+                    let unsent = std::iter::once(message).chain(self.next.take());
                     unsent.for_each(|it| self.run.queue.put_back(it));
                     return Some(why);
                 }
@@ -87,7 +88,7 @@ impl Worker {
         None
     }
 
-    async fn take_next(&mut self) -> Option<TakenMessage> {
+    async fn take_next(&mut self) -> Option<Outgoing> {
         match self.next.take() {
             Some(next) => Some(next),
             None => self.run.queue.next().await,
@@ -113,7 +114,7 @@ impl Worker {
                 Err(why) => return Ok(Next::GiveUp(why)),
             };
             if let Err(stopped) = self.run.stop.may_arm() {
-                self.session.keep(connection);
+                self.session.connection = Some(connection);
                 return Err(stopped);
             }
             match self.attempt(message, connection).await? {
@@ -127,13 +128,12 @@ impl Worker {
                         return Ok(Next::Another);
                     }
                 }
-                AttemptResult::MailTempFailed(why) => {
-                    if self.session.attempt_failed() {
-                        return Ok(Next::GiveUp(self.mail_refused(&why)));
+                AttemptResult::MailFailed { permanent, why } => {
+                    if permanent || self.session.attempt_failed() {
+                        let relay = &self.run.journal.relay;
+                        let why = format!("the relay {relay} does not take our mail (mail): {why}");
+                        return Ok(Next::GiveUp(Stop::new(StopKind::Relay, why)));
                     }
-                }
-                AttemptResult::MailRefused(why) => {
-                    return Ok(Next::GiveUp(self.mail_refused(&why)));
                 }
             }
         }
@@ -150,9 +150,5 @@ impl Worker {
         let why = format!("{MAX_LOSSES} connections were lost over this message: {why}");
         let lost = Err(NoReply::Closed(why));
         self.settle(message, phase, Outcome::Deferred, &lost).await
-    }
-
-    fn mail_refused(&self, why: &str) -> Stop {
-        Stop::mail_refused(&self.run.peer.relay(), why)
     }
 }

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use super::identity::Identity;
 use super::state::State;
 
-/// The current status of an invitation, for the plan.
-#[derive(Clone, Debug)]
+/// The current status of an invitation, for the plan. The default is that of one that was just enrolled, apart
+/// from its Message-ID.
+#[derive(Clone, Debug, Default)]
 pub struct Standing {
     /// Its state.
     pub state: State,
@@ -33,24 +34,6 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The standing of an invitation that was just enrolled under this Message-ID.
-    #[must_use]
-    pub fn new(message_id: String) -> Self {
-        Self {
-            state: State::Pending,
-            message_id,
-            attempts: 0,
-            deferrals: 0,
-            deferred_since: None,
-            next_attempt_at: None,
-            updated_at: Timestamp::UNIX_EPOCH,
-            message: None,
-            repeat: false,
-            refused: false,
-            put_back: false,
-        }
-    }
-
     /// The Date to compose with: that of the message to be repeated, otherwise `now`.
     #[must_use]
     pub fn date(&self, now: Timestamp) -> Timestamp {

@@ -7,6 +7,7 @@ use strum::VariantArray;
     Clone,
     Copy,
     Debug,
+    Default,
     PartialEq,
     Eq,
     Hash,
@@ -18,6 +19,7 @@ use strum::VariantArray;
 #[strum(serialize_all = "lowercase")]
 pub enum State {
     /// Due; no relay has accepted it.
+    #[default]
     Pending,
     /// The final dot is about to be written, or was written without a recorded outcome.
     Armed,
@@ -50,12 +52,6 @@ impl State {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
-
-    /// The state with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
 }
 
 #[cfg(test)]
@@ -65,8 +61,8 @@ mod tests {
     #[test]
     fn names_of_states_read_back() {
         for state in State::ALL {
-            assert_eq!(State::from_name(state.as_str()), Some(*state));
+            assert_eq!(state.as_str().parse(), Ok(*state));
         }
-        assert_eq!(State::from_name("sent"), None);
+        assert!("sent".parse::<State>().is_err());
     }
 }

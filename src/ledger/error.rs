@@ -8,15 +8,10 @@ pub enum LedgerError {
     /// There is no ledger: create it, or restore it.
     #[error("{}", without_os_code(.0))]
     Missing(String),
-    /// It is no ledger that this version can use: name another file, or update the program.
+    /// It is no ledger that this version can use, is damaged, or may lack what later runs recorded: name,
+    /// repair or restore the right one, or accept an older one.
     #[error("{}", without_os_code(.0))]
-    NotUsable(String),
-    /// Its content is not reliable: restore or repair it.
-    #[error("{}", without_os_code(.0))]
-    Damaged(String),
-    /// It may lack what later runs recorded: restore the newest one, or accept this one.
-    #[error("{}", without_os_code(.0))]
-    Older(String),
+    Unusable(String),
     /// Another run or program is using it: try again later.
     #[error("{}", without_os_code(.0))]
     Busy(String),

@@ -3,22 +3,11 @@
 //! An older or shortened copy lacks partners who were mailed since, so nothing may be sent from it until an
 //! operator accepts the gap. A rollback that restores ledger and witness together is not detected.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::error::{LedgerError, Result};
-use super::sidecar::{give_to_owner, ownership_fix};
-use super::witness::{self, Witness, WitnessContent, WitnessMark};
+use super::witness::{self, WitnessContent, WitnessMark};
 use crate::config::LedgerFiles;
-
-/// What was found before the ledger was opened.
-#[derive(Clone, Copy, Debug)]
-pub struct FilesOnDisk {
-    /// The configured witness.
-    pub witness: WitnessContent,
-    /// The ledger's header requires a write-ahead log, and there is none.
-    pub log_missing: bool,
-}
 
 /// Why a ledger may lack what later runs have recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,22 +75,25 @@ impl Staleness {
     /// The error of a verb that writes.
     #[must_use]
     pub fn error(self, files: &LedgerFiles) -> LedgerError {
-        LedgerError::Older(self.describe(files))
+        LedgerError::Unusable(self.describe(files))
     }
 }
 
 /// Why this ledger may lack what later runs have recorded; none if it is the newest copy.
-/// `recorded` are the paths of its witnesses, and `compare` compares the ledger with a mark.
+/// `witness` and `log_missing` were found before it was opened: the configured witness, and whether its header
+/// requires a write-ahead log that does not exist. `recorded` are the paths of its witnesses, and `compare`
+/// compares the ledger with a mark.
 ///
 /// # Errors
 /// As `compare`.
 pub fn staleness<E>(
-    found: FilesOnDisk,
+    witness: WitnessContent,
+    log_missing: bool,
     recorded: &[PathBuf],
     compare: impl Fn(WitnessMark) -> std::result::Result<Option<Staleness>, E>,
 ) -> std::result::Result<Option<Staleness>, E> {
-    let log_missing = found.log_missing.then_some(Staleness::LogMissing);
-    let unknown = match found.witness {
+    let log_missing = log_missing.then_some(Staleness::LogMissing);
+    let unknown = match witness {
         // The first run was killed while it created the witness, before it changed the ledger.
         WitnessContent::Damaged | WitnessContent::Missing if recorded.is_empty() => {
             return Ok(log_missing);
@@ -134,45 +126,12 @@ pub fn staleness<E>(
 /// # Errors
 /// If a witness exists or cannot be read.
 pub fn refuse_witness_without_ledger(files: &LedgerFiles) -> Result<()> {
-    match read_witness(&files.witness)? {
+    match witness::read(&files.witness)? {
         WitnessContent::Missing => Ok(()),
-        _ => Err(LedgerError::Older(format!(
+        _ => Err(LedgerError::Unusable(format!(
             "there is no ledger `{}`, but its witness `{}` exists, so there was one; restore it, or move the witness away if every partner may be invited again",
             files.file.display(),
             files.witness.display()
         ))),
-    }
-}
-
-/// Reads the witness; to be called before the ledger is read.
-///
-/// # Errors
-/// If the file exists and cannot be read.
-pub fn read_witness(path: &Path) -> Result<WitnessContent> {
-    witness::read(path).map_err(|error| unusable(path, &error))
-}
-
-/// Opens the witness, or creates it with `mark`, for the owner of the ledger.
-///
-/// # Errors
-/// If it cannot be opened, created or written.
-pub fn open_witness(path: &Path, mark: WitnessMark, ledger: &Path) -> Result<Witness> {
-    let witness = Witness::open_or_create(path, mark).and_then(|it| {
-        give_to_owner(&it.file, ledger)?;
-        Ok(it)
-    });
-    witness.map_err(|error| unusable(path, &error))
-}
-
-/// The error of a witness that cannot be read or written.
-pub fn unusable(witness: &Path, error: &std::io::Error) -> LedgerError {
-    let message = format!(
-        "cannot read or write the witness `{}`: {error}{}",
-        witness.display(),
-        ownership_fix(witness)
-    );
-    match error.kind() {
-        ErrorKind::PermissionDenied => LedgerError::NoPermission(message),
-        _ => LedgerError::CannotWrite(message),
     }
 }

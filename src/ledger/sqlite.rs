@@ -4,7 +4,6 @@
 
 mod active_run;
 mod connection;
-mod enrolment;
 mod errors;
 #[cfg(test)]
 pub mod fault_injection;
@@ -21,8 +20,9 @@ mod writer_handle;
 mod writer_requests;
 mod writer_thread;
 
+pub use self::connection::create;
 pub use self::file_checks::{check, check_writable, warnings};
-pub use self::opening::{Examined, create, open_scratch};
+pub use self::opening::{Examined, open_scratch};
 pub use self::reader::Reader;
 pub use self::writer_handle::{PendingCommit, WriterHandle};
 pub use self::writer_thread::WriterThread;

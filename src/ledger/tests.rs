@@ -96,18 +96,19 @@ fn settled(address: &str, outcome: Outcome) -> Change {
     }
 }
 
+async fn enrol(ledger: &Ledger, attempts: u64, invitations: Vec<Enrolment>) {
+    let invitations = invitations.into_iter().map(Ok::<_, LedgerError>);
+    let enrolled = ledger.enrol(attempts, "spring", invitations, now());
+    enrolled.await.unwrap();
+}
+
 async fn enrolled(folder: &LedgerFolder, addresses: &[&str]) -> Ledger {
     enrolled_in(Ledger::open_scratch(&folder.path()).unwrap(), addresses).await
 }
 
 async fn enrolled_in(ledger: Ledger, addresses: &[&str]) -> Ledger {
     let enrolments = addresses.iter().map(|it| enrolment(it)).collect();
-    ledger
-        .begin_enrolment(addresses.len() as u64, "spring", now())
-        .await
-        .unwrap();
-    ledger.enrol(enrolments, now()).await.unwrap();
-    ledger.commit_enrolment().await.unwrap();
+    enrol(&ledger, addresses.len() as u64, enrolments).await;
     ledger
 }
 
@@ -153,17 +154,15 @@ async fn changes_survive_reopening_and_a_closed_ledger_is_one_file() {
 }
 
 #[tokio::test]
-async fn enrolling_twice_changes_nothing_and_needs_a_commit() {
+async fn enrolling_twice_changes_nothing_and_an_unreadable_row_enrols_nobody() {
     let folder = LedgerFolder::new();
     let ledger = enrolled(&folder, &["ada@a.example"]).await;
     let before = standing(&ledger, "ada@a.example").await.message_id;
     ledger.apply(armed("ada@a.example")).await.unwrap();
-    let both = || vec![enrolment("ada@a.example"), enrolment("eva@e.example")];
-    ledger.begin_enrolment(2, "spring", now()).await.unwrap();
-    ledger.enrol(both(), now()).await.unwrap();
-    ledger.close().await.unwrap();
-
-    let ledger = Ledger::open_scratch(&folder.path()).unwrap();
+    let unreadable = LedgerError::CannotWrite("the row is gone".into());
+    let part = [Ok(enrolment("eva@e.example")), Err(unreadable)];
+    let refused = ledger.enrol(2, "spring", part.into_iter(), now()).await;
+    assert_eq!(refused.unwrap_err().to_string(), "the row is gone");
     let standings = ledger
         .reader()
         .standings(vec![identity("eva@e.example")])
@@ -172,9 +171,8 @@ async fn enrolling_twice_changes_nothing_and_needs_a_commit() {
     let ada = standing(&ledger, "ada@a.example").await;
     assert_eq!((ada.state, ada.message_id), (State::Armed, before));
 
-    ledger.begin_enrolment(2, "spring", now()).await.unwrap();
-    ledger.enrol(both(), now()).await.unwrap();
-    ledger.commit_enrolment().await.unwrap();
+    let both = vec![enrolment("ada@a.example"), enrolment("eva@e.example")];
+    enrol(&ledger, 2, both).await;
     let both = ["ada@a.example", "eva@e.example"].map(identity).to_vec();
     let records = ledger.reader().records(both).await.unwrap();
     let latest = records.iter().flatten().map(|it| it.latest.to);
@@ -191,15 +189,8 @@ fn length_of_log(folder: &LedgerFolder) -> u64 {
 async fn after_a_long_enrolment_the_log_shrinks_to_the_reserve() {
     let folder = LedgerFolder::new();
     let ledger = Ledger::open_scratch(&folder.path()).unwrap();
-    ledger
-        .begin_enrolment(20_000, "spring", now())
-        .await
-        .unwrap();
-    for part in 0..20 {
-        let rows = (0..1_000).map(|row| enrolment(&format!("p{row}@c{part}.example")));
-        ledger.enrol(rows.collect(), now()).await.unwrap();
-    }
-    ledger.commit_enrolment().await.unwrap();
+    let rows = (0..20_000).map(|row| enrolment(&format!("p{row}@c{}.example", row / 1_000)));
+    enrol(&ledger, 20_000, rows.collect()).await;
 
     ledger.apply(armed("p0@c0.example")).await.unwrap();
 
@@ -216,10 +207,7 @@ async fn with_a_reader_the_log_grows_behind_the_kept_pages() {
         .unwrap();
     let room = (16 + 64) * (4_096 + 24);
 
-    ledger.begin_enrolment(1, "spring", now()).await.unwrap();
-    let ada = vec![enrolment("ada@a.example")];
-    ledger.enrol(ada, now()).await.unwrap();
-    ledger.commit_enrolment().await.unwrap();
+    enrol(&ledger, 1, vec![enrolment("ada@a.example")]).await;
 
     assert!(length_of_log(&folder) > room + 4 * 4_096);
 }
@@ -418,17 +406,19 @@ async fn other_files_are_refused_before_they_are_changed() {
     let missing = open(&folder.0.path().join("none"));
     assert!(matches!(missing, LedgerError::Missing(_)), "{missing}");
     std::fs::write(&path, "email,name\n".repeat(100)).unwrap();
-    assert!(matches!(open(&path), LedgerError::NotUsable(_)));
+    assert!(matches!(open(&path), LedgerError::Unusable(_)));
     std::fs::write(&path, "").unwrap();
-    assert!(matches!(open(&path), LedgerError::NotUsable(_)));
+    assert!(matches!(open(&path), LedgerError::Unusable(_)));
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    assert!(matches!(open(&path), LedgerError::Damaged(_)));
+    let damaged = open(&path);
+    assert!(matches!(damaged, LedgerError::Unusable(_)));
+    assert!(damaged.to_string().contains("is damaged"), "{damaged}");
 
     std::fs::write(&path, &whole).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.pragma_update(None, "user_version", 99).unwrap();
     let failure = open(&path);
-    assert!(matches!(failure, LedgerError::NotUsable(_)));
+    assert!(matches!(failure, LedgerError::Unusable(_)));
     assert!(
         failure.to_string().contains("newer access-invite"),
         "{failure}"
@@ -531,8 +521,8 @@ async fn a_notice_stays_until_it_is_removed() {
     let ledger = Ledger::open_scratch(&folder.path()).unwrap();
 
     assert_eq!(ledger.notice("open").await.unwrap(), None);
-    ledger.set_notice("open", now()).await.unwrap();
+    ledger.set_notice("open", Some(now())).await.unwrap();
     assert_eq!(ledger.notice("open").await.unwrap(), Some(now()));
-    ledger.remove_notice("open").await.unwrap();
+    ledger.set_notice("open", None).await.unwrap();
     assert_eq!(ledger.notice("open").await.unwrap(), None);
 }

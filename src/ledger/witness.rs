@@ -9,10 +9,12 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::error::{LedgerError, Result};
+use super::sidecar::{give_to_owner, ownership_fix};
 use crate::files::{self, folder_of};
 
 /// The bytes of a slot: a sector, so that a torn write damages one slot only.
@@ -27,7 +29,7 @@ pub type Id = [u8; 16];
 ///
 /// # Errors
 /// If the system has no random numbers.
-pub fn random_id() -> Result<Id, getrandom::Error> {
+pub fn random_id() -> Result<Id> {
     let mut id = [0; 16];
     getrandom::fill(&mut id)?;
     Ok(id)
@@ -109,12 +111,13 @@ pub enum WitnessContent {
 ///
 /// # Errors
 /// If the file exists and cannot be read.
-pub fn read(path: &Path) -> io::Result<WitnessContent> {
-    match files::open(path) {
+pub fn read(path: &Path) -> Result<WitnessContent> {
+    let content = match files::open(path) {
         Ok(file) => read_from(&file),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(WitnessContent::Missing),
         Err(error) => Err(error),
-    }
+    };
+    content.map_err(|error| unusable(path, &error))
 }
 
 fn read_from(mut file: &File) -> io::Result<WitnessContent> {
@@ -139,36 +142,41 @@ fn latest(bytes: &[u8]) -> Option<(usize, WitnessMark)> {
         .max_by_key(|(_, mark)| mark.changes)
 }
 
-/// The witness, open for a writer.
+/// The witness, open for a writer. Its methods fail if the file cannot be locked, read or written.
 #[derive(Debug)]
 pub struct Witness {
-    /// The open file.
-    pub file: File,
+    file: File,
+    path: PathBuf,
 }
 
 impl Witness {
-    /// Opens the witness, or creates it durably with `mark`, readable by its owner only. A damaged or
-    /// incomplete one is written again.
+    /// Opens the witness, or creates it durably with `mark`, readable only by the owner of the ledger. A
+    /// damaged or incomplete one is written again.
     ///
     /// # Errors
     /// If it cannot be opened, created or written.
-    pub fn open_or_create(path: &Path, mark: WitnessMark) -> io::Result<Self> {
-        let witness = Self {
-            file: files::open_own(path)?,
+    pub fn open_or_create(path: &Path, mark: WitnessMark, ledger: &Path) -> Result<Self> {
+        let open = || {
+            let file = files::open_own(path)?;
+            if read_from(&file)? == WitnessContent::Damaged {
+                write_both(&file, mark)?;
+                File::open(folder_of(path))?.sync_all()?;
+            }
+            give_to_owner(&file, ledger)?;
+            Ok(file)
         };
-        if read_from(&witness.file)? == WitnessContent::Damaged {
-            witness.reset(mark)?;
-            File::open(folder_of(path))?.sync_all()?;
-        }
-        Ok(witness)
+        Ok(Self {
+            file: open().map_err(|error| unusable(path, &error))?,
+            path: path.to_owned(),
+        })
     }
 
     /// Records `mark`, unless another writer has recorded a later one. Not synced to the disk.
     ///
     /// # Errors
-    /// If the file cannot be locked, read or written.
-    pub fn advance(&self, mark: WitnessMark) -> io::Result<()> {
-        self.locked(|| {
+    /// See [`Witness`].
+    pub fn advance(&self, mark: WitnessMark) -> Result<()> {
+        let advanced = locked(&self.file, || {
             let mut bytes = [0; 2 * SLOT];
             let read = self.file.read_at(&mut bytes, 0)?;
             let slot = match latest(&bytes[..read]) {
@@ -178,32 +186,51 @@ impl Witness {
             };
             self.file
                 .write_all_at(&mark.to_slot(), (slot * SLOT) as u64)
-        })
+        });
+        advanced.map_err(|error| unusable(&self.path, &error))
     }
 
     /// Replaces its content by `mark`.
     ///
     /// # Errors
-    /// If the file cannot be locked or written.
-    pub fn reset(&self, mark: WitnessMark) -> io::Result<()> {
-        let content = [mark.to_slot(), mark.to_slot()].concat();
-        self.locked(|| self.file.write_all_at(&content, 0))?;
-        self.sync()
+    /// See [`Witness`].
+    pub fn reset(&self, mark: WitnessMark) -> Result<()> {
+        write_both(&self.file, mark).map_err(|error| unusable(&self.path, &error))
     }
 
     /// Syncs it to the disk.
     ///
     /// # Errors
     /// If the disk reports an error.
-    pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()
+    pub fn sync(&self) -> Result<()> {
+        let synced = self.file.sync_all();
+        synced.map_err(|error| unusable(&self.path, &error))
     }
+}
 
-    fn locked<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        self.file.lock()?;
-        let done = work();
-        self.file.unlock()?;
-        done
+fn write_both(file: &File, mark: WitnessMark) -> io::Result<()> {
+    let content = [mark.to_slot(), mark.to_slot()].concat();
+    locked(file, || file.write_all_at(&content, 0))?;
+    file.sync_all()
+}
+
+fn locked<T>(file: &File, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    file.lock()?;
+    let done = work();
+    file.unlock()?;
+    done
+}
+
+/// The error of a witness that cannot be read or written.
+fn unusable(witness: &Path, error: &io::Error) -> LedgerError {
+    let message = format!(
+        "cannot read or write the witness `{}`: {error}{}",
+        witness.display(),
+        ownership_fix(witness)
+    );
+    match error.kind() {
+        ErrorKind::PermissionDenied => LedgerError::NoPermission(message),
+        _ => LedgerError::CannotWrite(message),
     }
 }
 
@@ -239,7 +266,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("witness");
         assert_eq!(read(&path).unwrap(), WitnessContent::Missing);
-        let witness = Witness::open_or_create(&path, WitnessMark::unwritten(LEDGER)).unwrap();
+        let witness =
+            Witness::open_or_create(&path, WitnessMark::unwritten(LEDGER), &path).unwrap();
         assert_eq!(
             read(&path).unwrap(),
             WitnessContent::Mark(WitnessMark::unwritten(LEDGER))
@@ -263,7 +291,8 @@ mod tests {
     fn b14_a_torn_write_of_a_slot_leaves_the_other_readable() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("witness");
-        let witness = Witness::open_or_create(&path, WitnessMark::unwritten(LEDGER)).unwrap();
+        let witness =
+            Witness::open_or_create(&path, WitnessMark::unwritten(LEDGER), &path).unwrap();
         witness.advance(mark(1, 5)).unwrap();
         let before = std::fs::read(&path).unwrap();
         witness.advance(mark(1, 6)).unwrap();

@@ -37,7 +37,7 @@ impl Composer {
     pub fn new(config: &Arc<Config>, templates: &Arc<Templates>) -> Self {
         let sender = &config.sender;
         let mut packages = HashMap::new();
-        for locale in templates.locales() {
+        for locale in &templates.locales {
             for package in &config.packages {
                 let default = &config.templates.default_locale;
                 let scope = package_scope(package, locale, default);
@@ -81,7 +81,7 @@ impl Composer {
     /// The locale of a partner's message.
     #[must_use]
     pub fn locale_for(&self, partner: &Partner) -> &Locale {
-        self.templates.choose(partner.locale.as_ref())
+        self.templates.choose_by(partner.locale.as_ref()).0
     }
 
     /// What the ledger records about a partner.
@@ -133,7 +133,10 @@ impl Composer {
     ) -> Result<Message> {
         let message = self.compose(partner, id, date)?;
         let is_verified = message.fingerprint() == fingerprint;
-        is_verified.then_some(message).ok_or(MessageError::Changed)
+        let changed = "is not the one that was verified; nothing more is sent";
+        is_verified
+            .then_some(message)
+            .ok_or_else(|| MessageError::header(changed))
     }
 
     /// Composes the message without verifying it.
@@ -221,7 +224,7 @@ impl MessageDraft<'_> {
             message_id: &format!("<{}>", self.id),
             language: &self.locale.to_string(),
         };
-        verify(bytes, &expected).map_err(|error| MessageError::Verification(format!("{error:#}")))
+        verify(bytes, &expected).map_err(|error| MessageError(format!("{error:#}")))
     }
 
     fn to(&self) -> (Option<&str>, &Address) {
@@ -288,8 +291,7 @@ fn package_scope(package: &Package, locale: &Locale, default: &Locale) -> Packag
 
 fn mailbox(name: Option<&str>, address: &Address) -> Result<Mailbox> {
     let bare = lettre::Address::new(address.local_part(), address.domain());
-    let bare = bare.map_err(|error| {
-        MessageError::Header(format!("`{address}` cannot stand in a header: {error}"))
-    })?;
+    let bare = bare
+        .map_err(|error| MessageError(format!("`{address}` cannot stand in a header: {error}")))?;
     Ok(Mailbox::new(name.map(str::to_owned), bare))
 }

@@ -63,17 +63,11 @@ struct ScanEmitter {
     attribute: Vec<u8>,
     value: Vec<u8>,
     comment: Vec<u8>,
-    tag: TagAttributes,
-}
-
-/// What the attributes of a tag say.
-#[derive(Debug, Default)]
-struct TagAttributes {
-    /// From the first class attribute, as in a browser.
+    /// Whether the tag has the class `button`, by its first class attribute, as in a browser.
     is_button: Option<bool>,
-    /// A browser follows the first.
-    targets: Vec<String>,
-    forbidden: Vec<String>,
+    /// How many targets and forbidden things there were before the tag.
+    targets_before: usize,
+    forbidden_before: usize,
 }
 
 impl ScanEmitter {
@@ -101,14 +95,12 @@ impl ScanEmitter {
             b"class" => {
                 let mut classes = self.value.split(u8::is_ascii_whitespace);
                 let is_button = classes.any(|it| it == b"button");
-                self.tag.is_button.get_or_insert(is_button);
+                self.is_button.get_or_insert(is_button);
             }
-            b"href" => {
-                self.tag.targets.push(lossy(&self.value).into_owned());
-            }
+            b"href" => self.page.targets.push(lossy(&self.value).into_owned()),
             name if name.starts_with(b"on") || FORBIDDEN_ATTRIBUTES.contains(&name) => {
                 let forbidden = format!("the attribute `{}`", lossy(name));
-                self.tag.forbidden.push(forbidden);
+                self.page.forbidden.push(forbidden);
             }
             _ => {}
         }
@@ -117,16 +109,15 @@ impl ScanEmitter {
     }
 
     fn start(&mut self) {
-        let tag = std::mem::take(&mut self.tag);
         if FORBIDDEN_ELEMENTS.contains(&&*self.name) {
             let forbidden = format!("`<{}>`", lossy(&self.name));
-            self.page.forbidden.push(forbidden);
+            self.page.forbidden.insert(self.forbidden_before, forbidden);
         }
-        if tag.is_button == Some(true) && self.name == b"a" {
-            self.page.buttons.extend(tag.targets.first().cloned());
+        if self.is_button == Some(true) && self.name == b"a" {
+            // A browser follows the first.
+            let target = self.page.targets.get(self.targets_before);
+            self.page.buttons.extend(target.cloned());
         }
-        self.page.targets.extend(tag.targets);
-        self.page.forbidden.extend(tag.forbidden);
         self.hidden = hidden(&self.name).or(self.hidden);
     }
 
@@ -161,7 +152,9 @@ impl Emitter for &mut ScanEmitter {
     fn init_start_tag(&mut self) {
         self.name.clear();
         self.is_end_tag = false;
-        self.tag = TagAttributes::default();
+        self.is_button = None;
+        self.targets_before = self.page.targets.len();
+        self.forbidden_before = self.page.forbidden.len();
     }
 
     fn init_end_tag(&mut self) {
@@ -217,9 +210,6 @@ impl Emitter for &mut ScanEmitter {
     /// For Outlook, the end of a comment may end a tag that was left open in it.
     fn emit_eof(&mut self) {
         self.end_attribute();
-        let tag = std::mem::take(&mut self.tag);
-        self.page.targets.extend(tag.targets);
-        self.page.forbidden.extend(tag.forbidden);
     }
 
     fn emit_current_comment(&mut self) {

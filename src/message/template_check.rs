@@ -20,7 +20,7 @@ impl Composer {
         const ID: &str = "00000000000000000000000000000000@invitation.example";
         let mut faults = Vec::new();
         for package in &self.config.packages {
-            for locale in self.templates.locales() {
+            for locale in &self.templates.locales {
                 if faults.len() == MAX_FAULTS {
                     faults.push("there may be more; fix these first".into());
                     return faults;

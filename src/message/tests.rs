@@ -131,7 +131,7 @@ fn every_shipped_locale_passes_with_full_empty_and_hostile_data() {
     for full in [true, false] {
         let (config, templates, composer) = composing(full);
         let long = "n".repeat(256);
-        for locale in templates.locales() {
+        for locale in &templates.locales {
             for name in names.into_iter().chain([Some(long.as_str())]) {
                 let partner = partner(&config, &locale.to_string(), name, name);
                 let verified = composer.compose_and_verify(&partner, ID, date());
@@ -528,7 +528,7 @@ proptest! {
         let composer = Composer::new(&config, &templates);
 
         // A NUL makes it no text at all.
-        if let Ok(partners) = Partners::read(&config, templates.locales(), scratch.path()) {
+        if let Ok(partners) = Partners::read(&config, &templates.locales, scratch.path()) {
             let partners = Arc::new(partners);
             prop_assert_eq!(partners.good() + partners.bad(), 1);
             for partner in partners.iter() {

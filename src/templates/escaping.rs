@@ -20,7 +20,7 @@ pub fn engine() -> Tera {
     tera
 }
 
-/// Replaces Tera's filter, in case [`line_with_safe`] did not find it.
+/// Replaces Tera's filter, where [`line_with_safe`] does not find it.
 fn safe(_: Value, _: Kwargs, _: &State) -> TeraResult<Value> {
     Err(Error::message(SAFE_IS_REFUSED))
 }
@@ -47,107 +47,23 @@ fn replace(text: StringInput<'_>, arguments: Kwargs, _: &State) -> TeraResult<Va
     Ok(text.inherit_safety(text.as_str().replace(from, to)))
 }
 
-/// The first line that uses the filter `safe`, in an expression (`|`) or as a block (`{% filter safe %}`), with
-/// any white space.
-///
-/// It splits the source as Tera's lexer does: text, comments, `raw` blocks and strings contain no filters.
+/// The first line that uses the filter `safe`, in an expression (`|`) or as a block (`{% filter safe %}`), so
+/// that it is refused even where no sample reaches it. Comments and `raw` blocks count as well.
 pub fn line_with_safe(source: &str) -> Option<usize> {
-    let mut rest = source;
-    while let Some(start) = find_start(rest) {
-        let (opening, after) = rest[start..].split_at(2);
-        rest = after;
-        if opening == "{#" {
-            rest = rest.split_once("#}")?.1;
-            continue;
-        }
-        let closing = if opening == "{{" { "}}" } else { "%}" };
-        if opening == "{%"
-            && let Some(within) = after_raw_tag(rest, "raw")
-        {
-            let mut within = within;
-            rest = loop {
-                within = within.split_once("{%")?.1;
-                if let Some(after) = after_raw_tag(within, "endraw") {
-                    break after;
-                }
-            };
-            continue;
-        }
-        let mut before = PreviousToken::Start;
-        loop {
-            rest = rest.trim_ascii_start();
-            let first = rest.chars().next()?;
-            if let Some(after) = rest.strip_prefix(closing) {
-                rest = after;
-                break;
-            }
-            if matches!(first, '"' | '\'' | '`') {
-                rest = after_string(&rest[1..], first)?;
-                before = PreviousToken::Other;
-                continue;
-            }
-            let word = rest.find(|it: char| it != '_' && !it.is_ascii_alphanumeric());
-            let (word, after) = rest.split_at(word.unwrap_or(rest.len()));
-            if word.is_empty() {
-                before = if first == '|' {
-                    PreviousToken::Pipe
-                } else if before == PreviousToken::Start && first == '-' {
-                    PreviousToken::Start
-                } else {
-                    PreviousToken::Other
-                };
-                rest = &rest[first.len_utf8()..];
-                continue;
-            }
-            if word == "safe" && matches!(before, PreviousToken::Pipe | PreviousToken::FilterTag) {
-                let place = source.len() - rest.len();
-                return Some(source[..place].matches('\n').count() + 1);
-            }
-            let tag = opening == "{%" && before == PreviousToken::Start;
-            before = if tag && word == "filter" {
-                PreviousToken::FilterTag
-            } else {
-                PreviousToken::Other
-            };
-            rest = after;
-        }
-    }
-    None
-}
-
-/// The token before a word in an expression or a tag.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum PreviousToken {
-    Start,
-    Pipe,
-    FilterTag,
-    Other,
-}
-
-/// The position of the next expression, tag or comment.
-fn find_start(text: &str) -> Option<usize> {
-    let starts = |it: &[u8]| matches!(it, b"{{" | b"{%" | b"{#");
-    text.as_bytes().windows(2).position(starts)
-}
-
-/// The text after a tag that consists of this name, whose `{%` was just read.
-fn after_raw_tag<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let text = text.strip_prefix('-').unwrap_or(text);
-    let text = text.trim_ascii_start().strip_prefix(name)?;
-    let text = text.trim_ascii_start();
-    text.strip_prefix('-').unwrap_or(text).strip_prefix("%}")
-}
-
-/// The text after a string, whose opening quote was just read.
-fn after_string(text: &str, quote: char) -> Option<&str> {
-    let mut escaped = false;
-    for (place, letter) in text.char_indices() {
-        if letter == quote && !escaped {
-            return Some(&text[place + 1..]);
-        }
-        escaped = letter == '\\' && !escaped;
-    }
-    None
+    let is_filter = |place: &usize| {
+        let (before, behind) = (&source[..*place], &source[place + "safe".len()..]);
+        let name = before.trim_end();
+        let opened = name.rfind("{{").max(name.rfind("{%"));
+        let within_tag = opened.is_some() && opened >= name.rfind("}}").max(name.rfind("%}"));
+        let used = name.ends_with('|') || (name != before && name.ends_with("filter"));
+        let ends = !behind.starts_with(|it: char| it == '_' || it.is_ascii_alphanumeric());
+        within_tag && used && ends
+    };
+    let place = source
+        .match_indices("safe")
+        .map(|it| it.0)
+        .find(is_filter)?;
+    Some(source[..place].matches('\n').count() + 1)
 }
 
 /// Escapes as Tera does, but in longer pieces than single bytes.

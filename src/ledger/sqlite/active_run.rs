@@ -7,11 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
-
-use super::runs;
 use crate::ledger::error::Result;
-use crate::ledger::freshness;
 use crate::ledger::sidecar::identity;
 use crate::ledger::witness::{Witness, WitnessMark};
 
@@ -30,34 +26,19 @@ pub struct ActiveRun {
 }
 
 impl ActiveRun {
-    /// Raises the change counter within a transaction; gives its value.
-    pub fn count_change(&self, connection: &Connection) -> rusqlite::Result<u64> {
-        runs::count_change(connection, self.number)
-    }
-
     /// Advances the witness to a durable commit.
     pub fn advance_witness(&mut self, changes: u64) -> Result<()> {
         self.mark.changes = changes;
-        self.with_witness(|it| it.advance(self.mark))
-    }
-
-    /// Syncs the witness to the disk.
-    pub fn sync_witness(&self) -> Result<()> {
-        self.with_witness(Witness::sync)
+        let witness = self.witness.as_ref();
+        witness.map_or(Ok(()), |it| it.advance(self.mark))
     }
 
     /// Creates a new witness after an older ledger was accepted.
     pub fn reset_witness(&mut self, ledger: &Path) -> Result<()> {
-        let witness = freshness::open_witness(&self.witness_path, self.mark, ledger)?;
-        let unusable = |error| freshness::unusable(&self.witness_path, &error);
-        witness.reset(self.mark).map_err(unusable)?;
+        let witness = Witness::open_or_create(&self.witness_path, self.mark, ledger)?;
+        witness.reset(self.mark)?;
         self.witness = Some(witness);
         Ok(())
-    }
-
-    fn with_witness(&self, work: impl FnOnce(&Witness) -> io::Result<()>) -> Result<()> {
-        let done = self.witness.as_ref().map_or(Ok(()), work);
-        done.map_err(|error| freshness::unusable(&self.witness_path, &error))
     }
 }
 

@@ -15,13 +15,17 @@ use super::errors::{damaged, translate};
 use super::{file_checks, schema, wal};
 use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::witness::Id;
+use crate::ledger::witness::{Id, random_id};
 
 /// How long to wait for a lock that another program holds on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Creates an empty ledger, readable by its owner only.
-pub fn create(path: &Path, key: &MessageIdKey, id: Id) -> Result<()> {
+///
+/// # Errors
+/// If the file exists or cannot be written.
+pub fn create(path: &Path) -> Result<()> {
+    let (key, id) = (MessageIdKey::random()?, random_id()?);
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -32,7 +36,7 @@ pub fn create(path: &Path, key: &MessageIdKey, id: Id) -> Result<()> {
             LedgerError::CannotWrite(message)
         })?;
     connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .and_then(|connection| schema::create(&connection, key, id))
+        .and_then(|connection| schema::create(&connection, &key, id))
         .map_err(|error| {
             let _ = std::fs::remove_file(path);
             translate(path, &error)
@@ -144,5 +148,5 @@ fn check_identity(path: &Path, connection: &Connection) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(LedgerError::NotUsable(message))
+    Err(LedgerError::Unusable(message))
 }

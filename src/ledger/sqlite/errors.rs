@@ -18,7 +18,7 @@ pub fn ensure_one_row(changed: usize) -> rusqlite::Result<()> {
 /// The error of a file whose content is not reliable.
 pub fn damaged(path: &Path, what: &str) -> LedgerError {
     let what = what.trim().replace('\n', ", ");
-    LedgerError::Damaged(format!(
+    LedgerError::Unusable(format!(
         "the ledger `{0}` is damaged ({what}), so nothing is sent; restore the newest backup, or save what is readable with `sqlite3 {0} .recover`; a backup from before the last run would invite its partners again",
         path.display()
     ))
@@ -34,7 +34,7 @@ pub fn translate(path: &Path, error: &rusqlite::Error) -> LedgerError {
         ));
     }
     match error.sqlite_error_code() {
-        Some(Code::NotADatabase) => LedgerError::NotUsable(format!(
+        Some(Code::NotADatabase) => LedgerError::Unusable(format!(
             "`{shown}` is not a ledger of access-invite, nor any SQLite database; check `ledger.file`; if it is right, the file was overwritten: restore it from a backup"
         )),
         // A table or a value that this program has not written.

@@ -25,12 +25,12 @@ pub fn check(path: &Path) -> Result<()> {
         Err(error) => return Err(cannot_open(path, &error)),
     };
     if !metadata.is_file() {
-        return Err(LedgerError::NotUsable(format!(
+        return Err(LedgerError::Unusable(format!(
             "the ledger `{shown}` is not a regular file; set `ledger.file` to the file itself"
         )));
     }
     if metadata.len() == 0 {
-        return Err(LedgerError::NotUsable(format!(
+        return Err(LedgerError::Unusable(format!(
             "the ledger `{shown}` is an empty file; for a new job, remove it and run `access-invite init`; otherwise restore it, because without it no partner counts as invited"
         )));
     }

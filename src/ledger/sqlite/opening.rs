@@ -14,25 +14,16 @@ use super::reader::Reader;
 use super::writer_handle::WriterHandle;
 use super::{connection, file_checks, runs, schema, wal};
 use crate::config::LedgerFiles;
-use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::freshness::{FilesOnDisk, Staleness, read_witness};
+use crate::ledger::freshness::Staleness;
 use crate::ledger::lock::{self, lock_file};
 use crate::ledger::records::RunStart;
 use crate::ledger::sidecar::sidecar;
-use crate::ledger::witness::{Id, Witness, WitnessMark, random_id};
+use crate::ledger::witness::{self, Id, Witness, WitnessMark, random_id};
 
 /// How often, and after which pause, a ledger is opened that a run is changing.
 const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Creates an empty ledger.
-///
-/// # Errors
-/// If the file exists or cannot be written.
-pub fn create(path: &Path) -> Result<()> {
-    connection::create(path, &MessageIdKey::random()?, random_id()?)
-}
 
 /// Opens a scratch ledger: without a recorded run and without a witness.
 ///
@@ -51,7 +42,7 @@ fn start_threads(
     run: Option<ActiveRun>,
 ) -> Result<(WriterHandle, Reader)> {
     let reader = Reader::beside_writer(path)?;
-    let writer = WriterHandle::start(path, connection, reader.key().clone(), run);
+    let writer = WriterHandle::start(path, connection, reader.key.clone(), run);
     Ok((writer, reader))
 }
 
@@ -76,20 +67,18 @@ impl Examined {
     pub fn open(files: &LedgerFiles) -> Result<Self> {
         let path = &files.file;
         let unreadable = |error: std::io::Error| file_checks::cannot_open(path, &error);
-        let found = FilesOnDisk {
-            witness: read_witness(&files.witness)?,
-            log_missing: wal::is_missing(path).map_err(unreadable)?,
-        };
+        let witness = witness::read(&files.witness)?;
+        let log_missing = wal::is_missing(path).map_err(unreadable)?;
         let open_files = OpenFiles::of(path).map_err(unreadable)?;
         let connection = connection::open_to_examine(path)?;
         let sqlite = |error: rusqlite::Error| translate(path, &error);
-        let staleness = runs::staleness(&connection, found).map_err(sqlite)?;
+        let staleness = runs::staleness(&connection, witness, log_missing).map_err(sqlite)?;
         let id = schema::id(&connection).map_err(sqlite)?;
         Ok(Self {
             path: path.clone(),
             connection,
             open_files,
-            log_missing: found.log_missing,
+            log_missing,
             staleness,
             id: id.map_or_else(random_id, Ok)?,
         })
@@ -191,15 +180,12 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
     let path = &files.file;
     let unreadable = |error: std::io::Error| file_checks::cannot_open(path, &error);
     let live = lock::is_held(path);
-    let witness = read_witness(&files.witness)?;
+    let witness = witness::read(&files.witness)?;
     let left_over = ["-wal", "-journal"].map(|suffix| sidecar(path, suffix));
     // SQLite would create a log for a file whose header requires one.
     let log_expected = wal::is_expected(path).map_err(unreadable)?;
-    let found = FilesOnDisk {
-        witness,
-        // During a run the log exists, or is about to.
-        log_missing: log_expected && !left_over[0].exists() && !live,
-    };
+    // During a run the log exists, or is about to.
+    let log_missing = log_expected && !left_over[0].exists() && !live;
     let (connection, copy) = if live || !(log_expected || left_over.iter().any(|it| it.exists())) {
         match connection::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
             Ok(connection) => (connection, None),
@@ -219,7 +205,8 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
         )?;
         (connection, Some(folder))
     };
-    let staleness = runs::staleness(&connection, found).map_err(|it| translate(path, &it))?;
+    let staleness =
+        runs::staleness(&connection, witness, log_missing).map_err(|it| translate(path, &it))?;
     let mut reader = Reader::start(path, connection)?;
     reader.live = live;
     reader.staleness = staleness;

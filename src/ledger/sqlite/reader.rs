@@ -33,9 +33,12 @@ pub struct Reader {
     path: PathBuf,
     queries: Option<mpsc::Sender<Query>>,
     thread: Option<JoinHandle<()>>,
-    key: MessageIdKey,
-    pub(super) live: bool,
-    pub(super) staleness: Option<Staleness>,
+    /// The key behind the Message-IDs.
+    pub key: MessageIdKey,
+    /// Whether a run was using the ledger when it was opened.
+    pub live: bool,
+    /// Why the ledger may lack what later runs have recorded.
+    pub staleness: Option<Staleness>,
     /// The copy that is read in place of the ledger.
     pub(super) copy: Option<TempDir>,
 }
@@ -76,24 +79,6 @@ impl Reader {
             staleness: None,
             copy: None,
         })
-    }
-
-    /// The key behind the Message-IDs.
-    #[must_use]
-    pub fn key(&self) -> &MessageIdKey {
-        &self.key
-    }
-
-    /// Why the ledger may lack what later runs have recorded.
-    #[must_use]
-    pub fn staleness(&self) -> Option<Staleness> {
-        self.staleness
-    }
-
-    /// Whether a run was using the ledger when it was opened.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.live
     }
 
     /// Gives a file that root created to the ledger's owner, who usually runs the job.

@@ -29,7 +29,7 @@ pub fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
 
 fn optional_state(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<State>> {
     let name: Option<String> = row.get(column)?;
-    Ok(name.and_then(|it| State::from_name(&it)))
+    Ok(name.and_then(|it| it.parse().ok()))
 }
 
 /// The time in a column, in milliseconds.

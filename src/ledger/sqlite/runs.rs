@@ -12,20 +12,23 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::errors::ensure_one_row;
 use super::schema;
-use crate::ledger::freshness::{self, FilesOnDisk, Staleness};
+use crate::ledger::freshness::{self, Staleness};
 use crate::ledger::records::{CampaignStanding, Gap, RunEnd, RunStart};
-use crate::ledger::witness::{Id, WitnessMark};
+use crate::ledger::witness::{Id, WitnessContent, WitnessMark};
 
 /// Why this ledger may lack what later runs have recorded; none if it is the newest copy.
 pub fn staleness(
     connection: &Connection,
-    found: FilesOnDisk,
+    witness: WitnessContent,
+    log_missing: bool,
 ) -> rusqlite::Result<Option<Staleness>> {
     let recorded = match schema::version(connection)? {
         ..2 => Vec::new(),
         _ => witnesses(connection)?,
     };
-    freshness::staleness(found, &recorded, |mark| compare(connection, mark))
+    freshness::staleness(witness, log_missing, &recorded, |mark| {
+        compare(connection, mark)
+    })
 }
 
 /// Compares the ledger with the mark of a witness.
@@ -35,18 +38,14 @@ fn compare(connection: &Connection, mark: WitnessMark) -> rusqlite::Result<Optio
         Some(id) if id != mark.ledger => return Ok(Some(Staleness::OtherLedger(mark))),
         Some(_) => {}
     }
-    let reached = changes_of(connection, mark.run)?;
-    let satisfied = reached.is_some_and(|it| it >= mark.changes);
-    Ok((!satisfied).then_some(Staleness::Older(mark)))
-}
-
-/// The counter that a run had reached; none if the ledger does not contain it.
-fn changes_of(connection: &Connection, run: Id) -> rusqlite::Result<Option<u64>> {
-    connection
-        .query_row("SELECT changes FROM run WHERE id = ?1", [run], |row| {
-            row.get::<_, i64>(0).map(i64::unsigned_abs)
+    // None if the ledger does not contain the run.
+    let reached: Option<i64> = connection
+        .query_row("SELECT changes FROM run WHERE id = ?1", [mark.run], |row| {
+            row.get(0)
         })
-        .optional()
+        .optional()?;
+    let satisfied = reached.is_some_and(|it| it.unsigned_abs() >= mark.changes);
+    Ok((!satisfied).then_some(Staleness::Older(mark)))
 }
 
 /// The paths at which witnesses of this ledger were created.

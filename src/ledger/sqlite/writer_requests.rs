@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::transitions::ApplyError;
 use super::wal::Reserve;
 use super::writer_thread::WriterThread;
 use super::{runs, wal};
@@ -45,45 +46,46 @@ impl WriterThread {
         self.write(|it| Ok(runs::set_notice(&it.connection, name, at)?))
     }
 
-    /// Reserves space for so many attempts, and begins the enrolment's transaction.
-    pub fn begin_enrolment(&mut self, attempts: u64, campaign: &str, at: Timestamp) -> Result<()> {
-        self.ensure_usable()?;
+    /// Inserts invitations and confirms the campaign, all or nothing; reserves space for so many attempts.
+    pub fn enrol<E: From<LedgerError>>(
+        &mut self,
+        attempts: u64,
+        campaign: &str,
+        invitations: impl Iterator<Item = std::result::Result<Enrolment, E>>,
+        at: Timestamp,
+    ) -> std::result::Result<(), E> {
         // Without an attempt, as in memory, there is no log to grow.
         if attempts > 0 {
+            self.ensure_usable()?;
             self.reserve = Reserve::for_attempts(attempts);
             self.grow_log(0)?;
         }
-        let begun = self
-            .execute("BEGIN IMMEDIATE")
-            .and_then(|()| runs::confirm(&self.connection, campaign, at));
-        begun.map_err(|error| self.fail(error))
-    }
-
-    /// Inserts invitations into that transaction.
-    pub fn enrol(&mut self, invitations: &[Enrolment], at: Timestamp) -> Result<()> {
-        self.ensure_usable()?;
-        // Every other request ends its transaction.
-        if self.connection.is_autocommit() {
-            let message = "invitations were enrolled outside of an enrolment";
-            return Err(LedgerError::Fault(message.into()));
+        let mut unreadable = None;
+        let written = self.write(|it| {
+            runs::confirm(&it.connection, campaign, at)?;
+            let transitions = it.transitions();
+            for invitation in invitations {
+                match invitation {
+                    Ok(invitation) => transitions.enrol(&invitation, at)?,
+                    Err(error) => {
+                        unreadable = Some(error);
+                        return Err(ApplyError::Abandoned);
+                    }
+                }
+            }
+            Ok(())
+        });
+        if let Some(error) = unreadable {
+            return Err(error);
         }
-        let transitions = self.transitions();
-        let result = (invitations.iter()).try_for_each(|it| transitions.enrol(it, at));
-        result.map_err(|error| self.fail(error))
-    }
-
-    /// Commits it, and completes the reserved space.
-    pub fn commit_enrolment(&mut self) -> Result<()> {
-        self.ensure_usable()?;
-        let changes = self.commit().map_err(|error| self.fail(error))?;
-        self.advance_witness(changes);
+        written?;
         let kept = self
             .reserve
             .reserve_pages(&self.connection)
             .and_then(|()| wal::checkpoint(&self.connection, "RESTART"));
         match kept.map_err(|error| self.fail(error))? {
             0 => Ok(()),
-            kept => self.grow_log(kept),
+            kept => Ok(self.grow_log(kept)?),
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::active_run::{ActiveRun, Replaced};
 use super::errors::translate;
+use super::runs;
 use super::transitions::{ApplyError, Transitions};
 use super::wal::{self, Reserve};
 use crate::invitation::{Cause, MessageIdKey, State};
@@ -157,7 +158,7 @@ impl WriterThread {
     /// Counts the change and commits; gives the counter.
     pub(super) fn commit(&self) -> rusqlite::Result<u64> {
         let run = self.run.as_ref();
-        let changes = run.map_or(Ok(0), |it| it.count_change(&self.connection))?;
+        let changes = run.map_or(Ok(0), |it| runs::count_change(&self.connection, it.number))?;
         self.execute("COMMIT").map(|()| changes)
     }
 
@@ -236,11 +237,9 @@ impl WriterThread {
 
     /// Writes the log into the file and removes it, unless a reader prevents that.
     pub fn checkpoint_and_close(&mut self) -> Result<()> {
-        // An enrolment that was not committed.
-        let _ = self.connection.execute_batch("ROLLBACK");
         self.ensure_usable()?;
-        if let Some(run) = &self.run {
-            run.sync_witness()?;
+        if let Some(witness) = self.run.as_ref().and_then(|it| it.witness.as_ref()) {
+            witness.sync()?;
         }
         wal::checkpoint(&self.connection, "TRUNCATE")
             .map_err(|error| translate(&self.path, &error))?;

@@ -69,10 +69,7 @@ async fn b5_a_flipped_bit_is_refused_or_changes_no_state() {
                 assert!(
                     matches!(
                         failure,
-                        LedgerError::NotUsable(_)
-                            | LedgerError::Damaged(_)
-                            | LedgerError::Older(_)
-                            | LedgerError::NoPermission(_)
+                        LedgerError::Unusable(_) | LedgerError::NoPermission(_)
                     ),
                     "bit {bit}: {failure}"
                 );
