@@ -431,7 +431,7 @@ fn refusals_of_exim_have_the_right_state_and_message() {
         let workplace = to(service, tls);
         workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
         let attempts = || exim.log().matches("Incorrect authentication data").count();
-        let words = "it said \"535 Incorrect authentication data\"; the relay requires a login";
+        let words = "it replied \"535 Incorrect authentication data\"; the relay requires a login";
         check_refused_login(&workplace, &exim.pki, attempts, words);
     }
 }

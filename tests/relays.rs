@@ -148,7 +148,7 @@ fn d19_a_relay_without_ehlo_is_69() {
 
     assert_eq!(output.code, 69, "{output:?}");
     assert!(
-        output.stderr.contains("(ehlo): it said \"502 5.5.1"),
+        output.stderr.contains("(ehlo): it replied \"502 5.5.1"),
         "{output:?}"
     );
     assert_eq!((server.connections(), server.count("HELO")), (1, 0));

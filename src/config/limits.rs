@@ -1,4 +1,4 @@
-//! `[limits]` and `[retry]`: how many messages, how fast, to whom, and when again.
+//! `[limits]` and `[retry]`: how many messages, how fast, to whom, and when deferred ones are retried.
 
 use std::time::Duration;
 

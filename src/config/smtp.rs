@@ -39,7 +39,7 @@ pub enum Tls {
     Implicit,
     /// After STARTTLS, which the relay must offer (RFC 3207).
     StartTls,
-    /// Unprotected, only to this machine.
+    /// No TLS; only to this machine.
     None,
 }
 
@@ -138,7 +138,7 @@ fn port_warning(port: u16, tls: Tls) -> Option<Finding> {
         _ => "implicit",
     };
     let message = format!(
-        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until a deadline ends it; set `tls = \"{set}\"`, or `port = {other}`"
+        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until the deadline; set `tls = \"{set}\"`, or `port = {other}`"
     );
     Some(Finding::warning("smtp", "smtp.port", message))
 }

@@ -100,7 +100,7 @@ impl Worker {
             return Ok(AttemptResult::Throttled);
         }
         let why = match reply.and_then(sender_side_remedy) {
-            Some(remedy) => format!("it said \"{why}\"; {remedy}"),
+            Some(remedy) => format!("it replied \"{why}\"; {remedy}"),
             None => why,
         };
         Ok(match verdict {

@@ -127,7 +127,8 @@ impl RelayWatch {
             let again = retry.due_again(change.at, it.deferrals + 1, &it.identity.address);
             Change {
                 note: Some(
-                    "the relay refuses us, so its refusals do not concern recipients".into(),
+                    "the relay refuses this sender, so its refusals do not concern recipients"
+                        .into(),
                 ),
                 next_attempt_at: Some(again),
                 ..change

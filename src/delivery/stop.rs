@@ -44,7 +44,7 @@ impl Stop {
     fn later(what: impl fmt::Display) -> Self {
         Self::new(
             StopKind::Later,
-            format!("{what}; a later run sends the rest"),
+            format!("{what}; a later run sends the remaining messages"),
         )
     }
 
@@ -63,7 +63,7 @@ impl Stop {
     /// The relay asked too often to slow down.
     pub(super) fn throttled(reply: &str) -> Self {
         Self::later(format!(
-            "the relay keeps asking us to slow down (\"{reply}\"); lower `limits.per_minute` or `smtp.connections` if this recurs"
+            "the relay keeps asking to slow down (\"{reply}\"); lower `limits.per_minute` or `smtp.connections` if this recurs"
         ))
     }
 
@@ -78,13 +78,13 @@ impl Stop {
 
     pub(super) fn sender_refused(relay: &str, reply: &str, remedy: &str) -> Self {
         let why = format!(
-            "the relay {relay} refuses us, so no partner was marked: it said \"{reply}\"; {remedy}"
+            "the relay {relay} refuses this sender, so no partner was marked: it replied \"{reply}\"; {remedy}"
         );
         Self::new(StopKind::Relay, why)
     }
 
     pub(super) fn mail_refused(relay: &str, why: &str) -> Self {
-        let why = format!("the relay {relay} does not take our mail (mail): {why}");
+        let why = format!("the relay {relay} does not accept mail from this sender (mail): {why}");
         Self::new(StopKind::Relay, why)
     }
 
@@ -96,7 +96,7 @@ impl Stop {
     ) -> Self {
         let noun = if domains == 1 { "domain" } else { "domains" };
         let why = format!(
-            "the relay {relay} refused {recipients} recipients at {domains} {noun} alike ({phase}), so it probably refuses us, and nobody was rejected: it said \"{reply}\"; ask its operator; later runs first try a few messages"
+            "the relay {relay} refused {recipients} recipients at {domains} {noun} in the same way ({phase}), so it probably refuses this sender, and no partner was rejected: it replied \"{reply}\"; ask its operator; later runs send a few messages first"
         );
         Self::new(StopKind::Relay, why)
     }
@@ -104,7 +104,7 @@ impl Stop {
     /// Nobody was accepted, and several recipients were refused without evidence about them.
     pub(super) fn nobody_accepted(relay: &str) -> Self {
         let why = format!(
-            "the relay {relay} accepted no message, and its refusals do not say that the recipients are the cause, so it probably refuses us; nobody was rejected, and later runs try all again; ask its operator"
+            "the relay {relay} accepted no message, and its refusals do not say that the recipients are the cause, so it probably refuses this sender; no partner was rejected, and later runs retry all of them; ask its operator"
         );
         Self::new(StopKind::Relay, why)
     }
@@ -113,7 +113,7 @@ impl Stop {
     pub(super) fn connections_lost(kind: StopKind, relay: &str, number: u64, last: &str) -> Self {
         let messages = if number == 1 { "message" } else { "messages" };
         let why = format!(
-            "the relay {relay} lost the connection over {number} {messages}, twice each, and accepted none in between ({last}); they are deferred, and nobody is rejected; if the next run ends alike, ask the relay's operator, or set `smtp.pipelining = \"off\"`"
+            "the relay {relay} lost the connection over {number} {messages}, twice each, and accepted none in between ({last}); they are deferred, and no partner is rejected; if the next run ends in the same way, ask the relay's operator, or set `smtp.pipelining = \"off\"`"
         );
         Self::new(kind, why)
     }
