@@ -566,7 +566,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn whatever_relay_disk_and_process_do_nobody_is_invited_twice_lost_or_guessed() {
+fn simulated_faults_keep_all_invariants() {
     let first = number("ACCESS_INVITE_SEED");
     let count = first.map_or_else(|| number("ACCESS_INVITE_SEEDS").unwrap_or(SEEDS), |_| 1);
     let first = first.unwrap_or(0);

@@ -393,7 +393,7 @@ fn dial(relay: Arc<Relay>) -> Box<Dialer> {
 }
 
 #[test]
-fn whoever_a_relay_refuses_for_a_while_is_rejected_by_evidence_only_and_nobody_is_tried_for_ever() {
+fn simulated_weeks_of_refusals_reject_only_with_evidence() {
     assert_eq!(CONFIG.retry.give_up_after, SignedDuration::from_hours(120));
     let first = number("ACCESS_INVITE_SEED");
     // A history here is as long as forty of the other simulation.
