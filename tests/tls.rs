@@ -140,7 +140,7 @@ fn e1_to_e5_an_untrusted_certificate_gets_no_login_or_mail() {
             UntrustedRelay::showing(
                 tls,
                 Pki::self_signed("localhost", true),
-                "that of an authority, as `openssl req -x509` makes them, not of a server",
+                "for a certificate authority, as `openssl req -x509` makes it, not for a server",
             ),
             UntrustedRelay::showing(tls, Pki::new().server("localhost"), unknown),
             UntrustedRelay::showing(tls, Pki::rekeyed().server("localhost"), unknown),

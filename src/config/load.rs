@@ -169,7 +169,7 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
 
     let mut section = root.section("approval");
     let approval = section
-        .key("file", "only what it approves is sent")
+        .key("file", "only inputs that it approves are sent")
         .optional(path(folder));
     section.finish();
 

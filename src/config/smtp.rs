@@ -63,7 +63,10 @@ impl Smtp {
                 ]),
             );
         let port = section
-            .key("port", "by `tls`: 465 implicit, 587 starttls, 25 none")
+            .key(
+                "port",
+                "default by `tls`: 465 implicit, 587 starttls, 25 none",
+            )
             .optional(
                 number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
             );
@@ -74,14 +77,17 @@ impl Smtp {
         });
         warnings.extend(port_warning(port, tls));
         let ca_file = section
-            .key("ca_file", "trusted certificates beside the system's")
+            .key(
+                "ca_file",
+                "trusted certificates in addition to the system's",
+            )
             .optional(path(folder));
         let login = Login::read(&mut section, folder, tls == Tls::None);
         let connections = section
             .key("connections", "parallel connections")
             .or("2", number(1..=100));
         let pipelining = section
-            .key("pipelining", "if the relay offers it; or \"off\"")
+            .key("pipelining", "used if the relay offers it; or \"off\"")
             .or("\"auto\"", choice(&[("auto", true), ("off", false)]));
         let hello = section
             .key("hello", "the name for EHLO; unset: this host's")
