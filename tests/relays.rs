@@ -743,7 +743,7 @@ fn r12_check_connect_prints_each_step_before_it_waits() {
         "relay: waiting for the greeting, for up to 300 s\n",
         "relay: received the greeting \"220 localhost ESMTP\"\n",
         "relay: EHLO ",
-        "relay: ready to take mail; none was sent\n",
+        "relay: ready to accept mail; none was sent\n",
     ] {
         let (_, after) = rest
             .split_once(step)

@@ -1398,7 +1398,7 @@ fn check_connect_reports_each_step_and_sends_nothing() {
     for step in [
         "relay: connected to 127.0.0.1:",
         "relay: EHLO ",
-        "relay: ready to take mail; none was sent",
+        "relay: ready to accept mail; none was sent",
     ] {
         assert!(good.stdout.contains(step), "{good:?}");
     }

@@ -31,8 +31,8 @@ pub struct ResolveOptions {
     /// Every invitation of the campaign in this state: expired, rejected or bounced
     #[arg(long, value_parser = decidable_state)]
     pub state: Option<State>,
-    /// Accept a ledger that is older than its witness: what may have been mailed since
-    /// becomes unknown
+    /// Accept a ledger that is older than its witness; invitations that may have been mailed since
+    /// become unknown
     #[arg(long, conflicts_with_all = ["decision", "package", "changed"])]
     pub accept_older_ledger: bool,
     /// The decision

@@ -71,7 +71,7 @@ impl Stop {
     /// recipient is not the cause.
     pub(super) fn too_large(relay: &str, recipient: &Address, size: usize, limit: usize) -> Self {
         let why = format!(
-            "the relay {relay} takes messages of at most {limit} bytes, and the one to {recipient} has {size}; shorten the templates, or ask the relay's operator to raise the limit"
+            "the relay {relay} accepts messages of at most {limit} bytes, but the one to {recipient} has {size}; shorten the templates, or ask the relay's operator to raise the limit"
         );
         Self::new(StopKind::Relay, why)
     }
