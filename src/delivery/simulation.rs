@@ -445,12 +445,12 @@ async fn history(seed: u64) {
     for process in 0..=faulty {
         let clean = process == faulty;
         let commit_fault = (!clean && rng.u32(..3) == 0).then(|| {
-            let faults = [
+            let kinds = [
                 CommitFault::CrashBeforeCommit,
                 CommitFault::CrashAfterCommit,
                 CommitFault::CommitFails,
             ];
-            (rng.u32(..20), faults[rng.usize(..3)])
+            (rng.u32(..20), kinds[rng.usize(..3)])
         });
         let (recovering, _) = disk.open(None).unwrap();
         recovering.recover(clock()).await.unwrap();

@@ -221,7 +221,7 @@ async function find(view) {
   await says(view, '#found', '1 of 26');
   await page.selectOption('#note', 'any');
   await page.fill('#search', 'nobody at all');
-  await says(view, '#nothing', 'Nobody here fits.');
+  await says(view, '#nothing', 'No partner matches.');
   await view.mustBeAccessible();
   await page.click('#clear');
   await press(view, 'Escape', 'o');
@@ -270,7 +270,7 @@ async function since(view) {
   await says(view, '.row', /^Ada Lovelace changed/);
   await page.click('#clear');
   await page.fill('#search', 'gone@g.example');
-  await says(view, '#nothing', /Look among the 2 not mailed/);
+  await says(view, '#nothing', /Search the 2 not mailed/);
   await page.click('#nothing button');
   await says(view, '#found', '1 of 2');
   await page.click('.row');
