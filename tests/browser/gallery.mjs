@@ -362,7 +362,7 @@ async function withoutScript(eye, problem) {
   const page = await context.newPage();
   await page.goto(`file://${join(folder, 'example/index.html')}`);
   // (Playwright's search by text does not look into `noscript`.)
-  if (!(await page.innerText('noscript')).includes('This page needs JavaScript to search and to page.'))
+  if (!(await page.innerText('noscript')).includes('This page needs JavaScript for search and paging.'))
     problem('without script', 'does not say so');
   await page.click('noscript a');
   await page.click('a[href="messages/0006.html"]');
@@ -371,7 +371,7 @@ async function withoutScript(eye, problem) {
   await context.close();
 }
 
-// A file that is missing is told, and not taken for a review of fewer messages.
+// A missing file is reported, instead of a review with fewer messages.
 async function torn(eye, problem) {
   const context = await eye.browser.newContext({ offline: true });
   const page = await context.newPage();
