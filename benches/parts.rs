@@ -33,7 +33,7 @@ fn job(folder: &Path) -> Job {
             home.join("templates").display()
         ),
     );
-    std::fs::write(folder.join("config.toml"), example).expect("the folder is ours");
+    std::fs::write(folder.join("config.toml"), example).expect("the folder is writable");
     let mut rows = "email,name,organization,locale\n".to_owned();
     for row in 0..ROWS {
         let locale = ["en", "fr", "de", "es"][row % 4];
@@ -42,7 +42,7 @@ fn job(folder: &Path) -> Job {
             "partner{row}@company{company}.example,Ada Partner {row},Company,{locale}\n"
         )]);
     }
-    std::fs::write(folder.join("partners.example.csv"), rows).expect("the folder is ours");
+    std::fs::write(folder.join("partners.example.csv"), rows).expect("the folder is writable");
     let config = Config::load(&folder.join("config.toml")).expect("the example is right");
     Job::load(Arc::new(config), folder).expect("the example is right")
 }
@@ -59,7 +59,7 @@ fn messages(criterion: &mut Criterion) {
     let date = Timestamp::UNIX_EPOCH;
     let composer: &Composer = &job.composer;
     let mut next = rows.iter().cycle();
-    let mut partner = || next.next().expect("it goes round");
+    let mut partner = || next.next().expect("the iterator is endless");
 
     let mut group = criterion.benchmark_group("rows");
     group.throughput(Throughput::Elements(ROWS as u64));
@@ -115,7 +115,7 @@ fn ledger(criterion: &mut Criterion) {
         campaign: "bench".into(),
         at: now,
     };
-    Ledger::create(&files).expect("the folder is ours");
+    Ledger::create(&files).expect("the folder is writable");
     let ledger = Ledger::open(&files, &start).expect("it is new");
     runtime
         .block_on(async {

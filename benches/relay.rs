@@ -1,4 +1,4 @@
-//! Measures whole jobs beside other senders, on loopback and with a round-trip time.
+//! Measures whole jobs against other senders, on loopback and with a round-trip time.
 //!
 //! ```sh
 //! cargo bench --bench relay                  # everything; needs Postfix's smtp-sink and smtp-source
@@ -96,37 +96,37 @@ const HEAD: &str = "connections   msg/s  phase msg/s   source msg/s   ratio  pha
 /// Runs this program and `smtp-source` alternately.
 fn compare(job: &Job, port: u16, rounds: usize) {
     let size = job.message_size();
-    let mut ours = Vec::new();
+    let mut own = Vec::new();
     let mut theirs = Vec::new();
     for round in 0..rounds {
         let source = || run(&mut source(job, port, size));
         if round % 2 == 0 {
-            ours.push(job.send());
+            own.push(job.send());
             theirs.push(source());
         } else {
             theirs.push(source());
-            ours.push(job.send());
+            own.push(job.send());
         }
     }
     let count = job.messages as f64;
     let ratios = |of: fn(&Took) -> f64| {
         median(
-            ours.iter()
+            own.iter()
                 .zip(&theirs)
-                .map(|(ours, theirs)| theirs.wall / of(ours)),
+                .map(|(own, theirs)| theirs.wall / of(own)),
         )
     };
     println!(
         "{:>11} {:>7.0} {:>12.0} {:>14.0} {:>7.2} {:>12.2} {:>13.3} ({:.3}) {:>10.1}",
         job.connections,
-        count / median(ours.iter().map(|it| it.wall)),
-        count / median(ours.iter().map(|it| it.phase)),
+        count / median(own.iter().map(|it| it.wall)),
+        count / median(own.iter().map(|it| it.phase)),
         count / median(theirs.iter().map(|it| it.wall)),
         ratios(|it| it.wall),
         ratios(|it| it.phase),
-        1_000.0 * median(ours.iter().map(|it| it.cpu)) / count,
+        1_000.0 * median(own.iter().map(|it| it.cpu)) / count,
         1_000.0 * median(theirs.iter().map(|it| it.cpu)) / count,
-        median(ours.iter().map(|it| it.peak)),
+        median(own.iter().map(|it| it.peak)),
     );
 }
 
@@ -206,13 +206,13 @@ fn peers(messages: usize, rounds: usize) {
         let walls = (0..rounds).map(|_| run(&mut peer(program, script)).wall);
         rows.push((name, walls.collect()));
     }
-    let ours = median(rows[0].1.iter().copied());
+    let own = median(rows[0].1.iter().copied());
     for (name, walls) in rows {
         let wall = median(walls.iter().copied());
         println!(
             "{name:<34} {:>8.0} msg/s {:>8.1} times as long",
             messages as f64 / wall,
-            wall / ours
+            wall / own
         );
     }
 }

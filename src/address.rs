@@ -1,7 +1,6 @@
 //! A mail address: as written, as sent, and as compared.
 //!
-//! An accepted address can be used in an SMTP command, a header and a table without further
-//! checks: ASCII on the wire, no quoting, no blanks, no IP literal. Two spellings compare equal
+//! A parsed address needs no further checks before it is used in an SMTP command, a header or a table: ASCII on the wire, no quoting, no blanks, no IP literal. Two spellings compare equal
 //! only if they certainly reach the same mailbox (domain in any case or as U-label, local part in
 //! any ASCII case): `mıke` is not `mike` (CVE-2019-19844), and a `+tag` or a dot counts.
 
@@ -76,7 +75,7 @@ impl Address {
         format!("{}@{}", self.local, self.domain)
     }
 
-    /// The form for comparison. Mail must not be sent to it.
+    /// The form for comparison. Never send mail to it.
     #[must_use]
     pub fn canonical(&self) -> String {
         format!("{}@{}", self.local.to_ascii_lowercase(), self.domain)
@@ -92,11 +91,13 @@ impl fmt::Display for Address {
 /// Why nothing can be sent to an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("the address is missing")]
     Empty,
     /// Longer than RFC 5321 §4.5.3.1 allows.
-    #[error("it is longer than an address may be (254 characters, 64 before the `@`)")]
+    #[error(
+        "it is longer than the limits for addresses (254 characters, 64 of them before the `@`)"
+    )]
     TooLong,
     /// `Ada <ada@example.com>`.
     #[error("it has a name or angle brackets around the address; write the bare address")]
@@ -117,15 +118,19 @@ pub enum AddressError {
     Guest,
     /// An address that would need SMTPUTF8.
     #[error(
-        "the part before the `@` contains `{}`; not all mail systems accept more than ASCII letters, digits and signs there",
+        "the part before the `@` contains `{}`; only ASCII letters, digits and some signs work in all mail systems",
         .0.escape_debug()
     )]
     LocalPart(char),
     /// `"ada lovelace"@example.com`.
-    #[error("the part before the `@` is in quotes, which few mail systems accept")]
+    #[error(
+        "the part before the `@` is in quotes, which few mail systems accept; use another address of this partner"
+    )]
     Quoted,
     /// `-f@example.com`.
-    #[error("the part before the `@` begins with `-`, which mail programs may read as an option")]
+    #[error(
+        "the part before the `@` begins with `-`, which mail programs may read as an option; use another address of this partner"
+    )]
     Hyphen,
     /// `.ada@`, `a..b@`, `ada.@`.
     #[error("the part before the `@` is empty, or has a dot at its start or end, or two in a row")]

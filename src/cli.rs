@@ -49,12 +49,12 @@ enum Command {
     /// Check configuration, link, secrets, templates and list, without the network
     #[command(after_help = "Examples:\n  access-invite check\n  access-invite check --connect")]
     Check(CheckOptions),
-    /// Show what would be sent, as files to open in a browser (the same as send --dry-run)
+    /// Write a review of what would be sent, to open in a browser (the same as send --dry-run)
     #[command(
         after_help = "Examples:\n  access-invite preview\n  access-invite preview --only ada@fabrikam.example --out review"
     )]
     Preview(PreviewOptions),
-    /// Send what is due
+    /// Send the invitations that are due
     #[command(
         after_help = "Examples:\n  access-invite send --test-to you@contoso.example\n  access-invite send --limit 5"
     )]
@@ -64,7 +64,7 @@ enum Command {
         after_help = "Examples:\n  access-invite status --state unknown\n  access-invite status ada@fabrikam.example --format json"
     )]
     Status(StatusOptions),
-    /// Record a decision about an invitation, such as whether an unknown delivery arrived
+    /// Record your decision about an invitation, for example one whose delivery is unknown
     #[command(
         after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\""
     )]

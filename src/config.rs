@@ -2,9 +2,9 @@
 //!
 //! Each table has a file here with its types and the function that reads it. That function
 //! declares each key once: name, type, default and description. All errors are reported together,
-//! each with its line and a fix. The layers above can rely on a loaded configuration: links are
-//! whole, addresses deliverable, paths resolved, values in their range. The file contains no
-//! secret, and a line that might is never printed.
+//! each with its line and a fix. In a loaded configuration, links are complete, addresses valid, paths
+//! resolved, and values within their ranges. The file contains no secret, and a line that might contain
+//! one is never printed.
 
 mod deadlines;
 mod error;

@@ -17,7 +17,7 @@ pub struct Console<'a> {
     pub err: &'a mut dyn Write,
     /// Answers.
     pub input: &'a mut dyn BufRead,
-    /// Whether a person can answer: stdin and stderr are both a terminal.
+    /// Whether questions can be answered: stdin and stderr are both a terminal.
     pub interactive: bool,
     /// Whether stdout is a terminal.
     pub out_is_terminal: bool,
@@ -32,7 +32,7 @@ impl Console<'_> {
         (self.clock)()
     }
 
-    /// Prints a line of results. Whether it arrived is known at the end, see [`crate::output`].
+    /// Prints a line of results. Write errors are reported at the end, see [`crate::output`].
     pub fn print(&mut self, text: &str) {
         let _ = writeln!(self.out, "{}", printable(text));
     }
@@ -49,7 +49,7 @@ impl Console<'_> {
         }
     }
 
-    /// Asks a question. Anything but a clear yes is a no.
+    /// Asks a question. Any answer but `y` or `yes` is a no.
     pub fn confirm(&mut self, question: &str) -> bool {
         let _ = write!(self.err, "{} [y/N] ", printable(question));
         let _ = self.err.flush();
@@ -58,7 +58,7 @@ impl Console<'_> {
         read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
     }
 
-    /// A progress bar over so many messages; hidden unless a person is watching.
+    /// A progress bar for this many messages; hidden unless the console is interactive.
     #[must_use]
     pub fn progress(&self, messages: u64) -> ProgressBar {
         if !self.interactive {
@@ -67,7 +67,7 @@ impl Console<'_> {
         let bar = ProgressBar::new(messages);
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} to go{msg}");
         let bar = bar.with_style(style.expect("the template is valid"));
-        // Draws a change that came too soon after another one to be drawn.
+        // indicatif skips a redraw that follows another too soon; the tick draws it later.
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
     }

@@ -1,8 +1,8 @@
 //! Reads the files that operators and other programs provide.
 //!
-//! Only regular files are read, and only up to a limit: a named pipe would block, and a device
-//! such as `/dev/zero` has no end. A symbolic link to a regular
-//! file is followed. Files that everyone may write are reported by [`writable_by_everyone`].
+//! Only regular files are read, and only up to a limit: a named pipe would block, and a device such as
+//! `/dev/zero` has no end. A symbolic link to a regular file is followed. [`writable_by_everyone`] reports
+//! files that everyone can change.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -52,8 +52,8 @@ pub fn too_large(limit: u64) -> io::Error {
     io::Error::new(ErrorKind::FileTooLarge, message)
 }
 
-/// Opens a file of the program itself for reading and writing. Creates it for its owner only, and
-/// keeps its content.
+/// Opens a file that this program owns, such as the lock file, for reading and writing. Creates it readable by
+/// its owner only, and keeps its content.
 ///
 /// # Errors
 /// If it cannot be opened, is a symbolic link, or is not a regular file.
@@ -98,8 +98,8 @@ fn kind(file: FileType) -> &'static str {
     }
 }
 
-/// Says how everyone could change the file, with the command that prevents it; `None` if only
-/// its owner and group can. `what` names the file in the message.
+/// How everyone can change the file, with the command that prevents it; `None` if only its owner and
+/// group can. `what` names the file in the message.
 #[must_use]
 pub fn writable_by_everyone(what: &str, path: &Path) -> Option<String> {
     let mode = |path: &Path| Some(std::fs::metadata(path).ok()?.permissions().mode());

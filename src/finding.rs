@@ -1,4 +1,4 @@
-//! Findings: what a check has to report. Guards and warnings are findings, too.
+//! Findings: the results of checks, guards and warnings.
 //!
 //! Independent checks produce them; `commands` renders them, as text or as JSON.
 
@@ -10,29 +10,29 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Checked, and right.
+    /// Checked, without a problem.
     Ok,
-    /// A fact worth knowing.
+    /// Information.
     Note,
-    /// Works, but deserves a second look.
+    /// Works, but needs attention.
     Warning,
     /// Prevents sending.
     Error,
 }
 
-/// What a check found. The names in JSON are an interface.
+/// One result of a check. The field names in JSON are an interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The check that reports it, such as `templates`.
     pub check: &'static str,
     /// How much it matters.
     pub severity: Severity,
-    /// A file, a line or a configuration key; empty if `what` says it.
+    /// A file, a line or a configuration key; empty if `what` contains it.
     #[serde(rename = "where")]
     pub at: String,
     /// What was found, and why it matters.
     pub what: String,
-    /// What to do about it; empty if nothing is to be done.
+    /// How to fix it; empty if there is nothing to fix.
     pub fix: String,
 }
 
@@ -61,18 +61,18 @@ impl Finding {
         }
     }
 
-    /// Something that works, but deserves a second look.
+    /// A finding that needs attention but does not prevent sending.
     pub fn warning(check: &'static str, at: impl fmt::Display, message: impl fmt::Display) -> Self {
         Self::new(check, Severity::Warning, at, message)
     }
 
-    /// Something that prevents sending.
+    /// A finding that prevents sending.
     pub fn error(check: &'static str, at: impl fmt::Display, message: impl fmt::Display) -> Self {
         Self::new(check, Severity::Error, at, message)
     }
 
-    /// The finding for a person: severity, place and reason, with the fix on a line of its own. All lines
-    /// but the first are indented.
+    /// The finding as text: severity, place and reason, and the fix on a separate line. All lines after the
+    /// first are indented.
     #[must_use]
     pub fn text(&self) -> String {
         let severity = match self.severity {
@@ -89,7 +89,7 @@ impl Finding {
         format!("{severity}: {reason}{fix}")
     }
 
-    /// The place and what was found there; the place only once.
+    /// The place and the reason, without repeating the place.
     fn reason(&self) -> String {
         if self.at.is_empty() || self.what.contains(&self.at) {
             self.what.clone()
@@ -99,7 +99,7 @@ impl Finding {
     }
 }
 
-/// The finding as one message, `where: what; fix`. Below several lines, the fix is a line, too.
+/// The finding as one message, `where: what; fix`. If the reason has several lines, the fix is on the next line.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason())?;
@@ -121,9 +121,9 @@ mod tests {
             ("a; b; c", "a; b", "c"),
             ("a", "a", ""),
             (
-                "rows:\na; b\n2 are bad; mend them",
+                "rows:\na; b\n2 are bad; correct them",
                 "rows:\na; b\n2 are bad",
-                "mend them",
+                "correct them",
             ),
             ("rows:\na; b", "rows:\na", "b"),
             ("a; b\nrows", "a; b\nrows", ""),

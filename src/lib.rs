@@ -25,15 +25,15 @@
 //!
 //! # Data flow
 //!
-//! One row flows straight down: row → [`partners::Partner`] → [`plan::PlannedInvitation`] →
+//! The path of one row: row → [`partners::Partner`] → [`plan::PlannedInvitation`] →
 //! [`outbox::PlannedSend`] → [`message::Message`] → an attempt of a worker in [`delivery`] →
 //! [`outcome::Outcome`] → [`ledger::Change`]. `docs/ARCHITECTURE.md` follows it function by function.
 //!
 //! # Guarantees
 //!
 //! - A message is sent only after the complete link has been read back from its finished bytes.
-//! - `armed` is durable before the final dot, the outcome before the next dot. If a run ends abnormally, what
-//!   is armed becomes `unknown`, and only a person reopens it.
+//! - `armed` is durable before the final dot, and the outcome before the next final dot on that connection. If a
+//!   run ends abnormally, its armed invitations become `unknown`, and only an operator can reopen them.
 //! - Everything is validated before the first connection.
 
 pub mod finding;

@@ -1,8 +1,7 @@
 //! The My Access portal link.
 //!
-//! A link is validated once, and from then on passed on byte for byte; nothing here or above
-//! normalises, shortens or encodes it. Each way in which a link is broken when it is copied has
-//! an error of its own with a fix, because otherwise only the partner would notice.
+//! A link is validated once and then used byte for byte; no code normalises, shortens or encodes it.
+//! Each common copying error is reported with its own fix, because otherwise only the partner would notice.
 //!
 //! The form is that of Microsoft Learn, "Share link to request an access package":
 //! `https://myaccess.microsoft.com/@<directory_hint>#/access-packages/<access_package_id>`.
@@ -23,7 +22,7 @@ const DOCUMENTATION_HINT: &str = "contoso.onmicrosoft.com";
 /// The fragment, up to the id of the access package.
 const ROUTE: &str = "/access-packages/";
 
-/// A whole My Access portal link, as it was written.
+/// A complete My Access portal link, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessPackageLink {
     text: String,
@@ -35,7 +34,7 @@ impl AccessPackageLink {
     /// Parses a link to one of Microsoft's hosts or of `allowed_hosts`; also returns warnings.
     ///
     /// # Errors
-    /// The first reason why this is not a whole link, with a fix.
+    /// The first reason why this is not a complete link, with a fix.
     pub fn parse(
         text: &str,
         allowed_hosts: &[String],
@@ -139,7 +138,7 @@ impl fmt::Display for PackageId {
     }
 }
 
-/// Something unusual about a link that may nevertheless work.
+/// An unusual form of a link that may still work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkWarning {
     /// `%40` for `@`.
@@ -162,10 +161,10 @@ pub enum LinkWarning {
     Documentation,
 }
 
-/// Why a text is not a whole My Access portal link, and what to do about it.
+/// Why a text is not a complete My Access portal link, with a fix.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("the link is empty; {COPY}")]
     Empty,
     /// A blank, control or look-alike character.
@@ -186,7 +185,7 @@ pub enum LinkError {
         "the link ends with `{0}`, probably punctuation of the text around it; end the link with the access package id"
     )]
     TrailingPunctuation(char),
-    /// A template text that was never filled in.
+    /// A placeholder that was not replaced.
     #[error("the link still has the placeholder `{0}`; {COPY}")]
     Placeholder(String),
     /// Not parsed at all.
@@ -212,18 +211,16 @@ pub enum LinkError {
     #[error("the link names a port after the host; remove it")]
     Port,
     /// `%23` for `#`.
-    #[error(
-        "the `#` is written `%23`, with which the portal does not show the access package; write `#`"
-    )]
+    #[error("the `#` is written `%23`, so the portal does not show the access package; write `#`")]
     EncodedHash,
     /// No directory hint.
     #[error(
-        "the directory hint is missing: `/@` and your tenant's domain must follow the host, or partners land in their own tenant; {COPY}"
+        "the directory hint is missing: `/@` and your tenant's domain must follow the host, or partners sign in to their own tenant; {COPY}"
     )]
     HintMissing,
     /// A path that is not `/@domain`.
     #[error(
-        "`{0}` is not a directory hint; `/@` and a domain of your tenant, such as `/@contoso.onmicrosoft.com`, must follow the host, and `#` must follow that"
+        "`{0}` is not a directory hint; after the host, write `/@` and a domain of your tenant, such as `/@contoso.onmicrosoft.com`, then `#`"
     )]
     Hint(String),
     /// A query.
@@ -231,7 +228,7 @@ pub enum LinkError {
     Query,
     /// Nothing after `#`.
     #[error(
-        "the part from `#` on is missing, without which the portal does not show the access package; copy the link up to its last character"
+        "the part after the directory hint, from `#` on, is missing, so the portal does not show the access package; copy the link up to its last character"
     )]
     FragmentMissing,
     /// `#/access-packages/active/…`.
@@ -266,7 +263,7 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// The bytes of the link that are at fault; none if all are.
+    /// The range of the link that is wrong; none if the whole link is.
     #[must_use]
     pub fn span(&self, link: &str) -> Option<Range<usize>> {
         let found = |part: &str| link.rfind(part).map(|at| at..at + part.len());
@@ -299,7 +296,7 @@ impl LinkError {
 
 const COPY: &str = "copy \"My Access portal link\" from the access package's overview in the Microsoft Entra admin center";
 
-/// Refuses characters that get into a link when it is copied.
+/// Refuses characters that copying adds to a link.
 fn refuse_stray_characters(text: &str) -> Result<(), LinkError> {
     if text.is_empty() {
         return Err(LinkError::Empty);

@@ -1,7 +1,7 @@
 //! Language tags, and the nearest available locale for a requested one.
 //!
 //! Tags are BCP 47, canonicalised by CLDR's aliases. The search tries the most exact match first
-//! and says how it matched, so that a preview can show `fr-CA → fr`.
+//! and returns how it matched, so that a preview can show `fr-CA → fr`.
 
 use std::fmt;
 
@@ -60,7 +60,7 @@ impl Locale {
         Ok(Self(locale.id))
     }
 
-    /// Whether a tag is another name, by CLDR, for the locale that it is read as: `iw` for `he`.
+    /// Whether a tag is a CLDR alias of the locale that it is parsed as: `iw` for `he`.
     #[must_use]
     pub fn is_alias(tag: &str) -> bool {
         let written = icu_locale::Locale::try_from_str(&tag.replace('_', "-"));

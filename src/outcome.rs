@@ -86,7 +86,7 @@ pub enum Outcome {
     Unknown,
 }
 
-/// What a reply, or its absence, means at a phase.
+/// The meaning of a reply, or of a missing reply, at a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PhaseResult {
     /// The phase succeeded.
@@ -96,7 +96,7 @@ pub enum PhaseResult {
     /// The message was refused permanently (5yz). It is `rejected` only with direct evidence about the
     /// recipient, otherwise `deferred`.
     PermanentRefusal,
-    /// The message was not accepted and the connection cannot be used; try on another one.
+    /// The message was not accepted, and the connection cannot be used; retry over another one.
     Interrupted,
     /// The relay is not available now. No recipient is marked.
     Unavailable,
@@ -104,7 +104,7 @@ pub enum PhaseResult {
     Refused,
 }
 
-/// The table of outcomes. `reply` is `None` if there is none, or if the relay sent something else.
+/// The table of outcomes. `reply` is `None` if the relay sent no reply, or a malformed one.
 #[must_use]
 pub fn phase_result(phase: Phase, reply: Option<&Reply>) -> PhaseResult {
     use Outcome::{Accepted, Deferred, Unknown};
@@ -124,7 +124,7 @@ pub fn phase_result(phase: Phase, reply: Option<&Reply>) -> PhaseResult {
             Some(5) => Refused,
             _ => Unavailable,
         },
-        // A refusal during the body is as certain as one before it.
+        // A refusal during the body is as definite as one before it.
         Phase::Rcpt | Phase::Data | Phase::Body => match (code, class) {
             (Some(354), _) if phase == Phase::Data => Proceed,
             (_, Some(2)) if phase == Phase::Rcpt => Proceed,
@@ -148,7 +148,7 @@ pub fn phase_result(phase: Phase, reply: Option<&Reply>) -> PhaseResult {
 
 /// Whether the connection can be used after this reply to the final dot.
 ///
-/// A 421 announces its end, and after an unclear reply no further one can be matched.
+/// A 421 announces its end, and after a malformed reply no further reply can be matched to its command.
 #[must_use]
 pub fn connection_survives_dot(reply: Option<&Reply>) -> bool {
     reply.is_some_and(|it| matches!(it.class(), 2 | 4 | 5) && it.code != 421)

@@ -1,7 +1,7 @@
 //! The relay: opening a connection, and the SMTP conversation on it, phase by phase.
 //!
-//! lettre builds the messages, but its transport is not used: it does not tell in which phase something
-//! failed, and has no deadline for each phase. Whether a message may have been accepted depends on both.
+//! lettre builds the messages, but its transport is not used: it does not report the phase that failed, and
+//! has no deadline per phase. Whether a message may have been accepted depends on both.
 
 mod addresses;
 mod certificate;

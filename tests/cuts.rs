@@ -190,25 +190,26 @@ fn check_case(pipelining: &str, plan: &[Planned]) {
             server.pipelined_envelopes()
         );
     }
-    let (tapped, said) = (server.bytes_received(), server.bytes_sent());
+    let (received, sent) = (server.bytes_received(), server.bytes_sent());
     let mut explained = BTreeSet::new();
     for (number, planned) in plan.iter().enumerate() {
         let connection = number * every;
         let name = format!("{planned:?}, connection {connection}, pipelining {pipelining}");
-        let (heard, said) = (&tapped[connection], &said[connection]);
+        let (received, sent) = (&received[connection], &sent[connection]);
         match planned.cut {
             Cut {
-                heard: Some(cut), ..
-            } => assert_eq!(heard.len() as u64, cut, "{name}"),
+                received: Some(cut),
+                ..
+            } => assert_eq!(received.len() as u64, cut, "{name}"),
             Cut {
-                said: Some(cut), ..
-            } => assert_eq!(said.len() as u64, cut, "{name}"),
+                sent: Some(cut), ..
+            } => assert_eq!(sent.len() as u64, cut, "{name}"),
             Cut { .. } => unreachable!("{name}"),
         }
-        let heard = String::from_utf8_lossy(heard);
-        let recipient = heard
+        let received = String::from_utf8_lossy(received);
+        let recipient = received
             .match_indices("RCPT TO:<")
-            .filter_map(|(at, it)| heard[at + it.len()..].split_once('>'))
+            .filter_map(|(at, it)| received[at + it.len()..].split_once('>'))
             .map(|(recipient, _)| recipient.to_owned())
             .nth(planned.message);
         match (planned.doubt, recipient) {
@@ -248,8 +249,8 @@ fn d2_a_cut_in_client_bytes_is_unknown_only_within_the_dot() {
                 .flat_map(both_ends)
                 .map(|(byte, reset)| Planned {
                     cut: Cut {
-                        heard: Some(byte as u64),
-                        said: None,
+                        received: Some(byte as u64),
+                        sent: None,
                         reset,
                     },
                     message,
@@ -276,8 +277,8 @@ fn d3_a_cut_in_the_final_reply_is_unknown_until_complete() {
                 .flat_map(both_ends)
                 .map(|(byte, reset)| Planned {
                     cut: Cut {
-                        heard: None,
-                        said: Some(byte as u64),
+                        received: None,
+                        sent: Some(byte as u64),
                         reset,
                     },
                     message,

@@ -590,7 +590,7 @@ fn d20_a_size_limit_below_the_message_is_69() {
 
         assert_eq!(output.code, code, "{size}: {output:?}");
         if code == 69 {
-            let word = "takes messages of at most 500 bytes, and the one to a@a.example has 1";
+            let word = "accepts messages of at most 500 bytes, but the one to a@a.example has 1";
             assert!(output.stderr.contains(word), "{output:?}");
             assert_eq!((server.count("MAIL"), server.connections()), (0, 1));
             workplace.all_are("pending");

@@ -148,7 +148,7 @@ fn the_two_commands_of_the_readme_work() {
 
     assert_eq!(output.code, 0, "{output:?}");
     assert!(output.stdout.contains("26 received"), "{output:?}");
-    assert!(README.contains("sends the 26 example partners"));
+    assert!(README.contains("messages for the 26 example partners"));
     assert!(workplace.file("sandbox/index.html").exists());
 }
 

@@ -376,7 +376,10 @@ fn d25_the_breaker_opens_after_ten_domains_or_25_recipients() {
             let output = workplace.run(&["send"]);
 
             assert_eq!(output.code, 69, "{text}: {output:?}");
-            assert!(output.stderr.contains("alike (rcpt)"), "{output:?}");
+            assert!(
+                output.stderr.contains("in the same way (rcpt)"),
+                "{output:?}"
+            );
             assert!(output.stderr.contains(text), "{output:?}");
             assert_eq!(server.count("RCPT"), tried, "{text}");
             let now = states(&workplace);

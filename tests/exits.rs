@@ -71,7 +71,7 @@ fn exit_69_when_the_relay_refuses_the_sender() {
     ends_with(
         &workplace.run(&["send"]),
         69,
-        "it said \"554 5.7.1 go away\"",
+        "it replied \"554 5.7.1 go away\"",
     );
     ends_with(&workplace.run(&["check", "--connect"]), 69, "go away");
     assert_eq!(workplace.state(), "pending");

@@ -257,7 +257,7 @@ fn a_token_is_fetched_per_connection_and_its_refusal_explained() {
     assert!(
         output
             .stderr
-            .contains("and of the token: schemes bearer, status 401")
+            .contains("and about the token: schemes bearer, status 401")
             || output.stderr.contains("status 401, schemes bearer"),
         "{output:?}"
     );
@@ -288,7 +288,7 @@ fn a_missing_auth_mechanism_has_its_own_error() {
     assert!(
         output
             .stderr
-            .contains("only XOAUTH2, CRAM-MD5, not PLAIN or LOGIN"),
+            .contains("only XOAUTH2, CRAM-MD5, but this login needs PLAIN or LOGIN"),
         "{output:?}"
     );
     assert_eq!(relay.count("AUTH"), 0);

@@ -241,7 +241,7 @@ fn a_message_above_the_postfix_size_limit_is_not_sent() {
     workplace.partners(&["ada@a.example"]);
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 69, "{output:?}");
-    let words = "takes messages of at most 1500 bytes";
+    let words = "accepts messages of at most 1500 bytes";
     assert!(output.stderr.contains(words), "{output:?}");
     assert_eq!(workplace.state(), "pending");
 
@@ -418,7 +418,7 @@ fn refusals_of_exim_have_the_right_state_and_message() {
     workplace.partners(&["ada@a.example"]);
     let large = workplace.run(&["send"]);
     assert_eq!((large.code, workplace.state().as_str()), (69, "pending"));
-    let words = "takes messages of at most 1500 bytes";
+    let words = "accepts messages of at most 1500 bytes";
     assert!(large.stderr.contains(words), "{large:?}");
     let workplace = to("QUIET", "starttls");
     workplace.partners(&["ada@a.example"]);
@@ -431,7 +431,7 @@ fn refusals_of_exim_have_the_right_state_and_message() {
         let workplace = to(service, tls);
         workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
         let attempts = || exim.log().matches("Incorrect authentication data").count();
-        let words = "it said \"535 Incorrect authentication data\"; the relay requires a login";
+        let words = "it replied \"535 Incorrect authentication data\"; the relay requires a login";
         check_refused_login(&workplace, &exim.pki, attempts, words);
     }
 }

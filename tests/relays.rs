@@ -148,7 +148,7 @@ fn d19_a_relay_without_ehlo_is_69() {
 
     assert_eq!(output.code, 69, "{output:?}");
     assert!(
-        output.stderr.contains("(ehlo): it said \"502 5.5.1"),
+        output.stderr.contains("(ehlo): it replied \"502 5.5.1"),
         "{output:?}"
     );
     assert_eq!((server.connections(), server.count("HELO")), (1, 0));
@@ -743,7 +743,7 @@ fn r12_check_connect_prints_each_step_before_it_waits() {
         "relay: waiting for the greeting, for up to 300 s\n",
         "relay: received the greeting \"220 localhost ESMTP\"\n",
         "relay: EHLO ",
-        "relay: ready to take mail; none was sent\n",
+        "relay: ready to accept mail; none was sent\n",
     ] {
         let (_, after) = rest
             .split_once(step)

@@ -1086,7 +1086,7 @@ async fn r16_a_throttled_login_gets_a_pause_and_too_many_end_the_run() {
             let stop = tally.stopped.unwrap();
             assert_eq!(stop.kind, StopKind::Later);
             assert!(
-                stop.why.contains("keeps asking us to slow down"),
+                stop.why.contains("keeps asking to slow down"),
                 "{}",
                 stop.why
             );

@@ -140,7 +140,7 @@ fn e1_to_e5_an_untrusted_certificate_gets_no_login_or_mail() {
             UntrustedRelay::showing(
                 tls,
                 Pki::self_signed("localhost", true),
-                "that of an authority, as `openssl req -x509` makes them, not of a server",
+                "for a certificate authority, as `openssl req -x509` makes it, not for a server",
             ),
             UntrustedRelay::showing(tls, Pki::new().server("localhost"), unknown),
             UntrustedRelay::showing(tls, Pki::rekeyed().server("localhost"), unknown),
@@ -213,7 +213,7 @@ fn e7_a_missing_or_failed_starttls_sends_nothing_in_clear() {
                 ..relay(say(b"454 4.7.0 not now\r\n"), "454 4.7.0 not now")
             },
             relay(say(b"501 5.5.4 no\r\n"), "501 5.5.4 no"),
-            relay(after_the_220(clear), "does not speak TLS on this port"),
+            relay(after_the_220(clear), "does not use TLS on this port"),
         ],
     );
 }
@@ -251,7 +251,7 @@ fn e9_clear_text_instead_of_tls_is_69() {
         setup: setup(Tls::Implicit, pki.server("localhost")),
         stage: Stage::Connect,
         action: Action::ReplyThen(text.into(), Box::new(Action::Stall)),
-        word: "does not speak TLS on this port",
+        word: "does not use TLS on this port",
         connections: 1,
     });
     check_all_get_nothing(&pki, untrusted.collect());
@@ -435,7 +435,7 @@ fn r9_each_certificate_error_is_named() {
         ),
         (
             Pki::self_signed("localhost", true),
-            "is that of an authority",
+            "is for a certificate authority",
             "`basicConstraints = CA:FALSE`",
         ),
         (

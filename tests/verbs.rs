@@ -355,7 +355,7 @@ fn one_failing_message_stops_the_whole_run() {
     let refused = workplace.run(&["send"]);
 
     assert_eq!(refused.code, 78, "{refused:?}");
-    let fault = "partners.csv:701: in the text part: the link is there 2 times";
+    let fault = "partners.csv:701: in the text part: the link occurs 2 times";
     assert!(refused.stderr.contains(fault), "{refused:?}");
     assert!(server.accepted().is_empty());
     assert_eq!(workplace.states(), []);
@@ -408,7 +408,7 @@ fn a_preview_changes_nothing_and_shows_what_is_sent() {
     let preview = workplace.run(&["preview", "--out", "review"]);
 
     assert_eq!(preview.code, 0, "{preview:?}");
-    assert!(preview.stdout.contains("3 messages (1 ar, 1 en, 1 fr) would be sent, 0 partners not mailed; look at review/index.html"), "{preview:?}");
+    assert!(preview.stdout.contains("3 messages (1 ar, 1 en, 1 fr) would be sent, 0 partners not mailed; open review/index.html"), "{preview:?}");
     assert!(
         preview.stderr.contains("a real send would stop"),
         "{preview:?}"
@@ -1093,7 +1093,7 @@ fn f6_an_unknown_package_is_refused_with_the_known_ones() {
         let former = workplace.run(&[verb, &["--package", "archive"]].concat());
         assert_eq!(former.code, 65, "{former:?}");
         assert!(
-            former.stderr.contains("(there is: project, store)")
+            former.stderr.contains("(configured: project, store)")
                 && former.stderr.contains(&format!("`--package {ARCHIVE_ID}`")),
             "{former:?}"
         );
@@ -1398,7 +1398,7 @@ fn check_connect_reports_each_step_and_sends_nothing() {
     for step in [
         "relay: connected to 127.0.0.1:",
         "relay: EHLO ",
-        "relay: ready to take mail; none was sent",
+        "relay: ready to accept mail; none was sent",
     ] {
         assert!(good.stdout.contains(step), "{good:?}");
     }

@@ -435,7 +435,7 @@ fn unreviewed_locales_are_marked() {
     } in MANNERS
     {
         for part in PARTS {
-            let asked = source(locale, part).starts_with("{# Native review wanted: ");
+            let asked = source(locale, part).starts_with("{# To be reviewed by a native speaker: ");
             assert_eq!(asked, to_review, "{locale}/{part}");
         }
         let row = format!("| `{locale}` | ");

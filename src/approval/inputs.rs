@@ -90,11 +90,11 @@ impl Inputs {
         writeln!(out, "{HEAD}")?;
         writeln!(
             out,
-            "# What the preview of {made} was made of. Copied to where `[approval] file` points, it lets a"
+            "# The inputs of the preview of {made}. Copied to the file that `[approval] file` names, it approves"
         )?;
         writeln!(
             out,
-            "# send go ahead as long as nothing of it changes. Only the digest decides; the rest tells what changed."
+            "# them until one of them changes. Only the digest decides; the other lines show what has changed."
         )?;
         writeln!(out, "digest {}", self.digest())?;
         for (keyword, named) in KEYWORDS.iter().zip(&self.named) {

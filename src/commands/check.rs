@@ -22,7 +22,7 @@ pub struct CheckOptions {
     /// Also show which languages the list asks for, and which template each of them gets
     #[arg(long)]
     pub locales: bool,
-    /// How to write the result
+    /// The format of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: CheckFormat,
 }

@@ -196,7 +196,7 @@ pub async fn try_relay(
     };
     match connector.diagnose(&mut step).await {
         Ok(()) => {
-            let ready = "ready to take mail; none was sent";
+            let ready = "ready to accept mail; none was sent";
             report.add(Severity::Ok, "relay", &relay, ready.to_owned());
             print(console, &format!("relay: {ready}"));
         }

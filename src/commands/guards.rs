@@ -113,7 +113,7 @@ fn not_allowed(job: &Job, summary: &PlanSummary) -> Option<Finding> {
         more => what.push(format!("and {more} more")),
     }
     let mut finding = Finding::error("only_to", path, what.join("\n"));
-    finding.fix = "add them to `limits.only_to`, or leave them out with `--only`".into();
+    finding.fix = "add them to `limits.only_to`, or select other partners with `--only`".into();
     (summary.not_allowed_total > 0).then_some(finding)
 }
 

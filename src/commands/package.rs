@@ -43,7 +43,7 @@ pub async fn id_of(config: &Config, text: &str, reader: &Reader) -> Result<Packa
                     some.join(" or ")
                 ),
             };
-            format!("there is no package `{text}` in the configuration (there is: {keys}){hint}")
+            format!("there is no package `{text}` in the configuration (configured: {keys}){hint}")
         }
     };
     Err(CommandError::new(Exit::BadInput, message))
@@ -99,7 +99,7 @@ pub async fn not_recorded(
             others.join(" and ")
         ),
         _ => format!(
-            "no invitation of `{campaign}` to {address} is recorded; `access-invite status` lists those that are"
+            "no invitation to {address} is recorded in the campaign `{campaign}`; `access-invite status` lists all that are"
         ),
     };
     Ok(CommandError::new(Exit::BadInput, message))

@@ -85,7 +85,7 @@ pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_
     let (index, _) = review.finish()?;
     skipped.print(console);
     console.print(&format!(
-        "{} would be sent, {} not mailed; look at {}",
+        "{} would be sent, {} not mailed; open {}",
         describe(&summary),
         count(skipped.total, "partner"),
         index.display()

@@ -31,8 +31,8 @@ pub struct ResolveOptions {
     /// Every invitation of the campaign in this state: expired, rejected or bounced
     #[arg(long, value_parser = decidable_state)]
     pub state: Option<State>,
-    /// Accept a ledger that is older than its witness: what may have been mailed since
-    /// becomes unknown
+    /// Accept a ledger that is older than its witness; invitations that may have been mailed since
+    /// become unknown
     #[arg(long, conflicts_with_all = ["decision", "package", "changed"])]
     pub accept_older_ledger: bool,
     /// The decision
@@ -53,7 +53,7 @@ pub struct ResolveOptions {
     /// Resend an unknown invitation even if its message is no longer the same, byte for byte
     #[arg(long)]
     pub changed: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
 }
@@ -73,7 +73,7 @@ pub async fn run(path: &Path, options: &ResolveOptions, console: &mut Console<'_
         return Err(CommandError::new(Exit::Usage, message));
     }
     if options.state.is_some() && !options.yes && !console.interactive {
-        let message = "`--state` decides about several invitations at once, and there is no terminal for the question; look at them with `access-invite status --state STATE`, then pass `--yes`";
+        let message = "`--state` decides about several invitations at once, and there is no terminal for the question; review them with `access-invite status --state STATE`, then pass `--yes`";
         return Err(CommandError::new(Exit::Usage, message));
     }
     let start = run_start("resolve", &config, console);

@@ -81,7 +81,7 @@ pub async fn run(
         console.report(&warnings);
     }
     console.print(&format!(
-        "{} sent to the sandbox, {received} received; nothing left this machine; look at {}",
+        "{} sent to the sandbox, {received} received; nothing was sent to another machine; open {}",
         describe(&summary),
         index.display()
     ));

@@ -36,10 +36,10 @@ pub struct SendOptions {
     /// Which partners.
     #[command(flatten)]
     pub filter: PartnerFilter,
-    /// Write what would be sent into files, as `preview` does, and send nothing
+    /// Send nothing; write a review of what would be sent, as `preview` does
     #[arg(long)]
     pub dry_run: bool,
-    /// Send to a test server inside this process, which keeps the mail as files
+    /// Send to a test server inside this process, and write a review of what it received
     #[arg(long)]
     pub sandbox: bool,
     /// Send the first message of each language to this address, marked as a test, and to no partner
@@ -48,7 +48,7 @@ pub struct SendOptions {
     /// Where --dry-run and --sandbox write [default: preview or sandbox]
     #[arg(long, value_name = "DIR", requires = "rehearsal")]
     pub out: Option<PathBuf>,
-    /// Do not ask before the first message
+    /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
     /// Send only if configuration, links, templates and list still have this digest, which

@@ -24,16 +24,16 @@ const IN_MEMORY: usize = 1 << 20;
 /// The arguments of `status`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct StatusOptions {
-    /// Show the whole history of this address
+    /// Show the history of this address
     #[arg(value_parser = Address::parse)]
     pub address: Option<Address>,
-    /// How to write the result
+    /// The format of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: StatusFormat,
-    /// Only invitations in this state
+    /// Show only invitations in this state
     #[arg(long, value_parser = state)]
     pub state: Option<State>,
-    /// Only invitations to this package, by its name in the configuration or its id
+    /// Show only invitations to this package, by its name in the configuration or its id
     #[arg(long, value_name = "NAME|ID")]
     pub package: Option<String>,
 }

@@ -217,7 +217,7 @@ fn describe(record: &Record) -> String {
 fn advice(state: State) -> &'static str {
     match state {
         State::Unknown => {
-            "it is unknown whether the relay accepted these; look for the Message-ID in its log, then decide with\n  access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT"
+            "it is unknown whether the relay accepted these; search its log for the Message-ID, then decide with\n  access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT"
         }
         _ => {
             "these were retried for as long as `retry.give_up_after` allows and are not retried again; when the cause is removed, decide with\n  access-invite resolve ADDRESS --as resend|abandoned --note TEXT\nor for all of them with\n  access-invite resolve --state expired --as resend|abandoned --note TEXT"

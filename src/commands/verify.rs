@@ -182,7 +182,7 @@ impl VerifiedPlan {
             .map(|(line, error)| format!("{path}:{line}: {error:#}"))
             .collect();
         let failed = count(self.failed, "message");
-        lines.push(format!("{failed} failed the verification, so nobody is mailed; correct the template, the row or the configuration"));
+        lines.push(format!("{failed} failed the verification, so nothing is sent; correct the template, the row or the configuration"));
         Err(CommandError::new(Exit::Config, lines.join("\n")))
     }
 }

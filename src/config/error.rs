@@ -1,4 +1,4 @@
-//! Why a configuration cannot be used. The variant says what the caller can do about it.
+//! Why a configuration cannot be used. The variant determines the exit code and the fix.
 
 use std::io;
 

@@ -1,13 +1,13 @@
 //! The keys of a file with their values in canonical form, for the approval's digest.
 //!
-//! Comments, order, inline tables and the notation of numbers and texts do not change them. Of a
-//! key that is the way to a secret, only its presence counts.
+//! Comments, order, inline tables and the notation of numbers and texts do not change them. Of a key
+//! that names the source of a secret, only its presence counts.
 
 use std::collections::BTreeMap;
 
 use toml::de::{DeTable, DeValue};
 
-/// Each key with its value as a text, `smtp.host` with `"smtp.example.com"`.
+/// Each key with its value as text, such as `smtp.host` with `"smtp.example.com"`.
 pub fn keys<'k>(
     file: &DeTable<'_>,
     secrets: impl IntoIterator<Item = &'k str>,

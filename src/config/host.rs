@@ -28,7 +28,7 @@ fn read(value: &DeValue<'_>) -> Result<String, String> {
         let address = inner.and_then(|it| it.parse::<Ipv6Addr>().ok());
         return address.map(|it| it.to_string()).ok_or_else(|| {
             format!(
-                "{}; only an IPv6 address may stand in brackets, as in \"[2001:db8::25]\"",
+                "{}; only an IPv6 address may be in brackets, as in \"[2001:db8::25]\"",
                 expected(&HOST, value)
             )
         });

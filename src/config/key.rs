@@ -15,7 +15,7 @@ pub struct Key {
     pub kind: Kind,
     /// Whether it must be set.
     pub presence: Presence,
-    /// Whether its value is the way to a secret.
+    /// Whether its value names the source of a secret.
     pub secret: bool,
     /// Its purpose, in the words of `config.example.toml`.
     pub description: &'static str,
@@ -35,7 +35,7 @@ pub enum Presence {
 /// The type of a value. Messages write it after "must be".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A text, with what it must contain.
+    /// A text, with a description of its content.
     Text(&'static str),
     /// A whole number.
     Number(RangeInclusive<u32>),

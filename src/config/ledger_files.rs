@@ -17,7 +17,7 @@ pub struct LedgerFiles {
 
 impl LedgerFiles {
     pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
-        // Lock and log stand beside the file itself, not beside a link to it.
+        // Lock and log are beside the file itself, not beside a symbolic link to it.
         let path = || path(folder).map(behind_link);
         let file = section
             .key("file", "every invitation and its outcome")

@@ -1,4 +1,4 @@
-//! `[limits]` and `[retry]`: how many messages, how fast, to whom, and when again.
+//! `[limits]` and `[retry]`: how many messages, how fast, to whom, and when deferred ones are retried.
 
 use std::time::Duration;
 
@@ -49,7 +49,10 @@ impl Limits {
                 .key("only_to", "a run with any other recipient sends nothing")
                 .optional(list(recipient_pattern())),
             max_runtime: section
-                .key("max_runtime", "then no further message is started")
+                .key(
+                    "max_runtime",
+                    "after this time, no further message is started",
+                )
                 .optional(duration().map(SignedDuration::unsigned_abs)),
         };
         section.finish();
@@ -81,7 +84,10 @@ pub fn read_retry(mut section: Section<'_>) -> RetrySchedule {
             .key("max_after", "the longest pause")
             .or("\"8h\"", duration()),
         give_up_after: section
-            .key("give_up_after", "from the first deferral to the last")
+            .key(
+                "give_up_after",
+                "the longest time from the first deferral to the last",
+            )
             .or("\"5d\"", duration()),
     };
     if schedule.max_after < schedule.first_after {

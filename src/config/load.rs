@@ -48,13 +48,13 @@ pub struct Config {
     pub retry: RetrySchedule,
     /// The ledger and its witness.
     pub ledger: LedgerFiles,
-    /// Where the list is written after each run with the outcome of each row.
+    /// The results file: the list with the outcome of each row, written after each run.
     pub results: Option<PathBuf>,
     /// The file with the approval without which nothing is sent.
     pub approval: Option<PathBuf>,
     /// All keys of the file with their values in canonical form; of a secret, only its presence.
     pub keys: BTreeMap<String, String>,
-    /// What is valid, but should be checked.
+    /// Warnings.
     pub warnings: Vec<Finding>,
 }
 
@@ -169,7 +169,7 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
 
     let mut section = root.section("approval");
     let approval = section
-        .key("file", "only what it approves is sent")
+        .key("file", "only inputs that it approves are sent")
         .optional(path(folder));
     section.finish();
 

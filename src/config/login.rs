@@ -27,7 +27,7 @@ pub enum CredentialSource {
     TokenCommand(Vec<String>),
 }
 
-/// The keys of a credential, for messages.
+/// The keys for a credential, as messages list them.
 const ONE_OF: &str =
     "one of `password_file`, `password_env`, `password_credential` and `token_command`";
 

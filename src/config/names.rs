@@ -4,7 +4,7 @@
 /// product of both lengths.
 const COMPARED: usize = 256;
 
-/// The candidate that is spelled most like `wanted`, unless all are quite different.
+/// The candidate with the most similar spelling, unless all are too different.
 pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = wanted.to_lowercase();
     let length = wanted.chars().count();

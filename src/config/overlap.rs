@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::folder_of;
 
-/// Which of the `others` a file is; also finds files in the folder of the templates.
+/// Which of the `others` is the same file; also detects files in the template folder.
 pub fn find(
     file: &Path,
     others: &[(&'static str, PathBuf)],

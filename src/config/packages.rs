@@ -74,7 +74,7 @@ impl Package {
         warnings: &mut Vec<Finding>,
     ) -> Option<Self> {
         let hosts = section
-            .key("allow_host", "another host than Microsoft's two")
+            .key("allow_host", "a host other than Microsoft's two")
             .optional(text_or_list());
         // As written, because blanks are errors of the link.
         let as_written = |value: &toml::de::DeValue<'_>| value.as_str().map(str::to_owned);
@@ -92,16 +92,17 @@ impl Package {
         });
         let texts = || texts(default_locale);
         let name = section
-            .key("name", "its name in the mail")
+            .key("name", "the package's name in the mail")
             .required(texts());
-        let description = section
-            .key("description", "what it is for")
-            .optional(texts());
+        let description = section.key("description", "its purpose").optional(texts());
         let justification = section
             .key("justification", "what to write in the request for access")
             .optional(texts());
         let respond_by = section
-            .key("respond_by", "the last day; after it the rows are skipped")
+            .key(
+                "respond_by",
+                "the last day to respond; after it, rows are skipped",
+            )
             .optional(date());
         if let Some((link, _)) = &link
             && let Some(same) = others

@@ -1,4 +1,4 @@
-//! The errors of a configuration as data, and how they are shown.
+//! The errors of a configuration, and their text.
 //!
 //! Work and output are bounded, however many errors a file has.
 
@@ -12,7 +12,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::secrets::SecretLines;
 
-/// How many errors are shown; most of those in a file with more have one cause.
+/// How many errors are shown; if a file has more, most have the same cause.
 const SHOWN: usize = 200;
 /// The longest name of a key that is shown, in characters.
 const NAME_SHOWN: usize = 80;
@@ -35,7 +35,7 @@ pub struct Problem {
 /// The errors found so far: the first ones, and how many there are.
 #[derive(Debug, Default)]
 pub struct ProblemCollector {
-    /// By their place; those at one place in the order in which they were found.
+    /// By position; errors at one position in the order in which they were found.
     first: RefCell<BTreeMap<(usize, usize), Problem>>,
     total: Cell<usize>,
     /// Whether a missing key was reported, with the fix for all of them.
@@ -144,14 +144,14 @@ impl Problems {
     }
 }
 
-/// The line in which a byte stands, without its end.
+/// The line that contains a byte, without its line end.
 fn line_at(source: &str, offset: usize) -> Range<usize> {
     let start = source[..offset].rfind('\n').map_or(0, |it| it + 1);
     let end = source[start..].find('\n');
     start..end.map_or(source.len(), |it| start + it)
 }
 
-/// The name of a key for a message, cut if it is longer than any real one.
+/// The name of a key for a message, truncated if it is longer than any known key.
 pub fn cut(name: &str) -> String {
     match name.char_indices().nth(NAME_SHOWN) {
         Some((end, _)) => format!("{}…", &name[..end]),

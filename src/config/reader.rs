@@ -90,7 +90,7 @@ impl<'a> Section<'a> {
         sections
     }
 
-    /// Declares a key; the next call says whether it must be set, and reads it.
+    /// Declares a key; the next call defines whether it must be set, and reads it.
     pub fn key(&mut self, name: &'static str, description: &'static str) -> Declaration<'_, 'a> {
         Declaration {
             section: self,
@@ -104,8 +104,8 @@ impl<'a> Section<'a> {
         self.problem_within(key, None, 0, message);
     }
 
-    /// Adds an error at a part of a text, if the text has `length` bytes in the file, too, that is,
-    /// if it is written without escapes.
+    /// Adds an error at a part of a text if the text is written without escapes, that is, if it has `length` bytes
+    /// in the file, too; otherwise at the whole text.
     pub fn problem_within(
         &mut self,
         key: &'static str,
@@ -135,7 +135,7 @@ impl<'a> Section<'a> {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => format!("known keys here: {}", self.known.join(", ")),
             };
-            // A key in quotes may contain a secret that a missing quote made part of it.
+            // A missing quote can make a secret part of a quoted key.
             let bare = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
             let message = if name.chars().all(bare) {
                 format!("unknown key `{}`", cut(&self.path(name)))
@@ -169,7 +169,7 @@ impl<'a> Section<'a> {
         table
     }
 
-    /// What a key must be, and what was found, unless that may be a secret.
+    /// Adds the expected type and the value found, unless that may be a secret.
     fn expects(&self, key: &str, expectation: &str) -> String {
         let path = self.path(key);
         let expectation = if names_a_secret(&path) {
@@ -213,7 +213,7 @@ impl Declaration<'_, '_> {
         self.read(Presence::Optional, false, value)
     }
 
-    /// A key that may be unset, and whose value leads to a secret.
+    /// A key that may be unset, and whose value names the source of a secret.
     pub fn secret<T>(self, value: Value<'_, T>) -> Option<T> {
         self.read(Presence::Optional, true, value)
     }

@@ -1,15 +1,15 @@
 //! Which keys and lines of a configuration may contain a secret; none of them is ever printed.
 //!
-//! A secret may stand on its line, over several lines, in a table of its own, or be cut off by a
-//! mistake. In a file that is valid TOML, the places of all values are known. In any other file,
-//! all lines from a secret on are hidden, unless its own line is a whole statement.
+//! A secret may be on the line of its key, on several lines, in a separate table, or follow a syntax error. In
+//! valid TOML, the positions of all values are known. In any other file, all lines from a secret on are
+//! hidden, unless its line is a complete statement.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Parts of the names of keys whose values are secret or say where one is.
+/// Parts of the names of keys whose values are secrets or name the source of one.
 const WORDS: [&str; 7] = [
     "pass",
     "pwd",
@@ -19,7 +19,7 @@ const WORDS: [&str; 7] = [
     "key",
     "login",
 ];
-/// With these, a key in quotes may be spelled in another way.
+/// Escapes, with which a quoted key can be spelled differently.
 const ESCAPES: [&str; 3] = ["\\u", "\\U", "\\x"];
 
 /// Whether a key, or a line, names a secret.
@@ -40,7 +40,7 @@ pub struct SecretLines {
 }
 
 impl SecretLines {
-    /// Those of a file; of one that is not valid, `file` is the part that could be parsed.
+    /// The hidden lines of a file. If it is not valid, `file` is the part that could be parsed.
     pub fn of(source: &str, file: &DeTable<'_>, is_valid: bool) -> Self {
         let mut values = Vec::new();
         for (key, value) in file {
@@ -68,7 +68,7 @@ impl SecretLines {
         secrets
     }
 
-    /// Whether a line names a secret, or may do so.
+    /// Whether a line names a secret, or possibly does.
     fn name_one(&self, line: &str) -> bool {
         names_a_secret(line) || (!self.is_valid && ESCAPES.iter().any(|it| line.contains(it)))
     }

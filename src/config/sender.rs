@@ -32,7 +32,7 @@ impl Sender {
             .key("from", "From header and envelope sender")
             .required(mailbox());
         let reply_to = section
-            .key("reply_to", "where replies go; unset: to `from`")
+            .key("reply_to", "the address for replies; unset: `from`")
             .optional(mailbox());
         let organization = section
             .key("organization", "the inviting organisation")

@@ -39,7 +39,7 @@ pub enum Tls {
     Implicit,
     /// After STARTTLS, which the relay must offer (RFC 3207).
     StartTls,
-    /// Unprotected, only to this machine.
+    /// No TLS; only to this machine.
     None,
 }
 
@@ -63,7 +63,10 @@ impl Smtp {
                 ]),
             );
         let port = section
-            .key("port", "by `tls`: 465 implicit, 587 starttls, 25 none")
+            .key(
+                "port",
+                "default by `tls`: 465 implicit, 587 starttls, 25 none",
+            )
             .optional(
                 number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
             );
@@ -74,14 +77,17 @@ impl Smtp {
         });
         warnings.extend(port_warning(port, tls));
         let ca_file = section
-            .key("ca_file", "trusted certificates beside the system's")
+            .key(
+                "ca_file",
+                "trusted certificates in addition to the system's",
+            )
             .optional(path(folder));
         let login = Login::read(&mut section, folder, tls == Tls::None);
         let connections = section
             .key("connections", "parallel connections")
             .or("2", number(1..=100));
         let pipelining = section
-            .key("pipelining", "if the relay offers it; or \"off\"")
+            .key("pipelining", "used if the relay offers it; or \"off\"")
             .or("\"auto\"", choice(&[("auto", true), ("off", false)]));
         let hello = section
             .key("hello", "the name for EHLO; unset: this host's")
@@ -138,7 +144,7 @@ fn port_warning(port: u16, tls: Tls) -> Option<Finding> {
         _ => "implicit",
     };
     let message = format!(
-        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until a deadline ends it; set `tls = \"{set}\"`, or `port = {other}`"
+        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until the deadline; set `tls = \"{set}\"`, or `port = {other}`"
     );
     Some(Finding::warning("smtp", "smtp.port", message))
 }

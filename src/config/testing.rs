@@ -1,6 +1,6 @@
 //! A configuration for the tests of several modules.
 
-/// A right one, with what every configuration must have.
+/// A valid configuration with all required keys.
 pub const GOOD: &str = r#"
 campaign = "spring"
 [sender]

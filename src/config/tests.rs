@@ -593,7 +593,7 @@ fn f23_ip_addresses_are_hosts_and_invalid_hosts_are_explained() {
         let source = with_host(host).replace("[smtp]", "[smtp]\ntls = \"none\"");
         assert_eq!(load(&source).is_ok(), loopback, "{host}");
     }
-    let in_brackets = "only an IPv6 address may stand in brackets";
+    let in_brackets = "only an IPv6 address may be in brackets";
     for (host, reason) in [
         ("[::1", in_brackets),
         ("::1]", in_brackets),

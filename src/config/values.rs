@@ -24,7 +24,7 @@ pub struct Value<'r, T> {
 pub type ReadValue<'r, T> = Box<dyn Fn(&DeValue<'_>) -> Result<T, String> + 'r>;
 
 impl<'r, T: 'r> Value<'r, T> {
-    /// A type with errors of its own.
+    /// A type whose reader describes its errors.
     pub fn new(kind: Kind, read: impl Fn(&DeValue<'_>) -> Result<T, String> + 'r) -> Self {
         let read = Box::new(read);
         Self { kind, read }
@@ -160,7 +160,7 @@ pub fn expected(kind: &Kind, found: &DeValue<'_>) -> String {
     format!("must be {kind}, not {found}")
 }
 
-/// The expectation alone, for a value that must not be shown.
+/// The message for a value that must not be shown: only the expected type.
 pub fn without_value(expectation: &str) -> &str {
     expectation
         .split_once(", not ")

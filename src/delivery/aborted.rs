@@ -103,7 +103,7 @@ impl Worker {
             return Ok(AttemptResult::Throttled);
         }
         let why = match reply.and_then(sender_side_remedy) {
-            Some(remedy) => format!("it said \"{why}\"; {remedy}"),
+            Some(remedy) => format!("it replied \"{why}\"; {remedy}"),
             None => why,
         };
         let permanent = verdict == PhaseResult::Refused;

@@ -69,7 +69,7 @@ impl RelayWatch {
             let Journal { ledger, relay, .. } = &*self.journal;
             let noun = if domains == 1 { "domain" } else { "domains" };
             let why = format!(
-                "the relay {relay} refused {recipients} recipients at {domains} {noun} alike ({phase}), so it probably refuses us, and nobody was rejected: it said \"{reply}\"; ask its operator; later runs first try a few messages"
+                "the relay {relay} refused {recipients} recipients at {domains} {noun} in the same way ({phase}), so it probably refuses this sender, and no partner was rejected: it replied \"{reply}\"; ask its operator; later runs send a few messages first"
             );
             self.stop.because(Stop::new(StopKind::Relay, why));
             let now = (self.journal.clock)();
@@ -111,7 +111,7 @@ impl RelayWatch {
         let relay = &self.journal.relay;
         if self.breaker.lock().nobody_was_accepted() {
             let why = format!(
-                "the relay {relay} accepted no message, and its refusals do not say that the recipients are the cause, so it probably refuses us; nobody was rejected, and later runs try all again; ask its operator"
+                "the relay {relay} accepted no message, and its refusals do not say that the recipients are the cause, so it probably refuses this sender; no partner was rejected, and later runs retry all of them; ask its operator"
             );
             self.stop.because(Stop::new(StopKind::Relay, why));
         }
@@ -129,7 +129,8 @@ impl RelayWatch {
             let again = retry.due_again(change.at, it.deferrals + 1, &it.identity.address);
             Change {
                 note: Some(
-                    "the relay refuses us, so its refusals do not concern recipients".into(),
+                    "the relay refuses this sender, so its refusals do not concern recipients"
+                        .into(),
                 ),
                 next_attempt_at: Some(again),
                 ..change
@@ -160,7 +161,7 @@ impl RelayWatch {
             "messages"
         };
         let why = format!(
-            "the relay {} lost the connection over {messages} {noun}, twice each, and accepted none in between ({last}); they are deferred, and nobody is rejected; if the next run ends alike, ask the relay's operator, or set `smtp.pipelining = \"off\"`",
+            "the relay {} lost the connection over {messages} {noun}, twice each, and accepted none in between ({last}); they are deferred, and no partner is rejected; if the next run ends in the same way, ask the relay's operator, or set `smtp.pipelining = \"off\"`",
             self.journal.relay
         );
         self.stop.because(Stop::new(kind, why));

@@ -42,7 +42,7 @@ impl Stop {
 
     /// A limit or a signal.
     pub(super) fn later(what: impl fmt::Display) -> Self {
-        let why = format!("{what}; a later run sends the rest");
+        let why = format!("{what}; a later run sends the remaining messages");
         Self::new(StopKind::Later, why)
     }
 
@@ -53,7 +53,7 @@ impl Stop {
     /// The relay asked too often to slow down.
     pub(super) fn throttled(reply: &str) -> Self {
         Self::later(format!(
-            "the relay keeps asking us to slow down (\"{reply}\"); lower `limits.per_minute` or `smtp.connections` if this recurs"
+            "the relay keeps asking to slow down (\"{reply}\"); lower `limits.per_minute` or `smtp.connections` if this recurs"
         ))
     }
 }

@@ -131,7 +131,9 @@ impl Worker {
                 AttemptResult::MailFailed { permanent, why } => {
                     if permanent || self.session.attempt_failed() {
                         let relay = &self.run.journal.relay;
-                        let why = format!("the relay {relay} does not take our mail (mail): {why}");
+                        let why = format!(
+                            "the relay {relay} does not accept mail from this sender (mail): {why}"
+                        );
                         return Ok(Next::GiveUp(Stop::new(StopKind::Relay, why)));
                     }
                 }

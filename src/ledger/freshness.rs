@@ -44,7 +44,7 @@ impl Staleness {
         let (ledger, witness) = (files.file.display(), files.witness.display());
         let what = match self {
             Self::Older(_) => format!(
-                "the ledger `{ledger}` is older than its witness `{witness}`: it lacks runs, and the partners whom they mailed would be mailed again"
+                "the ledger `{ledger}` is older than its witness `{witness}`: it lacks runs, and partners who were mailed in them would be mailed again"
             ),
             Self::OtherLedger(_) => format!(
                 "the witness `{witness}` belongs to another ledger than `{ledger}`: the ledger was replaced by another file"
@@ -129,7 +129,7 @@ pub fn refuse_witness_without_ledger(files: &LedgerFiles) -> Result<()> {
     match witness::read(&files.witness)? {
         WitnessContent::Missing => Ok(()),
         _ => Err(LedgerError::Unusable(format!(
-            "there is no ledger `{}`, but its witness `{}` exists, so there was one; restore it, or move the witness away if every partner may be invited again",
+            "there is no ledger `{}`, but its witness `{}` exists, so a ledger was lost or moved; restore it, or move the witness away if every partner may be invited again",
             files.file.display(),
             files.witness.display()
         ))),

@@ -191,7 +191,7 @@ fn verify_text(text: &str, link: &str) -> Result<()> {
     );
     ensure!(
         anywhere == 1,
-        "the link is there {anywhere} times; write `{{{{ link }}}}` once"
+        "the link occurs {anywhere} times; write `{{{{ link }}}}` once"
     );
     ensure!(
         alone == 1,

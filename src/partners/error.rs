@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// The file cannot be read: correct its path, its owner or its mode.
-    #[error("cannot read the partner file `{path}`: {error}; `partners.file` names it")]
+    #[error("cannot read the partner file `{path}`: {error}; check `partners.file`")]
     Unreadable {
         /// The file, as messages show it.
         path: String,

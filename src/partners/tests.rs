@@ -144,7 +144,7 @@ fn bad_row_is_reported_with_line_column_value_and_reason() {
         ),
         (
             "g\u{200b}@a.example,,,project,",
-            "3, column email, \"g\\u{200b}@a.example\": it contains an invisible zero-width character (U+200B); remove it\npartners.csv:3, column email, \"g\\u{200b}@a.example\": the part before the `@` contains `\\u{200b}`; not all mail systems accept more than ASCII letters, digits and signs there",
+            "3, column email, \"g\\u{200b}@a.example\": it contains an invisible zero-width character (U+200B); remove it\npartners.csv:3, column email, \"g\\u{200b}@a.example\": the part before the `@` contains `\\u{200b}`; only ASCII letters, digits and some signs work in all mail systems",
         ),
         (
             "h@a.example,,,project,,too,many",

@@ -11,14 +11,14 @@ use super::text::matches;
 use crate::outcome::Reply;
 
 pub const TLS: &str = "the relay requires TLS: set `tls = \"starttls\"` under `[smtp]` (or `\"implicit\"` with port 465)";
-pub const LOGIN: &str = "the relay requires a login, or another one: set `username` and its password or token under `[smtp]`, and allow SMTP AUTH for the mailbox";
+pub const LOGIN: &str = "the relay requires a login, or a different one: set `username` and its password or token under `[smtp]`, and allow SMTP AUTH for the mailbox";
 pub const OAUTH: &str = "this tenant no longer accepts passwords: use `token_command`, which prints an access token for SMTP.SendAsApp";
 pub const RELAYING: &str = "the relay does not forward mail from this machine or login to other organisations: set `username` and its password or token under `[smtp]`, or ask the relay's operator to allow this machine";
 pub const SENDER: &str = "the relay does not let this login send as `sender.from`: allow the mailbox to send as that address, or set `sender.from` to the mailbox's own";
 pub const UNKNOWN_SENDER: &str = "the relay does not accept the address in `sender.from`: check the address, that its mailbox exists, and that its domain has an MX or A record in public DNS";
 pub const HELLO: &str = "the relay does not accept this machine's name: set `smtp.hello` to a full host name that resolves to this machine";
 pub const CLIENT: &str = "the relay accepts no mail from this machine's address: ask its operator to allow the address, or use the submission port with a login";
-pub const QUOTA: &str = "the relay's quota is used up: the rest is sent by a later run; set `limits.per_day` below the quota";
+pub const QUOTA: &str = "the relay's quota is used up: a later run sends the remaining messages; set `limits.per_day` below the quota";
 pub const MAILBOX: &str =
     "the sending mailbox is full, perhaps of sent items: empty it, or set a retention policy";
 pub const BLOCKED: &str = "the relay's operator has blocked this sender, tenant or address: ask the administrator to lift the block before sending more";

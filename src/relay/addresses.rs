@@ -1,5 +1,5 @@
-//! The addresses of the relay: how they are looked up, share the deadlines up to the greeting, and are
-//! reported together if none of them works.
+//! The addresses of the relay: their lookup, their shares of the deadlines up to the greeting, and the common
+//! error if none of them works.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -42,8 +42,7 @@ pub async fn look_up(
     Ok(found)
 }
 
-/// What is left of the deadlines of the phases up to the greeting, shared by the addresses that are
-/// still to be tried.
+/// The remaining time of the phases up to the greeting, shared by the addresses that are not tried yet.
 pub struct Budget {
     connect: Duration,
     tls: Duration,
@@ -54,7 +53,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The whole deadlines, for this many addresses.
+    /// The full deadlines, for this many addresses.
     pub fn new(deadlines: &Deadlines, addresses: usize) -> Self {
         Self {
             connect: deadlines.of(Phase::Connect),
@@ -65,7 +64,7 @@ impl Budget {
         }
     }
 
-    /// Begins a phase; gives the time that this address has for it.
+    /// Begins a phase; returns the share of this address.
     pub fn begin(&mut self, phase: Phase) -> Duration {
         self.end_phase();
         self.running = Some((phase, Instant::now()));
@@ -96,15 +95,15 @@ impl Budget {
     }
 }
 
-/// The error of a relay without a usable address. Whether another try may help depends on the addresses
-/// that accepted the connection, if there are any.
+/// The error if no address can be used. It is temporary if that of an address that accepted the connection is,
+/// or, without such an address, if any is.
 pub fn all_failed(relay: &str, mut failures: Vec<(SocketAddr, ConnectError)>) -> ConnectError {
     if failures.len() == 1 {
         return failures.remove(0).1;
     }
     let (silent, mut connected): (Vec<_>, Vec<_>) =
         (failures.iter()).partition(|(_, it)| it.phase == Phase::Connect);
-    // As where `localhost` has an IPv6 address on which the relay does not listen.
+    // For example, `localhost` has an IPv6 address on which the relay does not listen.
     if let [(_, only)] = connected.as_slice() {
         let silent: Vec<_> = silent.iter().map(|it| it.0.to_string()).collect();
         let silent = silent.join(" and ");

@@ -1,7 +1,7 @@
-//! What is wrong with the relay's certificate.
+//! Errors of the relay's certificate.
 //!
-//! rustls verifies it. [`CertificateVerifier`] adds to the errors what only the certificates show, such as their
-//! names, and never accepts what rustls refuses.
+//! rustls verifies it. [`CertificateVerifier`] adds details from the certificates, such as their names, to the
+//! errors, and never accepts a certificate that rustls refuses.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ const SHORTEST: usize = 2_040;
 /// How many names of a certificate are shown.
 const NAMES_SHOWN: usize = 5;
 
-/// What is wrong with a certificate, with the fix.
+/// Why a certificate is refused, with the fix.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CertificateProblem(String);
@@ -118,7 +118,7 @@ impl ServerCertVerifier for CertificateVerifier {
 const RENEW: &str = "the relay's operator must issue one with an RSA key of 2,048 to 8,192 bits or an ECDSA key (P-256, P-384)";
 
 impl CertificateVerifier {
-    /// What the certificates show about an error; `None` if that is only the error itself.
+    /// The details that the certificates add to an error; `None` if they add none.
     fn problem(
         &self,
         error: &CertificateError,
@@ -192,10 +192,10 @@ impl CertificateVerifier {
     }
 }
 
-/// What is wrong with a certificate whose issuer is not trusted.
+/// The reason for a certificate whose issuer is not trusted.
 pub const UNKNOWN_ISSUER: &str =
     "its certificate comes from an issuer that this machine does not trust";
-/// The fix.
+/// The fix for [`UNKNOWN_ISSUER`].
 pub const NAME_ISSUER: &str = "set `smtp.ca_file` to the issuer's certificate (PEM)";
 
 /// A certificate that does not name the relay, and the names that it has.

@@ -26,26 +26,26 @@ use crate::os_error::without_os_code;
 use crate::outcome::{Phase, Reply};
 use crate::refusal::SenderIdentity;
 
-/// How long a diagnosis waits for the greeting before it says what a silent port may mean.
+/// How long `check --connect` waits for the greeting before it explains what a silent port may mean.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// A connection that is ready for MAIL.
 pub type Connection = Conversation<Box<dyn Wire>>;
 
-/// Opens the connections of the simulation; none means that the connection is refused.
+/// Opens the connections of the simulation; `None` is a refused connection.
 #[cfg(test)]
 pub type Dialer = dyn Fn() -> Option<Box<dyn Wire>> + Send + Sync;
 
-/// Opens connections to the configured relay, and keeps what the connections of a run share.
+/// Opens connections to the configured relay, and holds the state that the connections of a run share.
 pub struct Connector {
     pub(super) smtp: Smtp,
     tls: Option<TlsConnector>,
-    /// Whether a login was refused. Locked during a login, so that one refusal is the only one of a
-    /// run and no account is locked.
+    /// Whether a login was refused. Locked during a login, so that a run has at most one refused login, which
+    /// locks no account.
     pub(super) login_refused: Mutex<bool>,
     /// This machine's address on the first connection.
     pub(super) local: OnceLock<IpAddr>,
-    /// What the run has learnt about pipelining with this relay.
+    /// Whether pipelining has worked with this relay.
     pub pipelining: PipeliningProbe,
     /// The address that sent a greeting last; later connections try it first.
     greeted: SyncMutex<Option<SocketAddr>>,
@@ -99,7 +99,7 @@ impl Connector {
         self
     }
 
-    /// The relay's name and port, for the record.
+    /// The relay's name and port, as the ledger records them.
     #[must_use]
     pub fn relay(&self) -> String {
         let Smtp { host, port, .. } = &self.smtp;
@@ -110,7 +110,7 @@ impl Connector {
         }
     }
 
-    /// The names by which the relay may refer to the sender, as far as they are known.
+    /// The known names by which the relay may refer to the sender.
     #[must_use]
     pub fn sender_identity(&self, sender: &Address) -> SenderIdentity {
         let local = self.local.get().copied();
@@ -122,13 +122,13 @@ impl Connector {
     /// Opens a connection that is ready for MAIL.
     ///
     /// # Errors
-    /// Where it failed, and whether another try may help.
+    /// The phase that failed, why, and whether a retry may help.
     pub async fn open(&self) -> Result<Connection, ConnectError> {
         self.establish(&mut |_: &str| {}).await
     }
 
-    /// Opens a connection and closes it again. `step` receives each step when it begins and when it has
-    /// succeeded, so that the last one shows where a connection hangs.
+    /// Opens a connection and closes it again. `step` receives each step before and after it, so that the last
+    /// one shows where the connection blocks.
     ///
     /// # Errors
     /// As [`Connector::open`].
@@ -138,7 +138,7 @@ impl Connector {
     }
 
     async fn establish(&self, step: &mut impl FnMut(&str)) -> Result<Connection, ConnectError> {
-        // If another connection is logging in, the result is checked before this one does.
+        // Waits for a login on another connection: if it is refused, this one must not log in.
         if let Ok(refused) = self.login_refused.try_lock() {
             self.check_login_allowed(*refused)?;
         }
@@ -166,7 +166,7 @@ impl Connector {
         self.greeted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The addresses of the relay, the one that sent a greeting last before all others.
+    /// The addresses of the relay, first the one that sent a greeting last.
     async fn resolve(&self, step: &mut impl FnMut(&str)) -> Result<Vec<SocketAddr>, ConnectError> {
         let host = &self.smtp.host;
         let mut addresses = match &self.addresses {
@@ -191,7 +191,7 @@ impl Connector {
         Ok(addresses)
     }
 
-    /// Connects to one address and waits for its greeting. Gives the local address, too.
+    /// Connects to one address and waits for its greeting. Also returns the local address.
     async fn reach(
         &self,
         address: SocketAddr,
@@ -249,7 +249,7 @@ impl Connector {
         let connected =
             connected.map_err(|_| error(&format!("no answer within {}", seconds(limit))))?;
         let local = connected.and_then(|tcp| {
-            // Otherwise every message would wait for a delayed acknowledgement.
+            // Nagle's algorithm would delay every message until an acknowledgement arrives.
             tcp.set_nodelay(true)?;
             let local = tcp.local_addr()?.ip();
             Ok((Box::new(tcp) as Box<dyn Wire>, local))
@@ -275,7 +275,7 @@ impl Connector {
         Ok(secured)
     }
 
-    /// The greeting; a long wait is explained while it lasts.
+    /// Waits for the greeting; reports a hint during a long wait.
     async fn greeting(
         &self,
         conversation: &mut Connection,

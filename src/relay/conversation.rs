@@ -1,9 +1,9 @@
 //! One SMTP conversation: each phase writes its command, waits for the reply within the phase's
 //! deadline, and returns it. What a reply means is decided in [`crate::outcome`].
 //!
-//! If the relay offers PIPELINING (RFC 2920), an envelope goes out in one write, also behind the final
-//! dot of the message before, and its replies are matched in their order. Data that arrives before a
-//! command is written ends the conversation, because from then on no reply could be matched.
+//! If the relay offers PIPELINING (RFC 2920), an envelope is sent in one write, possibly together with the
+//! previous final dot, and its replies are matched by their order. Data that arrives before a command is
+//! written ends the conversation, because later replies could not be matched to commands.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -24,9 +24,9 @@ use crate::outcome::{Phase, PhaseResult, Reply, phase_result};
 
 /// How much of the body is written under one deadline (RFC 5321 §4.5.3.2.5, "data block").
 const BLOCK: usize = 32 * 1024;
-/// How long the rest of a group's replies may take once one of them ends the transaction.
+/// Grace period for the other replies of a group after one of them has ended the transaction.
 const GROUP_GRACE: Duration = Duration::from_secs(1);
-/// How long QUIT may take; nothing depends on it.
+/// How long QUIT may take; its result is ignored.
 const QUIT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Sender and recipient of one message, for MAIL and RCPT.
@@ -60,7 +60,7 @@ pub struct TransactionAborted {
     pub reply: Result<Reply, NoReply>,
     /// Whether that was the reply to a pipelined command.
     pub pipelined: bool,
-    /// What the replies to the pipelined envelope say about their order.
+    /// Whether the replies to the pipelined envelope were in order.
     pub order: ReplyOrder,
 }
 
@@ -75,7 +75,7 @@ impl TransactionAborted {
 /// The result of the final dot.
 #[derive(Debug)]
 pub enum FinalDot {
-    /// No byte of it was written, because of this.
+    /// No byte of it was written, for this reason.
     NotWritten(Result<Reply, NoReply>),
     /// It was written, at least in part; this is the reply.
     Written(Result<Reply, NoReply>),
@@ -89,11 +89,11 @@ pub struct Conversation<S> {
     pipelining: bool,
     /// The largest message that the relay accepts.
     size: Option<usize>,
-    /// The phases of an envelope that was sent and whose replies were not read yet.
+    /// The phases of an envelope that was sent, whose replies are not read yet.
     owed: VecDeque<Phase>,
     /// Replies to such an envelope that were read before [`Self::begin`] asked for them.
     read_early: VecDeque<Result<Reply, NoReply>>,
-    /// All replies to it so far, and the one to the dot that it follows.
+    /// All replies to it so far, and the reply to the final dot before it.
     group: GroupReplies,
     reply_timed_out: bool,
 }
@@ -113,19 +113,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
     }
 
-    /// Uses what the relay offers: its size limit and, if `pipelining` is allowed, several commands in
-    /// one write (RFC 2920 §3.1).
+    /// Applies the extensions of the relay: its size limit and, if `pipelining` is allowed, several commands
+    /// in one write (RFC 2920 §3.1).
     pub fn use_extensions(&mut self, offered: &EhloExtensions, pipelining: bool) {
         self.pipelining = pipelining && offered.pipelining;
         self.size = offered.size;
     }
 
-    /// Sends one command at a time from now on. Replies to what was sent already are still read.
+    /// Sends one command at a time from now on. Replies to earlier commands are still read.
     pub fn use_lock_step(&mut self) {
         self.pipelining = false;
     }
 
-    /// Whether the reply to a pipelined command did not come in time.
+    /// Whether the reply to a pipelined command exceeded its deadline.
     #[must_use]
     pub fn reply_timed_out(&self) -> bool {
         self.reply_timed_out
@@ -157,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         self.stream.reply(Deadline::after(limit)).await
     }
 
-    /// Sends EHLO; gives the reply and the extensions that it offers.
+    /// Sends EHLO; returns the reply and the extensions in it.
     ///
     /// # Errors
     /// If there is no reply.
@@ -175,11 +175,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         self.command(Phase::StartTls, "STARTTLS\r\n").await
     }
 
-    /// The stream, for TLS to begin on it.
+    /// The stream, on which TLS then begins.
     ///
     /// # Errors
-    /// If data came in clear text behind the 220, which must not count once TLS has begun
-    /// (CVE-2011-0411).
+    /// If clear text followed the 220; it must not be read as replies under TLS (CVE-2011-0411).
     pub async fn into_stream(mut self) -> Result<S, NoReply> {
         self.stream.ensure_no_unsolicited_data().await?;
         Ok(self.stream.into_inner())
@@ -289,7 +288,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         self.stream.write(commands.as_bytes(), deadline).await
     }
 
-    /// The commands of an envelope for one write, whose replies are owed from now on.
+    /// The commands of an envelope for one write; their replies are expected from now on.
     fn pipeline(&mut self, envelope: Envelope<'_>) -> String {
         self.group = GroupReplies::default();
         self.owed.extend(Envelope::PHASES);
@@ -301,8 +300,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// Ends a transaction after a refusal, so that another MAIL may follow; false if the connection
     /// can no longer be used.
     ///
-    /// A relay that refused the recipient may still have accepted the pipelined DATA. The dot alone
-    /// ends that, and is refused, because there is no recipient (RFC 2920 §3.1).
+    /// A relay that refused the recipient may still have accepted the pipelined DATA. A final dot without a body
+    /// ends it, and is refused, because there is no recipient (RFC 2920 §3.1).
     pub async fn clear(&mut self) -> bool {
         let mut expects_message = false;
         while self.has_begun() {
@@ -326,8 +325,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// cases the relay has not accepted it.
     pub async fn body(&mut self, message: &[u8]) -> Result<(), TransactionAborted> {
         let written = self.write_message(message).await;
-        // A relay may refuse a message in the middle and close the connection. Its reply says more than
-        // the broken pipe that follows.
+        // A relay may refuse a message during the body and close the connection. Its reply explains more than
+        // the write error that follows.
         let reply = match (self.interruption().await, written) {
             (None, Ok(())) => return Ok(()),
             (Some(Ok(reply)), _) => Ok(reply),
@@ -349,7 +348,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         Ok(())
     }
 
-    /// A refusal, or the end of the connection, before the final dot; none if the relay waits for it.
+    /// A refusal, or the end of the connection, before the final dot; none if the relay still waits for the dot.
     async fn interruption(&mut self) -> Option<Result<Reply, NoReply>> {
         match self.stream.has_data().await {
             Ok(true) => {}
@@ -363,8 +362,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }))
     }
 
-    /// Writes the final dot and waits for the reply. If the relay pipelines, the `next` envelope goes
-    /// out in the same write, and [`Self::begin`] then reads its replies.
+    /// Writes the final dot and waits for the reply. If the relay pipelines, the `next` envelope is sent in the
+    /// same write, and [`Self::begin`] then reads its replies.
     pub async fn dot(&mut self, next: Option<Envelope<'_>>) -> FinalDot {
         if let Some(reply) = self.interruption().await {
             return FinalDot::NotWritten(reply);
@@ -384,7 +383,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         FinalDot::Written(reply)
     }
 
-    /// Ends the conversation, whether the relay answers or not.
+    /// Sends QUIT and ends the conversation, even without a reply.
     pub async fn quit(mut self) {
         let quit = async {
             let _ = self.command(Phase::Rset, "QUIT\r\n").await;
@@ -410,8 +409,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 }
 
-/// The message with lines that begin with a dot preceded by another one (RFC 5321 §4.5.2), ending with
-/// CRLF, so that the final dot is a line of its own.
+/// The message dot-stuffed (RFC 5321 §4.5.2) and ending with CRLF, so that the final dot is on a separate line.
 fn dot_stuffed(message: &[u8]) -> Cow<'_, [u8]> {
     let first = message.starts_with(b".").then_some(0);
     let others = memmem::find_iter(message, b"\n.").map(|it| it + 1);

@@ -1,4 +1,4 @@
-//! The secret of a login: read from its source when it is needed, and part of no message or log.
+//! The secret of a login: read from its source when it is needed, and never part of a message or log.
 
 use std::ffi::OsString;
 use std::io;
@@ -70,7 +70,7 @@ fn check_command(command: &[String]) -> Result<(), SetupError> {
     })
 }
 
-/// The file that the system runs under this name.
+/// The file that running this name executes.
 fn find_program(name: &str) -> Option<PathBuf> {
     if name.contains('/') {
         return Some(name.into());
@@ -85,7 +85,7 @@ fn password(source: &CredentialSource) -> Result<SecretString, SetupError> {
     match source {
         CredentialSource::PasswordFile(path) => read_file(path, "smtp.password_file", false),
         CredentialSource::PasswordEnv(name) => {
-            // The name is not shown, because it may be the password itself, by mistake.
+            // The name is not shown: by mistake, it may be the password.
             let what = "the environment variable that `smtp.password_env` names";
             let value = std::env::var_os(name).map(OsString::into_vec);
             let missing =
@@ -108,11 +108,12 @@ fn password(source: &CredentialSource) -> Result<SecretString, SetupError> {
     }
 }
 
-/// A secret in a file. Files in systemd's own folder are `trusted`; others must not be open to everyone.
+/// A secret in a file. Files in systemd's credential folder are `trusted`; others must not be accessible to
+/// everyone.
 fn read_file(path: &Path, key: &str, trusted: bool) -> Result<SecretString, SetupError> {
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|error| {
-        // The path is not shown, because it may be the password itself, by mistake.
+        // The path is not shown: by mistake, it may be the password.
         SetupError::Unusable(format!(
             "cannot read the file that `{key}` names: {error}; its only line must be the password, and only this user may read it"
         ))
@@ -139,8 +140,7 @@ fn read_file(path: &Path, key: &str, trusted: bool) -> Result<SecretString, Setu
     decode(bytes, &format!("`{key}` (`{shown}`)")).map_err(SetupError::Unusable)
 }
 
-/// The only line of a UTF-8 text, without byte-order mark and line end; otherwise what is wrong with
-/// the text, which the message does not show.
+/// The only line of a UTF-8 text, without byte-order mark and line end. The error does not show the text.
 fn decode(bytes: Vec<u8>, what: &str) -> Result<SecretString, String> {
     let utf_16 = bytes.starts_with(b"\xff\xfe")
         || bytes.starts_with(b"\xfe\xff")
@@ -166,7 +166,7 @@ fn decode(bytes: Vec<u8>, what: &str) -> Result<SecretString, String> {
     }
 }
 
-/// What the program prints, or why there is no token. A message shows its errors, never its output.
+/// The output of the program, or why there is no token. The error shows its stderr, never its stdout.
 async fn token(command: &[String]) -> Result<SecretString, String> {
     let (program, arguments) = command
         .split_first()
@@ -189,27 +189,27 @@ async fn token(command: &[String]) -> Result<SecretString, String> {
         let errors = String::from_utf8_lossy(&errors);
         let errors: String = errors.trim().chars().take(300).collect();
         return Err(format!(
-            "{what} failed ({status}) and said \"{errors}\"; run it by hand to see why"
+            "{what} failed ({status}) and printed \"{errors}\"; run it by hand to see why"
         ));
     }
     decode(printed, &format!("the output of {what}"))
 }
 
-/// Runs a program; gives its output, the beginning of its errors, and how it ended.
+/// Runs a program; returns its stdout, the beginning of its stderr, and its exit status.
 async fn output(
     mut command: Command,
     what: &str,
 ) -> Result<(Vec<u8>, Vec<u8>, ExitStatus), String> {
-    // The program is not shown, because it may be the token itself, by mistake.
+    // The program is not shown: by mistake, it may be the token.
     let mut child = command.spawn().map_err(|error| {
-        format!("cannot run the program of `smtp.token_command`: {error}; give its whole path")
+        format!("cannot run the program of `smtp.token_command`: {error}; give its full path")
     })?;
     let mut stdout = child.stdout.take().expect("it is piped");
     let mut stderr = child.stderr.take().expect("it is piped");
     let ended = tokio::try_join!(
         async {
             let printed = beginning(&mut stdout).await?;
-            // A program that prints without end is not waited for.
+            // A program with endless output is not waited for.
             if printed.len() as u64 > SECRET_LIMIT {
                 return Err(files::too_large(SECRET_LIMIT));
             }

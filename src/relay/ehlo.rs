@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// Last labels that public DNS does not know (RFC 6761, RFC 6762, and defaults of installers and
+/// Top-level labels that do not exist in public DNS (RFC 6761, RFC 6762, and defaults of installers and
 /// routers).
 const LOCAL_ONLY: &str =
     "localhost localdomain localdomain4 localdomain6 local lan home internal invalid test";
@@ -51,7 +51,7 @@ impl EhloExtensions {
     pub fn read(lines: &[String]) -> Self {
         let mut extensions = Self::default();
         for line in lines.iter().skip(1) {
-            // Old servers write `AUTH=LOGIN` beside, or instead of, `AUTH LOGIN`.
+            // Old servers send `AUTH=LOGIN` in addition to, or instead of, `AUTH LOGIN`.
             let line = line.to_ascii_uppercase().replace(['=', ','], " ");
             let mut words = line.split_ascii_whitespace();
             match words.next() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::os_error::without_os_code;
 use crate::outcome::{Phase, Reply};
 
-/// What is wrong with the configured certificates or credentials, found before anything is sent.
+/// Why the configured certificates or credentials cannot be used; found before anything is sent.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SetupError {
     /// A certificate file or a secret is missing or malformed.
@@ -26,9 +26,9 @@ pub enum SetupError {
 pub struct ConnectError {
     /// The phase that failed.
     pub phase: Phase,
-    /// Whether trying again may help.
+    /// Whether a retry may help.
     pub temporary: bool,
-    /// The reply that asked to slow down, if it was one. Then the error is temporary.
+    /// The reply that asked to slow down, if any; the error is then temporary.
     pub throttled: Option<Reply>,
     /// What failed, where, why, and how to fix it.
     pub why: String,
@@ -51,7 +51,7 @@ pub enum NoReply {
     /// The relay did not answer, or did not read, within the deadline.
     #[error("{0}")]
     Timeout(String),
-    /// The connection has ended, or must be ended because what was received is not a reply.
+    /// The connection has ended, or must be ended after malformed data.
     #[error("{0}")]
     Closed(String),
 }

@@ -1,5 +1,5 @@
-//! From the greeting to a connection that is ready for MAIL: EHLO, STARTTLS, login. A reply that does not
-//! allow the next step becomes an error with its fix.
+//! From the greeting to a connection that is ready for MAIL: EHLO, STARTTLS, login. A refusal of a step becomes
+//! an error with a fix.
 
 use std::net::IpAddr;
 
@@ -43,7 +43,7 @@ impl Connector {
         Ok(conversation)
     }
 
-    /// EHLO and STARTTLS in clear text; gives the stream on which TLS begins.
+    /// EHLO and STARTTLS in clear text; returns the stream on which TLS begins.
     async fn start_tls(
         &self,
         mut conversation: Connection,
@@ -76,7 +76,7 @@ impl Connector {
         }
     }
 
-    /// Logs in. After a refusal no login is tried in this run.
+    /// Logs in. After a refusal, this run does not try again.
     async fn log_in(
         &self,
         conversation: &mut Connection,
@@ -92,7 +92,7 @@ impl Connector {
         self.check_login_allowed(*login_refused)?;
         let result = match log_in(conversation, extensions, &login.username, &secret).await {
             Err(no_reply) => Err(self.no_reply(Phase::Auth, &no_reply)),
-            // A relay that asks for more than the mechanism defines might go on without end.
+            // More challenges than the mechanism defines could continue without end.
             Ok(LoginResult::Reply(reply)) if reply.class() == 3 => {
                 let why = format!(
                     "unexpected AUTH challenge \"{reply}\"; ask its operator how programs log in"
@@ -103,14 +103,14 @@ impl Connector {
             Ok(LoginResult::TokenRefused(challenge, reply)) => {
                 let temporary = phase_result(Phase::Auth, Some(&reply)) == PhaseResult::Unavailable;
                 let why = format!(
-                    "it said \"{reply}\", and of the token: {challenge}; check that `smtp.token_command` prints a fresh token, for this mailbox and with the permission to send (SMTP.Send or SMTP.SendAsApp)"
+                    "it replied \"{reply}\", and about the token: {challenge}; check that `smtp.token_command` prints a fresh token, for this mailbox and with the permission to send (SMTP.Send or SMTP.SendAsApp)"
                 );
                 Err(ConnectError {
                     throttled: is_throttle(&reply).then_some(reply),
                     ..self.error(Phase::Auth, temporary, &why)
                 })
             }
-            // Nothing was tried, so nothing was refused.
+            // No credential was sent, so none was refused.
             Ok(LoginResult::NoMechanism(why)) => return Err(self.error(Phase::Auth, false, &why)),
         };
         *login_refused = result.as_ref().is_err_and(|it| !it.temporary);
@@ -124,7 +124,7 @@ impl Connector {
         Ok(())
     }
 
-    /// The reply, if the phase has succeeded.
+    /// The reply if the phase succeeded, otherwise the error.
     pub(super) fn check_reply(
         &self,
         phase: Phase,
@@ -141,7 +141,7 @@ impl Connector {
         } else {
             "ask its operator whether this machine may send through it"
         });
-        let why = format!("it said \"{reply}\"; {fix}");
+        let why = format!("it replied \"{reply}\"; {fix}");
         // In reply to STARTTLS, 454 has another meaning (RFC 3207).
         let throttled = phase != Phase::StartTls && is_throttle(&reply);
         Err(ConnectError {

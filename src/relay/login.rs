@@ -18,7 +18,7 @@ use crate::outcome::Reply;
 pub enum LoginResult {
     /// The relay's last reply.
     Reply(Reply),
-    /// XOAUTH2 was refused: the relay's challenge in words, and its last reply.
+    /// XOAUTH2 was refused: the decoded challenge, and the relay's last reply.
     TokenRefused(String, Reply),
     /// The relay offers no mechanism that fits.
     NoMechanism(String),
@@ -81,10 +81,10 @@ fn no_mechanism(secret: &Secret, extensions: &EhloExtensions) -> String {
         }
         _ => "ask its operator how programs log in",
     };
-    format!("it offers {offered}, not {wanted}; {fix}")
+    format!("it offers {offered}, but this login needs {wanted}; {fix}")
 }
 
-/// An XOAUTH2 challenge, which is JSON in base64, in words: `status 401, schemes bearer`.
+/// An XOAUTH2 challenge, which is JSON in base64, as text: `status 401, schemes bearer`.
 fn describe(challenge: &Reply) -> String {
     let decoded = BASE64.decode(challenge.text.trim()).unwrap_or_default();
     let json = serde_json::from_slice::<serde_json::Map<_, _>>(&decoded).unwrap_or_default();

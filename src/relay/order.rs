@@ -2,8 +2,8 @@
 //!
 //! Replies can be matched to commands only by their order (RFC 2920 §3.1). If a relay loses a command or
 //! replies out of order, all further replies are shifted, and a refusal could be read as an acceptance.
-//! Codes that do not fit their command reveal that. A wrong order in which each reply fits the command it
-//! is read for cannot be detected.
+//! Codes that do not fit their command reveal that. The order is not detected as wrong if each reply fits the
+//! command to which it is matched.
 
 use crate::outcome::{Phase, Reply};
 
@@ -17,7 +17,7 @@ pub struct GroupReplies {
     data: Option<Reply>,
 }
 
-/// What the codes of a group's replies say about their order.
+/// Whether the codes of a group's replies fit the order of its commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyOrder {
     /// All were read, and each fits its command.
@@ -69,7 +69,7 @@ impl GroupReplies {
         if dot.is_some() && refused(mail) && self.continues_unexpectedly() {
             return ReplyOrder::Mixed;
         }
-        // A refused dot and a RCPT out of sequence: perhaps MAIL was refused and the dot accepted.
+        // A refused dot and a RCPT out of sequence: possibly MAIL was refused and the dot accepted.
         let unexpected = self.rcpt.as_ref().is_some_and(is_sequence_error);
         if refused(dot) && mail == Some(2) && unexpected {
             return ReplyOrder::Mixed;
@@ -157,7 +157,7 @@ mod tests {
     fn the_order_of_replies_follows_from_their_codes() {
         use ReplyOrder::{Fits, Incomplete, Mixed, PartLost, Surplus};
         let table = [
-            // Good relays.
+            // Correct relays.
             ("-", "250", "250", "354", Fits),
             ("250", "250", "250", "354", Fits),
             ("550", "250", "250", "354", Fits),
@@ -189,7 +189,7 @@ mod tests {
             // One reply too many.
             ("-", "250", "250", "250", Surplus),
             ("250", "250", "250", "250", Surplus),
-            // The envelope was answered before the dot, which was taken, deferred or refused.
+            // The envelope was answered before the dot, which was accepted, deferred or refused.
             ("250", "250", "354", "250", Mixed),
             ("250", "250", "354", "550", Mixed),
             ("250", "250", "354", "-", Mixed),

@@ -1,8 +1,8 @@
-//! What a run has learnt about pipelining with its relay (RFC 2920).
+//! Whether pipelining works with the relay of a run (RFC 2920).
 //!
 //! Some relays offer PIPELINING but lose a part of a packet or reply out of order; others, such as Dovecot
-//! 2.3, close the connection when an envelope follows the final dot. So one connection tries an envelope
-//! behind a dot before the others do, and the first fault switches the feature off for the run.
+//! 2.3, close the connection when an envelope follows the final dot. Therefore one connection probes an envelope
+//! behind a final dot before the others use it, and the first fault disables it for the run.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -21,7 +21,7 @@ pub struct PipeliningProbe {
 }
 
 impl PipeliningProbe {
-    /// Whether to send an envelope behind the next dot. The caller then reports the result with
+    /// Whether an envelope may be sent together with the next final dot. The caller must then call
     /// [`PipeliningProbe::record`].
     #[must_use]
     pub fn may_follow_dot(&self) -> bool {
@@ -47,7 +47,7 @@ impl PipeliningProbe {
         self.lock_step.store(true, Ordering::SeqCst);
     }
 
-    /// Whether nothing may be pipelined.
+    /// Whether pipelining is disabled.
     #[must_use]
     pub fn is_lock_step(&self) -> bool {
         self.lock_step.load(Ordering::SeqCst)

@@ -10,7 +10,7 @@ use crate::outcome::Reply;
 const LINE_LIMIT: usize = 2_048;
 /// The longest reply.
 const REPLY_LIMIT: usize = 64 * 1024;
-/// How much of the text is kept.
+/// How many characters of the text are kept.
 const TEXT_LIMIT: usize = 500;
 
 /// Why received data is not a reply.
@@ -31,10 +31,10 @@ pub enum MalformedReply {
     /// LF without CR.
     #[error("a line ends without CR")]
     BareLf,
-    /// Too long a line.
+    /// A line is too long.
     #[error("a line is longer than {LINE_LIMIT} octets")]
     LineTooLong,
-    /// Too long in all.
+    /// The reply is too long.
     #[error("the reply is longer than 64 KiB")]
     ReplyTooLong,
 }
@@ -57,13 +57,13 @@ impl ReplyReader {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The lines of the last reply, for that to EHLO.
+    /// The lines of the last reply; EHLO needs them.
     #[must_use]
     pub fn last_lines(&self) -> &[String] {
         &self.last
     }
 
-    /// Whether there are bytes behind the last reply.
+    /// Whether further bytes follow the last reply.
     #[must_use]
     pub fn holds_more(&self) -> bool {
         !self.buffer.is_empty()
@@ -271,7 +271,7 @@ mod tests {
             (b"650 x\r\n", MalformedReply::Class(600)),
             (&long, MalformedReply::LineTooLong),
         ];
-        // What the error shows where the bytes come one by one, and where they come at once.
+        // The error text if the bytes arrive one by one, and if they arrive together.
         let no_code: [(&[u8], &str, &str); 5] = [
             (b"25 x\r\n", "25 ", "25 x"),
             (b"2500 x\r\n", "2500", "2500 x"),

@@ -16,7 +16,7 @@ use crate::outcome::Reply;
 /// Grace period for reading after a deadline.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// When something must be done, and how long it had.
+/// A deadline and its original duration.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     at: Instant,
@@ -45,7 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReplyStream<S> {
         Self { stream, replies }
     }
 
-    /// The stream itself. Data that was received already is lost.
+    /// The stream itself. Received but unread data is lost.
     pub fn into_inner(self) -> S {
         self.stream
     }
@@ -89,13 +89,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReplyStream<S> {
         if let Ok(reply) = timeout_at(deadline.at, &mut read).await {
             return reply;
         }
-        // A process that was suspended until the deadline may not have read yet what has arrived.
+        // A process that was suspended past the deadline may have unread data.
         let overdue = NoReply::timeout("did not answer", deadline.limit);
         timeout(GRACE, read).await.unwrap_or(Err(overdue))
     }
 
-    /// Fails if the relay sent data that no command asked for, or closed the connection. From then on
-    /// replies could no longer be matched to commands.
+    /// Fails if the relay sent unsolicited data or closed the connection, because later replies could not be matched
+    /// to commands.
     pub async fn ensure_no_unsolicited_data(&mut self) -> Result<(), NoReply> {
         if !self.has_data().await? {
             return Ok(());
@@ -107,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReplyStream<S> {
         Err(NoReply::unsolicited(&what))
     }
 
-    /// Whether data has arrived that belongs to no reply that was taken.
+    /// Whether data has arrived after the last reply that was returned.
     pub async fn has_data(&mut self) -> Result<bool, NoReply> {
         if self.replies.holds_more() {
             return Ok(true);

@@ -1,4 +1,4 @@
-//! TLS to the relay: the trusted roots, the handshake, and what a failed one means, with the fix.
+//! TLS to the relay: the trusted roots, the handshake, and the reason of a failed handshake with its fix.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -25,7 +25,7 @@ use crate::files;
 use crate::os_error::without_os_code;
 use crate::outcome::Phase;
 
-/// The largest file of certificates; that of a whole system has a quarter of it.
+/// The largest file of certificates; a system's bundle has about a quarter of it.
 const CA_FILE_LIMIT: u64 = 1024 * 1024;
 
 /// Trusts the system's roots and those in `ca_file`.
@@ -44,7 +44,7 @@ pub fn connector(smtp: &Smtp) -> Result<TlsConnector, SetupError> {
         .with_safe_default_protocol_versions()
         .expect("ring supports the default versions");
     let roots = Arc::new(roots);
-    // Without any root there is no verifier, and every certificate fails.
+    // Without roots, rustls cannot build a verifier, so every certificate is refused.
     let config = match WebPkiServerVerifier::builder_with_provider(roots.clone(), provider).build()
     {
         Ok(inner) => config
@@ -110,12 +110,12 @@ fn explain(error: &TlsError, smtp: &Smtp, first: &[u8]) -> String {
         }
         TlsError::InvalidMessage(_) => match (text_of(first), smtp.tls) {
             (Some(text), Tls::StartTls) => format!(
-                "it does not speak TLS on this port: after its 220 to STARTTLS it continues in plain text (\"{text}\"); the relay's operator must fix that, or use the port for `smtp.tls = \"implicit\"` (465)"
+                "it does not use TLS on this port: after its 220 to STARTTLS it continues in plain text (\"{text}\"); the relay's operator must fix that, or use the port for `smtp.tls = \"implicit\"` (465)"
             ),
             (Some(text), _) => format!(
-                "it does not speak TLS on this port, but begins in plain text (\"{text}\"); set `smtp.tls = \"starttls\"` (usual for 587 and 25), or `smtp.port` to the one for `\"implicit\"` (465)"
+                "it does not use TLS on this port, but begins in plain text (\"{text}\"); set `smtp.tls = \"starttls\"` (usual for 587 and 25), or `smtp.port` to the one for `\"implicit\"` (465)"
             ),
-            (None, _) => "it does not speak TLS on this port; use `smtp.tls = \"implicit\"` for port 465, `\"starttls\"` for 587".into(),
+            (None, _) => "it does not use TLS on this port; use `smtp.tls = \"implicit\"` for port 465, `\"starttls\"` for 587".into(),
         },
         TlsError::AlertReceived(AlertDescription::ProtocolVersion)
         | TlsError::PeerIncompatible(
@@ -155,7 +155,7 @@ fn explain_certificate(error: &CertificateError, smtp: &Smtp) -> String {
             return problem.to_string();
         }
         if other.to_string().contains("CaUsedAsEndEntity") {
-            return "its certificate is that of an authority, as `openssl req -x509` makes them, not of a server; the relay's operator must issue one with `basicConstraints = CA:FALSE`".into();
+            return "its certificate is for a certificate authority, as `openssl req -x509` makes it, not for a server; the relay's operator must issue one with `basicConstraints = CA:FALSE`".into();
         }
     }
     match error {

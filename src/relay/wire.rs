@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How many bytes of a peer that does not speak TLS are kept for the error message.
+/// How many bytes of a peer that does not use TLS are kept for the error message.
 const FIRST_BYTES: usize = 120;
 
-/// What a conversation needs of its stream.
+/// The stream that a conversation needs.
 pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
@@ -21,7 +21,7 @@ pub struct FirstBytes {
 }
 
 impl FirstBytes {
-    /// The stream, and the place of its first bytes.
+    /// The stream, and its first bytes.
     pub fn of(inner: Box<dyn Wire>) -> (Self, Arc<Mutex<Vec<u8>>>) {
         let first = Arc::new(Mutex::new(Vec::new()));
         let stream = Self {

@@ -11,10 +11,10 @@ use crate::finding::{Finding, Severity};
 /// How `check` writes its result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum CheckFormat {
-    /// For people
+    /// Human-readable
     #[default]
     Text,
-    /// One object
+    /// One JSON object
     Json,
 }
 

@@ -15,12 +15,12 @@ use crate::invitation::{Event, Record, State};
 /// How `status` writes invitations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum StatusFormat {
-    /// For people
+    /// Human-readable
     #[default]
     Text,
-    /// One object
+    /// One JSON object
     Json,
-    /// One line an invitation
+    /// One line per invitation
     Csv,
 }
 

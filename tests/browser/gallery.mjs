@@ -221,7 +221,7 @@ async function find(view) {
   await says(view, '#found', '1 of 26');
   await page.selectOption('#note', 'any');
   await page.fill('#search', 'nobody at all');
-  await says(view, '#nothing', 'Nobody here fits.');
+  await says(view, '#nothing', 'No partner matches.');
   await view.mustBeAccessible();
   await page.click('#clear');
   await press(view, 'Escape', 'o');
@@ -270,7 +270,7 @@ async function since(view) {
   await says(view, '.row', /^Ada Lovelace changed/);
   await page.click('#clear');
   await page.fill('#search', 'gone@g.example');
-  await says(view, '#nothing', /Look among the 2 not mailed/);
+  await says(view, '#nothing', /Search the 2 not mailed/);
   await page.click('#nothing button');
   await says(view, '#found', '1 of 2');
   await page.click('.row');
@@ -362,7 +362,7 @@ async function withoutScript(eye, problem) {
   const page = await context.newPage();
   await page.goto(`file://${join(folder, 'example/index.html')}`);
   // (Playwright's search by text does not look into `noscript`.)
-  if (!(await page.innerText('noscript')).includes('This page needs JavaScript to search and to page.'))
+  if (!(await page.innerText('noscript')).includes('This page needs JavaScript for search and paging.'))
     problem('without script', 'does not say so');
   await page.click('noscript a');
   await page.click('a[href="messages/0006.html"]');
@@ -371,7 +371,7 @@ async function withoutScript(eye, problem) {
   await context.close();
 }
 
-// A file that is missing is told, and not taken for a review of fewer messages.
+// A missing file is reported, instead of a review with fewer messages.
 async function torn(eye, problem) {
   const context = await eye.browser.newContext({ offline: true });
   const page = await context.newPage();

@@ -1,4 +1,4 @@
-//! A model of power loss: what a power cut may leave of the files that a run was writing.
+//! A model of power loss: the states in which a power cut may leave the files of a run.
 //!
 //! The system calls of the run are replayed from strace's output. Unsynced writes may be
 //! lost, in any selection and torn in the middle; a created or removed name is durable only
@@ -152,7 +152,7 @@ struct File {
     pending: Vec<Change>,
 }
 
-/// The files of a folder that are of interest.
+/// The files of a folder that the test examines.
 pub struct Disk {
     folder: PathBuf,
     interesting: fn(&str) -> bool,

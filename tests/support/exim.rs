@@ -1,5 +1,5 @@
-//! Debian's Exim beside Debian's Postfix, although their packages conflict: in an overlay
-//! of the file system that only this process sees. It needs root and the right to mount.
+//! Debian's Exim in an overlay of the file system that only this process sees, because its package
+//! conflicts with Postfix. Needs root and the right to mount.
 //!
 //! `ACCESS_INVITE_EXIM` names the folder that its packages were downloaded into.
 
@@ -42,8 +42,8 @@ impl Exim {
         // The fourth port uses implicit TLS.
         for service in ["STARTTLS", "SMALL", "QUIET"] {
             wait_for_banner(exim.port(service), || {
-                let said = std::fs::read_to_string(&console).unwrap_or_default();
-                format!("Exim must run in a mount namespace of its own; its output:\n{said}")
+                let output = std::fs::read_to_string(&console).unwrap_or_default();
+                format!("Exim must run in a mount namespace of its own; its output:\n{output}")
             });
         }
         exim

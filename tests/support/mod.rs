@@ -408,7 +408,7 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// A failed test leaves nothing running.
+    /// Ends the run if the test fails.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

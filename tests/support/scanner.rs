@@ -130,7 +130,7 @@ fn jargon_in(output: &str) -> Option<String> {
         "dyn ",
     ];
     if let Some(found) = NEVER.iter().find(|it| output.contains(**it)) {
-        return Some(format!("it says `{found}`"));
+        return Some(format!("it contains `{found}`"));
     }
     let inside = |it: char| it.is_alphanumeric() || it == '_' || it == ':';
     let mut rest = output;
@@ -146,7 +146,7 @@ fn jargon_in(output: &str) -> Option<String> {
         let type_name = is_camel_case(letters)
             && (letters.ends_with("Error") || after.starts_with('(') || after.starts_with(" {"));
         if path || type_name {
-            return Some(format!("it says `{word}`"));
+            return Some(format!("it contains `{word}`"));
         }
     }
     None

@@ -12,9 +12,9 @@ pub struct Sheet(String);
 impl Sheet {
     /// Adds the output of a run, under a title.
     pub fn note(&mut self, title: &str, workplace: &Workplace, output: &Output) {
-        let said = normalized(workplace, &format!("{}{}", output.stdout, output.stderr));
+        let printed = normalized(workplace, &format!("{}{}", output.stdout, output.stderr));
         writeln!(self.0, "{title} → {}", output.code).unwrap();
-        for line in said.lines() {
+        for line in printed.lines() {
             writeln!(self.0, "{}", format!("  {line}").trim_end()).unwrap();
         }
         self.0.push('\n');
@@ -27,19 +27,19 @@ impl Sheet {
 }
 
 /// A text without the values that differ between runs.
-pub fn normalized(workplace: &Workplace, said: &str) -> String {
+pub fn normalized(workplace: &Workplace, printed: &str) -> String {
     let manifest = env!("CARGO_MANIFEST_DIR");
-    let said = said
+    let printed = printed
         .replace(&*workplace.path().to_string_lossy(), "/job")
         .replace(manifest, "");
     // On some machines `localhost` also has an IPv6 address.
-    let mut pieces = said.split(" (and nothing answers at its other address ");
-    let mut said = pieces.next().unwrap_or_default().to_owned();
+    let mut pieces = printed.split(" (and nothing answers at its other address ");
+    let mut printed = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
-        said += piece.split_once(')').map_or(piece, |(_, after)| after);
+        printed += piece.split_once(')').map_or(piece, |(_, after)| after);
     }
     let mut text = String::new();
-    let mut rest = said.as_str();
+    let mut rest = printed.as_str();
     while let Some(start) = rest.find(|it: char| it.is_ascii_hexdigit()) {
         text.push_str(&rest[..start]);
         let run = &rest[start..];

@@ -89,8 +89,8 @@ pub enum Action {
     Drip(Duration, Vec<u8>),
     /// A reply line without end, until the client disconnects.
     Endless,
-    /// A FIN without an answer, over TLS without a `close_notify`. Bytes the client sends later meet an RST,
-    /// so at `Body` it may see either.
+    /// A FIN without an answer, over TLS without a `close_notify`. Bytes that the client sends later are answered
+    /// by an RST, so at `Body` it may get either.
     Close,
     /// An RST without an answer.
     Reset,
@@ -98,15 +98,15 @@ pub enum Action {
     /// read up to 64 KiB, or not at all if the setup has a window, so that a large body
     /// blocks. A client that sent more is noticed only if it resets.
     Stall,
-    /// Take the normal effect (at `Dot`: accept the message), then do that.
+    /// Apply the normal effect (at `Dot`: accept the message), then perform this action.
     AcceptThen(Box<Action>),
-    /// At `Body`: close after that many bytes of it; a body that ends earlier goes on to `Dot`. As a
-    /// server that dies within the body, the client gets a FIN or an RST. At other stages it is `Close`.
+    /// At `Body`: close after this many bytes of it; a shorter body continues to `Dot`. As with a server that
+    /// crashes during the body, the client gets a FIN or an RST. At other stages the same as `Close`.
     CloseAfterBytes(usize),
     /// Wait, then do that. Without TLS, a client that disconnects meanwhile ends the connection,
-    /// and the rest is skipped.
+    /// and the remaining action is skipped.
     Delay(Duration, Box<Action>),
-    /// Report to the gate's keeper, wait until it releases this call, then do that.
+    /// Report to the gate's keeper, wait until it releases this call, then perform this action.
     Hold(Gate, Box<Action>),
     /// The action of a correct server.
     Normal,
@@ -121,9 +121,9 @@ pub fn reply(text: &str) -> Action {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cut {
     /// After this many bytes of the client.
-    pub heard: Option<u64>,
+    pub received: Option<u64>,
     /// After this many bytes of the server.
-    pub said: Option<u64>,
+    pub sent: Option<u64>,
     /// By an RST, not a FIN.
     pub reset: bool,
 }
@@ -142,7 +142,7 @@ pub struct Login {
 /// The settings of a server besides its script.
 #[derive(Clone)]
 pub struct Setup {
-    /// What EHLO offers besides STARTTLS and AUTH, which follow from the rest.
+    /// The extensions of EHLO, except STARTTLS and AUTH, which follow from the other settings.
     pub offers: Vec<&'static str>,
     /// TLS from the first byte, or offered by STARTTLS.
     pub tls: Option<(Tls, Arc<ServerConfig>)>,
@@ -155,7 +155,7 @@ pub struct Setup {
     pub lax: bool,
     /// Discards what was received behind a final dot when it replies to it, as some proxies do.
     pub forgets: bool,
-    /// The part of a pipelined envelope that it loses.
+    /// The part of a pipelined envelope that the server loses.
     pub swallows: Swallows,
     /// How many commands of an envelope behind a final dot it answers before the dot, like a proxy that
     /// answers envelopes by itself.
@@ -286,12 +286,12 @@ impl Server {
 
     /// The first 64 KiB received on each connection: under TLS its records.
     pub fn bytes_received(&self) -> Vec<Vec<u8>> {
-        self.shared.journal().tapped.clone()
+        self.shared.journal().received.clone()
     }
 
     /// The first 64 KiB sent on each connection.
     pub fn bytes_sent(&self) -> Vec<Vec<u8>> {
-        self.shared.journal().said.clone()
+        self.shared.journal().sent.clone()
     }
 
     /// The highest number of simultaneous connections.
@@ -301,7 +301,7 @@ impl Server {
 
     /// The number of final dots that had the next envelope behind them before the reply.
     pub fn pipelined_envelopes(&self) -> usize {
-        self.shared.journal().ahead
+        self.shared.journal().pipelined_dots
     }
 
     /// The client's breaches of the protocol, one sentence each, starting with `connection <n>: `.
@@ -452,8 +452,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let socket = Arc::new(socket);
         let number = journal.connections;
         journal.connections += 1;
-        journal.tapped.push(Vec::new());
-        journal.said.push(Vec::new());
+        journal.received.push(Vec::new());
+        journal.sent.push(Vec::new());
         journal.sockets.retain(|it| it.strong_count() > 0);
         journal.sockets.push(Arc::downgrade(&socket));
         drop(journal);

@@ -94,8 +94,8 @@ impl Terminal {
     pub fn settle(&self) -> String {
         let prompt = format!("{}$", self.lines.get() + 1);
         let screen = self.wait_until("the shell's prompt", |it| it.ends_with(&prompt));
-        let said = screen.strip_suffix(&prompt).unwrap_or(&screen);
-        said.trim_end().to_owned()
+        let text = screen.strip_suffix(&prompt).unwrap_or(&screen);
+        text.trim_end().to_owned()
     }
 
     #[track_caller]
@@ -121,7 +121,7 @@ impl Terminal {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// A command to our own tmux server, whose shells find the binary.
+    /// A command to the tmux server of this test, whose shells find the binary.
     fn client(&self, arguments: &[&str]) -> Command {
         let folder = self.folder.path();
         let path = std::env::var("PATH").unwrap();

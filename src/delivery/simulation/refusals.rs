@@ -1,8 +1,8 @@
-//! Weeks of runs against a relay that refuses everybody, one company, one locale or long messages for a
-//! while, at one phase, with and without codes, between acceptances. One seed is one history.
+//! Weeks of runs against a relay that temporarily refuses all recipients, one company, one locale or long
+//! messages, at one phase, with and without enhanced codes. One seed determines one history.
 //!
-//! In no history is a partner rejected without direct evidence, or in a run that ends with 69; nobody is
-//! tried for ever; and a bad row never keeps the others from being mailed.
+//! In every history, partners are rejected only with direct evidence, and none in a run that ends with 69;
+//! retries end; and a bad row never prevents the mailing of others.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
-use super::{CONFIG, Process, Taken, enrol_all, message, number};
+use super::{AcceptedCounts, CONFIG, Process, enrol_all, message, number};
 use crate::address::Address;
 use crate::delivery::{BREAKER_OPEN, StopKind};
 use crate::invitation::{MessageIdKey, State};
@@ -21,11 +21,11 @@ use crate::outbox::Prepared;
 use crate::plan::begin_behind;
 use crate::relay::Dialer;
 
-/// How many histories are tried where nobody asks for more.
+/// The default number of histories.
 const SEEDS: u64 = 60;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
-/// How long every history lasts: long enough for everybody to be given up in turns of three.
+/// The duration of a history: long enough for all partners to expire, three per run.
 const END: i64 = 60 * DAY;
 
 /// Refusals without evidence, with and without codes.
@@ -39,17 +39,17 @@ const UNDETERMINED: [&str; 8] = [
     "552 5.3.4 too big",
     "550 5.4.1 Recipient address rejected: Access denied",
 ];
-/// Known to be about the sender.
+/// Refusals that are known to concern the sender.
 const SENDER_SIDE: [&str; 3] = [
     "550 5.7.60 Client does not have permissions to send as this sender",
     "550 5.4.5 Daily user sending quota exceeded",
     "554 5.7.1 Relay access denied",
 ];
-/// Direct evidence, which says nothing where everybody hears it.
+/// Direct evidence; it proves nothing if all recipients are refused with it.
 const EVIDENCE: [&str; 2] = ["550 5.1.1 gone", "550 No such user here"];
 
 thread_local! {
-    /// Seconds since the beginning of the history.
+    /// Seconds since the start of the history.
     static NOW: Cell<i64> = const { Cell::new(0) };
 }
 
@@ -64,22 +64,22 @@ enum Phase {
     Dot,
 }
 
-/// Whom the relay refuses.
+/// The recipients that the relay refuses.
 #[derive(Clone, Copy, Debug)]
-enum Whom {
-    Everybody,
+enum Scope {
+    All,
     Company(usize),
-    /// Only the message shows it, so at the dot.
+    /// Known only from the message, so refused at the final dot.
     Locale(usize),
     Longer(usize),
 }
 
-/// For how long whom, where and how.
+/// A refusal: when, of which recipients, at which phase, with which reply.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     from: i64,
     until: i64,
-    whom: Whom,
+    scope: Scope,
     phase: Phase,
     text: &'static str,
 }
@@ -90,17 +90,17 @@ struct Partner {
     company: usize,
     locale: usize,
     lines: usize,
-    /// Answered so whatever the time: a dead address, or a row that is refused without evidence.
+    /// The reply to this recipient at any time: a dead address, or a refusal without evidence.
     always: Option<&'static str>,
 }
 
-/// What the relay is and has seen.
+/// The relay, and what it has accepted.
 struct Relay {
     partners: Vec<Partner>,
     windows: Vec<Window>,
-    taken: Taken,
-    /// Who was given direct evidence.
-    evident: Mutex<BTreeSet<String>>,
+    accepted: AcceptedCounts,
+    /// The recipients that were refused with direct evidence.
+    with_evidence: Mutex<BTreeSet<String>>,
 }
 
 impl Relay {
@@ -110,19 +110,22 @@ impl Relay {
         let partner = partners.find(|it| it.address.as_written() == recipient)?;
         let applies = |it: &&Window| {
             let time = (it.from..it.until).contains(&NOW.get());
-            let whom = match it.whom {
-                Whom::Everybody => true,
-                Whom::Company(company) => partner.company == company,
-                Whom::Locale(locale) => partner.locale == locale,
-                Whom::Longer(lines) => partner.lines > lines,
+            let scope = match it.scope {
+                Scope::All => true,
+                Scope::Company(company) => partner.company == company,
+                Scope::Locale(locale) => partner.locale == locale,
+                Scope::Longer(lines) => partner.lines > lines,
             };
-            time && whom && it.phase == phase
+            time && scope && it.phase == phase
         };
         let window = self.windows.iter().find(applies).map(|it| it.text);
         let always = partner.always.filter(|_| phase == Phase::Rcpt);
         let text = window.or(always)?;
         if EVIDENCE.contains(&text) {
-            self.evident.lock().unwrap().insert(recipient.to_owned());
+            self.with_evidence
+                .lock()
+                .unwrap()
+                .insert(recipient.to_owned());
         }
         Some(text)
     }
@@ -137,23 +140,23 @@ impl Relay {
             let answer = match verb {
                 "EHLO" => "250-here\r\n250 PIPELINING",
                 "RCPT" => {
-                    let who = line.trim_start_matches("RCPT TO:<").trim_end_matches('>');
-                    let refusal = self.refusal(who, Phase::Rcpt);
-                    recipient = refusal.is_none().then(|| who.to_owned());
+                    let address = line.trim_start_matches("RCPT TO:<").trim_end_matches('>');
+                    let refusal = self.refusal(address, Phase::Rcpt);
+                    recipient = refusal.is_none().then(|| address.to_owned());
                     refusal.unwrap_or("250 2.1.5 ok")
                 }
                 "DATA" => match &recipient {
                     None => "503 5.5.1 for whom?",
-                    Some(who) => {
-                        let refusal = self.refusal(who, Phase::Data);
+                    Some(address) => {
+                        let refusal = self.refusal(address, Phase::Data);
                         if refusal.is_none() {
                             write(&mut stream, "354 go on").await?;
                             while read(&mut stream).await? != "." {}
                         }
-                        let refusal = refusal.or_else(|| self.refusal(who, Phase::Dot));
+                        let refusal = refusal.or_else(|| self.refusal(address, Phase::Dot));
                         if refusal.is_none() {
-                            let mut taken = self.taken.lock().unwrap();
-                            *taken.entry(who.clone()).or_default() += 1;
+                            let mut accepted = self.accepted.lock().unwrap();
+                            *accepted.entry(address.clone()).or_default() += 1;
                         }
                         refusal.unwrap_or("250 2.0.0 taken")
                     }
@@ -212,16 +215,16 @@ fn due(disk: &SharedDb, relay: &Relay) -> Vec<Prepared> {
     places.into_iter().map(prepared).collect()
 }
 
-/// Who is in this state.
-fn those(disk: &SharedDb, state: State) -> BTreeSet<String> {
+/// The addresses in this state.
+fn addresses_in(disk: &SharedDb, state: State) -> BTreeSet<String> {
     let standings = disk.standings().unwrap().into_iter();
-    let those = standings.filter(|(_, it)| it.state == state);
-    those.map(|(address, _)| address).collect()
+    let matching = standings.filter(|(_, it)| it.state == state);
+    matching.map(|(address, _)| address).collect()
 }
 
 fn partners(rng: &mut Rng) -> Vec<Partner> {
     let companies = rng.usize(1..15);
-    let troubles = [EVIDENCE[0], EVIDENCE[1], UNDETERMINED[1], UNDETERMINED[4]];
+    let refusals = [EVIDENCE[0], EVIDENCE[1], UNDETERMINED[1], UNDETERMINED[4]];
     let bad = rng.usize(0..5);
     let mut partners: Vec<_> = (0..rng.usize(1..45))
         .map(|number| {
@@ -235,48 +238,49 @@ fn partners(rng: &mut Rng) -> Vec<Partner> {
             }
         })
         .collect();
-    // Wherever they are; the head of the list is the worst place.
+    // At random positions, or at the head of the list, which is the worst position.
     for nth in 0..bad.min(partners.len()) {
         let place = if rng.bool() {
             nth
         } else {
             rng.usize(..partners.len())
         };
-        partners[place].always = Some(troubles[rng.usize(..troubles.len())]);
+        partners[place].always = Some(refusals[rng.usize(..refusals.len())]);
     }
     partners
 }
 
 fn window(rng: &mut Rng, from: i64, until: i64) -> Window {
     let phase = [Phase::Rcpt, Phase::Data, Phase::Dot][rng.usize(..3)];
-    let whom = match rng.u32(..6) {
-        0..3 => Whom::Everybody,
-        3 => Whom::Company(rng.usize(..4)),
-        4 => Whom::Locale(rng.usize(..3)),
-        _ => Whom::Longer(rng.usize(2..8)),
+    let scope = match rng.u32(..6) {
+        0..3 => Scope::All,
+        3 => Scope::Company(rng.usize(..4)),
+        4 => Scope::Locale(rng.usize(..3)),
+        _ => Scope::Longer(rng.usize(2..8)),
     };
-    let at_the_dot = matches!(whom, Whom::Locale(_) | Whom::Longer(_));
-    let text = match (whom, rng.u32(..8)) {
-        (Whom::Everybody, 0) => EVIDENCE[rng.usize(..EVIDENCE.len())],
+    let at_the_dot = matches!(scope, Scope::Locale(_) | Scope::Longer(_));
+    let text = match (scope, rng.u32(..8)) {
+        (Scope::All, 0) => EVIDENCE[rng.usize(..EVIDENCE.len())],
         (_, 1 | 2) => SENDER_SIDE[rng.usize(..SENDER_SIDE.len())],
         _ => UNDETERMINED[rng.usize(..UNDETERMINED.len())],
     };
     Window {
         from,
         until,
-        whom,
+        scope,
         phase: if at_the_dot { Phase::Dot } else { phase },
         text,
     }
 }
 
-/// Refusals within the first four days, or one that lasts longer than anybody is tried, or for ever.
+/// Refusals within the first four days (`true`), or one that lasts longer than `give_up_after`, possibly to
+/// the end.
 fn windows(rng: &mut Rng) -> (Vec<Window>, bool) {
     match rng.u32(..10) {
         0 => (Vec::new(), true),
         1 => {
             let all = Window {
-                whom: Whom::Everybody,
+                scope: Scope::All,
                 phase: Phase::Rcpt,
                 text: UNDETERMINED[rng.usize(..UNDETERMINED.len())],
                 ..window(rng, 0, END + DAY)
@@ -304,23 +308,24 @@ async fn history(seed: u64) {
     let relay = Arc::new(Relay {
         partners: partners(&mut rng),
         windows,
-        taken: Taken::default(),
-        evident: Mutex::default(),
+        accepted: AcceptedCounts::default(),
+        with_evidence: Mutex::default(),
     });
     let disk = SharedDb::new(MessageIdKey([7; 32])).unwrap();
     let addresses: Vec<_> = relay.partners.iter().map(|it| it.address.clone()).collect();
     enrol_all(&disk, &addresses).await;
-    // Once an hour or once a day, as cron does it, or now and then.
+    // Every hour or every day, as by cron, or at irregular times.
     let step = [HOUR, DAY, 0][rng.usize(..3)];
     let connections = rng.u32(1..5);
 
     NOW.set(0);
     let mut runs = 0;
     while NOW.get() < END
-        && !(those(&disk, State::Pending).is_empty() && those(&disk, State::Deferred).is_empty())
+        && !(addresses_in(&disk, State::Pending).is_empty()
+            && addresses_in(&disk, State::Deferred).is_empty())
     {
         runs += 1;
-        let before = those(&disk, State::Rejected);
+        let before = addresses_in(&disk, State::Rejected);
         let messages = due(&disk, &relay);
         let (ledger, _) = disk.open(None).unwrap();
         let breaker_open = ledger.notice(BREAKER_OPEN).await.unwrap().is_some();
@@ -335,16 +340,16 @@ async fn history(seed: u64) {
             clock: now,
         };
         let tally = process.run().await;
-        let after = those(&disk, State::Rejected);
+        let after = addresses_in(&disk, State::Rejected);
         let context = format!("seed {seed}, run {runs}: {tally:?}, {:?}", relay.windows);
         let is_69 = tally.stopped.is_some_and(|it| it.kind == StopKind::Relay);
         assert!(
             !is_69 || before == after,
-            "69 has rejected somebody: {context}"
+            "a run that ended with 69 rejected a partner: {context}"
         );
-        let evident = relay.evident.lock().unwrap();
+        let with_evidence = relay.with_evidence.lock().unwrap();
         assert!(
-            after.is_subset(&evident),
+            after.is_subset(&with_evidence),
             "rejected without evidence: {context}"
         );
         NOW.set(
@@ -357,8 +362,8 @@ async fn history(seed: u64) {
         );
     }
 
-    // Known refusals of the sender that never end leave everybody pending; no window here is one of those.
-    let taken = relay.taken.lock().unwrap();
+    // A refusal of the sender without end would keep all rows pending; no window here is of that kind.
+    let accepted = relay.accepted.lock().unwrap();
     for (place, (address, standing)) in disk.standings().unwrap().into_iter().enumerate() {
         let partner = &relay.partners[place];
         let state = standing.state;
@@ -366,37 +371,37 @@ async fn history(seed: u64) {
             "seed {seed}, after {runs} runs: {partner:?} is {state}, {:?}",
             relay.windows
         );
-        let times = taken.get(&address).copied().unwrap_or(0);
+        let times = accepted.get(&address).copied().unwrap_or(0);
         assert_eq!(times, u32::from(state == State::Accepted), "{context}");
         match state {
             State::Accepted => assert!(partner.always.is_none(), "{context}"),
             State::Rejected => {}
             State::Expired => assert!(
                 partner.always.is_some() || !short,
-                "given up too soon: {context}"
+                "expired too early: {context}"
             ),
-            _ => panic!("tried for ever, or not any more: {context}"),
+            _ => panic!("neither settled nor expired: {context}"),
         }
-        let everybody_gone = relay.windows.iter().any(|it| EVIDENCE.contains(&it.text));
-        if short && partner.always.is_none() && !everybody_gone {
-            assert_eq!(state, State::Accepted, "kept from being mailed: {context}");
+        let evidence_for_all = relay.windows.iter().any(|it| EVIDENCE.contains(&it.text));
+        if short && partner.always.is_none() && !evidence_for_all {
+            assert_eq!(state, State::Accepted, "not mailed: {context}");
         }
     }
 }
 
 fn dial(relay: Arc<Relay>) -> Box<Dialer> {
     Box::new(move || {
-        let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        tokio::spawn(relay.clone().serve(theirs));
-        Some(Box::new(ours))
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(relay.clone().serve(server));
+        Some(Box::new(client))
     })
 }
 
 #[test]
-fn whoever_a_relay_refuses_for_a_while_is_rejected_by_evidence_only_and_nobody_is_tried_for_ever() {
+fn simulated_weeks_of_refusals_reject_only_with_evidence() {
     assert_eq!(CONFIG.retry.give_up_after, SignedDuration::from_hours(120));
     let first = number("ACCESS_INVITE_SEED");
-    // A history here is as long as forty of the other simulation.
+    // A history here takes as long as forty of the other simulation.
     let asked = number("ACCESS_INVITE_SEEDS").map(|it| it.div_ceil(40));
     let count = first.map_or_else(|| asked.unwrap_or(SEEDS), |_| 1);
     let first = first.unwrap_or(0);

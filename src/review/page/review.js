@@ -1,33 +1,32 @@
-// The page of a review: finds messages among thousands and shows one as its partner will see it.
+// The page of a review: searches thousands of messages and shows one as its recipient will see it.
 //
-// It reads the data files beside it, which are scripts that call `review`, because a page from disk may
-// not read files otherwise. What comes from them is only ever text: it gets into the page as text nodes
-// and as values of fixed properties, never as markup. The mail itself is shown in a frame that may run
-// nothing, load nothing and lead nowhere.
+// The data files beside it are scripts that call `review`, because a page opened from disk cannot read files
+// in another way. Their content is only used as text nodes and as values of fixed properties, never as
+// markup. The mail is shown in a frame in which nothing runs or loads and no link can be followed.
 
 'use strict';
 
-// What the rows of the data files hold, in order (src/review.rs writes them).
+// The fields of the rows in the data files, in order (src/review.rs writes them).
 const MESSAGE = 'number name address organization subject language asked package mark notes size line'.split(' ');
 const SKIPPED = 'name address organization package reason why line'.split(' ');
 const DETAIL = 'number headers text source proof notes'.split(' ');
 const MARKS = ['', 'new', 'changed'];
 
-// Browsers cannot scroll through more than some ten million pixels, and memory has an end, too.
+// Browsers cannot scroll through more than about ten million pixels, and memory is limited.
 const ROWS_SHOWN = 200_000;
 const SKIPPED_READ = 100_000;
-// Pieces of messages that are kept, so that going back and forth is quick.
+// The number of cached parts of messages, so that paging is fast.
 const PIECES_KEPT = 8;
 
 const $ = (id) => document.getElementById(id);
 
-// What the page is about, and what it shows of it just now.
+// The loaded data, and the current view.
 let summary;
 const people = { messages: [], skipped: [] };
 let shown = [];
 let current = null;
 
-// Whether a row is that of a message; the others say why somebody is not mailed.
+// Whether a row is a message; the others are partners who are not mailed, with the reason.
 const isMessage = (row) => row.reason === undefined;
 
 // ---- The data files ----
@@ -37,10 +36,10 @@ const arriving = new Map();
 let reviewed;
 
 const padded = (number) => String(number).padStart(4, '0');
-// The name of a data file without its ending; a part that is whole has the number 0.
+// The name of a data file without its extension; a part in one file has the number 0.
 const pieceName = (part, number) => (number ? `${part}-${padded(number)}` : part);
 
-// Called by each data file when it is there.
+// Called by each data file when it is loaded.
 function review(id, part, number, value) {
   reviewed ??= id;
   const [resolve, reject] = arriving.get(pieceName(part, number)) ?? [];
@@ -60,7 +59,7 @@ function load(name, resolve, reject) {
   const over = () => {
     script.remove();
     arriving.delete(name);
-    // Says nothing where the file has called `review`.
+    // Has no effect if the file has called `review`.
     reject(new Error(`its file data/${name}.js is missing or not whole; make the preview again`));
   };
   const script = element('script', { src: `data/${name}.js`, onload: over, onerror: over });
@@ -69,11 +68,11 @@ function load(name, resolve, reject) {
 
 const named = (names, row) => Object.fromEntries(names.map((name, index) => [name, row[index]]));
 
-// All rows of a part, from as many files as it takes.
+// All rows of a part, from all its files.
 async function rows(part, total, names) {
   const numbers = Array.from({ length: Math.ceil(total / summary.listed) }, (_, index) => index + 1);
   const read = await Promise.all(numbers.map((number) => piece(part, number)));
-  // The rows are kept as objects; their files need not be kept, too.
+  // The rows are kept as objects, so the files can be discarded.
   numbers.forEach((number) => pieces.delete(pieceName(part, number)));
   return read
     .flat()
@@ -81,7 +80,7 @@ async function rows(part, total, names) {
     .map((row) => named(names, row));
 }
 
-// What is known of one message beyond its row.
+// The details of one message.
 async function detail(message) {
   const number = Math.ceil(message.number / summary.detailed);
   const known = await piece('messages', number);
@@ -91,16 +90,16 @@ async function detail(message) {
   return named(DETAIL, known[(message.number - 1) % summary.detailed]);
 }
 
-// ---- Small things ----
+// ---- Elements ----
 
-// An element with properties and children; what is empty or false is no child.
+// An element with properties and children; empty and false children are omitted.
 function element(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children.filter(Boolean));
   return made;
 }
 
-// The same for what only has a class: `p('small', 'text')`.
+// The same for elements with only a class: `p('small', 'text')`.
 const [p, b, li, dt, dd, div, span, code, pre, table, tbody, tr, td] =
   'p b li dt dd div span code pre table tbody tr td'.split(' ').map(
     (tag) =>
@@ -110,11 +109,11 @@ const [p, b, li, dt, dd, div, span, code, pre, table, tbody, tr, td] =
 const th = (...children) => element('th', { scope: 'row' }, ...children);
 const button = (className, onclick, ...children) =>
   element('button', { type: 'button', className, onclick }, ...children);
-// Something to scroll in, which the keyboard reaches and a screen reader names.
+// A scrollable region that can be reached by keyboard and has a name for screen readers.
 const region = (tag, className, ariaLabel, text) =>
   element(tag, { className, ariaLabel, role: 'region', tabIndex: 0, dir: 'auto' }, text);
 
-// A text from a list, whose direction must not turn what stands around it.
+// A text from the list, isolated so that its direction does not affect the surrounding text.
 const bdi = (text, className = '') => element('bdi', { className }, text);
 const ltr = (text, className = '') => element('bdi', { className, dir: 'ltr' }, text);
 const pill = (text, className = '') => span(`pill ${className}`, text);
@@ -136,7 +135,7 @@ function languageName(tag) {
   }
 }
 
-// The largest first.
+// In descending order.
 const byCount = (counts) => [...counts].sort((one, other) => other[1] - one[1] || (one[0] < other[0] ? -1 : 1));
 
 // How many messages invite to a package.
@@ -147,10 +146,10 @@ function choose(name, value) {
   document.querySelector(`input[name="${name}"][value="${value}"]`).checked = true;
 }
 
-// ---- Finding ----
+// ---- Search and filters ----
 
-// The filters, each a select of the same name: which list it is for, if not for both; what it says when it
-// is not used; from how many choices on it is of use; what it holds against a row; its choices.
+// The filters, each a select of the same name: the list it applies to, if not both; the label for no filter;
+// the minimum number of choices to show it; whether a row matches; its choices.
 const FILTERS = {
   language: {
     list: 'messages',
@@ -167,7 +166,7 @@ const FILTERS = {
   },
   note: {
     list: 'messages',
-    all: 'Warned or not',
+    all: 'With or without warning',
     least: 2,
     fits: (row, value) => (value === 'any' ? row.notes.length > 0 : row.notes.includes(value)),
     choices: () => [
@@ -208,7 +207,7 @@ function offerFilters() {
   }
 }
 
-// Which partners the list offers now.
+// The rows that match the search and the filters.
 function find() {
   const which = chosen('which');
   const used = [];
@@ -227,7 +226,7 @@ function find() {
   if (current) tellPosition();
 }
 
-// What is searched of a row, made when it is first asked for.
+// The searchable text of a row, computed on first use.
 function folded(row) {
   const { name, address, organization, subject, asked, why } = row;
   row.folded ??= fold([name, address, organization, subject, row.package, asked, why].join('\n'));
@@ -244,8 +243,8 @@ function tellFound(which, narrowed) {
   $('list').hidden = shown.length === 0;
   $('nothing').hidden = shown.length > 0;
   if (shown.length > 0) return;
-  // In place of an empty list, why it is empty, and where else to look.
-  const empty = which === 'messages' ? 'No message is due.' : 'Everybody is mailed.';
+  // Instead of an empty list: why it is empty, and a link to the other list.
+  const empty = which === 'messages' ? 'No message is due.' : 'All partners are mailed.';
   const [other, there, what] =
     which === 'messages' ? ['skipped', summary.left_out, 'not mailed'] : ['messages', summary.messages, 'mailed'];
   const look = () => {
@@ -253,8 +252,8 @@ function tellFound(which, narrowed) {
     whichChanged().catch(complain);
   };
   $('nothing').replaceChildren(
-    p('', narrowed ? 'Nobody here fits.' : empty),
-    there > 0 ? button('', look, `Look among the ${figure(there)} ${what}`) : '',
+    p('', narrowed ? 'No partner matches.' : empty),
+    there > 0 ? button('', look, `Search the ${figure(there)} ${what}`) : '',
   );
 }
 
@@ -284,11 +283,11 @@ function filterBy(id, value, which = 'messages') {
 
 // ---- The list ----
 //
-// Only the rows in sight exist. To a screen reader each says which of how many it is.
+// Only the visible rows exist. Each has its position and the total for screen readers.
 
 const rowHeight = () => parseFloat(getComputedStyle(document.documentElement).fontSize) * 4.25;
 
-// What the address says of a row; its element has the same behind `row-`.
+// The fragment for a row; the id of its element is the same with the prefix `row-`.
 const place = (row) => `${isMessage(row) ? 'm' : 's'}${row.number}`;
 
 function draw() {
@@ -337,7 +336,7 @@ function scrollTo(index) {
 
 // ---- One partner ----
 
-// Shows a partner; `quietly` leaves no step behind that the browser's Back would return to.
+// Shows a partner; `quietly` adds no entry to the browser's history.
 function open(row, { quietly = false } = {}) {
   current = row;
   const hash = `#${place(row)}`;
@@ -390,7 +389,7 @@ async function showPart() {
   $('looks').hidden = part !== 'mail';
   if (part === 'mail') showMail(row);
   const known = await detail(row).catch(complain);
-  // Meanwhile somebody may have gone on.
+  // Another row may have been selected in the meantime.
   if (!known || row !== current || part !== chosen('part')) return;
   $('notes').replaceChildren(...known.notes.map((text, index) => li('', b('', `${row.notes[index]}: `), bdi(text))));
   $('notes').hidden = known.notes.length === 0;
@@ -406,7 +405,7 @@ async function showPart() {
   if (part !== 'mail') $('stage').replaceChildren(views[part](), files(row));
 }
 
-// A mailbox keeps its address behind its name, whatever the direction of the name.
+// The address of a mailbox follows its name, whatever the direction of the name.
 function header([name, value]) {
   const [, who, mailbox] = value.match(/^(.*) (<[^<>]*>)$/) ?? [];
   return tr('', th(name), td('', ...(mailbox ? [bdi(who), ' ', ltr(mailbox)] : [bdi(value)])));
@@ -418,7 +417,7 @@ function files(row) {
 }
 
 // The mail in a frame of the chosen width and colours. A new frame each time, because a frame that
-// changes its page leaves steps for the browser's Back.
+// loads another page adds entries to the browser's history.
 function showMail(row) {
   const mail = element('iframe', {
     src: `messages/${padded(row.number)}.html`,
@@ -426,13 +425,13 @@ function showMail(row) {
   });
   mail.setAttribute('sandbox', '');
   const device = div('device', mail);
-  // Whoever has clicked into the mail goes on with the keys when the pointer leaves it.
+  // After a click into the mail, the keys work again when the pointer leaves it.
   device.onpointerleave = () => document.activeElement === mail && $('detail').focus({ preventScroll: true });
   $('stage').replaceChildren(device, files(row));
   fit();
 }
 
-// On a desktop a mail has 700 px at least; where the page has less room, it is shown smaller, not narrower.
+// Desktop width is at least 700 px; if the page has less space, the mail is scaled down, not narrowed.
 function fit() {
   const device = document.querySelector('.device');
   if (!device) return;
@@ -463,13 +462,13 @@ function go(row) {
   if (row && row !== current) open(row, { quietly: current !== null });
 }
 
-// Goes on by so many; from nowhere, to the first.
+// Moves by this many rows; without a selected row, to the first.
 function step(by) {
   const index = shown.indexOf(current);
   go(shown[index < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, index + by))]);
 }
 
-// To the next that is new, changed or warned about.
+// Moves to the next row that is new, changed or has a warning.
 function stepToNoteworthy() {
   const after = shown.slice(shown.indexOf(current) + 1);
   go(after.find((row) => row.mark > 0 || row.notes?.length > 0));
@@ -518,7 +517,7 @@ function writeOverview() {
       about.warnings.length > 0 && warnings(about.warnings),
       summary.notes.length > 0 &&
         section(
-          'Messages to look at twice',
+          'Messages with warnings',
           tally(summary.notes, messages, kind, (it) => filterBy('note', it)),
         ),
       messages > 0 &&
@@ -552,10 +551,10 @@ function tiles() {
   return [...all, ...since];
 }
 
-// What has come and gone since the review before.
+// The changes since the previous review.
 function since() {
   if (!summary.before) {
-    return p('small', 'The first review in this folder; the next one will tell what is new or changed.');
+    return p('small', 'The first review in this folder; the next one will show what is new or changed.');
   }
   const are = summary.gone === 1 ? 'is' : 'are';
   const gone = summary.gone > 0 ? ` ${counted(summary.gone, 'message')} of then ${are} no longer due.` : '';
@@ -567,7 +566,7 @@ function warnings(texts) {
   return Object.assign(section(counted(texts.length, 'warning'), ...each), { id: 'warnings' });
 }
 
-// Who asked for a language that has no template of its own.
+// The requested languages without a template of their own.
 function asked() {
   const pairs = byCount(summary.asked).map(([pair, count]) => [...pair.split(' '), count]);
   const other = pairs.filter(([wanted, used]) => wanted && wanted !== used);
@@ -583,7 +582,7 @@ function packages(list) {
   return section(title, div('card', table('', tbody('', ...list.map(row)))));
 }
 
-// What stands behind the review, and how it is approved.
+// The digest of the inputs, and how to approve it.
 function approval({ digest, command, given }) {
   const until = 'until the configuration, a link, a template or the list changes.';
   const text = given
@@ -614,7 +613,7 @@ function aboutReview(about) {
 
 // ---- The page ----
 
-// On a phone one of the two panes is in sight; review.css has the same width.
+// On a phone, one of the two panes is visible; review.css uses the same width.
 const phone = matchMedia('(max-width: 47.99rem)');
 function showPane(name) {
   $('app').setAttribute('data-pane', name);
@@ -622,14 +621,14 @@ function showPane(name) {
   else $('detail').scrollTop = 0;
 }
 
-// Something that keeps the review from being shown.
+// Shows an error that prevents the review.
 function complain(error) {
   $('trouble').textContent = `This review cannot be shown: ${error.message}.`;
   $('trouble').hidden = false;
   showPane('main');
 }
 
-// Follows the address: `#m12` is a message, `#s3` somebody who is not mailed, `#people` a phone's list.
+// Follows the fragment: `#m12` is a message, `#s3` a partner who is not mailed, `#people` the list on a phone.
 async function follow() {
   const [, kind, number] = location.hash.match(/^#([ms])(\d+)$/) ?? [];
   if (location.hash === '#people' && phone.matches) return showPane('list');
@@ -677,7 +676,7 @@ const KEYS = {
   4: () => lookAt('source'),
 };
 
-// Those that always work in the list, as in any list.
+// The keys that always work in the list.
 const LIST_KEYS = {
   ArrowDown: KEYS.j,
   ArrowUp: KEYS.k,
@@ -742,7 +741,7 @@ async function begin() {
   $('lead').textContent = `${about.campaign} · ${when(about.made)}`;
   $('messages-count').textContent = figure(summary.messages);
   $('skipped-count').textContent = figure(summary.left_out);
-  // Who looks on a phone sees the phone's mail first.
+  // On a phone, the phone width is the default.
   if (phone.matches) choose('width', 'phone');
   offerFilters();
   writeOverview();

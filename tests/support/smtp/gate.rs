@@ -1,4 +1,4 @@
-//! Holds the server at a stage until the test lets it go on.
+//! Holds the server at a stage until the test releases it.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,10 +27,10 @@ pub struct Keeper {
 
 /// Both sides.
 pub fn gate() -> (Gate, Keeper) {
-    let (tell, reached) = mpsc::channel();
+    let (report, reached) = mpsc::channel();
     let (release, released) = mpsc::channel();
     let gate = Gate(Arc::new(Ends {
-        reached: tell,
+        reached: report,
         released: Mutex::new(released),
     }));
     (gate, Keeper { reached, release })
@@ -39,11 +39,11 @@ pub fn gate() -> (Gate, Keeper) {
 impl Gate {
     /// Reports to the keeper that the stage is reached.
     pub(super) fn report(&self) {
-        // It fails only if the keeper is dropped, and then nobody waits.
+        // It fails only if the keeper is dropped; then no test waits.
         let _ = self.0.reached.send(());
     }
 
-    /// Whether the keeper has let this call go on, or is dropped.
+    /// Whether the keeper has released this call, or is dropped.
     pub(super) fn is_open(&self) -> bool {
         let released = self.0.released.lock();
         let released = released.unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +62,7 @@ impl Keeper {
         }
     }
 
-    /// Lets the server go on.
+    /// Releases the server.
     pub fn release(&self) {
         self.release.send(()).unwrap();
     }

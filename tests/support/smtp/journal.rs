@@ -66,10 +66,10 @@ pub struct Journal {
     pub accepted: Vec<Accepted>,
     witness: Witness,
     pub commands: Vec<(usize, String)>,
-    pub tapped: Vec<Vec<u8>>,
-    pub said: Vec<Vec<u8>>,
+    pub received: Vec<Vec<u8>>,
+    pub sent: Vec<Vec<u8>>,
     pub violations: Vec<String>,
-    pub ahead: usize,
+    pub pipelined_dots: usize,
     pub sockets: Vec<Weak<TcpStream>>,
     pub connections: usize,
     pub open: usize,
@@ -84,10 +84,10 @@ impl Journal {
             accepted: Vec::new(),
             witness: Witness::in_folder(folder),
             commands: Vec::new(),
-            tapped: Vec::new(),
-            said: Vec::new(),
+            received: Vec::new(),
+            sent: Vec::new(),
             violations: Vec::new(),
-            ahead: 0,
+            pipelined_dots: 0,
             sockets: Vec::new(),
             connections: 0,
             open: 0,
@@ -109,7 +109,7 @@ impl Journal {
 }
 
 /// Records the first bytes of a direction.
-pub fn tap(kept: &mut Vec<u8>, bytes: &[u8]) {
+pub fn record(kept: &mut Vec<u8>, bytes: &[u8]) {
     let room = TAPPED - kept.len();
     kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
 }

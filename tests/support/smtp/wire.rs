@@ -82,8 +82,8 @@ pub struct Wire<'s> {
     shared: &'s Shared,
     connection: usize,
     cut: Cut,
-    heard: u64,
-    said: u64,
+    received: u64,
+    sent: u64,
 }
 
 impl<'s> Wire<'s> {
@@ -94,8 +94,8 @@ impl<'s> Wire<'s> {
             shared,
             connection,
             cut: (shared.setup.cut)(connection),
-            heard: 0,
-            said: 0,
+            received: 0,
+            sent: 0,
         };
         if wire.cut.reset {
             wire.reset()?;
@@ -118,25 +118,25 @@ fn fitting(cut: Option<u64>, so_far: u64, wanted: usize) -> usize {
 
 impl Read for Wire<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = fitting(self.cut.heard, self.heard, buffer.len());
+        let room = fitting(self.cut.received, self.received, buffer.len());
         let read = (&*self.socket).read(&mut buffer[..room])?;
-        self.heard += read as u64;
-        let tapped = &mut self.shared.journal().tapped[self.connection];
-        journal::tap(tapped, &buffer[..read]);
+        self.received += read as u64;
+        let received = &mut self.shared.journal().received[self.connection];
+        journal::record(received, &buffer[..read]);
         Ok(read)
     }
 }
 
 impl Write for Wire<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = fitting(self.cut.said, self.said, bytes.len());
+        let room = fitting(self.cut.sent, self.sent, bytes.len());
         if room == 0 && !bytes.is_empty() {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let written = (&*self.socket).write(&bytes[..room])?;
-        self.said += written as u64;
-        let said = &mut self.shared.journal().said[self.connection];
-        journal::tap(said, &bytes[..written]);
+        self.sent += written as u64;
+        let sent = &mut self.shared.journal().sent[self.connection];
+        journal::record(sent, &bytes[..written]);
         Ok(written)
     }
 

@@ -121,7 +121,7 @@ impl Session<'_> {
             ));
         }
         if stage == Some(Stage::Dot) && self.more_waits()? {
-            self.shared.journal().ahead += 1;
+            self.shared.journal().pipelined_dots += 1;
         }
         if stage == Some(Stage::Ehlo) {
             self.pipelining = String::from_utf8_lossy(reply)

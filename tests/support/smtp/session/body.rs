@@ -51,7 +51,7 @@ impl Session<'_> {
         let next = (self.sender.take(), mem::take(&mut self.recipients));
         (self.sender, self.recipients) = before;
         if self.reader.buffer().is_empty() {
-            self.shared.journal().ahead += 1;
+            self.shared.journal().pipelined_dots += 1;
         }
         self.answer(Stage::Dot, to, Effect::Accept(data))?;
         (self.sender, self.recipients) = next;
