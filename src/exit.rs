@@ -4,7 +4,7 @@
 //! errors; their exit codes are decided here.
 
 use std::fmt::{self, Display};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use crate::approval::ApprovalError;
 use crate::config::ConfigError;
@@ -78,7 +78,7 @@ pub struct CommandError {
     /// The exit code.
     pub exit: Exit,
     /// What failed, where, why, and how to fix it.
-    pub error: anyhow::Error,
+    error: anyhow::Error,
 }
 
 impl CommandError {
@@ -95,151 +95,94 @@ impl Display for CommandError {
     }
 }
 
-impl From<ApprovalError> for CommandError {
-    fn from(error: ApprovalError) -> Self {
-        let exit = match error {
-            ApprovalError::NotApproved(_) | ApprovalError::NotUsable(_) => Exit::BadInput,
-            ApprovalError::NoPermission(_) => Exit::NoPermission,
-            ApprovalError::Io(_) => Exit::CannotWrite,
-        };
-        Self::new(exit, error)
+impl<E: ExitCode + Display> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        Self::new(error.exit(), error)
     }
 }
 
-impl From<ConfigError> for CommandError {
-    fn from(error: ConfigError) -> Self {
-        let exit = match &error {
-            ConfigError::Unreadable { error, .. }
-                if error.kind() == ErrorKind::PermissionDenied =>
-            {
-                Exit::NoPermission
+/// An error of a room below, whose exit code is decided here.
+pub trait ExitCode {
+    /// The exit code of a command that ends with this error.
+    fn exit(&self) -> Exit;
+}
+
+macro_rules! exit_codes {
+    ($($error:ident { $($pattern:pat $(if $condition:expr)? => $exit:expr,)+ })+) => {
+        $(impl ExitCode for $error {
+            fn exit(&self) -> Exit {
+                match self { $($pattern $(if $condition)? => $exit,)+ }
             }
-            ConfigError::WritableByEveryone(_) => Exit::NoPermission,
-            ConfigError::Unreadable { .. }
-            | ConfigError::NotUtf8 { .. }
-            | ConfigError::Invalid(_) => Exit::Config,
-        };
-        Self::new(exit, error)
+        })+
+    };
+}
+
+exit_codes! {
+    ApprovalError {
+        Self::NotApproved(_) | Self::NotUsable(_) => Exit::BadInput,
+        Self::NoPermission(_) => Exit::NoPermission,
+        Self::Io(_) => Exit::CannotWrite,
+    }
+    ConfigError {
+        Self::Unreadable { error, .. } if is_denied(error) => Exit::NoPermission,
+        Self::WritableByEveryone(_) => Exit::NoPermission,
+        Self::Unreadable { .. } | Self::NotUtf8 { .. } | Self::Invalid(_) => Exit::Config,
+    }
+    ConnectError {
+        Self { throttled: Some(_), .. } => Exit::TryLater,
+        Self { throttled: None, .. } => Exit::Unavailable,
+    }
+    LedgerError {
+        Self::Missing(_) => Exit::Config,
+        Self::NotUsable(_) | Self::Damaged(_) | Self::Older(_) => Exit::BadInput,
+        Self::Busy(_) => Exit::TryLater,
+        Self::NoPermission(_) => Exit::NoPermission,
+        Self::CannotWrite(_) => Exit::CannotWrite,
+        Self::Fault(_) => Exit::InternalError,
+    }
+    ListError {
+        Self::Unreadable { error, .. } if is_denied(error) => Exit::NoPermission,
+        Self::Unreadable { .. } | Self::NotAList(_) | Self::BadRows(_) => Exit::BadInput,
+        Self::Copy(_) => Exit::CannotWrite,
+        Self::RowChanged(_) => Exit::InternalError,
+    }
+    MessageError {
+        _ => Exit::Config,
+    }
+    OutboxError {
+        Self::Ledger(error) => error.exit(),
+        Self::List(error) => error.exit(),
+        Self::NotVerified(_) => Exit::InternalError,
+    }
+    PlanError {
+        Self::Ledger(error) => error.exit(),
+        Self::List(error) => error.exit(),
+    }
+    ResultsError {
+        Self::NotUsable(_) | Self::CannotWrite(_) => Exit::CannotWrite,
+        Self::Ledger(_, error) => error.exit(),
+    }
+    ReviewError {
+        _ => Exit::CannotWrite,
+    }
+    SetupError {
+        Self::Unusable(_) => Exit::Config,
+        Self::NoPermission(_) => Exit::NoPermission,
+        Self::NoToken(_) => Exit::Unavailable,
+    }
+    Stop {
+        Self { kind: StopKind::Later, .. } => Exit::TryLater,
+        Self { kind: StopKind::Relay, .. } => Exit::Unavailable,
+        Self { kind: StopKind::Internal, .. } => Exit::InternalError,
+        Self { kind: StopKind::CannotRecord, .. } => Exit::CannotWrite,
+    }
+    TemplateError {
+        _ => Exit::Config,
     }
 }
 
-impl From<ConnectError> for CommandError {
-    fn from(error: ConnectError) -> Self {
-        let exit = match &error.throttled {
-            Some(_) => Exit::TryLater,
-            None => Exit::Unavailable,
-        };
-        Self::new(exit, error)
-    }
-}
-
-impl From<LedgerError> for CommandError {
-    fn from(error: LedgerError) -> Self {
-        let exit = match &error {
-            LedgerError::Missing(_) => Exit::Config,
-            LedgerError::NotUsable(_) | LedgerError::Damaged(_) | LedgerError::Older(_) => {
-                Exit::BadInput
-            }
-            LedgerError::Busy(_) => Exit::TryLater,
-            LedgerError::NoPermission(_) => Exit::NoPermission,
-            LedgerError::CannotWrite(_) => Exit::CannotWrite,
-            LedgerError::Fault(_) => Exit::InternalError,
-        };
-        Self::new(exit, error)
-    }
-}
-
-impl From<ListError> for CommandError {
-    fn from(error: ListError) -> Self {
-        let exit = match &error {
-            ListError::Unreadable { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
-                Exit::NoPermission
-            }
-            ListError::Unreadable { .. } | ListError::NotAList(_) | ListError::BadRows(_) => {
-                Exit::BadInput
-            }
-            ListError::Copy(_) => Exit::CannotWrite,
-            ListError::RowChanged(_) => Exit::InternalError,
-        };
-        Self::new(exit, error)
-    }
-}
-
-impl From<MessageError> for CommandError {
-    fn from(error: MessageError) -> Self {
-        Self::new(Exit::Config, error)
-    }
-}
-
-impl From<OutboxError> for CommandError {
-    fn from(error: OutboxError) -> Self {
-        match error {
-            OutboxError::Ledger(error) => error.into(),
-            OutboxError::List(error) => error.into(),
-            OutboxError::NotVerified(_) => Self::new(Exit::InternalError, error),
-        }
-    }
-}
-
-impl From<PlanError> for CommandError {
-    fn from(error: PlanError) -> Self {
-        match error {
-            PlanError::Ledger(error) => error.into(),
-            PlanError::List(error) => error.into(),
-        }
-    }
-}
-
-impl From<ResultsError> for CommandError {
-    fn from(error: ResultsError) -> Self {
-        match error {
-            ResultsError::Ledger(what, error) => {
-                let cause = Self::from(error);
-                Self::new(cause.exit, format!("{what}: {cause}"))
-            }
-            error => Self::new(Exit::CannotWrite, error),
-        }
-    }
-}
-
-impl From<ReviewError> for CommandError {
-    fn from(error: ReviewError) -> Self {
-        Self::new(Exit::CannotWrite, error)
-    }
-}
-
-impl From<SetupError> for CommandError {
-    fn from(error: SetupError) -> Self {
-        let exit = match &error {
-            SetupError::Unusable(_) => Exit::Config,
-            SetupError::NoPermission(_) => Exit::NoPermission,
-            SetupError::NoToken(_) => Exit::Unavailable,
-        };
-        Self::new(exit, error)
-    }
-}
-
-impl From<Stop> for CommandError {
-    fn from(stop: Stop) -> Self {
-        Self::new(stop.kind.into(), stop)
-    }
-}
-
-impl From<StopKind> for Exit {
-    fn from(kind: StopKind) -> Self {
-        match kind {
-            StopKind::Later => Self::TryLater,
-            StopKind::Relay => Self::Unavailable,
-            StopKind::Internal => Self::InternalError,
-            StopKind::CannotRecord => Self::CannotWrite,
-        }
-    }
-}
-
-impl From<TemplateError> for CommandError {
-    fn from(error: TemplateError) -> Self {
-        Self::new(Exit::Config, error)
-    }
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::PermissionDenied
 }
 
 /// What a command returns.

@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::arguments::PartnerFilter;
-use super::job::Job;
+use super::job::{Job, PartnerFilter};
 use super::open_ledger::{self, RunRecord, end_run, run_start};
 use crate::config::Config;
 use crate::console::Console;

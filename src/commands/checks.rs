@@ -4,9 +4,8 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::arguments::PartnerFilter;
 use super::guards::{require_approval, warnings_of_send};
-use super::job::{Job, describe};
+use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use crate::approval::ApprovalError;
 use crate::config::{Config, MissingLocale};

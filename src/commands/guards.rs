@@ -5,8 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::arguments::PartnerFilter;
-use super::job::Job;
+use super::job::{Job, PartnerFilter};
 use crate::approval::{self, ApprovalError, ApprovalSource, Digest};
 use crate::config::Config;
 use crate::exit::{CommandError, Exit, Result};

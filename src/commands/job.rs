@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::Args;
 use jiff::Timestamp;
 
-use super::arguments::PartnerFilter;
 use crate::address::Address;
 use crate::approval::Inputs;
 use crate::config::Config;
@@ -18,6 +18,30 @@ use crate::plan::{Plan, PlanSummary};
 use crate::report::count;
 use crate::review::{About, AboutPackage, Note};
 use crate::templates::Templates;
+
+/// Which partners a verb is restricted to.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PartnerFilter {
+    /// Mail at most N partners, the first that are due
+    #[arg(long, value_name = "N", value_parser = whole_number)]
+    pub limit: Option<u64>,
+    /// Mail only these addresses
+    #[arg(long, value_name = "ADDRESS", num_args = 1.., value_parser = Address::parse)]
+    pub only: Vec<Address>,
+}
+
+fn whole_number(text: &str) -> std::result::Result<u64, &'static str> {
+    text.parse()
+        .map_err(|_| "it must be a whole number, such as 5")
+}
+
+impl PartnerFilter {
+    /// Whether it restricts anything.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.only.is_empty() || self.limit.is_some()
+    }
+}
 
 /// Everything that messages are composed from, loaded and validated.
 pub struct Job {

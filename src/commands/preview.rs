@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::PartnerFilter;
 use super::guards::{PREVIEW, require_approval, warnings_of_send};
-use super::job::{Job, describe};
+use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use super::review_entries::{cannot_repeat, fill, leave_out, preview_entry};
 use crate::approval;

@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
 
-use super::arguments::PartnerFilter;
 use super::deliver::{deliver, rates};
 use super::guards::{nothing_was_sent, refuse_example_link, require_approval};
-use super::job::{Job, describe};
+use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger::{RunRecord, end_run, run_start};
 use super::results_file::write_results;
 use super::summary::{RunSummary, counts};

@@ -6,15 +6,15 @@ use std::path::Path;
 use clap::Args;
 use tempfile::SpooledTempFile;
 
-use super::arguments::state;
-use super::{job, package};
+use super::job;
+use super::records::{Selection, label, package_name};
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::Finding;
 use crate::invitation::State;
-use crate::ledger::{Ledger, Reader, RecordFilter};
+use crate::ledger::{Ledger, Reader};
 use crate::partners::Partners;
 use crate::report::{StatusFormat, StatusRow, StatusWriter};
 
@@ -31,7 +31,7 @@ pub struct StatusOptions {
     #[arg(long, value_enum, default_value_t)]
     pub format: StatusFormat,
     /// Only invitations in this state
-    #[arg(long, value_parser = state)]
+    #[arg(long, value_enum)]
     pub state: Option<State>,
     /// Only invitations to this package, by its name in the configuration or its id
     #[arg(long, value_name = "NAME|ID")]
@@ -79,20 +79,16 @@ async fn write(
     list: Option<Partners>,
     console: &Console<'_>,
 ) -> Result<()> {
-    let package_id = match &options.package {
-        Some(text) => Some(package::id_of(config, text, reader).await?),
-        None => None,
-    };
-    let selection = RecordFilter {
+    let selection = Selection {
+        address: options.address.as_ref(),
         state: options.state,
-        package_id,
-        address: options.address.as_ref().map(Address::canonical),
+        package: options.package.as_deref(),
     };
+    let filter = selection.filter(config, reader).await?;
     let campaign = &config.campaign;
-    let mut page = reader.page(campaign, &selection, 0).await?;
-    if let (Some(address), true) = (&options.address, page.is_empty()) {
-        let package = options.package.as_deref().zip(package_id);
-        return Err(package::not_recorded(config, address, package, reader).await?);
+    let mut page = reader.page(campaign, &filter, 0).await?;
+    if let (Some(address), true) = (selection.address, page.is_empty()) {
+        return Err(selection.not_recorded(address, config, reader).await?);
     }
     let counts = reader.counts(campaign).await?;
     let (format, terminal) = (options.format, console.out_is_terminal);
@@ -102,8 +98,8 @@ async fn write(
         let mut rows = Vec::with_capacity(page.len());
         for mut record in page {
             record.invitee.package = match format {
-                StatusFormat::Text => package::label(config, &record),
-                StatusFormat::Json | StatusFormat::Csv => package::name(config, &record).to_owned(),
+                StatusFormat::Text => label(config, &record),
+                StatusFormat::Json | StatusFormat::Csv => package_name(config, &record).to_owned(),
             };
             let history = match options.address {
                 Some(_) => Some(reader.history(record.id).await?),
@@ -117,7 +113,7 @@ async fn write(
             });
         }
         writer.page(&rows).map_err(|it| no_room(&it))?;
-        page = reader.page(campaign, &selection, last).await?;
+        page = reader.page(campaign, &filter, last).await?;
     }
     writer.finish().map_err(|it| no_room(&it))
 }

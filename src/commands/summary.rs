@@ -3,7 +3,7 @@
 use super::job::Job;
 use crate::console::Console;
 use crate::delivery::Tally;
-use crate::exit::{CommandError, Exit};
+use crate::exit::{CommandError, Exit, ExitCode};
 use crate::invitation::{Record, State};
 use crate::ledger::{Ledger, LedgerError, RecordFilter};
 use crate::plan::PlanSummary;
@@ -53,7 +53,7 @@ impl RunSummary<'_> {
         let tally = self.tally;
         let bad = self.job.partners.bad();
         let refused = bad > 0 || tally.rejected + tally.expired > 0;
-        let mut reasons: Vec<Exit> = tally.stopped.iter().map(|it| it.kind.into()).collect();
+        let mut reasons: Vec<Exit> = tally.stopped.iter().map(ExitCode::exit).collect();
         if refused {
             reasons.push(Exit::Refused);
         }

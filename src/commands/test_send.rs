@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::arguments::PartnerFilter;
 use super::deliver::deliver;
-use super::job::{Job, describe};
+use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use crate::address::Address;
 use crate::config::Config;

@@ -10,6 +10,7 @@ use strum::VariantArray;
     PartialEq,
     Eq,
     Hash,
+    clap::ValueEnum,
     strum::Display,
     strum::EnumString,
     strum::IntoStaticStr,
