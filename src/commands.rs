@@ -13,7 +13,6 @@ mod open_ledger;
 pub mod preview;
 mod records;
 pub mod resolve;
-mod results_file;
 mod review_entries;
 pub mod sandbox;
 mod sandbox_mailbox;

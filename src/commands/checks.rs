@@ -76,16 +76,9 @@ impl Report {
     }
 }
 
-/// What the checks of files leave for the others.
-pub struct CheckedFiles {
-    /// The relay's connector, if its settings are usable.
-    pub connector: Option<Connector>,
-    /// The job, if templates and list could be loaded.
-    pub job: Option<Job>,
-}
-
-/// Checks the settings of relay and login, results, templates and list.
-pub fn check_files(config: &Arc<Config>, report: &mut Report) -> CheckedFiles {
+/// Checks the settings of relay and login, results, templates and list. Returns the relay's connector and
+/// the job, if they are usable.
+pub fn check_files(config: &Arc<Config>, report: &mut Report) -> (Option<Connector>, Option<Job>) {
     report.findings.extend(config.warnings.iter().cloned());
     report.findings.extend(Ledger::warnings(&config.ledger));
     let connector = report.keep("smtp", "smtp", Connector::new(&config.smtp));
@@ -99,37 +92,28 @@ pub fn check_files(config: &Arc<Config>, report: &mut Report) -> CheckedFiles {
     let locales = templates.as_ref().map_or(&[][..], |it| it.locales());
     let path = config.partners.path.display();
     let partners = Partners::read(config, locales, &std::env::temp_dir());
-    let partners = report.keep("partners", path, partners).map(Arc::new);
+    let partners = report.keep("partners", &path, partners).map(Arc::new);
     let open = templates.iter().flat_map(|it| it.warnings()).cloned();
     report.findings.extend(open);
+    let mut rows_are_usable = false;
     if let Some(partners) = &partners {
-        check_rows(config, partners, report);
+        report.findings.extend(partners.warnings());
+        let refused = partners.refuse_bad_rows(config.partners.bad_rows);
+        rows_are_usable = report.keep("partners", &path, refused).is_some();
+        if partners.good() + partners.bad() == 0 {
+            let message = format!("`{path}` has no rows below its header; add partners");
+            let empty = Finding::warning("partners", &path, message);
+            report.findings.push(empty);
+        }
     }
-    let job = templates
-        .zip(partners)
-        .map(|(templates, partners)| Job::new(config.clone(), templates, partners));
+    let parts = templates.zip(partners);
+    let job = parts.map(|(templates, partners)| Job::new(config.clone(), templates, partners));
     if let Some(job) = &job {
         report.keep("templates", "", job.check_templates());
-        report.findings.extend(job.skipped_rows().filter(|_| {
-            job.partners
-                .refuse_bad_rows(config.partners.bad_rows)
-                .is_ok()
-        }));
+        let skipped = job.skipped_rows().filter(|_| rows_are_usable);
+        report.findings.extend(skipped);
     }
-    CheckedFiles { connector, job }
-}
-
-fn check_rows(config: &Config, partners: &Partners, report: &mut Report) {
-    let path = config.partners.path.display();
-    report.findings.extend(partners.warnings());
-    let refused = partners.refuse_bad_rows(config.partners.bad_rows);
-    report.keep("partners", &path, refused);
-    if partners.good() + partners.bad() == 0 {
-        let message = format!("`{path}` has no rows below its header; add partners");
-        report
-            .findings
-            .push(Finding::warning("partners", &path, message));
-    }
+    (connector, job)
 }
 
 /// Reports what a `send` would do, and what would stop it.
@@ -189,19 +173,14 @@ pub async fn try_relay(
     } else {
         Console::eprint
     };
-    let mut step = |step: &str| {
-        report.add(Severity::Note, "relay", &relay, step.to_owned());
-        print(console, &format!("relay: {step}"));
+    let mut add = |severity, what: &str| {
+        report.add(severity, "relay", &relay, what.to_owned());
+        print(console, &format!("relay: {what}"));
     };
+    let mut step = |step: &str| add(Severity::Note, step);
     match connector.diagnose(&mut step).await {
-        Ok(()) => {
-            let ready = "ready to take mail; none was sent";
-            report.add(Severity::Ok, "relay", &relay, ready.to_owned());
-            print(console, &format!("relay: {ready}"));
-        }
-        Err(error) => {
-            report.fail("relay", &relay, error);
-        }
+        Ok(()) => add(Severity::Ok, "ready to take mail; none was sent"),
+        Err(error) => report.fail("relay", &relay, error),
     }
 }
 

@@ -13,7 +13,6 @@ use super::deliver::{deliver, rates};
 use super::guards::{nothing_was_sent, refuse_example_link, require_approval};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger::{RunRecord, end_run, run_start};
-use super::results_file::write_results;
 use super::summary::{RunSummary, counts};
 use super::verify::guard_and_verify;
 use crate::address::Address;
@@ -121,6 +120,6 @@ async fn send(
         recovered,
     };
     let exit = concluded.conclude(console).await;
-    let written = write_results(&job, ledger, &tally, console).await;
+    let written = concluded.write_results(console).await;
     Ok(Exit::most_severe(&[exit, written]))
 }

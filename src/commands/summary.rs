@@ -1,13 +1,16 @@
-//! The summary of a run: what is printed at its end, and its exit code.
+//! The end of a run: what is printed, the results file, and the exit code.
+
+use jiff::tz::TimeZone;
 
 use super::job::Job;
 use crate::console::Console;
-use crate::delivery::Tally;
+use crate::delivery::{Signals, Tally};
 use crate::exit::{CommandError, Exit, ExitCode};
 use crate::invitation::{Record, State};
 use crate::ledger::{Ledger, LedgerError, RecordFilter};
 use crate::plan::PlanSummary;
 use crate::report::{count, one_line, reply_text};
+use crate::results;
 
 /// How many records that wait for a decision are named.
 const SHOWN: usize = 20;
@@ -43,7 +46,7 @@ pub fn counts(tally: &Tally) -> String {
 }
 
 /// How many invitations this run has settled.
-pub fn settled(tally: &Tally) -> u64 {
+fn settled(tally: &Tally) -> u64 {
     outcomes(tally).iter().map(|it| it.1).sum()
 }
 
@@ -96,6 +99,40 @@ impl RunSummary<'_> {
             }
         }
         Exit::most_severe(&reasons)
+    }
+
+    /// Writes the results, if the configuration asks for them. A signal interrupts it, because the next run
+    /// writes them again.
+    pub async fn write_results(&self, console: &mut Console<'_>) -> Exit {
+        let config = &self.job.config;
+        let Some(path) = &config.results else {
+            return Exit::Done;
+        };
+        let shown = path.display();
+        let (partners, reader) = (&self.job.partners, self.ledger.reader());
+        let today = console.now().to_zoned_datetime(TimeZone::system()).date();
+        let mut signals = Signals::listen();
+        let written = tokio::select! {
+            written = results::write(path, partners, &config.campaign, reader, today) => {
+                written.map_err(CommandError::from)
+            }
+            name = signals.next() => {
+                let message = format!("the results `{shown}` were not updated (stopped by {name}); the next run writes them");
+                Err(CommandError::new(Exit::CannotWrite, message))
+            }
+        };
+        match written {
+            Err(error) => {
+                console.eprint(&format!("error: {error}"));
+                return error.exit;
+            }
+            Ok(warning) if console.interactive => console.report(&warning),
+            Ok(_) => {}
+        }
+        if console.interactive && settled(self.tally) > 0 {
+            console.print(&format!("the outcome of each row is in {shown}"));
+        }
+        Exit::Done
     }
 
     /// Prints one line of counts.
