@@ -10,12 +10,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::job::{Job, PartnerFilter};
-use super::open_ledger::{self, RunRecord, end_run, run_start};
+use super::open_ledger::{self, end_run, run_start};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::State;
-use crate::ledger::{Gap, Ledger, Reader, Staleness};
+use crate::ledger::{Gap, Ledger, Reader, RunEnd, Staleness};
 use crate::report::count;
 
 /// Accepts the ledger as it is, after a question.
@@ -28,10 +28,7 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
     let files = &config.ledger;
     Ledger::check_writable(files)?;
     // Nothing is written before the answer.
-    let scratch = tempfile::tempdir().map_err(|error| {
-        let message = format!("cannot create a temporary folder: {error}");
-        CommandError::new(Exit::CannotWrite, message)
-    })?;
+    let scratch = open_ledger::scratch_folder(&std::env::temp_dir())?;
     let reader = open_ledger::read_only(&config, Some(scratch.path()), console).await?;
     let doubt = match reader.staleness() {
         None => {
@@ -78,7 +75,7 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
         ));
         Exit::Done
     });
-    end_run(ledger, &ended, RunRecord::default(), console).await?;
+    end_run(ledger, &ended, RunEnd::default(), console).await?;
     ended
 }
 

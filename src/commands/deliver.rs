@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::job::Job;
 use crate::console::Console;
 use crate::delivery::{BREAKER_OPEN, Rates, Run, Tally};
-use crate::exit::Result;
+use crate::exit::{Exit, Result};
 use crate::ledger::Ledger;
 use crate::outbox::{Outbox, PlannedSend};
 use crate::relay::Connector;
@@ -25,6 +25,22 @@ pub async fn rates(job: &Job, ledger: &Ledger, now: Timestamp) -> Result<Rates> 
     let earlier = ledger.reader().dots_since(since).await?;
     let limits = &job.config.limits;
     Ok(Rates::new(limits.per_minute, limits.per_day, &earlier, now))
+}
+
+/// Prints who did not get a message that no partner depends on. Returns the exit code: refused, unless
+/// everybody got one.
+///
+/// # Errors
+/// The reason if the run was stopped.
+pub fn conclude(tally: &Tally, due: u64, console: &mut Console<'_>) -> Result<Exit> {
+    for (address, state, reason) in &tally.troubles {
+        console.eprint(&format!("{state}: {address}: {reason}"));
+    }
+    match &tally.stopped {
+        Some(stop) => Err(stop.clone().into()),
+        None if tally.accepted < due => Ok(Exit::Refused),
+        None => Ok(Exit::Done),
+    }
 }
 
 /// Records new invitations and sends the messages. Without `rates`, no limit of time applies either.

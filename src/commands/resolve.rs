@@ -7,14 +7,14 @@ use clap::{ArgGroup, Args};
 
 use super::accept_older;
 use super::decide::{applies_to, check_applies, record_decision, require_same_messages, select};
-use super::open_ledger::{RunRecord, end_run, run_start};
+use super::open_ledger::{end_run, run_start};
 use super::records::Selection;
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::{Cause, Decision, Record, State};
-use crate::ledger::{Change, Ledger};
+use crate::ledger::{Change, Ledger, RunEnd};
 use crate::report::count;
 
 /// The arguments of `resolve`.
@@ -86,7 +86,7 @@ pub async fn run(path: &Path, options: &ResolveOptions, console: &mut Console<'_
     let start = run_start("resolve", &config, console);
     let ledger = Ledger::open(&config.ledger, &start)?;
     let ended = decide(config, decision, options, &ledger, console).await;
-    end_run(ledger, &ended, RunRecord::default(), console).await?;
+    end_run(ledger, &ended, RunEnd::default(), console).await?;
     ended
 }
 

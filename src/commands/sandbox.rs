@@ -5,9 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
-
-use super::deliver::deliver;
+use super::deliver::{conclude, deliver};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use super::review_entries::fill;
@@ -15,7 +13,7 @@ use super::sandbox_mailbox::Mailbox;
 use crate::config::{Config, Smtp, Tls};
 use crate::console::Console;
 use crate::delivery::{Signals, Tally};
-use crate::exit::{CommandError, Exit, OrExit, Result};
+use crate::exit::{CommandError, Exit, Result};
 use crate::plan::PlannedInvitation;
 use crate::relay::Connector;
 use crate::review::{About, Folder, Review};
@@ -34,16 +32,14 @@ pub async fn run(
     let folder = Folder::prepare(out)?;
     let job = Job::load(config.clone(), folder.path())?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
-    let scratch = tempfile::tempdir_in(folder.path())
-        .context("cannot create a temporary ledger")
-        .or_exit(Exit::CannotWrite)?;
-    let ledger = open_ledger::temporary(scratch.path())?;
+    let scratch = open_ledger::scratch_folder(folder.path())?;
+    let ledger = open_ledger::temporary(&scratch)?;
     let reader = ledger.reader();
     let plan = job.plan(filter, console.now());
     let summary = job.summarize(&plan, reader).await?;
     let sends = job.verify(&plan, reader, console.now()).await?.sends;
 
-    let mailbox = Mailbox(scratch.path().join("received"));
+    let mailbox = Mailbox(scratch.path().to_owned());
     let sandbox = mailbox.start_sandbox().await?;
     let connector = Connector::new(&loopback(&config.smtp, sandbox.port()))?;
     let tally = if summary.due == 0 {
@@ -84,17 +80,11 @@ pub async fn run(
         describe(&summary),
         index.display()
     ));
-    for (address, state, reason) in &tally.troubles {
-        console.eprint(&format!("{state}: {address}: {reason}"));
-    }
-    if job.partners.bad() > 0 {
+    let bad = job.partners.bad();
+    if bad > 0 {
         console.eprint(&job.partners.describe_bad_rows());
     }
-    match &tally.stopped {
-        Some(stop) => Err(stop.clone().into()),
-        None if job.partners.bad() > 0 || tally.accepted < summary.due => Ok(Exit::Refused),
-        None => Ok(Exit::Done),
-    }
+    conclude(&tally, summary.due + bad, console)
 }
 
 /// The configured relay, replaced by the sandbox.

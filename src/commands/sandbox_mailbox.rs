@@ -21,9 +21,6 @@ pub struct Mailbox(pub PathBuf);
 impl Mailbox {
     /// Starts a sandbox that keeps what it receives here.
     pub async fn start_sandbox(&self) -> Result<Sandbox> {
-        std::fs::create_dir(&self.0)
-            .context("cannot create a folder for received messages")
-            .or_exit(Exit::CannotWrite)?;
         let mailbox = Self(self.0.clone());
         let keep = move |message: &[u8]| {
             let parsed = MessageParser::default().parse(message);
@@ -31,10 +28,9 @@ impl Mailbox {
             let id = id.ok_or_else(|| io::Error::other("the message has no Message-ID"))?;
             std::fs::write(mailbox.file(id), message)
         };
-        Sandbox::start(Arc::new(keep))
-            .await
-            .context("cannot start the sandbox on loopback")
-            .or_exit(Exit::Unavailable)
+        let started = Sandbox::start(Arc::new(keep)).await;
+        let started = started.context("cannot start the sandbox on loopback");
+        started.or_exit(Exit::Unavailable)
     }
 
     /// The file of a message. The part of its Message-ID before `@` is hexadecimal.
@@ -45,29 +41,26 @@ impl Mailbox {
 
     /// Verifies what was received, and shows it.
     pub fn entry(&self, job: &Job, invitation: &PlannedInvitation) -> Result<ReviewEntry> {
-        let partner = &invitation.partner;
-        let id = invitation
-            .standing
-            .as_ref()
-            .map(|it| it.message_id.as_str());
+        let PlannedInvitation {
+            partner,
+            standing,
+            skip,
+            ..
+        } = invitation;
+        let id = standing.as_ref().map(|it| it.message_id.as_str());
         let received = id.and_then(|id| Some((id, std::fs::read(self.file(id)).ok()?)));
         if let Some((id, bytes)) = received {
+            let address = &partner.address;
             let verified = job.composer.verify_again(partner, id, &bytes);
-            let context = || {
-                format!(
-                    "the message received for {} is not the one sent",
-                    partner.address
-                )
-            };
+            let verified = verified
+                .with_context(|| format!("the message received for {address} is not the one sent"));
             return Ok(ReviewEntry::Message(ReviewedMessage {
-                verification: verified
-                    .with_context(context)
-                    .or_exit(Exit::InternalError)?,
+                verification: verified.or_exit(Exit::InternalError)?,
                 notes: job.notes(partner),
                 bytes,
             }));
         }
-        let (kind, reason) = match (&invitation.skip, id) {
+        let (kind, reason) = match (skip, id) {
             (Some(skip), _) => (skip.kind(), skip.to_string()),
             (None, Some(_)) => (
                 "not sent".into(),

@@ -12,7 +12,7 @@ use clap::{ArgGroup, Args};
 use super::deliver::{deliver, rates};
 use super::guards::{nothing_was_sent, refuse_example_link, require_approval};
 use super::job::{Job, PartnerFilter, describe};
-use super::open_ledger::{RunRecord, end_run, run_start};
+use super::open_ledger::{end_run, run_start};
 use super::summary::{RunSummary, counts};
 use super::verify::guard_and_verify;
 use crate::address::Address;
@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::delivery::Tally;
 use crate::exit::{Exit, Result};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, RunEnd};
 use crate::relay::{Connector, check_credentials};
 use crate::results;
 
@@ -66,7 +66,7 @@ pub async fn run(path: &Path, options: &SendOptions, console: &mut Console<'_>) 
     let config = Arc::new(Config::load(path)?);
     let start = run_start("send", &config, console);
     let ledger = Arc::new(Ledger::open(&config.ledger, &start)?);
-    let mut record = RunRecord::default();
+    let mut record = RunEnd::default();
     // Boxed, because the future is large.
     let ended = Box::pin(send(config, options, &ledger, &mut record, console)).await;
     let Some(ledger) = Arc::into_inner(ledger) else {
@@ -83,7 +83,7 @@ async fn send(
     config: Arc<Config>,
     options: &SendOptions,
     ledger: &Arc<Ledger>,
-    record: &mut RunRecord,
+    record: &mut RunEnd,
     console: &mut Console<'_>,
 ) -> Result<Exit> {
     let recovered = ledger.recover(console.now()).await?;

@@ -1,5 +1,6 @@
 //! The end of a run: what is printed, the results file, and the exit code.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::job::Job;
@@ -189,8 +190,12 @@ impl RunSummary<'_> {
         let campaign = &self.job.config.campaign;
         let mut records = reader.page(campaign, &filter, 0).await?;
         records.sort_by_key(|it| std::cmp::Reverse(it.standing.updated_at));
-        if !self.is_due_to_be_named(state, &records, new, console).await {
-            return Ok(!records.is_empty());
+        let Some(newest) = records.first() else {
+            return Ok(false);
+        };
+        let newest = newest.standing.updated_at;
+        if !console.interactive && !self.is_due_to_be_named(state, newest, new, console).await {
+            return Ok(true);
         }
         if state == State::Unknown && self.recovered > 0 {
             console.eprint(&format!(
@@ -210,21 +215,15 @@ impl RunSummary<'_> {
         Ok(true)
     }
 
-    /// On a terminal always; otherwise if there are new ones, which this run may know of, and then once a
-    /// day. If the ledger cannot tell, they are named.
+    /// Whether there are new ones, which this run may know of; then once a day. If the ledger cannot tell, they
+    /// are named.
     async fn is_due_to_be_named(
         &self,
         state: State,
-        newest_first: &[Record],
+        newest: Timestamp,
         new: bool,
         console: &Console<'_>,
     ) -> bool {
-        let Some(newest) = newest_first.first().map(|it| it.standing.updated_at) else {
-            return false;
-        };
-        if console.interactive {
-            return true;
-        }
         let now = console.now();
         let notice = format!("{state} {}", self.job.config.campaign);
         let reported = self.ledger.notice(&notice).await.unwrap_or(None);
