@@ -56,7 +56,7 @@ pub struct Note {
     pub text: String,
 }
 
-/// A review while it is written. Memory grows by sixteen bytes a message.
+/// A review while it is written. Memory grows by a few dozen bytes a message.
 #[derive(Debug)]
 pub struct Review {
     path: PathBuf,

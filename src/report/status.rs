@@ -48,22 +48,7 @@ struct InvitationFields<'a> {
     next_attempt_at: Option<String>,
     note: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    history: Option<Vec<EventFields<'a>>>,
-}
-
-/// A line of history in JSON. The names are an interface.
-#[derive(Debug, Serialize)]
-struct EventFields<'a> {
-    at: String,
-    from: Option<&'static str>,
-    to: &'static str,
-    phase: Option<&'a str>,
-    smtp_code: Option<u16>,
-    enhanced_code: Option<&'a str>,
-    reply: Option<&'a str>,
-    relay: Option<&'a str>,
-    message_id: &'a str,
-    note: Option<&'a str>,
+    history: Option<&'a [Event]>,
 }
 
 /// The fields of an invitation; `text` makes its texts safe for the format.
@@ -101,21 +86,6 @@ fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Inv
     }
 }
 
-fn event_fields(event: &Event) -> EventFields<'_> {
-    EventFields {
-        at: utc(event.at),
-        from: event.from.map(State::as_str),
-        to: event.to.as_str(),
-        phase: event.phase.as_deref(),
-        smtp_code: event.smtp_code,
-        enhanced_code: event.enhanced_code.as_deref(),
-        reply: event.reply.as_deref(),
-        relay: event.relay.as_deref(),
-        message_id: &event.message_id,
-        note: event.note.as_deref(),
-    }
-}
-
 /// An invitation to be written.
 #[derive(Debug)]
 pub struct StatusRow {
@@ -150,15 +120,13 @@ impl<'a> StatusWriter<'a> {
     ) -> io::Result<Self> {
         match format {
             StatusFormat::Json => {
-                let counts: Vec<String> = counts
-                    .iter()
-                    .map(|(state, count)| format!("\"{state}\":{count}"))
-                    .collect();
+                let counts = counts.iter();
+                let counts = counts.map(|(state, count)| format!("\"{state}\":{count}"));
+                let counts = counts.collect::<Vec<_>>().join(",");
                 let campaign = harmless_json(&serde_json::to_string(campaign)?);
                 write!(
                     out,
-                    "{{\"campaign\":{campaign},\"counts\":{{{}}},\"invitations\":[",
-                    counts.join(",")
+                    "{{\"campaign\":{campaign},\"counts\":{{{counts}}},\"invitations\":["
                 )?;
             }
             StatusFormat::Csv => {
@@ -168,22 +136,14 @@ impl<'a> StatusWriter<'a> {
             }
             StatusFormat::Text => {
                 let total: u64 = counts.iter().map(|(_, count)| count).sum();
-                let parts: Vec<String> = counts
-                    .iter()
-                    .filter(|(_, count)| *count > 0)
-                    .map(|(state, count)| format!("{count} {state}"))
-                    .collect();
-                let parts = if parts.is_empty() {
-                    String::new()
-                } else {
-                    format!(": {}", parts.join(", "))
-                };
-                writeln!(
-                    out,
-                    "campaign {}: {}{parts}",
-                    one_line(campaign),
-                    count(total, "invitation")
-                )?;
+                let invitations = count(total, "invitation");
+                write!(out, "campaign {}: {invitations}", one_line(campaign))?;
+                let some = counts.iter().filter(|(_, count)| *count > 0);
+                for (nth, (state, count)) in some.enumerate() {
+                    let before = if nth == 0 { ":" } else { "," };
+                    write!(out, "{before} {count} {state}")?;
+                }
+                writeln!(out)?;
             }
         }
         Ok(Self {
@@ -204,9 +164,8 @@ impl<'a> StatusWriter<'a> {
                 for row in page {
                     let comma = if self.written == 0 { "\n" } else { ",\n" };
                     self.out.write_all(comma.as_bytes())?;
-                    let history = row.history.as_deref();
                     let fields = InvitationFields {
-                        history: history.map(|it| it.iter().map(event_fields).collect()),
+                        history: row.history.as_deref(),
                         ..fields(row, Cow::Borrowed)
                     };
                     let json = harmless_json(&serde_json::to_string(&fields)?);
@@ -288,10 +247,10 @@ impl<'a> StatusWriter<'a> {
     /// # Errors
     /// If `out` cannot be written.
     pub fn finish(self) -> io::Result<()> {
-        match self.format {
-            StatusFormat::Json => writeln!(self.out, "\n]}}"),
-            StatusFormat::Text | StatusFormat::Csv => Ok(()),
+        if self.format == StatusFormat::Json {
+            writeln!(self.out, "\n]}}")?;
         }
+        Ok(())
     }
 }
 

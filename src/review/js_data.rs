@@ -42,34 +42,28 @@ impl JsRows {
 
     /// Adds a row.
     pub fn add(&mut self, row: &impl Serialize) -> io::Result<()> {
-        if self.written.is_multiple_of(self.each) {
+        let begins = self.written.is_multiple_of(self.each);
+        if begins {
             self.close()?;
+            let number = self.written / self.each + 1;
+            let name = format!("{DATA}/{}-{number:04}.js", self.part);
+            let mut file = BufWriter::new(create(&self.folder.join(name))?);
+            write!(file, "{},[", call(&self.review, self.part, number)?)?;
+            self.open = Some(file);
         }
-        let first = self.open.is_none();
-        let file = match &mut self.open {
-            Some(file) => file,
-            closed => {
-                let number = self.written / self.each + 1;
-                let name = format!("{DATA}/{}-{number:04}.js", self.part);
-                let mut file = BufWriter::new(create(&self.folder.join(name))?);
-                write!(file, "{},[", call(&self.review, self.part, number)?)?;
-                closed.insert(file)
-            }
-        };
-        let comma = if first { "" } else { "," };
+        let comma = if begins { "" } else { "," };
         self.written += 1;
+        let file = self.open.as_mut().expect("a file has begun");
         write!(file, "{comma}\n{}", json(row)?)
     }
 
     /// Completes the last file.
     pub fn close(&mut self) -> io::Result<()> {
-        match self.open.take() {
-            None => Ok(()),
-            Some(mut file) => {
-                writeln!(file, "\n]);")?;
-                file.flush()
-            }
+        if let Some(mut file) = self.open.take() {
+            writeln!(file, "\n]);")?;
+            file.flush()?;
         }
+        Ok(())
     }
 }
 
