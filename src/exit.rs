@@ -159,7 +159,7 @@ exit_codes! {
         Self::List(error) => error.exit(),
     }
     ResultsError {
-        Self::NotUsable(_) | Self::CannotWrite(_) => Exit::CannotWrite,
+        Self::NotUsable(_) | Self::Write(..) => Exit::CannotWrite,
         Self::Ledger(_, error) => error.exit(),
     }
     ReviewError {

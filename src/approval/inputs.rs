@@ -15,9 +15,6 @@ use crate::config::Config;
 use crate::partners::{Partner, Partners};
 use crate::templates::Templates;
 
-/// The first line of an approval.
-const HEAD: &str = "access-invite approval 1";
-
 /// The inputs as loaded.
 pub struct Inputs {
     /// Configuration keys, packages with their links, and template files, each with the digest
@@ -34,15 +31,13 @@ impl Inputs {
         let mut keys = BTreeMap::new();
         let mut links = BTreeMap::new();
         for (key, value) in &config.keys {
-            let package = key
-                .strip_prefix("packages.")
-                .and_then(|it| it.strip_suffix(".link"));
-            match package {
-                Some(package) => links.insert(package.to_owned(), of([value])),
+            let package = key.strip_prefix("packages.");
+            if let Some(package) = package.and_then(|it| it.strip_suffix(".link")) {
+                links.insert(package.to_owned(), of([value]));
+            } else if !key.starts_with("approval.") {
                 // The place of the approval is not part of what is approved.
-                None if key.starts_with("approval.") => None,
-                None => keys.insert(key.clone(), of([value])),
-            };
+                keys.insert(key.clone(), of([value]));
+            }
         }
         let files = templates.sources().iter();
         let files = files.map(|(name, digest)| (name.clone(), of([digest])));
@@ -73,9 +68,8 @@ impl Inputs {
     /// If the copy of the list cannot be read, or the file exists or cannot be written.
     pub fn write(&self, path: &Path, made: Timestamp) -> Result<()> {
         let rows = self.partners.iter().map(|it| it.map(|it| row(&it)));
-        let mut rows = rows
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|error| ApprovalError::Io(error.to_string()))?;
+        let rows = rows.collect::<std::result::Result<Vec<_>, _>>();
+        let mut rows = rows.map_err(|error| ApprovalError::Io(error.to_string()))?;
         rows.sort_unstable();
         self.write_all(path, made, &rows).map_err(|error| {
             ApprovalError::Io(format!("cannot write the approval `{}`: {error}; make room, or name another folder with `--out`", path.display()))
@@ -87,16 +81,14 @@ impl Inputs {
         // A new review removes the proposal of the old one, so a file of this name is not ours.
         let options = options.write(true).create_new(true).mode(0o600);
         let mut out = BufWriter::new(options.open(path)?);
-        writeln!(out, "{HEAD}")?;
-        writeln!(
+        write!(
             out,
-            "# What the preview of {made} was made of. Copied to where `[approval] file` points, it lets a"
+            "access-invite approval 1\n\
+            # What the preview of {made} was made of. Copied to where `[approval] file` points, it lets a\n\
+            # send go ahead as long as nothing of it changes. Only the digest decides; the rest tells what changed.\n\
+            digest {}\n",
+            self.digest()
         )?;
-        writeln!(
-            out,
-            "# send go ahead as long as nothing of it changes. Only the digest decides; the rest tells what changed."
-        )?;
-        writeln!(out, "digest {}", self.digest())?;
         for (keyword, named) in KEYWORDS.iter().zip(&self.named) {
             for (name, digest) in named {
                 writeln!(out, "{keyword} {digest:016x} {}", name.escape_debug())?;

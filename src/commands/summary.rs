@@ -11,7 +11,7 @@ use crate::invitation::{Record, State};
 use crate::ledger::{Ledger, LedgerError, RecordFilter};
 use crate::plan::PlanSummary;
 use crate::report::{count, one_line, reply_text};
-use crate::results;
+use crate::results::Results;
 
 /// How many records that wait for a decision are named.
 const SHOWN: usize = 20;
@@ -110,13 +110,15 @@ impl RunSummary<'_> {
             return Exit::Done;
         };
         let shown = path.display();
-        let (partners, reader) = (&self.job.partners, self.ledger.reader());
-        let today = console.now().to_zoned_datetime(TimeZone::system()).date();
+        let results = Results {
+            partners: &self.job.partners,
+            campaign: &config.campaign,
+            reader: self.ledger.reader(),
+            today: console.now().to_zoned_datetime(TimeZone::system()).date(),
+        };
         let mut signals = Signals::listen();
         let written = tokio::select! {
-            written = results::write(path, partners, &config.campaign, reader, today) => {
-                written.map_err(CommandError::from)
-            }
+            written = results.write(path) => written.map_err(CommandError::from),
             name = signals.next() => {
                 let message = format!("the results `{shown}` were not updated (stopped by {name}); the next run writes them");
                 Err(CommandError::new(Exit::CannotWrite, message))

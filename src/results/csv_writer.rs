@@ -5,10 +5,10 @@
 //! match becomes one cell, so that the outcome is in its columns in every row.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 
 use super::encoding_writer::EncodingWriter;
-use super::error::WriteError;
 use super::outcome_columns::COLUMNS;
 use crate::partners::{CsvFormat, Partners, SourceRow};
 use crate::report::may_be_formula;
@@ -26,11 +26,7 @@ pub struct CsvWriter<'a> {
 
 impl<'a> CsvWriter<'a> {
     /// Writes everything up to the header, and the header.
-    pub fn begin(
-        partners: &'a Partners,
-        file: &'a File,
-        form: CsvFormat,
-    ) -> Result<Self, WriteError> {
+    pub fn begin(partners: &'a Partners, file: &'a File, form: CsvFormat) -> io::Result<Self> {
         let headers = partners.headers();
         let original = (0..headers.len())
             .filter(|it| !COLUMNS.contains(&headers[*it].as_str()))
@@ -50,24 +46,20 @@ impl<'a> CsvWriter<'a> {
     }
 
     /// Writes a row and its outcome.
-    pub fn row(
-        &mut self,
-        row: &SourceRow,
-        outcome: [String; COLUMNS.len()],
-    ) -> Result<(), WriteError> {
+    pub fn row(&mut self, row: &SourceRow, outcome: [String; COLUMNS.len()]) -> io::Result<()> {
         self.between(row.place.start)?;
         self.write_original(row.cells.as_deref(), row.place.clone())?;
         self.write_generated(outcome)
     }
 
     /// Writes what follows the last row.
-    pub fn finish(mut self) -> Result<(), WriteError> {
+    pub fn finish(mut self) -> io::Result<()> {
         self.between(self.partners.text_place()?.end)?;
         self.out.finish()
     }
 
     /// Copies line ends, blank lines and a `sep=` line.
-    fn between(&mut self, next: u64) -> Result<(), WriteError> {
+    fn between(&mut self, next: u64) -> io::Result<()> {
         for piece in self.partners.text(self.at..next) {
             self.out.write_original(&piece?)?;
         }
@@ -76,11 +68,7 @@ impl<'a> CsvWriter<'a> {
     }
 
     /// Writes the cells of the list, one for each of its columns.
-    fn write_original(
-        &mut self,
-        cells: Option<&[String]>,
-        place: Range<u64>,
-    ) -> Result<(), WriteError> {
+    fn write_original(&mut self, cells: Option<&[String]>, place: Range<u64>) -> io::Result<()> {
         self.at = place.end;
         let Some(cells) = cells else {
             return self.as_one_cell(place);
@@ -105,7 +93,7 @@ impl<'a> CsvWriter<'a> {
     }
 
     /// Writes the text of a row without cells into the first column.
-    fn as_one_cell(&mut self, place: Range<u64>) -> Result<(), WriteError> {
+    fn as_one_cell(&mut self, place: Range<u64>) -> io::Result<()> {
         self.out.write_original("\"")?;
         for (nth, piece) in self.partners.text(place).enumerate() {
             let piece = piece?.replace('"', "\"\"");
@@ -120,12 +108,12 @@ impl<'a> CsvWriter<'a> {
         self.pad(self.original.len().saturating_sub(1))
     }
 
-    fn pad(&mut self, cells: usize) -> Result<(), WriteError> {
+    fn pad(&mut self, cells: usize) -> io::Result<()> {
         self.out
             .write_original(&self.delimiter.to_string().repeat(cells))
     }
 
-    fn write_generated(&mut self, cells: [String; COLUMNS.len()]) -> Result<(), WriteError> {
+    fn write_generated(&mut self, cells: [String; COLUMNS.len()]) -> io::Result<()> {
         let mut text = String::new();
         for cell in cells {
             text.push(self.delimiter);
