@@ -78,20 +78,20 @@ pub struct CommandError {
     /// The exit code.
     pub exit: Exit,
     /// What failed, where, why, and how to fix it.
-    error: anyhow::Error,
+    message: String,
 }
 
 impl CommandError {
     /// An error with this exit code and message.
     pub fn new(exit: Exit, message: impl Display) -> Self {
-        let error = anyhow::Error::msg(message.to_string());
-        Self { exit, error }
+        let message = without_os_code(message);
+        Self { exit, message }
     }
 }
 
 impl Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_os_code(format!("{:#}", self.error)))
+        f.write_str(&self.message)
     }
 }
 
@@ -188,22 +188,9 @@ fn is_denied(error: &io::Error) -> bool {
 /// What a command returns.
 pub type Result<T> = std::result::Result<T, CommandError>;
 
-/// Gives an error that has no type of its own an exit code.
-pub trait OrExit<T> {
-    /// Turns the error into a [`CommandError`] with this code.
-    ///
-    /// # Errors
-    /// If `self` is one.
-    fn or_exit(self, exit: Exit) -> Result<T>;
-}
-
-impl<T, E: Into<anyhow::Error>> OrExit<T> for std::result::Result<T, E> {
-    fn or_exit(self, exit: Exit) -> Result<T> {
-        self.map_err(|error| CommandError {
-            exit,
-            error: error.into(),
-        })
-    }
+/// Gives an error without an exit code one, and says what failed.
+pub fn failed<E: Display>(exit: Exit, what: impl Display) -> impl FnOnce(E) -> CommandError {
+    move |error| CommandError::new(exit, format!("{what}: {error}"))
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use std::fmt;
 use serde::Serialize;
 
 /// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Severity {
     /// Checked, and right.
     Ok,
@@ -75,18 +76,12 @@ impl Finding {
     /// but the first are indented.
     #[must_use]
     pub fn text(&self) -> String {
-        let severity = match self.severity {
-            Severity::Ok => "ok",
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        };
         let fix = match self.fix.as_str() {
             "" => String::new(),
             fix => format!("\n  fix: {fix}"),
         };
         let reason = self.reason().replace('\n', "\n  ");
-        format!("{severity}: {reason}{fix}")
+        format!("{}: {reason}{fix}", self.severity)
     }
 
     /// The place and what was found there; the place only once.

@@ -8,7 +8,7 @@ use super::guards::{require_approval, warnings_of_send};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use crate::approval::ApprovalError;
-use crate::config::{Config, MissingLocale};
+use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
@@ -204,7 +204,7 @@ pub fn languages(job: &Job) -> Result<Languages> {
             step: match kind {
                 _ if requested.refused => "refused",
                 Some(MatchKind::Exact) if alias => "alias",
-                Some(kind) => kind.as_str(),
+                Some(kind) => kind.into(),
                 None => "default",
             },
             asked: requested.tag,
@@ -214,10 +214,7 @@ pub fn languages(job: &Job) -> Result<Languages> {
     };
     Ok(Languages {
         default_locale: config.templates.default_locale.to_string(),
-        missing_locale: match config.templates.missing_locale {
-            MissingLocale::Default => "default",
-            MissingLocale::Refuse => "refuse",
-        },
+        missing_locale: config.templates.missing_locale,
         templates: templates.locales().iter().map(Locale::to_string).collect(),
         locales: requested.into_iter().map(row).collect(),
         more,

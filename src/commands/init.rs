@@ -5,11 +5,10 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use anyhow::Context;
-
 use crate::config::Config;
 use crate::console::Console;
-use crate::exit::{Exit, OrExit, Result};
+use crate::exit::{Exit, Result, failed};
+use crate::files::folder_of;
 use crate::ledger::Ledger;
 
 /// Name and text of a file of `templates/`.
@@ -55,29 +54,24 @@ pub fn run(folder: &Path, console: &mut Console<'_>) -> Result<Exit> {
         console.print(&format!("created {}", path.display()));
     }
     let config = Config::load(&path)?;
-    if let Some(parent) = config.partners.path.parent() {
-        make_folder(parent)?;
-    }
-    if write_new(&config.partners.path, PARTNERS)? {
-        console.print(&format!("created {}", config.partners.path.display()));
+    let partners = &config.partners.path;
+    if write_new(partners, PARTNERS)? {
+        console.print(&format!("created {}", partners.display()));
     }
     let templates = &config.templates.directory;
     if !templates.exists() {
         for (name, text) in LOCALES.iter().flatten().chain([&LAYOUT]) {
-            let file = templates.join(name);
-            make_folder(file.parent().unwrap_or(templates))?;
-            write_new(&file, text)?;
+            write_new(&templates.join(name), text)?;
         }
         console.print(&format!("created {}", templates.display()));
     }
-    if !config.ledger.file.exists() {
-        if let Some(parent) = config.ledger.file.parent() {
-            make_folder(parent)?;
-        }
+    let ledger = &config.ledger.file;
+    if !ledger.exists() {
+        make_folder(folder_of(ledger))?;
         Ledger::create(&config.ledger)?;
         console.print(&format!(
             "empty ledger created; every partner counts as not invited ({})",
-            config.ledger.file.display()
+            ledger.display()
         ));
     }
     Ok(Exit::Done)
@@ -87,27 +81,22 @@ fn make_folder(folder: &Path) -> Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("cannot create the folder `{}`", folder.display()))
-        .or_exit(Exit::CannotWrite)
+    let what = format!("cannot create the folder `{}`", folder.display());
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    created.map_err(failed(Exit::CannotWrite, what))
 }
 
 /// Writes a file unless it exists. Returns whether it did.
 fn write_new(path: &Path, text: &str) -> Result<bool> {
-    let opened = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    match opened {
+    make_folder(folder_of(path))?;
+    let mut options = OpenOptions::new();
+    let opened = options.write(true).create_new(true).mode(0o600).open(path);
+    match opened.and_then(|mut it| it.write_all(text.as_bytes())) {
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        opened => opened
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .with_context(|| format!("cannot create `{}`", path.display()))
-            .or_exit(Exit::CannotWrite)
-            .map(|()| true),
+        Err(error) => {
+            let what = format!("cannot create `{}`", path.display());
+            Err(failed(Exit::CannotWrite, what)(error))
+        }
     }
 }

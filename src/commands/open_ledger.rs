@@ -4,12 +4,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::config::Config;
 use crate::console::Console;
-use crate::exit::{Exit, OrExit, Result};
+use crate::exit::{Exit, Result, failed};
 use crate::ledger::{Ledger, Reader, RunEnd, RunStart};
 
 /// What is recorded when a verb begins to write.
@@ -40,9 +39,10 @@ pub async fn end_run(
 
 /// A folder for scratch files in `parent`, which is removed at the end.
 pub fn scratch_folder(parent: &Path) -> Result<TempDir> {
-    tempfile::tempdir_in(parent)
-        .context("cannot create a temporary folder")
-        .or_exit(Exit::CannotWrite)
+    tempfile::tempdir_in(parent).map_err(failed(
+        Exit::CannotWrite,
+        "cannot create a temporary folder",
+    ))
 }
 
 /// A new ledger in a scratch folder.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::job::Job;
 use crate::address::Address;
 use crate::console::Console;
-use crate::exit::{Exit, OrExit, Result};
+use crate::exit::{CommandError, Exit, Result};
 use crate::finding::Finding;
 use crate::ledger::Reader;
 use crate::plan::{Plan, PlanSummary, PlannedInvitation};
@@ -102,7 +102,8 @@ pub fn preview_entry(
     let id = invitation.message_id(reader.key(), job.config.sender.address.domain());
     let date = invitation.date(now);
     let composed = job.composer.compose_and_verify(partner, &id, date);
-    let (message, verification) = composed.or_exit(Exit::InternalError)?;
+    let (message, verification) =
+        composed.map_err(|it| CommandError::new(Exit::InternalError, it))?;
     let mut notes = job.notes(partner);
     if !job.config.limits.allow(&partner.address) {
         notes.push(Note {

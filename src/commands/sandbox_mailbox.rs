@@ -4,12 +4,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use mail_parser::MessageParser;
 
 use super::job::Job;
 use super::review_entries::ReviewEntry;
-use crate::exit::{Exit, OrExit, Result};
+use crate::exit::{Exit, Result, failed};
 use crate::plan::{PlannedInvitation, Skip};
 use crate::review::ReviewedMessage;
 use crate::sandbox::Sandbox;
@@ -29,8 +28,10 @@ impl Mailbox {
             std::fs::write(mailbox.file(id), message)
         };
         let started = Sandbox::start(Arc::new(keep)).await;
-        let started = started.context("cannot start the sandbox on loopback");
-        started.or_exit(Exit::Unavailable)
+        started.map_err(failed(
+            Exit::Unavailable,
+            "cannot start the sandbox on loopback",
+        ))
     }
 
     /// The file of a message. The part of its Message-ID before `@` is hexadecimal.
@@ -51,11 +52,10 @@ impl Mailbox {
         let received = id.and_then(|id| Some((id, std::fs::read(self.file(id)).ok()?)));
         if let Some((id, bytes)) = received {
             let address = &partner.address;
+            let other = format!("the message received for {address} is not the one sent");
             let verified = job.composer.verify_again(partner, id, &bytes);
-            let verified = verified
-                .with_context(|| format!("the message received for {address} is not the one sent"));
             return Ok(ReviewEntry::Message(ReviewedMessage {
-                verification: verified.or_exit(Exit::InternalError)?,
+                verification: verified.map_err(failed(Exit::InternalError, other))?,
                 notes: job.notes(partner),
                 bytes,
             }));

@@ -1,5 +1,6 @@
 //! `status`: the state of every invitation, or the whole history of one address.
 
+use std::fmt::Display;
 use std::io::Seek;
 use std::path::Path;
 
@@ -57,13 +58,13 @@ pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>
     reader.begin_snapshot().await?;
     write(&mut written, &config, options, &reader, list, console).await?;
     reader.end_snapshot().await?;
-    written.rewind().map_err(|it| no_room(&it))?;
+    written.rewind().map_err(no_room)?;
     // A closed pipe is not an error, see `Output`.
     let _ = std::io::copy(&mut written, console.out);
     Ok(Exit::Done)
 }
 
-fn no_room(error: &std::io::Error) -> CommandError {
+fn no_room(error: impl Display) -> CommandError {
     let message = format!(
         "cannot write the report to a temporary file: {error}; make room in the folder for temporary files, or set TMPDIR"
     );
@@ -93,7 +94,7 @@ async fn write(
     let counts = reader.counts(campaign).await?;
     let (format, terminal) = (options.format, console.out_is_terminal);
     let writer = StatusWriter::begin(out, format, terminal, campaign, &counts);
-    let mut writer = writer.map_err(|it| no_room(&it))?;
+    let mut writer = writer.map_err(no_room)?;
     while let Some(last) = page.last().map(|it| it.id) {
         let mut rows = Vec::with_capacity(page.len());
         for mut record in page {
@@ -112,8 +113,8 @@ async fn write(
                 history,
             });
         }
-        writer.page(&rows).map_err(|it| no_room(&it))?;
+        writer.page(&rows).map_err(no_room)?;
         page = reader.page(campaign, &filter, last).await?;
     }
-    writer.finish().map_err(|it| no_room(&it))
+    writer.finish().map_err(no_room)
 }

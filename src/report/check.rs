@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::formats::{count, empty_table};
 use super::harmless::{harmless_json, one_line};
+use crate::config::MissingLocale;
 use crate::finding::{Finding, Severity};
 
 /// How `check` writes its result.
@@ -50,8 +51,8 @@ pub fn write_check(
 pub struct Languages {
     /// The locale of rows without a language, and of those without a matching template.
     pub default_locale: String,
-    /// What happens to the latter: `default` or `refuse`.
-    pub missing_locale: &'static str,
+    /// What happens to the latter.
+    pub missing_locale: MissingLocale,
     /// The locales of the templates.
     pub templates: Vec<String>,
     /// The tags of the list, the most frequent first.
