@@ -23,23 +23,18 @@ const LIMIT: u64 = 128 * 1024 * 1024;
 /// How much of an approval is searched for its digest.
 const BEGINNING: usize = 64 * 1024;
 
-/// Where an approval is looked for.
-#[derive(Clone, Copy, Debug)]
-pub struct ApprovalSource<'a> {
-    /// The digest on the command line, which replaces the file.
-    pub digest: Option<Digest>,
-    /// The file that the configuration names; it must exist.
-    pub file: Option<&'a Path>,
-    /// The proposal of the last preview.
-    pub proposal: &'a Path,
-}
-
-/// Checks that these inputs are approved, if an approval is asked for.
+/// Checks that these inputs are approved, if an approval is asked for: by `given`, the digest on the command
+/// line, or else by `file`, which the configuration names. `proposal` is that of the last preview.
 ///
 /// # Errors
 /// If they are not, with what has changed; if the approval exists but cannot be read.
-pub fn require(source: ApprovalSource<'_>, inputs: &Inputs) -> Result<()> {
-    let (approved, manifest) = match (source.digest, source.file) {
+pub fn require(
+    inputs: &Inputs,
+    given: Option<Digest>,
+    file: Option<&Path>,
+    proposal: &Path,
+) -> Result<()> {
+    let (approved, manifest) = match (given, file) {
         (None, None) => return Ok(()),
         (None, Some(file)) => match read(file)? {
             Some((digest, manifest)) => (digest, manifest),
@@ -47,12 +42,12 @@ pub fn require(source: ApprovalSource<'_>, inputs: &Inputs) -> Result<()> {
                 return Err(ApprovalError::NotApproved(format!(
                     "not approved: there is no `{}`; review the messages with `access-invite preview`, then run `{}`",
                     file.display(),
-                    command(source.proposal, file)
+                    command(proposal, file)
                 )));
             }
         },
         (Some(digest), file) => {
-            let files = file.into_iter().chain([source.proposal]);
+            let files = file.into_iter().chain([proposal]);
             let mut found = files.filter_map(|it| read(it).ok().flatten());
             let manifest = found.find(|it| it.0 == digest);
             (digest, manifest.map(|it| it.1).unwrap_or_default())
@@ -62,8 +57,8 @@ pub fn require(source: ApprovalSource<'_>, inputs: &Inputs) -> Result<()> {
         return Ok(());
     }
     let changes = changes::describe(approved, &manifest, inputs)?.join("\n");
-    let approve = match (source.digest, source.file) {
-        (None, Some(file)) => format!("run `{}`", command(source.proposal, file)),
+    let approve = match (given, file) {
+        (None, Some(file)) => format!("run `{}`", command(proposal, file)),
         _ => "pass the digest that it prints to `--approved`".to_owned(),
     };
     Err(ApprovalError::NotApproved(format!(

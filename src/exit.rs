@@ -63,12 +63,15 @@ impl Exit {
     /// The exit code of a run with these reasons, `Done` if there is none.
     #[must_use]
     pub fn most_severe(reasons: &[Self]) -> Self {
-        let unlisted = reasons.iter().copied().find(|it| *it != Self::Done);
-        Self::BY_SEVERITY
-            .into_iter()
-            .find(|exit| reasons.contains(exit))
-            .or(unlisted)
-            .unwrap_or(Self::Done)
+        Self::first_of(&Self::BY_SEVERITY, reasons)
+    }
+
+    /// The first of `order` that is among the reasons; else the first reason, `Done` if there is none.
+    #[must_use]
+    pub fn first_of(order: &[Self], reasons: &[Self]) -> Self {
+        let first = order.iter().find(|it| reasons.contains(it));
+        let other = reasons.iter().find(|it| **it != Self::Done);
+        first.or(other).copied().unwrap_or(Self::Done)
     }
 }
 

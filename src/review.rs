@@ -5,7 +5,6 @@
 //! values of the list reach it only as JSON. The folder is private to its owner, only files of a review are
 //! ever replaced, and the page is written last, so an incomplete review cannot be opened.
 
-mod error;
 mod folder;
 mod js_data;
 mod parsed_message;
@@ -17,15 +16,15 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-pub use self::error::{Result, ReviewError};
-pub use self::folder::{APPROVAL, Folder};
-use self::folder::{INDEX, INDEX_PAGE, MESSAGES, PAGE, create};
+pub use self::folder::{APPROVAL, Folder, Result, ReviewError};
+use self::folder::{INDEX, INDEX_PAGE, MESSAGES, PAGE};
 use self::js_data::{DETAILED, JsRows, LISTED, write_whole};
 use self::parsed_message::ParsedMessage;
 use self::previous::{Mark, PreviousReview};
 use self::static_list::StaticList;
 use self::summary::Summary;
 pub use self::summary::{About, AboutApproval, AboutPackage};
+use crate::files::create_new;
 use crate::message::Verification;
 use crate::partners::Partner;
 
@@ -113,7 +112,7 @@ impl Review {
             ("html", guarded(GUARD, &parsed.html)),
             ("txt", guarded(BYTE_ORDER_MARK, &parsed.text)),
         ] {
-            create(&self.path.join(format!("{file}.{ending}")))?.write_all(&content)?;
+            create_new(&self.path.join(format!("{file}.{ending}")))?.write_all(&content)?;
         }
         let asked = partner.locale.as_ref().map(ToString::to_string);
         let asked = asked.unwrap_or_default();
@@ -202,7 +201,7 @@ impl Review {
         self.summary.before = self.previous.made.map(|it| it.to_string());
         write_whole(&self.path, &self.made, "summary", &self.summary)?;
         for (name, text) in PAGE {
-            create(&self.path.join(name))?.write_all(text.as_bytes())?;
+            create_new(&self.path.join(name))?.write_all(text.as_bytes())?;
         }
         let about = &self.summary.about;
         self.previous.write(&self.path, about.made, about.partial)?;

@@ -1,9 +1,7 @@
 //! The inputs of a send: configuration, links, templates and list, each by digest.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +10,7 @@ use jiff::Timestamp;
 use super::digest::{Digest, of};
 use super::error::{ApprovalError, Result};
 use crate::config::Config;
+use crate::files::create_new;
 use crate::partners::{Partner, Partners};
 use crate::templates::Templates;
 
@@ -77,10 +76,8 @@ impl Inputs {
     }
 
     fn write_all(&self, path: &Path, made: Timestamp, rows: &[(u64, u64)]) -> io::Result<()> {
-        let mut options = OpenOptions::new();
         // A new review removes the proposal of the old one, so a file of this name is not ours.
-        let options = options.write(true).create_new(true).mode(0o600);
-        let mut out = BufWriter::new(options.open(path)?);
+        let mut out = BufWriter::new(create_new(path)?);
         write!(
             out,
             "access-invite approval 1\n\

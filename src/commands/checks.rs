@@ -54,15 +54,8 @@ impl Report {
 
     /// The exit code of the most severe error.
     pub fn exit(&self) -> Exit {
-        let order = [
-            Exit::Config,
-            Exit::NoPermission,
-            Exit::BadInput,
-            Exit::Unavailable,
-        ];
-        let first = order.into_iter().find(|it| self.exits.contains(it));
-        let other = self.exits.first().copied();
-        first.or(other).unwrap_or(Exit::Done)
+        use Exit::{BadInput, Config, NoPermission, Unavailable};
+        Exit::first_of(&[Config, NoPermission, BadInput, Unavailable], &self.exits)
     }
 
     fn add(&mut self, severity: Severity, check: &'static str, at: impl Display, what: String) {

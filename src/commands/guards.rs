@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::job::{Job, PartnerFilter};
-use crate::approval::{self, ApprovalError, ApprovalSource, Digest};
+use crate::approval::{self, ApprovalError, Digest};
 use crate::config::Config;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
@@ -25,12 +25,9 @@ pub fn require_approval(
     job: &Job,
     given: Option<Digest>,
 ) -> std::result::Result<(), ApprovalError> {
-    let source = ApprovalSource {
-        digest: given,
-        file: job.config.approval.as_deref(),
-        proposal: &Path::new(PREVIEW).join(review::APPROVAL),
-    };
-    approval::require(source, &job.inputs())
+    let file = job.config.approval.as_deref();
+    let proposal = Path::new(PREVIEW).join(review::APPROVAL);
+    approval::require(&job.inputs(), given, file, &proposal)
 }
 
 /// Everything that would stop a `send`, as warnings of a verb that does not send.
@@ -101,15 +98,12 @@ pub async fn guards(
 
 fn not_allowed(job: &Job, summary: &PlanSummary) -> Option<Finding> {
     let path = job.config.partners.path.display();
-    let mut what = Vec::new();
-    for (line, address) in &summary.not_allowed {
-        what.push(format!(
-            "{path}:{line}: {address} is not in `limits.only_to`"
-        ));
-    }
-    match summary.not_allowed_total - summary.not_allowed.len() as u64 {
-        0 => {}
-        more => what.push(format!("and {more} more")),
+    let named = summary.not_allowed.iter();
+    let named = named.map(|it| format!("{path}:{}: {} is not in `limits.only_to`", it.0, it.1));
+    let mut what: Vec<String> = named.collect();
+    let more = summary.not_allowed_total - what.len() as u64;
+    if more > 0 {
+        what.push(format!("and {more} more"));
     }
     let mut finding = Finding::error("only_to", path, what.join("\n"));
     finding.fix = "add them to `limits.only_to`, or leave them out with `--only`".into();

@@ -1,14 +1,12 @@
 //! `init`: creates what a new job needs, and overwrites nothing.
 
-use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{Exit, Result, failed};
-use crate::files::folder_of;
+use crate::files::{create_folder, create_new, folder_of};
 use crate::ledger::Ledger;
 
 /// Name and text of a file of `templates/`.
@@ -78,20 +76,17 @@ pub fn run(folder: &Path, console: &mut Console<'_>) -> Result<Exit> {
 }
 
 fn make_folder(folder: &Path) -> Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
+    if folder.as_os_str().is_empty() {
         return Ok(());
     }
     let what = format!("cannot create the folder `{}`", folder.display());
-    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    created.map_err(failed(Exit::CannotWrite, what))
+    create_folder(folder).map_err(failed(Exit::CannotWrite, what))
 }
 
 /// Writes a file unless it exists. Returns whether it did.
 fn write_new(path: &Path, text: &str) -> Result<bool> {
     make_folder(folder_of(path))?;
-    let mut options = OpenOptions::new();
-    let opened = options.write(true).create_new(true).mode(0o600).open(path);
-    match opened.and_then(|mut it| it.write_all(text.as_bytes())) {
+    match create_new(path).and_then(|mut it| it.write_all(text.as_bytes())) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => {

@@ -138,19 +138,17 @@ impl Job {
     #[must_use]
     pub fn notes(&self, partner: &Partner) -> Vec<Note> {
         let doubts = self.partners.warnings_about(partner).into_iter();
-        let mut notes: Vec<Note> = doubts
-            .map(|(kind, doubt)| Note {
-                kind,
-                text: format!("line {doubt}"),
-            })
-            .collect();
+        let note = |(kind, doubt)| {
+            let text = format!("line {doubt}");
+            Note { kind, text }
+        };
+        let mut notes: Vec<Note> = doubts.map(note).collect();
         if let Some(wanted) = &partner.locale
             && let (used, None) = self.templates.choose_by(Some(wanted))
         {
-            notes.push(Note {
-                kind: "default language",
-                text: format!("there is no template for `{wanted}`, so it is written in `{used}`"),
-            });
+            let kind = "default language";
+            let text = format!("there is no template for `{wanted}`, so it is written in `{used}`");
+            notes.push(Note { kind, text });
         }
         notes
     }

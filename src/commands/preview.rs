@@ -95,21 +95,16 @@ pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_
 
 /// Prints the digest, and how to approve it.
 fn print_approval(approval: Option<AboutApproval>, config: &Config, console: &mut Console<'_>) {
-    match approval {
-        Some(it) if it.given => {
-            console.print(&format!(
-                "digest of the inputs: {}, already approved",
-                it.digest
-            ));
-        }
-        Some(it) => {
-            console.print(&format!("digest of the inputs: {}", it.digest));
-            console.print(&format!("to approve it: {}", it.command));
-        }
+    let text = match approval {
+        Some(it) if it.given => format!("digest of the inputs: {}, already approved", it.digest),
+        Some(it) => format!(
+            "digest of the inputs: {}\nto approve it: {}",
+            it.digest, it.command
+        ),
         None if config.approval.is_some() => {
-            console
-                .print("a partial preview cannot be approved; run it without --only and --limit");
+            "a partial preview cannot be approved; run it without --only and --limit".into()
         }
-        None => {}
-    }
+        None => return,
+    };
+    console.print(&text);
 }

@@ -70,11 +70,11 @@ impl SkippedPartners {
         for (address, reason) in &self.first {
             console.print(&format!("not mailed: {address} ({reason})"));
         }
-        match self.total - self.first.len() as u64 {
-            0 => {}
-            more => console.print(&format!(
+        let more = self.total - self.first.len() as u64;
+        if more > 0 {
+            console.print(&format!(
                 "not mailed: and {more} more, listed in the review"
-            )),
+            ));
         }
     }
 }
@@ -106,17 +106,15 @@ pub fn preview_entry(
         composed.map_err(|it| CommandError::new(Exit::InternalError, it))?;
     let mut notes = job.notes(partner);
     if !job.config.limits.allow(&partner.address) {
-        notes.push(Note {
-            kind: "not in only_to",
-            text: "`limits.only_to` does not allow this address, so a send would stop".into(),
-        });
+        let text = "`limits.only_to` does not allow this address, so a send would stop".into();
+        let kind = "not in only_to";
+        notes.push(Note { kind, text });
     }
     let attempts = invitation.standing.as_ref().map_or(0, |it| it.attempts);
     if attempts > 0 {
-        notes.push(Note {
-            kind: "tried before",
-            text: format!("after {}", count(u64::from(attempts), "attempt")),
-        });
+        let text = format!("after {}", count(u64::from(attempts), "attempt"));
+        let kind = "tried before";
+        notes.push(Note { kind, text });
     }
     Ok(ReviewEntry::Message(ReviewedMessage {
         bytes: message.bytes,

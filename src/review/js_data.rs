@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::folder::{DATA, create};
+use super::folder::DATA;
+use crate::files::create_new;
 
 /// How many rows are in a data file; the page knows these numbers from the summary.
 pub const LISTED: u64 = 1_000;
@@ -47,7 +48,7 @@ impl JsRows {
             self.close()?;
             let number = self.written / self.each + 1;
             let name = format!("{DATA}/{}-{number:04}.js", self.part);
-            let mut file = BufWriter::new(create(&self.folder.join(name))?);
+            let mut file = BufWriter::new(create_new(&self.folder.join(name))?);
             write!(file, "{},[", call(&self.review, self.part, number)?)?;
             self.open = Some(file);
         }
@@ -74,7 +75,7 @@ pub fn write_whole(
     part: &str,
     value: &impl Serialize,
 ) -> io::Result<()> {
-    let mut file = create(&folder.join(format!("{DATA}/{part}.js")))?;
+    let mut file = create_new(&folder.join(format!("{DATA}/{part}.js")))?;
     writeln!(file, "{},{});", call(review, part, 0)?, json(value)?)
 }
 
