@@ -47,11 +47,9 @@ impl Finding {
         message: impl fmt::Display,
     ) -> Self {
         let message = message.to_string();
-        let last_line = message.rfind('\n').map_or(0, |it| it + 1);
-        let split = message[last_line..].rfind("; ").map(|it| last_line + it);
-        let (what, fix) = match split {
-            Some(split) => (&message[..split], &message[split + 2..]),
-            None => (message.as_str(), ""),
+        let (what, fix) = match message.rsplit_once("; ") {
+            Some((what, fix)) if !fix.contains('\n') => (what, fix),
+            _ => (message.as_str(), ""),
         };
         Self {
             check,

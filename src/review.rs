@@ -86,7 +86,12 @@ impl Review {
             skipped: rows("skipped", LISTED),
             details: rows("messages", DETAILED),
             previous: PreviousReview::read(&path),
-            summary: Summary::new(about),
+            summary: Summary {
+                about,
+                listed: LISTED,
+                detailed: DETAILED,
+                ..Summary::default()
+            },
             path,
             made,
             _marker: marker,
@@ -98,11 +103,7 @@ impl Review {
     /// # Errors
     /// If the files cannot be written.
     pub fn add(&mut self, partner: &Partner, message: &ReviewedMessage) -> Result<()> {
-        let ReviewedMessage {
-            bytes,
-            verification,
-            notes,
-        } = message;
+        let (bytes, notes) = (&message.bytes, &message.notes);
         let number = self.summary.messages + 1;
         let parsed = ParsedMessage::of(bytes)?;
         let file = format!("{MESSAGES}/{number:04}");
@@ -114,8 +115,8 @@ impl Review {
         ] {
             create_new(&self.path.join(format!("{file}.{ending}")))?.write_all(&content)?;
         }
-        let asked = partner.locale.as_ref().map(ToString::to_string);
-        let asked = asked.unwrap_or_default();
+        let asked = partner.locale.as_ref();
+        let asked = asked.map_or_else(String::new, ToString::to_string);
         let package = partner.package.key.as_str();
         let identity = partner.identity(&self.summary.about.campaign).digest();
         let key = identity[..8].try_into().expect("it has sixteen bytes");
@@ -141,7 +142,7 @@ impl Review {
             &parsed.headers,
             &parsed.text,
             String::from_utf8_lossy(bytes),
-            verified(*verification),
+            verified(message.verification),
             notes.iter().map(|it| &it.text).collect::<Vec<_>>(),
         ))?;
         let mut remarks: Vec<String> = notes.iter().map(|it| it.text.clone()).collect();
@@ -205,22 +206,18 @@ impl Review {
         }
         let about = &self.summary.about;
         self.previous.write(&self.path, about.made, about.partial)?;
-        let mut index = tempfile::NamedTempFile::new_in(&self.path)?;
-        index.write_all(INDEX_PAGE.as_bytes())?;
-        index
-            .persist(self.path.join(INDEX))
-            .map_err(|it| it.error)?;
-        Ok((self.path.join(INDEX), total))
+        let index = self.path.join(INDEX);
+        let mut unfinished = tempfile::NamedTempFile::new_in(&self.path)?;
+        unfinished.write_all(INDEX_PAGE.as_bytes())?;
+        unfinished.persist(&index).map_err(|it| it.error)?;
+        Ok((index, total))
     }
 }
 
 /// The results of the verification, in sentences.
 fn verified(verification: Verification) -> Vec<String> {
-    let Verification {
-        headers,
-        lines,
-        longest_line,
-    } = verification;
+    let headers = verification.headers;
+    let (lines, longest_line) = (verification.lines, verification.longest_line);
     vec![
         "The text part has the whole link once, alone on its line.".into(),
         "The HTML part has it behind its button, and once more in full as text.".into(),

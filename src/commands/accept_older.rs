@@ -89,14 +89,10 @@ async fn describe_affected(job: &Job, reader: &Reader, now: Timestamp) -> Result
             *counts.entry(entry.standing.map(|it| it.state)).or_default() += 1;
         }
     }
-    let affected = [
-        None,
-        Some(State::Pending),
-        Some(State::Deferred),
-        Some(State::Armed),
-    ];
-    let [unrecorded, pending, deferred, armed] =
-        affected.map(|it| counts.get(&it).copied().unwrap_or_default());
+    let number = |state: Option<State>| counts.get(&state).copied().unwrap_or_default();
+    let unrecorded = number(None);
+    let [pending, deferred, armed] =
+        [State::Pending, State::Deferred, State::Armed].map(|it| number(Some(it)));
     let all = unrecorded + pending + deferred + armed;
     Ok(format!(
         "of {} in `{}`, {all} may already have been mailed: {unrecorded} without a record, {pending} pending, {deferred} deferred, {armed} armed; those with a record become unknown, those without need `send --new-campaign`",

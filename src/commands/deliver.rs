@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::job::Job;
 use crate::console::Console;
@@ -15,17 +15,6 @@ use crate::relay::Connector;
 
 /// How long all connections pause when the relay first asks to slow down.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
-
-/// The rate limits, with the messages of the last day counted in.
-///
-/// # Errors
-/// If the ledger cannot be read.
-pub async fn rates(job: &Job, ledger: &Ledger, now: Timestamp) -> Result<Rates> {
-    let since = now - SignedDuration::from_hours(24);
-    let earlier = ledger.reader().dots_since(since).await?;
-    let limits = &job.config.limits;
-    Ok(Rates::new(limits.per_minute, limits.per_day, &earlier, now))
-}
 
 /// Prints who did not get a message that no partner depends on. Returns the exit code: refused, unless
 /// everybody got one.
@@ -43,21 +32,29 @@ pub fn conclude(tally: &Tally, due: u64, console: &mut Console<'_>) -> Result<Ex
     }
 }
 
-/// Records new invitations and sends the messages. Without `rates`, no limit of time applies either.
+/// Records new invitations and sends the messages, under the limits of rate and time if they apply.
 ///
 /// # Errors
-/// If the new invitations cannot be recorded; then nothing has been sent.
+/// If the ledger cannot be read, or the new invitations not be recorded; then nothing has been sent.
 pub async fn deliver(
     job: &Job,
     sends: Vec<PlannedSend>,
     ledger: &Arc<Ledger>,
     connector: Connector,
-    rates: Option<Rates>,
+    limited: bool,
     console: &Console<'_>,
 ) -> Result<Tally> {
-    let config = &job.config;
+    let (config, now) = (&job.config, console.now());
+    let mut rates = None;
+    if limited {
+        let since = now - SignedDuration::from_hours(24);
+        let earlier = ledger.reader().dots_since(since).await?;
+        let limits = &config.limits;
+        let counted = Rates::new(limits.per_minute, limits.per_day, &earlier, now);
+        rates = Some(Arc::new(counted));
+    }
     let mut outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, ledger);
-    outbox.enrol(&sends, console.now()).await?;
+    outbox.enrol(&sends, now).await?;
     let bar = console.progress(sends.len() as u64);
     let shown = bar.clone();
     let run = Run {
@@ -65,8 +62,8 @@ pub async fn deliver(
         connector: Arc::new(connector),
         sender: config.sender.address.clone(),
         connections: config.smtp.connections,
-        max_runtime: rates.as_ref().and(config.limits.max_runtime),
-        rates: rates.map(Arc::new),
+        max_runtime: config.limits.max_runtime.filter(|_| limited),
+        rates,
         retry: config.retry,
         breaker_open: ledger.notice(BREAKER_OPEN).await?.is_some(),
         first_pause: FIRST_PAUSE,

@@ -86,10 +86,8 @@ pub async fn guards(
     new_campaign: bool,
     now: Timestamp,
 ) -> Result<Vec<Finding>> {
-    let mut found: Vec<Finding> = [not_allowed(job, summary), too_many_new(job, summary)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut found = Vec::from_iter(not_allowed(job, summary));
+    found.extend(too_many_new(job, summary));
     if !new_campaign {
         found.extend(campaign_not_confirmed(job, reader, now).await?);
     }

@@ -19,21 +19,20 @@ macro_rules! template {
     };
 }
 
-/// The three files of each locale.
-macro_rules! locales {
+/// The layout, and the three files of each locale.
+macro_rules! templates {
     ($($locale:literal),+) => {
-        [$([
+        [template!("layout.html"), $(
             template!($locale, "/invitation.html"),
             template!($locale, "/invitation.subject.txt"),
-            template!($locale, "/invitation.txt"),
-        ]),+]
+            template!($locale, "/invitation.txt")
+        ),+]
     };
 }
 
 const CONFIG: &str = include_str!("../../config.example.toml");
 const PARTNERS: &str = include_str!("../../partners.example.csv");
-const LAYOUT: (&str, &str) = template!("layout.html");
-const LOCALES: &[[(&str, &str); 3]] = &locales![
+const TEMPLATES: &[(&str, &str)] = &templates![
     "ar", "cs", "de", "en", "es", "fr", "he", "it", "ja", "ko", "nl", "pl", "pt-BR", "sv", "tr",
     "zh-Hans", "zh-Hant"
 ];
@@ -58,7 +57,7 @@ pub fn run(folder: &Path, console: &mut Console<'_>) -> Result<Exit> {
     }
     let templates = &config.templates.directory;
     if !templates.exists() {
-        for (name, text) in LOCALES.iter().flatten().chain([&LAYOUT]) {
+        for (name, text) in TEMPLATES {
             write_new(&templates.join(name), text)?;
         }
         console.print(&format!("created {}", templates.display()));

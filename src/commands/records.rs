@@ -74,13 +74,12 @@ impl Selection<'_> {
 
 async fn package_id(config: &Config, text: &str, reader: &Reader) -> Result<PackageId> {
     let id = PackageId::parse(text);
-    if let Some(id) = id
-        && key_of(config, id).is_some()
-    {
+    let configured = match id {
+        Some(id) => key_of(config, id).map(|_| id),
+        None => config.package(text).map(|it| it.link.package_id()),
+    };
+    if let Some(id) = configured {
         return Ok(id);
-    }
-    if let (None, Some(package)) = (id, config.package(text)) {
-        return Ok(package.link.package_id());
     }
     let recorded = reader.packages(&config.campaign).await?;
     let keys: Vec<&str> = config.packages.iter().map(|it| it.key.as_str()).collect();

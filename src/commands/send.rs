@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
 
-use super::deliver::{deliver, rates};
+use super::deliver::deliver;
 use super::guards::{nothing_was_sent, refuse_example_link, require_approval};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger::{end_run, run_start};
@@ -106,8 +106,7 @@ async fn send(
     let question = format!("Send {} through {}?", describe(&summary), connector.relay());
     let confirmed = !console.interactive || options.yes;
     let tally = if summary.due > 0 && (confirmed || console.confirm(&question)) {
-        let rates = rates(&job, ledger, console.now()).await?;
-        deliver(&job, sends, ledger, connector, Some(rates), console).await?
+        deliver(&job, sends, ledger, connector, true, console).await?
     } else {
         Tally::default()
     };

@@ -17,7 +17,7 @@ use crate::report::may_be_formula;
 pub struct CsvWriter<'a> {
     partners: &'a Partners,
     out: EncodingWriter<'a>,
-    delimiter: char,
+    delimiter: String,
     /// The columns of the list, without outcome columns of an earlier run.
     original: Vec<usize>,
     /// Up to which offset the text is written.
@@ -34,7 +34,7 @@ impl<'a> CsvWriter<'a> {
         let mut writer = Self {
             partners,
             out: EncodingWriter::begin(file, form.encoding, form.has_bom)?,
-            delimiter: char::from(form.delimiter),
+            delimiter: char::from(form.delimiter).to_string(),
             original,
             at: partners.text_place()?.start,
         };
@@ -80,16 +80,12 @@ impl<'a> CsvWriter<'a> {
             }
             return self.pad(columns - cells.len());
         }
-        let mut text = String::new();
-        for (nth, column) in self.original.iter().enumerate() {
+        let cells = self.original.iter().map(|column| {
             let cell = cells.get(*column).map_or("", String::as_str);
-            if nth > 0 {
-                text.push(self.delimiter);
-            }
-            let mark = if is_dangerous(cell) { "'" } else { "" };
-            text.push_str(&self.quoted(&format!("{mark}{cell}")));
-        }
-        self.out.write_original(&text)
+            self.quoted(&format!("{}{cell}", apostrophe(cell)))
+        });
+        let cells: Vec<String> = cells.collect();
+        self.out.write_original(&cells.join(&self.delimiter))
     }
 
     /// Writes the text of a row without cells into the first column.
@@ -97,11 +93,7 @@ impl<'a> CsvWriter<'a> {
         self.out.write_original("\"")?;
         for (nth, piece) in self.partners.text(place).enumerate() {
             let piece = piece?.replace('"', "\"\"");
-            let mark = if nth == 0 && is_dangerous(&piece) {
-                "'"
-            } else {
-                ""
-            };
+            let mark = if nth == 0 { apostrophe(&piece) } else { "" };
             self.out.write_original(&format!("{mark}{piece}"))?;
         }
         self.out.write_original("\"")?;
@@ -109,27 +101,27 @@ impl<'a> CsvWriter<'a> {
     }
 
     fn pad(&mut self, cells: usize) -> io::Result<()> {
-        self.out
-            .write_original(&self.delimiter.to_string().repeat(cells))
+        self.out.write_original(&self.delimiter.repeat(cells))
     }
 
     fn write_generated(&mut self, cells: [String; COLUMNS.len()]) -> io::Result<()> {
-        let mut text = String::new();
-        for cell in cells {
-            text.push(self.delimiter);
-            text.push_str(&self.quoted(&cell));
-        }
-        self.out.write_generated(&text)
+        let cells = cells.map(|it| format!("{}{}", self.delimiter, self.quoted(&it)));
+        self.out.write_generated(&cells.concat())
     }
 
     /// A cell, in quotes if it needs them (RFC 4180 §2.5–2.7).
     fn quoted(&self, cell: &str) -> String {
-        if cell.contains([self.delimiter, '"', '\r', '\n']) {
+        if cell.contains(&self.delimiter) || cell.contains(['"', '\r', '\n']) {
             format!("\"{}\"", cell.replace('"', "\"\""))
         } else {
             cell.to_owned()
         }
     }
+}
+
+/// What precedes a cell of the list, so that it is no formula.
+fn apostrophe(cell: &str) -> &'static str {
+    if is_dangerous(cell) { "'" } else { "" }
 }
 
 /// Whether a cell of the list could be a formula, and is neither a telephone number nor an amount.
