@@ -7,15 +7,13 @@
 
 mod changes;
 mod digest;
-mod error;
 mod inputs;
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 pub use self::digest::{Digest, GROUPS, NotADigest};
-pub use self::error::{ApprovalError, Result};
-pub use self::inputs::Inputs;
+pub use self::inputs::{ApprovalError, Inputs, Result};
 use crate::files;
 
 /// The largest approval: three million rows.

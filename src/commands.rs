@@ -15,7 +15,6 @@ mod records;
 pub mod resolve;
 mod review_entries;
 pub mod sandbox;
-mod sandbox_mailbox;
 pub mod send;
 pub mod status;
 mod summary;

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::digest::{Digest, GROUPS, parse};
-use super::error::{ApprovalError, Result};
-use super::inputs::{Inputs, KEYWORDS, row};
+use super::inputs::{ApprovalError, Inputs, KEYWORDS, Result, row};
 
 /// How many names or lines of each kind are shown; the rest are counted.
 const SHOWN: usize = 20;

@@ -30,19 +30,16 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
     // Nothing is written before the answer.
     let scratch = open_ledger::scratch_folder(&std::env::temp_dir())?;
     let reader = open_ledger::read_only(&config, Some(scratch.path()), console).await?;
-    let doubt = match reader.staleness() {
-        None => {
-            let message = format!(
-                "the ledger `{}` is not older than its witness, so there is nothing to accept",
-                files.file.display()
-            );
-            return Err(CommandError::new(Exit::BadInput, message));
-        }
-        Some(Staleness::WitnessForeign) => {
-            return Err(Staleness::WitnessForeign.error(files).into());
-        }
-        Some(doubt) => doubt,
+    let Some(doubt) = reader.staleness() else {
+        let message = format!(
+            "the ledger `{}` is not older than its witness, so there is nothing to accept",
+            files.file.display()
+        );
+        return Err(CommandError::new(Exit::BadInput, message));
     };
+    if matches!(doubt, Staleness::WitnessForeign) {
+        return Err(doubt.error(files).into());
+    }
     let job = Job::load(config.clone(), scratch.path())?;
     let affected = describe_affected(&job, &reader, console.now()).await?;
     drop(reader);

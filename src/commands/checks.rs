@@ -182,13 +182,8 @@ pub async fn try_relay(
 /// # Errors
 /// If the list cannot be read.
 pub fn languages(job: &Job) -> Result<Languages> {
-    let Job {
-        config,
-        templates,
-        partners,
-        ..
-    } = job;
-    let (requested, more) = partners.languages()?;
+    let (config, templates) = (&job.config.templates, &job.templates);
+    let (requested, more) = job.partners.languages()?;
     let row = |requested: RequestedLanguage| {
         let (template, kind) = templates.choose_by(requested.locale.as_ref());
         let alias = requested.tag.as_deref().is_some_and(Locale::is_alias);
@@ -206,8 +201,8 @@ pub fn languages(job: &Job) -> Result<Languages> {
         }
     };
     Ok(Languages {
-        default_locale: config.templates.default_locale.to_string(),
-        missing_locale: config.templates.missing_locale,
+        default_locale: config.default_locale.to_string(),
+        missing_locale: config.missing_locale,
         templates: templates.locales().iter().map(Locale::to_string).collect(),
         locales: requested.into_iter().map(row).collect(),
         more,

@@ -172,9 +172,15 @@ impl Job {
         Err(CommandError::new(Exit::BadInput, message))
     }
 
-    /// What a review says about this job.
+    /// What a review with this title and lead says about this job.
     #[must_use]
-    pub fn about(&self, title: &str, lead: &str, made: Timestamp) -> About {
+    pub fn about<'f>(
+        &self,
+        (title, lead): (&str, &str),
+        warnings: impl IntoIterator<Item = &'f Finding>,
+        filter: &PartnerFilter,
+        made: Timestamp,
+    ) -> About {
         let default = &self.config.templates.default_locale;
         let packages = self.config.packages.iter().map(|it| {
             let name = it.name.in_locale(default, default);
@@ -190,7 +196,9 @@ impl Job {
             campaign: self.config.campaign.clone(),
             made,
             packages: packages.collect(),
-            ..About::default()
+            warnings: warnings.into_iter().map(Finding::to_string).collect(),
+            partial: filter.is_partial(),
+            approval: None,
         }
     }
 }

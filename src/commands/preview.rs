@@ -68,11 +68,10 @@ pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_
         },
         given: config.approval.is_some() && approved.is_ok(),
     });
+    let titles = ("Preview of invitations", "What a send would mail now");
     let about = About {
-        warnings: warnings.iter().map(ToString::to_string).collect(),
-        partial: filter.is_partial(),
         approval: approval.clone(),
-        ..job.about("Preview of invitations", "What a send would mail now", made)
+        ..job.about(titles, &warnings, filter, made)
     };
     let mut review = Review::begin(folder, about)?;
     let changed: HashSet<u64> = changed.iter().map(|it| it.partner.line).collect();

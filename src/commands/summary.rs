@@ -82,12 +82,9 @@ impl RunSummary<'_> {
         for outcome in &tally.unrecorded {
             console.eprint(&format!("could not be recorded: {outcome}"));
         }
+        let new_unknown = tally.unknown + self.recovered;
         for (state, new, exit) in [
-            (
-                State::Unknown,
-                tally.unknown + self.recovered > 0,
-                Exit::Unknown,
-            ),
+            (State::Unknown, new_unknown > 0, Exit::Unknown),
             (State::Expired, tally.expired > 0, Exit::Refused),
         ] {
             match self.report_waiting(state, new, console).await {
