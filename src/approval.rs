@@ -86,14 +86,12 @@ fn read(path: &Path) -> Result<Option<(Digest, Vec<u8>)>> {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            let denied = error.kind() == ErrorKind::PermissionDenied;
             let message = format!(
                 "cannot read the approval `{shown}`: {error}; make it readable for this user, or copy it again"
             );
-            return Err(if denied {
-                ApprovalError::NoPermission(message)
-            } else {
-                ApprovalError::NotUsable(message)
+            return Err(match error.kind() {
+                ErrorKind::PermissionDenied => ApprovalError::NoPermission(message),
+                _ => ApprovalError::NotUsable(message),
             });
         }
     };

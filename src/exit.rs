@@ -3,7 +3,7 @@
 //! Scripts and cron jobs rely on the numbers; they follow `sysexits.h`. The modules below have typed
 //! errors; their exit codes are decided here.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, ErrorKind};
 
 use crate::approval::ApprovalError;
@@ -76,7 +76,8 @@ impl Exit {
 }
 
 /// Why a command failed, with its exit code.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct CommandError {
     /// The exit code.
     pub exit: Exit,
@@ -89,12 +90,6 @@ impl CommandError {
     pub fn new(exit: Exit, message: impl Display) -> Self {
         let message = without_os_code(message);
         Self { exit, message }
-    }
-}
-
-impl Display for CommandError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
     }
 }
 

@@ -55,11 +55,6 @@ impl<W: Write> Write for Output<W> {
         self.note(written)
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let written = self.inner.write_all(bytes);
-        self.note(written)
-    }
-
     fn flush(&mut self) -> io::Result<()> {
         let flushed = self.inner.flush();
         self.note(flushed)

@@ -12,6 +12,7 @@ mod csv_writer;
 mod encoding_writer;
 mod outcome_columns;
 
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,8 +106,9 @@ impl Results<'_> {
     /// If the file cannot be written, or the list or the ledger cannot be read; the old file stays then.
     pub async fn write(&self, path: &Path) -> Result<Option<Finding>> {
         let form = self.partners.format();
+        let is_unmappable = <dyn Error + Send + Sync>::is::<Unmappable>;
         match self.write_as(form, path).await {
-            Err(error) if is_unmappable(&error) => {}
+            Err(ResultsError::Write(_, error)) if error.get_ref().is_some_and(is_unmappable) => {}
             written => return written.map(|()| None),
         }
         let unicode = CsvFormat {
@@ -158,14 +160,6 @@ impl Results<'_> {
         let owned = self.reader.give_to_owner(file.file());
         owned.and_then(|()| file.commit()).map_err(failed)
     }
-}
-
-/// Whether the encoding of the list lacks a character of it.
-fn is_unmappable(error: &ResultsError) -> bool {
-    let ResultsError::Write(_, error) = error else {
-        return false;
-    };
-    error.get_ref().is_some_and(|it| it.is::<Unmappable>())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What has changed since an approval, by group of inputs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
 
 use super::digest::{Digest, GROUPS, parse};
 use super::inputs::{ApprovalError, Inputs, KEYWORDS, Result, row};
@@ -12,13 +13,13 @@ const SHOWN: usize = 20;
 #[derive(Default)]
 struct Manifest {
     named: [BTreeMap<String, u64>; 3],
-    /// The digests of each row's identity and content, sorted.
-    rows: Vec<(u64, u64)>,
+    /// The digest of each row's content, by that of its identity.
+    rows: HashMap<u64, u64>,
 }
 
 /// A line for each group that has changed; `manifest` is the approval, empty if only the digest is at hand.
 pub fn describe(approved: Digest, manifest: &[u8], inputs: &Inputs) -> Result<Vec<String>> {
-    let manifest = Manifest::parse(manifest);
+    let mut manifest = Manifest::parse(manifest);
     let is_empty = manifest.rows.is_empty() && manifest.named.iter().all(BTreeMap::is_empty);
     let today = inputs.digest();
     let mut lines = Vec::new();
@@ -29,7 +30,7 @@ pub fn describe(approved: Digest, manifest: &[u8], inputs: &Inputs) -> Result<Ve
         let how = match manifest.named.get(group) {
             _ if is_empty => "changed (only the digest is at hand, so it is unknown how)".into(),
             Some(before) => names(before, &inputs.named[group]),
-            None => rows(&manifest.rows, inputs)?,
+            None => rows(mem::take(&mut manifest.rows), inputs)?,
         };
         lines.push(format!("{name}: {how}"));
     }
@@ -51,7 +52,6 @@ impl Manifest {
                 manifest.named[group].insert(name.to_owned(), digest);
             }
         }
-        manifest.rows.sort_unstable();
         manifest
     }
 }
@@ -95,23 +95,18 @@ fn join(parts: [Option<String>; 3], separator: &str) -> String {
 }
 
 /// How many rows were added, removed and changed, and on which lines.
-fn rows(before: &[(u64, u64)], inputs: &Inputs) -> Result<String> {
-    let mut seen = vec![false; before.len()];
+fn rows(mut before: HashMap<u64, u64>, inputs: &Inputs) -> Result<String> {
     let (mut added, mut changed) = (Vec::new(), Vec::new());
     for partner in inputs.partners.iter() {
         let partner = partner.map_err(|error| ApprovalError::Io(error.to_string()))?;
         let (identity, content) = row(&partner);
-        match before.binary_search_by_key(&identity, |it| it.0) {
-            Err(_) => added.push(partner.line),
-            Ok(index) => {
-                seen[index] = true;
-                if before[index].1 != content {
-                    changed.push(partner.line);
-                }
-            }
+        match before.remove(&identity) {
+            None => added.push(partner.line),
+            Some(was) if was != content => changed.push(partner.line),
+            Some(_) => {}
         }
     }
-    let removed = seen.iter().filter(|it| !**it).count();
+    let removed = before.len();
     let path = inputs.partners.path().display();
     let located = |lines: &[u64], change: &str| {
         let shown = lines.iter().take(SHOWN).map(u64::to_string);

@@ -101,10 +101,8 @@ pub async fn require_same_messages(
     if changed.is_empty() {
         return Ok(());
     }
-    let addresses: Vec<String> = changed
-        .iter()
-        .map(|it| one_line(&it.invitee.email))
-        .collect();
+    let addresses = changed.iter().map(|it| one_line(&it.invitee.email));
+    let addresses: Vec<String> = addresses.collect();
     let message = format!(
         "{} cannot be repeated, because its row, a template or the configuration has changed ({}); `--changed` sends it as it is now, and a partner who received the first one gets a second",
         count(changed.len() as u64, "message"),

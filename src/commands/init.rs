@@ -47,14 +47,9 @@ pub fn run(folder: &Path, console: &mut Console<'_>) -> Result<Exit> {
     make_folder(folder)?;
     let path = folder.join("config.toml");
     let text = CONFIG.replace("partners.example.csv", "partners.csv");
-    if write_new(&path, &text)? {
-        console.print(&format!("created {}", path.display()));
-    }
+    create(&path, &text, console)?;
     let config = Config::load(&path)?;
-    let partners = &config.partners.path;
-    if write_new(partners, PARTNERS)? {
-        console.print(&format!("created {}", partners.display()));
-    }
+    create(&config.partners.path, PARTNERS, console)?;
     let templates = &config.templates.directory;
     if !templates.exists() {
         for (name, text) in TEMPLATES {
@@ -80,6 +75,14 @@ fn make_folder(folder: &Path) -> Result<()> {
     }
     let what = format!("cannot create the folder `{}`", folder.display());
     create_folder(folder).map_err(failed(Exit::CannotWrite, what))
+}
+
+/// Writes a file unless it exists, and prints its name.
+fn create(path: &Path, text: &str, console: &mut Console<'_>) -> Result<()> {
+    if write_new(path, text)? {
+        console.print(&format!("created {}", path.display()));
+    }
+    Ok(())
 }
 
 /// Writes a file unless it exists. Returns whether it did.

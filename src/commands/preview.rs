@@ -36,8 +36,12 @@ pub struct PreviewOptions {
 ///
 /// # Errors
 /// Whatever would stop a `send`, except for approval and guards, which are warnings here.
-pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_>) -> Result<Exit> {
-    let PreviewOptions { filter, out } = options;
+pub async fn run(
+    path: &Path,
+    out: &Path,
+    filter: &PartnerFilter,
+    console: &mut Console<'_>,
+) -> Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let folder = Folder::prepare(out)?;
     let job = Job::load(config.clone(), folder.path())?;
@@ -56,7 +60,6 @@ pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_
     leave_out(&job, &changed, &mut summary);
     console.report(&warnings);
 
-    let made = console.now();
     let proposal = out.join(APPROVAL);
     // A partial review does not show everything that an approval would cover.
     let inputs = (!filter.is_partial()).then(|| job.inputs());
@@ -71,14 +74,14 @@ pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_
     let titles = ("Preview of invitations", "What a send would mail now");
     let about = About {
         approval: approval.clone(),
-        ..job.about(titles, &warnings, filter, made)
+        ..job.about(titles, &warnings, filter, now)
     };
     let mut review = Review::begin(folder, about)?;
     let changed: HashSet<u64> = changed.iter().map(|it| it.partner.line).collect();
-    let entry = |it: &PlannedInvitation| preview_entry(&job, &reader, &changed, it, made);
+    let entry = |it: &PlannedInvitation| preview_entry(&job, &reader, &changed, it, now);
     let skipped = fill(&mut review, &plan, &reader, entry).await?;
     if let Some(inputs) = &inputs {
-        inputs.write(&proposal, made)?;
+        inputs.write(&proposal, now)?;
     }
     let (index, _) = review.finish()?;
     skipped.print(console);

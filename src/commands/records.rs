@@ -51,14 +51,10 @@ impl Selection<'_> {
         let mut message = format!(
             "no invitation of `{campaign}` to {address} is recorded; `access-invite status` lists those that are"
         );
-        let any = RecordFilter {
-            address: Some(address.canonical()),
-            ..RecordFilter::default()
-        };
-        if let (Some(text), Some(id)) =
-            (self.package, self.filter(config, reader).await?.package_id)
-        {
-            let records = reader.page(campaign, &any, 0).await?;
+        let mut filter = self.filter(config, reader).await?;
+        filter.state = None;
+        if let (Some(text), Some(id)) = (self.package, filter.package_id.take()) {
+            let records = reader.page(campaign, &filter, 0).await?;
             let others = records.iter().filter(|it| it.identity.package_id != id);
             let others: Vec<String> = others.map(|it| label(config, it)).collect();
             if !others.is_empty() {
@@ -123,8 +119,6 @@ pub fn package_name<'a>(config: &'a Config, record: &'a Record) -> &'a str {
 /// selects it.
 pub fn label(config: &Config, record: &Record) -> String {
     let id = record.identity.package_id;
-    match key_of(config, id) {
-        Some(key) => key.to_owned(),
-        None => format!("{} ({id})", record.invitee.package),
-    }
+    let recorded = || format!("{} ({id})", record.invitee.package);
+    key_of(config, id).map_or_else(recorded, str::to_owned)
 }

@@ -10,7 +10,7 @@ use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::Finding;
 use crate::ledger::Reader;
-use crate::plan::{Plan, PlanSummary, PlannedInvitation};
+use crate::plan::{Plan, PlanSummary, PlannedInvitation, Skip};
 use crate::report::count;
 use crate::review::{Note, Review, ReviewedMessage};
 
@@ -23,6 +23,13 @@ pub enum ReviewEntry {
     Message(ReviewedMessage),
     /// None: the kind of reason, and the reason.
     Skipped(String, String),
+}
+
+impl ReviewEntry {
+    /// No message, because the plan skips the partner.
+    pub fn skipped(skip: &Skip) -> Self {
+        Self::Skipped(skip.kind(), skip.to_string())
+    }
 }
 
 /// The partners who are not mailed.
@@ -93,7 +100,7 @@ pub fn preview_entry(
 ) -> Result<ReviewEntry> {
     let partner = &invitation.partner;
     if let Some(skip) = &invitation.skip {
-        return Ok(ReviewEntry::Skipped(skip.kind(), skip.to_string()));
+        return Ok(ReviewEntry::skipped(skip));
     }
     if changed.contains(&partner.line) {
         let reason = "the message has changed since it was sent";
@@ -139,9 +146,7 @@ pub fn leave_out(job: &Job, changed: &[PlannedInvitation], summary: &mut PlanSum
     for invitation in changed {
         let locale = job.composer.locale_for(&invitation.partner).to_string();
         summary.due -= 1;
-        if let Some(count) = summary.locales.get_mut(&locale) {
-            *count -= 1;
-        }
+        summary.locales.entry(locale).and_modify(|it| *it -= 1);
     }
     summary.locales.retain(|_, count| *count > 0);
 }

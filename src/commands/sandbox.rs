@@ -126,13 +126,11 @@ impl Mailbox {
 
     /// Verifies what was received, and shows it.
     fn entry(&self, job: &Job, invitation: &PlannedInvitation) -> Result<ReviewEntry> {
-        let PlannedInvitation {
-            partner,
-            standing,
-            skip,
-            ..
-        } = invitation;
-        let id = standing.as_ref().map(|it| it.message_id.as_str());
+        let partner = &invitation.partner;
+        let id = invitation
+            .standing
+            .as_ref()
+            .map(|it| it.message_id.as_str());
         let received = id.and_then(|id| Some((id, std::fs::read(self.file(id)).ok()?)));
         if let Some((id, bytes)) = received {
             let address = &partner.address;
@@ -144,15 +142,12 @@ impl Mailbox {
                 bytes,
             }));
         }
-        let (kind, reason) = match (skip, id) {
-            (Some(skip), _) => (skip.kind(), skip.to_string()),
-            (None, Some(_)) => (
-                "not sent".into(),
-                "the rehearsal ended before it was sent".into(),
-            ),
+        let not_sent = "the rehearsal ended before it was sent";
+        Ok(match (&invitation.skip, id) {
+            (Some(skip), _) => ReviewEntry::skipped(skip),
+            (None, Some(_)) => ReviewEntry::Skipped("not sent".into(), not_sent.into()),
             // What was sent has used up the limit, which the plan counts anew.
-            (None, None) => (Skip::Limit.kind(), Skip::Limit.to_string()),
-        };
-        Ok(ReviewEntry::Skipped(kind, reason))
+            (None, None) => ReviewEntry::skipped(&Skip::Limit),
+        })
     }
 }

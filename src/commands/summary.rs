@@ -142,15 +142,14 @@ impl RunSummary<'_> {
         let rest = ("not attempted", due.saturating_sub(settled));
         let counts = outcomes(tally).into_iter().chain([rest]);
         let counts = counts.filter(|(name, number)| *number > 0 || *name == "accepted");
-        let parts: Vec<String> = counts
-            .map(|(name, number)| format!("{number} {name}"))
-            .collect();
+        let parts = counts.map(|(name, number)| format!("{number} {name}"));
+        let parts = parts.collect::<Vec<_>>().join(", ");
         let line = if due == 0 {
             "nothing was due".to_owned()
         } else if settled == 0 && tally.stopped.is_none() {
             "nothing was sent".to_owned()
         } else {
-            format!("{}: {}", count(due, "message"), parts.join(", "))
+            format!("{}: {parts}", count(due, "message"))
         };
         if console.interactive {
             console.print(&line);

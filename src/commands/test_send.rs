@@ -36,11 +36,7 @@ pub async fn run(
     let ledger = open_ledger::temporary(&scratch)?;
     let now = console.now();
     // `--limit` counts the messages that are sent, not the rows that are read.
-    let unlimited = PartnerFilter {
-        limit: None,
-        ..filter.clone()
-    };
-    let candidates = job.plan(&unlimited, now);
+    let candidates = job.plan(filter, now).limit(None);
     let lines = first_of_each_language(&job, &candidates, ledger.reader()).await?;
     let plan = job.plan(filter, now).lines(lines);
     let summary = job.summarize(&plan, ledger.reader()).await?;

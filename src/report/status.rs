@@ -54,12 +54,7 @@ struct InvitationFields<'a> {
 /// The fields of an invitation; `text` makes its texts safe for the format.
 fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> InvitationFields<'a> {
     let record = &row.record;
-    let Record {
-        invitee,
-        standing,
-        latest,
-        ..
-    } = record;
+    let (invitee, standing, latest) = (&record.invitee, &record.standing, &record.latest);
     let optional = |it: &'a Option<String>| it.as_deref().map(&text);
     InvitationFields {
         package: text(&invitee.package),
@@ -206,17 +201,13 @@ impl<'a> StatusWriter<'a> {
             ]);
         }
         writeln!(self.out, "\n{}", table.trim_fmt())?;
-        for StatusRow {
-            record, history, ..
-        } in page
-        {
-            let Some(history) = history else { continue };
-            writeln!(
-                self.out,
-                "\nhistory of {} ({})",
-                one_line(&record.invitee.email),
-                one_line(&record.invitee.package)
-            )?;
+        for row in page {
+            let Some(history) = &row.history else {
+                continue;
+            };
+            let invitee = &row.record.invitee;
+            let (email, package) = (one_line(&invitee.email), one_line(&invitee.package));
+            writeln!(self.out, "\nhistory of {email} ({package})")?;
             let mut table = self.empty_table(&["at", "state", "phase", "reason"]);
             for event in history {
                 let phase = event.phase.as_deref().unwrap_or_default();

@@ -96,14 +96,11 @@ impl Folder {
         refuse_if(!is_review && !is_empty, files)?;
         folder.set_permissions(Permissions::from_mode(0o700))?;
         let marker = files::open_own(&marker)?;
-        match marker.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let busy = "another run is writing there; wait for it, or name another folder with `--out`";
-                return Err(Error::other(busy));
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
+        let busy = "another run is writing there; wait for it, or name another folder with `--out`";
+        marker.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => Error::other(busy),
+            TryLockError::Error(error) => error,
+        })?;
         remove_scratch(path)?;
         let path = path.to_owned();
         Ok(Self { path, marker })

@@ -49,7 +49,7 @@ impl JsRows {
             let number = self.written / self.each + 1;
             let name = format!("{DATA}/{}-{number:04}.js", self.part);
             let mut file = BufWriter::new(create_new(&self.folder.join(name))?);
-            write!(file, "{},[", call(&self.review, self.part, number)?)?;
+            write!(file, "{},[", call(&self.review, self.part, number))?;
             self.open = Some(file);
         }
         let comma = if begins { "" } else { "," };
@@ -76,16 +76,12 @@ pub fn write_whole(
     value: &impl Serialize,
 ) -> io::Result<()> {
     let mut file = create_new(&folder.join(format!("{DATA}/{part}.js")))?;
-    writeln!(file, "{},{});", call(review, part, 0)?, json(value)?)
+    writeln!(file, "{},{});", call(review, part, 0), json(value)?)
 }
 
 /// The start of a call, `review("…","list",1`.
-fn call(review: &str, part: &str, number: u64) -> io::Result<String> {
-    Ok(format!(
-        "review({},{},{number}",
-        json(&review)?,
-        json(&part)?
-    ))
+fn call(review: &str, part: &str, number: u64) -> String {
+    format!("review(\"{review}\",\"{part}\",{number}")
 }
 
 /// JSON that is also safe in a script: without `<`, which begins a tag or comment in HTML, and without
