@@ -88,13 +88,12 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
     match cli.command {
         Command::Init { folder } => init::run(&folder, console),
         Command::Check(options) => check::run(config, &options, console).await,
-        Command::Preview(options) => preview::run(config, &options, console).await,
+        Command::Preview(PreviewOptions { filter, out }) => {
+            preview::run(config, &out, &filter, console).await
+        }
         Command::Send(options) if options.dry_run => {
-            let options = PreviewOptions {
-                filter: options.filter,
-                out: options.out.unwrap_or_else(|| PREVIEW.into()),
-            };
-            preview::run(config, &options, console).await
+            let out = options.out.unwrap_or_else(|| PREVIEW.into());
+            preview::run(config, &out, &options.filter, console).await
         }
         Command::Send(options) if options.sandbox => {
             let out = options.out.unwrap_or_else(|| "sandbox".into());

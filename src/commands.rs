@@ -2,7 +2,6 @@
 //! delivery and the summary.
 
 pub mod accept_older;
-mod arguments;
 pub mod check;
 mod checks;
 mod decide;
@@ -11,19 +10,16 @@ mod guards;
 pub mod init;
 mod job;
 mod open_ledger;
-mod package;
 pub mod preview;
+mod records;
 pub mod resolve;
-mod results_file;
 mod review_entries;
 pub mod sandbox;
-mod sandbox_mailbox;
 pub mod send;
 pub mod status;
 mod summary;
 pub mod test_send;
 mod verify;
 
-pub use self::arguments::PartnerFilter;
 pub use self::guards::PREVIEW;
-pub use self::job::Job;
+pub use self::job::{Job, PartnerFilter};

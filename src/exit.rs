@@ -3,8 +3,8 @@
 //! Scripts and cron jobs rely on the numbers; they follow `sysexits.h`. The modules below have typed
 //! errors; their exit codes are decided here.
 
-use std::fmt::{self, Display};
-use std::io::ErrorKind;
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
 
 use crate::approval::ApprovalError;
 use crate::config::ConfigError;
@@ -63,202 +63,132 @@ impl Exit {
     /// The exit code of a run with these reasons, `Done` if there is none.
     #[must_use]
     pub fn most_severe(reasons: &[Self]) -> Self {
-        let unlisted = reasons.iter().copied().find(|it| *it != Self::Done);
-        Self::BY_SEVERITY
-            .into_iter()
-            .find(|exit| reasons.contains(exit))
-            .or(unlisted)
-            .unwrap_or(Self::Done)
+        Self::first_of(&Self::BY_SEVERITY, reasons)
+    }
+
+    /// The first of `order` that is among the reasons; else the first reason, `Done` if there is none.
+    #[must_use]
+    pub fn first_of(order: &[Self], reasons: &[Self]) -> Self {
+        let first = order.iter().find(|it| reasons.contains(it));
+        let other = reasons.iter().find(|it| **it != Self::Done);
+        first.or(other).copied().unwrap_or(Self::Done)
     }
 }
 
 /// Why a command failed, with its exit code.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct CommandError {
     /// The exit code.
     pub exit: Exit,
     /// What failed, where, why, and how to fix it.
-    pub error: anyhow::Error,
+    message: String,
 }
 
 impl CommandError {
     /// An error with this exit code and message.
     pub fn new(exit: Exit, message: impl Display) -> Self {
-        let error = anyhow::Error::msg(message.to_string());
-        Self { exit, error }
+        let message = without_os_code(message);
+        Self { exit, message }
     }
 }
 
-impl Display for CommandError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_os_code(format!("{:#}", self.error)))
+impl<E: ExitCode + Display> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        Self::new(error.exit(), error)
     }
 }
 
-impl From<ApprovalError> for CommandError {
-    fn from(error: ApprovalError) -> Self {
-        let exit = match error {
-            ApprovalError::NotApproved(_) | ApprovalError::NotUsable(_) => Exit::BadInput,
-            ApprovalError::NoPermission(_) => Exit::NoPermission,
-            ApprovalError::Io(_) => Exit::CannotWrite,
-        };
-        Self::new(exit, error)
-    }
+/// An error of a room below, whose exit code is decided here.
+pub trait ExitCode {
+    /// The exit code of a command that ends with this error.
+    fn exit(&self) -> Exit;
 }
 
-impl From<ConfigError> for CommandError {
-    fn from(error: ConfigError) -> Self {
-        let exit = match &error {
-            ConfigError::Unreadable { error, .. }
-                if error.kind() == ErrorKind::PermissionDenied =>
-            {
-                Exit::NoPermission
+macro_rules! exit_codes {
+    ($($error:ident { $($pattern:pat $(if $condition:expr)? => $exit:expr,)+ })+) => {
+        $(impl ExitCode for $error {
+            fn exit(&self) -> Exit {
+                match self { $($pattern $(if $condition)? => $exit,)+ }
             }
-            ConfigError::WritableByEveryone(_) => Exit::NoPermission,
-            ConfigError::Unreadable { .. }
-            | ConfigError::NotUtf8 { .. }
-            | ConfigError::Invalid(_) => Exit::Config,
-        };
-        Self::new(exit, error)
+        })+
+    };
+}
+
+exit_codes! {
+    ApprovalError {
+        Self::NotApproved(_) | Self::NotUsable(_) => Exit::BadInput,
+        Self::NoPermission(_) => Exit::NoPermission,
+        Self::Io(_) => Exit::CannotWrite,
+    }
+    ConfigError {
+        Self::Unreadable { error, .. } if is_denied(error) => Exit::NoPermission,
+        Self::WritableByEveryone(_) => Exit::NoPermission,
+        Self::Unreadable { .. } | Self::NotUtf8 { .. } | Self::Invalid(_) => Exit::Config,
+    }
+    ConnectError {
+        Self { throttled: Some(_), .. } => Exit::TryLater,
+        Self { throttled: None, .. } => Exit::Unavailable,
+    }
+    LedgerError {
+        Self::Missing(_) => Exit::Config,
+        Self::Unusable(_) => Exit::BadInput,
+        Self::Busy(_) => Exit::TryLater,
+        Self::NoPermission(_) => Exit::NoPermission,
+        Self::CannotWrite(_) => Exit::CannotWrite,
+        Self::Fault(_) => Exit::InternalError,
+    }
+    ListError {
+        Self::Unreadable { error, .. } if is_denied(error) => Exit::NoPermission,
+        Self::Unreadable { .. } | Self::NotAList(_) | Self::BadRows(_) => Exit::BadInput,
+        Self::Copy(_) => Exit::CannotWrite,
+        Self::RowChanged(_) => Exit::InternalError,
+    }
+    MessageError {
+        _ => Exit::Config,
+    }
+    OutboxError {
+        Self::Ledger(error) => error.exit(),
+        Self::List(error) => error.exit(),
+        Self::NotVerified(_) => Exit::InternalError,
+    }
+    PlanError {
+        Self::Ledger(error) => error.exit(),
+        Self::List(error) => error.exit(),
+    }
+    ResultsError {
+        Self::NotUsable(_) | Self::Write(..) => Exit::CannotWrite,
+        Self::Ledger(_, error) => error.exit(),
+    }
+    ReviewError {
+        _ => Exit::CannotWrite,
+    }
+    SetupError {
+        Self::Unusable(_) => Exit::Config,
+        Self::NoPermission(_) => Exit::NoPermission,
+        Self::NoToken(_) => Exit::Unavailable,
+    }
+    Stop {
+        Self { kind: StopKind::Later, .. } => Exit::TryLater,
+        Self { kind: StopKind::Relay, .. } => Exit::Unavailable,
+        Self { kind: StopKind::Internal, .. } => Exit::InternalError,
+        Self { kind: StopKind::CannotRecord, .. } => Exit::CannotWrite,
+    }
+    TemplateError {
+        _ => Exit::Config,
     }
 }
 
-impl From<ConnectError> for CommandError {
-    fn from(error: ConnectError) -> Self {
-        let exit = match &error.throttled {
-            Some(_) => Exit::TryLater,
-            None => Exit::Unavailable,
-        };
-        Self::new(exit, error)
-    }
-}
-
-impl From<LedgerError> for CommandError {
-    fn from(error: LedgerError) -> Self {
-        let exit = match &error {
-            LedgerError::Missing(_) => Exit::Config,
-            LedgerError::Unusable(_) => Exit::BadInput,
-            LedgerError::Busy(_) => Exit::TryLater,
-            LedgerError::NoPermission(_) => Exit::NoPermission,
-            LedgerError::CannotWrite(_) => Exit::CannotWrite,
-            LedgerError::Fault(_) => Exit::InternalError,
-        };
-        Self::new(exit, error)
-    }
-}
-
-impl From<ListError> for CommandError {
-    fn from(error: ListError) -> Self {
-        let exit = match &error {
-            ListError::Unreadable { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
-                Exit::NoPermission
-            }
-            ListError::Unreadable { .. } | ListError::NotAList(_) | ListError::BadRows(_) => {
-                Exit::BadInput
-            }
-            ListError::Copy(_) => Exit::CannotWrite,
-            ListError::RowChanged(_) => Exit::InternalError,
-        };
-        Self::new(exit, error)
-    }
-}
-
-impl From<MessageError> for CommandError {
-    fn from(error: MessageError) -> Self {
-        Self::new(Exit::Config, error)
-    }
-}
-
-impl From<OutboxError> for CommandError {
-    fn from(error: OutboxError) -> Self {
-        match error {
-            OutboxError::Ledger(error) => error.into(),
-            OutboxError::List(error) => error.into(),
-            OutboxError::NotVerified(_) => Self::new(Exit::InternalError, error),
-        }
-    }
-}
-
-impl From<PlanError> for CommandError {
-    fn from(error: PlanError) -> Self {
-        match error {
-            PlanError::Ledger(error) => error.into(),
-            PlanError::List(error) => error.into(),
-        }
-    }
-}
-
-impl From<ResultsError> for CommandError {
-    fn from(error: ResultsError) -> Self {
-        match error {
-            ResultsError::Ledger(what, error) => {
-                let cause = Self::from(error);
-                Self::new(cause.exit, format!("{what}: {cause}"))
-            }
-            error => Self::new(Exit::CannotWrite, error),
-        }
-    }
-}
-
-impl From<ReviewError> for CommandError {
-    fn from(error: ReviewError) -> Self {
-        Self::new(Exit::CannotWrite, error)
-    }
-}
-
-impl From<SetupError> for CommandError {
-    fn from(error: SetupError) -> Self {
-        let exit = match &error {
-            SetupError::Unusable(_) => Exit::Config,
-            SetupError::NoPermission(_) => Exit::NoPermission,
-            SetupError::NoToken(_) => Exit::Unavailable,
-        };
-        Self::new(exit, error)
-    }
-}
-
-impl From<Stop> for CommandError {
-    fn from(stop: Stop) -> Self {
-        Self::new(stop.kind.into(), stop)
-    }
-}
-
-impl From<StopKind> for Exit {
-    fn from(kind: StopKind) -> Self {
-        match kind {
-            StopKind::Later => Self::TryLater,
-            StopKind::Relay => Self::Unavailable,
-            StopKind::Internal => Self::InternalError,
-            StopKind::CannotRecord => Self::CannotWrite,
-        }
-    }
-}
-
-impl From<TemplateError> for CommandError {
-    fn from(error: TemplateError) -> Self {
-        Self::new(Exit::Config, error)
-    }
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::PermissionDenied
 }
 
 /// What a command returns.
 pub type Result<T> = std::result::Result<T, CommandError>;
 
-/// Gives an error that has no type of its own an exit code.
-pub trait OrExit<T> {
-    /// Turns the error into a [`CommandError`] with this code.
-    ///
-    /// # Errors
-    /// If `self` is one.
-    fn or_exit(self, exit: Exit) -> Result<T>;
-}
-
-impl<T, E: Into<anyhow::Error>> OrExit<T> for std::result::Result<T, E> {
-    fn or_exit(self, exit: Exit) -> Result<T> {
-        self.map_err(|error| CommandError {
-            exit,
-            error: error.into(),
-        })
-    }
+/// Gives an error without an exit code one, and says what failed.
+pub fn failed<E: Display>(exit: Exit, what: impl Display) -> impl FnOnce(E) -> CommandError {
+    move |error| CommandError::new(exit, format!("{what}: {error}"))
 }
 
 #[cfg(test)]

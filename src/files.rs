@@ -4,9 +4,9 @@
 //! `/dev/zero` has no end. A symbolic link to a regular file is followed. [`writable_by_everyone`] reports
 //! files that everyone can change.
 
-use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::fs::{DirBuilder, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -74,6 +74,23 @@ pub fn open_own(path: &Path) -> io::Result<File> {
         .open(path)?;
     ensure_regular(&file.metadata()?)?;
     Ok(file)
+}
+
+/// Creates a file that only its owner may read.
+///
+/// # Errors
+/// If it exists, or cannot be created.
+pub fn create_new(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Creates a folder that only its owner may enter, and those above it, unless they exist.
+///
+/// # Errors
+/// If they cannot be created.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 fn ensure_regular(metadata: &Metadata) -> io::Result<()> {

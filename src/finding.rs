@@ -7,8 +7,9 @@ use std::fmt;
 use serde::Serialize;
 
 /// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Severity {
     /// Checked, without a problem.
     Ok,
@@ -46,11 +47,9 @@ impl Finding {
         message: impl fmt::Display,
     ) -> Self {
         let message = message.to_string();
-        let last_line = message.rfind('\n').map_or(0, |it| it + 1);
-        let split = message[last_line..].rfind("; ").map(|it| last_line + it);
-        let (what, fix) = match split {
-            Some(split) => (&message[..split], &message[split + 2..]),
-            None => (message.as_str(), ""),
+        let (what, fix) = match message.rsplit_once("; ") {
+            Some((what, fix)) if !fix.contains('\n') => (what, fix),
+            _ => (message.as_str(), ""),
         };
         Self {
             check,
@@ -75,18 +74,12 @@ impl Finding {
     /// first are indented.
     #[must_use]
     pub fn text(&self) -> String {
-        let severity = match self.severity {
-            Severity::Ok => "ok",
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        };
         let fix = match self.fix.as_str() {
             "" => String::new(),
             fix => format!("\n  fix: {fix}"),
         };
         let reason = self.reason().replace('\n', "\n  ");
-        format!("{severity}: {reason}{fix}")
+        format!("{}: {reason}{fix}", self.severity)
     }
 
     /// The place and the reason, without repeating the place.

@@ -19,26 +19,16 @@ pub struct Locale(LanguageIdentifier);
 pub struct NotALocale(String);
 
 /// How a template matches a requested locale, the most exact first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum MatchKind {
     /// The template is for exactly this locale.
     Exact,
     /// CLDR names it as a parent: `fr-CA` → `fr`.
     Parent,
     /// Same language and script: `zh-CN` → `zh-Hans`.
+    #[strum(serialize = "script")]
     SameScript,
-}
-
-impl MatchKind {
-    /// The name in reports and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Parent => "parent",
-            Self::SameScript => "script",
-        }
-    }
 }
 
 impl Locale {

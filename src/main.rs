@@ -22,11 +22,10 @@ fn main() -> ExitCode {
     let parsed = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(help) if help.exit_code() == 0 => {
-            let printed = help.print().and_then(|()| stdout().flush());
-            let printed = printed.or_else(|error| match error.kind() {
-                ErrorKind::BrokenPipe => Ok(()),
-                _ => Err(error),
-            });
+            let printed = match help.print().and_then(|()| stdout().flush()) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+                printed => printed,
+            };
             return ExitCode::from(written(Exit::Done, &printed, &Ok(())) as u8);
         }
         // The message quotes the arguments, which may be anything.

@@ -36,18 +36,14 @@ impl<W: Write> Output<W> {
     }
 
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        let is_failure = |error: &io::Error| {
-            let closed = self.terminal && error.raw_os_error() == Some(Errno::IO.raw_os_error());
-            !closed && !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted)
-        };
-        if let Err(error) = &result
-            && is_failure(error)
-            && self.failure.is_none()
-        {
-            self.failure = Some(match error.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::new(error.kind(), error.to_string()),
-            });
+        if let Err(error) = &result {
+            let code = error.raw_os_error();
+            let closed = self.terminal && code == Some(Errno::IO.raw_os_error());
+            let ignored = matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted);
+            if !closed && !ignored && self.failure.is_none() {
+                let copy = || io::Error::new(error.kind(), error.to_string());
+                self.failure = Some(code.map_or_else(copy, io::Error::from_raw_os_error));
+            }
         }
         result
     }
@@ -56,11 +52,6 @@ impl<W: Write> Output<W> {
 impl<W: Write> Write for Output<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes);
-        self.note(written)
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let written = self.inner.write_all(bytes);
         self.note(written)
     }
 

@@ -3,11 +3,9 @@
 mod check;
 mod formats;
 mod harmless;
-mod languages;
 mod status;
 
-pub use self::check::{CheckFormat, write_check};
+pub use self::check::{CheckFormat, LanguageRow, Languages, write_check};
 pub use self::formats::{count, reply_text, utc};
 pub use self::harmless::{generated_cell, may_be_formula, one_line, printable};
-pub use self::languages::{LanguageRow, Languages};
 pub use self::status::{StatusFormat, StatusRow, StatusWriter};

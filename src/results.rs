@@ -10,11 +10,11 @@
 mod atomic_file;
 mod csv_writer;
 mod encoding_writer;
-mod error;
 mod outcome_columns;
 
+use std::error::Error;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use encoding_rs::UTF_8;
@@ -22,15 +22,34 @@ use jiff::civil::Date;
 
 use self::atomic_file::AtomicFile;
 use self::csv_writer::CsvWriter;
-use self::error::WriteError;
-pub use self::error::{Result, ResultsError};
+use self::encoding_writer::Unmappable;
 use self::outcome_columns::{COLUMNS, OutcomeColumns};
 use crate::finding::Finding;
-use crate::ledger::Reader;
+use crate::ledger::{LedgerError, Reader};
 use crate::partners::{CsvFormat, Partners, RowKind, SourceRow};
 
 /// How many rows are looked up in the ledger at once.
 const PAGE: usize = 256;
+
+/// An error of the results file, with what failed, where, why, and how to fix it.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError {
+    /// The file cannot take results: name another one.
+    #[error("{0}")]
+    NotUsable(String),
+    /// The file could not be written, or the copy of the list not be read.
+    #[error("cannot write the results `{path}` ({NOTHING_LOST}): {1}", path = .0.display())]
+    Write(PathBuf, io::Error),
+    /// The ledger could not be read.
+    #[error("cannot write the results `{path}` ({NOTHING_LOST}): {1}", path = .0.display())]
+    Ledger(PathBuf, LedgerError),
+}
+
+const NOTHING_LOST: &str =
+    "nothing is lost: the ledger has everything, and the next run writes them again";
+
+/// What the results return.
+pub type Result<T> = std::result::Result<T, ResultsError>;
 
 /// Checks, before anything is sent, that the file can be written and replaces only results.
 ///
@@ -68,77 +87,64 @@ fn unusable(path: &Path, error: &io::Error) -> ResultsError {
     ))
 }
 
-/// Writes the file. The finding says if it had to be written in another encoding than the list.
-///
-/// # Errors
-/// If the file cannot be written, or the list or the ledger cannot be read; the old file stays then.
-pub async fn write(
-    path: &Path,
-    partners: &Arc<Partners>,
-    campaign: &str,
-    reader: &Reader,
-    today: Date,
-) -> Result<Option<Finding>> {
-    let form = partners.format();
-    let table = Table {
-        partners,
-        campaign,
-        reader,
-        today,
-    };
-    let cannot_write = |error: WriteError| error.at(path);
-    match table.write(path, form).await {
-        Err(WriteError::Unmappable) => {}
-        written => return written.map(|()| None).map_err(cannot_write),
-    }
-    let unicode = CsvFormat {
-        encoding: UTF_8,
-        has_bom: true,
-        ..form
-    };
-    table.write(path, unicode).await.map_err(cannot_write)?;
-    let message = format!(
-        "`{}` is written in UTF-8, because {} lacks characters of the list",
-        path.display(),
-        form.encoding.name()
-    );
-    Ok(Some(Finding::warning("results", path.display(), message)))
-}
-
 /// What the file is made of.
-struct Table<'a> {
-    partners: &'a Arc<Partners>,
-    campaign: &'a str,
-    reader: &'a Reader,
-    today: Date,
+pub struct Results<'a> {
+    /// The list.
+    pub partners: &'a Arc<Partners>,
+    /// The campaign.
+    pub campaign: &'a str,
+    /// The ledger.
+    pub reader: &'a Reader,
+    /// The date on which packages are open or closed.
+    pub today: Date,
 }
 
-impl Table<'_> {
-    async fn write(&self, path: &Path, form: CsvFormat) -> std::result::Result<(), WriteError> {
-        let file = AtomicFile::begin(path)?;
-        let csv = CsvWriter::begin(self.partners, file.file(), form)?;
-        self.write_rows(csv).await?;
-        self.reader.give_to_owner(file.file())?;
-        Ok(file.commit()?)
+impl Results<'_> {
+    /// Writes the file. The finding says if it had to be written in another encoding than the list.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or the list or the ledger cannot be read; the old file stays then.
+    pub async fn write(&self, path: &Path) -> Result<Option<Finding>> {
+        let form = self.partners.format();
+        let is_unmappable = <dyn Error + Send + Sync>::is::<Unmappable>;
+        match self.write_as(form, path).await {
+            Err(ResultsError::Write(_, error)) if error.get_ref().is_some_and(is_unmappable) => {}
+            written => return written.map(|()| None),
+        }
+        let unicode = CsvFormat {
+            encoding: UTF_8,
+            has_bom: true,
+            ..form
+        };
+        self.write_as(unicode, path).await?;
+        let message = format!(
+            "`{}` is written in UTF-8, because {} lacks characters of the list",
+            path.display(),
+            form.encoding.name()
+        );
+        Ok(Some(Finding::warning("results", path.display(), message)))
     }
 
-    async fn write_rows(&self, mut csv: CsvWriter<'_>) -> std::result::Result<(), WriteError> {
+    async fn write_as(&self, form: CsvFormat, path: &Path) -> Result<()> {
+        let failed = |error| ResultsError::Write(path.to_owned(), error);
+        let file = AtomicFile::begin(path).map_err(failed)?;
+        let mut csv = CsvWriter::begin(self.partners, file.file(), form).map_err(failed)?;
         let mut rows = self.partners.source_rows();
         loop {
-            let page = rows
-                .by_ref()
-                .take(PAGE)
-                .map(|it| it.map_err(WriteError::list));
-            let page: Vec<SourceRow> = page.collect::<std::result::Result<_, _>>()?;
+            let page = rows.by_ref().take(PAGE);
+            let page: std::result::Result<Vec<SourceRow>, _> = page.collect();
+            let page = page.map_err(|it| failed(io::Error::other(it.to_string())))?;
             if page.is_empty() {
-                return csv.finish();
+                break;
             }
             let identity = |row: &SourceRow| match &row.kind {
                 RowKind::Good(partner) => Some(partner.identity(self.campaign)),
                 RowKind::Empty | RowKind::Bad(_) => None,
             };
             let identities = page.iter().filter_map(identity).collect();
-            let mut records = self.reader.records(identities).await?.into_iter();
+            let records = self.reader.records(identities).await;
+            let records = records.map_err(|it| ResultsError::Ledger(path.to_owned(), it))?;
+            let mut records = records.into_iter();
             for row in page {
                 let outcome = match &row.kind {
                     RowKind::Empty => OutcomeColumns::default(),
@@ -147,9 +153,12 @@ impl Table<'_> {
                         OutcomeColumns::of(partner, records.next().flatten(), self.today)
                     }
                 };
-                csv.row(&row, outcome.cells())?;
+                csv.row(&row, outcome.cells()).map_err(failed)?;
             }
         }
+        csv.finish().map_err(failed)?;
+        let owned = self.reader.give_to_owner(file.file());
+        owned.and_then(|()| file.commit()).map_err(failed)
     }
 }
 

@@ -5,7 +5,6 @@
 //! values of the list reach it only as JSON. The folder is private to its owner, only files of a review are
 //! ever replaced, and the page is written last, so an incomplete review cannot be opened.
 
-mod error;
 mod folder;
 mod js_data;
 mod parsed_message;
@@ -17,15 +16,15 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-pub use self::error::{Result, ReviewError};
-pub use self::folder::{APPROVAL, Folder};
-use self::folder::{INDEX, INDEX_PAGE, MESSAGES, PAGE, create};
+pub use self::folder::{APPROVAL, Folder, Result, ReviewError};
+use self::folder::{INDEX, INDEX_PAGE, MESSAGES, PAGE};
 use self::js_data::{DETAILED, JsRows, LISTED, write_whole};
 use self::parsed_message::ParsedMessage;
 use self::previous::{Mark, PreviousReview};
 use self::static_list::StaticList;
 use self::summary::Summary;
 pub use self::summary::{About, AboutApproval, AboutPackage};
+use crate::files::create_new;
 use crate::message::Verification;
 use crate::partners::Partner;
 
@@ -56,7 +55,7 @@ pub struct Note {
     pub text: String,
 }
 
-/// A review while it is written. Memory grows by sixteen bytes a message.
+/// A review while it is written. Memory grows by a few dozen bytes a message.
 #[derive(Debug)]
 pub struct Review {
     path: PathBuf,
@@ -87,7 +86,12 @@ impl Review {
             skipped: rows("skipped", LISTED),
             details: rows("messages", DETAILED),
             previous: PreviousReview::read(&path),
-            summary: Summary::new(about),
+            summary: Summary {
+                about,
+                listed: LISTED,
+                detailed: DETAILED,
+                ..Summary::default()
+            },
             path,
             made,
             _marker: marker,
@@ -99,11 +103,7 @@ impl Review {
     /// # Errors
     /// If the files cannot be written.
     pub fn add(&mut self, partner: &Partner, message: &ReviewedMessage) -> Result<()> {
-        let ReviewedMessage {
-            bytes,
-            verification,
-            notes,
-        } = message;
+        let (bytes, notes) = (&message.bytes, &message.notes);
         let number = self.summary.messages + 1;
         let parsed = ParsedMessage::of(bytes)?;
         let file = format!("{MESSAGES}/{number:04}");
@@ -113,10 +113,10 @@ impl Review {
             ("html", guarded(GUARD, &parsed.html)),
             ("txt", guarded(BYTE_ORDER_MARK, &parsed.text)),
         ] {
-            create(&self.path.join(format!("{file}.{ending}")))?.write_all(&content)?;
+            create_new(&self.path.join(format!("{file}.{ending}")))?.write_all(&content)?;
         }
-        let asked = partner.locale.as_ref().map(ToString::to_string);
-        let asked = asked.unwrap_or_default();
+        let asked = partner.locale.as_ref();
+        let asked = asked.map_or_else(String::new, ToString::to_string);
         let package = partner.package.key.as_str();
         let identity = partner.identity(&self.summary.about.campaign).digest();
         let key = identity[..8].try_into().expect("it has sixteen bytes");
@@ -142,7 +142,7 @@ impl Review {
             &parsed.headers,
             &parsed.text,
             String::from_utf8_lossy(bytes),
-            verified(*verification),
+            verified(message.verification),
             notes.iter().map(|it| &it.text).collect::<Vec<_>>(),
         ))?;
         let mut remarks: Vec<String> = notes.iter().map(|it| it.text.clone()).collect();
@@ -202,26 +202,22 @@ impl Review {
         self.summary.before = self.previous.made.map(|it| it.to_string());
         write_whole(&self.path, &self.made, "summary", &self.summary)?;
         for (name, text) in PAGE {
-            create(&self.path.join(name))?.write_all(text.as_bytes())?;
+            create_new(&self.path.join(name))?.write_all(text.as_bytes())?;
         }
         let about = &self.summary.about;
         self.previous.write(&self.path, about.made, about.partial)?;
-        let mut index = tempfile::NamedTempFile::new_in(&self.path)?;
-        index.write_all(INDEX_PAGE.as_bytes())?;
-        index
-            .persist(self.path.join(INDEX))
-            .map_err(|it| it.error)?;
-        Ok((self.path.join(INDEX), total))
+        let index = self.path.join(INDEX);
+        let mut unfinished = tempfile::NamedTempFile::new_in(&self.path)?;
+        unfinished.write_all(INDEX_PAGE.as_bytes())?;
+        unfinished.persist(&index).map_err(|it| it.error)?;
+        Ok((index, total))
     }
 }
 
 /// The results of the verification, in sentences.
 fn verified(verification: Verification) -> Vec<String> {
-    let Verification {
-        headers,
-        lines,
-        longest_line,
-    } = verification;
+    let headers = verification.headers;
+    let (lines, longest_line) = (verification.lines, verification.longest_line);
     vec![
         "The text part has the whole link once, alone on its line.".into(),
         "The HTML part has it behind its button, and once more in full as text.".into(),

@@ -23,7 +23,7 @@ use crate::support::{LINK, Workplace};
 use access_invite::commands::{Job, PartnerFilter};
 use access_invite::config::Config;
 use access_invite::delivery::{Run, RunEvent, StopKind};
-use access_invite::exit::Exit;
+use access_invite::exit::{Exit, ExitCode};
 use access_invite::ledger::{Ledger, RunStart};
 use access_invite::outbox::{Outbox, PlannedSend};
 use access_invite::relay::Connector;
@@ -582,7 +582,7 @@ async fn events_report_arms_outcomes_and_the_stop() {
         let text = match event {
             RunEvent::Armed(recipient) => format!("{recipient}: armed"),
             RunEvent::Settled(recipient, state, _) => format!("{recipient}: {state}"),
-            RunEvent::Stopped(stop) => format!("stopped with {}", Exit::from(stop.kind) as u8),
+            RunEvent::Stopped(stop) => format!("stopped with {}", stop.exit() as u8),
             other => format!("{other:?}"),
         };
         seen.lock().unwrap().push(text);
@@ -725,7 +725,7 @@ async fn d27_throttling_pauses_and_the_sixth_in_a_row_ends_the_run() {
 
         assert_eq!(tally.accepted, accepted, "{tally:?}");
         assert_eq!(
-            tally.stopped.map(|it| Exit::from(it.kind)),
+            tally.stopped.map(|it| it.exit()),
             (accepted == 0).then_some(Exit::TryLater)
         );
         Arc::into_inner(ledger).unwrap().close().await.unwrap();
@@ -912,7 +912,7 @@ async fn one_throttled_recipient_does_not_block_the_others() {
 
         assert_eq!(tally.accepted, 2, "{text}: {tally:?}");
         assert_eq!(
-            tally.stopped.map(|it| Exit::from(it.kind)),
+            tally.stopped.map(|it| it.exit()),
             Some(Exit::TryLater),
             "{text}"
         );

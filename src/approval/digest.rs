@@ -22,11 +22,7 @@ pub struct NotADigest;
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [configuration, links, templates, list] = self.0;
-        write!(
-            f,
-            "{configuration:016x}-{links:016x}-{templates:016x}-{list:016x}"
-        )
+        f.write_str(&self.0.map(|it| format!("{it:016x}")).join("-"))
     }
 }
 
@@ -34,15 +30,9 @@ impl FromStr for Digest {
     type Err = NotADigest;
 
     fn from_str(text: &str) -> Result<Self, NotADigest> {
-        let mut groups = [0; 4];
-        let mut parts = text.trim().split('-');
-        for group in &mut groups {
-            *group = parts.next().and_then(parse).ok_or(NotADigest)?;
-        }
-        match parts.next() {
-            None => Ok(Self(groups)),
-            Some(_) => Err(NotADigest),
-        }
+        let groups: Option<Vec<u64>> = text.trim().split('-').map(parse).collect();
+        let groups = groups.and_then(|it| it.try_into().ok());
+        groups.map(Self).ok_or(NotADigest)
     }
 }
 

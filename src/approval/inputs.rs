@@ -1,22 +1,37 @@
 //! The inputs of a send: configuration, links, templates and list, each by digest.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::digest::{Digest, of};
-use super::error::{ApprovalError, Result};
 use crate::config::Config;
+use crate::files::create_new;
 use crate::partners::{Partner, Partners};
 use crate::templates::Templates;
 
-/// The first line of an approval.
-const HEAD: &str = "access-invite approval 1";
+/// An error of an approval, with what failed, where, why, and how to fix it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ApprovalError {
+    /// These inputs are not approved: preview and approve them.
+    #[error("{0}")]
+    NotApproved(String),
+    /// The approval is damaged, or no approval: copy it again.
+    #[error("{0}")]
+    NotUsable(String),
+    /// This user may not read the approval: change owner or mode.
+    #[error("{0}")]
+    NoPermission(String),
+    /// A file cannot be written, or the copy of the list cannot be read: make room, look after the disk.
+    #[error("{0}")]
+    Io(String),
+}
+
+/// What approvals return.
+pub type Result<T> = std::result::Result<T, ApprovalError>;
 
 /// The inputs as loaded.
 pub struct Inputs {
@@ -34,15 +49,13 @@ impl Inputs {
         let mut keys = BTreeMap::new();
         let mut links = BTreeMap::new();
         for (key, value) in &config.keys {
-            let package = key
-                .strip_prefix("packages.")
-                .and_then(|it| it.strip_suffix(".link"));
-            match package {
-                Some(package) => links.insert(package.to_owned(), of([value])),
+            let package = key.strip_prefix("packages.");
+            if let Some(package) = package.and_then(|it| it.strip_suffix(".link")) {
+                links.insert(package.to_owned(), of([value]));
+            } else if !key.starts_with("approval.") {
                 // The place of the approval is not part of what is approved.
-                None if key.starts_with("approval.") => None,
-                None => keys.insert(key.clone(), of([value])),
-            };
+                keys.insert(key.clone(), of([value]));
+            }
         }
         let files = templates.sources.iter();
         let files = files.map(|(name, digest)| (name.clone(), of([digest])));
@@ -73,9 +86,8 @@ impl Inputs {
     /// If the copy of the list cannot be read, or the file exists or cannot be written.
     pub fn write(&self, path: &Path, made: Timestamp) -> Result<()> {
         let rows = self.partners.iter().map(|it| it.map(|it| row(&it)));
-        let mut rows = rows
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|error| ApprovalError::Io(error.to_string()))?;
+        let rows = rows.collect::<std::result::Result<Vec<_>, _>>();
+        let mut rows = rows.map_err(|error| ApprovalError::Io(error.to_string()))?;
         rows.sort_unstable();
         self.write_all(path, made, &rows).map_err(|error| {
             ApprovalError::Io(format!("cannot write the approval `{}`: {error}; make room, or name another folder with `--out`", path.display()))
@@ -83,20 +95,16 @@ impl Inputs {
     }
 
     fn write_all(&self, path: &Path, made: Timestamp, rows: &[(u64, u64)]) -> io::Result<()> {
-        let mut options = OpenOptions::new();
         // A new review removes the proposal of the old one, so a file of this name is not ours.
-        let options = options.write(true).create_new(true).mode(0o600);
-        let mut out = BufWriter::new(options.open(path)?);
-        writeln!(out, "{HEAD}")?;
-        writeln!(
+        let mut out = BufWriter::new(create_new(path)?);
+        write!(
             out,
-            "# The inputs of the preview of {made}. Copied to the file that `[approval] file` names, it approves"
+            "access-invite approval 1\n\
+            # The inputs of the preview of {made}. Copied to the file that `[approval] file` names, it approves\n\
+            # them until one of them changes. Only the digest decides; the other lines show what has changed.\n\
+            digest {}\n",
+            self.digest()
         )?;
-        writeln!(
-            out,
-            "# them until one of them changes. Only the digest decides; the other lines show what has changed."
-        )?;
-        writeln!(out, "digest {}", self.digest())?;
         for (keyword, named) in KEYWORDS.iter().zip(&self.named) {
             for (name, digest) in named {
                 writeln!(out, "{keyword} {digest:016x} {}", name.escape_debug())?;

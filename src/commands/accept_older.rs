@@ -9,14 +9,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::arguments::PartnerFilter;
-use super::job::Job;
-use super::open_ledger::{self, RunRecord, end_run, run_start};
+use super::job::{Job, PartnerFilter};
+use super::open_ledger::{self, end_run, run_start};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::State;
-use crate::ledger::{Gap, Ledger, Reader, Staleness};
+use crate::ledger::{Gap, Ledger, Reader, RunEnd, Staleness};
 use crate::report::count;
 
 /// Accepts the ledger as it is, after a question.
@@ -29,24 +28,18 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
     let files = &config.ledger;
     Ledger::check_writable(files)?;
     // Nothing is written before the answer.
-    let scratch = tempfile::tempdir().map_err(|error| {
-        let message = format!("cannot create a temporary folder: {error}");
-        CommandError::new(Exit::CannotWrite, message)
-    })?;
+    let scratch = open_ledger::scratch_folder(&std::env::temp_dir())?;
     let reader = open_ledger::read_only(&config, Some(scratch.path()), console).await?;
-    let doubt = match reader.staleness {
-        None => {
-            let message = format!(
-                "the ledger `{}` is not older than its witness, so there is nothing to accept",
-                files.file.display()
-            );
-            return Err(CommandError::new(Exit::BadInput, message));
-        }
-        Some(Staleness::WitnessForeign) => {
-            return Err(Staleness::WitnessForeign.error(files).into());
-        }
-        Some(doubt) => doubt,
+    let Some(doubt) = reader.staleness else {
+        let message = format!(
+            "the ledger `{}` is not older than its witness, so there is nothing to accept",
+            files.file.display()
+        );
+        return Err(CommandError::new(Exit::BadInput, message));
     };
+    if matches!(doubt, Staleness::WitnessForeign) {
+        return Err(doubt.error(files).into());
+    }
     let job = Job::load(config.clone(), scratch.path())?;
     let affected = describe_affected(&job, &reader, console.now()).await?;
     drop(reader);
@@ -79,7 +72,7 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
         ));
         Exit::Done
     });
-    end_run(ledger, &ended, RunRecord::default(), console).await?;
+    end_run(ledger, &ended, RunEnd::default(), console).await?;
     ended
 }
 
@@ -93,14 +86,10 @@ async fn describe_affected(job: &Job, reader: &Reader, now: Timestamp) -> Result
             *counts.entry(entry.standing.map(|it| it.state)).or_default() += 1;
         }
     }
-    let affected = [
-        None,
-        Some(State::Pending),
-        Some(State::Deferred),
-        Some(State::Armed),
-    ];
-    let [unrecorded, pending, deferred, armed] =
-        affected.map(|it| counts.get(&it).copied().unwrap_or_default());
+    let number = |state: Option<State>| counts.get(&state).copied().unwrap_or_default();
+    let unrecorded = number(None);
+    let [pending, deferred, armed] =
+        [State::Pending, State::Deferred, State::Armed].map(|it| number(Some(it)));
     let all = unrecorded + pending + deferred + armed;
     Ok(format!(
         "of {} in `{}`, {all} may already have been mailed: {unrecorded} without a record, {pending} pending, {deferred} deferred, {armed} armed; those with a record become unknown, those without need `send --new-campaign`",

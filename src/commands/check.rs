@@ -34,74 +34,70 @@ pub struct CheckOptions {
 pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>) -> Result<Exit> {
     let text = options.format == CheckFormat::Text;
     let mut report = Report::default();
-    let config = match Config::load(path) {
-        Err(error) if !text => {
+    let languages = match Config::load(path) {
+        Ok(config) => check(path, &Arc::new(config), options, &mut report, console).await?,
+        Err(error) if text => return Err(error.into()),
+        Err(error) => {
             report.fail("configuration", path.display(), error);
-            return Ok(write_result(path, &report, None, options.format, console));
+            None
         }
-        loaded => Arc::new(loaded?),
     };
-    let files = check_files(&config, &mut report);
-    let languages = match &files.job {
+    let conclusion = conclusion(path, &report);
+    if text {
+        let findings = report.findings.iter();
+        console.report(findings.filter(|it| it.severity >= Severity::Warning));
+        console.print(&conclusion);
+    } else {
+        let _ = write_check(console.out, languages.as_ref(), &report.findings);
+        console.eprint(&conclusion);
+    }
+    Ok(report.exit())
+}
+
+/// Runs all checks. Returns the languages of the list if they were asked for.
+async fn check(
+    path: &Path,
+    config: &Arc<Config>,
+    options: &CheckOptions,
+    report: &mut Report,
+    console: &mut Console<'_>,
+) -> Result<Option<Languages>> {
+    let text = options.format == CheckFormat::Text;
+    let (connector, job) = check_files(config, report);
+    let languages = match &job {
         Some(job) if options.locales => report.keep("locales", "", languages(job)),
         _ => None,
     };
     if let (Some(languages), true) = (&languages, text) {
         let _ = languages.write_table(console.out, console.out_is_terminal);
     }
-    if let (Some(job), true) = (&files.job, report.is_good()) {
-        check_plan(path, job, &mut report, console).await?;
+    if let (Some(job), true) = (&job, report.is_good()) {
+        check_plan(path, job, report, console).await?;
     }
-    if let (Some(connector), true, true) = (files.connector, options.connect, report.is_good()) {
-        try_relay(&connector, text, &mut report, console).await;
+    if let (Some(connector), true, true) = (connector, options.connect, report.is_good()) {
+        try_relay(&connector, text, report, console).await;
     }
-    Ok(write_result(
-        path,
-        &report,
-        languages.as_ref(),
-        options.format,
-        console,
-    ))
-}
-
-/// Writes the result and returns the exit code.
-fn write_result(
-    path: &Path,
-    report: &Report,
-    languages: Option<&Languages>,
-    format: CheckFormat,
-    console: &mut Console<'_>,
-) -> Exit {
-    let conclusion = conclusion(path, report);
-    if format == CheckFormat::Json {
-        let _ = write_check(console.out, languages, &report.findings);
-        console.eprint(&conclusion);
-    } else {
-        let severe = report.findings.iter();
-        console.report(severe.filter(|it| it.severity >= Severity::Warning));
-        console.print(&conclusion);
-    }
-    report.exit()
+    Ok(languages)
 }
 
 /// Whether the job is good, in one sentence.
 fn conclusion(path: &Path, report: &Report) -> String {
     let path = path.display();
-    let number = |severity| {
-        let found = report.findings.iter();
-        found.filter(|it| it.severity == severity).count() as u64
+    let found = |severity| {
+        let findings = report.findings.iter();
+        findings.filter(move |it| it.severity == severity)
     };
+    let number = |severity| found(severity).count() as u64;
     if !report.is_good() {
         let errors = count(number(Severity::Error), "error");
         return format!("{path} is not good: {errors}");
     }
-    let found = |severity| {
-        let found = report.findings.iter();
-        let found = found.filter(move |it| it.severity == severity && it.check != "relay");
-        found.map(|it| it.what.as_str()).collect::<Vec<_>>()
+    let texts = |severity| {
+        let found = found(severity).filter(|it| it.check != "relay");
+        found.map(|it| it.what.clone()).collect::<Vec<_>>()
     };
-    let mut parts = vec![found(Severity::Ok).join(", ")];
-    parts.extend(found(Severity::Note).into_iter().map(str::to_owned));
+    let mut parts = vec![texts(Severity::Ok).join(", ")];
+    parts.extend(texts(Severity::Note));
     let warnings = number(Severity::Warning);
     if warnings > 0 {
         parts.push(count(warnings, "warning"));

@@ -4,12 +4,11 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::arguments::PartnerFilter;
 use super::guards::{require_approval, warnings_of_send};
-use super::job::{Job, describe};
+use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use crate::approval::ApprovalError;
-use crate::config::{Config, MissingLocale};
+use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
@@ -55,15 +54,8 @@ impl Report {
 
     /// The exit code of the most severe error.
     pub fn exit(&self) -> Exit {
-        let order = [
-            Exit::Config,
-            Exit::NoPermission,
-            Exit::BadInput,
-            Exit::Unavailable,
-        ];
-        let first = order.into_iter().find(|it| self.exits.contains(it));
-        let other = self.exits.first().copied();
-        first.or(other).unwrap_or(Exit::Done)
+        use Exit::{BadInput, Config, NoPermission, Unavailable};
+        Exit::first_of(&[Config, NoPermission, BadInput, Unavailable], &self.exits)
     }
 
     fn add(&mut self, severity: Severity, check: &'static str, at: impl Display, what: String) {
@@ -77,16 +69,9 @@ impl Report {
     }
 }
 
-/// What the checks of files leave for the others.
-pub struct CheckedFiles {
-    /// The relay's connector, if its settings are usable.
-    pub connector: Option<Connector>,
-    /// The job, if templates and list could be loaded.
-    pub job: Option<Job>,
-}
-
-/// Checks the settings of relay and login, results, templates and list.
-pub fn check_files(config: &Arc<Config>, report: &mut Report) -> CheckedFiles {
+/// Checks the settings of relay and login, results, templates and list. Returns the relay's connector and
+/// the job, if they are usable.
+pub fn check_files(config: &Arc<Config>, report: &mut Report) -> (Option<Connector>, Option<Job>) {
     report.findings.extend(config.warnings.iter().cloned());
     report.findings.extend(Ledger::warnings(&config.ledger));
     let connector = report.keep("smtp", "smtp", Connector::new(&config.smtp));
@@ -100,37 +85,28 @@ pub fn check_files(config: &Arc<Config>, report: &mut Report) -> CheckedFiles {
     let locales = templates.as_ref().map_or(&[][..], |it| &it.locales);
     let path = config.partners.path.display();
     let partners = Partners::read(config, locales, &std::env::temp_dir());
-    let partners = report.keep("partners", path, partners).map(Arc::new);
+    let partners = report.keep("partners", &path, partners).map(Arc::new);
     let open = templates.iter().flat_map(|it| &it.warnings).cloned();
     report.findings.extend(open);
+    let mut rows_are_usable = false;
     if let Some(partners) = &partners {
-        check_rows(config, partners, report);
+        report.findings.extend(partners.warnings());
+        let refused = partners.refuse_bad_rows(config.partners.bad_rows);
+        rows_are_usable = report.keep("partners", &path, refused).is_some();
+        if partners.good() + partners.bad() == 0 {
+            let message = format!("`{path}` has no rows below its header; add partners");
+            let empty = Finding::warning("partners", &path, message);
+            report.findings.push(empty);
+        }
     }
-    let job = templates
-        .zip(partners)
-        .map(|(templates, partners)| Job::new(config.clone(), templates, partners));
+    let parts = templates.zip(partners);
+    let job = parts.map(|(templates, partners)| Job::new(config.clone(), templates, partners));
     if let Some(job) = &job {
         report.keep("templates", "", job.check_templates());
-        report.findings.extend(job.skipped_rows().filter(|_| {
-            job.partners
-                .refuse_bad_rows(config.partners.bad_rows)
-                .is_ok()
-        }));
+        let skipped = job.skipped_rows().filter(|_| rows_are_usable);
+        report.findings.extend(skipped);
     }
-    CheckedFiles { connector, job }
-}
-
-fn check_rows(config: &Config, partners: &Partners, report: &mut Report) {
-    let path = config.partners.path.display();
-    report.findings.extend(partners.warnings());
-    let refused = partners.refuse_bad_rows(config.partners.bad_rows);
-    report.keep("partners", &path, refused);
-    if partners.good() + partners.bad() == 0 {
-        let message = format!("`{path}` has no rows below its header; add partners");
-        report
-            .findings
-            .push(Finding::warning("partners", &path, message));
-    }
+    (connector, job)
 }
 
 /// Reports what a `send` would do, and what would stop it.
@@ -190,19 +166,14 @@ pub async fn try_relay(
     } else {
         Console::eprint
     };
-    let mut step = |step: &str| {
-        report.add(Severity::Note, "relay", &relay, step.to_owned());
-        print(console, &format!("relay: {step}"));
+    let mut add = |severity, what: &str| {
+        report.add(severity, "relay", &relay, what.to_owned());
+        print(console, &format!("relay: {what}"));
     };
+    let mut step = |step: &str| add(Severity::Note, step);
     match connector.diagnose(&mut step).await {
-        Ok(()) => {
-            let ready = "ready to accept mail; none was sent";
-            report.add(Severity::Ok, "relay", &relay, ready.to_owned());
-            print(console, &format!("relay: {ready}"));
-        }
-        Err(error) => {
-            report.fail("relay", &relay, error);
-        }
+        Ok(()) => add(Severity::Ok, "ready to accept mail; none was sent"),
+        Err(error) => report.fail("relay", &relay, error),
     }
 }
 
@@ -211,13 +182,8 @@ pub async fn try_relay(
 /// # Errors
 /// If the list cannot be read.
 pub fn languages(job: &Job) -> Result<Languages> {
-    let Job {
-        config,
-        templates,
-        partners,
-        ..
-    } = job;
-    let (requested, more) = partners.languages()?;
+    let (config, templates) = (&job.config.templates, &job.templates);
+    let (requested, more) = job.partners.languages()?;
     let row = |requested: RequestedLanguage| {
         let (template, kind) = templates.choose_by(requested.locale.as_ref());
         let alias = requested.tag.as_deref().is_some_and(Locale::is_alias);
@@ -226,7 +192,7 @@ pub fn languages(job: &Job) -> Result<Languages> {
             step: match kind {
                 _ if requested.refused => "refused",
                 Some(MatchKind::Exact) if alias => "alias",
-                Some(kind) => kind.as_str(),
+                Some(kind) => kind.into(),
                 None => "default",
             },
             asked: requested.tag,
@@ -235,11 +201,8 @@ pub fn languages(job: &Job) -> Result<Languages> {
         }
     };
     Ok(Languages {
-        default_locale: config.templates.default_locale.to_string(),
-        missing_locale: match config.templates.missing_locale {
-            MissingLocale::Default => "default",
-            MissingLocale::Refuse => "refuse",
-        },
+        default_locale: config.default_locale.to_string(),
+        missing_locale: config.missing_locale,
         templates: templates.locales.iter().map(Locale::to_string).collect(),
         locales: requested.into_iter().map(row).collect(),
         more,

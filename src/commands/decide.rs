@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use super::arguments::PartnerFilter;
-use super::job::Job;
-use super::package;
-use crate::address::Address;
+use super::job::{Job, PartnerFilter};
+use super::records::{Selection, label};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
-use crate::invitation::{Cause, Decision, Record, State, next};
-use crate::ledger::{Change, Ledger, RecordFilter};
+use crate::invitation::{Cause, Decision, Record, next};
+use crate::ledger::{Change, Ledger};
 use crate::report::{count, one_line};
 
 /// How many decisions are recorded in one commit.
@@ -22,21 +20,11 @@ const BATCH: usize = 500;
 /// If an address has none, or several, or the package is unknown (65).
 pub async fn select(
     config: &Config,
-    address: Option<&Address>,
-    state: Option<State>,
-    package: Option<&str>,
+    selection: Selection<'_>,
     ledger: &Ledger,
 ) -> Result<Vec<Record>> {
     let reader = ledger.reader();
-    let package_id = match package {
-        Some(text) => Some(package::id_of(config, text, reader).await?),
-        None => None,
-    };
-    let filter = RecordFilter {
-        state,
-        package_id,
-        address: address.map(Address::canonical),
-    };
+    let filter = selection.filter(config, reader).await?;
     let mut selected = Vec::new();
     let mut after = 0;
     loop {
@@ -45,17 +33,14 @@ pub async fn select(
         after = last.id;
         selected.extend(page);
     }
-    let Some(address) = address else {
+    let Some(address) = selection.address else {
         return Ok(selected);
     };
     match selected.as_slice() {
-        [] => {
-            let package = package.zip(package_id);
-            Err(package::not_recorded(config, address, package, reader).await?)
-        }
+        [] => Err(selection.not_recorded(address, config, reader).await?),
         [_] => Ok(selected),
         several => {
-            let label = |it| one_line(&package::label(config, it));
+            let label = |it| one_line(&label(config, it));
             let packages: Vec<String> = several.iter().map(label).collect();
             let message = format!(
                 "{address} is invited to {}; select one with `--package`",
@@ -116,10 +101,8 @@ pub async fn require_same_messages(
     if changed.is_empty() {
         return Ok(());
     }
-    let addresses: Vec<String> = changed
-        .iter()
-        .map(|it| one_line(&it.invitee.email))
-        .collect();
+    let addresses = changed.iter().map(|it| one_line(&it.invitee.email));
+    let addresses: Vec<String> = addresses.collect();
     let message = format!(
         "{} cannot be repeated, because its row, a template or the configuration has changed ({}); `--changed` sends it as it is now, and a partner who received the first one gets a second",
         count(changed.len() as u64, "message"),
@@ -144,7 +127,7 @@ pub async fn record_decision(
         let results = ledger.submit(changes).results().await;
         for (record, result) in records.iter().zip(results) {
             let (email, before) = (one_line(&record.invitee.email), record.standing.state);
-            let package = one_line(&package::label(config, record));
+            let package = one_line(&label(config, record));
             console.print(&format!("{email} ({package}): {before} → {}", result?));
         }
     }

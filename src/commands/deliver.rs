@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::job::Job;
 use crate::console::Console;
 use crate::delivery::{BREAKER_OPEN, Rates, Run, Tally};
-use crate::exit::Result;
+use crate::exit::{Exit, Result};
 use crate::ledger::Ledger;
 use crate::outbox::{Outbox, PlannedSend};
 use crate::relay::Connector;
@@ -16,32 +16,45 @@ use crate::relay::Connector;
 /// How long all connections pause when the relay first asks to slow down.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 
-/// The rate limits, with the messages of the last day counted in.
+/// Prints who did not get a message that no partner depends on. Returns the exit code: refused, unless
+/// everybody got one.
 ///
 /// # Errors
-/// If the ledger cannot be read.
-pub async fn rates(job: &Job, ledger: &Ledger, now: Timestamp) -> Result<Rates> {
-    let since = now - SignedDuration::from_hours(24);
-    let earlier = ledger.reader().dots_since(since).await?;
-    let limits = &job.config.limits;
-    Ok(Rates::new(limits.per_minute, limits.per_day, &earlier, now))
+/// The reason if the run was stopped.
+pub fn conclude(tally: &Tally, due: u64, console: &mut Console<'_>) -> Result<Exit> {
+    for (address, state, reason) in &tally.troubles {
+        console.eprint(&format!("{state}: {address}: {reason}"));
+    }
+    match &tally.stopped {
+        Some(stop) => Err(stop.clone().into()),
+        None if tally.accepted < due => Ok(Exit::Refused),
+        None => Ok(Exit::Done),
+    }
 }
 
-/// Records new invitations and sends the messages. Without `rates`, no limit of time applies either.
+/// Records new invitations and sends the messages, under the limits of rate and time if they apply.
 ///
 /// # Errors
-/// If the new invitations cannot be recorded; then nothing has been sent.
+/// If the ledger cannot be read, or the new invitations not be recorded; then nothing has been sent.
 pub async fn deliver(
     job: &Job,
     sends: Vec<PlannedSend>,
     ledger: &Arc<Ledger>,
     connector: Connector,
-    rates: Option<Rates>,
+    limited: bool,
     console: &Console<'_>,
 ) -> Result<Tally> {
-    let config = &job.config;
+    let (config, now) = (&job.config, console.now());
+    let mut rates = None;
+    if limited {
+        let since = now - SignedDuration::from_hours(24);
+        let earlier = ledger.reader().dots_since(since).await?;
+        let limits = &config.limits;
+        let counted = Rates::new(limits.per_minute, limits.per_day, &earlier, now);
+        rates = Some(Arc::new(counted));
+    }
     let outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, ledger);
-    outbox.enrol(&sends, console.now()).await?;
+    outbox.enrol(&sends, now).await?;
     let bar = console.progress(sends.len() as u64);
     let shown = bar.clone();
     let run = Run {
@@ -49,8 +62,8 @@ pub async fn deliver(
         connector: Arc::new(connector),
         sender: config.sender.address.clone(),
         connections: config.smtp.connections,
-        max_runtime: rates.as_ref().and(config.limits.max_runtime),
-        rates: rates.map(Arc::new),
+        max_runtime: config.limits.max_runtime.filter(|_| limited),
+        rates,
         retry: config.retry,
         breaker_open: ledger.notice(BREAKER_OPEN).await?.is_some(),
         first_pause: FIRST_PAUSE,

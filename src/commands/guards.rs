@@ -5,9 +5,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::arguments::PartnerFilter;
-use super::job::Job;
-use crate::approval::{self, ApprovalError, ApprovalSource, Digest};
+use super::job::{Job, PartnerFilter};
+use crate::approval::{self, ApprovalError, Digest};
 use crate::config::Config;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
@@ -26,12 +25,9 @@ pub fn require_approval(
     job: &Job,
     given: Option<Digest>,
 ) -> std::result::Result<(), ApprovalError> {
-    let source = ApprovalSource {
-        digest: given,
-        file: job.config.approval.as_deref(),
-        proposal: &Path::new(PREVIEW).join(review::APPROVAL),
-    };
-    approval::require(source, &job.inputs())
+    let file = job.config.approval.as_deref();
+    let proposal = Path::new(PREVIEW).join(review::APPROVAL);
+    approval::require(&job.inputs(), given, file, &proposal)
 }
 
 /// Everything that would stop a `send`, as warnings of a verb that does not send.
@@ -90,10 +86,8 @@ pub async fn guards(
     new_campaign: bool,
     now: Timestamp,
 ) -> Result<Vec<Finding>> {
-    let mut found: Vec<Finding> = [not_allowed(job, summary), too_many_new(job, summary)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut found = Vec::from_iter(not_allowed(job, summary));
+    found.extend(too_many_new(job, summary));
     if !new_campaign {
         found.extend(campaign_not_confirmed(job, reader, now).await?);
     }
@@ -102,15 +96,12 @@ pub async fn guards(
 
 fn not_allowed(job: &Job, summary: &PlanSummary) -> Option<Finding> {
     let path = job.config.partners.path.display();
-    let mut what = Vec::new();
-    for (line, address) in &summary.not_allowed {
-        what.push(format!(
-            "{path}:{line}: {address} is not in `limits.only_to`"
-        ));
-    }
-    match summary.not_allowed_total - summary.not_allowed.len() as u64 {
-        0 => {}
-        more => what.push(format!("and {more} more")),
+    let named = summary.not_allowed.iter();
+    let named = named.map(|it| format!("{path}:{}: {} is not in `limits.only_to`", it.0, it.1));
+    let mut what: Vec<String> = named.collect();
+    let more = summary.not_allowed_total - what.len() as u64;
+    if more > 0 {
+        what.push(format!("and {more} more"));
     }
     let mut finding = Finding::error("only_to", path, what.join("\n"));
     finding.fix = "add them to `limits.only_to`, or select other partners with `--only`".into();

@@ -1,15 +1,12 @@
 //! `init`: creates what a new job needs, and overwrites nothing.
 
-use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-
-use anyhow::Context;
 
 use crate::config::Config;
 use crate::console::Console;
-use crate::exit::{Exit, OrExit, Result};
+use crate::exit::{Exit, Result, failed};
+use crate::files::{create_folder, create_new, folder_of};
 use crate::ledger::Ledger;
 
 /// Name and text of a file of `templates/`.
@@ -22,21 +19,20 @@ macro_rules! template {
     };
 }
 
-/// The three files of each locale.
-macro_rules! locales {
+/// The layout, and the three files of each locale.
+macro_rules! templates {
     ($($locale:literal),+) => {
-        [$([
+        [template!("layout.html"), $(
             template!($locale, "/invitation.html"),
             template!($locale, "/invitation.subject.txt"),
-            template!($locale, "/invitation.txt"),
-        ]),+]
+            template!($locale, "/invitation.txt")
+        ),+]
     };
 }
 
 const CONFIG: &str = include_str!("../../config.example.toml");
 const PARTNERS: &str = include_str!("../../partners.example.csv");
-const LAYOUT: (&str, &str) = template!("layout.html");
-const LOCALES: &[[(&str, &str); 3]] = &locales![
+const TEMPLATES: &[(&str, &str)] = &templates![
     "ar", "cs", "de", "en", "es", "fr", "he", "it", "ja", "ko", "nl", "pl", "pt-BR", "sv", "tr",
     "zh-Hans", "zh-Hant"
 ];
@@ -51,63 +47,53 @@ pub fn run(folder: &Path, console: &mut Console<'_>) -> Result<Exit> {
     make_folder(folder)?;
     let path = folder.join("config.toml");
     let text = CONFIG.replace("partners.example.csv", "partners.csv");
-    if write_new(&path, &text)? {
-        console.print(&format!("created {}", path.display()));
-    }
+    create(&path, &text, console)?;
     let config = Config::load(&path)?;
-    if let Some(parent) = config.partners.path.parent() {
-        make_folder(parent)?;
-    }
-    if write_new(&config.partners.path, PARTNERS)? {
-        console.print(&format!("created {}", config.partners.path.display()));
-    }
+    create(&config.partners.path, PARTNERS, console)?;
     let templates = &config.templates.directory;
     if !templates.exists() {
-        for (name, text) in LOCALES.iter().flatten().chain([&LAYOUT]) {
-            let file = templates.join(name);
-            make_folder(file.parent().unwrap_or(templates))?;
-            write_new(&file, text)?;
+        for (name, text) in TEMPLATES {
+            write_new(&templates.join(name), text)?;
         }
         console.print(&format!("created {}", templates.display()));
     }
-    if !config.ledger.file.exists() {
-        if let Some(parent) = config.ledger.file.parent() {
-            make_folder(parent)?;
-        }
+    let ledger = &config.ledger.file;
+    if !ledger.exists() {
+        make_folder(folder_of(ledger))?;
         Ledger::create(&config.ledger)?;
         console.print(&format!(
             "empty ledger created; every partner counts as not invited ({})",
-            config.ledger.file.display()
+            ledger.display()
         ));
     }
     Ok(Exit::Done)
 }
 
 fn make_folder(folder: &Path) -> Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
+    if folder.as_os_str().is_empty() {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("cannot create the folder `{}`", folder.display()))
-        .or_exit(Exit::CannotWrite)
+    let what = format!("cannot create the folder `{}`", folder.display());
+    create_folder(folder).map_err(failed(Exit::CannotWrite, what))
+}
+
+/// Writes a file unless it exists, and prints its name.
+fn create(path: &Path, text: &str, console: &mut Console<'_>) -> Result<()> {
+    if write_new(path, text)? {
+        console.print(&format!("created {}", path.display()));
+    }
+    Ok(())
 }
 
 /// Writes a file unless it exists. Returns whether it did.
 fn write_new(path: &Path, text: &str) -> Result<bool> {
-    let opened = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    match opened {
+    make_folder(folder_of(path))?;
+    match create_new(path).and_then(|mut it| it.write_all(text.as_bytes())) {
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        opened => opened
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .with_context(|| format!("cannot create `{}`", path.display()))
-            .or_exit(Exit::CannotWrite)
-            .map(|()| true),
+        Err(error) => {
+            let what = format!("cannot create `{}`", path.display());
+            Err(failed(Exit::CannotWrite, what)(error))
+        }
     }
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::Args;
 use jiff::Timestamp;
 
-use super::arguments::PartnerFilter;
 use crate::address::Address;
 use crate::approval::Inputs;
 use crate::config::Config;
@@ -18,6 +18,30 @@ use crate::plan::{Plan, PlanSummary};
 use crate::report::count;
 use crate::review::{About, AboutPackage, Note};
 use crate::templates::Templates;
+
+/// Which partners a verb is restricted to.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PartnerFilter {
+    /// Mail at most N partners, the first that are due
+    #[arg(long, value_name = "N", value_parser = whole_number)]
+    pub limit: Option<u64>,
+    /// Mail only these addresses
+    #[arg(long, value_name = "ADDRESS", num_args = 1.., value_parser = Address::parse)]
+    pub only: Vec<Address>,
+}
+
+fn whole_number(text: &str) -> std::result::Result<u64, &'static str> {
+    text.parse()
+        .map_err(|_| "it must be a whole number, such as 5")
+}
+
+impl PartnerFilter {
+    /// Whether it restricts anything.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.only.is_empty() || self.limit.is_some()
+    }
+}
 
 /// Everything that messages are composed from, loaded and validated.
 pub struct Job {
@@ -117,19 +141,17 @@ impl Job {
     #[must_use]
     pub fn notes(&self, partner: &Partner) -> Vec<Note> {
         let doubts = self.partners.warnings_about(partner).into_iter();
-        let mut notes: Vec<Note> = doubts
-            .map(|(kind, doubt)| Note {
-                kind,
-                text: format!("line {doubt}"),
-            })
-            .collect();
+        let note = |(kind, doubt)| {
+            let text = format!("line {doubt}");
+            Note { kind, text }
+        };
+        let mut notes: Vec<Note> = doubts.map(note).collect();
         if let Some(wanted) = &partner.locale
             && let (used, None) = self.templates.choose_by(Some(wanted))
         {
-            notes.push(Note {
-                kind: "default language",
-                text: format!("there is no template for `{wanted}`, so it is written in `{used}`"),
-            });
+            let kind = "default language";
+            let text = format!("there is no template for `{wanted}`, so it is written in `{used}`");
+            notes.push(Note { kind, text });
         }
         notes
     }
@@ -153,9 +175,15 @@ impl Job {
         Err(CommandError::new(Exit::BadInput, message))
     }
 
-    /// What a review says about this job.
+    /// What a review with this title and lead says about this job.
     #[must_use]
-    pub fn about(&self, title: &str, lead: &str, made: Timestamp) -> About {
+    pub fn about<'f>(
+        &self,
+        (title, lead): (&str, &str),
+        warnings: impl IntoIterator<Item = &'f Finding>,
+        filter: &PartnerFilter,
+        made: Timestamp,
+    ) -> About {
         let default = &self.config.templates.default_locale;
         let packages = self.config.packages.iter().map(|it| {
             let name = it.name.in_locale(default, default);
@@ -171,7 +199,9 @@ impl Job {
             campaign: self.config.campaign.clone(),
             made,
             packages: packages.collect(),
-            ..About::default()
+            warnings: warnings.into_iter().map(Finding::to_string).collect(),
+            partial: filter.is_partial(),
+            approval: None,
         }
     }
 }

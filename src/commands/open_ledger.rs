@@ -4,9 +4,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use tempfile::TempDir;
+
 use crate::config::Config;
 use crate::console::Console;
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Result, failed};
 use crate::ledger::{Ledger, Reader, RunEnd, RunStart};
 
 /// What is recorded when a verb begins to write.
@@ -18,36 +20,34 @@ pub fn run_start(verb: &'static str, config: &Config, console: &Console<'_>) -> 
     }
 }
 
-/// What the ledger records about a run beside its exit code.
-#[derive(Default)]
-pub struct RunRecord {
-    /// The digest of the inputs.
-    pub digest: Option<String>,
-    /// The counts of outcomes, as JSON.
-    pub counts: Option<String>,
-}
-
-/// Records how a run ended, and closes the ledger.
+/// Records how a run ended, and closes the ledger. `end` has the digest and the counts, if they are known.
 pub async fn end_run(
     ledger: Ledger,
     ended: &Result<Exit>,
-    record: RunRecord,
+    end: RunEnd,
     console: &Console<'_>,
 ) -> Result<()> {
     let exit = ended.as_ref().map_or_else(|it| it.exit, |it| *it);
     let end = RunEnd {
         at: console.now(),
         exit_code: exit as u8,
-        digest: record.digest,
-        counts: record.counts,
+        ..end
     };
     let recorded = ledger.end_run(end).await;
     Ok(ledger.close().await.and(recorded)?)
 }
 
-/// A new ledger in `folder`, which is removed with it.
-pub fn temporary(folder: &Path) -> Result<Arc<Ledger>> {
-    let path = folder.join("ledger.sqlite3");
+/// A folder for scratch files in `parent`, which is removed at the end.
+pub fn scratch_folder(parent: &Path) -> Result<TempDir> {
+    tempfile::tempdir_in(parent).map_err(failed(
+        Exit::CannotWrite,
+        "cannot create a temporary folder",
+    ))
+}
+
+/// A new ledger in a scratch folder.
+pub fn temporary(scratch: &TempDir) -> Result<Arc<Ledger>> {
+    let path = scratch.path().join("ledger.sqlite3");
     Ledger::create_scratch(&path)?;
     Ok(Arc::new(Ledger::open_scratch(&path)?))
 }

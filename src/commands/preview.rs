@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::PartnerFilter;
 use super::guards::{PREVIEW, require_approval, warnings_of_send};
-use super::job::{Job, describe};
+use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use super::review_entries::{cannot_repeat, fill, leave_out, preview_entry};
 use crate::approval;
@@ -37,8 +36,12 @@ pub struct PreviewOptions {
 ///
 /// # Errors
 /// Whatever would stop a `send`, except for approval and guards, which are warnings here.
-pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_>) -> Result<Exit> {
-    let PreviewOptions { filter, out } = options;
+pub async fn run(
+    path: &Path,
+    out: &Path,
+    filter: &PartnerFilter,
+    console: &mut Console<'_>,
+) -> Result<Exit> {
     let config = Arc::new(Config::load(path)?);
     let folder = Folder::prepare(out)?;
     let job = Job::load(config.clone(), folder.path())?;
@@ -57,7 +60,6 @@ pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_
     leave_out(&job, &changed, &mut summary);
     console.report(&warnings);
 
-    let made = console.now();
     let proposal = out.join(APPROVAL);
     // A partial review does not show everything that an approval would cover.
     let inputs = (!filter.is_partial()).then(|| job.inputs());
@@ -69,18 +71,17 @@ pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_
         },
         given: config.approval.is_some() && approved.is_ok(),
     });
+    let titles = ("Preview of invitations", "What a send would mail now");
     let about = About {
-        warnings: warnings.iter().map(ToString::to_string).collect(),
-        partial: filter.is_partial(),
         approval: approval.clone(),
-        ..job.about("Preview of invitations", "What a send would mail now", made)
+        ..job.about(titles, &warnings, filter, now)
     };
     let mut review = Review::begin(folder, about)?;
     let changed: HashSet<u64> = changed.iter().map(|it| it.partner.line).collect();
-    let entry = |it: &PlannedInvitation| preview_entry(&job, &reader, &changed, it, made);
+    let entry = |it: &PlannedInvitation| preview_entry(&job, &reader, &changed, it, now);
     let skipped = fill(&mut review, &plan, &reader, entry).await?;
     if let Some(inputs) = &inputs {
-        inputs.write(&proposal, made)?;
+        inputs.write(&proposal, now)?;
     }
     let (index, _) = review.finish()?;
     skipped.print(console);
@@ -96,21 +97,16 @@ pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_
 
 /// Prints the digest, and how to approve it.
 fn print_approval(approval: Option<AboutApproval>, config: &Config, console: &mut Console<'_>) {
-    match approval {
-        Some(it) if it.given => {
-            console.print(&format!(
-                "digest of the inputs: {}, already approved",
-                it.digest
-            ));
-        }
-        Some(it) => {
-            console.print(&format!("digest of the inputs: {}", it.digest));
-            console.print(&format!("to approve it: {}", it.command));
-        }
+    let text = match approval {
+        Some(it) if it.given => format!("digest of the inputs: {}, already approved", it.digest),
+        Some(it) => format!(
+            "digest of the inputs: {}\nto approve it: {}",
+            it.digest, it.command
+        ),
         None if config.approval.is_some() => {
-            console
-                .print("a partial preview cannot be approved; run it without --only and --limit");
+            "a partial preview cannot be approved; run it without --only and --limit".into()
         }
-        None => {}
-    }
+        None => return,
+    };
+    console.print(&text);
 }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use clap::{ArgGroup, Args};
 
 use super::accept_older;
-use super::arguments::{decidable_state, decision_parser};
 use super::decide::{applies_to, check_applies, record_decision, require_same_messages, select};
-use super::open_ledger::{RunRecord, end_run, run_start};
+use super::open_ledger::{end_run, run_start};
+use super::records::Selection;
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::{Cause, Decision, Record, State};
-use crate::ledger::{Change, Ledger};
+use crate::ledger::{Change, Ledger, RunEnd};
 use crate::report::count;
 
 /// The arguments of `resolve`.
@@ -38,7 +38,6 @@ pub struct ResolveOptions {
     /// The decision
     #[arg(
         long = "as",
-        value_parser = decision_parser(),
         value_name = "DECISION",
         required_unless_present = "accept_older_ledger"
     )]
@@ -56,6 +55,14 @@ pub struct ResolveOptions {
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
+}
+
+/// Parses a state whose invitations can be decided about together.
+fn decidable_state(name: &str) -> std::result::Result<State, &'static str> {
+    match name.parse() {
+        Ok(it @ (State::Expired | State::Rejected | State::Bounced)) => Ok(it),
+        _ => Err("it must be expired, rejected or bounced"),
+    }
 }
 
 /// Applies the decision.
@@ -79,7 +86,7 @@ pub async fn run(path: &Path, options: &ResolveOptions, console: &mut Console<'_
     let start = run_start("resolve", &config, console);
     let ledger = Ledger::open(&config.ledger, &start)?;
     let ended = decide(config, decision, options, &ledger, console).await;
-    end_run(ledger, &ended, RunRecord::default(), console).await?;
+    end_run(ledger, &ended, RunEnd::default(), console).await?;
     ended
 }
 
@@ -92,11 +99,13 @@ async fn decide(
 ) -> Result<Exit> {
     let now = console.now();
     ledger.recover(now).await?;
-    let address = options.address.as_ref();
-    let all_unknown = address.is_none().then_some(State::Unknown);
-    let state = options.state.or(all_unknown);
-    let package = options.package.as_deref();
-    let selected = select(&config, address, state, package, ledger).await?;
+    let all_unknown = options.all_unknown.then_some(State::Unknown);
+    let selection = Selection {
+        address: options.address.as_ref(),
+        state: options.state.or(all_unknown),
+        package: options.package.as_deref(),
+    };
+    let selected = select(&config, selection, ledger).await?;
     check_applies(&selected, decision)?;
     let repeats = |it: &&Record| it.standing.state == State::Unknown && !options.changed;
     if decision == Decision::Resend {

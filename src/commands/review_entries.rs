@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use super::job::Job;
 use crate::address::Address;
 use crate::console::Console;
-use crate::exit::{Exit, OrExit, Result};
+use crate::exit::{CommandError, Exit, Result};
 use crate::finding::Finding;
 use crate::ledger::Reader;
-use crate::plan::{Plan, PlanSummary, PlannedInvitation};
+use crate::plan::{Plan, PlanSummary, PlannedInvitation, Skip};
 use crate::report::count;
 use crate::review::{Note, Review, ReviewedMessage};
 
@@ -23,6 +23,13 @@ pub enum ReviewEntry {
     Message(ReviewedMessage),
     /// None: the kind of reason, and the reason.
     Skipped(String, String),
+}
+
+impl ReviewEntry {
+    /// No message, because the plan skips the partner.
+    pub fn skipped(skip: &Skip) -> Self {
+        Self::Skipped(skip.kind(), skip.to_string())
+    }
 }
 
 /// The partners who are not mailed.
@@ -70,11 +77,11 @@ impl SkippedPartners {
         for (address, reason) in &self.first {
             console.print(&format!("not mailed: {address} ({reason})"));
         }
-        match self.total - self.first.len() as u64 {
-            0 => {}
-            more => console.print(&format!(
+        let more = self.total - self.first.len() as u64;
+        if more > 0 {
+            console.print(&format!(
                 "not mailed: and {more} more, listed in the review"
-            )),
+            ));
         }
     }
 }
@@ -93,7 +100,7 @@ pub fn preview_entry(
 ) -> Result<ReviewEntry> {
     let partner = &invitation.partner;
     if let Some(skip) = &invitation.skip {
-        return Ok(ReviewEntry::Skipped(skip.kind(), skip.to_string()));
+        return Ok(ReviewEntry::skipped(skip));
     }
     if changed.contains(&partner.line) {
         let reason = "the message has changed since it was sent";
@@ -102,20 +109,19 @@ pub fn preview_entry(
     let id = invitation.message_id(&reader.key, job.config.sender.address.domain());
     let date = invitation.date(now);
     let composed = job.composer.compose_and_verify(partner, &id, date);
-    let (message, verification) = composed.or_exit(Exit::InternalError)?;
+    let (message, verification) =
+        composed.map_err(|it| CommandError::new(Exit::InternalError, it))?;
     let mut notes = job.notes(partner);
     if !job.config.limits.allow(&partner.address) {
-        notes.push(Note {
-            kind: "not in only_to",
-            text: "`limits.only_to` does not allow this address, so a send would stop".into(),
-        });
+        let text = "`limits.only_to` does not allow this address, so a send would stop".into();
+        let kind = "not in only_to";
+        notes.push(Note { kind, text });
     }
     let attempts = invitation.standing.as_ref().map_or(0, |it| it.attempts);
     if attempts > 0 {
-        notes.push(Note {
-            kind: "tried before",
-            text: format!("after {}", count(u64::from(attempts), "attempt")),
-        });
+        let text = format!("after {}", count(u64::from(attempts), "attempt"));
+        let kind = "tried before";
+        notes.push(Note { kind, text });
     }
     Ok(ReviewEntry::Message(ReviewedMessage {
         bytes: message.bytes,
@@ -140,9 +146,7 @@ pub fn leave_out(job: &Job, changed: &[PlannedInvitation], summary: &mut PlanSum
     for invitation in changed {
         let locale = job.composer.locale_for(&invitation.partner).to_string();
         summary.due -= 1;
-        if let Some(count) = summary.locales.get_mut(&locale) {
-            *count -= 1;
-        }
+        summary.locales.entry(locale).and_modify(|it| *it -= 1);
     }
     summary.locales.retain(|_, count| *count > 0);
 }

@@ -9,12 +9,10 @@ use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
 
-use super::arguments::PartnerFilter;
-use super::deliver::{deliver, rates};
+use super::deliver::deliver;
 use super::guards::{nothing_was_sent, refuse_example_link, require_approval};
-use super::job::{Job, describe};
-use super::open_ledger::{RunRecord, end_run, run_start};
-use super::results_file::write_results;
+use super::job::{Job, PartnerFilter, describe};
+use super::open_ledger::{end_run, run_start};
 use super::summary::{RunSummary, counts};
 use super::verify::guard_and_verify;
 use crate::address::Address;
@@ -23,7 +21,7 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::delivery::Tally;
 use crate::exit::{Exit, Result};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, RunEnd};
 use crate::relay::{Connector, check_credentials};
 use crate::results;
 
@@ -68,7 +66,7 @@ pub async fn run(path: &Path, options: &SendOptions, console: &mut Console<'_>) 
     let config = Arc::new(Config::load(path)?);
     let start = run_start("send", &config, console);
     let ledger = Arc::new(Ledger::open(&config.ledger, &start)?);
-    let mut record = RunRecord::default();
+    let mut record = RunEnd::default();
     // Boxed, because the future is large.
     let ended = Box::pin(send(config, options, &ledger, &mut record, console)).await;
     let Some(ledger) = Arc::into_inner(ledger) else {
@@ -85,7 +83,7 @@ async fn send(
     config: Arc<Config>,
     options: &SendOptions,
     ledger: &Arc<Ledger>,
-    record: &mut RunRecord,
+    record: &mut RunEnd,
     console: &mut Console<'_>,
 ) -> Result<Exit> {
     let recovered = ledger.recover(console.now()).await?;
@@ -108,8 +106,7 @@ async fn send(
     let question = format!("Send {} through {}?", describe(&summary), connector.relay());
     let confirmed = !console.interactive || options.yes;
     let tally = if summary.due > 0 && (confirmed || console.confirm(&question)) {
-        let rates = rates(&job, ledger, console.now()).await?;
-        deliver(&job, sends, ledger, connector, Some(rates), console).await?
+        deliver(&job, sends, ledger, connector, true, console).await?
     } else {
         Tally::default()
     };
@@ -122,6 +119,6 @@ async fn send(
         recovered,
     };
     let exit = concluded.conclude(console).await;
-    let written = write_results(&job, ledger, &tally, console).await;
+    let written = concluded.write_results(console).await;
     Ok(Exit::most_severe(&[exit, written]))
 }

@@ -1,20 +1,21 @@
 //! `status`: the state of every invitation, or the whole history of one address.
 
+use std::fmt::Display;
 use std::io::Seek;
 use std::path::Path;
 
 use clap::Args;
 use tempfile::SpooledTempFile;
 
-use super::arguments::state;
-use super::{job, package};
+use super::job;
+use super::records::{Selection, label, package_name};
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::Finding;
 use crate::invitation::State;
-use crate::ledger::{Ledger, Reader, RecordFilter};
+use crate::ledger::{Ledger, Reader};
 use crate::partners::Partners;
 use crate::report::{StatusFormat, StatusRow, StatusWriter};
 
@@ -31,7 +32,7 @@ pub struct StatusOptions {
     #[arg(long, value_enum, default_value_t)]
     pub format: StatusFormat,
     /// Show only invitations in this state
-    #[arg(long, value_parser = state)]
+    #[arg(long, value_enum)]
     pub state: Option<State>,
     /// Show only invitations to this package, by its name in the configuration or its id
     #[arg(long, value_name = "NAME|ID")]
@@ -57,13 +58,13 @@ pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>
     reader.begin_snapshot().await?;
     write(&mut written, &config, options, &reader, list, console).await?;
     reader.end_snapshot().await?;
-    written.rewind().map_err(|it| no_room(&it))?;
+    written.rewind().map_err(no_room)?;
     // A closed pipe is not an error, see `Output`.
     let _ = std::io::copy(&mut written, console.out);
     Ok(Exit::Done)
 }
 
-fn no_room(error: &std::io::Error) -> CommandError {
+fn no_room(error: impl Display) -> CommandError {
     let message = format!(
         "cannot write the report to a temporary file: {error}; make room in the folder for temporary files, or set TMPDIR"
     );
@@ -79,31 +80,27 @@ async fn write(
     list: Option<Partners>,
     console: &Console<'_>,
 ) -> Result<()> {
-    let package_id = match &options.package {
-        Some(text) => Some(package::id_of(config, text, reader).await?),
-        None => None,
-    };
-    let selection = RecordFilter {
+    let selection = Selection {
+        address: options.address.as_ref(),
         state: options.state,
-        package_id,
-        address: options.address.as_ref().map(Address::canonical),
+        package: options.package.as_deref(),
     };
+    let filter = selection.filter(config, reader).await?;
     let campaign = &config.campaign;
-    let mut page = reader.page(campaign, &selection, 0).await?;
-    if let (Some(address), true) = (&options.address, page.is_empty()) {
-        let package = options.package.as_deref().zip(package_id);
-        return Err(package::not_recorded(config, address, package, reader).await?);
+    let mut page = reader.page(campaign, &filter, 0).await?;
+    if let (Some(address), true) = (selection.address, page.is_empty()) {
+        return Err(selection.not_recorded(address, config, reader).await?);
     }
     let counts = reader.counts(campaign).await?;
     let (format, terminal) = (options.format, console.out_is_terminal);
     let writer = StatusWriter::begin(out, format, terminal, campaign, &counts);
-    let mut writer = writer.map_err(|it| no_room(&it))?;
+    let mut writer = writer.map_err(no_room)?;
     while let Some(last) = page.last().map(|it| it.id) {
         let mut rows = Vec::with_capacity(page.len());
         for mut record in page {
             record.invitee.package = match format {
-                StatusFormat::Text => package::label(config, &record),
-                StatusFormat::Json | StatusFormat::Csv => package::name(config, &record).to_owned(),
+                StatusFormat::Text => label(config, &record),
+                StatusFormat::Json | StatusFormat::Csv => package_name(config, &record).to_owned(),
             };
             let history = match options.address {
                 Some(_) => Some(reader.history(record.id).await?),
@@ -116,8 +113,8 @@ async fn write(
                 history,
             });
         }
-        writer.page(&rows).map_err(|it| no_room(&it))?;
-        page = reader.page(campaign, &selection, last).await?;
+        writer.page(&rows).map_err(no_room)?;
+        page = reader.page(campaign, &filter, last).await?;
     }
-    writer.finish().map_err(|it| no_room(&it))
+    writer.finish().map_err(no_room)
 }

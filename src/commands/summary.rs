@@ -1,13 +1,17 @@
-//! The summary of a run: what is printed at its end, and its exit code.
+//! The end of a run: what is printed, the results file, and the exit code.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::job::Job;
 use crate::console::Console;
-use crate::delivery::Tally;
-use crate::exit::{CommandError, Exit};
+use crate::delivery::{Signals, Tally};
+use crate::exit::{CommandError, Exit, ExitCode};
 use crate::invitation::{Record, State};
 use crate::ledger::{Ledger, LedgerError, RecordFilter};
 use crate::plan::PlanSummary;
 use crate::report::{count, one_line, reply_text};
+use crate::results::Results;
 
 /// How many records that wait for a decision are named.
 const SHOWN: usize = 20;
@@ -43,7 +47,7 @@ pub fn counts(tally: &Tally) -> String {
 }
 
 /// How many invitations this run has settled.
-pub fn settled(tally: &Tally) -> u64 {
+fn settled(tally: &Tally) -> u64 {
     outcomes(tally).iter().map(|it| it.1).sum()
 }
 
@@ -53,7 +57,7 @@ impl RunSummary<'_> {
         let tally = self.tally;
         let bad = self.job.partners.bad();
         let refused = bad > 0 || tally.rejected + tally.expired > 0;
-        let mut reasons: Vec<Exit> = tally.stopped.iter().map(|it| it.kind.into()).collect();
+        let mut reasons: Vec<Exit> = tally.stopped.iter().map(ExitCode::exit).collect();
         if refused {
             reasons.push(Exit::Refused);
         }
@@ -78,12 +82,9 @@ impl RunSummary<'_> {
         for outcome in &tally.unrecorded {
             console.eprint(&format!("could not be recorded: {outcome}"));
         }
+        let new_unknown = tally.unknown + self.recovered;
         for (state, new, exit) in [
-            (
-                State::Unknown,
-                tally.unknown + self.recovered > 0,
-                Exit::Unknown,
-            ),
+            (State::Unknown, new_unknown > 0, Exit::Unknown),
             (State::Expired, tally.expired > 0, Exit::Refused),
         ] {
             match self.report_waiting(state, new, console).await {
@@ -98,6 +99,42 @@ impl RunSummary<'_> {
         Exit::most_severe(&reasons)
     }
 
+    /// Writes the results, if the configuration asks for them. A signal interrupts it, because the next run
+    /// writes them again.
+    pub async fn write_results(&self, console: &mut Console<'_>) -> Exit {
+        let config = &self.job.config;
+        let Some(path) = &config.results else {
+            return Exit::Done;
+        };
+        let shown = path.display();
+        let results = Results {
+            partners: &self.job.partners,
+            campaign: &config.campaign,
+            reader: self.ledger.reader(),
+            today: console.now().to_zoned_datetime(TimeZone::system()).date(),
+        };
+        let mut signals = Signals::listen();
+        let written = tokio::select! {
+            written = results.write(path) => written.map_err(CommandError::from),
+            name = signals.next() => {
+                let message = format!("the results `{shown}` were not updated (stopped by {name}); the next run writes them");
+                Err(CommandError::new(Exit::CannotWrite, message))
+            }
+        };
+        match written {
+            Err(error) => {
+                console.eprint(&format!("error: {error}"));
+                return error.exit;
+            }
+            Ok(warning) if console.interactive => console.report(&warning),
+            Ok(_) => {}
+        }
+        if console.interactive && settled(self.tally) > 0 {
+            console.print(&format!("the outcome of each row is in {shown}"));
+        }
+        Exit::Done
+    }
+
     /// Prints one line of counts.
     fn print_counts(&self, console: &mut Console<'_>) {
         let (tally, due) = (self.tally, self.plan.due);
@@ -105,15 +142,14 @@ impl RunSummary<'_> {
         let rest = ("not attempted", due.saturating_sub(settled));
         let counts = outcomes(tally).into_iter().chain([rest]);
         let counts = counts.filter(|(name, number)| *number > 0 || *name == "accepted");
-        let parts: Vec<String> = counts
-            .map(|(name, number)| format!("{number} {name}"))
-            .collect();
+        let parts = counts.map(|(name, number)| format!("{number} {name}"));
+        let parts = parts.collect::<Vec<_>>().join(", ");
         let line = if due == 0 {
             "nothing was due".to_owned()
         } else if settled == 0 && tally.stopped.is_none() {
             "nothing was sent".to_owned()
         } else {
-            format!("{}: {}", count(due, "message"), parts.join(", "))
+            format!("{}: {parts}", count(due, "message"))
         };
         if console.interactive {
             console.print(&line);
@@ -152,8 +188,12 @@ impl RunSummary<'_> {
         let campaign = &self.job.config.campaign;
         let mut records = reader.page(campaign, &filter, 0).await?;
         records.sort_by_key(|it| std::cmp::Reverse(it.standing.updated_at));
-        if !self.is_due_to_be_named(state, &records, new, console).await {
-            return Ok(!records.is_empty());
+        let Some(newest) = records.first() else {
+            return Ok(false);
+        };
+        let newest = newest.standing.updated_at;
+        if !console.interactive && !self.is_due_to_be_named(state, newest, new, console).await {
+            return Ok(true);
         }
         if state == State::Unknown && self.recovered > 0 {
             console.eprint(&format!(
@@ -173,21 +213,15 @@ impl RunSummary<'_> {
         Ok(true)
     }
 
-    /// On a terminal always; otherwise if there are new ones, which this run may know of, and then once a
-    /// day. If the ledger cannot tell, they are named.
+    /// Whether there are new ones, which this run may know of; then once a day. If the ledger cannot tell, they
+    /// are named.
     async fn is_due_to_be_named(
         &self,
         state: State,
-        newest_first: &[Record],
+        newest: Timestamp,
         new: bool,
         console: &Console<'_>,
     ) -> bool {
-        let Some(newest) = newest_first.first().map(|it| it.standing.updated_at) else {
-            return false;
-        };
-        if console.interactive {
-            return true;
-        }
         let now = console.now();
         let notice = format!("{state} {}", self.job.config.campaign);
         let reported = self.ledger.notice(&notice).await.unwrap_or(None);

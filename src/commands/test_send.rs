@@ -5,16 +5,13 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
-
-use super::arguments::PartnerFilter;
-use super::deliver::deliver;
-use super::job::{Job, describe};
+use super::deliver::{conclude, deliver};
+use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
-use crate::exit::{Exit, OrExit, Result};
+use crate::exit::{Exit, Result};
 use crate::ledger::Reader;
 use crate::plan::{Plan, PlannedInvitation};
 use crate::relay::{Connector, check_credentials};
@@ -31,21 +28,16 @@ pub async fn run(
     console: &mut Console<'_>,
 ) -> Result<Exit> {
     let config = Arc::new(Config::load(path)?);
-    let scratch = tempfile::tempdir()
-        .context("cannot create a temporary ledger")
-        .or_exit(Exit::CannotWrite)?;
+    let scratch = open_ledger::scratch_folder(&std::env::temp_dir())?;
     let job = Job::load(config.clone(), scratch.path())?.addressed_to(address);
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let connector = Connector::new(&config.smtp)?;
     check_credentials(&config.smtp)?;
-    let ledger = open_ledger::temporary(scratch.path())?;
+    let ledger = open_ledger::temporary(&scratch)?;
     let now = console.now();
     // `--limit` counts the messages that are sent, not the rows that are read.
-    let unlimited = PartnerFilter {
-        limit: None,
-        ..filter.clone()
-    };
-    let candidates = job.plan(&unlimited, now);
+    let mut candidates = job.plan(filter, now);
+    candidates.limit = None;
     let lines = first_of_each_language(&job, &candidates, ledger.reader()).await?;
     let mut plan = job.plan(filter, now);
     plan.lines = Some(lines);
@@ -56,20 +48,13 @@ pub async fn run(
         console.print("no partner is due, so there is no message to test");
         return Ok(Exit::Done);
     }
-    let tally = deliver(&job, sends, &ledger, connector, None, console).await?;
+    let tally = deliver(&job, sends, &ledger, connector, false, console).await?;
     console.print(&format!(
         "{} sent to {address}: {} accepted by {relay}; no partner was mailed",
         describe(&summary),
         count(tally.accepted, "message")
     ));
-    for (_, state, why) in &tally.troubles {
-        console.eprint(&format!("{state}: {why}"));
-    }
-    match tally.stopped {
-        Some(stop) => Err(stop.into()),
-        None if tally.accepted < summary.due => Ok(Exit::Refused),
-        None => Ok(Exit::Done),
-    }
+    conclude(&tally, summary.due, console)
 }
 
 /// The lines of the first due row of each template's locale.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::guards::{guards, nothing_was_sent};
 use super::job::Job;
 use crate::console::Console;
-use crate::exit::{CommandError, Exit, OrExit, Result};
+use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::{Cause, MessageIdKey};
 use crate::ledger::{Change, Ledger, Reader};
 use crate::message::Composer;
@@ -34,6 +34,7 @@ struct MessageVerifier {
     key: MessageIdKey,
     domain: String,
     now: Timestamp,
+    list: PathBuf,
 }
 
 /// All messages of a plan that are due.
@@ -44,19 +45,21 @@ pub struct VerifiedPlan {
     /// Those that had to repeat an earlier message, and differ.
     pub changed: Vec<PlannedInvitation>,
     /// The first that failed, with their lines.
-    faults: Vec<(u64, anyhow::Error)>,
+    faults: Vec<String>,
     failed: u64,
 }
 
-/// Invitations with their verified messages, and whether these differ from what they had to repeat.
-type Batch = Vec<(PlannedInvitation, anyhow::Result<(PlannedSend, bool)>)>;
+/// A verified message, with the invitation if it differs from what it had to repeat; or why it failed.
+type Verified = std::result::Result<(PlannedSend, Option<PlannedInvitation>), String>;
 
 impl MessageVerifier {
-    fn verify(&self, entry: &PlannedInvitation) -> anyhow::Result<(PlannedSend, bool)> {
+    fn verify(&self, entry: PlannedInvitation) -> Verified {
         let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
-        let (message, _) = self.composer.compose_and_verify(partner, &id, date)?;
+        let composed = self.composer.compose_and_verify(partner, &id, date);
+        let place = || format!("{}:{}", self.list.display(), partner.line);
+        let (message, _) = composed.map_err(|it| format!("{}: {it}", place()))?;
         let send = PlannedSend {
             line: partner.line,
             offset: partner.offset,
@@ -64,18 +67,12 @@ impl MessageVerifier {
             recorded: entry.standing.is_some(),
         };
         let changed = entry.must_repeat().is_some_and(|it| it != message.sha256());
-        Ok((send, changed))
+        Ok((send, changed.then_some(entry)))
     }
 
-    fn start(self: &Arc<Self>, batch: Vec<PlannedInvitation>) -> JoinHandle<Batch> {
+    fn start(self: &Arc<Self>, batch: Vec<PlannedInvitation>) -> JoinHandle<Vec<Verified>> {
         let verifier = self.clone();
-        spawn_blocking(move || {
-            let verify = |entry: PlannedInvitation| {
-                let result = verifier.verify(&entry);
-                (entry, result)
-            };
-            batch.into_iter().map(verify).collect()
-        })
+        spawn_blocking(move || batch.into_iter().map(|it| verifier.verify(it)).collect())
     }
 }
 
@@ -95,6 +92,7 @@ impl Job {
             key: reader.key.clone(),
             domain: self.config.sender.address.domain().to_owned(),
             now,
+            list: self.config.partners.path.clone(),
         });
         let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut collected = VerifiedPlan::default();
@@ -114,7 +112,7 @@ impl Job {
         for batch in under_way {
             collected.add(batch).await?;
         }
-        collected.result(&self.config.partners.path)
+        collected.result()
     }
 }
 
@@ -154,35 +152,30 @@ pub async fn guard_and_verify(
 }
 
 impl VerifiedPlan {
-    async fn add(&mut self, batch: JoinHandle<Batch>) -> Result<()> {
-        for (entry, verified) in batch.await.or_exit(Exit::InternalError)? {
+    async fn add(&mut self, batch: JoinHandle<Vec<Verified>>) -> Result<()> {
+        let ended = |it| CommandError::new(Exit::InternalError, it);
+        for verified in batch.await.map_err(ended)? {
             match verified {
                 Ok((send, changed)) => {
                     self.sends.push(send);
-                    self.changed.extend(changed.then_some(entry));
+                    self.changed.extend(changed);
                 }
                 Err(error) => {
                     self.failed += 1;
-                    if self.faults.len() < SHOWN {
-                        self.faults.push((entry.partner.line, error));
-                    }
+                    self.faults.push(error);
+                    self.faults.truncate(SHOWN);
                 }
             }
         }
         Ok(())
     }
 
-    fn result(self, list: &Path) -> Result<Self> {
+    fn result(mut self) -> Result<Self> {
         if self.failed == 0 {
             return Ok(self);
         }
-        let path = list.display();
-        let faults = self.faults.iter();
-        let mut lines: Vec<String> = faults
-            .map(|(line, error)| format!("{path}:{line}: {error:#}"))
-            .collect();
         let failed = count(self.failed, "message");
-        lines.push(format!("{failed} failed the verification, so nothing is sent; correct the template, the row or the configuration"));
-        Err(CommandError::new(Exit::Config, lines.join("\n")))
+        self.faults.push(format!("{failed} failed the verification, so nothing is sent; correct the template, the row or the configuration"));
+        Err(CommandError::new(Exit::Config, self.faults.join("\n")))
     }
 }

@@ -18,7 +18,8 @@ pub struct TemplateFolder {
 }
 
 /// What to do with a row whose locale has no template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MissingLocale {
     /// Use the default locale.
     Default,

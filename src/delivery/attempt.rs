@@ -168,7 +168,7 @@ impl Worker {
 
     pub fn sender_refused(&self, answer: &ReplyResult, remedy: &str) -> Stopped {
         let why = format!(
-            "the relay {} refuses us, so no partner was marked: it replied \"{}\"; {remedy}",
+            "the relay {} refuses this sender, so no partner was marked: it replied \"{}\"; {remedy}",
             self.run.journal.relay,
             describe(answer)
         );

@@ -1,6 +1,7 @@
 //! What a ledger records about an invitation, independent of its store.
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
 use super::identity::Identity;
 use super::state::State;
@@ -78,10 +79,11 @@ pub struct Record {
     pub latest: Event,
 }
 
-/// One line of an invitation's history.
-#[derive(Clone, Debug)]
+/// One line of an invitation's history. The names in JSON are an interface.
+#[derive(Clone, Debug, Serialize)]
 pub struct Event {
     /// The time of the event.
+    #[serde(serialize_with = "to_the_second")]
     pub at: Timestamp,
     /// The state before; none for the enrolment.
     pub from: Option<State>,
@@ -101,4 +103,8 @@ pub struct Event {
     pub message_id: String,
     /// A note by a person or the program.
     pub note: Option<String>,
+}
+
+fn to_the_second<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&at.strftime("%Y-%m-%dT%H:%M:%SZ"))
 }

@@ -11,11 +11,14 @@ use strum::VariantArray;
     PartialEq,
     Eq,
     Hash,
+    clap::ValueEnum,
+    serde::Serialize,
     strum::Display,
     strum::EnumString,
     strum::IntoStaticStr,
     strum::VariantArray,
 )]
+#[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum State {
     /// Due; no relay has accepted it.

@@ -6,13 +6,13 @@ use super::state::State;
 use crate::outcome::Outcome;
 
 /// What a person can decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Decision {
-    /// It was accepted or has arrived.
+    /// The message arrived
     Accepted,
-    /// Send it again.
+    /// Send it again
     Resend,
-    /// Close it.
+    /// Close the invitation without sending
     Abandoned,
 }
 

@@ -88,7 +88,7 @@ pub struct RunStart {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RunEnd {
     /// Its end.
     pub at: Timestamp,

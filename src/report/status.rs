@@ -48,33 +48,13 @@ struct InvitationFields<'a> {
     next_attempt_at: Option<String>,
     note: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    history: Option<Vec<EventFields<'a>>>,
-}
-
-/// A line of history in JSON. The names are an interface.
-#[derive(Debug, Serialize)]
-struct EventFields<'a> {
-    at: String,
-    from: Option<&'static str>,
-    to: &'static str,
-    phase: Option<&'a str>,
-    smtp_code: Option<u16>,
-    enhanced_code: Option<&'a str>,
-    reply: Option<&'a str>,
-    relay: Option<&'a str>,
-    message_id: &'a str,
-    note: Option<&'a str>,
+    history: Option<&'a [Event]>,
 }
 
 /// The fields of an invitation; `text` makes its texts safe for the format.
 fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> InvitationFields<'a> {
     let record = &row.record;
-    let Record {
-        invitee,
-        standing,
-        latest,
-        ..
-    } = record;
+    let (invitee, standing, latest) = (&record.invitee, &record.standing, &record.latest);
     let optional = |it: &'a Option<String>| it.as_deref().map(&text);
     InvitationFields {
         package: text(&invitee.package),
@@ -98,21 +78,6 @@ fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Inv
         next_attempt_at: standing.next_attempt_at.map(utc),
         note: optional(&latest.note),
         history: None,
-    }
-}
-
-fn event_fields(event: &Event) -> EventFields<'_> {
-    EventFields {
-        at: utc(event.at),
-        from: event.from.map(State::as_str),
-        to: event.to.as_str(),
-        phase: event.phase.as_deref(),
-        smtp_code: event.smtp_code,
-        enhanced_code: event.enhanced_code.as_deref(),
-        reply: event.reply.as_deref(),
-        relay: event.relay.as_deref(),
-        message_id: &event.message_id,
-        note: event.note.as_deref(),
     }
 }
 
@@ -150,15 +115,13 @@ impl<'a> StatusWriter<'a> {
     ) -> io::Result<Self> {
         match format {
             StatusFormat::Json => {
-                let counts: Vec<String> = counts
-                    .iter()
-                    .map(|(state, count)| format!("\"{state}\":{count}"))
-                    .collect();
+                let counts = counts.iter();
+                let counts = counts.map(|(state, count)| format!("\"{state}\":{count}"));
+                let counts = counts.collect::<Vec<_>>().join(",");
                 let campaign = harmless_json(&serde_json::to_string(campaign)?);
                 write!(
                     out,
-                    "{{\"campaign\":{campaign},\"counts\":{{{}}},\"invitations\":[",
-                    counts.join(",")
+                    "{{\"campaign\":{campaign},\"counts\":{{{counts}}},\"invitations\":["
                 )?;
             }
             StatusFormat::Csv => {
@@ -168,22 +131,14 @@ impl<'a> StatusWriter<'a> {
             }
             StatusFormat::Text => {
                 let total: u64 = counts.iter().map(|(_, count)| count).sum();
-                let parts: Vec<String> = counts
-                    .iter()
-                    .filter(|(_, count)| *count > 0)
-                    .map(|(state, count)| format!("{count} {state}"))
-                    .collect();
-                let parts = if parts.is_empty() {
-                    String::new()
-                } else {
-                    format!(": {}", parts.join(", "))
-                };
-                writeln!(
-                    out,
-                    "campaign {}: {}{parts}",
-                    one_line(campaign),
-                    count(total, "invitation")
-                )?;
+                let invitations = count(total, "invitation");
+                write!(out, "campaign {}: {invitations}", one_line(campaign))?;
+                let some = counts.iter().filter(|(_, count)| *count > 0);
+                for (nth, (state, count)) in some.enumerate() {
+                    let before = if nth == 0 { ":" } else { "," };
+                    write!(out, "{before} {count} {state}")?;
+                }
+                writeln!(out)?;
             }
         }
         Ok(Self {
@@ -204,9 +159,8 @@ impl<'a> StatusWriter<'a> {
                 for row in page {
                     let comma = if self.written == 0 { "\n" } else { ",\n" };
                     self.out.write_all(comma.as_bytes())?;
-                    let history = row.history.as_deref();
                     let fields = InvitationFields {
-                        history: history.map(|it| it.iter().map(event_fields).collect()),
+                        history: row.history.as_deref(),
                         ..fields(row, Cow::Borrowed)
                     };
                     let json = harmless_json(&serde_json::to_string(&fields)?);
@@ -247,17 +201,13 @@ impl<'a> StatusWriter<'a> {
             ]);
         }
         writeln!(self.out, "\n{}", table.trim_fmt())?;
-        for StatusRow {
-            record, history, ..
-        } in page
-        {
-            let Some(history) = history else { continue };
-            writeln!(
-                self.out,
-                "\nhistory of {} ({})",
-                one_line(&record.invitee.email),
-                one_line(&record.invitee.package)
-            )?;
+        for row in page {
+            let Some(history) = &row.history else {
+                continue;
+            };
+            let invitee = &row.record.invitee;
+            let (email, package) = (one_line(&invitee.email), one_line(&invitee.package));
+            writeln!(self.out, "\nhistory of {email} ({package})")?;
             let mut table = self.empty_table(&["at", "state", "phase", "reason"]);
             for event in history {
                 let phase = event.phase.as_deref().unwrap_or_default();
@@ -288,10 +238,10 @@ impl<'a> StatusWriter<'a> {
     /// # Errors
     /// If `out` cannot be written.
     pub fn finish(self) -> io::Result<()> {
-        match self.format {
-            StatusFormat::Json => writeln!(self.out, "\n]}}"),
-            StatusFormat::Text | StatusFormat::Csv => Ok(()),
+        if self.format == StatusFormat::Json {
+            writeln!(self.out, "\n]}}")?;
         }
+        Ok(())
     }
 }
 

@@ -27,7 +27,8 @@ impl AtomicFile {
         if !folder.is_dir() {
             return Err(io::Error::other("there is no such folder"));
         }
-        let prefix = prefix(path);
+        let name = path.file_name().unwrap_or_default();
+        let prefix = format!(".{}.", name.to_string_lossy());
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
@@ -35,10 +36,8 @@ impl AtomicFile {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(SUFFIX)
-            .tempfile_in(folder)?;
+        let mut builder = tempfile::Builder::new();
+        let file = builder.prefix(&prefix).suffix(SUFFIX).tempfile_in(folder)?;
         let path = path.to_owned();
         Ok(Self { file, path })
     }
@@ -57,11 +56,6 @@ impl AtomicFile {
 }
 
 const SUFFIX: &str = ".unfinished";
-
-fn prefix(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    format!(".{}.", name.to_string_lossy())
-}
 
 /// The first bytes of an existing file; empty if there is none.
 pub fn beginning_of(path: &Path) -> io::Result<Vec<u8>> {

@@ -5,10 +5,10 @@
 //! match becomes one cell, so that the outcome is in its columns in every row.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 
 use super::encoding_writer::EncodingWriter;
-use super::error::WriteError;
 use super::outcome_columns::COLUMNS;
 use crate::partners::{CsvFormat, Partners, SourceRow};
 use crate::report::may_be_formula;
@@ -17,7 +17,7 @@ use crate::report::may_be_formula;
 pub struct CsvWriter<'a> {
     partners: &'a Partners,
     out: EncodingWriter<'a>,
-    delimiter: char,
+    delimiter: String,
     /// The columns of the list, without outcome columns of an earlier run.
     original: Vec<usize>,
     /// Up to which offset the text is written.
@@ -26,11 +26,7 @@ pub struct CsvWriter<'a> {
 
 impl<'a> CsvWriter<'a> {
     /// Writes everything up to the header, and the header.
-    pub fn begin(
-        partners: &'a Partners,
-        file: &'a File,
-        form: CsvFormat,
-    ) -> Result<Self, WriteError> {
+    pub fn begin(partners: &'a Partners, file: &'a File, form: CsvFormat) -> io::Result<Self> {
         let headers = partners.headers();
         let original = (0..headers.len())
             .filter(|it| !COLUMNS.contains(&headers[*it].as_str()))
@@ -38,7 +34,7 @@ impl<'a> CsvWriter<'a> {
         let mut writer = Self {
             partners,
             out: EncodingWriter::begin(file, form.encoding, form.has_bom)?,
-            delimiter: char::from(form.delimiter),
+            delimiter: char::from(form.delimiter).to_string(),
             original,
             at: partners.text_place()?.start,
         };
@@ -50,24 +46,20 @@ impl<'a> CsvWriter<'a> {
     }
 
     /// Writes a row and its outcome.
-    pub fn row(
-        &mut self,
-        row: &SourceRow,
-        outcome: [String; COLUMNS.len()],
-    ) -> Result<(), WriteError> {
+    pub fn row(&mut self, row: &SourceRow, outcome: [String; COLUMNS.len()]) -> io::Result<()> {
         self.between(row.place.start)?;
         self.write_original(row.cells.as_deref(), row.place.clone())?;
         self.write_generated(outcome)
     }
 
     /// Writes what follows the last row.
-    pub fn finish(mut self) -> Result<(), WriteError> {
+    pub fn finish(mut self) -> io::Result<()> {
         self.between(self.partners.text_place()?.end)?;
         self.out.finish()
     }
 
     /// Copies line ends, blank lines and a `sep=` line.
-    fn between(&mut self, next: u64) -> Result<(), WriteError> {
+    fn between(&mut self, next: u64) -> io::Result<()> {
         for piece in self.partners.text(self.at..next) {
             self.out.write_original(&piece?)?;
         }
@@ -76,11 +68,7 @@ impl<'a> CsvWriter<'a> {
     }
 
     /// Writes the cells of the list, one for each of its columns.
-    fn write_original(
-        &mut self,
-        cells: Option<&[String]>,
-        place: Range<u64>,
-    ) -> Result<(), WriteError> {
+    fn write_original(&mut self, cells: Option<&[String]>, place: Range<u64>) -> io::Result<()> {
         self.at = place.end;
         let Some(cells) = cells else {
             return self.as_one_cell(place);
@@ -92,56 +80,48 @@ impl<'a> CsvWriter<'a> {
             }
             return self.pad(columns - cells.len());
         }
-        let mut text = String::new();
-        for (nth, column) in self.original.iter().enumerate() {
+        let cells = self.original.iter().map(|column| {
             let cell = cells.get(*column).map_or("", String::as_str);
-            if nth > 0 {
-                text.push(self.delimiter);
-            }
-            let mark = if is_dangerous(cell) { "'" } else { "" };
-            text.push_str(&self.quoted(&format!("{mark}{cell}")));
-        }
-        self.out.write_original(&text)
+            self.quoted(&format!("{}{cell}", apostrophe(cell)))
+        });
+        let cells: Vec<String> = cells.collect();
+        self.out.write_original(&cells.join(&self.delimiter))
     }
 
     /// Writes the text of a row without cells into the first column.
-    fn as_one_cell(&mut self, place: Range<u64>) -> Result<(), WriteError> {
+    fn as_one_cell(&mut self, place: Range<u64>) -> io::Result<()> {
         self.out.write_original("\"")?;
         for (nth, piece) in self.partners.text(place).enumerate() {
             let piece = piece?.replace('"', "\"\"");
-            let mark = if nth == 0 && is_dangerous(&piece) {
-                "'"
-            } else {
-                ""
-            };
+            let mark = if nth == 0 { apostrophe(&piece) } else { "" };
             self.out.write_original(&format!("{mark}{piece}"))?;
         }
         self.out.write_original("\"")?;
         self.pad(self.original.len().saturating_sub(1))
     }
 
-    fn pad(&mut self, cells: usize) -> Result<(), WriteError> {
-        self.out
-            .write_original(&self.delimiter.to_string().repeat(cells))
+    fn pad(&mut self, cells: usize) -> io::Result<()> {
+        self.out.write_original(&self.delimiter.repeat(cells))
     }
 
-    fn write_generated(&mut self, cells: [String; COLUMNS.len()]) -> Result<(), WriteError> {
-        let mut text = String::new();
-        for cell in cells {
-            text.push(self.delimiter);
-            text.push_str(&self.quoted(&cell));
-        }
-        self.out.write_generated(&text)
+    fn write_generated(&mut self, cells: [String; COLUMNS.len()]) -> io::Result<()> {
+        let cells = cells.map(|it| format!("{}{}", self.delimiter, self.quoted(&it)));
+        self.out.write_generated(&cells.concat())
     }
 
     /// A cell, in quotes if it needs them (RFC 4180 §2.5–2.7).
     fn quoted(&self, cell: &str) -> String {
-        if cell.contains([self.delimiter, '"', '\r', '\n']) {
+        if cell.contains(&self.delimiter) || cell.contains(['"', '\r', '\n']) {
             format!("\"{}\"", cell.replace('"', "\"\""))
         } else {
             cell.to_owned()
         }
     }
+}
+
+/// What precedes a cell of the list, so that it is no formula.
+fn apostrophe(cell: &str) -> &'static str {
+    if is_dangerous(cell) { "'" } else { "" }
 }
 
 /// Whether a cell of the list could be a formula, and is neither a telephone number nor an amount.

@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
-use encoding_rs::{Encoder, EncoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{Encoder, EncoderResult, Encoding, UTF_16BE, UTF_16LE};
 
-use super::error::WriteError;
+/// A character of the list can be read in its encoding, but not written.
+#[derive(Debug, thiserror::Error)]
+#[error("a character cannot be written")]
+pub struct Unmappable;
 
 /// A file that is written in an encoding.
 pub struct EncodingWriter<'a> {
@@ -14,21 +17,15 @@ pub struct EncodingWriter<'a> {
 }
 
 enum OutputEncoding {
-    Utf8,
     Utf16(fn(u16) -> [u8; 2]),
     Other(Encoder),
 }
 
 impl<'a> EncodingWriter<'a> {
     /// Begins the file, with a byte-order mark if `has_bom`.
-    pub fn begin(
-        file: &'a File,
-        encoding: &'static Encoding,
-        has_bom: bool,
-    ) -> Result<Self, WriteError> {
+    pub fn begin(file: &'a File, encoding: &'static Encoding, has_bom: bool) -> io::Result<Self> {
         // The encoders of the WHATWG standard write UTF-8 instead of UTF-16.
         let encoding = match encoding {
-            it if it == UTF_8 => OutputEncoding::Utf8,
             it if it == UTF_16LE => OutputEncoding::Utf16(u16::to_le_bytes),
             it if it == UTF_16BE => OutputEncoding::Utf16(u16::to_be_bytes),
             other => OutputEncoding::Other(other.new_encoder()),
@@ -42,31 +39,26 @@ impl<'a> EncodingWriter<'a> {
     }
 
     /// Writes text of the list, which must be kept character for character.
-    pub fn write_original(&mut self, text: &str) -> Result<(), WriteError> {
-        self.write(text, |_| Err(WriteError::Unmappable))
+    pub fn write_original(&mut self, text: &str) -> io::Result<()> {
+        self.write(text, None)
     }
 
     /// Writes text of this program; characters that the encoding lacks become `?`.
-    pub fn write_generated(&mut self, text: &str) -> Result<(), WriteError> {
-        self.write(text, |_| Ok("?"))
+    pub fn write_generated(&mut self, text: &str) -> io::Result<()> {
+        self.write(text, Some("?"))
     }
 
-    fn write(
-        &mut self,
-        text: &str,
-        instead: impl Fn(char) -> Result<&'static str, WriteError>,
-    ) -> Result<(), WriteError> {
+    fn write(&mut self, mut text: &str, instead: Option<&str>) -> io::Result<()> {
         match &mut self.encoding {
-            OutputEncoding::Utf8 => self.out.write_all(text.as_bytes())?,
             OutputEncoding::Utf16(bytes) => {
                 for unit in text.encode_utf16() {
                     self.out.write_all(&bytes(unit))?;
                 }
             }
             OutputEncoding::Other(encoder) => {
-                let mut rest = text;
-                while let Some(unmappable) = encode(encoder, &mut rest, &mut self.out, false)? {
-                    encode(encoder, &mut instead(unmappable)?, &mut self.out, false)?;
+                while !encode(encoder, &mut text, &mut self.out, false)? {
+                    let mut instead = instead.ok_or_else(|| io::Error::other(Unmappable))?;
+                    encode(encoder, &mut instead, &mut self.out, false)?;
                 }
             }
         }
@@ -74,21 +66,21 @@ impl<'a> EncodingWriter<'a> {
     }
 
     /// Writes what is buffered.
-    pub fn finish(mut self) -> Result<(), WriteError> {
+    pub fn finish(mut self) -> io::Result<()> {
         if let OutputEncoding::Other(encoder) = &mut self.encoding {
             encode(encoder, &mut "", &mut self.out, true)?;
         }
-        Ok(self.out.flush()?)
+        self.out.flush()
     }
 }
 
-/// Encodes from the front of `rest`, up to a character that the encoding lacks.
+/// Encodes from the front of `rest`. Stops behind a character that the encoding lacks, and returns false.
 fn encode(
     encoder: &mut Encoder,
     rest: &mut &str,
     out: &mut impl Write,
     last: bool,
-) -> io::Result<Option<char>> {
+) -> io::Result<bool> {
     let mut buffer = [0; 4096];
     loop {
         let (result, read, written) =
@@ -96,9 +88,9 @@ fn encode(
         out.write_all(&buffer[..written])?;
         *rest = &rest[read..];
         match result {
-            EncoderResult::InputEmpty => return Ok(None),
+            EncoderResult::InputEmpty => return Ok(true),
             EncoderResult::OutputFull => {}
-            EncoderResult::Unmappable(it) => return Ok(Some(it)),
+            EncoderResult::Unmappable(_) => return Ok(false),
         }
     }
 }

@@ -24,11 +24,6 @@ pub const COLUMNS: [&str; 13] = [
     "invitation_message_id",
 ];
 
-/// The state of a bad row.
-const BAD: &str = "bad_row";
-/// The state of a partner without a record.
-const NEW: &str = "not_invited";
-
 /// The outcome of a row; empty for an empty row.
 #[derive(Default)]
 pub struct OutcomeColumns {
@@ -40,15 +35,13 @@ pub struct OutcomeColumns {
 impl OutcomeColumns {
     /// Why a row is bad.
     pub fn of_bad(reasons: &[RowFinding]) -> Self {
-        let reasons: Vec<String> = reasons
-            .iter()
-            .map(|it| match &it.column {
-                Some(column) => format!("column {column}: {}", it.reason),
-                None => it.reason.clone(),
-            })
-            .collect();
+        let reason = |it: &RowFinding| match &it.column {
+            Some(column) => format!("column {column}: {}", it.reason),
+            None => it.reason.clone(),
+        };
+        let reasons: Vec<String> = reasons.iter().map(reason).collect();
         Self {
-            state: BAD,
+            state: "bad_row",
             note: reasons.join("; "),
             record: None,
         }
@@ -64,7 +57,7 @@ impl OutcomeColumns {
         let note = record.as_ref().and_then(|it| it.latest.note.clone());
         let notes: Vec<String> = [note, closed].into_iter().flatten().collect();
         Self {
-            state: state.map_or(NEW, State::as_str),
+            state: state.map_or("not_invited", State::as_str),
             note: notes.join("; "),
             record,
         }

@@ -3,15 +3,14 @@
 //! No symbolic link is followed, neither to the folder nor from a file in it, so that a review replaces
 //! nothing elsewhere.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Error, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use super::error::{Result, ReviewError};
 use crate::files;
 
 /// The folder of the messages.
@@ -33,6 +32,20 @@ pub const PAGE: [(&str, &str); 2] = [
 /// The page itself.
 pub const INDEX_PAGE: &str = include_str!("page/index.html");
 
+/// Why a review cannot be written: what failed, where, why, and how to fix it.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviewError {
+    /// The folder cannot be used: name another one.
+    #[error("cannot use `{folder}` for the review: {1}", folder = .0.display())]
+    Folder(PathBuf, Error),
+    /// A file of the review cannot be written: make room.
+    #[error("cannot write the review: {0}; make room, or name another folder with `--out`")]
+    Write(#[from] Error),
+}
+
+/// What a review returns.
+pub type Result<T> = std::result::Result<T, ReviewError>;
+
 /// Marks a folder that a review made.
 const MARKER: &str = ".made-by-access-invite";
 
@@ -50,8 +63,7 @@ impl Folder {
     /// # Errors
     /// If it is anything else, cannot be created, or another run writes into it.
     pub fn prepare(path: &Path) -> Result<Self> {
-        let folder = path.to_owned();
-        Self::open(path).map_err(|reason| ReviewError::Folder { folder, reason })
+        Self::open(path).map_err(|error| ReviewError::Folder(path.to_owned(), error))
     }
 
     fn open(path: &Path) -> io::Result<Self> {
@@ -61,7 +73,7 @@ impl Folder {
         };
         match path.symlink_metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+                files::create_folder(path)?;
             }
             found => {
                 let found = found?;
@@ -84,14 +96,11 @@ impl Folder {
         refuse_if(!is_review && !is_empty, files)?;
         folder.set_permissions(Permissions::from_mode(0o700))?;
         let marker = files::open_own(&marker)?;
-        match marker.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let busy = "another run is writing there; wait for it, or name another folder with `--out`";
-                return Err(Error::other(busy));
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
+        let busy = "another run is writing there; wait for it, or name another folder with `--out`";
+        marker.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => Error::other(busy),
+            TryLockError::Error(error) => error,
+        })?;
         remove_scratch(path)?;
         let path = path.to_owned();
         Ok(Self { path, marker })
@@ -105,16 +114,14 @@ impl Folder {
 
     /// Removes the old review, its page first.
     pub(super) fn clear(&self) -> io::Result<()> {
-        for file in [INDEX, LIST, APPROVAL]
-            .into_iter()
-            .chain(PAGE.map(|it| it.0))
-        {
+        let page = PAGE.map(|it| it.0);
+        for file in [INDEX, LIST, APPROVAL].into_iter().chain(page) {
             unless_missing(std::fs::remove_file(self.path.join(file)))?;
         }
         for folder in [MESSAGES, DATA] {
             let path = self.path.join(folder);
             unless_missing(std::fs::remove_dir_all(&path))?;
-            DirBuilder::new().mode(0o700).create(path)?;
+            files::create_folder(&path)?;
         }
         Ok(())
     }
@@ -131,12 +138,10 @@ fn unless_missing(removed: io::Result<()>) -> io::Result<()> {
 fn remove_scratch(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".tmp") {
-            continue;
-        }
-        if entry.file_type()?.is_dir() {
+        let is_scratch = entry.file_name().as_encoded_bytes().starts_with(b".tmp");
+        if is_scratch && entry.file_type()?.is_dir() {
             std::fs::remove_dir_all(entry.path())?;
-        } else {
+        } else if is_scratch {
             std::fs::remove_file(entry.path())?;
         }
     }
@@ -149,15 +154,5 @@ fn open_folder(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits().cast_signed())
-        .open(path)
-}
-
-/// Creates a file that only its owner may read. Fails if one exists, because the old review is removed
-/// first.
-pub fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
         .open(path)
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::folder::{DATA, create};
+use super::folder::DATA;
+use crate::files::create_new;
 
 /// How many rows are in a data file; the page knows these numbers from the summary.
 pub const LISTED: u64 = 1_000;
@@ -42,34 +43,28 @@ impl JsRows {
 
     /// Adds a row.
     pub fn add(&mut self, row: &impl Serialize) -> io::Result<()> {
-        if self.written.is_multiple_of(self.each) {
+        let begins = self.written.is_multiple_of(self.each);
+        if begins {
             self.close()?;
+            let number = self.written / self.each + 1;
+            let name = format!("{DATA}/{}-{number:04}.js", self.part);
+            let mut file = BufWriter::new(create_new(&self.folder.join(name))?);
+            write!(file, "{},[", call(&self.review, self.part, number))?;
+            self.open = Some(file);
         }
-        let first = self.open.is_none();
-        let file = match &mut self.open {
-            Some(file) => file,
-            closed => {
-                let number = self.written / self.each + 1;
-                let name = format!("{DATA}/{}-{number:04}.js", self.part);
-                let mut file = BufWriter::new(create(&self.folder.join(name))?);
-                write!(file, "{},[", call(&self.review, self.part, number)?)?;
-                closed.insert(file)
-            }
-        };
-        let comma = if first { "" } else { "," };
+        let comma = if begins { "" } else { "," };
         self.written += 1;
+        let file = self.open.as_mut().expect("a file has begun");
         write!(file, "{comma}\n{}", json(row)?)
     }
 
     /// Completes the last file.
     pub fn close(&mut self) -> io::Result<()> {
-        match self.open.take() {
-            None => Ok(()),
-            Some(mut file) => {
-                writeln!(file, "\n]);")?;
-                file.flush()
-            }
+        if let Some(mut file) = self.open.take() {
+            writeln!(file, "\n]);")?;
+            file.flush()?;
         }
+        Ok(())
     }
 }
 
@@ -80,17 +75,13 @@ pub fn write_whole(
     part: &str,
     value: &impl Serialize,
 ) -> io::Result<()> {
-    let mut file = create(&folder.join(format!("{DATA}/{part}.js")))?;
-    writeln!(file, "{},{});", call(review, part, 0)?, json(value)?)
+    let mut file = create_new(&folder.join(format!("{DATA}/{part}.js")))?;
+    writeln!(file, "{},{});", call(review, part, 0), json(value)?)
 }
 
 /// The start of a call, `review("…","list",1`.
-fn call(review: &str, part: &str, number: u64) -> io::Result<String> {
-    Ok(format!(
-        "review({},{},{number}",
-        json(&review)?,
-        json(&part)?
-    ))
+fn call(review: &str, part: &str, number: u64) -> String {
+    format!("review(\"{review}\",\"{part}\",{number}")
 }
 
 /// JSON that is also safe in a script: without `<`, which begins a tag or comment in HTML, and without

@@ -68,17 +68,14 @@ fn headers(message: &Message<'_>) -> Vec<(String, String)> {
     let raw = message.headers_raw();
     raw.map(|(name, raw)| {
         let value = match message.header(name.to_owned()) {
-            Some(HeaderValue::Address(addresses)) => addresses
-                .iter()
-                .map(|it| {
+            Some(HeaderValue::Address(addresses)) => {
+                let shown = addresses.iter().map(|it| {
                     let address = it.address().unwrap_or_default();
-                    match it.name() {
-                        Some(name) => format!("{name} <{address}>"),
-                        None => address.to_owned(),
-                    }
-                })
-                .collect::<Vec<_>>()
-                .join(", "),
+                    let name = it.name().map(|name| format!("{name} <{address}>"));
+                    name.unwrap_or_else(|| address.to_owned())
+                });
+                shown.collect::<Vec<_>>().join(", ")
+            }
             Some(HeaderValue::Text(text)) if !name.eq_ignore_ascii_case("message-id") => {
                 text.to_string()
             }

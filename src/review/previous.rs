@@ -3,7 +3,8 @@
 //! Sixteen bytes an invitation: a hash of package and address, and a hash of all that the recipient reads.
 //! No address is kept. A file that cannot be read counts as missing; then nothing is marked.
 
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -29,79 +30,68 @@ pub enum Mark {
     Changed = 2,
 }
 
+/// The digest of each message, by the hash of package and address.
+type Messages = BTreeMap<[u8; 8], [u8; 8]>;
+
 /// The previous review, and what the new one has so far.
 #[derive(Debug, Default)]
 pub struct PreviousReview {
     /// When it was made.
     pub made: Option<Timestamp>,
-    previous: Vec<[u8; 16]>,
-    seen: u64,
-    now: Vec<[u8; 16]>,
+    /// Its messages that the new review does not have.
+    missing: Messages,
+    now: Messages,
 }
 
 impl PreviousReview {
     /// Reads the file in the folder of the review.
     pub fn read(folder: &Path) -> Self {
-        let Ok(bytes) = files::read(&folder.join(FILE), LIMIT) else {
-            return Self::default();
+        let bytes = files::read(&folder.join(FILE), LIMIT).ok();
+        bytes.and_then(|it| Self::parse(&it)).unwrap_or_default()
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (head, rows) = bytes.split_at(bytes.iter().position(|it| *it == b'\n')?);
+        let made = std::str::from_utf8(head).ok()?.strip_prefix(HEAD)?;
+        let (halves, []) = rows[1..].as_chunks::<8>() else {
+            return None;
         };
-        let line = bytes.iter().position(|it| *it == b'\n');
-        let made = line
-            .and_then(|end| std::str::from_utf8(&bytes[..end]).ok())
-            .and_then(|it| it.strip_prefix(HEAD)?.parse().ok());
-        let (rows, rest) = bytes[line.map_or(0, |it| it + 1)..].as_chunks::<16>();
-        if made.is_none() || !rest.is_empty() {
-            return Self::default();
-        }
-        Self {
-            made,
-            previous: rows.to_vec(),
-            ..Self::default()
-        }
+        let (rows, []) = halves.as_chunks::<2>() else {
+            return None;
+        };
+        Some(Self {
+            made: Some(made.parse().ok()?),
+            missing: rows.iter().map(|[key, digest]| (*key, *digest)).collect(),
+            now: Messages::new(),
+        })
     }
 
     /// Compares a message with the previous review, and adds it to the new one.
-    pub fn mark(&mut self, key: [u8; 8], content: [u8; 8]) -> Mark {
-        let row = [key, content].concat();
-        self.now.push(row.try_into().expect("twice eight bytes"));
-        if self.made.is_none() {
-            return Mark::Same;
-        }
-        match self.previous.binary_search_by(|it| it[..8].cmp(&key)) {
-            Err(_) => Mark::New,
-            Ok(place) => {
-                self.seen += 1;
-                if self.previous[place][8..] == content {
-                    Mark::Same
-                } else {
-                    Mark::Changed
-                }
-            }
+    pub fn mark(&mut self, key: [u8; 8], digest: [u8; 8]) -> Mark {
+        self.now.insert(key, digest);
+        match self.missing.remove(&key) {
+            None if self.made.is_some() => Mark::New,
+            Some(before) if before != digest => Mark::Changed,
+            _ => Mark::Same,
         }
     }
 
     /// How many messages of the previous review are missing from this one.
     pub fn missing(&self) -> u64 {
-        (self.previous.len() as u64).saturating_sub(self.seen)
+        self.missing.len() as u64
     }
 
     /// Writes the file for the next review. A partial review keeps what it did not show.
     pub fn write(mut self, folder: &Path, made: Timestamp, partial: bool) -> std::io::Result<()> {
-        self.now.sort_unstable();
         if partial {
-            let is_included = |row: &[u8; 16]| {
-                let found = self.now.binary_search_by(|it| it[..8].cmp(&row[..8]));
-                found.is_ok()
-            };
-            let mut kept = self.previous;
-            kept.retain(|it| !is_included(it));
-            self.now.extend(kept);
-            self.now.sort_unstable();
+            self.now.append(&mut self.missing);
         }
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
         writeln!(file, "{HEAD}{made}")?;
-        file.write_all(self.now.as_flattened())?;
-        file.persist(folder.join(FILE))?;
+        for (key, digest) in self.now {
+            file.write_all(&[key, digest].concat())?;
+        }
+        file.into_inner()?.persist(folder.join(FILE))?;
         Ok(())
     }
 }

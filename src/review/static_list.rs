@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::folder::{LIST, create};
+use super::folder::LIST;
 use super::parsed_message::ParsedMessage;
 use super::summary::About;
+use crate::files::create_new;
 
 const HEAD: &str = r#"<!DOCTYPE html>
 <html lang="en">
@@ -28,7 +29,7 @@ pub struct StaticList {
 impl StaticList {
     /// Creates the file in `folder`.
     pub fn begin(folder: &Path, about: &About) -> io::Result<Self> {
-        let mut messages = BufWriter::new(create(&folder.join(LIST))?);
+        let mut messages = BufWriter::new(create_new(&folder.join(LIST))?);
         write!(
             messages,
             "{HEAD}<title>{0}</title>\n</head>\n<body class=\"plain\">\n<main>\n<h1>{0}</h1>\n<p>{1}. Campaign {2}.</p>\n<h2>Messages</h2>\n<table>\n<tr><th scope=\"col\">#</th><th scope=\"col\">To</th><th scope=\"col\">Subject</th><th scope=\"col\">Language</th><th scope=\"col\">Remark</th><th scope=\"col\">Open</th></tr>\n",

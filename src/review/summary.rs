@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::js_data::{DETAILED, LISTED};
-
 /// What a review is about.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct About {
@@ -73,18 +71,6 @@ pub struct Summary {
     /// How many rows each data file holds.
     pub listed: u64,
     pub detailed: u64,
-}
-
-impl Summary {
-    /// A summary without messages.
-    pub fn new(about: About) -> Self {
-        Self {
-            about,
-            listed: LISTED,
-            detailed: DETAILED,
-            ..Self::default()
-        }
-    }
 }
 
 /// How often each name occurs. The page gets pairs, because names as keys could clash with properties that
