@@ -6,7 +6,9 @@
 //! links are whole, addresses deliverable, paths relative to the file, values in their range.
 //! The file holds no secret, and a line that might is never printed.
 
+mod client_secret;
 mod deadlines;
+mod endpoint;
 mod fingerprint;
 mod host;
 mod key;
@@ -14,6 +16,8 @@ mod ledger_files;
 mod limits;
 mod load;
 mod login;
+mod microsoft;
+mod oauth;
 mod overlap;
 mod packages;
 mod partner_file;
@@ -26,12 +30,15 @@ mod template_folder;
 mod text;
 mod values;
 
+pub use self::client_secret::{SecretPlace, SecretSource};
 pub use self::deadlines::Deadlines;
 pub use self::key::{Key, Kind, Presence};
 pub use self::ledger_files::LedgerFiles;
 pub use self::limits::{Limits, RecipientPattern};
 pub use self::load::{Config, declared_keys};
 pub use self::login::{CredentialSource, Login};
+pub use self::microsoft::{ClientCredential, Cloud, Microsoft};
+pub use self::oauth::{ClientAuth, OAuth};
 pub use self::packages::{Package, keys_of};
 pub use self::partner_file::{BadRows, Column, Columns, PartnerFile};
 pub use self::sender::Sender;

@@ -11,6 +11,8 @@
 //! delivery results               the run: queue, workers, limits, signals · the list written again
 //! plan outbox                    rows × standing → due | skipped, and why · planned send → verified message
 //! ledger relay sandbox review approval report    memory · wire · rehearsal · review · leave · tables
+//! oauth                          access tokens
+//! http secret                    HTTPS with deadlines and proxies · secrets, read when needed
 //! message                        compose · prove
 //! templates partners             words · people
 //! config
@@ -58,6 +60,11 @@ pub mod partners;
 pub mod templates;
 
 pub mod message;
+
+pub mod http;
+pub mod secret;
+
+pub mod oauth;
 
 pub mod approval;
 pub mod ledger;

@@ -10,7 +10,7 @@ use std::path::Path;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// From the bottom up; modules of one line do not import each other.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 15] = [
     &["exit", "output"],
     &["link", "address", "locale", "files", "digest"],
     &["outcome"],
@@ -19,6 +19,8 @@ const LAYERS: [&[&str]; 13] = [
     &["config"],
     &["partners", "templates"],
     &["message"],
+    &["http", "secret"],
+    &["oauth"],
     &["ledger", "relay", "sandbox", "review", "report", "approval"],
     &["plan", "outbox"],
     &["delivery", "results"],

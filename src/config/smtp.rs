@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::deadlines::Deadlines;
 use super::host::{host, is_loopback};
 use super::login::{CredentialSource, Login};
+use super::oauth::OAuth;
 use super::reader::Section;
 use super::values::{choice, number, parsed_text, path};
 
@@ -21,6 +22,8 @@ pub struct Smtp {
     pub ca_file: Option<PathBuf>,
     /// How we log in; none where the relay knows us by our address.
     pub login: Option<Login>,
+    /// Where access tokens for the login come from, if not from Microsoft or a program.
+    pub oauth: Option<OAuth>,
     /// How many connections at once.
     pub connections: u32,
     /// Whether commands are pipelined where the relay offers it.
@@ -76,6 +79,7 @@ impl Smtp {
             .key("ca_file", "certificates to trust beside the system's")
             .optional(path(folder));
         let login = Login::read(&mut section, folder, tls == Tls::None);
+        let oauth = OAuth::read(section.section("oauth"), folder);
         let connections = section
             .key("connections", "how many connections at once")
             .or("2", number(1..=100));
@@ -102,6 +106,7 @@ impl Smtp {
             tls,
             ca_file,
             login,
+            oauth,
             connections,
             pipelining,
             hello,
@@ -122,6 +127,7 @@ impl Smtp {
         files
             .into_iter()
             .filter_map(|(what, path)| Some((what, path?.clone())))
+            .chain(self.oauth.iter().flat_map(OAuth::files))
     }
 }
 
