@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::support::token_endpoint::{Action, ConnectProxy, TokenEndpoint, aadsts
 
 const SECRET: &str = "s3cr3t~Value+with/a blank&more";
 const CLIENT: &str = include_str!("fixtures/oauth/client.pem");
+const DOCUMENT: &str = include_str!("../docs/microsoft365.md");
 const THUMBPRINT: &str = "n5H-VSZmM4zxHrwsPKw097gAKY3Ex4W83ZbqYjftiiU";
 
 /// Within the validity of the certificate in the fixtures.
@@ -227,7 +229,7 @@ async fn a_certificate_signs_an_assertion_that_its_public_key_verifies() {
 }
 
 #[test]
-#[ignore = "needs the openssl program"]
+#[ignore = "needs OpenSSL; .ci/run calls it"]
 fn openssl_verifies_an_assertion() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let endpoint = TokenEndpoint::start(|_| token("t0ken", 3599));
@@ -578,7 +580,7 @@ async fn every_answer_that_is_no_token_has_its_own_error() {
     let mut texts = String::new();
     for (title, action) in [
         ("it never answers", Action::Stall),
-        ("it answers a blank at a time", Action::Drip(head.as_bytes().into())),
+        ("it answers a blank at a time", Action::Drip(format!("{head}X: ").into())),
         ("it answers without end", Action::Drip(format!("{head}Content-Length: 9999\r\n\r\n{{").into())),
         ("it closes the connection", raw("")),
         ("it closes within the headers", raw("HEAD")),
@@ -810,6 +812,8 @@ async fn each_error_of_microsoft_entra_has_its_own_sentence_and_fix() {
         let settings = Settings::microsoft(&config.microsoft.unwrap(), MicrosoftApi::Smtp);
         let source = TokenSource::new(settings, Proxies::default(), clock).unwrap();
         let error = source.token().await.unwrap_err();
+        let documented = DOCUMENT.contains(&format!("AADSTS{code}")) || code == 900_144;
+        assert!(documented, "docs/microsoft365.md does not explain {code}");
         let transient = matches!(error, OAuthError::Unreachable { .. });
         assert_eq!(
             transient,
@@ -1088,4 +1092,202 @@ fn what_cannot_be_used_is_reported_before_the_first_connection() {
         writeln!(texts, "{title}\n  {text}\n").unwrap();
     }
     insta::assert_snapshot!(texts);
+}
+
+#[test]
+fn tables_that_are_incomplete_or_wrong_are_refused_with_what_they_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let good = include_str!("../config.example.toml");
+    let id = "client_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n";
+    let microsoft = |lines: &str| ("[microsoft]", format!("[microsoft]\n{lines}"));
+    let oauth = |lines: &str| ("[smtp.oauth]", format!("[smtp.oauth]\n{lines}"));
+    let mut texts = String::new();
+    for (table, lines) in [
+        microsoft("tenant = \"contoso.onmicrosoft.com\"\n"),
+        microsoft("cloud = \"us\"\n"),
+        microsoft(&format!(
+            "tenant = \"common\"\n{id}certificate_file = \"c.pem\"\n"
+        )),
+        microsoft(&format!(
+            "tenant = \"contoso\"\n{id}certificate_file = \"c.pem\"\n"
+        )),
+        microsoft(
+            "tenant = \"contoso.example\"\nclient_id = \"access-invite\"\ncertificate_file = \"c.pem\"\n",
+        ),
+        microsoft(&format!(
+            "tenant = \"contoso.example\"\n{id}certificate_file = \"c.pem\"\nclient_secret_env = \"S\"\n"
+        )),
+        microsoft(&format!(
+            "tenant = \"contoso.example\"\n{id}client_secret = \"hunter2\"\n"
+        )),
+        microsoft(&format!(
+            "tenant = \"contoso.example\"\n{id}certificate_file = \"c.pem\"\nlogin_url = \"http://login.example\"\n"
+        )),
+        microsoft(&format!(
+            "tenant = \"contoso.example\"\n{id}certificate_file = \"c.pem\"\ngraph_url = \"https://ada:hunter2@graph.example\"\n"
+        )),
+        oauth("scope = \"smtp\"\n"),
+        oauth(
+            "token_url = \"https://a.example/\"\nclient_id = \"a\"\nclient_secret_file = \"a\"\nclient_secret_env = \"b\"\n",
+        ),
+        oauth(
+            "token_url = \"https://a.example/\"\nclient_id = \"a\"\nclient_secret_file = \"a\"\nclient_auth = \"basic\"\n",
+        ),
+        oauth("token_url = \"http://a.example/\"\nclient_id = \"a\"\nclient_secret_file = \"a\"\n"),
+    ] {
+        std::fs::write(
+            &path,
+            good.replacen(&format!("\n{table}\n"), &format!("\n{lines}"), 1),
+        )
+        .unwrap();
+        let text = Config::load(&path).unwrap_err().to_string();
+        assert!(!text.contains("hunter2"), "{text}");
+        let text = text.replace(&*folder.path().to_string_lossy(), "/job");
+        writeln!(texts, "{lines}\n{text}\n").unwrap();
+    }
+    insta::assert_snapshot!(texts);
+}
+
+#[test]
+fn each_cloud_has_its_own_hosts() {
+    for (cloud, login, smtp, graph) in [
+        (
+            "global",
+            "login.microsoftonline.com",
+            "outlook.office365.com",
+            "graph.microsoft.com",
+        ),
+        (
+            "us-gov",
+            "login.microsoftonline.us",
+            "outlook.office365.us",
+            "graph.microsoft.us",
+        ),
+        (
+            "us-gov-dod",
+            "login.microsoftonline.us",
+            "outlook-dod.office365.us",
+            "dod-graph.microsoft.us",
+        ),
+        (
+            "china",
+            "login.partner.microsoftonline.cn",
+            "partner.outlook.cn",
+            "microsoftgraph.chinacloudapi.cn",
+        ),
+    ] {
+        let (_folder, config) = configured(&format!(
+            "[microsoft]\ntenant = \"0000AAAA-1111-2222-3333-444455556666\"\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\nclient_secret_env = \"S\"\ncloud = \"{cloud}\"\n"
+        ));
+        let app = config.microsoft.unwrap();
+        let token_url =
+            format!("https://{login}/0000aaaa-1111-2222-3333-444455556666/oauth2/v2.0/token");
+        assert_eq!(app.token_url().as_str(), token_url);
+        assert_eq!(app.smtp_scope(), format!("https://{smtp}/.default"));
+        assert_eq!(app.graph_scope(), format!("https://{graph}/.default"));
+    }
+}
+
+#[test]
+fn the_tables_that_the_document_shows_are_accepted() {
+    let blocks = DOCUMENT.split("```toml\n").skip(1);
+    let blocks: Vec<_> = blocks.filter_map(|it| it.split("```").next()).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let table = &block[block.find("[microsoft]").unwrap()..];
+        let (_folder, config) = configured(table);
+        assert_eq!(config.microsoft.unwrap().tenant, "contoso.onmicrosoft.com");
+    }
+}
+
+/// `oidc-provider` of npm, which ends when it is dropped.
+struct OidcProvider {
+    process: std::process::Child,
+    url: String,
+}
+
+impl OidcProvider {
+    fn start(folder: &Path) -> Self {
+        let certificate = private(folder, "certificate.pem", CLIENT);
+        let process = std::process::Command::new("node")
+            .arg("provider.mjs")
+            .arg(certificate)
+            .arg(SECRET)
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc"))
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn();
+        let mut process = process.unwrap();
+        // Warnings about the runtime and its keys come before the port.
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let port = lines
+            .map_while(Result::ok)
+            .find_map(|it| it.parse::<u16>().ok());
+        let url = format!("http://127.0.0.1:{}", port.unwrap());
+        Self { process, url }
+    }
+}
+
+impl Drop for OidcProvider {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs oidc-provider; .ci/run calls it"]
+async fn oidc_provider_accepts_secrets_and_assertions_and_refuses_wrong_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = OidcProvider::start(folder.path());
+    let source = |id: &str, credential: Credential, clock| {
+        let mut settings = Client::of(&provider.url).settings;
+        settings.client_id = id.into();
+        settings.credential = credential;
+        settings.scope = Some("api/.default".into());
+        TokenSource::new(settings, Proxies::default(), clock).unwrap()
+    };
+    let secret = |text: &str, auth| {
+        let name = format!("secret-{}", text.len());
+        let place = SecretPlace::File(private(folder.path(), &name, text));
+        let key = "smtp.oauth.client_secret_file".into();
+        Credential::Secret(SecretSource { key, place }, auth)
+    };
+    let certificate = || Credential::Certificate(private(folder.path(), "client.pem", CLIENT));
+    let late = || Timestamp::now() + jiff::SignedDuration::from_mins(10);
+
+    for (id, credential) in [
+        ("post", secret(SECRET, ClientAuth::Post)),
+        ("basic", secret(SECRET, ClientAuth::Basic)),
+        ("certificate", certificate()),
+    ] {
+        let source = source(id, credential, Timestamp::now);
+        let first = source.token().await.unwrap();
+        assert_eq!(first.expose().split('.').count(), 3, "{id}");
+        // It lives for five seconds, and is renewed after four.
+        assert_eq!(source.token().await.unwrap().expose(), first.expose());
+        tokio::time::sleep(Duration::from_millis(4_100)).await;
+        assert_ne!(source.token().await.unwrap().expose(), first.expose());
+    }
+    for (id, credential, clock) in [
+        (
+            "post",
+            secret("wrong", ClientAuth::Post),
+            Timestamp::now as fn() -> Timestamp,
+        ),
+        ("basic", secret(SECRET, ClientAuth::Post), Timestamp::now),
+        ("certificate", certificate(), late),
+        ("nobody", certificate(), Timestamp::now),
+    ] {
+        let error = source(id, credential, clock).token().await.unwrap_err();
+        assert!(
+            matches!(error, OAuthError::Configuration(_)),
+            "{id}: {error}"
+        );
+        assert!(
+            error.to_string().contains("`invalid_client`"),
+            "{id}: {error}"
+        );
+    }
 }

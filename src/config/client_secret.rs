@@ -5,6 +5,13 @@ use std::path::{Path, PathBuf};
 use super::reader::Section;
 use super::values::{path, text};
 
+/// The keys of a secret, of which one must be set.
+pub const SECRET_KEYS: [&str; 3] = [
+    "client_secret_file",
+    "client_secret_env",
+    "client_secret_credential",
+];
+
 /// A secret that is kept outside of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretSource {

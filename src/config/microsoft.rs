@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 use uuid::Uuid;
 
-use super::client_secret::SecretSource;
+use super::client_secret::{SECRET_KEYS, SecretSource};
 use super::endpoint::base_url;
 use super::reader::Section;
 use super::values::{Value, choice, parsed_text, path};
@@ -92,7 +92,6 @@ impl Cloud {
 impl Microsoft {
     /// `None` if the table is absent or empty, and after a problem.
     pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
-        let is_empty = section.is_empty();
         let tenant = section
             .key("tenant", "your tenant: a domain of it, or its id")
             .optional(tenant());
@@ -133,7 +132,11 @@ impl Microsoft {
             section.problem(key, message);
         }
         let credential = credentials.into_iter().next().map(|(_, it)| it);
-        if !is_empty && (tenant.is_none() || client_id.is_none() || credential.is_none()) {
+        let complete = section.contains("tenant")
+            && section.contains("client_id")
+            && (section.contains("certificate_file")
+                || SECRET_KEYS.iter().any(|it| section.contains(it)));
+        if !section.is_empty() && !complete {
             let message = "`[microsoft]` needs `tenant`, `client_id` and one of `client_secret_file`, `client_secret_env`, `client_secret_credential` and `certificate_file`";
             section.problem("tenant", message);
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::client_secret::SecretSource;
+use super::client_secret::{SECRET_KEYS, SecretSource};
 use super::endpoint::endpoint;
 use super::reader::Section;
 use super::values::{choice, path, text};
@@ -38,7 +38,6 @@ pub enum ClientAuth {
 impl OAuth {
     /// `None` if the table is absent or empty, and after a problem.
     pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
-        let is_empty = section.is_empty();
         let token_url = section
             .key("token_url", "where tokens are requested")
             .optional(endpoint());
@@ -69,7 +68,10 @@ impl OAuth {
             let message = "`[smtp.oauth]` needs one secret: one of `client_secret_file`, `client_secret_env` and `client_secret_credential`, not several";
             section.problem(key, message);
         }
-        if !is_empty && (token_url.is_none() || client_id.is_none() || secrets.is_empty()) {
+        let complete = section.contains("token_url")
+            && section.contains("client_id")
+            && SECRET_KEYS.iter().any(|it| section.contains(it));
+        if !section.is_empty() && !complete {
             let message = "`[smtp.oauth]` needs `token_url`, `client_id` and one of `client_secret_file`, `client_secret_env` and `client_secret_credential`";
             section.problem("token_url", message);
         }

@@ -24,6 +24,16 @@ pub fn names_a_secret(text: &str) -> bool {
     names(&lower) || (lower.contains('\\') && names(&unescaped(&lower)))
 }
 
+/// Whether a line has a URL with a user name before its host, and perhaps a password.
+fn has_login_in_url(line: &str) -> bool {
+    let mut authorities = line.split("://").skip(1);
+    authorities.any(|it| {
+        it.split(['/', '"', '\'', ' '])
+            .next()
+            .is_some_and(|it| it.contains('@'))
+    })
+}
+
 /// A text with its `\x61` and `\u0061` replaced.
 fn unescaped(text: &str) -> String {
     let mut pieces = text.split('\\');
@@ -59,7 +69,7 @@ pub fn hidden_lines(source: &str) -> Vec<bool> {
     // Whether the current table, and the statement by each of the two readings, is secret.
     let (mut table, mut followed, mut looked) = (false, false, false);
     for line in source.split('\n') {
-        let secret = names_a_secret(line);
+        let secret = names_a_secret(line) || has_login_in_url(line);
         let start = Start::of(line);
         let begins = value.is_complete() && start != Start::Nothing;
         match start {

@@ -31,21 +31,21 @@ pub fn explain(error: &ureq::Error, url: &Url, via: Option<&str>, deadline: Dura
     let unreachable = |why: &str| HttpError::Unreachable(format!("{through}{why}"));
     match error {
         Error::Timeout(Timeout::Connect | Timeout::Resolve) => unreachable(
-            "it accepted no connection in time; a firewall may block it, or a proxy may be needed (`HTTPS_PROXY`)",
+            "no connection in time; a firewall may block it, or a proxy may be needed (`HTTPS_PROXY`)",
         ),
-        Error::Timeout(_) => unreachable(&format!(
-            "no complete answer within {} s",
-            deadline.as_secs_f32()
-        )),
+        Error::Timeout(_) => {
+            let seconds = deadline.as_secs_f32();
+            unreachable(&format!("no complete answer within {seconds} s"))
+        }
         Error::HostNotFound => unreachable(&unresolved("no address found")),
         Error::Io(error) => match tls_error(error) {
             Some(error) => explain_tls(error, url, &through),
             None => unreachable(&explain_io(error)),
         },
         Error::Rustls(error) => explain_tls(error, url, &through),
-        Error::ConnectProxyFailed(reason) => explain_proxy(reason, url, &through),
+        Error::ConnectProxyFailed(reason) => explain_proxy(reason, url, via.unwrap_or_default()),
         Error::Protocol(_) | Error::Http(_) | Error::LargeResponseHeader(..) => {
-            unreachable("it does not answer as HTTP prescribes; check the URL")
+            unreachable("the answer is not HTTP; check the URL")
         }
         error => unreachable(&error.to_string()),
     }
@@ -54,31 +54,33 @@ pub fn explain(error: &ureq::Error, url: &Url, via: Option<&str>, deadline: Dura
 fn explain_io(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
-            "it closed the connection before its answer was complete".into()
+            "the connection was closed before the answer was complete".into()
         }
-        ErrorKind::ConnectionRefused => "it refused the connection; check the URL".into(),
+        ErrorKind::ConnectionRefused => "connection refused; check the URL".into(),
         _ if error.to_string().contains("lookup address") => unresolved(&error.to_string()),
         _ => error.to_string(),
     }
 }
 
 fn unresolved(why: &str) -> String {
-    format!("its name cannot be resolved ({why}); check the URL and this machine's DNS")
+    format!("the name cannot be resolved ({why}); check the URL and this machine's DNS")
 }
 
 /// A proxy that refused to connect. `reason` contains its status, if it answered.
-fn explain_proxy(reason: &str, url: &Url, through: &str) -> HttpError {
+fn explain_proxy(reason: &str, url: &Url, proxy: &str) -> HttpError {
     let host = url.host_str().unwrap_or_default();
     if reason.contains("407") {
         HttpError::Configuration(format!(
-            "{through}it requires a login; write it as http://USER:PASSWORD@HOST:PORT"
+            "the proxy {proxy} requires a login; write it as http://USER:PASSWORD@HOST:PORT"
         ))
     } else if reason.contains("403") {
         HttpError::Configuration(format!(
-            "{through}it does not allow connections to {host}; its operator must allow them"
+            "the proxy {proxy} does not allow connections to {host}; its operator must allow them"
         ))
     } else {
-        HttpError::Unreachable(format!("{through}it cannot connect to {host} ({reason})"))
+        HttpError::Unreachable(format!(
+            "the proxy {proxy} cannot connect to {host} ({reason})"
+        ))
     }
 }
 
@@ -90,11 +92,11 @@ fn explain_tls(error: &TlsError, url: &Url, through: &str) -> HttpError {
     let why = match error {
         TlsError::InvalidCertificate(error) => explain_certificate(error, url),
         TlsError::InvalidMessage(_) => {
-            let why = "it does not speak TLS on this port; check the URL";
+            let why = "the server does not speak TLS on this port; check the URL";
             return HttpError::Unreachable(format!("{through}{why}"));
         }
         error => {
-            return HttpError::Unreachable(format!("{through}its TLS handshake failed: {error}"));
+            return HttpError::Unreachable(format!("{through}the TLS handshake failed: {error}"));
         }
     };
     HttpError::Untrusted(format!("{through}{why}"))
@@ -104,20 +106,20 @@ fn explain_certificate(error: &CertificateError, url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match error {
         CertificateError::ExpiredContext { not_after, .. } => format!(
-            "its certificate expired on {}; its operator must renew it, or this machine's clock is wrong",
+            "the server's certificate expired on {}; its operator must renew it, or this machine's clock is wrong",
             day(*not_after)
         ),
         CertificateError::NotValidYetContext { not_before, .. } => format!(
-            "its certificate is valid only from {} on; this machine's clock may be wrong",
+            "the server's certificate is valid only from {} on; this machine's clock may be wrong",
             day(*not_before)
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("its certificate is not for the name {host}; check the URL")
+            format!("the server's certificate is not for the name {host}; check the URL")
         }
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "its certificate is from an issuer that this machine does not trust; if a proxy inspects TLS here, name the certificate of its authority in `ca_file`".into()
+            "the server's certificate is from an issuer that this machine does not trust; if a proxy inspects TLS here, name the certificate of its authority in `ca_file`".into()
         }
-        error => format!("its certificate cannot be verified: {error}"),
+        error => format!("the server's certificate cannot be verified: {error}"),
     }
 }
 

@@ -75,17 +75,23 @@ pub fn read(
         None if busy => {
             let status = response.status;
             OAuthError::unreachable(match status {
-                408 | 429 => format!("it is overloaded (status {status}); try again later"),
+                429 => "it receives too many requests (status 429); try again later".into(),
                 _ => format!("it has an internal error (status {status}); try again later"),
             })
         }
         None => unexpected(response, settings, secrets),
     };
     Err(match error {
-        OAuthError::Unreachable { message, .. } => OAuthError::Unreachable {
-            message,
-            retry_after: response.retry_after,
-        },
+        OAuthError::Unreachable { message, .. } => {
+            let retry_after = response.retry_after.filter(|it| !it.is_zero());
+            OAuthError::Unreachable {
+                message: match retry_after {
+                    Some(wait) => format!("{message}, after {} s", wait.as_secs_f32()),
+                    None => message,
+                },
+                retry_after,
+            }
+        }
         error => error,
     })
 }
@@ -141,21 +147,25 @@ fn refused(
     let mut codes = refusal.error_codes.iter().copied().chain(named).peekable();
     let first = codes.peek().copied();
     let known = codes.find_map(|code| Some((code, aadsts::advice(code, &details)?)));
-    let message = match &known {
-        Some((code, advice)) => format!("{advice} (AADSTS{code})"),
-        None => {
-            let error = &refusal.error;
-            let advice = first
-                .is_none()
-                .then(|| standard_advice(error, settings))
-                .flatten();
-            let advice = advice.map_or_else(String::new, |it| format!("{it}; "));
-            let reason = match description.as_str() {
-                "" => String::new(),
-                text => format!(": \"{text}\""),
-            };
-            format!("{advice}it answered `{error}`{reason}")
-        }
+    let message = if let Some((code, advice)) = &known {
+        let table = match settings.table {
+            "microsoft" => "",
+            _ => "; use the table `[microsoft]` for Microsoft Entra",
+        };
+        format!("{advice}{table} (AADSTS{code})")
+    } else {
+        let error = &refusal.error;
+        // The advice is for issuers that give no number.
+        let advice = match first {
+            None => standard_advice(error, settings),
+            Some(_) => None,
+        };
+        let advice = advice.map_or_else(String::new, |it| format!("{it}; "));
+        let reason = match description.as_str() {
+            "" => String::new(),
+            text => format!(": \"{text}\""),
+        };
+        format!("{advice}it answered `{error}`{reason}")
     };
     let transient = matches!(
         refusal.error.as_str(),

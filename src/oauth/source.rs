@@ -228,7 +228,7 @@ impl TokenSource {
             let OAuthError::Unreachable { retry_after, .. } = &error else {
                 return Err(error);
             };
-            let wait = retry_after.filter(|it| !it.is_zero()).unwrap_or(pause);
+            let wait = retry_after.unwrap_or(pause);
             if attempt == attempts || begun.elapsed() + wait > PATIENCE {
                 return Err(error);
             }
