@@ -1064,7 +1064,7 @@ fn what_cannot_be_used_is_reported_before_the_first_connection() {
     };
     let unset: fn(&mut Settings) = |settings| {
         if let Credential::Secret(source, _) = &mut settings.credential {
-            source.place = SecretPlace::Env("ACCESS_INVITE_NO_SUCH_VARIABLE".into());
+            source.place = SecretPlace::Env("NO_SUCH_VARIABLE".into());
         }
     };
     let no_roots: fn(&mut Settings) = |settings| {
@@ -1276,7 +1276,11 @@ async fn oidc_provider_accepts_secrets_and_assertions_and_refuses_wrong_ones() {
             secret("wrong", ClientAuth::Post),
             Timestamp::now as fn() -> Timestamp,
         ),
-        ("basic", secret(SECRET, ClientAuth::Post), Timestamp::now),
+        (
+            "certificate",
+            secret(SECRET, ClientAuth::Post),
+            Timestamp::now,
+        ),
         ("certificate", certificate(), late),
         ("nobody", certificate(), Timestamp::now),
     ] {
