@@ -1011,6 +1011,40 @@ async fn a_host_that_no_proxy_exempts_is_reached_directly() {
     assert_eq!(proxy.requests().len(), 1);
 }
 
+#[tokio::test]
+async fn a_caller_that_gives_up_does_not_take_the_token_from_the_others() {
+    let mut script = vec![Action::Stall].into_iter();
+    let endpoint = TokenEndpoint::start(move |_| script.next().unwrap_or_else(|| token("t", 3600)));
+    let client = Client::of(&endpoint.url());
+    let source = Arc::new(client.source());
+    let call = || {
+        let source = source.clone();
+        tokio::spawn(async move { source.token().await })
+    };
+
+    let first = call();
+    while endpoint.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let second = call();
+    first.abort();
+    assert_eq!(second.await.unwrap().unwrap().expose(), "t");
+    assert_eq!(endpoint.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_does_not_listen_is_unreachable() {
+    let url = TokenEndpoint::start(|_| Action::Stall).url();
+    let mut client = Client::of(&url);
+    client.settings.endpoint.set_query(Some("key=hunter2"));
+    let error = client.source().token().await.unwrap_err();
+
+    assert!(matches!(error, OAuthError::Unreachable { .. }), "{error}");
+    let expected =
+        format!("cannot get an access token from {url}/token: connection refused; check the URL");
+    assert_eq!(error.to_string(), expected);
+}
+
 #[test]
 fn dropping_the_future_ends_the_request() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

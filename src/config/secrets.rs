@@ -5,13 +5,14 @@
 //! structure, so each line is judged by the text alone, and in doubt it is hidden.
 
 /// Parts of the names of keys whose values are secret, or say where one is.
-const WORDS: [&str; 7] = [
+const WORDS: [&str; 8] = [
     "pass",
     "pwd",
     "secret",
     "token",
     "credential",
     "key",
+    "certificate",
     "login",
 ];
 

@@ -86,7 +86,7 @@ pub fn read(
             let retry_after = response.retry_after.filter(|it| !it.is_zero());
             OAuthError::Unreachable {
                 message: match retry_after {
-                    Some(wait) => format!("{message}, after {} s", wait.as_secs_f32()),
+                    Some(wait) => format!("{message}; it asks to wait {} s", wait.as_secs_f32()),
                     None => message,
                 },
                 retry_after,

@@ -251,7 +251,8 @@ impl TokenSource {
             Err(error) => Err(error.into()),
         };
         result.map_err(|error| {
-            let endpoint = &settings.endpoint;
+            let mut endpoint = settings.endpoint.clone();
+            endpoint.set_query(None);
             error.after(&format!("cannot get an access token from {endpoint}: "))
         })
     }
