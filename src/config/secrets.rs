@@ -25,13 +25,13 @@ pub fn names_a_secret(text: &str) -> bool {
     names(&lower) || (lower.contains('\\') && names(&unescaped(&lower)))
 }
 
-/// Whether a line has a URL with a user name before its host, and perhaps a password.
+/// Whether a line has a URL with a password before its host.
 fn has_login_in_url(line: &str) -> bool {
     let mut authorities = line.split("://").skip(1);
     authorities.any(|it| {
-        it.split(['/', '"', '\'', ' '])
-            .next()
-            .is_some_and(|it| it.contains('@'))
+        let authority = it.split(['/', '"', '\'', ' ']).next().unwrap_or_default();
+        let login = authority.rsplit_once('@');
+        login.is_some_and(|(login, _)| login.contains(':'))
     })
 }
 
