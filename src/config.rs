@@ -6,7 +6,9 @@
 //! whole, addresses deliverable, paths resolved, values in their range. The file contains no
 //! secret, and a line that might is never printed.
 
+mod client_secret;
 mod deadlines;
+mod endpoint;
 mod error;
 mod fingerprint;
 mod host;
@@ -15,7 +17,9 @@ mod ledger_files;
 mod limits;
 mod load;
 mod login;
+mod microsoft;
 mod names;
+mod oauth;
 mod overlap;
 mod packages;
 mod partner_file;
@@ -28,6 +32,7 @@ mod template_folder;
 mod text;
 mod values;
 
+pub use self::client_secret::{SecretPlace, SecretSource};
 pub use self::deadlines::Deadlines;
 pub use self::error::ConfigError;
 pub use self::key::{Key, Kind, Presence};
@@ -35,7 +40,9 @@ pub use self::ledger_files::LedgerFiles;
 pub use self::limits::Limits;
 pub use self::load::{Config, declared_keys};
 pub use self::login::{CredentialSource, Login};
+pub use self::microsoft::{ClientCredential, Cloud, Microsoft};
 pub(crate) use self::names::{first_of, nearest};
+pub use self::oauth::{ClientAuth, OAuth};
 pub use self::packages::{Package, keys_of};
 pub use self::partner_file::{BadRows, Column, Columns, Field, PartnerFile};
 pub use self::problems::{Problem, Problems};

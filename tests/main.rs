@@ -27,6 +27,7 @@ mod layers;
 mod ledger;
 mod login;
 mod mail;
+mod oauth;
 mod overlap;
 mod peers;
 mod pipelining;

@@ -69,6 +69,16 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether it is not there, or has nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_none_or(DeTable::is_empty)
+    }
+
+    /// Whether it has this key.
+    pub fn contains(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
     /// How many keys it has.
     pub fn len(&self) -> usize {
         self.table.map_or(0, DeTable::len)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::deadlines::Deadlines;
 use super::host::{host, is_loopback};
 use super::login::{CredentialSource, Login};
+use super::oauth::OAuth;
 use super::reader::Section;
 use super::values::{choice, number, parsed_text, path};
 use crate::finding::Finding;
@@ -22,6 +23,8 @@ pub struct Smtp {
     pub ca_file: Option<PathBuf>,
     /// The login; none if the relay accepts mail by IP address.
     pub login: Option<Login>,
+    /// Where access tokens for the login come from, if not from Microsoft or a program.
+    pub oauth: Option<OAuth>,
     /// How many connections at the same time.
     pub connections: u32,
     /// Whether commands are pipelined if the relay offers PIPELINING.
@@ -77,6 +80,7 @@ impl Smtp {
             .key("ca_file", "trusted certificates beside the system's")
             .optional(path(folder));
         let login = Login::read(&mut section, folder, tls == Tls::None);
+        let oauth = OAuth::read(section.section("oauth"), folder);
         let connections = section
             .key("connections", "parallel connections")
             .or("2", number(1..=100));
@@ -103,6 +107,7 @@ impl Smtp {
             tls,
             ca_file,
             login,
+            oauth,
             connections,
             pipelining,
             hello,
@@ -123,6 +128,7 @@ impl Smtp {
         files
             .into_iter()
             .filter_map(|(what, path)| Some((what, path?.clone())))
+            .chain(self.oauth.iter().flat_map(OAuth::files))
     }
 }
 

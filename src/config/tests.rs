@@ -320,19 +320,26 @@ fn a_secret_key_is_declared_and_its_lines_are_hidden() {
             "smtp.password_file",
             "smtp.password_env",
             "smtp.password_credential",
-            "smtp.token_command"
+            "smtp.token_command",
+            "smtp.oauth.client_secret_file",
+            "smtp.oauth.client_secret_env",
+            "smtp.oauth.client_secret_credential",
+            "microsoft.client_secret_file",
+            "microsoft.client_secret_env",
+            "microsoft.client_secret_credential",
+            "microsoft.certificate_file",
         ]
     );
     for path in secret {
         assert!(super::secrets::names_a_secret(path), "{path}");
-        let key = path.trim_start_matches("smtp.");
-        let load = |value: &str| {
-            load(&with(
-                "smtp",
-                &format!("username = \"ada\"\n{key} = \"{value}\""),
-            ))
-            .unwrap()
+        let (table, key) = path.rsplit_once('.').unwrap();
+        let others = match table {
+            "smtp" => "username = \"ada\"",
+            "smtp.oauth" => "token_url = \"https://login.example/\"\nclient_id = \"a\"",
+            _ => "tenant = \"a.example\"\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"",
         };
+        let load =
+            |value: &str| load(&with(table, &format!("{others}\n{key} = \"{value}\""))).unwrap();
         assert_eq!(load("one").keys, load("two").keys, "{path}");
         assert_eq!(load("one").keys[path], "given");
     }
