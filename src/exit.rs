@@ -15,7 +15,7 @@ pub use crate::os_error::without_os_code;
 use crate::outbox::OutboxError;
 use crate::partners::ListError;
 use crate::plan::PlanError;
-use crate::relay::{ConnectError, SetupError};
+use crate::relay::{Cause, ConnectError, SetupError};
 use crate::results::ResultsError;
 use crate::review::ReviewError;
 use crate::templates::TemplateError;
@@ -50,11 +50,12 @@ pub enum Exit {
 
 impl Exit {
     /// If several apply at the end of a run, the first of these wins.
-    const BY_SEVERITY: [Self; 7] = [
+    const BY_SEVERITY: [Self; 8] = [
         Self::CannotWrite,
         Self::InternalError,
         Self::Unavailable,
         Self::Config,
+        Self::NoPermission,
         Self::Unknown,
         Self::Refused,
         Self::TryLater,
@@ -125,9 +126,11 @@ impl From<ConfigError> for CommandError {
 
 impl From<ConnectError> for CommandError {
     fn from(error: ConnectError) -> Self {
-        let exit = match &error.throttled {
-            Some(_) => Exit::TryLater,
-            None => Exit::Unavailable,
+        let exit = match (&error.throttled, error.cause) {
+            (Some(_), _) => Exit::TryLater,
+            (None, Cause::Relay) => Exit::Unavailable,
+            (None, Cause::Configuration) => Exit::Config,
+            (None, Cause::Permissions) => Exit::NoPermission,
         };
         Self::new(exit, error)
     }
@@ -229,6 +232,8 @@ impl From<StopKind> for Exit {
     fn from(kind: StopKind) -> Self {
         match kind {
             StopKind::Later => Self::TryLater,
+            StopKind::Permissions => Self::NoPermission,
+            StopKind::Configuration => Self::Config,
             StopKind::Relay => Self::Unavailable,
             StopKind::Internal => Self::InternalError,
             StopKind::CannotRecord => Self::CannotWrite,

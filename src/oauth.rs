@@ -13,6 +13,7 @@ mod request;
 mod settings;
 mod source;
 
+pub use self::answer::token_in_json;
 pub use self::error::OAuthError;
 pub use self::settings::{Credential, MicrosoftApi, Settings};
 pub use self::source::{Token, TokenSource};

@@ -115,7 +115,10 @@ fn read_file(path: &Path, key: &str, expected: &str) -> Result<Zeroizing<Vec<u8>
 }
 
 /// The only line of a text in UTF-8, without byte-order mark and line end.
-fn only_line(bytes: &[u8], place: &str) -> Result<SecretString, SecretError> {
+///
+/// # Errors
+/// If it is not one line of text; the message names its `place`.
+pub fn only_line(bytes: &[u8], place: &str) -> Result<SecretString, SecretError> {
     let utf_16 = bytes.starts_with(b"\xff\xfe")
         || bytes.starts_with(b"\xfe\xff")
         || bytes.iter().take(4).filter(|it| **it == 0).count() == 2;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use access_invite::config::{ClientAuth, Config, SecretPlace, SecretSource};
+use access_invite::config::{ClientAuth, Config, CredentialSource, SecretPlace, SecretSource};
 use access_invite::http::Proxies;
 use access_invite::oauth::{Credential, MicrosoftApi, OAuthError, Settings, TokenSource};
 use base64::Engine;
@@ -127,9 +127,13 @@ async fn a_secret_is_sent_as_microsoft_and_other_issuers_expect() {
     }
     for auth in ["", "client_auth = \"client_secret_basic\""] {
         let (_folder, config) = configured(&format!(
-            "[smtp.oauth]\ntoken_url = \"{url}/issue?x=1\"\nclient_id = \"the client\"\nclient_secret_file = \"secret\"\nscope = \"mail send\"\n{auth}\n"
+            "username = \"ada\"\n[smtp.oauth]\ntoken_url = \"{url}/issue?x=1\"\nclient_id = \"the client\"\nclient_secret_file = \"secret\"\nscope = \"mail send\"\n{auth}\n"
         ));
-        let settings = Settings::issuer(&config.smtp.oauth.unwrap());
+        let Some(CredentialSource::Issuer(issuer)) = config.smtp.login.map(|it| it.credential)
+        else {
+            panic!("the login has no issuer");
+        };
+        let settings = Settings::issuer(&issuer);
         let source = TokenSource::new(settings, Proxies::default(), clock).unwrap();
         assert_eq!(source.token().await.unwrap().expose(), "t0ken");
     }

@@ -431,7 +431,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
     let sends = job.verify(&plan, reader, now).await.unwrap().sends;
     let run = Run {
         ledger: ledger.clone(),
-        connector: Arc::new(Connector::new(&config.smtp).unwrap()),
+        connector: Arc::new(Connector::new(&config.smtp, None).unwrap()),
         sender: config.sender.address.clone(),
         connections: 1,
         max_runtime: None,

@@ -17,7 +17,7 @@ use crate::console::Console;
 use crate::exit::{Exit, OrExit, Result};
 use crate::ledger::Reader;
 use crate::plan::{Plan, PlannedInvitation};
-use crate::relay::{Connector, check_credentials};
+use crate::relay::{Connector, Credentials};
 use crate::report::count;
 
 /// Sends a message of each language to `address`.
@@ -36,8 +36,7 @@ pub async fn run(
         .or_exit(Exit::CannotWrite)?;
     let job = Job::load(config.clone(), scratch.path())?.addressed_to(address);
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
-    let connector = Connector::new(&config.smtp)?;
-    check_credentials(&config.smtp)?;
+    let connector = Connector::new(&config.smtp, Credentials::check(&config.smtp)?)?;
     let ledger = open_ledger::temporary(scratch.path())?;
     let now = console.now();
     // `--limit` counts the messages that are sent, not the rows that are read.

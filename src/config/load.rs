@@ -10,7 +10,7 @@ use super::error::ConfigError;
 use super::key::Key;
 use super::ledger_files::LedgerFiles;
 use super::limits::{Limits, read_retry};
-use super::login::CredentialSource;
+use super::login::{CredentialSource, TokenTable};
 use super::microsoft::Microsoft;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
@@ -119,7 +119,10 @@ impl Config {
         if let (Some(open), Some(CredentialSource::TokenCommand(_))) = (&open, source) {
             return Err(ConfigError::WritableByEveryone(open.clone()));
         }
-        let oauth_ca_file = self.smtp.oauth.as_ref().and_then(|it| it.ca_file.as_ref());
+        let oauth_ca_file = match source {
+            Some(CredentialSource::Issuer(it)) => it.ca_file.as_ref(),
+            _ => None,
+        };
         let microsoft_ca_file = self.microsoft.as_ref().and_then(|it| it.ca_file.as_ref());
         let others = [
             ("the partner file", Some(&self.partners.path)),
@@ -169,9 +172,16 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let templates = TemplateFolder::read(root.section("templates"), folder);
     let packages = packages::read(&mut root, &templates.default_locale, &mut warnings);
     let partners = PartnerFile::read(root.section("partners"), folder);
-    let smtp = Smtp::read(root.section("smtp"), folder, &mut warnings);
-    let microsoft = Microsoft::read(root.section("microsoft"), folder);
-    let limits = Limits::read(root.section("limits"));
+    let section = root.section("microsoft");
+    let given = !section.is_empty();
+    let microsoft = Microsoft::read(section, folder);
+    let tokens = TokenTable {
+        given,
+        table: microsoft.clone(),
+    };
+    let smtp = Smtp::read(root.section("smtp"), folder, tokens, &mut warnings);
+    let provider = smtp.as_ref().and_then(|it| it.provider);
+    let limits = Limits::read(root.section("limits"), provider);
     let retry = read_retry(root.section("retry"));
     let ledger = LedgerFiles::read(root.section("ledger"), folder);
 

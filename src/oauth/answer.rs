@@ -96,6 +96,22 @@ pub fn read(
     })
 }
 
+/// The token in the JSON of a token endpoint's answer that a program printed.
+///
+/// # Errors
+/// The second half of a message if it contains none.
+pub fn token_in_json(json: &[u8]) -> Result<SecretString, String> {
+    match serde_json::from_slice(json) {
+        Ok(success) => match token(&success) {
+            Ok(answer) => Ok(answer.token),
+            Err(why) => Err(format!("is no usable answer of a token endpoint: {why}")),
+        },
+        Err(_) => Err(
+            "contains no access token; it must be the token alone, or the JSON of a token endpoint with `access_token`".into(),
+        ),
+    }
+}
+
 fn token(success: &Success<'_>) -> Result<Answer, String> {
     if let Some(kind) = &success.token_type
         && !kind.eq_ignore_ascii_case("bearer")

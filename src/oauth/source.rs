@@ -27,7 +27,7 @@ const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
 /// How long before its end a token is renewed at the latest; a short-lived one, after four fifths.
 const EARLY: Duration = Duration::from_mins(5);
 
-/// An access token.
+/// An access token. Two are equal if the same request returned them.
 #[derive(Clone)]
 pub struct Token {
     secret: SecretString,
@@ -40,6 +40,18 @@ impl Token {
     #[must_use]
     pub fn expose(&self) -> &str {
         self.secret.expose_secret()
+    }
+
+    /// The token as a secret.
+    #[must_use]
+    pub fn secret(&self) -> &SecretString {
+        &self.secret
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.serial == other.serial
     }
 }
 
@@ -137,6 +149,14 @@ impl TokenSource {
         let attempts = if valid.is_some() { 1 } else { ATTEMPTS };
         let result = self.request(attempts).await;
         self.store(result, valid)
+    }
+
+    /// The token endpoint, for messages.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        let mut endpoint = self.settings.endpoint.clone();
+        endpoint.set_query(None);
+        endpoint.into()
     }
 
     /// Drops a token that was refused, so that the next caller gets a new one.
@@ -251,8 +271,7 @@ impl TokenSource {
             Err(error) => Err(error.into()),
         };
         result.map_err(|error| {
-            let mut endpoint = settings.endpoint.clone();
-            endpoint.set_query(None);
+            let endpoint = self.endpoint();
             error.after(&format!("cannot get an access token from {endpoint}: "))
         })
     }
