@@ -31,6 +31,7 @@ mod sender;
 mod smtp;
 mod template_folder;
 mod text;
+mod tls;
 mod values;
 
 pub use self::client_secret::{SecretPlace, SecretSource};
@@ -49,9 +50,10 @@ pub use self::partner_file::{BadRows, Column, Columns, Field, PartnerFile};
 pub use self::problems::{Problem, Problems};
 pub use self::providers::{Provider, ProviderLogin};
 pub use self::sender::Sender;
-pub use self::smtp::{Smtp, Tls};
+pub use self::smtp::Smtp;
 pub use self::template_folder::{MissingLocale, TemplateFolder};
 pub use self::text::LocalizedText;
+pub use self::tls::Tls;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -28,6 +28,7 @@ mod ledger;
 mod login;
 mod mail;
 mod oauth;
+mod oauth_login;
 mod overlap;
 mod peers;
 mod pipelining;

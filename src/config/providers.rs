@@ -2,7 +2,7 @@
 //!
 //! Only values that the provider documents are here; each row names its source.
 
-use super::smtp::Tls;
+use super::tls::Tls;
 
 /// What is known about the relay of a provider.
 #[derive(Debug, PartialEq, Eq)]

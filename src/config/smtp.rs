@@ -9,6 +9,7 @@ use super::microsoft::Microsoft;
 use super::oauth::OAuth;
 use super::providers::{Provider, is_internal_only};
 use super::reader::Section;
+use super::tls::{Tls, port_warning};
 use super::values::{choice, number, parsed_text, path};
 use crate::finding::Finding;
 
@@ -35,17 +36,6 @@ pub struct Smtp {
     pub hello: Option<String>,
     /// The deadline of each phase.
     pub deadlines: Deadlines,
-}
-
-/// How the connection is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
-    /// From the first byte (RFC 8314).
-    Implicit,
-    /// After STARTTLS, which the relay must offer (RFC 3207).
-    StartTls,
-    /// Unprotected, only to this machine.
-    None,
 }
 
 impl Smtp {
@@ -80,9 +70,7 @@ impl Smtp {
             );
         let port = port.unwrap_or(match (provider, tls) {
             (Some(provider), tls) if tls == provider.tls => provider.port,
-            (_, Tls::Implicit) => 465,
-            (_, Tls::StartTls) => 587,
-            (_, Tls::None) => 25,
+            (_, tls) => tls.default_port(),
         });
         warnings.extend(port_warning(port, tls));
         let ca_file = section
@@ -151,21 +139,4 @@ impl Smtp {
             .filter_map(|(what, path)| Some((what, path?)))
             .chain(issuer.into_iter().flat_map(|it| it.files()))
     }
-}
-
-/// Warns about a port that is registered for the other TLS mode (RFC 8314 §7.3, RFC 6409).
-fn port_warning(port: u16, tls: Tls) -> Option<Finding> {
-    let (means, set, other) = match (port, tls) {
-        (465, Tls::StartTls) => ("TLS from the first byte", "implicit", 587),
-        (587 | 25, Tls::Implicit) => ("STARTTLS", "starttls", 465),
-        _ => return None,
-    };
-    let now = match tls {
-        Tls::StartTls => "starttls",
-        _ => "implicit",
-    };
-    let message = format!(
-        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until a deadline ends it; set `tls = \"{set}\"`, or `port = {other}`"
-    );
-    Some(Finding::warning("smtp", "smtp.port", message))
 }

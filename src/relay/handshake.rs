@@ -145,7 +145,8 @@ impl Connector {
         let temporary = phase_result(Phase::Auth, Some(&reply)) == PhaseResult::Unavailable;
         let of_token = challenge.map_or_else(String::new, |it| format!(", and of the token: {it}"));
         let remedy = token_refusal::remedy(&self.smtp, &reply);
-        let why = format!("it said \"{reply}\"{of_token}; {remedy}");
+        let separator = if remedy.contains('\n') { ":\n" } else { "; " };
+        let why = format!("it said \"{reply}\"{of_token}{separator}{remedy}");
         ConnectError {
             throttled: is_throttle(&reply).then_some(reply),
             ..self.error(Phase::Auth, temporary, &why)

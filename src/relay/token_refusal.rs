@@ -41,16 +41,16 @@ pub fn remedy(smtp: &Smtp, reply: &Reply) -> String {
 fn exchange(text: &str, mailbox: &str, app: &str) -> String {
     if text.contains("smtpclientauthentication is disabled for the mailbox") {
         return format!(
-            "SMTP AUTH is off for the mailbox; turn it on in Exchange Online PowerShell:\n  \
+            "SMTP AUTH is off for the mailbox; turn it on in Exchange Online PowerShell:\n   \
              Set-CASMailbox -Identity {mailbox} -SmtpClientAuthenticationDisabled $false"
         );
     }
     if text.contains("smtpclientauthentication is disabled") {
         return format!(
             "SMTP AUTH is off for the organization; turn it on for the mailbox alone,\n\
-             in Exchange Online PowerShell:\n  \
+             in Exchange Online PowerShell:\n   \
              Set-CASMailbox -Identity {mailbox} -SmtpClientAuthenticationDisabled $false\n\
-             or for all mailboxes:\n  \
+             or for all mailboxes:\n   \
              Set-TransportConfig -SmtpClientAuthenticationDisabled $false"
         );
     }
@@ -77,18 +77,19 @@ fn exchange(text: &str, mailbox: &str, app: &str) -> String {
         );
     }
     format!(
-        "Microsoft Entra issued the token, and Exchange Online refuses it.\n\
+        "Microsoft Entra issued the token, but Exchange Online refuses it.\n\
          Check in this order, in Exchange Online PowerShell (docs/microsoft365.md):\n\
-         1. ObjectId is that of the enterprise application, not of the app registration:\n  \
-         Get-ServicePrincipal -Identity {app} | Format-List DisplayName, AppId, ObjectId\n\
-         2. the application may use the mailbox: SMTP.SendAsApp with admin consent, and FullAccess\n  \
+         1. ObjectId is that of the enterprise application, not of the app registration:\n   \
+         Get-ServicePrincipal -Identity {app} | Format-List ObjectId\n\
+         2. the application has SMTP.SendAsApp with admin consent, and FullAccess to the mailbox:\n   \
          Get-MailboxPermission -Identity {mailbox}\n   \
-         or, with RBAC for Applications and without SMTP.SendAsApp, InScope is True\n  \
-         Test-ServicePrincipalAuthorization -Identity {app} -Resource {mailbox}\n\
-         3. SMTP AUTH is on: the mailbox has False, or nothing and the organization has False\n  \
-         Get-CASMailbox -Identity {mailbox} | Format-List SmtpClientAuthenticationDisabled\n  \
-         Get-TransportConfig | Format-List SmtpClientAuthenticationDisabled\n\
-         4. no Conditional Access policy blocks the application: see the service principal sign-ins\n   \
+         or, by RBAC for Applications and without SMTP.SendAsApp, InScope is True:\n   \
+         Test-ServicePrincipalAuthorization -Identity {app} `\n     \
+         -Resource {mailbox}\n\
+         3. SMTP AUTH is on: False at the mailbox, or nothing there and False at the organization:\n   \
+         Get-CASMailbox -Identity {mailbox} | Format-List SmtpClientAuth*\n   \
+         Get-TransportConfig | Format-List SmtpClientAuth*\n\
+         4. no Conditional Access policy blocks the application: see its service principal sign-ins\n   \
          in Microsoft Entra (Monitoring > Sign-in logs)\n\
          A change may take some minutes."
     )
