@@ -59,7 +59,7 @@ fn job(port: u16, pki: &Pki, lines: &str, table: &str) -> Workplace {
     workplace.smtp = format!(
         "host = \"localhost\"\nport = {port}\nca_file = \"ca.pem\"\nusername = \"ada\"\n{lines}"
     );
-    workplace.extra = table.to_owned();
+    table.clone_into(&mut workplace.extra);
     workplace.configure();
     workplace.partners(&["eva@e.example", "bob@b.example"]);
     workplace

@@ -173,10 +173,9 @@ fn command(folder: &Path) -> Value<'_, Vec<String>> {
         let program = words.first_mut().ok_or("must name a program")?;
         if program.contains('/') {
             let path = folder.join(&*program);
-            *program = path
-                .to_str()
+            path.to_str()
                 .ok_or("must be below a folder whose name is UTF-8")?
-                .to_owned();
+                .clone_into(program);
         }
         Ok(words)
     })
