@@ -163,7 +163,7 @@ fn fill_up(partners: usize, connections: usize, nth: usize) {
     assert!(sent > nth, "the full disk stopped the run at once: {run:?}");
     if run.code == 74 {
         assert!(
-            run.stderr.contains("no room") || run.stderr.contains("full"),
+            run.stderr.contains("no space") || run.stderr.contains("full"),
             "{run:?}"
         );
     }
