@@ -76,6 +76,12 @@ const PROVIDERS: [&Provider; 3] = [
 ];
 
 impl Provider {
+    /// The names of all.
+    #[must_use]
+    pub fn names() -> [&'static str; 3] {
+        PROVIDERS.map(|it| it.name)
+    }
+
     /// All of them by name.
     pub(super) fn choices() -> [(&'static str, &'static Self); 3] {
         PROVIDERS.map(|it| (it.name, it))
