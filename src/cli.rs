@@ -11,6 +11,7 @@ use crate::commands::resolve::ResolveOptions;
 use crate::commands::send::SendOptions;
 use crate::commands::status::StatusOptions;
 use crate::commands::{PREVIEW, check, init, preview, resolve, sandbox, send, status, test_send};
+use crate::config::Provider;
 use crate::console::Console;
 use crate::exit::{Exit, Result};
 
@@ -40,11 +41,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Create config.toml, partners.csv, templates/ and an empty ledger, unless they exist
-    #[command(after_help = "Examples:\n  access-invite init\n  access-invite init invitations")]
+    #[command(
+        after_help = "Examples:\n  access-invite init\n  access-invite init invitations --provider microsoft365"
+    )]
     Init {
         /// The folder of the new job
         #[arg(value_name = "DIR", default_value = ".")]
         folder: PathBuf,
+        /// Write a configuration for this relay
+        #[arg(long, value_name = "NAME", value_parser = Provider::names())]
+        provider: Option<String>,
     },
     /// Check configuration, link, secrets, templates and list, without the network
     #[command(after_help = "Examples:\n  access-invite check\n  access-invite check --connect")]
@@ -86,7 +92,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<C
 pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
     let config = &cli.config;
     match cli.command {
-        Command::Init { folder } => init::run(&folder, console),
+        Command::Init { folder, provider } => init::run(&folder, provider.as_deref(), console),
         Command::Check(options) => check::run(config, &options, console).await,
         Command::Preview(PreviewOptions { filter, out }) => {
             preview::run(config, &out, &filter, console).await

@@ -6,7 +6,9 @@
 //! resolved, and values within their ranges. The file contains no secret, and a line that might contain
 //! one is never printed.
 
+mod client_secret;
 mod deadlines;
+mod endpoint;
 mod error;
 mod fingerprint;
 mod host;
@@ -15,19 +17,24 @@ mod ledger_files;
 mod limits;
 mod load;
 mod login;
+mod microsoft;
 mod names;
+mod oauth;
 mod overlap;
 mod packages;
 mod partner_file;
 mod problems;
+mod providers;
 mod reader;
 mod secrets;
 mod sender;
 mod smtp;
 mod template_folder;
 mod text;
+mod tls;
 mod values;
 
+pub use self::client_secret::{SecretPlace, SecretSource};
 pub use self::deadlines::Deadlines;
 pub use self::error::ConfigError;
 pub use self::key::{Key, Kind, Presence};
@@ -35,14 +42,18 @@ pub use self::ledger_files::LedgerFiles;
 pub use self::limits::Limits;
 pub use self::load::{Config, declared_keys};
 pub use self::login::{CredentialSource, Login};
+pub use self::microsoft::{ClientCredential, Cloud, Microsoft};
 pub(crate) use self::names::{first_of, nearest};
+pub use self::oauth::{ClientAuth, OAuth};
 pub use self::packages::{Package, keys_of};
 pub use self::partner_file::{BadRows, Column, Columns, Field, PartnerFile};
 pub use self::problems::{Problem, Problems};
+pub use self::providers::{Provider, ProviderLogin};
 pub use self::sender::Sender;
-pub use self::smtp::{Smtp, Tls};
+pub use self::smtp::Smtp;
 pub use self::template_folder::{MissingLocale, TemplateFolder};
 pub use self::text::LocalizedText;
+pub use self::tls::Tls;
 
 #[cfg(test)]
 pub(crate) mod testing;

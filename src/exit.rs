@@ -15,7 +15,7 @@ pub use crate::os_error::without_os_code;
 use crate::outbox::OutboxError;
 use crate::partners::ListError;
 use crate::plan::PlanError;
-use crate::relay::{ConnectError, SetupError};
+use crate::relay::{Cause, ConnectError, SetupError};
 use crate::results::ResultsError;
 use crate::review::ReviewError;
 use crate::templates::TemplateError;
@@ -50,11 +50,12 @@ pub enum Exit {
 
 impl Exit {
     /// If several apply at the end of a run, the first of these wins.
-    const BY_SEVERITY: [Self; 7] = [
+    const BY_SEVERITY: [Self; 8] = [
         Self::CannotWrite,
         Self::InternalError,
         Self::Unavailable,
         Self::Config,
+        Self::NoPermission,
         Self::Unknown,
         Self::Refused,
         Self::TryLater,
@@ -128,7 +129,9 @@ exit_codes! {
     }
     ConnectError {
         Self { throttled: Some(_), .. } => Exit::TryLater,
-        Self { throttled: None, .. } => Exit::Unavailable,
+        Self { cause: Cause::Relay, .. } => Exit::Unavailable,
+        Self { cause: Cause::Configuration, .. } => Exit::Config,
+        Self { cause: Cause::Permissions, .. } => Exit::NoPermission,
     }
     LedgerError {
         Self::Missing(_) => Exit::Config,
@@ -170,6 +173,8 @@ exit_codes! {
     }
     Stop {
         Self { kind: StopKind::Later, .. } => Exit::TryLater,
+        Self { kind: StopKind::Permissions, .. } => Exit::NoPermission,
+        Self { kind: StopKind::Configuration, .. } => Exit::Config,
         Self { kind: StopKind::Relay, .. } => Exit::Unavailable,
         Self { kind: StopKind::Internal, .. } => Exit::InternalError,
         Self { kind: StopKind::CannotRecord, .. } => Exit::CannotWrite,

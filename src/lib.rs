@@ -12,6 +12,8 @@
 //! delivery results               the run: queue, workers, limits, signals · the list written back
 //! plan outbox                    rows × standing → due, or skipped with reason · planned send → verified message
 //! ledger relay sandbox review approval report    record · SMTP · test relay · review · approvals · tables and JSON
+//! oauth                          access tokens
+//! http secret                    HTTPS with deadlines and proxies · secrets, read when needed
 //! message                        compose · verify
 //! templates partners             text · people
 //! config
@@ -59,6 +61,11 @@ pub mod partners;
 pub mod templates;
 
 pub mod message;
+
+pub mod http;
+pub mod secret;
+
+pub mod oauth;
 
 pub mod approval;
 pub mod ledger;

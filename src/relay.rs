@@ -17,15 +17,16 @@ mod pipelining;
 mod reply;
 mod reply_stream;
 mod tls;
+mod token_refusal;
 mod wire;
 
 #[cfg(test)]
 pub use self::connect::Dialer;
 pub use self::connect::{Connection, Connector};
 pub use self::conversation::{Conversation, Envelope, FinalDot, TransactionAborted};
-pub use self::credentials::check as check_credentials;
+pub use self::credentials::Credentials;
 pub use self::ehlo::EhloExtensions;
-pub use self::error::{ConnectError, NoReply, SetupError};
+pub use self::error::{Cause, ConnectError, NoReply, SetupError};
 pub use self::order::ReplyOrder;
 pub use self::pipelining::PipeliningProbe;
 pub use self::reply::{MalformedReply, ReplyReader};

@@ -610,7 +610,7 @@ fn login_job(
         login: Some(Login {
             mechanisms,
             takes: BASE64.encode(format!("\0ada\0{PASSWORD}")),
-            challenge: String::new(),
+            ..Default::default()
         }),
         ..Setup::default()
     };

@@ -18,11 +18,12 @@ const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
 /// The pages for administrators, by file name.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("commands.md", include_str!("../docs/commands.md")),
     ("configuration.md", include_str!("../docs/configuration.md")),
     ("glossary.md", include_str!("../docs/glossary.md")),
     ("list.md", include_str!("../docs/list.md")),
+    ("microsoft365.md", include_str!("../docs/microsoft365.md")),
     ("operations.md", include_str!("../docs/operations.md")),
     ("security.md", include_str!("../docs/security.md")),
     (

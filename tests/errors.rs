@@ -1030,6 +1030,7 @@ fn tls_and_login() {
             mechanisms,
             takes: "another".into(),
             challenge: "eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIn0=".into(),
+            ..Default::default()
         }),
         ..Setup::default()
     };

@@ -748,7 +748,7 @@ fn r8_a_password_file_may_have_a_bom_and_one_line_end() {
         login: Some(crate::support::smtp::Login {
             mechanisms: "PLAIN",
             takes,
-            challenge: String::new(),
+            ..Default::default()
         }),
         ..crate::support::smtp::Setup::default()
     };

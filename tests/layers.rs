@@ -10,7 +10,7 @@ use std::path::Path;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// From the bottom up; modules of one line do not import each other.
-const LAYERS: [&[&str]; 15] = [
+const LAYERS: [&[&str]; 17] = [
     &["os_error"],
     &["finding", "output"],
     &["link", "address", "locale", "files", "digest"],
@@ -20,6 +20,8 @@ const LAYERS: [&[&str]; 15] = [
     &["config"],
     &["partners", "templates"],
     &["message"],
+    &["http", "secret"],
+    &["oauth"],
     &["ledger", "relay", "sandbox", "review", "report", "approval"],
     &["plan", "outbox"],
     &["delivery", "results"],

@@ -36,7 +36,7 @@ fn setup(pki: &Pki, tls: Tls, mechanisms: &'static str, takes: String) -> Setup 
         login: Some(Login {
             mechanisms,
             takes,
-            challenge: String::new(),
+            ..Login::default()
         }),
         ..Setup::default()
     }

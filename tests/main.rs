@@ -27,6 +27,8 @@ mod layers;
 mod ledger;
 mod login;
 mod mail;
+mod oauth;
+mod oauth_login;
 mod overlap;
 mod peers;
 mod pipelining;

@@ -479,7 +479,7 @@ fn several(workplace: &Workplace, ports: &[u16]) -> Connector {
     let config = Config::load(&workplace.file("config.toml")).unwrap();
     let address = |port: &u16| SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
     let addresses = ports.iter().map(address).collect();
-    Connector::new(&config.smtp)
+    Connector::new(&config.smtp, None)
         .unwrap()
         .with_addresses(addresses)
 }

@@ -26,7 +26,7 @@ use access_invite::delivery::{Run, RunEvent, StopKind};
 use access_invite::exit::{Exit, ExitCode};
 use access_invite::ledger::{Ledger, RunStart};
 use access_invite::outbox::{Outbox, PlannedSend};
-use access_invite::relay::Connector;
+use access_invite::relay::{Connector, Credentials};
 use jiff::Timestamp;
 use mail_parser::MessageParser;
 
@@ -431,7 +431,9 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
     let sends = job.verify(&plan, reader, now).await.unwrap().sends;
     let run = Run {
         ledger: ledger.clone(),
-        connector: Arc::new(Connector::new(&config.smtp).unwrap()),
+        connector: Arc::new(
+            Connector::new(&config.smtp, Credentials::check(&config.smtp).unwrap()).unwrap(),
+        ),
         sender: config.sender.address.clone(),
         connections: 1,
         max_runtime: None,

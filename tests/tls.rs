@@ -21,7 +21,7 @@ fn setup(tls: Tls, certificate: Arc<ServerConfig>) -> Setup {
         login: Some(Login {
             mechanisms: "PLAIN LOGIN",
             takes: BASE64.encode(format!("\0ada\0{PASSWORD}")),
-            challenge: String::new(),
+            ..Default::default()
         }),
         ..Setup::default()
     }

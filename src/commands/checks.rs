@@ -15,7 +15,7 @@ use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
 use crate::locale::{Locale, MatchKind};
 use crate::partners::{Partners, RequestedLanguage};
-use crate::relay::{Connector, check_credentials};
+use crate::relay::{Connector, Credentials};
 use crate::report::{LanguageRow, Languages, count};
 use crate::results;
 use crate::templates::Templates;
@@ -74,8 +74,14 @@ impl Report {
 pub fn check_files(config: &Arc<Config>, report: &mut Report) -> (Option<Connector>, Option<Job>) {
     report.findings.extend(config.warnings.iter().cloned());
     report.findings.extend(Ledger::warnings(&config.ledger));
-    let connector = report.keep("smtp", "smtp", Connector::new(&config.smtp));
-    report.keep("login", "smtp", check_credentials(&config.smtp));
+    let (credentials, login) = match Credentials::check(&config.smtp) {
+        Ok(credentials) => (credentials, Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    let connector = Connector::new(&config.smtp, credentials);
+    let connector = report.keep("smtp", "smtp", connector);
+    let is_usable = report.keep("login", "smtp", login).is_some();
+    let connector = connector.filter(|_| is_usable);
     if let Some(path) = &config.results {
         report.keep("results", path.display(), results::check(path));
     }

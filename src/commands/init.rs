@@ -37,17 +37,44 @@ const TEMPLATES: &[(&str, &str)] = &templates![
     "zh-Hans", "zh-Hant"
 ];
 
+/// The configuration with the provider and the keys that it needs, whose examples must be replaced.
+fn configuration(provider: Option<&str>) -> String {
+    let mut text = CONFIG.replace("partners.example.csv", "partners.csv");
+    let Some(provider) = provider else {
+        return text;
+    };
+    let set = format!("provider = \"{provider}\"");
+    text = text.replacen("# provider = \"microsoft365\"", &set, 1);
+    text = text.replacen("\nhost = ", "\n# host = ", 1);
+    let keys: &[(&str, &str)] = match provider {
+        "microsoft365" => &[
+            ("[smtp]", "username"),
+            ("[microsoft]", "tenant"),
+            ("[microsoft]", "client_id"),
+            ("[microsoft]", "client_secret_file"),
+        ],
+        "azure-communication-services" => &[("[smtp]", "username"), ("[smtp]", "password_file")],
+        _ => &[],
+    };
+    for (table, key) in keys {
+        let start = text.find(&format!("\n{table}\n"));
+        let start = start.expect("the example shows every table");
+        let section = text.split_off(start);
+        text += &section.replacen(&format!("\n# {key} = "), &format!("\n{key} = "), 1);
+    }
+    text
+}
+
 /// Creates what is missing in `folder`.
 ///
 /// # Errors
 /// If an existing configuration is wrong (78), or something cannot be written (74).
-pub fn run(folder: &Path, console: &mut Console<'_>) -> Result<Exit> {
+pub fn run(folder: &Path, provider: Option<&str>, console: &mut Console<'_>) -> Result<Exit> {
     // Messages then say `config.toml` instead of `./config.toml`.
     let folder = folder.strip_prefix(".").unwrap_or(folder);
     make_folder(folder)?;
     let path = folder.join("config.toml");
-    let text = CONFIG.replace("partners.example.csv", "partners.csv");
-    create(&path, &text, console)?;
+    create(&path, &configuration(provider), console)?;
     let config = Config::load(&path)?;
     create(&config.partners.path, PARTNERS, console)?;
     let templates = &config.templates.directory;

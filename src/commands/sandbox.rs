@@ -44,7 +44,7 @@ pub async fn run(
 
     let mailbox = Mailbox(scratch.path().to_owned());
     let sandbox = mailbox.start_sandbox().await?;
-    let connector = Connector::new(&loopback(&config.smtp, sandbox.port))?;
+    let connector = Connector::new(&loopback(&config.smtp, sandbox.port), None)?;
     let tally = if summary.due == 0 {
         Tally::default()
     } else {

@@ -22,7 +22,7 @@ use crate::console::Console;
 use crate::delivery::Tally;
 use crate::exit::{Exit, Result};
 use crate::ledger::{Ledger, RunEnd};
-use crate::relay::{Connector, check_credentials};
+use crate::relay::{Connector, Credentials};
 use crate::results;
 
 /// The arguments of `send`.
@@ -90,8 +90,7 @@ async fn send(
     let job = Job::load(config.clone(), ledger.scratch_folder())?;
     record.digest = Some(job.inputs().digest().to_string());
     refuse_example_link(&config)?;
-    let connector = Connector::new(&config.smtp)?;
-    check_credentials(&config.smtp)?;
+    let connector = Connector::new(&config.smtp, Credentials::check(&config.smtp)?)?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     require_approval(&job, options.approved).map_err(nothing_was_sent)?;
     if let Some(path) = &config.results {

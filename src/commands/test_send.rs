@@ -14,7 +14,7 @@ use crate::console::Console;
 use crate::exit::{Exit, Result};
 use crate::ledger::Reader;
 use crate::plan::{Plan, PlannedInvitation};
-use crate::relay::{Connector, check_credentials};
+use crate::relay::{Connector, Credentials};
 use crate::report::count;
 
 /// Sends a message of each language to `address`.
@@ -31,8 +31,7 @@ pub async fn run(
     let scratch = open_ledger::scratch_folder(&std::env::temp_dir())?;
     let job = Job::load(config.clone(), scratch.path())?.addressed_to(address);
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
-    let connector = Connector::new(&config.smtp)?;
-    check_credentials(&config.smtp)?;
+    let connector = Connector::new(&config.smtp, Credentials::check(&config.smtp)?)?;
     let ledger = open_ledger::temporary(&scratch)?;
     let now = console.now();
     // `--limit` counts the messages that are sent, not the rows that are read.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::key::Kind;
+use super::providers::Provider;
 use super::reader::Section;
 use super::values::{Value, duration, list, number, one_line};
 use crate::address::Address;
@@ -34,14 +35,20 @@ impl Limits {
         self.only_to.as_ref().is_none_or(|it| it.iter().any(allows))
     }
 
-    pub(super) fn read(mut section: Section<'_>) -> Self {
+    pub(super) fn read(mut section: Section<'_>, provider: Option<&Provider>) -> Self {
         let limits = Self {
             per_minute: section
                 .key("per_minute", "messages in any 60 seconds")
-                .or("30", number(1..=1_000_000)),
-            per_day: section
-                .key("per_day", "messages in any 24 hours")
-                .or("10000", number(1..=100_000_000)),
+                .or_set(
+                    "30",
+                    provider.and_then(|it| it.per_minute),
+                    number(1..=1_000_000),
+                ),
+            per_day: section.key("per_day", "messages in any 24 hours").or_set(
+                "10000",
+                provider.and_then(|it| it.per_day),
+                number(1..=100_000_000),
+            ),
             new_per_run: section
                 .key("new_per_run", "a run with more new partners sends nothing")
                 .or("500", number(0..=100_000_000)),

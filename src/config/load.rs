@@ -10,7 +10,8 @@ use super::error::ConfigError;
 use super::key::Key;
 use super::ledger_files::LedgerFiles;
 use super::limits::{Limits, read_retry};
-use super::login::CredentialSource;
+use super::login::{CredentialSource, TokenTable};
+use super::microsoft::Microsoft;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
 use super::reader::{ConfigReader, Section};
@@ -42,6 +43,8 @@ pub struct Config {
     pub templates: TemplateFolder,
     /// The relay.
     pub smtp: Smtp,
+    /// The app registration for SMTP and Microsoft Graph, if there is one.
+    pub microsoft: Option<Microsoft>,
     /// How many messages, how fast, to whom.
     pub limits: Limits,
     /// When a deferred invitation is tried again.
@@ -116,10 +119,17 @@ impl Config {
         if let (Some(open), Some(CredentialSource::TokenCommand(_))) = (&open, source) {
             return Err(ConfigError::WritableByEveryone(open.clone()));
         }
+        let oauth_ca_file = match source {
+            Some(CredentialSource::Issuer(it)) => it.ca_file.as_ref(),
+            _ => None,
+        };
+        let microsoft_ca_file = self.microsoft.as_ref().and_then(|it| it.ca_file.as_ref());
         let others = [
             ("the partner file", Some(&self.partners.path)),
             ("the approval", self.approval.as_ref()),
             ("the file of `smtp.ca_file`", self.smtp.ca_file.as_ref()),
+            ("the file of `smtp.oauth.ca_file`", oauth_ca_file),
+            ("the file of `microsoft.ca_file`", microsoft_ca_file),
         ];
         let others = others
             .into_iter()
@@ -162,8 +172,16 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let templates = TemplateFolder::read(root.section("templates"), folder);
     let packages = packages::read(&mut root, &templates.default_locale, &mut warnings);
     let partners = PartnerFile::read(root.section("partners"), folder);
-    let smtp = Smtp::read(root.section("smtp"), folder, &mut warnings);
-    let limits = Limits::read(root.section("limits"));
+    let section = root.section("microsoft");
+    let given = !section.is_empty();
+    let microsoft = Microsoft::read(section, folder);
+    let tokens = TokenTable {
+        given,
+        table: microsoft.clone(),
+    };
+    let smtp = Smtp::read(root.section("smtp"), folder, tokens, &mut warnings);
+    let provider = smtp.as_ref().and_then(|it| it.provider);
+    let limits = Limits::read(root.section("limits"), provider);
     let retry = read_retry(root.section("retry"));
     let ledger = LedgerFiles::read(root.section("ledger"), folder);
 
@@ -186,6 +204,7 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let list = partners.iter().map(|it| it.path.clone());
     inputs.extend(list.map(|it| ("the partner file", it)));
     inputs.extend(smtp.iter().flat_map(Smtp::files));
+    inputs.extend(microsoft.iter().flat_map(Microsoft::files));
     inputs.extend(approval.iter().map(|it| ("the approval", it.clone())));
     if let Some(results) = &results
         && let Some(what) = overlap::find(results, &inputs, &templates.directory)
@@ -203,6 +222,7 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
         partners: partners?,
         templates,
         smtp: smtp?,
+        microsoft,
         limits,
         retry,
         ledger: ledger?,

@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::client_secret::{SecretPlace, SecretSource};
+use super::microsoft::Microsoft;
+use super::oauth::OAuth;
+use super::providers::{Provider, ProviderLogin};
 use super::reader::Section;
 use super::values::{Value, path, text, text_or_list};
 
@@ -17,14 +21,20 @@ pub struct Login {
 /// Where the credential of a login comes from. The configuration never contains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialSource {
-    /// A password in a file that not everyone may read.
-    PasswordFile(PathBuf),
-    /// A password in an environment variable.
-    PasswordEnv(String),
-    /// A password from systemd (`LoadCredential=`).
-    PasswordCredential(String),
-    /// A program with its arguments that prints an access token (XOAUTH2).
+    /// A password that is kept outside of the configuration.
+    Password(SecretSource),
+    /// A program with its arguments that prints an access token.
     TokenCommand(Vec<String>),
+    /// Access tokens of an issuer: `[smtp.oauth]`.
+    Issuer(Box<OAuth>),
+    /// Access tokens of Microsoft Entra: `[microsoft]`.
+    Microsoft(Box<Microsoft>),
+}
+
+/// A table from which access tokens can come: its content if it is valid, and whether it is used.
+pub struct TokenTable<T> {
+    pub given: bool,
+    pub table: Option<T>,
 }
 
 /// The keys for a credential, as messages list them.
@@ -33,73 +43,140 @@ const ONE_OF: &str =
 
 impl Login {
     /// Reads a user name and one credential, or neither.
-    pub(super) fn read(section: &mut Section<'_>, folder: &Path, plain: bool) -> Option<Self> {
+    pub(super) fn read(
+        section: &mut Section<'_>,
+        folder: &Path,
+        plain: bool,
+        provider: Option<&Provider>,
+        issuer: TokenTable<OAuth>,
+        microsoft: TokenTable<Microsoft>,
+    ) -> Option<Self> {
         let username = section
             .key("username", "the login's user name")
             .optional(text());
-        let mut secret = |key: &'static str, description: &'static str, value| {
-            let credential = section.key(key, description).secret(value);
-            credential.map(|it| (key, it))
-        };
-        let credentials = [
-            secret(
-                "password_file",
-                "a file whose only line is the password",
-                path(folder).map(CredentialSource::PasswordFile),
-            ),
-            secret(
-                "password_env",
-                "an environment variable with the password",
-                text().map(CredentialSource::PasswordEnv),
-            ),
-            secret(
-                "password_credential",
-                "a credential of a systemd unit",
-                text().map(CredentialSource::PasswordCredential),
-            ),
-            secret(
-                "token_command",
-                "prints an access token for XOAUTH2",
-                command().map(CredentialSource::TokenCommand),
-            ),
-        ];
-        let mut given = credentials.into_iter().flatten();
-        let first = given.next();
-        if let Some((second, _)) = given.next() {
+        let given = credentials(section, folder);
+        if let Some((second, _)) = given.get(1) {
             section.problem(
                 second,
                 format!("a login needs only {ONE_OF}; remove the others"),
             );
         }
-        match (username, first) {
+        let first = given.into_iter().next();
+        if let (Some((key, _)), true) = (&first, issuer.given) {
+            let message =
+                format!("a login needs only `smtp.{key}` or `[smtp.oauth]`; remove one of them");
+            section.problem(key, message);
+        }
+        let needs = provider.map(|it| it.login);
+        let by_microsoft =
+            needs == Some(ProviderLogin::Microsoft) && first.is_none() && !issuer.given;
+        let login_key = match (&first, &issuer.table) {
+            (Some((key, _)), _) => Some(*key),
+            (None, Some(_)) => Some("oauth"),
             (None, None) => None,
-            (Some(_), None) => {
-                section.problem("username", format!("`smtp.username` needs {ONE_OF}"));
-                None
-            }
-            (None, Some((key, _))) => {
+        };
+        let Some(username) = username else {
+            if let Some(key) = login_key {
                 section.problem(key, format!("`smtp.{key}` needs `smtp.username`"));
-                None
+            } else if let Some(provider) = provider
+                && provider.login != ProviderLogin::Optional
+            {
+                let name = provider.name;
+                let message = format!("`smtp.provider` = \"{name}\" needs `smtp.username`");
+                section.problem("provider", message);
             }
-            (Some(username), Some((_, credential))) => {
-                if plain {
-                    let message = "a login needs an encrypted connection: set `smtp.tls` to \"implicit\" or \"starttls\"";
+            return None;
+        };
+        let credential = match first {
+            Some((_, credential)) => Some(credential),
+            None if issuer.given => issuer
+                .table
+                .map(|it| CredentialSource::Issuer(Box::new(it))),
+            None if by_microsoft => {
+                if !microsoft.given {
+                    let message = format!(
+                        "`smtp.username` with `smtp.provider` = \"microsoft365\" needs the table `[microsoft]` (docs/microsoft365.md), or {ONE_OF}"
+                    );
                     section.problem("username", message);
                 }
-                Some(Self {
-                    username,
-                    credential,
-                })
+                let table = microsoft.table;
+                table.map(|it| CredentialSource::Microsoft(Box::new(it)))
             }
+            None => {
+                let message =
+                    format!("`smtp.username` needs {ONE_OF}, or the table `[smtp.oauth]`");
+                section.problem("username", message);
+                None
+            }
+        };
+        if plain {
+            let message = "a login needs an encrypted connection: set `smtp.tls` to \"implicit\" or \"starttls\"";
+            section.problem("username", message);
+        }
+        Some(Self {
+            username,
+            credential: credential?,
+        })
+    }
+
+    /// The file with the password, if it is kept in one.
+    pub(super) fn password_file(&self) -> Option<PathBuf> {
+        match &self.credential {
+            CredentialSource::Password(source) => Some(source.file()?.to_owned()),
+            _ => None,
         }
     }
 }
 
-/// A program and its arguments: a list, or one text without arguments.
-fn command<'r>() -> Value<'r, Vec<String>> {
+/// The credentials that are given, each with its key.
+fn credentials(section: &mut Section<'_>, folder: &Path) -> Vec<(&'static str, CredentialSource)> {
+    let password = |key: &'static str, place: Option<SecretPlace>| {
+        let source = SecretSource {
+            key: format!("smtp.{key}"),
+            place: place?,
+        };
+        Some((key, CredentialSource::Password(source)))
+    };
+    let mut secret = |key: &'static str, description: &'static str, value| {
+        password(key, section.key(key, description).secret(value))
+    };
+    let passwords = [
+        secret(
+            "password_file",
+            "a file whose only line is the password",
+            path(folder).map(SecretPlace::File),
+        ),
+        secret(
+            "password_env",
+            "an environment variable with the password",
+            text().map(SecretPlace::Env),
+        ),
+        secret(
+            "password_credential",
+            "a credential of a systemd unit",
+            text().map(SecretPlace::Credential),
+        ),
+    ];
+    let command = section
+        .key("token_command", "prints an access token for the login")
+        .secret(command(folder));
+    let command = command.map(|it| ("token_command", CredentialSource::TokenCommand(it)));
+    passwords.into_iter().flatten().chain(command).collect()
+}
+
+/// A program and its arguments: a list, or one text without arguments. A relative path with a
+/// `/` is relative to `folder`; a name is looked for in `PATH`.
+fn command(folder: &Path) -> Value<'_, Vec<String>> {
     let Value { kind, read } = text_or_list();
-    Value::new(kind, move |value| match read(value)? {
-        words if words.is_empty() => Err("must name a program".into()),
-        words => Ok(words),
+    Value::new(kind, move |value| {
+        let mut words = read(value)?;
+        let program = words.first_mut().ok_or("must name a program")?;
+        if program.contains('/') {
+            let path = folder.join(&*program);
+            path.to_str()
+                .ok_or("must be below a folder whose name is UTF-8")?
+                .clone_into(program);
+        }
+        Ok(words)
     })
 }

@@ -46,7 +46,7 @@ pub fn read(
     warnings: &mut Vec<Finding>,
 ) -> Vec<Arc<Package>> {
     let mut packages = root.section("packages");
-    if packages.len() == 0 {
+    if packages.is_empty() {
         let message = "no access package is configured; write a table `[packages.NAME]` with `link` and `name`";
         root.problem("packages", message);
     }

@@ -69,6 +69,16 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether it is not there, or has nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_none_or(DeTable::is_empty)
+    }
+
+    /// Whether it has this key.
+    pub fn contains(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
     /// How many keys it has.
     pub fn len(&self) -> usize {
         self.table.map_or(0, DeTable::len)
@@ -208,6 +218,14 @@ impl Declaration<'_, '_> {
         self.read(Presence::Required, false, value)
     }
 
+    /// A key that must be set unless there is another value.
+    pub fn required_or<T>(self, set: Option<T>, value: Value<'_, T>) -> Option<T> {
+        match set {
+            Some(set) => self.read(Presence::Required, false, value).or(Some(set)),
+            None => self.required(value),
+        }
+    }
+
     /// A key that may be unset.
     pub fn optional<T>(self, value: Value<'_, T>) -> Option<T> {
         self.read(Presence::Optional, false, value)
@@ -221,6 +239,18 @@ impl Declaration<'_, '_> {
     /// A key with a default, written in TOML.
     pub fn or<'r, T: 'r>(self, default: &'static str, value: Value<'r, T>) -> T {
         let otherwise = value.default(default);
+        self.read(Presence::Default(default), false, value)
+            .unwrap_or(otherwise)
+    }
+
+    /// A key with a default, written in TOML, or another one that a further key has set.
+    pub fn or_set<'r, T: 'r>(
+        self,
+        default: &'static str,
+        set: Option<T>,
+        value: Value<'r, T>,
+    ) -> T {
+        let otherwise = set.unwrap_or_else(|| value.default(default));
         self.read(Presence::Default(default), false, value)
             .unwrap_or(otherwise)
     }

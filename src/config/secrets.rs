@@ -10,13 +10,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Parts of the names of keys whose values are secrets or name the source of one.
-const WORDS: [&str; 7] = [
+const WORDS: [&str; 8] = [
     "pass",
     "pwd",
     "secret",
     "token",
     "credential",
     "key",
+    "certificate",
     "login",
 ];
 /// Escapes, with which a quoted key can be spelled differently.
@@ -27,6 +28,16 @@ const ESCAPES: [&str; 3] = ["\\u", "\\U", "\\x"];
 pub fn names_a_secret(text: &str) -> bool {
     let lower = text.to_lowercase();
     WORDS.iter().any(|word| lower.contains(word))
+}
+
+/// Whether a line has a URL with a password before its host.
+fn has_login_in_url(line: &str) -> bool {
+    let mut authorities = line.split("://").skip(1);
+    authorities.any(|it| {
+        let authority = it.split(['/', '"', '\'', ' ']).next().unwrap_or_default();
+        let login = authority.rsplit_once('@');
+        login.is_some_and(|(login, _)| login.contains(':'))
+    })
 }
 
 /// The lines that must not be shown.
@@ -70,7 +81,9 @@ impl SecretLines {
 
     /// Whether a line names a secret, or possibly does.
     fn name_one(&self, line: &str) -> bool {
-        names_a_secret(line) || (!self.is_valid && ESCAPES.iter().any(|it| line.contains(it)))
+        names_a_secret(line)
+            || has_login_in_url(line)
+            || (!self.is_valid && ESCAPES.iter().any(|it| line.contains(it)))
     }
 
     /// Whether one of them is the line `text` at `place`.

@@ -4,14 +4,20 @@ use std::path::{Path, PathBuf};
 
 use super::deadlines::Deadlines;
 use super::host::{host, is_loopback};
-use super::login::{CredentialSource, Login};
+use super::login::{CredentialSource, Login, TokenTable};
+use super::microsoft::Microsoft;
+use super::oauth::OAuth;
+use super::providers::{Provider, is_internal_only};
 use super::reader::Section;
+use super::tls::{Tls, port_warning};
 use super::values::{choice, number, parsed_text, path};
 use crate::finding::Finding;
 
 /// The relay (RFC 5321 §2.3.10).
 #[derive(Clone, Debug)]
 pub struct Smtp {
+    /// The provider, if it is a known one.
+    pub provider: Option<&'static Provider>,
     /// Its name or IP address, which its certificate must have.
     pub host: String,
     /// Its port.
@@ -32,30 +38,25 @@ pub struct Smtp {
     pub deadlines: Deadlines,
 }
 
-/// How the connection is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
-    /// From the first byte (RFC 8314).
-    Implicit,
-    /// After STARTTLS, which the relay must offer (RFC 3207).
-    StartTls,
-    /// No TLS; only to this machine.
-    None,
-}
-
 impl Smtp {
     pub(super) fn read(
         mut section: Section<'_>,
         folder: &Path,
+        microsoft: TokenTable<Microsoft>,
         warnings: &mut Vec<Finding>,
     ) -> Option<Self> {
+        let choices = Provider::choices();
+        let provider = section
+            .key("provider", "sets the keys of a known relay that are unset")
+            .optional(choice(&choices));
         let host = section
             .key("host", "name or IP address, as in its certificate")
-            .required(host());
+            .required_or(provider.map(|it| it.host.to_owned()), host());
         let tls = section
             .key("tls", "\"none\" only to a relay on this machine")
-            .or(
+            .or_set(
                 "\"implicit\"",
+                provider.map(|it| it.tls),
                 choice(&[
                     ("implicit", Tls::Implicit),
                     ("starttls", Tls::StartTls),
@@ -70,10 +71,9 @@ impl Smtp {
             .optional(
                 number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
             );
-        let port = port.unwrap_or(match tls {
-            Tls::Implicit => 465,
-            Tls::StartTls => 587,
-            Tls::None => 25,
+        let port = port.unwrap_or(match (provider, tls) {
+            (Some(provider), tls) if tls == provider.tls => provider.port,
+            (_, tls) => tls.default_port(),
         });
         warnings.extend(port_warning(port, tls));
         let ca_file = section
@@ -82,10 +82,18 @@ impl Smtp {
                 "trusted certificates in addition to the system's",
             )
             .optional(path(folder));
-        let login = Login::read(&mut section, folder, tls == Tls::None);
-        let connections = section
-            .key("connections", "parallel connections")
-            .or("2", number(1..=100));
+        let oauth = section.section("oauth");
+        let issuer = TokenTable {
+            given: !oauth.is_empty(),
+            table: OAuth::read(oauth, folder),
+        };
+        let plain = tls == Tls::None;
+        let login = Login::read(&mut section, folder, plain, provider, issuer, microsoft);
+        let connections = section.key("connections", "parallel connections").or_set(
+            "2",
+            provider.and_then(|it| it.connections),
+            number(1..=100),
+        );
         let pipelining = section
             .key("pipelining", "used if the relay offers it; or \"off\"")
             .or("\"auto\"", choice(&[("auto", true), ("off", false)]));
@@ -95,6 +103,10 @@ impl Smtp {
                 let fits = name.starts_with('[') || idna::domain_to_ascii_strict(name).is_ok();
                 (fits && name.is_ascii()).then(|| name.to_owned())
             }));
+        if host.as_deref().is_some_and(is_internal_only) {
+            let message = "Microsoft's High Volume Email delivers to recipients in your own tenant only, not to partners; use `provider = \"microsoft365\"` or \"azure-communication-services\"";
+            section.problem("host", message);
+        }
         let loopback = host.as_deref().is_some_and(is_loopback);
         let deadlines = Deadlines::read(section.section("deadlines"), loopback);
         if tls == Tls::None && host.is_some() && !loopback {
@@ -104,6 +116,7 @@ impl Smtp {
         }
         section.finish();
         Some(Self {
+            provider,
             host: host?,
             port,
             tls,
@@ -118,33 +131,18 @@ impl Smtp {
 
     /// The files that it names, each with its name in messages.
     pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
-        let password = match self.login.as_ref().map(|it| &it.credential) {
-            Some(CredentialSource::PasswordFile(path)) => Some(path),
-            _ => None,
-        };
+        let password = self.login.as_ref().and_then(Login::password_file);
         let files = [
-            ("the file of `smtp.ca_file`", self.ca_file.as_ref()),
+            ("the file of `smtp.ca_file`", self.ca_file.clone()),
             ("the file of `smtp.password_file`", password),
         ];
+        let issuer = match self.login.as_ref().map(|it| &it.credential) {
+            Some(CredentialSource::Issuer(issuer)) => Some(issuer),
+            _ => None,
+        };
         files
             .into_iter()
-            .filter_map(|(what, path)| Some((what, path?.clone())))
+            .filter_map(|(what, path)| Some((what, path?)))
+            .chain(issuer.into_iter().flat_map(|it| it.files()))
     }
-}
-
-/// Warns about a port that is registered for the other TLS mode (RFC 8314 §7.3, RFC 6409).
-fn port_warning(port: u16, tls: Tls) -> Option<Finding> {
-    let (means, set, other) = match (port, tls) {
-        (465, Tls::StartTls) => ("TLS from the first byte", "implicit", 587),
-        (587 | 25, Tls::Implicit) => ("STARTTLS", "starttls", 465),
-        _ => return None,
-    };
-    let now = match tls {
-        Tls::StartTls => "starttls",
-        _ => "implicit",
-    };
-    let message = format!(
-        "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until the deadline; set `tls = \"{set}\"`, or `port = {other}`"
-    );
-    Some(Finding::warning("smtp", "smtp.port", message))
 }

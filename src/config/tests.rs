@@ -243,18 +243,18 @@ fn only_to_allows_domains_and_addresses_in_any_case() {
 
 #[test]
 fn a_login_is_a_name_and_one_credential_over_tls() {
+    let password = |key: &str, place| {
+        let key = format!("smtp.{key}");
+        CredentialSource::Password(SecretSource { key, place })
+    };
     let credentials = [
         (
-            "password_file = \"f\"",
-            CredentialSource::PasswordFile("f".into()),
-        ),
-        (
             "password_env = \"E\"",
-            CredentialSource::PasswordEnv("E".into()),
+            password("password_env", SecretPlace::Env("E".into())),
         ),
         (
             "password_credential = \"c\"",
-            CredentialSource::PasswordCredential("c".into()),
+            password("password_credential", SecretPlace::Credential("c".into())),
         ),
         (
             "token_command = \"t\"",
@@ -269,12 +269,26 @@ fn a_login_is_a_name_and_one_credential_over_tls() {
         let config = load(&with("smtp", &format!("username = \"ada\"\n{line}"))).unwrap();
         let login = config.smtp.login.unwrap();
         assert_eq!(login.username, "ada");
-        match (login.credential, expected) {
-            (CredentialSource::PasswordFile(found), CredentialSource::PasswordFile(name)) => {
-                assert!(found.ends_with(name));
-            }
-            (found, expected) => assert_eq!(found, expected),
+        assert_eq!(login.credential, expected);
+    }
+    let credential = |line: &str| {
+        let config = load(&with("smtp", &format!("username = \"ada\"\n{line}"))).unwrap();
+        config.smtp.login.unwrap().credential
+    };
+    match credential("password_file = \"f\"") {
+        CredentialSource::Password(source) => assert!(source.file().unwrap().ends_with("f")),
+        other => panic!("{other:?}"),
+    }
+    // A program's path is relative to the configuration, like every path.
+    match credential("token_command = [\"bin/t\", \"bin/x\"]") {
+        CredentialSource::TokenCommand(words) => {
+            assert!(
+                words[0].starts_with('/') && words[0].ends_with("/bin/t"),
+                "{words:?}"
+            );
+            assert_eq!(words[1], "bin/x");
         }
+        other => panic!("{other:?}"),
     }
     let table = [
         ("username = \"ada\"", "needs one of"),
@@ -317,21 +331,34 @@ fn a_secret_key_is_declared_and_its_lines_are_hidden() {
     assert_eq!(
         secret,
         [
+            "microsoft.client_secret_file",
+            "microsoft.client_secret_env",
+            "microsoft.client_secret_credential",
+            "microsoft.certificate_file",
+            "smtp.oauth.client_secret_file",
+            "smtp.oauth.client_secret_env",
+            "smtp.oauth.client_secret_credential",
             "smtp.password_file",
             "smtp.password_env",
             "smtp.password_credential",
-            "smtp.token_command"
+            "smtp.token_command",
         ]
     );
     for path in secret {
         assert!(super::secrets::names_a_secret(path), "{path}");
-        let key = path.trim_start_matches("smtp.");
+        let (table, key) = path.rsplit_once('.').unwrap();
+        let others = match table {
+            "smtp" => "username = \"ada\"",
+            "smtp.oauth" => "token_url = \"https://login.example/\"\nclient_id = \"a\"",
+            _ => "tenant = \"a.example\"\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"",
+        };
         let load = |value: &str| {
-            load(&with(
-                "smtp",
-                &format!("username = \"ada\"\n{key} = \"{value}\""),
-            ))
-            .unwrap()
+            let source = with(table, &format!("{others}\n{key} = \"{value}\""));
+            let login = match table {
+                "smtp.oauth" => "[smtp]\nusername = \"ada\"",
+                _ => "[smtp]",
+            };
+            load(&source.replace("[smtp]", login)).unwrap()
         };
         assert_eq!(load("one").keys, load("two").keys, "{path}");
         assert_eq!(load("one").keys[path], "given");
@@ -617,5 +644,81 @@ fn f23_ip_addresses_are_hosts_and_invalid_hosts_are_explained() {
     ] {
         let error = load(&with_host(host)).expect_err(host);
         assert!(error.contains(reason), "{host}: {error}");
+    }
+}
+
+const APP: &str = "[microsoft]\ntenant = \"contoso.example\"\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\ncertificate_file = \"c.pem\"\n";
+
+/// A job whose `[smtp]` has these lines and no host.
+fn with_provider(lines: &str) -> String {
+    GOOD.replace("host = \"smtp.example.com\"", lines)
+}
+
+#[test]
+fn a_provider_sets_the_keys_that_are_unset() {
+    let source = with_provider("provider = \"microsoft365\"\nusername = \"ada\"") + APP;
+    let config = load(&source).unwrap();
+    let smtp = &config.smtp;
+    assert_eq!((smtp.host.as_str(), smtp.port), ("smtp.office365.com", 587));
+    assert_eq!((smtp.tls, smtp.connections), (Tls::StartTls, 3));
+    let limits = &config.limits;
+    assert_eq!((limits.per_minute, limits.per_day), (30, 10_000));
+    let login = smtp.login.as_ref().unwrap();
+    let microsoft = config.microsoft.clone().unwrap();
+    assert_eq!(
+        login.credential,
+        CredentialSource::Microsoft(Box::new(microsoft))
+    );
+
+    let explicit = "provider = \"microsoft365\"\nusername = \"ada\"\nhost = \"127.0.0.1\"\nport = 2525\nconnections = 1\npassword_env = \"E\"";
+    let source = with_provider(explicit) + APP + "[limits]\nper_minute = 5\n";
+    let config = load(&source).unwrap();
+    let smtp = &config.smtp;
+    assert_eq!((smtp.host.as_str(), smtp.port), ("127.0.0.1", 2525));
+    assert_eq!((smtp.tls, smtp.connections), (Tls::StartTls, 1));
+    assert_eq!(config.limits.per_minute, 5);
+    let credential = &smtp.login.as_ref().unwrap().credential;
+    assert!(matches!(credential, CredentialSource::Password(_)));
+
+    let implicit = "provider = \"google-workspace-relay\"\ntls = \"implicit\"";
+    let config = load(&with_provider(implicit)).unwrap();
+    assert_eq!(config.smtp.port, 465, "587 is for STARTTLS");
+    assert!(config.smtp.login.is_none());
+}
+
+#[test]
+fn a_provider_without_its_login_is_refused() {
+    let issuer = "[smtp.oauth]\ntoken_url = \"https://a.example/\"\nclient_id = \"a\"\nclient_secret_env = \"S\"\n";
+    for (lines, below, reason) in [
+        ("provider = \"microsoft365\"", APP, "needs `smtp.username`"),
+        (
+            "provider = \"microsoft365\"\nusername = \"ada\"",
+            "",
+            "needs the table `[microsoft]`",
+        ),
+        (
+            "provider = \"azure-communication-services\"\nusername = \"ada\"",
+            "",
+            "or the table `[smtp.oauth]`",
+        ),
+        (
+            "host = \"a.example\"",
+            issuer,
+            "`smtp.oauth` needs `smtp.username`",
+        ),
+        (
+            "host = \"a.example\"\nusername = \"ada\"\npassword_env = \"E\"",
+            issuer,
+            "needs only `smtp.password_env` or `[smtp.oauth]`",
+        ),
+        (
+            "host = \"smtp.hve.mx.microsoft\"",
+            "",
+            "High Volume Email delivers to recipients in your own tenant only",
+        ),
+        ("provider = \"contoso\"", "", "must be \"microsoft365\" or"),
+    ] {
+        let error = load(&(with_provider(lines) + below)).expect_err(lines);
+        assert!(error.contains(reason), "{lines}: {error}");
     }
 }

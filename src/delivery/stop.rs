@@ -9,13 +9,17 @@ use tokio::sync::watch;
 use crate::ledger::LedgerError;
 use crate::outbox::OutboxError;
 use crate::partners::ListError;
-use crate::relay::ConnectError;
+use crate::relay::{Cause, ConnectError};
 
 /// What kind of reason stops a run, the least severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopKind {
     /// A limit or a signal. Nothing is wrong, and a later run sends the rest.
     Later,
+    /// A file of the credentials has the wrong permissions.
+    Permissions,
+    /// The configuration of the credentials is wrong.
+    Configuration,
     /// The relay cannot be used, or refuses us.
     Relay,
     /// The program has a fault, or somebody else changed the ledger or the list.
@@ -60,9 +64,11 @@ impl Stop {
 
 impl From<ConnectError> for Stop {
     fn from(error: ConnectError) -> Self {
-        let kind = match error.throttled {
-            Some(_) => StopKind::Later,
-            None => StopKind::Relay,
+        let kind = match (error.throttled, error.cause) {
+            (Some(_), _) => StopKind::Later,
+            (None, Cause::Relay) => StopKind::Relay,
+            (None, Cause::Configuration) => StopKind::Configuration,
+            (None, Cause::Permissions) => StopKind::Permissions,
         };
         Self::new(kind, error.why)
     }

@@ -12,7 +12,7 @@ use crate::outcome::Reply;
 
 pub const TLS: &str = "the relay requires TLS: set `tls = \"starttls\"` under `[smtp]` (or `\"implicit\"` with port 465)";
 pub const LOGIN: &str = "the relay requires a login, or a different one: set `username` and its password or token under `[smtp]`, and allow SMTP AUTH for the mailbox";
-pub const OAUTH: &str = "this tenant no longer accepts passwords: use `token_command`, which prints an access token for SMTP.SendAsApp";
+pub const OAUTH: &str = "this tenant no longer accepts passwords: use the table `[microsoft]` (docs/microsoft365.md), or `token_command`, which prints an access token for SMTP.SendAsApp";
 pub const RELAYING: &str = "the relay does not forward mail from this machine or login to other organisations: set `username` and its password or token under `[smtp]`, or ask the relay's operator to allow this machine";
 pub const SENDER: &str = "the relay does not let this login send as `sender.from`: allow the mailbox to send as that address, or set `sender.from` to the mailbox's own";
 pub const UNKNOWN_SENDER: &str = "the relay does not accept the address in `sender.from`: check the address, that its mailbox exists, and that its domain has an MX or A record in public DNS";

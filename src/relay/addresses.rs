@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout};
 
-use super::error::ConnectError;
+use super::error::{Cause, ConnectError};
 use crate::config::{Deadlines, Smtp};
 use crate::os_error::without_os_code;
 use crate::outcome::Phase;
@@ -121,6 +121,7 @@ pub fn all_failed(relay: &str, mut failures: Vec<(SocketAddr, ConnectError)>) ->
     ConnectError {
         phase: connected.first().map_or(Phase::Connect, |it| it.1.phase),
         temporary: connected.iter().any(|it| it.1.temporary),
+        cause: Cause::Relay,
         throttled: connected.iter().find_map(|it| it.1.throttled.clone()),
         why: format!(
             "none of the {} addresses of the relay {relay} sent a greeting{}",

@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use super::addresses::{Budget, all_failed, look_up};
 use super::conversation::Conversation;
+use super::credentials::Credentials;
 use super::ehlo::client_name;
 use super::error::{ConnectError, NoReply, SetupError, seconds};
 use super::pipelining::PipeliningProbe;
@@ -22,6 +23,7 @@ use super::tls;
 use super::wire::Wire;
 use crate::address::Address;
 use crate::config::{Smtp, Tls};
+use crate::oauth::Token;
 use crate::os_error::without_os_code;
 use crate::outcome::{Phase, Reply};
 use crate::refusal::SenderIdentity;
@@ -36,13 +38,23 @@ pub type Connection = Conversation<Box<dyn Wire>>;
 #[cfg(test)]
 pub type Dialer = dyn Fn() -> Option<Box<dyn Wire>> + Send + Sync;
 
+/// What the logins so far have shown.
+#[derive(Default)]
+pub struct Logins {
+    /// Whether one was refused for good.
+    pub refused: bool,
+    /// The access token with which the last one succeeded.
+    pub accepted: Option<Token>,
+}
+
 /// Opens connections to the configured relay, and holds the state that the connections of a run share.
 pub struct Connector {
     pub(super) smtp: Smtp,
     tls: Option<TlsConnector>,
-    /// Whether a login was refused. Locked during a login, so that a run has at most one refused login, which
-    /// locks no account.
-    pub(super) login_refused: Mutex<bool>,
+    pub(super) credentials: Option<Credentials>,
+    /// The logins so far. Locked during a login, so that one refusal is the only one of a run and no
+    /// account is locked.
+    pub(super) logins: Mutex<Logins>,
     /// This machine's address on the first connection.
     pub(super) local: OnceLock<IpAddr>,
     /// Whether pipelining has worked with this relay.
@@ -56,11 +68,11 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// A connector for this relay. Reads the trusted certificates.
+    /// A connector for this relay that logs in if there are credentials. Reads the trusted certificates.
     ///
     /// # Errors
     /// If `ca_file` cannot be used.
-    pub fn new(smtp: &Smtp) -> Result<Self, SetupError> {
+    pub fn new(smtp: &Smtp, credentials: Option<Credentials>) -> Result<Self, SetupError> {
         let tls = match smtp.tls {
             Tls::None => None,
             Tls::Implicit | Tls::StartTls => Some(tls::connector(smtp)?),
@@ -68,7 +80,8 @@ impl Connector {
         Ok(Self {
             smtp: smtp.clone(),
             tls,
-            login_refused: Mutex::default(),
+            credentials,
+            logins: Mutex::default(),
             local: OnceLock::new(),
             pipelining: PipeliningProbe::default(),
             greeted: SyncMutex::default(),
@@ -87,7 +100,7 @@ impl Connector {
         Ok(Self {
             dialer: Some(dial),
             addresses: Some(vec![SocketAddr::from(([127, 0, 0, 1], smtp.port))]),
-            ..Self::new(smtp)?
+            ..Self::new(smtp, None)?
         })
     }
 
@@ -138,10 +151,11 @@ impl Connector {
     }
 
     async fn establish(&self, step: &mut impl FnMut(&str)) -> Result<Connection, ConnectError> {
-        // Waits for a login on another connection: if it is refused, this one must not log in.
-        if let Ok(refused) = self.login_refused.try_lock() {
-            self.check_login_allowed(*refused)?;
+        // If another connection is logging in, the result is checked before this one does.
+        if let Ok(logins) = self.logins.try_lock() {
+            self.check_login_allowed(&logins)?;
         }
+        self.prepare_login(step).await?;
         let addresses = self.resolve(step).await?;
         let mut budget = Budget::new(&self.smtp.deadlines, addresses.len());
         let mut failures = Vec::new();

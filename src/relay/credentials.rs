@@ -1,24 +1,26 @@
-//! The secret of a login: read from its source when it is needed, and never part of a message or log.
+//! The credentials of a login: read from their source when they are needed, and never part of a message or log.
 
-use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::error::SetupError;
-use crate::config::{CredentialSource, Login, Smtp};
+use crate::config::{CredentialSource, SecretSource, Smtp};
 use crate::files::{self, writable_by_everyone};
+use crate::http::Proxies;
+use crate::oauth::{MicrosoftApi, Settings, Token, TokenSource, token_in_json};
+use crate::secret;
 
-/// The largest password file, and the most that a token command may print.
-const SECRET_LIMIT: u64 = 64 * 1024;
+/// The most that a token command may print.
+const OUTPUT_LIMIT: u64 = 64 * 1024;
 /// How long a token command may take.
 const TOKEN_DEADLINE: Duration = Duration::from_mins(1);
 
@@ -26,32 +28,86 @@ const TOKEN_DEADLINE: Duration = Duration::from_mins(1);
 pub enum Secret {
     /// For PLAIN and LOGIN.
     Password(SecretString),
-    /// For XOAUTH2.
-    Token(SecretString),
+    /// For XOAUTH2 and OAUTHBEARER, from a program.
+    Printed(SecretString),
+    /// For XOAUTH2 and OAUTHBEARER, from an issuer.
+    Issued(Token),
 }
 
-/// Checks the credentials of the configured login, as far as possible without running a program.
-///
-/// # Errors
-/// If the secret is missing or empty, or if everyone may read or change it; for a token command, if
-/// everyone may change the program.
-pub fn check(smtp: &Smtp) -> Result<(), SetupError> {
-    match smtp.login.as_ref().map(|it| &it.credential) {
-        None => Ok(()),
-        Some(CredentialSource::TokenCommand(command)) => check_command(command),
-        Some(source) => password(source).map(drop),
+/// Where the secret of each login comes from. The connections of a run share it, so that they share
+/// an access token.
+pub struct Credentials(Source);
+
+enum Source {
+    Password(SecretSource),
+    Command(Vec<String>),
+    Tokens(Box<TokenSource>),
+}
+
+impl Credentials {
+    /// Checks the credentials of the configured login, as far as possible without a connection and
+    /// without running a program; `None` if no login is configured.
+    ///
+    /// # Errors
+    /// If the secret is missing or empty, or if everyone may read or change it; for a token command, if
+    /// everyone may change the program; for an issuer of tokens, also if the certificate, the proxy or
+    /// `ca_file` cannot be used.
+    pub fn check(smtp: &Smtp) -> Result<Option<Self>, SetupError> {
+        let Some(login) = &smtp.login else {
+            return Ok(None);
+        };
+        let tokens = |settings| -> Result<Source, SetupError> {
+            let proxies = Proxies::new(|name| std::env::var(name).ok());
+            let tokens = TokenSource::new(settings, proxies, Timestamp::now)?;
+            Ok(Source::Tokens(Box::new(tokens)))
+        };
+        let source = match &login.credential {
+            CredentialSource::Password(source) => {
+                secret::read(source, "password")?;
+                Source::Password(source.clone())
+            }
+            CredentialSource::TokenCommand(command) => {
+                check_command(command)?;
+                Source::Command(command.clone())
+            }
+            CredentialSource::Issuer(issuer) => tokens(Settings::issuer(issuer))?,
+            CredentialSource::Microsoft(microsoft) => {
+                tokens(Settings::microsoft(microsoft, MicrosoftApi::Smtp))?
+            }
+        };
+        Ok(Some(Self(source)))
     }
-}
 
-/// The secret for one connection. A token command runs each time, because tokens expire.
-pub async fn secret(login: &Login) -> Result<Secret, SetupError> {
-    match &login.credential {
-        CredentialSource::TokenCommand(command) => {
-            check_command(command)?;
-            let token = token(command).await.map_err(SetupError::NoToken)?;
-            Ok(Secret::Token(token))
+    /// The secret for one connection. A token command runs each time, because tokens expire.
+    pub(super) async fn secret(&self) -> Result<Secret, SetupError> {
+        Ok(match &self.0 {
+            Source::Password(source) => Secret::Password(secret::read(source, "password")?),
+            Source::Command(command) => {
+                check_command(command)?;
+                let token = token(command).await.map_err(SetupError::NoToken)?;
+                Secret::Printed(token)
+            }
+            Source::Tokens(tokens) => Secret::Issued(tokens.token().await?),
+        })
+    }
+
+    /// Gets an access token before the connection is opened, because an issuer may be slow and a relay
+    /// does not wait. It is in memory afterwards. Other credentials are read when they are needed.
+    pub(super) async fn prepare(&self) -> Result<Option<String>, SetupError> {
+        match &self.0 {
+            Source::Tokens(tokens) => {
+                tokens.token().await?;
+                Ok(Some(tokens.endpoint()))
+            }
+            Source::Password(_) | Source::Command(_) => Ok(None),
         }
-        source => password(source).map(Secret::Password),
+    }
+
+    /// Drops a token that was refused.
+    pub(super) fn invalidate(&self, token: &Token) {
+        if let Source::Tokens(tokens) = &self.0 {
+            tokens.invalidate(token);
+        }
     }
 }
 
@@ -81,91 +137,6 @@ fn find_program(name: &str) -> Option<PathBuf> {
         .find(|it| rustix::fs::access(it, rustix::fs::Access::EXEC_OK).is_ok() && it.is_file())
 }
 
-fn password(source: &CredentialSource) -> Result<SecretString, SetupError> {
-    match source {
-        CredentialSource::PasswordFile(path) => read_file(path, "smtp.password_file", false),
-        CredentialSource::PasswordEnv(name) => {
-            // The name is not shown: by mistake, it may be the password.
-            let what = "the environment variable that `smtp.password_env` names";
-            let value = std::env::var_os(name).map(OsString::into_vec);
-            let missing =
-                || format!("{what} is not set; set it where the program runs, cron included");
-            let password = value.ok_or_else(missing);
-            password
-                .and_then(|it| decode(it, what))
-                .map_err(SetupError::Unusable)
-        }
-        CredentialSource::PasswordCredential(name) => {
-            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                SetupError::Unusable("`smtp.password_credential` works only in a systemd service with `LoadCredential=NAME:…`: $CREDENTIALS_DIRECTORY is not set".into())
-            })?;
-            let path = Path::new(&folder).join(name);
-            read_file(&path, "smtp.password_credential", true)
-        }
-        CredentialSource::TokenCommand(_) => Err(SetupError::Unusable(
-            "a token command gives no password".into(),
-        )),
-    }
-}
-
-/// A secret in a file. Files in systemd's credential folder are `trusted`; others must not be accessible to
-/// everyone.
-fn read_file(path: &Path, key: &str, trusted: bool) -> Result<SecretString, SetupError> {
-    let shown = path.display();
-    let metadata = std::fs::metadata(path).map_err(|error| {
-        // The path is not shown: by mistake, it may be the password.
-        SetupError::Unusable(format!(
-            "cannot read the file that `{key}` names: {error}; its only line must be the password, and only this user may read it"
-        ))
-    })?;
-    let mode = metadata.permissions().mode();
-    if !trusted && metadata.is_file() && mode & 0o006 != 0 {
-        let access = if mode & 0o004 != 0 {
-            "readable"
-        } else {
-            "writable"
-        };
-        return Err(SetupError::NoPermission(format!(
-            "`{key}` (`{shown}`) is {access} by everyone; run `chmod 600 {shown}`, and change the password if others may have seen it"
-        )));
-    }
-    let bytes = files::read(path, SECRET_LIMIT).map_err(|error| {
-        let message =
-            format!("cannot read `{key}` (`{shown}`): {error}; its only line must be the password");
-        match error.kind() {
-            io::ErrorKind::PermissionDenied => SetupError::NoPermission(message),
-            _ => SetupError::Unusable(message),
-        }
-    })?;
-    decode(bytes, &format!("`{key}` (`{shown}`)")).map_err(SetupError::Unusable)
-}
-
-/// The only line of a UTF-8 text, without byte-order mark and line end. The error does not show the text.
-fn decode(bytes: Vec<u8>, what: &str) -> Result<SecretString, String> {
-    let utf_16 = bytes.starts_with(b"\xff\xfe")
-        || bytes.starts_with(b"\xfe\xff")
-        || bytes.iter().take(4).filter(|it| **it == 0).count() == 2;
-    if utf_16 {
-        return Err(format!("{what} is UTF-16; save it as UTF-8"));
-    }
-    // Wiped from memory when it is dropped.
-    let text = String::from_utf8(bytes).map(SecretString::from);
-    let text = text.map_err(|_| format!("{what} is not UTF-8; save it as UTF-8"))?;
-    let text = secrecy::ExposeSecret::expose_secret(&text);
-    let line = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let line = line.strip_suffix('\n').unwrap_or(line);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    if line.is_empty() {
-        Err(format!("{what} is empty; it must be one line"))
-    } else if line.contains(char::is_control) {
-        Err(format!(
-            "{what} must be one line without control characters"
-        ))
-    } else {
-        Ok(SecretString::from(line))
-    }
-}
-
 /// The output of the program, or why there is no token. The error shows its stderr, never its stdout.
 async fn token(command: &[String]) -> Result<SecretString, String> {
     let (program, arguments) = command
@@ -192,14 +163,18 @@ async fn token(command: &[String]) -> Result<SecretString, String> {
             "{what} failed ({status}) and printed \"{errors}\"; run it by hand to see why"
         ));
     }
-    decode(printed, &format!("the output of {what}"))
+    let place = format!("the output of {what}");
+    if printed.trim_ascii_start().starts_with(b"{") {
+        return token_in_json(&printed).map_err(|why| format!("{place} {why}"));
+    }
+    secret::only_line(&printed, &place).map_err(|error| error.to_string())
 }
 
 /// Runs a program; returns its stdout, the beginning of its stderr, and its exit status.
 async fn output(
     mut command: Command,
     what: &str,
-) -> Result<(Vec<u8>, Vec<u8>, ExitStatus), String> {
+) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>, ExitStatus), String> {
     // The program is not shown: by mistake, it may be the token.
     let mut child = command.spawn().map_err(|error| {
         format!("cannot run the program of `smtp.token_command`: {error}; give its full path")
@@ -208,10 +183,10 @@ async fn output(
     let mut stderr = child.stderr.take().expect("it is piped");
     let ended = tokio::try_join!(
         async {
-            let printed = beginning(&mut stdout).await?;
+            let printed = Zeroizing::new(beginning(&mut stdout).await?);
             // A program with endless output is not waited for.
-            if printed.len() as u64 > SECRET_LIMIT {
-                return Err(files::too_large(SECRET_LIMIT));
+            if printed.len() as u64 > OUTPUT_LIMIT {
+                return Err(files::too_large(OUTPUT_LIMIT));
             }
             Ok(printed)
         },
@@ -236,7 +211,7 @@ async fn output(
 async fn beginning(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream
-        .take(SECRET_LIMIT + 1)
+        .take(OUTPUT_LIMIT + 1)
         .read_to_end(&mut bytes)
         .await?;
     Ok(bytes)
@@ -247,18 +222,6 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
-
-    #[test]
-    fn a_secret_is_one_line_without_its_end() {
-        let read = |text: &str| decode(text.into(), "it").map(|it| it.expose_secret().to_owned());
-
-        assert_eq!(read("hunter2\r\n").unwrap(), "hunter2");
-        assert_eq!(read(" blanks count ").unwrap(), " blanks count ");
-        for wrong in ["", "\n", "a\nb", "a\0b"] {
-            let error = read(wrong).unwrap_err();
-            assert!(error.starts_with("it "), "{error}");
-        }
-    }
 
     #[tokio::test]
     async fn a_token_command_s_errors_are_shown_and_its_output_is_not() {
@@ -272,6 +235,13 @@ mod tests {
         };
 
         assert_eq!(run("echo abc.def").await.unwrap(), "abc.def");
+        let json = r#"echo '{"token_type":"Bearer","expires_in":3599,"access_token":"abc.def"}'"#;
+        assert_eq!(run(json).await.unwrap(), "abc.def");
+        for wrong in [r#"echo '{"token":"s3cret"}'"#, "echo '{s3cret'"] {
+            let error = run(wrong).await.unwrap_err();
+            assert!(error.contains("no access token"), "{error}");
+            assert!(!error.contains("s3cret\""), "{error}");
+        }
         let failed = run("echo s3cret; echo no network >&2; exit 7")
             .await
             .unwrap_err();

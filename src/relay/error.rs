@@ -3,8 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use crate::oauth::OAuthError;
 use crate::os_error::without_os_code;
 use crate::outcome::{Phase, Reply};
+use crate::secret::SecretError;
 
 /// Why the configured certificates or credentials cannot be used; found before anything is sent.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -15,9 +17,41 @@ pub enum SetupError {
     /// Everyone may read or change it, or this user may not read it.
     #[error("{0}")]
     NoPermission(String),
-    /// The token command gave no token.
+    /// The token command gave no token, or the token endpoint cannot be used now.
     #[error("{0}")]
     NoToken(String),
+}
+
+impl From<SecretError> for SetupError {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::Unusable(message) => Self::Unusable(message),
+            SecretError::Permissions(message) => Self::NoPermission(message),
+        }
+    }
+}
+
+impl From<OAuthError> for SetupError {
+    fn from(error: OAuthError) -> Self {
+        match error {
+            OAuthError::Unreachable { message, .. } | OAuthError::Untrusted(message) => {
+                Self::NoToken(message)
+            }
+            OAuthError::Configuration(message) => Self::Unusable(message),
+            OAuthError::Permissions(message) => Self::NoPermission(message),
+        }
+    }
+}
+
+/// Where a failure has its cause, which determines the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The relay or the way to it; also the way to a token endpoint.
+    Relay,
+    /// The configuration, here or of the app registration.
+    Configuration,
+    /// The permissions of a file.
+    Permissions,
 }
 
 /// Why there is no connection.
@@ -28,6 +62,8 @@ pub struct ConnectError {
     pub phase: Phase,
     /// Whether a retry may help.
     pub temporary: bool,
+    /// Who can correct it.
+    pub cause: Cause,
     /// The reply that asked to slow down, if any; the error is then temporary.
     pub throttled: Option<Reply>,
     /// What failed, where, why, and how to fix it.
@@ -39,8 +75,25 @@ impl ConnectError {
         Self {
             phase,
             temporary,
+            cause: Cause::Relay,
             throttled: None,
             why: why.into(),
+        }
+    }
+}
+
+impl ConnectError {
+    /// There are no credentials for the relay. The token source has tried again by itself.
+    pub(super) fn no_credentials(relay: &str, error: &SetupError) -> Self {
+        let cause = match error {
+            SetupError::Unusable(_) => Cause::Configuration,
+            SetupError::NoPermission(_) => Cause::Permissions,
+            SetupError::NoToken(_) => Cause::Relay,
+        };
+        let why = without_os_code(format!("cannot log in to the relay {relay}: {error}"));
+        Self {
+            cause,
+            ..Self::new(Phase::Auth, false, why)
         }
     }
 }

@@ -3,15 +3,15 @@
 
 use std::net::IpAddr;
 
-use super::connect::{Connection, Connector};
+use super::connect::{Connection, Connector, Logins};
 use super::conversation::Conversation;
-use super::credentials::secret;
+use super::credentials::{Credentials, Secret};
 use super::ehlo::EhloExtensions;
 use super::error::{ConnectError, NoReply};
 use super::login::{LoginResult, log_in};
+use super::token_refusal;
 use super::wire::Wire;
 use crate::config::{Login, Tls};
-use crate::os_error::without_os_code;
 use crate::outcome::{Phase, PhaseResult, Reply, phase_result};
 use crate::refusal::{is_throttle, sender_side_remedy};
 
@@ -33,10 +33,13 @@ impl Connector {
         }
         let extensions = self.ehlo(&mut conversation, &hello).await?;
         step(&format!("EHLO {hello} accepted"));
-        if let Some(login) = &self.smtp.login {
-            step(&format!("logging in as {}", login.username));
-            self.log_in(&mut conversation, &extensions, login).await?;
-            step(&format!("logged in as {}", login.username));
+        if let (Some(Login { username, .. }), Some(credentials)) =
+            (&self.smtp.login, &self.credentials)
+        {
+            step(&format!("logging in as {username}"));
+            self.log_in(&mut conversation, &extensions, username, credentials)
+                .await?;
+            step(&format!("logged in as {username}"));
         }
         let pipelining = self.smtp.pipelining && !self.pipelining.is_lock_step();
         conversation.use_extensions(&extensions, pipelining);
@@ -76,21 +79,37 @@ impl Connector {
         }
     }
 
-    /// Logs in. After a refusal, this run does not try again.
+    /// Requests an access token before the connection is opened, if the login needs one.
+    pub(super) async fn prepare_login(
+        &self,
+        step: &mut impl FnMut(&str),
+    ) -> Result<(), ConnectError> {
+        if let Some(credentials) = &self.credentials {
+            let prepared = credentials.prepare().await;
+            let prepared =
+                prepared.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
+            if let Some(endpoint) = prepared {
+                step(&format!("access token received from {endpoint}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs in. After a refusal, this run does not try again, except with a new access token if the
+    /// refused one was accepted before.
     async fn log_in(
         &self,
         conversation: &mut Connection,
         extensions: &EhloExtensions,
-        login: &Login,
+        username: &str,
+        credentials: &Credentials,
     ) -> Result<(), ConnectError> {
-        let secret = secret(login).await.map_err(|error| {
-            let error = without_os_code(error);
-            let why = format!("cannot log in to the relay {}: {error}", self.relay());
-            ConnectError::new(Phase::Auth, false, why)
-        })?;
-        let mut login_refused = self.login_refused.lock().await;
-        self.check_login_allowed(*login_refused)?;
-        let result = match log_in(conversation, extensions, &login.username, &secret).await {
+        let secret = credentials.secret().await;
+        let secret = secret.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
+        let mut logins = self.logins.lock().await;
+        self.check_login_allowed(&logins)?;
+        let relay = (self.smtp.host.as_str(), self.smtp.port);
+        let result = match log_in(conversation, extensions, username, relay, &secret).await {
             Err(no_reply) => Err(self.no_reply(Phase::Auth, &no_reply)),
             // More challenges than the mechanism defines could continue without end.
             Ok(LoginResult::Reply(reply)) if reply.class() == 3 => {
@@ -101,24 +120,41 @@ impl Connector {
             }
             Ok(LoginResult::Reply(reply)) => self.check_reply(Phase::Auth, Ok(reply)),
             Ok(LoginResult::TokenRefused(challenge, reply)) => {
-                let temporary = phase_result(Phase::Auth, Some(&reply)) == PhaseResult::Unavailable;
-                let why = format!(
-                    "it replied \"{reply}\", and about the token: {challenge}; check that `smtp.token_command` prints a fresh token, for this mailbox and with the permission to send (SMTP.Send or SMTP.SendAsApp)"
-                );
-                Err(ConnectError {
-                    throttled: is_throttle(&reply).then_some(reply),
-                    ..self.error(Phase::Auth, temporary, &why)
-                })
+                Err(self.token_refused(challenge, reply))
             }
             // No credential was sent, so none was refused.
             Ok(LoginResult::NoMechanism(why)) => return Err(self.error(Phase::Auth, false, &why)),
         };
-        *login_refused = result.as_ref().is_err_and(|it| !it.temporary);
+        if let Secret::Issued(token) = secret {
+            match &result {
+                Ok(_) => logins.accepted = Some(token),
+                Err(error) if !error.temporary && logins.accepted.as_ref() == Some(&token) => {
+                    credentials.invalidate(&token);
+                    logins.accepted = None;
+                    let why = format!("{}; a new access token is requested", error.why);
+                    return Err(ConnectError::new(Phase::Auth, true, why));
+                }
+                Err(_) => {}
+            }
+        }
+        logins.refused = result.as_ref().is_err_and(|it| !it.temporary);
         result.map(drop)
     }
 
-    pub(super) fn check_login_allowed(&self, refused: bool) -> Result<(), ConnectError> {
-        if refused {
+    fn token_refused(&self, challenge: Option<String>, reply: Reply) -> ConnectError {
+        let temporary = phase_result(Phase::Auth, Some(&reply)) == PhaseResult::Unavailable;
+        let of_token = challenge.map_or_else(String::new, |it| format!(", and of the token: {it}"));
+        let remedy = token_refusal::remedy(&self.smtp, &reply);
+        let separator = if remedy.contains('\n') { ":\n" } else { "; " };
+        let why = format!("it replied \"{reply}\"{of_token}{separator}{remedy}");
+        ConnectError {
+            throttled: is_throttle(&reply).then_some(reply),
+            ..self.error(Phase::Auth, temporary, &why)
+        }
+    }
+
+    pub(super) fn check_login_allowed(&self, logins: &Logins) -> Result<(), ConnectError> {
+        if logins.refused {
             return Err(self.error(Phase::Auth, false, "it has refused the login in this run"));
         }
         Ok(())

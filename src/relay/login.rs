@@ -4,7 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::conversation::Conversation;
@@ -12,14 +12,18 @@ use super::credentials::Secret;
 use super::ehlo::EhloExtensions;
 use super::error::NoReply;
 use crate::outcome::Reply;
+use crate::secret::redact;
+
+/// How many characters of a challenge are shown.
+const SHOWN: usize = 300;
 
 /// The result of a login.
 #[derive(Debug)]
 pub enum LoginResult {
     /// The relay's last reply.
     Reply(Reply),
-    /// XOAUTH2 was refused: the decoded challenge, and the relay's last reply.
-    TokenRefused(String, Reply),
+    /// An access token was refused: the decoded challenge, if there was one, and the relay's last reply.
+    TokenRefused(Option<String>, Reply),
     /// The relay offers no mechanism that fits.
     NoMechanism(String),
 }
@@ -29,20 +33,13 @@ pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     conversation: &mut Conversation<S>,
     extensions: &EhloExtensions,
     username: &str,
+    relay: (&str, u16),
     secret: &Secret,
 ) -> Result<LoginResult, NoReply> {
     match secret {
-        Secret::Token(token) if extensions.offers_auth("XOAUTH2") => {
-            let token = token.expose_secret();
-            let response = format!("user={username}\x01auth=Bearer {token}\x01\x01");
-            let command = format!("AUTH XOAUTH2 {}", BASE64.encode(response));
-            let challenge = conversation.auth(&command).await?;
-            if challenge.code != 334 {
-                return Ok(LoginResult::Reply(challenge));
-            }
-            // The refusal follows only after an empty response.
-            let reply = conversation.auth("").await?;
-            Ok(LoginResult::TokenRefused(describe(&challenge), reply))
+        Secret::Printed(token) => bearer(conversation, extensions, username, relay, token).await,
+        Secret::Issued(token) => {
+            bearer(conversation, extensions, username, relay, token.secret()).await
         }
         Secret::Password(password) if extensions.offers_auth("PLAIN") => {
             let response = format!("\0{username}\0{}", password.expose_secret());
@@ -59,32 +56,73 @@ pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Ok(LoginResult::Reply(reply))
         }
-        secret => Ok(LoginResult::NoMechanism(no_mechanism(secret, extensions))),
+        Secret::Password(_) => Ok(LoginResult::NoMechanism(no_mechanism(false, extensions))),
     }
 }
 
-fn no_mechanism(secret: &Secret, extensions: &EhloExtensions) -> String {
-    let wanted = match secret {
-        Secret::Token(_) => "XOAUTH2",
-        Secret::Password(_) => "PLAIN or LOGIN",
+/// Logs in with an access token: by XOAUTH2 (Microsoft Learn, "Authenticate an IMAP, POP or SMTP
+/// connection using OAuth") or by OAUTHBEARER (RFC 7628), as offered.
+async fn bearer<S: AsyncRead + AsyncWrite + Unpin>(
+    conversation: &mut Conversation<S>,
+    extensions: &EhloExtensions,
+    username: &str,
+    (host, port): (&str, u16),
+    token: &SecretString,
+) -> Result<LoginResult, NoReply> {
+    let bearer = token.expose_secret();
+    // `end` answers the challenge after which the refusal follows (RFC 7628 §3.2.3).
+    let (mechanism, response, end) = if extensions.offers_auth("XOAUTH2") {
+        let response = format!("user={username}\x01auth=Bearer {bearer}\x01\x01");
+        ("XOAUTH2", response, "")
+    } else if extensions.offers_auth("OAUTHBEARER") {
+        // A saslname (RFC 5801 §4).
+        let name = username.replace('=', "=3D").replace(',', "=2C");
+        let response =
+            format!("n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {bearer}\x01\x01");
+        ("OAUTHBEARER", response, "AQ==")
+    } else {
+        return Ok(LoginResult::NoMechanism(no_mechanism(true, extensions)));
     };
+    let response = SecretString::from(BASE64.encode(response));
+    let command = format!("AUTH {mechanism} {}", response.expose_secret());
+    let hidden = |mut reply: Reply| {
+        reply.text = redact(&redact(&reply.text, token), &response);
+        reply
+    };
+    let reply = hidden(conversation.auth(&command).await?);
+    match reply.code {
+        334 => {
+            let challenge = redact(&describe(&reply), token);
+            let reply = hidden(conversation.auth(end).await?);
+            Ok(LoginResult::TokenRefused(Some(challenge), reply))
+        }
+        _ if reply.class() == 5 => Ok(LoginResult::TokenRefused(None, reply)),
+        _ => Ok(LoginResult::Reply(reply)),
+    }
+}
+
+fn no_mechanism(has_token: bool, extensions: &EhloExtensions) -> String {
+    let wanted = if has_token {
+        "XOAUTH2 or OAUTHBEARER"
+    } else {
+        "PLAIN or LOGIN"
+    };
+    let takes_tokens = extensions.offers_auth("XOAUTH2") || extensions.offers_auth("OAUTHBEARER");
     let offered = match extensions.auth.as_slice() {
         [] => "no AUTH at all".to_owned(),
         some => format!("only {}", some.join(", ")),
     };
-    let fix = match secret {
-        Secret::Password(_) if extensions.offers_auth("XOAUTH2") => {
-            "it requires an access token: set `smtp.token_command`"
-        }
-        _ if extensions.auth.is_empty() => {
-            "use the submission port (465 or 587), or remove the login if the relay allows this machine by its address"
-        }
-        _ => "ask its operator how programs log in",
+    let fix = if !has_token && takes_tokens {
+        "it requires an access token: use `[microsoft]` for Microsoft 365, otherwise `[smtp.oauth]` or `smtp.token_command`"
+    } else if extensions.auth.is_empty() {
+        "use the submission port (465 or 587), or remove the login if the relay allows this machine by its address"
+    } else {
+        "ask its operator how programs log in"
     };
     format!("it offers {offered}, but this login needs {wanted}; {fix}")
 }
 
-/// An XOAUTH2 challenge, which is JSON in base64, as text: `status 401, schemes bearer`.
+/// The challenge to a refused token, which is JSON in base64, as text: `status 401, schemes bearer`.
 fn describe(challenge: &Reply) -> String {
     let decoded = BASE64.decode(challenge.text.trim()).unwrap_or_default();
     let json = serde_json::from_slice::<serde_json::Map<_, _>>(&decoded).unwrap_or_default();
@@ -94,10 +132,11 @@ fn describe(challenge: &Reply) -> String {
             Some(text) => format!("{key} {text}"),
             None => format!("{key} {value}"),
         })
+        .map(|it| it.replace(char::is_control, " "))
         .collect();
     match words.as_slice() {
         [] => "no reason given".into(),
-        some => some.join(", "),
+        some => some.join(", ").chars().take(SHOWN).collect(),
     }
 }
 

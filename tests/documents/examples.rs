@@ -193,7 +193,7 @@ fn the_steps_of_the_readme_send_the_first_invitations() {
         login: Some(Login {
             mechanisms: "PLAIN",
             takes: BASE64.encode(takes),
-            challenge: String::new(),
+            ..Default::default()
         }),
         ..Setup::default()
     };

@@ -21,6 +21,7 @@ pub mod scanner;
 pub mod sheet;
 pub mod smtp;
 pub mod terminal;
+pub mod token_endpoint;
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, PermissionsExt};

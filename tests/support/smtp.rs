@@ -13,12 +13,15 @@ mod session;
 mod wire;
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls::ServerConfig;
 use socket2::SockRef;
 
@@ -135,8 +138,45 @@ pub struct Login {
     pub mechanisms: &'static str,
     /// The only accepted response (base64, without the mechanism; both of LOGIN, separated by a blank).
     pub takes: String,
-    /// The text of the 334 before the refusal of XOAUTH2.
+    /// The text of the 334 before the refusal of a token.
     pub challenge: String,
+    /// The access tokens of `ada` that are accepted, too.
+    pub tokens: Tokens,
+}
+
+/// Access tokens, each with the end of its validity.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens(Arc<Mutex<HashMap<String, Instant>>>);
+
+impl Tokens {
+    /// Makes a token valid for this time.
+    pub fn issue(&self, token: &str, lifetime: Duration) {
+        let mut tokens = self.0.lock().expect("no panic");
+        tokens.insert(token.to_owned(), Instant::now() + lifetime);
+    }
+
+    /// Makes all tokens invalid.
+    pub fn revoke_all(&self) {
+        self.0.lock().expect("no panic").clear();
+    }
+
+    /// Whether this is a response of XOAUTH2 or OAUTHBEARER with a token that is valid now.
+    fn accept(&self, mechanism: &str, response: &str) -> bool {
+        let Ok(response) = STANDARD.decode(response) else {
+            return false;
+        };
+        let response = String::from_utf8_lossy(&response).into_owned();
+        let token = match mechanism {
+            "XOAUTH2" => response.strip_prefix("user=ada\x01auth=Bearer "),
+            "OAUTHBEARER" => response
+                .strip_prefix("n,a=ada,\x01host=localhost\x01port=")
+                .and_then(|it| Some(it.split_once("\x01auth=Bearer ")?.1)),
+            _ => None,
+        };
+        let token = token.and_then(|it| it.strip_suffix("\x01\x01"));
+        let tokens = self.0.lock().expect("no panic");
+        token.is_some_and(|it| tokens.get(it).is_some_and(|end| Instant::now() < *end))
+    }
 }
 
 /// The settings of a server besides its script.

@@ -212,9 +212,15 @@ impl Session<'_> {
             ("LOGIN", []) => return "334 VXNlcm5hbWU6".into(),
             ("LOGIN", [_]) => return "334 UGFzc3dvcmQ6".into(),
             _ if given.join(" ") == login.takes => return "235 2.7.0 welcome".into(),
-            ("XOAUTH2", [_]) if !login.challenge.is_empty() => {
+            (mechanism, [response]) if login.tokens.accept(mechanism, response) => {
+                return "235 2.7.0 welcome".into();
+            }
+            ("XOAUTH2" | "OAUTHBEARER", [_]) if !login.challenge.is_empty() => {
                 return format!("334 {}", login.challenge);
             }
+            // RFC 7628 §3.2.3; XOAUTH2 takes an empty line.
+            ("OAUTHBEARER", [_, end]) if *end != "AQ==" => return "501 5.5.2 not AQ==".into(),
+            ("XOAUTH2", [_, end]) if !end.is_empty() => return "501 5.5.2 not empty".into(),
             _ => {}
         }
         "535 5.7.8 bad credentials".into()

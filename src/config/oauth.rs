@@ -1,0 +1,103 @@
+//! `[smtp.oauth]`: access tokens for the relay from any issuer (RFC 6749 §4.4).
+
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use super::client_secret::{SECRET_KEYS, SecretSource};
+use super::endpoint::endpoint;
+use super::reader::Section;
+use super::values::{choice, path, text};
+
+/// A client of an OAuth issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuth {
+    /// Where tokens are requested.
+    pub token_url: Url,
+    /// The client, as the issuer knows it.
+    pub client_id: String,
+    /// The client's secret.
+    pub secret: SecretSource,
+    /// How the secret is sent.
+    pub client_auth: ClientAuth,
+    /// What the token is for; unset, the issuer decides.
+    pub scope: Option<String>,
+    /// Certificates to trust beside the system's, in PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How a client sends its secret (RFC 6749 §2.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// In the body of the request.
+    Post,
+    /// In the `Authorization` header.
+    Basic,
+}
+
+impl OAuth {
+    /// `None` if the table is absent or empty, and after a problem.
+    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
+        let token_url = section
+            .key("token_url", "where tokens are requested")
+            .optional(endpoint());
+        let client_id = section
+            .key("client_id", "the client, as the issuer knows it")
+            .optional(text());
+        let mut secrets = SecretSource::read(&mut section, "smtp.oauth", folder);
+        let client_auth = section
+            .key(
+                "client_auth",
+                "how the secret is sent; or \"client_secret_basic\"",
+            )
+            .or(
+                "\"client_secret_post\"",
+                choice(&[
+                    ("client_secret_post", ClientAuth::Post),
+                    ("client_secret_basic", ClientAuth::Basic),
+                ]),
+            );
+        let scope = section
+            .key("scope", "what the token is for; unset: the issuer decides")
+            .optional(text());
+        let ca_file = section
+            .key("ca_file", "certificates to trust beside the system's")
+            .optional(path(folder));
+
+        if let Some((key, _)) = secrets.get(1) {
+            let message = "`[smtp.oauth]` needs one secret: one of `client_secret_file`, `client_secret_env` and `client_secret_credential`, not several";
+            section.problem(key, message);
+        }
+        let complete = section.contains("token_url")
+            && section.contains("client_id")
+            && SECRET_KEYS.iter().any(|it| section.contains(it));
+        if !section.is_empty() && !complete {
+            let message = "`[smtp.oauth]` needs `token_url`, `client_id` and one of `client_secret_file`, `client_secret_env` and `client_secret_credential`";
+            section.problem("token_url", message);
+        }
+        section.finish();
+        secrets.truncate(1);
+        Some(Self {
+            token_url: token_url?,
+            client_id: client_id?,
+            secret: secrets.pop()?.1,
+            client_auth,
+            scope,
+            ca_file,
+        })
+    }
+
+    /// The files that it names, each with what to call it.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        let files = [
+            ("the file of `smtp.oauth.ca_file`", self.ca_file.as_deref()),
+            (
+                "the file of `smtp.oauth.client_secret_file`",
+                self.secret.file(),
+            ),
+        ];
+        files
+            .into_iter()
+            .filter_map(|(what, path)| Some((what, path?.to_owned())))
+    }
+}
