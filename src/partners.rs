@@ -6,17 +6,24 @@
 //! of the file, as often as needed. Memory: sixteen bytes a row, to find duplicates
 //! and who is listed.
 
+pub mod address_cell;
 mod decode;
 mod domains;
 mod encoding;
 mod finding;
 mod form;
+pub mod header_match;
+mod invisible;
+pub mod known_headers;
+pub mod language_names;
 mod languages;
 mod layout;
 mod lines;
 mod list;
 mod mojibake;
 mod partner;
+pub mod patterns;
+pub mod placeholders;
 mod quoting;
 mod row;
 mod row_reader;
@@ -28,6 +35,7 @@ mod source_text;
 mod swallowed;
 mod warnings;
 mod windows1252;
+pub mod workbook;
 
 pub use self::finding::Finding;
 pub use self::form::Form;
@@ -37,5 +45,7 @@ pub use self::partner::Partner;
 pub use self::row_reader::RowReader;
 pub use self::source_rows::{RowKind, SourceRow};
 
+#[cfg(test)]
+mod list_fixtures;
 #[cfg(test)]
 mod tests;
