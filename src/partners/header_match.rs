@@ -94,7 +94,7 @@ fn suggestion(nearest: Option<&str>) -> String {
 }
 
 /// Headers in backticks, with commas.
-pub fn listed(headers: &[String]) -> String {
+fn listed(headers: &[String]) -> String {
     let shown: Vec<_> = headers
         .iter()
         .map(|it| format!("`{}`", it.escape_debug()))

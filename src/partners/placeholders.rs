@@ -126,19 +126,17 @@ fn has_entity(text: &str) -> bool {
         };
         let is_number =
             |digits: &str, radix| !digits.is_empty() && digits.chars().all(|it| it.is_digit(radix));
-        match name.strip_prefix('#') {
-            Some(number) => match number.strip_prefix('x') {
+        if let Some(number) = name.strip_prefix('#') {
+            return match number.strip_prefix('x') {
                 Some(digits) => is_number(digits, 16),
                 None => is_number(number, 10),
-            },
-            None => {
-                let accented = |accent: &&str| {
-                    let letter = name.strip_suffix(*accent);
-                    letter.is_some_and(|it| it.chars().count() == 1)
-                };
-                NAMES.contains(&name) || ACCENTS.iter().any(accented)
-            }
+            };
         }
+        let accented = |accent: &&str| {
+            let letter = name.strip_suffix(*accent);
+            letter.is_some_and(|it| it.chars().count() == 1)
+        };
+        NAMES.contains(&name) || ACCENTS.iter().any(accented)
     })
 }
 

@@ -1,3 +1,5 @@
+#![expect(clippy::too_many_lines, reason = "a table is read line by line")]
+
 use super::table::HEADERS;
 use super::{FIELDS, Field, Recognized, fold, is_version_line, recognize};
 

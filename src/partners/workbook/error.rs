@@ -8,7 +8,7 @@ pub enum WorkbookError {
     /// The file itself cannot be read.
     #[error("the file cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// The file has more than [`super::FILE_LIMIT`] bytes.
+    /// The file has more than 64 MiB.
     #[error("the workbook has more than 64 MiB; export the sheet as CSV UTF-8")]
     FileTooLarge,
     /// Unpacked or expanded, its content takes more memory than is allowed.
@@ -16,10 +16,10 @@ pub enum WorkbookError {
         "the workbook is small on disk, but its content is too large in memory ({0}); export the sheet as CSV UTF-8"
     )]
     ContentTooLarge(&'static str),
-    /// The sheet has more than [`super::ROW_LIMIT`] rows with content.
+    /// The sheet has more than 200,000 rows with content.
     #[error("the sheet has more than 200,000 rows; export it as CSV UTF-8")]
     TooManyRows,
-    /// The cells of one row have more than [`super::ROW_TEXT_LIMIT`] bytes.
+    /// The cells of one row have more than 1 MiB.
     #[error("row {row}: its cells have more than 1 MiB of text")]
     RowTooLong {
         /// The number of the row.
