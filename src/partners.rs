@@ -8,17 +8,24 @@
 //! duplicates and who is listed.
 
 mod csv_format;
+pub mod address_cell;
 mod decode;
 mod domains;
 mod encoding;
 mod error;
 mod finding;
+pub mod header_match;
+mod invisible;
+pub mod known_headers;
+pub mod language_names;
 mod languages;
 mod layout;
 mod lines;
 mod list;
 mod mojibake;
 mod partner;
+pub mod patterns;
+pub mod placeholders;
 mod quoting;
 mod readings;
 mod records;
@@ -28,6 +35,7 @@ mod swallowed;
 mod temp_copy;
 mod warnings;
 mod windows1252;
+pub mod workbook;
 
 pub use self::csv_format::CsvFormat;
 pub use self::error::ListError;
@@ -37,5 +45,7 @@ pub use self::list::Partners;
 pub use self::partner::Partner;
 pub use self::readings::{RowKind, RowReader, SourceRow};
 
+#[cfg(test)]
+mod list_fixtures;
 #[cfg(test)]
 mod tests;

@@ -96,6 +96,17 @@ pub enum Field {
     Package,
 }
 
+impl Field {
+    /// All of them, in the order of the configuration.
+    pub const ALL: [Self; 5] = [
+        Self::Email,
+        Self::Name,
+        Self::Organization,
+        Self::Locale,
+        Self::Package,
+    ];
+}
+
 /// Each known column with its key in `partners.columns` and the description of that.
 const FIELDS: [(Field, &str, &str); 5] = [
     (Field::Email, "email", "header of the address"),
