@@ -472,7 +472,8 @@ async fn a_message_that_differs_from_the_verified_one_is_not_sent() {
     let of_bob = "line 3: the message to bob@b.example is not the one that was verified; nothing more is sent";
     let of_eve = of_bob.replace("line 3", "line 4").replace("bob@b", "eve@c");
     let of_ob = of_bob.replace("bob@b", "ob@b");
-    let no_row = "line 3 of the partner file is no longer the row that was verified; nothing more is sent";
+    let no_row =
+        "line 3 of the partner file is no longer the row that was verified; nothing more is sent";
     let table = [
         (other, of_bob),
         (swapped, of_bob),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::checks::{Report, check_files, check_plan, languages, try_relay};
+use super::checks::{COLUMNS, EXAMPLE, Report, check_files, check_plan, languages, try_relay};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{Exit, Result};
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
 use crate::report::{CheckFormat, Languages, count, write_check};
 
 /// The arguments of `check`.
@@ -37,11 +37,18 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
     let config = match Config::load(path) {
         Err(error) if !text => {
             report.fail("configuration", path.display(), error);
-            return Ok(write_result(path, &report, None, options.format, console));
+            return Ok(write_result(
+                path,
+                None,
+                &report,
+                None,
+                options.format,
+                console,
+            ));
         }
         loaded => Arc::new(loaded?),
     };
-    let files = check_files(&config, &mut report);
+    let files = check_files(&config, text, &mut report);
     let languages = match &files.job {
         Some(job) if options.locales => report.keep("locales", "", languages(job)),
         _ => None,
@@ -57,6 +64,7 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
     }
     Ok(write_result(
         path,
+        Some(&config),
         &report,
         languages.as_ref(),
         options.format,
@@ -67,16 +75,20 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
 /// Writes the result and returns the exit code.
 fn write_result(
     path: &Path,
+    config: Option<&Config>,
     report: &Report,
     languages: Option<&Languages>,
     format: CheckFormat,
     console: &mut Console<'_>,
 ) -> Exit {
-    let conclusion = conclusion(path, report);
+    let conclusion = conclusion(path, config, report);
     if format == CheckFormat::Json {
         let _ = write_check(console.out, languages, &report.findings);
         console.eprint(&conclusion);
     } else {
+        for line in report.findings.iter().filter_map(line_about_list) {
+            console.print(&line);
+        }
         let severe = report.findings.iter();
         console.report(severe.filter(|it| it.severity >= Severity::Warning));
         console.print(&conclusion);
@@ -84,20 +96,36 @@ fn write_result(
     report.exit()
 }
 
+/// How the list was read, for a person.
+fn line_about_list(finding: &Finding) -> Option<String> {
+    match finding.check {
+        COLUMNS => Some(format!("columns: {}", finding.what)),
+        EXAMPLE => Some(format!("example: {}: {}", finding.at, finding.what)),
+        _ => None,
+    }
+}
+
 /// Whether the job is good, in one sentence.
-fn conclusion(path: &Path, report: &Report) -> String {
+fn conclusion(path: &Path, config: Option<&Config>, report: &Report) -> String {
     let path = path.display();
     let number = |severity| {
         let found = report.findings.iter();
         found.filter(|it| it.severity == severity).count() as u64
     };
     if !report.is_good() {
+        let mut errors = report.findings.iter();
+        let is_of_list = |it: &Finding| it.severity < Severity::Error || it.check == "partners";
+        if let (Some(config), true) = (config, errors.all(is_of_list)) {
+            let list = config.partners.path.display();
+            return format!("the list {list} has errors; {path} itself has none");
+        }
         let errors = count(number(Severity::Error), "error");
         return format!("{path} is not good: {errors}");
     }
     let found = |severity| {
         let found = report.findings.iter();
-        let found = found.filter(move |it| it.severity == severity && it.check != "relay");
+        let apart = ["relay", COLUMNS, EXAMPLE];
+        let found = found.filter(move |it| it.severity == severity && !apart.contains(&it.check));
         found.map(|it| it.what.as_str()).collect::<Vec<_>>()
     };
     let mut parts = vec![found(Severity::Ok).join(", ")];

@@ -17,9 +17,14 @@ use crate::ledger::Ledger;
 use crate::locale::{Locale, MatchKind};
 use crate::partners::{Partners, RequestedLanguage};
 use crate::relay::{Connector, check_credentials};
-use crate::report::{LanguageRow, Languages, count};
+use crate::report::{LanguageRow, Languages, count, one_line};
 use crate::results;
 use crate::templates::Templates;
+
+/// The check that says which column was taken for what.
+pub const COLUMNS: &str = "columns";
+/// The check that shows a row as it will be addressed.
+pub const EXAMPLE: &str = "example";
 
 /// What the checks have found so far.
 #[derive(Default)]
@@ -86,7 +91,9 @@ pub struct CheckedFiles {
 }
 
 /// Checks the settings of relay and login, results, templates and list.
-pub fn check_files(config: &Arc<Config>, report: &mut Report) -> CheckedFiles {
+///
+/// As JSON, each kind of bad row is a finding of its own; as text, the first of them are one finding.
+pub fn check_files(config: &Arc<Config>, text: bool, report: &mut Report) -> CheckedFiles {
     report.findings.extend(config.warnings.iter().cloned());
     report.findings.extend(Ledger::warnings(&config.ledger));
     let connector = report.keep("smtp", "smtp", Connector::new(&config.smtp));
@@ -104,12 +111,13 @@ pub fn check_files(config: &Arc<Config>, report: &mut Report) -> CheckedFiles {
     let open = templates.iter().flat_map(|it| it.warnings()).cloned();
     report.findings.extend(open);
     if let Some(partners) = &partners {
-        check_rows(config, partners, report);
+        check_rows(config, partners, text, report);
     }
     let job = templates
         .zip(partners)
         .map(|(templates, partners)| Job::new(config.clone(), templates, partners));
     if let Some(job) = &job {
+        describe_list(job, report);
         report.keep("templates", "", job.check_templates());
         report.findings.extend(job.skipped_rows().filter(|_| {
             job.partners
@@ -120,11 +128,41 @@ pub fn check_files(config: &Arc<Config>, report: &mut Report) -> CheckedFiles {
     CheckedFiles { connector, job }
 }
 
-fn check_rows(config: &Config, partners: &Partners, report: &mut Report) {
+/// Reports which column was taken for what, and how the first partners will be addressed.
+fn describe_list(job: &Job, report: &mut Report) {
+    let path = job.config.partners.path.display();
+    let columns = job.partners.describe_columns();
+    report.add(Severity::Note, COLUMNS, &path, columns);
+    for partner in job.partners.examples() {
+        let address = partner.address.as_written();
+        let name = partner.name.as_deref().unwrap_or_default();
+        let organization = partner.organization.as_ref();
+        let organization = organization.map(|it| format!(", {it}")).unwrap_or_default();
+        let who = match name {
+            "" => address.to_owned(),
+            name => format!("{name} <{address}>"),
+        };
+        let language = job.composer.locale_for(partner);
+        let wanted = match &partner.locale {
+            Some(wanted) if wanted != language => format!(" for `{wanted}`"),
+            _ => String::new(),
+        };
+        let package = &partner.package.key;
+        let what = format!("{who}{organization}: in `{language}`{wanted}, package `{package}`");
+        let at = format!("{path}:{}", partner.line);
+        report.add(Severity::Note, EXAMPLE, at, one_line(&what));
+    }
+}
+
+fn check_rows(config: &Config, partners: &Partners, text: bool, report: &mut Report) {
     let path = config.partners.path.display();
     report.findings.extend(partners.warnings());
-    let refused = partners.refuse_bad_rows(config.partners.bad_rows);
-    report.keep("partners", &path, refused);
+    if let Err(refused) = partners.refuse_bad_rows(config.partners.bad_rows) {
+        if !text {
+            report.findings.extend(partners.bad_row_findings());
+        }
+        report.fail("partners", &path, refused);
+    }
     if partners.good() + partners.bad() == 0 {
         let message = format!("`{path}` has no rows below its header; add partners");
         report

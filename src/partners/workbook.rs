@@ -16,16 +16,15 @@ mod xls_stream;
 mod xls_texts;
 mod zip_parts;
 
-use std::fs::File;
-use std::io::{Cursor, Read};
-use std::path::Path;
+use std::io::Cursor;
 
 use calamine::{Ods, Reader, SheetType, SheetVisible, Xls, Xlsx};
 
 pub use self::error::WorkbookError;
+pub use self::guard::catches_panics;
 use self::guard::guarded;
 use self::rows::Input;
-pub use self::rows::{ROW_LIMIT, ROW_TEXT_LIMIT, WorkbookRow, WorkbookRows};
+use self::rows::WorkbookRows;
 use self::zip_parts::ZipKind;
 
 /// The largest file that is read, in bytes.
@@ -53,17 +52,6 @@ impl Workbook {
     #[must_use]
     pub fn begins_like_one(beginning: &[u8]) -> bool {
         beginning.starts_with(ZIP) || beginning.starts_with(COMPOUND)
-    }
-
-    /// Opens a file.
-    ///
-    /// # Errors
-    /// If it cannot be read, is too large, encrypted, damaged, or no workbook.
-    pub fn open(path: &Path) -> Result<Self, WorkbookError> {
-        let mut bytes = Vec::new();
-        let file = File::open(path)?;
-        file.take(FILE_LIMIT + 1).read_to_end(&mut bytes)?;
-        Self::from_bytes(bytes)
     }
 
     /// Reads a workbook out of the bytes of a file.

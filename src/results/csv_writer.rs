@@ -10,8 +10,7 @@ use std::ops::Range;
 use super::encoding_writer::EncodingWriter;
 use super::error::WriteError;
 use super::outcome_columns::COLUMNS;
-use crate::partners::{CsvFormat, Partners, SourceRow};
-use crate::report::may_be_formula;
+use crate::partners::{CsvFormat, Partners, SourceRow, is_guarded_in_results};
 
 /// Writes the file while the text of the list is read.
 pub struct CsvWriter<'a> {
@@ -56,7 +55,12 @@ impl<'a> CsvWriter<'a> {
         outcome: [String; COLUMNS.len()],
     ) -> Result<(), WriteError> {
         self.between(row.place.start)?;
-        self.write_original(row.cells.as_deref(), row.place.clone())?;
+        if row.has_surplus {
+            self.at = row.place.end;
+            self.write_cells(row.cells.as_deref().unwrap_or_default())?;
+        } else {
+            self.write_original(row.cells.as_deref(), row.place.clone())?;
+        }
         self.write_generated(outcome)
     }
 
@@ -86,19 +90,24 @@ impl<'a> CsvWriter<'a> {
             return self.as_one_cell(place);
         };
         let columns = self.partners.headers().len();
-        if self.original.len() == columns && !cells.iter().any(|it| is_dangerous(it)) {
+        if self.original.len() == columns && !cells.iter().any(|it| is_guarded_in_results(it)) {
             for piece in self.partners.text(place) {
                 self.out.write_original(&piece?)?;
             }
             return self.pad(columns - cells.len());
         }
+        self.write_cells(cells)
+    }
+
+    /// Writes cells anew, without outcome columns of an earlier run.
+    fn write_cells(&mut self, cells: &[String]) -> Result<(), WriteError> {
         let mut text = String::new();
         for (nth, column) in self.original.iter().enumerate() {
             let cell = cells.get(*column).map_or("", String::as_str);
             if nth > 0 {
                 text.push(self.delimiter);
             }
-            let mark = if is_dangerous(cell) { "'" } else { "" };
+            let mark = if is_guarded_in_results(cell) { "'" } else { "" };
             text.push_str(&self.quoted(&format!("{mark}{cell}")));
         }
         self.out.write_original(&text)
@@ -109,7 +118,7 @@ impl<'a> CsvWriter<'a> {
         self.out.write_original("\"")?;
         for (nth, piece) in self.partners.text(place).enumerate() {
             let piece = piece?.replace('"', "\"\"");
-            let mark = if nth == 0 && is_dangerous(&piece) {
+            let mark = if nth == 0 && is_guarded_in_results(&piece) {
                 "'"
             } else {
                 ""
@@ -142,10 +151,4 @@ impl<'a> CsvWriter<'a> {
             cell.to_owned()
         }
     }
-}
-
-/// Whether a cell of the list could be a formula, and is neither a telephone number nor an amount.
-pub fn is_dangerous(cell: &str) -> bool {
-    let number = |it: char| it.is_ascii_digit() || " +-.,/()".contains(it);
-    may_be_formula(cell) && !(cell.starts_with(['+', '-']) && cell.chars().all(number))
 }

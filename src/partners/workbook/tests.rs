@@ -1,7 +1,8 @@
 mod damaged;
 mod limits;
 
-use super::{Workbook, WorkbookError, WorkbookRow};
+use super::rows::WorkbookRow;
+use super::{Workbook, WorkbookError};
 
 /// The bytes of a fixture.
 pub fn fixture(name: &str) -> Vec<u8> {

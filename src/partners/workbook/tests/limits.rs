@@ -5,7 +5,8 @@ use std::io::{Cursor, Read, Write};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use super::super::{FILE_LIMIT, ROW_LIMIT, Workbook, WorkbookError};
+use super::super::rows::ROW_LIMIT;
+use super::super::{FILE_LIMIT, Workbook, WorkbookError};
 use super::{fixture, rows, xlsx};
 
 /// The archive with one part changed, or with another part.
