@@ -303,6 +303,7 @@ fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<Found, S
     if missing.is_empty() {
         return Ok(found);
     }
+    missing.sort_by_key(|(it, _)| it.field as usize);
     Err(missing_columns(headers, &found.own, &missing, delimiter))
 }
 

@@ -22,3 +22,22 @@ pub fn guarded<T>(read: impl FnOnce() -> Result<T, WorkbookError>) -> Result<T, 
     GUARDED.set(outer);
     result.unwrap_or_else(|_| Err(WorkbookError::Damaged("it cannot be parsed".into())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{WorkbookError, catches_panics, guarded};
+
+    #[test]
+    fn a_panic_becomes_an_error_and_is_announced_while_it_can_happen() {
+        let mut inside = false;
+
+        let caught = guarded::<()>(|| {
+            inside = catches_panics();
+            panic!("of a damaged file")
+        });
+
+        assert!(inside);
+        assert!(!catches_panics());
+        assert!(matches!(caught, Err(WorkbookError::Damaged(_))));
+    }
+}
