@@ -45,6 +45,8 @@ pub struct Layout {
     pub extra: Vec<usize>,
     /// Their names in templates.
     pub extra_columns: Arc<[String]>,
+    /// For each column, whether the value of a known field stands there.
+    pub is_known: Vec<bool>,
     /// Whether the list has outcome columns of an earlier run, so that apostrophes guard its cells.
     pub is_results: bool,
     /// What works, but deserves a second look.
@@ -119,6 +121,11 @@ impl Layout {
         let extra: Vec<usize> = (0..headers.len())
             .filter(|it| !own.contains(it) && !headers[*it].is_empty())
             .collect();
+        let known = |column| {
+            let mut sources = sources.iter().flatten();
+            sources.any(|it| it.columns().any(|it| it == column))
+        };
+        let is_known = (0..headers.len()).map(known).collect();
         let names = Field::ALL.map(|it| match &sources[it as usize] {
             Some(source) => source.describe(&headers),
             None => columns.0[it as usize].key.to_owned(),
@@ -129,6 +136,7 @@ impl Layout {
             delimiter,
             extra_columns: extra_names(&headers, &extra)?,
             extra,
+            is_known,
             is_results: headers.iter().any(|it| it == OUTCOME_COLUMN),
             sources,
             names,
@@ -168,7 +176,7 @@ impl Layout {
         (!cell.is_empty()).then(|| cell.to_owned())
     }
 
-    /// The free texts of a partner, with their headers; first those of known fields.
+    /// The free texts of a partner, each once with its header; first those of known fields.
     pub fn texts<'a>(
         &'a self,
         partner: &'a Partner,
@@ -181,6 +189,7 @@ impl Layout {
             .into_iter()
             .filter_map(|(field, text)| Some((Some(field), self.name(field), text.as_deref()?)));
         let extra = self.extra.iter().zip(&partner.extra);
+        let extra = extra.filter(|(column, _)| !self.is_known[**column]);
         known.chain(
             extra.map(|(column, text)| (None, self.headers[*column].as_str(), text.as_str())),
         )

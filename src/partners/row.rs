@@ -170,6 +170,10 @@ impl RowParser<'_> {
             return String::new();
         };
         let cell = cell.trim().replace("\r\n", "\n").replace('\r', "\n");
+        // Known fields are checked by stricter rules.
+        if self.layout.is_known[column] {
+            return cell;
+        }
         let forbidden = |it| is_control(it) && !matches!(it, '\n' | '\t');
         if let Some(reason) = fault_of_cell(&cell, forbidden) {
             let header = shown(&self.layout.headers[column]);
