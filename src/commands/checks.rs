@@ -15,7 +15,7 @@ use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
 use crate::locale::{Locale, MatchKind};
-use crate::partners::{Partners, RequestedLanguage};
+use crate::partners::{ListError, Partners, RequestedLanguage};
 use crate::relay::{Connector, check_credentials};
 use crate::report::{LanguageRow, Languages, count, one_line};
 use crate::results;
@@ -157,11 +157,17 @@ fn describe_list(job: &Job, report: &mut Report) {
 fn check_rows(config: &Config, partners: &Partners, text: bool, report: &mut Report) {
     let path = config.partners.path.display();
     report.findings.extend(partners.warnings());
-    if let Err(refused) = partners.refuse_bad_rows(config.partners.bad_rows) {
-        if !text {
-            report.findings.extend(partners.bad_row_findings());
-        }
-        report.fail("partners", &path, refused);
+    let refused = partners.refuse_bad_rows(config.partners.bad_rows);
+    if text {
+        report.keep("partners", &path, refused);
+    } else {
+        let severity = match refused {
+            Ok(()) => Severity::Warning,
+            Err(_) => Severity::Error,
+        };
+        report.findings.extend(partners.bad_row_findings(severity));
+        let summary = || ListError::BadRows(partners.summarize_bad_rows());
+        report.keep("partners", &path, refused.map_err(|_| summary()));
     }
     if partners.good() + partners.bad() == 0 {
         let message = format!("`{path}` has no rows below its header; add partners");

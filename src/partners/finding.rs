@@ -140,10 +140,15 @@ impl fmt::Display for EqualFindings {
         }
         let described = self.first.describe(&self.lines[0]);
         let (count, lines) = (self.count, self.lines.join(", "));
+        let first = if self.count > LINES_SHOWN as u64 {
+            "first "
+        } else {
+            ""
+        };
         let reason = &self.first.reason;
         write!(
             f,
-            "{described} in {count} rows, first lines {lines}: {reason}"
+            "{described} in {count} rows, {first}lines {lines}: {reason}"
         )
     }
 }

@@ -15,7 +15,7 @@ use super::snapshot::{self, Snapshot};
 use super::temp_copy::CopyReader;
 use super::warnings::Warnings;
 use crate::config::{BadRows, Config, Field};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::invitation::Identity;
 use crate::locale::Locale;
 
@@ -205,13 +205,23 @@ impl Partners {
         self.faults.lines(&self.path, SHOWN).join("\n")
     }
 
-    /// All faults of rows that are kept, each as an error.
+    /// All faults of rows that are kept, each as a finding.
     #[must_use]
-    pub fn bad_row_findings(&self) -> Vec<Finding> {
+    pub fn bad_row_findings(&self, severity: Severity) -> Vec<Finding> {
         let path = self.path.display();
         let kept = self.faults.kept().into_iter();
-        kept.map(|it| Finding::error("partners", &path, it))
+        kept.map(|it| Finding::new("partners", severity, &path, it))
             .collect()
+    }
+
+    /// How many rows are bad, and what to do about it.
+    #[must_use]
+    pub fn summarize_bad_rows(&self) -> String {
+        format!(
+            "{} of {} rows are bad, so nothing is sent; correct them, or set `partners.bad_rows = \"skip\"`",
+            self.bad(),
+            self.bad() + self.good()
+        )
     }
 
     /// Which column was taken for what.
@@ -247,12 +257,8 @@ impl Partners {
         if self.faults.total() == 0 || bad_rows == BadRows::Skip {
             return Ok(());
         }
-        Err(ListError::BadRows(format!(
-            "{}\n{} of {} rows are bad, so nothing is sent; correct them, or set `partners.bad_rows = \"skip\"`",
-            self.describe_bad_rows(),
-            self.bad(),
-            self.bad() + self.good()
-        )))
+        let (rows, summary) = (self.describe_bad_rows(), self.summarize_bad_rows());
+        Err(ListError::BadRows(format!("{rows}\n{summary}")))
     }
 }
 

@@ -89,6 +89,9 @@ const AROUND: [(&str, &str); 5] = [("«", "»"), ("%", "%"), ("[", "]"), ("<", "
 /// The placeholder that a cell holds, if it does.
 #[must_use]
 pub fn placeholder(cell: &str) -> Option<Placeholder> {
+    if is_plain(cell) {
+        return None;
+    }
     let cell = cell.trim().to_lowercase();
     if FORMULA_ERRORS.contains(&cell.as_str()) {
         return Some(Placeholder::FormulaError);
@@ -112,6 +115,13 @@ pub fn placeholder(cell: &str) -> Option<Placeholder> {
         return Some(Placeholder::TemplateField);
     }
     has_entity(&cell).then_some(Placeholder::HtmlEntity)
+}
+
+/// Fast path for nearly all cells: no placeholder begins with another letter and has none of these characters.
+fn is_plain(cell: &str) -> bool {
+    let first = cell.bytes().next().map(|it| it.to_ascii_lowercase());
+    let is_other = first.is_some_and(|it| it.is_ascii_lowercase() && !b"nukt".contains(&it));
+    is_other && !cell.bytes().any(|it| b"{$*<&".contains(&it))
 }
 
 /// Whether a text holds a character reference (HTML §13.5), numeric or by one of the usual names.

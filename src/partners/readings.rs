@@ -36,7 +36,7 @@ pub enum RowKind {
     /// All its cells are empty.
     Empty,
     /// A partner.
-    Good(Partner),
+    Good(Box<Partner>),
     /// No partner, for these reasons.
     Bad(Vec<RowFinding>),
 }
@@ -60,7 +60,7 @@ impl Partners {
                 Ok(Some(partner)) if partners.bad_lines.contains(&row.line) => {
                     RowKind::Bad(vec![partners.duplicate_of(&partner)])
                 }
-                Ok(Some(partner)) => RowKind::Good(partner),
+                Ok(Some(partner)) => RowKind::Good(Box::new(partner)),
                 Err(faults) => RowKind::Bad(faults),
             };
             let columns = partners.headers().len();
@@ -68,7 +68,9 @@ impl Partners {
             let has_surplus = cells.as_ref().is_some_and(|it| it.len() > columns);
             if has_surplus {
                 cells = cells.filter(|it| row::has_only_empty_surplus(it, columns));
-                cells.iter_mut().for_each(|it| it.truncate(columns));
+                if let Some(cells) = &mut cells {
+                    cells.truncate(columns);
+                }
             }
             Some(Ok(SourceRow {
                 line: row.line,
@@ -88,7 +90,7 @@ impl Partners {
             Ok(SourceRow {
                 kind: RowKind::Good(partner),
                 ..
-            }) => Some(Ok(partner)),
+            }) => Some(Ok(*partner)),
             Ok(_) => None,
             Err(error) => Some(Err(error)),
         })

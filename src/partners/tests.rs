@@ -7,6 +7,7 @@ use super::*;
 use crate::address::Address;
 use crate::config::testing::GOOD;
 use crate::config::{BadRows, Config};
+use crate::finding::Severity;
 use crate::invitation::Identity;
 use crate::locale::Locale;
 
@@ -367,7 +368,7 @@ fn first_20_faults_are_shown_and_200_kept() {
     assert_eq!(text.matches("it is not an address").count(), 20);
     assert!(text.contains("and 980 more"), "{text}");
     assert!(text.contains("1000 of 1000 rows are bad"), "{text}");
-    assert_eq!(partners.bad_row_findings().len(), 200);
+    assert_eq!(partners.bad_row_findings(Severity::Error).len(), 200);
 }
 
 #[test]
