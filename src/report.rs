@@ -7,5 +7,5 @@ mod status;
 
 pub use self::check::{CheckFormat, LanguageRow, Languages, write_check};
 pub use self::formats::{count, reply_text, utc};
-pub use self::harmless::{generated_cell, may_be_formula, one_line, printable};
+pub use self::harmless::{generated_cell, one_line, printable};
 pub use self::status::{StatusFormat, StatusRow, StatusWriter};

@@ -336,7 +336,8 @@ fn read_template(path: &Path, name: String) -> anyhow::Result<Option<(String, St
             path.display()
         )
     })?;
-    if let Some(line) = escaping::line_with_safe(&source) {
+    let source = source.strip_prefix('\u{feff}').unwrap_or(&source);
+    if let Some(line) = escaping::line_with_safe(source) {
         bail!("{}:{line}: {}", path.display(), escaping::SAFE_IS_REFUSED);
     }
     Ok(Some((name, source.replace("\r\n", "\n"))))

@@ -312,7 +312,7 @@ fn the_list() {
              nobody,,,project,\n\
              ada@localhost,,,project,\n\
              ada@[127.0.0.1],,,project,\n\
-             Ada <ada@a.example>,,,project,\n\
+             Ada <ada@localhost>,,,project,\n\
              a@a.example;b@b.example,,,project,\n\
              ada lovelace@a.example,,,project,\n\
              -ada@a.example,,,project,\n\
@@ -321,12 +321,19 @@ fn the_list() {
              ada_gmail.com#EXT#@contoso.onmicrosoft.com,,,project,\n\
              ada@a..example,,,project,\n\
              ,Ada,,project,\n\
-             ada@a.example\u{200b},,,project,\n\
+             ad\u{200b}a@a.example,,,project,\n\
              \u{202e}ada@a.example,,,project,\n\
              b@b.example,\"two\nlines\",,project,\n\
              c@c.example,\u{7},,project,\n\
-             d@d.example,{name},,project,\n\
-             e@e.example,,french,project,\n\
+             d@d.example,{name},,project,\n"
+        )
+        .as_bytes(),
+    );
+    with(
+        "more reasons for a bad row",
+        format!(
+            "email,name,locale,package,note\n\
+             e@e.example,,jp,project,\n\
              f@f.example,,,projekt,\n\
              g@g.example,,,,\n\
              h@h.example,,,project,{long}\n\
@@ -338,7 +345,7 @@ fn the_list() {
         .as_bytes(),
     );
     with("empty", b"");
-    with("no column of addresses", b"mail,name\nada@a.example,Ada\n");
+    with("no column of addresses", b"post,name\nada@a.example,Ada\n");
     with("no header", b"ada@a.example,Ada\n");
     with("another delimiter", b"email|name\nada@a.example|Ada\n");
     with(
@@ -351,7 +358,7 @@ fn the_list() {
         b"email,project lead,project-lead\n",
     );
     with("a workbook", b"PK\x03\x04rest");
-    with("an old workbook", b"\xd0\xcf\x11\xe0rest");
+    with("an old workbook", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest");
     with("a PDF", b"%PDF-1.7");
     with("a web page", b"<!DOCTYPE html>");
     with("UTF-16 without mark", b"e\0m\0a\0i\0l\0\n\0");

@@ -249,8 +249,8 @@ fn f10_spellings_of_one_address_are_one_invitation() {
 
     let refused = workplace.run(&["send"]);
     assert_eq!(refused.code, 65, "{refused:?}");
-    let again = "line 2 has the same address for this package";
-    assert_eq!(refused.stderr.matches(again).count(), 3, "{refused:?}");
+    let again = "partners.csv:3, column email in 3 rows, lines 3, 4, 5: line 2 has the same address for this package";
+    assert!(refused.stderr.contains(again), "{refused:?}");
 
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     let skipping = config.replace("[partners]", "[partners]\nbad_rows = \"skip\"");

@@ -25,6 +25,7 @@ mod help;
 mod inputs;
 mod layers;
 mod ledger;
+mod lists;
 mod login;
 mod mail;
 mod oauth;

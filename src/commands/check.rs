@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::checks::{Report, check_files, check_plan, languages, try_relay};
+use super::checks::{COLUMNS, EXAMPLE, Report, check_files, check_plan, languages, try_relay};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{Exit, Result};
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
 use crate::report::{CheckFormat, Languages, count, write_check};
 
 /// The arguments of `check`.
@@ -34,16 +34,23 @@ pub struct CheckOptions {
 pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>) -> Result<Exit> {
     let text = options.format == CheckFormat::Text;
     let mut report = Report::default();
-    let languages = match Config::load(path) {
-        Ok(config) => check(path, &Arc::new(config), options, &mut report, console).await?,
+    let mut list = None;
+    let languages = match Config::load(path).map(Arc::new) {
+        Ok(config) => {
+            list = Some(config.partners.path.clone());
+            check(path, &config, options, &mut report, console).await?
+        }
         Err(error) if text => return Err(error.into()),
         Err(error) => {
             report.fail("configuration", path.display(), error);
             None
         }
     };
-    let conclusion = conclusion(path, &report);
+    let conclusion = conclusion(path, list.as_deref(), &report);
     if text {
+        for line in report.findings.iter().filter_map(line_about_list) {
+            console.print(&line);
+        }
         let findings = report.findings.iter();
         console.report(findings.filter(|it| it.severity >= Severity::Warning));
         console.print(&conclusion);
@@ -63,7 +70,7 @@ async fn check(
     console: &mut Console<'_>,
 ) -> Result<Option<Languages>> {
     let text = options.format == CheckFormat::Text;
-    let (connector, job) = check_files(config, report);
+    let (connector, job) = check_files(config, text, report);
     let languages = match &job {
         Some(job) if options.locales => report.keep("locales", "", languages(job)),
         _ => None,
@@ -80,8 +87,17 @@ async fn check(
     Ok(languages)
 }
 
+/// How the list was read, for a person.
+fn line_about_list(finding: &Finding) -> Option<String> {
+    match finding.check {
+        COLUMNS => Some(format!("columns: {}", finding.what)),
+        EXAMPLE => Some(format!("example: {}: {}", finding.at, finding.what)),
+        _ => None,
+    }
+}
+
 /// Whether the job is good, in one sentence.
-fn conclusion(path: &Path, report: &Report) -> String {
+fn conclusion(path: &Path, list: Option<&Path>, report: &Report) -> String {
     let path = path.display();
     let found = |severity| {
         let findings = report.findings.iter();
@@ -89,11 +105,18 @@ fn conclusion(path: &Path, report: &Report) -> String {
     };
     let number = |severity| found(severity).count() as u64;
     if !report.is_good() {
+        let mut errors = report.findings.iter();
+        let is_of_list = |it: &Finding| it.severity < Severity::Error || it.check == "partners";
+        if let (Some(list), true) = (list, errors.all(is_of_list)) {
+            let list = list.display();
+            return format!("the list {list} has errors; {path} itself has none");
+        }
         let errors = count(number(Severity::Error), "error");
         return format!("{path} is not good: {errors}");
     }
     let texts = |severity| {
-        let found = found(severity).filter(|it| it.check != "relay");
+        let apart = ["relay", COLUMNS, EXAMPLE];
+        let found = found(severity).filter(|it| !apart.contains(&it.check));
         found.map(|it| it.what.clone()).collect::<Vec<_>>()
     };
     let mut parts = vec![texts(Severity::Ok).join(", ")];

@@ -14,11 +14,16 @@ use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
 use crate::locale::{Locale, MatchKind};
-use crate::partners::{Partners, RequestedLanguage};
+use crate::partners::{ListError, Partners, RequestedLanguage};
 use crate::relay::{Connector, Credentials};
-use crate::report::{LanguageRow, Languages, count};
+use crate::report::{LanguageRow, Languages, count, one_line};
 use crate::results;
 use crate::templates::Templates;
+
+/// The check that says which column was taken for what.
+pub const COLUMNS: &str = "columns";
+/// The check that shows a row as it will be addressed.
+pub const EXAMPLE: &str = "example";
 
 /// What the checks have found so far.
 #[derive(Default)]
@@ -71,7 +76,13 @@ impl Report {
 
 /// Checks the settings of relay and login, results, templates and list. Returns the relay's connector and
 /// the job, if they are usable.
-pub fn check_files(config: &Arc<Config>, report: &mut Report) -> (Option<Connector>, Option<Job>) {
+///
+/// As JSON, each kind of bad row is a finding of its own; as text, the first of them are one finding.
+pub fn check_files(
+    config: &Arc<Config>,
+    text: bool,
+    report: &mut Report,
+) -> (Option<Connector>, Option<Job>) {
     report.findings.extend(config.warnings.iter().cloned());
     report.findings.extend(Ledger::warnings(&config.ledger));
     let (credentials, login) = match Credentials::check(&config.smtp) {
@@ -96,23 +107,66 @@ pub fn check_files(config: &Arc<Config>, report: &mut Report) -> (Option<Connect
     report.findings.extend(open);
     let mut rows_are_usable = false;
     if let Some(partners) = &partners {
-        report.findings.extend(partners.warnings());
-        let refused = partners.refuse_bad_rows(config.partners.bad_rows);
-        rows_are_usable = report.keep("partners", &path, refused).is_some();
-        if partners.good() + partners.bad() == 0 {
-            let message = format!("`{path}` has no rows below its header; add partners");
-            let empty = Finding::warning("partners", &path, message);
-            report.findings.push(empty);
-        }
+        rows_are_usable = check_rows(config, partners, text, report);
     }
     let parts = templates.zip(partners);
     let job = parts.map(|(templates, partners)| Job::new(config.clone(), templates, partners));
     if let Some(job) = &job {
+        describe_list(job, report);
         report.keep("templates", "", job.check_templates());
         let skipped = job.skipped_rows().filter(|_| rows_are_usable);
         report.findings.extend(skipped);
     }
     (connector, job)
+}
+
+/// Reports the warnings of the list and its bad rows. Returns whether the good rows are usable.
+fn check_rows(config: &Config, partners: &Partners, text: bool, report: &mut Report) -> bool {
+    let path = config.partners.path.display();
+    report.findings.extend(partners.warnings());
+    let refused = partners.refuse_bad_rows(config.partners.bad_rows);
+    let refused = if text {
+        refused
+    } else {
+        let severity = match refused {
+            Ok(()) => Severity::Warning,
+            Err(_) => Severity::Error,
+        };
+        report.findings.extend(partners.bad_row_findings(severity));
+        refused.map_err(|_| ListError::BadRows(partners.summarize_bad_rows()))
+    };
+    if partners.good() + partners.bad() == 0 {
+        let message = format!("`{path}` has no rows below its header; add partners");
+        let empty = Finding::warning("partners", &path, message);
+        report.findings.push(empty);
+    }
+    report.keep("partners", &path, refused).is_some()
+}
+
+/// Reports which column was taken for what, and how the first partners will be addressed.
+fn describe_list(job: &Job, report: &mut Report) {
+    let path = job.config.partners.path.display();
+    let columns = job.partners.describe_columns();
+    report.add(Severity::Note, COLUMNS, &path, columns);
+    for partner in job.partners.examples() {
+        let address = partner.address.as_written();
+        let name = partner.name.as_deref().unwrap_or_default();
+        let organization = partner.organization.as_ref();
+        let organization = organization.map(|it| format!(", {it}")).unwrap_or_default();
+        let who = match name {
+            "" => address.to_owned(),
+            name => format!("{name} <{address}>"),
+        };
+        let language = job.composer.locale_for(partner);
+        let wanted = match &partner.locale {
+            Some(wanted) if wanted != language => format!(" for `{wanted}`"),
+            _ => String::new(),
+        };
+        let package = &partner.package.key;
+        let what = format!("{who}{organization}: in `{language}`{wanted}, package `{package}`");
+        let at = format!("{path}:{}", partner.line);
+        report.add(Severity::Note, EXAMPLE, at, one_line(&what));
+    }
 }
 
 /// Reports what a `send` would do, and what would stop it.

@@ -49,6 +49,8 @@ pub enum Kind {
     TextOrList,
     /// A text, or a table of texts by locale.
     Texts,
+    /// A table of texts, whatever their keys.
+    TextTable,
 }
 
 impl fmt::Display for Kind {
@@ -66,6 +68,7 @@ impl fmt::Display for Kind {
             Self::Date => f.write_str("a date such as 2027-03-31"),
             Self::List(_) => f.write_str("a list"),
             Self::TextOrList => f.write_str("a text or a list of texts"),
+            Self::TextTable => f.write_str("a table of texts such as { \"FRA-2\" = \"fr\" }"),
             Self::Texts => f.write_str("a text, or a table of texts by locale"),
         }
     }

@@ -1,23 +1,30 @@
 //! `[partners]`: where the list is, and how to read it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use encoding_rs::{Encoding, X_USER_DEFINED};
 
+use super::key::Kind;
+use super::pattern::Pattern;
 use super::reader::Section;
-use super::values::{Value, choice, parsed_text, path, text};
+use super::values::{Value, choice, one_line, parsed_text, path, text, text_table};
 
 /// The list of partners, and how to read it.
 #[derive(Debug)]
 pub struct PartnerFile {
-    /// The CSV file.
+    /// The CSV file or workbook.
     pub path: PathBuf,
+    /// The sheet of a workbook; `None` means the first one.
+    pub sheet: Option<String>,
     /// Its encoding; `None` means that it is detected.
     pub encoding: Option<&'static Encoding>,
     /// The byte between cells; `None` means that it is detected in the header.
     pub delimiter: Option<u8>,
     /// The headers of the known columns.
     pub columns: Columns,
+    /// What cells mean that are neither a language nor the key of a package.
+    pub values: CellValues,
     /// What to do when rows are bad.
     pub bad_rows: BadRows,
 }
@@ -34,8 +41,11 @@ pub enum BadRows {
 impl PartnerFile {
     pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
         let file = section
-            .key("file", "the list of partners (CSV)")
+            .key("file", "the list of partners (CSV or workbook)")
             .required(path(folder));
+        let sheet = section
+            .key("sheet", "of a workbook; unset: the first")
+            .optional(text());
         let encoding = section
             .key("encoding", "detected; or a name")
             .or("\"auto\"", encoding());
@@ -52,6 +62,7 @@ impl PartnerFile {
             )
             .or("\"auto\"", choice(&delimiters));
         let columns = Columns::read(section.section("columns"));
+        let values = CellValues::read(section.section("values"));
         let bad_rows = section
             .key("bad_rows", "or \"skip\": mail the good rows")
             .or(
@@ -61,9 +72,11 @@ impl PartnerFile {
         section.finish();
         Some(Self {
             path: file?,
+            sheet,
             encoding,
             delimiter,
             columns,
+            values,
             bad_rows,
         })
     }
@@ -96,6 +109,17 @@ pub enum Field {
     Package,
 }
 
+impl Field {
+    /// All of them, in the order of the configuration.
+    pub const ALL: [Self; 5] = [
+        Self::Email,
+        Self::Name,
+        Self::Organization,
+        Self::Locale,
+        Self::Package,
+    ];
+}
+
 /// Each known column with its key in `partners.columns` and the description of that.
 const FIELDS: [(Field, &str, &str); 5] = [
     (Field::Email, "email", "header of the address"),
@@ -109,53 +133,46 @@ const FIELDS: [(Field, &str, &str); 5] = [
     (Field::Package, "package", "of the package's key"),
 ];
 
-/// The headers of the known columns, in the order of [`Field`].
+/// The configured columns, in the order of [`Field`].
 #[derive(Debug)]
 pub struct Columns(pub [Column; FIELDS.len()]);
 
-/// The header of a known column.
+/// A known column.
 #[derive(Debug)]
 pub struct Column {
     /// The column.
     pub field: Field,
-    /// Its key in `partners.columns`.
+    /// Its key in `partners.columns`, which is also its default header.
     pub key: &'static str,
-    /// The header, by default the key.
-    pub header: String,
-    /// Whether the configuration sets it; then the file must have it.
-    pub configured: bool,
+    /// Where its value stands, if it is configured; then the file must have these headers.
+    pub pattern: Option<Pattern>,
 }
 
 impl Columns {
-    /// Whether the configuration gives the default header of this column to another one.
-    #[must_use]
-    pub fn is_taken(&self, column: &Column) -> bool {
-        let mut others = self.0.iter().filter(|it| it.field != column.field);
-        !column.configured && others.any(|it| it.configured && it.matches(&column.header))
-    }
-
     fn read(mut section: Section<'_>) -> Self {
-        let columns = FIELDS.map(|(field, key, description)| {
-            let header = section.key(key, description).optional(text());
-            Column {
-                field,
-                key,
-                configured: header.is_some(),
-                header: header.unwrap_or_else(|| key.to_owned()),
-            }
+        let columns = FIELDS.map(|(field, key, description)| Column {
+            field,
+            key,
+            pattern: section.key(key, description).optional(pattern()),
         });
-        for (index, column) in columns.iter().enumerate().filter(|(_, it)| it.configured) {
+        let headers = columns.each_ref().map(Column::header);
+        for (index, column) in columns.iter().enumerate() {
+            let Some(header) = headers[index].filter(|_| column.pattern.is_some()) else {
+                continue;
+            };
             // The default header of the address counts, too, because the file must have it.
             let other = columns.iter().enumerate().find(|(other, it)| {
-                let counts = it.field == Field::Email || (it.configured && *other < index);
-                *other != index && counts && it.matches(&column.header)
+                let counts = it.field == Field::Email || (it.pattern.is_some() && *other < index);
+                let same =
+                    headers[*other].is_some_and(|it| it.to_lowercase() == header.to_lowercase());
+                *other != index && counts && same
             });
             if let Some((_, other)) = other {
                 let message = format!(
                     "`partners.columns.{}` and `partners.columns.{}` are the same header, `{}`; set each to a header of its own",
                     other.key,
                     column.key,
-                    column.header.escape_debug()
+                    header.escape_debug()
                 );
                 section.problem(column.key, message);
             }
@@ -166,9 +183,44 @@ impl Columns {
 }
 
 impl Column {
-    /// Whether a header is that of this column, in any case of its letters.
-    #[must_use]
-    pub fn matches(&self, header: &str) -> bool {
-        self.header.to_lowercase() == header.to_lowercase()
+    /// The header, if it is one alone: the configured one, else the key.
+    fn header(&self) -> Option<&str> {
+        match &self.pattern {
+            Some(pattern) => pattern.only_header(),
+            None => Some(self.key),
+        }
+    }
+}
+
+/// A header, or a pattern with headers in braces.
+fn pattern<'r>() -> Value<'r, Pattern> {
+    Value::new(
+        Kind::Text("a header, or a pattern such as \"{First name} {Last name}\""),
+        |value| {
+            let text = one_line(value)?;
+            Pattern::parse(&text).map_err(|error| format!("must be a header or a pattern: {error}"))
+        },
+    )
+}
+
+/// Cells by what they mean, compared as they stand.
+#[derive(Clone, Debug, Default)]
+pub struct CellValues {
+    /// Language tags by cells of the column `locale`.
+    pub locale: HashMap<String, String>,
+    /// Keys of packages by cells of the column `package`.
+    pub package: HashMap<String, String>,
+}
+
+impl CellValues {
+    fn read(mut section: Section<'_>) -> Self {
+        let mut table = |key, description| -> HashMap<String, String> {
+            let table = section.key(key, description).optional(text_table());
+            table.unwrap_or_default().into_iter().collect()
+        };
+        let locale = table("locale", "cells by language tag or name");
+        let package = table("package", "cells by the package's key");
+        section.finish();
+        Self { locale, package }
     }
 }

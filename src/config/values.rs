@@ -3,10 +3,12 @@
 //! An error is the second half of a message that begins with the key: "must be a list, not a
 //! table".
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
+use toml::Spanned;
 use toml::de::DeValue;
 
 use super::key::Kind;
@@ -116,6 +118,21 @@ pub fn list<'r, T: 'r>(element: Value<'r, T>) -> Value<'r, Vec<T>> {
     Value::new(kind, move |value| match value.as_array() {
         Some(list) => list.iter().map(|it| read(it.get_ref())).collect(),
         None => Err(expected(&expected_kind, value)),
+    })
+}
+
+/// A table of texts, whatever their keys.
+pub fn text_table<'r>() -> Value<'r, Vec<(String, String)>> {
+    Value::new(Kind::TextTable, |value| {
+        let table = value.as_table();
+        let table = table.ok_or_else(|| expected(&Kind::TextTable, value))?;
+        let text = |(key, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+            let key = key.get_ref().trim();
+            let text = one_line(value.get_ref());
+            let text = text.map_err(|error| format!("for `{}` {error}", key.escape_debug()))?;
+            Ok((key.to_owned(), text))
+        };
+        table.iter().map(text).collect()
     })
 }
 

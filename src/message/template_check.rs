@@ -72,6 +72,7 @@ fn sample_partner(package: &Arc<Package>, extra_columns: &Arc<[String]>, full: b
             .iter()
             .map(|_| optional("value").unwrap_or_default())
             .collect(),
+        doubts: Vec::new(),
     }
 }
 

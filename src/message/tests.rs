@@ -64,6 +64,7 @@ fn partner(
         package: config.packages[0].clone(),
         extra_columns: Arc::from(["note".to_owned()]),
         extra: vec!["{{ link }} <b>".to_owned()],
+        doubts: Vec::new(),
     }
 }
 

@@ -34,7 +34,7 @@ pub fn find_header(start: &[u8]) -> (u8, (u64, u64)) {
     }
     let header = std::iter::once(first)
         .chain(lines)
-        .find(|it| !it.is_empty());
+        .find(|it| !it.trim_ascii().is_empty() && !is_version(it));
     let unquoted = header
         .unwrap_or_default()
         .split(|it| *it == b'"')
@@ -45,4 +45,12 @@ pub fn find_header(start: &[u8]) -> (u8, (u64, u64)) {
         .into_iter()
         .max_by_key(|it| unquoted.iter().filter(|byte| **byte == it).count());
     (delimiter.unwrap_or(b','), (1, 0))
+}
+
+/// Whether a line gives the version of a template, as in Entra's bulk files; it has no delimiters.
+fn is_version(line: &[u8]) -> bool {
+    const VERSION: &[u8] = b"version:";
+    let line = line.strip_prefix(b"\"").unwrap_or(line);
+    let start = line.get(..VERSION.len());
+    start.is_some_and(|it| it.eq_ignore_ascii_case(VERSION))
 }

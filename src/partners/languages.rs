@@ -1,10 +1,10 @@
 //! The languages that the list asks for, and how many partners ask for each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::error::ListError;
 use super::list::Partners;
-use super::row::{self, Rules};
+use super::row::{self, LanguageCache, Rules};
 use crate::locale::Locale;
 
 /// The most different tags; a column with more is no list of languages.
@@ -32,21 +32,21 @@ impl Partners {
     pub fn languages(&self) -> Result<(Vec<RequestedLanguage>, u64), ListError> {
         let mut found: BTreeMap<Option<String>, RequestedLanguage> = BTreeMap::new();
         let mut others = 0;
-        let mut locales = HashMap::new();
+        let mut cache = LanguageCache::new();
         let lenient = Rules {
             required: None,
             ..self.rules.clone()
         };
         let mut records = self.records_from(self.layout.data_start);
         while let Some(row) = records.next_record()? {
-            let Ok(Some(partner)) = row::parse(&self.layout, &row, &lenient, &mut locales) else {
+            let Ok(Some(partner)) = row::parse(&self.layout, &row, &lenient, &mut cache) else {
                 continue;
             };
             let refused = self.rules.refuses(partner.locale.as_ref());
             if self.bad_lines.contains(&row.line) && !refused {
                 continue;
             }
-            let tag = self.layout.locale_cell(&row).map(str::to_owned);
+            let tag = self.layout.locale_cell(&row);
             if found.len() == TAGS && !found.contains_key(&tag) {
                 others += 1;
                 continue;

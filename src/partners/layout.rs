@@ -1,5 +1,6 @@
 //! The header of the list: which column is which.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
@@ -7,7 +8,12 @@ use std::sync::Arc;
 
 use super::error::ListError;
 use super::finding::excerpt;
+use super::formula::is_guarded_in_results;
+use super::header_match::HeaderError;
+use super::invisible::trim_invisible;
+use super::known_headers::{Recognized, is_version_line, recognize};
 use super::partner::Partner;
+use super::patterns::CellSource;
 use super::quoting::REMEDY;
 use super::records::{Record, Records};
 use super::swallowed::{self, Shape};
@@ -15,6 +21,10 @@ use crate::config::{Column, Columns, Field, first_of, nearest};
 
 /// How many headers of the file an error lists.
 const HEADERS_SHOWN: usize = 50;
+/// The first of the columns that this program adds to a list when it writes the results.
+const OUTCOME_COLUMN: &str = "invitation_state";
+/// The names of the known columns, in the order of [`Field::ALL`].
+const KEYS: [&str; Field::ALL.len()] = ["email", "name", "organization", "locale", "package"];
 
 /// The header: its columns, and where it stands.
 #[derive(Debug)]
@@ -25,47 +35,62 @@ pub struct Layout {
     pub data_start: (u64, u64),
     /// The byte between cells.
     pub delimiter: u8,
-    /// The names of all columns, as written.
+    /// The names of all columns, trimmed.
     pub headers: Vec<String>,
-    /// The index of each known column.
-    known: [Option<usize>; 5],
+    /// Where the value of each known column stands, by [`Field`].
+    sources: [Option<CellSource>; Field::ALL.len()],
+    /// The header or pattern of each source, else the key of the field.
+    names: [String; Field::ALL.len()],
     /// All other columns with a name.
     pub extra: Vec<usize>,
     /// Their names in templates.
     pub extra_columns: Arc<[String]>,
+    /// For each column, whether the value of a known field stands there.
+    pub is_known: Vec<bool>,
+    /// Whether the list has outcome columns of an earlier run, so that apostrophes guard its cells.
+    pub is_results: bool,
+    /// What works, but deserves a second look.
+    pub warnings: Vec<String>,
 }
 
 impl Layout {
-    /// Reads the header.
+    /// Reads the header. Empty lines above it and a line with the version of a template are skipped.
     ///
     /// # Errors
     /// If it is malformed or lacks a column; `path` is the file for the message.
     pub fn read<R: Read>(
         records: &mut Records<R>,
-        names: &Columns,
+        columns: &Columns,
         delimiter: u8,
         path: &Path,
     ) -> Result<Self, ListError> {
         let path = path.display();
-        let Some(header) = records.next_record()? else {
-            return Err(ListError::NotAList(format!(
-                "{path}: the file is empty; its first line must name the columns, at least `email`"
-            )));
+        let header = loop {
+            let Some(record) = records.next_record()? else {
+                return Err(ListError::NotAList(format!(
+                    "{path}: the file is empty; its first line must name the columns, at least `email`"
+                )));
+            };
+            let cells = record.cells.as_deref();
+            let is_above =
+                |it: &[String]| is_version_line(it) || it.iter().all(|it| it.trim().is_empty());
+            if !cells.is_ok_and(is_above) {
+                break record;
+            }
         };
         let line = header.line;
         let data_start = records.position()?;
-        Self::of(header, names, delimiter, data_start)
+        Self::of(header, columns, delimiter, data_start)
             .map_err(|reason| ListError::NotAList(format!("{path}:{line}: {reason}")))
     }
 
     fn of(
         header: Record,
-        names: &Columns,
+        columns: &Columns,
         delimiter: u8,
         data_start: (u64, u64),
     ) -> Result<Self, String> {
         let cells = header.cells.map_err(|fault| fault.to_string())?;
-        let headers: Vec<String> = cells.iter().map(|it| it.trim().to_owned()).collect();
         if let Some(record) = &header.multi_line
             && let Some(address) = swallowed::address_in_header(record, delimiter)
         {
@@ -75,67 +100,118 @@ impl Layout {
                 excerpt(address)
             ));
         }
-        let mut missing = Vec::new();
-        let mut known = [None; 5];
-        for column in &names.0 {
-            known[column.field as usize] = find(column, &headers, names, &mut missing)?;
-        }
-        if !missing.is_empty() {
-            return Err(missing_columns(&headers, names, &missing, delimiter));
-        }
+        let mut warnings = Vec::new();
+        let headers = cells.iter().map(|it| {
+            let (header, had_invisible) = trim_invisible(it);
+            if had_invisible {
+                warnings.push(format!(
+                    "the header `{}` has invisible characters at its ends, which are ignored; remove them",
+                    excerpt(header)
+                ));
+            }
+            header.to_owned()
+        });
+        let headers: Vec<String> = headers.collect();
+        let Found {
+            sources,
+            own,
+            ambiguous,
+        } = find(columns, &headers, delimiter)?;
+        warnings.extend(ambiguous);
         let extra: Vec<usize> = (0..headers.len())
-            .filter(|it| !known.contains(&Some(*it)) && !headers[*it].is_empty())
+            .filter(|it| !own.contains(it) && !headers[*it].is_empty())
             .collect();
+        let known = |column| {
+            let mut sources = sources.iter().flatten();
+            sources.any(|it| it.columns().any(|it| it == column))
+        };
+        let is_known = (0..headers.len()).map(known).collect();
+        let names = Field::ALL.map(|it| match &sources[it as usize] {
+            Some(source) => source.describe(&headers),
+            None => columns.0[it as usize].key.to_owned(),
+        });
         Ok(Self {
             place: header.place,
             data_start,
             delimiter,
-            known,
             extra_columns: extra_names(&headers, &extra)?,
             extra,
+            is_known,
+            is_results: headers.iter().any(|it| it == OUTCOME_COLUMN),
+            sources,
+            names,
+            warnings,
             headers,
         })
     }
 
-    /// The index of a known column, if the file has it.
-    pub fn column(&self, field: Field) -> Option<usize> {
-        self.known[field as usize]
+    /// Where the value of a field stands, if the file has it.
+    pub fn source(&self, field: Field) -> Option<&CellSource> {
+        self.sources[field as usize].as_ref()
     }
 
-    /// The index of the address, which every file has.
-    fn email(&self) -> usize {
-        self.column(Field::Email).unwrap_or(0)
+    /// The header or pattern of a field, else its key.
+    pub fn name(&self, field: Field) -> &str {
+        &self.names[field as usize]
     }
 
-    /// The header of the address.
-    pub fn email_header(&self) -> &str {
-        &self.headers[self.email()]
+    /// The cells of a row, without an apostrophe before what a spreadsheet could take for a formula if the
+    /// list is the results of an earlier run.
+    pub fn unguarded<'a>(&self, cells: &'a [String]) -> Cow<'a, [String]> {
+        if !self.is_results {
+            return Cow::Borrowed(cells);
+        }
+        let unguarded = |it: &String| match it.strip_prefix('\'') {
+            Some(cell) if is_guarded_in_results(cell) => cell.to_owned(),
+            _ => it.clone(),
+        };
+        Cow::Owned(cells.iter().map(unguarded).collect())
     }
 
-    /// The language tag of a row as written; none if the cell is empty.
-    pub fn locale_cell<'a>(&self, row: &'a Record) -> Option<&'a str> {
-        let cell = row
-            .cells
-            .as_ref()
-            .ok()?
-            .get(self.column(Field::Locale)?)?
-            .trim();
-        (!cell.is_empty()).then_some(cell)
+    /// The language of a row as written; none if the cell is empty.
+    pub fn locale_cell(&self, row: &Record) -> Option<String> {
+        let cells = self.unguarded(row.cells.as_ref().ok()?);
+        let cell = self.source(Field::Locale)?.value(&cells);
+        let cell = trim_invisible(&cell).0;
+        (!cell.is_empty()).then(|| cell.to_owned())
     }
 
-    /// The free texts of a partner, with their headers.
-    pub fn texts<'a>(&'a self, partner: &'a Partner) -> impl Iterator<Item = (&'a str, &'a str)> {
+    /// The free texts of a partner, each once with its header; first those of known fields.
+    pub fn texts<'a>(
+        &'a self,
+        partner: &'a Partner,
+    ) -> impl Iterator<Item = (Option<Field>, &'a str, &'a str)> {
         let known = [
             (Field::Name, &partner.name),
             (Field::Organization, &partner.organization),
         ];
         let known = known
             .into_iter()
-            .filter_map(|(field, text)| Some((self.column(field)?, text.as_deref()?)));
-        let extra = self.extra.iter().copied();
-        known
-            .chain(extra.zip(partner.extra.iter().map(String::as_str)))
-            .map(|(column, text)| (self.headers[column].as_str(), text))
+            .filter_map(|(field, text)| Some((Some(field), self.name(field), text.as_deref()?)));
+        let extra = self.extra.iter().zip(&partner.extra);
+        let extra = extra.filter(|(column, _)| !self.is_known[**column]);
+        known.chain(
+            extra.map(|(column, text)| (None, self.headers[*column].as_str(), text.as_str())),
+        )
+    }
+
+    /// What was taken for what: `email` from `E-mail Address`.
+    pub fn describe(&self) -> String {
+        let taken = Field::ALL.into_iter().zip(KEYS).filter_map(|(field, key)| {
+            let name = self.source(field).map(|_| excerpt(self.name(field)))?;
+            Some(format!("{key} from `{name}`"))
+        });
+        let taken: Vec<String> = taken.collect();
+        let missing = Field::ALL.into_iter().zip(KEYS);
+        let missing: Vec<&str> = missing
+            .filter(|(field, _)| self.source(*field).is_none())
+            .map(|(_, key)| key)
+            .collect();
+        let missing = match missing.as_slice() {
+            [] => String::new(),
+            missing => format!("; no {}", missing.join(", ")),
+        };
+        format!("{}{missing}", taken.join(", "))
     }
 
     /// What a row of this list looks like.
@@ -143,7 +219,10 @@ impl Layout {
         Shape {
             delimiter: self.delimiter,
             columns: self.headers.len(),
-            email: self.email(),
+            email: self
+                .source(Field::Email)
+                .and_then(|it| it.columns().next())
+                .unwrap_or(0),
         }
     }
 }
@@ -167,42 +246,112 @@ fn extra_names(headers: &[String], extra: &[usize]) -> Result<Arc<[String]>, Str
     Ok(names.into())
 }
 
-/// The index of a column; a required one that the file lacks is added to `missing`.
-fn find<'a>(
-    column: &'a Column,
-    headers: &[String],
-    columns: &Columns,
-    missing: &mut Vec<&'a Column>,
-) -> Result<Option<usize>, String> {
-    if columns.is_taken(column) {
-        return Ok(None);
-    }
-    let mut found = (0..headers.len()).filter(|it| column.matches(&headers[*it]));
-    let first = found.next();
-    if found.next().is_some() {
-        return Err(format!(
-            "two columns have the header `{}`; rename or remove one",
-            column.header
-        ));
-    }
-    if first.is_none() && (column.configured || column.field == Field::Email) {
-        missing.push(column);
-    }
-    Ok(first)
+/// Where the values of the known columns stand.
+struct Found {
+    sources: [Option<CellSource>; Field::ALL.len()],
+    /// The columns that belong to one field only and are no extra columns: those that are configured or
+    /// have the key as their header.
+    own: Vec<usize>,
+    /// Warnings about fields that several columns could be.
+    ambiguous: Vec<String>,
 }
 
-/// Says which columns are missing, which headers the file has, and what the mistake may be.
+/// Finds the known columns: as configured, else by the key, else by a header that is known for it.
+fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<Found, String> {
+    let mut found = Found {
+        sources: [const { None }; Field::ALL.len()],
+        own: Vec::new(),
+        ambiguous: Vec::new(),
+    };
+    let mut missing = Vec::new();
+    let mut free = headers.to_vec();
+    for column in &columns.0 {
+        let Some(pattern) = &column.pattern else {
+            continue;
+        };
+        match CellSource::resolve(pattern, headers) {
+            Ok(source) => {
+                if let Some(own) = source.only_column() {
+                    found.own.push(own);
+                    free[own].clear();
+                }
+                found.sources[column.field as usize] = Some(source);
+            }
+            Err(HeaderError::Unknown { wanted, .. }) => missing.push((column, wanted)),
+            Err(HeaderError::Ambiguous { wanted, .. }) => return Err(two_columns(&wanted)),
+        }
+    }
+    for column in columns.0.iter().filter(|it| it.pattern.is_none()) {
+        match by_default(column, &free)? {
+            (Recognized::Source(source), is_own) => {
+                found.own.extend(source.only_column().filter(|_| is_own));
+                found.sources[column.field as usize] = Some(source);
+            }
+            (Recognized::Missing, _) if column.field == Field::Email => {
+                missing.push((column, column.key.to_owned()));
+            }
+            (Recognized::Missing, _) => {}
+            (Recognized::Ambiguous(places), _) => {
+                let several = places
+                    .iter()
+                    .map(|it| format!("`{}`", excerpt(&headers[*it])));
+                let several = first_of(several, HEADERS_SHOWN);
+                let key = column.key;
+                let message = format!(
+                    "several columns could be `{key}` ({several}); set `partners.columns.{key}` to one of them"
+                );
+                if column.field == Field::Email {
+                    return Err(message);
+                }
+                found
+                    .ambiguous
+                    .push(format!("none is read, because {message}"));
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    missing.sort_by_key(|(it, _)| it.field as usize);
+    Err(missing_columns(headers, &found.own, &missing, delimiter))
+}
+
+/// A column that is not configured, and whether its header is the key itself. The key as it stands is
+/// preferred to a known header, and that to the key in another case.
+fn by_default(column: &Column, headers: &[String]) -> Result<(Recognized, bool), String> {
+    let keys: Vec<usize> = (0..headers.len())
+        .filter(|it| headers[*it].to_lowercase() == column.key)
+        .collect();
+    let key = match keys.as_slice() {
+        [] => None,
+        [key] => Some(*key),
+        _ => return Err(two_columns(column.key)),
+    };
+    let source = |place| (Recognized::Source(CellSource::column(place)), true);
+    if let Some(place) = key.filter(|it| headers[*it] == column.key) {
+        return Ok(source(place));
+    }
+    Ok(match (recognize(headers, column.field), key) {
+        (Recognized::Missing | Recognized::Ambiguous(_), Some(place)) => source(place),
+        (Recognized::Source(it), Some(place)) if it.only_column() == Some(place) => source(place),
+        (recognized, _) => (recognized, false),
+    })
+}
+
+fn two_columns(header: &str) -> String {
+    format!("two columns have the header `{header}`; rename or remove one")
+}
+
+/// Says which columns are missing, which headers the file has, and what the mistake may be. `own` are the
+/// columns that were found.
 fn missing_columns(
     headers: &[String],
-    columns: &Columns,
-    missing: &[&Column],
+    own: &[usize],
+    missing: &[(&Column, String)],
     delimiter: u8,
 ) -> String {
-    let free: Vec<&str> = headers
-        .iter()
-        .map(String::as_str)
-        .filter(|it| !columns.0.iter().any(|column| column.matches(it)))
-        .collect();
+    let free = (0..headers.len()).filter(|it| !own.contains(it));
+    let free: Vec<&str> = free.map(|it| headers[it].as_str()).collect();
     let mut sentences: Vec<String> = missing.iter().map(|it| lacks(it, &free)).collect();
     sentences[0] = sentences[0].replacen("There", "there", 1);
     let sentences = sentences.join(" ");
@@ -218,7 +367,7 @@ fn missing_columns(
         None if headers.iter().any(|it| it.contains('@')) => {
             "the first line must name the columns".into()
         }
-        None if !missing.iter().any(|it| it.configured) => {
+        None if !missing.iter().any(|(it, _)| it.pattern.is_some()) => {
             "add it to the first line, or set `partners.columns = { email = \"…\" }`".into()
         }
         None => "correct `partners.columns` or the header".to_owned(),
@@ -227,16 +376,16 @@ fn missing_columns(
 }
 
 /// A sentence about a missing column; `free` are the headers of no known column.
-fn lacks(column: &Column, free: &[&str]) -> String {
-    let shown = column.header.escape_debug();
-    if !column.configured {
+fn lacks((column, wanted): &(&Column, String), free: &[&str]) -> String {
+    let shown = wanted.escape_debug();
+    if column.pattern.is_none() {
         return format!("There is no column `{shown}`.");
     }
     let named = format!(
         "There is no column `{shown}`, which `partners.columns.{}` names",
         column.key
     );
-    match nearest(&column.header, free.iter().copied()) {
+    match nearest(wanted, free.iter().copied()) {
         Some(nearest) => format!("{named}; did you mean `{}`?", excerpt(nearest)),
         None => format!("{named}."),
     }

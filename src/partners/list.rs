@@ -1,26 +1,32 @@
 //! The whole list, validated once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::csv_format::CsvFormat;
 use super::error::ListError;
-use super::finding::{self, RowFinding};
+use super::finding::{Findings, RowFinding};
 use super::layout::Layout;
 use super::partner::Partner;
 use super::records::Records;
-use super::row::{self, Rules};
+use super::row::{self, LanguageCache, Rules};
 use super::snapshot::{self, Snapshot};
 use super::temp_copy::CopyReader;
 use super::warnings::Warnings;
-use crate::config::{BadRows, Config};
-use crate::finding::Finding;
+use crate::config::{BadRows, Config, Field};
+use crate::finding::{Finding, Severity};
 use crate::invitation::Identity;
 use crate::locale::Locale;
 
-/// How many bad rows are kept for messages; the rest are counted.
-const SHOWN: usize = 200;
+/// How many distinct faults of rows are kept for messages; the rest are counted.
+const KEPT: usize = 200;
+/// How many of them are shown as text: a screen.
+const SHOWN: usize = 20;
+/// From how many partners on a list is expected to have names and languages.
+const LARGE: usize = 5;
+/// How many good rows are kept as examples.
+const EXAMPLES: usize = 3;
 
 /// The whole list, validated.
 #[derive(Debug)]
@@ -32,8 +38,8 @@ pub struct Partners {
     /// Twelve bytes of identity and four of line number for each good row, sorted.
     pub(super) keys: Vec<[u8; 16]>,
     pub(super) bad_lines: HashSet<u64>,
-    shown: Vec<RowFinding>,
-    bad_total: u64,
+    faults: Findings,
+    examples: Vec<Partner>,
     warnings: Warnings,
 }
 
@@ -50,7 +56,8 @@ impl Partners {
         let (path, columns) = (&config.partners.path, &config.partners.columns);
         let mut records = records(&snapshot, snapshot.header);
         let layout = Layout::read(&mut records, columns, snapshot.delimiter, path)?;
-        let guess = snapshot.text.guess.clone();
+        let guess = snapshot.text.guess.clone().into_iter();
+        let general = guess.chain(layout.warnings.iter().cloned()).collect();
         let mut partners = Self {
             path: path.clone(),
             rules: Rules::new(config, templates),
@@ -58,11 +65,11 @@ impl Partners {
             layout,
             keys: Vec::new(),
             bad_lines: HashSet::new(),
-            shown: Vec::new(),
-            bad_total: 0,
-            warnings: Warnings::new(config.sender.address.domain(), guess),
+            faults: Findings::default(),
+            examples: Vec::new(),
+            warnings: Warnings::new(config.sender.address.domain(), general),
         };
-        partners.validate(records, &config.campaign)?;
+        partners.validate(records, &config.campaign, templates.len() > 1)?;
         Ok(partners)
     }
 
@@ -70,17 +77,32 @@ impl Partners {
         &mut self,
         mut records: Records<CopyReader>,
         campaign: &str,
+        has_several_languages: bool,
     ) -> Result<(), ListError> {
-        let mut locales = HashMap::new();
+        let mut languages = LanguageCache::new();
+        let (mut has_name, mut has_language) = (false, false);
         while let Some(row) = records.next_record()? {
-            match row::parse(&self.layout, &row, &self.rules, &mut locales) {
+            match row::parse(&self.layout, &row, &self.rules, &mut languages) {
                 Ok(None) => {}
                 Ok(Some(partner)) => {
                     self.keys
                         .push(key(&partner.identity(campaign), partner.line));
                     self.warnings.inspect(&partner, &self.layout);
+                    has_name |= partner.name.is_some();
+                    has_language |= partner.locale.is_some();
+                    if self.examples.len() < EXAMPLES {
+                        self.examples.push(partner);
+                    }
                 }
                 Err(faults) => faults.into_iter().for_each(|it| self.report(it)),
+            }
+        }
+        if self.keys.len() >= LARGE {
+            if !has_name {
+                self.warnings.add("no row has a name, so all are greeted without one; add a column `name`, or set `partners.columns.name`");
+            }
+            if !has_language && has_several_languages {
+                self.warnings.add("no row has a language, so all get the default one; add a column `locale`, or set `partners.columns.locale`");
             }
         }
         self.keys.sort_unstable();
@@ -92,8 +114,6 @@ impl Partners {
             }
         }
         self.keys = keys;
-        self.shown.sort_by_key(|it| it.line);
-        self.shown.truncate(SHOWN);
         Ok(())
     }
 
@@ -104,11 +124,10 @@ impl Partners {
 
     fn report(&mut self, fault: RowFinding) {
         self.bad_lines.insert(fault.line);
-        self.bad_total += 1;
         // Duplicates are found last, but may be among the first rows.
-        if self.shown.len() < 2 * SHOWN {
-            self.shown.push(fault);
-        }
+        let is_duplicate = fault.value.is_none();
+        let limit = if is_duplicate { 2 * KEPT } else { KEPT };
+        self.faults.add(fault, limit);
     }
 
     /// The finding about a row whose address and package an earlier line has.
@@ -116,7 +135,7 @@ impl Partners {
         RowFinding {
             line,
             last_line: line,
-            column: Some(self.layout.email_header().to_owned()),
+            column: Some(self.layout.name(Field::Email).to_owned()),
             value: None,
             reason: format!(
                 "line {first} has the same address for this package; remove one of the rows"
@@ -180,10 +199,44 @@ impl Partners {
         &self.layout.extra_columns
     }
 
-    /// The bad rows, one a line, as `FILE:LINE, column …`; the empty text if all are good.
+    /// The first faults of rows, one a line, as `FILE:LINE, column …`; the empty text if all rows are good.
     #[must_use]
     pub fn describe_bad_rows(&self) -> String {
-        finding::listed(&self.path, &self.shown, self.bad_total).join("\n")
+        self.faults.lines(&self.path, SHOWN).join("\n")
+    }
+
+    /// All faults of rows that are kept, each as a finding.
+    #[must_use]
+    pub fn bad_row_findings(&self, severity: Severity) -> Vec<Finding> {
+        let path = self.path.display();
+        let kept = self.faults.kept().into_iter();
+        kept.map(|it| {
+            let at = format!("{path}:{}", it.place());
+            Finding::new("partners", severity, at, it.without_place())
+        })
+        .collect()
+    }
+
+    /// How many rows are bad, and what to do about it.
+    #[must_use]
+    pub fn summarize_bad_rows(&self) -> String {
+        format!(
+            "{} of {} rows are bad, so nothing is sent; correct them, or set `partners.bad_rows = \"skip\"`",
+            self.bad(),
+            self.bad() + self.good()
+        )
+    }
+
+    /// Which column was taken for what.
+    #[must_use]
+    pub fn describe_columns(&self) -> String {
+        self.layout.describe()
+    }
+
+    /// The first good rows.
+    #[must_use]
+    pub fn examples(&self) -> &[Partner] {
+        &self.examples
     }
 
     /// The warnings about the list: a guessed encoding, garbled cells, look-alike domains,
@@ -204,22 +257,18 @@ impl Partners {
     /// # Errors
     /// All bad rows.
     pub fn refuse_bad_rows(&self, bad_rows: BadRows) -> Result<(), ListError> {
-        if self.bad_total == 0 || bad_rows == BadRows::Skip {
+        if self.faults.total() == 0 || bad_rows == BadRows::Skip {
             return Ok(());
         }
-        Err(ListError::BadRows(format!(
-            "{}\n{} of {} rows are bad, so nothing is sent; correct them, or set `partners.bad_rows = \"skip\"`",
-            self.describe_bad_rows(),
-            self.bad(),
-            self.bad() + self.good()
-        )))
+        let (rows, summary) = (self.describe_bad_rows(), self.summarize_bad_rows());
+        Err(ListError::BadRows(format!("{rows}\n{summary}")))
     }
 }
 
 /// Reads the copy from a line and its offset on.
 fn records(snapshot: &Snapshot, start: (u64, u64)) -> Records<CopyReader> {
     let reader = CopyReader::new(&snapshot.text.file, start.1);
-    Records::new(reader, snapshot.delimiter, start)
+    Records::new(reader, snapshot.delimiter, start).of_workbook(snapshot.is_workbook)
 }
 
 /// Twelve bytes of identity and four of line number.

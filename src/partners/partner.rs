@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::finding::{Doubt, RowFinding};
 use crate::address::Address;
 use crate::config::Package;
 use crate::invitation::Identity;
@@ -28,6 +29,8 @@ pub struct Partner {
     pub extra_columns: Arc<[String]>,
     /// The cells of the other columns.
     pub extra: Vec<String>,
+    /// What deserves a second look in how its cells were read.
+    pub doubts: Vec<(Doubt, RowFinding)>,
 }
 
 impl Partner {

@@ -3,7 +3,6 @@
 //! Rows are parsed again at each reading, by the same rules, so that memory does not grow with
 //! the list.
 
-use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,9 +12,8 @@ use super::finding::RowFinding;
 use super::list::{Partners, line_of};
 use super::partner::Partner;
 use super::records::Records;
-use super::row;
+use super::row::{self, LanguageCache};
 use super::temp_copy::{CHUNK, CopyReader};
-use crate::locale::Locale;
 
 /// A row of the file.
 #[derive(Debug)]
@@ -26,6 +24,8 @@ pub struct SourceRow {
     pub place: Range<u64>,
     /// Its cells; none if they cannot be separated, or are more than the header has.
     pub cells: Option<Vec<String>>,
+    /// Whether its text has more cells than the header; those are empty.
+    pub has_surplus: bool,
     /// What it contains.
     pub kind: RowKind,
 }
@@ -36,7 +36,7 @@ pub enum RowKind {
     /// All its cells are empty.
     Empty,
     /// A partner.
-    Good(Partner),
+    Good(Box<Partner>),
     /// No partner, for these reasons.
     Bad(Vec<RowFinding>),
 }
@@ -48,26 +48,35 @@ impl Partners {
     ) -> impl Iterator<Item = Result<SourceRow, ListError>> + Send + use<> {
         let partners = self.clone();
         let mut records = self.records_from(self.layout.data_start);
-        let mut locales = HashMap::new();
+        let mut languages = LanguageCache::new();
         std::iter::from_fn(move || {
             let row = match records.next_record() {
                 Ok(row) => row?,
                 Err(error) => return Some(Err(error.into())),
             };
-            let parsed = row::parse(&partners.layout, &row, &partners.rules, &mut locales);
+            let parsed = row::parse(&partners.layout, &row, &partners.rules, &mut languages);
             let kind = match parsed {
                 Ok(None) => RowKind::Empty,
                 Ok(Some(partner)) if partners.bad_lines.contains(&row.line) => {
                     RowKind::Bad(vec![partners.duplicate_of(&partner)])
                 }
-                Ok(Some(partner)) => RowKind::Good(partner),
+                Ok(Some(partner)) => RowKind::Good(Box::new(partner)),
                 Err(faults) => RowKind::Bad(faults),
             };
             let columns = partners.headers().len();
+            let mut cells = row.cells.ok();
+            let has_surplus = cells.as_ref().is_some_and(|it| it.len() > columns);
+            if has_surplus {
+                cells = cells.filter(|it| row::has_only_empty_surplus(it, columns));
+                if let Some(cells) = &mut cells {
+                    cells.truncate(columns);
+                }
+            }
             Some(Ok(SourceRow {
                 line: row.line,
                 place: row.place,
-                cells: row.cells.ok().filter(|it| it.len() <= columns),
+                has_surplus: has_surplus && cells.is_some(),
+                cells,
                 kind,
             }))
         })
@@ -81,7 +90,7 @@ impl Partners {
             Ok(SourceRow {
                 kind: RowKind::Good(partner),
                 ..
-            }) => Some(Ok(partner)),
+            }) => Some(Ok(*partner)),
             Ok(_) => None,
             Err(error) => Some(Err(error)),
         })
@@ -137,7 +146,7 @@ impl Partners {
 pub struct RowReader {
     partners: Arc<Partners>,
     records: Records<CopyReader>,
-    locales: HashMap<String, Option<Locale>>,
+    languages: LanguageCache,
 }
 
 impl RowReader {
@@ -147,7 +156,7 @@ impl RowReader {
         Self {
             records: partners.records_from(partners.layout.data_start),
             partners: partners.clone(),
-            locales: HashMap::new(),
+            languages: LanguageCache::new(),
         }
     }
 
@@ -163,7 +172,7 @@ impl RowReader {
         row.filter(|it| it.place.start == offset)
             .and_then(|it| {
                 let Partners { layout, rules, .. } = &*self.partners;
-                let parsed = row::parse(layout, &it, rules, &mut self.locales);
+                let parsed = row::parse(layout, &it, rules, &mut self.languages);
                 parsed.ok().flatten()
             })
             .ok_or(ListError::RowChanged(line))

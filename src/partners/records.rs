@@ -55,6 +55,8 @@ pub struct Records<R> {
     delimiter: u8,
     lines: LineCount,
     offset: u64,
+    /// Whether a record is one line, whatever line breaks its cells have, as in the copy of a workbook.
+    rows_are_lines: bool,
 }
 
 impl<R: Read> Records<R> {
@@ -65,6 +67,15 @@ impl<R: Read> Records<R> {
             delimiter,
             lines: LineCount::from(line),
             offset,
+            rows_are_lines: false,
+        }
+    }
+
+    /// The same, with each record counted as one line: the copy of a workbook has a line for each row.
+    pub fn of_workbook(self, rows_are_lines: bool) -> Self {
+        Self {
+            rows_are_lines,
+            ..self
         }
     }
 
@@ -94,6 +105,9 @@ impl<R: Read> Records<R> {
             }
             let length = piece.len();
             self.pass(length);
+            if self.rows_are_lines && at_line_end && quoting.is_open() {
+                self.lines.line -= 1;
+            }
         }
         if self.offset == start {
             return Ok(None);
@@ -112,7 +126,10 @@ impl<R: Read> Records<R> {
                 cells if cells.len() > CELL_LIMIT => (Err(RecordFault::TooManyCells), None),
                 cells => (
                     Ok(cells.into_iter().map(unquoted).collect()),
-                    opened.map(|_| text.into_owned()),
+                    // The cells of a workbook are not found by their quotes.
+                    opened
+                        .filter(|_| !self.rows_are_lines)
+                        .map(|_| text.into_owned()),
                 ),
             },
         };

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::finding::{RowFinding, excerpt};
+use super::address_cell::AddressCell;
+use super::finding::{Doubt, RowFinding, excerpt};
+use super::invisible::{is_invisible, trim_invisible};
+use super::language_names::{LanguageCell, LanguageError};
 use super::layout::Layout;
 use super::partner::Partner;
 use super::records::Record;
 use super::swallowed;
-use crate::address::Address;
-use crate::config::{Config, Field, MissingLocale, Package, keys_of};
+use crate::config::{CellValues, Config, Field, MissingLocale, Package, keys_of};
 use crate::locale::Locale;
 
 /// The longest cell, in bytes.
@@ -19,12 +21,15 @@ const NAME_LIMIT: usize = 256;
 /// How many different language tags are cached.
 const CACHED_TAGS: usize = 1_000;
 
-/// The partner of a row; `None` if all its cells are empty. `locales` caches language tags.
+/// What cells of languages mean, so that each is read once.
+pub type LanguageCache = HashMap<String, Result<LanguageCell, LanguageError>>;
+
+/// The partner of a row; `None` if all its cells are empty.
 pub fn parse(
     layout: &Layout,
     row: &Record,
     rules: &Rules,
-    locales: &mut HashMap<String, Option<Locale>>,
+    languages: &mut LanguageCache,
 ) -> Result<Option<Partner>, Vec<RowFinding>> {
     let refused = |reason: String| vec![finding(row, None, "", reason)];
     let cells = row.cells.as_deref();
@@ -38,7 +43,7 @@ pub fn parse(
         return Ok(None);
     }
     let columns = layout.headers.len();
-    if cells.len() > columns {
+    if cells.len() > columns && !has_only_empty_surplus(cells, columns) {
         return Err(refused(format!(
             "the row has {} cells, the header {columns}; put a cell that contains the delimiter in quotes",
             cells.len()
@@ -47,13 +52,19 @@ pub fn parse(
     let mut parser = RowParser {
         layout,
         row,
-        cells,
+        cells: &layout.unguarded(cells),
         faults: Vec::new(),
+        doubts: Vec::new(),
     };
-    match parser.partner(rules, locales) {
+    match parser.partner(rules, languages) {
         Some(partner) if parser.faults.is_empty() => Ok(Some(partner)),
         _ => Err(parser.faults),
     }
+}
+
+/// Whether all cells beyond the columns of the header are empty.
+pub fn has_only_empty_surplus(cells: &[String], columns: usize) -> bool {
+    cells[columns..].iter().all(|it| it.trim().is_empty())
 }
 
 /// What makes a row good or bad, beside the layout.
@@ -63,6 +74,8 @@ pub struct Rules {
     pub packages: Vec<Arc<Package>>,
     /// The locales of the templates, if a locale without a template makes a row bad.
     pub required: Option<Vec<Locale>>,
+    /// What cells mean that are neither a language nor the key of a package.
+    pub values: CellValues,
 }
 
 impl Rules {
@@ -72,6 +85,7 @@ impl Rules {
         Self {
             packages: config.packages.clone(),
             required: strict.then(|| templates.to_vec()),
+            values: config.partners.values.clone(),
         }
     }
 
@@ -90,37 +104,35 @@ struct RowParser<'a> {
     row: &'a Record,
     cells: &'a [String],
     faults: Vec<RowFinding>,
+    doubts: Vec<(Doubt, RowFinding)>,
 }
 
 impl RowParser<'_> {
-    fn partner(
-        &mut self,
-        rules: &Rules,
-        locales: &mut HashMap<String, Option<Locale>>,
-    ) -> Option<Partner> {
+    fn partner(&mut self, rules: &Rules, languages: &mut LanguageCache) -> Option<Partner> {
         let layout = self.layout;
-        let email = self.known(Field::Email, true);
-        let name = self.known(Field::Name, false);
+        let email = self.known(Field::Email, true).unwrap_or_default();
+        let mut name = self.known(Field::Name, false);
         let organization = self.known(Field::Organization, false);
-        let tag = self.known(Field::Locale, true);
+        let language = self.known(Field::Locale, true);
         let key = self.known(Field::Package, true);
         let extra = layout.extra.iter().map(|it| self.extra(*it)).collect();
+        let address = AddressCell::read(&email)
+            .map_err(|error| self.fault(Field::Email, &email, error.to_string()))
+            .ok();
+        let address = address.map(|it| {
+            name = name.take().or(it.name);
+            it.address
+        });
         for (field, value) in [(Field::Name, &name), (Field::Organization, &organization)] {
-            if value
-                .as_ref()
-                .is_some_and(|it| it.chars().count() > NAME_LIMIT)
+            if let Some(value) = value
+                && value.chars().count() > NAME_LIMIT
             {
-                self.fault(
-                    layout.column(field),
-                    format!("it has more than {NAME_LIMIT} characters; shorten it"),
-                );
+                let reason = format!("it has more than {NAME_LIMIT} characters; shorten it");
+                self.fault(field, value, reason);
             }
         }
-        let locale = tag.and_then(|tag| self.locale(&tag, rules, locales));
+        let locale = language.and_then(|cell| self.locale(&cell, rules, languages));
         let package = self.package(key.as_deref(), rules);
-        let address = Address::parse(email.as_deref().unwrap_or_default())
-            .map_err(|error| self.fault(layout.column(Field::Email), error.to_string()))
-            .ok();
         Some(Partner {
             line: self.row.line,
             offset: self.row.place.start,
@@ -131,17 +143,25 @@ impl RowParser<'_> {
             package: package?,
             extra_columns: layout.extra_columns.clone(),
             extra,
+            doubts: std::mem::take(&mut self.doubts),
         })
     }
 
-    /// A trimmed cell of a known column, `None` if it is empty.
+    /// The trimmed value of a known column, `None` if it is empty.
     fn known(&mut self, field: Field, strict: bool) -> Option<String> {
-        let column = self.layout.column(field)?;
-        let cell = self.cells.get(column)?.trim();
-        self.check(column, cell, |it| {
-            is_control(it) || (strict && is_zero_width(it))
-        });
-        (!cell.is_empty()).then(|| cell.to_owned())
+        let (layout, cells) = (self.layout, self.cells);
+        let value = layout.source(field)?.value(cells);
+        let (text, had_invisible) = trim_invisible(&value);
+        if had_invisible {
+            let reason = "invisible characters at its ends are left out; remove them".to_owned();
+            let doubt = finding(self.row, Some(shown(layout.name(field))), text, reason);
+            self.doubts.push((Doubt::Invisible, doubt));
+        }
+        let forbidden = |it| is_control(it) || (strict && is_invisible(it));
+        if let Some(reason) = fault_of_cell(text, forbidden) {
+            self.fault(field, text, reason);
+        }
+        (!text.is_empty()).then(|| text.to_owned())
     }
 
     /// A trimmed cell of another column, with LF for all line breaks.
@@ -150,83 +170,99 @@ impl RowParser<'_> {
             return String::new();
         };
         let cell = cell.trim().replace("\r\n", "\n").replace('\r', "\n");
-        self.check(column, &cell, |it| {
-            is_control(it) && !matches!(it, '\n' | '\t')
-        });
-        cell
-    }
-
-    fn check(&mut self, column: usize, cell: &str, forbidden: impl Fn(char) -> bool) {
-        if cell.len() > CELL_LIMIT {
-            self.fault(Some(column), "it is longer than 8 KiB; shorten it".into());
-        } else if let Some(found) = cell.chars().find(|it| forbidden(*it) || is_bidi(*it)) {
-            let kind = match found {
-                '\n' | '\r' => "a line break",
-                it if is_bidi(it) => "an invisible character that changes the direction of text",
-                it if is_zero_width(it) => "an invisible zero-width character",
-                _ => "a control character",
-            };
-            self.fault(
-                Some(column),
-                format!("it contains {kind} (U+{:04X}); remove it", u32::from(found)),
-            );
+        // Known fields are checked by stricter rules.
+        if self.layout.is_known[column] {
+            return cell;
         }
+        let forbidden = |it| is_control(it) && !matches!(it, '\n' | '\t');
+        if let Some(reason) = fault_of_cell(&cell, forbidden) {
+            let header = shown(&self.layout.headers[column]);
+            let fault = finding(self.row, Some(header), cell.trim(), reason);
+            self.faults.push(fault);
+        }
+        cell
     }
 
     /// The locale of a cell.
     fn locale(
         &mut self,
-        tag: &str,
+        cell: &str,
         rules: &Rules,
-        locales: &mut HashMap<String, Option<Locale>>,
+        languages: &mut LanguageCache,
     ) -> Option<Locale> {
-        let parsed = locales.get(tag).cloned().unwrap_or_else(|| {
-            let parsed = Locale::parse(tag).ok();
-            if locales.len() < CACHED_TAGS {
-                locales.insert(tag.to_owned(), parsed.clone());
+        let read = languages.get(cell).cloned().unwrap_or_else(|| {
+            let meant = rules.values.locale.get(cell);
+            let read = LanguageCell::read(meant.map_or(cell, String::as_str));
+            if languages.len() < CACHED_TAGS {
+                languages.insert(cell.to_owned(), read.clone());
             }
-            parsed
+            read
         });
-        let Some(locale) = parsed else {
-            self.fault(
-                self.layout.column(Field::Locale),
-                "it is not a language tag such as `fr`, `pt-BR` or `zh-Hans`".into(),
-            );
-            return None;
-        };
+        let LanguageCell { locale, probably } = read
+            .map_err(|error| self.fault(Field::Locale, cell, error.to_string()))
+            .ok()?;
+        if let Some(probably) = probably {
+            let reason = format!("it is read as `{locale}`; did you mean `{probably}`?");
+            let header = shown(self.layout.name(Field::Locale));
+            let doubt = finding(self.row, Some(header), cell, reason);
+            self.doubts.push((Doubt::RareLanguage, doubt));
+        }
         if rules.refuses(Some(&locale)) {
-            self.fault(self.layout.column(Field::Locale), "it has no template, and `templates.missing_locale` is \"refuse\"; add a template, or set \"default\"".into());
+            self.fault(Field::Locale, cell, "it has no template, and `templates.missing_locale` is \"refuse\"; add a template, or set \"default\"".into());
         }
         Some(locale)
     }
 
     /// The package that a cell names; without a name, the only one.
-    fn package(&mut self, key: Option<&str>, rules: &Rules) -> Option<Arc<Package>> {
-        let found = match (key, rules.packages.as_slice()) {
+    fn package(&mut self, cell: Option<&str>, rules: &Rules) -> Option<Arc<Package>> {
+        let meant = cell.map(|it| rules.values.package.get(it).map_or(it, String::as_str));
+        let found = match (meant, rules.packages.as_slice()) {
             (Some(key), packages) => packages.iter().find(|it| it.key == key),
             (None, [only]) => Some(only),
             (None, _) => None,
         };
         if found.is_none() {
             let keys = keys_of(&rules.packages);
-            let reason = match key {
-                Some(_) => format!("no such package is configured (configured: {keys})"),
+            let reason = match cell {
+                Some(_) => format!(
+                    "no such package is configured (configured: {keys}); correct the cell, or map it in `partners.values.package`"
+                ),
                 None => format!("it must name one of the configured packages: {keys}"),
             };
-            self.fault(self.layout.column(Field::Package), reason);
+            self.fault(Field::Package, cell.unwrap_or_default(), reason);
         }
         found.cloned()
     }
 
-    /// Adds a fault of a cell. Of the known columns, only that of the package may be missing.
-    fn fault(&mut self, column: Option<usize>, reason: String) {
-        let header = column.map_or("package", |it| &self.layout.headers[it]);
-        let header = header.escape_debug().to_string();
-        let cell = column.and_then(|it| self.cells.get(it));
-        let cell = cell.map_or("", |it| it.trim());
-        let finding = finding(self.row, Some(header), cell, reason);
-        self.faults.push(finding);
+    /// Adds a fault of the value of a known column.
+    fn fault(&mut self, field: Field, value: &str, reason: String) {
+        let header = shown(self.layout.name(field));
+        let fault = finding(self.row, Some(header), value, reason);
+        self.faults.push(fault);
     }
+}
+
+/// What is wrong with a cell, whatever it means.
+fn fault_of_cell(cell: &str, forbidden: impl Fn(char) -> bool) -> Option<String> {
+    if cell.len() > CELL_LIMIT {
+        return Some("it is longer than 8 KiB; shorten it".into());
+    }
+    let found = cell.chars().find(|it| forbidden(*it) || is_bidi(*it))?;
+    let kind = match found {
+        '\n' | '\r' => "a line break",
+        it if is_bidi(it) => "an invisible character that changes the direction of text",
+        it if is_invisible(it) => "an invisible zero-width character",
+        _ => "a control character",
+    };
+    Some(format!(
+        "it contains {kind} (U+{:04X}); remove it",
+        u32::from(found)
+    ))
+}
+
+/// A header for a message.
+fn shown(header: &str) -> String {
+    header.escape_debug().to_string()
 }
 
 /// A finding about a row, or about a cell of it.
@@ -247,11 +283,4 @@ fn is_control(it: char) -> bool {
 
 fn is_bidi(it: char) -> bool {
     matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-fn is_zero_width(it: char) -> bool {
-    matches!(
-        it,
-        '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}'
-    )
 }

@@ -1,24 +1,24 @@
-//! Copies the list once, and refuses what is no CSV.
+//! Copies the list once, a workbook as CSV, and refuses what is neither.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use encoding_rs::UTF_8;
 use sha2::{Digest, Sha256};
 
 use super::csv_format::find_header;
 use super::encoding::{self, DecodedText};
 use super::error::ListError;
 use super::temp_copy::{CHUNK, CopyReader};
+use super::workbook::{self, Workbook, WorkbookError};
 use crate::config::PartnerFile;
 use crate::files;
 
-/// First bytes of files that are no CSV, in any case of their letters.
-const MAGIC: [(&[u8], &str); 23] = [
-    (b"PK\x03\x04", "an Excel, Numbers or OpenDocument workbook"),
-    (b"PK\x05\x06", "an Excel, Numbers or OpenDocument workbook"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+/// First bytes of files that are no list, in any case of their letters.
+const MAGIC: [(&[u8], &str); 21] = [
+    (b"PK\x05\x06", "an empty archive"),
     (b"%PDF", "a PDF document"),
     (b"{\\rtf", "an RTF document"),
     (b"SQLite format 3\0", "a SQLite database"),
@@ -55,6 +55,8 @@ pub struct Snapshot {
     pub header: (u64, u64),
     /// The byte between cells.
     pub delimiter: u8,
+    /// Whether it is the copy of a workbook, with a record for each row of the sheet.
+    pub is_workbook: bool,
     /// SHA-256 over the bytes of the original.
     pub digest: [u8; 32],
 }
@@ -82,9 +84,21 @@ pub fn copy(partners: &PartnerFile, folder: &Path) -> Result<Snapshot, ListError
         digest.update(&buffer[..read]);
         (&*raw).write_all(&buffer[..read])?;
     }
-    if let Some(kind) = other_kind(&CopyReader::new(&raw, 0).bytes(CHUNK)?) {
+    let digest = digest.finalize().into();
+    let beginning = CopyReader::new(&raw, 0).bytes(CHUNK)?;
+    if Workbook::begins_like_one(&beginning) {
+        return of_workbook(partners, &raw, digest, folder);
+    }
+    if let Some(sheet) = &partners.sheet {
         return Err(ListError::NotAList(format!(
-            "`{}` is {kind}, not a CSV file; save or export the list as CSV UTF-8",
+            "`{}` is no workbook and has no sheet `{}`; remove `partners.sheet`, or set `partners.file` to the workbook",
+            path.display(),
+            sheet.escape_debug()
+        )));
+    }
+    if let Some(kind) = other_kind(&beginning) {
+        return Err(ListError::NotAList(format!(
+            "`{}` is {kind}, not a CSV file or a workbook; save or export the list as CSV UTF-8",
             path.display()
         )));
     }
@@ -94,9 +108,70 @@ pub fn copy(partners: &PartnerFile, folder: &Path) -> Result<Snapshot, ListError
     Ok(Snapshot {
         header: (line, text.begins + skipped),
         delimiter: partners.delimiter.unwrap_or(delimiter),
-        digest: digest.finalize().into(),
+        is_workbook: false,
+        digest,
         text,
     })
+}
+
+/// Copies a sheet as CSV, each row on the line of its number.
+fn of_workbook(
+    partners: &PartnerFile,
+    raw: &Arc<File>,
+    digest: [u8; 32],
+    folder: &Path,
+) -> Result<Snapshot, ListError> {
+    let unusable = |error: WorkbookError| match error {
+        WorkbookError::Io(error) => ListError::Copy(error),
+        error => ListError::NotAList(format!("{}: {error}", partners.path.display())),
+    };
+    if raw.metadata()?.len() > workbook::FILE_LIMIT {
+        return Err(unusable(WorkbookError::FileTooLarge));
+    }
+    let mut bytes = Vec::new();
+    CopyReader::new(raw, 0).read_to_end(&mut bytes)?;
+    let mut workbook = Workbook::from_bytes(bytes).map_err(unusable)?;
+    let delimiter = partners.delimiter.unwrap_or(b',');
+    let file = Arc::new(tempfile::tempfile_in(folder)?);
+    let mut out = BufWriter::new(&*file);
+    let mut line = 1;
+    for row in workbook.rows(partners.sheet.as_deref()).map_err(unusable)? {
+        let row = row.map_err(unusable)?;
+        for _ in line..row.number {
+            out.write_all(b"\n")?;
+        }
+        line = row.number + 1;
+        let cells: Vec<String> = row.cells.iter().map(|it| quoted_cell(it)).collect();
+        out.write_all(cells.join(&char::from(delimiter).to_string()).as_bytes())?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    drop(out);
+    Ok(Snapshot {
+        text: DecodedText {
+            file,
+            begins: 0,
+            encoding: UTF_8,
+            has_bom: true,
+            guess: None,
+        },
+        header: (1, 0),
+        delimiter,
+        is_workbook: true,
+        digest,
+    })
+}
+
+/// A cell in quotes, with LF for all line breaks.
+fn quoted_cell(cell: &str) -> String {
+    let cell = cell.replace("\r\n", "\n").replace('\r', "\n");
+    if cell
+        .chars()
+        .all(|it| it.is_alphanumeric() || matches!(it, ' ' | '@' | '.' | '-'))
+    {
+        return cell;
+    }
+    format!("\"{}\"", cell.replace('"', "\"\""))
 }
 
 fn open(path: &Path) -> io::Result<File> {

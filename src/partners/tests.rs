@@ -7,6 +7,7 @@ use super::*;
 use crate::address::Address;
 use crate::config::testing::GOOD;
 use crate::config::{BadRows, Config};
+use crate::finding::Severity;
 use crate::invitation::Identity;
 use crate::locale::Locale;
 
@@ -120,11 +121,11 @@ fn bad_row_is_reported_with_line_column_value_and_reason() {
         (",,,project,x", "3, column email: the address is missing"),
         (
             "a@a.example,,french please,project,",
-            "3, column locale, \"french please\": it is not a language tag such as `fr`, `pt-BR` or `zh-Hans`",
+            "3, column locale, \"french please\": it is neither a language tag such as `fr`, `pt-BR` or `zh-Hans` nor the name of a language that is shipped",
         ),
         (
             "b@a.example,,,nothing,",
-            "3, column package, \"nothing\": no such package is configured (configured: project, archive)",
+            "3, column package, \"nothing\": no such package is configured (configured: project, archive); correct the cell, or map it in `partners.values.package`",
         ),
         (
             "c@a.example,,,,",
@@ -350,23 +351,40 @@ fn row_that_begins_with_u_feff_reads_the_same_alone() {
         .partner_at(listed.line, listed.offset)
         .unwrap();
 
-    assert_eq!(alone.name.as_deref(), Some("\u{feff}Bob"));
-    assert_eq!(alone.name, listed.name);
+    assert_eq!(alone.name.as_deref(), Some("Bob"));
+    assert_eq!((alone.name, alone.doubts), (listed.name, listed.doubts));
 }
 
 #[test]
-fn first_200_bad_rows_are_shown_and_the_rest_counted() {
-    let csv = format!("email,package\n{}", "nobody,project\n".repeat(1_000));
+fn first_20_faults_are_shown_and_200_kept() {
+    let rows: Vec<_> = (0..1_000)
+        .map(|it| format!("nobody{it},project\n"))
+        .collect();
+    let partners = read(format!("email,package\n{}", rows.concat())).unwrap();
 
-    let failure = read(csv)
-        .unwrap()
-        .refuse_bad_rows(BadRows::Refuse)
-        .unwrap_err();
+    let failure = partners.refuse_bad_rows(BadRows::Refuse).unwrap_err();
 
     let text = failure.to_string();
-    assert_eq!(text.matches("it is not an address").count(), 200);
-    assert!(text.contains("and 800 more"), "{text}");
+    assert_eq!(text.matches("it is not an address").count(), 20);
+    assert!(text.contains("and 980 more"), "{text}");
     assert!(text.contains("1000 of 1000 rows are bad"), "{text}");
+    assert_eq!(partners.bad_row_findings(Severity::Error).len(), 200);
+}
+
+#[test]
+fn equal_faults_are_reported_once_with_count_and_first_lines() {
+    let rows = "a@a.example,klingon!\nb@b.example,fr\n".repeat(40);
+    let folder = Folder::configured("", format!("email,locale\n{rows}"));
+    let partners = folder.read().unwrap();
+
+    let described = partners.describe_bad_rows();
+
+    let first = described.lines().next().unwrap();
+    assert!(
+        first.contains("partners.csv:2, column locale, \"klingon!\" in 40 rows, first lines 2, 4, 6, 8, 10: it is"),
+        "{described}"
+    );
+    assert_eq!(described.matches("klingon").count(), 1, "{described}");
 }
 
 #[test]
@@ -405,7 +423,7 @@ fn warnings_are_grouped_by_kind_with_their_rows() {
 #[test]
 fn first_20_rows_of_a_warning_are_shown_and_the_rest_counted() {
     let rows: Vec<_> = (0..100)
-        .map(|it| format!("p{it}@gmail.com,RenÃ©,project\n"))
+        .map(|it| format!("p{it}@gmail.com,RenÃ© {it},project\n"))
         .collect();
 
     let warnings = read(format!("email,name,package\n{}", rows.concat()))

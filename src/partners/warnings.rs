@@ -6,19 +6,24 @@
 use std::path::Path;
 
 use super::domains::{is_consumer, look_alike};
-use super::finding::{self, RowFinding, excerpt};
+use super::finding::{Doubt, Findings, RowFinding, excerpt};
 use super::layout::Layout;
 use super::mojibake::repaired;
 use super::partner::Partner;
+use super::placeholders::{Placeholder, placeholder};
+use crate::config::Field;
 use crate::finding::Finding;
 
 /// How many rows of a kind are kept for messages; the rest are counted.
 const SHOWN: usize = 20;
 
 /// The kinds of warnings, the gravest first, as their texts begin.
-const KINDS: [&str; 4] = [
+const KINDS: [&str; 7] = [
     "addresses whose domain looks like another one; check who owns them",
     "garbled cells, as if UTF-8 had been read as another encoding and saved again; correct them at their source, or the mails show them as they are here",
+    "cells that hold a placeholder in place of a value; it would stand in the mail as it is here",
+    "language tags that are rarely meant",
+    "invisible characters at the ends of cells",
     "addresses of your own organisation; colleagues need no invitation",
     "addresses at consumer mail services; a personal account can request a package only if a policy of the package allows it",
 ];
@@ -26,41 +31,47 @@ const KINDS: [&str; 4] = [
 const NAMES: [&str; KINDS.len()] = [
     "look-alike domain",
     "garbled text",
+    "placeholder",
+    "rare language",
+    "invisible characters",
     "own organisation",
     "consumer mail service",
 ];
 const LOOK_ALIKE: usize = 0;
 const GARBLED: usize = 1;
-const OWN: usize = 2;
-const CONSUMER: usize = 3;
+const PLACEHOLDER: usize = 2;
+const RARE_LANGUAGE: usize = 3;
+const INVISIBLE: usize = 4;
+const OWN: usize = 5;
+const CONSUMER: usize = 6;
 
 /// The warnings about one file.
 #[derive(Debug)]
 pub struct Warnings {
     own_domain: String,
-    guess: Option<String>,
-    shown: [Vec<RowFinding>; KINDS.len()],
-    totals: [u64; KINDS.len()],
+    general: Vec<String>,
+    found: [Findings; KINDS.len()],
 }
 
 impl Warnings {
-    /// Begins with the warning about a guessed encoding; `own_domain` is the sender's.
-    pub fn new(own_domain: &str, guess: Option<String>) -> Self {
+    /// Begins with the warnings about the file as a whole; `own_domain` is the sender's.
+    pub fn new(own_domain: &str, general: Vec<String>) -> Self {
         Self {
             own_domain: own_domain.to_owned(),
-            guess,
-            shown: Default::default(),
-            totals: Default::default(),
+            general,
+            found: Default::default(),
         }
+    }
+
+    /// Adds a warning about the file as a whole.
+    pub fn add(&mut self, warning: &str) {
+        self.general.push(warning.to_owned());
     }
 
     /// Adds the warnings about a good row.
     pub fn inspect(&mut self, partner: &Partner, layout: &Layout) {
         for (kind, finding) in self.of_row(partner, layout) {
-            self.totals[kind] += 1;
-            if self.shown[kind].len() < SHOWN {
-                self.shown[kind].push(finding);
-            }
+            self.found[kind].add(finding, SHOWN);
         }
     }
 
@@ -96,10 +107,23 @@ impl Warnings {
         ] {
             if let Some(reason) = reason {
                 let address = partner.address.as_written();
-                found.push((kind, finding(layout.email_header(), address, reason)));
+                found.push((kind, finding(layout.name(Field::Email), address, reason)));
             }
         }
-        for (header, cell) in layout.texts(partner) {
+        for (doubt, finding) in &partner.doubts {
+            let kind = match doubt {
+                Doubt::Invisible => INVISIBLE,
+                Doubt::RareLanguage => RARE_LANGUAGE,
+            };
+            found.push((kind, finding.clone()));
+        }
+        for (field, header, cell) in layout.texts(partner) {
+            // Exports write "-" or "none" in columns that no mail shows.
+            if let Some(placeholder) = placeholder(cell)
+                && (field.is_some() || placeholder != Placeholder::NoValue)
+            {
+                found.push((PLACEHOLDER, finding(header, cell, placeholder.to_string())));
+            }
             if let Some(was) = repaired(cell) {
                 let reason = format!("it probably was \"{}\"", excerpt(&was));
                 found.push((GARBLED, finding(header, cell, reason)));
@@ -111,12 +135,12 @@ impl Warnings {
     /// One finding for each kind of warning about the file, with its rows.
     pub fn describe(&self, path: &Path) -> Vec<Finding> {
         let warning = |message: &str| Finding::warning("partners", path.display(), message);
-        let mut found: Vec<Finding> = self.guess.as_deref().map(warning).into_iter().collect();
-        for ((kind, shown), total) in KINDS.iter().zip(&self.shown).zip(self.totals) {
-            if total > 0 {
-                let rows = finding::listed(path, shown, total);
+        let mut found: Vec<Finding> = self.general.iter().map(|it| warning(it)).collect();
+        for (kind, rows) in KINDS.iter().zip(&self.found) {
+            if rows.total() > 0 {
                 let mut finding = warning(kind);
-                finding.what = format!("{}:\n{}", finding.what, rows.join("\n"));
+                let rows = rows.lines(path, SHOWN).join("\n");
+                finding.what = format!("{}:\n{rows}", finding.what);
                 found.push(finding);
             }
         }

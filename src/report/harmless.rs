@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use crate::partners::may_be_formula;
+
 /// Replaces control characters and those that change the direction of text. Line breaks and tabs stay.
 #[must_use]
 pub fn printable(text: &str) -> String {
@@ -46,12 +48,6 @@ pub fn generated_cell(text: &str) -> String {
         cell.push_str(part);
     }
     cell
-}
-
-/// Whether a spreadsheet could take a cell for a formula (OWASP, "CSV injection").
-#[must_use]
-pub fn may_be_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
 
 /// The same JSON with every harmful character escaped as `\uXXXX`. Such characters occur only in strings,

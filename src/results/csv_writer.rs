@@ -10,8 +10,7 @@ use std::ops::Range;
 
 use super::encoding_writer::EncodingWriter;
 use super::outcome_columns::COLUMNS;
-use crate::partners::{CsvFormat, Partners, SourceRow};
-use crate::report::may_be_formula;
+use crate::partners::{CsvFormat, Partners, SourceRow, is_guarded_in_results};
 
 /// Writes the file while the text of the list is read.
 pub struct CsvWriter<'a> {
@@ -48,7 +47,12 @@ impl<'a> CsvWriter<'a> {
     /// Writes a row and its outcome.
     pub fn row(&mut self, row: &SourceRow, outcome: [String; COLUMNS.len()]) -> io::Result<()> {
         self.between(row.place.start)?;
-        self.write_original(row.cells.as_deref(), row.place.clone())?;
+        if row.has_surplus {
+            self.at = row.place.end;
+            self.write_cells(row.cells.as_deref().unwrap_or_default())?;
+        } else {
+            self.write_original(row.cells.as_deref(), row.place.clone())?;
+        }
         self.write_generated(outcome)
     }
 
@@ -74,18 +78,27 @@ impl<'a> CsvWriter<'a> {
             return self.as_one_cell(place);
         };
         let columns = self.partners.headers().len();
-        if self.original.len() == columns && !cells.iter().any(|it| is_dangerous(it)) {
+        if self.original.len() == columns && !cells.iter().any(|it| is_guarded_in_results(it)) {
             for piece in self.partners.text(place) {
                 self.out.write_original(&piece?)?;
             }
             return self.pad(columns - cells.len());
         }
-        let cells = self.original.iter().map(|column| {
+        self.write_cells(cells)
+    }
+
+    /// Writes cells anew, without outcome columns of an earlier run.
+    fn write_cells(&mut self, cells: &[String]) -> io::Result<()> {
+        let mut text = String::new();
+        for (nth, column) in self.original.iter().enumerate() {
             let cell = cells.get(*column).map_or("", String::as_str);
-            self.quoted(&format!("{}{cell}", apostrophe(cell)))
-        });
-        let cells: Vec<String> = cells.collect();
-        self.out.write_original(&cells.join(&self.delimiter))
+            if nth > 0 {
+                text.push_str(&self.delimiter);
+            }
+            let mark = if is_guarded_in_results(cell) { "'" } else { "" };
+            text.push_str(&self.quoted(&format!("{mark}{cell}")));
+        }
+        self.out.write_original(&text)
     }
 
     /// Writes the text of a row without cells into the first column.
@@ -93,7 +106,11 @@ impl<'a> CsvWriter<'a> {
         self.out.write_original("\"")?;
         for (nth, piece) in self.partners.text(place).enumerate() {
             let piece = piece?.replace('"', "\"\"");
-            let mark = if nth == 0 { apostrophe(&piece) } else { "" };
+            let mark = if nth == 0 && is_guarded_in_results(&piece) {
+                "'"
+            } else {
+                ""
+            };
             self.out.write_original(&format!("{mark}{piece}"))?;
         }
         self.out.write_original("\"")?;
@@ -117,15 +134,4 @@ impl<'a> CsvWriter<'a> {
             cell.to_owned()
         }
     }
-}
-
-/// What precedes a cell of the list, so that it is no formula.
-fn apostrophe(cell: &str) -> &'static str {
-    if is_dangerous(cell) { "'" } else { "" }
-}
-
-/// Whether a cell of the list could be a formula, and is neither a telephone number nor an amount.
-pub fn is_dangerous(cell: &str) -> bool {
-    let number = |it: char| it.is_ascii_digit() || " +-.,/()".contains(it);
-    may_be_formula(cell) && !(cell.starts_with(['+', '-']) && cell.chars().all(number))
 }

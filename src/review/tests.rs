@@ -48,6 +48,7 @@ fn partner(address: &str, name: &str) -> Partner {
         }),
         extra_columns: Arc::new([]),
         extra: Vec::new(),
+        doubts: Vec::new(),
     }
 }
 

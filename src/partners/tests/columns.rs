@@ -53,7 +53,7 @@ fn all_missing_columns_are_reported_together() {
 
 #[test]
 fn missing_email_is_reported_beside_configured_columns() {
-    let told = refusal("locale = \"Language\"", "mail,package\n");
+    let told = refusal("locale = \"Language\"", "post,package\n");
 
     assert!(
         told.contains("there is no column `email`. There is no column `Language`"),

@@ -263,11 +263,11 @@ fn sep_line_after_a_bom_is_found() {
 #[test]
 fn other_file_types_are_recognised_by_first_bytes() {
     let table: [(&[u8], &str); 12] = [
+        (b"PK\x03\x04\x14\0", "the workbook is damaged"),
         (
-            b"PK\x03\x04\x14\0",
-            "an Excel, Numbers or OpenDocument workbook",
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            "the workbook is damaged",
         ),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel workbook"),
         (b"%PDF-1.7", "a PDF document"),
         (b"{\\rtf1\\ansi", "an RTF document"),
         (b"\x1f\x8b\x08", "a packed archive"),

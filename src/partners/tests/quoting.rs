@@ -20,19 +20,13 @@ fn outcome(csv: impl AsRef<[u8]>) -> (Vec<String>, Vec<String>) {
 }
 
 /// The lines that the errors about rows name.
-fn lines_in_errors(partners: &Partners) -> Vec<RangeInclusive<u64>> {
-    let text = partners.describe_bad_rows();
-    let findings = text.split("partners.csv:").skip(1);
-    findings
-        .map(|it| {
-            let number = |text: &str| text.parse::<u64>().unwrap();
-            let lines = it.split([':', ',']).next().unwrap();
-            match lines.split_once('-') {
-                Some((first, last)) => number(first)..=number(last),
-                None => number(lines)..=number(lines),
-            }
-        })
-        .collect()
+fn lines_in_errors(partners: &Arc<Partners>) -> Vec<RangeInclusive<u64>> {
+    let rows = partners.source_rows().map(|it| it.unwrap().kind);
+    let faults = rows.filter_map(|it| match it {
+        RowKind::Bad(faults) => Some(faults),
+        RowKind::Empty | RowKind::Good(_) => None,
+    });
+    faults.flatten().map(|it| it.line..=it.last_line).collect()
 }
 
 #[test]

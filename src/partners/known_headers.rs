@@ -1,0 +1,102 @@
+//! Recognises which column is what, in the exports of usual programs and in plain lists.
+//!
+//! A column is only recognised if exactly one candidate for it is there. A person sees in `check` what
+//! was taken for what, and configuration overrides it.
+
+mod table;
+
+use self::table::{HEADERS, Part};
+use super::header_match::fold;
+use super::patterns::CellSource;
+use crate::config::Field;
+
+/// What the header of a list says about a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recognized {
+    /// No known header.
+    Missing,
+    /// One column, or two for a first and a last name.
+    Source(CellSource),
+    /// Several columns could be meant, by their places.
+    Ambiguous(Vec<usize>),
+}
+
+/// Whether the first line of a list only gives the version of its template, as in Entra's bulk files.
+#[must_use]
+pub fn is_version_line(cells: &[String]) -> bool {
+    let mut cells = cells.iter().map(|it| fold(it));
+    cells.next().is_some_and(|it| it.starts_with("version:")) && cells.all(|it| it.is_empty())
+}
+
+/// What the headers say about a field.
+#[must_use]
+pub fn recognize(headers: &[String], field: Field) -> Recognized {
+    let folded: Vec<String> = headers.iter().map(|it| fold(it)).collect();
+    let places = |part| places(&folded, part);
+    let one = |part| match places(part).as_slice() {
+        [] => Recognized::Missing,
+        [place] => Recognized::Source(CellSource::column(*place)),
+        several => Recognized::Ambiguous(several.to_vec()),
+    };
+    match field {
+        Field::Email => one(Part::Email),
+        Field::Organization => one(Part::Organization),
+        Field::Locale => one(Part::Locale),
+        Field::Package => one(Part::Package),
+        Field::Name => match one(Part::FullName) {
+            Recognized::Missing => {
+                let [name, given, family] =
+                    [Part::Name, Part::GivenName, Part::FamilyName].map(places);
+                name_of_parts(&folded, &name, &given, &family)
+            }
+            found => found,
+        },
+    }
+}
+
+/// `name` means the whole name, or what is missing beside a given or a family name: `Prénom` and `Nom`.
+fn name_of_parts(
+    headers: &[String],
+    name: &[usize],
+    given: &[usize],
+    family: &[usize],
+) -> Recognized {
+    let joined = |given: usize, family: usize| {
+        // Family names come first in Chinese, Japanese and Korean.
+        let source = if ["姓", "성"].contains(&headers[family].as_str()) {
+            CellSource::joined(family, given)
+        } else {
+            CellSource::joined(given, family)
+        };
+        Recognized::Source(source)
+    };
+    match (name, given, family) {
+        ([], [], _) => Recognized::Missing,
+        ([], [given], [family]) => joined(*given, *family),
+        ([family], [given], []) => joined(*given, *family),
+        ([given], [], [family]) => joined(*given, *family),
+        ([name], [], []) | ([name], [_], [_]) | ([], [name], []) => {
+            Recognized::Source(CellSource::column(*name))
+        }
+        _ => {
+            let mut places = [name, given, family].concat();
+            places.sort_unstable();
+            Recognized::Ambiguous(places)
+        }
+    }
+}
+
+/// The places of the headers that are known for a part.
+fn places(folded: &[String], part: Part) -> Vec<usize> {
+    let known: Vec<String> = HEADERS
+        .iter()
+        .filter(|(it, _)| *it == part)
+        .flat_map(|(_, headers)| headers.split(';').map(fold))
+        .collect();
+    (0..folded.len())
+        .filter(|it| known.contains(&folded[*it]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! Cells that hold a placeholder in place of a value: `#N/A`, `(null)`, `{{name}}`, `O&#39;Brien`.
+//!
+//! They come from formulas, exports and mail merges that failed. Each is only a warning, because a
+//! person may be called Nan.
+
+use std::fmt;
+
+/// What a cell holds in place of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placeholder {
+    /// The error of a formula.
+    FormulaError,
+    /// What programs write for nothing.
+    NoValue,
+    /// The field of a template that was never filled.
+    TemplateField,
+    /// A character as HTML writes it.
+    HtmlEntity,
+}
+
+impl fmt::Display for Placeholder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FormulaError => "it is the error of a formula, not a value",
+            Self::NoValue => "programs write it for a missing value; leave the cell empty",
+            Self::TemplateField => "it is a field of a template that was not filled",
+            Self::HtmlEntity => {
+                "it contains a character as HTML writes it, not the character itself"
+            }
+        })
+    }
+}
+
+/// Errors of formulas in English, as files store them, and as German, French, Spanish and Italian exports show them.
+const FORMULA_ERRORS: [&str; 22] = [
+    "#n/a",
+    "#name?",
+    "#ref!",
+    "#value!",
+    "#div/0!",
+    "#null!",
+    "#num!",
+    "#spill!",
+    "#calc!",
+    "#error!",
+    "#data!",
+    "#nv",
+    "#bezug!",
+    "#wert!",
+    "#zahl!",
+    "#nom?",
+    "#valeur!",
+    "#nombre!",
+    "#¡ref!",
+    "#¡valor!",
+    "#¿nombre?",
+    "#n/d",
+];
+
+/// What databases, Python, JavaScript, spreadsheets and people write for nothing.
+const NO_VALUES: [&str; 20] = [
+    "nan",
+    "none",
+    "null",
+    "nil",
+    "undefined",
+    "(null)",
+    "(none)",
+    "(blank)",
+    "(empty)",
+    "<null>",
+    "<none>",
+    "[null]",
+    "n/a",
+    "n.a.",
+    "k.a.",
+    "tbd",
+    "-",
+    "--",
+    "?",
+    "[object object]",
+];
+
+/// What a field of a template stands between: Tera, Word, shells, Mailchimp, Salesforce and others.
+const INSIDE: [(&str, &str); 4] = [("{{", "}}"), ("${", "}"), ("*|", "|*"), ("<<", ">>")];
+/// What is a field only if the whole cell stands between them.
+const AROUND: [(&str, &str); 5] = [("«", "»"), ("%", "%"), ("[", "]"), ("<", ">"), ("{", "}")];
+
+/// The placeholder that a cell holds, if it does.
+#[must_use]
+pub fn placeholder(cell: &str) -> Option<Placeholder> {
+    if is_plain(cell) {
+        return None;
+    }
+    let cell = cell.trim().to_lowercase();
+    if FORMULA_ERRORS.contains(&cell.as_str()) {
+        return Some(Placeholder::FormulaError);
+    }
+    // `null null` comes of a pattern over two cells.
+    let mut words = cell.split_whitespace().peekable();
+    let no_value = |it: &str| NO_VALUES.contains(&it);
+    if no_value(&cell) || words.peek().is_some() && words.all(no_value) {
+        return Some(Placeholder::NoValue);
+    }
+    let inside = INSIDE.iter().any(|(begin, end)| {
+        cell.split_once(begin)
+            .is_some_and(|(_, rest)| rest.contains(end))
+    });
+    let around = AROUND.iter().any(|(begin, end)| {
+        cell.strip_prefix(begin)
+            .and_then(|it| it.strip_suffix(end))
+            .is_some_and(|it| !it.is_empty() && !it.contains(end))
+    });
+    if inside || around {
+        return Some(Placeholder::TemplateField);
+    }
+    has_entity(&cell).then_some(Placeholder::HtmlEntity)
+}
+
+/// Fast path for nearly all cells: no placeholder begins with another letter and has none of these characters.
+fn is_plain(cell: &str) -> bool {
+    let first = cell.bytes().next().map(|it| it.to_ascii_lowercase());
+    let is_other = first.is_some_and(|it| it.is_ascii_lowercase() && !b"nukt".contains(&it));
+    is_other && !cell.bytes().any(|it| b"{$*<&".contains(&it))
+}
+
+/// Whether a text holds a character reference (HTML §13.5), numeric or by one of the usual names.
+fn has_entity(text: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "amp", "lt", "gt", "quot", "apos", "nbsp", "szlig", "oslash", "aring",
+    ];
+    const ACCENTS: [&str; 7] = ["acute", "grave", "uml", "circ", "cedil", "tilde", "caron"];
+    text.split('&').skip(1).any(|rest| {
+        let Some((name, _)) = rest.split_once(';') else {
+            return false;
+        };
+        let is_number =
+            |digits: &str, radix| !digits.is_empty() && digits.chars().all(|it| it.is_digit(radix));
+        if let Some(number) = name.strip_prefix('#') {
+            return match number.strip_prefix('x') {
+                Some(digits) => is_number(digits, 16),
+                None => is_number(number, 10),
+            };
+        }
+        let accented = |accent: &&str| {
+            let letter = name.strip_suffix(*accent);
+            letter.is_some_and(|it| it.chars().count() == 1)
+        };
+        NAMES.contains(&name) || ACCENTS.iter().any(accented)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Placeholder::{FormulaError, HtmlEntity, NoValue, TemplateField};
+    use super::placeholder;
+
+    #[test]
+    fn placeholders_are_told_from_names() {
+        for (cell, expected) in [
+            ("#N/A", FormulaError),
+            ("#NV", FormulaError),
+            (" #¡REF! ", FormulaError),
+            ("nan", NoValue),
+            ("None", NoValue),
+            ("(null)", NoValue),
+            ("null null", NoValue),
+            ("N/A", NoValue),
+            ("-", NoValue),
+            ("[object Object]", NoValue),
+            ("{{name}}", TemplateField),
+            ("Hello {{ first_name }}", TemplateField),
+            ("«Name»", TemplateField),
+            ("%FIRSTNAME%", TemplateField),
+            ("*|FNAME|*", TemplateField),
+            ("[First name]", TemplateField),
+            ("${name}", TemplateField),
+            ("O&#39;Brien", HtmlEntity),
+            ("O&#x27;Brien", HtmlEntity),
+            ("Haven &amp; Dokken", HtmlEntity),
+            ("Fran&ccedil;ois", HtmlEntity),
+            ("Zo&euml;", HtmlEntity),
+        ] {
+            assert_eq!(placeholder(cell), Some(expected), "{cell}");
+        }
+        for name in [
+            "",
+            "Ada",
+            "Nan Goldin",
+            "Na",
+            "O'Brien",
+            "D'Aoust, Zoé",
+            "L'Atelier «Le Port»",
+            "R&D; Harbour",
+            "AT&T",
+            "100 %",
+            "Ada [she/her]",
+            "Núñez",
+            "山田 太郎",
+            "Null & Sons",
+        ] {
+            assert_eq!(placeholder(name), None, "{name}");
+        }
+    }
+}
