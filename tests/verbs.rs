@@ -118,28 +118,20 @@ fn init_creates_a_job_that_is_valid_but_does_not_send() {
 #[test]
 fn init_writes_a_valid_configuration_for_each_provider() {
     for provider in access_invite::config::Provider::names() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = |arguments: &[&str]| {
-            let mut command = std::process::Command::new(crate::support::binary());
-            command.args(arguments).current_dir(folder.path());
-            crate::support::output_of(&mut command)
-        };
+        let workplace = Workplace::new(1);
 
-        let output = run(&["init", "job", "--provider", provider]);
+        let output = workplace.run(&["init", "job", "--provider", provider]);
 
         assert_eq!(output.code, 0, "{provider}: {output:?}");
-        let path = folder.path().join("job/config.toml");
+        let path = workplace.file("job/config.toml");
         let smtp = access_invite::config::Config::load(&path).unwrap().smtp;
         assert_eq!(smtp.provider.unwrap().name, provider);
         assert_eq!(smtp.host, smtp.provider.unwrap().host);
         let has_login = provider != "google-workspace-relay";
         assert_eq!(smtp.login.is_some(), has_login, "{provider}");
     }
-    let wrong = std::process::Command::new(crate::support::binary())
-        .args(["init", "--provider", "contoso"])
-        .output()
-        .unwrap();
-    assert_eq!(wrong.status.code(), Some(2));
+    let wrong = Workplace::new(1).run(&["init", "--provider", "contoso"]);
+    assert_eq!(wrong.code, 2, "{wrong:?}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Worker {
             return Ok(());
         };
         let why = format!(
-            "the relay {} takes messages of at most {limit} bytes, and the one to {} has {size}; shorten the templates, or ask the relay's operator to raise the limit",
+            "the relay {} accepts messages of at most {limit} bytes, but the one to {} has {size}; shorten the templates, or ask the relay's operator to raise the limit",
             self.run.journal.relay, message.prepared.recipient
         );
         Err(self.run.stop.because(Stop::new(StopKind::Relay, why)))

@@ -143,7 +143,8 @@ impl Connector {
 
     fn token_refused(&self, challenge: Option<String>, reply: Reply) -> ConnectError {
         let temporary = phase_result(Phase::Auth, Some(&reply)) == PhaseResult::Unavailable;
-        let of_token = challenge.map_or_else(String::new, |it| format!(", and of the token: {it}"));
+        let of_token =
+            challenge.map_or_else(String::new, |it| format!(", and about the token: {it}"));
         let remedy = token_refusal::remedy(&self.smtp, &reply);
         let separator = if remedy.contains('\n') { ":\n" } else { "; " };
         let why = format!("it replied \"{reply}\"{of_token}{separator}{remedy}");
