@@ -6,7 +6,6 @@
 mod aborted;
 mod attempt;
 mod breaker;
-mod journal;
 mod pace;
 mod peer;
 mod queue;
@@ -14,6 +13,7 @@ mod rates;
 mod recorder;
 mod relay_watch;
 mod run;
+mod run_ledger;
 mod session;
 mod signals;
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub struct ReviewedMessage {
     pub bytes: Vec<u8>,
     /// The measurements of these bytes by the verification.
     pub verification: Verification,
-    /// Remarks that deserve a second look.
+    /// Warnings about this message.
     pub notes: Vec<Note>,
 }
 

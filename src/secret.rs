@@ -29,7 +29,7 @@ pub enum SecretError {
     Permissions(String),
 }
 
-/// Reads a secret; `what` it is stands in the messages, such as "client secret".
+/// Reads a secret. Messages call it `what`, such as "client secret".
 ///
 /// # Errors
 /// If it is missing, is not one line, or everyone can read or change its file.

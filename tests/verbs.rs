@@ -744,6 +744,7 @@ fn status_text_and_csv_filter_and_report_no_match() {
     );
     let csv = workplace.run(&["status", "--format", "csv"]);
     assert_eq!(csv.stdout.lines().count(), 3, "{csv:?}");
+    assert!(csv.stdout.starts_with("\u{feff}package,"), "{csv:?}");
     assert!(
         csv.stdout.contains(",'=1+1,") && csv.stdout.contains(",'=HYPERLINK"),
         "{csv:?}"

@@ -22,7 +22,7 @@ use crate::outbox::PlannedSend;
 use crate::plan::{Plan, PlanSummary, PlannedInvitation};
 use crate::report::count;
 
-/// How many messages one task verifies: enough to make its own cost small, few enough to keep all cores
+/// How many messages one task verifies: enough to make the cost of a task small, few enough to keep all cores
 /// busy at the end.
 const BATCH: usize = 64;
 /// How many messages that fail are shown.

@@ -144,7 +144,7 @@ pub struct Column {
     pub field: Field,
     /// Its key in `partners.columns`, which is also its default header.
     pub key: &'static str,
-    /// Where its value stands, if it is configured; then the file must have these headers.
+    /// The configured source of its value; the file must have these headers.
     pub pattern: Option<Pattern>,
 }
 
@@ -203,7 +203,7 @@ fn pattern<'r>() -> Value<'r, Pattern> {
     )
 }
 
-/// Cells by what they mean, compared as they stand.
+/// Cells and their meanings, compared exactly.
 #[derive(Clone, Debug, Default)]
 pub struct CellValues {
     /// Language tags by cells of the column `locale`.

@@ -9,7 +9,7 @@ pub struct Pattern {
 /// A part of a pattern; columns by header or by place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part<C> {
-    /// Text as it stands.
+    /// Literal text.
     Text(String),
     /// The cell of a column.
     Column(C),
@@ -33,7 +33,7 @@ pub enum PatternError {
 }
 
 impl Pattern {
-    /// Parses a header, or a pattern with headers in braces. `{{` and `}}` stand for braces.
+    /// Parses a header, or a pattern with headers in braces. `{{` and `}}` are literal braces.
     ///
     /// # Errors
     /// If braces are not paired or no column is named.

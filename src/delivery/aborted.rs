@@ -25,7 +25,7 @@ impl Worker {
             self.run
                 .peer
                 .falls_back(&connection, &aborted, self.run.watch.nobody_accepted());
-        let verdict = aborted.result();
+        let phase_result = aborted.result();
         let TransactionAborted {
             phase,
             reply: answer,
@@ -54,14 +54,14 @@ impl Worker {
             }
         }
         if phase == Phase::Mail {
-            return self.mail_failed(verdict, &answer);
+            return self.mail_failed(phase_result, &answer);
         }
         self.session.mail_accepted();
         let refusal =
             self.run
                 .peer
                 .classify(&message.prepared.recipient, phase, answer.as_ref().ok());
-        let result = match (refusal, outcome_of(verdict, refusal)) {
+        let result = match (refusal, outcome_of(phase_result, refusal)) {
             (Some(Refusal::SenderSide(remedy)), _) => {
                 let stopped = self.sender_refused(&answer, remedy);
                 self.recorder.disarm(message, phase, &answer).await?;
@@ -93,7 +93,7 @@ impl Worker {
 
     fn mail_failed(
         &self,
-        verdict: PhaseResult,
+        phase_result: PhaseResult,
         answer: &ReplyResult,
     ) -> Result<AttemptResult, Stopped> {
         let why = describe(answer);
@@ -106,7 +106,7 @@ impl Worker {
             Some(remedy) => format!("it replied \"{why}\"; {remedy}"),
             None => why,
         };
-        let permanent = verdict == PhaseResult::Refused;
+        let permanent = phase_result == PhaseResult::Refused;
         Ok(AttemptResult::MailFailed { permanent, why })
     }
 

@@ -56,7 +56,7 @@ impl Worker {
         };
         let why = format!(
             "the relay {} accepts messages of at most {limit} bytes, but the one to {} has {size}; shorten the templates, or ask the relay's operator to raise the limit",
-            self.run.journal.relay, message.prepared.recipient
+            self.run.run_ledger.relay, message.prepared.recipient
         );
         Err(self.run.stop.because(Stop::new(StopKind::Relay, why)))
     }
@@ -155,7 +155,7 @@ impl Worker {
         outcome: Outcome,
         reply: &ReplyResult,
     ) -> Result<(), Stopped> {
-        self.recorder.note(message, phase, outcome, reply);
+        self.recorder.add_outcome(message, phase, outcome, reply);
         if outcome == Outcome::Accepted {
             self.run.watch.accepted();
             self.run.pace.throttle.accepted();
@@ -169,7 +169,7 @@ impl Worker {
     pub fn sender_refused(&self, answer: &ReplyResult, remedy: &str) -> Stopped {
         let why = format!(
             "the relay {} refuses this sender, so no partner was marked: it replied \"{}\"; {remedy}",
-            self.run.journal.relay,
+            self.run.run_ledger.relay,
             describe(answer)
         );
         self.run.stop.because(Stop::new(StopKind::Relay, why))
@@ -177,8 +177,8 @@ impl Worker {
 }
 
 /// The outcome of the message; none if it was not accepted and is tried on another connection.
-pub fn outcome_of(verdict: PhaseResult, refusal: Option<Refusal>) -> Option<Outcome> {
-    match (verdict, refusal) {
+pub fn outcome_of(result: PhaseResult, refusal: Option<Refusal>) -> Option<Outcome> {
+    match (result, refusal) {
         (PhaseResult::Settled(outcome), _) => Some(outcome),
         (PhaseResult::PermanentRefusal, Some(Refusal::Recipient)) => Some(Outcome::Rejected),
         (PhaseResult::PermanentRefusal, _) => Some(Outcome::Deferred),

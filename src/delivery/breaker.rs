@@ -16,7 +16,7 @@ pub const OPEN: &str = "breaker open";
 const MAX_DOMAINS: usize = 10;
 /// or this many recipients,
 const MAX_RECIPIENTS: usize = 25;
-/// or this many recipients if it opened in an earlier run and nobody was accepted since.
+/// or this many recipients if it opened in an earlier run and no message was accepted since.
 const MAX_RECIPIENTS_IF_CAREFUL: usize = 3;
 
 /// Refusals with the same phase, code and enhanced code are similar.
@@ -39,7 +39,7 @@ pub struct SettledRow {
     /// How often the invitation was deferred before.
     pub deferrals: u32,
     /// Whether the breaker has returned the invitation from `expired` before.
-    pub put_back: bool,
+    pub was_reopened: bool,
 }
 
 /// The result of noting a refusal.
@@ -64,8 +64,8 @@ pub struct Breaker {
     seen: HashSet<RefusalKind>,
     /// The first recipients, up to two, that were refused without direct evidence.
     undetermined: BTreeSet<String>,
-    /// Who is deferred again if the relay refuses us.
-    pub to_put_back: Vec<SettledRow>,
+    /// The rows that are deferred again if the relay refuses the sender.
+    pub to_defer_again: Vec<SettledRow>,
 }
 
 impl Breaker {
@@ -98,7 +98,7 @@ impl Breaker {
         }
         let (recipients, domains) = (alike.recipients.len(), alike.domains.len());
         let many = recipients >= MAX_RECIPIENTS || domains >= MAX_DOMAINS;
-        // It opened in an earlier run, and nobody was accepted since.
+        // It opened in an earlier run, and no message was accepted since.
         let careful = self.noted && !self.accepted;
         let opens = !self.open && (many || (careful && recipients >= MAX_RECIPIENTS_IF_CAREFUL));
         if opens {
@@ -107,9 +107,9 @@ impl Breaker {
         }
         // Only once: after that, an expired row remains expired.
         if refused.state == State::Rejected
-            || (refused.state == State::Expired && !refused.put_back)
+            || (refused.state == State::Expired && !refused.was_reopened)
         {
-            self.to_put_back.push(refused);
+            self.to_defer_again.push(refused);
         }
         BreakerUpdate {
             first,
@@ -117,7 +117,7 @@ impl Breaker {
         }
     }
 
-    /// Whether nobody was accepted, and several were refused without evidence about them.
+    /// Whether no message was accepted, and several were refused without evidence about the recipients.
     pub fn nobody_was_accepted(&self) -> bool {
         !self.accepted && self.undetermined.len() >= 2
     }
@@ -139,7 +139,7 @@ mod tests {
             recipient,
             state,
             deferrals: 0,
-            put_back: false,
+            was_reopened: false,
         };
         breaker.refused(Phase::Rcpt, &reply, refused)
     }
@@ -180,7 +180,7 @@ mod tests {
             noted.opens.is_some()
         });
         assert_eq!(opened, Some(25));
-        assert_eq!(breaker.to_put_back.len(), 25);
+        assert_eq!(breaker.to_defer_again.len(), 25);
         // One recipient of many packages is one.
         let mut breaker = Breaker::new(false);
         for _ in 0..100 {

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use super::breaker::SettledRow;
-use super::journal::Journal;
 use super::peer::{OUT_OF_ORDER, ReplyResult};
 use super::queue::Outgoing;
+use super::run_ledger::RunLedger;
 use super::state::RunState;
 use super::stop::Stopped;
 use super::tally::RunEvent;
@@ -69,7 +69,7 @@ impl Recorder {
         } = &outgoing.prepared;
         let armed = Change {
             message: Some((message.date, message.sha256())),
-            ..self.run.journal.change(identity, Phase::Dot, Cause::Arm)
+            ..self.run.run_ledger.change(identity, Phase::Dot, Cause::Arm)
         };
         PendingRecord {
             armed: Some(outgoing.prepared.recipient.clone()),
@@ -91,7 +91,7 @@ impl Recorder {
     }
 
     /// Adds an outcome to the next commit.
-    pub fn note(
+    pub fn add_outcome(
         &mut self,
         message: &Outgoing,
         phase: Phase,
@@ -117,7 +117,7 @@ impl Recorder {
                 recipient: recipient.clone(),
                 state: State::Armed,
                 deferrals: standing.deferrals,
-                put_back: standing.put_back,
+                was_reopened: standing.was_reopened,
             },
         });
     }
@@ -130,7 +130,7 @@ impl Recorder {
             );
             change.note = Some(note);
         }
-        let Journal { retry, .. } = &*self.run.journal;
+        let RunLedger { retry, .. } = &*self.run.run_ledger;
         let standing = &message.prepared.standing;
         // Only a reply lets it expire: a lost connection says nothing about the partner.
         if change.reply.is_some() && retry.gives_up(change.at, standing.deferred_since) {
@@ -216,12 +216,12 @@ impl Recorder {
             OUT_OF_ORDER.clone_into(&mut pending.reason);
             return self.flush().await;
         }
-        let journal = &self.run.journal;
+        let run_ledger = &self.run.run_ledger;
         let change = Change {
             note: Some(OUT_OF_ORDER.to_owned()),
-            ..journal.change(&identity, Phase::Dot, Cause::OutOfOrder)
+            ..run_ledger.change(&identity, Phase::Dot, Cause::OutOfOrder)
         };
-        match journal.ledger.apply(change).await {
+        match run_ledger.ledger.apply(change).await {
             Ok(to) => {
                 let recipient = &recipient;
                 self.run.reporter.report(match state {
@@ -246,7 +246,7 @@ impl Recorder {
         let outcomes = std::mem::take(&mut self.pending);
         let mut changes: Vec<Change> = outcomes.iter().map(|it| it.change.clone()).collect();
         changes.extend(change);
-        let commit = (!changes.is_empty()).then(|| self.run.journal.ledger.submit(changes));
+        let commit = (!changes.is_empty()).then(|| self.run.run_ledger.ledger.submit(changes));
         PendingRecord {
             outcomes,
             armed: None,
@@ -265,7 +265,7 @@ impl Recorder {
         Change {
             reply: reply.as_ref().ok().cloned(),
             note: reply.as_ref().err().map(NoReply::to_string),
-            ..self.run.journal.change(identity, phase, cause)
+            ..self.run.run_ledger.change(identity, phase, cause)
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::breaker::{self, Breaker, SettledRow};
-use super::journal::Journal;
+use super::run_ledger::RunLedger;
 use super::stop::{Stop, StopKind, StopSignal};
 use super::tally::{Reporter, RunEvent};
 use crate::invitation::{Cause, State};
@@ -21,7 +21,7 @@ const MAX_LOST_IN_A_ROW: u64 = 10;
 pub struct RelayWatch {
     pub breaker: Mutex<Breaker>,
     pub losses: Mutex<ConnectionLosses>,
-    pub journal: Arc<Journal>,
+    pub run_ledger: Arc<RunLedger>,
     pub reporter: Arc<Reporter>,
     pub stop: Arc<StopSignal>,
 }
@@ -46,7 +46,7 @@ impl RelayWatch {
         if row.state == State::Accepted {
             // Closes the breaker for later runs, too.
             if std::mem::take(&mut self.breaker.lock().noted) {
-                let ledger = &self.journal.ledger;
+                let ledger = &self.run_ledger.ledger;
                 self.stop_unless(ledger.set_notice(breaker::OPEN, None).await);
             }
             return;
@@ -66,13 +66,13 @@ impl RelayWatch {
             self.reporter.report(event);
         }
         if let Some((recipients, domains)) = noted.opens {
-            let Journal { ledger, relay, .. } = &*self.journal;
+            let RunLedger { ledger, relay, .. } = &*self.run_ledger;
             let noun = if domains == 1 { "domain" } else { "domains" };
             let why = format!(
                 "the relay {relay} refused {recipients} recipients at {domains} {noun} in the same way ({phase}), so it probably refuses this sender, and no partner was rejected: it replied \"{reply}\"; ask its operator; later runs send a few messages first"
             );
             self.stop.because(Stop::new(StopKind::Relay, why));
-            let now = (self.journal.clock)();
+            let now = (self.run_ledger.clock)();
             self.stop_unless(ledger.set_notice(breaker::OPEN, Some(now)).await);
         }
     }
@@ -108,7 +108,7 @@ impl RelayWatch {
     /// At the end of a run: if the relay refuses the sender, defers the rows that its refusals made rejected or
     /// expired.
     pub async fn conclude(&self) {
-        let relay = &self.journal.relay;
+        let relay = &self.run_ledger.relay;
         if self.breaker.lock().nobody_was_accepted() {
             let why = format!(
                 "the relay {relay} accepted no message, and its refusals do not say that the recipients are the cause, so it probably refuses this sender; no partner was rejected, and later runs retry all of them; ask its operator"
@@ -119,13 +119,13 @@ impl RelayWatch {
         if refused.is_none_or(|it| it.kind != StopKind::Relay) {
             return;
         }
-        let rows = std::mem::take(&mut self.breaker.lock().to_put_back);
+        let rows = std::mem::take(&mut self.breaker.lock().to_defer_again);
         if rows.is_empty() {
             return;
         }
-        let retry = &self.journal.retry;
+        let retry = &self.run_ledger.retry;
         let change = |it: &SettledRow| {
-            let change = self.journal.change(&it.identity, None, Cause::Breaker);
+            let change = self.run_ledger.change(&it.identity, None, Cause::Breaker);
             let again = retry.due_again(change.at, it.deferrals + 1, &it.identity.address);
             Change {
                 note: Some(
@@ -137,7 +137,7 @@ impl RelayWatch {
             }
         };
         let changes = rows.iter().map(change).collect();
-        let results = self.journal.ledger.submit(changes).results().await;
+        let results = self.run_ledger.ledger.submit(changes).results().await;
         for (row, result) in rows.iter().zip(results) {
             match result {
                 Ok(to) => self.reporter.report(RunEvent::Revised {
@@ -162,7 +162,7 @@ impl RelayWatch {
         };
         let why = format!(
             "the relay {} lost the connection over {messages} {noun}, twice each, and accepted none in between ({last}); they are deferred, and no partner is rejected; if the next run ends in the same way, ask the relay's operator, or set `smtp.pipelining = \"off\"`",
-            self.journal.relay
+            self.run_ledger.relay
         );
         self.stop.because(Stop::new(kind, why));
     }

@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::breaker::Breaker;
-use super::journal::Journal;
 use super::pace::Pace;
 use super::peer::Peer;
 use super::queue::{Due, Queue};
 use super::rates::Rates;
 use super::relay_watch::RelayWatch;
+use super::run_ledger::RunLedger;
 use super::signals::Signals;
 use super::state::{Connections, RunState};
 use super::stop::{Stop, StopKind, StopSignal};
@@ -46,7 +46,7 @@ pub struct Run {
     pub rates: Option<Arc<Rates>>,
     /// When a deferred invitation is due again.
     pub retry: RetrySchedule,
-    /// Whether the breaker opened in an earlier run and nobody was accepted since. Then one connection and a
+    /// Whether the breaker opened in an earlier run and no message was accepted since. Then one connection and a
     /// few refusals are enough.
     pub breaker_open: bool,
     /// The length of the first pause when the relay asks to slow down.
@@ -122,7 +122,7 @@ impl Run {
 
     fn into_state(self, due: mpsc::Receiver<Due>, stop: Arc<StopSignal>) -> Arc<RunState> {
         let reporter = Arc::new(Reporter::new(self.on_event));
-        let journal = Arc::new(Journal {
+        let run_ledger = Arc::new(RunLedger {
             relay: self.connector.relay(),
             ledger: self.ledger,
             retry: self.retry,
@@ -139,11 +139,11 @@ impl Run {
             watch: RelayWatch {
                 breaker: Mutex::new(Breaker::new(self.breaker_open)),
                 losses: Mutex::default(),
-                journal: journal.clone(),
+                run_ledger: run_ledger.clone(),
                 reporter: reporter.clone(),
                 stop: stop.clone(),
             },
-            journal,
+            run_ledger,
             reporter,
             stop,
         })
@@ -206,7 +206,7 @@ async fn supervise(
                     }
                     Some(Err(_)) => {}
                 }
-                // If only the feeder is left, nobody takes its messages.
+                // If only the feeder is left, no worker reads its messages.
                 if tasks.len() == 1 {
                     feeder.abort();
                 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::journal::Journal;
 use super::pace::Pace;
 use super::peer::Peer;
 use super::queue::Queue;
 use super::relay_watch::RelayWatch;
+use super::run_ledger::RunLedger;
 use super::stop::StopSignal;
 use super::tally::Reporter;
 
@@ -17,7 +17,7 @@ pub struct RunState {
     pub connections: Connections,
     pub queue: Arc<Queue>,
     pub pace: Pace,
-    pub journal: Arc<Journal>,
+    pub run_ledger: Arc<RunLedger>,
     pub watch: RelayWatch,
     pub reporter: Arc<Reporter>,
     pub stop: Arc<StopSignal>,

@@ -20,7 +20,7 @@ pub enum StopKind {
     Permissions,
     /// The configuration of the credentials is wrong.
     Configuration,
-    /// The relay cannot be used, or refuses us.
+    /// The relay cannot be used, or refuses the sender.
     Relay,
     /// The program has a fault, or somebody else changed the ledger or the list.
     Internal,

@@ -130,7 +130,7 @@ impl Worker {
                 }
                 AttemptResult::MailFailed { permanent, why } => {
                     if permanent || self.session.attempt_failed() {
-                        let relay = &self.run.journal.relay;
+                        let relay = &self.run.run_ledger.relay;
                         let why = format!(
                             "the relay {relay} does not accept mail from this sender (mail): {why}"
                         );

@@ -84,7 +84,7 @@ fn parse(value: &str) -> Option<Proxy> {
 }
 
 /// Whether a list of `NO_PROXY` contains a host: `*` is all; a domain includes its subdomains, with
-/// or without a dot before it; an IP address stands for itself, with `/BITS` for a network.
+/// or without a dot before it; an IP address matches only itself, with `/BITS` for a network.
 fn is_exempt(host: &Host<&str>, list: &str) -> bool {
     if list.trim() == "*" {
         return true;

@@ -31,7 +31,7 @@ pub struct Standing {
     /// Whether a relay refused it since a person last made it pending.
     pub refused: bool,
     /// Whether the breaker has changed it from `expired` to `deferred` since then.
-    pub put_back: bool,
+    pub was_reopened: bool,
 }
 
 impl Standing {

@@ -259,7 +259,7 @@ mod tests {
 
     use super::*;
 
-    /// What is linked and shown, by the library's own emitter.
+    /// The links and the text, as the library's own emitter finds them.
     fn by_tokens(html: &str) -> (Vec<String>, Vec<u8>) {
         let mut emitter = DefaultEmitter::default();
         emitter.naively_switch_states(true);
@@ -297,7 +297,7 @@ mod tests {
             let (targets, text) = by_tokens(&html);
 
             prop_assert_eq!(page.text, text, "{}", html);
-            // Of attributes that stand twice a browser takes the first, and the verification all.
+            // A browser uses the first of duplicate attributes; the verification uses all.
             let mut ours = page.targets.iter();
             prop_assert!(targets.iter().all(|it| ours.any(|ours| ours == it)), "{}", html);
         }

@@ -14,7 +14,7 @@ use super::certificate::Identity;
 
 /// How long an assertion is valid, in seconds.
 const LIFETIME: i64 = 600;
-/// How far in the past it begins, in seconds: the endpoint's clock may be slower than ours.
+/// How far in the past it begins, in seconds: the endpoint's clock may be slower than this machine's.
 const MARGIN: i64 = 60;
 
 /// An assertion for the endpoint `audience`, signed with PS256.

@@ -95,7 +95,7 @@ struct Failure {
 
 impl TokenSource {
     /// Checks the settings without a connection: the secret or certificate, `ca_file`, the proxy.
-    /// `clock` tells the time for assertions.
+    /// `clock` returns the time for assertions.
     ///
     /// # Errors
     /// If one of them cannot be used.

@@ -47,7 +47,7 @@ pub fn find_header(start: &[u8]) -> (u8, (u64, u64)) {
     (delimiter.unwrap_or(b','), (1, 0))
 }
 
-/// Whether a line gives the version of a template, as in Entra's bulk files; it has no delimiters.
+/// Whether a line contains the version of a template, as in Entra's bulk files; it has no delimiters.
 fn is_version(line: &[u8]) -> bool {
     const VERSION: &[u8] = b"version:";
     let line = line.strip_prefix(b"\"").unwrap_or(line);

@@ -9,7 +9,7 @@ const SHOWN: usize = 60;
 /// How many lines of equal findings are shown.
 const LINES_SHOWN: usize = 5;
 
-/// What deserves a second look in how a cell was read.
+/// Why a cell should be checked, although it could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// Invisible characters at its ends were removed.

@@ -1,4 +1,4 @@
-//! Characters that nobody sees, such as those that chat programs and web pages leave around an address.
+//! Invisible characters, such as those that chat programs and web pages leave around an address.
 
 /// Whether a character has no width: a zero-width space or joiner, a direction mark, a byte-order mark, a soft hyphen.
 pub fn is_invisible(it: char) -> bool {

@@ -21,7 +21,7 @@ pub enum Recognized {
     Ambiguous(Vec<usize>),
 }
 
-/// Whether the first line of a list only gives the version of its template, as in Entra's bulk files.
+/// Whether the first line of a list only contains the version of its template, as in Entra's bulk files.
 #[must_use]
 pub fn is_version_line(cells: &[String]) -> bool {
     let mut cells = cells.iter().map(|it| fold(it));

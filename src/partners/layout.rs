@@ -26,7 +26,7 @@ const OUTCOME_COLUMN: &str = "invitation_state";
 /// The names of the known columns, in the order of [`Field::ALL`].
 const KEYS: [&str; Field::ALL.len()] = ["email", "name", "organization", "locale", "package"];
 
-/// The header: its columns, and where it stands.
+/// The header: its columns and its position.
 #[derive(Debug)]
 pub struct Layout {
     /// The place of the header in the copy.
@@ -37,7 +37,7 @@ pub struct Layout {
     pub delimiter: u8,
     /// The names of all columns, trimmed.
     pub headers: Vec<String>,
-    /// Where the value of each known column stands, by [`Field`].
+    /// The source of the value of each known column, by [`Field`].
     sources: [Option<CellSource>; Field::ALL.len()],
     /// The header or pattern of each source, else the key of the field.
     names: [String; Field::ALL.len()],
@@ -45,11 +45,11 @@ pub struct Layout {
     pub extra: Vec<usize>,
     /// Their names in templates.
     pub extra_columns: Arc<[String]>,
-    /// For each column, whether the value of a known field stands there.
+    /// For each column, whether it is the source of a known field.
     pub is_known: Vec<bool>,
     /// Whether the list has outcome columns of an earlier run, so that apostrophes guard its cells.
     pub is_results: bool,
-    /// What works, but deserves a second look.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
@@ -145,7 +145,7 @@ impl Layout {
         })
     }
 
-    /// Where the value of a field stands, if the file has it.
+    /// The source of the value of a field, if the file has it.
     pub fn source(&self, field: Field) -> Option<&CellSource> {
         self.sources[field as usize].as_ref()
     }
@@ -246,7 +246,7 @@ fn extra_names(headers: &[String], extra: &[usize]) -> Result<Arc<[String]>, Str
     Ok(names.into())
 }
 
-/// Where the values of the known columns stand.
+/// The sources of the values of the known columns.
 struct Found {
     sources: [Option<CellSource>; Field::ALL.len()],
     /// The columns that belong to one field only and are no extra columns: those that are configured or
@@ -316,7 +316,7 @@ fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<Found, S
     Err(missing_columns(headers, &found.own, &missing, delimiter))
 }
 
-/// A column that is not configured, and whether its header is the key itself. The key as it stands is
+/// A column that is not configured, and whether its header is the key itself. The exact key is
 /// preferred to a known header, and that to the key in another case.
 fn by_default(column: &Column, headers: &[String]) -> Result<(Recognized, bool), String> {
     let keys: Vec<usize> = (0..headers.len())

@@ -240,7 +240,7 @@ impl Partners {
     }
 
     /// The warnings about the list: a guessed encoding, garbled cells, look-alike domains,
-    /// consumer mail services, and addresses of the own organisation.
+    /// consumer mail services, and addresses of the sender's organisation.
     #[must_use]
     pub fn warnings(&self) -> Vec<Finding> {
         self.warnings.describe(&self.path)

@@ -36,7 +36,7 @@ fn repair(text: &str, encoding: &'static Encoding) -> Option<String> {
     garbled.then_some(repaired)
 }
 
-/// The character whose UTF-8 bytes the first characters of the text stand for, and their length.
+/// The character whose UTF-8 bytes the first characters of the text represent, and their length.
 fn character(text: &str, encoding: &'static Encoding) -> Option<(char, usize)> {
     let mut places = text.char_indices();
     let lead = byte(places.next()?.1, encoding)?;
@@ -56,7 +56,7 @@ fn character(text: &str, encoding: &'static Encoding) -> Option<(char, usize)> {
     (!found.is_control()).then_some((found, end))
 }
 
-/// The byte that a character stands for in a single-byte encoding.
+/// The byte that a character represents in a single-byte encoding.
 fn byte(it: char, encoding: &'static Encoding) -> Option<u8> {
     if it.is_ascii() {
         return None;

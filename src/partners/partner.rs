@@ -29,7 +29,7 @@ pub struct Partner {
     pub extra_columns: Arc<[String]>,
     /// The cells of the other columns.
     pub extra: Vec<String>,
-    /// What deserves a second look in how its cells were read.
+    /// Why its cells should be checked, although they could be read.
     pub doubts: Vec<(Doubt, RowFinding)>,
 }
 

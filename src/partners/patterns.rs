@@ -69,7 +69,7 @@ impl CellSource {
     /// The value in a row, trimmed.
     ///
     /// In a pattern, runs of blanks become one. If cells are empty, commas and semicolons at the ends
-    /// go, too; if all are empty, the value is empty, whatever text stands around them.
+    /// go, too; if all are empty, the value is empty, whatever the text around them is.
     #[must_use]
     pub fn value<'a>(&self, cells: &'a [String]) -> Cow<'a, str> {
         let cell = |place: usize| cells.get(place).map_or("", |it| it.trim());

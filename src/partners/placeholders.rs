@@ -81,9 +81,9 @@ const NO_VALUES: [&str; 20] = [
     "[object object]",
 ];
 
-/// What a field of a template stands between: Tera, Word, shells, Mailchimp, Salesforce and others.
+/// The delimiters of a field of a template: Tera, Word, shells, Mailchimp, Salesforce and others.
 const INSIDE: [(&str, &str); 4] = [("{{", "}}"), ("${", "}"), ("*|", "|*"), ("<<", ">>")];
-/// What is a field only if the whole cell stands between them.
+/// Delimiters of a field only if they enclose the whole cell.
 const AROUND: [(&str, &str); 5] = [("«", "»"), ("%", "%"), ("[", "]"), ("<", ">"), ("{", "}")];
 
 /// The placeholder that a cell holds, if it does.

@@ -25,7 +25,7 @@ pub enum QuoteFault {
     TextAfterClosing {
         /// Where the cell begins.
         opened: u64,
-        /// Where its closing quote stands.
+        /// The line of its closing quote.
         closed: u64,
     },
     /// A quote inside an unquoted cell, after a quoted line break.
@@ -35,7 +35,7 @@ pub enum QuoteFault {
     InsideCell {
         /// Where the cell with the line break begins.
         opened: u64,
-        /// Where the quote stands.
+        /// The line of the quote.
         line: u64,
     },
 }
@@ -57,7 +57,7 @@ pub struct Quoting {
     fault: Option<QuoteFault>,
 }
 
-/// Where in a cell the next byte stands.
+/// The position of the next byte within a cell.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
     Begin,

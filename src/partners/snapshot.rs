@@ -182,7 +182,7 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// What a file is instead of a CSV, by its first bytes.
+/// The type of a file that is not CSV, by its first bytes.
 fn other_kind(start: &[u8]) -> Option<&'static str> {
     let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
     let start = start.trim_ascii_start();

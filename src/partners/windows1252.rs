@@ -127,7 +127,7 @@ impl Windows1252Heuristic {
                 }
                 // No Western name has three letters with marks side by side.
                 0xc0.. => self.letters_in_a_row < 3,
-                // Quotes and signs do not stand between two letters, as apostrophes do.
+                // Quotes and signs do not occur between two letters, as apostrophes do.
                 b'A'..=b'Z' | b'a'..=b'z' => {
                     !(self.before.is_ascii_alphabetic() && is_sign(self.previous))
                 }

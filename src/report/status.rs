@@ -127,6 +127,8 @@ impl<'a> StatusWriter<'a> {
             StatusFormat::Csv => {
                 let csv = csv_lines(true, [InvitationFields::default()])?;
                 let header = csv.split_inclusive(|it| *it == b'\n').next();
+                // Without it, Excel takes UTF-8 for the encoding of its language.
+                write!(out, "\u{feff}")?;
                 out.write_all(header.unwrap_or_default())?;
             }
             StatusFormat::Text => {
@@ -286,7 +288,7 @@ mod tests {
 
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "package,package_id,email,name,organization,locale,template_locale,state,listed,attempts,message_id,smtp_code,enhanced_code,reply,relay,created_at,updated_at,accepted_at,next_attempt_at,note\n"
+            "\u{feff}package,package_id,email,name,organization,locale,template_locale,state,listed,attempts,message_id,smtp_code,enhanced_code,reply,relay,created_at,updated_at,accepted_at,next_attempt_at,note\n"
         );
     }
 }

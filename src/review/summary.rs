@@ -19,7 +19,7 @@ pub struct About {
     pub made: Timestamp,
     /// The access packages.
     pub packages: Vec<AboutPackage>,
-    /// Findings that deserve a second look.
+    /// Warnings.
     pub warnings: Vec<String>,
     /// Whether `--only` or `--limit` restricts it.
     pub partial: bool,

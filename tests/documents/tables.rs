@@ -120,7 +120,7 @@ fn the_fields_and_columns_of_results_are_those_of_the_program() {
     assert_eq!(with_history, fields(&json["invitations"][0]));
 
     let csv = workplace.run(&["status", "--format", "csv"]).stdout;
-    let header = csv.lines().next().unwrap();
+    let header = csv.lines().next().unwrap().trim_start_matches('\u{feff}');
     assert_eq!(set(invitation.keys()), set(header.split(',')));
 
     let results = std::fs::read_to_string(workplace.file("results.csv")).unwrap();

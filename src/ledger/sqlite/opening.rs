@@ -136,7 +136,7 @@ impl Examined {
     }
 }
 
-/// Records a run and the path of its witness; gives the run's number and the change counter.
+/// Records a run and the path of its witness. Returns the run's number and the change counter.
 fn record_run(
     connection: &Connection,
     files: &LedgerFiles,

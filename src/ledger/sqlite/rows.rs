@@ -61,7 +61,7 @@ pub fn standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing> {
             .zip(sha256),
         repeat: row.get(first + 9)?,
         refused: deferrals > 0 || latest_code.is_some_and(|it| it >= 400),
-        put_back: row.get(first + 11)?,
+        was_reopened: row.get(first + 11)?,
     })
 }
 

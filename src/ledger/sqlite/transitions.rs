@@ -101,7 +101,7 @@ impl Transitions<'_> {
         Ok(())
     }
 
-    /// Applies one change; gives the new state.
+    /// Applies one change and returns the new state.
     pub fn apply(&self, change: &Change) -> Result<State, ApplyError> {
         let before = self.find(&change.identity)?.ok_or(ApplyError::Missing)?;
         let (id, from) = (before.id, before.state);

@@ -155,7 +155,7 @@ impl WriterThread {
         Ok(value)
     }
 
-    /// Counts the change and commits; gives the counter.
+    /// Counts the change, commits, and returns the counter.
     pub(super) fn commit(&self) -> rusqlite::Result<u64> {
         let run = self.run.as_ref();
         let changes = run.map_or(Ok(0), |it| runs::count_change(&self.connection, it.number))?;

@@ -1,9 +1,9 @@
 //! The headers that are known, by the program or the language that they come from.
 //!
-//! Only what stands for the field itself: `E-mail 2 Address`, `userPrincipalName` (the sign-in name of a guest,
+//! Only names of the field itself: `E-mail 2 Address`, `userPrincipalName` (the sign-in name of a guest,
 //! not an address) and `E-mail Display Name` are left out, so that they make nothing ambiguous.
 
-/// What a header stands for.
+/// The meaning of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Email,

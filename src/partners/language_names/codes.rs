@@ -39,7 +39,7 @@ const MISTYPED: [(&str, &str); 26] = [
     ("ptb", "pt-BR"),
 ];
 
-/// Codes that are read as they stand although another language is probably meant: `tw` is Twi, `se` Northern Sami,
+/// Codes that are read unchanged although another language is probably meant: `tw` is Twi, `se` Northern Sami,
 /// `br` Breton; `cn` and `dk` are none.
 const RARELY_MEANT: [(&str, &str); 7] = [
     ("tw", "zh-TW"),

@@ -39,7 +39,7 @@ const LANGUAGES: [(&str, &str); 24] = [
     ("de-CH", "Swiss German"),
 ];
 
-/// Regions and scripts as they stand in parentheses; what is not listed leaves the language as it is.
+/// Regions and scripts in parentheses; others do not change the language.
 const REGIONS: [(&str, &str); 34] = [
     ("Hans", "Simplified;简体;简;S"),
     ("Hant", "Traditional;繁體;正體;繁;T"),
@@ -89,7 +89,7 @@ pub fn tag_of(text: &str) -> Option<String> {
         .split(',')
         .filter_map(|it| find(&REGIONS, it))
         .collect();
-    // A script stands before a region.
+    // A script precedes a region.
     regions.sort_by_key(|it| std::cmp::Reverse(it.len()));
     for region in regions {
         if !tag.contains('-') || region.len() == 2 && tag.len() == 7 {

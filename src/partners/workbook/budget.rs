@@ -1,11 +1,11 @@
-//! What a workbook may take in memory, counted before calamine expands it.
+//! The memory that a workbook may need, counted before calamine expands it.
 //!
 //! A few bytes of a file can stand for gigabytes: packed parts, repeated rows, one string in a million
 //! cells, a cell in the last corner of a sheet. calamine allocates what the file asks for.
 
 use super::error::WorkbookError;
 
-/// What the cells of all sheets may take.
+/// The memory that the cells of all sheets may need.
 const LIMIT: u64 = 512 * 1024 * 1024;
 /// What calamine keeps for a cell: its value, its formula and its place.
 const CELL: u64 = 64;

@@ -1,4 +1,4 @@
-//! What the cells of an `.xls` sheet take once calamine has expanded them.
+//! The memory that the cells of an `.xls` sheet need after calamine has expanded them.
 
 use super::budget::Budget;
 use super::error::WorkbookError;

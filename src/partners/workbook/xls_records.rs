@@ -39,7 +39,7 @@ pub mod kind {
     ];
 }
 
-/// One record: its type, and where its data stand.
+/// One record: its type and the position of its data.
 pub struct Record {
     pub kind: u16,
     pub data: Range<usize>,

@@ -65,7 +65,7 @@ struct Globals {
     texts: Vec<u64>,
 }
 
-/// Renames the records that are not needed, and empties formulas, whose values stand beside them.
+/// Renames the records that are not needed, and empties formulas, whose values are separate.
 fn reduce(stream: &mut [u8]) -> Result<Globals, WorkbookError> {
     let mut globals = Globals::default();
     let mut in_globals = true;

@@ -67,7 +67,7 @@ mod tests {
         let head = [0; 8];
         let narrow = [&[3, 0, 0][..], b"abc"].concat();
         let wide = [&[2, 0, 1][..], b"a\0b\0"].concat();
-        // One run of a format and five bytes for phonetic text stand behind the characters.
+        // One run of a format and five bytes of phonetic text follow the characters.
         let rich = [&[1, 0, 8 | 4, 1, 0, 5, 0, 0, 0][..], b"x", &[0; 9]].concat();
         let first = [&head[..], &narrow, &wide, &rich, &[4, 0, 0], b"de"].concat();
         // The third text goes on in wide characters, and the fourth begins in the next segment.

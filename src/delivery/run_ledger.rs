@@ -1,4 +1,4 @@
-//! What the changes that a run records have in common.
+//! The ledger as a run uses it: what all its changes have in common.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::ledger::{Change, Ledger};
 use crate::outcome::Phase;
 
 /// The ledger of a run, and what its changes have in common.
-pub struct Journal {
+pub struct RunLedger {
     pub ledger: Arc<Ledger>,
     pub relay: String,
     pub retry: RetrySchedule,
     pub clock: fn() -> Timestamp,
 }
 
-impl Journal {
+impl RunLedger {
     /// A change at this moment.
     pub fn change(
         &self,
