@@ -48,7 +48,7 @@ pub(crate) use self::names::{first_of, nearest};
 pub use self::oauth::{ClientAuth, OAuth};
 pub use self::packages::{Package, keys_of};
 pub use self::partner_file::{BadRows, CellValues, Column, Columns, Field, PartnerFile};
-pub use self::pattern::{Part, Pattern, PatternError};
+pub use self::pattern::{Pattern, PatternError, PatternPart};
 pub use self::problems::{Problem, Problems};
 pub use self::providers::{Provider, ProviderLogin};
 pub use self::sender::Sender;

@@ -15,7 +15,7 @@ pub use crate::os_error::without_os_code;
 use crate::outbox::OutboxError;
 use crate::partners::ListError;
 use crate::plan::PlanError;
-use crate::relay::{Cause, ConnectError, SetupError};
+use crate::relay::{ConnectError, ErrorSource, SetupError};
 use crate::results::ResultsError;
 use crate::review::ReviewError;
 use crate::templates::TemplateError;
@@ -129,9 +129,9 @@ exit_codes! {
     }
     ConnectError {
         Self { throttled: Some(_), .. } => Exit::TryLater,
-        Self { cause: Cause::Relay, .. } => Exit::Unavailable,
-        Self { cause: Cause::Configuration, .. } => Exit::Config,
-        Self { cause: Cause::Permissions, .. } => Exit::NoPermission,
+        Self { cause: ErrorSource::Relay, .. } => Exit::Unavailable,
+        Self { cause: ErrorSource::Configuration, .. } => Exit::Config,
+        Self { cause: ErrorSource::Permissions, .. } => Exit::NoPermission,
     }
     LedgerError {
         Self::Missing(_) => Exit::Config,

@@ -26,7 +26,7 @@ pub use self::connect::{Connection, Connector};
 pub use self::conversation::{Conversation, Envelope, FinalDot, TransactionAborted};
 pub use self::credentials::Credentials;
 pub use self::ehlo::EhloExtensions;
-pub use self::error::{Cause, ConnectError, NoReply, SetupError};
+pub use self::error::{ConnectError, ErrorSource, NoReply, SetupError};
 pub use self::order::ReplyOrder;
 pub use self::pipelining::PipeliningProbe;
 pub use self::reply::{MalformedReply, ReplyReader};

@@ -3,12 +3,12 @@
 /// A header or a pattern, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    parts: Vec<Part<String>>,
+    parts: Vec<PatternPart<String>>,
 }
 
 /// A part of a pattern; columns by header or by place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part<C> {
+pub enum PatternPart<C> {
     /// Literal text.
     Text(String),
     /// The cell of a column.
@@ -60,9 +60,9 @@ impl Pattern {
                     return Err(PatternError::NoHeader);
                 }
                 if !literal.is_empty() {
-                    parts.push(Part::Text(std::mem::take(&mut literal)));
+                    parts.push(PatternPart::Text(std::mem::take(&mut literal)));
                 }
-                parts.push(Part::Column(header.trim().to_owned()));
+                parts.push(PatternPart::Column(header.trim().to_owned()));
                 has_column = true;
                 rest = after;
             } else {
@@ -77,18 +77,18 @@ impl Pattern {
             // Without a header in braces, the whole text is a header.
             let header = literal.trim().to_owned();
             return Ok(Self {
-                parts: vec![Part::Column(header)],
+                parts: vec![PatternPart::Column(header)],
             });
         }
         if !literal.is_empty() {
-            parts.push(Part::Text(literal));
+            parts.push(PatternPart::Text(literal));
         }
         Ok(Self { parts })
     }
 
     /// Its parts, in their order.
     #[must_use]
-    pub fn parts(&self) -> &[Part<String>] {
+    pub fn parts(&self) -> &[PatternPart<String>] {
         &self.parts
     }
 
@@ -96,7 +96,7 @@ impl Pattern {
     #[must_use]
     pub fn only_header(&self) -> Option<&str> {
         match self.parts.as_slice() {
-            [Part::Column(header)] => Some(header),
+            [PatternPart::Column(header)] => Some(header),
             _ => None,
         }
     }

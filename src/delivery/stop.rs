@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::ledger::LedgerError;
 use crate::outbox::OutboxError;
 use crate::partners::ListError;
-use crate::relay::{Cause, ConnectError};
+use crate::relay::{ConnectError, ErrorSource};
 
 /// What kind of reason stops a run, the least severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,9 +66,9 @@ impl From<ConnectError> for Stop {
     fn from(error: ConnectError) -> Self {
         let kind = match (error.throttled, error.cause) {
             (Some(_), _) => StopKind::Later,
-            (None, Cause::Relay) => StopKind::Relay,
-            (None, Cause::Configuration) => StopKind::Configuration,
-            (None, Cause::Permissions) => StopKind::Permissions,
+            (None, ErrorSource::Relay) => StopKind::Relay,
+            (None, ErrorSource::Configuration) => StopKind::Configuration,
+            (None, ErrorSource::Permissions) => StopKind::Permissions,
         };
         Self::new(kind, error.why)
     }

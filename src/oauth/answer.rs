@@ -23,7 +23,7 @@ const LONGEST_LIFETIME: Duration = Duration::from_hours(24);
 const SHOWN: usize = 300;
 
 /// A token and how long it is valid.
-pub struct Answer {
+pub struct TokenResponse {
     pub token: SecretString,
     pub lifetime: Duration,
 }
@@ -38,7 +38,7 @@ struct Success<'a> {
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct TokenRefusal {
     error: String,
     #[serde(default)]
     error_description: String,
@@ -55,7 +55,7 @@ pub fn read(
     settings: &Settings,
     secrets: &[SecretString],
     now: Timestamp,
-) -> Result<Answer, OAuthError> {
+) -> Result<TokenResponse, OAuthError> {
     let body = response.body.as_ref().map(|it| it.as_slice());
     if let 200..=299 = response.status
         && let Some(body) = body
@@ -63,7 +63,7 @@ pub fn read(
     {
         return token(&success).map_err(OAuthError::Configuration);
     }
-    let refusal: Option<Refusal> = body.and_then(|it| serde_json::from_slice(it).ok());
+    let refusal: Option<TokenRefusal> = body.and_then(|it| serde_json::from_slice(it).ok());
     let busy = matches!(response.status, 408 | 429 | 500..);
     let error = match refusal {
         Some(mut refusal) => {
@@ -112,7 +112,7 @@ pub fn token_in_json(json: &[u8]) -> Result<SecretString, String> {
     }
 }
 
-fn token(success: &Success<'_>) -> Result<Answer, String> {
+fn token(success: &Success<'_>) -> Result<TokenResponse, String> {
     if let Some(kind) = &success.token_type
         && !kind.eq_ignore_ascii_case("bearer")
     {
@@ -135,7 +135,7 @@ fn token(success: &Success<'_>) -> Result<Answer, String> {
                 .ok_or("it issued a token without a usable lifetime (`expires_in`)")?
         }
     };
-    Ok(Answer {
+    Ok(TokenResponse {
         token: SecretString::from(&**token),
         lifetime: lifetime.min(LONGEST_LIFETIME),
     })
@@ -143,7 +143,7 @@ fn token(success: &Success<'_>) -> Result<Answer, String> {
 
 /// An error in the form of RFC 6749 §5.2.
 fn refused(
-    refusal: &Refusal,
+    refusal: &TokenRefusal,
     settings: &Settings,
     clock_ahead: Option<jiff::SignedDuration>,
     busy: bool,

@@ -10,7 +10,7 @@ use ring::signature::RSA_PSS_SHA256;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::certificate::Identity;
+use super::certificate::SigningIdentity;
 
 /// How long an assertion is valid, in seconds.
 const LIFETIME: i64 = 600;
@@ -18,7 +18,12 @@ const LIFETIME: i64 = 600;
 const MARGIN: i64 = 60;
 
 /// An assertion for the endpoint `audience`, signed with PS256.
-pub fn sign(identity: &Identity, client_id: &str, audience: &str, now: Timestamp) -> SecretString {
+pub fn sign(
+    identity: &SigningIdentity,
+    client_id: &str,
+    audience: &str,
+    now: Timestamp,
+) -> SecretString {
     let mut id = [0; 16];
     getrandom::fill(&mut id).expect("the system has random numbers");
     let begin = now.as_second() - MARGIN;

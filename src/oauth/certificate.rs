@@ -19,7 +19,7 @@ use crate::secret;
 const KEY: &str = "microsoft.certificate_file";
 
 /// A key, and the certificate that belongs to it.
-pub struct Identity {
+pub struct SigningIdentity {
     /// Signs assertions.
     pub key: RsaKeyPair,
     /// The base64url SHA-256 thumbprint of the certificate (RFC 7515 §4.1.8).
@@ -27,7 +27,7 @@ pub struct Identity {
 }
 
 /// Reads the file. `now` decides whether the certificate is valid.
-pub fn load(path: &Path, now: Timestamp) -> Result<Identity, OAuthError> {
+pub fn load(path: &Path, now: Timestamp) -> Result<SigningIdentity, OAuthError> {
     let expected = "it must contain the certificate and its private key, as PEM";
     let pem = secret::read_private_file(path, KEY, expected)?;
     parse(&pem, now).map_err(|why| {
@@ -36,7 +36,7 @@ pub fn load(path: &Path, now: Timestamp) -> Result<Identity, OAuthError> {
     })
 }
 
-fn parse(pem: &[u8], now: Timestamp) -> Result<Identity, String> {
+fn parse(pem: &[u8], now: Timestamp) -> Result<SigningIdentity, String> {
     let contains = |text: &str| pem.windows(text.len()).any(|it| it == text.as_bytes());
     if !contains("-----BEGIN ") {
         return Err("it is not PEM; convert a .pfx or .p12 file by `openssl pkcs12 -in FILE.pfx -nodes -out FILE.pem`".into());
@@ -61,7 +61,7 @@ fn parse(pem: &[u8], now: Timestamp) -> Result<Identity, String> {
     };
     check_validity(&certificate, now)?;
     let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, der));
-    Ok(Identity { key, thumbprint })
+    Ok(SigningIdentity { key, thumbprint })
 }
 
 fn private_key(pem: &[u8]) -> Result<RsaKeyPair, String> {

@@ -18,14 +18,14 @@ use crate::secret;
 const CAPACITY: usize = 128 * 1024;
 
 /// A request, and the secrets in it.
-pub struct Request {
+pub struct TokenRequest {
     /// What is posted.
     pub form: Form,
     /// What must not be repeated from the answer.
     pub secrets: Vec<SecretString>,
 }
 
-impl Request {
+impl TokenRequest {
     /// Reads the secret or the certificate, and builds the request.
     ///
     /// # Errors

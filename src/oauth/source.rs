@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
 
-use super::answer::{self, Answer};
+use super::answer::{self, TokenResponse};
 use super::error::OAuthError;
-use super::request::Request;
+use super::request::TokenRequest;
 use super::settings::Settings;
 use crate::http::{CaFile, Client, Proxies};
 
@@ -104,7 +104,7 @@ impl TokenSource {
         proxies: Proxies,
         clock: fn() -> Timestamp,
     ) -> Result<Self, OAuthError> {
-        Request::new(&settings, clock())?;
+        TokenRequest::new(&settings, clock())?;
         proxies.check(&settings.endpoint)?;
         let key = format!("{}.ca_file", settings.table);
         let ca_file = settings.ca_file.as_ref();
@@ -134,7 +134,7 @@ impl TokenSource {
     pub async fn token(&self) -> Result<Token, OAuthError> {
         let (ended, valid) = match self.cached(None) {
             Lookup::Return(result) => return result,
-            Lookup::Request { ended, valid } => (ended, valid),
+            Lookup::TokenRequest { ended, valid } => (ended, valid),
         };
         let _request = match (self.request.try_lock(), valid) {
             (Ok(guard), _) => guard,
@@ -144,7 +144,7 @@ impl TokenSource {
         };
         let valid = match self.cached(Some(ended)) {
             Lookup::Return(result) => return result,
-            Lookup::Request { valid, .. } => valid,
+            Lookup::TokenRequest { valid, .. } => valid,
         };
         let attempts = if valid.is_some() { 1 } else { ATTEMPTS };
         let result = self.request(attempts).await;
@@ -187,7 +187,7 @@ impl TokenSource {
             {
                 Lookup::Return(valid.ok_or_else(|| failure.error.clone()))
             }
-            _ => Lookup::Request {
+            _ => Lookup::TokenRequest {
                 ended: cache.ended,
                 valid,
             },
@@ -197,13 +197,13 @@ impl TokenSource {
     /// Keeps what a request returned. A token's lifetime counts from the beginning of the request.
     fn store(
         &self,
-        result: Result<(Answer, Instant), OAuthError>,
+        result: Result<(TokenResponse, Instant), OAuthError>,
         valid: Option<Token>,
     ) -> Result<Token, OAuthError> {
         let mut cache = self.lock();
         cache.ended += 1;
         match result {
-            Ok((Answer { token, lifetime }, begun)) => {
+            Ok((TokenResponse { token, lifetime }, begun)) => {
                 let token = Token {
                     secret: token,
                     serial: cache.ended,
@@ -235,7 +235,7 @@ impl TokenSource {
     }
 
     /// Requests a token, again while the endpoint is unreachable.
-    async fn request(&self, attempts: u32) -> Result<(Answer, Instant), OAuthError> {
+    async fn request(&self, attempts: u32) -> Result<(TokenResponse, Instant), OAuthError> {
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
@@ -258,10 +258,10 @@ impl TokenSource {
         }
     }
 
-    async fn request_once(&self) -> Result<Answer, OAuthError> {
+    async fn request_once(&self) -> Result<TokenResponse, OAuthError> {
         let settings = &self.settings;
         let now = (self.clock)();
-        let Request { form, secrets } = Request::new(settings, now)?;
+        let TokenRequest { form, secrets } = TokenRequest::new(settings, now)?;
         let result = match self
             .client
             .post(&settings.endpoint, form, self.deadline)
@@ -288,5 +288,5 @@ enum Lookup {
     /// A token, or the error of a request.
     Return(Result<Token, OAuthError>),
     /// A request is due; `valid` is a token that can still be used.
-    Request { ended: u64, valid: Option<Token> },
+    TokenRequest { ended: u64, valid: Option<Token> },
 }

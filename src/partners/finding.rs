@@ -11,7 +11,7 @@ const LINES_SHOWN: usize = 5;
 
 /// Why a cell should be checked, although it could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum CellWarning {
     /// Invisible characters at its ends were removed.
     Invisible,
     /// The tag of a language that is rarely meant.

@@ -5,7 +5,7 @@
 
 mod table;
 
-use self::table::{HEADERS, Part};
+use self::table::{HEADERS, NamePart};
 use super::header_match::fold;
 use super::patterns::CellSource;
 use crate::config::Field;
@@ -39,14 +39,14 @@ pub fn recognize(headers: &[String], field: Field) -> Recognized {
         several => Recognized::Ambiguous(several.to_vec()),
     };
     match field {
-        Field::Email => one(Part::Email),
-        Field::Organization => one(Part::Organization),
-        Field::Locale => one(Part::Locale),
-        Field::Package => one(Part::Package),
-        Field::Name => match one(Part::FullName) {
+        Field::Email => one(NamePart::Email),
+        Field::Organization => one(NamePart::Organization),
+        Field::Locale => one(NamePart::Locale),
+        Field::Package => one(NamePart::Package),
+        Field::Name => match one(NamePart::FullName) {
             Recognized::Missing => {
                 let [name, given, family] =
-                    [Part::Name, Part::GivenName, Part::FamilyName].map(places);
+                    [NamePart::Name, NamePart::GivenName, NamePart::FamilyName].map(places);
                 name_of_parts(&folded, &name, &given, &family)
             }
             found => found,
@@ -87,7 +87,7 @@ fn name_of_parts(
 }
 
 /// The places of the headers that are known for a part.
-fn places(folded: &[String], part: Part) -> Vec<usize> {
+fn places(folded: &[String], part: NamePart) -> Vec<usize> {
     let known: Vec<String> = HEADERS
         .iter()
         .filter(|(it, _)| *it == part)

@@ -15,7 +15,7 @@ use super::known_headers::{Recognized, is_version_line, recognize};
 use super::partner::Partner;
 use super::patterns::CellSource;
 use super::quoting::REMEDY;
-use super::records::{Record, Records};
+use super::records::{CsvRecord, Records};
 use super::swallowed::{self, Shape};
 use crate::config::{Column, Columns, Field, first_of, nearest};
 
@@ -85,7 +85,7 @@ impl Layout {
     }
 
     fn of(
-        header: Record,
+        header: CsvRecord,
         columns: &Columns,
         delimiter: u8,
         data_start: (u64, u64),
@@ -112,7 +112,7 @@ impl Layout {
             header.to_owned()
         });
         let headers: Vec<String> = headers.collect();
-        let Found {
+        let FoundColumn {
             sources,
             own,
             ambiguous,
@@ -169,7 +169,7 @@ impl Layout {
     }
 
     /// The language of a row as written; none if the cell is empty.
-    pub fn locale_cell(&self, row: &Record) -> Option<String> {
+    pub fn locale_cell(&self, row: &CsvRecord) -> Option<String> {
         let cells = self.unguarded(row.cells.as_ref().ok()?);
         let cell = self.source(Field::Locale)?.value(&cells);
         let cell = trim_invisible(&cell).0;
@@ -247,7 +247,7 @@ fn extra_names(headers: &[String], extra: &[usize]) -> Result<Arc<[String]>, Str
 }
 
 /// The sources of the values of the known columns.
-struct Found {
+struct FoundColumn {
     sources: [Option<CellSource>; Field::ALL.len()],
     /// The columns that belong to one field only and are no extra columns: those that are configured or
     /// have the key as their header.
@@ -257,8 +257,8 @@ struct Found {
 }
 
 /// Finds the known columns: as configured, else by the key, else by a header that is known for it.
-fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<Found, String> {
-    let mut found = Found {
+fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<FoundColumn, String> {
+    let mut found = FoundColumn {
         sources: [const { None }; Field::ALL.len()],
         own: Vec::new(),
         ambiguous: Vec::new(),

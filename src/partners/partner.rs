@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::finding::{Doubt, RowFinding};
+use super::finding::{CellWarning, RowFinding};
 use crate::address::Address;
 use crate::config::Package;
 use crate::invitation::Identity;
@@ -30,7 +30,7 @@ pub struct Partner {
     /// The cells of the other columns.
     pub extra: Vec<String>,
     /// Why its cells should be checked, although they could be read.
-    pub doubts: Vec<(Doubt, RowFinding)>,
+    pub doubts: Vec<(CellWarning, RowFinding)>,
 }
 
 impl Partner {

@@ -5,12 +5,12 @@
 use std::borrow::Cow;
 
 use super::header_match::{self, HeaderError};
-use crate::config::{Part, Pattern};
+use crate::config::{Pattern, PatternPart};
 
 /// The columns of a list that make up the value of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellSource {
-    parts: Vec<Part<usize>>,
+    parts: Vec<PatternPart<usize>>,
 }
 
 impl CellSource {
@@ -21,8 +21,10 @@ impl CellSource {
     pub fn resolve(pattern: &Pattern, headers: &[String]) -> Result<Self, HeaderError> {
         let parts = pattern.parts().iter().map(|part| {
             Ok(match part {
-                Part::Text(text) => Part::Text(text.clone()),
-                Part::Column(header) => Part::Column(header_match::find(headers, header)?),
+                PatternPart::Text(text) => PatternPart::Text(text.clone()),
+                PatternPart::Column(header) => {
+                    PatternPart::Column(header_match::find(headers, header)?)
+                }
             })
         });
         let parts = parts.collect::<Result<_, HeaderError>>()?;
@@ -33,7 +35,7 @@ impl CellSource {
     #[must_use]
     pub fn only_column(&self) -> Option<usize> {
         match self.parts.as_slice() {
-            [Part::Column(place)] => Some(*place),
+            [PatternPart::Column(place)] => Some(*place),
             _ => None,
         }
     }
@@ -42,7 +44,7 @@ impl CellSource {
     #[must_use]
     pub fn column(place: usize) -> Self {
         Self {
-            parts: vec![Part::Column(place)],
+            parts: vec![PatternPart::Column(place)],
         }
     }
 
@@ -51,9 +53,9 @@ impl CellSource {
     pub fn joined(first: usize, second: usize) -> Self {
         Self {
             parts: vec![
-                Part::Column(first),
-                Part::Text(" ".into()),
-                Part::Column(second),
+                PatternPart::Column(first),
+                PatternPart::Text(" ".into()),
+                PatternPart::Column(second),
             ],
         }
     }
@@ -61,8 +63,8 @@ impl CellSource {
     /// The places of its columns, in the order of the pattern.
     pub fn columns(&self) -> impl Iterator<Item = usize> {
         self.parts.iter().filter_map(|it| match it {
-            Part::Column(place) => Some(*place),
-            Part::Text(_) => None,
+            PatternPart::Column(place) => Some(*place),
+            PatternPart::Text(_) => None,
         })
     }
 
@@ -73,7 +75,7 @@ impl CellSource {
     #[must_use]
     pub fn value<'a>(&self, cells: &'a [String]) -> Cow<'a, str> {
         let cell = |place: usize| cells.get(place).map_or("", |it| it.trim());
-        if let [Part::Column(place)] = self.parts.as_slice() {
+        if let [PatternPart::Column(place)] = self.parts.as_slice() {
             return Cow::Borrowed(cell(*place));
         }
         let filled = self.columns().filter(|it| !cell(*it).is_empty()).count();
@@ -83,8 +85,8 @@ impl CellSource {
         let mut joined = String::new();
         for part in &self.parts {
             joined.push_str(match part {
-                Part::Text(text) => text,
-                Part::Column(place) => cell(*place),
+                PatternPart::Text(text) => text,
+                PatternPart::Column(place) => cell(*place),
             });
         }
         let words: Vec<&str> = joined.split_whitespace().collect();
@@ -100,15 +102,15 @@ impl CellSource {
     #[must_use]
     pub fn describe(&self, headers: &[String]) -> String {
         let header = |place: usize| headers.get(place).map_or("", |it| it.trim());
-        if let [Part::Column(place)] = self.parts.as_slice() {
+        if let [PatternPart::Column(place)] = self.parts.as_slice() {
             return header(*place).to_owned();
         }
         let escaped = |text: &str| text.replace('{', "{{").replace('}', "}}");
         self.parts
             .iter()
             .map(|part| match part {
-                Part::Text(text) => escaped(text),
-                Part::Column(place) => format!("{{{}}}", header(*place)),
+                PatternPart::Text(text) => escaped(text),
+                PatternPart::Column(place) => format!("{{{}}}", header(*place)),
             })
             .collect()
     }

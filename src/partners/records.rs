@@ -17,7 +17,7 @@ const CELL_LIMIT: usize = 4096;
 
 /// One record.
 #[derive(Debug)]
-pub struct Record {
+pub struct CsvRecord {
     /// The line it begins on.
     pub line: u64,
     /// The line it ends on; a later one if a quoted cell has line breaks.
@@ -86,7 +86,7 @@ impl<R: Read> Records<R> {
     }
 
     /// The next record that is not a blank line.
-    pub fn next_record(&mut self) -> io::Result<Option<Record>> {
+    pub fn next_record(&mut self) -> io::Result<Option<CsvRecord>> {
         let (line, start) = self.position()?;
         let mut quoting = Quoting::new(self.delimiter);
         let mut text = Vec::new();
@@ -133,7 +133,7 @@ impl<R: Read> Records<R> {
                 ),
             },
         };
-        Ok(Some(Record {
+        Ok(Some(CsvRecord {
             line,
             last_line: self.lines.line - u64::from(at_line_end),
             place,

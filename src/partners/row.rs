@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::address_cell::AddressCell;
-use super::finding::{Doubt, RowFinding, excerpt};
+use super::finding::{CellWarning, RowFinding, excerpt};
 use super::invisible::{is_invisible, trim_invisible};
 use super::language_names::{LanguageCell, LanguageError};
 use super::layout::Layout;
 use super::partner::Partner;
-use super::records::Record;
+use super::records::CsvRecord;
 use super::swallowed;
 use crate::config::{CellValues, Config, Field, MissingLocale, Package, keys_of};
 use crate::locale::Locale;
@@ -27,7 +27,7 @@ pub type LanguageCache = HashMap<String, Result<LanguageCell, LanguageError>>;
 /// The partner of a row; `None` if all its cells are empty.
 pub fn parse(
     layout: &Layout,
-    row: &Record,
+    row: &CsvRecord,
     rules: &Rules,
     languages: &mut LanguageCache,
 ) -> Result<Option<Partner>, Vec<RowFinding>> {
@@ -101,10 +101,10 @@ impl Rules {
 /// Parses one row and collects all that is wrong with it.
 struct RowParser<'a> {
     layout: &'a Layout,
-    row: &'a Record,
+    row: &'a CsvRecord,
     cells: &'a [String],
     faults: Vec<RowFinding>,
-    doubts: Vec<(Doubt, RowFinding)>,
+    doubts: Vec<(CellWarning, RowFinding)>,
 }
 
 impl RowParser<'_> {
@@ -155,7 +155,7 @@ impl RowParser<'_> {
         if had_invisible {
             let reason = "invisible characters at its ends are left out; remove them".to_owned();
             let doubt = finding(self.row, Some(shown(layout.name(field))), text, reason);
-            self.doubts.push((Doubt::Invisible, doubt));
+            self.doubts.push((CellWarning::Invisible, doubt));
         }
         let forbidden = |it| is_control(it) || (strict && is_invisible(it));
         if let Some(reason) = fault_of_cell(text, forbidden) {
@@ -205,7 +205,7 @@ impl RowParser<'_> {
             let reason = format!("it is read as `{locale}`; did you mean `{probably}`?");
             let header = shown(self.layout.name(Field::Locale));
             let doubt = finding(self.row, Some(header), cell, reason);
-            self.doubts.push((Doubt::RareLanguage, doubt));
+            self.doubts.push((CellWarning::RareLanguage, doubt));
         }
         if rules.refuses(Some(&locale)) {
             self.fault(Field::Locale, cell, "it has no template, and `templates.missing_locale` is \"refuse\"; add a template, or set \"default\"".into());
@@ -266,7 +266,7 @@ fn shown(header: &str) -> String {
 }
 
 /// A finding about a row, or about a cell of it.
-fn finding(row: &Record, column: Option<String>, cell: &str, reason: String) -> RowFinding {
+fn finding(row: &CsvRecord, column: Option<String>, cell: &str, reason: String) -> RowFinding {
     RowFinding {
         line: row.line,
         last_line: row.last_line,

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::domains::{is_consumer, look_alike};
-use super::finding::{Doubt, Findings, RowFinding, excerpt};
+use super::finding::{CellWarning, Findings, RowFinding, excerpt};
 use super::layout::Layout;
 use super::mojibake::repaired;
 use super::partner::Partner;
@@ -112,8 +112,8 @@ impl Warnings {
         }
         for (doubt, finding) in &partner.doubts {
             let kind = match doubt {
-                Doubt::Invisible => INVISIBLE,
-                Doubt::RareLanguage => RARE_LANGUAGE,
+                CellWarning::Invisible => INVISIBLE,
+                CellWarning::RareLanguage => RARE_LANGUAGE,
             };
             found.push((kind, finding.clone()));
         }

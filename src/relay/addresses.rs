@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout};
 
-use super::error::{Cause, ConnectError};
+use super::error::{ConnectError, ErrorSource};
 use crate::config::{Deadlines, Smtp};
 use crate::os_error::without_os_code;
 use crate::outcome::Phase;
@@ -43,7 +43,7 @@ pub async fn look_up(
 }
 
 /// The remaining time of the phases up to the greeting, shared by the addresses that are not tried yet.
-pub struct Budget {
+pub struct DeadlineBudget {
     connect: Duration,
     tls: Duration,
     banner: Duration,
@@ -52,7 +52,7 @@ pub struct Budget {
     running: Option<(Phase, Instant)>,
 }
 
-impl Budget {
+impl DeadlineBudget {
     /// The full deadlines, for this many addresses.
     pub fn new(deadlines: &Deadlines, addresses: usize) -> Self {
         Self {
@@ -121,7 +121,7 @@ pub fn all_failed(relay: &str, mut failures: Vec<(SocketAddr, ConnectError)>) ->
     ConnectError {
         phase: connected.first().map_or(Phase::Connect, |it| it.1.phase),
         temporary: connected.iter().any(|it| it.1.temporary),
-        cause: Cause::Relay,
+        cause: ErrorSource::Relay,
         throttled: connected.iter().find_map(|it| it.1.throttled.clone()),
         why: format!(
             "none of the {} addresses of the relay {relay} sent a greeting{}",

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::addresses::{Budget, all_failed, look_up};
+use super::addresses::{DeadlineBudget, all_failed, look_up};
 use super::conversation::Conversation;
 use super::credentials::Credentials;
 use super::ehlo::client_name;
@@ -157,7 +157,7 @@ impl Connector {
         }
         self.prepare_login(step).await?;
         let addresses = self.resolve(step).await?;
-        let mut budget = Budget::new(&self.smtp.deadlines, addresses.len());
+        let mut budget = DeadlineBudget::new(&self.smtp.deadlines, addresses.len());
         let mut failures = Vec::new();
         for address in addresses {
             match self.reach(address, &mut budget, step).await {
@@ -209,7 +209,7 @@ impl Connector {
     async fn reach(
         &self,
         address: SocketAddr,
-        budget: &mut Budget,
+        budget: &mut DeadlineBudget,
         step: &mut impl FnMut(&str),
     ) -> Result<(Connection, IpAddr), ConnectError> {
         let name = self.name_of(address);

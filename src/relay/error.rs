@@ -45,7 +45,7 @@ impl From<OAuthError> for SetupError {
 
 /// Where a failure has its cause, which determines the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum ErrorSource {
     /// The relay or the way to it; also the way to a token endpoint.
     Relay,
     /// The configuration, here or of the app registration.
@@ -63,7 +63,7 @@ pub struct ConnectError {
     /// Whether a retry may help.
     pub temporary: bool,
     /// Who can correct it.
-    pub cause: Cause,
+    pub cause: ErrorSource,
     /// The reply that asked to slow down, if any; the error is then temporary.
     pub throttled: Option<Reply>,
     /// What failed, where, why, and how to fix it.
@@ -75,7 +75,7 @@ impl ConnectError {
         Self {
             phase,
             temporary,
-            cause: Cause::Relay,
+            cause: ErrorSource::Relay,
             throttled: None,
             why: why.into(),
         }
@@ -86,9 +86,9 @@ impl ConnectError {
     /// There are no credentials for the relay. The token source has tried again by itself.
     pub(super) fn no_credentials(relay: &str, error: &SetupError) -> Self {
         let cause = match error {
-            SetupError::Unusable(_) => Cause::Configuration,
-            SetupError::NoPermission(_) => Cause::Permissions,
-            SetupError::NoToken(_) => Cause::Relay,
+            SetupError::Unusable(_) => ErrorSource::Configuration,
+            SetupError::NoPermission(_) => ErrorSource::Permissions,
+            SetupError::NoToken(_) => ErrorSource::Relay,
         };
         let why = without_os_code(format!("cannot log in to the relay {relay}: {error}"));
         Self {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
 use super::errors::translate;
-use super::writer_thread::{Answer, Request, WriterThread};
+use super::writer_thread::{Request, Responder, WriterThread};
 use super::{Reader, WriterHandle, connection, rows};
 use crate::invitation::{MessageIdKey, Standing};
 use crate::ledger::Ledger;
@@ -40,7 +40,7 @@ pub struct FaultyWriter {
     /// Notified when the process has crashed.
     crashed: Arc<Notify>,
     /// Never answered and never dropped, so that the caller does not learn of the crash.
-    unanswered: Mutex<Vec<Answer<ChangeResults>>>,
+    unanswered: Mutex<Vec<Responder<ChangeResults>>>,
 }
 
 impl SharedDb {
@@ -147,7 +147,7 @@ impl FaultyWriter {
         !self.unanswered().is_empty()
     }
 
-    fn unanswered(&self) -> MutexGuard<'_, Vec<Answer<ChangeResults>>> {
+    fn unanswered(&self) -> MutexGuard<'_, Vec<Responder<ChangeResults>>> {
         self.unanswered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

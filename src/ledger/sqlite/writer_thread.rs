@@ -24,16 +24,16 @@ use crate::ledger::records::{Change, ChangeResults};
 const MAX_GROUP: usize = 512;
 
 /// Receives the result of a request once it is durable.
-pub type Answer<T> = oneshot::Sender<Result<T>>;
+pub type Responder<T> = oneshot::Sender<Result<T>>;
 
 /// A request to the writer.
 pub enum Request {
     /// Changes, which may share a commit with those of other requests.
-    Apply(Vec<Change>, Answer<ChangeResults>),
+    Apply(Vec<Change>, Responder<ChangeResults>),
     /// Anything else. It sends its answer itself.
     Run(Box<dyn FnOnce(&mut WriterThread) + Send>),
     /// Closes the file. It is closed when the answer arrives.
-    Close(Answer<()>),
+    Close(Responder<()>),
 }
 
 /// The state of the writer.
@@ -96,7 +96,7 @@ impl WriterThread {
 
     /// Applies the changes of several requests in one commit, and answers each. Outcomes are
     /// committed even if there is no space for further attempts.
-    pub fn apply(&mut self, group: Vec<(Vec<Change>, Answer<ChangeResults>)>) {
+    pub fn apply(&mut self, group: Vec<(Vec<Change>, Responder<ChangeResults>)>) {
         let changes = group.iter().map(|(changes, _)| changes.len()).sum();
         let may_arm = self.failed.is_some() || self.reserve.has_room_for(changes, &self.connection);
         let results = self.write(|it| {

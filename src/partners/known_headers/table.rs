@@ -5,7 +5,7 @@
 
 /// The meaning of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum NamePart {
     Email,
     /// Certainly the whole name.
     FullName,
@@ -18,10 +18,10 @@ pub enum Part {
     Package,
 }
 
-use Part::{Email, FamilyName, FullName, GivenName, Locale, Name, Organization, Package};
+use NamePart::{Email, FamilyName, FullName, GivenName, Locale, Name, Organization, Package};
 
 /// Headers, with `;` between them; compared as `header_match::fold` makes them.
-pub const HEADERS: &[(Part, &str)] = &[
+pub const HEADERS: &[(NamePart, &str)] = &[
     // Outlook, "Export to a file", comma separated values; the English, French, German, Spanish and Italian program.
     (Email, "E-mail Address;Adresse de messagerie;E-Mail-Adresse"),
     (

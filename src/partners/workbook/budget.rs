@@ -12,11 +12,11 @@ const CELL: u64 = 64;
 
 /// Counts what calamine will allocate.
 #[derive(Debug, Default)]
-pub struct Budget {
+pub struct MemoryBudget {
     spent: u64,
 }
 
-impl Budget {
+impl MemoryBudget {
     /// Adds `count` cells that hold `text` bytes together.
     pub fn spend(&mut self, count: u64, text: u64) -> Result<(), WorkbookError> {
         let cells = count.saturating_mul(CELL);

@@ -8,7 +8,7 @@ use std::io::BufRead;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::budget::Budget;
+use super::budget::MemoryBudget;
 use super::error::WorkbookError;
 
 /// The most columns that calamine expands a row to.
@@ -20,7 +20,7 @@ const ROWS: u64 = 1_048_576;
 pub fn check(part: &mut impl BufRead) -> Result<(), WorkbookError> {
     let mut xml = Reader::from_reader(part);
     xml.config_mut().expand_empty_elements = true;
-    let mut budget = Budget::default();
+    let mut budget = MemoryBudget::default();
     let mut table = Table::default();
     let mut row = Row::default();
     let mut cell = None;
@@ -109,7 +109,7 @@ struct Row {
 }
 
 impl Row {
-    fn push(&mut self, cell: &Cell, budget: &mut Budget) -> Result<(), WorkbookError> {
+    fn push(&mut self, cell: &Cell, budget: &mut MemoryBudget) -> Result<(), WorkbookError> {
         let before = self.cells;
         self.cells = (self.cells + self.empty).min(COLUMNS);
         self.empty = 0;
@@ -138,7 +138,7 @@ struct Table {
 }
 
 impl Table {
-    fn push(&mut self, row: &Row, budget: &mut Budget) -> Result<(), WorkbookError> {
+    fn push(&mut self, row: &Row, budget: &mut MemoryBudget) -> Result<(), WorkbookError> {
         // A row beyond the last possible one is not repeated, but what is before it is expanded.
         if row.filled {
             let first = *self.first.get_or_insert(self.rows);

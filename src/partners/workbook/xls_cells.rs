@@ -1,8 +1,8 @@
 //! The memory that the cells of an `.xls` sheet need after calamine has expanded them.
 
-use super::budget::Budget;
+use super::budget::MemoryBudget;
 use super::error::WorkbookError;
-use super::xls_records::{Record, double_word, kind, word};
+use super::xls_records::{XlsRecord, double_word, kind, word};
 
 /// More columns are not possible in this format.
 const COLUMNS: u16 = 256;
@@ -12,12 +12,12 @@ pub fn count_cells(
     stream: &[u8],
     texts: &[u64],
     begins: usize,
-    budget: &mut Budget,
+    budget: &mut MemoryBudget,
 ) -> Result<(), WorkbookError> {
     let mut area = Area::default();
     let mut depth = 0_u32;
     let mut place = begins;
-    while let Some(Record { kind, data }) = Record::at(stream, place) {
+    while let Some(XlsRecord { kind, data }) = XlsRecord::at(stream, place) {
         place = data.end;
         let cells = &stream[data];
         // Each sheet of the list is walked, so that many for one place take time.

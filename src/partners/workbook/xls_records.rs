@@ -40,12 +40,12 @@ pub mod kind {
 }
 
 /// One record: its type and the position of its data.
-pub struct Record {
+pub struct XlsRecord {
     pub kind: u16,
     pub data: Range<usize>,
 }
 
-impl Record {
+impl XlsRecord {
     /// The record that begins at a place; none if the stream ends before it does.
     pub fn at(stream: &[u8], place: usize) -> Option<Self> {
         let kind = word(stream, place)?;

@@ -10,10 +10,10 @@ use std::ops::Range;
 
 use cfb::{CompoundFile, Version};
 
-use super::budget::Budget;
+use super::budget::MemoryBudget;
 use super::error::WorkbookError;
 use super::xls_cells::count_cells;
-use super::xls_records::{Record, double_word, kind, word};
+use super::xls_records::{XlsRecord, double_word, kind, word};
 use super::xls_texts::text_lengths;
 
 /// A type that MS-XLS does not define.
@@ -23,7 +23,7 @@ const IGNORED: [u8; 2] = [0xff, 0x7f];
 pub fn check(bytes: &[u8]) -> Result<Vec<u8>, WorkbookError> {
     let mut stream = extract(bytes)?;
     let globals = reduce(&mut stream)?;
-    let mut budget = Budget::default();
+    let mut budget = MemoryBudget::default();
     for sheet in &globals.sheets {
         count_cells(&stream, &globals.texts, *sheet, &mut budget)?;
     }
@@ -73,7 +73,7 @@ fn reduce(stream: &mut [u8]) -> Result<Globals, WorkbookError> {
     let mut shared: Vec<Range<usize>> = Vec::new();
     let mut in_shared = false;
     let mut place = 0;
-    while let Some(Record { kind, data }) = Record::at(stream, place) {
+    while let Some(XlsRecord { kind, data }) = XlsRecord::at(stream, place) {
         match kind {
             kind::CONTINUE if in_shared => shared.push(data.clone()),
             kind::CONTINUE => {}
