@@ -6,6 +6,7 @@ pub mod check;
 mod checks;
 mod decide;
 mod deliver;
+mod examples;
 mod guards;
 pub mod init;
 mod job;

@@ -8,10 +8,10 @@ use crate::support::{Output, Workplace};
 
 /// The people in every list of `tests/fixtures/lists`.
 const PEOPLE: [&str; 4] = [
-    "siobhan.obrien@harbourworks.example",
-    "j.mueller-luedenscheidt@werft.example",
-    "francois.lefevre@chantiers.example",
-    "lucia.ibanez@astilleros.example",
+    "siobhan.obrien@harbour.example",
+    "j.mueller-luedenscheidt@werften.example",
+    "francois.lefevre@chantier.example",
+    "lucia.ibanez@astillero.example",
 ];
 
 fn fixture(name: &str) -> PathBuf {

@@ -135,6 +135,55 @@ fn init_writes_a_valid_configuration_for_each_provider() {
 }
 
 #[test]
+fn send_refuses_the_sender_link_and_partners_of_the_examples() {
+    let server = Server::accepting();
+    let workplace = Workplace::new(server.port());
+    let own = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let example = std::fs::read_to_string("config.example.toml").unwrap();
+    let from = example.lines().find_map(|it| it.strip_prefix("from = "));
+    let from = from.unwrap().split('#').next().unwrap().trim();
+    let link = example
+        .lines()
+        .find(|it| it.starts_with("link = "))
+        .unwrap();
+    let partners = std::fs::read_to_string("partners.example.csv").unwrap();
+    let listed = partners.lines().nth(1).unwrap().split(',').next().unwrap();
+    let line = |key: &str| {
+        let line = own.lines().find(|it| it.starts_with(key));
+        line.unwrap().to_owned()
+    };
+    let (own_from, own_link) = (line("from = "), line("link = "));
+
+    for (config, list, refused) in [
+        (
+            own.replace(&own_from, &format!("from = {from}")),
+            "ada@a.example",
+            "`sender.from`",
+        ),
+        (
+            own.replace(&own_link, link),
+            "ada@a.example",
+            "Microsoft's documentation",
+        ),
+        (own.clone(), listed, "a partner of the example list"),
+    ] {
+        workplace.write("config.toml", &config);
+        workplace.partners(&[list]);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, 78, "{output:?}");
+        assert!(output.stderr.contains(refused), "{output:?}");
+        assert_eq!(output.stderr.lines().count(), 2, "{output:?}");
+    }
+    assert_eq!(server.connections(), 0);
+
+    workplace.write("config.toml", &own);
+    workplace.partners(&["someone.else@harbourworks.example"]);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+}
+
+#[test]
 fn init_writes_every_shipped_template() {
     let workplace = Workplace::new(1);
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");

@@ -7,8 +7,7 @@ use jiff::Timestamp;
 
 use super::job::{Job, PartnerFilter};
 use crate::approval::{self, ApprovalError, Digest};
-use crate::config::Config;
-use crate::exit::{CommandError, Exit, Result};
+use crate::exit::{CommandError, Result};
 use crate::finding::{Finding, Severity};
 use crate::invitation::State;
 use crate::ledger::Reader;
@@ -53,20 +52,6 @@ pub async fn warnings_of_send(
         finding
     };
     Ok(stopping.map(warning).collect())
-}
-
-/// Refuses the link of Microsoft's documentation, which the example configuration has.
-pub fn refuse_example_link(config: &Config) -> Result<()> {
-    let mut packages = config.packages.iter();
-    let Some(package) = packages.find(|it| it.link.is_from_documentation()) else {
-        return Ok(());
-    };
-    let message = format!(
-        "`packages.{}.link` leads to `{}`, the tenant of Microsoft's documentation; copy the link of your own access package (`send --sandbox` accepts this one)",
-        package.key,
-        package.link.directory_hint()
-    );
-    Err(CommandError::new(Exit::Config, message))
 }
 
 /// An error of a guard, for a verb that sends.

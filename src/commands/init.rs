@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
+use super::examples::{CONFIG, PARTNERS};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{Exit, Result, failed};
@@ -30,8 +31,6 @@ macro_rules! templates {
     };
 }
 
-const CONFIG: &str = include_str!("../../config.example.toml");
-const PARTNERS: &str = include_str!("../../partners.example.csv");
 const TEMPLATES: &[(&str, &str)] = &templates![
     "ar", "cs", "de", "en", "es", "fr", "he", "it", "ja", "ko", "nl", "pl", "pt-BR", "sv", "tr",
     "zh-Hans", "zh-Hant"

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use clap::{ArgGroup, Args};
 
 use super::deliver::deliver;
-use super::guards::{nothing_was_sent, refuse_example_link, require_approval};
+use super::examples::refuse_examples;
+use super::guards::{nothing_was_sent, require_approval};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger::{end_run, run_start};
 use super::summary::{RunSummary, counts};
@@ -89,7 +90,7 @@ async fn send(
     let recovered = ledger.recover(console.now()).await?;
     let job = Job::load(config.clone(), ledger.scratch_folder())?;
     record.digest = Some(job.inputs().digest().to_string());
-    refuse_example_link(&config)?;
+    refuse_examples(&job)?;
     let connector = Connector::new(&config.smtp, Credentials::check(&config.smtp)?)?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     require_approval(&job, options.approved).map_err(nothing_was_sent)?;

@@ -10,25 +10,25 @@ use crate::config::Field;
 /// What every list holds; the organisation and the language only if it has such columns.
 const PARTNERS: [[&str; 4]; 4] = [
     [
-        "siobhan.obrien@harbourworks.example",
+        "siobhan.obrien@harbour.example",
         "Siobhán O'Brien",
         "Harbour Works Ltd",
         "en",
     ],
     [
-        "j.mueller-luedenscheidt@werft.example",
+        "j.mueller-luedenscheidt@werften.example",
         "Jürgen Müller-Lüdenscheidt",
         "Werft Müller-Lüdenscheidt GmbH & Co. KG",
         "de",
     ],
     [
-        "francois.lefevre@chantiers.example",
+        "francois.lefevre@chantier.example",
         "François Lefèvre",
         "L'Atelier du Port",
         "fr",
     ],
     [
-        "lucia.ibanez@astilleros.example",
+        "lucia.ibanez@astillero.example",
         "Lucía Ibáñez",
         "Astilleros Ibáñez, S. A.",
         "es",
