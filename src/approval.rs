@@ -9,17 +9,15 @@ mod changes;
 mod digest;
 mod inputs;
 
-use std::io::ErrorKind;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 pub use self::digest::{Digest, GROUPS, NotADigest};
 pub use self::inputs::{ApprovalError, Inputs, Result};
 use crate::files;
 
-/// The largest approval: three million rows.
-const LIMIT: u64 = 128 * 1024 * 1024;
 /// How much of an approval is searched for its digest.
-const BEGINNING: usize = 64 * 1024;
+const BEGINNING: u64 = 64 * 1024;
 
 /// Checks that these inputs are approved, if an approval is asked for: by `given`, the digest on the command
 /// line, or else by `file`, which the configuration names. `proposal` is that of the last preview.
@@ -34,8 +32,8 @@ pub fn require(
 ) -> Result<()> {
     let (approved, manifest) = match (given, file) {
         (None, None) => return Ok(()),
-        (None, Some(file)) => match read(file)? {
-            Some((digest, manifest)) => (digest, manifest),
+        (None, Some(file)) => match digest_in(file)? {
+            Some(digest) => (digest, Some(file)),
             None => {
                 return Err(ApprovalError::NotApproved(format!(
                     "not approved: there is no `{}`; review the messages with `access-invite preview`, then run `{}`",
@@ -45,16 +43,14 @@ pub fn require(
             }
         },
         (Some(digest), file) => {
-            let files = file.into_iter().chain([proposal]);
-            let mut found = files.filter_map(|it| read(it).ok().flatten());
-            let manifest = found.find(|it| it.0 == digest);
-            (digest, manifest.map(|it| it.1).unwrap_or_default())
+            let has_it = |it: &&Path| matches!(digest_in(it), Ok(Some(found)) if found == digest);
+            (digest, file.into_iter().chain([proposal]).find(has_it))
         }
     };
     if approved == inputs.digest() {
         return Ok(());
     }
-    let changes = changes::describe(approved, &manifest, inputs)?.join("\n");
+    let changes = changes::describe(approved, manifest, inputs)?.join("\n");
     let approve = match (given, file) {
         (None, Some(file)) => format!("run `{}`", command(proposal, file)),
         _ => "pass the digest that it prints to `--approved`".to_owned(),
@@ -79,35 +75,37 @@ pub fn command(proposal: &Path, file: &Path) -> String {
     format!("cp {} {}", quoted(proposal), quoted(file))
 }
 
-/// The digest in an approval, and the whole approval; `None` if there is no such file.
-fn read(path: &Path) -> Result<Option<(Digest, Vec<u8>)>> {
-    let shown = path.display();
-    let bytes = match files::read(path, LIMIT) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            let message = format!(
-                "cannot read the approval `{shown}`: {error}; make it readable for this user, or copy it again"
-            );
-            return Err(match error.kind() {
-                ErrorKind::PermissionDenied => ApprovalError::NoPermission(message),
-                _ => ApprovalError::NotUsable(message),
-            });
+/// The digest in an approval; `None` if there is no such file.
+fn digest_in(path: &Path) -> Result<Option<Digest>> {
+    let unreadable = |error: io::Error| {
+        let denied = error.kind() == ErrorKind::PermissionDenied;
+        let message = format!(
+            "cannot read the approval `{}`: {error}; make it readable for this user, or copy it again",
+            path.display()
+        );
+        if denied {
+            ApprovalError::NoPermission(message)
+        } else {
+            ApprovalError::NotUsable(message)
         }
     };
+    let file = match files::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(unreadable)?,
+    };
     // The digest is on the third line of a proposal; a file with nothing but a digest is accepted, too.
-    let beginning = &bytes[..bytes.len().min(BEGINNING)];
-    let digest = beginning.split(|it| *it == b'\n').take(20).find_map(|it| {
-        let line = std::str::from_utf8(it).ok()?;
+    for line in BufReader::new(file.take(BEGINNING)).split(b'\n').take(20) {
+        let line = line.map_err(unreadable)?;
+        let line = String::from_utf8_lossy(&line);
         let line = line.trim_start_matches('\u{feff}').trim_end();
-        line.strip_prefix("digest ").unwrap_or(line).parse().ok()
-    });
-    match digest {
-        Some(digest) => Ok(Some((digest, bytes))),
-        None => Err(ApprovalError::NotUsable(format!(
-            "`{shown}` is not an approval: it has no line with a digest; copy the `approval.txt` of a preview there"
-        ))),
+        if let Ok(digest) = line.strip_prefix("digest ").unwrap_or(line).parse() {
+            return Ok(Some(digest));
+        }
     }
+    Err(ApprovalError::NotUsable(format!(
+        "`{}` is not an approval: it has no line with a digest; copy the `approval.txt` of a preview there",
+        path.display()
+    )))
 }
 
 #[cfg(test)]

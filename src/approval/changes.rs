@@ -1,11 +1,15 @@
 //! What has changed since an approval, by group of inputs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::mem;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Error, Read};
+use std::path::Path;
 
 use super::digest::{Digest, GROUPS, parse};
 use super::inputs::{ApprovalError, Inputs, KEYWORDS, Result, row};
+use crate::files;
 
+/// The largest approval: three million rows.
+const LIMIT: u64 = 128 * 1024 * 1024;
 /// How many names or lines of each kind are shown; the rest are counted.
 const SHOWN: usize = 20;
 
@@ -13,13 +17,13 @@ const SHOWN: usize = 20;
 #[derive(Default)]
 struct Manifest {
     named: [BTreeMap<String, u64>; 3],
-    /// The digest of each row's content, by that of its identity.
-    rows: HashMap<u64, u64>,
+    /// The digests of each row's identity and content, sorted.
+    rows: Vec<(u64, u64)>,
 }
 
-/// A line for each group that has changed; `manifest` is the approval, empty if only the digest is at hand.
-pub fn describe(approved: Digest, manifest: &[u8], inputs: &Inputs) -> Result<Vec<String>> {
-    let mut manifest = Manifest::parse(manifest);
+/// A line for each group that has changed; `manifest` is the file of the approval, if it is at hand.
+pub fn describe(approved: Digest, manifest: Option<&Path>, inputs: &Inputs) -> Result<Vec<String>> {
+    let manifest = manifest.map(read).transpose()?.unwrap_or_default();
     let is_empty = manifest.rows.is_empty() && manifest.named.iter().all(BTreeMap::is_empty);
     let today = inputs.digest();
     let mut lines = Vec::new();
@@ -30,83 +34,89 @@ pub fn describe(approved: Digest, manifest: &[u8], inputs: &Inputs) -> Result<Ve
         let how = match manifest.named.get(group) {
             _ if is_empty => "changed (only the digest is at hand, so it is unknown how)".into(),
             Some(before) => names(before, &inputs.named[group]),
-            None => rows(mem::take(&mut manifest.rows), inputs)?,
+            None => rows(&manifest.rows, inputs)?,
         };
         lines.push(format!("{name}: {how}"));
     }
     Ok(lines)
 }
 
-impl Manifest {
-    fn parse(approval: &[u8]) -> Self {
-        let mut manifest = Self::default();
-        for line in approval.split(|it| *it == b'\n') {
-            let line = String::from_utf8_lossy(line);
-            let (keyword, rest) = line.split_once(' ').unwrap_or_default();
-            if let ("row", Some((identity, content))) = (keyword, rest.split_at_checked(16)) {
-                manifest.rows.extend(parse(identity).zip(parse(content)));
-            } else if let Some(group) = KEYWORDS.iter().position(|it| *it == keyword)
-                && let Some((digest, name)) = rest.split_once(' ')
-                && let Some(digest) = parse(digest)
-            {
-                manifest.named[group].insert(name.to_owned(), digest);
-            }
-        }
-        manifest
+fn read(path: &Path) -> Result<Manifest> {
+    let unreadable = |error: Error| {
+        ApprovalError::NotUsable(format!(
+            "cannot read the approval `{}`: {error}; copy it again",
+            path.display()
+        ))
+    };
+    let file = files::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.len() > LIMIT {
+        return Err(unreadable(files::too_large(LIMIT)));
     }
+    let mut manifest = Manifest::default();
+    for line in BufReader::new(file.take(LIMIT)).split(b'\n') {
+        let line = line.map_err(unreadable)?;
+        let line = String::from_utf8_lossy(&line);
+        let (keyword, rest) = line.split_once(' ').unwrap_or_default();
+        if let ("row", Some((identity, content))) = (keyword, rest.split_at_checked(16)) {
+            manifest.rows.extend(parse(identity).zip(parse(content)));
+        } else if let Some(group) = KEYWORDS.iter().position(|it| *it == keyword)
+            && let Some((digest, name)) = rest.split_once(' ')
+            && let Some(digest) = parse(digest)
+        {
+            manifest.named[group].insert(name.to_owned(), digest);
+        }
+    }
+    manifest.rows.sort_unstable();
+    Ok(manifest)
 }
 
 /// Which names were added, removed and changed.
 fn names(before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> String {
     let escaped = |(name, digest): (&String, &u64)| (name.escape_debug().to_string(), *digest);
     let now: BTreeMap<String, u64> = now.iter().map(escaped).collect();
-    let (mut added, mut removed, mut changed) = (Vec::new(), Vec::new(), Vec::new());
-    for name in before.keys().chain(now.keys()).collect::<BTreeSet<_>>() {
-        match (before.get(name), now.get(name)) {
-            (None, _) => added.push(name),
-            (_, None) => removed.push(name),
-            (was, is) if was != is => changed.push(name),
-            _ => {}
-        }
-    }
-    let listed = |names: &[&String], change: &str| {
+    let is_new = |it: &&String| !before.contains_key(*it);
+    let is_gone = |it: &&String| !now.contains_key(*it);
+    let is_other = |it: &&String| before.get(*it).is_some_and(|was| *was != now[*it]);
+    let parts: Vec<String> = [
+        (now.keys().filter(is_new).collect(), "added"),
+        (before.keys().filter(is_gone).collect(), "removed"),
+        (now.keys().filter(is_other).collect(), "changed"),
+    ]
+    .into_iter()
+    .filter(|(names, _): &(Vec<_>, _)| !names.is_empty())
+    .map(|(names, change)| {
         let shown = names.iter().take(SHOWN).map(|it| format!("`{it}`"));
         let shown = shown.collect::<Vec<_>>().join(", ");
         match names.len().saturating_sub(SHOWN) {
-            _ if names.is_empty() => None,
-            0 => Some(format!("{shown} {change}")),
-            more => Some(format!("{shown} and {more} more {change}")),
+            0 => format!("{shown} {change}"),
+            more => format!("{shown} and {more} more {change}"),
         }
-    };
-    let parts = [
-        listed(&added, "added"),
-        listed(&removed, "removed"),
-        listed(&changed, "changed"),
-    ];
-    match join(parts, "; ").as_str() {
-        "" => "changed (the names in the approval are the same, so it is unknown how)".into(),
-        parts => parts.into(),
+    })
+    .collect();
+    if parts.is_empty() {
+        return "changed (the names in the approval are the same, so it is unknown how)".into();
     }
-}
-
-fn join(parts: [Option<String>; 3], separator: &str) -> String {
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    parts.join(separator)
+    parts.join("; ")
 }
 
 /// How many rows were added, removed and changed, and on which lines.
-fn rows(mut before: HashMap<u64, u64>, inputs: &Inputs) -> Result<String> {
+fn rows(before: &[(u64, u64)], inputs: &Inputs) -> Result<String> {
+    let mut seen = vec![false; before.len()];
     let (mut added, mut changed) = (Vec::new(), Vec::new());
     for partner in inputs.partners.iter() {
         let partner = partner.map_err(|error| ApprovalError::Io(error.to_string()))?;
         let (identity, content) = row(&partner);
-        match before.remove(&identity) {
-            None => added.push(partner.line),
-            Some(was) if was != content => changed.push(partner.line),
-            Some(_) => {}
+        match before.binary_search_by_key(&identity, |it| it.0) {
+            Err(_) => added.push(partner.line),
+            Ok(index) => {
+                seen[index] = true;
+                if before[index].1 != content {
+                    changed.push(partner.line);
+                }
+            }
         }
     }
-    let removed = before.len();
+    let removed = seen.iter().filter(|it| !**it).count();
     let path = inputs.partners.path().display();
     let located = |lines: &[u64], change: &str| {
         let shown = lines.iter().take(SHOWN).map(u64::to_string);
@@ -115,17 +125,20 @@ fn rows(mut before: HashMap<u64, u64>, inputs: &Inputs) -> Result<String> {
         let total = lines.len();
         (total > 0).then(|| format!("{total} {change} ({path}:{shown}{more})"))
     };
-    let parts = [
+    let parts: Vec<String> = [
         located(&added, "added"),
         (removed > 0).then(|| format!("{removed} removed")),
         located(&changed, "changed"),
-    ];
-    Ok(match join(parts, ", ").as_str() {
-        "" => format!(
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if parts.is_empty() {
+        return Ok(format!(
             "the good rows of `{path}` are the same, but their order, their notation or a bad row has changed"
-        ),
-        parts => format!("rows: {parts}"),
-    })
+        ));
+    }
+    Ok(format!("rows: {}", parts.join(", ")))
 }
 
 #[cfg(test)]
