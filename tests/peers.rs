@@ -174,7 +174,7 @@ fn a_permanently_expired_token_ends_after_one_attempt() {
     hang_up_halfway(&peers);
     let refused = |output: &Output, attempts: usize| {
         assert_eq!(output.code, 69, "{output:?}");
-        for word in ["of the token", "status 401", "schemes bearer"] {
+        for word in ["about the token", "status 401", "schemes bearer"] {
             assert!(output.stderr.contains(word), "{word}: {output:?}");
         }
         let log = peers.log();
