@@ -25,7 +25,7 @@ pub const BLOCKED: &str = "the relay's operator has blocked this sender, tenant 
 pub const DOMAIN: &str = "the sender's domain is not authenticated as the receiver requires: check SPF, DKIM and DMARC of the domain in `sender.from`";
 pub const IDENTITY: &str = "the sender is not verified with the relay: verify `sender.from` or its domain there, and move the relay's account out of the sandbox if it is in one";
 
-/// Phrases in lower case (see [`matches`]) and the remedy. The first match wins.
+/// Phrases in lower case (see [`matches()`]) and the remedy. The first match wins.
 const BY_TEXT: [(&str, &str); 14] = [
     (
         "must issue a starttls|starttls+required|starttls+first|encryption required|\
