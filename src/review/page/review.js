@@ -394,7 +394,7 @@ async function showPart() {
   $('notes').replaceChildren(...known.notes.map((text, index) => li('', b('', `${row.notes[index]}: `), bdi(text))));
   $('notes').hidden = known.notes.length === 0;
   const [line, list] = $('proof').children;
-  line.textContent = `Proven: the whole link, and nothing else linked · ${size(row.size)}`;
+  line.textContent = `Verified: the complete link, and nothing else linked · ${size(row.size)}`;
   list.replaceChildren(...known.proof.map((text) => li('', text)));
   $('proof').hidden = false;
   const views = {
