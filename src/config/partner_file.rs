@@ -95,7 +95,8 @@ fn encoding<'r>() -> Value<'r, Option<&'static Encoding>> {
 }
 
 /// A known column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Field {
     /// The address; the only one that the file must have.
     Email,
@@ -118,19 +119,21 @@ impl Field {
         Self::Locale,
         Self::Package,
     ];
+
+    /// Its key in `partners.columns`, which is also its default header.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        self.into()
+    }
 }
 
-/// Each known column with its key in `partners.columns` and the description of that.
-const FIELDS: [(Field, &str, &str); 5] = [
-    (Field::Email, "email", "header of the address"),
-    (Field::Name, "name", "of the person's name"),
-    (
-        Field::Organization,
-        "organization",
-        "of the partner's organisation",
-    ),
-    (Field::Locale, "locale", "of the language tag"),
-    (Field::Package, "package", "of the package's key"),
+/// Each known column with the description of its key.
+const FIELDS: [(Field, &str); 5] = [
+    (Field::Email, "header of the address"),
+    (Field::Name, "of the person's name"),
+    (Field::Organization, "of the partner's organisation"),
+    (Field::Locale, "of the language tag"),
+    (Field::Package, "of the package's key"),
 ];
 
 /// The configured columns, in the order of [`Field`].
@@ -142,18 +145,15 @@ pub struct Columns(pub [Column; FIELDS.len()]);
 pub struct Column {
     /// The column.
     pub field: Field,
-    /// Its key in `partners.columns`, which is also its default header.
-    pub key: &'static str,
     /// The configured source of its value; the file must have these headers.
     pub pattern: Option<Pattern>,
 }
 
 impl Columns {
     fn read(mut section: Section<'_>) -> Self {
-        let columns = FIELDS.map(|(field, key, description)| Column {
+        let columns = FIELDS.map(|(field, description)| Column {
             field,
-            key,
-            pattern: section.key(key, description).optional(pattern()),
+            pattern: section.key(field.key(), description).optional(pattern()),
         });
         let headers = columns.each_ref().map(Column::header);
         for (index, column) in columns.iter().enumerate() {
@@ -170,11 +170,11 @@ impl Columns {
             if let Some((_, other)) = other {
                 let message = format!(
                     "`partners.columns.{}` and `partners.columns.{}` are the same header, `{}`; set each to a header of its own",
-                    other.key,
-                    column.key,
+                    other.field.key(),
+                    column.field.key(),
                     header.escape_debug()
                 );
-                section.problem(column.key, message);
+                section.problem(column.field.key(), message);
             }
         }
         section.finish();
@@ -187,7 +187,7 @@ impl Column {
     fn header(&self) -> Option<&str> {
         match &self.pattern {
             Some(pattern) => pattern.only_header(),
-            None => Some(self.key),
+            None => Some(self.field.key()),
         }
     }
 }

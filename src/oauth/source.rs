@@ -134,7 +134,7 @@ impl TokenSource {
     pub async fn token(&self) -> Result<Token, OAuthError> {
         let (ended, valid) = match self.cached(None) {
             Lookup::Return(result) => return result,
-            Lookup::TokenRequest { ended, valid } => (ended, valid),
+            Lookup::Request { ended, valid } => (ended, valid),
         };
         let _request = match (self.request.try_lock(), valid) {
             (Ok(guard), _) => guard,
@@ -144,7 +144,7 @@ impl TokenSource {
         };
         let valid = match self.cached(Some(ended)) {
             Lookup::Return(result) => return result,
-            Lookup::TokenRequest { valid, .. } => valid,
+            Lookup::Request { valid, .. } => valid,
         };
         let attempts = if valid.is_some() { 1 } else { ATTEMPTS };
         let result = self.request(attempts).await;
@@ -187,7 +187,7 @@ impl TokenSource {
             {
                 Lookup::Return(valid.ok_or_else(|| failure.error.clone()))
             }
-            _ => Lookup::TokenRequest {
+            _ => Lookup::Request {
                 ended: cache.ended,
                 valid,
             },
@@ -288,5 +288,5 @@ enum Lookup {
     /// A token, or the error of a request.
     Return(Result<Token, OAuthError>),
     /// A request is due; `valid` is a token that can still be used.
-    TokenRequest { ended: u64, valid: Option<Token> },
+    Request { ended: u64, valid: Option<Token> },
 }

@@ -23,8 +23,6 @@ use crate::config::{Column, Columns, Field, first_of, nearest};
 const HEADERS_SHOWN: usize = 50;
 /// The first of the columns that this program adds to a list when it writes the results.
 const OUTCOME_COLUMN: &str = "invitation_state";
-/// The names of the known columns, in the order of [`Field::ALL`].
-const KEYS: [&str; Field::ALL.len()] = ["email", "name", "organization", "locale", "package"];
 
 /// The header: its columns and its position.
 #[derive(Debug)]
@@ -112,7 +110,7 @@ impl Layout {
             header.to_owned()
         });
         let headers: Vec<String> = headers.collect();
-        let FoundColumn {
+        let FoundColumns {
             sources,
             own,
             ambiguous,
@@ -128,7 +126,7 @@ impl Layout {
         let is_known = (0..headers.len()).map(known).collect();
         let names = Field::ALL.map(|it| match &sources[it as usize] {
             Some(source) => source.describe(&headers),
-            None => columns.0[it as usize].key.to_owned(),
+            None => it.key().to_owned(),
         });
         Ok(Self {
             place: header.place,
@@ -197,16 +195,14 @@ impl Layout {
 
     /// What was taken for what: `email` from `E-mail Address`.
     pub fn describe(&self) -> String {
-        let taken = Field::ALL.into_iter().zip(KEYS).filter_map(|(field, key)| {
-            let name = self.source(field).map(|_| excerpt(self.name(field)))?;
-            Some(format!("{key} from `{name}`"))
+        let is_taken = |field: &Field| self.source(*field).is_some();
+        let (taken, missing): (Vec<Field>, Vec<Field>) = Field::ALL.into_iter().partition(is_taken);
+        let taken = taken.into_iter().map(|field| {
+            let name = excerpt(self.name(field));
+            format!("{} from `{name}`", field.key())
         });
         let taken: Vec<String> = taken.collect();
-        let missing = Field::ALL.into_iter().zip(KEYS);
-        let missing: Vec<&str> = missing
-            .filter(|(field, _)| self.source(*field).is_none())
-            .map(|(_, key)| key)
-            .collect();
+        let missing: Vec<&str> = missing.into_iter().map(Field::key).collect();
         let missing = match missing.as_slice() {
             [] => String::new(),
             missing => format!("; no {}", missing.join(", ")),
@@ -247,7 +243,7 @@ fn extra_names(headers: &[String], extra: &[usize]) -> Result<Arc<[String]>, Str
 }
 
 /// The sources of the values of the known columns.
-struct FoundColumn {
+struct FoundColumns {
     sources: [Option<CellSource>; Field::ALL.len()],
     /// The columns that belong to one field only and are no extra columns: those that are configured or
     /// have the key as their header.
@@ -257,8 +253,8 @@ struct FoundColumn {
 }
 
 /// Finds the known columns: as configured, else by the key, else by a header that is known for it.
-fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<FoundColumn, String> {
-    let mut found = FoundColumn {
+fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<FoundColumns, String> {
+    let mut found = FoundColumns {
         sources: [const { None }; Field::ALL.len()],
         own: Vec::new(),
         ambiguous: Vec::new(),
@@ -288,7 +284,7 @@ fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<FoundCol
                 found.sources[column.field as usize] = Some(source);
             }
             (Recognized::Missing, _) if column.field == Field::Email => {
-                missing.push((column, column.key.to_owned()));
+                missing.push((column, column.field.key().to_owned()));
             }
             (Recognized::Missing, _) => {}
             (Recognized::Ambiguous(places), _) => {
@@ -296,7 +292,7 @@ fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<FoundCol
                     .iter()
                     .map(|it| format!("`{}`", excerpt(&headers[*it])));
                 let several = first_of(several, HEADERS_SHOWN);
-                let key = column.key;
+                let key = column.field.key();
                 let message = format!(
                     "several columns could be `{key}` ({several}); set `partners.columns.{key}` to one of them"
                 );
@@ -320,15 +316,15 @@ fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<FoundCol
 /// preferred to a known header, and that to the key in another case.
 fn by_default(column: &Column, headers: &[String]) -> Result<(Recognized, bool), String> {
     let keys: Vec<usize> = (0..headers.len())
-        .filter(|it| headers[*it].to_lowercase() == column.key)
+        .filter(|it| headers[*it].to_lowercase() == column.field.key())
         .collect();
     let key = match keys.as_slice() {
         [] => None,
         [key] => Some(*key),
-        _ => return Err(two_columns(column.key)),
+        _ => return Err(two_columns(column.field.key())),
     };
     let source = |place| (Recognized::Source(CellSource::column(place)), true);
-    if let Some(place) = key.filter(|it| headers[*it] == column.key) {
+    if let Some(place) = key.filter(|it| headers[*it] == column.field.key()) {
         return Ok(source(place));
     }
     Ok(match (recognize(headers, column.field), key) {
@@ -383,7 +379,7 @@ fn lacks((column, wanted): &(&Column, String), free: &[&str]) -> String {
     }
     let named = format!(
         "There is no column `{shown}`, which `partners.columns.{}` names",
-        column.key
+        column.field.key()
     );
     match nearest(wanted, free.iter().copied()) {
         Some(nearest) => format!("{named}; did you mean `{}`?", excerpt(nearest)),
