@@ -27,6 +27,7 @@ use tokio::time::{Instant, advance};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::support::pki::Pki;
+use crate::support::ports::ClosedPort;
 use crate::support::token_endpoint::{Action, ConnectProxy, TokenEndpoint, aadsts, json, token};
 
 const SECRET: &str = "s3cr3t~Value+with/a blank&more";
@@ -1038,7 +1039,8 @@ async fn a_caller_that_gives_up_does_not_take_the_token_from_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_does_not_listen_is_unreachable() {
-    let url = TokenEndpoint::start(|_| Action::Stall).url();
+    let closed = ClosedPort::reserve();
+    let url = format!("http://127.0.0.1:{}", closed.port());
     let mut client = Client::of(&url);
     client.settings.endpoint.set_query(Some("key=hunter2"));
     let error = client.source().token().await.unwrap_err();

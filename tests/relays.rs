@@ -12,6 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use crate::support::pki::Pki;
+use crate::support::ports::ClosedPort;
 use crate::support::smtp::{Action, Call, Server, Setup, Stage, reply};
 use crate::support::{Workplace, oracle, parallel};
 use access_invite::address::Address;
@@ -565,9 +566,8 @@ async fn r17_an_address_whose_tls_fails_is_skipped() {
 
 #[tokio::test]
 async fn r17_the_errors_of_all_addresses_are_reported_together() {
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap();
-    let dead_port = dead.local_addr().unwrap().port();
-    drop(dead);
+    let dead = ClosedPort::reserve();
+    let dead_port = dead.port();
     let silent = failing(&Action::Stall);
     let closing = failing(&reply("421 4.3.2 not now"));
     let refusing = failing(&reply("554 5.7.1 not you"));

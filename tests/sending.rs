@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use crate::support::held::Held;
 use crate::support::oracle;
 use crate::support::pki::Pki;
+use crate::support::ports::ClosedPort;
 use crate::support::smtp::{Accepted, Action, Call, Server, Setup, Stage, Tls, reply};
 use crate::support::{LINK, Workplace};
 use access_invite::commands::{Job, PartnerFilter};
@@ -46,10 +47,8 @@ fn faulty(stage: Stage, action: Action) -> (Server, Arc<AtomicBool>) {
 
 #[test]
 fn an_absent_relay_is_tried_five_times() {
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    let absent = ClosedPort::reserve();
+    let port = absent.port();
     let workplace = Workplace::new(port);
     workplace.partners(&["ada@a.example"]);
 

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::peers::{
-    Daemon, PASSWORD, USER, free_ports, landed, make_private, open_folder, wait_for_banner,
-};
+use super::peers::{Daemon, PASSWORD, USER, landed, make_private, open_folder, wait_for_banner};
 use super::pki::Pki;
+use super::ports::free_ports;
 
 /// The running server. It accepts mail for everybody under `.example` except addresses that start with
 /// `gone`; those that start with `grey` are greylisted once.

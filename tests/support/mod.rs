@@ -17,6 +17,7 @@ pub mod page;
 pub mod parallel;
 pub mod peers;
 pub mod pki;
+pub mod ports;
 pub mod scanner;
 pub mod sheet;
 pub mod smtp;

@@ -18,6 +18,7 @@ use mail_parser::MessageParser;
 use serde_json::Value;
 
 use super::pki::Pki;
+use super::ports::free_ports;
 
 pub use super::scanner::PASSWORD;
 
@@ -332,17 +333,6 @@ pub fn open_folder() -> tempfile::TempDir {
 
 pub fn make_private(file: &Path) {
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
-}
-
-/// Free ports: all are reserved until the last is found.
-pub fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    listeners
-        .iter()
-        .map(|it| it.local_addr().unwrap().port())
-        .collect()
 }
 
 /// A folder, as soon as it holds this many messages.
