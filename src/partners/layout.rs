@@ -273,8 +273,8 @@ fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<FoundCol
                 }
                 found.sources[column.field as usize] = Some(source);
             }
-            Err(HeaderError::Unknown { wanted, .. }) => missing.push((column, wanted)),
-            Err(HeaderError::Ambiguous { wanted, .. }) => return Err(two_columns(&wanted)),
+            Err(HeaderError::Unknown(wanted)) => missing.push((column, wanted)),
+            Err(HeaderError::Ambiguous(wanted)) => return Err(two_columns(&wanted)),
         }
     }
     for column in columns.0.iter().filter(|it| it.pattern.is_none()) {
