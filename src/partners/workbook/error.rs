@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::config::first_of;
+
 /// Why a workbook cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkbookError {
@@ -58,16 +60,8 @@ pub enum WorkbookError {
 
 /// The first sheet names, and how many more there are.
 fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 20;
-    let shown: Vec<_> = names
-        .iter()
-        .take(SHOWN)
-        .map(|it| format!("`{}`", it.escape_debug()))
-        .collect();
-    match names.len().checked_sub(SHOWN) {
-        None | Some(0) => shown.join(", "),
-        Some(more) => format!("{} and {more} more", shown.join(", ")),
-    }
+    let names = names.iter().map(|it| format!("`{}`", it.escape_debug()));
+    first_of(names, 20)
 }
 
 impl From<calamine::XlsxError> for WorkbookError {
