@@ -52,11 +52,17 @@ pub enum Recognized {
     Ambiguous(Vec<usize>),
 }
 
-/// Whether the first line of a list only contains the version of its template, as in Entra's bulk files.
+/// Whether a line or its first cell is the version of a template, as in Entra's bulk files.
+#[must_use]
+pub fn is_version(text: &str) -> bool {
+    fold(text.trim_start_matches('"')).starts_with("version:")
+}
+
+/// Whether a line only contains the version of a template.
 #[must_use]
 pub fn is_version_line(cells: &[String]) -> bool {
-    let mut cells = cells.iter().map(|it| fold(it));
-    cells.next().is_some_and(|it| it.starts_with("version:")) && cells.all(|it| it.is_empty())
+    let mut cells = cells.iter();
+    cells.next().is_some_and(|it| is_version(it)) && cells.all(|it| fold(it).is_empty())
 }
 
 /// What the headers say about a field.
