@@ -251,9 +251,7 @@ impl Declaration<'_, '_> {
 
     /// A key with a default, written in TOML.
     pub fn or<'r, T: 'r>(self, default: &'static str, value: Value<'r, T>) -> T {
-        let otherwise = value.default(default);
-        self.read(Presence::Default(default), false, value)
-            .unwrap_or(otherwise)
+        self.or_set(default, None, value)
     }
 
     /// A key with a default, written in TOML, or another one that a further key has set.

@@ -43,7 +43,7 @@ pub fn parse(
         return Ok(None);
     }
     let columns = layout.headers.len();
-    if cells.len() > columns && !has_only_empty_surplus(cells, columns) {
+    if !has_only_empty_surplus(cells, columns) {
         return Err(refused(format!(
             "the row has {} cells, the header {columns}; put a cell that contains the delimiter in quotes",
             cells.len()
@@ -64,7 +64,7 @@ pub fn parse(
 
 /// Whether all cells beyond the columns of the header are empty.
 pub fn has_only_empty_surplus(cells: &[String], columns: usize) -> bool {
-    cells[columns..].iter().all(|it| it.trim().is_empty())
+    cells.iter().skip(columns).all(|it| it.trim().is_empty())
 }
 
 /// What makes a row good or bad, beside the layout.
