@@ -50,6 +50,4 @@ pub use self::readings::{RowKind, RowReader, SourceRow};
 pub use self::workbook::catches_panics;
 
 #[cfg(test)]
-mod list_fixtures;
-#[cfg(test)]
 mod tests;

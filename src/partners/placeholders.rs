@@ -40,8 +40,8 @@ pub fn placeholder(cell: &str) -> Option<Placeholder> {
         return None;
     }
     let cell = cell.trim().to_lowercase();
-    let is_one_of = |list: &str, text: &str| list.split_whitespace().any(|it| it == text);
-    if is_one_of(FORMULA_ERRORS, &cell) {
+    let is_one_of = |list: &str, text: &str| list.split(' ').any(|it| it == text);
+    if cell.starts_with('#') && is_one_of(FORMULA_ERRORS, &cell) {
         return Some(Placeholder::FormulaError);
     }
     // `null null` comes of a pattern over two cells.

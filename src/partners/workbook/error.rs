@@ -2,6 +2,8 @@
 
 use std::io;
 
+use calamine::{Error, OdsError, XlsError, XlsxError};
+
 use crate::config::first_of;
 
 /// Why a workbook cannot be read.
@@ -64,33 +66,19 @@ fn listed(names: &[String]) -> String {
     first_of(names, 20)
 }
 
-impl From<calamine::XlsxError> for WorkbookError {
-    fn from(error: calamine::XlsxError) -> Self {
-        match error {
-            calamine::XlsxError::Password => Self::Encrypted,
-            calamine::XlsxError::NotAWorksheet(_) => Self::NoSheet,
-            _ => Self::Damaged(error.to_string()),
+/// What an error of calamine means.
+pub fn read_error(error: impl Into<calamine::Error>) -> WorkbookError {
+    match error.into() {
+        Error::Xlsx(XlsxError::Password)
+        | Error::Xls(XlsError::Password)
+        | Error::Ods(OdsError::Password) => WorkbookError::Encrypted,
+        Error::Xlsx(XlsxError::NotAWorksheet(_)) => WorkbookError::NoSheet,
+        Error::Ods(OdsError::InvalidMime(_) | OdsError::FileNotFound("mimetype")) => {
+            WorkbookError::NotAWorkbook
         }
-    }
-}
-
-impl From<calamine::XlsError> for WorkbookError {
-    fn from(error: calamine::XlsError) -> Self {
-        match error {
-            calamine::XlsError::Password => Self::Encrypted,
-            _ => Self::Damaged(error.to_string()),
-        }
-    }
-}
-
-impl From<calamine::OdsError> for WorkbookError {
-    fn from(error: calamine::OdsError) -> Self {
-        match error {
-            calamine::OdsError::Password => Self::Encrypted,
-            calamine::OdsError::InvalidMime(_) | calamine::OdsError::FileNotFound("mimetype") => {
-                Self::NotAWorkbook
-            }
-            _ => Self::Damaged(error.to_string()),
-        }
+        Error::Xlsx(error) => WorkbookError::Damaged(error.to_string()),
+        Error::Xls(error) => WorkbookError::Damaged(error.to_string()),
+        Error::Ods(error) => WorkbookError::Damaged(error.to_string()),
+        error => WorkbookError::Damaged(error.to_string()),
     }
 }

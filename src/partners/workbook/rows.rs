@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use calamine::{Data, Range, XlsxCellReader};
 
 use super::cell_text::cell_text;
-use super::error::WorkbookError;
+use super::error::{WorkbookError, read_error};
 use super::guard::guarded;
 
 /// How many rows with content a sheet may have.
@@ -60,7 +60,7 @@ impl<'a> WorkbookRows<'a> {
         let cells = std::iter::from_fn(move || cells.next_cell().transpose());
         // calamine must not be asked again after the last cell.
         Self::new(cells.fuse().map(|cell| {
-            let cell = cell?;
+            let cell = cell.map_err(read_error)?;
             let (row, column) = cell.get_position();
             Ok((row, column, cell_text(cell.get_value().clone().into())))
         }))
