@@ -1,5 +1,6 @@
 //! Why a workbook cannot be read, in the words that an administrator sees.
 
+use std::fmt;
 use std::io;
 
 use calamine::{Error, OdsError, XlsError, XlsxError};
@@ -60,6 +61,11 @@ pub enum WorkbookError {
     NoSheet,
 }
 
+/// The error of a workbook that does not follow its format.
+pub fn damaged(error: impl fmt::Display) -> WorkbookError {
+    WorkbookError::Damaged(error.to_string())
+}
+
 /// The first sheet names, and how many more there are.
 fn listed(names: &[String]) -> String {
     let names = names.iter().map(|it| format!("`{}`", it.escape_debug()));
@@ -76,9 +82,9 @@ pub fn read_error(error: impl Into<calamine::Error>) -> WorkbookError {
         Error::Ods(OdsError::InvalidMime(_) | OdsError::FileNotFound("mimetype")) => {
             WorkbookError::NotAWorkbook
         }
-        Error::Xlsx(error) => WorkbookError::Damaged(error.to_string()),
-        Error::Xls(error) => WorkbookError::Damaged(error.to_string()),
-        Error::Ods(error) => WorkbookError::Damaged(error.to_string()),
-        error => WorkbookError::Damaged(error.to_string()),
+        Error::Xlsx(error) => damaged(error),
+        Error::Xls(error) => damaged(error),
+        Error::Ods(error) => damaged(error),
+        error => damaged(error),
     }
 }

@@ -9,7 +9,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use zip::ZipArchive;
 
-use super::error::WorkbookError;
+use super::error::{WorkbookError, damaged};
 use super::ods_cells;
 
 /// What all parts may have together, unpacked.
@@ -87,8 +87,4 @@ fn check_string_count(part: &mut impl io::BufRead) -> Result<(), WorkbookError> 
             _ => {}
         }
     }
-}
-
-fn damaged(error: impl std::fmt::Display) -> WorkbookError {
-    WorkbookError::Damaged(error.to_string())
 }
