@@ -12,6 +12,7 @@ use super::active_run::{ActiveRun, OpenFiles};
 use super::errors::translate;
 use super::reader::Reader;
 use super::writer_handle::WriterHandle;
+use super::writer_thread::WriterThread;
 use super::{connection, file_checks, runs, schema, wal};
 use crate::config::LedgerFiles;
 use crate::files::beside;
@@ -42,8 +43,8 @@ fn start_threads(
     run: Option<ActiveRun>,
 ) -> Result<(WriterHandle, Reader)> {
     let reader = Reader::beside_writer(path)?;
-    let writer = WriterHandle::start(path, connection, reader.key.clone(), run);
-    Ok((writer, reader))
+    let writer = WriterThread::new(path, connection, reader.key.clone(), run);
+    Ok((WriterHandle::start(writer), reader))
 }
 
 /// A ledger that was opened for writing and is not changed yet.
