@@ -91,9 +91,9 @@ async fn check(
 fn line_before_findings(finding: &Finding) -> Option<String> {
     match finding.check {
         PROVIDER_CHECK if finding.severity == Severity::Note => {
-            let fix = [": ", finding.fix.as_str()].concat();
-            let fix = if finding.fix.is_empty() { "" } else { &fix };
-            Some(format!("provider: {}{fix}", finding.what))
+            let parts = [finding.what.as_str(), finding.fix.as_str()];
+            let parts: Vec<_> = parts.into_iter().filter(|it| !it.is_empty()).collect();
+            Some(format!("provider: {}", parts.join("; ")))
         }
         COLUMNS => Some(format!("columns: {}", finding.what)),
         EXAMPLE => Some(format!("example: {}: {}", finding.at, finding.what)),

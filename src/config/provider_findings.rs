@@ -32,10 +32,11 @@ fn about_sender(provider: &Provider, sender: &Address, login: Option<&str>) -> O
         SenderRule::Operator => return None,
         SenderRule::Verified(place) => {
             let what = format!(
-                "{} accepts mail from `{from}` only after this address or its domain was verified {place}",
+                "{} accepts mail from `{from}` only after this address or its domain was verified",
                 provider.name
             );
-            return Some(finding(Severity::Note, "sender.from", what, ""));
+            let fix = format!("verify it {place}");
+            return Some(finding(Severity::Note, "sender.from", what, &fix));
         }
         SenderRule::Login(what, fix) => (what, fix.to_owned()),
         SenderRule::LoginDomain(what) => (what, "set it to an address at that domain".to_owned()),
@@ -52,10 +53,9 @@ fn about_sender(provider: &Provider, sender: &Address, login: Option<&str>) -> O
     (!fits).then(|| finding(Severity::Warning, "sender.from", what, &fix))
 }
 
-/// That the limits depend on the account, and where it shows them.
+/// That the limits depend on the account.
 fn about_limits(provider: &Provider) -> Option<Finding> {
-    let place = provider.limits_at?;
-    let what = format!("how much {} accepts depends on {place}", provider.name);
+    let what = provider.limits_by_account?.to_owned();
     let fix = "set `limits.per_minute` and `limits.per_day`";
     Some(finding(Severity::Note, "limits", what, fix))
 }

@@ -1,7 +1,7 @@
 //! Providers of relays: what `smtp.provider` sets. Explicit keys have priority.
 //!
 //! Only values that a public page states are here, each with its source. What depends on the account is
-//! `None`, and `limits_at` names where the provider shows it.
+//! `None`, and `limits_by_account` says on what.
 
 mod mailboxes;
 mod microsoft;
@@ -91,10 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_known_or_it_is_known_where_they_are_shown() {
+    fn limits_are_known_or_known_to_depend_on_the_account() {
         for provider in PROVIDERS.iter().filter(|it| it.name != "postfix") {
             let known = provider.per_minute.or(provider.per_day).is_some();
-            assert!(known || provider.limits_at.is_some(), "{}", provider.name);
+            assert!(
+                known || provider.limits_by_account.is_some(),
+                "{}",
+                provider.name
+            );
         }
     }
 

@@ -23,7 +23,9 @@ pub const GMAIL: Provider = Provider {
     name: "gmail",
     host: "smtp.gmail.com",
     per_day: Some(500),
-    limits_at: Some("Gmail's page about sending limits: 2,000 a day with Google Workspace"),
+    limits_by_account: Some(
+        "500 messages a day are for an account without Google Workspace, which has 2,000",
+    ),
     sender: SenderRule::Login(
         "Gmail replaces `From` by the login's address, unless the other one is set up under \"Send mail as\"",
         "set it up there, or set `sender.from` to the login's address",
@@ -55,7 +57,7 @@ pub const OVH: Provider = Provider {
     tls: Tls::Implicit,
     per_minute: Some(3),
     sender: SenderRule::LoginDomain(
-        "OVHcloud sends for the domain of the login only with SPF and DKIM of that domain",
+        "receivers may refuse such mail, because SPF and DKIM are those of the login's domain",
     ),
     sources: &[
         Source {
@@ -79,9 +81,7 @@ pub const OVH: Provider = Provider {
 pub const IONOS: Provider = Provider {
     name: "ionos",
     host: "smtp.ionos.com",
-    limits_at: Some(
-        "\"What are the Mass Mailing Limits?\" of IONOS: 50 to 500 an hour, by the age of the contract",
-    ),
+    limits_by_account: Some("IONOS accepts 50 to 500 messages an hour, by the age of the contract"),
     sender: SenderRule::LoginDomain(
         "IONOS refuses such mail with \"Sender address is not allowed\"",
     ),

@@ -79,10 +79,10 @@ pub const AZURE_COMMUNICATION_SERVICES: Provider = Provider {
     host: "smtp.azurecomm.net",
     per_minute: Some(1),
     per_day: Some(2_400),
-    limits_at: Some("the quota that Azure support has granted"),
+    limits_by_account: Some("this is the quota of a new subscription; Azure support can raise it"),
     max_megabytes: Some(10),
     sender: SenderRule::Verified(
-        "under \"Provision domains\" of the Email Communication Service, and connect the domain to the Communication Service",
+        "under \"Provision domains\" of the Email Communication Service, which must be connected to the Communication Service",
     ),
     link_tracking: Some("keep \"User engagement tracking\" of the domain off"),
     sources: &[

@@ -26,15 +26,15 @@ pub struct Provider {
     pub per_minute: Option<u32>,
     /// Messages in any 24 hours; `None`: unknown or by account.
     pub per_day: Option<u32>,
-    /// Where the limits of an account are shown, if they depend on it.
-    pub limits_at: Option<&'static str>,
+    /// How the limits depend on the account, if they do.
+    pub limits_by_account: Option<&'static str>,
     /// The largest message in MB of 1,000,000 bytes; `None`: only as the relay's EHLO says.
     pub max_megabytes: Option<u32>,
     /// Which addresses it accepts as the sender.
     pub sender: SenderRule,
     /// Whether it replaces the Message-ID.
     pub replaces_message_id: bool,
-    /// Where its click tracking, which rewrites links, is turned off.
+    /// How its click tracking, which rewrites links, is turned off.
     pub link_tracking: Option<&'static str>,
     /// Where these facts are from.
     pub sources: &'static [Source],
@@ -115,7 +115,7 @@ pub const UNKNOWN: Provider = Provider {
     connections: None,
     per_minute: None,
     per_day: None,
-    limits_at: None,
+    limits_by_account: None,
     max_megabytes: None,
     sender: SenderRule::Operator,
     replaces_message_id: false,

@@ -6,7 +6,9 @@ pub const AMAZON_SES: Provider = Provider {
     name: "amazon-ses",
     host: "email-smtp.{region}.amazonaws.com",
     place: Place::Region("eu-central-1"),
-    limits_at: Some("the account dashboard of Amazon SES, for each region"),
+    limits_by_account: Some(
+        "the account dashboard of Amazon SES shows the limits, for each region",
+    ),
     max_megabytes: Some(40),
     sender: SenderRule::Verified("under \"Identities\" of Amazon SES, in the region of the relay"),
     replaces_message_id: true,
@@ -40,7 +42,7 @@ pub const SENDGRID: Provider = Provider {
     name: "sendgrid",
     host: "smtp.sendgrid.net",
     username: Some("apikey"),
-    limits_at: Some("the plan of your SendGrid account"),
+    limits_by_account: Some("the limits depend on the plan of the SendGrid account"),
     sender: SenderRule::Verified("under \"Sender Authentication\" of SendGrid"),
     link_tracking: Some("turn off \"Click Tracking\" in the tracking settings of SendGrid"),
     sources: &[
@@ -66,7 +68,7 @@ pub const MAILGUN: Provider = Provider {
     name: "mailgun",
     host: "smtp.mailgun.org",
     place: Place::Regions(&[("eu", "smtp.eu.mailgun.org")]),
-    limits_at: Some("the plan of your Mailgun account"),
+    limits_by_account: Some("the limits depend on the plan of the Mailgun account"),
     max_megabytes: Some(25),
     sender: SenderRule::Verified("under \"Domains\" of Mailgun"),
     link_tracking: Some("turn off click tracking in the settings of the domain"),
@@ -92,7 +94,7 @@ pub const MAILGUN: Provider = Provider {
 pub const POSTMARK: Provider = Provider {
     name: "postmark",
     host: "smtp.postmarkapp.com",
-    limits_at: Some("the plan of your Postmark account"),
+    limits_by_account: Some("the limits depend on the plan of the Postmark account"),
     max_megabytes: Some(10),
     sender: SenderRule::Verified("under \"Sender Signatures\" of Postmark"),
     replaces_message_id: true,
@@ -126,10 +128,10 @@ pub const POSTMARK: Provider = Provider {
 pub const BREVO: Provider = Provider {
     name: "brevo",
     host: "smtp-relay.brevo.com",
-    limits_at: Some("the plan of your Brevo account"),
+    limits_by_account: Some("the limits depend on the plan of the Brevo account"),
     max_megabytes: Some(20),
     sender: SenderRule::Verified("under \"Senders\" and \"Domains\" of Brevo"),
-    link_tracking: Some("Brevo tracks clicks unless its support turns that off for the account"),
+    link_tracking: Some("it is on by default, so ask Brevo's support to turn it off"),
     sources: &[
         Source {
             publisher: "Brevo",
@@ -159,7 +161,7 @@ pub const BREVO: Provider = Provider {
 pub const MAILJET: Provider = Provider {
     name: "mailjet",
     host: "in-v3.mailjet.com",
-    limits_at: Some("the plan of your Mailjet account"),
+    limits_by_account: Some("the limits depend on the plan of the Mailjet account"),
     sender: SenderRule::Verified("under the sender addresses and domains of Mailjet"),
     link_tracking: Some("turn off click tracking in the preferences of the account"),
     sources: &[Source {
