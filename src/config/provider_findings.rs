@@ -63,11 +63,12 @@ fn about_limits(provider: &Provider) -> Option<Finding> {
 /// That replies and bounces do not contain the Message-ID of the ledger.
 fn about_id(provider: &Provider) -> Option<Finding> {
     let what = format!(
-        "{} replaces the Message-ID, so replies and bounces name its own id, which the ledger keeps with the relay's reply",
+        "{} replaces the Message-ID, so replies and bounces name its own id",
         provider.name
     );
+    let fix = "compare it with the relay's reply to each message (`status --format json`)";
     let replaces = provider.replaces_message_id;
-    replaces.then(|| finding(Severity::Note, "smtp.provider", what, ""))
+    replaces.then(|| finding(Severity::Note, "smtp.provider", what, fix))
 }
 
 /// That click tracking would replace the link.

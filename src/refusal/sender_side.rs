@@ -5,8 +5,8 @@
 //!
 //! Sources: Microsoft Learn, "SMTP submission improvements" and "Email non-delivery reports in
 //! Exchange Online"; Google Workspace Admin Help 3726730; Amazon SES Developer Guide, "Troubleshooting"
-//! and "Quota errors"; SendGrid, "SMTP Errors and Troubleshooting"; IONOS, "Important change for sending
-//! emails with different sender addresses"; Postmark's API errors; texts of Brevo, Mailgun and OVHcloud as
+//! and "Quota errors"; Twilio, "SMTP Errors and Troubleshooting"; IONOS, "Important change for sending
+//! emails with different sender addresses"; Postmark's API errors; texts of Brevo, Mailgun and OVH as
 //! their users quote them (2015 to 2026); Postfix smtpd(8), postconf(5); Exim specification, "Access
 //! control lists".
 

@@ -23,9 +23,7 @@ pub const GMAIL: Provider = Provider {
     name: "gmail",
     host: "smtp.gmail.com",
     per_day: Some(500),
-    limits_by_account: Some(
-        "500 messages a day are for an account without Google Workspace, which has 2,000",
-    ),
+    limits_by_account: Some("Gmail accepts 500 messages a day, and 2,000 with Google Workspace"),
     sender: SenderRule::Login(
         "Gmail replaces `From` by the login's address, unless the other one is set up under \"Send mail as\"",
         "set it up there, or set `sender.from` to the login's address",

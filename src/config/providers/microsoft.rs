@@ -79,7 +79,9 @@ pub const AZURE_COMMUNICATION_SERVICES: Provider = Provider {
     host: "smtp.azurecomm.net",
     per_minute: Some(1),
     per_day: Some(2_400),
-    limits_by_account: Some("this is the quota of a new subscription; Azure support can raise it"),
+    limits_by_account: Some(
+        "the limits are those of a new subscription, which Azure support can raise",
+    ),
     max_megabytes: Some(10),
     sender: SenderRule::Verified(
         "under \"Provision domains\" of the Email Communication Service, which must be connected to the Communication Service",
