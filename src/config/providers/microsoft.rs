@@ -11,7 +11,7 @@ const SEND_AS: SenderRule = SenderRule::Login(
 /// The limits are for each mailbox.
 const SUBMISSION_LIMITS: Source = Source {
     publisher: "Microsoft",
-    title: "SMTP submission improvements",
+    title: "Message storage and concurrent connection throttling for SMTP Authenticated Submission",
     url: "https://learn.microsoft.com/en-us/exchange/troubleshoot/send-emails/smtp-submission-improvements",
     facts: "connections, limits",
     read: "2026-11-30",
