@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -172,6 +173,42 @@ fn any_issuer_s_token_is_sent_by_the_mechanism_that_is_offered() {
         assert_eq!(relay.accepted().len(), 2);
         assert!(relay.count(used) >= 2, "{:?}", relay.commands());
         assert_eq!(issued.lock().unwrap().len(), 2, "one for each run");
+        assert!(relay.violations().is_empty(), "{:?}", relay.violations());
+    }
+}
+
+/// RFC 4954 §4: AUTH with the first response must not be longer than a command may be.
+#[test]
+fn a_long_token_is_sent_on_a_line_of_its_own() {
+    let pki = Pki::new();
+    for (mechanism, end) in [("XOAUTH2", ""), ("OAUTHBEARER", "AQ==")] {
+        let tokens = Tokens::default();
+        let valid = tokens.clone();
+        let issued = AtomicUsize::new(0);
+        let endpoint = TokenEndpoint::start(move |_| {
+            let number = issued.fetch_add(1, Ordering::SeqCst);
+            let token = format!("{}.{number}", TOKEN.repeat(60));
+            // The second is refused.
+            if number == 0 {
+                valid.issue(&token, Duration::from_hours(1));
+            }
+            endpoint::token(&token, 3600)
+        });
+        let relay = relay(&pki, mechanism, &tokens, |_: &Call| smtp::Action::Normal);
+        let mut workplace = microsoft(relay.port(), &pki, &endpoint, SECRET);
+        workplace.smtp("connections = 1");
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!((output.code, relay.accepted().len()), (0, 2), "{output:?}");
+        workplace.partners(&["joe@j.example"]);
+        let output = workplace.run(&["send"]);
+        assert_eq!(output.code, 69, "{output:?}");
+        assert!(output.stderr.contains("status 401"), "{output:?}");
+        let login = format!("AUTH {mechanism}");
+        let commands = relay.commands();
+        assert_eq!(commands.iter().filter(|it| it.1 == login).count(), 2);
+        assert_eq!(commands.iter().filter(|it| it.1 == end).count(), 1);
         assert!(relay.violations().is_empty(), "{:?}", relay.violations());
     }
 }

@@ -1,6 +1,6 @@
-//! A token endpoint on a real socket that answers as its script says, and a proxy before it.
+//! A token endpoint on a real socket that answers as its script says or forwards to another, and a proxy.
 //!
-//! Every request is kept: its form, its `Authorization` header, the time it arrived. Dropping the
+//! Every request is kept: its form, its headers. Dropping the
 //! endpoint or the proxy ends its threads and connections.
 
 use std::collections::BTreeMap;
@@ -45,6 +45,8 @@ pub enum Action {
     Drip(Vec<u8>),
     /// Never answers.
     Stall,
+    /// Answers as the server at this port of this machine does.
+    Forward(u16),
     /// Waits, then does that.
     Delay(Duration, Box<Action>),
 }
@@ -205,7 +207,8 @@ fn serve<S: Read + Write>(
 ) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let request = read_request(&mut reader)?;
-    perform(reader.get_mut(), ended, answer(request))
+    let action = answer(request.clone());
+    perform(reader.get_mut(), ended, &request, action)
 }
 
 fn read_request(reader: &mut impl BufRead) -> io::Result<Request> {
@@ -224,7 +227,12 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Request> {
     Ok(request)
 }
 
-fn perform(stream: &mut impl Write, ended: &AtomicBool, action: Action) -> io::Result<()> {
+fn perform(
+    stream: &mut impl Write,
+    ended: &AtomicBool,
+    request: &Request,
+    action: Action,
+) -> io::Result<()> {
     match action {
         Action::Answer(status, headers, body) => {
             let length = body.len();
@@ -253,9 +261,18 @@ fn perform(stream: &mut impl Write, ended: &AtomicBool, action: Action) -> io::R
             }
             Ok(())
         }
+        Action::Forward(port) => {
+            let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+            // The answer ends with the connection.
+            let head = request.head.trim_end();
+            let body = &request.body;
+            write!(server, "{head}\r\nConnection: close\r\n\r\n{body}")?;
+            io::copy(&mut server, stream)?;
+            stream.flush()
+        }
         Action::Delay(pause, action) => {
             thread::sleep(pause);
-            perform(stream, ended, *action)
+            perform(stream, ended, request, *action)
         }
     }
 }
