@@ -453,6 +453,22 @@ async fn a_failed_renewal_leaves_the_token_in_use_until_it_expires() {
     assert_eq!(source.token().await.unwrap().expose(), "second");
 }
 
+/// The pause after a failed renewal ends with the token at the latest.
+#[tokio::test(start_paused = true)]
+async fn a_short_lived_token_that_could_not_be_renewed_is_replaced_when_it_expires() {
+    let mut answers = vec![token("first", 5), json(503, "")].into_iter();
+    let endpoint =
+        TokenEndpoint::start(move |_| answers.next().unwrap_or_else(|| token("second", 5)));
+    let client = Client::of(&endpoint.url());
+    let source = client.source();
+
+    for (after, expected) in [(0, "first"), (4_000, "first"), (1_000, "second")] {
+        advance(Duration::from_millis(after)).await;
+        assert_eq!(source.token().await.unwrap().expose(), expected);
+    }
+    assert_eq!(endpoint.requests().len(), 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn callers_that_wait_share_the_failure_of_one_request() {
     let endpoint = TokenEndpoint::start(|_| {
@@ -1245,7 +1261,8 @@ fn the_tables_that_the_document_shows_are_accepted() {
 #[ignore = "needs oidc-provider; .ci/run calls it"]
 async fn oidc_provider_accepts_secrets_and_assertions_and_refuses_wrong_ones() {
     let folder = tempfile::tempdir().unwrap();
-    let client = |id: &str, method: &str| serde_json::json!({"id": id, "method": method, "lifetime": 5});
+    let client =
+        |id: &str, method: &str| serde_json::json!({"id": id, "method": method, "lifetime": 5});
     let provider = node::issuer(
         None,
         &[

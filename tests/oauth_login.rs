@@ -240,6 +240,69 @@ fn a_token_that_is_refused_after_a_success_is_replaced_once() {
     assert_eq!(relay.count("AQ=="), 1, "{:?}", relay.commands());
 }
 
+/// Three connections are closed, and the token that all of them still have is refused from then on.
+#[test]
+fn a_token_that_is_refused_on_all_connections_is_replaced_once() {
+    let pki = Pki::new();
+    let tokens = Tokens::default();
+    let (endpoint, issued) = issue(&tokens, 3600);
+    let revoked = tokens.clone();
+    let relay = relay(&pki, "XOAUTH2", &tokens, move |call: &Call| {
+        match (call.stage, call.nth) {
+            (Stage::Dot, 0..3) => {
+                if call.nth == 2 {
+                    revoked.revoke_all();
+                }
+                let reply = smtp::Action::ReplyThenClose(b"250 2.0.0 taken\r\n".to_vec());
+                smtp::Action::Delay(Duration::from_millis(500), Box::new(reply))
+            }
+            // The other connections wait for their turn meanwhile.
+            (Stage::Auth, 3..) => {
+                smtp::Action::Delay(Duration::from_millis(300), Box::new(smtp::Action::Normal))
+            }
+            _ => smtp::Action::Normal,
+        }
+    });
+    let mut workplace = microsoft(relay.port(), &pki, &endpoint, SECRET);
+    workplace.smtp("connections = 3");
+    workplace.many_partners(12);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!((output.code, relay.accepted().len()), (0, 12), "{output:?}");
+    assert_eq!(issued.lock().unwrap().len(), 2);
+    oracle::check_settled(&workplace, &relay, 12, 0);
+}
+
+/// The error is the refusal, also if another connection ends the run.
+#[test]
+fn a_login_that_is_refused_in_mid_run_is_explained() {
+    let pki = Pki::new();
+    let tokens = Tokens::default();
+    let (endpoint, _issued) = issue(&tokens, 3600);
+    let relay = relay(&pki, "XOAUTH2", &tokens, |call: &Call| {
+        match (call.stage, call.nth) {
+            (Stage::Dot, 0..3) => {
+                let reply = smtp::Action::ReplyThenClose(b"250 2.0.0 taken\r\n".to_vec());
+                smtp::Action::Delay(Duration::from_millis(500), Box::new(reply))
+            }
+            (Stage::Auth, 3..) => {
+                smtp::reply("535 5.7.139 SmtpClientAuthentication is disabled for the Mailbox.")
+            }
+            _ => smtp::Action::Normal,
+        }
+    });
+    let mut workplace = microsoft(relay.port(), &pki, &endpoint, SECRET);
+    workplace.smtp("connections = 3");
+    workplace.many_partners(12);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!((output.code, relay.accepted().len()), (69, 3), "{output:?}");
+    assert!(output.stderr.contains("Set-CASMailbox"), "{output:?}");
+    oracle::check(&workplace, &relay, 12, 0);
+}
+
 #[test]
 fn a_token_endpoint_that_fails_in_mid_run_ends_it_and_the_next_run_sends_the_rest() {
     use endpoint::Action;

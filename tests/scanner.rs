@@ -33,7 +33,10 @@ fn secrets_escape_sequences_and_rust_names_are_found() {
         "the token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl expired".into(),
         "the token eyJhbGciOiJSUzI1NiJ9.eyJzdWIi… expired".into(),
         "client_assertion=eyJ0eXAiOiJKV1QiLCJhbGciOiJQUzI1NiJ9.e30.c2ln&scope=smtp".into(),
-        format!("AUTH OAUTHBEARER {}", BASE64.encode("n,a=ada,\x01auth=Bearer t\x01\x01")),
+        format!(
+            "AUTH OAUTHBEARER {}",
+            BASE64.encode("n,a=ada,\x01auth=Bearer t\x01\x01")
+        ),
         CLIENT[CLIENT.find("-----BEGIN PRIVATE").unwrap()..].into(),
         CLIENT.lines().rev().skip(2).take(20).collect(),
     ];

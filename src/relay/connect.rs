@@ -41,8 +41,8 @@ pub type Dialer = dyn Fn() -> Option<Box<dyn Wire>> + Send + Sync;
 /// What the logins so far have shown.
 #[derive(Default)]
 pub struct Logins {
-    /// Whether one was refused for good.
-    pub refused: bool,
+    /// Why one was refused for good.
+    pub refused: Option<ConnectError>,
     /// The access token with which the last one succeeded.
     pub accepted: Option<Token>,
 }

@@ -108,6 +108,9 @@ impl Connector {
         let secret = secret.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
         let mut logins = self.logins.lock().await;
         self.check_login_allowed(&logins)?;
+        // Another connection may have replaced the token while this one waited for its turn.
+        let secret = credentials.replaced(secret).await;
+        let secret = secret.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
         let relay = (self.smtp.host.as_str(), self.smtp.port);
         let result = match log_in(conversation, extensions, username, relay, &secret).await {
             Err(no_reply) => Err(self.no_reply(Phase::Auth, &no_reply)),
@@ -137,7 +140,7 @@ impl Connector {
                 Err(_) => {}
             }
         }
-        logins.refused = result.as_ref().is_err_and(|it| !it.temporary);
+        logins.refused = result.as_ref().err().filter(|it| !it.temporary).cloned();
         result.map(drop)
     }
 
@@ -154,11 +157,9 @@ impl Connector {
         }
     }
 
+    /// Fails with the first refusal of this run, if there was one.
     pub(super) fn check_login_allowed(&self, logins: &Logins) -> Result<(), ConnectError> {
-        if logins.refused {
-            return Err(self.error(Phase::Auth, false, "it has refused the login in this run"));
-        }
-        Ok(())
+        logins.refused.clone().map_or(Ok(()), Err)
     }
 
     /// The reply if the phase succeeded, otherwise the error.

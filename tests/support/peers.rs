@@ -102,13 +102,17 @@ impl Peers {
     /// An issuer whose tokens these servers accept. The clients are as `tests/npm/issuer.mjs` describes
     /// them; their tokens have these claims, unless they have others.
     pub fn issuer(&self, clients: &[Value]) -> NodeProgram {
-        let clients: Vec<_> = clients.iter().cloned().map(|mut client| {
-            let mut claims = json!({"iss": ISSUER, "sub": USER});
-            let own = client["claims"].as_object().cloned().unwrap_or_default();
-            claims.as_object_mut().unwrap().extend(own);
-            client["claims"] = claims;
-            client
-        }).collect();
+        let clients: Vec<_> = clients
+            .iter()
+            .cloned()
+            .map(|mut client| {
+                let mut claims = json!({"iss": ISSUER, "sub": USER});
+                let own = client["claims"].as_object().cloned().unwrap_or_default();
+                claims.as_object_mut().unwrap().extend(own);
+                client["claims"] = claims;
+                client
+            })
+            .collect();
         issuer(Some(self.file("jwt.key")), &clients)
     }
 
@@ -202,7 +206,10 @@ impl Drop for Peers {
                 scanner::scan_family(daemon.0.id());
             }
             let planted = ["tls/key.pem", "jwt.key", "dovecot/users"].map(|it| self.file(it));
-            scanner::scan_files(self.folder.path(), &planted.each_ref().map(PathBuf::as_path));
+            scanner::scan_files(
+                self.folder.path(),
+                &planted.each_ref().map(PathBuf::as_path),
+            );
         }
         // Postfix before Dovecot, which it depends on.
         while let Some(daemon) = self.daemons.pop() {
@@ -333,6 +340,14 @@ pub fn read_twice(folder: &Path) -> Vec<Mail> {
     by_us
 }
 
+/// The recipients of the messages in a folder, to which others may be delivered at the same time.
+pub fn recipients(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).into_iter().flatten();
+    files
+        .map(|it| by_mail_parser(&std::fs::read(it.unwrap().path()).unwrap()).to)
+        .collect()
+}
+
 fn from_python(message: &Value) -> Mail {
     assert_eq!(message["defects"], Value::Array(Vec::new()), "{message}");
     let text = |name: &str| message[name].as_str().unwrap().replace("\r\n", "\n");
@@ -401,7 +416,7 @@ pub fn wait_for_banner(port: u16, why: impl Fn() -> String) {
     }
 }
 
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_mins(1);
     while !is_so() {
         assert!(Instant::now() < end, "timed out waiting until {what}");

@@ -295,7 +295,9 @@ impl ProcessWatch {
         let thread = std::thread::spawn(move || {
             let mut pause = Duration::from_millis(10);
             loop {
-                let fault = family(id).into_iter().find_map(|it| process_fault(it, &given));
+                let fault = family(id)
+                    .into_iter()
+                    .find_map(|it| process_fault(it, &given));
                 if fault.is_some() || stop.load(Ordering::SeqCst) {
                     return fault;
                 }
