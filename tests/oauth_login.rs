@@ -447,6 +447,73 @@ fn a_missing_step_at_microsoft_has_its_own_remedy() {
     insta::assert_snapshot!(texts);
 }
 
+/// The refusals that Microsoft documents for submission after a successful login.
+#[test]
+fn a_refusal_of_exchange_after_the_login_has_its_own_remedy() {
+    let pki = Pki::new();
+    let mut texts = String::new();
+    for (stage, text) in [
+        (
+            Stage::Mail,
+            "530 5.7.57 Client not authenticated to send mail.",
+        ),
+        (
+            Stage::Mail,
+            "550 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM",
+        ),
+        (
+            Stage::Mail,
+            "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
+        ),
+        (
+            Stage::Dot,
+            "554 5.2.252 SendAsDenied; ada@contoso.example not allowed to send as access@contoso.example; STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied",
+        ),
+        (
+            Stage::Dot,
+            "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process message",
+        ),
+        (
+            Stage::Dot,
+            "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException.MapiExceptionShutoffQuotaExceeded",
+        ),
+        (
+            Stage::Rcpt,
+            "550 5.1.90 Your message can't be sent because you've reached your daily limit for message recipients",
+        ),
+        (
+            Stage::Rcpt,
+            "550 5.7.232 Your message can't be sent because your trial tenant has exceeded its daily limit",
+        ),
+        (
+            Stage::Rcpt,
+            "550 5.7.233 Your message can't be sent because your tenant exceeded its daily limit for sending email to external recipients",
+        ),
+    ] {
+        let tokens = Tokens::default();
+        let (endpoint, _issued) = issue(&tokens, 3600);
+        let relay = relay(&pki, "LOGIN XOAUTH2", &tokens, move |call: &Call| {
+            if call.stage == stage {
+                smtp::reply(text)
+            } else {
+                smtp::Action::Normal
+            }
+        });
+        let workplace = microsoft(relay.port(), &pki, &endpoint, SECRET);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, 69, "{output:?}");
+        workplace.all_are("pending");
+        let error = output.stderr.lines().filter(|it| it.starts_with("error: "));
+        let port = format!(":{}", relay.port());
+        for error in error {
+            writeln!(texts, "{text}\n  {}\n", error.replace(&port, ":PORT")).unwrap();
+        }
+    }
+    insta::assert_snapshot!(texts);
+}
+
 #[test]
 fn a_credential_that_cannot_be_used_is_refused_before_a_connection() {
     let pki = Pki::new();

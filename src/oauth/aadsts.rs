@@ -81,7 +81,8 @@ fn clock(ahead: Option<SignedDuration>) -> String {
 
 /// How wrong this machine's clock is, as far as that is known: `10 min ahead`.
 pub fn clock_error(ahead: Option<SignedDuration>) -> Option<String> {
-    match ahead?.as_secs() / 60 {
+    let seconds = ahead?.as_secs();
+    match (seconds + 30 * seconds.signum()) / 60 {
         0 => None,
         minutes @ 1.. => Some(format!("{minutes} min ahead")),
         minutes => Some(format!("{} min behind", minutes.unsigned_abs())),

@@ -23,6 +23,7 @@ pub mod scanner;
 pub mod sheet;
 pub mod smtp;
 pub mod terminal;
+pub mod tinyproxy;
 pub mod token_endpoint;
 
 use std::fs::File;

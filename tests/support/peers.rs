@@ -203,7 +203,7 @@ impl Drop for Peers {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             for daemon in &self.daemons {
-                scanner::scan_family(daemon.0.id());
+                scanner::scan_family(daemon.id());
             }
             let planted = ["tls/key.pem", "jwt.key", "dovecot/users"].map(|it| self.file(it));
             scanner::scan_files(
@@ -236,6 +236,12 @@ impl Daemon {
             .stderr(console)
             .spawn();
         Self(child.expect("the server's package is installed"))
+    }
+}
+
+impl Daemon {
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 }
 
