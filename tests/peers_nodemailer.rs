@@ -1,6 +1,11 @@
 //! nodemailer's `smtp-server` as a relay that this project did not write: its logins, its refusals at each stage,
 //! and connections that it closes; after each run, what it accepted is compared with the ledger.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a table of cases belongs to its test"
+)]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -9,6 +14,7 @@ use serde_json::{Value, json};
 use crate::support::Workplace;
 use crate::support::node::{NodeProgram, SCOPE, TOKEN_PATH};
 use crate::support::oracle::check_accepted;
+use crate::support::parallel;
 use crate::support::peers::{PASSWORD, USER, make_private};
 use crate::support::pki::Pki;
 use crate::support::scanner::TOKEN;
@@ -24,7 +30,7 @@ struct Nodemailer {
 
 impl Nodemailer {
     /// `tls` is the mode, `options` those of smtp-server beside the certificate.
-    fn start(tls: &str, options: Value, faults: &Value, credential: &str) -> Self {
+    fn start(tls: &str, options: &Value, faults: &Value, credential: &str) -> Self {
         let pki = Pki::new();
         let (certificate, key) = pki.pem("localhost");
         // As long as those of Microsoft Entra.
@@ -99,18 +105,20 @@ fn states(table: &[(&str, usize)]) -> BTreeMap<String, usize> {
 #[test]
 #[ignore = "needs npm's programs; .ci/run calls it"]
 fn nodemailer_accepts_each_login_over_each_kind_of_tls() {
-    for tls in ["starttls", "implicit"] {
-        for (mechanism, credential) in [
-            ("PLAIN", "password"),
-            ("LOGIN", "password"),
-            ("XOAUTH2", "token"),
-        ] {
+    let logins = [
+        ("PLAIN", "password"),
+        ("LOGIN", "password"),
+        ("XOAUTH2", "token"),
+    ];
+    let table = ["starttls", "implicit"].map(|tls| logins.map(|it| (tls, it)));
+    parallel::for_each(
+        AT_ONCE,
+        &table.concat(),
+        |&(tls, (mechanism, credential))| {
             let options = json!({"authMethods": [mechanism]});
-            let mut relay = Nodemailer::start(tls, options, &json!([]), credential);
-            relay.workplace.smtp = relay
-                .workplace
-                .smtp
-                .replace("connections = 1", "connections = 3");
+            let mut relay = Nodemailer::start(tls, &options, &json!([]), credential);
+            let smtp = &mut relay.workplace.smtp;
+            *smtp = smtp.replace("connections = 1", "connections = 3");
             relay.workplace.configure();
             let partners: Vec<_> = (0..30)
                 .map(|it| format!("p{it}@a{}.example", it % 7))
@@ -119,19 +127,19 @@ fn nodemailer_accepts_each_login_over_each_kind_of_tls() {
 
             let output = relay.workplace.run(&["send"]);
 
-            assert_eq!(
-                (output.code, output.stderr.as_str()),
-                (0, ""),
-                "{tls}, {mechanism}"
-            );
+            let said = (output.code, output.stderr.as_str());
+            assert_eq!(said, (0, ""), "{tls}, {mechanism}");
             assert_eq!(
                 relay.states(),
                 states(&[("accepted", 30)]),
                 "{tls}, {mechanism}"
             );
-        }
-    }
+        },
+    );
 }
+
+/// How many relays run at the same time.
+const AT_ONCE: usize = 4;
 
 /// A fault of the relay, the exit code of the run, words of its error, and the states after it.
 type Case = (
@@ -148,17 +156,17 @@ const ONE_DEFERRED: &[(&str, usize)] = &[("accepted", 2), ("deferred", 1)];
 const ONE_UNKNOWN: &[(&str, usize)] = &[("accepted", 2), ("unknown", 1)];
 
 /// Starts a relay with each fault, sends, and sends again until nothing is left.
-fn check_cases(table: Vec<Case>, options: &Value, last: &[(&str, usize)]) {
-    for (title, fault, code, words, expected) in table {
-        let relay = Nodemailer::start("starttls", options.clone(), &json!([fault]), "password");
+fn check_cases(table: &[Case]) {
+    parallel::for_each(AT_ONCE, table, |(title, fault, code, words, expected)| {
+        let relay = Nodemailer::start("starttls", &json!({}), &json!([fault]), "password");
 
         let output = relay.workplace.run(&["send"]);
 
-        assert_eq!(output.code, code, "{title}: {output:?}");
-        assert!(output.stderr.contains(words), "{title}: {output:?}");
+        assert_eq!(output.code, *code, "{title}: {output:?}");
+        assert!(output.stderr.contains(*words), "{title}: {output:?}");
         assert_eq!(relay.states(), states(expected), "{title}");
-        let settled = match expected {
-            NONE_SENT | ALL_SENT | ONE_DEFERRED => states(last),
+        let settled = match *expected {
+            NONE_SENT | ALL_SENT | ONE_DEFERRED => states(ALL_SENT),
             other => states(other),
         };
         let end = Instant::now() + Duration::from_secs(30);
@@ -167,7 +175,7 @@ fn check_cases(table: Vec<Case>, options: &Value, last: &[(&str, usize)]) {
             relay.workplace.run(&["send"]);
             std::thread::sleep(Duration::from_millis(300));
         }
-    }
+    });
 }
 
 #[test]
@@ -276,7 +284,7 @@ fn refusals_of_nodemailer_at_each_stage_have_the_right_outcome() {
             NONE_SENT,
         ),
     ];
-    check_cases(table, &json!({}), ALL_SENT);
+    check_cases(&table);
 }
 
 #[test]
@@ -304,7 +312,7 @@ fn connections_that_nodemailer_closes_cost_nobody_the_mail() {
             ONE_UNKNOWN,
         ),
     ];
-    check_cases(table, &json!({}), ALL_SENT);
+    check_cases(&table);
 }
 
 #[test]
@@ -324,7 +332,7 @@ fn a_message_above_the_size_limit_of_nodemailer_is_not_sent() {
             "deferred",
         ),
     ] {
-        let relay = Nodemailer::start("starttls", options, &json!([]), "password");
+        let relay = Nodemailer::start("starttls", &options, &json!([]), "password");
 
         let output = relay.workplace.run(&["send"]);
 

@@ -1,5 +1,10 @@
 //! Debian's tinyproxy between the program and a token endpoint, and curl's choice of a proxy beside the program's.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a table of cases belongs to its test"
+)]
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
@@ -68,9 +73,9 @@ impl Job {
     /// Gets a token with these variables.
     fn run(&self, variables: &[(&str, &str)]) -> Output {
         self.workplace.run_with(&["check", "--connect"], |command| {
-            VARIABLES.iter().for_each(|it| {
-                command.env_remove(it);
-            });
+            for name in VARIABLES {
+                command.env_remove(name);
+            }
             command.envs(variables.iter().copied());
         })
     }
@@ -219,42 +224,13 @@ fn a_proxy_is_chosen_as_curl_chooses_it() {
 
     let mut differences = Vec::new();
     for (job, variables) in table {
-        let connects = || proxy.connects(&job.target);
-        let before = connects();
-        let mut curl = Command::new(&shell[0]);
-        curl.args(&shell[1..]);
-        curl.args([
-            "curl",
-            "-s",
-            "-k",
-            "--max-time",
-            "5",
-            "-o",
-            "/dev/null",
-            "-d",
-            "",
-        ]);
-        curl.arg(format!("https://{}{TOKEN_PATH}", job.target));
-        VARIABLES.iter().for_each(|it| {
-            curl.env_remove(it);
-        });
-        curl.envs(variables.iter().copied());
-        assert!(curl.status().is_ok(), "curl is installed");
-        let by_curl = connects() - before;
-
-        let assignments = VARIABLES.map(|it| format!("--unset={it}")).into_iter();
-        let values = variables
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        let mut program = shell.clone();
-        program.push("env".into());
-        program.extend(assignments.chain(values));
-        let program: Vec<_> = program.iter().map(String::as_str).collect();
-        let (before, requests) = (connects(), job.endpoint.requests().len());
-        let output = job.workplace.run_under(&program, &["check", "--connect"]);
-        let by_us = connects() - before;
-        let arrived = job.endpoint.requests().len() - requests;
-        assert_eq!(arrived, 1, "{variables:?}: {output:?}");
+        let connects = |request: &dyn Fn()| {
+            let before = proxy.connects(&job.target);
+            request();
+            proxy.connects(&job.target) - before
+        };
+        let by_curl = connects(&|| run_curl(&shell, job, &variables));
+        let by_us = connects(&|| get_token(&shell, job, &variables));
         if by_us != by_curl {
             differences.push(format!(
                 "{} {variables:?}: curl {by_curl}, we {by_us}",
@@ -263,4 +239,50 @@ fn a_proxy_is_chosen_as_curl_chooses_it() {
         }
     }
     assert!(differences.is_empty(), "{differences:#?}");
+}
+
+/// Makes a request with curl, in the shell with the hosts of the proxy.
+fn run_curl(shell: &[String], job: &Job, variables: &[(&str, &str)]) {
+    let mut curl = Command::new(&shell[0]);
+    curl.args(&shell[1..]);
+    curl.args([
+        "curl",
+        "-s",
+        "-k",
+        "--max-time",
+        "5",
+        "-o",
+        "/dev/null",
+        "-d",
+        "",
+    ]);
+    curl.arg(format!("https://{}{TOKEN_PATH}", job.target));
+    for name in VARIABLES {
+        curl.env_remove(name);
+    }
+    curl.envs(variables.iter().copied());
+    let requests = job.endpoint.requests().len();
+    assert!(curl.status().is_ok_and(|it| it.success()), "{variables:?}");
+    assert_eq!(job.endpoint.requests().len(), requests + 1, "{variables:?}");
+}
+
+/// The same with the program.
+fn get_token(shell: &[String], job: &Job, variables: &[(&str, &str)]) {
+    let unset = VARIABLES.map(|it| format!("--unset={it}"));
+    let set = variables
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    let program: Vec<_> = (shell.iter().cloned())
+        .chain(["env".to_owned()])
+        .chain(unset)
+        .chain(set)
+        .collect();
+    let program: Vec<_> = program.iter().map(String::as_str).collect();
+    let requests = job.endpoint.requests().len();
+    let output = job.workplace.run_under(&program, &["check", "--connect"]);
+    assert_eq!(
+        job.endpoint.requests().len(),
+        requests + 1,
+        "{variables:?}: {output:?}"
+    );
 }

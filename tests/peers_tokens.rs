@@ -1,6 +1,11 @@
 //! Access tokens between programs that this project did not write: `oidc-provider` issues them, and
 //! Dovecot's submission server validates them before it passes the mail on to Postfix.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a table of cases belongs to its test"
+)]
+
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +17,7 @@ use crate::peers::{PARTNERS, count, everybody_has_it, states, two_hundred};
 use crate::support::Workplace;
 use crate::support::node::{CLIENT, SCOPE, TOKEN_PATH};
 use crate::support::oracle::check_accepted;
+use crate::support::parallel;
 use crate::support::peers::{
     PASSWORD, Peers, USER, make_private, read_twice, recipients, wait_until,
 };
@@ -131,7 +137,7 @@ fn dovecot_accepts_a_good_token_and_refuses_all_others() {
     insta::assert_snapshot!(texts);
 }
 
-/// Every seventh recipient costs its connection, and all take a while.
+/// One recipient in twelve costs its connection, and all take a while.
 fn close_often(peers: &Peers) {
     let asked = AtomicUsize::new(0);
     peers.policy.answers_at_once(move |_| {
@@ -147,8 +153,8 @@ fn close_often(peers: &Peers) {
 fn two_hundred_with_short_tokens(client: &str) {
     let peers = Peers::with("xoauth2", GREETING);
     let issuer = peers.issuer(&clients(5, 0));
-    let issued = Arc::new(Mutex::new(Vec::new()));
-    let (kept, port) = (issued.clone(), issuer.port());
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let (kept, port) = (requests.clone(), issuer.port());
     let endpoint = TokenEndpoint::start(move |_| {
         kept.lock().unwrap().push(Instant::now());
         Action::Forward(port)
@@ -163,16 +169,19 @@ fn two_hundred_with_short_tokens(client: &str) {
     let folder = peers.mail(PARTNERS);
     everybody_has_it(&folder, &addresses);
     assert_eq!(count(&workplace), states(&[("accepted", PARTNERS)]));
-    let issued = issued.lock().unwrap();
-    assert!(issued.len() > 2, "at least two tokens expired: {issued:?}");
-    for pair in issued.windows(2) {
+    let requests = requests.lock().unwrap();
+    assert!(
+        requests.len() > 2,
+        "at least two tokens expired: {requests:?}"
+    );
+    for pair in requests.windows(2) {
         // A token of five seconds is renewed after four.
         let pause = pair[1] - pair[0];
         assert!(pause >= Duration::from_millis(3_900), "{pause:?}");
     }
     let log = peers.log();
     let logins = log.matches(" method=XOAUTH2").count();
-    assert!(logins > 2 * issued.len(), "{logins} logins share tokens");
+    assert!(logins > 2 * requests.len(), "{logins} logins share tokens");
     assert!(!log.contains("Token has expired"), "{log}");
 }
 
@@ -304,7 +313,7 @@ fn a_token_endpoint_that_fails_in_mid_run_costs_nobody_the_mail() {
         std::thread::sleep(Instant::saturating_duration_since(&end, Instant::now()));
         "421 4.3.2 come again".into()
     });
-    let case_of = |(case, (title, fault, code, words)): (usize, (&str, Fault, i32, &str))| {
+    let case_of = |&(case, (title, fault, code, words)): &(usize, (&str, Fault, i32, &str))| {
         let requests = Arc::new(AtomicUsize::new(0));
         let is_repaired = Arc::new(AtomicBool::new(false));
         let (counted, repaired, expired) = (requests.clone(), is_repaired.clone(), expired.clone());
@@ -343,19 +352,9 @@ fn a_token_endpoint_that_fails_in_mid_run_costs_nobody_the_mail() {
         assert_eq!(output.code, 0, "{title}: {output:?}");
         check(&peers, &workplace, case, FEW);
     };
-    let cases = Mutex::new(table.into_iter().enumerate());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let next = cases.lock().unwrap().next();
-                    let Some(case) = next else { break };
-                    case_of(case);
-                }
-            });
-        }
-    });
-    let total = FEW * 11;
+    let cases: Vec<_> = table.into_iter().enumerate().collect();
+    parallel::for_each(AT_ONCE, &cases, case_of);
+    let total = FEW * cases.len();
     assert_eq!(recipients(&peers.mail(total)).len(), total);
 }
 

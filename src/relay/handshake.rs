@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::connect::{Connection, Connector, Logins};
+use super::connect::{Connection, Connector};
 use super::conversation::Conversation;
 use super::credentials::{Credentials, Secret};
 use super::ehlo::EhloExtensions;
@@ -107,7 +107,7 @@ impl Connector {
         let secret = credentials.secret().await;
         let secret = secret.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
         let mut logins = self.logins.lock().await;
-        self.check_login_allowed(&logins)?;
+        logins.check_allowed()?;
         // Another connection may have replaced the token while this one waited for its turn.
         let secret = credentials.replaced(secret).await;
         let secret = secret.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
@@ -155,11 +155,6 @@ impl Connector {
             throttled: is_throttle(&reply).then_some(reply),
             ..self.error(Phase::Auth, temporary, &why)
         }
-    }
-
-    /// Fails with the first refusal of this run, if there was one.
-    pub(super) fn check_login_allowed(&self, logins: &Logins) -> Result<(), ConnectError> {
-        logins.refused.clone().map_or(Ok(()), Err)
     }
 
     /// The reply if the phase succeeded, otherwise the error.
