@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,12 +25,13 @@ use serde_json::Value;
 use tokio::time::{Instant, advance};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::support::node::{self, CLIENT};
 use crate::support::pki::Pki;
 use crate::support::ports::ClosedPort;
+use crate::support::scanner::PASSWORD;
 use crate::support::token_endpoint::{Action, ConnectProxy, TokenEndpoint, aadsts, json, token};
 
 const SECRET: &str = "s3cr3t~Value+with/a blank&more";
-const CLIENT: &str = include_str!("fixtures/oauth/client.pem");
 const DOCUMENT: &str = include_str!("../docs/microsoft365.md");
 const THUMBPRINT: &str = "n5H-VSZmM4zxHrwsPKw097gAKY3Ex4W83ZbqYjftiiU";
 
@@ -451,6 +451,22 @@ async fn a_failed_renewal_leaves_the_token_in_use_until_it_expires() {
     assert!(matches!(error, OAuthError::Unreachable { .. }), "{error}");
     assert_eq!(requests(), 7);
     assert_eq!(source.token().await.unwrap().expose(), "second");
+}
+
+/// The pause after a failed renewal ends with the token at the latest.
+#[tokio::test(start_paused = true)]
+async fn a_short_lived_token_that_could_not_be_renewed_is_replaced_when_it_expires() {
+    let mut answers = vec![token("first", 5), json(503, "")].into_iter();
+    let endpoint =
+        TokenEndpoint::start(move |_| answers.next().unwrap_or_else(|| token("second", 5)));
+    let client = Client::of(&endpoint.url());
+    let source = client.source();
+
+    for (after, expected) in [(0, "first"), (4_000, "first"), (1_000, "second")] {
+        advance(Duration::from_millis(after)).await;
+        assert_eq!(source.token().await.unwrap().expose(), expected);
+    }
+    assert_eq!(endpoint.requests().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -1242,51 +1258,27 @@ fn the_tables_that_the_document_shows_are_accepted() {
     }
 }
 
-/// `oidc-provider` of npm, which ends when it is dropped.
-struct OidcProvider {
-    process: std::process::Child,
-    url: String,
-}
-
-impl OidcProvider {
-    fn start(folder: &Path) -> Self {
-        let certificate = private(folder, "certificate.pem", CLIENT);
-        let process = std::process::Command::new("node")
-            .arg("provider.mjs")
-            .arg(certificate)
-            .arg(SECRET)
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc"))
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::null())
-            .spawn();
-        let mut process = process.unwrap();
-        // Warnings about the runtime and its keys come before the port.
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let port = lines
-            .map_while(Result::ok)
-            .find_map(|it| it.parse::<u16>().ok());
-        let url = format!("http://127.0.0.1:{}", port.unwrap());
-        Self { process, url }
-    }
-}
-
-impl Drop for OidcProvider {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[tokio::test]
 #[ignore = "needs oidc-provider; .ci/run calls it"]
 async fn oidc_provider_accepts_secrets_and_assertions_and_refuses_wrong_ones() {
     let folder = tempfile::tempdir().unwrap();
-    let provider = OidcProvider::start(folder.path());
+    let client =
+        |id: &str, method: &str| serde_json::json!({"id": id, "method": method, "lifetime": 5});
+    let provider = node::issuer(
+        None,
+        &[
+            client("post", "client_secret_post"),
+            client("basic", "client_secret_basic"),
+            client("certificate", "private_key_jwt"),
+        ],
+    );
+    let url = format!("http://127.0.0.1:{}", provider.port());
     let source = |id: &str, credential: Credential, clock| {
-        let mut settings = Client::of(&provider.url).settings;
+        let mut settings = Client::of(&url).settings;
+        settings.endpoint.set_path(node::TOKEN_PATH);
         settings.client_id = id.into();
         settings.credential = credential;
-        settings.scope = Some("api/.default".into());
+        settings.scope = Some(node::SCOPE.into());
         TokenSource::new(settings, Proxies::default(), clock).unwrap()
     };
     let secret = |text: &str, auth| {
@@ -1299,8 +1291,8 @@ async fn oidc_provider_accepts_secrets_and_assertions_and_refuses_wrong_ones() {
     let late = || Timestamp::now() + jiff::SignedDuration::from_mins(10);
 
     for (id, credential) in [
-        ("post", secret(SECRET, ClientAuth::Post)),
-        ("basic", secret(SECRET, ClientAuth::Basic)),
+        ("post", secret(PASSWORD, ClientAuth::Post)),
+        ("basic", secret(PASSWORD, ClientAuth::Basic)),
         ("certificate", certificate()),
     ] {
         let source = source(id, credential, Timestamp::now);
@@ -1319,7 +1311,7 @@ async fn oidc_provider_accepts_secrets_and_assertions_and_refuses_wrong_ones() {
         ),
         (
             "certificate",
-            secret(SECRET, ClientAuth::Post),
+            secret(PASSWORD, ClientAuth::Post),
             Timestamp::now,
         ),
         ("certificate", certificate(), late),

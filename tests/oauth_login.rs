@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -176,6 +177,42 @@ fn any_issuer_s_token_is_sent_by_the_mechanism_that_is_offered() {
     }
 }
 
+/// RFC 4954 §4: AUTH with the first response must not be longer than a command may be.
+#[test]
+fn a_long_token_is_sent_on_a_line_of_its_own() {
+    let pki = Pki::new();
+    for (mechanism, end) in [("XOAUTH2", ""), ("OAUTHBEARER", "AQ==")] {
+        let tokens = Tokens::default();
+        let valid = tokens.clone();
+        let issued = AtomicUsize::new(0);
+        let endpoint = TokenEndpoint::start(move |_| {
+            let number = issued.fetch_add(1, Ordering::SeqCst);
+            let token = format!("{}.{number}", TOKEN.repeat(60));
+            // The second is refused.
+            if number == 0 {
+                valid.issue(&token, Duration::from_hours(1));
+            }
+            endpoint::token(&token, 3600)
+        });
+        let relay = relay(&pki, mechanism, &tokens, |_: &Call| smtp::Action::Normal);
+        let mut workplace = microsoft(relay.port(), &pki, &endpoint, SECRET);
+        workplace.smtp("connections = 1");
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!((output.code, relay.accepted().len()), (0, 2), "{output:?}");
+        workplace.partners(&["joe@j.example"]);
+        let output = workplace.run(&["send"]);
+        assert_eq!(output.code, 69, "{output:?}");
+        assert!(output.stderr.contains("status 401"), "{output:?}");
+        let login = format!("AUTH {mechanism}");
+        let commands = relay.commands();
+        assert_eq!(commands.iter().filter(|it| it.1 == login).count(), 2);
+        assert_eq!(commands.iter().filter(|it| it.1 == end).count(), 1);
+        assert!(relay.violations().is_empty(), "{:?}", relay.violations());
+    }
+}
+
 #[test]
 fn a_token_that_is_refused_after_a_success_is_replaced_once() {
     let pki = Pki::new();
@@ -201,6 +238,69 @@ fn a_token_that_is_refused_after_a_success_is_replaced_once() {
     // The refused login has a challenge, which is answered.
     assert_eq!(relay.count("AUTH"), 3);
     assert_eq!(relay.count("AQ=="), 1, "{:?}", relay.commands());
+}
+
+/// Three connections are closed, and the token that all of them still have is refused from then on.
+#[test]
+fn a_token_that_is_refused_on_all_connections_is_replaced_once() {
+    let pki = Pki::new();
+    let tokens = Tokens::default();
+    let (endpoint, issued) = issue(&tokens, 3600);
+    let revoked = tokens.clone();
+    let relay = relay(&pki, "XOAUTH2", &tokens, move |call: &Call| {
+        match (call.stage, call.nth) {
+            (Stage::Dot, 0..3) => {
+                if call.nth == 2 {
+                    revoked.revoke_all();
+                }
+                let reply = smtp::Action::ReplyThenClose(b"250 2.0.0 taken\r\n".to_vec());
+                smtp::Action::Delay(Duration::from_millis(500), Box::new(reply))
+            }
+            // The other connections wait for their turn meanwhile.
+            (Stage::Auth, 3..) => {
+                smtp::Action::Delay(Duration::from_millis(300), Box::new(smtp::Action::Normal))
+            }
+            _ => smtp::Action::Normal,
+        }
+    });
+    let mut workplace = microsoft(relay.port(), &pki, &endpoint, SECRET);
+    workplace.smtp("connections = 3");
+    workplace.many_partners(12);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!((output.code, relay.accepted().len()), (0, 12), "{output:?}");
+    assert_eq!(issued.lock().unwrap().len(), 2);
+    oracle::check_settled(&workplace, &relay, 12, 0);
+}
+
+/// The error is the refusal, also if another connection ends the run.
+#[test]
+fn a_login_that_is_refused_in_mid_run_is_explained() {
+    let pki = Pki::new();
+    let tokens = Tokens::default();
+    let (endpoint, _issued) = issue(&tokens, 3600);
+    let relay = relay(&pki, "XOAUTH2", &tokens, |call: &Call| {
+        match (call.stage, call.nth) {
+            (Stage::Dot, 0..3) => {
+                let reply = smtp::Action::ReplyThenClose(b"250 2.0.0 taken\r\n".to_vec());
+                smtp::Action::Delay(Duration::from_millis(500), Box::new(reply))
+            }
+            (Stage::Auth, 3..) => {
+                smtp::reply("535 5.7.139 SmtpClientAuthentication is disabled for the Mailbox.")
+            }
+            _ => smtp::Action::Normal,
+        }
+    });
+    let mut workplace = microsoft(relay.port(), &pki, &endpoint, SECRET);
+    workplace.smtp("connections = 3");
+    workplace.many_partners(12);
+
+    let output = workplace.run(&["send"]);
+
+    assert_eq!((output.code, relay.accepted().len()), (69, 3), "{output:?}");
+    assert!(output.stderr.contains("Set-CASMailbox"), "{output:?}");
+    oracle::check(&workplace, &relay, 12, 0);
 }
 
 #[test]
@@ -343,6 +443,73 @@ fn a_missing_step_at_microsoft_has_its_own_remedy() {
         assert!(lines.iter().skip(2).all(|it| it.len() <= 100), "{output:?}");
         let port = format!(":{}", relay.port());
         writeln!(texts, "{}", output.stderr.replace(&port, ":PORT")).unwrap();
+    }
+    insta::assert_snapshot!(texts);
+}
+
+/// The refusals that Microsoft documents for submission after a successful login.
+#[test]
+fn a_refusal_of_exchange_after_the_login_has_its_own_remedy() {
+    let pki = Pki::new();
+    let mut texts = String::new();
+    for (stage, text) in [
+        (
+            Stage::Mail,
+            "530 5.7.57 Client not authenticated to send mail.",
+        ),
+        (
+            Stage::Mail,
+            "550 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM",
+        ),
+        (
+            Stage::Mail,
+            "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
+        ),
+        (
+            Stage::Dot,
+            "554 5.2.252 SendAsDenied; ada@contoso.example not allowed to send as access@contoso.example; STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied",
+        ),
+        (
+            Stage::Dot,
+            "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process message",
+        ),
+        (
+            Stage::Dot,
+            "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException.MapiExceptionShutoffQuotaExceeded",
+        ),
+        (
+            Stage::Rcpt,
+            "550 5.1.90 Your message can't be sent because you've reached your daily limit for message recipients",
+        ),
+        (
+            Stage::Rcpt,
+            "550 5.7.232 Your message can't be sent because your trial tenant has exceeded its daily limit",
+        ),
+        (
+            Stage::Rcpt,
+            "550 5.7.233 Your message can't be sent because your tenant exceeded its daily limit for sending email to external recipients",
+        ),
+    ] {
+        let tokens = Tokens::default();
+        let (endpoint, _issued) = issue(&tokens, 3600);
+        let relay = relay(&pki, "LOGIN XOAUTH2", &tokens, move |call: &Call| {
+            if call.stage == stage {
+                smtp::reply(text)
+            } else {
+                smtp::Action::Normal
+            }
+        });
+        let workplace = microsoft(relay.port(), &pki, &endpoint, SECRET);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, 69, "{output:?}");
+        workplace.all_are("pending");
+        let error = output.stderr.lines().filter(|it| it.starts_with("error: "));
+        let port = format!(":{}", relay.port());
+        for error in error {
+            writeln!(texts, "{text}\n  {}\n", error.replace(&port, ":PORT")).unwrap();
+        }
     }
     insta::assert_snapshot!(texts);
 }

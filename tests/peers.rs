@@ -10,7 +10,7 @@ use crate::support::peers::{PASSWORD, Peers, USER, make_private, read_twice};
 use crate::support::pki::Pki;
 use crate::support::{LINK, Output, Workplace};
 
-const PARTNERS: usize = 200;
+pub const PARTNERS: usize = 200;
 /// Lifetime of a token in seconds.
 const LIFE: u32 = 4;
 
@@ -37,7 +37,7 @@ fn by_token(command: &[String]) -> String {
 }
 
 /// Two hundred partners in three languages, with names that need encoding.
-fn two_hundred(workplace: &Workplace) -> BTreeSet<String> {
+pub fn two_hundred(workplace: &Workplace) -> BTreeSet<String> {
     let languages = ["en", "fr", "ar"];
     let names = ["Ada", "Élodie Çağlar", "ليلى", "\"Müller, \"\"Mo\"\"\""];
     let mut addresses = BTreeSet::new();
@@ -53,7 +53,7 @@ fn two_hundred(workplace: &Workplace) -> BTreeSet<String> {
 }
 
 /// Checks that everybody has the message once, with the link in both parts.
-fn everybody_has_it(folder: &Path, addresses: &BTreeSet<String>) {
+pub fn everybody_has_it(folder: &Path, addresses: &BTreeSet<String>) {
     let messages = read_twice(folder);
     assert_eq!(messages.len(), addresses.len());
     let to: BTreeSet<_> = messages.iter().map(|it| it.to.clone()).collect();
@@ -71,7 +71,7 @@ fn everybody_has_it(folder: &Path, addresses: &BTreeSet<String>) {
 }
 
 /// The number of rows in each state.
-fn count(workplace: &Workplace) -> BTreeMap<String, usize> {
+pub fn count(workplace: &Workplace) -> BTreeMap<String, usize> {
     let mut count = BTreeMap::new();
     for (_, state) in workplace.states() {
         *count.entry(state).or_default() += 1;
@@ -79,7 +79,7 @@ fn count(workplace: &Workplace) -> BTreeMap<String, usize> {
     count
 }
 
-fn states(table: &[(&str, usize)]) -> BTreeMap<String, usize> {
+pub fn states(table: &[(&str, usize)]) -> BTreeMap<String, usize> {
     table.iter().map(|(it, n)| ((*it).into(), *n)).collect()
 }
 

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use crate::support::Workplace;
+use crate::support::node::CLIENT;
 use crate::support::scanner::{PASSWORD, TOKEN, fault_in, secret_in};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -30,6 +31,14 @@ fn secrets_escape_sequences_and_rust_names_are_found() {
         format!("{:?}", PASSWORD.as_bytes()),
         PASSWORD.bytes().map(|it| format!("{it:02x}")).collect(),
         "the token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl expired".into(),
+        "the token eyJhbGciOiJSUzI1NiJ9.eyJzdWIi… expired".into(),
+        "client_assertion=eyJ0eXAiOiJKV1QiLCJhbGciOiJQUzI1NiJ9.e30.c2ln&scope=smtp".into(),
+        format!(
+            "AUTH OAUTHBEARER {}",
+            BASE64.encode("n,a=ada,\x01auth=Bearer t\x01\x01")
+        ),
+        CLIENT[CLIENT.find("-----BEGIN PRIVATE").unwrap()..].into(),
+        CLIENT.lines().rev().skip(2).take(20).collect(),
     ];
     for text in secrets {
         assert!(fault_in(&text).is_some(), "{text}");
@@ -100,6 +109,22 @@ fn every_run_of_the_binary_is_scanned() {
     assert!(left(
         &|it| std::fs::write(it.file("results.csv"), PASSWORD).unwrap()
     ));
+
+    // Processes are scanned while they run: the arguments, and the environment of what they start.
+    let leaks = |script: &[&str]| {
+        let run = || workplace.run_under(script, &[]);
+        catch_unwind(AssertUnwindSafe(run)).is_err()
+    };
+    assert!(leaks(&["sh", "-c", &format!("sleep 0.3; : {PASSWORD}")]));
+    for (started, is_leak) in [
+        (format!("sh -c 'sleep 0.3; : {PASSWORD}'; true"), true),
+        (format!("KEY={TOKEN} sleep 0.3; true"), true),
+        (format!("sleep 0.3; : {PASSWORD}"), false),
+    ] {
+        // The shell reads its script from a file, which may contain the secret.
+        workplace.write("script", &started);
+        assert_eq!(leaks(&["sh", "script"]), is_leak, "{started}");
+    }
 
     // No other code starts the binary.
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");

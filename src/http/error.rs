@@ -69,9 +69,10 @@ fn unresolved(why: &str) -> String {
 /// A proxy that refused to connect. `reason` contains its status, if it answered.
 fn explain_proxy(reason: &str, url: &Url, proxy: &str) -> HttpError {
     let host = url.host_str().unwrap_or_default();
-    if reason.contains("407") {
+    // tinyproxy refuses a wrong login with 401.
+    if reason.contains("407") || reason.contains("401") {
         HttpError::Configuration(format!(
-            "the proxy {proxy} requires a login; write it as http://USER:PASSWORD@HOST:PORT"
+            "the proxy {proxy} requires a login, or does not accept this one; write it as http://USER:PASSWORD@HOST:PORT"
         ))
     } else if reason.contains("403") {
         HttpError::Configuration(format!(

@@ -86,7 +86,7 @@ fn parse(value: &str) -> Option<Proxy> {
 /// Whether a list of `NO_PROXY` contains a host: `*` is all; a domain includes its subdomains, with
 /// or without a dot before it; an IP address matches only itself, with `/BITS` for a network.
 fn is_exempt(host: &Host<&str>, list: &str) -> bool {
-    if list.trim() == "*" {
+    if list == "*" {
         return true;
     }
     let mut entries = list.split([',', ' ', '\t']).filter(|it| !it.is_empty());
@@ -202,6 +202,7 @@ mod tests {
         for (list, host, exempt) in [
             ("", "login.example", false),
             ("*", "login.example", true),
+            (" *", "login.example", false),
             ("*.example", "login.example", false),
             ("login.example", "login.example", true),
             ("LOGIN.example", "login.EXAMPLE", true),

@@ -73,13 +73,18 @@ fn assertion_refused(description: &str) -> &'static str {
 }
 
 fn clock(ahead: Option<SignedDuration>) -> String {
-    let minutes = ahead.map_or(0, |it| it.as_secs() / 60);
-    let how = match minutes {
-        0 => "wrong".to_owned(),
-        1.. => format!("{minutes} min ahead"),
-        _ => format!("{} min behind", minutes.unsigned_abs()),
-    };
+    let error = clock_error(ahead).unwrap_or_else(|| "wrong".into());
     format!(
-        "the assertion is outside of its validity, because this machine's clock is {how}; synchronise it (NTP)"
+        "the assertion is outside of its validity, because this machine's clock is {error}; synchronise it (NTP)"
     )
+}
+
+/// How wrong this machine's clock is, as far as that is known: `10 min ahead`.
+pub fn clock_error(ahead: Option<SignedDuration>) -> Option<String> {
+    let seconds = ahead?.as_secs();
+    match (seconds + 30 * seconds.signum()) / 60 {
+        0 => None,
+        minutes @ 1.. => Some(format!("{minutes} min ahead")),
+        minutes => Some(format!("{} min behind", minutes.unsigned_abs())),
+    }
 }

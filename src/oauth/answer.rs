@@ -173,7 +173,7 @@ fn refused(
         let error = &refusal.error;
         // The advice is for issuers that give no number.
         let advice = match first {
-            None => standard_advice(error, settings),
+            None => standard_advice(error, &details),
             Some(_) => None,
         };
         let advice = advice.map_or_else(String::new, |it| format!("{it}; "));
@@ -195,9 +195,20 @@ fn refused(
 }
 
 /// What to do about an error of RFC 6749 §5.2.
-fn standard_advice(error: &str, settings: &Settings) -> Option<String> {
+fn standard_advice(error: &str, details: &Details<'_>) -> Option<String> {
+    let settings = details.settings;
     let table = settings.table;
     Some(match error {
+        "invalid_client" if matches!(settings.credential, Credential::Certificate(_)) => {
+            match aadsts::clock_error(details.clock_ahead) {
+                Some(error) => format!(
+                    "the assertion is refused, probably because this machine's clock is {error}; synchronise it (NTP)"
+                ),
+                None => format!(
+                    "the assertion is refused; check `{table}.client_id`, and that the certificate in `{table}.certificate_file` is registered with this client"
+                ),
+            }
+        }
         "invalid_client" => {
             let other = match &settings.credential {
                 Credential::Secret(_, ClientAuth::Post) if table == "smtp.oauth" => {

@@ -217,17 +217,22 @@ impl TokenSource {
                 Ok(token)
             }
             Err(error) => {
-                let wait = match &error {
-                    OAuthError::Unreachable {
-                        retry_after: Some(wait),
-                        ..
-                    } => *wait,
-                    _ if valid.is_some() => RENEWAL_PAUSE,
-                    _ => Duration::ZERO,
+                let now = Instant::now();
+                let not_before = match (&error, &cache.token) {
+                    (
+                        OAuthError::Unreachable {
+                            retry_after: Some(wait),
+                            ..
+                        },
+                        _,
+                    ) => now + *wait,
+                    // Once it has expired, the next request is urgent.
+                    (_, Some(cached)) if valid.is_some() => cached.expire.min(now + RENEWAL_PAUSE),
+                    _ => now,
                 };
                 cache.failure = Some(Failure {
                     error: error.clone(),
-                    not_before: Instant::now() + wait,
+                    not_before,
                 });
                 valid.ok_or(error)
             }

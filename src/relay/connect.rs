@@ -41,10 +41,17 @@ pub type Dialer = dyn Fn() -> Option<Box<dyn Wire>> + Send + Sync;
 /// What the logins so far have shown.
 #[derive(Default)]
 pub struct Logins {
-    /// Whether one was refused for good.
-    pub refused: bool,
+    /// Why one was refused for good.
+    pub refused: Option<ConnectError>,
     /// The access token with which the last one succeeded.
     pub accepted: Option<Token>,
+}
+
+impl Logins {
+    /// Fails with the first refusal of this run, if there was one.
+    pub fn check_allowed(&self) -> Result<(), ConnectError> {
+        self.refused.clone().map_or(Ok(()), Err)
+    }
 }
 
 /// Opens connections to the configured relay, and holds the state that the connections of a run share.
@@ -153,7 +160,7 @@ impl Connector {
     async fn establish(&self, step: &mut impl FnMut(&str)) -> Result<Connection, ConnectError> {
         // If another connection is logging in, the result is checked before this one does.
         if let Ok(logins) = self.logins.try_lock() {
-            self.check_login_allowed(&logins)?;
+            logins.check_allowed()?;
         }
         self.prepare_login(step).await?;
         let addresses = self.resolve(step).await?;

@@ -91,6 +91,16 @@ impl Credentials {
         })
     }
 
+    /// The token that replaces one of an issuer, if it was dropped in the meantime; other secrets stay.
+    pub(super) async fn replaced(&self, secret: Secret) -> Result<Secret, SetupError> {
+        match (&self.0, secret) {
+            (Source::Tokens(tokens), Secret::Issued(_)) => {
+                Ok(Secret::Issued(tokens.token().await?))
+            }
+            (_, secret) => Ok(secret),
+        }
+    }
+
     /// Gets an access token before the connection is opened, because an issuer may be slow and a relay
     /// does not wait. It is in memory afterwards. Other credentials are read when they are needed.
     pub(super) async fn prepare(&self) -> Result<Option<String>, SetupError> {

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::connect::{Connection, Connector, Logins};
+use super::connect::{Connection, Connector};
 use super::conversation::Conversation;
 use super::credentials::{Credentials, Secret};
 use super::ehlo::EhloExtensions;
@@ -107,7 +107,10 @@ impl Connector {
         let secret = credentials.secret().await;
         let secret = secret.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
         let mut logins = self.logins.lock().await;
-        self.check_login_allowed(&logins)?;
+        logins.check_allowed()?;
+        // Another connection may have replaced the token while this one waited for its turn.
+        let secret = credentials.replaced(secret).await;
+        let secret = secret.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
         let relay = (self.smtp.host.as_str(), self.smtp.port);
         let result = match log_in(conversation, extensions, username, relay, &secret).await {
             Err(no_reply) => Err(self.no_reply(Phase::Auth, &no_reply)),
@@ -137,7 +140,7 @@ impl Connector {
                 Err(_) => {}
             }
         }
-        logins.refused = result.as_ref().is_err_and(|it| !it.temporary);
+        logins.refused = result.as_ref().err().filter(|it| !it.temporary).cloned();
         result.map(drop)
     }
 
@@ -152,13 +155,6 @@ impl Connector {
             throttled: is_throttle(&reply).then_some(reply),
             ..self.error(Phase::Auth, temporary, &why)
         }
-    }
-
-    pub(super) fn check_login_allowed(&self, logins: &Logins) -> Result<(), ConnectError> {
-        if logins.refused {
-            return Err(self.error(Phase::Auth, false, "it has refused the login in this run"));
-        }
-        Ok(())
     }
 
     /// The reply if the phase succeeded, otherwise the error.

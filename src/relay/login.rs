@@ -14,6 +14,8 @@ use super::error::NoReply;
 use crate::outcome::Reply;
 use crate::secret::redact;
 
+/// The longest command line, with its CRLF (RFC 5321 §4.5.3.1.4).
+const COMMAND_LIMIT: usize = 512;
 /// How many characters of a challenge are shown.
 const SHOWN: usize = 300;
 
@@ -43,8 +45,9 @@ pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
         }
         Secret::Password(password) if extensions.offers_auth("PLAIN") => {
             let response = format!("\0{username}\0{}", password.expose_secret());
-            let command = format!("AUTH PLAIN {}", BASE64.encode(response));
-            conversation.auth(&command).await.map(LoginResult::Reply)
+            let response = SecretString::from(BASE64.encode(response));
+            let reply = first_response(conversation, "PLAIN", &response).await;
+            reply.map(LoginResult::Reply)
         }
         Secret::Password(password) if extensions.offers_auth("LOGIN") => {
             let mut reply = conversation.auth("AUTH LOGIN").await?;
@@ -84,12 +87,11 @@ async fn bearer<S: AsyncRead + AsyncWrite + Unpin>(
         return Ok(LoginResult::NoMechanism(no_mechanism(true, extensions)));
     };
     let response = SecretString::from(BASE64.encode(response));
-    let command = format!("AUTH {mechanism} {}", response.expose_secret());
     let hidden = |mut reply: Reply| {
         reply.text = redact(&redact(&reply.text, token), &response);
         reply
     };
-    let reply = hidden(conversation.auth(&command).await?);
+    let reply = hidden(first_response(conversation, mechanism, &response).await?);
     match reply.code {
         334 => {
             let challenge = redact(&describe(&reply), token);
@@ -98,6 +100,25 @@ async fn bearer<S: AsyncRead + AsyncWrite + Unpin>(
         }
         _ if reply.class() == 5 => Ok(LoginResult::TokenRefused(None, reply)),
         _ => Ok(LoginResult::Reply(reply)),
+    }
+}
+
+/// Sends the first response on the line of AUTH, or behind a 334 if that line would be too long
+/// (RFC 4954 §4), as it is with most access tokens.
+async fn first_response<S: AsyncRead + AsyncWrite + Unpin>(
+    conversation: &mut Conversation<S>,
+    mechanism: &str,
+    response: &SecretString,
+) -> Result<Reply, NoReply> {
+    let response = response.expose_secret();
+    let command = format!("AUTH {mechanism}");
+    if command.len() + 1 + response.len() + 2 <= COMMAND_LIMIT {
+        return conversation.auth(&format!("{command} {response}")).await;
+    }
+    let reply = conversation.auth(&command).await?;
+    match reply.code {
+        334 => conversation.auth(response).await,
+        _ => Ok(reply),
     }
 }
 

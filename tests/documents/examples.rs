@@ -182,7 +182,9 @@ impl Shell<'_> {
             .current_dir(self.folder)
             .env("PATH", format!("{}:{path}", self.programs.display()))
             .env_remove("ACCESS_INVITE_CONFIG")
-            .stdin(Stdio::null());
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         output_of(&mut command)
     }
 }

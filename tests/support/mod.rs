@@ -12,6 +12,7 @@ pub mod disk;
 pub mod exim;
 pub mod held;
 pub mod mail;
+pub mod node;
 pub mod oracle;
 pub mod page;
 pub mod parallel;
@@ -22,6 +23,7 @@ pub mod scanner;
 pub mod sheet;
 pub mod smtp;
 pub mod terminal;
+pub mod tinyproxy;
 pub mod token_endpoint;
 
 use std::fs::File;
@@ -32,6 +34,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use self::scanner::ProcessWatch;
 
 /// The link of every message in the tests.
 pub const LINK: &str = "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
@@ -91,7 +95,19 @@ pub struct Output {
 /// Runs a command to its end and scans its output; the code of a killed one is -1.
 #[track_caller]
 pub fn output_of(command: &mut Command) -> Output {
-    Output::of(command.output().unwrap())
+    let child = command.spawn().unwrap();
+    let mut watch = ProcessWatch::start(child.id(), command);
+    let output = Output::of(child.wait_with_output().unwrap());
+    no_fault(watch.stop());
+    output
+}
+
+/// Fails the test if the watch of a run found something.
+#[track_caller]
+fn no_fault(found: Option<String>) {
+    if let Some(fault) = found {
+        panic!("{fault}");
+    }
 }
 
 impl Workplace {
@@ -215,7 +231,9 @@ impl Workplace {
             .env_remove("COLUMNS")
             .env("TZ", "UTC")
             .envs(scanner::ENVIRONMENT)
-            .stdin(Stdio::null());
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -250,8 +268,10 @@ impl Workplace {
         let mut command = self.prepare(env, arguments);
         command.stdout(stdout.try_clone().unwrap());
         command.stderr(stderr.try_clone().unwrap());
+        let child = command.spawn().unwrap();
         Running {
-            child: command.spawn().unwrap(),
+            watch: ProcessWatch::start(child.id(), &command),
+            child,
             stdout,
             stderr,
         }
@@ -350,6 +370,7 @@ impl Output {
 /// A run in progress.
 pub struct Running {
     child: Child,
+    watch: ProcessWatch,
     stdout: File,
     stderr: File,
 }
@@ -389,6 +410,7 @@ impl Running {
     #[track_caller]
     pub fn wait(mut self) -> Output {
         let status = self.child.wait().unwrap();
+        no_fault(self.watch.stop());
         let written = |file: &File| {
             let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
             file.read_exact_at(&mut bytes, 0).unwrap();

@@ -16,10 +16,23 @@ pub fn check(
     partners: usize,
     unknowns: usize,
 ) -> BTreeMap<String, String> {
-    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    for recipients in server.synced() {
+    let synced = server.synced().into_iter().map(|recipients| {
         assert_eq!(recipients.len(), 1, "one recipient a message");
-        *taken.entry(recipients[0].clone()).or_default() += 1;
+        recipients[0].clone()
+    });
+    check_accepted(workplace, synced, partners, unknowns)
+}
+
+/// As [`check`], for a relay that accepted a message for each of these recipients.
+pub fn check_accepted(
+    workplace: &Workplace,
+    accepted: impl IntoIterator<Item = String>,
+    partners: usize,
+    unknowns: usize,
+) -> BTreeMap<String, String> {
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    for recipient in accepted {
+        *taken.entry(recipient).or_default() += 1;
     }
     let states: BTreeMap<String, String> = workplace.states().into_iter().collect();
 

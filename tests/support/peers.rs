@@ -15,10 +15,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mail_parser::MessageParser;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::node::{AUDIENCE, ISSUER, NodeProgram, SCOPE, issuer};
 use super::pki::Pki;
 use super::ports::free_ports;
+use super::scanner;
 
 pub use super::scanner::PASSWORD;
 
@@ -97,6 +99,23 @@ impl Peers {
         vec![path("token.sh"), path("jwt.key"), USER.into(), seconds]
     }
 
+    /// An issuer whose tokens these servers accept. The clients are as `tests/npm/issuer.mjs` describes
+    /// them; their tokens have these claims, unless they have others.
+    pub fn issuer(&self, clients: &[Value]) -> NodeProgram {
+        let clients: Vec<_> = clients
+            .iter()
+            .cloned()
+            .map(|mut client| {
+                let mut claims = json!({"iss": ISSUER, "sub": USER});
+                let own = client["claims"].as_object().cloned().unwrap_or_default();
+                claims.as_object_mut().unwrap().extend(own);
+                client["claims"] = claims;
+                client
+            })
+            .collect();
+        issuer(Some(self.file("jwt.key")), &clients)
+    }
+
     /// The log of both servers.
     pub fn log(&self) -> String {
         let read = |name: &str| std::fs::read_to_string(self.file(name)).unwrap();
@@ -142,9 +161,11 @@ impl Peers {
             .arg(&private));
         run(Command::new("openssl")
             .args(["pkey", "-pubout", "-in"])
-            .arg(private)
+            .arg(&private)
             .arg("-out")
             .arg(self.file("dovecot/keys/default/RS256/default")));
+        scanner::plant_key(&key);
+        scanner::plant_key(&std::fs::read_to_string(private).unwrap());
         self.fill("token.sh", include_str!("peers/token.sh"));
         let runs = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(self.file("token.sh"), runs).unwrap();
@@ -155,7 +176,12 @@ impl Peers {
         let folder = self.folder.path().display().to_string();
         let mut text = text.replace("@DIR@", &folder);
         text = text.replace("@POLICY@", &self.policy.port.to_string());
-        for (place, words) in self.dovecot {
+        let claims = [
+            ("@AUDIENCE@", AUDIENCE),
+            ("@SCOPE@", SCOPE),
+            ("@ISSUER@", ISSUER),
+        ];
+        for (place, words) in self.dovecot.into_iter().chain(claims) {
             text = text.replace(place, words);
         }
         for (service, port) in &self.ports {
@@ -175,6 +201,16 @@ impl Peers {
 
 impl Drop for Peers {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            for daemon in &self.daemons {
+                scanner::scan_family(daemon.id());
+            }
+            let planted = ["tls/key.pem", "jwt.key", "dovecot/users"].map(|it| self.file(it));
+            scanner::scan_files(
+                self.folder.path(),
+                &planted.each_ref().map(PathBuf::as_path),
+            );
+        }
         // Postfix before Dovecot, which it depends on.
         while let Some(daemon) = self.daemons.pop() {
             drop(daemon);
@@ -203,6 +239,12 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
         let signal = |name: &str, target: String| {
@@ -222,7 +264,7 @@ impl Drop for Daemon {
     }
 }
 
-type Answer = Box<dyn FnMut(&str) -> String + Send>;
+type Answer = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 /// A Postfix policy server whose answers the test defines.
 pub struct Policy {
@@ -235,7 +277,7 @@ impl Policy {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let answer: Arc<Mutex<Answer>> = Arc::new(Mutex::new(Box::new(|_| "DUNNO".into())));
+        let answer: Arc<Mutex<Answer>> = Arc::new(Mutex::new(Arc::new(|_| "DUNNO".into())));
         let shared = answer.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -248,7 +290,13 @@ impl Policy {
 
     /// Answers each further RCPT with the action that this returns for the address.
     pub fn answers(&self, answer: impl FnMut(&str) -> String + Send + 'static) {
-        *self.answer.lock().unwrap() = Box::new(answer);
+        let answer = Mutex::new(answer);
+        self.answers_at_once(move |it| (answer.lock().unwrap())(it));
+    }
+
+    /// As [`Policy::answers`], for several connections at the same time.
+    pub fn answers_at_once(&self, answer: impl Fn(&str) -> String + Send + Sync + 'static) {
+        *self.answer.lock().unwrap() = Arc::new(answer);
     }
 }
 
@@ -260,7 +308,8 @@ fn converse(mut stream: TcpStream, answer: &Mutex<Answer>) {
         if let Some(address) = line.strip_prefix("recipient=") {
             address.clone_into(&mut recipient);
         } else if line.is_empty() {
-            let action = (answer.lock().unwrap())(&recipient);
+            let answer = answer.lock().unwrap().clone();
+            let action = answer(&recipient);
             if write!(stream, "action={action}\n\n").is_err() {
                 return;
             }
@@ -295,6 +344,14 @@ pub fn read_twice(folder: &Path) -> Vec<Mail> {
     by_us.sort();
     assert_eq!(by_python, by_us);
     by_us
+}
+
+/// The recipients of the messages in a folder, to which others may be delivered at the same time.
+pub fn recipients(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).into_iter().flatten();
+    files
+        .map(|it| by_mail_parser(&std::fs::read(it.unwrap().path()).unwrap()).to)
+        .collect()
 }
 
 fn from_python(message: &Value) -> Mail {
@@ -365,7 +422,7 @@ pub fn wait_for_banner(port: u16, why: impl Fn() -> String) {
     }
 }
 
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_mins(1);
     while !is_so() {
         assert!(Instant::now() < end, "timed out waiting until {what}");

@@ -1,11 +1,16 @@
-//! Scans all output for what it must never contain: a planted secret in any of its forms,
-//! control sequences for a terminal, and names of Rust types.
+//! Scans all output for what it must never contain: a planted secret in any of its forms, a token, an
+//! assertion or a private key, control sequences for a terminal, and names of Rust types.
 //!
-//! Every run of the binary is scanned, and so are the files that it leaves.
+//! Every run of the binary is scanned: its output, the files that it leaves, and in `/proc` the arguments and the
+//! environment of its process and of those that it starts. So are the servers of the tests.
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -16,6 +21,8 @@ pub const PASSWORD: &str = "h4nter2-correct-horse-batt3ry";
 pub const TOKEN: &str = "t0ken-f0r-4da-tr0ub4dor-and-3";
 /// A token that the relay refuses.
 pub const STALE_TOKEN: &str = "exp1red-t0ken-0f-a-day-l0ng-gone";
+/// What the login with any access token contains.
+const LOGIN: &str = "auth=Bearer ";
 /// A secret that no run reads.
 const BYSTANDER: &str = "n0t-any-0f-y0ur-busin3ss-s3cret";
 
@@ -40,7 +47,7 @@ type Piece = (&'static str, Vec<u8>);
 /// Every form of every secret, cut into pieces.
 fn pieces() -> Vec<Piece> {
     let mut pieces = Vec::new();
-    for secret in [PASSWORD, TOKEN, STALE_TOKEN, BYSTANDER] {
+    for secret in [PASSWORD, TOKEN, STALE_TOKEN, BYSTANDER, LOGIN] {
         let mut forms = vec![secret.to_owned(), secret.chars().rev().collect()];
         let hexadecimal: Vec<_> = secret.bytes().map(|it| format!("{it:02x}")).collect();
         let decimal: Vec<_> = secret.bytes().map(|it| it.to_string()).collect();
@@ -59,6 +66,24 @@ fn pieces() -> Vec<Piece> {
         }
     }
     pieces
+}
+
+/// A private key of the tests' clients, and those that tests made for their servers.
+static KEYS: LazyLock<Mutex<Vec<String>>> = LazyLock::new(|| {
+    let client = include_str!("../fixtures/oauth/client.pem");
+    Mutex::new(vec![secret_part(client)])
+});
+
+/// Makes the private key in a file (PEM) one that no output may contain.
+pub fn plant_key(pem: &str) {
+    KEYS.lock().unwrap().push(secret_part(pem));
+}
+
+/// A piece of the second half of a private key, which its certificate does not contain.
+fn secret_part(pem: &str) -> String {
+    let key = pem.split("PRIVATE KEY-----").nth(1).expect("it is a key");
+    let lines: Vec<_> = key.lines().filter(|it| it.len() >= 32).collect();
+    lines[lines.len() / 2][..32].to_owned()
 }
 
 /// The pieces by their first two bytes, for a fast scan.
@@ -91,12 +116,25 @@ pub fn secret_in(bytes: &[u8]) -> Option<String> {
     found
         .map(|secret| format!("contains a part of the secret {secret}"))
         .or_else(|| {
-            // A token as the servers of `peers` accept it.
             let text = String::from_utf8_lossy(bytes);
-            let mut words = text.split(|it: char| !(it.is_alphanumeric() || "-_.".contains(it)));
-            let token = words.find(|it| it.starts_with("eyJ") && it.matches('.').count() == 2);
-            token.map(|it| format!("contains the token {it}"))
+            if let Some(token) = token_in(&text) {
+                return Some(format!("contains the token or assertion {token}"));
+            }
+            let keys = KEYS.lock().unwrap();
+            let is_key = text.contains("PRIVATE KEY-----")
+                || keys.iter().any(|it| text.contains(it.as_str()));
+            is_key.then(|| "contains a private key".to_owned())
         })
+}
+
+/// A JSON Web Token or the beginning of one: a header with `alg`, `typ`, `kid` or `x5t`, in base64.
+fn token_in(text: &str) -> Option<&str> {
+    const HEADERS: [&str; 4] = ["eyJhbGci", "eyJ0eXAi", "eyJraWQi", "eyJ4NXQ"];
+    let mut words = text.split(|it: char| !(it.is_alphanumeric() || "-_.".contains(it)));
+    words.find(|word| {
+        HEADERS.iter().any(|it| word.contains(it))
+            || (word.starts_with("eyJ") && word.matches('.').count() == 2)
+    })
 }
 
 /// Characters that a terminal executes, or shows in another place.
@@ -188,5 +226,102 @@ pub fn scan_files(folder: &Path, planted: &[&Path]) {
         {
             panic!("{}: {fault}", path.display());
         }
+    }
+}
+
+/// Scans the arguments and the environment of a process, of which it may have these variables.
+fn process_fault(id: u32, given: &[Vec<u8>]) -> Option<String> {
+    let read = |name: &str| std::fs::read(format!("/proc/{id}/{name}")).unwrap_or_default();
+    if let Some(fault) = secret_in(&read("cmdline")) {
+        return Some(format!("the command line of a process {fault}"));
+    }
+    let environment = read("environ");
+    environment
+        .split(|it| *it == 0)
+        .filter(|it| !given.iter().any(|given| given == it))
+        .find_map(secret_in)
+        .map(|fault| format!("the environment of a process {fault}"))
+}
+
+/// Fails the test if the arguments or the environment of a server, or of its child processes, contain a secret.
+#[track_caller]
+pub fn scan_family(id: u32) {
+    if let Some(fault) = family(id).into_iter().find_map(|it| process_fault(it, &[])) {
+        panic!("{fault}");
+    }
+}
+
+/// The process and those that it started, as far as they are running.
+fn family(id: u32) -> Vec<u32> {
+    let parents: Vec<(u32, u32)> = std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let id = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // `ID (NAME) STATE PARENT …`
+            let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?;
+            Some((id, parent.parse().ok()?))
+        })
+        .collect();
+    let mut family = vec![id];
+    let mut next = 0;
+    while let Some(id) = family.get(next).copied() {
+        let children = parents.iter().filter(|(_, parent)| *parent == id);
+        family.extend(children.map(|(child, _)| child));
+        next += 1;
+    }
+    family
+}
+
+/// Scans the processes of a run while it runs.
+pub struct ProcessWatch {
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Option<String>>>,
+}
+
+impl ProcessWatch {
+    /// Watches the process `id`, which `command` has started.
+    pub fn start(id: u32, command: &Command) -> Self {
+        const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+        let given = command.get_envs().filter_map(|(name, value)| {
+            let pair = [name.as_encoded_bytes(), value?.as_encoded_bytes()];
+            Some(pair.join(&b'='))
+        });
+        let given: Vec<_> = given.collect();
+        let ended = Arc::new(AtomicBool::new(false));
+        let stop = ended.clone();
+        let thread = std::thread::spawn(move || {
+            let mut pause = Duration::from_millis(10);
+            loop {
+                let fault = family(id)
+                    .into_iter()
+                    .find_map(|it| process_fault(it, &given));
+                if fault.is_some() || stop.load(Ordering::SeqCst) {
+                    return fault;
+                }
+                std::thread::park_timeout(pause);
+                pause = LONGEST_PAUSE.min(pause * 2);
+            }
+        });
+        Self {
+            ended,
+            thread: Some(thread),
+        }
+    }
+
+    /// Ends the watch; returns what it found.
+    pub fn stop(&mut self) -> Option<String> {
+        self.ended.store(true, Ordering::SeqCst);
+        let thread = self.thread.take()?;
+        thread.thread().unpark();
+        thread.join().unwrap()
+    }
+}
+
+impl Drop for ProcessWatch {
+    fn drop(&mut self) {
+        let _ = self.stop();
     }
 }

@@ -1,11 +1,11 @@
-//! A token endpoint on a real socket that answers as its script says, and a proxy before it.
+//! A token endpoint on a real socket that answers as its script says or forwards to another, and a proxy.
 //!
-//! Every request is kept: its form, its `Authorization` header, the time it arrived. Dropping the
+//! Every request is kept: its form, its headers. Dropping the
 //! endpoint or the proxy ends its threads and connections.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -45,6 +45,8 @@ pub enum Action {
     Drip(Vec<u8>),
     /// Never answers.
     Stall,
+    /// Answers as the server at this port of this machine does.
+    Forward(u16),
     /// Waits, then does that.
     Delay(Duration, Box<Action>),
 }
@@ -86,16 +88,19 @@ type Script = dyn FnMut(&Request) -> Action + Send;
 
 /// Listens on a free port until it is dropped.
 struct Listener {
-    port: u16,
+    address: SocketAddr,
     ended: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Listener {
-    fn start(serve: impl Fn(TcpStream, &AtomicBool) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        let port = listener.local_addr().expect("it is bound").port();
+    fn start(
+        address: impl Into<IpAddr>,
+        serve: impl Fn(TcpStream, &AtomicBool) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((address.into(), 0)).expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
         let ended = Arc::new(AtomicBool::new(false));
         let open = Arc::new(Mutex::new(Vec::new()));
         let (serve, stop, streams) = (Arc::new(serve), ended.clone(), open.clone());
@@ -119,7 +124,7 @@ impl Listener {
             }
         });
         Self {
-            port,
+            address,
             ended,
             open,
             thread: Some(thread),
@@ -133,7 +138,7 @@ impl Drop for Listener {
         for stream in lock(&self.open).drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -162,11 +167,20 @@ impl TokenEndpoint {
         tls: Option<Arc<ServerConfig>>,
         script: impl FnMut(&Request) -> Action + Send + 'static,
     ) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST, tls, script)
+    }
+
+    /// At another address of this machine.
+    pub fn start_at(
+        address: impl Into<IpAddr>,
+        tls: Option<Arc<ServerConfig>>,
+        script: impl FnMut(&Request) -> Action + Send + 'static,
+    ) -> Self {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let script: Arc<Mutex<Box<Script>>> = Arc::new(Mutex::new(Box::new(script)));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let kept = requests.clone();
-        let listener = Listener::start(move |stream, ended| {
+        let listener = Listener::start(address, move |stream, ended| {
             let answer = |request: Request| {
                 lock(&kept).push(request.clone());
                 (lock(&script))(&request)
@@ -189,7 +203,7 @@ impl TokenEndpoint {
 
     /// Its base URL, without a path.
     pub fn url(&self) -> String {
-        format!("{}://127.0.0.1:{}", self.scheme, self.listener.port)
+        format!("{}://{}", self.scheme, self.listener.address)
     }
 
     /// Every request so far.
@@ -205,7 +219,8 @@ fn serve<S: Read + Write>(
 ) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let request = read_request(&mut reader)?;
-    perform(reader.get_mut(), ended, answer(request))
+    let action = answer(request.clone());
+    perform(reader.get_mut(), ended, &request, action)
 }
 
 fn read_request(reader: &mut impl BufRead) -> io::Result<Request> {
@@ -224,7 +239,12 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Request> {
     Ok(request)
 }
 
-fn perform(stream: &mut impl Write, ended: &AtomicBool, action: Action) -> io::Result<()> {
+fn perform(
+    stream: &mut impl Write,
+    ended: &AtomicBool,
+    request: &Request,
+    action: Action,
+) -> io::Result<()> {
     match action {
         Action::Answer(status, headers, body) => {
             let length = body.len();
@@ -253,9 +273,18 @@ fn perform(stream: &mut impl Write, ended: &AtomicBool, action: Action) -> io::R
             }
             Ok(())
         }
+        Action::Forward(port) => {
+            let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+            // The answer ends with the connection.
+            let head = request.head.trim_end();
+            let body = &request.body;
+            write!(server, "{head}\r\nConnection: close\r\n\r\n{body}")?;
+            io::copy(&mut server, stream)?;
+            stream.flush()
+        }
         Action::Delay(pause, action) => {
             thread::sleep(pause);
-            perform(stream, ended, *action)
+            perform(stream, ended, request, *action)
         }
     }
 }
@@ -271,7 +300,7 @@ impl ConnectProxy {
     pub fn start(refuse: Option<u16>) -> Self {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = requests.clone();
-        let listener = Listener::start(move |stream, _| {
+        let listener = Listener::start(Ipv4Addr::LOCALHOST, move |stream, _| {
             let _ = relay(stream, refuse, &kept);
         });
         Self { listener, requests }
@@ -279,7 +308,7 @@ impl ConnectProxy {
 
     /// Its port.
     pub fn port(&self) -> u16 {
-        self.listener.port
+        self.listener.address.port()
     }
 
     /// Every request so far.

@@ -131,6 +131,9 @@ impl Session<'_> {
             "STARTTLS" => self.protect(line)?,
             "AUTH" => {
                 self.must_be_safe(line);
+                if line.len() + 2 > 512 {
+                    self.violation("a command of more than 512 bytes");
+                }
                 self.login = Some(Vec::new());
                 self.log_in(line)?;
             }
@@ -211,6 +214,7 @@ impl Session<'_> {
         match (mechanism.as_str(), given.as_slice()) {
             ("LOGIN", []) => return "334 VXNlcm5hbWU6".into(),
             ("LOGIN", [_]) => return "334 UGFzc3dvcmQ6".into(),
+            (_, []) => return "334 ".into(),
             _ if given.join(" ") == login.takes => return "235 2.7.0 welcome".into(),
             (mechanism, [response]) if login.tokens.accept(mechanism, response) => {
                 return "235 2.7.0 welcome".into();
