@@ -15,7 +15,7 @@
 //! oauth                          access tokens
 //! http secret                    HTTPS with deadlines and proxies · secrets, read when needed
 //! message                        compose · verify
-//! templates partners             text · people
+//! templates partners inbox       text · people · what came back
 //! config
 //! invitation                     identity, state, transitions
 //! refusal                        what a refusal is about: recipient, sender, time
@@ -57,6 +57,7 @@ pub mod invitation;
 
 pub mod config;
 
+pub mod inbox;
 pub mod partners;
 pub mod templates;
 
