@@ -33,11 +33,31 @@ pub(super) fn read(part: &[u8], original: &mut Original) -> Vec<RecipientReport>
     recipients
 }
 
+/// Reads the part of a receipt (RFC 8098 §3.1), which has one group.
+pub(super) fn read_disposition(part: &[u8], original: &mut Original) -> Vec<RecipientReport> {
+    let fields = groups(part).next();
+    let Some(fields) = fields
+        .as_ref()
+        .and_then(|it| MessageParser::new().parse_headers(it))
+    else {
+        return Vec::new();
+    };
+    if let Some(id) = text(&fields, "Original-Message-ID") {
+        original.message_ids.extend(bracketless(&id));
+    }
+    vec![RecipientReport {
+        address: text(&fields, "Final-Recipient").and_then(|it| address(&it)),
+        action: Action::Read,
+        status: None,
+        diagnostic: text(&fields, "Disposition").unwrap_or_default(),
+    }]
+}
+
 /// The recipient's group.
 fn recipient(fields: &Message<'_>) -> Option<RecipientReport> {
     let action = text(fields, "Action")?;
     // Some write a comment behind it: `failed (bad address)`.
-    let action: Action = action.split([' ', '(', ';']).next()?.parse().ok()?;
+    let action = Action::parse(action.split([' ', '(', ';']).next()?)?;
     let status = text(fields, "Status");
     // `5.1.1 (bad destination mailbox address)`
     let status = status.and_then(|it| it.split([' ', '(']).next().map(str::to_owned));

@@ -1,8 +1,10 @@
 //! What one mail is.
 
-use mail_parser::{Message, MessageParser, MimeHeaders};
+use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders};
+use sha2::{Digest, Sha256};
 
 use super::report::{Inbound, Original, RecipientReport, Report};
+use super::text::line_of;
 use super::{delivery_status, plain_text};
 
 /// How many levels of forwarded messages are opened.
@@ -18,21 +20,20 @@ pub fn read(bytes: &[u8]) -> Inbound {
 }
 
 fn read_message(message: &Message<'_>, depth: usize) -> Inbound {
-    let is_status = |it: &&mail_parser::MessagePart<'_>| {
-        it.content_type().is_some_and(|it| {
-            let subtype = it.subtype().unwrap_or_default();
-            it.ctype().eq_ignore_ascii_case("message")
-                && (subtype.eq_ignore_ascii_case("delivery-status")
-                    || subtype.eq_ignore_ascii_case("global-delivery-status"))
-        })
-    };
-    if let Some(status) = message.parts.iter().find(is_status) {
+    let statuses = ["delivery-status", "global-delivery-status"];
+    if let Some(status) = part(message, &statuses) {
         let mut original = returned(message);
-        let recipients = delivery_status::read(status.contents(), &mut original);
+        let recipients = delivery_status::read(status, &mut original);
         return report(original, recipients, message);
     }
-    if is_disposition(message) {
-        return Inbound::AutomaticReply;
+    let dispositions = [
+        "disposition-notification",
+        "global-disposition-notification",
+    ];
+    if let Some(disposition) = part(message, &dispositions) {
+        let mut original = returned(message);
+        let recipients = delivery_status::read_disposition(disposition, &mut original);
+        return report(original, recipients, message);
     }
     if is_older_report(message) {
         let mut original = returned(message);
@@ -60,7 +61,19 @@ fn report(
 ) -> Inbound {
     original.add_references(message);
     original.finish();
+    let id = message
+        .message_id()
+        .map(line_of)
+        .filter(|it| !it.is_empty());
+    let digest = || {
+        let digest = Sha256::digest(message.raw_message());
+        format!(
+            "sha256:{:x}",
+            u128::from_be_bytes(*digest.first_chunk().expect("16 of 32 bytes"))
+        )
+    };
     Inbound::Report(Report {
+        id: id.unwrap_or_else(digest),
         original,
         recipients,
     })
@@ -75,13 +88,16 @@ fn returned(report: &Message<'_>) -> Original {
     original
 }
 
-/// Whether a report says what a person or a program did with a delivered message (RFC 8098), which is
-/// not a delivery report.
-fn is_disposition(message: &Message<'_>) -> bool {
-    message.parts.iter().any(|it| {
-        let subtype = it.content_type().and_then(|it| it.subtype());
-        subtype.is_some_and(|it| it.eq_ignore_ascii_case("disposition-notification"))
-    })
+/// The content of the first part of type `message` with one of these subtypes.
+fn part<'a>(message: &'a Message<'_>, subtypes: &[&str]) -> Option<&'a [u8]> {
+    let is_one = |it: &&MessagePart<'_>| {
+        it.content_type().is_some_and(|it| {
+            let subtype = it.subtype().unwrap_or_default();
+            let known = subtypes.iter().any(|it| subtype.eq_ignore_ascii_case(it));
+            it.ctype().eq_ignore_ascii_case("message") && known
+        })
+    };
+    message.parts.iter().find(is_one).map(|it| it.contents())
 }
 
 /// Whether this is a report of an older form.

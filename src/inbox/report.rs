@@ -16,6 +16,8 @@ pub enum Inbound {
 /// A report about one message, for one or several recipients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
+    /// The report's own Message-ID without brackets, or a digest of its bytes.
+    pub id: String,
     /// How it names the message.
     pub original: Original,
     /// What happened, recipient by recipient.
@@ -49,9 +51,9 @@ pub struct RecipientReport {
     pub diagnostic: String,
 }
 
-/// What happened to a message (RFC 3464 §2.3.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString)]
-#[strum(serialize_all = "lowercase", ascii_case_insensitive)]
+/// What happened to a message (RFC 3464 §2.3.3), and two more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Action {
     /// It could not be delivered, and will not be tried again.
     Failed,
@@ -63,7 +65,24 @@ pub enum Action {
     Relayed,
     /// It was passed to the members of a list or to a forwarding address.
     Expanded,
+    /// It was displayed or deleted, with a receipt (RFC 8098).
+    Read,
     /// A report of an older form that does not say so.
-    #[strum(disabled)]
+    #[strum(to_string = "not clear")]
     Unclear,
+}
+
+impl Action {
+    /// An action of RFC 3464.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let standard = [
+            Self::Failed,
+            Self::Delayed,
+            Self::Delivered,
+            Self::Relayed,
+            Self::Expanded,
+        ];
+        let mut standard = standard.into_iter();
+        standard.find(|it| it.to_string().eq_ignore_ascii_case(text))
+    }
 }

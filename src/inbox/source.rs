@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::mbox::Mbox;
 use crate::files;
+use crate::os_error::without_os_code;
 
 /// How much of one mail is read. Reports name the recipient and the reason before the message that they
 /// return, so the beginning of a longer mail is enough.
@@ -22,7 +23,7 @@ pub struct Mail {
 
 /// Why mail cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read mail from `{}`: {source}", path.display())]
+#[error("cannot read mail from `{}`: {}", path.display(), without_os_code(source))]
 pub struct InboxError {
     path: PathBuf,
     source: std::io::Error,

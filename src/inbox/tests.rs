@@ -132,6 +132,7 @@ fn other_actions_are_no_failures() {
         ("gmail-old-delay", Action::Delayed),
         ("exim-delayed", Action::Delayed),
         ("sendmail-warning", Action::Delayed),
+        ("read-receipt", Action::Read),
     ] {
         let partner = about_partner(name);
         assert_eq!(partner.action, action, "{name}: {partner:?}");
@@ -193,7 +194,6 @@ fn automatic_replies_and_other_mail_are_no_reports() {
         "out-of-office-german",
         "out-of-office-vacation",
         "out-of-office-apple",
-        "read-receipt",
     ] {
         assert_eq!(
             read(fixture(name).as_bytes()),
@@ -207,6 +207,22 @@ fn automatic_replies_and_other_mail_are_no_reports() {
     for bytes in [b"".as_slice(), b"\0\xff\xfe", b"From ", b"\r\n\r\n"] {
         assert_eq!(read(bytes), Inbound::Other, "{bytes:?}");
     }
+}
+
+#[test]
+fn a_report_without_message_id_is_known_by_its_bytes() {
+    let named = report("postfix-unknown-user");
+    assert_eq!(named.id, "report-1@mail.fabrikam.example");
+    let text =
+        fixture("postfix-unknown-user").replacen("Message-ID: <report-1@", "X-Id: <report-1@", 1);
+    let Inbound::Report(unnamed) = read(text.as_bytes()) else {
+        panic!("{text}");
+    };
+    assert!(
+        unnamed.id.starts_with("sha256:") && unnamed.id.len() > 30,
+        "{unnamed:?}"
+    );
+    assert_eq!(read(text.as_bytes()), Inbound::Report(unnamed));
 }
 
 #[test]
