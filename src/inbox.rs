@@ -10,6 +10,7 @@
 //! (RFC 3834).
 
 mod delivery_status;
+mod imap;
 mod mbox;
 mod original;
 mod plain_text;
@@ -18,6 +19,7 @@ mod report;
 mod source;
 mod text;
 
+pub use self::imap::{ImapError, ImapLogin, ImapSession};
 pub use self::read::read;
 pub use self::report::{Action, Inbound, Original, RecipientReport, Report};
 pub use self::source::{InboxError, MAIL_LIMIT, Mail, Mails};
