@@ -461,7 +461,7 @@ fn sync_and_send_at_once_lose_and_repeat_nothing() {
             let id = message_id(&workplace, address);
             let own = format!("{address}.");
             let text = report_with("postfix-unknown-user", address, &id, &[("report-1@", &own)]);
-            mbox += &format!("From x Mon Nov 30 09:01:00 2026\n{text}\n");
+            mbox.extend(["From x Mon Nov 30 09:01:00 2026\n", &text, "\n"]);
         }
         if !accepted.is_empty() {
             workplace.write("back.mbox", &mbox);

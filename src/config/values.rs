@@ -102,7 +102,10 @@ pub fn duration<'r>() -> Value<'r, SignedDuration> {
 
 /// True or false.
 pub fn switch<'r>() -> Value<'r, bool> {
-    Value::of_kind(Kind::Switch, |value| value.as_bool())
+    Value::of_kind(Kind::Switch, |value| match value {
+        DeValue::Boolean(truth) => Some(*truth),
+        _ => None,
+    })
 }
 
 /// One of a few words, each with its value.

@@ -1,4 +1,4 @@
-//! A mailbox over IMAP4rev1 (RFC 3501), as far as reading reports needs it.
+//! A mailbox over `IMAP4rev1` (RFC 3501), as far as reading reports needs it.
 //!
 //! The mailbox is opened with EXAMINE, so that nothing in it changes, unless reports are to be moved. Every
 //! answer has a deadline and a limit of size, because the server may stall, lie about sizes or end the
@@ -279,12 +279,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ImapSession<S> {
             let is_ok = result
                 .get(..2)
                 .is_some_and(|it| it.eq_ignore_ascii_case("OK"));
-            return match is_ok {
-                true => Ok(answers),
-                false => Err(ImapError::Refused {
+            return if is_ok {
+                Ok(answers)
+            } else {
+                Err(ImapError::Refused {
                     command: name,
                     answer: line_of(result),
-                }),
+                })
             };
         }
     }

@@ -80,8 +80,9 @@ fn is_separator(line: &[u8]) -> bool {
 /// A line `>From `, `>>From ` … without its first mark.
 fn unquoted(line: &[u8]) -> &[u8] {
     let marks = line.iter().take_while(|it| **it == b'>').count();
-    match marks > 0 && line[marks..].starts_with(b"From ") {
-        true => &line[1..],
-        false => line,
+    if marks > 0 && line[marks..].starts_with(b"From ") {
+        &line[1..]
+    } else {
+        line
     }
 }

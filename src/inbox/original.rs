@@ -98,9 +98,10 @@ pub(super) fn bracketless(text: &str) -> Vec<String> {
         .skip(1)
         .filter_map(|it| it.split_once('>').map(|it| it.0.to_owned()))
         .collect();
-    match text.contains(['<', ' ']) || !text.contains('@') {
-        true => ids,
-        false => vec![text],
+    if text.contains(['<', ' ']) || !text.contains('@') {
+        ids
+    } else {
+        vec![text]
     }
 }
 

@@ -97,7 +97,11 @@ fn part<'a>(message: &'a Message<'_>, subtypes: &[&str]) -> Option<&'a [u8]> {
             it.ctype().eq_ignore_ascii_case("message") && known
         })
     };
-    message.parts.iter().find(is_one).map(|it| it.contents())
+    message
+        .parts
+        .iter()
+        .find(is_one)
+        .map(mail_parser::MessagePart::contents)
 }
 
 /// Whether this is a report of an older form.

@@ -63,9 +63,10 @@ impl Mails {
             let read = read_up_to(&mut file, &mut start).map_err(failed)?;
             let whole: Box<dyn Read> =
                 Box::new(std::io::Cursor::new(start[..read].to_vec()).chain(file));
-            match &start[..read] == b"From " {
-                true => Kind::Mbox(Box::new(Mbox::new(BufReader::new(whole), MAIL_LIMIT)), 0),
-                false => Kind::Single(Some(whole)),
+            if &start[..read] == b"From " {
+                Kind::Mbox(Box::new(Mbox::new(BufReader::new(whole), MAIL_LIMIT)), 0)
+            } else {
+                Kind::Single(Some(whole))
             }
         };
         Ok(Self {

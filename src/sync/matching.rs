@@ -70,7 +70,11 @@ async fn by_relay_id(
     reader: &Reader,
     at: Timestamp,
 ) -> Result<Option<Notification>, LedgerError> {
-    let Some(address) = recipient.address.as_ref().map(|it| it.canonical()) else {
+    let Some(address) = recipient
+        .address
+        .as_ref()
+        .map(super::super::address::Address::canonical)
+    else {
         return Ok(None);
     };
     let original = &report.original;

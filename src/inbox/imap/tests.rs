@@ -47,8 +47,8 @@ async fn log_in(
     Result<ImapSession<DuplexStream>, ImapError>,
     tokio::task::JoinHandle<Vec<String>>,
 ) {
-    let (client, server) = duplex(1 << 16);
-    let served = tokio::spawn(serve(server, greeting, script));
+    let (client, other_end) = duplex(1 << 16);
+    let served = tokio::spawn(serve(other_end, greeting, script));
     (ImapSession::log_in(client, &login).await, served)
 }
 
@@ -112,7 +112,6 @@ async fn logins_follow_what_the_server_offers() {
         ("LOGIN \"ada\" \"pa\\\"ss\"", "TAG OK in\r\n"),
         CAPABLE,
     ];
-    log_in(password(), GREETING, LOGIN).await.0.unwrap();
     const WITHOUT_INITIAL: &[(&str, &str)] = &[
         (
             "CAPABILITY",
@@ -122,14 +121,15 @@ async fn logins_follow_what_the_server_offers() {
         ("=", "a2 OK in\r\n"),
         CAPABLE,
     ];
-    log_in(password(), GREETING, WITHOUT_INITIAL)
-        .await
-        .0
-        .unwrap();
     const DISABLED: &[(&str, &str)] = &[(
         "CAPABILITY",
         "* CAPABILITY IMAP4rev1 LOGINDISABLED\r\nTAG OK done\r\n",
     )];
+    log_in(password(), GREETING, LOGIN).await.0.unwrap();
+    log_in(password(), GREETING, WITHOUT_INITIAL)
+        .await
+        .0
+        .unwrap();
     let error = log_in(password(), GREETING, DISABLED)
         .await
         .0
@@ -157,10 +157,6 @@ async fn recorded_reports_are_moved() {
         ("UID SEARCH ALL", "* SEARCH\r\nTAG OK done\r\n"),
         ("UID MOVE 4,7 \"Read\"", "TAG OK done\r\n"),
     ];
-    let (session, _served) = log_in(password(), GREETING, MOVE).await;
-    let mut session = session.unwrap();
-    assert!(session.open("INBOX", true, None).await.unwrap().is_empty());
-    session.move_to(&[4, 7], "Read").await.unwrap();
     const COPY: &[(&str, &str)] = &[
         (
             "CAPABILITY",
@@ -175,12 +171,23 @@ async fn recorded_reports_are_moved() {
         ("UID STORE 4 +FLAGS.SILENT (\\Deleted)", "TAG OK done\r\n"),
         ("UID EXPUNGE 4", "TAG OK done\r\n"),
     ];
+    let (session, _served) = log_in(password(), GREETING, MOVE).await;
+    let mut session = session.unwrap();
+    assert!(session.open("INBOX", true, None).await.unwrap().is_empty());
+    session.move_to(&[4, 7], "Read").await.unwrap();
     let (session, _served) = log_in(password(), GREETING, COPY).await;
     session.unwrap().move_to(&[4], "Read").await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_misbehaves_is_an_error() {
+    const REFUSING: &[(&str, &str)] = &[
+        CAPABLE,
+        AUTHENTICATED,
+        CAPABLE,
+        ("EXAMINE", "TAG NO [NONEXISTENT] no such folder\r\n"),
+        ("EXAMINE", "* BYE restarting\r\n"),
+    ];
     for (greeting, expected) in [
         (
             "* BYE overloaded\r\n",
@@ -201,13 +208,6 @@ async fn a_server_that_misbehaves_is_an_error() {
         let error = log_in(password(), greeting, &[]).await.0.err().unwrap();
         assert!(error.to_string().contains(expected), "{greeting}: {error}");
     }
-    const REFUSING: &[(&str, &str)] = &[
-        CAPABLE,
-        AUTHENTICATED,
-        CAPABLE,
-        ("EXAMINE", "TAG NO [NONEXISTENT] no such folder\r\n"),
-        ("EXAMINE", "* BYE restarting\r\n"),
-    ];
     let (session, _served) = log_in(password(), GREETING, REFUSING).await;
     let mut session = session.unwrap();
     let error = session.open("x", false, None).await.unwrap_err();

@@ -103,12 +103,13 @@ pub fn open_beside_run(path: &Path) -> Result<Connection> {
         let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
         Ok(mode == "wal" && schema::version(&connection)? == schema::VERSION)
     };
-    match is_set_up().map_err(|error| translate(path, &error))? {
-        true => Ok(connection),
-        false => Err(LedgerError::Busy(format!(
+    if is_set_up().map_err(|error| translate(path, &error))? {
+        Ok(connection)
+    } else {
+        Err(LedgerError::Busy(format!(
             "the ledger `{}` is being changed by a run that begins or ends; try again",
             path.display()
-        ))),
+        )))
     }
 }
 

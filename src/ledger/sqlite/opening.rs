@@ -131,9 +131,10 @@ impl Examined {
             ..
         } = self;
         let sqlite = |error: rusqlite::Error| translate(&path, &error);
-        let begun = match live {
-            true => connection::join_writing(&connection),
-            false => connection::begin_writing(&connection, ledger),
+        let begun = if live {
+            connection::join_writing(&connection)
+        } else {
+            connection::begin_writing(&connection, ledger)
         };
         begun.map_err(sqlite)?;
         for file in [sidecar(&path, "-wal"), lock_file(&path)] {
