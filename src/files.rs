@@ -6,8 +6,8 @@
 
 use std::fs::{DirBuilder, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
@@ -135,6 +135,20 @@ pub fn writable_by_everyone(what: &str, path: &Path) -> Option<String> {
             "everyone can replace {what} `{shown}`, because its folder is writable by everyone; run `chmod o-w {folder}`"
         )
     })
+}
+
+/// The file beside `path` whose name is that of `path` with a suffix.
+#[must_use]
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Device and inode, which together identify a file.
+#[must_use]
+pub fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// The folder of a path, `.` for a bare name.

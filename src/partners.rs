@@ -45,10 +45,9 @@ pub use self::formula::{is_guarded_in_results, may_be_formula};
 pub use self::languages::RequestedLanguage;
 pub use self::list::Partners;
 pub use self::partner::Partner;
+pub use self::quoting::quoted;
 pub use self::readings::{RowKind, RowReader, SourceRow};
 pub use self::workbook::catches_panics;
 
-#[cfg(test)]
-mod list_fixtures;
 #[cfg(test)]
 mod tests;

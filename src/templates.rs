@@ -194,7 +194,6 @@ impl Templates {
             .iter()
             .filter_map(|(name, _)| writable_by_everyone("the template", &directory.join(name)))
             .chain(writable_by_everyone("the template folder", directory));
-        let warnings = distinct(warnings.collect()).into_iter();
         let warnings = warnings.map(|it| Finding::warning("permissions", "", it));
         let warnings = warnings.collect();
         let mut tera = escaping::engine();
@@ -341,13 +340,6 @@ fn read_template(path: &Path, name: String) -> anyhow::Result<Option<(String, St
         bail!("{}:{line}: {}", path.display(), escaping::SAFE_IS_REFUSED);
     }
     Ok(Some((name, source.replace("\r\n", "\n"))))
-}
-
-/// The texts without duplicates, in their order.
-fn distinct(mut texts: Vec<String>) -> Vec<String> {
-    let mut seen = std::collections::HashSet::new();
-    texts.retain(|it| seen.insert(it.clone()));
-    texts
 }
 
 /// Tera's report as one text, with file, line, column and the marked source.

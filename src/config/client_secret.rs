@@ -1,15 +1,31 @@
-//! `client_secret_*`: where the secret of an OAuth client is kept.
+//! `client_secret_*` and `password_*`: where a secret is kept.
 
 use std::path::{Path, PathBuf};
 
 use super::reader::Section;
 use super::values::{path, text};
 
-/// The keys of a secret, of which one must be set.
-pub const SECRET_KEYS: [&str; 3] = [
-    "client_secret_file",
-    "client_secret_env",
-    "client_secret_credential",
+/// The keys of a secret with their descriptions: for a file, an environment variable and a credential.
+pub type SecretKeys = [(&'static str, &'static str); 3];
+
+/// The keys for the secret of an OAuth client.
+pub const CLIENT_SECRET: SecretKeys = [
+    (
+        "client_secret_file",
+        "a file whose only line is the client secret",
+    ),
+    (
+        "client_secret_env",
+        "an environment variable with the client secret",
+    ),
+    ("client_secret_credential", "a credential of a systemd unit"),
+];
+
+/// The keys for a password.
+pub const PASSWORD: SecretKeys = [
+    ("password_file", "a file whose only line is the password"),
+    ("password_env", "an environment variable with the password"),
+    ("password_credential", "a credential of a systemd unit"),
 ];
 
 /// A secret that is kept outside of the configuration.
@@ -36,32 +52,21 @@ impl SecretSource {
     /// Reads the three keys; each that is set comes with its name in the table.
     pub(super) fn read(
         section: &mut Section<'_>,
-        table: &str,
+        keys: &SecretKeys,
         folder: &Path,
     ) -> Vec<(&'static str, Self)> {
-        let mut secret = |key: &'static str, description: &'static str, place| {
-            let place = section.key(key, description).secret(place)?;
-            let path = format!("{table}.{key}");
-            Some((key, Self { key: path, place }))
-        };
-        let sources = [
-            secret(
-                "client_secret_file",
-                "a file whose only line is the client secret",
-                path(folder).map(SecretPlace::File),
-            ),
-            secret(
-                "client_secret_env",
-                "an environment variable with the client secret",
-                text().map(SecretPlace::Env),
-            ),
-            secret(
-                "client_secret_credential",
-                "a credential of a systemd unit",
-                text().map(SecretPlace::Credential),
-            ),
+        let places = [
+            path(folder).map(SecretPlace::File),
+            text().map(SecretPlace::Env),
+            text().map(SecretPlace::Credential),
         ];
-        sources.into_iter().flatten().collect()
+        let each = keys.iter().zip(places);
+        each.filter_map(|((name, description), place)| {
+            let place = section.key(name, description).secret(place)?;
+            let key = section.path(name);
+            Some((*name, Self { key, place }))
+        })
+        .collect()
     }
 
     /// The file that holds the secret, if it is kept in one.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::overlap::{behind_link, is_same_file};
 use super::reader::Section;
 use super::values::path;
+use crate::files::beside;
 
 /// Where the ledger is, and the witness that records its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,11 +46,4 @@ impl LedgerFiles {
         let suffixes = ["", "-wal", "-shm", "-journal", ".lock"];
         suffixes.into_iter().map(|it| beside(&self.file, it))
     }
-}
-
-/// The file whose name is that of `file` with a suffix.
-fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

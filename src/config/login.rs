@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::client_secret::{SecretPlace, SecretSource};
+use super::client_secret::{PASSWORD, SecretSource};
 use super::microsoft::Microsoft;
 use super::oauth::OAuth;
 use super::providers::{Provider, ProviderLogin};
 use super::reader::Section;
-use super::values::{Value, path, text, text_or_list};
+use super::values::{Value, text, text_or_list};
 
 /// A login at the relay (RFC 4954).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,13 +55,8 @@ impl Login {
             .key("username", "the login's user name")
             .optional(text());
         let given = credentials(section, folder);
-        if let Some((second, _)) = given.get(1) {
-            section.problem(
-                second,
-                format!("a login needs only {ONE_OF}; remove the others"),
-            );
-        }
-        let first = given.into_iter().next();
+        let several = format!("a login needs only {ONE_OF}; remove the others");
+        let first = section.only_one(given, several);
         if let (Some((key, _)), true) = (&first, issuer.given) {
             let message =
                 format!("a login needs only `smtp.{key}` or `[smtp.oauth]`; remove one of them");
@@ -130,38 +125,13 @@ impl Login {
 
 /// The credentials that are given, each with its key.
 fn credentials(section: &mut Section<'_>, folder: &Path) -> Vec<(&'static str, CredentialSource)> {
-    let password = |key: &'static str, place: Option<SecretPlace>| {
-        let source = SecretSource {
-            key: format!("smtp.{key}"),
-            place: place?,
-        };
-        Some((key, CredentialSource::Password(source)))
-    };
-    let mut secret = |key: &'static str, description: &'static str, value| {
-        password(key, section.key(key, description).secret(value))
-    };
-    let passwords = [
-        secret(
-            "password_file",
-            "a file whose only line is the password",
-            path(folder).map(SecretPlace::File),
-        ),
-        secret(
-            "password_env",
-            "an environment variable with the password",
-            text().map(SecretPlace::Env),
-        ),
-        secret(
-            "password_credential",
-            "a credential of a systemd unit",
-            text().map(SecretPlace::Credential),
-        ),
-    ];
+    let passwords = SecretSource::read(section, &PASSWORD, folder).into_iter();
+    let passwords = passwords.map(|(key, it)| (key, CredentialSource::Password(it)));
     let command = section
         .key("token_command", "prints an access token for the login")
         .secret(command(folder));
     let command = command.map(|it| ("token_command", CredentialSource::TokenCommand(it)));
-    passwords.into_iter().flatten().chain(command).collect()
+    passwords.chain(command).collect()
 }
 
 /// A program and its arguments: a list, or one text without arguments. A relative path with a

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 use uuid::Uuid;
 
-use super::client_secret::{SECRET_KEYS, SecretSource};
+use super::client_secret::{CLIENT_SECRET, SecretSource};
 use super::endpoint::base_url;
 use super::reader::Section;
 use super::values::{Value, choice, parsed_text, path};
@@ -101,7 +101,7 @@ impl Microsoft {
                 "the application (client) id, a GUID such as \"00001111-aaaa-2222-bbbb-3333cccc4444\"",
                 |id| Some(Uuid::try_parse(id).ok()?.to_string()),
             ));
-        let secrets = SecretSource::read(&mut section, "microsoft", folder);
+        let secrets = SecretSource::read(&mut section, &CLIENT_SECRET, folder);
         let certificate = section
             .key(
                 "certificate_file",
@@ -127,15 +127,12 @@ impl Microsoft {
             .collect();
         let certificate = certificate.map(ClientCredential::Certificate);
         credentials.extend(certificate.map(|it| ("certificate_file", it)));
-        if let Some((key, _)) = credentials.get(1) {
-            let message = "`[microsoft]` needs one credential: one of `client_secret_file`, `client_secret_env`, `client_secret_credential` and `certificate_file`, not several";
-            section.problem(key, message);
-        }
-        let credential = credentials.into_iter().next().map(|(_, it)| it);
+        let several = "`[microsoft]` needs one credential: one of `client_secret_file`, `client_secret_env`, `client_secret_credential` and `certificate_file`, not several";
+        let credential = section.only_one(credentials, several);
         let complete = section.contains("tenant")
             && section.contains("client_id")
             && (section.contains("certificate_file")
-                || SECRET_KEYS.iter().any(|it| section.contains(it)));
+                || CLIENT_SECRET.iter().any(|it| section.contains(it.0)));
         if !section.is_empty() && !complete {
             let message = "`[microsoft]` needs `tenant`, `client_id` and one of `client_secret_file`, `client_secret_env`, `client_secret_credential` and `certificate_file`";
             section.problem("tenant", message);
@@ -144,7 +141,7 @@ impl Microsoft {
         Some(Self {
             tenant: tenant?,
             client_id: client_id?,
-            credential: credential?,
+            credential: credential?.1,
             cloud,
             login_url,
             graph_url,

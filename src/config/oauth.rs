@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::client_secret::{SECRET_KEYS, SecretSource};
+use super::client_secret::{CLIENT_SECRET, SecretSource};
 use super::endpoint::endpoint;
 use super::reader::Section;
 use super::values::{choice, path, text};
@@ -44,7 +44,7 @@ impl OAuth {
         let client_id = section
             .key("client_id", "the client, as the issuer knows it")
             .optional(text());
-        let mut secrets = SecretSource::read(&mut section, "smtp.oauth", folder);
+        let secrets = SecretSource::read(&mut section, &CLIENT_SECRET, folder);
         let client_auth = section
             .key(
                 "client_auth",
@@ -64,23 +64,20 @@ impl OAuth {
             .key("ca_file", "certificates to trust beside the system's")
             .optional(path(folder));
 
-        if let Some((key, _)) = secrets.get(1) {
-            let message = "`[smtp.oauth]` needs one secret: one of `client_secret_file`, `client_secret_env` and `client_secret_credential`, not several";
-            section.problem(key, message);
-        }
+        let several = "`[smtp.oauth]` needs one secret: one of `client_secret_file`, `client_secret_env` and `client_secret_credential`, not several";
+        let secret = section.only_one(secrets, several);
         let complete = section.contains("token_url")
             && section.contains("client_id")
-            && SECRET_KEYS.iter().any(|it| section.contains(it));
+            && CLIENT_SECRET.iter().any(|it| section.contains(it.0));
         if !section.is_empty() && !complete {
             let message = "`[smtp.oauth]` needs `token_url`, `client_id` and one of `client_secret_file`, `client_secret_env` and `client_secret_credential`";
             section.problem("token_url", message);
         }
         section.finish();
-        secrets.truncate(1);
         Some(Self {
             token_url: token_url?,
             client_id: client_id?,
-            secret: secrets.pop()?.1,
+            secret: secret?.1,
             client_auth,
             scope,
             ca_file,

@@ -1,9 +1,8 @@
 //! Detects paths that lead to the same file, so that no output replaces an input.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::folder_of;
+use crate::files::{folder_of, identity};
 
 /// Which of the `others` is the same file; also detects files in the template folder.
 pub fn find(
@@ -22,7 +21,7 @@ pub fn find(
 
 /// Whether two paths lead to one file, which need not exist yet.
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
-    let identity = |it: &Path| it.metadata().map(|it| (it.dev(), it.ino()));
+    let identity = |it: &Path| it.metadata().map(|it| identity(&it));
     match (identity(one), identity(other)) {
         (Ok(one), Ok(other)) => one == other,
         _ => resolved(one).is_some_and(|it| Some(it) == resolved(other)),

@@ -133,6 +133,18 @@ impl<'a> Section<'a> {
         self.reader.problems.add(span, message, None);
     }
 
+    /// The first of the alternatives that are given; adds an error at the second if there is one.
+    pub fn only_one<T>(
+        &mut self,
+        given: Vec<(&'static str, T)>,
+        message: impl Into<String>,
+    ) -> Option<(&'static str, T)> {
+        if let Some((second, _)) = given.get(1) {
+            self.problem(second, message);
+        }
+        given.into_iter().next()
+    }
+
     /// Reports all keys that were not asked for, each with the nearest known one.
     pub fn finish(self) {
         for (key, _) in self.table.into_iter().flatten() {
@@ -190,7 +202,8 @@ impl<'a> Section<'a> {
         format!("`{}` {expectation}", cut(&path))
     }
 
-    fn path(&self, key: &str) -> String {
+    /// A key of this table with its tables: `smtp.port`.
+    pub fn path(&self, key: &str) -> String {
         if self.name.is_empty() {
             key.to_owned()
         } else {
@@ -238,9 +251,7 @@ impl Declaration<'_, '_> {
 
     /// A key with a default, written in TOML.
     pub fn or<'r, T: 'r>(self, default: &'static str, value: Value<'r, T>) -> T {
-        let otherwise = value.default(default);
-        self.read(Presence::Default(default), false, value)
-            .unwrap_or(otherwise)
+        self.or_set(default, None, value)
     }
 
     /// A key with a default, written in TOML, or another one that a further key has set.

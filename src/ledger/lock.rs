@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{LedgerError, Result};
-use super::sidecar::{self, sidecar};
-use crate::files;
+use super::sidecar;
+use crate::files::{self, beside};
 
 /// How often, and after which pause, the lock is tried. Readers hold it for a moment only.
 const TRIES: u32 = 5;
@@ -98,12 +98,12 @@ pub fn is_held(ledger: &Path) -> bool {
 
 /// The lock file of a ledger.
 pub fn lock_file(ledger: &Path) -> PathBuf {
-    sidecar(ledger, ".lock")
+    beside(ledger, ".lock")
 }
 
 fn is_same_file(file: &File, path: &Path) -> bool {
     match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(held), Ok(named)) => sidecar::identity(&held) == sidecar::identity(&named),
+        (Ok(held), Ok(named)) => files::identity(&held) == files::identity(&named),
         _ => false,
     }
 }

@@ -1,23 +1,11 @@
-//! The files beside the ledger: their names and their owner.
+//! The files beside the ledger, and their owner.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{Gid, Uid, fchown};
-
-/// The file beside the ledger that has this suffix: `-wal`, `-shm`, `-journal`, `.lock`.
-pub fn sidecar(ledger: &Path, suffix: &str) -> PathBuf {
-    let mut name = ledger.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Device and inode, which together identify a file.
-pub fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
-}
 
 /// Gives a file that root created to the ledger's owner, who usually runs the job. Does nothing for any
 /// other user.

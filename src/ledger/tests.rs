@@ -42,7 +42,7 @@ impl LedgerFolder {
 
 fn files_of(file: PathBuf) -> LedgerFiles {
     LedgerFiles {
-        witness: sidecar::sidecar(&file, ".witness"),
+        witness: crate::files::beside(&file, ".witness"),
         file,
     }
 }
@@ -482,7 +482,7 @@ async fn the_log_does_not_grow_beyond_the_reserve() {
     let addresses: Vec<_> = (0..2_000).map(|it| format!("p{it}@a.example")).collect();
     let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
     let ledger = enrolled(&folder, &addresses).await;
-    let log = sidecar::sidecar(&folder.path(), "-wal");
+    let log = crate::files::beside(&folder.path(), "-wal");
     let before = std::fs::metadata(&log).unwrap().len();
 
     for address in &addresses {

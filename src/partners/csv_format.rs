@@ -2,6 +2,8 @@
 
 use encoding_rs::Encoding;
 
+use super::known_headers::is_version;
+
 /// How the file is written, so that another can be written like it.
 #[derive(Clone, Copy, Debug)]
 pub struct CsvFormat {
@@ -34,7 +36,7 @@ pub fn find_header(start: &[u8]) -> (u8, (u64, u64)) {
     }
     let header = std::iter::once(first)
         .chain(lines)
-        .find(|it| !it.trim_ascii().is_empty() && !is_version(it));
+        .find(|it| !it.trim_ascii().is_empty() && !is_version(&String::from_utf8_lossy(it)));
     let unquoted = header
         .unwrap_or_default()
         .split(|it| *it == b'"')
@@ -45,12 +47,4 @@ pub fn find_header(start: &[u8]) -> (u8, (u64, u64)) {
         .into_iter()
         .max_by_key(|it| unquoted.iter().filter(|byte| **byte == it).count());
     (delimiter.unwrap_or(b','), (1, 0))
-}
-
-/// Whether a line contains the version of a template, as in Entra's bulk files; it has no delimiters.
-fn is_version(line: &[u8]) -> bool {
-    const VERSION: &[u8] = b"version:";
-    let line = line.strip_prefix(b"\"").unwrap_or(line);
-    let start = line.get(..VERSION.len());
-    start.is_some_and(|it| it.eq_ignore_ascii_case(VERSION))
 }

@@ -9,13 +9,30 @@ const SHOWN: usize = 60;
 /// How many lines of equal findings are shown.
 const LINES_SHOWN: usize = 5;
 
-/// Why a cell should be checked, although it could be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CellWarning {
-    /// Invisible characters at its ends were removed.
-    Invisible,
+/// The kinds of warnings about good rows, the gravest first, each with its short name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumCount, strum::IntoStaticStr)]
+pub enum WarningKind {
+    /// The domain of the address looks like another one.
+    #[strum(serialize = "look-alike domain")]
+    LookAlike,
+    /// A text that was decoded by another encoding than its own.
+    #[strum(serialize = "garbled text")]
+    Garbled,
+    /// A placeholder in place of a value.
+    #[strum(serialize = "placeholder")]
+    Placeholder,
     /// The tag of a language that is rarely meant.
+    #[strum(serialize = "rare language")]
     RareLanguage,
+    /// Invisible characters at the ends of a cell were removed.
+    #[strum(serialize = "invisible characters")]
+    Invisible,
+    /// An address of the sender's organisation.
+    #[strum(serialize = "own organisation")]
+    OwnOrganisation,
+    /// An address at a mail service that is open to everyone.
+    #[strum(serialize = "consumer mail service")]
+    Consumer,
 }
 
 /// An error or a warning about a row.

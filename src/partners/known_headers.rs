@@ -3,12 +3,43 @@
 //! A column is only recognised if exactly one candidate for it is there. A person sees in `check` what
 //! was taken for what, and configuration overrides it.
 
-mod table;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use self::table::{HEADERS, NamePart};
 use super::header_match::fold;
 use super::patterns::CellSource;
 use crate::config::Field;
+
+/// The meaning of a header, by its name in `headers.txt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "kebab-case")]
+enum NamePart {
+    Email,
+    /// Certainly the whole name.
+    FullName,
+    /// The whole name, or the part of it that the list does not name otherwise.
+    Name,
+    GivenName,
+    FamilyName,
+    Organization,
+    Locale,
+    Package,
+}
+
+/// The meaning of each known header, folded.
+static KNOWN: LazyLock<HashMap<String, NamePart>> =
+    LazyLock::new(|| known().map(|(part, it)| (fold(it), part)).collect());
+
+/// All known headers with their meaning.
+fn known() -> impl Iterator<Item = (NamePart, &'static str)> {
+    let lines = include_str!("known_headers/headers.txt").lines();
+    let lines = lines.filter(|it| !it.starts_with('#'));
+    let lines = lines.filter_map(|it| it.split_once(": "));
+    lines.flat_map(|(part, headers)| {
+        let part = part.parse().expect("each line begins with a meaning");
+        headers.split("; ").map(move |it| (part, it))
+    })
+}
 
 /// What the header of a list says about a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,11 +52,17 @@ pub enum Recognized {
     Ambiguous(Vec<usize>),
 }
 
-/// Whether the first line of a list only contains the version of its template, as in Entra's bulk files.
+/// Whether a line or its first cell is the version of a template, as in Entra's bulk files.
+#[must_use]
+pub fn is_version(text: &str) -> bool {
+    fold(text.trim_start_matches('"')).starts_with("version:")
+}
+
+/// Whether a line only contains the version of a template.
 #[must_use]
 pub fn is_version_line(cells: &[String]) -> bool {
-    let mut cells = cells.iter().map(|it| fold(it));
-    cells.next().is_some_and(|it| it.starts_with("version:")) && cells.all(|it| it.is_empty())
+    let mut cells = cells.iter();
+    cells.next().is_some_and(|it| is_version(it)) && cells.all(|it| fold(it).is_empty())
 }
 
 /// What the headers say about a field.
@@ -88,13 +125,8 @@ fn name_of_parts(
 
 /// The places of the headers that are known for a part.
 fn places(folded: &[String], part: NamePart) -> Vec<usize> {
-    let known: Vec<String> = HEADERS
-        .iter()
-        .filter(|(it, _)| *it == part)
-        .flat_map(|(_, headers)| headers.split(';').map(fold))
-        .collect();
     (0..folded.len())
-        .filter(|it| known.contains(&folded[*it]))
+        .filter(|it| KNOWN.get(&folded[*it]) == Some(&part))
         .collect()
 }
 

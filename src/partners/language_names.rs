@@ -68,11 +68,8 @@ impl LanguageCell {
             });
         }
         let locale = Locale::parse(&tag).map_err(|_| LanguageError::Unknown)?;
-        if let Some(probably) = codes::rarely_meant(&primary) {
-            let probably = Some(probably.to_owned());
-            return Ok(Self { locale, probably });
-        }
-        if primary.len() == 2 && !codes::is_registered(&primary) {
+        let probably = codes::rarely_meant(&primary).map(str::to_owned);
+        if probably.is_none() && primary.len() == 2 && !codes::is_registered(&primary) {
             return Err(match language_of_region(&primary) {
                 Some(meant) => LanguageError::Mistyped {
                     meant,
@@ -81,10 +78,7 @@ impl LanguageCell {
                 None => LanguageError::Unregistered(primary),
             });
         }
-        Ok(Self {
-            locale,
-            probably: None,
-        })
+        Ok(Self { locale, probably })
     }
 
     fn certain(tag: &str) -> Result<Self, LanguageError> {

@@ -36,7 +36,7 @@ pub struct Layout {
     /// The names of all columns, trimmed.
     pub headers: Vec<String>,
     /// The source of the value of each known column, by [`Field`].
-    sources: [Option<CellSource>; Field::ALL.len()],
+    sources: Sources,
     /// The header or pattern of each source, else the key of the field.
     names: [String; Field::ALL.len()],
     /// All other columns with a name.
@@ -50,6 +50,9 @@ pub struct Layout {
     /// Warnings.
     pub warnings: Vec<String>,
 }
+
+/// The source of the value of each known column, by [`Field`].
+type Sources = [Option<CellSource>; Field::ALL.len()];
 
 impl Layout {
     /// Reads the header. Empty lines above it and a line with the version of a template are skipped.
@@ -110,12 +113,8 @@ impl Layout {
             header.to_owned()
         });
         let headers: Vec<String> = headers.collect();
-        let FoundColumns {
-            sources,
-            own,
-            ambiguous,
-        } = find(columns, &headers, delimiter)?;
-        warnings.extend(ambiguous);
+        let sources = find(columns, &headers, delimiter, &mut warnings)?;
+        let own = own_columns(columns, &headers, &sources);
         let extra: Vec<usize> = (0..headers.len())
             .filter(|it| !own.contains(it) && !headers[*it].is_empty())
             .collect();
@@ -242,23 +241,15 @@ fn extra_names(headers: &[String], extra: &[usize]) -> Result<Arc<[String]>, Str
     Ok(names.into())
 }
 
-/// The sources of the values of the known columns.
-struct FoundColumns {
-    sources: [Option<CellSource>; Field::ALL.len()],
-    /// The columns that belong to one field only and are no extra columns: those that are configured or
-    /// have the key as their header.
-    own: Vec<usize>,
-    /// Warnings about fields that several columns could be.
-    ambiguous: Vec<String>,
-}
-
-/// Finds the known columns: as configured, else by the key, else by a header that is known for it.
-fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<FoundColumns, String> {
-    let mut found = FoundColumns {
-        sources: [const { None }; Field::ALL.len()],
-        own: Vec::new(),
-        ambiguous: Vec::new(),
-    };
+/// Finds the known columns: as configured, else by the key, else by a header that is known for it. Adds a
+/// warning for a field that several columns could be.
+fn find(
+    columns: &Columns,
+    headers: &[String],
+    delimiter: u8,
+    warnings: &mut Vec<String>,
+) -> Result<Sources, String> {
+    let mut sources: Sources = [const { None }; Field::ALL.len()];
     let mut missing = Vec::new();
     let mut free = headers.to_vec();
     for column in &columns.0 {
@@ -268,69 +259,72 @@ fn find(columns: &Columns, headers: &[String], delimiter: u8) -> Result<FoundCol
         match CellSource::resolve(pattern, headers) {
             Ok(source) => {
                 if let Some(own) = source.only_column() {
-                    found.own.push(own);
                     free[own].clear();
                 }
-                found.sources[column.field as usize] = Some(source);
+                sources[column.field as usize] = Some(source);
             }
-            Err(HeaderError::Unknown { wanted, .. }) => missing.push((column, wanted)),
-            Err(HeaderError::Ambiguous { wanted, .. }) => return Err(two_columns(&wanted)),
+            Err(HeaderError::Unknown(wanted)) => missing.push((column, wanted)),
+            Err(HeaderError::Ambiguous(wanted)) => return Err(two_columns(&wanted)),
         }
     }
     for column in columns.0.iter().filter(|it| it.pattern.is_none()) {
-        match by_default(column, &free)? {
-            (Recognized::Source(source), is_own) => {
-                found.own.extend(source.only_column().filter(|_| is_own));
-                found.sources[column.field as usize] = Some(source);
+        let key = column.field.key();
+        match by_default(column.field, &free)? {
+            Recognized::Source(source) => sources[column.field as usize] = Some(source),
+            Recognized::Missing if column.field == Field::Email => {
+                missing.push((column, key.to_owned()));
             }
-            (Recognized::Missing, _) if column.field == Field::Email => {
-                missing.push((column, column.field.key().to_owned()));
-            }
-            (Recognized::Missing, _) => {}
-            (Recognized::Ambiguous(places), _) => {
+            Recognized::Missing => {}
+            Recognized::Ambiguous(places) => {
                 let several = places
                     .iter()
                     .map(|it| format!("`{}`", excerpt(&headers[*it])));
                 let several = first_of(several, HEADERS_SHOWN);
-                let key = column.field.key();
                 let message = format!(
                     "several columns could be `{key}` ({several}); set `partners.columns.{key}` to one of them"
                 );
                 if column.field == Field::Email {
                     return Err(message);
                 }
-                found
-                    .ambiguous
-                    .push(format!("none is read, because {message}"));
+                warnings.push(format!("none is read, because {message}"));
             }
         }
     }
     if missing.is_empty() {
-        return Ok(found);
+        return Ok(sources);
     }
     missing.sort_by_key(|(it, _)| it.field as usize);
-    Err(missing_columns(headers, &found.own, &missing, delimiter))
+    let own = own_columns(columns, headers, &sources);
+    Err(missing_columns(headers, &own, &missing, delimiter))
 }
 
-/// A column that is not configured, and whether its header is the key itself. The exact key is
-/// preferred to a known header, and that to the key in another case.
-fn by_default(column: &Column, headers: &[String]) -> Result<(Recognized, bool), String> {
-    let keys: Vec<usize> = (0..headers.len())
-        .filter(|it| headers[*it].to_lowercase() == column.field.key())
-        .collect();
-    let key = match keys.as_slice() {
-        [] => None,
-        [key] => Some(*key),
-        _ => return Err(two_columns(column.field.key())),
+/// The columns that belong to one field only and are no extra columns: those that are configured or have
+/// the key as their header.
+fn own_columns(columns: &Columns, headers: &[String], sources: &Sources) -> Vec<usize> {
+    let own = |column: &Column| {
+        let place = sources[column.field as usize].as_ref()?.only_column()?;
+        let is_own =
+            column.pattern.is_some() || headers[place].to_lowercase() == column.field.key();
+        is_own.then_some(place)
     };
-    let source = |place| (Recognized::Source(CellSource::column(place)), true);
-    if let Some(place) = key.filter(|it| headers[*it] == column.field.key()) {
-        return Ok(source(place));
-    }
-    Ok(match (recognize(headers, column.field), key) {
-        (Recognized::Missing | Recognized::Ambiguous(_), Some(place)) => source(place),
-        (Recognized::Source(it), Some(place)) if it.only_column() == Some(place) => source(place),
-        (recognized, _) => (recognized, false),
+    columns.0.iter().filter_map(own).collect()
+}
+
+/// The source of a field that is not configured. A column with exactly its key is preferred to a known
+/// header, and that to the key in another case.
+fn by_default(field: Field, headers: &[String]) -> Result<Recognized, String> {
+    let key = field.key();
+    let keys: Vec<usize> = (0..headers.len())
+        .filter(|it| headers[*it].to_lowercase() == key)
+        .collect();
+    let place = match keys.as_slice() {
+        [] => return Ok(recognize(headers, field)),
+        [place] => *place,
+        _ => return Err(two_columns(key)),
+    };
+    Ok(match recognize(headers, field) {
+        Recognized::Source(source) if headers[place] != key => Recognized::Source(source),
+        _ => Recognized::Source(CellSource::column(place)),
     })
 }
 

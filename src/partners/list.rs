@@ -268,7 +268,9 @@ impl Partners {
 /// Reads the copy from a line and its offset on.
 fn records(snapshot: &Snapshot, start: (u64, u64)) -> Records<CopyReader> {
     let reader = CopyReader::new(&snapshot.text.file, start.1);
-    Records::new(reader, snapshot.delimiter, start).of_workbook(snapshot.is_workbook)
+    let mut records = Records::new(reader, snapshot.delimiter, start);
+    records.rows_are_lines = snapshot.is_workbook;
+    records
 }
 
 /// Twelve bytes of identity and four of line number.

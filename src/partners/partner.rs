@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::finding::{CellWarning, RowFinding};
+use super::finding::{RowFinding, WarningKind};
 use crate::address::Address;
 use crate::config::Package;
 use crate::invitation::Identity;
@@ -30,7 +30,7 @@ pub struct Partner {
     /// The cells of the other columns.
     pub extra: Vec<String>,
     /// Why its cells should be checked, although they could be read.
-    pub doubts: Vec<(CellWarning, RowFinding)>,
+    pub doubts: Vec<(WarningKind, RowFinding)>,
 }
 
 impl Partner {

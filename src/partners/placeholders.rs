@@ -3,83 +3,30 @@
 //! They come from formulas, exports and mail merges that failed. Each is only a warning, because a
 //! person may be called Nan.
 
-use std::fmt;
-
 /// What a cell holds in place of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
 pub enum Placeholder {
     /// The error of a formula.
+    #[strum(to_string = "it is the error of a formula, not a value")]
     FormulaError,
     /// What programs write for nothing.
+    #[strum(to_string = "programs write it for a missing value; leave the cell empty")]
     NoValue,
     /// The field of a template that was never filled.
+    #[strum(to_string = "it is a field of a template that was not filled")]
     TemplateField,
     /// A character as HTML writes it.
+    #[strum(to_string = "it contains a character as HTML writes it, not the character itself")]
     HtmlEntity,
 }
 
-impl fmt::Display for Placeholder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::FormulaError => "it is the error of a formula, not a value",
-            Self::NoValue => "programs write it for a missing value; leave the cell empty",
-            Self::TemplateField => "it is a field of a template that was not filled",
-            Self::HtmlEntity => {
-                "it contains a character as HTML writes it, not the character itself"
-            }
-        })
-    }
-}
-
 /// Errors of formulas in English, as files store them, and as German, French, Spanish and Italian exports show them.
-const FORMULA_ERRORS: [&str; 22] = [
-    "#n/a",
-    "#name?",
-    "#ref!",
-    "#value!",
-    "#div/0!",
-    "#null!",
-    "#num!",
-    "#spill!",
-    "#calc!",
-    "#error!",
-    "#data!",
-    "#nv",
-    "#bezug!",
-    "#wert!",
-    "#zahl!",
-    "#nom?",
-    "#valeur!",
-    "#nombre!",
-    "#¡ref!",
-    "#¡valor!",
-    "#¿nombre?",
-    "#n/d",
-];
+const FORMULA_ERRORS: &str = "#n/a #name? #ref! #value! #div/0! #null! #num! #spill! #calc! #error! #data! \
+    #nv #bezug! #wert! #zahl! #nom? #valeur! #nombre! #¡ref! #¡valor! #¿nombre? #n/d";
 
 /// What databases, Python, JavaScript, spreadsheets and people write for nothing.
-const NO_VALUES: [&str; 20] = [
-    "nan",
-    "none",
-    "null",
-    "nil",
-    "undefined",
-    "(null)",
-    "(none)",
-    "(blank)",
-    "(empty)",
-    "<null>",
-    "<none>",
-    "[null]",
-    "n/a",
-    "n.a.",
-    "k.a.",
-    "tbd",
-    "-",
-    "--",
-    "?",
-    "[object object]",
-];
+const NO_VALUES: &str = "nan none null nil undefined (null) (none) (blank) (empty) <null> <none> [null] n/a n.a. k.a. \
+    tbd - -- ?";
 
 /// The delimiters of a field of a template: Tera, Word, shells, Mailchimp, Salesforce and others.
 const INSIDE: [(&str, &str); 4] = [("{{", "}}"), ("${", "}"), ("*|", "|*"), ("<<", ">>")];
@@ -93,13 +40,14 @@ pub fn placeholder(cell: &str) -> Option<Placeholder> {
         return None;
     }
     let cell = cell.trim().to_lowercase();
-    if FORMULA_ERRORS.contains(&cell.as_str()) {
+    let is_one_of = |list: &str, text: &str| list.split(' ').any(|it| it == text);
+    if cell.starts_with('#') && is_one_of(FORMULA_ERRORS, &cell) {
         return Some(Placeholder::FormulaError);
     }
     // `null null` comes of a pattern over two cells.
-    let mut words = cell.split_whitespace().peekable();
-    let no_value = |it: &str| NO_VALUES.contains(&it);
-    if no_value(&cell) || words.peek().is_some() && words.all(no_value) {
+    let mut words = cell.split_whitespace();
+    let is_no_value = !cell.is_empty() && words.all(|it| is_one_of(NO_VALUES, it));
+    if is_no_value || cell == "[object object]" {
         return Some(Placeholder::NoValue);
     }
     let inside = INSIDE.iter().any(|(begin, end)| {

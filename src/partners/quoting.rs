@@ -189,6 +189,16 @@ pub fn cells(record: &str, delimiter: u8) -> Vec<&str> {
     cells
 }
 
+/// A cell as it is written, in quotes if it needs them (RFC 4180 §2.5–2.7).
+#[must_use]
+pub fn quoted(cell: &str, delimiter: char) -> String {
+    if cell.contains([delimiter, '"', '\r', '\n']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
 /// The text of a cell of a well-formed record, without its quotes.
 pub fn unquoted(cell: &str) -> String {
     let quoted = cell.strip_prefix('"').and_then(|it| it.rsplit_once('"'));

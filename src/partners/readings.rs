@@ -64,18 +64,16 @@ impl Partners {
                 Err(faults) => RowKind::Bad(faults),
             };
             let columns = partners.headers().len();
-            let mut cells = row.cells.ok();
+            let cells = row.cells.ok();
+            let mut cells = cells.filter(|it| row::has_only_empty_surplus(it, columns));
             let has_surplus = cells.as_ref().is_some_and(|it| it.len() > columns);
-            if has_surplus {
-                cells = cells.filter(|it| row::has_only_empty_surplus(it, columns));
-                if let Some(cells) = &mut cells {
-                    cells.truncate(columns);
-                }
+            if let Some(cells) = &mut cells {
+                cells.truncate(columns);
             }
             Some(Ok(SourceRow {
                 line: row.line,
                 place: row.place,
-                has_surplus: has_surplus && cells.is_some(),
+                has_surplus,
                 cells,
                 kind,
             }))

@@ -55,8 +55,9 @@ pub struct Records<R> {
     delimiter: u8,
     lines: LineCount,
     offset: u64,
-    /// Whether a record is one line, whatever line breaks its cells have, as in the copy of a workbook.
-    rows_are_lines: bool,
+    /// Whether a record is one line, whatever line breaks its cells have: the copy of a workbook has a line for
+    /// each row.
+    pub rows_are_lines: bool,
 }
 
 impl<R: Read> Records<R> {
@@ -68,14 +69,6 @@ impl<R: Read> Records<R> {
             lines: LineCount::from(line),
             offset,
             rows_are_lines: false,
-        }
-    }
-
-    /// The same, with each record counted as one line: the copy of a workbook has a line for each row.
-    pub fn of_workbook(self, rows_are_lines: bool) -> Self {
-        Self {
-            rows_are_lines,
-            ..self
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::address_cell::AddressCell;
-use super::finding::{CellWarning, RowFinding, excerpt};
+use super::finding::{RowFinding, WarningKind, excerpt};
 use super::invisible::{is_invisible, trim_invisible};
 use super::language_names::{LanguageCell, LanguageError};
 use super::layout::Layout;
@@ -43,7 +43,7 @@ pub fn parse(
         return Ok(None);
     }
     let columns = layout.headers.len();
-    if cells.len() > columns && !has_only_empty_surplus(cells, columns) {
+    if !has_only_empty_surplus(cells, columns) {
         return Err(refused(format!(
             "the row has {} cells, the header {columns}; put a cell that contains the delimiter in quotes",
             cells.len()
@@ -64,7 +64,7 @@ pub fn parse(
 
 /// Whether all cells beyond the columns of the header are empty.
 pub fn has_only_empty_surplus(cells: &[String], columns: usize) -> bool {
-    cells[columns..].iter().all(|it| it.trim().is_empty())
+    cells.iter().skip(columns).all(|it| it.trim().is_empty())
 }
 
 /// What makes a row good or bad, beside the layout.
@@ -104,7 +104,7 @@ struct RowParser<'a> {
     row: &'a CsvRecord,
     cells: &'a [String],
     faults: Vec<RowFinding>,
-    doubts: Vec<(CellWarning, RowFinding)>,
+    doubts: Vec<(WarningKind, RowFinding)>,
 }
 
 impl RowParser<'_> {
@@ -154,8 +154,7 @@ impl RowParser<'_> {
         let (text, had_invisible) = trim_invisible(&value);
         if had_invisible {
             let reason = "invisible characters at its ends are left out; remove them".to_owned();
-            let doubt = finding(self.row, Some(shown(layout.name(field))), text, reason);
-            self.doubts.push((CellWarning::Invisible, doubt));
+            self.doubt(WarningKind::Invisible, field, text, reason);
         }
         let forbidden = |it| is_control(it) || (strict && is_invisible(it));
         if let Some(reason) = fault_of_cell(text, forbidden) {
@@ -176,7 +175,7 @@ impl RowParser<'_> {
         }
         let forbidden = |it| is_control(it) && !matches!(it, '\n' | '\t');
         if let Some(reason) = fault_of_cell(&cell, forbidden) {
-            let header = shown(&self.layout.headers[column]);
+            let header = &self.layout.headers[column];
             let fault = finding(self.row, Some(header), cell.trim(), reason);
             self.faults.push(fault);
         }
@@ -203,9 +202,7 @@ impl RowParser<'_> {
             .ok()?;
         if let Some(probably) = probably {
             let reason = format!("it is read as `{locale}`; did you mean `{probably}`?");
-            let header = shown(self.layout.name(Field::Locale));
-            let doubt = finding(self.row, Some(header), cell, reason);
-            self.doubts.push((CellWarning::RareLanguage, doubt));
+            self.doubt(WarningKind::RareLanguage, Field::Locale, cell, reason);
         }
         if rules.refuses(Some(&locale)) {
             self.fault(Field::Locale, cell, "it has no template, and `templates.missing_locale` is \"refuse\"; add a template, or set \"default\"".into());
@@ -236,9 +233,14 @@ impl RowParser<'_> {
 
     /// Adds a fault of the value of a known column.
     fn fault(&mut self, field: Field, value: &str, reason: String) {
-        let header = shown(self.layout.name(field));
-        let fault = finding(self.row, Some(header), value, reason);
+        let fault = finding(self.row, Some(self.layout.name(field)), value, reason);
         self.faults.push(fault);
+    }
+
+    /// Adds a warning about the value of a known column.
+    fn doubt(&mut self, kind: WarningKind, field: Field, value: &str, reason: String) {
+        let doubt = finding(self.row, Some(self.layout.name(field)), value, reason);
+        self.doubts.push((kind, doubt));
     }
 }
 
@@ -260,17 +262,12 @@ fn fault_of_cell(cell: &str, forbidden: impl Fn(char) -> bool) -> Option<String>
     ))
 }
 
-/// A header for a message.
-fn shown(header: &str) -> String {
-    header.escape_debug().to_string()
-}
-
 /// A finding about a row, or about a cell of it.
-fn finding(row: &CsvRecord, column: Option<String>, cell: &str, reason: String) -> RowFinding {
+fn finding(row: &CsvRecord, header: Option<&str>, cell: &str, reason: String) -> RowFinding {
     RowFinding {
         line: row.line,
         last_line: row.last_line,
-        column,
+        column: header.map(|it| it.escape_debug().to_string()),
         value: (!cell.is_empty()).then(|| excerpt(cell)),
         reason,
     }

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::csv_format::find_header;
 use super::encoding::{self, DecodedText};
 use super::error::ListError;
+use super::quoting::quoted;
 use super::temp_copy::{CHUNK, CopyReader};
 use super::workbook::{self, Workbook, WorkbookError};
 use crate::config::PartnerFile;
@@ -132,6 +133,7 @@ fn of_workbook(
     CopyReader::new(raw, 0).read_to_end(&mut bytes)?;
     let mut workbook = Workbook::from_bytes(bytes).map_err(unusable)?;
     let delimiter = partners.delimiter.unwrap_or(b',');
+    let between = char::from(delimiter);
     let file = Arc::new(tempfile::tempfile_in(folder)?);
     let mut out = BufWriter::new(&*file);
     let mut line = 1;
@@ -141,8 +143,12 @@ fn of_workbook(
             out.write_all(b"\n")?;
         }
         line = row.number + 1;
-        let cells: Vec<String> = row.cells.iter().map(|it| quoted_cell(it)).collect();
-        out.write_all(cells.join(&char::from(delimiter).to_string()).as_bytes())?;
+        let cells = row.cells.iter().map(|cell| {
+            let cell = cell.replace("\r\n", "\n").replace('\r', "\n");
+            quoted(&cell, between)
+        });
+        let cells: Vec<String> = cells.collect();
+        out.write_all(cells.join(&between.to_string()).as_bytes())?;
         out.write_all(b"\n")?;
     }
     out.flush()?;
@@ -160,18 +166,6 @@ fn of_workbook(
         is_workbook: true,
         digest,
     })
-}
-
-/// A cell in quotes, with LF for all line breaks.
-fn quoted_cell(cell: &str) -> String {
-    let cell = cell.replace("\r\n", "\n").replace('\r', "\n");
-    if cell
-        .chars()
-        .all(|it| it.is_alphanumeric() || matches!(it, ' ' | '@' | '.' | '-'))
-    {
-        return cell;
-    }
-    format!("\"{}\"", cell.replace('"', "\"\""))
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -5,8 +5,10 @@
 
 use std::path::Path;
 
+use strum::EnumCount;
+
 use super::domains::{is_consumer, look_alike};
-use super::finding::{CellWarning, Findings, RowFinding, excerpt};
+use super::finding::{Findings, RowFinding, WarningKind, excerpt};
 use super::layout::Layout;
 use super::mojibake::repaired;
 use super::partner::Partner;
@@ -17,8 +19,8 @@ use crate::finding::Finding;
 /// How many rows of a kind are kept for messages; the rest are counted.
 const SHOWN: usize = 20;
 
-/// The kinds of warnings, the gravest first, as their texts begin.
-const KINDS: [&str; 7] = [
+/// How the text of each kind begins, in the order of [`WarningKind`].
+const TEXTS: [&str; WarningKind::COUNT] = [
     "addresses whose domain looks like another one; check who owns them",
     "garbled cells, as if UTF-8 had been read as another encoding and saved again; correct them at their source, or the mails show them as they are here",
     "cells that hold a placeholder in place of a value; it would stand in the mail as it is here",
@@ -27,30 +29,12 @@ const KINDS: [&str; 7] = [
     "addresses of your own organisation; colleagues need no invitation",
     "addresses at consumer mail services; a personal account can request a package only if a policy of the package allows it",
 ];
-/// The short name of each kind.
-const NAMES: [&str; KINDS.len()] = [
-    "look-alike domain",
-    "garbled text",
-    "placeholder",
-    "rare language",
-    "invisible characters",
-    "own organisation",
-    "consumer mail service",
-];
-const LOOK_ALIKE: usize = 0;
-const GARBLED: usize = 1;
-const PLACEHOLDER: usize = 2;
-const RARE_LANGUAGE: usize = 3;
-const INVISIBLE: usize = 4;
-const OWN: usize = 5;
-const CONSUMER: usize = 6;
-
 /// The warnings about one file.
 #[derive(Debug)]
 pub struct Warnings {
     own_domain: String,
     general: Vec<String>,
-    found: [Findings; KINDS.len()],
+    found: [Findings; WarningKind::COUNT],
 }
 
 impl Warnings {
@@ -71,17 +55,17 @@ impl Warnings {
     /// Adds the warnings about a good row.
     pub fn inspect(&mut self, partner: &Partner, layout: &Layout) {
         for (kind, finding) in self.of_row(partner, layout) {
-            self.found[kind].add(finding, SHOWN);
+            self.found[kind as usize].add(finding, SHOWN);
         }
     }
 
     /// The warnings about one row, each with the short name of its kind.
     pub fn about(&self, partner: &Partner, layout: &Layout) -> Vec<(&'static str, RowFinding)> {
         let found = self.of_row(partner, layout).into_iter();
-        found.map(|(kind, it)| (NAMES[kind], it)).collect()
+        found.map(|(kind, it)| (kind.into(), it)).collect()
     }
 
-    fn of_row(&self, partner: &Partner, layout: &Layout) -> Vec<(usize, RowFinding)> {
+    fn of_row(&self, partner: &Partner, layout: &Layout) -> Vec<(WarningKind, RowFinding)> {
         let domain = partner.address.domain();
         let hint = partner.package.link.directory_hint();
         let own = if hint.eq_ignore_ascii_case(domain) {
@@ -101,32 +85,27 @@ impl Warnings {
         };
         let mut found = Vec::new();
         for (kind, reason) in [
-            (LOOK_ALIKE, look_alike(domain)),
-            (OWN, own),
-            (CONSUMER, consumer),
+            (WarningKind::LookAlike, look_alike(domain)),
+            (WarningKind::OwnOrganisation, own),
+            (WarningKind::Consumer, consumer),
         ] {
             if let Some(reason) = reason {
                 let address = partner.address.as_written();
                 found.push((kind, finding(layout.name(Field::Email), address, reason)));
             }
         }
-        for (doubt, finding) in &partner.doubts {
-            let kind = match doubt {
-                CellWarning::Invisible => INVISIBLE,
-                CellWarning::RareLanguage => RARE_LANGUAGE,
-            };
-            found.push((kind, finding.clone()));
-        }
+        found.extend(partner.doubts.iter().cloned());
         for (field, header, cell) in layout.texts(partner) {
             // Exports write "-" or "none" in columns that no mail shows.
             if let Some(placeholder) = placeholder(cell)
                 && (field.is_some() || placeholder != Placeholder::NoValue)
             {
-                found.push((PLACEHOLDER, finding(header, cell, placeholder.to_string())));
+                let finding = finding(header, cell, placeholder.to_string());
+                found.push((WarningKind::Placeholder, finding));
             }
             if let Some(was) = repaired(cell) {
                 let reason = format!("it probably was \"{}\"", excerpt(&was));
-                found.push((GARBLED, finding(header, cell, reason)));
+                found.push((WarningKind::Garbled, finding(header, cell, reason)));
             }
         }
         found
@@ -136,7 +115,7 @@ impl Warnings {
     pub fn describe(&self, path: &Path) -> Vec<Finding> {
         let warning = |message: &str| Finding::warning("partners", path.display(), message);
         let mut found: Vec<Finding> = self.general.iter().map(|it| warning(it)).collect();
-        for (kind, rows) in KINDS.iter().zip(&self.found) {
+        for (kind, rows) in TEXTS.iter().zip(&self.found) {
             if rows.total() > 0 {
                 let mut finding = warning(kind);
                 let rows = rows.lines(path, SHOWN).join("\n");

@@ -56,7 +56,13 @@ pub enum EncodingGuess {
 /// If the copy cannot be read.
 pub fn guess(raw: &Arc<File>, at: &MalformedBytes) -> io::Result<EncodingGuess> {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
-    let mut heuristic = Windows1252Heuristic::default();
+    let mut heuristic = Windows1252Heuristic {
+        seen: [false; 256],
+        before: b'\n',
+        previous: b'\n',
+        letters_in_a_row: 0,
+        plausible: true,
+    };
     let mut reader = CopyReader::new(raw, 0);
     let mut chunk = vec![0; CHUNK];
     let (mut utf8, mut others) = (0, 0);
@@ -96,18 +102,6 @@ struct Windows1252Heuristic {
     previous: u8,
     letters_in_a_row: u8,
     plausible: bool,
-}
-
-impl Default for Windows1252Heuristic {
-    fn default() -> Self {
-        Self {
-            seen: [false; 256],
-            before: b'\n',
-            previous: b'\n',
-            letters_in_a_row: 0,
-            plausible: true,
-        }
-    }
 }
 
 impl Windows1252Heuristic {

@@ -18,9 +18,10 @@ mod zip_parts;
 
 use std::io::Cursor;
 
-use calamine::{Ods, Reader, SheetType, SheetVisible, Xls, Xlsx};
+use calamine::{Ods, Reader, SheetType, SheetVisible, Sheets, Xls, Xlsx};
 
 pub use self::error::WorkbookError;
+use self::error::read_error;
 pub use self::guard::catches_panics;
 use self::guard::guarded;
 use self::rows::Input;
@@ -38,13 +39,7 @@ const COMPOUND: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 pub struct Workbook {
     /// The worksheets in the order of their tabs, with whether a person sees them.
     sheets: Vec<(String, bool)>,
-    content: Content,
-}
-
-enum Content {
-    Xlsx(Box<Xlsx<Input>>),
-    Xls(Box<Xls<Input>>),
-    Ods(Box<Ods<Input>>),
+    content: Sheets<Input>,
 }
 
 impl Workbook {
@@ -64,22 +59,20 @@ impl Workbook {
         }
         guarded(|| {
             let content = if bytes.starts_with(ZIP) {
-                match zip_parts::check(&bytes)? {
-                    ZipKind::Xlsx => Content::Xlsx(Box::new(Xlsx::new(Cursor::new(bytes))?)),
-                    ZipKind::Ods => Content::Ods(Box::new(Ods::new(Cursor::new(bytes))?)),
+                let kind = zip_parts::check(&bytes)?;
+                let bytes = Cursor::new(bytes);
+                match kind {
+                    ZipKind::Xlsx => Sheets::Xlsx(Xlsx::new(bytes).map_err(read_error)?),
+                    ZipKind::Ods => Sheets::Ods(Ods::new(bytes).map_err(read_error)?),
                 }
             } else if bytes.starts_with(COMPOUND) {
                 let checked = xls_stream::check(&bytes)?;
                 drop(bytes);
-                Content::Xls(Box::new(Xls::new(Cursor::new(checked))?))
+                Sheets::Xls(Xls::new(Cursor::new(checked)).map_err(read_error)?)
             } else {
                 return Err(WorkbookError::NotAWorkbook);
             };
-            let sheets = match &content {
-                Content::Xlsx(it) => it.sheets_metadata(),
-                Content::Xls(it) => it.sheets_metadata(),
-                Content::Ods(it) => it.sheets_metadata(),
-            };
+            let sheets = content.sheets_metadata();
             let sheets = sheets
                 .iter()
                 .filter(|it| it.typ == SheetType::WorkSheet)
@@ -102,9 +95,10 @@ impl Workbook {
         let name = self.sheet(sheet)?.to_owned();
         guarded(|| {
             Ok(match &mut self.content {
-                Content::Xlsx(it) => WorkbookRows::streamed(it.worksheet_cells_reader(&name)?),
-                Content::Xls(it) => WorkbookRows::held(it.worksheet_range(&name)?),
-                Content::Ods(it) => WorkbookRows::held(it.worksheet_range(&name)?),
+                Sheets::Xlsx(it) => {
+                    WorkbookRows::streamed(it.worksheet_cells_reader(&name).map_err(read_error)?)
+                }
+                held => WorkbookRows::held(held.worksheet_range(&name).map_err(read_error)?),
             })
         })
     }

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex as SyncMutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -60,7 +60,7 @@ pub struct Connector {
     /// Whether pipelining has worked with this relay.
     pub pipelining: PipeliningProbe,
     /// The address that sent a greeting last; later connections try it first.
-    greeted: SyncMutex<Option<SocketAddr>>,
+    greeted: parking_lot::Mutex<Option<SocketAddr>>,
     /// Addresses to use instead of those of `smtp.host`.
     addresses: Option<Vec<SocketAddr>>,
     #[cfg(test)]
@@ -84,7 +84,7 @@ impl Connector {
             logins: Mutex::default(),
             local: OnceLock::new(),
             pipelining: PipeliningProbe::default(),
-            greeted: SyncMutex::default(),
+            greeted: parking_lot::Mutex::default(),
             addresses: None,
             #[cfg(test)]
             dialer: None,
@@ -162,7 +162,7 @@ impl Connector {
         for address in addresses {
             match self.reach(address, &mut budget, step).await {
                 Ok((conversation, local)) => {
-                    *self.greeted() = Some(address);
+                    *self.greeted.lock() = Some(address);
                     return self.introduce(conversation, local, step).await;
                 }
                 Err(error) => {
@@ -174,10 +174,6 @@ impl Connector {
             }
         }
         Err(all_failed(&self.relay(), failures))
-    }
-
-    fn greeted(&self) -> std::sync::MutexGuard<'_, Option<SocketAddr>> {
-        self.greeted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The addresses of the relay, first the one that sent a greeting last.
@@ -200,7 +196,7 @@ impl Connector {
             );
             return Err(ConnectError::new(Phase::Connect, false, why));
         }
-        let greeted = *self.greeted();
+        let greeted = *self.greeted.lock();
         addresses.sort_by_key(|it| Some(*it) != greeted);
         Ok(addresses)
     }

@@ -80,9 +80,7 @@ impl ConnectError {
             why: why.into(),
         }
     }
-}
 
-impl ConnectError {
     /// There are no credentials for the relay. The token source has tried again by itself.
     pub(super) fn no_credentials(relay: &str, error: &SetupError) -> Self {
         let cause = match error {

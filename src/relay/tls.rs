@@ -1,7 +1,7 @@
 //! TLS to the relay: the trusted roots, the handshake, and the reason of a failed handshake with its fix.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -91,8 +91,7 @@ pub async fn handshake(
     let stream = connected.map_err(|failure| {
         let tls_error = failure.get_ref().and_then(|it| it.downcast_ref());
         if let Some(tls_error) = tls_error {
-            let first = first.lock().unwrap_or_else(PoisonError::into_inner);
-            error(false, explain(tls_error, smtp, &first))
+            error(false, explain(tls_error, smtp, &first.lock()))
         } else {
             let failure = without_os_code(failure);
             error(true, format!("the connection was lost: {failure}"))

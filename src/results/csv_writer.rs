@@ -10,13 +10,13 @@ use std::ops::Range;
 
 use super::encoding_writer::EncodingWriter;
 use super::outcome_columns::COLUMNS;
-use crate::partners::{CsvFormat, Partners, SourceRow, is_guarded_in_results};
+use crate::partners::{CsvFormat, Partners, SourceRow, is_guarded_in_results, quoted};
 
 /// Writes the file while the text of the list is read.
 pub struct CsvWriter<'a> {
     partners: &'a Partners,
     out: EncodingWriter<'a>,
-    delimiter: String,
+    delimiter: char,
     /// The columns of the list, without outcome columns of an earlier run.
     original: Vec<usize>,
     /// Up to which offset the text is written.
@@ -33,7 +33,7 @@ impl<'a> CsvWriter<'a> {
         let mut writer = Self {
             partners,
             out: EncodingWriter::begin(file, form.encoding, form.has_bom)?,
-            delimiter: char::from(form.delimiter).to_string(),
+            delimiter: char::from(form.delimiter),
             original,
             at: partners.text_place()?.start,
         };
@@ -93,10 +93,10 @@ impl<'a> CsvWriter<'a> {
         for (nth, column) in self.original.iter().enumerate() {
             let cell = cells.get(*column).map_or("", String::as_str);
             if nth > 0 {
-                text.push_str(&self.delimiter);
+                text.push(self.delimiter);
             }
             let mark = if is_guarded_in_results(cell) { "'" } else { "" };
-            text.push_str(&self.quoted(&format!("{mark}{cell}")));
+            text.push_str(&quoted(&format!("{mark}{cell}"), self.delimiter));
         }
         self.out.write_original(&text)
     }
@@ -118,20 +118,12 @@ impl<'a> CsvWriter<'a> {
     }
 
     fn pad(&mut self, cells: usize) -> io::Result<()> {
-        self.out.write_original(&self.delimiter.repeat(cells))
+        self.out
+            .write_original(&self.delimiter.to_string().repeat(cells))
     }
 
     fn write_generated(&mut self, cells: [String; COLUMNS.len()]) -> io::Result<()> {
-        let cells = cells.map(|it| format!("{}{}", self.delimiter, self.quoted(&it)));
+        let cells = cells.map(|it| format!("{}{}", self.delimiter, quoted(&it, self.delimiter)));
         self.out.write_generated(&cells.concat())
-    }
-
-    /// A cell, in quotes if it needs them (RFC 4180 §2.5–2.7).
-    fn quoted(&self, cell: &str) -> String {
-        if cell.contains(&self.delimiter) || cell.contains(['"', '\r', '\n']) {
-            format!("\"{}\"", cell.replace('"', "\"\""))
-        } else {
-            cell.to_owned()
-        }
     }
 }

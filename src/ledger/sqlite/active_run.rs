@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::files::identity;
 use crate::ledger::error::Result;
-use crate::ledger::sidecar::identity;
 use crate::ledger::witness::{Witness, WitnessMark};
 
 /// A recorded run.

@@ -12,13 +12,14 @@ use super::active_run::{ActiveRun, OpenFiles};
 use super::errors::translate;
 use super::reader::Reader;
 use super::writer_handle::WriterHandle;
+use super::writer_thread::WriterThread;
 use super::{connection, file_checks, runs, schema, wal};
 use crate::config::LedgerFiles;
+use crate::files::beside;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness::Staleness;
 use crate::ledger::lock::{self, lock_file};
 use crate::ledger::records::RunStart;
-use crate::ledger::sidecar::sidecar;
 use crate::ledger::witness::{self, Id, Witness, WitnessMark, random_id};
 
 /// How often, and after which pause, a ledger is opened that a run is changing.
@@ -42,8 +43,8 @@ fn start_threads(
     run: Option<ActiveRun>,
 ) -> Result<(WriterHandle, Reader)> {
     let reader = Reader::beside_writer(path)?;
-    let writer = WriterHandle::start(path, connection, reader.key.clone(), run);
-    Ok((writer, reader))
+    let writer = WriterThread::new(path, connection, reader.key.clone(), run);
+    Ok((WriterHandle::start(writer), reader))
 }
 
 /// A ledger that was opened for writing and is not changed yet.
@@ -137,7 +138,7 @@ impl Examined {
             connection::begin_writing(&connection, ledger)
         };
         begun.map_err(sqlite)?;
-        for file in [sidecar(&path, "-wal"), lock_file(&path)] {
+        for file in [beside(&path, "-wal"), lock_file(&path)] {
             let shown = file.display().to_string();
             open_files.watch(file).map_err(|error| {
                 LedgerError::CannotWrite(format!("cannot examine `{shown}`: {error}"))
@@ -207,7 +208,7 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
     let unreadable = |error: std::io::Error| file_checks::cannot_open(path, &error);
     let live = lock::is_held(path);
     let witness = witness::read(&files.witness)?;
-    let left_over = ["-wal", "-journal"].map(|suffix| sidecar(path, suffix));
+    let left_over = ["-wal", "-journal"].map(|suffix| beside(path, suffix));
     // SQLite would create a log for a file whose header requires one.
     let log_expected = wal::is_expected(path).map_err(unreadable)?;
     // During a run the log exists, or is about to.
@@ -261,7 +262,7 @@ fn copy_with_log(path: &Path, left_over: &[PathBuf; 2], scratch: Option<&Path>) 
     let copy = folder.path().join("ledger");
     let from = [path, &left_over[0], &left_over[1]];
     for (from, suffix) in from.into_iter().zip(["", "-wal", "-journal"]) {
-        match std::fs::copy(from, sidecar(&copy, suffix)) {
+        match std::fs::copy(from, beside(&copy, suffix)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 let shown = from.display();
                 let message = format!("cannot copy the ledger `{shown}`: {error}");

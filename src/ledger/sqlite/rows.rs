@@ -37,7 +37,8 @@ pub fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     optional_timestamp(row, column)?.ok_or(Error::InvalidQuery)
 }
 
-fn optional_timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+/// The time in a column, if there is one.
+pub fn optional_timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     let milliseconds: Option<i64> = row.get(column)?;
     Ok(milliseconds.and_then(|it| Timestamp::from_millisecond(it).ok()))
 }

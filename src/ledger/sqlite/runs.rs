@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::errors::ensure_one_row;
-use super::schema;
+use super::{rows, schema};
 use crate::ledger::freshness::{self, Staleness};
 use crate::ledger::records::{CampaignStanding, Gap, RunEnd, RunStart};
 use crate::ledger::witness::{Id, WitnessContent, WitnessMark};
@@ -132,12 +132,12 @@ pub fn confirm(connection: &Connection, campaign: &str, at: Timestamp) -> rusqli
 
 /// When a notice was set; none if it was not, or was removed.
 pub fn notice(connection: &Connection, name: &str) -> rusqlite::Result<Option<Timestamp>> {
-    let at: Option<i64> = connection
+    connection
         .query_row("SELECT at FROM notice WHERE name = ?1", [name], |row| {
-            row.get(0)
+            rows::optional_timestamp(row, 0)
         })
-        .optional()?;
-    Ok(at.and_then(|it| Timestamp::from_millisecond(it).ok()))
+        .optional()
+        .map(Option::flatten)
 }
 
 /// Sets a notice, or removes it.
@@ -177,11 +177,10 @@ pub fn campaign_standing(
         ),
     };
     let confirmed: bool = connection.query_row(confirmed, [campaign], |row| row.get(0))?;
-    let gap: Option<i64> = connection.query_row(gap, [], |row| row.get(0))?;
-    let gap = gap.filter(|_| !confirmed);
+    let gap = connection.query_row(gap, [], |row| rows::optional_timestamp(row, 0))?;
     Ok(CampaignStanding {
         confirmed,
-        gap: gap.and_then(|it| Timestamp::from_millisecond(it).ok()),
+        gap: gap.filter(|_| !confirmed),
         others,
     })
 }

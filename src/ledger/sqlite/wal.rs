@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::ledger::sidecar::sidecar;
+use crate::files::beside;
 
 /// The bytes of a page, and of the header that the log writes before each.
 const PAGE: u64 = 4096;
@@ -33,14 +33,14 @@ pub fn is_expected(path: &Path) -> io::Result<bool> {
 
 /// Whether the log is missing that the header requires.
 pub fn is_missing(path: &Path) -> io::Result<bool> {
-    Ok(is_expected(path)? && !sidecar(path, "-wal").exists())
+    Ok(is_expected(path)? && !beside(path, "-wal").exists())
 }
 
 /// Removes an empty log and its index.
 pub fn remove_if_empty(path: &Path) {
-    let log = sidecar(path, "-wal");
+    let log = beside(path, "-wal");
     if std::fs::metadata(&log).is_ok_and(|it| it.len() == 0) {
-        for file in [log, sidecar(path, "-shm")] {
+        for file in [log, beside(path, "-shm")] {
             let _ = std::fs::remove_file(file);
         }
     }
@@ -78,9 +78,7 @@ impl Reserve {
 
     /// Writes zeros to the end of the log until it has its size beyond the pages that it must keep.
     pub fn grow_log(&self, path: &Path, kept: u64) -> io::Result<()> {
-        let file = OpenOptions::new()
-            .append(true)
-            .open(sidecar(path, "-wal"))?;
+        let file = OpenOptions::new().append(true).open(beside(path, "-wal"))?;
         let size = (kept + self.log_pages) * (PAGE + FRAME_HEADER);
         let missing = size.saturating_sub(file.metadata()?.len());
         let mut writer = BufWriter::with_capacity(64 * 1024, file);

@@ -1,16 +1,12 @@
 //! Requests to the writer thread. A request is answered when it is durable.
 
-use std::path::Path;
 use std::sync::mpsc;
 
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::active_run::ActiveRun;
 #[cfg(test)]
 use super::fault_injection::FaultyWriter;
 use super::writer_thread::{Request, WriterThread};
-use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::{Change, ChangeResults};
 
@@ -25,14 +21,8 @@ pub enum WriterHandle {
 
 impl WriterHandle {
     /// Starts the thread.
-    pub fn start(
-        path: &Path,
-        connection: Connection,
-        key: MessageIdKey,
-        run: Option<ActiveRun>,
-    ) -> Self {
+    pub fn start(writer: WriterThread) -> Self {
         let (sender, queue) = mpsc::channel();
-        let writer = WriterThread::new(path, connection, key, run);
         std::thread::spawn(move || writer.serve(&queue));
         Self::Thread(sender)
     }

@@ -76,7 +76,7 @@ async fn b5_a_flipped_bit_is_refused_or_changes_no_state() {
             }
         }
         for suffix in ["-wal", "-shm", "-journal"] {
-            let _ = std::fs::remove_file(sidecar::sidecar(&folder.path(), suffix));
+            let _ = std::fs::remove_file(crate::files::beside(&folder.path(), suffix));
         }
     }
 

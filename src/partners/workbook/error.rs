@@ -1,6 +1,11 @@
 //! Why a workbook cannot be read, in the words that an administrator sees.
 
+use std::fmt;
 use std::io;
+
+use calamine::{Error, OdsError, XlsError, XlsxError};
+
+use crate::config::first_of;
 
 /// Why a workbook cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -56,47 +61,30 @@ pub enum WorkbookError {
     NoSheet,
 }
 
+/// The error of a workbook that does not follow its format.
+pub fn damaged(error: impl fmt::Display) -> WorkbookError {
+    WorkbookError::Damaged(error.to_string())
+}
+
 /// The first sheet names, and how many more there are.
 fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 20;
-    let shown: Vec<_> = names
-        .iter()
-        .take(SHOWN)
-        .map(|it| format!("`{}`", it.escape_debug()))
-        .collect();
-    match names.len().checked_sub(SHOWN) {
-        None | Some(0) => shown.join(", "),
-        Some(more) => format!("{} and {more} more", shown.join(", ")),
-    }
+    let names = names.iter().map(|it| format!("`{}`", it.escape_debug()));
+    first_of(names, 20)
 }
 
-impl From<calamine::XlsxError> for WorkbookError {
-    fn from(error: calamine::XlsxError) -> Self {
-        match error {
-            calamine::XlsxError::Password => Self::Encrypted,
-            calamine::XlsxError::NotAWorksheet(_) => Self::NoSheet,
-            _ => Self::Damaged(error.to_string()),
+/// What an error of calamine means.
+pub fn read_error(error: impl Into<calamine::Error>) -> WorkbookError {
+    match error.into() {
+        Error::Xlsx(XlsxError::Password)
+        | Error::Xls(XlsError::Password)
+        | Error::Ods(OdsError::Password) => WorkbookError::Encrypted,
+        Error::Xlsx(XlsxError::NotAWorksheet(_)) => WorkbookError::NoSheet,
+        Error::Ods(OdsError::InvalidMime(_) | OdsError::FileNotFound("mimetype")) => {
+            WorkbookError::NotAWorkbook
         }
-    }
-}
-
-impl From<calamine::XlsError> for WorkbookError {
-    fn from(error: calamine::XlsError) -> Self {
-        match error {
-            calamine::XlsError::Password => Self::Encrypted,
-            _ => Self::Damaged(error.to_string()),
-        }
-    }
-}
-
-impl From<calamine::OdsError> for WorkbookError {
-    fn from(error: calamine::OdsError) -> Self {
-        match error {
-            calamine::OdsError::Password => Self::Encrypted,
-            calamine::OdsError::InvalidMime(_) | calamine::OdsError::FileNotFound("mimetype") => {
-                Self::NotAWorkbook
-            }
-            _ => Self::Damaged(error.to_string()),
-        }
+        Error::Xlsx(error) => damaged(error),
+        Error::Xls(error) => damaged(error),
+        Error::Ods(error) => damaged(error),
+        error => damaged(error),
     }
 }

@@ -9,7 +9,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::budget::MemoryBudget;
-use super::error::WorkbookError;
+use super::error::{WorkbookError, damaged};
 
 /// The most columns that calamine expands a row to.
 const COLUMNS: u64 = 16_384;
@@ -164,8 +164,4 @@ fn repeated(start: &BytesStart<'_>, key: &str) -> Result<u64, WorkbookError> {
         Some(attribute) => attribute.value.trim().parse().map_err(damaged),
         None => Ok(1),
     }
-}
-
-fn damaged(error: impl std::fmt::Display) -> WorkbookError {
-    WorkbookError::Damaged(error.to_string())
 }

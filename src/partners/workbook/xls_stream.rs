@@ -11,7 +11,7 @@ use std::ops::Range;
 use cfb::{CompoundFile, Version};
 
 use super::budget::MemoryBudget;
-use super::error::WorkbookError;
+use super::error::{WorkbookError, damaged};
 use super::xls_cells::count_cells;
 use super::xls_records::{XlsRecord, double_word, kind, word};
 use super::xls_texts::text_lengths;
@@ -27,7 +27,6 @@ pub fn check(bytes: &[u8]) -> Result<Vec<u8>, WorkbookError> {
     for sheet in &globals.sheets {
         count_cells(&stream, &globals.texts, *sheet, &mut budget)?;
     }
-    let damaged = |error: std::io::Error| WorkbookError::Damaged(error.to_string());
     let empty = Cursor::new(Vec::new());
     let mut container = CompoundFile::create_with_version(Version::V3, empty).map_err(damaged)?;
     let mut copy = container.create_stream("/Workbook").map_err(damaged)?;
@@ -39,7 +38,6 @@ pub fn check(bytes: &[u8]) -> Result<Vec<u8>, WorkbookError> {
 
 /// The stream of records out of the container.
 fn extract(bytes: &[u8]) -> Result<Vec<u8>, WorkbookError> {
-    let damaged = |error: std::io::Error| WorkbookError::Damaged(error.to_string());
     let mut container = CompoundFile::open(Cursor::new(bytes)).map_err(damaged)?;
     if container.is_stream("/EncryptedPackage") {
         return Err(WorkbookError::Encrypted);

@@ -7,18 +7,19 @@ use super::xls_records::{double_word, word};
 /// Ends early where the table is malformed; calamine ends there, too.
 pub fn text_lengths(segments: &[&[u8]]) -> Vec<u64> {
     let mut lengths = Vec::new();
+    let _ = add_lengths(segments, &mut lengths);
+    lengths
+}
+
+/// Adds the lengths until the table ends or is malformed.
+fn add_lengths(segments: &[&[u8]], lengths: &mut Vec<u64>) -> Option<()> {
     let mut segments = segments.iter().copied();
     let mut rest = segments.next().and_then(|it| it.get(8..)).unwrap_or(&[]);
     loop {
         if rest.is_empty() {
-            match segments.next() {
-                Some(next) => rest = next,
-                None => return lengths,
-            }
+            rest = segments.next()?;
         }
-        let (Some(characters), Some(flags)) = (word(rest, 0), rest.get(2)) else {
-            return lengths;
-        };
+        let (characters, flags) = (word(rest, 0)?, rest.get(2)?);
         let (rich, extended) = (flags & 8 != 0, flags & 4 != 0);
         let mut wide = flags & 1 != 0;
         rest = &rest[3..];
@@ -40,19 +41,14 @@ pub fn text_lengths(segments: &[&[u8]]) -> Vec<u64> {
             rest = &rest[taken * width..];
             if left > 0 {
                 // The characters go on behind a byte that says how wide they are from here on.
-                let Some((flags, next)) = segments.next().and_then(<[u8]>::split_first) else {
-                    return lengths;
-                };
+                let (flags, next) = segments.next()?.split_first()?;
                 wide = flags & 1 != 0;
                 rest = next;
             }
         }
         while behind > rest.len() {
             behind -= rest.len();
-            match segments.next() {
-                Some(next) => rest = next,
-                None => return lengths,
-            }
+            rest = segments.next()?;
         }
         rest = &rest[behind..];
     }

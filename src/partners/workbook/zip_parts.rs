@@ -9,7 +9,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use zip::ZipArchive;
 
-use super::error::WorkbookError;
+use super::error::{WorkbookError, damaged};
 use super::ods_cells;
 
 /// What all parts may have together, unpacked.
@@ -33,10 +33,7 @@ pub fn check(bytes: &[u8]) -> Result<ZipKind, WorkbookError> {
         let file = archive.by_index(place).map_err(damaged)?;
         let name = file.name().map_err(damaged)?.replace('\\', "/");
         let name = name.to_ascii_lowercase();
-        let mut part = BufReader::new(Unpacking {
-            file,
-            left: &mut left,
-        });
+        let mut part = BufReader::new(file.take(left));
         let checked = match name.as_str() {
             "xl/workbook.bin" => Err(WorkbookError::Unsupported(
                 "the binary format of Excel (.xlsb)",
@@ -53,7 +50,8 @@ pub fn check(bytes: &[u8]) -> Result<ZipKind, WorkbookError> {
             _ => Ok(()),
         };
         let drained = io::copy(&mut part, &mut io::sink());
-        if *part.get_ref().left == 0 {
+        left = part.get_ref().limit();
+        if left == 0 {
             return Err(WorkbookError::ContentTooLarge(
                 "unpacked, it has more than 256 MiB",
             ));
@@ -88,26 +86,5 @@ fn check_string_count(part: &mut impl io::BufRead) -> Result<(), WorkbookError> 
             Event::Eof => return Ok(()),
             _ => {}
         }
-    }
-}
-
-fn damaged(error: impl std::fmt::Display) -> WorkbookError {
-    WorkbookError::Damaged(error.to_string())
-}
-
-/// A part that is being unpacked, and how many bytes all parts may still have.
-struct Unpacking<'a, R> {
-    file: R,
-    left: &'a mut u64,
-}
-
-impl<R: Read> Read for Unpacking<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.file.read(buffer)?;
-        *self.left = self.left.saturating_sub(length as u64);
-        if *self.left == 0 {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(length)
     }
 }

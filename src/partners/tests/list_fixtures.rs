@@ -2,9 +2,9 @@
 
 use encoding_rs::{Encoding, WINDOWS_1252};
 
-use super::address_cell::AddressCell;
-use super::known_headers::{Recognized, is_version_line, recognize};
-use super::language_names::LanguageCell;
+use super::super::address_cell::AddressCell;
+use super::super::known_headers::{Recognized, is_version_line, recognize};
+use super::super::language_names::LanguageCell;
 use crate::config::Field;
 
 /// What every list holds; the organisation and the language only if it has such columns.
@@ -94,7 +94,7 @@ fn lists_of_usual_programs_need_no_mapping() {
 
         let mut read = Vec::new();
         for record in &records[skipped + 1..] {
-            let value = |source: &Option<super::patterns::CellSource>| {
+            let value = |source: &Option<super::super::patterns::CellSource>| {
                 let source = source.as_ref();
                 source.map_or_else(String::new, |it| it.value(record).into_owned())
             };
