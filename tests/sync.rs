@@ -7,7 +7,8 @@ use access_invite::invitation::invite_id;
 use serde_json::Value;
 
 use crate::support::held::Held;
-use crate::support::smtp::{Action, Call, Server, Stage, reply};
+use crate::support::oracle;
+use crate::support::smtp::{Action, Call, Server, Setup, Stage, reply};
 use crate::support::{Output, Workplace};
 
 const ADA: &str = "ada@fabrikam.example";
@@ -487,4 +488,127 @@ fn sync_and_send_at_once_lose_and_repeat_nothing() {
     assert_eq!(workplace.run(&["send"]).code, 0);
     assert!(!workplace.file("ledger.sqlite3-wal").exists());
     assert_eq!(server.accepted().len(), 300);
+}
+
+/// A relay that offers DSN and answers an envelope with parameters at `stage` like this.
+fn refusing_parameters(stage: Stage, text: &'static str, pipelining: bool) -> Server {
+    let mut offers = vec!["8BITMIME", "DSN"];
+    offers.extend(pipelining.then_some("PIPELINING"));
+    let setup = Setup {
+        offers,
+        ..Setup::default()
+    };
+    Server::set_up(setup, move |call: &Call| {
+        let asks = call.line.contains("ENVID=") || call.line.contains("NOTIFY=");
+        let mut of_stage = call.stage == stage;
+        if stage == Stage::Rcpt {
+            of_stage &= call.line.starts_with("RCPT");
+        }
+        match of_stage && asks {
+            true => reply(text),
+            false => Action::Normal,
+        }
+    })
+}
+
+fn parameters(server: &Server, verb: &str) -> Vec<String> {
+    let commands = server.commands().into_iter().map(|it| it.1);
+    let commands = commands.filter(|it| it.starts_with(verb));
+    let after = commands.filter_map(|it| it.split_once('>').map(|it| it.1.trim().to_owned()));
+    after.collect()
+}
+
+#[test]
+fn a_relay_that_offers_dsn_is_asked_for_reports() {
+    let setup = || Setup {
+        offers: vec!["PIPELINING", "DSN"],
+        ..Setup::default()
+    };
+    for (receipts, notify) in [
+        ("", "NOTIFY=FAILURE,DELAY"),
+        ("receipts = true", "NOTIFY=SUCCESS,FAILURE,DELAY"),
+    ] {
+        let server = Server::set_up(setup(), |_: &Call| Action::Normal);
+        let mut workplace = Workplace::new(server.port());
+        workplace.extra = format!("[bounces]\n{receipts}");
+        workplace.configure();
+        workplace.partners(&[ADA, "bob@fabrikam.example"]);
+        assert_eq!(workplace.run(&["send"]).code, 0);
+        for address in [ADA, "bob@fabrikam.example"] {
+            let id = invite_id(&message_id(&workplace, address));
+            let mail = format!("RET=HDRS ENVID={id}");
+            assert!(
+                parameters(&server, "MAIL").contains(&mail),
+                "{:?}",
+                server.commands()
+            );
+            let header = format!("\r\nX-Access-Invite-Id: {id}\r\n");
+            let accepted = server.accepted();
+            let bytes = accepted.iter().map(|it| String::from_utf8_lossy(&it.data));
+            assert_eq!(bytes.filter(|it| it.contains(&header)).count(), 1);
+        }
+        assert_eq!(parameters(&server, "RCPT"), [notify, notify]);
+    }
+    // Without the offer, nothing is asked.
+    let (server, _workplace) = invited(&[ADA]);
+    assert_eq!(parameters(&server, "MAIL"), [""]);
+    assert_eq!(parameters(&server, "RCPT"), [""]);
+}
+
+#[test]
+fn refused_parameters_are_left_out_and_nobody_is_marked() {
+    for (stage, text) in [
+        (Stage::Mail, "501 5.5.4 syntax error in parameters"),
+        (
+            Stage::Mail,
+            "555 MAIL FROM/RCPT TO parameters not recognized",
+        ),
+        (Stage::Rcpt, "504 parameter not implemented"),
+        (Stage::Rcpt, "550 5.5.4 unsupported option: NOTIFY"),
+    ] {
+        for pipelining in [true, false] {
+            let server = refusing_parameters(stage, text, pipelining);
+            let mut workplace = Workplace::new(server.port());
+            workplace.smtp("connections = 2");
+            workplace.many_partners(20);
+
+            let output = workplace.run(&["send"]);
+
+            assert_eq!(
+                (output.code, output.stderr.as_str()),
+                (0, ""),
+                "{text} {pipelining}"
+            );
+            oracle::check_settled(&workplace, &server, 20, 0);
+            for (address, _) in workplace.states() {
+                let causes = history(&workplace, &address);
+                assert_eq!(causes.len(), 3, "{text}: {causes:?}");
+            }
+            let asked = parameters(&server, "MAIL")
+                .iter()
+                .filter(|it| !it.is_empty())
+                .count();
+            assert!((1..=6).contains(&asked), "{asked} for {text}");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_is_refused_for_its_syntax_stays_refused() {
+    let setup = Setup {
+        offers: vec!["DSN"],
+        ..Setup::default()
+    };
+    let server = Server::set_up(setup, |call: &Call| match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some(ADA)) => reply("501 5.1.3 bad recipient address syntax"),
+        _ => Action::Normal,
+    });
+    let workplace = Workplace::new(server.port());
+    workplace.partners(&[ADA, "bob@fabrikam.example"]);
+
+    assert_eq!(workplace.run(&["send"]).code, 1);
+
+    let states: BTreeMap<_, _> = workplace.states().into_iter().collect();
+    assert_eq!(states[ADA], "rejected");
+    assert!(parameters(&server, "RCPT").iter().all(|it| !it.is_empty()));
 }
