@@ -118,7 +118,8 @@ fn throttles(reply: &Reply, text: &str) -> bool {
         too many concurrent|too many requests|too many login|too many logins|too many auth|\
         too many authentication|too many emails|too many mails|too much mail|\
         concurrent connections limit|slow down|rate|rate-limit|rate-limited|ratelimit|\
-        peak smtp relay limit";
+        peak smtp relay limit|send limit exceeded|recipient limit exceeded|\
+        maximum credits exceeded|too frequent connects";
     /// About this message or this mailbox only.
     const ONE_RECIPIENT: &str = "greylist|graylist|grey-list|gray-list|grey list|gray list|\
         receiving mail|storedrv.deliver|recipient thread limit";

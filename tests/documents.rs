@@ -11,6 +11,7 @@ mod examples;
 mod glossary;
 mod links;
 mod markdown;
+mod relays;
 mod tables;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -18,13 +19,14 @@ const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
 /// The pages for administrators, by file name.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("commands.md", include_str!("../docs/commands.md")),
     ("configuration.md", include_str!("../docs/configuration.md")),
     ("glossary.md", include_str!("../docs/glossary.md")),
     ("list.md", include_str!("../docs/list.md")),
     ("microsoft365.md", include_str!("../docs/microsoft365.md")),
     ("operations.md", include_str!("../docs/operations.md")),
+    ("relays.md", include_str!("../docs/relays.md")),
     ("security.md", include_str!("../docs/security.md")),
     (
         "states-and-exit-codes.md",

@@ -35,6 +35,7 @@ mod peers;
 mod pipelining;
 mod power;
 mod process;
+mod providers;
 mod relays;
 mod reliability;
 mod results;

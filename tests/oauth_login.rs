@@ -348,6 +348,36 @@ fn a_missing_step_at_microsoft_has_its_own_remedy() {
 }
 
 #[test]
+fn a_token_of_a_program_that_exchange_refuses_has_its_own_remedy() {
+    let pki = Pki::new();
+    let mut texts = String::new();
+    for text in [
+        "535 5.7.3 Authentication unsuccessful [AM0PR01CA0001.eurprd01.prod.exchangelabs.com]",
+        "535 5.7.139 Authentication unsuccessful, the request did not meet the criteria to be authenticated successfully. Contact your administrator.",
+    ] {
+        let relay = relay(
+            &pki,
+            "XOAUTH2",
+            &Tokens::default(),
+            move |call: &Call| match call.stage {
+                Stage::Auth => smtp::reply(text),
+                _ => smtp::Action::Normal,
+            },
+        );
+        let lines = format!("provider = \"microsoft365\"\ntoken_command = [\"echo\", \"{TOKEN}\"]");
+        let workplace = job(relay.port(), &pki, &lines, "");
+
+        let output = workplace.run(&["check", "--connect"]);
+
+        assert_eq!(output.code, 69, "{output:?}");
+        let errors = output.stderr.split_once("error: ").unwrap().1;
+        let port = format!(":{}", relay.port());
+        writeln!(texts, "{}", errors.replace(&port, ":PORT")).unwrap();
+    }
+    insta::assert_snapshot!(texts);
+}
+
+#[test]
 fn a_credential_that_cannot_be_used_is_refused_before_a_connection() {
     let pki = Pki::new();
     let tokens = Tokens::default();

@@ -124,10 +124,12 @@ fn init_writes_a_valid_configuration_for_each_provider() {
 
         assert_eq!(output.code, 0, "{provider}: {output:?}");
         let path = workplace.file("job/config.toml");
-        let smtp = access_invite::config::Config::load(&path).unwrap().smtp;
-        assert_eq!(smtp.provider.unwrap().name, provider);
-        assert_eq!(smtp.host, smtp.provider.unwrap().host);
-        let has_login = provider != "google-workspace-relay";
+        let config = access_invite::config::Config::load(&path).unwrap();
+        let smtp = config.smtp;
+        let known = smtp.provider.unwrap();
+        assert_eq!(known.name, provider);
+        assert_eq!(smtp.host, known.host.replace("{region}", "eu-central-1"));
+        let has_login = known.login != access_invite::config::ProviderLogin::Optional;
         assert_eq!(smtp.login.is_some(), has_login, "{provider}");
     }
     let wrong = Workplace::new(1).run(&["init", "--provider", "contoso"]);

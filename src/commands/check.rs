@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::checks::{COLUMNS, EXAMPLE, Report, check_files, check_plan, languages, try_relay};
-use crate::config::Config;
+use crate::config::{Config, PROVIDER_CHECK};
 use crate::console::Console;
 use crate::exit::{Exit, Result};
 use crate::finding::{Finding, Severity};
@@ -48,7 +48,7 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
     };
     let conclusion = conclusion(path, list.as_deref(), &report);
     if text {
-        for line in report.findings.iter().filter_map(line_about_list) {
+        for line in report.findings.iter().filter_map(line_before_findings) {
             console.print(&line);
         }
         let findings = report.findings.iter();
@@ -87,9 +87,14 @@ async fn check(
     Ok(languages)
 }
 
-/// How the list was read, for a person.
-fn line_about_list(finding: &Finding) -> Option<String> {
+/// How the list was read, and what the provider changes, for a person.
+fn line_before_findings(finding: &Finding) -> Option<String> {
     match finding.check {
+        PROVIDER_CHECK if finding.severity == Severity::Note => {
+            let parts = [finding.what.as_str(), finding.fix.as_str()];
+            let parts: Vec<_> = parts.into_iter().filter(|it| !it.is_empty()).collect();
+            Some(format!("provider: {}", parts.join("; ")))
+        }
         COLUMNS => Some(format!("columns: {}", finding.what)),
         EXAMPLE => Some(format!("example: {}: {}", finding.at, finding.what)),
         _ => None,
@@ -115,7 +120,7 @@ fn conclusion(path: &Path, list: Option<&Path>, report: &Report) -> String {
         return format!("{path} is not good: {errors}");
     }
     let texts = |severity| {
-        let apart = ["relay", COLUMNS, EXAMPLE];
+        let apart = ["relay", COLUMNS, EXAMPLE, PROVIDER_CHECK];
         let found = found(severity).filter(|it| !apart.contains(&it.check));
         found.map(|it| it.what.clone()).collect::<Vec<_>>()
     };

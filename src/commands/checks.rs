@@ -84,6 +84,7 @@ pub fn check_files(
     report: &mut Report,
 ) -> (Option<Connector>, Option<Job>) {
     report.findings.extend(config.warnings.iter().cloned());
+    report.findings.extend(config.provider_findings());
     report.findings.extend(Ledger::warnings(&config.ledger));
     let (credentials, login) = match Credentials::check(&config.smtp) {
         Ok(credentials) => (credentials, Ok(())),

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use super::examples::{CONFIG, PARTNERS};
-use crate::config::Config;
+use crate::config::{Config, Provider};
 use crate::console::Console;
 use crate::exit::{Exit, Result, failed};
 use crate::files::{create_folder, create_new, folder_of};
@@ -37,29 +37,24 @@ const TEMPLATES: &[(&str, &str)] = &templates![
 ];
 
 /// The configuration with the provider and the keys that it needs, whose examples must be replaced.
-fn configuration(provider: Option<&str>) -> String {
+fn configuration(provider: Option<&Provider>) -> String {
     let mut text = CONFIG.replace("partners.example.csv", "partners.csv");
     let Some(provider) = provider else {
         return text;
     };
-    let set = format!("provider = \"{provider}\"");
+    let set = format!("provider = \"{}\"", provider.name);
     text = text.replacen("# provider = \"microsoft365\"", &set, 1);
     text = text.replacen("\nhost = ", "\n# host = ", 1);
-    let keys: &[(&str, &str)] = match provider {
-        "microsoft365" => &[
-            ("[smtp]", "username"),
-            ("[microsoft]", "tenant"),
-            ("[microsoft]", "client_id"),
-            ("[microsoft]", "client_secret_file"),
-        ],
-        "azure-communication-services" => &[("[smtp]", "username"), ("[smtp]", "password_file")],
-        _ => &[],
-    };
-    for (table, key) in keys {
-        let start = text.find(&format!("\n{table}\n"));
+    for key in provider.required_keys() {
+        let start = text.find(&format!("\n[{}]\n", key.table));
         let start = start.expect("the example shows every table");
         let section = text.split_off(start);
-        text += &section.replacen(&format!("\n# {key} = "), &format!("\n{key} = "), 1);
+        let unset = format!("\n# {} = ", key.name);
+        let set = match key.value {
+            Some(value) => format!("\n{} = \"{value}\"\n# {} = ", key.name, key.name),
+            None => format!("\n{} = ", key.name),
+        };
+        text += &section.replacen(&unset, &set, 1);
     }
     text
 }
@@ -73,6 +68,7 @@ pub fn run(folder: &Path, provider: Option<&str>, console: &mut Console<'_>) -> 
     let folder = folder.strip_prefix(".").unwrap_or(folder);
     make_folder(folder)?;
     let path = folder.join("config.toml");
+    let provider = provider.and_then(Provider::named);
     create(&path, &configuration(provider), console)?;
     let config = Config::load(&path)?;
     create(&config.partners.path, PARTNERS, console)?;

@@ -70,7 +70,12 @@ impl Login {
             (None, Some(_)) => Some("oauth"),
             (None, None) => None,
         };
-        let Some(username) = username else {
+        let fixed = provider.and_then(|it| it.username);
+        let needs_credential = match (&username, provider) {
+            (None, Some(provider)) => format!("`smtp.provider` = \"{}\"", provider.name),
+            _ => "`smtp.username`".into(),
+        };
+        let Some(username) = username.or_else(|| fixed.map(str::to_owned)) else {
             if let Some(key) = login_key {
                 section.problem(key, format!("`smtp.{key}` needs `smtp.username`"));
             } else if let Some(provider) = provider
@@ -89,8 +94,9 @@ impl Login {
                 .map(|it| CredentialSource::Issuer(Box::new(it))),
             None if by_microsoft => {
                 if !microsoft.given {
+                    let name = provider.map_or("", |it| it.name);
                     let message = format!(
-                        "`smtp.username` with `smtp.provider` = \"microsoft365\" needs the table `[microsoft]` (docs/microsoft365.md), or {ONE_OF}"
+                        "`smtp.username` with `smtp.provider` = \"{name}\" needs the table `[microsoft]` (docs/microsoft365.md), or {ONE_OF}"
                     );
                     section.problem("username", message);
                 }
@@ -99,7 +105,7 @@ impl Login {
             }
             None => {
                 let message =
-                    format!("`smtp.username` needs {ONE_OF}, or the table `[smtp.oauth]`");
+                    format!("{needs_credential} needs {ONE_OF}, or the table `[smtp.oauth]`");
                 section.problem("username", message);
                 None
             }

@@ -62,6 +62,12 @@ impl Cloud {
         ("china", Self::China),
     ];
 
+    /// Its name in the configuration.
+    pub(super) fn name(self) -> &'static str {
+        let known = Self::CHOICES.iter().find(|it| it.1 == self);
+        known.expect("every cloud has a name").0
+    }
+
     fn login_url(self) -> &'static str {
         match self {
             Self::Global => "https://login.microsoftonline.com",

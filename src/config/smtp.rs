@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::deadlines::Deadlines;
 use super::host::{host, is_loopback};
 use super::login::{CredentialSource, Login, TokenTable};
-use super::microsoft::Microsoft;
+use super::microsoft::{Cloud, Microsoft};
 use super::oauth::OAuth;
 use super::providers::{Provider, is_internal_only};
 use super::reader::Section;
 use super::tls::{Tls, port_warning};
-use super::values::{choice, number, parsed_text, path};
+use super::values::{Value, choice, number, parsed_text, path};
 use crate::finding::Finding;
 
 /// The relay (RFC 5321 §2.3.10).
@@ -49,9 +49,17 @@ impl Smtp {
         let provider = section
             .key("provider", "sets the keys of a known relay that are unset")
             .optional(choice(&choices));
+        let region = section
+            .key(
+                "region",
+                "the region of Amazon SES, or \"eu\" for Mailgun in the EU",
+            )
+            .optional(region());
+        let cloud = microsoft.table.as_ref().map(|it| it.cloud);
+        let set = host_of_provider(&mut section, provider, region.as_deref(), cloud);
         let host = section
             .key("host", "name or IP address, as in its certificate")
-            .required_or(provider.map(|it| it.host.to_owned()), host());
+            .required_or(set, host());
         let tls = section
             .key("tls", "\"none\" only to a relay on this machine")
             .or_set(
@@ -145,4 +153,36 @@ impl Smtp {
             .filter_map(|(what, path)| Some((what, path?)))
             .chain(issuer.into_iter().flat_map(|it| it.files()))
     }
+}
+
+/// The host that the provider sets. If `host` is set, region and cloud need not fit.
+fn host_of_provider(
+    section: &mut Section<'_>,
+    provider: Option<&Provider>,
+    region: Option<&str>,
+    cloud: Option<Cloud>,
+) -> Option<String> {
+    let Some(provider) = provider else {
+        if region.is_some() {
+            let message = "`smtp.region` needs `smtp.provider`";
+            section.problem("region", message);
+        }
+        return None;
+    };
+    let host = provider.host_in(region, cloud);
+    Some(host.unwrap_or_else(|(key, message)| {
+        if !section.contains("host") {
+            section.problem(key, message);
+        }
+        provider.host.to_owned()
+    }))
+}
+
+/// A name of a region, which becomes a part of a host name.
+fn region<'r>() -> Value<'r, String> {
+    parsed_text("a region such as \"eu-central-1\"", |text| {
+        let plain = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-';
+        let is_region = !text.starts_with('-') && text.len() <= 40 && text.chars().all(plain);
+        is_region.then(|| text.to_owned())
+    })
 }

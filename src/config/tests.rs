@@ -687,6 +687,121 @@ fn a_provider_sets_the_keys_that_are_unset() {
 }
 
 #[test]
+fn the_host_of_a_provider_depends_on_region_and_cloud() {
+    let login = "username = \"ada\"\npassword_env = \"E\"\n";
+    let cloud = |cloud: &str| format!("{APP}cloud = \"{cloud}\"\n");
+    for (lines, below, host) in [
+        (
+            "provider = \"amazon-ses\"\nregion = \"eu-west-3\"",
+            "",
+            "email-smtp.eu-west-3.amazonaws.com",
+        ),
+        (
+            "provider = \"amazon-ses\"\nhost = \"ses.example\"",
+            "",
+            "ses.example",
+        ),
+        ("provider = \"mailgun\"", "", "smtp.mailgun.org"),
+        (
+            "provider = \"mailgun\"\nregion = \"eu\"",
+            "",
+            "smtp.eu.mailgun.org",
+        ),
+        ("provider = \"microsoft365\"", APP, "smtp.office365.com"),
+        (
+            "provider = \"microsoft365-gov\"",
+            &cloud("us-gov"),
+            "outlook.office365.us",
+        ),
+        (
+            "provider = \"microsoft365-gov\"",
+            &cloud("us-gov-dod"),
+            "outlook-dod.office365.us",
+        ),
+        (
+            "provider = \"microsoft365-gov\"",
+            "",
+            "outlook.office365.us",
+        ),
+        (
+            "provider = \"microsoft365\"\nhost = \"partner.outlook.example\"",
+            &cloud("china"),
+            "partner.outlook.example",
+        ),
+    ] {
+        let config = load(&(with_provider(&format!("{lines}\n{login}")) + below));
+        let config = config.unwrap_or_else(|error| panic!("{lines}: {error}"));
+        assert_eq!(config.smtp.host, host, "{lines}");
+    }
+    for (lines, below, reason) in [
+        (
+            "provider = \"amazon-ses\"",
+            "",
+            "needs `smtp.region`, such as \"eu-central-1\"",
+        ),
+        (
+            "provider = \"amazon-ses\"\nregion = \"EU (Paris)\"",
+            "",
+            "`smtp.region` must be a region such as",
+        ),
+        (
+            "provider = \"mailgun\"\nregion = \"us\"",
+            "",
+            "`smtp.region` must be \"eu\" for `smtp.provider` = \"mailgun\", or unset",
+        ),
+        (
+            "provider = \"gmail\"\nregion = \"eu\"",
+            "",
+            "\"gmail\" has no regions",
+        ),
+        (
+            "host = \"a.example\"\nregion = \"eu\"",
+            "",
+            "`smtp.region` needs `smtp.provider`",
+        ),
+        (
+            "provider = \"microsoft365\"",
+            &cloud("us-gov"),
+            "use `provider = \"microsoft365-gov\"`",
+        ),
+        (
+            "provider = \"microsoft365-gov\"",
+            APP,
+            "use `provider = \"microsoft365\"`, or set `microsoft.cloud`",
+        ),
+        (
+            "provider = \"microsoft365\"",
+            &cloud("china"),
+            "set `smtp.host` to the host that your operator names",
+        ),
+    ] {
+        let error = load(&(with_provider(&format!("{lines}\n{login}")) + below)).expect_err(lines);
+        assert!(error.contains(reason), "{lines}: {error}");
+        assert!(
+            !error.contains("`smtp.host` is missing"),
+            "{lines}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_provider_can_have_a_fixed_user_name_or_need_no_login() {
+    let sendgrid = "provider = \"sendgrid\"\npassword_env = \"E\"";
+    let login = load(&with_provider(sendgrid)).unwrap().smtp.login.unwrap();
+    assert_eq!(login.username, "apikey");
+
+    let postfix = load(&with_provider("provider = \"postfix\"")).unwrap().smtp;
+    assert_eq!((postfix.host.as_str(), postfix.port), ("localhost", 25));
+    assert_eq!((postfix.tls, postfix.login), (Tls::None, None));
+    let elsewhere = "provider = \"postfix\"\nhost = \"mail.example\"";
+    let error = load(&with_provider(elsewhere)).unwrap_err();
+    assert!(
+        error.contains("for a relay on this machine only"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_provider_without_its_login_is_refused() {
     let issuer = "[smtp.oauth]\ntoken_url = \"https://a.example/\"\nclient_id = \"a\"\nclient_secret_env = \"S\"\n";
     for (lines, below, reason) in [
@@ -700,6 +815,11 @@ fn a_provider_without_its_login_is_refused() {
             "provider = \"azure-communication-services\"\nusername = \"ada\"",
             "",
             "or the table `[smtp.oauth]`",
+        ),
+        (
+            "provider = \"sendgrid\"",
+            "",
+            "`smtp.provider` = \"sendgrid\" needs one of `password_file`",
         ),
         (
             "host = \"a.example\"",

@@ -1,6 +1,6 @@
 use super::sender_side::{
-    BLOCKED, CLIENT, DOMAIN, HELLO, IDENTITY, LOGIN, MAILBOX, OAUTH, QUOTA, RELAYING, SENDER, TLS,
-    UNKNOWN_SENDER,
+    ACCOUNT, APP_PASSWORD, BLOCKED, CLIENT, DOMAIN, HELLO, IDENTITY, LOGIN, MAILBOX, OAUTH, QUOTA,
+    RELAYING, SENDER, TLS, UNKNOWN_SENDER,
 };
 use super::*;
 use crate::outcome::testing::reply;
@@ -139,7 +139,7 @@ const ABOUT_THE_RECIPIENT: [&str; 102] = [
 ];
 
 /// What relays say about the sender, and what to do about it.
-const ABOUT_THE_SENDER: [(&str, &str); 62] = [
+const ABOUT_THE_SENDER: [(&str, &str); 83] = [
     (
         "530 5.7.0 Must issue a STARTTLS command first. q12 - gsmtp",
         TLS,
@@ -322,10 +322,64 @@ const ABOUT_THE_SENDER: [(&str, &str); 62] = [
         "550 5.7.1 rejected: sender address must match the login",
         SENDER,
     ),
+    ("535 Authentication Credentials Invalid", LOGIN),
+    ("535 Account not subscribed to SES", ACCOUNT),
+    ("554 Message rejected: Account is paused", ACCOUNT),
+    (
+        "554 Message rejected: Mail FROM domain is not verified",
+        IDENTITY,
+    ),
+    ("550 Unauthenticated senders not allowed", LOGIN),
+    (
+        "550 The 'From' address you supplied (access@contoso.example) is not a Sender Signature on your account. Please add and confirm this address in order to be able to use it in the 'From' field of your messages.",
+        IDENTITY,
+    ),
+    (
+        "550 Invalid 'From' address: 'access@contoso.example' is not a verified sender signature.",
+        IDENTITY,
+    ),
+    ("550 Sender signature not confirmed", IDENTITY),
+    (
+        "550 While your account is pending approval, all recipient addresses must share the same domain as the 'From' address.",
+        ACCOUNT,
+    ),
+    ("550 This account is not approved to send email.", ACCOUNT),
+    (
+        "550 Sandbox subdomains are for test purposes only. Please add your own domain or add the address to authorized recipients in Account Settings.",
+        IDENTITY,
+    ),
+    ("525 5.7.1 Unauthorized IP address", CLIENT),
+    ("535 5.7.8 Authentication failed", LOGIN),
+    ("550 Sender address is not allowed", SENDER),
+    (
+        "535 Authentication failure: SMTP AUTH failed with the remote server",
+        LOGIN,
+    ),
+    ("550 sorry, too many emails (#5.7.1)", QUOTA),
+    (
+        "550 5.4.5 Daily user sending limit exceeded. For more information on Gmail sending limits go to https://support.google.com/a/answer/166852 - gsmtp",
+        QUOTA,
+    ),
+    (
+        "534 5.7.9 Application-specific password required. - gsmtp",
+        APP_PASSWORD,
+    ),
+    (
+        "535 5.7.8 Username and Password not accepted. - gsmtp",
+        LOGIN,
+    ),
+    (
+        "550 5.7.0 Mail relay denied [192.0.2.7]. Invalid credentials for relay for one of the domains in: contoso.example",
+        RELAYING,
+    ),
+    (
+        "550 5.7.1 Invalid credentials for relay [192.0.2.7]. The IP address you've registered in your Workspace SMTP Relay service doesn't match the domain of the account",
+        RELAYING,
+    ),
 ];
 
 /// Refusals without evidence.
-const UNDETERMINED: [&str; 60] = [
+const UNDETERMINED: [&str; 64] = [
     "550",
     "550 no",
     "554 5.0.0 error",
@@ -384,6 +438,10 @@ const UNDETERMINED: [&str; 60] = [
     "571 Delivery not authorized, message refused",
     "554 Transaction failed",
     "554 Message rejected: Address is on the suppression list for your account",
+    "552 Message is too long.",
+    "550 You tried to send to recipient(s) that have been marked as inactive. Found inactive addresses: bob@fabrikam.example. Inactive recipients are ones that have generated a hard bounce, a spam complaint, or a manual suppression.",
+    "451 Temporary service failure",
+    "421 Domain mg.contoso.example is not allowed to send: Please activate your Mailgun account. Check your inbox or log in to your control panel to resend the activation email.",
     // Temporary ones.
     "450 4.7.1 try later",
     "450 4.1.1 <bob@fabrikam.example>: Recipient address rejected: unverified address: User unknown",
@@ -391,7 +449,7 @@ const UNDETERMINED: [&str; 60] = [
 ];
 
 /// Requests to slow down.
-const THROTTLES: [&str; 20] = [
+const THROTTLES: [&str; 27] = [
     "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending",
     "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded",
     "454 Throttling failure: Maximum sending rate exceeded.",
@@ -412,6 +470,13 @@ const THROTTLES: [&str; 20] = [
     "451 throttled",
     "450 your sending rate is too high",
     "421 4.7.66 rate limit",
+    "421 Too many concurrent SMTP connections",
+    "451 Authentication failed: Maximum credits exceeded",
+    "452 Too many recipients received this hour (throttled)",
+    "450 too frequent connects from 192.0.2.7, please try again later.",
+    "450 4.5.127 Message rejected. Excessive message rate from sender. For more information see https://aka.ms/EXOSmtpErrors",
+    "450 Requested mail action not taken: mailbox unavailable Mail send limit exceeded.",
+    "421 Domain mg.contoso.example is not allowed to send: recipient limit exceeded, try again after Mon, 25 Aug 2025 07:00:31 UTC",
 ];
 
 /// Temporary refusals of one message or one mailbox.

@@ -14,8 +14,8 @@ pub fn remedy(smtp: &Smtp, reply: &Reply) -> String {
         return String::new();
     };
     let app = match &login.credential {
-        CredentialSource::Microsoft(it) => it.client_id.as_str(),
-        _ => "<application id>",
+        CredentialSource::Microsoft(it) => Some(it.client_id.as_str()),
+        _ => None,
     };
     let is_microsoft = matches!(login.credential, CredentialSource::Microsoft(_))
         || (smtp.provider).is_some_and(|it| it.login == ProviderLogin::Microsoft);
@@ -37,8 +37,9 @@ pub fn remedy(smtp: &Smtp, reply: &Reply) -> String {
     )
 }
 
-/// The remedy for a refusal of Exchange Online with this text, in lower case.
-fn exchange(text: &str, mailbox: &str, app: &str) -> String {
+/// The remedy for a refusal of Exchange Online with this text, in lower case. `app` is the id of the app
+/// registration, if it is known.
+fn exchange(text: &str, mailbox: &str, app: Option<&str>) -> String {
     if text.contains("smtpclientauthentication is disabled for the mailbox") {
         return format!(
             "SMTP AUTH is off for the mailbox; turn it on in Exchange Online PowerShell:\n   \
@@ -70,12 +71,28 @@ fn exchange(text: &str, mailbox: &str, app: &str) -> String {
             .into();
     }
     if text.contains("did not meet the criteria") {
+        let app = app.unwrap_or("of the token");
         return format!(
             "a Conditional Access policy blocks the application {app}:\n\
              see the service principal sign-ins in Microsoft Entra (Monitoring > Sign-in logs),\n\
              and exclude the application, or allow the address of this machine"
         );
     }
+    let smtp_auth = format!(
+        "SMTP AUTH is on: False at the mailbox, or nothing there and False at the organization:\n   \
+         Get-CASMailbox -Identity {mailbox} | Format-List SmtpClientAuth*\n   \
+         Get-TransportConfig | Format-List SmtpClientAuth*"
+    );
+    let Some(app) = app else {
+        return format!(
+            "Exchange Online refuses the token. Check in this order (docs/microsoft365.md):\n\
+             1. it is fresh and for {mailbox}: a token of its user with the scope\n   \
+             https://outlook.office.com/SMTP.Send, or of an application with SMTP.SendAsApp\n\
+             2. {smtp_auth}\n\
+             3. no Conditional Access policy blocks the sign-in: see the sign-in logs in Microsoft Entra\n\
+             A change may take some minutes."
+        );
+    };
     format!(
         "Microsoft Entra issued the token, but Exchange Online refuses it.\n\
          Check in this order, in Exchange Online PowerShell (docs/microsoft365.md):\n\
@@ -86,9 +103,7 @@ fn exchange(text: &str, mailbox: &str, app: &str) -> String {
          or, by RBAC for Applications and without SMTP.SendAsApp, InScope is True:\n   \
          Test-ServicePrincipalAuthorization -Identity {app} `\n     \
          -Resource {mailbox}\n\
-         3. SMTP AUTH is on: False at the mailbox, or nothing there and False at the organization:\n   \
-         Get-CASMailbox -Identity {mailbox} | Format-List SmtpClientAuth*\n   \
-         Get-TransportConfig | Format-List SmtpClientAuth*\n\
+         3. {smtp_auth}\n\
          4. no Conditional Access policy blocks the application: see its service principal sign-ins\n   \
          in Microsoft Entra (Monitoring > Sign-in logs)\n\
          A change may take some minutes."
