@@ -15,8 +15,6 @@ pub struct Bounces {
     pub mbox: Option<PathBuf>,
     /// Whether to ask relays for reports of success, too.
     pub receipts: bool,
-    /// Whether a report about an unknown or disabled mailbox suppresses its address.
-    pub suppress: bool,
 }
 
 impl Bounces {
@@ -30,18 +28,11 @@ impl Bounces {
         let receipts = section
             .key("receipts", "ask relays for reports of success, too")
             .or("false", switch());
-        let suppress = section
-            .key(
-                "suppress",
-                "an unknown or disabled mailbox is never mailed again",
-            )
-            .or("false", switch());
         section.finish();
         Self {
             maildir,
             mbox,
             receipts,
-            suppress,
         }
     }
 }
