@@ -10,7 +10,10 @@ use crate::commands::preview::PreviewOptions;
 use crate::commands::resolve::ResolveOptions;
 use crate::commands::send::SendOptions;
 use crate::commands::status::StatusOptions;
-use crate::commands::{PREVIEW, check, init, preview, resolve, sandbox, send, status, test_send};
+use crate::commands::sync::SyncOptions;
+use crate::commands::{
+    PREVIEW, check, init, preview, resolve, sandbox, send, status, sync, test_send,
+};
 use crate::config::Provider;
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -70,6 +73,11 @@ enum Command {
         after_help = "Examples:\n  access-invite status --state unknown\n  access-invite status ada@fabrikam.example --format json"
     )]
     Status(StatusOptions),
+    /// Read the delivery reports that came back, and record what they say
+    #[command(
+        after_help = "Examples:\n  access-invite sync\n  access-invite sync --bounces returned.eml bounces.mbox"
+    )]
+    Sync(SyncOptions),
     /// Record your decision about an invitation, for example one whose delivery is unknown
     #[command(
         after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\""
@@ -110,6 +118,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
             None => Box::pin(send::run(config, &options, console)).await,
         },
         Command::Status(options) => status::run(config, &options, console).await,
+        Command::Sync(options) => sync::run(config, &options, console).await,
         Command::Resolve(options) => resolve::run(config, &options, console).await,
     }
 }

@@ -19,6 +19,7 @@ pub mod sandbox;
 pub mod send;
 pub mod status;
 mod summary;
+pub mod sync;
 pub mod test_send;
 mod verify;
 

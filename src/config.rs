@@ -6,6 +6,7 @@
 //! resolved, and values within their ranges. The file contains no secret, and a line that might contain
 //! one is never printed.
 
+mod bounces;
 mod client_secret;
 mod deadlines;
 mod endpoint;
@@ -36,6 +37,7 @@ mod text;
 mod tls;
 mod values;
 
+pub use self::bounces::Bounces;
 pub use self::client_secret::{SecretPlace, SecretSource};
 pub use self::deadlines::Deadlines;
 pub use self::error::ConfigError;

@@ -58,6 +58,20 @@ impl Console<'_> {
         read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
     }
 
+    /// A counter of work whose size is not known; hidden unless the console is interactive.
+    #[must_use]
+    pub fn counter(&self, what: &'static str) -> ProgressBar {
+        if !self.interactive {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{pos} {msg}").expect("the template is valid");
+        let bar = ProgressBar::new_spinner()
+            .with_style(style)
+            .with_message(what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar
+    }
+
     /// A progress bar for this many messages; hidden unless the console is interactive.
     #[must_use]
     pub fn progress(&self, messages: u64) -> ProgressBar {

@@ -1,13 +1,15 @@
 //! Invitations: identity, states, and the transitions between them.
 
 mod identity;
+mod notification;
 mod record;
 mod retry;
 mod state;
 mod transitions;
 
-pub use self::identity::{Identity, MessageIdKey, OCCASION};
+pub use self::identity::{Identity, MessageIdKey, OCCASION, invite_id};
+pub use self::notification::{Effect, effect};
 pub use self::record::{Event, Invitee, Record, Standing};
 pub use self::retry::RetrySchedule;
 pub use self::state::State;
-pub use self::transitions::{Cause, Decision, NotAllowed, next};
+pub use self::transitions::{Cause, Decision, NotAllowed, Proof, next};

@@ -28,7 +28,8 @@ use self::error::Result;
 pub use self::freshness::Staleness;
 use self::lock::RunLock;
 pub use self::records::{
-    CampaignStanding, Change, ChangeResults, Enrolment, Gap, RecordFilter, RunEnd, RunStart,
+    CampaignStanding, Change, ChangeResults, Enrolment, Gap, Notification, Notified, RecordFilter,
+    RunEnd, RunStart, SentInvitation,
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
@@ -48,7 +49,7 @@ pub struct Ledger {
     writer: WriterHandle,
     reader: Reader,
     scratch_folder: PathBuf,
-    /// Released after everything else is closed; none for a scratch ledger.
+    /// Released after everything else is closed; none for a scratch ledger, and beside another run.
     _lock: Option<RunLock>,
 }
 
@@ -126,10 +127,41 @@ impl Ledger {
         Self::open_checked(files, start, true)
     }
 
+    /// Opens the ledger for a few short transactions: alone, and runs that begin meanwhile wait; or beside
+    /// the run that is using it, which then waits for each of them.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn open_briefly(files: &LedgerFiles, start: &RunStart) -> Result<Self> {
+        Self::check_writable(files)?;
+        match RunLock::take_briefly(&files.file) {
+            Ok(lock) => Self::begin_run(files, start, Some(lock), Examined::open(files)?, false),
+            Err(LedgerError::Busy(_)) => {
+                Self::begin_run(files, start, None, Examined::open_beside_run(files)?, false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     fn open_checked(files: &LedgerFiles, start: &RunStart, accept_older: bool) -> Result<Self> {
         Self::check_writable(files)?;
         let lock = RunLock::take(&files.file)?;
-        let examined = Examined::open(files)?;
+        Self::begin_run(
+            files,
+            start,
+            Some(lock),
+            Examined::open(files)?,
+            accept_older,
+        )
+    }
+
+    fn begin_run(
+        files: &LedgerFiles,
+        start: &RunStart,
+        lock: Option<RunLock>,
+        examined: Examined,
+        accept_older: bool,
+    ) -> Result<Self> {
         let witness = match examined.staleness {
             // Created before the ledger is changed, so that the ledger does not seem older if this
             // run fails here.
@@ -149,7 +181,7 @@ impl Ledger {
             writer,
             reader,
             scratch_folder: folder_of(&files.file).to_owned(),
-            _lock: Some(lock),
+            _lock: lock,
         })
     }
 
@@ -207,6 +239,14 @@ impl Ledger {
     /// If that cannot be recorded.
     pub async fn end_run(&self, end: RunEnd) -> Result<()> {
         self.writer.run(move |it| it.end_run(&end)).await
+    }
+
+    /// Records reports, all or none, each of them once. Gives what each of them did.
+    ///
+    /// # Errors
+    /// If they cannot be recorded.
+    pub async fn notify(&self, notifications: Vec<Notification>) -> Result<Vec<Notified>> {
+        self.writer.run(move |it| it.notify(&notifications)).await
     }
 
     /// Applies a change; it is durable when this returns. Gives the new state.

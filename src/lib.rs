@@ -10,12 +10,12 @@
 //! commands                       one file per verb
 //! exit console                   error → exit code · stdout, stderr, questions, progress
 //! delivery results               the run: queue, workers, limits, signals · the list written back
-//! plan outbox                    rows × standing → due, or skipped with reason · planned send → verified message
+//! plan outbox sync               rows × standing → due, or skipped with reason · planned send → verified message
 //! ledger relay sandbox review approval report    record · SMTP · test relay · review · approvals · tables and JSON
 //! oauth                          access tokens
 //! http secret                    HTTPS with deadlines and proxies · secrets, read when needed
 //! message                        compose · verify
-//! templates partners             text · people
+//! templates partners inbox       text · people · what came back
 //! config
 //! invitation                     identity, state, transitions
 //! refusal                        what a refusal is about: recipient, sender, time
@@ -57,6 +57,7 @@ pub mod invitation;
 
 pub mod config;
 
+pub mod inbox;
 pub mod partners;
 pub mod templates;
 
@@ -76,6 +77,7 @@ pub mod sandbox;
 
 pub mod outbox;
 pub mod plan;
+pub mod sync;
 
 pub mod delivery;
 pub mod results;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::address::Address;
-use crate::invitation::{Identity, Standing};
+use crate::invitation::{Identity, Standing, invite_id};
 use crate::ledger::{Enrolment, Ledger, LedgerError};
 use crate::message::{Composer, Message};
 use crate::partners::{ListError, Partner, Partners, RowReader};
@@ -50,6 +50,8 @@ pub struct Prepared {
     pub recipient: Address,
     /// The verified message, with the Date of this attempt.
     pub message: Message,
+    /// By which delivery reports name the message (ENVID).
+    pub envelope_id: String,
     /// What the ledger records about the invitation.
     pub standing: Standing,
 }
@@ -183,6 +185,7 @@ impl Draft {
             recipient: self.composer.recipient(&self.partner).clone(),
             identity: self.identity,
             message,
+            envelope_id: invite_id(&self.standing.message_id),
             standing: self.standing,
         })
     }

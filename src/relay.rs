@@ -23,7 +23,7 @@ mod wire;
 #[cfg(test)]
 pub use self::connect::Dialer;
 pub use self::connect::{Connection, Connector};
-pub use self::conversation::{Conversation, Envelope, FinalDot, TransactionAborted};
+pub use self::conversation::{Conversation, Envelope, FinalDot, ReportRequest, TransactionAborted};
 pub use self::credentials::Credentials;
 pub use self::ehlo::EhloExtensions;
 pub use self::error::{ConnectError, ErrorSource, NoReply, SetupError};

@@ -3,7 +3,9 @@
 use crate::support::Workplace;
 use crate::support::smtp::{Action, Call, Server, Stage};
 
-const VERBS: [&str; 6] = ["init", "check", "preview", "send", "status", "resolve"];
+const VERBS: [&str; 7] = [
+    "init", "check", "preview", "send", "status", "sync", "resolve",
+];
 
 #[test]
 fn each_verb_has_its_help() {
@@ -45,7 +47,14 @@ fn each_example_in_the_help_runs() {
                 Stage::Dot if decided => Action::Close,
                 _ => Action::Normal,
             });
-            let workplace = Workplace::new(server.port());
+            let mut workplace = Workplace::new(server.port());
+            workplace.extra = "[bounces]\nmbox = \"bounces.mbox\"".into();
+            workplace.configure();
+            workplace.write(
+                "bounces.mbox",
+                "From x Mon Nov 30 09:01:00 2026\nSubject: x\n\n",
+            );
+            workplace.write("returned.eml", "Subject: x\n\n");
             workplace.partners(&["ada@fabrikam.example"]);
             if decided {
                 assert_eq!(workplace.run(&["send"]).code, 3);

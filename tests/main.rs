@@ -45,6 +45,7 @@ mod results;
 mod scale;
 mod scanner;
 mod sending;
+mod sync;
 mod syscalls;
 mod terminal;
 mod tls;

@@ -73,6 +73,7 @@ async fn dot_answered_after(time: Duration, pipelining: bool) -> (PhaseResult, D
     let envelope = Envelope {
         sender: &address,
         recipient: &address,
+        reports: None,
     };
     let mut conversation = Conversation::new(ours, Deadlines::default());
     conversation.banner(Duration::from_mins(5)).await.unwrap();

@@ -438,6 +438,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
         max_runtime: None,
         rates: None,
         retry: config.retry,
+        receipts: false,
         breaker_open: false,
         first_pause: Duration::from_millis(5),
         clock: Timestamp::now,

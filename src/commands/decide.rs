@@ -138,6 +138,8 @@ pub async fn record_decision(
 pub fn applies_to(decision: Decision) -> &'static str {
     match decision {
         Decision::Accepted => "`--as accepted` applies only to unknown",
+        Decision::Delivered => "`--as delivered` applies to accepted and unknown",
+        Decision::Bounced => "`--as bounced` applies to accepted, delivered and unknown",
         Decision::Abandoned => "`--as abandoned` applies to unknown, expired, rejected and bounced",
         Decision::Resend => {
             "`--as resend` applies to unknown, rejected, bounced, expired, abandoned and accepted"

@@ -65,6 +65,7 @@ pub async fn deliver(
         max_runtime: config.limits.max_runtime.filter(|_| limited),
         rates,
         retry: config.retry,
+        receipts: config.bounces.receipts,
         breaker_open: ledger.notice(BREAKER_OPEN).await?.is_some(),
         first_pause: FIRST_PAUSE,
         clock: console.clock,

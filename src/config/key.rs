@@ -39,6 +39,8 @@ pub enum Kind {
     Text(&'static str),
     /// A whole number.
     Number(RangeInclusive<u32>),
+    /// True or false.
+    Switch,
     /// One of these words.
     Choice(Vec<&'static str>),
     /// A TOML date, or the same as a text.
@@ -57,6 +59,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(what) => f.write_str(what),
+            Self::Switch => f.write_str("true or false"),
             Self::Number(range) => {
                 let (first, last) = (range.start(), range.end());
                 write!(f, "a whole number from {first} to {last}")

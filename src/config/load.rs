@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::bounces::Bounces;
 use super::error::ConfigError;
 use super::key::Key;
 use super::ledger_files::LedgerFiles;
@@ -55,6 +56,8 @@ pub struct Config {
     pub results: Option<PathBuf>,
     /// The file with the approval without which nothing is sent.
     pub approval: Option<PathBuf>,
+    /// Where delivery reports arrive.
+    pub bounces: Bounces,
     /// All keys of the file with their values in canonical form; of a secret, only its presence.
     pub keys: BTreeMap<String, String>,
     /// Warnings.
@@ -185,6 +188,8 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let retry = read_retry(root.section("retry"));
     let ledger = LedgerFiles::read(root.section("ledger"), folder);
 
+    let bounces = Bounces::read(root.section("bounces"), folder);
+
     let mut section = root.section("approval");
     let approval = section
         .key("file", "only inputs that it approves are sent")
@@ -205,6 +210,12 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     inputs.extend(list.map(|it| ("the partner file", it)));
     inputs.extend(smtp.iter().flat_map(Smtp::files));
     inputs.extend(microsoft.iter().flat_map(Microsoft::files));
+    inputs.extend(
+        bounces
+            .mbox
+            .iter()
+            .map(|it| ("the mailbox of `bounces.mbox`", it.clone())),
+    );
     inputs.extend(approval.iter().map(|it| ("the approval", it.clone())));
     if let Some(results) = &results
         && let Some(what) = overlap::find(results, &inputs, &templates.directory)
@@ -228,6 +239,7 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
         ledger: ledger?,
         results,
         approval,
+        bounces,
         // Filled in when the whole file is valid.
         keys: BTreeMap::new(),
         warnings,

@@ -100,6 +100,14 @@ pub fn duration<'r>() -> Value<'r, SignedDuration> {
     })
 }
 
+/// True or false.
+pub fn switch<'r>() -> Value<'r, bool> {
+    Value::of_kind(Kind::Switch, |value| match value {
+        DeValue::Boolean(truth) => Some(*truth),
+        _ => None,
+    })
+}
+
 /// One of a few words, each with its value.
 pub fn choice<'r, T: Copy + 'r>(choices: &'r [(&'static str, T)]) -> Value<'r, T> {
     let words = choices.iter().map(|(word, _)| *word).collect();

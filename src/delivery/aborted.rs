@@ -25,6 +25,7 @@ impl Worker {
             self.run
                 .peer
                 .falls_back(&connection, &aborted, self.run.watch.nobody_accepted());
+        let reports_refused = self.run.peer.refuses_reports(&connection, &aborted);
         let phase_result = aborted.result();
         let TransactionAborted {
             phase,
@@ -52,6 +53,10 @@ impl Worker {
                     _ => AttemptResult::Lost(phase, reply.to_string()),
                 });
             }
+        }
+        if reports_refused {
+            self.session.clear(connection).await;
+            return Ok(AttemptResult::ReportsRefused);
         }
         if phase == Phase::Mail {
             return self.mail_failed(phase_result, &answer);

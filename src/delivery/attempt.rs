@@ -43,7 +43,7 @@ impl Worker {
         // The next message is composed while the disk writes.
         self.take_ahead(&connection);
         self.recorder.finish(arm).await?;
-        let next = self.next.as_ref().map(|it| &it.prepared.recipient);
+        let next = self.next.as_ref().map(|it| &it.prepared);
         let reply = self.run.peer.final_dot(&mut connection, next).await;
         self.record_reply(message, connection, reply).await
     }
@@ -68,7 +68,7 @@ impl Worker {
         message: &Outgoing,
         connection: &mut Connection,
     ) -> Result<Result<(), TransactionAborted>, Stopped> {
-        let envelope = self.run.peer.envelope(&message.prepared.recipient);
+        let envelope = self.run.peer.envelope(&message.prepared);
         let mut replies = pin!(connection.begin(envelope));
         if let Ok(answered) = timeout(MAX_COMMIT_DELAY, &mut replies).await {
             return Ok(answered);

@@ -2,13 +2,15 @@
 //! commands.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::outbox::Prepared;
 use crate::outcome::{Phase, Reply};
 use crate::refusal::{Refusal, classify};
 use crate::relay::{
-    Connection, Connector, Envelope, FinalDot, NoReply, PipeliningProbe, ReplyOrder,
+    Connection, Connector, Envelope, FinalDot, NoReply, PipeliningProbe, ReplyOrder, ReportRequest,
     TransactionAborted,
 };
 
@@ -27,6 +29,10 @@ pub type ReplyResult = Result<Reply, NoReply>;
 pub struct Peer {
     pub connector: Arc<Connector>,
     pub sender: Address,
+    /// Whether to ask for reports of success, too.
+    pub receipts: bool,
+    /// Set once the relay has refused the parameters that ask for reports, although it offers them.
+    pub reports_refused: AtomicBool,
 }
 
 /// The reply to a final dot.
@@ -41,11 +47,36 @@ pub struct DotReply {
 }
 
 impl Peer {
-    pub fn envelope<'a>(&'a self, recipient: &'a Address) -> Envelope<'a> {
+    pub fn envelope<'a>(&'a self, prepared: &'a Prepared) -> Envelope<'a> {
         Envelope {
             sender: &self.sender,
-            recipient,
+            recipient: &prepared.recipient,
+            reports: Some(ReportRequest {
+                envelope_id: &prepared.envelope_id,
+                receipts: self.receipts,
+            }),
         }
+    }
+
+    /// Whether a refused envelope was refused because it asked for reports: a syntax error or an unknown
+    /// parameter (RFC 5321 §4.1.1.11, RFC 3463 X.5.4), but not one about the address. Then no further
+    /// envelope asks for them.
+    pub fn refuses_reports(&self, connection: &Connection, aborted: &TransactionAborted) -> bool {
+        let Ok(reply) = &aborted.reply else {
+            return false;
+        };
+        let detail = reply.enhanced.as_deref().and_then(|it| it.split_once('.'));
+        let detail = detail.map(|it| it.1);
+        let of_parameters = detail == Some("5.4")
+            || (matches!(reply.code, 501 | 504 | 555)
+                && detail.is_none_or(|it| it.starts_with("5.")));
+        let refuses = connection.requests_reports()
+            && matches!(aborted.phase, Phase::Mail | Phase::Rcpt)
+            && of_parameters;
+        if refuses {
+            self.reports_refused.store(true, Ordering::Relaxed);
+        }
+        refuses
     }
 
     pub fn probe(&self) -> &PipeliningProbe {
@@ -66,7 +97,11 @@ impl Peer {
 
     /// Writes the final dot and waits for the reply. The envelope of the next message is sent with it if the
     /// relay can handle that.
-    pub async fn final_dot(&self, connection: &mut Connection, next: Option<&Address>) -> DotReply {
+    pub async fn final_dot(
+        &self,
+        connection: &mut Connection,
+        next: Option<&Prepared>,
+    ) -> DotReply {
         let next = next.filter(|_| connection.pipelines() && self.probe().may_follow_dot());
         let next = next.map(|it| self.envelope(it));
         let followed = next.is_some();

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -47,6 +48,8 @@ pub struct Run {
     /// When a deferred invitation is due again.
     pub retry: RetrySchedule,
     /// Whether the breaker opened in an earlier run and no message was accepted since. Then one connection and a
+    /// Whether to ask the relay for reports of success, too.
+    pub receipts: bool,
     /// few refusals are enough.
     pub breaker_open: bool,
     /// The length of the first pause when the relay asks to slow down.
@@ -132,6 +135,8 @@ impl Run {
             peer: Peer {
                 connector: self.connector,
                 sender: self.sender,
+                receipts: self.receipts,
+                reports_refused: AtomicBool::new(false),
             },
             connections: Connections::default(),
             queue: Arc::new(Queue::new(due, stop.clone())),

@@ -3,6 +3,7 @@
 //! A connection is taken for one message and kept afterwards if it is fit for another; otherwise it is closed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::state::{CountToken, RunState};
@@ -43,6 +44,9 @@ impl Session {
         };
         if self.run.peer.probe().is_lock_step() {
             connection.use_lock_step();
+        }
+        if self.run.peer.reports_refused.load(Ordering::Relaxed) {
+            connection.omit_report_requests();
         }
         Ok(connection)
     }

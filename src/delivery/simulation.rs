@@ -23,7 +23,7 @@ use super::stop::StopSignal;
 use super::{Rates, Run, Tally};
 use crate::address::Address;
 use crate::config::Config;
-use crate::invitation::{Identity, Invitee, MessageIdKey, Standing, State};
+use crate::invitation::{Identity, Invitee, MessageIdKey, Standing, State, invite_id};
 use crate::ledger::fault_injection::{CommitFault, SharedDb};
 use crate::ledger::{Enrolment, Ledger, LedgerError};
 use crate::link::PackageId;
@@ -356,6 +356,7 @@ impl Process {
                 .per_minute
                 .map(|it| Arc::new(Rates::new(it, 1_000, &[], (self.clock)()))),
             retry: CONFIG.retry,
+            receipts: false,
             breaker_open: self.breaker_open,
             first_pause: Duration::from_secs(30),
             clock: self.clock,
@@ -394,6 +395,7 @@ fn message(address: &str, standing: Standing, lines: &str) -> Prepared {
             bytes: message.into_bytes(),
             date: clock(),
         },
+        envelope_id: invite_id(&standing.message_id),
         standing,
     }
 }

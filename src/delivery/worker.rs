@@ -30,6 +30,8 @@ pub enum AttemptResult {
     Lost(Phase, String),
     /// The connection was lost over an envelope that was sent ahead. The message before it may be the cause.
     PipelinedEnvelopeLost,
+    /// The relay offers delivery reports and refuses to be asked for them.
+    ReportsRefused,
     /// The relay asked to slow down.
     Throttled,
     /// MAIL was not accepted, for now or permanently.
@@ -120,7 +122,7 @@ impl Worker {
             match self.attempt(message, connection).await? {
                 AttemptResult::Settled => return Ok(Next::Another),
                 AttemptResult::Throttled => return Ok(Next::PutBack),
-                AttemptResult::PipelinedEnvelopeLost => {}
+                AttemptResult::PipelinedEnvelopeLost | AttemptResult::ReportsRefused => {}
                 AttemptResult::Lost(phase, why) => {
                     message.losses += 1;
                     if message.losses >= MAX_LOSSES {

@@ -69,6 +69,20 @@ impl Identity {
     }
 }
 
+/// The id by which a message names its invitation in `X-Access-Invite-Id` and as ENVID: 128 bits of
+/// HMAC-SHA-256 under a label of its own. Its key is the Message-ID's local part, which is itself an HMAC
+/// over the identity and the generation and cannot be guessed.
+#[must_use]
+pub fn invite_id(message_id: &str) -> String {
+    let key = message_id.split('@').next().unwrap_or_default();
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(b"X-Access-Invite-Id");
+    let mac: [u8; 32] = mac.finalize().into_bytes().into();
+    let id = u128::from_be_bytes(*mac.first_chunk().expect("16 of 32 bytes"));
+    format!("{id:032x}")
+}
+
 /// The random key behind the Message-IDs of one ledger.
 #[derive(Clone)]
 pub struct MessageIdKey(pub [u8; 32]);
@@ -110,5 +124,13 @@ mod tests {
         let same = Identity::new("spring", id, &Address::parse("ada@a.EXAMPLE").unwrap());
         assert_eq!(same.message_id(&key, 0, "x.example"), ids[0]);
         assert_eq!(ids[0].len(), 32 + "@x.example".len());
+
+        let names: std::collections::HashSet<_> = ids.iter().map(|it| invite_id(it)).collect();
+        assert_eq!(names.len(), ids.len());
+        assert_eq!(invite_id(&ids[0]).len(), 32);
+        assert_eq!(
+            invite_id(&same.message_id(&key, 0, "other")),
+            invite_id(&ids[0])
+        );
     }
 }

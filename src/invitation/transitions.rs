@@ -10,10 +10,25 @@ use crate::outcome::Outcome;
 pub enum Decision {
     /// The message arrived
     Accepted,
+    /// The message is in the mailbox
+    Delivered,
+    /// The message came back
+    Bounced,
     /// Send it again
     Resend,
     /// Close the invitation without sending
     Abandoned,
+}
+
+/// What a delivery report proves about a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It is in the recipient's mailbox.
+    Delivered,
+    /// It could not be delivered.
+    Failed,
+    /// A relay had accepted it.
+    Accepted,
 }
 
 /// Why a state changes.
@@ -46,6 +61,8 @@ pub enum Cause {
     OutOfOrder,
     /// A person decided.
     Person(Decision),
+    /// A delivery report came, or the mail system's trace says so.
+    Notification(Proof),
 }
 
 impl Cause {
@@ -72,7 +89,8 @@ pub struct NotAllowed {
 /// If `cause` may not change the state `before`.
 pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
     use State::{
-        Abandoned, Accepted, Armed, Bounced, Deferred, Expired, Pending, Rejected, Unknown,
+        Abandoned, Accepted, Armed, Bounced, Deferred, Delivered, Expired, Pending, Rejected,
+        Unknown,
     };
     let not_allowed = NotAllowed { before, cause };
     let Some(before) = before else {
@@ -97,8 +115,16 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
         (Cause::Breaker, Rejected | Expired) => Deferred,
         (Cause::ResendMismatch, Pending | Deferred) => Unknown,
         (Cause::OutOfOrder, Accepted | Deferred | Rejected | Expired) => Unknown,
+        // A report proves that the message was accepted, whatever the order of the replies.
+        (Cause::OutOfOrder, Bounced | Delivered) => before,
+
+        (Cause::Notification(Proof::Failed), Accepted | Delivered | Unknown) => Bounced,
+        (Cause::Notification(Proof::Delivered), Accepted | Unknown) => Delivered,
+        (Cause::Notification(Proof::Accepted), Unknown) => Accepted,
 
         (Cause::Person(Decision::Accepted), Unknown) => Accepted,
+        (Cause::Person(Decision::Delivered), Accepted | Unknown) => Delivered,
+        (Cause::Person(Decision::Bounced), Accepted | Delivered | Unknown) => Bounced,
         (Cause::Person(Decision::Abandoned), Unknown | Expired | Rejected | Bounced) => Abandoned,
         (
             Cause::Person(Decision::Resend),
@@ -120,8 +146,16 @@ mod tests {
         Outcome::Unknown,
     ];
 
+    const PROOFS: [Proof; 3] = [Proof::Delivered, Proof::Failed, Proof::Accepted];
+
     fn causes() -> Vec<Cause> {
-        let decisions = [Decision::Accepted, Decision::Resend, Decision::Abandoned];
+        let decisions = [
+            Decision::Accepted,
+            Decision::Delivered,
+            Decision::Bounced,
+            Decision::Resend,
+            Decision::Abandoned,
+        ];
         let mut causes = vec![
             Cause::Enrol,
             Cause::Arm,
@@ -135,25 +169,51 @@ mod tests {
         ];
         causes.extend(OUTCOMES.map(Cause::Outcome));
         causes.extend(decisions.map(Cause::Person));
+        causes.extend(PROOFS.map(Cause::Notification));
         causes
     }
 
     #[test]
     fn only_a_person_reopens_what_may_have_been_accepted() {
-        let closed = [State::Accepted, State::Unknown, State::Delivered];
+        let closed = [
+            State::Accepted,
+            State::Unknown,
+            State::Delivered,
+            State::Bounced,
+        ];
         for state in closed {
             for cause in causes() {
                 if matches!(cause, Cause::Person(_)) {
                     continue;
                 }
-                let new = next(Some(state), cause);
-                if (state, cause) == (State::Accepted, Cause::OutOfOrder) {
-                    // An `unknown` is not sent again without a person's decision.
-                    assert_eq!(new, Ok(State::Unknown));
-                } else {
-                    assert!(new.is_err(), "{state} by {cause:?}");
+                if let Ok(new) = next(Some(state), cause) {
+                    assert!(closed.contains(&new), "{state} by {cause:?}: {new}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn reports_change_only_what_was_sent() {
+        for &state in State::ALL {
+            let by = |proof| next(Some(state), Cause::Notification(proof)).ok();
+            let sent = matches!(state, State::Accepted | State::Unknown);
+            let bounced = (sent || state == State::Delivered).then_some(State::Bounced);
+            assert_eq!(by(Proof::Failed), bounced, "{state}");
+            assert_eq!(
+                by(Proof::Delivered),
+                sent.then_some(State::Delivered),
+                "{state}"
+            );
+            let accepted = (state == State::Unknown).then_some(State::Accepted);
+            assert_eq!(by(Proof::Accepted), accepted, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_report_outweighs_replies_out_of_order() {
+        for state in [State::Bounced, State::Delivered] {
+            assert_eq!(next(Some(state), Cause::OutOfOrder), Ok(state));
         }
     }
 

@@ -14,7 +14,12 @@ use crate::files::{self, beside};
 
 /// How often, and after which pause, the lock is tried. Readers hold it for a moment only.
 const TRIES: u32 = 5;
+/// How often it is tried while a run holds it that ends soon.
+const TRIES_FOR_SHORT_RUN: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Follows the process id in the lock file of a run that ends soon.
+const SHORT: &str = " briefly";
 
 /// Held while a verb writes into the ledger.
 #[derive(Debug)]
@@ -26,12 +31,26 @@ impl RunLock {
     /// # Errors
     /// If another run holds it, or the lock file cannot be written.
     pub fn take(ledger: &Path) -> Result<Self> {
+        Self::take_for(ledger, "")
+    }
+
+    /// Takes the lock for a run that ends soon, so that others wait for it.
+    ///
+    /// # Errors
+    /// As [`RunLock::take`].
+    pub fn take_briefly(ledger: &Path) -> Result<Self> {
+        Self::take_for(ledger, SHORT)
+    }
+
+    fn take_for(ledger: &Path, purpose: &str) -> Result<Self> {
         let path = lock_file(ledger);
         let shown = path.display();
         let failed = |what: &str, error: &std::io::Error| {
             LedgerError::CannotWrite(format!("cannot {what} `{shown}`: {error}"))
         };
-        for _ in 0..TRIES {
+        let mut tries = 0;
+        while tries < TRIES || (tries < TRIES_FOR_SHORT_RUN && is_held_briefly(&path)) {
+            tries += 1;
             let mut file = files::open_own(&path).map_err(|error| {
                 let fix = sidecar::ownership_fix(&path);
                 let message = format!("cannot open the lock file `{shown}`: {error}{fix}");
@@ -48,7 +67,7 @@ impl RunLock {
                 // The lock file may have been replaced meanwhile.
                 Ok(()) if is_same_file(&file, &path) => {
                     file.set_len(0)
-                        .and_then(|()| write!(file, "{}", std::process::id()))
+                        .and_then(|()| write!(file, "{}{purpose}", std::process::id()))
                         .map_err(|error| failed("write the lock file", &error))?;
                     return Ok(Self(file));
                 }
@@ -90,8 +109,16 @@ fn is_same_file(file: &File, path: &Path) -> bool {
 }
 
 fn holder(path: &Path) -> Option<u32> {
-    let text = String::from_utf8(files::read(path, 64).ok()?).ok()?;
-    text.trim().parse().ok()
+    let text = content(path)?;
+    text.split_whitespace().next()?.parse().ok()
+}
+
+fn is_held_briefly(path: &Path) -> bool {
+    content(path).is_some_and(|it| it.ends_with(SHORT))
+}
+
+fn content(path: &Path) -> Option<String> {
+    String::from_utf8(files::read(path, 64).ok()?).ok()
 }
 
 #[cfg(test)]

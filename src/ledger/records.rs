@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::witness::WitnessMark;
-use crate::invitation::{Cause, Identity, Invitee, State};
+use crate::invitation::{Cause, Identity, Invitee, Proof, State};
 use crate::link::PackageId;
 use crate::outcome::{Phase, Reply};
 
@@ -60,6 +60,55 @@ impl Change {
             repeat: false,
         }
     }
+}
+
+/// A report about an invitation.
+#[derive(Clone, Debug)]
+pub struct Notification {
+    /// The invitation's number.
+    pub invitation: i64,
+    /// The invitation.
+    pub identity: Identity,
+    /// The Message-ID that the report is about, without brackets.
+    pub message_id: String,
+    /// Whether the report is about the address to which the message was sent.
+    pub about_recipient: bool,
+    /// What it proves.
+    pub proof: Proof,
+    /// The last server's reply, or the report's words.
+    pub reply: Option<Reply>,
+    /// Which report it is. The same report is recorded once.
+    pub origin: String,
+    /// What it says, for the history.
+    pub text: String,
+    /// When it is recorded.
+    pub at: Timestamp,
+}
+
+/// What a notification did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notified {
+    /// The state was the first and is now the second.
+    Changed(State, State),
+    /// It was noted in the history.
+    Noted,
+    /// It was recorded before.
+    Known,
+    /// The message is being sent; to be read again.
+    Waiting,
+}
+
+/// An invitation that was sent at least once, for matching reports.
+#[derive(Clone, Debug)]
+pub struct SentInvitation {
+    /// Its number.
+    pub id: i64,
+    /// The invitation.
+    pub identity: Identity,
+    /// The Message-ID of its last message, without brackets.
+    pub message_id: String,
+    /// How often it was reopened with a new Message-ID.
+    pub generation: u32,
 }
 
 /// The result of each change of a request, in their order.

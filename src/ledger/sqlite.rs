@@ -8,6 +8,7 @@ mod errors;
 #[cfg(test)]
 pub mod fault_injection;
 mod file_checks;
+mod notifications;
 mod opening;
 mod reader;
 mod recovery;

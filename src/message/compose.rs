@@ -14,7 +14,7 @@ use super::finished::{Message, dates};
 use super::verify::{Expected, Verification, verify};
 use crate::address::Address;
 use crate::config::{Config, LocalizedText, Package};
-use crate::invitation::Invitee;
+use crate::invitation::{Invitee, invite_id};
 use crate::link::PackageId;
 use crate::locale::Locale;
 use crate::partners::Partner;
@@ -258,6 +258,8 @@ impl MessageDraft<'_> {
             ("Auto-Submitted", "auto-generated".into()),
             // MS-OXCMAIL §2.1.3.2.20; `All`, `DR` and `NDR` would suppress bounces, too.
             ("X-Auto-Response-Suppress", "OOF, AutoReply".into()),
+            // By which delivery reports name the invitation, even if a relay replaces the Message-ID.
+            ("X-Access-Invite-Id", invite_id(self.id)),
         ];
         for (name, value) in headers {
             let name = HeaderName::new_from_ascii_str(name);

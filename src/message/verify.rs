@@ -11,12 +11,13 @@ use memchr::{memchr, memchr_iter};
 
 use super::html_scan;
 use crate::address::Address;
+use crate::invitation::invite_id;
 use crate::link::AccessPackageLink;
 
 /// Gmail shows no more of a mail's HTML, and puts the rest behind a link.
 const SHOWN_BY_GMAIL: usize = 102 * 1024;
 /// The headers, `reply-to` only if it is configured.
-const HEADERS: &str = "auto-submitted content-language content-type date from message-id mime-version reply-to subject to x-auto-response-suppress";
+const HEADERS: &str = "auto-submitted content-language content-type date from message-id mime-version reply-to subject to x-access-invite-id x-auto-response-suppress";
 
 /// A name, if there is one, and an address.
 type Named<'a> = (Option<&'a str>, &'a Address);
@@ -137,11 +138,13 @@ fn verify_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -
         message.subject().unwrap_or_default().escape_debug(),
         expected.subject
     );
+    let invite_id = invite_id(expected.message_id.trim_matches(['<', '>']));
     let plain = [
         ("Message-ID", expected.message_id),
         ("Content-Language", expected.language),
         ("Auto-Submitted", "auto-generated"),
         ("X-Auto-Response-Suppress", "OOF, AutoReply"),
+        ("X-Access-Invite-Id", &invite_id),
     ];
     for (name, value) in plain {
         let found = message.header_raw(name).unwrap_or_default().trim();

@@ -36,16 +36,45 @@ pub struct Envelope<'a> {
     pub sender: &'a Address,
     /// The one recipient.
     pub recipient: &'a Address,
+    /// Which delivery reports to ask for; only a relay that offers DSN is asked.
+    pub reports: Option<ReportRequest<'a>>,
+}
+
+/// A request for delivery reports (RFC 3461): of failures and delays, with the message's header.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportRequest<'a> {
+    /// ENVID, by which the reports name the message.
+    pub envelope_id: &'a str,
+    /// Whether to ask for reports of success, too.
+    pub receipts: bool,
 }
 
 impl Envelope<'_> {
     /// The phases before the body.
     const PHASES: [Phase; 3] = [Phase::Mail, Phase::Rcpt, Phase::Data];
 
-    fn command(self, phase: Phase) -> String {
+    /// The command of a phase; with `dsn`, it has the parameters that ask for reports.
+    fn command(self, phase: Phase, dsn: bool) -> String {
+        let reports = self.reports.filter(|_| dsn);
+        let mail = reports.map(|it| format!(" RET=HDRS ENVID={}", it.envelope_id));
+        let receipts = reports.is_some_and(|it| it.receipts);
+        let notify = if receipts {
+            " NOTIFY=SUCCESS,FAILURE,DELAY"
+        } else {
+            " NOTIFY=FAILURE,DELAY"
+        };
+        let notify = reports.map(|_| notify);
         match phase {
-            Phase::Mail => format!("MAIL FROM:<{}>\r\n", self.sender.wire()),
-            Phase::Rcpt => format!("RCPT TO:<{}>\r\n", self.recipient.wire()),
+            Phase::Mail => format!(
+                "MAIL FROM:<{}>{}\r\n",
+                self.sender.wire(),
+                mail.unwrap_or_default()
+            ),
+            Phase::Rcpt => format!(
+                "RCPT TO:<{}>{}\r\n",
+                self.recipient.wire(),
+                notify.unwrap_or_default()
+            ),
             _ => "DATA\r\n".into(),
         }
     }
@@ -87,6 +116,8 @@ pub struct Conversation<S> {
     stream: ReplyStream<S>,
     deadlines: Deadlines,
     pipelining: bool,
+    /// Whether envelopes ask for delivery reports.
+    dsn: bool,
     /// The largest message that the relay accepts.
     size: Option<usize>,
     /// The phases of an envelope that was sent, whose replies are not read yet.
@@ -105,6 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             stream: ReplyStream::new(stream),
             deadlines,
             pipelining: false,
+            dsn: false,
             size: None,
             owed: VecDeque::new(),
             read_early: VecDeque::new(),
@@ -117,7 +149,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// in one write (RFC 2920 §3.1).
     pub fn use_extensions(&mut self, offered: &EhloExtensions, pipelining: bool) {
         self.pipelining = pipelining && offered.pipelining;
+        self.dsn = offered.dsn;
         self.size = offered.size;
+    }
+
+    /// Asks for no delivery reports from now on.
+    pub fn omit_report_requests(&mut self) {
+        self.dsn = false;
+    }
+
+    /// Whether envelopes ask for delivery reports, if they are to.
+    #[must_use]
+    pub fn requests_reports(&self) -> bool {
+        self.dsn
     }
 
     /// Sends one command at a time from now on. Replies to earlier commands are still read.
@@ -215,7 +259,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             let reply = if pipelined {
                 self.envelope_reply().await
             } else {
-                self.command(phase, &envelope.command(phase)).await
+                self.command(phase, &envelope.command(phase, self.dsn))
+                    .await
             };
             if phase_result(phase, reply.as_ref().ok()) == PhaseResult::Proceed {
                 continue;
@@ -293,7 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         self.group = GroupReplies::default();
         self.owed.extend(Envelope::PHASES);
         Envelope::PHASES
-            .map(|phase| envelope.command(phase))
+            .map(|phase| envelope.command(phase, self.dsn))
             .concat()
     }
 

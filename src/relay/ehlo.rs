@@ -39,6 +39,8 @@ pub struct EhloExtensions {
     pub starttls: bool,
     /// PIPELINING (RFC 2920).
     pub pipelining: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
     /// The largest message in octets (SIZE, RFC 1870), if the relay gives one.
     pub size: Option<usize>,
     /// The mechanisms of AUTH (RFC 4954), in upper case.
@@ -57,6 +59,7 @@ impl EhloExtensions {
             match words.next() {
                 Some("STARTTLS") => extensions.starttls = true,
                 Some("PIPELINING") => extensions.pipelining = true,
+                Some("DSN") => extensions.dsn = true,
                 // Zero means that there is no limit.
                 Some("SIZE") => {
                     let size = words.next().and_then(|it| it.parse().ok());
@@ -100,9 +103,10 @@ mod tests {
             "AUTH=LOGIN",
             "size 35882577",
             "Pipelining",
+            "dsn",
         ]);
 
-        assert!(extensions.starttls && extensions.pipelining);
+        assert!(extensions.starttls && extensions.pipelining && extensions.dsn);
         assert_eq!(extensions.size, Some(35_882_577));
         assert_eq!(extensions.auth, ["LOGIN", "PLAIN"]);
         assert!(extensions.offers_auth("PLAIN") && !extensions.offers_auth("XOAUTH2"));

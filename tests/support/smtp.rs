@@ -71,6 +71,8 @@ pub struct Call<'a> {
     /// At `Rcpt` the recipient, at `Data`, `Body` and `Dot` the last accepted one, `None` if a
     /// pipelining client sent DATA before it knew that nobody was accepted; otherwise `None`.
     pub recipient: Option<&'a str>,
+    /// The client's last command.
+    pub line: &'a str,
     /// How often this stage was reached before, on all connections.
     pub nth: usize,
     /// How often this stage was reached before on this connection.

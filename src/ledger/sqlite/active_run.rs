@@ -19,6 +19,8 @@ pub struct ActiveRun {
     pub mark: WitnessMark,
     /// Ledger, log and lock.
     pub files: OpenFiles,
+    /// Whether another run was using the ledger when this one began. That one has set it up and closes it.
+    pub beside_another: bool,
     /// None until an older ledger is accepted.
     pub witness: Option<Witness>,
     /// The witness' path.

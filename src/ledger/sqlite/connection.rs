@@ -91,6 +91,36 @@ pub fn begin_writing(connection: &Connection, id: Id) -> rusqlite::Result<()> {
     connection.execute_batch("COMMIT")
 }
 
+/// Opens for writing beside the run that is using the ledger. That run has examined it, brought it to this
+/// version and set its journal; closing this connection leaves the log to it.
+///
+/// # Errors
+/// If it cannot be opened, or that run has not set it up yet.
+pub fn open_beside_run(path: &Path) -> Result<Connection> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let is_set_up = || {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        Ok(mode == "wal" && schema::version(&connection)? == schema::VERSION)
+    };
+    if is_set_up().map_err(|error| translate(path, &error))? {
+        Ok(connection)
+    } else {
+        Err(LedgerError::Busy(format!(
+            "the ledger `{}` is being changed by a run that begins or ends; try again",
+            path.display()
+        )))
+    }
+}
+
+/// Prepares a connection of [`open_beside_run`] for writing. It never writes the log into the file, and
+/// waits while the other run commits.
+pub fn join_writing(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
 /// What is wrong with the content of the file; none if it is intact.
 ///
 /// It is the full check, because the quick one does not compare indexes with tables, and a partner who is

@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
@@ -54,6 +54,8 @@ pub struct Examined {
     /// Dropped after the connection, see [`OpenFiles`].
     open_files: OpenFiles,
     log_missing: bool,
+    /// Whether a run is using it.
+    live: bool,
     /// Why it may lack what later runs have recorded.
     pub staleness: Option<Staleness>,
     /// Its id; a new one if it has none yet.
@@ -66,12 +68,28 @@ impl Examined {
     /// # Errors
     /// If it cannot be opened or is not usable.
     pub fn open(files: &LedgerFiles) -> Result<Self> {
+        Self::open_with(files, false, connection::open_to_examine)
+    }
+
+    /// Opens the ledger beside the run that is using it and has examined it.
+    ///
+    /// # Errors
+    /// If it cannot be opened or is not usable.
+    pub fn open_beside_run(files: &LedgerFiles) -> Result<Self> {
+        Self::open_with(files, true, connection::open_beside_run)
+    }
+
+    fn open_with(
+        files: &LedgerFiles,
+        live: bool,
+        open: fn(&Path) -> Result<Connection>,
+    ) -> Result<Self> {
         let path = &files.file;
         let unreadable = |error: std::io::Error| file_checks::cannot_open(path, &error);
         let witness = witness::read(&files.witness)?;
         let log_missing = wal::is_missing(path).map_err(unreadable)?;
         let open_files = OpenFiles::of(path).map_err(unreadable)?;
-        let connection = connection::open_to_examine(path)?;
+        let connection = open(path)?;
         let sqlite = |error: rusqlite::Error| translate(path, &error);
         let staleness = runs::staleness(&connection, witness, log_missing).map_err(sqlite)?;
         let id = schema::id(&connection).map_err(sqlite)?;
@@ -80,6 +98,7 @@ impl Examined {
             connection,
             open_files,
             log_missing,
+            live,
             staleness,
             id: id.map_or_else(random_id, Ok)?,
         })
@@ -108,11 +127,17 @@ impl Examined {
             path,
             mut open_files,
             connection,
+            live,
             id: ledger,
             ..
         } = self;
         let sqlite = |error: rusqlite::Error| translate(&path, &error);
-        connection::begin_writing(&connection, ledger).map_err(sqlite)?;
+        let begun = if live {
+            connection::join_writing(&connection)
+        } else {
+            connection::begin_writing(&connection, ledger)
+        };
+        begun.map_err(sqlite)?;
         for file in [beside(&path, "-wal"), lock_file(&path)] {
             let shown = file.display().to_string();
             open_files.watch(file).map_err(|error| {
@@ -129,6 +154,7 @@ impl Examined {
                 changes,
             },
             files: open_files,
+            beside_another: live,
             witness,
             witness_path: files.witness.clone(),
         };
@@ -196,8 +222,10 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
             Err(error) => return Err(error),
         }
     } else {
+        let before = left_over.each_ref().map(|it| change_mark(it));
         let folder = copy_with_log(path, &left_over, scratch)?;
-        if lock::is_held(path) {
+        // A run may have begun, or a `sync` that began beside one may still be writing.
+        if lock::is_held(path) || before != left_over.each_ref().map(|it| change_mark(it)) {
             return Ok(None);
         }
         let connection = connection::open(
@@ -213,6 +241,12 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
     reader.staleness = staleness;
     reader.copy = copy;
     Ok(Some(reader))
+}
+
+/// Changes with the content of a file; none if there is no such file.
+fn change_mark(path: &Path) -> Option<(u64, Option<SystemTime>)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.len(), metadata.modified().ok()))
 }
 
 /// Copies a ledger together with the log or journal that a killed run has left.

@@ -15,11 +15,11 @@ use tokio::sync::oneshot;
 
 use super::errors::{damaged, translate};
 use super::rows::{self, RECORD, STANDING};
-use super::{connection, runs, schema};
+use super::{connection, notifications, runs, schema};
 use crate::invitation::{Event, Identity, MessageIdKey, OCCASION, Record, Standing, State};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness::Staleness;
-use crate::ledger::records::{CampaignStanding, RecordFilter};
+use crate::ledger::records::{CampaignStanding, RecordFilter, SentInvitation};
 use crate::ledger::sidecar;
 use crate::link::PackageId;
 
@@ -261,6 +261,16 @@ impl Reader {
         .await
     }
 
+    /// Whether a report is recorded with an invitation.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn is_reported(&self, invitation: i64, origin: &str) -> Result<bool> {
+        let origin = origin.to_owned();
+        self.query(move |connection| notifications::is_recorded(connection, invitation, &origin))
+            .await
+    }
+
     /// The history of an invitation, the oldest event first.
     ///
     /// # Errors
@@ -275,6 +285,42 @@ impl Reader {
             statement
                 .query_map([id], |row| rows::event(row, 0))?
                 .collect()
+        })
+        .await
+    }
+
+    /// The next page of all campaigns' invitations that were sent at least once, after `after`.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn sent(&self, after: i64) -> Result<Vec<SentInvitation>> {
+        self.sent_within(after + 1, i64::MAX, PAGE).await
+    }
+
+    /// The invitation of this number, if it was sent at least once.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn sent_invitation(&self, id: i64) -> Result<Option<SentInvitation>> {
+        self.sent_within(id, id, 1).await.map(|mut it| it.pop())
+    }
+
+    async fn sent_within(&self, first: i64, last: i64, limit: u32) -> Result<Vec<SentInvitation>> {
+        self.query(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, campaign, package_id, address, message_id, generation FROM invitation
+                 WHERE id BETWEEN ?1 AND ?2 AND (attempts > 0 OR generation > 0)
+                 ORDER BY id LIMIT ?3",
+            )?;
+            let sent = statement.query_map((first, last, limit), |row| {
+                Ok(SentInvitation {
+                    id: row.get(0)?,
+                    identity: rows::identity(row, 1)?,
+                    message_id: row.get(4)?,
+                    generation: row.get(5)?,
+                })
+            })?;
+            sent.collect()
         })
         .await
     }

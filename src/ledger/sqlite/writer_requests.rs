@@ -7,7 +7,7 @@ use super::wal::Reserve;
 use super::writer_thread::WriterThread;
 use super::{runs, wal};
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::records::{Enrolment, Gap, RunEnd};
+use crate::ledger::records::{Enrolment, Gap, Notification, Notified, RunEnd};
 
 impl WriterThread {
     /// Turns every `armed` invitation into `unknown`; gives how many there were.
@@ -26,6 +26,17 @@ impl WriterThread {
             run.reset_witness(&self.path)?;
         }
         Ok(changed)
+    }
+
+    /// Records reports, all or none.
+    pub fn notify(&mut self, notifications: &[Notification]) -> Result<Vec<Notified>> {
+        self.write(|it| {
+            let transitions = it.transitions();
+            notifications
+                .iter()
+                .map(|it| transitions.notify(it))
+                .collect()
+        })
     }
 
     /// Records how the run ended.

@@ -241,6 +241,9 @@ impl WriterThread {
         if let Some(witness) = self.run.as_ref().and_then(|it| it.witness.as_ref()) {
             witness.sync()?;
         }
+        if self.run.as_ref().is_some_and(|it| it.beside_another) {
+            return Ok(());
+        }
         wal::checkpoint(&self.connection, "TRUNCATE")
             .map_err(|error| translate(&self.path, &error))?;
         // If a reader prevents this, file and log are complete, and the next writing verb tries again.

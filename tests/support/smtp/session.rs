@@ -21,6 +21,7 @@ pub fn converse(socket: Arc<TcpStream>, shared: &Shared, connection: usize) -> R
         pipelining: false,
         greeted: false,
         logged_in: false,
+        line: String::new(),
         login: None,
         sender: None,
         recipients: Vec::new(),
@@ -52,6 +53,8 @@ struct Session<'s> {
     pipelining: bool,
     greeted: bool,
     logged_in: bool,
+    /// The last command.
+    line: String,
     /// The lines of an unfinished login.
     login: Option<Vec<String>>,
     sender: Option<String>,
@@ -115,6 +118,8 @@ impl Session<'_> {
         }
         let mut journal = self.shared.journal();
         journal.commands.push((self.connection, text.clone()));
+        drop(journal);
+        self.line.clone_from(&text);
         Ok(text)
     }
 

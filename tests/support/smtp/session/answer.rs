@@ -25,6 +25,7 @@ impl Session<'_> {
         let here = self.reached[stage as usize];
         self.reached[stage as usize] += 1;
         let mut action = (self.shared.script)(&Call {
+            line: &self.line,
             stage,
             connection: self.connection,
             recipient,

@@ -1,0 +1,143 @@
+//! What one mail is.
+
+use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders};
+use sha2::{Digest, Sha256};
+
+use super::report::{Inbound, Original, RecipientReport, Report};
+use super::text::line_of;
+use super::{delivery_status, plain_text};
+
+/// How many levels of forwarded messages are opened.
+const MAX_DEPTH: usize = 3;
+
+/// Says what a mail is. The bytes may be the beginning of a longer mail.
+#[must_use]
+pub fn read(bytes: &[u8]) -> Inbound {
+    match MessageParser::default().parse(bytes) {
+        Some(message) => read_message(&message, 0),
+        None => Inbound::Other,
+    }
+}
+
+fn read_message(message: &Message<'_>, depth: usize) -> Inbound {
+    let statuses = ["delivery-status", "global-delivery-status"];
+    if let Some(status) = part(message, &statuses) {
+        let mut original = returned(message);
+        let recipients = delivery_status::read(status, &mut original);
+        return report(original, recipients, message);
+    }
+    let dispositions = [
+        "disposition-notification",
+        "global-disposition-notification",
+    ];
+    if let Some(disposition) = part(message, &dispositions) {
+        let mut original = returned(message);
+        let recipients = delivery_status::read_disposition(disposition, &mut original);
+        return report(original, recipients, message);
+    }
+    if is_older_report(message) {
+        let mut original = returned(message);
+        let recipients = plain_text::read(message, &mut original);
+        return report(original, recipients, message);
+    }
+    if is_automatic_reply(message) {
+        return Inbound::AutomaticReply;
+    }
+    // A report that a person forwarded as an attachment.
+    let mut attached = message.parts.iter().filter_map(|it| it.message());
+    match (attached.next(), depth < MAX_DEPTH) {
+        (Some(attached), true) => match read_message(attached, depth + 1) {
+            Inbound::AutomaticReply => Inbound::Other,
+            inbound => inbound,
+        },
+        _ => Inbound::Other,
+    }
+}
+
+fn report(
+    mut original: Original,
+    recipients: Vec<RecipientReport>,
+    message: &Message<'_>,
+) -> Inbound {
+    original.add_references(message);
+    original.finish();
+    let id = message
+        .message_id()
+        .map(line_of)
+        .filter(|it| !it.is_empty());
+    let digest = || {
+        let digest = Sha256::digest(message.raw_message());
+        format!(
+            "sha256:{:x}",
+            u128::from_be_bytes(*digest.first_chunk().expect("16 of 32 bytes"))
+        )
+    };
+    Inbound::Report(Report {
+        id: id.unwrap_or_else(digest),
+        original,
+        recipients,
+    })
+}
+
+/// The ids in the copy of the message that the report returns.
+fn returned(report: &Message<'_>) -> Original {
+    let mut original = Original::default();
+    for part in &report.parts {
+        original.add_returned(part);
+    }
+    original
+}
+
+/// The content of the first part of type `message` with one of these subtypes.
+fn part<'a>(message: &'a Message<'_>, subtypes: &[&str]) -> Option<&'a [u8]> {
+    let is_one = |it: &&MessagePart<'_>| {
+        it.content_type().is_some_and(|it| {
+            let subtype = it.subtype().unwrap_or_default();
+            let known = subtypes.iter().any(|it| subtype.eq_ignore_ascii_case(it));
+            it.ctype().eq_ignore_ascii_case("message") && known
+        })
+    };
+    message
+        .parts
+        .iter()
+        .find(is_one)
+        .map(mail_parser::MessagePart::contents)
+}
+
+/// Whether this is a report of an older form.
+fn is_older_report(message: &Message<'_>) -> bool {
+    if message.header("X-MS-Exchange-Message-Is-Ndr").is_some()
+        || message.header("X-Failed-Recipients").is_some()
+    {
+        return true;
+    }
+    let from = message
+        .from()
+        .and_then(|it| it.first())
+        .and_then(|it| it.address());
+    let local = from
+        .unwrap_or_default()
+        .split('@')
+        .next()
+        .unwrap_or_default();
+    let from_server = ["mailer-daemon", "postmaster", "mailerdaemon", "mail-daemon"]
+        .iter()
+        .any(|it| local.eq_ignore_ascii_case(it));
+    let return_path = message.header_raw("Return-Path");
+    let no_return = return_path.is_some_and(|it| matches!(it.trim(), "<>" | ""));
+    from_server && (no_return || local.eq_ignore_ascii_case("mailer-daemon"))
+}
+
+/// Whether this is an automatic reply (RFC 3834, and the headers that were used before).
+fn is_automatic_reply(message: &Message<'_>) -> bool {
+    let value = |name: &'static str| message.header_raw(name).map(|it| it.trim().to_lowercase());
+    let submitted = value("Auto-Submitted").is_some_and(|it| !it.starts_with("no"));
+    let precedence = value("Precedence").is_some_and(|it| it == "auto_reply");
+    let marks = [
+        "X-Autoreply",
+        "X-Autorespond",
+        "X-Apple-Action",
+        "X-Auto-Response-Suppress",
+    ];
+    submitted || precedence || marks.iter().any(|it| message.header(*it).is_some())
+}

@@ -1,0 +1,67 @@
+//! Reads a source and collects what it says about our messages.
+
+use jiff::Timestamp;
+
+use super::index::MessageIndex;
+use super::matching::matched;
+use crate::inbox::{Inbound, Mail, read};
+use crate::ledger::{LedgerError, Notification, Reader};
+
+/// What was read, and what of it is not recorded yet.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// What is new about our messages.
+    pub notifications: Vec<Notification>,
+    /// How many mails were read.
+    pub mails: u64,
+    /// How many of them were reports about our messages.
+    pub reports: u64,
+    /// How many of those were recorded before.
+    pub known: u64,
+    /// How many were reports about messages that this ledger has not sent.
+    pub foreign: u64,
+    /// How many were automatic replies.
+    pub automatic_replies: u64,
+}
+
+impl Collected {
+    /// Reads one mail.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn add(
+        &mut self,
+        mail: &Mail,
+        index: &MessageIndex,
+        reader: &Reader,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        self.mails += 1;
+        let report = match read(&mail.bytes) {
+            Inbound::Report(report) => report,
+            Inbound::AutomaticReply => {
+                self.automatic_replies += 1;
+                return Ok(());
+            }
+            Inbound::Other => return Ok(()),
+        };
+        let notifications = matched(&report, index, reader, at).await?;
+        if notifications.is_empty() {
+            self.foreign += 1;
+            return Ok(());
+        }
+        self.reports += 1;
+        let mut new = 0;
+        for notification in notifications {
+            let Notification {
+                invitation, origin, ..
+            } = &notification;
+            if !reader.is_reported(*invitation, origin).await? {
+                self.notifications.push(notification);
+                new += 1;
+            }
+        }
+        self.known += u64::from(new == 0);
+        Ok(())
+    }
+}
