@@ -1,12 +1,13 @@
 //! `check`: findings about everything that can be checked without the network, and with `--connect`,
-//! about the relay.
+//! about the relay and the sender's domain.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
 
-use super::checks::{COLUMNS, EXAMPLE, Report, check_files, check_plan, languages, try_relay};
+use super::checks::{COLUMNS, EXAMPLE, Report, check_files, check_plan, languages};
+use super::connect::{Output, diagnose, is_printed};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -16,7 +17,7 @@ use crate::report::{CheckFormat, Languages, count, write_check};
 /// The arguments of `check`.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct CheckOptions {
-    /// Also connect to the relay and log in; no mail is sent
+    /// Also examine the relay, the login and the sender's domain; no mail is sent
     #[arg(long)]
     pub connect: bool,
     /// Also show which languages the list asks for, and which template each of them gets
@@ -52,7 +53,8 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
             console.print(&line);
         }
         let findings = report.findings.iter();
-        console.report(findings.filter(|it| it.severity >= Severity::Warning));
+        let left = findings.filter(|it| it.severity >= Severity::Warning && !is_printed(it));
+        console.report(left);
         console.print(&conclusion);
     } else {
         let _ = write_check(console.out, languages.as_ref(), &report.findings);
@@ -78,11 +80,16 @@ async fn check(
     if let (Some(languages), true) = (&languages, text) {
         let _ = languages.write_table(console.out, console.out_is_terminal);
     }
+    let mut reader = None;
     if let (Some(job), true) = (&job, report.is_good()) {
-        check_plan(path, job, report, console).await?;
+        reader = check_plan(path, job, report, console).await?;
     }
-    if let (Some(connector), true, true) = (connector, options.connect, report.is_good()) {
-        try_relay(&connector, text, report, console).await;
+    if let (Some(job), Some(connector), Some(reader)) = (&job, connector, reader)
+        && options.connect
+        && report.is_good()
+    {
+        let output = Output { text, console };
+        diagnose(job, &connector, &reader, report, output).await?;
     }
     Ok(languages)
 }
@@ -115,8 +122,8 @@ fn conclusion(path: &Path, list: Option<&Path>, report: &Report) -> String {
         return format!("{path} is not good: {errors}");
     }
     let texts = |severity| {
-        let apart = ["relay", COLUMNS, EXAMPLE];
-        let found = found(severity).filter(|it| !apart.contains(&it.check));
+        let apart = [COLUMNS, EXAMPLE];
+        let found = found(severity).filter(|it| !apart.contains(&it.check) && !is_printed(it));
         found.map(|it| it.what.clone()).collect::<Vec<_>>()
     };
     let mut parts = vec![texts(Severity::Ok).join(", ")];

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Reader};
 use crate::locale::{Locale, MatchKind};
 use crate::partners::{ListError, Partners, RequestedLanguage};
 use crate::relay::{Connector, Credentials};
@@ -63,14 +63,10 @@ impl Report {
         Exit::first_of(&[Config, NoPermission, BadInput, Unavailable], &self.exits)
     }
 
+    /// Adds a finding about which there is nothing to do.
     fn add(&mut self, severity: Severity, check: &'static str, at: impl Display, what: String) {
-        self.findings.push(Finding {
-            check,
-            severity,
-            at: at.to_string(),
-            what,
-            fix: String::new(),
-        });
+        let finding = Finding::without_fix(check, severity, at, what);
+        self.findings.push(finding);
     }
 }
 
@@ -169,7 +165,7 @@ fn describe_list(job: &Job, report: &mut Report) {
     }
 }
 
-/// Reports what a `send` would do, and what would stop it.
+/// Reports what a `send` would do, and what would stop it. Returns the ledger, if it can be read.
 ///
 /// # Errors
 /// If the list or the ledger cannot be read.
@@ -178,12 +174,12 @@ pub async fn check_plan(
     job: &Job,
     report: &mut Report,
     console: &mut Console<'_>,
-) -> Result<()> {
+) -> Result<Option<Reader>> {
     let config = &job.config;
     let ledger = config.ledger.file.display();
     let reader = open_ledger::read_only(config, None, console).await;
     let Some(reader) = report.keep("ledger", &ledger, reader) else {
-        return Ok(());
+        return Ok(None);
     };
     let now = console.now();
     let plan = job.plan(&PartnerFilter::default(), now);
@@ -210,31 +206,7 @@ pub async fn check_plan(
     report.add(Severity::Ok, "templates", folder, locales);
     let due = format!("a send would mail {} now", describe(&summary));
     report.add(Severity::Note, "plan", ledger, due);
-    Ok(())
-}
-
-/// Connects to the relay and logs in, printing each step before the next one is waited for.
-pub async fn try_relay(
-    connector: &Connector,
-    text: bool,
-    report: &mut Report,
-    console: &mut Console<'_>,
-) {
-    let relay = connector.relay();
-    let print = if text {
-        Console::print
-    } else {
-        Console::eprint
-    };
-    let mut add = |severity, what: &str| {
-        report.add(severity, "relay", &relay, what.to_owned());
-        print(console, &format!("relay: {what}"));
-    };
-    let mut step = |step: &str| add(Severity::Note, step);
-    match connector.diagnose(&mut step).await {
-        Ok(()) => add(Severity::Ok, "ready to accept mail; none was sent"),
-        Err(error) => report.fail("relay", &relay, error),
-    }
+    Ok(Some(reader))
 }
 
 /// Which languages the list asks for, and which template each of them gets.

@@ -43,7 +43,12 @@ pub struct EhloExtensions {
     pub size: Option<usize>,
     /// The mechanisms of AUTH (RFC 4954), in upper case.
     pub auth: Vec<String>,
+    /// Those of [`FOR_PEOPLE`] that are offered.
+    pub others: Vec<&'static str>,
 }
+
+/// Extensions that are reported, although this program does not depend on them.
+pub const FOR_PEOPLE: [&str; 3] = ["8BITMIME", "SMTPUTF8", "DSN"];
 
 impl EhloExtensions {
     /// Reads the lines of the reply to EHLO; the first is a greeting. Keywords are case-insensitive.
@@ -69,7 +74,11 @@ impl EhloExtensions {
                         }
                     }
                 }
-                _ => {}
+                Some(word) => {
+                    let known = FOR_PEOPLE.into_iter().filter(|it| *it == word);
+                    extensions.others.extend(known);
+                }
+                None => {}
             }
         }
         extensions
@@ -100,11 +109,14 @@ mod tests {
             "AUTH=LOGIN",
             "size 35882577",
             "Pipelining",
+            "8bitMIME",
+            "DSN",
         ]);
 
         assert!(extensions.starttls && extensions.pipelining);
         assert_eq!(extensions.size, Some(35_882_577));
         assert_eq!(extensions.auth, ["LOGIN", "PLAIN"]);
+        assert_eq!(extensions.others, ["8BITMIME", "DSN"]);
         assert!(extensions.offers_auth("PLAIN") && !extensions.offers_auth("XOAUTH2"));
     }
 

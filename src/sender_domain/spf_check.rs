@@ -71,7 +71,7 @@ fn missing(domain: &str, known: &Known) -> Finding {
         let what = format!(
             "`{domain}` has no SPF record; the provider uses a return path of its own, whose record receivers check"
         );
-        return note(domain, what);
+        return Finding::without_fix(CHECK, Severity::Note, domain, what);
     }
     let fix = match include(known).as_str() {
         "" => "publish one that names your relay".to_owned(),
@@ -80,17 +80,6 @@ fn missing(domain: &str, known: &Known) -> Finding {
     let message =
         format!("`{domain}` has no SPF record, which large mailbox providers require; {fix}");
     Finding::warning(CHECK, domain, message)
-}
-
-/// A note without a fix, whatever its punctuation.
-fn note(domain: &str, what: String) -> Finding {
-    Finding {
-        check: CHECK,
-        severity: Severity::Note,
-        at: domain.to_owned(),
-        what,
-        fix: String::new(),
-    }
 }
 
 /// The finding about a valid record and its lookups. The first problem is reported.
@@ -171,8 +160,5 @@ fn accepted(domain: &str, known: &Known, record: &Record, walk: &Walk) -> Findin
     } else if known.spf_include.is_none() {
         what += "; whether it names the relay is not checked";
     }
-    Finding {
-        severity: Severity::Ok,
-        ..note(domain, what)
-    }
+    Finding::without_fix(CHECK, Severity::Ok, domain, what)
 }

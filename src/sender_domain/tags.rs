@@ -15,11 +15,6 @@ impl<'t> Tags<'t> {
         tags.collect::<Result<Vec<_>, _>>().map(Self)
     }
 
-    /// The name of the first tag and its value.
-    pub fn first(&self) -> Option<(&'t str, &'t str)> {
-        self.0.first().copied()
-    }
-
     /// The value of a tag; names are case-sensitive.
     pub fn get(&self, name: &str) -> Option<&'t str> {
         let found = self.0.iter().find(|it| it.0 == name);
@@ -34,11 +29,11 @@ mod tests {
     #[test]
     fn tags_are_read_with_blanks_and_a_missing_last_semicolon() {
         let tags = Tags::parse(" v = DMARC1 ;p=none;; rua=mailto:a@b?x=y").unwrap();
-        assert_eq!(tags.first(), Some(("v", "DMARC1")));
+        assert_eq!(tags.get("v"), Some("DMARC1"));
         assert_eq!(tags.get("p"), Some("none"));
         assert_eq!(tags.get("rua"), Some("mailto:a@b?x=y"));
         assert_eq!(tags.get("P"), None);
         assert_eq!(Tags::parse("v=DMARC1; none"), Err("none"));
-        assert_eq!(Tags::parse("").unwrap().first(), None);
+        assert_eq!(Tags::parse("").unwrap().get("v"), None);
     }
 }

@@ -1,0 +1,290 @@
+//! `check --connect`: a diagnosis of the relay, of this campaign on it, and of the sender's domain, printed
+//! finding by finding. No message is begun.
+
+use jiff::SignedDuration;
+
+use super::checks::Report;
+use super::connect_steps::{AT_RELAY, finding_of};
+use super::job::{Job, PartnerFilter};
+use crate::config::{Config, CredentialSource};
+use crate::console::Console;
+use crate::delivery::Estimate;
+use crate::dns::Resolver;
+use crate::exit::{CommandError, Exit, Result};
+use crate::finding::{Finding, Severity};
+use crate::ledger::Reader;
+use crate::relay::{Connector, EhloExtensions};
+use crate::report::{count, one_line};
+use crate::sender_domain::{self, SenderDomain};
+
+/// The check of the relay as a whole.
+const RELAY: &str = "relay";
+/// The check of the largest message against the relay's limit.
+const SIZE: &str = "size";
+/// The check of how long the campaign takes.
+const DURATION: &str = "duration";
+/// The columns of a terminal that are used.
+const WIDTH: usize = 79;
+
+/// Where findings are printed.
+pub struct Output<'o, 'c> {
+    /// As text; otherwise only progress is printed, to stderr.
+    pub text: bool,
+    /// The terminal.
+    pub console: &'o mut Console<'c>,
+}
+
+/// Adds findings to the report, and prints them.
+struct Diagnosis<'o, 'c> {
+    report: &'o mut Report,
+    output: Output<'o, 'c>,
+}
+
+impl Diagnosis<'_, '_> {
+    fn add(&mut self, finding: Finding) {
+        self.report.findings.push(finding);
+        self.print();
+    }
+
+    fn fail(&mut self, check: &'static str, at: &str, error: impl Into<CommandError>) {
+        self.report.fail(check, at, error);
+        self.print();
+    }
+
+    /// Prints the last finding. Warnings and errors go to stderr.
+    fn print(&mut self) {
+        let Some(finding) = self.report.findings.last() else {
+            return;
+        };
+        let console = &mut *self.output.console;
+        let mut line = format!("{}: {}: {}", finding.severity, finding.check, finding.what);
+        if !finding.fix.is_empty() {
+            line += &format!("\n  fix: {}", finding.fix);
+        }
+        if console.out_is_terminal {
+            line = wrapped(&line, WIDTH);
+        }
+        if self.output.text && finding.severity < Severity::Warning {
+            console.print(&line);
+        } else {
+            console.eprint(&line);
+        }
+    }
+}
+
+/// Whether [`diagnose`] reported a finding, and so printed it.
+pub fn is_printed(finding: &Finding) -> bool {
+    let checks = [RELAY, SIZE, DURATION];
+    let mut all = checks.iter().chain(&AT_RELAY).chain(&sender_domain::CHECKS);
+    all.any(|it| *it == finding.check)
+}
+
+/// Connects to the relay, logs in and examines the sender's domain; prints each finding as soon as it is
+/// known.
+///
+/// # Errors
+/// If the ledger cannot be read.
+pub async fn diagnose(
+    job: &Job,
+    connector: &Connector,
+    reader: &Reader,
+    report: &mut Report,
+    output: Output<'_, '_>,
+) -> Result<()> {
+    let now = output.console.now();
+    let plan = job.plan(&PartnerFilter::default(), now);
+    let Some(verified) = report.keep("messages", "", job.verify(&plan, reader, now).await) else {
+        return Ok(());
+    };
+    let config = &job.config;
+    let relay = connector.relay();
+    let mut diagnosis = Diagnosis { report, output };
+    let microsoft = by_microsoft(config);
+    let mut step = |step| diagnosis.add(finding_of(step, &relay, microsoft, now));
+    match connector.diagnose(&mut step).await {
+        Ok(offered) => {
+            if config.smtp.login.is_none() {
+                let what =
+                    "no login is configured, so the relay must know this machine by its address";
+                diagnosis.add(Finding::without_fix("login", Severity::Note, &relay, what));
+            }
+            let what = "ready to accept mail; none was sent";
+            diagnosis.add(Finding::without_fix(RELAY, Severity::Ok, &relay, what));
+            match size(verified.largest, &offered) {
+                Ok((severity, what)) => {
+                    diagnosis.add(Finding::without_fix(SIZE, severity, &relay, what));
+                }
+                Err(message) => {
+                    let error = CommandError::new(Exit::Unavailable, message);
+                    diagnosis.fail(SIZE, &relay, error);
+                }
+            }
+        }
+        Err(error) => diagnosis.fail(RELAY, &relay, error),
+    }
+    let day_ago = now - SignedDuration::from_hours(24);
+    let sent = reader.dots_since(day_ago).await?.len() as u64;
+    diagnosis.add(duration(config, verified.sends.len() as u64, sent));
+    let domain = SenderDomain {
+        domain: config.sender.address.domain(),
+        selectors: &config.sender.dkim_selectors,
+        provider: config.smtp.provider.map(|it| it.name),
+    };
+    let mut found = |finding| diagnosis.add(finding);
+    domain.check(&Resolver::system(), &mut found).await;
+    Ok(())
+}
+
+/// Whether the login uses access tokens of Microsoft Entra.
+fn by_microsoft(config: &Config) -> bool {
+    let credential = config.smtp.login.as_ref().map(|it| &it.credential);
+    matches!(credential, Some(CredentialSource::Microsoft(_)))
+}
+
+/// The largest message of the campaign against the limit of the relay; the error is that it is too large.
+fn size(
+    largest: usize,
+    offered: &EhloExtensions,
+) -> std::result::Result<(Severity, String), String> {
+    let mine = match largest {
+        0 => "no message is due".to_owned(),
+        bytes => format!("the largest message has {}", size_of(bytes)),
+    };
+    match offered.size {
+        Some(limit) if limit < largest => Err(format!(
+            "{mine}, but the relay accepts only {}; shorten the templates or remove images, or ask its operator for a higher limit",
+            size_of(limit)
+        )),
+        Some(limit) => {
+            let what = format!("{mine}; the relay accepts {}", size_of(limit));
+            Ok((Severity::Ok, what))
+        }
+        None => Ok((Severity::Note, format!("{mine}; the relay states no limit"))),
+    }
+}
+
+/// `12 KB`, `35.9 MB`.
+fn size_of(bytes: usize) -> String {
+    match bytes {
+        0..1_000 => count(bytes as u64, "byte"),
+        1_000..1_000_000 => format!("{} KB", bytes.div_ceil(1_000)),
+        _ => {
+            let tenths = bytes / 100_000;
+            format!("{}.{} MB", tenths / 10, tenths % 10)
+        }
+    }
+}
+
+/// How long the campaign takes.
+fn duration(config: &Config, due: u64, sent: u64) -> Finding {
+    let limits = &config.limits;
+    let at = "limits";
+    if due == 0 {
+        let what = "no message is due";
+        return Finding::without_fix(DURATION, Severity::Note, at, what);
+    }
+    let estimate = Estimate::new(due, config.smtp.connections, limits, sent);
+    let mut what = format!(
+        "{}: {estimate} over {}; limits {} a minute and {} a day",
+        count(due, "message"),
+        count(config.smtp.connections.into(), "connection"),
+        limits.per_minute,
+        limits.per_day
+    );
+    if let Some(provider) = config.smtp.provider {
+        what += &format!(" (provider {})", provider.name);
+    }
+    if sent > 0 {
+        what += &format!("; {} sent in the last 24 hours", count(sent, "message"));
+    }
+    if estimate.several_runs {
+        what += "; one run cannot send them all, so later runs continue";
+    }
+    Finding::without_fix(DURATION, Severity::Note, at, one_line(&what))
+}
+
+/// A text whose lines have at most this many columns, broken at blanks. Further lines are indented.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len() + 2;
+        let mut rest = line;
+        let mut start = String::new();
+        loop {
+            let left = width.saturating_sub(start.len());
+            let fits = rest.char_indices().nth(left).map_or(rest.len(), |it| it.0);
+            // The blank behind the last word that fits, not one of the indentation.
+            let first = rest.len() - rest.trim_start().len();
+            let end = rest[..fits].rfind(' ').filter(|it| *it > first);
+            let end = end.or_else(|| Some(rest[first..].find(' ')? + first));
+            match end {
+                Some(end) if fits < rest.len() => {
+                    lines.push(format!("{start}{}", &rest[..end]));
+                    rest = rest[end..].trim_start();
+                    start = " ".repeat(indent);
+                }
+                _ => break,
+            }
+        }
+        lines.push(format!("{start}{rest}"));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_at_blanks_and_indented() {
+        assert_eq!(wrapped("a short line", 20), "a short line");
+        assert_eq!(
+            wrapped("ok: tls: one two three four five six", 20),
+            "ok: tls: one two\n  three four five\n  six"
+        );
+        assert_eq!(
+            wrapped("ok: x\n  fix: one two three four", 16),
+            "ok: x\n  fix: one two\n    three four"
+        );
+        let word = "https://login.example/a/very/long/address";
+        assert_eq!(
+            wrapped(&format!("see {word} now"), 12),
+            format!("see\n  {word}\n  now")
+        );
+        assert_eq!(wrapped("exactly ten", 11), "exactly ten");
+    }
+
+    #[test]
+    fn a_message_above_the_size_limit_is_an_error() {
+        let offered = |size| EhloExtensions {
+            size,
+            ..EhloExtensions::default()
+        };
+        for (largest, limit, severity, words) in [
+            (
+                12_345,
+                Some(12_345),
+                Severity::Ok,
+                "has 13 KB; the relay accepts 13 KB",
+            ),
+            (12_345, Some(35_882_577), Severity::Ok, "accepts 35.8 MB"),
+            (12_345, None, Severity::Note, "states no limit"),
+            (
+                0,
+                Some(900),
+                Severity::Ok,
+                "no message is due; the relay accepts 900 bytes",
+            ),
+        ] {
+            let (found, what) = size(largest, &offered(limit)).unwrap();
+            assert_eq!(found, severity, "{what}");
+            assert!(what.contains(words), "{what}");
+        }
+        let error = size(12_345, &offered(Some(9_999))).unwrap_err();
+        assert!(
+            error.contains("has 13 KB, but the relay accepts only 10 KB; "),
+            "{error}"
+        );
+        assert!(size(12_345, &offered(Some(12_344))).is_err());
+    }
+}
