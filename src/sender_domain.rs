@@ -20,9 +20,6 @@ use crate::finding::{Finding, Severity};
 
 use self::lookups::Lookups;
 
-/// The checks whose findings [`SenderDomain::check`] reports.
-pub const CHECKS: [&str; 4] = ["sender", "spf", "dkim", "dmarc"];
-
 /// The domain of the From address, and what is known about how its mail is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct SenderDomain<'c> {

@@ -13,6 +13,7 @@ mod clients;
 mod clock;
 mod crash;
 mod cuts;
+mod diagnosis;
 mod dialogue;
 mod documents;
 mod errors;

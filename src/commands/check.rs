@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::checks::{COLUMNS, EXAMPLE, Report, check_files, check_plan, languages};
-use super::connect::{Output, diagnose, is_printed};
+use super::connect::{Output, diagnose};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -52,9 +52,8 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
         for line in report.findings.iter().filter_map(line_about_list) {
             console.print(&line);
         }
-        let findings = report.findings.iter();
-        let left = findings.filter(|it| it.severity >= Severity::Warning && !is_printed(it));
-        console.report(left);
+        let findings = report.unprinted();
+        console.report(findings.filter(|it| it.severity >= Severity::Warning));
         console.print(&conclusion);
     } else {
         let _ = write_check(console.out, languages.as_ref(), &report.findings);
@@ -123,7 +122,8 @@ fn conclusion(path: &Path, list: Option<&Path>, report: &Report) -> String {
     }
     let texts = |severity| {
         let apart = [COLUMNS, EXAMPLE];
-        let found = found(severity).filter(|it| !apart.contains(&it.check) && !is_printed(it));
+        let unprinted = report.unprinted().filter(|it| it.severity == severity);
+        let found = unprinted.filter(|it| !apart.contains(&it.check));
         found.map(|it| it.what.clone()).collect::<Vec<_>>()
     };
     let mut parts = vec![texts(Severity::Ok).join(", ")];

@@ -1,6 +1,7 @@
 //! The checks of `check`. Each adds findings to the report; one that fails does not stop the others.
 
 use std::fmt::Display;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ pub const EXAMPLE: &str = "example";
 pub struct Report {
     /// All findings, in the order of the checks.
     pub findings: Vec<Finding>,
+    /// The findings that were printed as soon as they were known.
+    pub printed: Range<usize>,
     /// The exit codes of the errors.
     exits: Vec<Exit>,
 }
@@ -50,6 +53,13 @@ impl Report {
         let error = error.into();
         self.findings.push(Finding::error(check, at, &error));
         self.exits.push(error.exit);
+    }
+
+    /// The findings that are still to be printed.
+    pub fn unprinted(&self) -> impl Iterator<Item = &Finding> {
+        let findings = self.findings.iter().enumerate();
+        let unprinted = findings.filter(|(place, _)| !self.printed.contains(place));
+        unprinted.map(|(_, finding)| finding)
     }
 
     /// Whether there is no error.

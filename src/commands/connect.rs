@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 
 use super::checks::Report;
-use super::connect_steps::{AT_RELAY, finding_of};
+use super::connect_steps::{RELAY, finding_of};
 use super::job::{Job, PartnerFilter};
 use crate::config::{Config, CredentialSource};
 use crate::console::Console;
@@ -15,10 +15,8 @@ use crate::finding::{Finding, Severity};
 use crate::ledger::Reader;
 use crate::relay::{Connector, EhloExtensions};
 use crate::report::{count, one_line};
-use crate::sender_domain::{self, SenderDomain};
+use crate::sender_domain::SenderDomain;
 
-/// The check of the relay as a whole.
-const RELAY: &str = "relay";
 /// The check of the largest message against the relay's limit.
 const SIZE: &str = "size";
 /// The check of how long the campaign takes.
@@ -56,6 +54,7 @@ impl Diagnosis<'_, '_> {
         let Some(finding) = self.report.findings.last() else {
             return;
         };
+        self.report.printed.end = self.report.findings.len();
         let console = &mut *self.output.console;
         let mut line = format!("{}: {}: {}", finding.severity, finding.check, finding.what);
         if !finding.fix.is_empty() {
@@ -70,13 +69,6 @@ impl Diagnosis<'_, '_> {
             console.eprint(&line);
         }
     }
-}
-
-/// Whether [`diagnose`] reported a finding, and so printed it.
-pub fn is_printed(finding: &Finding) -> bool {
-    let checks = [RELAY, SIZE, DURATION];
-    let mut all = checks.iter().chain(&AT_RELAY).chain(&sender_domain::CHECKS);
-    all.any(|it| *it == finding.check)
 }
 
 /// Connects to the relay, logs in and examines the sender's domain; prints each finding as soon as it is
@@ -98,6 +90,8 @@ pub async fn diagnose(
     };
     let config = &job.config;
     let relay = connector.relay();
+    let printed = report.findings.len();
+    report.printed = printed..printed;
     let mut diagnosis = Diagnosis { report, output };
     let microsoft = by_microsoft(config);
     let mut step = |step| diagnosis.add(finding_of(step, &relay, microsoft, now));

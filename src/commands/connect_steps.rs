@@ -11,8 +11,8 @@ use crate::oauth::Claims;
 use crate::relay::{CertificateFacts, EhloExtensions, Step, TlsSession, TokenFacts};
 use crate::report::one_line;
 
-/// The checks whose findings [`finding_of`] returns.
-pub const AT_RELAY: [&str; 7] = ["wait", "token", "dns", "connect", "tls", "ehlo", "login"];
+/// The check of the relay as a whole.
+pub const RELAY: &str = "relay";
 
 /// A certificate with fewer days left is a warning.
 const DAYS_LEFT: i64 = 14;
@@ -24,7 +24,7 @@ pub fn finding_of(step: Step, relay: &str, microsoft: bool, now: Timestamp) -> F
     let ok =
         |check, what: String| Finding::without_fix(check, Severity::Ok, relay, one_line(&what));
     match step {
-        Step::Waiting(what) => Finding::new("wait", Severity::Note, relay, what),
+        Step::Waiting(what) => Finding::new(RELAY, Severity::Note, relay, what),
         Step::TokenReceived(facts) => token(&facts, relay, microsoft, now),
         Step::Resolved(addresses) => ok("dns", resolved(&addresses)),
         Step::Greeted {

@@ -40,13 +40,17 @@ pub async fn look_up(
     Ok(found)
 }
 
-/// The C library's error with its meaning (getaddrinfo(3), `EAI_NONAME` and `EAI_NODATA`).
+/// The C library's error with its meaning (getaddrinfo(3), `EAI_NONAME`, `EAI_NODATA`, `EAI_AGAIN`).
 fn explain(error: &str) -> String {
     let meanings = [
         ("Name or service not known", "no such name in DNS"),
         (
             "No address associated with hostname",
             "the name exists in DNS, but has no address",
+        ),
+        (
+            "Temporary failure in name resolution",
+            "the DNS server failed or did not answer",
         ),
     ];
     let known = meanings.iter().find(|it| error.contains(it.0));
