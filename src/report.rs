@@ -4,8 +4,10 @@ mod check;
 mod formats;
 mod harmless;
 mod status;
+mod wrap;
 
 pub use self::check::{CheckFormat, LanguageRow, Languages, write_check};
 pub use self::formats::{count, reply_text, utc};
 pub use self::harmless::{generated_cell, one_line, printable};
 pub use self::status::{StatusFormat, StatusRow, StatusWriter};
+pub use self::wrap::wrapped;

@@ -49,8 +49,9 @@ impl SenderDomain<'_> {
         let selectors = dkim_check::Selectors::new(self.selectors, &known);
         let (dkim, signed) = dkim_check::check(domain, &selectors, &mut lookups).await;
         dkim.into_iter().for_each(&mut *found);
+        let own_return_path = known.own_return_path.then_some(false);
         let aligned = dmarc_check::Aligned {
-            spf: spf.passes && !known.own_return_path,
+            spf: own_return_path.or(spf.admits_relay),
             dkim: signed,
         };
         found(dmarc_check::check(domain, aligned, &mut lookups).await);

@@ -737,8 +737,8 @@ fn r12_check_connect_prints_each_step_and_what_it_waits_for() {
         "; the certificate is for localhost, issued by access-invite test authority, and expires in ",
         &format!("ok: connect: 127.0.0.1:{} answers in ", server.port()),
         " ms: \"220 localhost ESMTP\"\n",
-        "ok: ehlo: accepted from ",
-        "; it offers PIPELINING, SIZE 35882577, 8BITMIME\n",
+        "ok: ehlo: EHLO ",
+        "; the relay offers PIPELINING, SIZE 35882577, 8BITMIME\n",
         "ok: relay: ready to accept mail; none was sent\n",
     ] {
         let (_, after) = rest

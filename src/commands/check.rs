@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{Exit, Result};
 use crate::finding::{Finding, Severity};
-use crate::report::{CheckFormat, Languages, count, write_check};
+use crate::report::{CheckFormat, Languages, count, wrapped, write_check};
 
 /// The arguments of `check`.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -49,12 +49,13 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
     };
     let conclusion = conclusion(path, list.as_deref(), &report);
     if text {
+        let shown = |text: String, is_terminal| if is_terminal { wrapped(&text) } else { text };
         for line in report.findings.iter().filter_map(line_about_list) {
-            console.print(&line);
+            console.print(&shown(line, console.out_is_terminal));
         }
         let findings = report.unprinted();
         console.report(findings.filter(|it| it.severity >= Severity::Warning));
-        console.print(&conclusion);
+        console.print(&shown(conclusion, console.out_is_terminal));
     } else {
         let _ = write_check(console.out, languages.as_ref(), &report.findings);
         console.eprint(&conclusion);

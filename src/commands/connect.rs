@@ -14,16 +14,13 @@ use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Reader;
 use crate::relay::{Connector, EhloExtensions};
-use crate::report::{count, one_line};
+use crate::report::{count, one_line, wrapped};
 use crate::sender_domain::SenderDomain;
 
 /// The check of the largest message against the relay's limit.
 const SIZE: &str = "size";
 /// The check of how long the campaign takes.
 const DURATION: &str = "duration";
-/// The columns of a terminal that are used.
-const WIDTH: usize = 79;
-
 /// Where findings are printed.
 pub struct Output<'o, 'c> {
     /// As text; otherwise only progress is printed, to stderr.
@@ -56,12 +53,19 @@ impl Diagnosis<'_, '_> {
         };
         self.report.printed.end = self.report.findings.len();
         let console = &mut *self.output.console;
-        let mut line = format!("{}: {}: {}", finding.severity, finding.check, finding.what);
-        if !finding.fix.is_empty() {
-            line += &format!("\n  fix: {}", finding.fix);
-        }
+        let Finding {
+            check,
+            severity,
+            what,
+            ..
+        } = finding;
+        let fix = match finding.fix.as_str() {
+            "" => String::new(),
+            fix => format!("\n  fix: {fix}"),
+        };
+        let mut line = format!("{severity}: {check}: {what}{fix}");
         if console.out_is_terminal {
-            line = wrapped(&line, WIDTH);
+            line = wrapped(&line);
         }
         if self.output.text && finding.severity < Severity::Warning {
             console.print(&line);
@@ -178,75 +182,30 @@ fn duration(config: &Config, due: u64, sent: u64) -> Finding {
         return Finding::without_fix(DURATION, Severity::Note, at, what);
     }
     let estimate = Estimate::new(due, config.smtp.connections, limits, sent);
-    let mut what = format!(
-        "{}: {estimate} over {}; limits {} a minute and {} a day",
+    let provider = config.smtp.provider;
+    let provider = provider.map_or_else(String::new, |it| format!(" (provider {})", it.name));
+    let recent = match sent {
+        0 => String::new(),
+        sent => format!("; {} sent in the last 24 hours", count(sent, "message")),
+    };
+    let later = if estimate.several_runs {
+        "; one run cannot send them all, so later runs continue"
+    } else {
+        ""
+    };
+    let what = format!(
+        "{}: {estimate} over {}; limits {} a minute and {} a day{provider}{recent}{later}",
         count(due, "message"),
         count(config.smtp.connections.into(), "connection"),
         limits.per_minute,
         limits.per_day
     );
-    if let Some(provider) = config.smtp.provider {
-        what += &format!(" (provider {})", provider.name);
-    }
-    if sent > 0 {
-        what += &format!("; {} sent in the last 24 hours", count(sent, "message"));
-    }
-    if estimate.several_runs {
-        what += "; one run cannot send them all, so later runs continue";
-    }
     Finding::without_fix(DURATION, Severity::Note, at, one_line(&what))
-}
-
-/// A text whose lines have at most this many columns, broken at blanks. Further lines are indented.
-fn wrapped(text: &str, width: usize) -> String {
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        let indent = line.len() - line.trim_start().len() + 2;
-        let mut rest = line;
-        let mut start = String::new();
-        loop {
-            let left = width.saturating_sub(start.len());
-            let fits = rest.char_indices().nth(left).map_or(rest.len(), |it| it.0);
-            // The blank behind the last word that fits, not one of the indentation.
-            let first = rest.len() - rest.trim_start().len();
-            let end = rest[..fits].rfind(' ').filter(|it| *it > first);
-            let end = end.or_else(|| Some(rest[first..].find(' ')? + first));
-            match end {
-                Some(end) if fits < rest.len() => {
-                    lines.push(format!("{start}{}", &rest[..end]));
-                    rest = rest[end..].trim_start();
-                    start = " ".repeat(indent);
-                }
-                _ => break,
-            }
-        }
-        lines.push(format!("{start}{rest}"));
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_lines_are_broken_at_blanks_and_indented() {
-        assert_eq!(wrapped("a short line", 20), "a short line");
-        assert_eq!(
-            wrapped("ok: tls: one two three four five six", 20),
-            "ok: tls: one two\n  three four five\n  six"
-        );
-        assert_eq!(
-            wrapped("ok: x\n  fix: one two three four", 16),
-            "ok: x\n  fix: one two\n    three four"
-        );
-        let word = "https://login.example/a/very/long/address";
-        assert_eq!(
-            wrapped(&format!("see {word} now"), 12),
-            format!("see\n  {word}\n  now")
-        );
-        assert_eq!(wrapped("exactly ten", 11), "exactly ten");
-    }
 
     #[test]
     fn a_message_above_the_size_limit_is_an_error() {

@@ -128,11 +128,10 @@ fn extensions(hello: &str, before_tls: bool, offered: &EhloExtensions, relay: &s
         [] => "none of the extensions that matter here".to_owned(),
         some => some.join(", "),
     };
-    let when = if before_tls { "before TLS" } else { hello };
     let what = if before_tls {
-        format!("before TLS it offers {words}")
+        format!("before TLS, the relay offers {words}")
     } else {
-        format!("accepted from {when}; it offers {words}")
+        format!("EHLO {hello} accepted; the relay offers {words}")
     };
     Finding::without_fix("ehlo", Severity::Ok, relay, one_line(&what))
 }
@@ -145,30 +144,24 @@ fn token(facts: &TokenFacts, relay: &str, microsoft: bool, now: Timestamp) -> Fi
         valid_for,
         claims,
     } = facts;
-    let mut what = format!("access token received from {source}");
     let by_claim = claims.as_ref().and_then(|it| it.expires);
     let by_claim = by_claim.and_then(|it| Duration::try_from(it.duration_since(now)).ok());
-    if let Some(valid_for) = valid_for.or(by_claim) {
-        let minutes = valid_for.as_secs() / 60;
-        what += &match minutes {
-            0 => format!(", valid for {} s", valid_for.as_secs()),
-            _ => format!(", valid for {minutes} min"),
-        };
-    }
+    let mut facts = vec![format!("access token received from {source}")];
+    facts.extend(valid_for.or(by_claim).map(|it| match it.as_secs() {
+        seconds @ 0..60 => format!("valid for {seconds} s"),
+        seconds => format!("valid for {} min", seconds / 60),
+    }));
     let Some(claims) = claims else {
-        return Finding::without_fix("token", Severity::Ok, relay, one_line(&what));
+        let what = one_line(&facts.join(", "));
+        return Finding::without_fix("token", Severity::Ok, relay, what);
     };
-    for (name, value) in [
-        ("for", &claims.audience),
-        ("application", &claims.application),
-    ] {
-        if let Some(value) = value {
-            what += &format!(", {name} {value}");
-        }
-    }
+    facts.extend(claims.audience.as_ref().map(|it| format!("for {it}")));
+    let application = claims.application.as_ref();
+    facts.extend(application.map(|it| format!("application {it}")));
     if !claims.permissions.is_empty() {
-        what += &format!(", with {}", claims.permissions.join(" "));
+        facts.push(format!("with {}", claims.permissions.join(" ")));
     }
+    let what = facts.join(", ");
     let what = one_line(&what);
     if microsoft && !may_submit(claims) {
         return Finding {

@@ -34,20 +34,21 @@ impl<'c> Selectors<'c> {
     }
 }
 
-/// Checks the keys. Also returns whether one of them is usable.
+/// Checks the keys. Also returns whether one of them is usable; `None` if that is not known.
 pub async fn check(
     domain: &str,
     selectors: &Selectors<'_>,
     dns: &mut Lookups<'_>,
-) -> (Vec<Finding>, bool) {
+) -> (Vec<Finding>, Option<bool>) {
     let mut findings = Vec::new();
     let mut absent = Vec::new();
-    let mut usable = false;
+    let mut usable = Some(false);
     if selectors.names.is_empty() {
         let message = format!(
             "not checked: the selector of the key of `{domain}` is not known; set `sender.dkim_selectors` to it, the `s=` in the DKIM-Signature of a message that was received"
         );
         findings.push(Finding::new(CHECK, Severity::Note, domain, message));
+        usable = None;
     }
     for selector in &selectors.names {
         let name = format!("{selector}._domainkey.{domain}");
@@ -56,7 +57,7 @@ pub async fn check(
             Err(error) => {
                 let what = format!("not checked: {error}");
                 findings.push(Finding::new(CHECK, Severity::Note, name, what));
-                return (findings, usable);
+                return (findings, usable.filter(|it| *it));
             }
         };
         let Some(text) = texts.first() else {
@@ -64,7 +65,9 @@ pub async fn check(
             continue;
         };
         let (finding, is_usable) = judge(&name, text);
-        usable |= is_usable;
+        if is_usable {
+            usable = Some(true);
+        }
         findings.push(finding);
     }
     if selectors.configured {
@@ -81,7 +84,7 @@ fn missing(at: &str, names: &[impl AsRef<str>]) -> Finding {
         .map(|it| format!("`{}`", it.as_ref()))
         .collect();
     let message = format!(
-        "there is no DKIM key at {}, so messages are not signed for the sender's domain; turn DKIM on at your provider and publish the records that it shows, or set `sender.dkim_selectors` to your selectors",
+        "there is no DKIM key at {}, so messages are probably not signed for the sender's domain; turn DKIM on at your provider and publish the records that it shows, or set `sender.dkim_selectors` to your selectors",
         names.join(" nor ")
     );
     Finding::warning(CHECK, at, message)
@@ -110,7 +113,7 @@ fn judge(name: &str, text: &str) -> (Finding, bool) {
             "has {bits} bits, too short for receivers (RFC 8301); create one of {RECOMMENDED} bits"
         )),
         Key::Rsa(bits) if bits < RECOMMENDED => Some(format!(
-            "has {bits} bits, and {RECOMMENDED} are recommended (RFC 8301); create a new one"
+            "has {bits} bits, and {RECOMMENDED} are recommended (RFC 8301); create a longer one"
         )),
         _ if testing => Some(
             "is in test mode (`t=y`), so receivers may treat messages as unsigned; remove `t=y`"

@@ -7,13 +7,13 @@ use crate::finding::{Finding, Severity};
 const CHECK: &str = "dmarc";
 
 /// By what a message can be aligned with the domain of From (RFC 7489 §3.1). The envelope's sender and the
-/// DKIM keys are of that domain, so that alignment may be strict.
+/// DKIM keys are of that domain, so that alignment may be strict. `None` is not known.
 #[derive(Clone, Copy, Debug)]
 pub struct Aligned {
     /// The return path is of the domain, and its SPF record admits senders.
-    pub spf: bool,
+    pub spf: Option<bool>,
     /// A usable DKIM key of the domain was found.
-    pub dkim: bool,
+    pub dkim: Option<bool>,
 }
 
 /// Checks the record that applies to a domain.
@@ -68,7 +68,7 @@ fn judge(name: &str, text: &str, of_parent: bool, aligned: Aligned) -> Finding {
     } else {
         record.policy
     };
-    if !aligned.spf && !aligned.dkim {
+    if (aligned.spf, aligned.dkim) == (Some(false), Some(false)) {
         let effect = match policy {
             Policy::None => "receivers distrust them",
             Policy::Quarantine => "they arrive as spam",
@@ -80,11 +80,13 @@ fn judge(name: &str, text: &str, of_parent: bool, aligned: Aligned) -> Finding {
         return Finding::warning(CHECK, name, message);
     }
     let by = match (aligned.spf, aligned.dkim) {
-        (true, true) => "SPF and DKIM cover the messages",
-        (true, false) => {
+        (Some(true), Some(true)) => "SPF and DKIM cover the messages",
+        (Some(true), Some(false)) => {
             "only SPF was found to cover the messages, which fails when they are forwarded"
         }
-        _ => "DKIM covers the messages",
+        (Some(true), None) => "SPF covers the messages; DKIM was not checked",
+        (_, Some(true)) => "DKIM covers the messages",
+        _ => "whether SPF or DKIM covers the messages is not checked",
     };
     let alignment = |strict| if strict { "strict" } else { "relaxed" };
     let reports = if record.reports { "" } else { ", no reports" };

@@ -76,8 +76,12 @@ pub fn parse(text: &str) -> Result<Record, String> {
             }
             "include" => Some(Lookup::Include(required(argument).ok_or_else(wrong)?)),
             "exists" => Some(Lookup::Exists(required(argument).ok_or_else(wrong)?)),
-            "a" => Some(Lookup::Address(with_prefix(argument).ok_or_else(wrong)?)),
-            "mx" => Some(Lookup::Mx(with_prefix(argument).ok_or_else(wrong)?)),
+            "a" => Some(Lookup::Address(
+                with_prefix(argument).map_err(|NotADomain| wrong())?,
+            )),
+            "mx" => Some(Lookup::Mx(
+                with_prefix(argument).map_err(|NotADomain| wrong())?,
+            )),
             "ptr" if argument.is_empty() || required(argument).is_some() => Some(Lookup::Ptr),
             "ip4" if is_network::<Ipv4Addr>(argument, 32) => None,
             "ip6" if is_network::<Ipv6Addr>(argument, 128) => None,
@@ -126,8 +130,11 @@ fn domain(text: &str) -> Option<String> {
     (fits && !text.contains('/') || text.contains('%')).then(|| text.to_owned())
 }
 
+/// The argument of a mechanism is wrong.
+struct NotADomain;
+
 /// `:domain/24//64`, each part optional.
-fn with_prefix(argument: &str) -> Option<Option<String>> {
+fn with_prefix(argument: &str) -> Result<Option<String>, NotADomain> {
     let (name, prefix) = match argument.find('/') {
         Some(at) => argument.split_at(at),
         None => (argument, ""),
@@ -136,11 +143,17 @@ fn with_prefix(argument: &str) -> Option<Option<String>> {
         Some((four, six)) => (four, Some(six)),
         None => (prefix, None),
     };
-    let four = four.strip_prefix('/').or(four.is_empty().then_some("0"))?;
-    let fits = is_length(four, 32) && six.is_none_or(|it| is_length(it, 128));
+    let four = match four.strip_prefix('/') {
+        Some(length) => length,
+        None if four.is_empty() => "0",
+        None => return Err(NotADomain),
+    };
+    if !is_length(four, 32) || six.is_some_and(|it| !is_length(it, 128)) {
+        return Err(NotADomain);
+    }
     match name {
-        "" => fits.then_some(None),
-        name => fits.then(|| required(name).map(Some))?,
+        "" => Ok(None),
+        name => required(name).map(Some).ok_or(NotADomain),
     }
 }
 

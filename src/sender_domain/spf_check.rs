@@ -11,27 +11,26 @@ const CHECK: &str = "spf";
 /// What the check found.
 pub struct SpfResult {
     pub finding: Finding,
-    /// Whether the record can be evaluated and admits senders.
-    pub passes: bool,
+    /// Whether the record admits the relay; `None` if that is not known.
+    pub admits_relay: Option<bool>,
 }
 
 /// Checks the SPF record of a domain.
 pub async fn check(domain: &str, known: &Known, dns: &mut Lookups<'_>) -> SpfResult {
     let failed = |finding| SpfResult {
         finding,
-        passes: false,
+        admits_relay: Some(false),
     };
     let not_checked = |error| {
-        Finding::new(
-            CHECK,
-            Severity::Note,
-            domain,
-            format!("not checked: {error}"),
-        )
+        let what = format!("not checked: {error}");
+        SpfResult {
+            finding: Finding::without_fix(CHECK, Severity::Note, domain, what),
+            admits_relay: None,
+        }
     };
     let texts = match dns.txt(domain).await {
         Ok(texts) => texts,
-        Err(error) => return failed(not_checked(error)),
+        Err(error) => return not_checked(error),
     };
     let records: Vec<&String> = texts.iter().filter(|it| spf::is_spf(it)).collect();
     let text = match records.as_slice() {
@@ -56,7 +55,7 @@ pub async fn check(domain: &str, known: &Known, dns: &mut Lookups<'_>) -> SpfRes
     };
     match Walk::of(domain, &record, dns).await {
         Ok(walk) => judge(domain, known, &record, &walk),
-        Err(error) => failed(not_checked(error)),
+        Err(error) => not_checked(error),
     }
 }
 
@@ -109,7 +108,7 @@ fn judge(domain: &str, known: &Known, record: &Record, walk: &Walk) -> SpfResult
     if let Some(message) = invalid {
         return SpfResult {
             finding: Finding::warning(CHECK, domain, message),
-            passes: false,
+            admits_relay: Some(false),
         };
     }
     let names = |wanted: &str| {
@@ -132,33 +131,44 @@ fn judge(domain: &str, known: &Known, record: &Record, walk: &Walk) -> SpfResult
     } else {
         None
     };
-    let passes = absent.is_none() && (record.names_senders || !record.lookups.is_empty());
+    let admits_relay = match known.spf_include {
+        Some(_) => Some(absent.is_none()),
+        None if record.names_senders || !record.lookups.is_empty() => None,
+        None => Some(false),
+    };
     let finding = match problem {
         Some(message) => Finding::warning(CHECK, domain, message),
         None => accepted(domain, known, record, walk),
     };
-    SpfResult { finding, passes }
+    SpfResult {
+        finding,
+        admits_relay,
+    }
 }
 
 fn accepted(domain: &str, known: &Known, record: &Record, walk: &Walk) -> Finding {
-    let mut what = format!("the SPF record of `{domain}`");
-    what += &match known.spf_include {
-        Some(include) => format!(" includes `{include}`"),
-        None => " is valid".to_owned(),
+    let admits = match known.spf_include {
+        Some(include) => format!("includes `{include}`"),
+        None => "is valid".to_owned(),
     };
     let redirects = matches!(record.lookups.last(), Some(spf::Lookup::Redirect(_)));
-    what += match record.all {
+    let end = match record.all {
         Some(All::Fail) => " and ends with `-all`",
         Some(All::SoftFail) => " and ends with `~all`",
         Some(All::Neutral) => " and ends with `?all`, which protects nothing",
         None if !redirects => " and has no `all`, which protects nothing",
         Some(All::Pass) | None => "",
     };
-    what += &format!(" ({} of {LIMIT} DNS lookups)", walk.lookups);
-    if known.own_return_path {
-        what += "; the provider uses a return path of its own, whose record receivers check";
+    let not_checked = if known.own_return_path {
+        "; the provider uses a return path of its own, whose record receivers check"
     } else if known.spf_include.is_none() {
-        what += "; whether it names the relay is not checked";
-    }
+        "; whether it names the relay is not checked"
+    } else {
+        ""
+    };
+    let lookups = walk.lookups;
+    let what = format!(
+        "the SPF record of `{domain}` {admits}{end} ({lookups} of {LIMIT} DNS lookups){not_checked}"
+    );
     Finding::without_fix(CHECK, Severity::Ok, domain, what)
 }

@@ -10,7 +10,7 @@ use crate::dns::{DnsError, RecordType};
 pub const LIMIT: usize = 10;
 /// How many of them may find nothing.
 pub const VOID_LIMIT: usize = 2;
-/// How many lookups are counted; more are "more than".
+/// How many lookups are counted. A record that includes itself has no end.
 pub const COUNTED: usize = 40;
 
 /// What the lookups of a record found.
@@ -70,15 +70,12 @@ impl Walk {
         Ok(walk)
     }
 
-    /// The record of an included domain, unless it is broken or was entered before.
+    /// The record of an included domain, unless it is broken.
     async fn enter(
         &mut self,
         name: &str,
         dns: &mut Lookups<'_>,
     ) -> Result<Option<spf::Record>, DnsError> {
-        if self.included.iter().any(|it| it.eq_ignore_ascii_case(name)) {
-            return Ok(None);
-        }
         self.included.push(name.to_owned());
         let texts = dns.txt(name).await?;
         if texts.is_empty() {

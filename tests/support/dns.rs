@@ -48,7 +48,10 @@ pub struct Zone {
 
 impl Zone {
     fn add(mut self, name: &str, record: Record) -> Self {
-        self.records.entry(name.to_owned()).or_default().push(record);
+        self.records
+            .entry(name.to_owned())
+            .or_default()
+            .push(record);
         self
     }
 
@@ -119,7 +122,9 @@ impl Zone {
             }
         }
         let mut bytes = packet.build_bytes_vec().unwrap();
-        let room = query.opt().map_or(512, |it| usize::from(it.udp_packet_size));
+        let room = query
+            .opt()
+            .map_or(512, |it| usize::from(it.udp_packet_size));
         if udp && bytes.len() > room {
             packet.answers.clear();
             packet.set_flags(PacketFlag::TRUNCATION);
@@ -154,7 +159,13 @@ impl Zone {
                     Record::Mail => {
                         let exchange = Name::new("mx.example").unwrap();
                         let preference = 10;
-                        (TYPE::MX, RData::MX(MX { preference, exchange }))
+                        (
+                            TYPE::MX,
+                            RData::MX(MX {
+                                preference,
+                                exchange,
+                            }),
+                        )
                     }
                     Record::Address => {
                         let address = u32::from(Ipv4Addr::LOCALHOST);
