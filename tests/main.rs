@@ -41,6 +41,7 @@ mod reliability;
 mod results;
 mod scale;
 mod scanner;
+mod sender_domain;
 mod sending;
 mod syscalls;
 mod terminal;

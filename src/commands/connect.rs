@@ -21,6 +21,9 @@ use crate::sender_domain::SenderDomain;
 const SIZE: &str = "size";
 /// The check of how long the campaign takes.
 const DURATION: &str = "duration";
+/// The most characters of a text that is shown.
+const LONGEST: usize = 1_000;
+
 /// Where findings are printed.
 pub struct Output<'o, 'c> {
     /// As text; otherwise only progress is printed, to stderr.
@@ -36,8 +39,13 @@ struct Diagnosis<'o, 'c> {
 }
 
 impl Diagnosis<'_, '_> {
+    /// Adds a finding, which may quote the relay or DNS: on one line, and not without end.
     fn add(&mut self, finding: Finding) {
-        self.report.findings.push(finding);
+        self.report.findings.push(Finding {
+            what: bounded(&finding.what),
+            fix: bounded(&finding.fix),
+            ..finding
+        });
         self.print();
     }
 
@@ -133,6 +141,15 @@ pub async fn diagnose(
     Ok(())
 }
 
+/// A text on one line, cut if a server made it endless.
+fn bounded(text: &str) -> String {
+    let line = one_line(text);
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
 /// Whether the login uses access tokens of Microsoft Entra.
 fn by_microsoft(config: &Config) -> bool {
     let credential = config.smtp.login.as_ref().map(|it| &it.credential);
@@ -200,12 +217,20 @@ fn duration(config: &Config, due: u64, sent: u64) -> Finding {
         limits.per_minute,
         limits.per_day
     );
-    Finding::without_fix(DURATION, Severity::Note, at, one_line(&what))
+    Finding::without_fix(DURATION, Severity::Note, at, what)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_of_servers_is_one_line_and_bounded() {
+        assert_eq!(bounded("a\nok: relay: b\u{1b}"), "a ok: relay: b\u{fffd}");
+        let long = bounded(&"ä".repeat(100_000));
+        assert_eq!(long.chars().count(), LONGEST + 1);
+        assert!(long.ends_with("ä…"));
+    }
 
     #[test]
     fn a_message_above_the_size_limit_is_an_error() {

@@ -9,7 +9,6 @@ use jiff::tz::TimeZone;
 use crate::finding::{Finding, Severity};
 use crate::oauth::Claims;
 use crate::relay::{CertificateFacts, EhloExtensions, Step, TlsSession, TokenFacts};
-use crate::report::one_line;
 
 /// The check of the relay as a whole.
 pub const RELAY: &str = "relay";
@@ -21,8 +20,7 @@ const NAMES_SHOWN: usize = 3;
 
 /// The finding about a step. `microsoft`: the login uses tokens of Microsoft Entra.
 pub fn finding_of(step: Step, relay: &str, microsoft: bool, now: Timestamp) -> Finding {
-    let ok =
-        |check, what: String| Finding::without_fix(check, Severity::Ok, relay, one_line(&what));
+    let ok = |check, what: String| Finding::without_fix(check, Severity::Ok, relay, what);
     match step {
         Step::Waiting(what) => Finding::new(RELAY, Severity::Note, relay, what),
         Step::TokenReceived(facts) => token(&facts, relay, microsoft, now),
@@ -36,8 +34,7 @@ pub fn finding_of(step: Step, relay: &str, microsoft: bool, now: Timestamp) -> F
             format!("{address} answers in {}: \"{greeting}\"", span(took)),
         ),
         Step::AddressFailed { address, error } => {
-            let what = format!("{error}");
-            Finding::new("connect", severity_of_failure(address), relay, what)
+            Finding::new("connect", severity_of_failure(address), relay, error)
         }
         Step::Secured(session) => tls(&session, relay, now),
         Step::Extensions {
@@ -101,7 +98,6 @@ fn tls(session: &TlsSession, relay: &str, now: Timestamp) -> Finding {
         "{version}, {cipher}; the certificate is for {}, issued by {issuer}, and expires in {days} days, on {day}",
         shown.join(", ")
     );
-    let what = one_line(&what);
     if days >= DAYS_LEFT {
         return Finding::without_fix("tls", Severity::Ok, relay, what);
     }
@@ -133,7 +129,7 @@ fn extensions(hello: &str, before_tls: bool, offered: &EhloExtensions, relay: &s
     } else {
         format!("EHLO {hello} accepted; the relay offers {words}")
     };
-    Finding::without_fix("ehlo", Severity::Ok, relay, one_line(&what))
+    Finding::without_fix("ehlo", Severity::Ok, relay, what)
 }
 
 /// A token: how long it is valid, and its claims. Microsoft's SMTP service needs a permission in it, unless
@@ -152,7 +148,7 @@ fn token(facts: &TokenFacts, relay: &str, microsoft: bool, now: Timestamp) -> Fi
         seconds => format!("valid for {} min", seconds / 60),
     }));
     let Some(claims) = claims else {
-        let what = one_line(&facts.join(", "));
+        let what = facts.join(", ");
         return Finding::without_fix("token", Severity::Ok, relay, what);
     };
     facts.extend(claims.audience.as_ref().map(|it| format!("for {it}")));
@@ -162,7 +158,6 @@ fn token(facts: &TokenFacts, relay: &str, microsoft: bool, now: Timestamp) -> Fi
         facts.push(format!("with {}", claims.permissions.join(" ")));
     }
     let what = facts.join(", ");
-    let what = one_line(&what);
     if microsoft && !may_submit(claims) {
         return Finding {
             fix: "add the application permission `SMTP.SendAsApp` of Office 365 Exchange Online to the app registration and grant admin consent, unless Exchange grants it by the role `Application SMTP.SendAsApp`".into(),
