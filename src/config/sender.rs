@@ -68,7 +68,9 @@ fn selector<'r>() -> Value<'r, String> {
             let fits = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
             (1..=63).contains(&it.len()) && it.bytes().all(fits)
         };
-        text.split('.').all(is_label).then(|| text.to_owned())
+        // The key's whole name is not a selector.
+        let fits = text.split('.').all(is_label) && !text.contains("_domainkey");
+        fits.then(|| text.to_owned())
     })
 }
 
