@@ -15,10 +15,17 @@ mod spf_check;
 mod spf_walk;
 mod tags;
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use crate::dns::Resolver;
 use crate::finding::{Finding, Severity};
 
 use self::lookups::Lookups;
+
+/// How long DNS may take before it is reported that it is waited for.
+const LONG: Duration = Duration::from_secs(1);
 
 /// The domain of the From address, and what is known about how its mail is sent.
 #[derive(Clone, Copy, Debug)]
@@ -44,17 +51,37 @@ impl SenderDomain<'_> {
         }
         let known = known::provider(self.provider);
         let mut lookups = Lookups::new(resolver);
-        let spf = spf_check::check(domain, &known, &mut lookups).await;
+        let check = spf_check::check(domain, &known, &mut lookups);
+        let spf = self.patiently(found, check).await;
         found(spf.finding);
         let selectors = dkim_check::Selectors::new(self.selectors, &known);
-        let (dkim, signed) = dkim_check::check(domain, &selectors, &mut lookups).await;
+        let check = dkim_check::check(domain, &selectors, &mut lookups);
+        let (dkim, signed) = self.patiently(found, check).await;
         dkim.into_iter().for_each(&mut *found);
         let own_return_path = known.own_return_path.then_some(false);
         let aligned = dmarc_check::Aligned {
             spf: own_return_path.or(spf.admits_relay),
             dkim: signed,
         };
-        found(dmarc_check::check(domain, aligned, &mut lookups).await);
+        let check = dmarc_check::check(domain, aligned, &mut lookups);
+        let dmarc = self.patiently(found, check).await;
+        found(dmarc);
+    }
+
+    /// Waits for a check; reports that DNS is waited for if it takes long.
+    async fn patiently<T>(
+        &self,
+        found: &mut impl FnMut(Finding),
+        check: impl Future<Output = T>,
+    ) -> T {
+        tokio::pin!(check);
+        if let Ok(done) = timeout(LONG, &mut check).await {
+            return done;
+        }
+        let domain = self.domain;
+        let what = format!("waiting for DNS about `{domain}`");
+        found(Finding::without_fix("sender", Severity::Note, domain, what));
+        check.await
     }
 }
 
