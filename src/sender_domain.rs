@@ -25,7 +25,7 @@ use crate::finding::{Finding, Severity};
 use self::lookups::Lookups;
 
 /// How long DNS may take before it is reported that it is waited for.
-const LONG: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(2);
 
 /// The domain of the From address, and what is known about how its mail is sent.
 #[derive(Clone, Copy, Debug)]

@@ -395,7 +395,7 @@ async fn a_policy_of_the_organizational_domain_applies_to_its_subdomains() {
 #[tokio::test]
 async fn without_dns_nothing_is_checked_and_nothing_is_waited_for_twice() {
     let dns = Dns::start(Zone::default().trouble("contoso.com", Trouble::Ignore));
-    let patience = Duration::from_millis(1_500);
+    let patience = Duration::from_millis(2_500);
     let resolver = Resolver::with_servers(vec![dns.address()], patience);
     let domain = SenderDomain {
         domain: "contoso.com",
@@ -414,7 +414,7 @@ async fn without_dns_nothing_is_checked_and_nothing_is_waited_for_twice() {
     assert_eq!(found[0].what, "waiting for DNS about `contoso.com`");
     for finding in &found[1..] {
         let expected = format!(
-            "not checked: the DNS server {} did not answer within 1.5 s",
+            "not checked: the DNS server {} did not answer within 2.5 s",
             dns.address()
         );
         assert_eq!(finding.what, expected);

@@ -43,7 +43,7 @@ pub struct EhloExtensions {
     pub size: Option<usize>,
     /// The mechanisms of AUTH (RFC 4954), in upper case.
     pub auth: Vec<String>,
-    /// Those of [`FOR_PEOPLE`] that are offered.
+    /// Those of 8BITMIME, SMTPUTF8 and DSN that are offered.
     pub others: Vec<&'static str>,
 }
 

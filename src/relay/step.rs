@@ -12,7 +12,7 @@ use super::tls_session::TlsSession;
 use crate::oauth::Claims;
 
 /// How long a step may take before it is reported that it is waited for.
-const LONG: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(2);
 
 /// A step that has ended, or that takes long.
 #[derive(Debug)]
