@@ -4,6 +4,8 @@
 pub mod accept_older;
 pub mod check;
 mod checks;
+mod connect;
+mod connect_steps;
 mod decide;
 mod deliver;
 mod examples;

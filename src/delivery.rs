@@ -6,6 +6,7 @@
 mod aborted;
 mod attempt;
 mod breaker;
+mod estimate;
 mod pace;
 mod peer;
 mod queue;
@@ -25,6 +26,7 @@ mod throttle;
 mod worker;
 
 pub use self::breaker::OPEN as BREAKER_OPEN;
+pub use self::estimate::Estimate;
 pub use self::rates::Rates;
 pub use self::run::Run;
 pub use self::signals::{Signals, survive_file_size_limit};

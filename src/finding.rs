@@ -60,6 +60,22 @@ impl Finding {
         }
     }
 
+    /// A finding about which there is nothing to do.
+    pub fn without_fix(
+        check: &'static str,
+        severity: Severity,
+        at: impl fmt::Display,
+        what: impl Into<String>,
+    ) -> Self {
+        Self {
+            check,
+            severity,
+            at: at.to_string(),
+            what: what.into(),
+            fix: String::new(),
+        }
+    }
+
     /// A finding that needs attention but does not prevent sending.
     pub fn warning(check: &'static str, at: impl fmt::Display, message: impl fmt::Display) -> Self {
         Self::new(check, Severity::Warning, at, message)

@@ -12,8 +12,9 @@
 //! delivery results               the run: queue, workers, limits, signals · the list written back
 //! plan outbox sync               rows × standing → due, or skipped with reason · planned send → verified message
 //! ledger relay sandbox review approval report    record · SMTP · test relay · review · approvals · tables and JSON
+//! sender_domain                  SPF, DKIM and DMARC of the sender's domain (on the same layer)
 //! oauth                          access tokens
-//! http secret                    HTTPS with deadlines and proxies · secrets, read when needed
+//! http dns secret                HTTPS with deadlines and proxies · DNS queries · secrets, read when needed
 //! message                        compose · verify
 //! templates partners inbox       text · people · what came back
 //! config
@@ -63,6 +64,7 @@ pub mod templates;
 
 pub mod message;
 
+pub mod dns;
 pub mod http;
 pub mod secret;
 
@@ -74,6 +76,7 @@ pub mod relay;
 pub mod report;
 pub mod review;
 pub mod sandbox;
+pub mod sender_domain;
 
 pub mod outbox;
 pub mod plan;

@@ -8,12 +8,14 @@ mod aadsts;
 mod answer;
 mod assertion;
 mod certificate;
+mod claims;
 mod error;
 mod request;
 mod settings;
 mod source;
 
 pub use self::answer::token_in_json;
+pub use self::claims::Claims;
 pub use self::error::OAuthError;
 pub use self::settings::{Credential, MicrosoftApi, Settings};
 pub use self::source::{Token, TokenSource};

@@ -16,7 +16,9 @@ mod order;
 mod pipelining;
 mod reply;
 mod reply_stream;
+mod step;
 mod tls;
+mod tls_session;
 mod token_refusal;
 mod wire;
 
@@ -30,5 +32,7 @@ pub use self::error::{ConnectError, ErrorSource, NoReply, SetupError};
 pub use self::order::ReplyOrder;
 pub use self::pipelining::PipeliningProbe;
 pub use self::reply::{MalformedReply, ReplyReader};
+pub use self::step::{Step, TokenFacts};
+pub use self::tls_session::{CertificateFacts, TlsSession};
 #[cfg(test)]
 pub use self::wire::Wire;

@@ -96,8 +96,11 @@ fn auth_plain_and_login_work_over_both_kinds_of_tls() {
             assert_eq!(relay.accepted().len(), 2);
             assert!(relay.count(used) > 0, "{:?}", relay.commands());
             let check = workplace.run(&["check", "--connect"]);
+            let mechanism = used.trim_start_matches("AUTH ");
             assert!(
-                check.stdout.contains("relay: logged in as ada"),
+                check
+                    .stdout
+                    .contains(&format!("ok: login: logged in as ada by {mechanism}\n")),
                 "{check:?}"
             );
             let violations = relay.violations();

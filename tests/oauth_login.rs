@@ -166,7 +166,7 @@ fn any_issuer_s_token_is_sent_by_the_mechanism_that_is_offered() {
 
         assert_eq!((check.code, output.code), (0, 0), "{check:?} {output:?}");
         let step = format!(
-            "relay: access token received from {}/token\n",
+            "ok: token: access token received from {}/token, valid for 59 min\n",
             endpoint.url()
         );
         assert!(check.stdout.contains(&step), "{check:?}");

@@ -1471,9 +1471,9 @@ fn check_connect_reports_each_step_and_sends_nothing() {
     let good = workplace.run(&["check", "--connect"]);
     assert_eq!(good.code, 0, "{good:?}");
     for step in [
-        "relay: connected to 127.0.0.1:",
-        "relay: EHLO ",
-        "relay: ready to accept mail; none was sent",
+        "ok: connect: 127.0.0.1:",
+        "ok: ehlo: EHLO ",
+        "ok: relay: ready to accept mail; none was sent",
     ] {
         assert!(good.stdout.contains(step), "{good:?}");
     }
@@ -1492,7 +1492,7 @@ fn check_connect_reports_each_step_and_sends_nothing() {
     let refused = workplace.run(&["check", "--connect"]);
     assert_eq!(refused.code, 69, "{refused:?}");
     assert!(
-        refused.stdout.contains("relay: connected to"),
+        refused.stdout.contains("ok: connect: 127.0.0.1:"),
         "{refused:?}"
     );
     assert!(refused.stderr.contains("554 5.7.1 not you"), "{refused:?}");

@@ -1,22 +1,23 @@
 //! `check`: findings about everything that can be checked without the network, and with `--connect`,
-//! about the relay.
+//! about the relay and the sender's domain.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
 
-use super::checks::{COLUMNS, EXAMPLE, Report, check_files, check_plan, languages, try_relay};
+use super::checks::{COLUMNS, EXAMPLE, Report, check_files, check_plan, languages};
+use super::connect::{Output, diagnose};
 use crate::config::{Config, PROVIDER_CHECK};
 use crate::console::Console;
 use crate::exit::{Exit, Result};
 use crate::finding::{Finding, Severity};
-use crate::report::{CheckFormat, Languages, count, write_check};
+use crate::report::{CheckFormat, Languages, count, wrapped, write_check};
 
 /// The arguments of `check`.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct CheckOptions {
-    /// Also connect to the relay and log in; no mail is sent
+    /// Also examine the relay, the login and the sender's domain; no mail is sent
     #[arg(long)]
     pub connect: bool,
     /// Also show which languages the list asks for, and which template each of them gets
@@ -48,12 +49,13 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
     };
     let conclusion = conclusion(path, list.as_deref(), &report);
     if text {
+        let shown = |text: String, is_terminal| if is_terminal { wrapped(&text) } else { text };
         for line in report.findings.iter().filter_map(line_before_findings) {
-            console.print(&line);
+            console.print(&shown(line, console.out_is_terminal));
         }
-        let findings = report.findings.iter();
+        let findings = report.unprinted();
         console.report(findings.filter(|it| it.severity >= Severity::Warning));
-        console.print(&conclusion);
+        console.print(&shown(conclusion, console.out_is_terminal));
     } else {
         let _ = write_check(console.out, languages.as_ref(), &report.findings);
         console.eprint(&conclusion);
@@ -78,11 +80,16 @@ async fn check(
     if let (Some(languages), true) = (&languages, text) {
         let _ = languages.write_table(console.out, console.out_is_terminal);
     }
+    let mut reader = None;
     if let (Some(job), true) = (&job, report.is_good()) {
-        check_plan(path, job, report, console).await?;
+        reader = check_plan(path, job, report, console).await?;
     }
-    if let (Some(connector), true, true) = (connector, options.connect, report.is_good()) {
-        try_relay(&connector, text, report, console).await;
+    if let (Some(job), Some(connector), Some(reader)) = (&job, connector, reader)
+        && options.connect
+        && report.is_good()
+    {
+        let output = Output { text, console };
+        diagnose(job, &connector, &reader, report, output).await?;
     }
     Ok(languages)
 }
@@ -120,8 +127,9 @@ fn conclusion(path: &Path, list: Option<&Path>, report: &Report) -> String {
         return format!("{path} is not good: {errors}");
     }
     let texts = |severity| {
-        let apart = ["relay", COLUMNS, EXAMPLE, PROVIDER_CHECK];
-        let found = found(severity).filter(|it| !apart.contains(&it.check));
+        let apart = [COLUMNS, EXAMPLE, PROVIDER_CHECK];
+        let unprinted = report.unprinted().filter(|it| it.severity == severity);
+        let found = unprinted.filter(|it| !apart.contains(&it.check));
         found.map(|it| it.what.clone()).collect::<Vec<_>>()
     };
     let mut parts = vec![texts(Severity::Ok).join(", ")];

@@ -1,6 +1,7 @@
 //! The checks of `check`. Each adds findings to the report; one that fails does not stop the others.
 
 use std::fmt::Display;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Reader};
 use crate::locale::{Locale, MatchKind};
 use crate::partners::{ListError, Partners, RequestedLanguage};
 use crate::relay::{Connector, Credentials};
@@ -30,6 +31,8 @@ pub const EXAMPLE: &str = "example";
 pub struct Report {
     /// All findings, in the order of the checks.
     pub findings: Vec<Finding>,
+    /// The findings that were printed as soon as they were known.
+    pub printed: Range<usize>,
     /// The exit codes of the errors.
     exits: Vec<Exit>,
 }
@@ -52,6 +55,13 @@ impl Report {
         self.exits.push(error.exit);
     }
 
+    /// The findings that are still to be printed.
+    pub fn unprinted(&self) -> impl Iterator<Item = &Finding> {
+        let findings = self.findings.iter().enumerate();
+        let unprinted = findings.filter(|(place, _)| !self.printed.contains(place));
+        unprinted.map(|(_, finding)| finding)
+    }
+
     /// Whether there is no error.
     pub fn is_good(&self) -> bool {
         self.exits.is_empty()
@@ -63,14 +73,10 @@ impl Report {
         Exit::first_of(&[Config, NoPermission, BadInput, Unavailable], &self.exits)
     }
 
+    /// Adds a finding about which there is nothing to do.
     fn add(&mut self, severity: Severity, check: &'static str, at: impl Display, what: String) {
-        self.findings.push(Finding {
-            check,
-            severity,
-            at: at.to_string(),
-            what,
-            fix: String::new(),
-        });
+        let finding = Finding::without_fix(check, severity, at, what);
+        self.findings.push(finding);
     }
 }
 
@@ -170,7 +176,7 @@ fn describe_list(job: &Job, report: &mut Report) {
     }
 }
 
-/// Reports what a `send` would do, and what would stop it.
+/// Reports what a `send` would do, and what would stop it. Returns the ledger, if it can be read.
 ///
 /// # Errors
 /// If the list or the ledger cannot be read.
@@ -179,12 +185,12 @@ pub async fn check_plan(
     job: &Job,
     report: &mut Report,
     console: &mut Console<'_>,
-) -> Result<()> {
+) -> Result<Option<Reader>> {
     let config = &job.config;
     let ledger = config.ledger.file.display();
     let reader = open_ledger::read_only(config, None, console).await;
     let Some(reader) = report.keep("ledger", &ledger, reader) else {
-        return Ok(());
+        return Ok(None);
     };
     let now = console.now();
     let plan = job.plan(&PartnerFilter::default(), now);
@@ -211,31 +217,7 @@ pub async fn check_plan(
     report.add(Severity::Ok, "templates", folder, locales);
     let due = format!("a send would mail {} now", describe(&summary));
     report.add(Severity::Note, "plan", ledger, due);
-    Ok(())
-}
-
-/// Connects to the relay and logs in, printing each step before the next one is waited for.
-pub async fn try_relay(
-    connector: &Connector,
-    text: bool,
-    report: &mut Report,
-    console: &mut Console<'_>,
-) {
-    let relay = connector.relay();
-    let print = if text {
-        Console::print
-    } else {
-        Console::eprint
-    };
-    let mut add = |severity, what: &str| {
-        report.add(severity, "relay", &relay, what.to_owned());
-        print(console, &format!("relay: {what}"));
-    };
-    let mut step = |step: &str| add(Severity::Note, step);
-    match connector.diagnose(&mut step).await {
-        Ok(()) => add(Severity::Ok, "ready to accept mail; none was sent"),
-        Err(error) => report.fail("relay", &relay, error),
-    }
+    Ok(Some(reader))
 }
 
 /// Which languages the list asks for, and which template each of them gets.

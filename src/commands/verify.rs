@@ -42,6 +42,8 @@ struct MessageVerifier {
 pub struct VerifiedPlan {
     /// The messages, in the order of the plan.
     pub sends: Vec<PlannedSend>,
+    /// The bytes of the largest.
+    pub largest: usize,
     /// Those that had to repeat an earlier message, and differ.
     pub changed: Vec<PlannedInvitation>,
     /// The first that failed, with their lines.
@@ -49,8 +51,17 @@ pub struct VerifiedPlan {
     failed: u64,
 }
 
-/// A verified message, with the invitation if it differs from what it had to repeat; or why it failed.
-type Verified = std::result::Result<(PlannedSend, Option<PlannedInvitation>), String>;
+/// A verified message.
+struct VerifiedMessage {
+    send: PlannedSend,
+    /// Its bytes.
+    size: usize,
+    /// The invitation, if the message differs from the one that it had to repeat.
+    changed: Option<PlannedInvitation>,
+}
+
+/// A verified message, or why it failed.
+type Verified = std::result::Result<VerifiedMessage, String>;
 
 impl MessageVerifier {
     fn verify(&self, entry: PlannedInvitation) -> Verified {
@@ -67,7 +78,11 @@ impl MessageVerifier {
             recorded: entry.standing.is_some(),
         };
         let changed = entry.must_repeat().is_some_and(|it| it != message.sha256());
-        Ok((send, changed.then_some(entry)))
+        Ok(VerifiedMessage {
+            send,
+            size: message.bytes.len(),
+            changed: changed.then_some(entry),
+        })
     }
 
     fn start(self: &Arc<Self>, batch: Vec<PlannedInvitation>) -> JoinHandle<Vec<Verified>> {
@@ -156,9 +171,10 @@ impl VerifiedPlan {
         let ended = |it| CommandError::new(Exit::InternalError, it);
         for verified in batch.await.map_err(ended)? {
             match verified {
-                Ok((send, changed)) => {
-                    self.sends.push(send);
-                    self.changed.extend(changed);
+                Ok(message) => {
+                    self.largest = self.largest.max(message.size);
+                    self.sends.push(message.send);
+                    self.changed.extend(message.changed);
                 }
                 Err(error) => {
                     self.failed += 1;

@@ -2,7 +2,7 @@
 
 use super::key::Kind;
 use super::reader::Section;
-use super::values::{Value, one_line, text};
+use super::values::{Value, list, one_line, parsed_text, text};
 use crate::address::Address;
 
 /// Who invites.
@@ -18,6 +18,8 @@ pub struct Sender {
     pub organization: String,
     /// Whom partners can ask whether the mail is genuine.
     pub contact: Option<String>,
+    /// The selectors of the domain's DKIM keys that `check --connect` looks up; empty if not configured.
+    pub dkim_selectors: Vec<String>,
 }
 
 impl Sender {
@@ -40,6 +42,12 @@ impl Sender {
         let contact = section
             .key("contact", "whom to ask if the mail is genuine")
             .optional(text());
+        let dkim_selectors = section
+            .key(
+                "dkim_selectors",
+                "the DKIM keys that `check --connect` looks up",
+            )
+            .optional(list(selector()));
         section.finish();
         let (name, address) = from?;
         Some(Self {
@@ -48,8 +56,22 @@ impl Sender {
             reply_to,
             organization: organization?,
             contact,
+            dkim_selectors: dkim_selectors.unwrap_or_default(),
         })
     }
+}
+
+/// A selector: one or more labels of a DNS name (RFC 6376 §3.1).
+fn selector<'r>() -> Value<'r, String> {
+    parsed_text("a DKIM selector such as \"selector1\"", |text| {
+        let is_label = |it: &str| {
+            let fits = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
+            (1..=63).contains(&it.len()) && it.bytes().all(fits)
+        };
+        // The key's whole name is not a selector.
+        let fits = text.split('.').all(is_label) && !text.contains("_domainkey");
+        fits.then(|| text.to_owned())
+    })
 }
 
 /// `Name <address>` or a bare address; the name may be in quotes.

@@ -130,6 +130,11 @@ fn impossible_values_are_refused_each_with_its_reason() {
         ),
         ("sender", "reply_to = \"nobody\"", "must be a mailbox"),
         ("sender", "contact = \"a\\nb\"", "must be one line"),
+        (
+            "sender",
+            "dkim_selectors = [\"s1\", \"s 2\"]",
+            "must be a DKIM selector such as \"selector1\", not \"s 2\"",
+        ),
     ];
 
     for (table, line, reason) in table {
@@ -217,6 +222,26 @@ fn f7_two_columns_under_one_header_are_refused() {
         "columns = { email = \"name\", name = \"email\" }",
     ));
     assert!(moved.is_ok(), "{moved:?}");
+}
+
+#[test]
+fn dkim_selectors_are_labels_of_a_dns_name() {
+    let load = |selector: &str| load(&with("sender", &format!("dkim_selectors = [{selector:?}]")));
+    for good in ["selector1", "s1.eu", "20230601", "a-b_c", &"a".repeat(63)] {
+        assert_eq!(load(good).unwrap().sender.dkim_selectors, [good]);
+    }
+    for wrong in [
+        "",
+        ".",
+        "a..b",
+        "a b",
+        "ä",
+        "s1._domainkey.contoso.com",
+        &"a".repeat(64),
+    ] {
+        let error = load(wrong).unwrap_err();
+        assert!(error.contains("sender.dkim_selectors"), "{wrong}: {error}");
+    }
 }
 
 #[test]

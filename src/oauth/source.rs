@@ -33,6 +33,7 @@ pub struct Token {
     secret: SecretString,
     /// The number of the request that returned it.
     serial: u64,
+    expire: Instant,
 }
 
 impl Token {
@@ -40,6 +41,12 @@ impl Token {
     #[must_use]
     pub fn expose(&self) -> &str {
         self.secret.expose_secret()
+    }
+
+    /// How long it is still valid.
+    #[must_use]
+    pub fn valid_for(&self) -> Duration {
+        self.expire.saturating_duration_since(Instant::now())
     }
 
     /// The token as a secret.
@@ -84,7 +91,6 @@ struct Cache {
 struct Cached {
     token: Token,
     renew: Instant,
-    expire: Instant,
 }
 
 struct Failure {
@@ -174,7 +180,7 @@ impl TokenSource {
     fn cached(&self, waited: Option<u64>) -> Lookup {
         let cache = self.lock();
         let now = Instant::now();
-        let valid = cache.token.as_ref().filter(|it| now < it.expire);
+        let valid = cache.token.as_ref().filter(|it| now < it.token.expire);
         if let Some(cached) = valid
             && now < cached.renew
         {
@@ -207,12 +213,12 @@ impl TokenSource {
                 let token = Token {
                     secret: token,
                     serial: cache.ended,
+                    expire: begun + lifetime,
                 };
                 cache.failure = None;
                 cache.token = Some(Cached {
                     token: token.clone(),
                     renew: begun + lifetime.saturating_sub(EARLY.min(lifetime / 5)),
-                    expire: begun + lifetime,
                 });
                 Ok(token)
             }
@@ -227,7 +233,9 @@ impl TokenSource {
                         _,
                     ) => now + *wait,
                     // Once it has expired, the next request is urgent.
-                    (_, Some(cached)) if valid.is_some() => cached.expire.min(now + RENEWAL_PAUSE),
+                    (_, Some(cached)) if valid.is_some() => {
+                        cached.token.expire.min(now + RENEWAL_PAUSE)
+                    }
                     _ => now,
                 };
                 cache.failure = Some(Failure {

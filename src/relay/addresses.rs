@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout};
 
-use super::error::{ConnectError, ErrorSource};
+use super::error::{ConnectError, ErrorSource, seconds};
+use super::step::{Step, patiently};
 use crate::config::{Deadlines, Smtp};
 use crate::os_error::without_os_code;
 use crate::outcome::Phase;
@@ -15,31 +16,45 @@ use crate::outcome::Phase;
 /// Looks up the configured host.
 pub async fn look_up(
     smtp: &Smtp,
-    step: &mut impl FnMut(&str),
+    step: &mut impl FnMut(Step),
 ) -> Result<Vec<SocketAddr>, ConnectError> {
     let host = smtp.host.as_str();
     let error = |why: &str| {
         let why = format!("cannot find the relay `{host}`: {why}");
         ConnectError::new(Phase::Connect, true, why)
     };
-    let literal = host.parse::<IpAddr>().is_ok();
-    if !literal {
-        step(&format!("looking up {host}"));
-    }
     let deadline = smtp.deadlines.of(Phase::Connect);
-    let found: Vec<SocketAddr> = timeout(deadline, lookup_host((host, smtp.port)))
+    let lookup = timeout(deadline, lookup_host((host, smtp.port)));
+    let waiting = || format!("looking up {host}, for up to {}", seconds(deadline));
+    let found: Vec<SocketAddr> = patiently(waiting, step, lookup)
         .await
         .map_err(|_| error("the DNS server does not answer; the next run tries again"))?
         .map_err(|it| {
             let fix = "check `smtp.host` and this machine's DNS server";
-            error(&format!("{}; {fix}", without_os_code(it)))
+            error(&format!("{}; {fix}", explain(&without_os_code(it))))
         })?
         .collect();
-    if !literal {
-        let found: Vec<_> = found.iter().map(|it| it.ip().to_string()).collect();
-        step(&format!("{host} has the address {}", found.join(" and ")));
+    if host.parse::<IpAddr>().is_err() {
+        step(Step::Resolved(found.iter().map(SocketAddr::ip).collect()));
     }
     Ok(found)
+}
+
+/// The C library's error with its meaning (getaddrinfo(3), `EAI_NONAME`, `EAI_NODATA`, `EAI_AGAIN`).
+fn explain(error: &str) -> String {
+    let meanings = [
+        ("Name or service not known", "no such name in DNS"),
+        (
+            "No address associated with hostname",
+            "the name exists in DNS, but has no address",
+        ),
+        (
+            "Temporary failure in name resolution",
+            "the DNS server failed or did not answer",
+        ),
+    ];
+    let known = meanings.iter().find(|it| error.contains(it.0));
+    known.map_or_else(|| error.to_owned(), |it| format!("{} ({error})", it.1))
 }
 
 /// The remaining time of the phases up to the greeting, shared by the addresses that are not tried yet.

@@ -198,24 +198,27 @@ pub const UNKNOWN_ISSUER: &str =
 /// The fix for [`UNKNOWN_ISSUER`].
 pub const NAME_ISSUER: &str = "set `smtp.ca_file` to the issuer's certificate (PEM)";
 
+/// The host names and IP addresses that a certificate is valid for.
+pub fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    use x509_parser::extensions::GeneralName;
+    let extension = certificate.subject_alternative_name().ok().flatten();
+    let names = extension.iter().flat_map(|it| &it.value.general_names);
+    let names = names.filter_map(|it| match it {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => address(bytes),
+        _ => None,
+    });
+    names.collect()
+}
+
 /// A certificate that does not name the relay, and the names that it has.
 fn wrong_name(leaf: &X509Certificate<'_>, wanted: &ServerName<'_>) -> String {
-    use x509_parser::extensions::GeneralName;
     let kind = match wanted {
         ServerName::IpAddress(_) => "IP",
         _ => "DNS",
     };
     let wanted = wanted.to_str();
-    let extension = leaf.subject_alternative_name().ok().flatten();
-    let names: Vec<String> = extension
-        .iter()
-        .flat_map(|it| &it.value.general_names)
-        .filter_map(|it| match it {
-            GeneralName::DNSName(name) => Some((*name).to_owned()),
-            GeneralName::IPAddress(bytes) => address(bytes),
-            _ => None,
-        })
-        .collect();
+    let names = names(leaf);
     if names.is_empty() {
         let common = leaf.subject().iter_common_name().next();
         let common = common

@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::addresses::{DeadlineBudget, all_failed, look_up};
 use super::conversation::Conversation;
 use super::credentials::Credentials;
-use super::ehlo::client_name;
+use super::ehlo::{EhloExtensions, client_name};
 use super::error::{ConnectError, NoReply, SetupError, seconds};
 use super::pipelining::PipeliningProbe;
+use super::step::{Step, patiently};
 use super::tls;
 use super::wire::Wire;
 use crate::address::Address;
@@ -144,37 +145,76 @@ impl Connector {
     /// # Errors
     /// The phase that failed, why, and whether a retry may help.
     pub async fn open(&self) -> Result<Connection, ConnectError> {
-        self.establish(&mut |_: &str| {}).await
+        let step = &mut |_| {};
+        let (mut addresses, mut budget) = self.begin(step).await?;
+        let (conversation, local) = self.reach_any(&mut addresses, &mut budget, step).await?;
+        let (connection, _) = self.introduce(conversation, local, step).await?;
+        Ok(connection)
     }
 
-    /// Opens a connection and closes it again. `step` receives each step before and after it, so that the last
-    /// one shows where the connection blocks.
+    /// Opens a connection and closes it again, and tries the other addresses as far as the greeting. `step`
+    /// receives each step when it has ended, and what is waited for if it takes long. Returns what the relay
+    /// offers.
     ///
     /// # Errors
     /// As [`Connector::open`].
-    pub async fn diagnose(&self, step: &mut impl FnMut(&str)) -> Result<(), ConnectError> {
-        self.establish(step).await?.quit().await;
-        Ok(())
+    pub async fn diagnose(
+        &self,
+        step: &mut impl FnMut(Step),
+    ) -> Result<EhloExtensions, ConnectError> {
+        let (mut addresses, mut budget) = self.begin(step).await?;
+        let (conversation, local) = self.reach_any(&mut addresses, &mut budget, step).await?;
+        let introduced = match self.introduce(conversation, local, step).await {
+            Ok((connection, offered)) => {
+                connection.quit().await;
+                Ok(offered)
+            }
+            Err(error) => Err(error),
+        };
+        while budget.next_address()
+            && let Some(address) = addresses.next()
+        {
+            match self.reach(address, &mut budget, step).await {
+                Ok((conversation, _)) => conversation.quit().await,
+                Err(error) => step(Step::AddressFailed { address, error }),
+            }
+        }
+        introduced
     }
 
-    async fn establish(&self, step: &mut impl FnMut(&str)) -> Result<Connection, ConnectError> {
+    /// Gets an access token if the login needs one, and the addresses with their deadlines.
+    async fn begin(
+        &self,
+        step: &mut impl FnMut(Step),
+    ) -> Result<(std::vec::IntoIter<SocketAddr>, DeadlineBudget), ConnectError> {
         // If another connection is logging in, the result is checked before this one does.
         if let Ok(logins) = self.logins.try_lock() {
             logins.check_allowed()?;
         }
         self.prepare_login(step).await?;
         let addresses = self.resolve(step).await?;
-        let mut budget = DeadlineBudget::new(&self.smtp.deadlines, addresses.len());
+        let budget = DeadlineBudget::new(&self.smtp.deadlines, addresses.len());
+        Ok((addresses.into_iter(), budget))
+    }
+
+    /// Connects to the first address that sends a greeting.
+    async fn reach_any(
+        &self,
+        addresses: &mut impl Iterator<Item = SocketAddr>,
+        budget: &mut DeadlineBudget,
+        step: &mut impl FnMut(Step),
+    ) -> Result<(Connection, IpAddr), ConnectError> {
         let mut failures = Vec::new();
         for address in addresses {
-            match self.reach(address, &mut budget, step).await {
-                Ok((conversation, local)) => {
+            match self.reach(address, budget, step).await {
+                Ok(reached) => {
                     *self.greeted.lock() = Some(address);
-                    return self.introduce(conversation, local, step).await;
+                    return Ok(reached);
                 }
                 Err(error) => {
                     if budget.next_address() {
-                        step(&format!("{error}; trying the next address"));
+                        let error = error.clone();
+                        step(Step::AddressFailed { address, error });
                     }
                     failures.push((address, error));
                 }
@@ -184,7 +224,7 @@ impl Connector {
     }
 
     /// The addresses of the relay, first the one that sent a greeting last.
-    async fn resolve(&self, step: &mut impl FnMut(&str)) -> Result<Vec<SocketAddr>, ConnectError> {
+    async fn resolve(&self, step: &mut impl FnMut(Step)) -> Result<Vec<SocketAddr>, ConnectError> {
         let host = &self.smtp.host;
         let mut addresses = match &self.addresses {
             Some(addresses) => addresses.clone(),
@@ -213,25 +253,27 @@ impl Connector {
         &self,
         address: SocketAddr,
         budget: &mut DeadlineBudget,
-        step: &mut impl FnMut(&str),
+        step: &mut impl FnMut(Step),
     ) -> Result<(Connection, IpAddr), ConnectError> {
-        let name = self.name_of(address);
-        step(&format!("connecting to {name}"));
         let limit = budget.begin(Phase::Connect);
-        let (mut wire, local) = self.connect(address, limit).await?;
-        step(&format!("connected to {name}"));
+        let begun = Instant::now();
+        let waiting = || format!("connecting to {address}, for up to {}", seconds(limit));
+        let (mut wire, local) = patiently(waiting, step, self.connect(address, limit)).await?;
+        let took = begun.elapsed();
         if self.smtp.tls == Tls::Implicit {
             let limit = budget.begin(Phase::Tls);
             wire = self.tls_handshake(wire, limit, step).await?;
         }
         let mut conversation = Conversation::new(wire, self.smtp.deadlines);
         let limit = budget.begin(Phase::Banner);
-        let up_to = seconds(limit);
-        step(&format!("waiting for the greeting, for up to {up_to}"));
         let banner = self.greeting(&mut conversation, limit, step).await;
         let banner = self.check_reply(Phase::Banner, banner)?;
         self.pipelining.inspect_banner(&banner.text);
-        step(&format!("received the greeting \"{banner}\""));
+        step(Step::Greeted {
+            address,
+            took,
+            greeting: banner.to_string(),
+        });
         Ok((conversation, local))
     }
 
@@ -278,17 +320,17 @@ impl Connector {
         &self,
         wire: Box<dyn Wire>,
         limit: Duration,
-        step: &mut impl FnMut(&str),
+        step: &mut impl FnMut(Step),
     ) -> Result<Box<dyn Wire>, ConnectError> {
         let tls = self.tls.as_ref().expect("it was made for this mode");
-        step("beginning TLS");
-        let secured = tls::handshake(tls, wire, limit, &self.smtp).await;
-        let secured = secured.map_err(|error| ConnectError {
+        let waiting = || format!("beginning TLS, for up to {}", seconds(limit));
+        let handshake = tls::handshake(tls, wire, limit, &self.smtp);
+        let secured = patiently(waiting, step, handshake).await;
+        let (secured, session) = secured.map_err(|error| ConnectError {
             why: format!("no TLS with the relay {}: {error}", self.relay()),
             ..error
         })?;
-        let host = &self.smtp.host;
-        step(&format!("TLS, with a certificate that is valid for {host}"));
+        step(Step::Secured(session));
         Ok(secured)
     }
 
@@ -297,14 +339,19 @@ impl Connector {
         &self,
         conversation: &mut Connection,
         limit: Duration,
-        step: &mut impl FnMut(&str),
+        step: &mut impl FnMut(Step),
     ) -> Result<Reply, NoReply> {
         let banner = conversation.banner(limit);
         tokio::pin!(banner);
-        if let Ok(banner) = timeout(SILENCE, &mut banner).await {
+        let waiting = || format!("waiting for the greeting, for up to {}", seconds(limit));
+        let first = timeout(SILENCE, &mut banner);
+        if let Ok(banner) = patiently(waiting, step, first).await {
             return banner;
         }
-        step(&format!("no greeting yet; {}", self.greeting_fix()));
+        step(Step::Waiting(format!(
+            "no greeting yet; {}",
+            self.greeting_fix()
+        )));
         banner.await
     }
 

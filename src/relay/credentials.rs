@@ -13,10 +13,11 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::error::SetupError;
+use super::step::TokenFacts;
 use crate::config::{CredentialSource, SecretSource, Smtp};
 use crate::files::{self, writable_by_everyone};
 use crate::http::Proxies;
-use crate::oauth::{MicrosoftApi, Settings, Token, TokenSource, token_in_json};
+use crate::oauth::{Claims, MicrosoftApi, Settings, Token, TokenSource, token_in_json};
 use crate::secret;
 
 /// The most that a token command may print.
@@ -103,11 +104,15 @@ impl Credentials {
 
     /// Gets an access token before the connection is opened, because an issuer may be slow and a relay
     /// does not wait. It is in memory afterwards. Other credentials are read when they are needed.
-    pub(super) async fn prepare(&self) -> Result<Option<String>, SetupError> {
+    pub(super) async fn prepare(&self) -> Result<Option<TokenFacts>, SetupError> {
         match &self.0 {
             Source::Tokens(tokens) => {
-                tokens.token().await?;
-                Ok(Some(tokens.endpoint()))
+                let token = tokens.token().await?;
+                Ok(Some(TokenFacts {
+                    source: tokens.endpoint(),
+                    valid_for: Some(token.valid_for()),
+                    claims: Claims::read(token.expose()),
+                }))
             }
             Source::Password(_) | Source::Command(_) => Ok(None),
         }

@@ -45,7 +45,12 @@ pub struct EhloExtensions {
     pub size: Option<usize>,
     /// The mechanisms of AUTH (RFC 4954), in upper case.
     pub auth: Vec<String>,
+    /// Those of 8BITMIME, SMTPUTF8 and DSN that are offered.
+    pub others: Vec<&'static str>,
 }
+
+/// Extensions that are reported, although this program does not depend on them.
+pub const FOR_PEOPLE: [&str; 3] = ["8BITMIME", "SMTPUTF8", "DSN"];
 
 impl EhloExtensions {
     /// Reads the lines of the reply to EHLO; the first is a greeting. Keywords are case-insensitive.
@@ -59,7 +64,6 @@ impl EhloExtensions {
             match words.next() {
                 Some("STARTTLS") => extensions.starttls = true,
                 Some("PIPELINING") => extensions.pipelining = true,
-                Some("DSN") => extensions.dsn = true,
                 // Zero means that there is no limit.
                 Some("SIZE") => {
                     let size = words.next().and_then(|it| it.parse().ok());
@@ -72,7 +76,12 @@ impl EhloExtensions {
                         }
                     }
                 }
-                _ => {}
+                Some(word) => {
+                    extensions.dsn |= word == "DSN";
+                    let known = FOR_PEOPLE.into_iter().filter(|it| *it == word);
+                    extensions.others.extend(known);
+                }
+                None => {}
             }
         }
         extensions
@@ -103,12 +112,14 @@ mod tests {
             "AUTH=LOGIN",
             "size 35882577",
             "Pipelining",
-            "dsn",
+            "8bitMIME",
+            "DSN",
         ]);
 
         assert!(extensions.starttls && extensions.pipelining && extensions.dsn);
         assert_eq!(extensions.size, Some(35_882_577));
         assert_eq!(extensions.auth, ["LOGIN", "PLAIN"]);
+        assert_eq!(extensions.others, ["8BITMIME", "DSN"]);
         assert!(extensions.offers_auth("PLAIN") && !extensions.offers_auth("XOAUTH2"));
     }
 

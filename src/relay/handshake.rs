@@ -3,15 +3,19 @@
 
 use std::net::IpAddr;
 
+use secrecy::ExposeSecret;
+
 use super::connect::{Connection, Connector};
 use super::conversation::Conversation;
 use super::credentials::{Credentials, Secret};
 use super::ehlo::EhloExtensions;
 use super::error::{ConnectError, NoReply};
-use super::login::{LoginResult, log_in};
+use super::login::{LoginResult, log_in, mechanism};
+use super::step::{Step, TokenFacts, patiently};
 use super::token_refusal;
 use super::wire::Wire;
 use crate::config::{Login, Tls};
+use crate::oauth::Claims;
 use crate::outcome::{Phase, PhaseResult, Reply, phase_result};
 use crate::refusal::{is_throttle, sender_side_remedy};
 
@@ -21,8 +25,8 @@ impl Connector {
         &self,
         mut conversation: Connection,
         local: IpAddr,
-        step: &mut impl FnMut(&str),
-    ) -> Result<Connection, ConnectError> {
+        step: &mut impl FnMut(Step),
+    ) -> Result<(Connection, EhloExtensions), ConnectError> {
         let hello = self.hello(local);
         let _ = self.local.set(local);
         if self.smtp.tls == Tls::StartTls {
@@ -31,19 +35,16 @@ impl Connector {
             let wire = self.tls_handshake(wire, limit, step).await?;
             conversation = Conversation::new(wire, self.smtp.deadlines);
         }
-        let extensions = self.ehlo(&mut conversation, &hello).await?;
-        step(&format!("EHLO {hello} accepted"));
+        let extensions = self.ehlo(&mut conversation, &hello, false, step).await?;
         if let (Some(Login { username, .. }), Some(credentials)) =
             (&self.smtp.login, &self.credentials)
         {
-            step(&format!("logging in as {username}"));
-            self.log_in(&mut conversation, &extensions, username, credentials)
+            self.log_in(&mut conversation, &extensions, username, credentials, step)
                 .await?;
-            step(&format!("logged in as {username}"));
         }
         let pipelining = self.smtp.pipelining && !self.pipelining.is_lock_step();
         conversation.use_extensions(&extensions, pipelining);
-        Ok(conversation)
+        Ok((conversation, extensions))
     }
 
     /// EHLO and STARTTLS in clear text; returns the stream on which TLS begins.
@@ -51,13 +52,13 @@ impl Connector {
         &self,
         mut conversation: Connection,
         hello: &str,
-        step: &mut impl FnMut(&str),
+        step: &mut impl FnMut(Step),
     ) -> Result<Box<dyn Wire>, ConnectError> {
-        if !self.ehlo(&mut conversation, hello).await?.starttls {
+        let offered = self.ehlo(&mut conversation, hello, true, step).await?;
+        if !offered.starttls {
             let why = "it does not offer STARTTLS, and nothing is sent without TLS; if the relay has port 465, set that and `smtp.tls = \"implicit\"`";
             return Err(self.error(Phase::StartTls, false, why));
         }
-        step("STARTTLS is offered");
         let reply = conversation.starttls().await;
         self.check_reply(Phase::StartTls, reply)?;
         conversation.into_stream().await.map_err(|no_reply| {
@@ -72,9 +73,20 @@ impl Connector {
         &self,
         conversation: &mut Connection,
         hello: &str,
+        before_tls: bool,
+        step: &mut impl FnMut(Step),
     ) -> Result<EhloExtensions, ConnectError> {
-        match conversation.ehlo(hello).await {
-            Ok((reply, extensions)) => self.check_reply(Phase::Ehlo, Ok(reply)).map(|_| extensions),
+        let waiting = || "waiting for the reply to EHLO".to_owned();
+        match patiently(waiting, step, conversation.ehlo(hello)).await {
+            Ok((reply, offered)) => {
+                self.check_reply(Phase::Ehlo, Ok(reply))?;
+                step(Step::Extensions {
+                    hello: hello.to_owned(),
+                    before_tls,
+                    offered: offered.clone(),
+                });
+                Ok(offered)
+            }
             Err(no_reply) => Err(self.no_reply(Phase::Ehlo, &no_reply)),
         }
     }
@@ -82,14 +94,15 @@ impl Connector {
     /// Requests an access token before the connection is opened, if the login needs one.
     pub(super) async fn prepare_login(
         &self,
-        step: &mut impl FnMut(&str),
+        step: &mut impl FnMut(Step),
     ) -> Result<(), ConnectError> {
         if let Some(credentials) = &self.credentials {
-            let prepared = credentials.prepare().await;
+            let waiting = || "waiting for the issuer of access tokens".to_owned();
+            let prepared = patiently(waiting, step, credentials.prepare()).await;
             let prepared =
                 prepared.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
-            if let Some(endpoint) = prepared {
-                step(&format!("access token received from {endpoint}"));
+            if let Some(facts) = prepared {
+                step(Step::TokenReceived(facts));
             }
         }
         Ok(())
@@ -103,16 +116,28 @@ impl Connector {
         extensions: &EhloExtensions,
         username: &str,
         credentials: &Credentials,
+        step: &mut impl FnMut(Step),
     ) -> Result<(), ConnectError> {
-        let secret = credentials.secret().await;
+        let waiting = || "waiting for the secret of the login".to_owned();
+        let secret = patiently(waiting, step, credentials.secret()).await;
         let secret = secret.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
+        if let Secret::Printed(token) = &secret {
+            step(Step::TokenReceived(TokenFacts {
+                source: "`smtp.token_command`".into(),
+                valid_for: None,
+                claims: Claims::read(token.expose_secret()),
+            }));
+        }
         let mut logins = self.logins.lock().await;
         logins.check_allowed()?;
         // Another connection may have replaced the token while this one waited for its turn.
         let secret = credentials.replaced(secret).await;
         let secret = secret.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
         let relay = (self.smtp.host.as_str(), self.smtp.port);
-        let result = match log_in(conversation, extensions, username, relay, &secret).await {
+        let mechanism = mechanism(&secret, extensions);
+        let waiting = || format!("logging in as {username}");
+        let login = log_in(conversation, extensions, username, relay, &secret);
+        let result = match patiently(waiting, step, login).await {
             Err(no_reply) => Err(self.no_reply(Phase::Auth, &no_reply)),
             // More challenges than the mechanism defines could continue without end.
             Ok(LoginResult::Reply(reply)) if reply.class() == 3 => {
@@ -141,6 +166,12 @@ impl Connector {
             }
         }
         logins.refused = result.as_ref().err().filter(|it| !it.temporary).cloned();
+        if let (Ok(_), Some(mechanism)) = (&result, mechanism) {
+            step(Step::LoggedIn {
+                username: username.to_owned(),
+                mechanism,
+            });
+        }
         result.map(drop)
     }
 

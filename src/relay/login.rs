@@ -30,6 +30,15 @@ pub enum LoginResult {
     NoMechanism(String),
 }
 
+/// The mechanism of AUTH that [`log_in`] uses.
+pub fn mechanism(secret: &Secret, extensions: &EhloExtensions) -> Option<&'static str> {
+    let preferred = match secret {
+        Secret::Password(_) => ["PLAIN", "LOGIN"],
+        Secret::Printed(_) | Secret::Issued(_) => ["XOAUTH2", "OAUTHBEARER"],
+    };
+    preferred.into_iter().find(|it| extensions.offers_auth(it))
+}
+
 /// Logs in with the best mechanism that is offered for this kind of secret.
 pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     conversation: &mut Conversation<S>,
@@ -38,18 +47,19 @@ pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     relay: (&str, u16),
     secret: &Secret,
 ) -> Result<LoginResult, NoReply> {
+    let mechanism = mechanism(secret, extensions);
     match secret {
         Secret::Printed(token) => bearer(conversation, extensions, username, relay, token).await,
         Secret::Issued(token) => {
             bearer(conversation, extensions, username, relay, token.secret()).await
         }
-        Secret::Password(password) if extensions.offers_auth("PLAIN") => {
+        Secret::Password(password) if mechanism == Some("PLAIN") => {
             let response = format!("\0{username}\0{}", password.expose_secret());
             let response = SecretString::from(BASE64.encode(response));
             let reply = first_response(conversation, "PLAIN", &response).await;
             reply.map(LoginResult::Reply)
         }
-        Secret::Password(password) if extensions.offers_auth("LOGIN") => {
+        Secret::Password(password) if mechanism == Some("LOGIN") => {
             let mut reply = conversation.auth("AUTH LOGIN").await?;
             for response in [username, password.expose_secret()] {
                 if reply.code != 334 {

@@ -19,6 +19,7 @@ use tokio_rustls::rustls::{
 
 use super::certificate::{CertificateProblem, CertificateVerifier, NAME_ISSUER, UNKNOWN_ISSUER};
 use super::error::{ConnectError, SetupError, seconds};
+use super::tls_session::TlsSession;
 use super::wire::{FirstBytes, Wire};
 use crate::config::{Smtp, Tls};
 use crate::files;
@@ -79,7 +80,7 @@ pub async fn handshake(
     wire: Box<dyn Wire>,
     limit: Duration,
     smtp: &Smtp,
-) -> Result<Box<dyn Wire>, ConnectError> {
+) -> Result<(Box<dyn Wire>, TlsSession), ConnectError> {
     let error = |temporary, why| ConnectError::new(Phase::Tls, temporary, why);
     let name = ServerName::try_from(smtp.host.clone());
     let name = name.map_err(|it| error(false, format!("{it}; check `smtp.host`")))?;
@@ -97,7 +98,8 @@ pub async fn handshake(
             error(true, format!("the connection was lost: {failure}"))
         }
     })?;
-    Ok(Box::new(stream))
+    let session = TlsSession::of(stream.get_ref().1);
+    Ok((Box::new(stream), session))
 }
 
 /// What a TLS error means, with the fix. `first` are the first bytes that the relay sent.

@@ -9,6 +9,7 @@
 pub mod browser;
 pub mod chance;
 pub mod disk;
+pub mod dns;
 pub mod exim;
 pub mod held;
 pub mod mail;
