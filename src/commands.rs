@@ -11,6 +11,7 @@ mod guards;
 pub mod init;
 mod job;
 mod open_ledger;
+pub mod packages;
 pub mod preview;
 mod records;
 pub mod resolve;

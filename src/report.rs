@@ -3,9 +3,11 @@
 mod check;
 mod formats;
 mod harmless;
+mod packages;
 mod status;
 
 pub use self::check::{CheckFormat, LanguageRow, Languages, write_check};
 pub use self::formats::{count, reply_text, utc};
 pub use self::harmless::{generated_cell, one_line, printable};
+pub use self::packages::{PackageList, PackageRow, PackagesFormat};
 pub use self::status::{StatusFormat, StatusRow, StatusWriter};
