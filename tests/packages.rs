@@ -1,0 +1,585 @@
+//! `packages`: what it prints about a tenant, against a scripted Microsoft Graph and against an OData server
+//! made of Microsoft's metadata.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use serde_json::{Value, json};
+
+use crate::support::Workplace;
+use crate::support::ports::ClosedPort;
+use crate::support::scanner::{PASSWORD, TOKEN};
+use crate::support::sheet::Sheet;
+use crate::support::token_endpoint::{self as endpoint, Action, Request, TokenEndpoint, aadsts};
+use access_invite::config::Config;
+use access_invite::link::AccessPackageLink;
+
+const LISTED: &str = "/v1.0/identityGovernance/entitlementManagement/accessPackages";
+
+/// The id of the package with this number.
+fn id(number: u64) -> String {
+    format!("8e1f8f5a-2f0b-4f0e-9a67-{number:012}")
+}
+
+/// A package that partners outside the directory can request.
+fn package(number: u64, name: &str) -> Value {
+    json!({
+        "id": id(number),
+        "displayName": name,
+        "description": "Plans & documents",
+        "isHidden": true,
+        "catalog": {
+            "id": "c0000000-0000-4000-8000-000000000001",
+            "displayName": "Partners",
+            "catalogType": "userManaged",
+            "state": "published",
+            "isExternallyVisible": true,
+        },
+        "assignmentPolicies": [{
+            "id": "b0000000-0000-4000-8000-000000000001",
+            "displayName": "Partners",
+            "allowedTargetScope": "allExternalUsers",
+            "specificAllowedTargets": [],
+            "requestorSettings": { "enableTargetsToSelfAddAccess": true },
+        }],
+    })
+}
+
+/// The same with another value in this place.
+fn with(mut package: Value, pointer: &str, value: Value) -> Value {
+    *package.pointer_mut(pointer).unwrap() = value;
+    package
+}
+
+/// One package of each kind.
+fn tenant() -> Vec<Value> {
+    let scope = "/assignmentPolicies/0/allowedTargetScope";
+    let self_request = "/assignmentPolicies/0/requestorSettings/enableTargetsToSelfAddAccess";
+    let visible = with(package(1, "Harbour plans"), "/isHidden", json!(false));
+    let internal = with(
+        package(3, "Harbour plans"),
+        "/catalog/isExternallyVisible",
+        json!(false),
+    );
+    vec![
+        visible,
+        package(2, "École du port – « Été »"),
+        with(internal, "/catalog/displayName", json!("Internal")),
+        with(
+            package(4, "Archive"),
+            "/catalog/state",
+            json!("unpublished"),
+        ),
+        with(package(5, "Employees"), scope, json!("allMemberUsers")),
+        with(package(6, "Guests"), scope, json!("allDirectoryUsers")),
+        with(package(7, "Closed"), self_request, json!(false)),
+        with(package(8, "Future"), scope, json!("allMartians")),
+        with(package(9, "港湾計画"), "/catalog", Value::Null),
+    ]
+}
+
+/// A Microsoft Graph with these packages, in pages of this length.
+fn graph_of(packages: Vec<Value>, page: usize) -> TokenEndpoint {
+    scripted(move |path, origin| match path {
+        "/v1.0/organization" => Some(organization()),
+        LISTED => Some(listed(&packages, page, 0, origin)),
+        _ => {
+            let skip = path.strip_prefix(LISTED)?.strip_prefix("/page/")?;
+            Some(listed(&packages, page, skip.parse().ok()?, origin))
+        }
+    })
+}
+
+/// A token endpoint and a Microsoft Graph whose answers `answer` gives, by path and origin. Any other method
+/// than `GET`, and a path without an answer, is refused; the verb then fails.
+fn scripted(
+    mut answer: impl FnMut(&str, &str) -> Option<Value> + Send + 'static,
+) -> TokenEndpoint {
+    TokenEndpoint::start(move |request: &Request| {
+        let mut words = request.head.split(' ');
+        let (method, target) = (words.next().unwrap(), words.next().unwrap());
+        let path = target.split('?').next().unwrap();
+        if method == "POST" && path.ends_with("/oauth2/v2.0/token") {
+            return endpoint::token(TOKEN, 3599);
+        }
+        assert_eq!(method, "GET", "{target}");
+        let bearer = format!("Bearer {TOKEN}");
+        assert_eq!(request.header("authorization"), Some(bearer.as_str()));
+        let origin = format!("http://{}", request.header("host").unwrap());
+        match answer(path, &origin) {
+            Some(body) => endpoint::json(200, &body.to_string()),
+            None => denied(),
+        }
+    })
+}
+
+fn denied() -> Action {
+    let error = json!({ "error": {
+        "code": "Authorization_RequestDenied",
+        "message": "Insufficient privileges to complete the operation.",
+    }});
+    endpoint::json(403, &error.to_string())
+}
+
+fn organization() -> Value {
+    json!({ "value": [{
+        "id": "e0000000-0000-4000-8000-000000000000",
+        "displayName": "Contoso",
+        "verifiedDomains": [
+            { "name": "woodgrove.example", "isInitial": false, "isDefault": true },
+            { "name": "Woodgrove.onmicrosoft.com", "isInitial": true, "isDefault": false },
+        ],
+    }]})
+}
+
+fn listed(packages: &[Value], page: usize, skip: usize, origin: &str) -> Value {
+    let end = (skip + page).min(packages.len());
+    let mut body = json!({ "value": packages[skip..end] });
+    if end < packages.len() {
+        let next = format!("{origin}{LISTED}/page/{end}");
+        body["@odata.nextLink"] = next.into();
+    }
+    body
+}
+
+/// The table of an app registration, whose secret is in a file.
+pub fn table(url: &str) -> String {
+    format!(
+        "[microsoft]\ntenant = \"woodgrove.onmicrosoft.com\"\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\nclient_secret_file = \"client-secret\"\nlogin_url = \"{url}\"\ngraph_url = \"{url}\"\n"
+    )
+}
+
+/// A folder with a secret and this configuration; without a list and a ledger.
+fn newcomer(configuration: &str) -> Workplace {
+    let workplace = Workplace::new(1);
+    for entry in std::fs::read_dir(workplace.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            std::fs::remove_dir_all(path).unwrap();
+        } else {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    workplace.write("client-secret", &format!("{PASSWORD}\n"));
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(workplace.file("client-secret"), private).unwrap();
+    workplace.write("config.toml", configuration);
+    workplace
+}
+
+/// The help's examples run against this tenant: its folder needs the secret and [`table`].
+pub fn example_tenant() -> TokenEndpoint {
+    graph_of(tenant(), 100)
+}
+
+/// Runs `packages` with these arguments; it must succeed without a message.
+#[track_caller]
+fn packages(workplace: &Workplace, arguments: &[&str]) -> String {
+    let output = workplace.run(&[&["packages"], arguments].concat());
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
+    output.stdout
+}
+
+#[track_caller]
+fn parsed(workplace: &Workplace, arguments: &[&str]) -> Value {
+    let json = packages(workplace, &[&["--format", "json"], arguments].concat());
+    serde_json::from_str(&json).unwrap()
+}
+
+/// A whole configuration with these packages.
+fn configuration_with(packages: &str) -> String {
+    format!(
+        "campaign = \"spring\"\n[sender]\nfrom = \"access@woodgrove.example\"\norganization = \"Woodgrove\"\n[partners]\nfile = \"partners.csv\"\n[smtp]\nhost = \"smtp.woodgrove.example\"\n[ledger]\nfile = \"ledger.sqlite3\"\n{packages}"
+    )
+}
+
+fn loaded(folder: &Path, packages: &str) -> Config {
+    let path = folder.join("pasted.toml");
+    std::fs::write(&path, configuration_with(packages)).unwrap();
+    Config::load(&path).unwrap_or_else(|error| panic!("{error}:\n{packages}"))
+}
+
+#[test]
+fn a_newcomer_sees_every_package_with_its_link_and_who_can_request_it() {
+    let graph = graph_of(tenant(), 4);
+    let workplace = newcomer(&table(&graph.url()));
+    let before = workplace.bytes();
+
+    let text = packages(&workplace, &[]);
+    insta::assert_snapshot!("packages_as_text", text);
+    let json = packages(&workplace, &["--format", "json"]);
+    insta::assert_snapshot!("packages_as_json", json);
+    let toml = packages(&workplace, &["--format", "toml"]);
+    insta::assert_snapshot!("packages_as_toml", toml);
+
+    // Nothing but a link is wider than a narrow terminal, and each link is on one line.
+    let wide = text.lines().filter(|it| it.chars().count() > 60);
+    let links: Vec<&str> = wide.collect();
+    assert_eq!(links.len(), 9, "{links:?}");
+    for link in links {
+        AccessPackageLink::parse(link.trim(), &[]).unwrap();
+    }
+    assert_eq!(workplace.bytes(), before);
+}
+
+#[test]
+fn pasted_toml_is_a_configuration_with_the_same_links() {
+    let graph = graph_of(tenant(), 100);
+    let workplace = newcomer(&table(&graph.url()));
+    let toml = packages(&workplace, &["--format", "toml"]);
+    let json = parsed(&workplace, &[]);
+
+    let config = loaded(workplace.path(), &toml);
+
+    let rows = json["packages"].as_array().unwrap();
+    assert_eq!(config.packages.len(), rows.len());
+    for (package, row) in config.packages.iter().zip(rows) {
+        assert_eq!(package.key, row["key"]);
+        assert_eq!(package.link.as_str(), row["link"]);
+        assert_eq!(package.link.package_id().to_string(), row["id"]);
+        assert_eq!(package.link.directory_hint(), "Woodgrove.onmicrosoft.com");
+    }
+    // The whole configuration, with its packages, is also one for `packages`.
+    workplace.write(
+        "config.toml",
+        &configuration_with(&format!("{toml}{}", table(&graph.url()))),
+    );
+    assert_eq!(parsed(&workplace, &[]), json);
+}
+
+#[test]
+fn a_search_shows_the_packages_whose_names_have_the_words_and_keeps_their_keys() {
+    let graph = graph_of(tenant(), 100);
+    let workplace = newcomer(&table(&graph.url()));
+    let found = |text: &str| -> Vec<String> {
+        let json = parsed(&workplace, &["--search", text]);
+        let rows = json["packages"].as_array().unwrap().iter();
+        rows.map(|it| it["key"].as_str().unwrap().to_owned())
+            .collect()
+    };
+
+    assert_eq!(found("PLANS harbour"), ["harbour-plans", "harbour-plans-2"]);
+    assert_eq!(found("ecole"), ["ecole-du-port-ete"]);
+    assert_eq!(found("港湾"), ["package-8e1f8f5a"]);
+    assert_eq!(found(""), found(" "));
+    assert_eq!(found("").len(), 9);
+    assert_eq!(found("harbour archive"), [""; 0]);
+    assert_eq!(
+        packages(&workplace, &["--search", "pier\x1b[31m"]),
+        "Woodgrove.onmicrosoft.com: none of 9 access packages has a name with `pier\u{fffd}[31m`\n"
+    );
+    let some = packages(&workplace, &["--search", "harbour"]);
+    let summary = some.lines().last().unwrap();
+    assert_eq!(
+        summary,
+        "Woodgrove.onmicrosoft.com: 2 of 9 access packages with `harbour` in the name; partners outside the directory can request 1"
+    );
+}
+
+#[test]
+fn an_empty_tenant_is_no_error() {
+    let graph = graph_of(Vec::new(), 100);
+    let workplace = newcomer(&table(&graph.url()));
+
+    let none = "Woodgrove.onmicrosoft.com has no access packages\n";
+    assert_eq!(packages(&workplace, &[]), none);
+    assert_eq!(packages(&workplace, &["--search", "x"]), none);
+    assert_eq!(
+        packages(&workplace, &["--format", "toml"]),
+        format!("# {none}")
+    );
+    assert_eq!(
+        parsed(&workplace, &[]),
+        json!({ "tenant": "Woodgrove.onmicrosoft.com", "packages": [] })
+    );
+}
+
+#[test]
+fn two_thousand_packages_come_in_pages_and_have_different_keys() {
+    let many: Vec<Value> = (0..2_000).map(|it| package(it, "Harbour plans")).collect();
+    let graph = graph_of(many, 100);
+    let workplace = newcomer(&table(&graph.url()));
+
+    let json = parsed(&workplace, &[]);
+
+    let rows = json["packages"].as_array().unwrap();
+    let distinct = |key: &str| {
+        let values = rows.iter().map(|it| it[key].as_str().unwrap());
+        values.collect::<BTreeSet<_>>().len()
+    };
+    for key in ["key", "id", "link"] {
+        assert_eq!(distinct(key), 2_000, "{key}");
+    }
+    // The token, the tenant, and the pages.
+    assert_eq!(graph.requests().len(), 1 + 1 + 20);
+    let text = packages(&workplace, &[]);
+    assert!(
+        text.ends_with("partners outside the directory can request 2000\n"),
+        "{}",
+        text.lines().last().unwrap()
+    );
+}
+
+#[test]
+fn hostile_names_are_data_in_every_format() {
+    let names = [
+        "\x1b[31mred\x07\r\nhidden: no",
+        "\u{202e}evil\u{2066}\u{200f} right to left שלום",
+        "<script>alert(1)</script> & \"quotes\" \\ 'single'",
+        "plans\"\n[smtp]\nhost = \"evil.example\"\n# ",
+        "\"\"\"\u{7f}\u{9b}\u{2028}\0",
+        "   ",
+        "",
+        "{{ link }} {% raw %}",
+        "\u{10ffff}\u{e000}\u{feff}",
+    ];
+    let numbered = names.iter().zip(1..);
+    let hostile: Vec<Value> = numbered
+        .map(|(name, number)| {
+            let catalog = "/catalog/displayName";
+            with(package(number, name), catalog, json!(name))
+        })
+        .collect();
+    let graph = graph_of(hostile, 100);
+    let workplace = newcomer(&table(&graph.url()));
+
+    // Every run scans its output for control characters.
+    let text = packages(&workplace, &[]);
+    assert_eq!(text.matches("\n  https://").count(), names.len(), "{text}");
+    let json = parsed(&workplace, &[]);
+    let shown: BTreeSet<&str> = json["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(shown, BTreeSet::from(names));
+    let toml = packages(&workplace, &["--format", "toml"]);
+    let config = loaded(workplace.path(), &toml);
+    assert_eq!(config.packages.len(), names.len());
+    assert_eq!(config.smtp.host.to_string(), "smtp.woodgrove.example");
+}
+
+#[test]
+fn links_are_those_of_the_cloud_and_of_no_other_place() {
+    let graph = graph_of(vec![package(1, "Plans"), json!({ "id": "no-guid" })], 100);
+    let url = graph.url();
+    let link = |cloud: &str| {
+        let workplace = newcomer(&format!("{}cloud = \"{cloud}\"\n", table(&url)));
+        let output = workplace.run(&["packages", "--format", "toml"]);
+        assert_eq!(output.code, 0, "{output:?}");
+        let links = output.stdout.lines().filter(|it| it.contains("link = "));
+        let links: Vec<String> = links.map(str::to_owned).collect();
+        (links, output.stderr)
+    };
+
+    let rest = format!("/@Woodgrove.onmicrosoft.com#/access-packages/{}\"", id(1));
+    let (links, messages) = link("global");
+    assert_eq!(
+        links,
+        [format!("link = \"https://myaccess.microsoft.com{rest}")]
+    );
+    assert!(messages.contains("1 access package has an id"), "{messages}");
+    for cloud in ["us-gov", "us-gov-dod"] {
+        let government = format!("link = \"https://myaccess.microsoft.us{rest}");
+        assert_eq!(link(cloud).0, [government]);
+    }
+    let (links, messages) = link("china");
+    assert_eq!(links, ["# link = \"\""]);
+    assert!(messages.contains("no links are printed"), "{messages}");
+}
+
+#[test]
+fn what_prevents_the_list_is_said_with_its_fix() {
+    let mut sheet = Sheet::default();
+    let mut note = |title: &str, workplace: &Workplace, code: i32| {
+        let output = workplace.run(&["packages"]);
+        assert_eq!(output.code, code, "{title}: {output:?}");
+        assert_eq!(output.stdout, "", "{title}");
+        sheet.note(title, workplace, &output);
+    };
+    let workplace = newcomer("");
+    std::fs::remove_file(workplace.file("config.toml")).unwrap();
+    note("no configuration", &workplace, 78);
+    note("an empty configuration", &newcomer(""), 78);
+    let other = "[smtp]\nnonsense = 1\n[packages]\n";
+    note("no table [microsoft]", &newcomer(other), 78);
+    note(
+        "half a table",
+        &newcomer("[microsoft]\ntenant = \"woodgrove.onmicrosoft.com\"\n"),
+        78,
+    );
+    note("no TOML", &newcomer("[microsoft]\ntenant = woodgrove\n"), 78);
+
+    let workplace = newcomer(&table("http://127.0.0.1:9"));
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(workplace.file("client-secret"), open).unwrap();
+    note("a secret that everyone can read", &workplace, 77);
+
+    let wrong = TokenEndpoint::start(|_| {
+        aadsts(
+            401,
+            "invalid_client",
+            7_000_215,
+            "Invalid client secret provided.",
+        )
+    });
+    let workplace = newcomer(&table(&wrong.url()));
+    note("a wrong secret", &workplace, 78);
+
+    let nothing = scripted(|_, _| None);
+    note("no permission", &newcomer(&table(&nothing.url())), 78);
+    let tenant_only = scripted(|path, _| (path == "/v1.0/organization").then(organization));
+    note(
+        "no permission for the packages",
+        &newcomer(&table(&tenant_only.url())),
+        78,
+    );
+    let nameless = scripted(|_, _| Some(json!({ "value": [{ "id": "x" }] })));
+    note(
+        "a tenant without domains",
+        &newcomer(&table(&nameless.url())),
+        78,
+    );
+    let garbage = scripted(|path, _| {
+        let other = json!({ "value": "none" });
+        Some(if path == "/v1.0/organization" { organization() } else { other })
+    });
+    note("another answer", &newcomer(&table(&garbage.url())), 69);
+
+    let text = sheet.text();
+    let ports = [&wrong, &nothing, &tenant_only, &nameless, &garbage];
+    let text = ports.iter().fold(text, |text, it| {
+        text.replace(&it.url(), "http://127.0.0.1:PORT")
+    });
+    insta::assert_snapshot!("packages_errors", text);
+}
+
+#[test]
+fn an_unreachable_graph_is_69() {
+    let closed = ClosedPort::reserve();
+    let url = format!("http://127.0.0.1:{}", closed.port());
+    let tokens = TokenEndpoint::start(|_| endpoint::token(TOKEN, 3599));
+    let configured = table(&url).replace(
+        &format!("login_url = \"{url}\""),
+        &format!("login_url = \"{}\"", tokens.url()),
+    );
+
+    let output = newcomer(&configured).run(&["packages"]);
+
+    assert_eq!((output.code, output.stdout.as_str()), (69, ""), "{output:?}");
+    assert!(output.stderr.contains(&url), "{output:?}");
+}
+
+/// The metadata of Microsoft Graph, which is not a part of this repository.
+fn metadata() -> Option<PathBuf> {
+    let named = std::env::var_os("ACCESS_INVITE_GRAPH_METADATA").map(PathBuf::from);
+    let default = "../shared/data/graph-entitlement.csdl.xml";
+    let path = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(default));
+    if path.is_file() {
+        return Some(path.canonicalize().unwrap());
+    }
+    println!(
+        "skipped: {} does not exist; ACCESS_INVITE_GRAPH_METADATA names the file",
+        path.display()
+    );
+    None
+}
+
+/// `fe-mockserver-core` of npm with Microsoft's metadata; it ends when it is dropped.
+struct ODataServer {
+    process: Child,
+    url: String,
+    /// Method and URL of each request.
+    requests: Receiver<String>,
+}
+
+impl ODataServer {
+    /// Serves the rows of these files.
+    fn start(metadata: &Path, folder: &Path, rows: &[(&str, Value)]) -> Self {
+        for (name, rows) in rows {
+            let path = folder.join(format!("{name}.json"));
+            std::fs::write(path, rows.to_string()).unwrap();
+        }
+        let process = Command::new("node")
+            .arg("graph.mjs")
+            .args([metadata, folder])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/graph"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut process = process.unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut lines = lines.map_while(Result::ok);
+        let port = lines.find_map(|it| it.parse::<u16>().ok());
+        let (sender, requests) = channel();
+        std::thread::spawn(move || lines.try_for_each(|it| sender.send(it)));
+        Self {
+            process,
+            url: format!("http://127.0.0.1:{}", port.unwrap()),
+            requests,
+        }
+    }
+
+    /// Ends it and returns the requests, each of which only read.
+    fn finish(mut self) -> Vec<String> {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let requests: Vec<String> = self.requests.iter().collect();
+        for request in &requests {
+            let token = request.starts_with("POST /woodgrove.onmicrosoft.com/oauth2/v2.0/token");
+            assert!(token || request.starts_with("GET "), "{request}");
+        }
+        requests
+    }
+}
+
+impl Drop for ODataServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs fe-mockserver-core; .ci/run calls it"]
+fn an_odata_server_with_microsofts_metadata_serves_the_packages() {
+    let Some(metadata) = metadata() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = tenant();
+    rows.extend((100..350).map(|it| package(it, &format!("Berth {it}"))));
+    let organization = organization();
+    let files = [
+        ("accessPackages", Value::from(rows.clone())),
+        ("organization", organization),
+    ];
+    let server = ODataServer::start(&metadata, folder.path(), &files);
+    let workplace = newcomer(&table(&server.url));
+
+    let json = parsed(&workplace, &[]);
+    let toml = packages(&workplace, &["--format", "toml"]);
+
+    // What the scripted Graph serves gives the same list.
+    let scripted = graph_of(rows, 100);
+    workplace.write("config.toml", &table(&scripted.url()));
+    assert_eq!(json, parsed(&workplace, &[]));
+    assert_eq!(toml, packages(&workplace, &["--format", "toml"]));
+    assert_eq!(json["packages"].as_array().unwrap().len(), 259);
+    let mut shown = String::new();
+    for request in server.finish() {
+        writeln!(shown, "{request}").unwrap();
+    }
+    let path = format!("GET {LISTED}?$expand=catalog,assignmentPolicies");
+    assert_eq!(shown.matches(&path).count(), 2 * 3, "{shown}");
+}
