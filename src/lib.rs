@@ -11,7 +11,7 @@
 //! exit console                   error → exit code · stdout, stderr, questions, progress
 //! delivery results               the run: queue, workers, limits, signals · the list written back
 //! plan outbox                    rows × standing → due, or skipped with reason · planned send → verified message
-//! ledger relay sandbox review approval report    record · SMTP · test relay · review · approvals · tables and JSON
+//! ledger relay entra sandbox review approval report    record · SMTP · Microsoft Graph · test relay · review · approvals · tables and JSON
 //! oauth                          access tokens
 //! http secret                    HTTPS with deadlines and proxies · secrets, read when needed
 //! message                        compose · verify
@@ -68,6 +68,7 @@ pub mod secret;
 pub mod oauth;
 
 pub mod approval;
+pub mod entra;
 pub mod ledger;
 pub mod relay;
 pub mod report;

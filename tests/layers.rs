@@ -22,7 +22,9 @@ const LAYERS: [&[&str]; 17] = [
     &["message"],
     &["http", "secret"],
     &["oauth"],
-    &["ledger", "relay", "sandbox", "review", "report", "approval"],
+    &[
+        "ledger", "relay", "entra", "sandbox", "review", "report", "approval",
+    ],
     &["plan", "outbox"],
     &["delivery", "results"],
     &["console", "exit"],
