@@ -18,9 +18,10 @@ const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
 /// The pages for administrators, by file name.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("commands.md", include_str!("../docs/commands.md")),
     ("configuration.md", include_str!("../docs/configuration.md")),
+    ("entra.md", include_str!("../docs/entra.md")),
     ("glossary.md", include_str!("../docs/glossary.md")),
     ("list.md", include_str!("../docs/list.md")),
     ("microsoft365.md", include_str!("../docs/microsoft365.md")),

@@ -1,9 +1,12 @@
 //! The help of each verb as a snapshot, and its examples, which are run.
 
+use crate::packages;
 use crate::support::Workplace;
 use crate::support::smtp::{Action, Call, Server, Stage};
 
-const VERBS: [&str; 6] = ["init", "check", "preview", "send", "status", "resolve"];
+const VERBS: [&str; 7] = [
+    "init", "packages", "check", "preview", "send", "status", "resolve",
+];
 
 #[test]
 fn each_verb_has_its_help() {
@@ -45,7 +48,13 @@ fn each_example_in_the_help_runs() {
                 Stage::Dot if decided => Action::Close,
                 _ => Action::Normal,
             });
-            let workplace = Workplace::new(server.port());
+            let mut workplace = Workplace::new(server.port());
+            let graph = packages::example_tenant();
+            if arguments[0] == "packages" {
+                workplace.extra = packages::table(&graph.url());
+                workplace.configure();
+                packages::write_secret(&workplace);
+            }
             workplace.partners(&["ada@fabrikam.example"]);
             if decided {
                 assert_eq!(workplace.run(&["send"]).code, 3);

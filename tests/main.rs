@@ -31,6 +31,7 @@ mod mail;
 mod oauth;
 mod oauth_login;
 mod overlap;
+mod packages;
 mod peers;
 mod pipelining;
 mod power;

@@ -103,9 +103,7 @@ fn graph_of(packages: Vec<Value>, page: usize) -> TokenEndpoint {
 
 /// A token endpoint and a Microsoft Graph whose answers `answer` gives, by path and origin. Any other method
 /// than `GET`, and a path without an answer, is refused; the verb then fails.
-fn scripted(
-    mut answer: impl FnMut(&str, &str) -> Option<Value> + Send + 'static,
-) -> TokenEndpoint {
+fn scripted(mut answer: impl FnMut(&str, &str) -> Option<Value> + Send + 'static) -> TokenEndpoint {
     TokenEndpoint::start(move |request: &Request| {
         let mut words = request.head.split(' ');
         let (method, target) = (words.next().unwrap(), words.next().unwrap());
@@ -171,14 +169,19 @@ fn newcomer(configuration: &str) -> Workplace {
             std::fs::remove_file(path).unwrap();
         }
     }
-    workplace.write("client-secret", &format!("{PASSWORD}\n"));
-    let private = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(workplace.file("client-secret"), private).unwrap();
+    write_secret(&workplace);
     workplace.write("config.toml", configuration);
     workplace
 }
 
-/// The help's examples run against this tenant: its folder needs the secret and [`table`].
+/// Writes the secret that [`table`] names.
+pub fn write_secret(workplace: &Workplace) {
+    workplace.write("client-secret", &format!("{PASSWORD}\n"));
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(workplace.file("client-secret"), private).unwrap();
+}
+
+/// The tenant for the examples of the help.
 pub fn example_tenant() -> TokenEndpoint {
     graph_of(tenant(), 100)
 }
@@ -280,11 +283,8 @@ fn a_search_shows_the_packages_whose_names_have_the_words_and_keeps_their_keys()
         "Woodgrove.onmicrosoft.com: none of 9 access packages has a name with `pier\u{fffd}[31m`\n"
     );
     let some = packages(&workplace, &["--search", "harbour"]);
-    let summary = some.lines().last().unwrap();
-    assert_eq!(
-        summary,
-        "Woodgrove.onmicrosoft.com: 2 of 9 access packages with `harbour` in the name; partners outside the directory can request 1"
-    );
+    let summary = "\nWoodgrove.onmicrosoft.com: 2 of 9 access packages with `harbour` in the name\npartners outside the directory can request 1 of them\n";
+    assert!(some.ends_with(summary), "{some}");
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn two_thousand_packages_come_in_pages_and_have_different_keys() {
     assert_eq!(graph.requests().len(), 1 + 1 + 20);
     let text = packages(&workplace, &[]);
     assert!(
-        text.ends_with("partners outside the directory can request 2000\n"),
+        text.ends_with("partners outside the directory can request 2000 of them\n"),
         "{}",
         text.lines().last().unwrap()
     );
@@ -390,7 +390,10 @@ fn links_are_those_of_the_cloud_and_of_no_other_place() {
         links,
         [format!("link = \"https://myaccess.microsoft.com{rest}")]
     );
-    assert!(messages.contains("1 access package has an id"), "{messages}");
+    assert!(
+        messages.contains("1 access package without a GUID"),
+        "{messages}"
+    );
     for cloud in ["us-gov", "us-gov-dod"] {
         let government = format!("link = \"https://myaccess.microsoft.us{rest}");
         assert_eq!(link(cloud).0, [government]);
@@ -420,7 +423,11 @@ fn what_prevents_the_list_is_said_with_its_fix() {
         &newcomer("[microsoft]\ntenant = \"woodgrove.onmicrosoft.com\"\n"),
         78,
     );
-    note("no TOML", &newcomer("[microsoft]\ntenant = woodgrove\n"), 78);
+    note(
+        "no TOML",
+        &newcomer("[microsoft]\ntenant = woodgrove\n"),
+        78,
+    );
 
     let workplace = newcomer(&table("http://127.0.0.1:9"));
     let open = std::fs::Permissions::from_mode(0o644);
@@ -454,9 +461,13 @@ fn what_prevents_the_list_is_said_with_its_fix() {
     );
     let garbage = scripted(|path, _| {
         let other = json!({ "value": "none" });
-        Some(if path == "/v1.0/organization" { organization() } else { other })
+        Some(if path == "/v1.0/organization" {
+            organization()
+        } else {
+            other
+        })
     });
-    note("another answer", &newcomer(&table(&garbage.url())), 69);
+    note("another answer", &newcomer(&table(&garbage.url())), 78);
 
     let text = sheet.text();
     let ports = [&wrong, &nothing, &tenant_only, &nameless, &garbage];
@@ -478,8 +489,13 @@ fn an_unreachable_graph_is_69() {
 
     let output = newcomer(&configured).run(&["packages"]);
 
-    assert_eq!((output.code, output.stdout.as_str()), (69, ""), "{output:?}");
-    assert!(output.stderr.contains(&url), "{output:?}");
+    assert_eq!(
+        (output.code, output.stdout.as_str()),
+        (69, ""),
+        "{output:?}"
+    );
+    let message = "cannot read /organization from Microsoft Graph (127.0.0.1): connection refused";
+    assert!(output.stderr.contains(message), "{output:?}");
 }
 
 /// The metadata of Microsoft Graph, which is not a part of this repository.

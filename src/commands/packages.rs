@@ -3,20 +3,19 @@
 //! It needs only the table `[microsoft]`, because its output is what the rest of the configuration is written
 //! from. It reads from Microsoft Graph and changes nothing.
 
-use std::cmp::Ordering;
 use std::path::Path;
 
 use clap::Args;
 
 use crate::config::{Cloud, Microsoft, package_names, plain_letters};
 use crate::console::Console;
-use crate::entra::{AccessPackage, CatalogState, Graph, OutsideAccess};
+use crate::entra::{AccessPackage, CatalogState, Graph, GraphError, OutsideAccess};
 use crate::exit::{CommandError, Exit, Result};
 use crate::files::writable_by_everyone;
 use crate::finding::Finding;
 use crate::http::Proxies;
 use crate::link::AccessPackageLink;
-use crate::report::{PackageList, PackageRow, PackagesFormat};
+use crate::report::{PackageList, PackageRow, PackagesFormat, count};
 
 /// The arguments of `packages`.
 #[derive(Args, Clone, Debug, Default)]
@@ -24,7 +23,7 @@ pub struct PackagesOptions {
     /// The format of the output; toml prints tables to paste into the configuration
     #[arg(long, value_enum, default_value_t)]
     pub format: PackagesFormat,
-    /// Show only packages with these words in their name, in any order, case and accents
+    /// Show only packages with these words in their name, in any order, whatever their case and accents
     #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
 }
@@ -42,32 +41,27 @@ pub async fn run(
     let Some(microsoft) = Microsoft::load(path)? else {
         return Err(no_table(path));
     };
-    let ca_file = microsoft.ca_file.as_deref();
-    let open = ca_file.and_then(|it| writable_by_everyone("the file of `microsoft.ca_file`", it));
-    let open = open.map(|it| Finding::warning("permissions", "", it));
-    console.report(open.as_ref());
     let proxies = Proxies::new(|name| std::env::var(name).ok());
     let graph = Graph::new(&microsoft, proxies, console.clock)?;
-    let organization = graph.organization().await?;
+    let organization = graph.organization().await.map_err(not_read)?;
     let Some(hint) = organization.initial_domain() else {
         return Err(no_domain());
     };
-    let mut packages = graph.packages().await?;
-    packages.sort_by(by_name);
+    let mut packages = graph.packages().await.map_err(not_read)?;
+    let read = packages.len();
+    packages.retain(|it| it.package_id().is_some());
+    console.report(&warnings(&microsoft, read - packages.len()));
 
-    if microsoft.cloud.portal_host().is_none() {
-        let message = "Microsoft does not document the address of the My Access portal in the cloud `china`, so no links are printed; copy each link from the access package's overview in the admin center, and name its host in `allow_host`";
-        console.report([&Finding::warning("link", "", message)]);
-    }
-    // Names depend on all packages, so that a search does not change them.
-    let named = packages
-        .iter()
-        .filter_map(|it| Some((it.display_name.as_str(), it.package_id()?)));
-    let names = package_names(named);
-    let usable = packages.iter().filter(|it| it.package_id().is_some());
-    let rows = usable.zip(names);
+    packages.sort_by_cached_key(|it| {
+        let catalog = it.catalog.as_ref().map(|it| it.display_name.clone());
+        (plain_letters(&it.display_name), catalog, it.id.clone())
+    });
+    // Keys depend on all packages, so that a search does not change them.
+    let named = packages.iter();
+    let named = named.filter_map(|it| Some((it.display_name.as_str(), it.package_id()?)));
+    let rows = packages.iter().zip(package_names(named));
     let rows = rows.filter(|(it, _)| matches(&it.display_name, options.search.as_deref()));
-    let rows = rows.map(|(it, name)| row(it, name, microsoft.cloud, hint));
+    let rows = rows.map(|(it, key)| row(it, key, microsoft.cloud, hint));
     let list = PackageList {
         packages: rows.collect(),
         tenant: hint.to_owned(),
@@ -79,13 +73,24 @@ pub async fn run(
     Ok(Exit::Done)
 }
 
-/// By name as people read it; packages with equal names by catalog.
-fn by_name(one: &AccessPackage, other: &AccessPackage) -> Ordering {
-    let key = |it: &AccessPackage| {
-        let catalog = it.catalog.as_ref().map(|it| it.display_name.clone());
-        (plain_letters(&it.display_name), catalog, it.id.clone())
-    };
-    key(one).cmp(&key(other))
+/// What is wrong and does not prevent the list; `dropped` packages have no usable id.
+fn warnings(microsoft: &Microsoft, dropped: usize) -> Vec<Finding> {
+    let mut warnings = Vec::new();
+    let ca_file = microsoft.ca_file.as_deref();
+    let open = ca_file.and_then(|it| writable_by_everyone("the file of `microsoft.ca_file`", it));
+    warnings.extend(open.map(|it| Finding::warning("permissions", "", it)));
+    if dropped > 0 {
+        let number = count(dropped as u64, "access package");
+        let message = format!(
+            "{number} without a GUID as the id came from Microsoft Graph and cannot be shown"
+        );
+        warnings.push(Finding::warning("packages", "", message));
+    }
+    if microsoft.cloud.portal_host().is_none() {
+        let message = "Microsoft does not document the host of the My Access portal in the cloud `china`, so no links are printed; copy each link from the access package's overview in the admin center, and name its host in `allow_host`";
+        warnings.push(Finding::warning("link", "", message));
+    }
+    warnings
 }
 
 /// Whether a name has all words that are searched for.
@@ -94,20 +99,27 @@ fn matches(name: &str, search: Option<&str>) -> bool {
     search.split_whitespace().all(|it| name.contains(it))
 }
 
-fn row(package: &AccessPackage, name: String, cloud: Cloud, hint: &str) -> PackageRow {
-    let catalog = package.catalog.as_ref();
-    let (outside_partners, reasons) = outside_partners(package);
+fn row(package: &AccessPackage, key: String, cloud: Cloud, hint: &str) -> PackageRow {
+    let (outside_partners, mut reasons) = outside_partners(package);
     let composed = cloud.portal_host().zip(package.package_id());
-    let link = composed.and_then(|(host, id)| AccessPackageLink::compose(host, hint, id).ok());
+    let composed = composed.map(|(host, id)| AccessPackageLink::compose(host, hint, id));
+    let link = match composed.transpose() {
+        Ok(link) => link.map(|it| it.to_string()),
+        Err(error) => {
+            reasons.push(format!("its link cannot be composed: {error}"));
+            None
+        }
+    };
     PackageRow {
-        key: name,
+        key,
         name: package.display_name.clone(),
-        catalog: catalog.map(|it| it.display_name.clone()),
+        description: package.description.clone(),
+        catalog: package.catalog.as_ref().map(|it| it.display_name.clone()),
         id: package.id.clone(),
-        link: link.map(|it| it.to_string()),
+        link,
         hidden: package.is_hidden,
         outside_partners,
-        reason: (!reasons.is_empty()).then(|| reasons.join("\n")),
+        reasons,
     }
 }
 
@@ -135,9 +147,17 @@ fn outside_partners(package: &AccessPackage) -> (Option<bool>, Vec<String>) {
     (reasons.is_empty().then_some(true), reasons)
 }
 
+/// An unreachable Graph is unavailable, as a relay is; what else is wrong must be corrected.
+fn not_read(error: GraphError) -> CommandError {
+    if error.is_unreachable() {
+        return CommandError::new(Exit::Unavailable, error);
+    }
+    error.into()
+}
+
 fn no_table(path: &Path) -> CommandError {
     let message = format!(
-        "`{}` has no table `[microsoft]`, with which `packages` reads your tenant; add `tenant`, `client_id` and a credential, as docs/entra.md shows",
+        "`{}` has no table `[microsoft]`, with which `packages` reads your tenant; add it with `tenant`, `client_id` and `client_secret_file` or `certificate_file` of an app registration (docs/entra.md)",
         path.display()
     );
     CommandError::new(Exit::Config, message)
@@ -188,7 +208,6 @@ mod tests {
             (Some(true), vec![])
         );
 
-        let mut cases = Vec::new();
         for (pointer, value, expected) in [
             ("/catalog/state", json!("unpublished"), Some(false)),
             ("/catalog/state", json!("archived"), None),
@@ -223,8 +242,6 @@ mod tests {
             let (verdict, reasons) = outside_partners(&package(changed));
             assert_eq!(verdict, expected, "{pointer} {value}");
             assert!(!reasons.is_empty(), "{pointer} {value}");
-            cases.push(format!("{pointer} {value}: {}", reasons.join(" | ")));
         }
-        insta::assert_snapshot!(cases.join("\n"));
     }
 }

@@ -1,6 +1,6 @@
 //! NAMEs of tables `[packages.NAME]` for access packages that are not configured yet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -15,6 +15,8 @@ const LONGEST: usize = 40;
 /// digits of the id. Packages with equal names are numbered.
 pub fn package_names<'a>(packages: impl IntoIterator<Item = (&'a str, PackageId)>) -> Vec<String> {
     let mut used = BTreeSet::new();
+    // The next number of each base, so that many equal names take no longer than others.
+    let mut next: BTreeMap<String, u32> = BTreeMap::new();
     let name = |(display_name, id): (&str, PackageId)| {
         let slug = slug(display_name);
         let base = if slug.is_empty() {
@@ -22,12 +24,17 @@ pub fn package_names<'a>(packages: impl IntoIterator<Item = (&'a str, PackageId)
         } else {
             slug
         };
-        let numbered = (2..).map(|it: u32| format!("{base}-{it}"));
-        let mut candidates = std::iter::once(base.clone()).chain(numbered);
-        let free = candidates.find(|it| !used.contains(it));
-        let free = free.expect("one of infinitely many is free");
-        used.insert(free.clone());
-        free
+        let number = next.entry(base.clone()).or_insert(1);
+        loop {
+            let name = match number {
+                1 => base.clone(),
+                _ => format!("{base}-{number}"),
+            };
+            *number += 1;
+            if used.insert(name.clone()) {
+                return name;
+            }
+        }
     };
     packages.into_iter().map(name).collect()
 }

@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::formats::count;
 use super::harmless::{harmless_json, one_line};
 
+/// The longest line of a reason without its indentation, for a terminal of 60 columns.
+const WIDTH: usize = 56;
+
 /// How `packages` writes access packages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum PackagesFormat {
@@ -35,12 +38,14 @@ pub struct PackageList {
 }
 
 /// An access package. The names are an interface.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct PackageRow {
     /// The NAME of the table in TOML.
     pub key: String,
     /// The display name.
     pub name: String,
+    /// What it is for, in the words of the tenant.
+    pub description: String,
     /// The name of its catalog.
     pub catalog: Option<String>,
     /// The access package id.
@@ -51,8 +56,8 @@ pub struct PackageRow {
     pub hidden: Option<bool>,
     /// Whether partners outside the directory can request it; `None` if that is unknown.
     pub outside_partners: Option<bool>,
-    /// Why they cannot, or why it is unknown; one reason a line.
-    pub reason: Option<String>,
+    /// Why they cannot, or why it is unknown.
+    pub reasons: Vec<String>,
 }
 
 impl PackageList {
@@ -82,8 +87,8 @@ impl PackageList {
             };
             writeln!(out, "  {}{hidden}", package.catalog())?;
             writeln!(out, "  {}", package.verdict())?;
-            for reason in package.reasons() {
-                writeln!(out, "    {reason}")?;
+            for line in package.lines_of_reasons() {
+                writeln!(out, "    {line}")?;
             }
             if let Some(link) = &package.link {
                 writeln!(out, "  {link}")?;
@@ -102,9 +107,9 @@ impl PackageList {
             writeln!(out, "\n# {}", package.catalog())?;
             if package.outside_partners != Some(true) {
                 writeln!(out, "# {}", package.verdict())?;
-                for reason in package.reasons() {
-                    writeln!(out, "#   {reason}")?;
-                }
+            }
+            for line in package.lines_of_reasons() {
+                writeln!(out, "#   {line}")?;
             }
             writeln!(out, "[packages.{}]", package.key)?;
             match &package.link {
@@ -112,6 +117,10 @@ impl PackageList {
                 None => writeln!(out, "# link = \"\"")?,
             }
             writeln!(out, "name = {}", toml_text(&package.title()))?;
+            let description = one_line(&package.description);
+            if !description.trim().is_empty() {
+                writeln!(out, "# description = {}", toml_text(description.trim()))?;
+            }
         }
         Ok(())
     }
@@ -137,7 +146,7 @@ impl PackageList {
         let packages = self.packages.iter();
         let requestable = packages.filter(|it| it.outside_partners == Some(true));
         let number = requestable.count();
-        format!("{found}; partners outside the directory can request {number}")
+        format!("{found}\npartners outside the directory can request {number} of them")
     }
 }
 
@@ -165,9 +174,26 @@ impl PackageRow {
         }
     }
 
-    fn reasons(&self) -> impl Iterator<Item = String> {
-        self.reason.iter().flat_map(|it| it.lines()).map(one_line)
+    fn lines_of_reasons(&self) -> impl Iterator<Item = String> {
+        self.reasons.iter().flat_map(|it| wrapped(it))
     }
+}
+
+/// The lines of a reason; all lines after the first are indented.
+fn wrapped(reason: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in one_line(reason).split_whitespace() {
+        let line = lines.last_mut().expect("there is a first line");
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(format!("  {word}"));
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
 }
 
 /// A basic string of TOML. It is written like one of JSON, in which every harmful character is escaped.
