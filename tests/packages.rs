@@ -1,4 +1,4 @@
-//! `packages`: what it prints about a tenant, against a scripted Microsoft Graph and against an OData server
+//! `packages`: what it prints about a tenant, against a scripted Microsoft Graph and against an `OData` server
 //! made of Microsoft's metadata.
 
 #![allow(
@@ -203,7 +203,8 @@ fn parsed(workplace: &Workplace, arguments: &[&str]) -> Value {
 /// A whole configuration with these packages.
 fn configuration_with(packages: &str) -> String {
     format!(
-        "campaign = \"spring\"\n[sender]\nfrom = \"access@woodgrove.example\"\norganization = \"Woodgrove\"\n[partners]\nfile = \"partners.csv\"\n[smtp]\nhost = \"smtp.woodgrove.example\"\n[ledger]\nfile = \"ledger.sqlite3\"\n{packages}"
+        "campaign = \"spring\"\n[sender]\nfrom = \"access@woodgrove.example\"\norganization = \"Woodgrove\"\n[partners]\nfile = \"partners.csv\"\n[smtp]\nhost = \"smtp.woodgrove.example\"\n[ledger]\nfile = \"ledger.sqlite3\"\n[templates]\ndirectory = \"{}/templates\"\n{packages}",
+        env!("CARGO_MANIFEST_DIR")
     )
 }
 
@@ -368,7 +369,7 @@ fn hostile_names_are_data_in_every_format() {
     let toml = packages(&workplace, &["--format", "toml"]);
     let config = loaded(workplace.path(), &toml);
     assert_eq!(config.packages.len(), names.len());
-    assert_eq!(config.smtp.host.to_string(), "smtp.woodgrove.example");
+    assert_eq!(config.smtp.host, "smtp.woodgrove.example");
 }
 
 #[test]
@@ -598,4 +599,85 @@ fn an_odata_server_with_microsofts_metadata_serves_the_packages() {
     }
     let path = format!("GET {LISTED}?$expand=catalog,assignmentPolicies");
     assert_eq!(shown.matches(&path).count(), 2 * 3, "{shown}");
+}
+
+#[test]
+#[ignore = "needs fe-mockserver-core; .ci/run calls it"]
+fn an_odata_server_with_microsofts_metadata_serves_the_check() {
+    let Some(metadata) = metadata() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let rows = tenant();
+    let policies = rows.iter().flat_map(|package| {
+        let policies = package["assignmentPolicies"].as_array().unwrap().iter();
+        policies.enumerate().map(|(number, policy)| {
+            let mut policy = policy.clone();
+            policy["id"] = format!("{}-{number}", package["id"].as_str().unwrap()).into();
+            policy["accessPackage"] = json!({ "id": package["id"] });
+            policy
+        })
+    });
+    let files = [
+        ("assignmentPolicies", policies.collect()),
+        ("accessPackages", Value::from(rows)),
+        ("connectedOrganizations", json!([])),
+        ("organization", organization()),
+    ];
+    let server = ODataServer::start(&metadata, folder.path(), &files);
+    let workplace = Workplace::new(1);
+    write_secret(&workplace);
+    workplace.partners(&["ada@fabrikam.example"]);
+    let configured = [
+        ("good", 2),
+        ("internal", 3),
+        ("employees", 5),
+        ("closed", 7),
+        ("absent", 99),
+    ];
+    let check = |(name, number): (&str, u64)| {
+        let link = format!(
+            "https://myaccess.microsoft.com/@woodgrove.onmicrosoft.com#/access-packages/{}",
+            id(number)
+        );
+        let package = format!("[packages.{name}]\nlink = \"{link}\"\nname = \"{name}\"\n");
+        let configuration = configuration_with(&format!("{package}{}", table(&server.url)));
+        workplace.write("config.toml", &configuration);
+        let output = workplace.run(&["check", "--entra", "--format", "json"]);
+        let json: Value = serde_json::from_str(&output.stdout).unwrap();
+        let findings = json["findings"].as_array().unwrap().iter();
+        let findings = findings.filter(|it| it["check"] == "entra");
+        let about = findings.map(|it| {
+            let text = |key: &str| it[key].as_str().unwrap().to_owned();
+            (text("severity"), text("what"))
+        });
+        (output.code, about.collect::<Vec<_>>())
+    };
+
+    for (package, expected) in configured.into_iter().zip([
+        None,
+        Some("is not enabled for external users"),
+        Some("it has no policy for users not in the directory"),
+        Some("self-request is off"),
+        Some("has no access package with the id"),
+    ]) {
+        let (code, findings) = check(package);
+        let errors: Vec<_> = findings.iter().filter(|it| it.0 == "error").collect();
+        assert_eq!(
+            code,
+            if expected.is_some() { 78 } else { 0 },
+            "{findings:?}"
+        );
+        match (expected, &errors[..]) {
+            (None, []) => {}
+            (Some(expected), [(_, what)]) => assert!(what.contains(expected), "{what}"),
+            _ => panic!("{package:?}: {findings:?}"),
+        }
+        // The server grants no optional permission.
+        for permission in ["Policy.Read.All", "Policy.Read.AuthenticationMethod"] {
+            let is_named = |it: &(String, String)| it.0 == "note" && it.1.contains(permission);
+            assert!(findings.iter().any(is_named), "{permission}: {findings:?}");
+        }
+    }
+    let requests = server.finish();
+    let filtered = |it: &String| it.contains("assignmentPolicies?$filter=accessPackage/id eq '");
+    assert!(requests.iter().any(filtered), "{requests:?}");
 }

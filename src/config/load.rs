@@ -158,15 +158,13 @@ fn read_file<T>(
     }
     let result = read(Section::root(&file, &reader));
     let ConfigReader { problems, keys } = reader;
-    match problems.finish(path, &source, &secrets) {
-        Some(problems) => Err(ConfigError::Invalid(Box::new(problems))),
-        None => {
-            let keys = keys.into_inner();
-            let secrets = keys.iter().filter(|it| it.secret);
-            let secrets = secrets.map(|it| it.path.as_str());
-            Ok((result, fingerprint::keys(file.get_ref(), secrets)))
-        }
+    if let Some(problems) = problems.finish(path, &source, &secrets) {
+        return Err(ConfigError::Invalid(Box::new(problems)));
     }
+    let keys = keys.into_inner();
+    let secrets = keys.iter().filter(|it| it.secret);
+    let secrets = secrets.map(|it| it.path.as_str());
+    Ok((result, fingerprint::keys(file.get_ref(), secrets)))
 }
 
 /// All keys that a configuration may have; the package is called `NAME`.
