@@ -3,6 +3,7 @@
 
 pub mod accept_older;
 pub mod check;
+mod check_entra;
 mod checks;
 mod decide;
 mod deliver;
@@ -11,6 +12,7 @@ mod guards;
 pub mod init;
 mod job;
 mod open_ledger;
+mod preflight;
 pub mod preview;
 mod records;
 pub mod resolve;
