@@ -9,6 +9,7 @@
 mod client_secret;
 mod deadlines;
 mod endpoint;
+mod entra;
 mod error;
 mod fingerprint;
 mod host;
@@ -38,6 +39,7 @@ mod values;
 
 pub use self::client_secret::{SecretPlace, SecretSource};
 pub use self::deadlines::Deadlines;
+pub use self::entra::{BeforeSend, Entra};
 pub use self::error::ConfigError;
 pub use self::key::{Key, Kind, Presence};
 pub use self::ledger_files::LedgerFiles;

@@ -19,7 +19,7 @@
 //! config
 //! invitation                     identity, state, transitions
 //! refusal                        what a refusal is about: recipient, sender, time
-//! outcome                        phase + reply → outcome
+//! outcome atomic_file            phase + reply → outcome · a file that replaces another as a whole
 //! link address locale files digest               values · regular files only, bounded · hash of fields
 //! finding output                 what a check found · a writer that keeps its first error
 //! os_error                       messages of system errors
@@ -49,6 +49,7 @@ pub mod locale;
 pub mod digest;
 pub mod files;
 
+pub mod atomic_file;
 pub mod outcome;
 
 pub mod refusal;

@@ -106,6 +106,12 @@ impl AccessPackageLink {
         &self.hint
     }
 
+    /// The host of the portal, one for each cloud.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        authority(&self.text)
+    }
+
     /// Whether this is the example of Microsoft's documentation, which leads to no real tenant.
     #[must_use]
     pub fn is_from_documentation(&self) -> bool {

@@ -1,14 +1,17 @@
 //! `check`: findings about everything that can be checked without the network, and with `--connect`,
-//! about the relay.
+//! about the relay, and with `--entra`, about the access packages.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
 
+use super::check_entra::{check_entra, line_about_entra};
 use super::checks::{COLUMNS, EXAMPLE, Report, check_files, check_plan, languages, try_relay};
+use super::preflight::recommendation;
 use crate::config::Config;
 use crate::console::Console;
+use crate::entra::CHECK;
 use crate::exit::{Exit, Result};
 use crate::finding::{Finding, Severity};
 use crate::report::{CheckFormat, Languages, count, write_check};
@@ -19,6 +22,9 @@ pub struct CheckOptions {
     /// Also connect to the relay and log in; no mail is sent
     #[arg(long)]
     pub connect: bool,
+    /// Also read from Microsoft Entra whether partners can request the access packages
+    #[arg(long)]
+    pub entra: bool,
     /// Also show which languages the list asks for, and which template each of them gets
     #[arg(long)]
     pub locales: bool,
@@ -51,6 +57,9 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
         for line in report.findings.iter().filter_map(line_about_list) {
             console.print(&line);
         }
+        for line in report.findings.iter().filter_map(line_about_entra) {
+            console.print(&line);
+        }
         let findings = report.findings.iter();
         console.report(findings.filter(|it| it.severity >= Severity::Warning));
         console.print(&conclusion);
@@ -80,6 +89,10 @@ async fn check(
     }
     if let (Some(job), true) = (&job, report.is_good()) {
         check_plan(path, job, report, console).await?;
+    }
+    report.findings.extend(recommendation(config));
+    if options.entra {
+        check_entra(config, job.as_ref(), report, console).await;
     }
     if let (Some(connector), true, true) = (connector, options.connect, report.is_good()) {
         try_relay(&connector, text, report, console).await;
@@ -115,7 +128,7 @@ fn conclusion(path: &Path, list: Option<&Path>, report: &Report) -> String {
         return format!("{path} is not good: {errors}");
     }
     let texts = |severity| {
-        let apart = ["relay", COLUMNS, EXAMPLE];
+        let apart = ["relay", CHECK, COLUMNS, EXAMPLE];
         let found = found(severity).filter(|it| !apart.contains(&it.check));
         found.map(|it| it.what.clone()).collect::<Vec<_>>()
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::entra::Entra;
 use super::error::ConfigError;
 use super::key::Key;
 use super::ledger_files::LedgerFiles;
@@ -45,6 +46,8 @@ pub struct Config {
     pub smtp: Smtp,
     /// The app registration for SMTP and Microsoft Graph, if there is one.
     pub microsoft: Option<Microsoft>,
+    /// What is asked of Microsoft Entra; `None` without the table.
+    pub entra: Option<Entra>,
     /// How many messages, how fast, to whom.
     pub limits: Limits,
     /// When a deferred invitation is tried again.
@@ -195,6 +198,8 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let section = root.section("microsoft");
     let given = !section.is_empty();
     let microsoft = Microsoft::read(section, folder);
+    let has_entra = root.contains("entra");
+    let entra = Entra::read(root.section("entra"), has_entra, given);
     let tokens = TokenTable {
         given,
         table: microsoft.clone(),
@@ -243,6 +248,7 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
         templates,
         smtp: smtp?,
         microsoft,
+        entra,
         limits,
         retry,
         ledger: ledger?,

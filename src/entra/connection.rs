@@ -38,6 +38,7 @@ pub struct Connection {
     client: Client,
     base: Url,
     client_id: String,
+    deadline: Duration,
 }
 
 /// An error as Graph reports it (Microsoft Graph, "Error responses").
@@ -76,7 +77,18 @@ impl Connection {
             client,
             base: config.graph_url.clone(),
             client_id: config.client_id.clone(),
+            deadline: REQUEST_DEADLINE,
         })
+    }
+
+    /// The same with another deadline for each request.
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        let tokens = self.tokens.with_deadline(deadline);
+        Self {
+            tokens,
+            deadline,
+            ..self
+        }
     }
 
     /// Where a resource is.
@@ -154,7 +166,7 @@ impl Connection {
             authorization: Zeroizing::new(format!("Bearer {}", token.expose())),
             limit: ANSWER_LIMIT,
         };
-        self.client.get(url, get, REQUEST_DEADLINE).await
+        self.client.get(url, get, self.deadline).await
     }
 
     /// There is no answer: says from where.

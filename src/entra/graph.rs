@@ -1,5 +1,7 @@
 //! What is read from Microsoft Graph.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +28,12 @@ impl Graph {
         clock: fn() -> Timestamp,
     ) -> Result<Self, GraphError> {
         Ok(Self(Connection::new(config, proxies, clock)?))
+    }
+
+    /// The same with another deadline for each request.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self(self.0.with_deadline(deadline))
     }
 
     /// Reads one resource.

@@ -75,10 +75,15 @@ impl Resource {
     }
 }
 
-/// The path without query and version, as messages name it.
+/// The path without query and version, with `{id}` for the id of an access package, as messages name it.
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.split('?').next().unwrap_or_default();
-        write!(f, "/{}", path.trim_start_matches("v1.0/"))
+        let segments = path.trim_start_matches("v1.0/").split('/');
+        for segment in segments {
+            let is_id = PackageId::parse(segment).is_some();
+            write!(f, "/{}", if is_id { "{id}" } else { segment })?;
+        }
+        Ok(())
     }
 }

@@ -1,21 +1,22 @@
-//! The table of what the program finds in Microsoft Entra has every finding of the program, and no other.
+//! The table of what the program finds in Microsoft Entra has every finding of the program with its severity,
+//! and no other.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
+use super::markdown::{code_spans, tables_of};
 use super::page;
-use super::tables::documented;
 
-/// What describes findings.
+/// The files that describe findings.
 const SOURCES: [&str; 2] = [
     include_str!("../../src/entra/conditions.rs"),
     include_str!("../../src/entra/coverage.rs"),
 ];
 
-/// The first text of each call of `error` and `warning`, and of each pair after `=>`: what was found. What
-/// could not be read is described elsewhere, and always begins with "not checked".
-fn texts(tokens: TokenStream, found: &mut BTreeSet<String>) {
+/// The first text of each call of `error` and `warning`, with that severity, and of each pair after `=>`,
+/// which becomes a warning. What could not be read is described in `wording.rs`, and begins with "not checked".
+fn collect(tokens: TokenStream, found: &mut BTreeMap<String, &'static str>) {
     let tokens: Vec<_> = tokens.into_iter().collect();
     for (nth, token) in tokens.iter().enumerate() {
         let TokenTree::Group(group) = token else {
@@ -23,11 +24,16 @@ fn texts(tokens: TokenStream, found: &mut BTreeSet<String>) {
         };
         let before = tokens[..nth].iter().rev().take(2);
         let before: String = before.map(ToString::to_string).collect();
-        let is_call = before.starts_with("error") || before.starts_with("warning");
-        if is_call || before == ">=" {
-            found.extend(first_text(group.stream()));
+        let severity = match before.as_str() {
+            "error." => Some("error"),
+            "warning." => Some("warning"),
+            ">=" if group.delimiter() == Delimiter::Parenthesis => Some("warning"),
+            _ => None,
+        };
+        if let (Some(severity), Some(text)) = (severity, first_text(group.stream())) {
+            found.insert(text, severity);
         }
-        texts(group.stream(), found);
+        collect(group.stream(), found);
     }
 }
 
@@ -42,22 +48,28 @@ fn first_text(tokens: TokenStream) -> Option<String> {
 
 #[test]
 fn the_findings_about_entra_are_those_of_the_program() {
-    let mut found = BTreeSet::new();
+    let mut found = BTreeMap::new();
     for source in SOURCES {
         let (source, _) = source.split_once("#[cfg(test)]").unwrap_or((source, ""));
-        texts(source.parse().unwrap(), &mut found);
+        collect(source.parse().unwrap(), &mut found);
     }
-    let phrases = documented(page("entra.md"), "finding");
+    let table = tables_of(page("entra.md"), "finding").remove(0);
+    let phrases_of = |row: &[String]| -> Vec<String> {
+        let phrases = code_spans(&row[0]).into_iter();
+        phrases.map(str::to_owned).collect()
+    };
 
-    // Texts of several words; others are parts of one.
-    let sentences: Vec<_> = found.iter().filter(|it| it.split(' ').count() > 4).collect();
-    assert!(sentences.len() > 20, "{sentences:#?}");
-    for text in &sentences {
-        let row = phrases.iter().find(|it| text.contains(it.as_str()));
-        assert!(row.is_some(), "no row for {text}");
+    assert!(found.len() > 20, "{found:#?}");
+    for (text, severity) in &found {
+        let is_about = |row: &&Vec<String>| phrases_of(row).iter().any(|it| text.contains(it));
+        let row = table.rows.iter().find(is_about);
+        let row = row.unwrap_or_else(|| panic!("no row for: {text}"));
+        assert!(row[1].starts_with(severity), "{severity}: {text}");
     }
-    for phrase in &phrases {
-        let is_there = sentences.iter().any(|it| it.contains(phrase));
-        assert!(is_there, "the program finds no `{phrase}`");
+    for row in &table.rows {
+        for phrase in phrases_of(row) {
+            let is_there = found.keys().any(|it| it.contains(&phrase));
+            assert!(is_there, "the program finds no `{phrase}`");
+        }
     }
 }
