@@ -15,6 +15,7 @@ mod crash;
 mod cuts;
 mod dialogue;
 mod documents;
+mod entra;
 mod errors;
 mod evidence;
 mod exits;

@@ -12,7 +12,7 @@ use crate::entra::{
     AccessPackage, CHECK, Cache, DomainLookups, Graph, ListedDomains, PackageReadings,
     TenantPolicies, domain_findings, look_up, tenant_findings,
 };
-use crate::exit::{CommandError, Exit, Result};
+use crate::exit::{CommandError, Exit, Result, without_os_code};
 use crate::finding::{Finding, Severity};
 use crate::partners::is_consumer_domain;
 
@@ -62,7 +62,11 @@ pub async fn check_entra(
             "cannot write `{}`: {error}; the next check looks up all domains again",
             path.display()
         );
-        findings.push(Finding::warning(CHECK, path.display(), message));
+        findings.push(Finding::warning(
+            CHECK,
+            path.display(),
+            without_os_code(message),
+        ));
     }
     report.add_findings(merged(findings), Exit::Config);
 }

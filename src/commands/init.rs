@@ -55,6 +55,9 @@ fn configuration(provider: Option<&str>) -> String {
         "azure-communication-services" => &[("[smtp]", "username"), ("[smtp]", "password_file")],
         _ => &[],
     };
+    if provider == "microsoft365" {
+        text = text.replacen("\n# [entra]\n", "\n[entra]\n", 1);
+    }
     for (table, key) in keys {
         let start = text.find(&format!("\n{table}\n"));
         let start = start.expect("the example shows every table");

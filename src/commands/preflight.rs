@@ -11,7 +11,7 @@ use crate::console::Console;
 use crate::entra::{
     CHECK, Cache, Graph, GraphError, PackageReadings, PackageReport, other_cloud, package_report,
 };
-use crate::exit::{CommandError, Exit, ExitCode, Result};
+use crate::exit::{CommandError, Exit, ExitCode, Result, without_os_code};
 use crate::finding::{Finding, Severity};
 use crate::http::Proxies;
 
@@ -110,7 +110,7 @@ impl Preflight {
                     "not checked: whether partners can request the access packages: {error}"
                 );
                 (
-                    vec![Finding::warning(CHECK, "microsoft", what)],
+                    vec![Finding::warning(CHECK, "microsoft", without_os_code(what))],
                     vec![error],
                 )
             }

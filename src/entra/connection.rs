@@ -207,15 +207,20 @@ impl Connection {
             )),
             403 => GraphError::Forbidden {
                 message: format!(
-                    "{failed}: the application {} lacks the application permission {permission} with admin consent; grant it under \"API permissions\" of the app registration",
+                    "{failed}: the application {} needs the application permission {permission} with admin consent; grant it under \"API permissions\" of the app registration",
                     self.client_id
                 ),
                 permission,
             },
             404 | 410 => GraphError::NotFound(format!("{failed}: it does not exist")),
-            408 | 429 | 500.. => GraphError::Unreachable(format!(
-                "{failed}: Microsoft Graph is overloaded or has an internal error; try again later"
-            )),
+            408 | 429 | 500.. => {
+                let wait = response.retry_after.filter(|it| !it.is_zero());
+                let wait = wait.map(|it| format!(" in {} s", it.as_secs_f32()));
+                let wait = wait.unwrap_or_default();
+                GraphError::Unreachable(format!(
+                    "{failed}: Microsoft Graph is overloaded or has an internal error; try again later{wait}"
+                ))
+            }
             300..=399 => GraphError::Unexpected(format!(
                 "{failed}: the server redirects, which is not followed; check `microsoft.graph_url`"
             )),

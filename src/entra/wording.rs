@@ -3,6 +3,7 @@
 use super::error::GraphError;
 use crate::config::Package;
 use crate::finding::{Finding, Severity};
+use crate::os_error::without_os_code;
 
 /// The check that these findings are of.
 pub const CHECK: &str = "entra";
@@ -52,7 +53,7 @@ impl Findings {
 
     /// Adds the warning that something could not be read.
     pub fn not_checked(&mut self, what: &str, error: &GraphError) {
-        let message = format!("not checked: {what}: {error}");
+        let message = without_os_code(format!("not checked: {what}: {error}"));
         let mut finding = Finding::warning(CHECK, "", message);
         finding.at.clone_from(&self.at);
         self.list.push(finding);

@@ -10,6 +10,7 @@ pub mod browser;
 pub mod chance;
 pub mod disk;
 pub mod exim;
+pub mod graph;
 pub mod held;
 pub mod mail;
 pub mod oracle;
