@@ -1,7 +1,7 @@
 //! The help of each verb as a snapshot, and its examples, which are run.
 
-use crate::packages;
 use crate::support::Workplace;
+use crate::support::graph::Graph;
 use crate::support::smtp::{Action, Call, Server, Stage};
 
 const VERBS: [&str; 7] = [
@@ -49,11 +49,9 @@ fn each_example_in_the_help_runs() {
                 _ => Action::Normal,
             });
             let mut workplace = Workplace::new(server.port());
-            let graph = packages::example_tenant();
+            let graph = Graph::start();
             if arguments[0] == "packages" {
-                workplace.extra = packages::table(&graph.url());
-                workplace.configure();
-                packages::write_secret(&workplace);
+                graph.configure(&mut workplace, None);
             }
             workplace.partners(&["ada@fabrikam.example"]);
             if decided {

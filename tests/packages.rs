@@ -19,10 +19,11 @@ use std::sync::mpsc::{Receiver, channel};
 use serde_json::{Value, json};
 
 use crate::support::Workplace;
+use crate::support::graph::{self, Graph, page};
 use crate::support::ports::ClosedPort;
-use crate::support::scanner::{PASSWORD, TOKEN};
+use crate::support::scanner::TOKEN;
 use crate::support::sheet::Sheet;
-use crate::support::token_endpoint::{self as endpoint, Action, Request, TokenEndpoint, aadsts};
+use crate::support::token_endpoint::{TokenEndpoint, aadsts, token};
 use access_invite::config::Config;
 use access_invite::link::AccessPackageLink;
 
@@ -90,76 +91,22 @@ fn tenant() -> Vec<Value> {
     ]
 }
 
-/// A Microsoft Graph with these packages, in pages of this length.
-fn graph_of(packages: Vec<Value>, page: usize) -> TokenEndpoint {
-    scripted(move |path, origin| match path {
-        "/v1.0/organization" => Some(organization()),
-        LISTED => Some(listed(&packages, page, 0, origin)),
-        _ => {
-            let skip = path.strip_prefix(LISTED)?.strip_prefix("/page/")?;
-            Some(listed(&packages, page, skip.parse().ok()?, origin))
-        }
-    })
+/// A tenant with these packages, which come in pages of this length.
+fn tenant_with(packages: Vec<Value>, length: usize) -> Graph {
+    let graph = Graph::start();
+    graph.script("/accessPackages", move |request| {
+        let skip = request.head.split(['=', ' ']).nth(2);
+        let skip = skip.and_then(|it| it.parse().ok()).unwrap_or(0);
+        let end = (skip + length).min(packages.len());
+        let origin = request.header("host").unwrap();
+        let next = format!("http://{origin}{LISTED}?skip={end}");
+        let next = (end < packages.len()).then_some(next.as_str());
+        Some(page(&json!(packages[skip..end]), next))
+    });
+    graph
 }
 
-/// A token endpoint and a Microsoft Graph whose answers `answer` gives, by path and origin. Any other method
-/// than `GET`, and a path without an answer, is refused; the verb then fails.
-fn scripted(mut answer: impl FnMut(&str, &str) -> Option<Value> + Send + 'static) -> TokenEndpoint {
-    TokenEndpoint::start(move |request: &Request| {
-        let mut words = request.head.split(' ');
-        let (method, target) = (words.next().unwrap(), words.next().unwrap());
-        let path = target.split('?').next().unwrap();
-        if method == "POST" && path.ends_with("/oauth2/v2.0/token") {
-            return endpoint::token(TOKEN, 3599);
-        }
-        assert_eq!(method, "GET", "{target}");
-        let bearer = format!("Bearer {TOKEN}");
-        assert_eq!(request.header("authorization"), Some(bearer.as_str()));
-        let origin = format!("http://{}", request.header("host").unwrap());
-        match answer(path, &origin) {
-            Some(body) => endpoint::json(200, &body.to_string()),
-            None => denied(),
-        }
-    })
-}
-
-fn denied() -> Action {
-    let error = json!({ "error": {
-        "code": "Authorization_RequestDenied",
-        "message": "Insufficient privileges to complete the operation.",
-    }});
-    endpoint::json(403, &error.to_string())
-}
-
-fn organization() -> Value {
-    json!({ "value": [{
-        "id": "e0000000-0000-4000-8000-000000000000",
-        "displayName": "Contoso",
-        "verifiedDomains": [
-            { "name": "woodgrove.example", "isInitial": false, "isDefault": true },
-            { "name": "Woodgrove.onmicrosoft.com", "isInitial": true, "isDefault": false },
-        ],
-    }]})
-}
-
-fn listed(packages: &[Value], page: usize, skip: usize, origin: &str) -> Value {
-    let end = (skip + page).min(packages.len());
-    let mut body = json!({ "value": packages[skip..end] });
-    if end < packages.len() {
-        let next = format!("{origin}{LISTED}/page/{end}");
-        body["@odata.nextLink"] = next.into();
-    }
-    body
-}
-
-/// The table of an app registration, whose secret is in a file.
-pub fn table(url: &str) -> String {
-    format!(
-        "[microsoft]\ntenant = \"woodgrove.onmicrosoft.com\"\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\nclient_secret_file = \"client-secret\"\nlogin_url = \"{url}\"\ngraph_url = \"{url}\"\n"
-    )
-}
-
-/// A folder with a secret and this configuration; without a list and a ledger.
+/// A folder with this configuration; without a list and a ledger.
 fn newcomer(configuration: &str) -> Workplace {
     let workplace = Workplace::new(1);
     for entry in std::fs::read_dir(workplace.path()).unwrap() {
@@ -170,21 +117,20 @@ fn newcomer(configuration: &str) -> Workplace {
             std::fs::remove_file(path).unwrap();
         }
     }
-    write_secret(&workplace);
     workplace.write("config.toml", configuration);
     workplace
 }
 
-/// Writes the secret that [`table`] names.
-pub fn write_secret(workplace: &Workplace) {
-    workplace.write("client-secret", &format!("{PASSWORD}\n"));
-    let private = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(workplace.file("client-secret"), private).unwrap();
+/// The same with the table `[microsoft]` for this tenant, and nothing else.
+fn newcomer_of(graph: &Graph) -> Workplace {
+    with_table(&graph.url(), &graph.url())
 }
 
-/// The tenant for the examples of the help.
-pub fn example_tenant() -> TokenEndpoint {
-    graph_of(tenant(), 100)
+fn with_table(login: &str, url: &str) -> Workplace {
+    let mut workplace = newcomer("");
+    graph::configure(&mut workplace, login, url, None);
+    workplace.write("config.toml", &workplace.extra);
+    workplace
 }
 
 /// Runs `packages` with these arguments; it must succeed without a message.
@@ -217,8 +163,8 @@ fn loaded(folder: &Path, packages: &str) -> Config {
 
 #[test]
 fn a_newcomer_sees_every_package_with_its_link_and_who_can_request_it() {
-    let graph = graph_of(tenant(), 4);
-    let workplace = newcomer(&table(&graph.url()));
+    let graph = tenant_with(tenant(), 4);
+    let workplace = newcomer_of(&graph);
     let before = workplace.bytes();
 
     let text = packages(&workplace, &[]);
@@ -240,8 +186,8 @@ fn a_newcomer_sees_every_package_with_its_link_and_who_can_request_it() {
 
 #[test]
 fn pasted_toml_is_a_configuration_with_the_same_links() {
-    let graph = graph_of(tenant(), 100);
-    let workplace = newcomer(&table(&graph.url()));
+    let graph = tenant_with(tenant(), 100);
+    let workplace = newcomer_of(&graph);
     let toml = packages(&workplace, &["--format", "toml"]);
     let json = parsed(&workplace, &[]);
 
@@ -253,20 +199,20 @@ fn pasted_toml_is_a_configuration_with_the_same_links() {
         assert_eq!(package.key, row["key"]);
         assert_eq!(package.link.as_str(), row["link"]);
         assert_eq!(package.link.package_id().to_string(), row["id"]);
-        assert_eq!(package.link.directory_hint(), "Woodgrove.onmicrosoft.com");
+        assert_eq!(package.link.directory_hint(), "Fabrikam.onmicrosoft.com");
     }
     // The whole configuration, with its packages, is also one for `packages`.
     workplace.write(
         "config.toml",
-        &configuration_with(&format!("{toml}{}", table(&graph.url()))),
+        &configuration_with(&format!("{toml}{}", workplace.extra)),
     );
     assert_eq!(parsed(&workplace, &[]), json);
 }
 
 #[test]
 fn a_search_shows_the_packages_whose_names_have_the_words_and_keeps_their_keys() {
-    let graph = graph_of(tenant(), 100);
-    let workplace = newcomer(&table(&graph.url()));
+    let graph = tenant_with(tenant(), 100);
+    let workplace = newcomer_of(&graph);
     let found = |text: &str| -> Vec<String> {
         let json = parsed(&workplace, &["--search", text]);
         let rows = json["packages"].as_array().unwrap().iter();
@@ -282,19 +228,19 @@ fn a_search_shows_the_packages_whose_names_have_the_words_and_keeps_their_keys()
     assert_eq!(found("harbour archive"), [""; 0]);
     assert_eq!(
         packages(&workplace, &["--search", "pier\x1b[31m"]),
-        "Woodgrove.onmicrosoft.com: none of 9 access packages has a name with `pier\u{fffd}[31m`\n"
+        "Fabrikam.onmicrosoft.com: none of 9 access packages has a name with `pier\u{fffd}[31m`\n"
     );
     let some = packages(&workplace, &["--search", "harbour"]);
-    let summary = "\nWoodgrove.onmicrosoft.com: 2 of 9 access packages with `harbour` in the name\npartners outside the directory can request 1 of them\n";
+    let summary = "\nFabrikam.onmicrosoft.com: 2 of 9 access packages with `harbour` in the name\npartners outside the directory can request 1 of them\n";
     assert!(some.ends_with(summary), "{some}");
 }
 
 #[test]
 fn an_empty_tenant_is_no_error() {
-    let graph = graph_of(Vec::new(), 100);
-    let workplace = newcomer(&table(&graph.url()));
+    let graph = tenant_with(Vec::new(), 100);
+    let workplace = newcomer_of(&graph);
 
-    let none = "Woodgrove.onmicrosoft.com has no access packages\n";
+    let none = "Fabrikam.onmicrosoft.com has no access packages\n";
     assert_eq!(packages(&workplace, &[]), none);
     assert_eq!(packages(&workplace, &["--search", "x"]), none);
     assert_eq!(
@@ -303,15 +249,15 @@ fn an_empty_tenant_is_no_error() {
     );
     assert_eq!(
         parsed(&workplace, &[]),
-        json!({ "tenant": "Woodgrove.onmicrosoft.com", "packages": [] })
+        json!({ "tenant": "Fabrikam.onmicrosoft.com", "packages": [] })
     );
 }
 
 #[test]
 fn two_thousand_packages_come_in_pages_and_have_different_keys() {
     let many: Vec<Value> = (0..2_000).map(|it| package(it, "Harbour plans")).collect();
-    let graph = graph_of(many, 100);
-    let workplace = newcomer(&table(&graph.url()));
+    let graph = tenant_with(many, 100);
+    let workplace = newcomer_of(&graph);
 
     let json = parsed(&workplace, &[]);
 
@@ -324,7 +270,7 @@ fn two_thousand_packages_come_in_pages_and_have_different_keys() {
         assert_eq!(distinct(key), 2_000, "{key}");
     }
     // The token, the tenant, and the pages.
-    assert_eq!(graph.requests().len(), 1 + 1 + 20);
+    assert_eq!(graph.requests(), 1 + 1 + 20);
     let text = packages(&workplace, &[]);
     assert!(
         text.ends_with("partners outside the directory can request 2000 of them\n"),
@@ -353,8 +299,8 @@ fn hostile_names_are_data_in_every_format() {
             with(package(number, name), catalog, json!(name))
         })
         .collect();
-    let graph = graph_of(hostile, 100);
-    let workplace = newcomer(&table(&graph.url()));
+    let graph = tenant_with(hostile, 100);
+    let workplace = newcomer_of(&graph);
 
     // Every run scans its output for control characters.
     let text = packages(&workplace, &[]);
@@ -375,10 +321,11 @@ fn hostile_names_are_data_in_every_format() {
 
 #[test]
 fn links_are_those_of_the_cloud_and_of_no_other_place() {
-    let graph = graph_of(vec![package(1, "Plans"), json!({ "id": "no-guid" })], 100);
-    let url = graph.url();
+    let graph = tenant_with(vec![package(1, "Plans"), json!({ "id": "no-guid" })], 100);
     let link = |cloud: &str| {
-        let workplace = newcomer(&format!("{}cloud = \"{cloud}\"\n", table(&url)));
+        let workplace = newcomer_of(&graph);
+        let configuration = format!("{}cloud = \"{cloud}\"\n", workplace.extra);
+        workplace.write("config.toml", &configuration);
         let output = workplace.run(&["packages", "--format", "toml"]);
         assert_eq!(output.code, 0, "{output:?}");
         let links = output.stdout.lines().filter(|it| it.contains("link = "));
@@ -386,7 +333,7 @@ fn links_are_those_of_the_cloud_and_of_no_other_place() {
         (links, output.stderr)
     };
 
-    let rest = format!("/@Woodgrove.onmicrosoft.com#/access-packages/{}\"", id(1));
+    let rest = format!("/@Fabrikam.onmicrosoft.com#/access-packages/{}\"", id(1));
     let (links, messages) = link("global");
     assert_eq!(
         links,
@@ -431,71 +378,46 @@ fn what_prevents_the_list_is_said_with_its_fix() {
         78,
     );
 
-    let workplace = newcomer(&table("http://127.0.0.1:9"));
+    let workplace = with_table("http://127.0.0.1:9", "http://127.0.0.1:9");
     let open = std::fs::Permissions::from_mode(0o644);
     std::fs::set_permissions(workplace.file("client-secret"), open).unwrap();
     note("a secret that everyone can read", &workplace, 77);
-
     let wrong = TokenEndpoint::start(|_| {
-        aadsts(
-            401,
-            "invalid_client",
-            7_000_215,
-            "Invalid client secret provided.",
-        )
+        let text = "Invalid client secret provided.";
+        aadsts(401, "invalid_client", 7_000_215, text)
     });
-    let workplace = newcomer(&table(&wrong.url()));
+    let workplace = with_table(&wrong.url(), &wrong.url());
     note("a wrong secret", &workplace, 78);
 
-    let nothing = scripted(|_, _| None);
-    note("no permission", &newcomer(&table(&nothing.url())), 78);
-    let tenant_only = scripted(|path, _| (path == "/v1.0/organization").then(organization));
-    note(
-        "no permission for the packages",
-        &newcomer(&table(&tenant_only.url())),
-        78,
-    );
-    let nameless = scripted(|_, _| Some(json!({ "value": [{ "id": "x" }] })));
-    note(
-        "a tenant without domains",
-        &newcomer(&table(&nameless.url())),
-        78,
-    );
-    let garbage = scripted(|path, _| {
-        let other = json!({ "value": "none" });
-        Some(if path == "/v1.0/organization" {
-            organization()
-        } else {
-            other
-        })
-    });
-    note("another answer", &newcomer(&table(&garbage.url())), 78);
-
-    let text = sheet.text();
-    let ports = [&wrong, &nothing, &tenant_only, &nameless, &garbage];
-    let text = ports.iter().fold(text, |text, it| {
-        text.replace(&it.url(), "http://127.0.0.1:PORT")
-    });
-    insta::assert_snapshot!("packages_errors", text);
+    for (title, part) in [
+        ("no permission for the tenant", "/organization"),
+        ("no permission for the packages", "/accessPackages"),
+    ] {
+        let graph = Graph::start();
+        graph.refuse(part, 403);
+        note(title, &newcomer_of(&graph), 78);
+    }
+    let graph = Graph::start();
+    graph.change(|it| it["organization"] = json!([{ "id": "x" }]));
+    note("a tenant without domains", &newcomer_of(&graph), 78);
+    let graph = Graph::start();
+    graph.script("/accessPackages", |_| Some(page(&json!("none"), None)));
+    note("another answer", &newcomer_of(&graph), 78);
+    insta::assert_snapshot!("packages_errors", sheet.text());
 }
 
 #[test]
 fn an_unreachable_graph_is_69() {
     let closed = ClosedPort::reserve();
-    let url = format!("http://127.0.0.1:{}", closed.port());
-    let tokens = TokenEndpoint::start(|_| endpoint::token(TOKEN, 3599));
-    let configured = table(&url).replace(
-        &format!("login_url = \"{url}\""),
-        &format!("login_url = \"{}\"", tokens.url()),
+    let tokens = TokenEndpoint::start(|_| token(TOKEN, 3599));
+    let workplace = with_table(
+        &tokens.url(),
+        &format!("http://127.0.0.1:{}", closed.port()),
     );
 
-    let output = newcomer(&configured).run(&["packages"]);
+    let output = workplace.run(&["packages"]);
 
-    assert_eq!(
-        (output.code, output.stdout.as_str()),
-        (69, ""),
-        "{output:?}"
-    );
+    assert_eq!((output.code, output.stdout.as_str()), (69, ""));
     let message = "cannot read /organization from Microsoft Graph (127.0.0.1): connection refused";
     assert!(output.stderr.contains(message), "{output:?}");
 }
@@ -513,6 +435,15 @@ fn metadata() -> Option<PathBuf> {
         path.display()
     );
     None
+}
+
+/// The answer about the tenant.
+fn organization() -> Value {
+    json!({ "value": [{
+        "id": "dddddddd-0000-4000-8000-000000000003",
+        "displayName": "Contoso",
+        "verifiedDomains": [{ "name": "Fabrikam.onmicrosoft.com", "isInitial": true }],
+    }]})
 }
 
 /// `fe-mockserver-core` of npm with Microsoft's metadata; it ends when it is dropped.
@@ -556,7 +487,7 @@ impl ODataServer {
         self.process.wait().unwrap();
         let requests: Vec<String> = self.requests.iter().collect();
         for request in &requests {
-            let token = request.starts_with("POST /woodgrove.onmicrosoft.com/oauth2/v2.0/token");
+            let token = request.starts_with("POST /contoso.onmicrosoft.com/oauth2/v2.0/token");
             assert!(token || request.starts_with("GET "), "{request}");
         }
         requests
@@ -577,20 +508,19 @@ fn an_odata_server_with_microsofts_metadata_serves_the_packages() {
     let folder = tempfile::tempdir().unwrap();
     let mut rows = tenant();
     rows.extend((100..350).map(|it| package(it, &format!("Berth {it}"))));
-    let organization = organization();
     let files = [
         ("accessPackages", Value::from(rows.clone())),
-        ("organization", organization),
+        ("organization", organization()),
     ];
     let server = ODataServer::start(&metadata, folder.path(), &files);
-    let workplace = newcomer(&table(&server.url));
+    let workplace = with_table(&server.url, &server.url);
 
     let json = parsed(&workplace, &[]);
     let toml = packages(&workplace, &["--format", "toml"]);
 
     // What the scripted Graph serves gives the same list.
-    let scripted = graph_of(rows, 100);
-    workplace.write("config.toml", &table(&scripted.url()));
+    let scripted = tenant_with(rows, 100);
+    let workplace = newcomer_of(&scripted);
     assert_eq!(json, parsed(&workplace, &[]));
     assert_eq!(toml, packages(&workplace, &["--format", "toml"]));
     assert_eq!(json["packages"].as_array().unwrap().len(), 259);
@@ -624,8 +554,8 @@ fn an_odata_server_with_microsofts_metadata_serves_the_check() {
         ("organization", organization()),
     ];
     let server = ODataServer::start(&metadata, folder.path(), &files);
-    let workplace = Workplace::new(1);
-    write_secret(&workplace);
+    let mut workplace = Workplace::new(1);
+    graph::configure(&mut workplace, &server.url, &server.url, None);
     workplace.partners(&["ada@fabrikam.example"]);
     let configured = [
         ("good", 2),
@@ -636,11 +566,11 @@ fn an_odata_server_with_microsofts_metadata_serves_the_check() {
     ];
     let check = |(name, number): (&str, u64)| {
         let link = format!(
-            "https://myaccess.microsoft.com/@woodgrove.onmicrosoft.com#/access-packages/{}",
+            "https://myaccess.microsoft.com/@fabrikam.onmicrosoft.com#/access-packages/{}",
             id(number)
         );
         let package = format!("[packages.{name}]\nlink = \"{link}\"\nname = \"{name}\"\n");
-        let configuration = configuration_with(&format!("{package}{}", table(&server.url)));
+        let configuration = configuration_with(&format!("{package}{}", workplace.extra));
         workplace.write("config.toml", &configuration);
         let output = workplace.run(&["check", "--entra", "--format", "json"]);
         let json: Value = serde_json::from_str(&output.stdout).unwrap();

@@ -2,17 +2,12 @@
 //! and no other.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::markdown::{code_spans, tables_of};
-use super::page;
-
-/// The files that describe findings.
-const SOURCES: [&str; 2] = [
-    include_str!("../../src/entra/conditions.rs"),
-    include_str!("../../src/entra/coverage.rs"),
-];
+use super::{ROOT, page};
 
 /// The first text of each call of `error` and `warning`, with that severity, and of each pair after `=>`,
 /// which becomes a warning. What could not be read is described in `wording.rs`, and begins with "not checked".
@@ -24,10 +19,12 @@ fn collect(tokens: TokenStream, found: &mut BTreeMap<String, &'static str>) {
         };
         let before = tokens[..nth].iter().rev().take(2);
         let before: String = before.map(ToString::to_string).collect();
+        let in_parentheses = group.delimiter() == Delimiter::Parenthesis;
         let severity = match before.as_str() {
+            _ if !in_parentheses => None,
             "error." => Some("error"),
             "warning." => Some("warning"),
-            ">=" if group.delimiter() == Delimiter::Parenthesis => Some("warning"),
+            ">=" => Some("warning"),
             _ => None,
         };
         if let (Some(severity), Some(text)) = (severity, first_text(group.stream())) {
@@ -49,10 +46,14 @@ fn first_text(tokens: TokenStream) -> Option<String> {
 #[test]
 fn the_findings_about_entra_are_those_of_the_program() {
     let mut found = BTreeMap::new();
-    for source in SOURCES {
-        let (source, _) = source.split_once("#[cfg(test)]").unwrap_or((source, ""));
+    let folder = std::fs::read_dir(Path::new(ROOT).join("src/entra")).unwrap();
+    for file in folder {
+        let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let (source, _) = source.split_once("#[cfg(test)]").unwrap_or((&source, ""));
         collect(source.parse().unwrap(), &mut found);
     }
+    // Other pairs after `=>` have single words.
+    found.retain(|text, _| text.split(' ').count() > 4);
     let table = tables_of(page("entra.md"), "finding").remove(0);
     let phrases_of = |row: &[String]| -> Vec<String> {
         let phrases = code_spans(&row[0]).into_iter();
