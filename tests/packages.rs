@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::support::Workplace;
 use crate::support::graph::{self, Graph, page};
+use crate::support::pki::Pki;
 use crate::support::ports::ClosedPort;
 use crate::support::scanner::TOKEN;
 use crate::support::sheet::Sheet;
@@ -231,6 +232,10 @@ fn a_search_shows_the_packages_whose_names_have_the_words_and_keeps_their_keys()
         "Fabrikam.onmicrosoft.com: none of 9 access packages has a name with `pier\u{fffd}[31m`\n"
     );
     let some = packages(&workplace, &["--search", "harbour"]);
+    // The key of a package depends on all packages, not on those that are shown.
+    let alike = tenant_with(vec![package(1, "Pier"), package(2, "Pier!")], 100);
+    let json = parsed(&newcomer_of(&alike), &["--search", "pier!"]);
+    assert_eq!(json["packages"][0]["key"], "pier-2");
     let summary = "\nFabrikam.onmicrosoft.com: 2 of 9 access packages with `harbour` in the name\npartners outside the directory can request 1 of them\n";
     assert!(some.ends_with(summary), "{some}");
 }
@@ -407,6 +412,23 @@ fn what_prevents_the_list_is_said_with_its_fix() {
 }
 
 #[test]
+fn a_ca_file_that_everyone_can_change_is_a_warning() {
+    let graph = tenant_with(Vec::new(), 100);
+    let workplace = newcomer_of(&graph);
+    let configuration = format!("{}ca_file = \"ca.pem\"\n", workplace.extra);
+    workplace.write("config.toml", &configuration);
+    workplace.write("ca.pem", &Pki::new().ca_pem);
+    let open = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(workplace.file("ca.pem"), open).unwrap();
+
+    let output = workplace.run(&["packages"]);
+
+    assert_eq!(output.code, 0, "{output:?}");
+    let warning = "warning: the file of `microsoft.ca_file` `ca.pem`";
+    assert!(output.stderr.starts_with(warning), "{output:?}");
+}
+
+#[test]
 fn an_unreachable_graph_is_69() {
     let closed = ClosedPort::reserve();
     let tokens = TokenEndpoint::start(|_| token(TOKEN, 3599));
@@ -424,14 +446,14 @@ fn an_unreachable_graph_is_69() {
 
 /// The metadata of Microsoft Graph, which is not a part of this repository.
 fn metadata() -> Option<PathBuf> {
-    let named = std::env::var_os("ACCESS_INVITE_GRAPH_METADATA").map(PathBuf::from);
+    let named = std::env::var_os("ACCESS_INVITE_METADATA").map(PathBuf::from);
     let default = "../shared/data/graph-entitlement.csdl.xml";
     let path = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(default));
     if path.is_file() {
         return Some(path.canonicalize().unwrap());
     }
     println!(
-        "skipped: {} does not exist; ACCESS_INVITE_GRAPH_METADATA names the file",
+        "skipped: {} does not exist; ACCESS_INVITE_METADATA names the file",
         path.display()
     );
     None
