@@ -808,6 +808,40 @@ async fn policies_that_an_expansion_leaves_out_are_read() {
 }
 
 #[tokio::test]
+async fn a_list_without_an_end_is_read_up_to_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = Graph::start();
+    let client = client(&graph, folder.path());
+    let next = format!("{}/v1.0/endless?", graph.url());
+    let filler = "x".repeat(7 * 1024 * 1024);
+    let mut number = 0;
+    graph.script("/v1.0/", move |_| {
+        number += 1;
+        Some(page(
+            &json!([{ "id": "1", "new": filler }]),
+            Some(&format!("{next}{number}")),
+        ))
+    });
+
+    let error = client.packages().await.unwrap_err();
+
+    assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
+    assert!(graph.targets().len() < 12);
+}
+
+#[test]
+fn a_policy_that_only_the_list_of_policies_has_counts() {
+    let job = Job::new(Some("before_send = \"refuse\""));
+    job.graph
+        .change_package(|it| it["assignmentPolicies"] = json!([]));
+    job.graph.script(POLICIES, |_| {
+        Some(page(&json!([policy("allExternalUsers", true)]), None))
+    });
+
+    assert_eq!(job.sends(), "");
+}
+
+#[tokio::test]
 async fn one_expansion_at_a_time_is_used_if_both_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let graph = Graph::start();

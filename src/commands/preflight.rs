@@ -152,15 +152,16 @@ impl Preflight {
 /// What the last `send` or `check --entra` of this day found about the configured packages.
 #[must_use]
 pub fn cached_findings(config: &Config, now: Timestamp) -> Vec<Finding> {
-    if config
-        .entra
-        .is_none_or(|it| it.before_send == BeforeSend::Off)
-    {
+    let before_send = config.entra.map(|it| it.before_send);
+    let Some(before_send) = before_send.filter(|it| *it != BeforeSend::Off) else {
         return Vec::new();
-    }
+    };
     let cache = Cache::read(config, now);
+    let errors_stop = before_send != BeforeSend::Warn;
     let packages = config.packages.iter();
-    packages.flat_map(|it| cache.package_findings(it)).collect()
+    packages
+        .flat_map(|it| cache.package_findings(it, errors_stop))
+        .collect()
 }
 
 /// Recommends the table `[entra]` to a job whose app registration could verify the access packages.

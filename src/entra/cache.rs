@@ -142,15 +142,16 @@ impl Cache {
     }
 
     /// The errors and warnings about a package that were found within a day, all as warnings with their time.
+    /// `errors_stop`: whether errors stop a `send`.
     #[must_use]
-    pub fn package_findings(&self, package: &Package) -> Vec<Finding> {
+    pub fn package_findings(&self, package: &Package, errors_stop: bool) -> Vec<Finding> {
         let Some(cached) = self.content.packages.get(package.link.as_str()) else {
             return Vec::new();
         };
         let at = Timestamp::from_second(cached.at).unwrap_or_default();
         let at = at.strftime("%Y-%m-%d %H:%M UTC");
         let finding = |it: &CachedFinding| {
-            let stops = if it.is_error {
+            let stops = if it.is_error && errors_stop {
                 "a real send would stop: "
             } else {
                 ""

@@ -1,16 +1,20 @@
 //! Reads many things, a few at the same time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::error::GraphError;
 
 /// How many requests are open at the same time.
 const AT_ONCE: usize = 8;
+/// After this time, no further item is read.
+const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Reads each item and returns the results in the order of the items. Once an error `ends` the reading, no
-/// further item is read, and each of the rest gets the same error. `done` is called after each item.
+/// Reads each item and returns the results in the order of the items. Once an error `ends` the reading, or it
+/// takes too long, no further item is read, and each of the rest gets that error. `done` is called after each item.
 pub async fn read_each<T, R, F>(
     items: Vec<T>,
     read: impl Fn(T) -> F,
@@ -26,7 +30,14 @@ where
     let mut waiting = items.into_iter().enumerate();
     let mut open = JoinSet::new();
     let mut ended = None;
+    let begun = Instant::now();
     loop {
+        if begun.elapsed() > PATIENCE && ended.is_none() {
+            ended = Some(GraphError::Unreachable(format!(
+                "Microsoft Graph is too slow: not everything was read within {} minutes; try again later",
+                PATIENCE.as_secs() / 60
+            )));
+        }
         while open.len() < AT_ONCE
             && ended.is_none()
             && let Some((index, item)) = waiting.next()
@@ -84,6 +95,22 @@ mod tests {
         let expected: Vec<_> = (0..40).map(Ok).collect();
         assert_eq!((results, calls), (expected, 40));
         assert_eq!(highest.load(Ordering::SeqCst), AT_ONCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_some_minutes_the_rest_is_left_out() {
+        let read = |item: u64| async move {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            Ok(item)
+        };
+
+        let results = read_each((0..100).collect(), read, |_| true, &mut || {}).await;
+
+        let read = results.iter().filter(|it| it.is_ok()).count();
+        assert!((24..48).contains(&read), "{read}");
+        let error = results[99].clone().unwrap_err();
+        assert!(error.is_unreachable(), "{error}");
+        assert!(error.to_string().contains("within 5 minutes"), "{error}");
     }
 
     #[tokio::test]

@@ -109,12 +109,12 @@ impl Connection {
         })
     }
 
-    /// Reads and parses one answer.
+    /// Reads and parses one answer. Also returns its length.
     pub async fn read<T: DeserializeOwned>(
         &self,
         url: &Url,
         resource: &Resource,
-    ) -> Result<T, GraphError> {
+    ) -> Result<(T, usize), GraphError> {
         let response = self.answer(url, resource).await?;
         let unexpected = |why: &str| {
             GraphError::Unexpected(format!(
@@ -125,8 +125,9 @@ impl Connection {
             let limit = ANSWER_LIMIT / 1024 / 1024;
             unexpected(&format!("is larger than {limit} MiB"))
         })?;
-        serde_json::from_slice(&body)
-            .map_err(|error| unexpected(&format!("is not what Microsoft documents ({error})")))
+        let parsed = serde_json::from_slice(&body)
+            .map_err(|error| unexpected(&format!("is not what Microsoft documents ({error})")))?;
+        Ok((parsed, body.len()))
     }
 
     /// The answer to a request, which is repeated while Graph is overloaded, and once with a new token.

@@ -50,7 +50,8 @@ pub async fn look_up(
         let graph = graph.clone();
         async move { tenant_of(&graph, &domain).await }
     };
-    let ends = |it: &GraphError| it.is_unreachable() || it.missing_permission().is_some();
+    // One domain that Graph does not understand says nothing about the others.
+    let ends = |it: &GraphError| !matches!(it, GraphError::Rejected(_) | GraphError::Unexpected(_));
     let answers = read_each(asked.clone(), read, ends, done).await;
     let mut lookups = DomainLookups {
         tenants: known,

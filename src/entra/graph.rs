@@ -41,7 +41,8 @@ impl Graph {
     /// # Errors
     /// If it cannot be read, or the answer has another form.
     pub async fn get<T: DeserializeOwned>(&self, resource: &Resource) -> Result<T, GraphError> {
-        self.0.read(&self.0.url(resource), resource).await
+        let (read, _) = self.0.read(&self.0.url(resource), resource).await?;
+        Ok(read)
     }
 
     /// Reads a list, page by page.

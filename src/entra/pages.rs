@@ -1,9 +1,11 @@
 //! Lists of Microsoft Graph, page by page (`@odata.nextLink`).
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use url::Url;
 
 use super::connection::Connection;
@@ -12,6 +14,10 @@ use super::resource::Resource;
 
 /// How many pages of one list are read.
 const PAGES: usize = 1_000;
+/// How many bytes of one list are read.
+const BYTES: usize = 64 * 1024 * 1024;
+/// How long one list may take.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A list that is read page by page.
 pub struct Pages<'g> {
@@ -21,6 +27,9 @@ pub struct Pages<'g> {
     next: Option<Url>,
     /// The pages that were read: a link back to one of them would never end.
     seen: HashSet<Url>,
+    /// How many bytes they had.
+    bytes: usize,
+    begun: Instant,
 }
 
 #[derive(Deserialize)]
@@ -37,18 +46,21 @@ impl<'g> Pages<'g> {
             resource,
             next: Some(first),
             seen: HashSet::new(),
+            bytes: 0,
+            begun: Instant::now(),
         }
     }
 
     /// The next page, which may be empty; `None` at the end.
     ///
     /// # Errors
-    /// If it cannot be read, or its link leads to another server, back to an earlier page, or on without end.
+    /// If it cannot be read, or its link leads to another server, back to an earlier page, or the list is too large or slow.
     pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<Vec<T>>, GraphError> {
         let Some(url) = self.next.take() else {
             return Ok(None);
         };
-        let page: Page<T> = self.connection.read(&url, &self.resource).await?;
+        let (page, bytes): (Page<T>, _) = self.connection.read(&url, &self.resource).await?;
+        self.bytes += bytes;
         self.seen.insert(url);
         if let Some(next) = page.next {
             let next = self.connection.link(&next, &self.resource)?;
@@ -56,6 +68,14 @@ impl<'g> Pages<'g> {
                 "its pages link to each other in a circle".to_owned()
             } else if self.seen.len() >= PAGES {
                 format!("it has more than {PAGES} pages")
+            } else if self.bytes > BYTES {
+                format!("it is larger than {} MiB", BYTES / 1024 / 1024)
+            } else if self.begun.elapsed() > PATIENCE {
+                return Err(GraphError::Unreachable(format!(
+                    "cannot read all of {} from Microsoft Graph: it is not complete after {} minutes; try again later",
+                    self.resource,
+                    PATIENCE.as_secs() / 60
+                )));
             } else {
                 self.next = Some(next);
                 return Ok(Some(page.value));

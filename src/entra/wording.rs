@@ -7,6 +7,10 @@ use crate::os_error::without_os_code;
 
 /// The check that these findings are of.
 pub const CHECK: &str = "entra";
+/// A page of the Microsoft Entra admin center.
+pub const COLLABORATION: &str = "External Identities > External collaboration settings";
+/// A page of the Microsoft Entra admin center.
+pub const CROSS_TENANT: &str = "External Identities > Cross-tenant access settings";
 /// How many characters of a name are shown.
 const SHOWN: usize = 100;
 
