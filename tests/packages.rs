@@ -9,7 +9,6 @@
 )]
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -546,18 +545,16 @@ fn an_odata_server_with_microsofts_metadata_serves_the_packages() {
     let scripted = tenant_with(rows, 100);
     let workplace = newcomer_of(&scripted);
     let rows_of = |json: &Value| json["packages"].as_array().unwrap().clone();
-    let (served, expected) = (rows_of(&json), rows_of(&parsed(&workplace, &[])));
-    assert_eq!((served.len(), expected.len()), (258, 258));
-    for (row, expected) in served.iter().zip(&expected) {
+    let (found, expected) = (rows_of(&json), rows_of(&parsed(&workplace, &[])));
+    assert_eq!((found.len(), expected.len()), (258, 258));
+    for (row, expected) in found.iter().zip(&expected) {
         assert_eq!(row, expected);
     }
     assert_eq!(toml, packages(&workplace, &["--format", "toml"]));
-    let mut shown = String::new();
-    for request in server.finish() {
-        writeln!(shown, "{request}").unwrap();
-    }
+    let requests = server.finish();
     let path = format!("GET {LISTED}?$expand=catalog,assignmentPolicies");
-    assert_eq!(shown.matches(&path).count(), 2 * 3, "{shown}");
+    let pages = requests.iter().filter(|it| it.starts_with(&path));
+    assert_eq!(pages.count(), 2 * 3, "{requests:?}");
 }
 
 #[test]
