@@ -1,5 +1,10 @@
 //! Microsoft Entra before mail is sent: every condition, every fault of Microsoft Graph, over a real socket.
 
+#![allow(
+    clippy::semicolon_if_nothing_returned,
+    reason = "a change of the tenant is one expression"
+)]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -261,7 +266,8 @@ fn only_packages_that_are_due_stop_a_send() {
     let mut job = Job::new(None);
     let other = LINK.replace(PACKAGE, "11111111-2222-4333-8444-555555555555");
     job.graph.configure(&mut job.workplace, Some(""));
-    job.workplace.extra += &format!("[packages.other]\nlink = \"{other}\"\nname = \"Other\"\n");
+    let table = format!("[packages.other]\nlink = \"{other}\"\nname = \"Other\"\n");
+    job.workplace.extra.push_str(&table);
     job.workplace.configure();
     job.workplace.write(
         "partners.csv",

@@ -220,10 +220,7 @@ impl Evaluation {
                 }
                 _ => self.findings.error(
                     format!("partners cannot request the access package \"{name}\": {}", obstacle()),
-                    match found.obstacles().contains(&Obstacle::SelfRequestOff) {
-                        true => format!("set \"Enable new requests\" to Yes and allow requests for \"Self\" {page}"),
-                        false => add,
-                    },
+                    if found.obstacles().contains(&Obstacle::SelfRequestOff) { format!("set \"Enable new requests\" to Yes and allow requests for \"Self\" {page}") } else { add },
                 ),
             },
         }

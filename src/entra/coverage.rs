@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::access::OutsideAccess;
 use super::connected_organization::{ConnectedOrganization, OrganizationState};
-use super::domain_lookup::DomainLookups;
+use super::domain_lookup::{DomainLookups, DomainTenant};
 use super::model::{AccessPackage, AssignmentPolicy, TargetScope};
 use super::tenant::{EmailOtp, TenantPolicies};
 use super::tenant_conditions::not_checked;
@@ -49,7 +49,7 @@ pub fn domain_findings(
         let domain = Domain {
             name: domain,
             is_consumer: is_consumer_domain(domain),
-            tenant: lookups.tenants.get(domain).map(Option::as_deref),
+            tenant: lookups.tenant_of(domain),
         };
         let mut found = domain.settings(policies);
         for (name, package) in packages.iter().filter(|it| wanted.contains(it.0)) {
@@ -81,19 +81,21 @@ pub fn domain_findings(
 struct Domain<'a> {
     name: &'a str,
     is_consumer: bool,
-    /// Its tenant, if it has one; `None` if it was not looked up.
-    tenant: Option<Option<&'a str>>,
+    tenant: DomainTenant<'a>,
 }
 
 impl Domain<'_> {
     fn tenant(&self) -> Option<&str> {
-        self.tenant.flatten()
+        match self.tenant {
+            DomainTenant::Known(id) => Some(id),
+            DomainTenant::NoTenant | DomainTenant::Unknown => None,
+        }
     }
 
     /// What settings for all packages say about it.
     fn settings(&self, policies: &TenantPolicies) -> Vec<Doubt> {
         let mut doubts = Vec::new();
-        let has_no_account = self.is_consumer || self.tenant == Some(None);
+        let has_no_account = self.is_consumer || self.tenant == DomainTenant::NoTenant;
         if has_no_account && policies.email_otp == Ok(EmailOtp::Disabled) {
             doubts.push(Doubt::NeedsOtp);
         }
@@ -174,7 +176,7 @@ impl Domain<'_> {
             Doubt::Proposed { package }
         } else if self.is_consumer {
             Doubt::Consumer { package }
-        } else if self.tenant.is_none() && organizations.iter().any(by_tenant) {
+        } else if self.tenant == DomainTenant::Unknown && organizations.iter().any(by_tenant) {
             Doubt::MayBeConnected { package }
         } else {
             Doubt::NotConnected { package }

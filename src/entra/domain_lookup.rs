@@ -21,7 +21,28 @@ pub struct DomainLookups {
     pub left_out: usize,
 }
 
+/// Which tenant a domain belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DomainTenant<'a> {
+    /// The tenant with this id.
+    Known(&'a str),
+    /// None.
+    NoTenant,
+    /// It was not looked up.
+    Unknown,
+}
+
 impl DomainLookups {
+    /// The tenant of a domain.
+    #[must_use]
+    pub fn tenant_of(&self, domain: &str) -> DomainTenant<'_> {
+        match self.tenants.get(domain) {
+            Some(Some(id)) => DomainTenant::Known(id),
+            Some(None) => DomainTenant::NoTenant,
+            None => DomainTenant::Unknown,
+        }
+    }
+
     /// How many domains are looked up in one run.
     pub const LIMIT: usize = 1_000;
 }

@@ -4,6 +4,7 @@
 //! for entitlement management must be excluded from policies that block guests.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::error::GraphError;
 use super::graph::Graph;
@@ -37,14 +38,15 @@ struct Conditions {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Users {
-    #[serde(default, deserialize_with = "or_default")]
-    include_users: Vec<String>,
-    include_guests_or_external_users: Option<serde::de::IgnoredAny>,
-    #[serde(default, deserialize_with = "or_default")]
-    exclude_users: Vec<String>,
-    exclude_guests_or_external_users: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "includeUsers", default, deserialize_with = "or_default")]
+    included: Vec<String>,
+    #[serde(rename = "includeGuestsOrExternalUsers")]
+    included_guests: Option<IgnoredAny>,
+    #[serde(rename = "excludeUsers", default, deserialize_with = "or_default")]
+    excluded: Vec<String>,
+    #[serde(rename = "excludeGuestsOrExternalUsers")]
+    excluded_guests: Option<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -71,11 +73,10 @@ impl Policy {
         } = &self.conditions;
         let has = |list: &[String], wanted: &str| list.iter().any(|it| it == wanted);
         let guests = "GuestsOrExternalUsers";
-        let includes = has(&users.include_users, "All")
-            || has(&users.include_users, guests)
-            || users.include_guests_or_external_users.is_some();
-        let excludes =
-            has(&users.exclude_users, guests) || users.exclude_guests_or_external_users.is_some();
+        let includes = has(&users.included, "All")
+            || has(&users.included, guests)
+            || users.included_guests.is_some();
+        let excludes = has(&users.excluded, guests) || users.excluded_guests.is_some();
         let for_package = (has(&applications.include_applications, "All")
             || has(&applications.include_applications, ENTITLEMENT_MANAGEMENT))
             && !has(&applications.exclude_applications, ENTITLEMENT_MANAGEMENT);

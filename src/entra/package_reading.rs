@@ -36,19 +36,15 @@ impl PackageReadings {
     /// Reads the tenant and these packages. If Graph cannot be reached, the rest is not tried.
     pub async fn read(graph: &Arc<Graph>, ids: &BTreeSet<PackageId>) -> Self {
         let tenant = graph.organization().await;
-        let packages = match &tenant {
-            Err(error @ GraphError::Unreachable(_)) => {
-                let unread = |_| Err(error.clone());
-                ids.iter().map(unread).collect()
-            }
-            _ => {
-                let read = |id| {
-                    let graph = graph.clone();
-                    async move { read_package(&graph, id).await }
-                };
-                let ids = ids.iter().copied().collect();
-                read_each(ids, read, GraphError::is_unreachable, &mut || {}).await
-            }
+        let packages = if let Err(error @ GraphError::Unreachable(_)) = &tenant {
+            ids.iter().map(|_| Err(error.clone())).collect()
+        } else {
+            let read = |id| {
+                let graph = graph.clone();
+                async move { read_package(&graph, id).await }
+            };
+            let ids = ids.iter().copied().collect();
+            read_each(ids, read, GraphError::is_unreachable, &mut || {}).await
         };
         let packages: Vec<_> = packages
             .into_iter()

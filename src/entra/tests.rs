@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::connected_organization::{ConnectedOrganization, IdentitySource, OrganizationState};
 use super::domain_list::DomainList;
+use super::domain_lookup::DomainTenant::{self, Known, NoTenant, Unknown as NotLookedUp};
 use super::tenant::EmailOtp;
 use super::*;
 use crate::config::testing::GOOD;
@@ -232,7 +233,7 @@ fn warnings(
     domain: &str,
     scope: TargetScope,
     policies: &TenantPolicies,
-    tenant: Option<Option<&str>>,
+    tenant: DomainTenant<'_>,
 ) -> Vec<Finding> {
     let domains = ListedDomains::from([(domain.into(), ["project".to_owned()].into())]);
     let mut policy = policy(scope, true);
@@ -241,10 +242,11 @@ fn warnings(
     }];
     let packages = BTreeMap::from([("project".to_owned(), found(vec![policy]))]);
     let lookups = DomainLookups {
-        tenants: tenant
-            .map(|it| (domain.to_owned(), it.map(str::to_owned)))
-            .into_iter()
-            .collect(),
+        tenants: match tenant {
+            Known(id) => BTreeMap::from([(domain.to_owned(), Some(id.to_owned()))]),
+            NoTenant => BTreeMap::from([(domain.to_owned(), None)]),
+            NotLookedUp => BTreeMap::new(),
+        },
         ..DomainLookups::default()
     };
     let findings = domain_findings(&domains, &packages, policies, &lookups);
@@ -263,49 +265,60 @@ fn a_domain_is_admitted_by_its_organization_or_by_a_policy_for_all_users() {
     let by_tenant = |state| vec![organization(state, Some("A1"), None)];
     let by_domain = || vec![organization(Configured, None, Some("A.example"))];
     let other = || vec![organization(Configured, Some("b2"), None)];
-    let no_tenant = Some(None);
     for (domain, scope, organizations, tenant, words) in [
-        (a, T::AllExternalUsers, vec![], Some(Some("a1")), None),
-        (a, T::AllExternalUsers, vec![], None, None),
-        (a, all, by_tenant(Configured), Some(Some("a1")), None),
-        (a, all, by_tenant(Unknown), Some(Some("a1")), None),
+        (a, T::AllExternalUsers, vec![], Known("a1"), None),
+        (a, T::AllExternalUsers, vec![], NotLookedUp, None),
+        (a, all, by_tenant(Configured), Known("a1"), None),
+        (a, all, by_tenant(Unknown), Known("a1"), None),
         (
             a,
             all,
             by_tenant(Proposed),
-            Some(Some("a1")),
+            Known("a1"),
             Some("only proposed"),
         ),
-        (a, specific, by_tenant(Proposed), Some(Some("a1")), None),
+        (a, specific, by_tenant(Proposed), Known("a1"), None),
         (
             a,
             all,
             other(),
-            Some(Some("a1")),
+            Known("a1"),
             Some("no connected organization"),
         ),
-        (a, all, vec![], no_tenant, Some("no connected organization")),
-        (a, all, by_domain(), no_tenant, None),
-        (a, all, by_domain(), None, None),
+        (a, all, vec![], NoTenant, Some("no connected organization")),
+        (a, all, by_domain(), NoTenant, None),
+        (a, all, by_domain(), NotLookedUp, None),
         (
             a,
             all,
             by_domain(),
-            Some(Some("a1")),
+            Known("a1"),
             Some("connected by domain"),
         ),
-        (a, all, by_tenant(Configured), None, Some("not checked: ")),
-        (a, all, vec![], None, Some("no connected organization")),
+        (
+            a,
+            all,
+            by_tenant(Configured),
+            NotLookedUp,
+            Some("not checked: "),
+        ),
+        (
+            a,
+            all,
+            vec![],
+            NotLookedUp,
+            Some("no connected organization"),
+        ),
         (
             "gmail.com",
             all,
             by_tenant(Configured),
-            None,
+            NotLookedUp,
             Some("open to everyone"),
         ),
-        ("gmail.com", T::AllExternalUsers, vec![], None, None),
+        ("gmail.com", T::AllExternalUsers, vec![], NotLookedUp, None),
         // The package itself is at fault, which another finding says.
-        (a, T::AllMemberUsers, vec![], no_tenant, None),
+        (a, T::AllMemberUsers, vec![], NoTenant, None),
     ] {
         let found = warnings(domain, scope, &policies(organizations.clone()), tenant);
         let what = format!("{domain} {scope:?} {organizations:?} {tenant:?}: {found:?}");
@@ -322,7 +335,7 @@ fn a_domain_is_admitted_by_its_organization_or_by_a_policy_for_all_users() {
 #[test]
 fn settings_for_all_packages_speak_against_a_domain() {
     let scope = TargetScope::AllExternalUsers;
-    let tenant = Some(Some("a1"));
+    let tenant = Known("a1");
     let with = |change: &dyn Fn(&mut TenantPolicies)| {
         let mut policies = policies(Vec::new());
         change(&mut policies);
@@ -340,11 +353,11 @@ fn settings_for_all_packages_speak_against_a_domain() {
         (otp(EmailOtp::Disabled), tenant, None),
         (
             otp(EmailOtp::Disabled),
-            Some(None),
+            NoTenant,
             Some("one-time passcodes by e-mail are off"),
         ),
-        (otp(EmailOtp::Disabled), None, None),
-        (otp(EmailOtp::Enabled), Some(None), None),
+        (otp(EmailOtp::Disabled), NotLookedUp, None),
+        (otp(EmailOtp::Enabled), NoTenant, None),
         (otp(EmailOtp::Unknown), tenant, Some("not checked: ")),
         (
             list(&["a.example"]),
@@ -353,7 +366,7 @@ fn settings_for_all_packages_speak_against_a_domain() {
         ),
         (list(&["b.example"]), tenant, None),
         (partner("a1", true), tenant, Some("are blocked")),
-        (partner("a1", true), None, None),
+        (partner("a1", true), NotLookedUp, None),
         (partner("a1", false), tenant, None),
         (partner("b2", true), tenant, None),
     ] {
