@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::check::CheckOptions;
+use crate::commands::packages::PackagesOptions;
 use crate::commands::preview::PreviewOptions;
 use crate::commands::resolve::ResolveOptions;
 use crate::commands::send::SendOptions;
 use crate::commands::status::StatusOptions;
 use crate::commands::sync::SyncOptions;
 use crate::commands::{
-    PREVIEW, check, init, preview, resolve, sandbox, send, status, sync, test_send,
+    PREVIEW, check, init, packages, preview, resolve, sandbox, send, status, sync, test_send,
 };
 use crate::config::Provider;
 use crate::console::Console;
@@ -55,6 +56,11 @@ enum Command {
         #[arg(long, value_name = "NAME", value_parser = Provider::names())]
         provider: Option<String>,
     },
+    /// List the access packages of your tenant with their links, from Microsoft Graph
+    #[command(
+        after_help = "Examples:\n  access-invite packages --search harbour\n  access-invite packages --format toml"
+    )]
+    Packages(PackagesOptions),
     /// Check configuration, link, secrets, templates and list, without the network
     #[command(after_help = "Examples:\n  access-invite check\n  access-invite check --connect")]
     Check(CheckOptions),
@@ -101,6 +107,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
     let config = &cli.config;
     match cli.command {
         Command::Init { folder, provider } => init::run(&folder, provider.as_deref(), console),
+        Command::Packages(options) => packages::run(config, &options, console).await,
         Command::Check(options) => check::run(config, &options, console).await,
         Command::Preview(PreviewOptions { filter, out }) => {
             preview::run(config, &out, &filter, console).await

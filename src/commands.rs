@@ -3,6 +3,7 @@
 
 pub mod accept_older;
 pub mod check;
+mod check_entra;
 mod checks;
 mod connect;
 mod connect_steps;
@@ -13,6 +14,8 @@ mod guards;
 pub mod init;
 mod job;
 mod open_ledger;
+pub mod packages;
+mod preflight;
 pub mod preview;
 mod records;
 pub mod resolve;

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use crate::approval::ApprovalError;
 use crate::config::ConfigError;
 use crate::delivery::{Stop, StopKind};
+use crate::entra::GraphError;
 use crate::ledger::LedgerError;
 use crate::message::MessageError;
 pub use crate::os_error::without_os_code;
@@ -132,6 +133,12 @@ exit_codes! {
         Self { cause: ErrorSource::Relay, .. } => Exit::Unavailable,
         Self { cause: ErrorSource::Configuration, .. } => Exit::Config,
         Self { cause: ErrorSource::Permissions, .. } => Exit::NoPermission,
+    }
+    GraphError {
+        Self::Unreachable(_) => Exit::TryLater,
+        Self::Permissions(_) => Exit::NoPermission,
+        Self::Forbidden { .. } | Self::NotFound(_) | Self::Rejected(_) => Exit::Config,
+        Self::Unexpected(_) | Self::Configuration(_) => Exit::Config,
     }
     LedgerError {
         Self::Missing(_) => Exit::Config,

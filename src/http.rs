@@ -1,4 +1,4 @@
-//! Requests over HTTPS: to token endpoints, and to whatever else is not SMTP.
+//! Requests over HTTPS: to token endpoints, to Microsoft Graph, and to whatever else is not SMTP.
 //!
 //! Every request has a deadline, every response a size limit. Redirects are not followed, the
 //! certificate is verified against the system's roots and `ca_file`, and proxies are used by
@@ -27,8 +27,8 @@ pub use self::error::HttpError;
 pub use self::proxy::Proxies;
 pub use self::roots::CaFile;
 
-/// The longest body of a response that is read.
-const BODY_LIMIT: usize = 256 * 1024;
+/// The longest body of the answer to a form.
+const FORM_ANSWER_LIMIT: usize = 256 * 1024;
 /// How long it may take until a connection is open, its TLS handshake not included.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -63,6 +63,19 @@ pub struct Form {
     pub authorization: Option<Zeroizing<String>>,
 }
 
+/// What is read by `GET`.
+pub struct Get {
+    /// The value of the `Authorization` header.
+    pub authorization: Zeroizing<String>,
+    /// The longest body that is read.
+    pub limit: usize,
+}
+
+enum Request {
+    Post(Form),
+    Get(Get),
+}
+
 impl Client {
     /// Trusts the system's roots and those of a file.
     ///
@@ -87,6 +100,28 @@ impl Client {
         form: Form,
         deadline: Duration,
     ) -> Result<Response, HttpError> {
+        self.exchange(url, Request::Post(form), deadline).await
+    }
+
+    /// Reads by `GET`. Dropping the future ends the request.
+    ///
+    /// # Errors
+    /// If no complete response came in time. A response with an error status is a response.
+    pub async fn get(
+        &self,
+        url: &Url,
+        get: Get,
+        deadline: Duration,
+    ) -> Result<Response, HttpError> {
+        self.exchange(url, Request::Get(get), deadline).await
+    }
+
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: Request,
+        deadline: Duration,
+    ) -> Result<Response, HttpError> {
         let proxy = self.proxies.proxy_for(url)?;
         let via = proxy.as_ref().map(|it| it.shown.clone());
         let config = Agent::config_builder()
@@ -100,10 +135,10 @@ impl Client {
             .timeout_global(Some(deadline))
             .build();
         let agent = config.new_agent();
-        let request = RequestGuard(Some(agent.clone()));
+        let guard = RequestGuard(Some(agent.clone()));
         let target = url.clone();
-        let sent = tokio::task::spawn_blocking(move || send(&agent, &target, &form)).await;
-        drop(request);
+        let sent = tokio::task::spawn_blocking(move || send(&agent, &target, &request)).await;
+        drop(guard);
         match sent {
             Ok(sent) => sent.map_err(|error| error::explain(&error, url, via.as_deref(), deadline)),
             Err(error) => match error.try_into_panic() {
@@ -125,14 +160,23 @@ impl Drop for RequestGuard {
     }
 }
 
-fn send(agent: &Agent, url: &Url, form: &Form) -> Result<Response, ureq::Error> {
-    let mut request = agent
-        .post(url.as_str())
-        .content_type("application/x-www-form-urlencoded");
-    if let Some(authorization) = &form.authorization {
-        request = request.header("authorization", authorization.as_str());
-    }
-    let mut response = request.send(form.body.as_bytes())?;
+fn send(agent: &Agent, url: &Url, request: &Request) -> Result<Response, ureq::Error> {
+    let (mut response, body_limit) = match request {
+        Request::Post(form) => {
+            let mut request = agent
+                .post(url.as_str())
+                .content_type("application/x-www-form-urlencoded");
+            if let Some(authorization) = &form.authorization {
+                request = request.header("authorization", authorization.as_str());
+            }
+            (request.send(form.body.as_bytes())?, FORM_ANSWER_LIMIT)
+        }
+        Request::Get(get) => {
+            let request = agent.get(url.as_str());
+            let request = request.header("authorization", get.authorization.as_str());
+            (request.call()?, get.limit)
+        }
+    };
     let headers = response.headers();
     let date = header(headers, "date").and_then(|it| rfc2822::parse(&it).ok());
     let date = date.map(|it| it.timestamp());
@@ -147,9 +191,9 @@ fn send(agent: &Agent, url: &Url, form: &Form) -> Result<Response, ureq::Error> 
     });
     let location = header(headers, "location");
     let status = response.status().as_u16();
-    // Allocated once: a buffer that grows leaves copies behind.
-    let mut body = Zeroizing::new(Vec::with_capacity(BODY_LIMIT + 1));
-    let limit = BODY_LIMIT as u64 + 1;
+    // Allocated once for a token: a buffer that grows leaves copies behind.
+    let mut body = Zeroizing::new(Vec::with_capacity(FORM_ANSWER_LIMIT + 1));
+    let limit = body_limit as u64 + 1;
     response
         .body_mut()
         .as_reader()
@@ -161,7 +205,7 @@ fn send(agent: &Agent, url: &Url, form: &Form) -> Result<Response, ureq::Error> 
         location,
         retry_after,
         date,
-        body: (body.len() <= BODY_LIMIT).then_some(body),
+        body: (body.len() <= body_limit).then_some(body),
     })
 }
 

@@ -11,7 +11,7 @@
 //! exit console                   error → exit code · stdout, stderr, questions, progress
 //! delivery results               the run: queue, workers, limits, signals · the list written back
 //! plan outbox sync               rows × standing → due, or skipped with reason · planned send → verified message
-//! ledger relay sandbox review approval report    record · SMTP · test relay · review · approvals · tables and JSON
+//! ledger relay entra sandbox review approval report    record · SMTP · Microsoft Graph · test relay · review · approvals · tables and JSON
 //! sender_domain                  SPF, DKIM and DMARC of the sender's domain (on the same layer)
 //! oauth                          access tokens
 //! http dns secret                HTTPS with deadlines and proxies · DNS queries · secrets, read when needed
@@ -20,7 +20,7 @@
 //! config
 //! invitation                     identity, state, transitions
 //! refusal                        what a refusal is about: recipient, sender, time
-//! outcome                        phase + reply → outcome
+//! outcome atomic_file            phase + reply → outcome · a file that replaces another as a whole
 //! link address locale files digest               values · regular files only, bounded · hash of fields
 //! finding output                 what a check found · a writer that keeps its first error
 //! os_error                       messages of system errors
@@ -50,6 +50,7 @@ pub mod locale;
 pub mod digest;
 pub mod files;
 
+pub mod atomic_file;
 pub mod outcome;
 
 pub mod refusal;
@@ -71,6 +72,7 @@ pub mod secret;
 pub mod oauth;
 
 pub mod approval;
+pub mod entra;
 pub mod ledger;
 pub mod relay;
 pub mod report;

@@ -79,6 +79,15 @@ impl AccessPackageLink {
         Ok((link, warnings))
     }
 
+    /// The link to an access package of the tenant with this domain.
+    ///
+    /// # Errors
+    /// If host or domain cannot be part of a link.
+    pub fn compose(host: &str, hint: &str, package_id: PackageId) -> Result<Self, LinkError> {
+        let text = format!("https://{host}/@{hint}#{ROUTE}{package_id}");
+        Ok(Self::parse(&text, &[])?.0)
+    }
+
     /// The link, byte for byte as configured.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -95,6 +104,12 @@ impl AccessPackageLink {
     #[must_use]
     pub fn directory_hint(&self) -> &str {
         &self.hint
+    }
+
+    /// The host of the portal, one for each cloud.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        authority(&self.text)
     }
 
     /// Whether this is the example of Microsoft's documentation, which leads to no real tenant.

@@ -39,6 +39,7 @@ mod windows1252;
 mod workbook;
 
 pub use self::csv_format::CsvFormat;
+pub use self::domains::is_consumer as is_consumer_domain;
 pub use self::error::ListError;
 pub use self::finding::RowFinding;
 pub use self::formula::{is_guarded_in_results, may_be_formula};

@@ -7,7 +7,7 @@
 //! starting behind the one that was refused last. So a few bad rows never delay the others, even if the
 //! limits let only a few through.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -157,6 +157,8 @@ pub struct PlanSummary {
     pub new: u64,
     /// Deferred rows of open packages that this plan skips.
     pub waiting: u64,
+    /// The names of the packages of the due ones.
+    pub packages: BTreeSet<String>,
     /// The due ones by locale, as the caller names it.
     pub locales: BTreeMap<String, u64>,
     /// The first due partners that `limits.only_to` does not allow, with their lines.
@@ -223,6 +225,9 @@ impl Plan {
                     continue;
                 }
                 summary.due += 1;
+                if !summary.packages.contains(&entry.partner.package.key) {
+                    summary.packages.insert(entry.partner.package.key.clone());
+                }
                 summary.new += u64::from(entry.is_new());
                 *summary
                     .locales

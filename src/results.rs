@@ -7,7 +7,6 @@
 //! No cell is a formula to a spreadsheet: one that could be gets an apostrophe before it. Nothing else in
 //! the cells of the list changes.
 
-mod atomic_file;
 mod csv_writer;
 mod encoding_writer;
 mod outcome_columns;
@@ -20,10 +19,10 @@ use std::sync::Arc;
 use encoding_rs::UTF_8;
 use jiff::civil::Date;
 
-use self::atomic_file::AtomicFile;
 use self::csv_writer::CsvWriter;
 use self::encoding_writer::Unmappable;
 use self::outcome_columns::{COLUMNS, OutcomeColumns};
+use crate::atomic_file::{AtomicFile, beginning_of};
 use crate::finding::Finding;
 use crate::ledger::{LedgerError, Reader};
 use crate::partners::{CsvFormat, Partners, RowKind, SourceRow};
@@ -67,7 +66,7 @@ pub fn prepare(path: &Path) -> Result<()> {
 /// # Errors
 /// If a file that is not a results file has this name.
 pub fn check(path: &Path) -> Result<()> {
-    let mut bytes = atomic_file::beginning_of(path).map_err(|error| unusable(path, &error))?;
+    let mut bytes = beginning_of(path).map_err(|error| unusable(path, &error))?;
     // Also in UTF-16, which has zeros between the letters.
     bytes.retain(|it| *it != 0);
     let ours = COLUMNS[0].as_bytes();

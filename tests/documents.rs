@@ -8,6 +8,7 @@ use access_invite::config::{Config, Key, Presence, declared_keys};
 
 mod commands;
 mod examples;
+mod findings;
 mod glossary;
 mod links;
 mod markdown;
@@ -19,9 +20,10 @@ const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
 /// The pages for administrators, by file name.
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("commands.md", include_str!("../docs/commands.md")),
     ("configuration.md", include_str!("../docs/configuration.md")),
+    ("entra.md", include_str!("../docs/entra.md")),
     ("glossary.md", include_str!("../docs/glossary.md")),
     ("list.md", include_str!("../docs/list.md")),
     ("microsoft365.md", include_str!("../docs/microsoft365.md")),
@@ -71,7 +73,7 @@ fn keys_of_example() -> BTreeMap<String, toml::Value> {
     let mut keys = BTreeMap::new();
     let mut table = String::new();
     for line in EXAMPLE.lines() {
-        if let Some(header) = line.strip_prefix('[') {
+        if let Some(header) = line.trim_start_matches("# ").strip_prefix('[') {
             table = header.replace("project-space", "NAME").replace(']', ".");
         } else if let Ok(line) = line.trim_start_matches("# ").parse::<toml::Table>() {
             for (key, value) in line {
@@ -117,7 +119,11 @@ fn each_commented_out_key_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     let mut tried = 0;
+    let mut table = "";
     for line in EXAMPLE.lines() {
+        if line.trim_start_matches("# ").starts_with('[') {
+            table = line;
+        }
         let Some(bare) = line.strip_prefix("# ") else {
             continue;
         };
@@ -126,7 +132,10 @@ fn each_commented_out_key_is_valid() {
             continue;
         }
         tried += 1;
-        std::fs::write(&path, EXAMPLE.replacen(line, bare, 1)).unwrap();
+        // The header of a table that is commented out comes with its keys.
+        let header = table.trim_start_matches("# ");
+        let text = EXAMPLE.replacen(table, header, 1);
+        std::fs::write(&path, text.replacen(line, bare, 1)).unwrap();
         if let Err(failure) = Config::load(&path) {
             let text = failure.to_string();
             // Half a login is refused, and says which half is missing.

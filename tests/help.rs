@@ -1,10 +1,11 @@
 //! The help of each verb as a snapshot, and its examples, which are run.
 
 use crate::support::Workplace;
+use crate::support::graph::Graph;
 use crate::support::smtp::{Action, Call, Server, Stage};
 
-const VERBS: [&str; 7] = [
-    "init", "check", "preview", "send", "status", "sync", "resolve",
+const VERBS: [&str; 8] = [
+    "init", "packages", "check", "preview", "send", "status", "sync", "resolve",
 ];
 
 #[test]
@@ -55,6 +56,10 @@ fn each_example_in_the_help_runs() {
                 "From x Mon Nov 30 09:01:00 2026\nSubject: x\n\n",
             );
             workplace.write("returned.eml", "Subject: x\n\n");
+            let graph = Graph::start();
+            if arguments[0] == "packages" {
+                graph.configure(&mut workplace, None);
+            }
             workplace.partners(&["ada@fabrikam.example"]);
             if decided {
                 assert_eq!(workplace.run(&["send"]).code, 3);

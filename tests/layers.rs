@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 17] = [
     &["os_error"],
     &["finding", "output"],
     &["link", "address", "locale", "files", "digest"],
-    &["outcome"],
+    &["outcome", "atomic_file"],
     &["refusal"],
     &["invitation"],
     &["config"],
@@ -25,6 +25,7 @@ const LAYERS: [&[&str]; 17] = [
     &[
         "ledger",
         "relay",
+        "entra",
         "sandbox",
         "review",
         "report",

@@ -1,15 +1,18 @@
 //! `check`: findings about everything that can be checked without the network, and with `--connect`,
-//! about the relay and the sender's domain.
+//! about the relay and the sender's domain, and with `--entra`, about the access packages.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
 
+use super::check_entra::{check_entra, line_about_entra};
 use super::checks::{COLUMNS, EXAMPLE, Report, check_files, check_plan, languages};
 use super::connect::{Output, diagnose};
+use super::preflight::recommendation;
 use crate::config::{Config, PROVIDER_CHECK};
 use crate::console::Console;
+use crate::entra::CHECK;
 use crate::exit::{Exit, Result};
 use crate::finding::{Finding, Severity};
 use crate::report::{CheckFormat, Languages, count, wrapped, write_check};
@@ -20,6 +23,9 @@ pub struct CheckOptions {
     /// Also examine the relay, the login and the sender's domain; no mail is sent
     #[arg(long)]
     pub connect: bool,
+    /// Also read from Microsoft Entra whether partners can request the access packages
+    #[arg(long)]
+    pub entra: bool,
     /// Also show which languages the list asks for, and which template each of them gets
     #[arg(long)]
     pub locales: bool,
@@ -53,6 +59,9 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
         for line in report.findings.iter().filter_map(line_before_findings) {
             console.print(&shown(line, console.out_is_terminal));
         }
+        for line in report.findings.iter().filter_map(line_about_entra) {
+            console.print(&shown(line, console.out_is_terminal));
+        }
         let findings = report.unprinted();
         console.report(findings.filter(|it| it.severity >= Severity::Warning));
         console.print(&shown(conclusion, console.out_is_terminal));
@@ -83,6 +92,10 @@ async fn check(
     let mut reader = None;
     if let (Some(job), true) = (&job, report.is_good()) {
         reader = check_plan(path, job, report, console).await?;
+    }
+    report.findings.extend(recommendation(config));
+    if options.entra {
+        check_entra(config, job.as_ref(), report, console).await;
     }
     if let (Some(job), Some(connector), Some(reader)) = (&job, connector, reader)
         && options.connect
@@ -127,7 +140,7 @@ fn conclusion(path: &Path, list: Option<&Path>, report: &Report) -> String {
         return format!("{path} is not good: {errors}");
     }
     let texts = |severity| {
-        let apart = [COLUMNS, EXAMPLE, PROVIDER_CHECK];
+        let apart = [CHECK, COLUMNS, EXAMPLE, PROVIDER_CHECK];
         let unprinted = report.unprinted().filter(|it| it.severity == severity);
         let found = unprinted.filter(|it| !apart.contains(&it.check));
         found.map(|it| it.what.clone()).collect::<Vec<_>>()

@@ -62,6 +62,14 @@ impl Report {
         unprinted.map(|(_, finding)| finding)
     }
 
+    /// Adds findings; if there are errors among them, `exit` is their exit code.
+    pub fn add_findings(&mut self, findings: Vec<Finding>, exit: Exit) {
+        if findings.iter().any(|it| it.severity == Severity::Error) {
+            self.exits.push(exit);
+        }
+        self.findings.extend(findings);
+    }
+
     /// Whether there is no error.
     pub fn is_good(&self) -> bool {
         self.exits.is_empty()

@@ -45,6 +45,9 @@ fn configuration(provider: Option<&Provider>) -> String {
     let set = format!("provider = \"{}\"", provider.name);
     text = text.replacen("# provider = \"microsoft365\"", &set, 1);
     text = text.replacen("\nhost = ", "\n# host = ", 1);
+    if provider.name == "microsoft365" {
+        text = text.replacen("\n# [entra]\n", "\n[entra]\n", 1);
+    }
     for key in provider.required_keys() {
         let start = text.find(&format!("\n[{}]\n", key.table));
         let start = start.expect("the example shows every table");

@@ -12,6 +12,7 @@ use clap::Args;
 use super::guards::{PREVIEW, require_approval, warnings_of_send};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
+use super::preflight::cached_findings;
 use super::review_entries::{cannot_repeat, fill, leave_out, preview_entry};
 use crate::approval;
 use crate::config::Config;
@@ -56,6 +57,7 @@ pub async fn run(
     let now = console.now();
     let error = approved.as_ref().err();
     warnings.extend(warnings_of_send(&job, &summary, &reader, error, now).await?);
+    warnings.extend(cached_findings(&config, now));
     warnings.extend(changed.iter().map(|it| cannot_repeat(&job, it)));
     leave_out(&job, &changed, &mut summary);
     console.report(&warnings);

@@ -14,6 +14,7 @@ use super::examples::refuse_examples;
 use super::guards::{nothing_was_sent, require_approval};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger::{end_run, run_start};
+use super::preflight::Preflight;
 use super::summary::{RunSummary, counts};
 use super::verify::guard_and_verify;
 use crate::address::Address;
@@ -99,7 +100,9 @@ async fn send(
     }
     let plan = job.plan(&options.filter, console.now());
     let new_campaign = options.new_campaign;
-    let (summary, sends) = guard_and_verify(&job, &plan, ledger, new_campaign, console).await?;
+    let preflight = Preflight::new(&config);
+    let verified = guard_and_verify(&job, &plan, ledger, new_campaign, preflight, console);
+    let (summary, sends) = verified.await?;
     if console.interactive {
         console.report(&job.warnings());
     }

@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::guards::{guards, nothing_was_sent};
 use super::job::Job;
+use super::preflight::Preflight;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::{Cause, MessageIdKey};
@@ -131,13 +132,15 @@ impl Job {
     }
 }
 
-/// Counts, guards and verifies what is due. A resend that can no longer repeat the same bytes becomes
+/// Counts, guards and verifies what is due; between guards and verification, reads the packages that are due
+/// from Microsoft Entra, if `preflight` asks for it. A resend that can no longer repeat the same bytes becomes
 /// `unknown` again; that may admit others under `--limit`, so everything is repeated.
 pub async fn guard_and_verify(
     job: &Job,
     plan: &Plan,
     ledger: &Ledger,
     new_campaign: bool,
+    mut preflight: Option<Preflight>,
     console: &mut Console<'_>,
 ) -> Result<(PlanSummary, Vec<PlannedSend>)> {
     loop {
@@ -149,6 +152,9 @@ pub async fn guard_and_verify(
             let stopping: Vec<String> = stopping.iter().map(ToString::to_string).collect();
             let error = CommandError::new(Exit::BadInput, stopping.join("\n"));
             return Err(nothing_was_sent(error));
+        }
+        if let Some(preflight) = &mut preflight {
+            preflight.run(&summary.packages, console).await?;
         }
         let verified = job.verify(plan, reader, now).await?;
         if verified.changed.is_empty() {

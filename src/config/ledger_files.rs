@@ -7,6 +7,9 @@ use super::reader::Section;
 use super::values::path;
 use crate::files::beside;
 
+/// The suffix of the file that remembers what was read from Microsoft Entra.
+const ENTRA: &str = ".entra";
+
 /// Where the ledger is, and the witness that records its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerFiles {
@@ -41,9 +44,15 @@ impl LedgerFiles {
         ledger
     }
 
-    /// The ledger, and the files beside it during a run.
+    /// The file that remembers for a day what was read from Microsoft Entra.
+    #[must_use]
+    pub fn entra_cache(&self) -> PathBuf {
+        beside(&self.file, ENTRA)
+    }
+
+    /// The ledger, and the files beside it.
     pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
-        let suffixes = ["", "-wal", "-shm", "-journal", ".lock"];
+        let suffixes = ["", "-wal", "-shm", "-journal", ".lock", ENTRA];
         suffixes.into_iter().map(|it| beside(&self.file, it))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::bounces::Bounces;
+use super::entra::Entra;
 use super::error::ConfigError;
 use super::key::Key;
 use super::ledger_files::LedgerFiles;
@@ -46,6 +47,8 @@ pub struct Config {
     pub smtp: Smtp,
     /// The app registration for SMTP and Microsoft Graph, if there is one.
     pub microsoft: Option<Microsoft>,
+    /// What is asked of Microsoft Entra; `None` without the table.
+    pub entra: Option<Entra>,
     /// How many messages, how fast, to whom.
     pub limits: Limits,
     /// When a deferred invitation is tried again.
@@ -70,46 +73,11 @@ impl Config {
     /// # Errors
     /// All errors of the file, each with its line, what was expected and a fix.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let source = files::read(path, FILE_LIMIT);
-        let source = source.map_err(|error| ConfigError::Unreadable {
-            path: path.display().to_string(),
-            error,
-        })?;
-        let source = String::from_utf8(source).map_err(|error| {
-            let offset = error.utf8_error().valid_up_to();
-            let (valid, rest) = error.as_bytes().split_at(offset);
-            ConfigError::NotUtf8 {
-                path: path.display().to_string(),
-                line: valid.split(|it| *it == b'\n').count(),
-                byte: rest[0],
-                offset,
-            }
-        })?;
-        let reader = ConfigReader::default();
-        let (file, errors) = DeTable::parse_recoverable(&source);
-        let secrets = SecretLines::of(&source, file.get_ref(), errors.is_empty());
-        for error in errors {
-            let fix =
-                "write texts in quotes, lists in brackets, and each key once (https://toml.io)";
-            let span = error.span().unwrap_or(0..0);
-            reader.problems.add(span, error.message(), Some(fix.into()));
-        }
-        let config = read(Section::root(&file, &reader), path);
-        let ConfigReader { problems, keys } = reader;
-        match (problems.finish(path, &source, &secrets), config) {
-            (None, Some(mut config)) => {
-                let keys = keys.into_inner();
-                let secrets = keys.iter().filter(|it| it.secret);
-                let secrets = secrets.map(|it| it.path.as_str());
-                config.keys = fingerprint::keys(file.get_ref(), secrets);
-                config.check_permissions(path)?;
-                Ok(config)
-            }
-            (problems, _) => {
-                let problems = problems.expect("each value that is missing was reported");
-                Err(ConfigError::Invalid(Box::new(problems)))
-            }
-        }
+        let (config, keys) = read_file(path, |root| read(root, path))?;
+        let mut config = config.expect("each value that is missing was reported");
+        config.keys = keys;
+        config.check_permissions(path)?;
+        Ok(config)
     }
 
     /// Adds a warning for each file that everyone can change.
@@ -150,6 +118,61 @@ impl Config {
     }
 }
 
+impl Microsoft {
+    /// Reads only the table `[microsoft]` of the file, and nothing else but its syntax, for a verb that is of use
+    /// before the rest is configured; `None` if there is no such table.
+    ///
+    /// # Errors
+    /// All errors of the table and of the syntax.
+    pub fn load(path: &Path) -> Result<Option<Self>, ConfigError> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let read = |mut root: Section<'_>| Self::read(root.section("microsoft"), folder);
+        Ok(read_file(path, read)?.0)
+    }
+}
+
+/// Parses the file and passes it to `read`; returns its result and the canonical form of all keys.
+///
+/// # Errors
+/// All errors of the syntax and all that `read` reported.
+fn read_file<T>(
+    path: &Path,
+    read: impl FnOnce(Section<'_>) -> T,
+) -> Result<(T, BTreeMap<String, String>), ConfigError> {
+    let source = files::read(path, FILE_LIMIT);
+    let source = source.map_err(|error| ConfigError::Unreadable {
+        path: path.display().to_string(),
+        error,
+    })?;
+    let source = String::from_utf8(source).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        let (valid, rest) = error.as_bytes().split_at(offset);
+        ConfigError::NotUtf8 {
+            path: path.display().to_string(),
+            line: valid.split(|it| *it == b'\n').count(),
+            byte: rest[0],
+            offset,
+        }
+    })?;
+    let reader = ConfigReader::default();
+    let (file, errors) = DeTable::parse_recoverable(&source);
+    let secrets = SecretLines::of(&source, file.get_ref(), errors.is_empty());
+    for error in errors {
+        let fix = "write texts in quotes, lists in brackets, and each key once (https://toml.io)";
+        let span = error.span().unwrap_or(0..0);
+        reader.problems.add(span, error.message(), Some(fix.into()));
+    }
+    let result = read(Section::root(&file, &reader));
+    let ConfigReader { problems, keys } = reader;
+    if let Some(problems) = problems.finish(path, &source, &secrets) {
+        return Err(ConfigError::Invalid(Box::new(problems)));
+    }
+    let keys = keys.into_inner();
+    let secrets = keys.iter().filter(|it| it.secret);
+    let secrets = secrets.map(|it| it.path.as_str());
+    Ok((result, fingerprint::keys(file.get_ref(), secrets)))
+}
+
 /// All keys that a configuration may have; the package is called `NAME`.
 #[must_use]
 pub fn declared_keys() -> Vec<Key> {
@@ -178,6 +201,8 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     let section = root.section("microsoft");
     let given = !section.is_empty();
     let microsoft = Microsoft::read(section, folder);
+    let has_entra = root.contains("entra");
+    let entra = Entra::read(root.section("entra"), has_entra, given);
     let tokens = TokenTable {
         given,
         table: microsoft.clone(),
@@ -234,6 +259,7 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
         templates,
         smtp: smtp?,
         microsoft,
+        entra,
         limits,
         retry,
         ledger: ledger?,

@@ -85,6 +85,16 @@ impl Cloud {
         }
     }
 
+    /// The host of the My Access portal; `None` for China, for which Microsoft documents none.
+    #[must_use]
+    pub fn portal_host(self) -> Option<&'static str> {
+        match self {
+            Self::Global => Some("myaccess.microsoft.com"),
+            Self::UsGov | Self::UsGovDod => Some("myaccess.microsoft.us"),
+            Self::China => None,
+        }
+    }
+
     fn outlook_url(self) -> &'static str {
         match self {
             Self::Global => "https://outlook.office365.com",

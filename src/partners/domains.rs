@@ -9,6 +9,7 @@ const CONSUMER: &str = include_str!("consumer_domains.txt");
 const CONSUMER_FAMILIES: [&str; 5] = ["gmx", "hotmail", "live", "outlook", "yahoo"];
 
 /// Whether a domain (in lower case) belongs to a mail service that is open to everyone.
+#[must_use]
 pub fn is_consumer(domain: &str) -> bool {
     let family = || {
         let (first, ending) = domain.split_once('.')?;

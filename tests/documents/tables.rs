@@ -12,6 +12,7 @@ use crate::support::Workplace;
 use crate::support::smtp::Server;
 use access_invite::config::{Presence, declared_keys};
 use access_invite::invitation::State;
+use access_invite::report::PackageRow;
 use access_invite::templates::{PackageScope, PartnerScope, Scope, SenderScope};
 
 /// The names of both sides, to be compared.
@@ -131,6 +132,15 @@ fn the_fields_and_columns_of_results_are_those_of_the_program() {
         shown.iter().map(String::as_str).collect::<Vec<_>>(),
         added.collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn the_fields_of_packages_are_those_of_the_program() {
+    let row = PackageRow::default();
+    let row = serde_json::to_value(row).unwrap();
+
+    let shown = documented(section(page("commands.md"), "## packages"), "field");
+    assert_eq!(set(shown.iter().map(String::as_str)), fields(&row));
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod chance;
 pub mod disk;
 pub mod dns;
 pub mod exim;
+pub mod graph;
 pub mod held;
 pub mod mail;
 pub mod node;

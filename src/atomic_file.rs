@@ -22,6 +22,9 @@ pub struct AtomicFile {
 
 impl AtomicFile {
     /// Creates it, empty, in the same folder.
+    ///
+    /// # Errors
+    /// If the folder is missing or cannot be written.
     pub fn begin(path: &Path) -> io::Result<Self> {
         let folder = folder_of(path);
         if !folder.is_dir() {
@@ -43,11 +46,15 @@ impl AtomicFile {
     }
 
     /// The file that is being written.
+    #[must_use]
     pub fn file(&self) -> &File {
         self.file.as_file()
     }
 
     /// Moves it to its place, durably.
+    ///
+    /// # Errors
+    /// If it cannot be synced or moved.
     pub fn commit(self) -> io::Result<()> {
         self.file.as_file().sync_all()?;
         self.file.persist(&self.path)?;
@@ -58,6 +65,9 @@ impl AtomicFile {
 const SUFFIX: &str = ".unfinished";
 
 /// The first bytes of an existing file; empty if there is none.
+///
+/// # Errors
+/// If it exists and cannot be read.
 pub fn beginning_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match files::open(path) {
