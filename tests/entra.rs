@@ -344,6 +344,12 @@ fn graph_out_of_reach_is_a_warning_and_75_with_refuse() {
     assert!(warning.contains("cannot get an access token"), "{warning}");
     let (code, findings) = job.check();
     assert_eq!(code, 0, "{findings:?}");
+    assert!(
+        findings
+            .iter()
+            .any(|it| it.1.contains("the domains of the list")),
+        "{findings:?}"
+    );
 }
 
 #[test]
@@ -844,6 +850,12 @@ fn a_policy_that_only_the_list_of_policies_has_counts() {
         Some(page(&json!([policy("allExternalUsers", true)]), None))
     });
 
+    // Nor does the check of domains take the policies of the package alone.
+    job.workplace.partners(&["bob@b.example"]);
+    let (code, findings) = job.check();
+    assert_eq!(code, 0);
+    assert!(findings.iter().all(|it| it.0 != "warning"), "{findings:?}");
+    job.workplace.partners(&["ada@a.example"]);
     assert_eq!(job.sends(), "");
 }
 

@@ -9,8 +9,8 @@ use super::preflight::{connect, merged, read_packages};
 use crate::config::Config;
 use crate::console::Console;
 use crate::entra::{
-    AccessPackage, CHECK, Cache, DomainLookups, Graph, ListedDomains, PackageReadings,
-    TenantPolicies, domain_findings, look_up, tenant_findings,
+    AccessPackage, CHECK, Cache, DomainLookups, Graph, ListedDomains, OutsideAccess,
+    PackageReadings, TenantPolicies, domain_findings, look_up, tenant_findings,
 };
 use crate::exit::{CommandError, Exit, Result, without_os_code};
 use crate::finding::{Finding, Severity};
@@ -55,6 +55,9 @@ pub async fn check_entra(
             let packages = packages_by_name(config, &readings);
             findings.extend(domain_findings(&domains, &packages, &policies, &lookups));
         }
+    } else {
+        let message = "not checked: the settings of the tenant and the domains of the list, because Microsoft Graph cannot be reached; try again later";
+        findings.push(Finding::warning(CHECK, "microsoft.tenant", message));
     }
     if let Err(error) = cache.write() {
         let path = config.ledger.entra_cache();
@@ -107,20 +110,24 @@ async fn look_up_domains(
     lookups
 }
 
-/// The configured packages that were read.
+/// The configured packages that were read, each with the policies that admit the most.
 fn packages_by_name(
     config: &Config,
     readings: &PackageReadings,
 ) -> BTreeMap<String, AccessPackage> {
-    let found = readings
-        .packages
-        .iter()
-        .filter_map(|it| it.package.as_ref().ok()?.as_ref());
-    let by_id: BTreeMap<_, _> = found
-        .filter_map(|it| Some((it.package_id()?, it)))
-        .collect();
+    let found = readings.packages.iter().filter_map(|it| {
+        let mut package = it.package.clone().ok()??;
+        // Those of the list were read because the others admit nobody.
+        if let Some(Ok(listed)) = &it.listed_policies
+            && OutsideAccess::of(listed) == OutsideAccess::Outsiders
+        {
+            package.assignment_policies = Some(listed.clone());
+        }
+        Some((package.package_id()?, package))
+    });
+    let by_id: BTreeMap<_, _> = found.collect();
     let packages = config.packages.iter().filter_map(|it| {
-        let found = *by_id.get(&it.link.package_id())?;
+        let found = by_id.get(&it.link.package_id())?;
         Some((it.key.clone(), found.clone()))
     });
     packages.collect()
