@@ -6,6 +6,7 @@
 mod aborted;
 mod attempt;
 mod breaker;
+mod forecast;
 mod pace;
 mod peer;
 mod queue;
@@ -25,8 +26,9 @@ mod throttle;
 mod worker;
 
 pub use self::breaker::OPEN as BREAKER_OPEN;
+pub use self::forecast::Forecast;
 pub use self::rates::Rates;
 pub use self::run::Run;
 pub use self::signals::{Signals, survive_file_size_limit};
 pub use self::stop::{Stop, StopKind};
-pub use self::tally::{RunEvent, Tally};
+pub use self::tally::{RunEvent, Tally, WaitReason};

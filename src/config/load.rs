@@ -7,6 +7,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::error::ConfigError;
+use super::job_files::JobFiles;
 use super::key::Key;
 use super::ledger_files::LedgerFiles;
 use super::limits::{Limits, read_retry};
@@ -91,10 +92,11 @@ impl Config {
             let span = error.span().unwrap_or(0..0);
             reader.problems.add(span, error.message(), Some(fix.into()));
         }
-        let config = read(Section::root(&file, &reader), path);
+        let (files, config) = read(Section::root(&file, &reader), path);
         let ConfigReader { problems, keys } = reader;
-        match (problems.finish(path, &source, &secrets), config) {
-            (None, Some(mut config)) => {
+        let problems = problems.finish(path, &source, &secrets);
+        match (problems, files, config) {
+            (None, _, Some(mut config)) => {
                 let keys = keys.into_inner();
                 let secrets = keys.iter().filter(|it| it.secret);
                 let secrets = secrets.map(|it| it.path.as_str());
@@ -102,7 +104,10 @@ impl Config {
                 config.check_permissions(path)?;
                 Ok(config)
             }
-            (problems, _) => {
+            (Some(problems), Some(files), _) if problems.total == 0 => {
+                Err(ConfigError::NotFilledIn(Box::new(problems), files))
+            }
+            (problems, ..) => {
                 let problems = problems.expect("each value that is missing was reported");
                 Err(ConfigError::Invalid(Box::new(problems)))
             }
@@ -140,6 +145,16 @@ impl Config {
         Ok(())
     }
 
+    /// The files of the job.
+    #[must_use]
+    pub fn files(&self) -> JobFiles {
+        JobFiles {
+            partners: self.partners.path.clone(),
+            templates: self.templates.directory.clone(),
+            ledger: self.ledger.clone(),
+        }
+    }
+
     /// The package with this key.
     #[must_use]
     pub fn package(&self, key: &str) -> Option<&Arc<Package>> {
@@ -156,8 +171,8 @@ pub fn declared_keys() -> Vec<Key> {
     reader.keys.into_inner()
 }
 
-/// Reads all tables; returns `None` only after reporting an error.
-fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
+/// Reads all tables. What is missing from the result was reported as an error.
+fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>) {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut warnings = Vec::new();
 
@@ -215,21 +230,30 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     section.finish();
     root.finish();
 
-    Some(Config {
-        campaign: campaign?,
-        sender: sender?,
-        packages,
-        partners: partners?,
-        templates,
-        smtp: smtp?,
-        microsoft,
-        limits,
-        retry,
-        ledger: ledger?,
-        results,
-        approval,
-        // Filled in when the whole file is valid.
-        keys: BTreeMap::new(),
-        warnings,
-    })
+    let files = partners.as_ref().zip(ledger.as_ref());
+    let files = files.map(|(partners, ledger)| JobFiles {
+        partners: partners.path.clone(),
+        templates: templates.directory.clone(),
+        ledger: ledger.clone(),
+    });
+    let config = || {
+        Some(Config {
+            campaign: campaign?,
+            sender: sender?,
+            packages,
+            partners: partners?,
+            templates,
+            smtp: smtp?,
+            microsoft,
+            limits,
+            retry,
+            ledger: ledger?,
+            results,
+            approval,
+            // Filled in when the whole file is valid.
+            keys: BTreeMap::new(),
+            warnings,
+        })
+    };
+    (files, config())
 }

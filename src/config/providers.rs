@@ -82,6 +82,12 @@ impl Provider {
         PROVIDERS.map(|it| it.name)
     }
 
+    /// The provider of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        PROVIDERS.into_iter().find(|it| it.name == name)
+    }
+
     /// All of them by name.
     pub(super) fn choices() -> [(&'static str, &'static Self); 3] {
         PROVIDERS.map(|it| (it.name, it))

@@ -1,0 +1,114 @@
+//! The configuration that `init` writes: what a person must fill in, with empty texts, which `check` lists. All
+//! other keys keep their defaults.
+
+use crate::config::{Provider, ProviderLogin};
+
+/// The list that `init` writes: a header without rows.
+pub const PARTNERS: &str = "email,name,organization,locale,package\n";
+
+const BEFORE_RELAY: &str = r#"# The configuration of access-invite. Fill in every empty text (""); `access-invite check` lists those
+# that are left. All other keys have defaults: docs/configuration.md describes them, and
+# `access-invite init DIR --example` writes a file that shows every key.
+
+# A name for this round of invitations. A partner is invited once per campaign and access package.
+campaign = ""
+
+[sender]
+# Who sends the mails, such as "Woodgrove Partner Access <partner-access@woodgrove.example>".
+from = ""
+# Your organisation, as the mails name it.
+organization = ""
+# Where replies go, if not to `from`, and whom a partner can ask whether the mail is genuine:
+# reply_to = ""
+# contact = ""
+
+# One table for each access package. The column `package` of the list contains its name, here `main`.
+[packages.main]
+# "My Access portal link" of the package, from its overview in the Microsoft Entra admin center.
+link = ""
+# The package's name, as the mails show it.
+name = ""
+
+[partners]
+# The list, CSV or a workbook (.xlsx, .xls, .ods).
+file = "partners.csv"
+
+"#;
+
+const LEDGER: &str = r#"
+[ledger]
+# Who was invited, and with what result. Never delete it.
+file = "ledger.sqlite3"
+"#;
+
+const OWN_RELAY: &str = r#"[smtp]
+# Your relay, named as in its certificate, with TLS on port 465; for port 587, add: tls = "starttls"
+host = ""
+"#;
+
+const LOGIN: &str = r#"# The login: its user name, and a file whose only line is the password.
+username = ""
+password_file = "smtp-password"
+"#;
+
+const OPTIONAL_LOGIN: &str = r##"# If the relay requires a login, remove both "# ": the user name, and a file whose only line is the password.
+# username = ""
+# password_file = "smtp-password"
+"##;
+
+const MICROSOFT: &str = r#"# The mailbox that sends.
+username = ""
+
+# The app registration that gets access tokens; docs/microsoft365.md shows how to set it up.
+[microsoft]
+# A domain of your tenant, such as "contoso.onmicrosoft.com", or the tenant's id.
+tenant = ""
+# The application (client) id.
+client_id = ""
+# A file whose only line is the client secret.
+client_secret_file = "client-secret"
+"#;
+
+/// The configuration of a new job, for the relay of this provider if one is given.
+pub fn configuration(provider: Option<&Provider>) -> String {
+    let relay = match provider {
+        None => OWN_RELAY.to_owned(),
+        Some(provider) => format!("[smtp]\nprovider = \"{}\"\n", provider.name),
+    };
+    let login = match provider.map(|it| it.login) {
+        None | Some(ProviderLogin::Optional) => OPTIONAL_LOGIN,
+        Some(ProviderLogin::Required) => LOGIN,
+        Some(ProviderLogin::Microsoft) => MICROSOFT,
+    };
+    [BEFORE_RELAY, &relay, login, LEDGER].concat()
+}
+
+/// The file for the secret that this configuration names, if a relay of this provider needs one.
+fn secret_file(provider: Option<&Provider>) -> Option<&'static str> {
+    match provider?.login {
+        ProviderLogin::Optional => None,
+        ProviderLogin::Required => Some("smtp-password"),
+        ProviderLogin::Microsoft => Some("client-secret"),
+    }
+}
+
+/// What to do next, in the folder of the new job.
+pub fn next_steps(provider: Option<&Provider>) -> Vec<String> {
+    let mut steps = vec!["fill in config.toml".to_owned()];
+    if let Some(file) = secret_file(provider) {
+        steps.push(format!(
+            "write the secret into {file}, readable by you only (chmod 600)"
+        ));
+    }
+    steps.push("add your partners to partners.csv, a row for each".into());
+    let commands = [
+        ("check", "is everything filled in, the list readable?"),
+        ("preview", "look at every message in the browser"),
+        ("check --connect", "does the relay accept the login?"),
+        ("send --test-to YOU@…", "mail yourself one of each language"),
+        ("send", "mail the partners, after a question"),
+    ];
+    let commands = commands.map(|(verb, what)| format!("access-invite {verb:<20}  {what}"));
+    steps.extend(commands);
+    steps
+}
