@@ -40,7 +40,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create config.toml to fill in, partners.csv, templates/ and an empty ledger, unless they exist
+    /// Create config.toml, partners.csv, templates/ and an empty ledger, unless they exist
     #[command(
         after_help = "Examples:\n  access-invite init invitations --provider microsoft365\n  access-invite init example --example"
     )]

@@ -176,7 +176,7 @@ impl Console<'_> {
         }
         let bar = ProgressBar::new(messages);
         let columns = self.screen.err.map_or(80, |it| it.columns);
-        let width = (columns / 4).clamp(5, 30);
+        let width = (columns / 6).clamp(5, 30);
         let template = format!("{{bar:{width}}} {{pos}}/{{len}}{{wide_msg}}");
         let style = ProgressStyle::with_template(&template);
         let bar = bar.with_style(style.expect("the template is valid"));

@@ -174,11 +174,11 @@ fn the_next_steps_can_be_followed() {
         assert!(steps.starts_with("  1. cd new\n"), "{steps}");
         let mut verbs = Vec::new();
         for (number, line) in steps.lines().enumerate() {
-            let start = format!("  {}. ", number + 1);
+            let start = format!(" {:>2}. ", number + 1);
             let step = line
                 .strip_prefix(&start)
                 .unwrap_or_else(|| panic!("{line}"));
-            assert!(line.chars().count() <= 80, "{line}");
+            assert!(line.chars().count() <= 60, "{line}");
             let Some(command) = step.strip_prefix("access-invite ") else {
                 continue;
             };

@@ -112,7 +112,7 @@ fn the_duration_knows_the_limits_per_minute_and_day_and_the_longest_run() {
         &day,
         &[
             "at least 1 min,",
-            "the daily limit ends the run after 20 messages; 30 are left, from 20",
+            "the daily limit ends the run after 20 messages; the other 30 can follow from 20",
         ],
     );
 }

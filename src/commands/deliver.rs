@@ -100,9 +100,12 @@ fn progress(
         let until = until.to_zoned_datetime(TimeZone::system());
         let why = match reason {
             WaitReason::RateLimit => "limit per minute",
-            WaitReason::RelayAsked => "the relay asked to wait",
+            WaitReason::RelayAsked => "relay asked for a pause",
         };
-        parts.push(format!("{why}: until {}", until.strftime("%H:%M:%S")));
+        parts.push(format!(
+            "{why}, waiting until {}",
+            until.strftime("%H:%M:%S")
+        ));
     }
     let failed = not_accepted(tally);
     if failed > 0 {

@@ -109,7 +109,7 @@ fn print_steps(folder: &Path, steps: &[String], console: &mut Console<'_>) {
     let change = format!("cd {}", folder.display());
     let change = Some(change).filter(|_| !folder.as_os_str().is_empty());
     for (number, step) in change.iter().chain(steps).enumerate() {
-        console.print(&format!("  {}. {step}", number + 1));
+        console.print(&format!(" {:>2}. {step}", number + 1));
     }
 }
 

@@ -95,18 +95,19 @@ fn secret_file(provider: Option<&Provider>) -> Option<&'static str> {
 /// What to do next, in the folder of the new job.
 pub fn next_steps(provider: Option<&Provider>) -> Vec<String> {
     let mut steps = vec!["fill in config.toml".to_owned()];
+    if provider.is_some_and(|it| it.login == ProviderLogin::Microsoft) {
+        steps.push("set up the app registration: docs/microsoft365.md".into());
+    }
     if let Some(file) = secret_file(provider) {
-        steps.push(format!(
-            "write the secret into {file}, readable by you only (chmod 600)"
-        ));
+        steps.push(format!("write the secret into {file} (chmod 600)"));
     }
     steps.push("add your partners to partners.csv, a row for each".into());
     let commands = [
-        ("check", "is everything filled in, the list readable?"),
-        ("preview", "look at every message in the browser"),
-        ("check --connect", "does the relay accept the login?"),
-        ("send --test-to YOU@…", "mail yourself one of each language"),
-        ("send", "mail the partners, after a question"),
+        ("check", "find what is left"),
+        ("preview", "see every message"),
+        ("check --connect", "try the relay"),
+        ("send --test-to YOU@…", "mail it to yourself"),
+        ("send", "mail the partners"),
     ];
     let commands = commands.map(|(verb, what)| format!("access-invite {verb:<20}  {what}"));
     steps.extend(commands);

@@ -136,7 +136,7 @@ impl SendQuestion<'_> {
             let rest = self.summary.due - today;
             let next = self.time_in(wait);
             lines.push(format!(
-                "the daily limit ends the run after {}; {rest} are left, from {next}",
+                "the daily limit ends the run after {}; the other {rest} can follow from {next}",
                 count(today, "message")
             ));
         }

@@ -136,7 +136,7 @@ async fn send(
 
 /// Shows what would be sent, and asks.
 fn ask(question: &SendQuestion<'_>, console: &mut Console<'_>) -> bool {
-    console.eprint(&question.text());
+    console.eprint(&format!("\n{}\n", question.text()));
     let messages = count(question.summary.due, "message");
     console.confirm(&format!("Send {messages}?"))
 }

@@ -248,7 +248,8 @@ impl StatusReport<'_> {
             return Ok(());
         };
         // The header and the line about what is left out, with an empty line each; the prompt.
-        let used = head.iter().filter(|it| **it == b'\n').count() + 4;
+        let head = wrapped(&String::from_utf8_lossy(&head), screen.columns);
+        let used = head.lines().count() + 4;
         let fits = (screen.rows / campaigns).saturating_sub(used);
         let mut room = if self.options.all {
             usize::MAX

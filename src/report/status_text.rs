@@ -15,6 +15,8 @@ use crate::invitation::{Event, State};
 const GAP: usize = 2;
 /// The least width of a reason or a package that is worth a column.
 const SHORTEST: usize = 12;
+/// An address of this width is shown whole before a reason is.
+const USUAL_ADDRESS: usize = 30;
 /// The width of a time, if the zone's abbreviation has three letters.
 const TIME: usize = 20;
 
@@ -61,8 +63,10 @@ impl StatusSummary<'_> {
 
     fn write_advice(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut heading = "\nneeds a decision:\n";
-        for (state, number) in self.counts.iter().filter(|it| it.1 > 0) {
-            if let Some((cause, command)) = decision(*state) {
+        for state in BY_URGENCY {
+            let number = self.counts.iter().find(|it| it.0 == state);
+            let number = number.map_or(0, |it| it.1);
+            if let Some((cause, command)) = decision(state).filter(|_| number > 0) {
                 writeln!(out, "{heading}  {number} {state}: {cause}\n    {command}")?;
                 heading = "";
             }
@@ -92,19 +96,19 @@ impl StatusSummary<'_> {
 fn decision(state: State) -> Option<(&'static str, &'static str)> {
     match state {
         State::Unknown => Some((
-            "the relay may have accepted them; search its log for the Message-ID, then",
+            "perhaps accepted; find the Message-ID in the relay's log, then",
             "access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT",
         )),
         State::Expired => Some((
-            "retried for as long as `retry.give_up_after` allows; remove the cause, then",
+            "refused until `retry.give_up_after`; remove the cause, then",
             "access-invite resolve --state expired --as resend|abandoned --note TEXT",
         )),
         State::Rejected => Some((
-            "the relay says that they have no such mailbox; correct the list, or",
+            "refused for their mailbox; correct the address in the list, or",
             "access-invite resolve ADDRESS --as resend|abandoned --note TEXT",
         )),
         State::Bounced => Some((
-            "the message came back; correct the list, or",
+            "the message came back; correct the address in the list, or",
             "access-invite resolve ADDRESS --as resend|abandoned --note TEXT",
         )),
         _ => None,
@@ -170,8 +174,7 @@ impl<'a> StatusTable<'a> {
     /// # Errors
     /// If `out` cannot be written.
     pub fn left_out(&mut self, number: u64) -> io::Result<()> {
-        let more = count(number, "more invitation");
-        writeln!(self.out, "and {more}: --all shows them, --state STATE some")
+        writeln!(self.out, "and {number} more, which --all shows")
     }
 
     /// Writes all that happened to an invitation.
@@ -181,35 +184,34 @@ impl<'a> StatusTable<'a> {
     pub fn history(&mut self, row: &StatusRow) -> io::Result<()> {
         let [state, email, package, since, reason] = cells(row);
         writeln!(self.out, "\nhistory of {email} ({package})")?;
-        let id = &row.record.standing.message_id;
-        writeln!(self.out, "  Message-ID  {}", one_line(id))?;
-        let now = format!("{state} since {since}: {reason}");
-        self.write_hanging("  state       ", now.trim_end_matches(": "))?;
+        let id = one_line(&row.record.standing.message_id);
+        writeln!(self.out, "  Message-ID {id}")?;
+        let now = format!("  {state} since {since}");
+        self.write_event(&now, &reason)?;
         for event in row.history.iter().flatten() {
             let phase = event.phase.as_deref().unwrap_or_default();
             let start = format!(
-                "  {}  {}  {}  ",
+                "  {}  {}  {}",
                 local(event.at),
                 fitted(event.to.as_str(), 8),
                 fitted(&one_line(phase), 5)
             );
-            self.write_hanging(&start, &one_line(&reason_of(event)))?;
+            self.write_event(&start, &one_line(&reason_of(event)))?;
         }
         Ok(())
     }
 
-    /// Writes a text behind a label, wrapped below its beginning.
-    fn write_hanging(&mut self, label: &str, text: &str) -> io::Result<()> {
-        let indent = columns(label);
-        let text = match self.width {
-            Some(width) if width >= indent + SHORTEST => wrapped(text, width - indent)
-                .lines()
-                .map(str::trim_start)
-                .collect::<Vec<_>>()
-                .join(&format!("\n{}", " ".repeat(indent))),
-            _ => text.to_owned(),
-        };
-        writeln!(self.out, "{}", format!("{label}{text}").trim_end())
+    /// Writes a reason behind the start of its line, or below if the line would be too long.
+    fn write_event(&mut self, start: &str, reason: &str) -> io::Result<()> {
+        let line = format!("{start}  {reason}");
+        let line = line.trim_end();
+        match self.width {
+            Some(width) if columns(line) > width => {
+                let reason = wrapped(&format!("    {reason}"), width);
+                writeln!(self.out, "{}\n{reason}", start.trim_end())
+            }
+            _ => writeln!(self.out, "{line}"),
+        }
     }
 }
 
@@ -236,39 +238,40 @@ fn cells(row: &StatusRow) -> [String; 5] {
 /// The widths of the columns; none for one that has no room. Without a limit, only the last one varies.
 ///
 /// On a terminal, a package that all rows share is left out. If there is too little room, the package is cut,
-/// then left out, then the reason; then the address is cut.
+/// then left out; then addresses are cut that are much longer than the others; then the reason is left out.
 fn widths(header: &[String; 5], rows: &[[String; 5]], limit: Option<usize>) -> [Option<usize>; 5] {
-    let all = || std::iter::once(header).chain(rows);
-    let widest = |at: usize| all().map(|it| columns(&it[at])).max().unwrap_or_default();
+    let sorted = |at: usize| {
+        let cells = std::iter::once(header).chain(rows);
+        let mut widths: Vec<usize> = cells.map(|it| columns(&it[at])).collect();
+        widths.sort_unstable();
+        widths
+    };
+    let widest = |at: usize| sorted(at).last().copied().unwrap_or_default();
     let [state, address, package, since] = [0, 1, 2, 3].map(widest);
     let Some(limit) = limit else {
         let whole = [state, address, package, since.max(TIME), usize::MAX];
         return whole.map(Some);
     };
     let room = limit.saturating_sub(state + GAP + since + GAP);
-    let rest = |used: usize| room.saturating_sub(used + GAP);
+    let rest = |used: &[usize]| {
+        let gaps = GAP * used.len();
+        room.saturating_sub(used.iter().sum::<usize>() + gaps)
+    };
+    let most = sorted(1)[rows.len() * 3 / 4].max(address.min(USUAL_ADDRESS));
     let first = rows.first().map(|it| &it[2]);
     let differ = rows.iter().any(|it| Some(&it[2]) != first);
-    let least = SHORTEST.min(package);
-    let fits = rest(rest_of(&[address, least])) >= SHORTEST;
-    let (address, package, reason) = if differ && fits {
-        let package = package.min(rest(rest_of(&[address, SHORTEST])));
-        (
-            address,
-            Some(package),
-            Some(rest(rest_of(&[address, package]))),
-        )
-    } else if rest(address) >= SHORTEST {
-        (address, None, Some(rest(address)))
-    } else {
-        (address.min(room), None, None)
-    };
+    let (address, package, reason) =
+        if differ && rest(&[address, SHORTEST.min(package)]) >= SHORTEST {
+            let package = package.min(rest(&[address, SHORTEST]));
+            (address, Some(package), Some(rest(&[address, package])))
+        } else if rest(&[address]) >= SHORTEST {
+            (address, None, Some(rest(&[address])))
+        } else if rest(&[most]) >= SHORTEST {
+            (most, None, Some(rest(&[most])))
+        } else {
+            (address.min(room), None, None)
+        };
     [Some(state), Some(address), package, Some(since), reason]
-}
-
-/// The width of these cells with the gaps between them.
-fn rest_of(cells: &[usize]) -> usize {
-    cells.iter().sum::<usize>() + GAP * (cells.len() - 1)
 }
 
 fn write_cells(
@@ -434,7 +437,7 @@ mod tests {
         assert_eq!(
             summary(true),
             format!(
-                "{without}\nneeds a decision:\n  1 unknown: the relay may have accepted them; search its log for the Message-ID, then\n    access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT\n\nleft for the next `access-invite send`: 2 pending\n"
+                "{without}\nneeds a decision:\n  1 unknown: perhaps accepted; find the Message-ID in the relay's log, then\n    access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT\n\nleft for the next `access-invite send`: 2 pending\n"
             )
         );
     }
