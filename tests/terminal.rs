@@ -36,6 +36,9 @@ fn steady(workplace: &Workplace, screen: &str) -> String {
             }
             let time = matches!(bare.len(), 5 | 8) && bare.as_bytes()[2] == b':';
             let digest = bare.contains("…-");
+            if bare.starts_with("20") && bare.ends_with('…') {
+                return word.replace(bare, "yyyy…");
+            }
             let date = bare.len() == 10 && bare.matches('-').count() == 2;
             match () {
                 () if time => word.replace(bare, "hh:mm"),

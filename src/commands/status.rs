@@ -19,7 +19,7 @@ use crate::ledger::{Ledger, Reader, RecordFilter};
 use crate::partners::Partners;
 use crate::report::{
     BY_URGENCY, DataFormat, StatusFormat, StatusRow, StatusSummary, StatusTable, StatusWriter,
-    one_line,
+    one_line, wrapped,
 };
 
 /// How many bytes of a report are kept in memory.

@@ -22,9 +22,9 @@ impl Rates {
         let (minute, day) = (self.minute(), self.day());
         let free = |it: &Used| it.limit.saturating_sub(it.dots) as u64;
         let today = messages.min(free(&day));
-        // The oldest dot is the first that no longer counts; if there is none, the first of this run is.
+        // If no dot counts yet, the first of this run is the first to expire.
         let opens_in = |window: Duration, it: &Used| {
-            let age = it.oldest.unwrap_or_default();
+            let age = it.decisive.unwrap_or_default();
             window.saturating_sub(age)
         };
         let next_in = (today < messages).then(|| opens_in(DAY, &day));
@@ -73,6 +73,11 @@ mod tests {
         // Two messages went 20 seconds ago, so the third waits for 40 seconds.
         assert_eq!(forecast(2, 10_000, &[20, 20], 1), (1, 40, false));
         assert_eq!(forecast(2, 10_000, &[20, 20], 5), (5, 160, false));
+        // The limit was lowered: four of the five must expire before the first message.
+        assert_eq!(
+            forecast(2, 10_000, &[50, 40, 30, 20, 10], 1),
+            (1, 40, false)
+        );
     }
 
     #[test]

@@ -48,8 +48,8 @@ pub struct Used {
     pub limit: usize,
     /// The dots that count.
     pub dots: usize,
-    /// The age of the oldest of them.
-    pub oldest: Option<Duration>,
+    /// The age of the one whose expiry makes room for another: the oldest, unless more than the limit count.
+    pub decisive: Option<Duration>,
 }
 
 /// The right to write one final dot. It is returned when it is dropped.
@@ -125,10 +125,13 @@ impl Rates {
         let now = Instant::now();
         let dots = &self.usage.lock().dots;
         let old = dots.partition_point(|it| now.duration_since(*it) >= window);
+        let counted = dots.len() - old;
+        // After a limit was lowered, several must expire before there is room for another.
+        let decisive = old + counted.saturating_sub(limit);
         Used {
             limit,
-            dots: dots.len() - old,
-            oldest: dots.get(old).map(|it| now.duration_since(*it)),
+            dots: counted,
+            decisive: dots.get(decisive).map(|it| now.duration_since(*it)),
         }
     }
 

@@ -104,7 +104,7 @@ fn decision(state: State) -> Option<(&'static str, &'static str)> {
             "access-invite resolve --state expired --as resend|abandoned --note TEXT",
         )),
         State::Rejected => Some((
-            "refused for their mailbox; correct the address in the list, or",
+            "the mailbox was refused; correct the address in the list, or",
             "access-invite resolve ADDRESS --as resend|abandoned --note TEXT",
         )),
         State::Bounced => Some((
