@@ -69,8 +69,8 @@ fn unfilled(output: &Output, config: &str) -> Vec<String> {
 #[test]
 fn check_names_every_key_that_is_not_filled_in() {
     let workplace = Workplace::new(1);
-    let made = workplace.run(&["init", "new"]);
-    assert_eq!(made.code, 0, "{made:?}");
+    let output = workplace.run(&["init", "new"]);
+    assert_eq!(output.code, 0, "{output:?}");
     let ledger = workplace.file("new/ledger.sqlite3");
     let mode = std::fs::metadata(ledger).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -130,9 +130,9 @@ fn the_configuration_of_each_provider_has_the_keys_of_its_login() {
         let provider = Provider::named(name).unwrap();
         let workplace = Workplace::new(1);
 
-        let made = workplace.run(&["init", "job", "--provider", name]);
+        let output = workplace.run(&["init", "job", "--provider", name]);
 
-        assert_eq!(made.code, 0, "{name}: {made:?}");
+        assert_eq!(output.code, 0, "{name}: {output:?}");
         let config = std::fs::read_to_string(workplace.file("job/config.toml")).unwrap();
         let check = workplace.run(&["check", "-c", "job/config.toml"]);
         assert_eq!(check.code, 78, "{name}: {check:?}");
@@ -146,11 +146,11 @@ fn the_configuration_of_each_provider_has_the_keys_of_its_login() {
         };
         assert_eq!(&asked[5..], login, "{name}");
         assert_eq!(check.stderr.lines().count(), asked.len() + 2, "{check:?}");
-        let secret = made.stdout.contains("write the secret into ");
+        let secret = output.stdout.contains("write the secret into ");
         assert_eq!(
             secret,
             provider.login != ProviderLogin::Optional,
-            "{made:?}"
+            "{output:?}"
         );
 
         let filled = filled_in(&workplace, "job/config.toml");
@@ -169,8 +169,8 @@ fn the_configuration_of_each_provider_has_the_keys_of_its_login() {
 #[test]
 fn the_next_steps_can_be_followed() {
     for arguments in [&["init", "new"][..], &["init", "new", "--example"]] {
-        let made = Workplace::new(1).run(arguments);
-        let (_, steps) = made.stdout.split_once("\nnext steps:\n").unwrap();
+        let output = Workplace::new(1).run(arguments);
+        let (_, steps) = output.stdout.split_once("\nnext steps:\n").unwrap();
         assert!(steps.starts_with("  1. cd new\n"), "{steps}");
         let mut verbs = Vec::new();
         for (number, line) in steps.lines().enumerate() {
@@ -207,10 +207,11 @@ fn the_example_is_valid_but_does_not_send() {
     let workplace = Workplace::new(1);
     let run = |arguments: &[&str]| workplace.run(arguments);
 
-    let made = run(&["init", "new", "--example"]);
-    assert_eq!(made.code, 0, "{made:?}");
+    let output = run(&["init", "new", "--example"]);
+    assert_eq!(output.code, 0, "{output:?}");
     assert!(
-        made.stdout
+        output
+            .stdout
             .contains("empty ledger created; every partner counts as not invited")
     );
     let mode = |name: &str| {

@@ -7,6 +7,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+use std::fmt::Write;
+
 use crate::support::sheet::normalized;
 use crate::support::smtp::{Action, Call, Server, Stage, gate};
 use crate::support::terminal::Terminal;
@@ -189,10 +191,10 @@ fn a_mixed_job() -> (Server, Workplace) {
         ("ivy@i.example", "Ivy 🚢", "en"),
         ("m.alsayed@miraya.example", "محمد السيد", "ar"),
     ] {
-        rows += &format!("{address},{name},{locale}\n");
+        writeln!(rows, "{address},{name},{locale}").unwrap();
     }
     for number in 0..40 {
-        rows += &format!("p{number}@a.example,Ada {number},en\n");
+        writeln!(rows, "p{number}@a.example,Ada {number},en").unwrap();
     }
     workplace.write("partners.csv", &rows);
     (server, workplace)

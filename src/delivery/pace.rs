@@ -107,10 +107,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waits_for_the_limit_and_for_the_relay_are_reported() {
         let waits = Arc::new(Mutex::new(Vec::new()));
-        let reported = waits.clone();
+        let seen = waits.clone();
         let reporter = Reporter::new(Box::new(move |event, _| {
             if let RunEvent::Waiting(reason, wait) = event {
-                reported.lock().push((reason, wait.as_secs()));
+                seen.lock().push((reason, wait.as_secs()));
             }
         }));
         let rates = Rates::new(1, 100, &[], Timestamp::UNIX_EPOCH);

@@ -351,7 +351,9 @@ mod tests {
         let mut out = Vec::new();
         let mut table = StatusTable::new(&mut out, width);
         table.page(rows).unwrap();
-        rows.iter().for_each(|it| table.history(it).unwrap());
+        for row in rows {
+            table.history(row).unwrap();
+        }
         String::from_utf8(out).unwrap()
     }
 
