@@ -76,7 +76,10 @@ pub fn command(proposal: &Path, file: &Path) -> String {
 }
 
 /// The digest in an approval; `None` if there is no such file.
-fn digest_in(path: &Path) -> Result<Option<Digest>> {
+///
+/// # Errors
+/// If it cannot be read, or has no digest.
+pub fn digest_in(path: &Path) -> Result<Option<Digest>> {
     let unreadable = |error: io::Error| {
         let denied = error.kind() == ErrorKind::PermissionDenied;
         let message = format!(

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::check::CheckOptions;
+use crate::commands::init::InitOptions;
 use crate::commands::packages::PackagesOptions;
 use crate::commands::preview::PreviewOptions;
 use crate::commands::resolve::ResolveOptions;
@@ -15,7 +16,6 @@ use crate::commands::sync::SyncOptions;
 use crate::commands::{
     PREVIEW, check, init, packages, preview, resolve, sandbox, send, status, sync, test_send,
 };
-use crate::config::Provider;
 use crate::console::Console;
 use crate::exit::{Exit, Result};
 
@@ -46,16 +46,9 @@ pub struct Cli {
 enum Command {
     /// Create config.toml, partners.csv, templates/ and an empty ledger, unless they exist
     #[command(
-        after_help = "Examples:\n  access-invite init\n  access-invite init invitations --provider microsoft365"
+        after_help = "Examples:\n  access-invite init invitations --provider microsoft365\n  access-invite init example --example"
     )]
-    Init {
-        /// The folder of the new job
-        #[arg(value_name = "DIR", default_value = ".")]
-        folder: PathBuf,
-        /// Write a configuration for this relay
-        #[arg(long, value_name = "NAME", value_parser = Provider::names())]
-        provider: Option<String>,
-    },
+    Init(InitOptions),
     /// List the access packages of your tenant with their links, from Microsoft Graph
     #[command(
         after_help = "Examples:\n  access-invite packages --search harbour\n  access-invite packages --format toml"
@@ -74,7 +67,7 @@ enum Command {
         after_help = "Examples:\n  access-invite send --test-to you@contoso.example\n  access-invite send --limit 5"
     )]
     Send(SendOptions),
-    /// Show the state of every invitation, or the history of one address
+    /// Show the state of the invitations, or the history of one address
     #[command(
         after_help = "Examples:\n  access-invite status --state unknown\n  access-invite status ada@fabrikam.example --format json"
     )]
@@ -106,7 +99,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<C
 pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
     let config = &cli.config;
     match cli.command {
-        Command::Init { folder, provider } => init::run(&folder, provider.as_deref(), console),
+        Command::Init(options) => init::run(&options, console),
         Command::Packages(options) => packages::run(config, &options, console).await,
         Command::Check(options) => check::run(config, &options, console).await,
         Command::Preview(PreviewOptions { filter, out }) => {

@@ -1,13 +1,19 @@
 //! The terminal of a command: results to stdout, messages to stderr, answers from stdin.
+//!
+//! Everything printed passes through here: control characters are replaced, lines are wrapped at the width of
+//! a terminal, and the severity or state at the beginning of a line is coloured.
 
-use std::io::{BufRead, Write};
+use std::ffi::OsStr;
+use std::io::{BufRead, IsTerminal, Write, stderr, stdout};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use rustix::termios::tcgetwinsize;
 
 use crate::finding::Finding;
-use crate::report::printable;
+use crate::report::{printable, wrapped};
 
 /// Where a command writes and reads.
 pub struct Console<'a> {
@@ -21,8 +27,107 @@ pub struct Console<'a> {
     pub interactive: bool,
     /// Whether stdout is a terminal.
     pub out_is_terminal: bool,
+    /// The terminals of stdout and stderr.
+    pub screen: Screen,
     /// The clock.
     pub clock: fn() -> Timestamp,
+}
+
+/// The terminals of stdout and stderr, as far as they are terminals.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Screen {
+    /// The terminal of stdout.
+    pub out: Option<Size>,
+    /// The terminal of stderr.
+    pub err: Option<Size>,
+    /// Whether they show colours.
+    pub colour: bool,
+}
+
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Its width.
+    pub columns: usize,
+    /// Its height.
+    pub rows: usize,
+}
+
+impl Size {
+    /// The size of a terminal, the usual one if it is not known; `None` if this is none.
+    fn of(stream: &(impl AsFd + IsTerminal)) -> Option<Self> {
+        const USUAL: Size = Size {
+            columns: 80,
+            rows: 24,
+        };
+        let size = || tcgetwinsize(stream).ok().filter(|it| it.ws_col > 0);
+        stream.is_terminal().then(|| {
+            size().map_or(USUAL, |it| Size {
+                columns: it.ws_col.into(),
+                rows: it.ws_row.into(),
+            })
+        })
+    }
+}
+
+impl Screen {
+    /// The terminals of this process.
+    #[must_use]
+    pub fn detect() -> Self {
+        let variable = |name| std::env::var_os(name);
+        Self {
+            out: Size::of(&stdout()),
+            err: Size::of(&stderr()),
+            colour: allows_colour(variable("NO_COLOR").as_deref(), variable("TERM").as_deref()),
+        }
+    }
+}
+
+/// Whether a terminal may show colours: `NO_COLOR` with any value but an empty one forbids them
+/// (<https://no-color.org>), and a terminal of the type `dumb` has none.
+fn allows_colour(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|it| it != "dumb")
+}
+
+/// The text as a terminal shows it: wrapped and, if it has colours, with its first word coloured.
+fn shown(text: &str, size: Option<Size>, colour: bool) -> String {
+    let text = printable(text);
+    let Some(size) = size else { return text };
+    let text = wrapped(&text, size.columns);
+    if colour { coloured(&text) } else { text }
+}
+
+/// Colours the severity or state at the beginning of each line, also behind a number.
+fn coloured(text: &str) -> String {
+    let lines = text.split('\n').map(|line| {
+        let start = line
+            .find(|it: char| it != ' ' && !it.is_ascii_digit())
+            .unwrap_or(line.len());
+        let length = line[start..].find(|it: char| !it.is_ascii_alphabetic());
+        let end = length.map_or(line.len(), |it| start + it);
+        match colour_of(&line[start..end]) {
+            None => line.to_owned(),
+            Some(code) => format!(
+                "{}\x1b[{code}m{}\x1b[0m{}",
+                &line[..start],
+                &line[start..end],
+                &line[end..]
+            ),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The colour of a severity or a state (ECMA-48, SGR): red needs a person, yellow attention.
+fn colour_of(word: &str) -> Option<&'static str> {
+    match word {
+        "error" => Some("1;31"),
+        "rejected" | "expired" | "bounced" | "unknown" | "refused" => Some("31"),
+        "warning" | "deferred" | "armed" => Some("33"),
+        "ok" | "accepted" | "delivered" => Some("32"),
+        "note" | "pending" | "abandoned" | "suppressed" => Some("36"),
+        _ => None,
+    }
 }
 
 impl Console<'_> {
@@ -34,12 +139,14 @@ impl Console<'_> {
 
     /// Prints a line of results. Write errors are reported at the end, see [`crate::output`].
     pub fn print(&mut self, text: &str) {
-        let _ = writeln!(self.out, "{}", printable(text));
+        let Screen { out, colour, .. } = self.screen;
+        let _ = writeln!(self.out, "{}", shown(text, out, colour));
     }
 
     /// Prints a message.
     pub fn eprint(&mut self, text: &str) {
-        let _ = writeln!(self.err, "{}", printable(text));
+        let Screen { err, colour, .. } = self.screen;
+        let _ = writeln!(self.err, "{}", shown(text, err, colour));
     }
 
     /// Prints findings as messages.
@@ -51,7 +158,9 @@ impl Console<'_> {
 
     /// Asks a question. Any answer but `y` or `yes` is a no.
     pub fn confirm(&mut self, question: &str) -> bool {
-        let _ = write!(self.err, "{} [y/N] ", printable(question));
+        let question = format!("{question} [y/N]");
+        let question = shown(&question, self.screen.err, false);
+        let _ = write!(self.err, "{question} ");
         let _ = self.err.flush();
         let mut answer = String::new();
         let read = self.input.read_line(&mut answer);
@@ -72,17 +181,72 @@ impl Console<'_> {
         bar
     }
 
-    /// A progress bar for this many messages; hidden unless the console is interactive.
+    /// A progress bar for this many messages; hidden unless the console is interactive. Its message follows the
+    /// counts, and is cut at the width of the terminal.
     #[must_use]
     pub fn progress(&self, messages: u64) -> ProgressBar {
         if !self.interactive {
             return ProgressBar::hidden();
         }
         let bar = ProgressBar::new(messages);
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} to go{msg}");
+        let columns = self.screen.err.map_or(80, |it| it.columns);
+        let width = (columns / 6).clamp(5, 30);
+        let template = format!("{{bar:{width}}} {{pos}}/{{len}}{{wide_msg}}");
+        let style = ProgressStyle::with_template(&template);
         let bar = bar.with_style(style.expect("the template is valid"));
         // indicatif skips a redraw that follows another too soon; the tick draws it later.
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NARROW: Size = Size {
+        columns: 20,
+        rows: 10,
+    };
+
+    #[test]
+    fn no_color_with_a_value_and_dumb_terminals_forbid_colour() {
+        for (no_color, term, expected) in [
+            (None, Some("xterm"), true),
+            (None, None, true),
+            (Some(""), Some("xterm"), true),
+            (Some("1"), Some("xterm"), false),
+            (Some("0"), None, false),
+            (None, Some("dumb"), false),
+        ] {
+            let found = allows_colour(no_color.map(OsStr::new), term.map(OsStr::new));
+            assert_eq!(found, expected, "{no_color:?} {term:?}");
+        }
+    }
+
+    #[test]
+    fn severities_and_states_are_coloured_on_a_terminal_only() {
+        let text = "error: no\n  2 unknown: ask\nrejected  a@b.example\nunknowns";
+        let red = "\x1b[1;31merror\x1b[0m: no\n  2 \x1b[31munknown\x1b[0m: ask\n\x1b[31mrejected\x1b[0m  a@b.example\nunknowns";
+        let wide = Some(Size {
+            columns: 80,
+            ..NARROW
+        });
+
+        assert_eq!(shown(text, wide, true), red);
+        assert_eq!(shown(text, wide, false), text);
+        assert_eq!(shown(text, None, true), text);
+    }
+
+    #[test]
+    fn text_is_wrapped_on_a_terminal_only_and_cannot_bring_its_own_codes() {
+        let text = "warning: the list has \x1b[31mred\x1b[0m cells";
+        let safe = "warning: the list has \u{fffd}[31mred\u{fffd}[0m cells";
+
+        assert_eq!(shown(text, None, true), safe);
+        assert_eq!(
+            shown(text, Some(NARROW), false),
+            "warning: the list\n  has \u{fffd}[31mred\u{fffd}[0m\n  cells"
+        );
     }
 }

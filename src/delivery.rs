@@ -7,6 +7,7 @@ mod aborted;
 mod attempt;
 mod breaker;
 mod estimate;
+mod forecast;
 mod pace;
 mod peer;
 mod queue;
@@ -27,8 +28,9 @@ mod worker;
 
 pub use self::breaker::OPEN as BREAKER_OPEN;
 pub use self::estimate::Estimate;
+pub use self::forecast::Forecast;
 pub use self::rates::Rates;
 pub use self::run::Run;
 pub use self::signals::{Signals, survive_file_size_limit};
 pub use self::stop::{Stop, StopKind};
-pub use self::tally::{RunEvent, Tally};
+pub use self::tally::{RunEvent, Tally, WaitReason};

@@ -126,7 +126,8 @@ exit_codes! {
     ConfigError {
         Self::Unreadable { error, .. } if is_denied(error) => Exit::NoPermission,
         Self::WritableByEveryone(_) => Exit::NoPermission,
-        Self::Unreadable { .. } | Self::NotUtf8 { .. } | Self::Invalid(_) => Exit::Config,
+        Self::Unreadable { .. } | Self::NotUtf8 { .. } => Exit::Config,
+        Self::Invalid(_) | Self::NotFilledIn(..) => Exit::Config,
     }
     ConnectError {
         Self { throttled: Some(_), .. } => Exit::TryLater,

@@ -10,7 +10,7 @@ use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 use access_invite::cli;
-use access_invite::console::Console;
+use access_invite::console::{Console, Screen};
 use access_invite::delivery::survive_file_size_limit;
 use access_invite::exit::{CommandError, Exit};
 use access_invite::os_error::without_os_code;
@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         input: &mut stdin().lock(),
         interactive,
         out_is_terminal: stdout().is_terminal(),
+        screen: Screen::detect(),
         clock: jiff::Timestamp::now,
     };
     // The ledger's writer and other programs need cores, too.

@@ -7,7 +7,7 @@
 //! starting behind the one that was refused last. So a few bad rows never delay the others, even if the
 //! limits let only a few through.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -157,10 +157,12 @@ pub struct PlanSummary {
     pub new: u64,
     /// Deferred rows of open packages that this plan skips.
     pub waiting: u64,
-    /// The names of the packages of the due ones.
-    pub packages: BTreeSet<String>,
     /// The due ones by locale, as the caller names it.
     pub locales: BTreeMap<String, u64>,
+    /// The due ones by the key of their package.
+    pub packages: BTreeMap<String, u64>,
+    /// The skipped ones by the kind of the reason.
+    pub skipped: BTreeMap<String, u64>,
     /// The first due partners that `limits.only_to` does not allow, with their lines.
     pub not_allowed: Vec<(u64, Address)>,
     /// How many of those there are.
@@ -221,18 +223,21 @@ impl Plan {
                     .as_ref()
                     .is_some_and(|it| it.state == State::Deferred);
                 if let Some(skip) = entry.skip {
+                    *summary.skipped.entry(skip.kind()).or_default() += 1;
                     summary.waiting += u64::from(deferred && !matches!(skip, Skip::Closed(_)));
                     continue;
                 }
                 summary.due += 1;
-                if !summary.packages.contains(&entry.partner.package.key) {
-                    summary.packages.insert(entry.partner.package.key.clone());
-                }
                 summary.new += u64::from(entry.is_new());
                 *summary
                     .locales
                     .entry(locale_of(&entry.partner))
                     .or_default() += 1;
+                let package = &entry.partner.package.key;
+                match summary.packages.get_mut(package) {
+                    Some(number) => *number += 1,
+                    None => drop(summary.packages.insert(package.clone(), 1)),
+                }
                 if !limits.allow(&entry.partner.address) {
                     summary.not_allowed_total += 1;
                     if summary.not_allowed.len() < SHOWN {

@@ -3,15 +3,17 @@
 mod check;
 mod formats;
 mod harmless;
+mod layout;
 mod packages;
 mod status;
+mod status_text;
 mod sync;
-mod wrap;
 
 pub use self::check::{CheckFormat, LanguageRow, Languages, write_check};
-pub use self::formats::{count, reply_text, utc};
+pub use self::formats::{count, local, reply_text, rough_duration, utc};
 pub use self::harmless::{generated_cell, one_line, printable};
+pub use self::layout::{columns, fitted, truncated, wrapped};
 pub use self::packages::{PackageList, PackageRow, PackagesFormat};
-pub use self::status::{StatusFormat, StatusRow, StatusWriter};
+pub use self::status::{DataFormat, StatusFormat, StatusRow, StatusWriter};
+pub use self::status_text::{BY_URGENCY, StatusSummary, StatusTable};
 pub use self::sync::{SourceRow, StateChange, SyncFormat, SyncReport};
-pub use self::wrap::wrapped;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{Workplace, oracle};
 use access_invite::cli;
-use access_invite::console::Console;
+use access_invite::console::{Console, Screen};
 use access_invite::exit::Exit;
 use jiff::Timestamp;
 
@@ -38,16 +38,32 @@ fn send_at(seconds: i64, workplace: &Workplace) -> Exit {
 }
 
 fn attempt_send_at(seconds: i64, workplace: &Workplace) -> access_invite::exit::Result<Exit> {
+    send_in(seconds, workplace, &mut Vec::new())
+}
+
+/// As [`send_at`], with the messages on stderr.
+fn report_at(seconds: i64, workplace: &Workplace) -> (Exit, String) {
+    let mut err = Vec::new();
+    let exit = send_in(seconds, workplace, &mut err).unwrap_or_else(|failure| panic!("{failure}"));
+    (exit, String::from_utf8(err).unwrap())
+}
+
+fn send_in(
+    seconds: i64,
+    workplace: &Workplace,
+    err: &mut Vec<u8>,
+) -> access_invite::exit::Result<Exit> {
     NOW.store(START + seconds, Ordering::SeqCst);
     let config = workplace.file("config.toml");
     let arguments = ["access-invite", "send", "-c", config.to_str().unwrap()];
     let parsed = cli::parse(arguments.into_iter().map(Into::into)).unwrap();
     let mut console = Console {
         out: &mut Vec::new(),
-        err: &mut Vec::new(),
+        err,
         input: &mut std::io::empty(),
         interactive: false,
         out_is_terminal: false,
+        screen: Screen::default(),
         clock,
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -180,4 +196,44 @@ fn h6_a_ledger_from_the_future_waits_at_most_max_after() {
 
     oracle::check_settled(&workplace, &server, 1, 0);
     assert_eq!(server.connections(), 2);
+}
+
+#[test]
+fn unknown_and_expired_are_reported_once_and_then_once_a_day() {
+    let _turn = turn();
+    let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
+        (Stage::Dot, Some(who)) if who.starts_with("una") => Action::Close,
+        (Stage::Rcpt, Some(who)) if who.starts_with("eve") => {
+            Action::Reply(b"450 4.2.1 later\r\n".to_vec())
+        }
+        _ => Action::Normal,
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp("connections = 1");
+    workplace.retry = "first_after = \"1m\"\nmax_after = \"1m\"\ngive_up_after = \"1m\"".into();
+    workplace.configure();
+    workplace.partners(&["una@a.example"]);
+    let reports = |seconds, expected: Exit| {
+        let (exit, said) = report_at(seconds, &workplace);
+        assert_eq!(exit, expected, "{said}");
+        ["unknown", "expired"].map(|it| said.matches(&format!("{it}: ")).count())
+    };
+
+    assert_eq!(reports(0, Exit::Unknown), [1, 0]);
+    for seconds in [5 * MINUTE, DAY - 1] {
+        assert_eq!(reports(seconds, Exit::Unknown), [0, 0]);
+    }
+    assert_eq!(reports(DAY, Exit::Unknown), [1, 0]);
+    assert_eq!(reports(DAY + 5 * MINUTE, Exit::Unknown), [0, 0]);
+
+    // A new one is reported at once, each state on its own day.
+    workplace.partners(&["una@a.example", "eve@e.example"]);
+    let (_, deferred) = report_at(DAY + HOUR, &workplace);
+    assert!(!deferred.contains("unknown: "), "{deferred}");
+    assert_eq!(reports(DAY + 2 * HOUR, Exit::Unknown), [0, 1]);
+    assert_eq!(reports(DAY + 3 * HOUR, Exit::Unknown), [0, 0]);
+    assert_eq!(reports(2 * DAY, Exit::Unknown), [1, 0]);
+    assert_eq!(reports(2 * DAY + 2 * HOUR, Exit::Unknown), [0, 1]);
+    // A clock that is set back does not silence the report.
+    assert_eq!(reports(DAY, Exit::Unknown), [1, 1]);
 }

@@ -210,7 +210,6 @@ fn the_link() {
     const ID: &str = "8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11";
     let at = "https://myaccess.microsoft.com/@fabrikam.com";
     let links = [
-        String::new(),
         format!(" {LINK}"),
         format!("{LINK}\\u200b"),
         format!("{LINK}\\u00a0"),

@@ -139,7 +139,7 @@ fn exports_of_usual_programs_are_mailed() {
 /// What `check` reads in the shipped example with another list.
 fn check_example(list: &PathBuf) -> String {
     let workplace = Workplace::new(1);
-    assert_eq!(workplace.run(&["init", "example"]).code, 0);
+    assert_eq!(workplace.run(&["init", "example", "--example"]).code, 0);
     std::fs::copy(list, workplace.file("example/partners.csv")).unwrap();
     let preview = workplace.run(&["preview", "-c", "example/config.toml"]);
     let check = workplace.run(&["check", "-c", "example/config.toml", "--locales"]);

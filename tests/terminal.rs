@@ -7,6 +7,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+use std::fmt::Write;
+
 use crate::support::sheet::normalized;
 use crate::support::smtp::{Action, Call, Server, Stage, gate};
 use crate::support::terminal::Terminal;
@@ -15,25 +17,35 @@ use crate::support::{Workplace, oracle};
 /// A screen without times and what [`normalized`] removes.
 fn steady(workplace: &Workplace, screen: &str) -> String {
     let screen = normalized(workplace, screen);
+    let screen = screen.replace(&workplace.path().display().to_string(), "FOLDER");
     let mut text = String::new();
     for line in screen.lines() {
         // The prompt counts the commands.
         let line = line
             .trim_start_matches(|it: char| it.is_ascii_digit() && line.contains("$ access-invite"));
-        let line = match line.split_once("s to go") {
-            Some((bar, rest)) => {
-                let bar = bar.trim_end_matches(char::is_numeric);
-                format!("{bar}a while to go{rest}")
+        let line = match line.split_once(" left") {
+            Some((bar, rest)) if line.contains('█') => {
+                let bar = bar.rsplit_once(", ").map_or(bar, |it| it.0);
+                format!("{bar}, a while left{rest}")
             }
-            None => line.to_owned(),
+            _ => line.to_owned(),
         };
         let words = line.split_inclusive(' ').map(|word| {
             let bare = word.trim_end();
-            let time = bare.len() == 5 && bare.as_bytes()[2] == b':';
+            let bare = bare.trim_end_matches([',', ';']);
+            if bare.starts_with("--") {
+                return word.to_owned();
+            }
+            let time = matches!(bare.len(), 5 | 8) && bare.as_bytes()[2] == b':';
+            let digest = bare.contains("…-");
+            if bare.starts_with("20") && bare.ends_with('…') {
+                return word.replace(bare, "yyyy…");
+            }
             let date = bare.len() == 10 && bare.matches('-').count() == 2;
             match () {
                 () if time => word.replace(bare, "hh:mm"),
                 () if date => word.replace(bare, "yyyy-mm-dd"),
+                () if digest => word.replace(bare, "DIGEST"),
                 () => word.to_owned(),
             }
         });
@@ -149,4 +161,107 @@ fn an_interrupt_finishes_the_message_in_flight() {
     let seen: Vec<_> = seen.iter().map(|it| steady(&workplace, it)).collect();
     insta::assert_snapshot!(seen.join(&format!("\n{}\n\n", "~".repeat(72))));
     assert_eq!(server.accepted().len(), 2);
+}
+
+/// Partners with names, languages and domains of many widths, and the relay's replies to them.
+fn a_mixed_job() -> (Server, Workplace) {
+    let server = Server::start(|call: &Call| {
+        match (call.stage, call.recipient) {
+        (Stage::Rcpt, Some(who)) if who.starts_with("anne") => Action::Reply(
+            b"550 5.1.1 <anne>: Recipient address rejected: User unknown in virtual mailbox table\r\n".to_vec(),
+        ),
+        (Stage::Rcpt, Some(who)) if who.starts_with("taro") => {
+            Action::Reply("451 4.7.1 しばらくしてからもう一度お試しください、混雑しています\r\n".into())
+        }
+        (Stage::Dot, Some(who)) if who.starts_with("ivy") => Action::Close,
+        _ => Action::Normal,
+    }
+    });
+    let mut workplace = Workplace::new(server.port());
+    workplace.smtp += "\nconnections = 1\nhello = \"mail.contoso.example\"";
+    workplace.configure();
+    let mut rows = String::from("email,name,locale\n");
+    for (address, name, locale) in [
+        (
+            "anne-cecile.vandenbroeck@havenbedrijf-antwerpen.example",
+            "Anne-Cécile",
+            "nl",
+        ),
+        ("taro@港湾設計.example", "山田 太郎", "ja"),
+        ("ivy@i.example", "Ivy 🚢", "en"),
+        ("m.alsayed@miraya.example", "محمد السيد", "ar"),
+    ] {
+        writeln!(rows, "{address},{name},{locale}").unwrap();
+    }
+    for number in 0..40 {
+        writeln!(rows, "p{number}@a.example,Ada {number},en").unwrap();
+    }
+    workplace.write("partners.csv", &rows);
+    (server, workplace)
+}
+
+#[test]
+#[ignore = "needs tmux; .ci/run calls it"]
+fn every_screen_fits_into_60_80_and_120_columns() {
+    for columns in [60, 80, 120] {
+        let (_server, mut workplace) = a_mixed_job();
+        let terminal = Terminal::open(&workplace, columns, 34);
+        let mut seen = Vec::new();
+
+        seen.push(terminal.run("access-invite init new --provider microsoft365"));
+        seen.push(terminal.run("access-invite check -c new/config.toml"));
+        seen.push(terminal.run("access-invite check"));
+        assert_eq!(workplace.run(&["preview"]).code, 0);
+        terminal.begin("access-invite send");
+        seen.push(terminal.wait_for("[y/N]"));
+        terminal.answer("y");
+        seen.push(terminal.settle());
+        seen.push(terminal.run("access-invite status"));
+        seen.push(terminal.run("access-invite status taro@港湾設計.example"));
+        seen.push(terminal.run("access-invite status --state accepted"));
+        // A second campaign under a limit per minute and per day.
+        workplace.limits = "per_minute = 2\nper_day = 50\nnew_per_run = 100".into();
+        workplace.configure();
+        let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+        workplace.write("config.toml", &config.replace("\"spring\"", "\"autumn\""));
+        workplace.many_partners(20);
+        std::fs::remove_dir_all(workplace.file("preview")).unwrap();
+        terminal.begin("access-invite send --new-campaign");
+        seen.push(terminal.wait_for("[y/N]"));
+        terminal.answer("y");
+        seen.push(terminal.wait_for("limit per minute"));
+        terminal.press("C-c");
+        terminal.settle();
+        seen.push(terminal.run("access-invite status"));
+
+        let seen: Vec<_> = seen.iter().map(|it| steady(&workplace, it)).collect();
+        let rule = "~".repeat(columns.into());
+        insta::assert_snapshot!(
+            format!("at_{columns}_columns"),
+            seen.join(&format!("\n{rule}\n\n"))
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs tmux; .ci/run calls it"]
+fn states_are_coloured_unless_no_color_a_dumb_terminal_or_a_pipe_forbids_it() {
+    let (_server, workplace) = a_mixed_job();
+    assert_eq!(workplace.run(&["send"]).code, 3);
+    let terminal = Terminal::open(&workplace, 100, 30);
+    let coloured = |line: &str| {
+        let shown = terminal.run(line);
+        assert!(shown.contains("unknown  "), "{line}: {shown}");
+        terminal.coloured_screen().contains("\x1b[31munknown")
+    };
+
+    assert!(coloured("access-invite status"));
+    assert!(coloured("NO_COLOR= access-invite status"));
+    for line in [
+        "NO_COLOR=1 access-invite status",
+        "TERM=dumb access-invite status",
+        "access-invite status | grep unknown",
+    ] {
+        assert!(!coloured(line), "{line}");
+    }
 }

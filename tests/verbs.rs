@@ -9,16 +9,16 @@
 )]
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::init::tree;
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{LINK, Workplace, oracle};
 use access_invite::commands::send;
-use access_invite::console::Console;
+use access_invite::console::{Console, Screen};
 use access_invite::exit::Exit;
 use mail_parser::MessageParser;
 use serde_json::Value;
@@ -28,25 +28,6 @@ fn undated(message: &[u8]) -> String {
     let text = String::from_utf8(message.to_vec()).unwrap();
     let (head, rest) = text.split_once("\r\nDate: ").unwrap();
     format!("{head}{}", &rest[rest.find('\r').unwrap()..])
-}
-
-/// Every file under `folder`, with its text.
-fn tree(folder: &Path) -> BTreeMap<PathBuf, String> {
-    let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = PathBuf::from(path.file_name().unwrap());
-        if path.is_dir() {
-            files.extend(
-                tree(&path)
-                    .into_iter()
-                    .map(|(it, text)| (name.join(it), text)),
-            );
-        } else {
-            files.insert(name, std::fs::read_to_string(&path).unwrap());
-        }
-    }
-    files
 }
 
 fn message_id(message: &[u8]) -> String {
@@ -68,72 +49,6 @@ fn forgetful(times: usize, taking: bool) -> Server {
             Action::Normal
         }
     })
-}
-
-#[test]
-fn init_creates_a_job_that_is_valid_but_does_not_send() {
-    let workplace = Workplace::new(1);
-    let run = |arguments: &[&str]| workplace.run(arguments);
-
-    let made = run(&["init", "new"]);
-    assert_eq!(made.code, 0, "{made:?}");
-    assert!(
-        made.stdout
-            .contains("empty ledger created; every partner counts as not invited")
-    );
-    let mode = |name: &str| {
-        let metadata = std::fs::metadata(workplace.file(name)).unwrap();
-        metadata.permissions().mode() & 0o777
-    };
-    assert_eq!(mode("new/ledger.sqlite3"), 0o600);
-
-    let check = run(&["check", "-c", "new/config.toml"]);
-    assert_eq!(check.code, 0, "{check:?}");
-    assert!(
-        check
-            .stdout
-            .contains("new/config.toml is good: 26 partners, 1 package"),
-        "{check:?}"
-    );
-    assert!(
-        check
-            .stderr
-            .contains("the tenant of Microsoft's documentation"),
-        "{check:?}"
-    );
-    let preview = run(&["preview", "-c", "new/config.toml"]);
-    assert_eq!(preview.code, 0, "{preview:?}");
-    assert!(preview.stdout.contains("26 messages"), "{preview:?}");
-    let rehearsal = run(&["send", "--sandbox", "-c", "new/config.toml"]);
-    assert_eq!(rehearsal.code, 0, "{rehearsal:?}");
-    let send = run(&["send", "-c", "new/config.toml"]);
-    assert_eq!(send.code, 78, "{send:?}");
-    assert!(
-        send.stderr
-            .contains("copy the link of your own access package"),
-        "{send:?}"
-    );
-}
-
-#[test]
-fn init_writes_a_valid_configuration_for_each_provider() {
-    for provider in access_invite::config::Provider::names() {
-        let workplace = Workplace::new(1);
-
-        let output = workplace.run(&["init", "job", "--provider", provider]);
-
-        assert_eq!(output.code, 0, "{provider}: {output:?}");
-        let path = workplace.file("job/config.toml");
-        let config = access_invite::config::Config::load(&path).unwrap();
-        let smtp = config.smtp;
-        let known = smtp.provider.unwrap();
-        assert_eq!(known.name, provider);
-        assert_eq!(smtp.host, known.host.replace("{region}", "eu-central-1"));
-        let has_login = known.login != access_invite::config::ProviderLogin::Optional;
-        assert_eq!(smtp.login.is_some(), has_login, "{provider}");
-    }
-    let wrong = Workplace::new(1).run(&["init", "--provider", "contoso"]);
-    assert_eq!(wrong.code, 2, "{wrong:?}");
 }
 
 #[test]
@@ -183,33 +98,6 @@ fn send_refuses_the_sender_link_and_partners_of_the_examples() {
     workplace.write("config.toml", &own);
     workplace.partners(&["someone.else@harbourworks.example"]);
     assert_eq!(workplace.run(&["send"]).code, 0);
-}
-
-#[test]
-fn init_writes_every_shipped_template() {
-    let workplace = Workplace::new(1);
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
-
-    assert_eq!(workplace.run(&["init", "new"]).code, 0);
-
-    assert_eq!(tree(&workplace.file("new/templates")), tree(&shipped));
-}
-
-#[test]
-fn init_never_overwrites_and_adds_missing_files() {
-    let workplace = Workplace::new(1);
-    workplace.write("partners.csv", "email\nmine@a.example\n");
-    let before = workplace.bytes();
-
-    let again = workplace.run(&["init"]);
-    assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{again:?}");
-    assert_eq!(workplace.bytes(), before);
-
-    std::fs::remove_file(workplace.file("ledger.sqlite3")).unwrap();
-    let again = workplace.run(&["init"]);
-    assert!(again.stdout.contains("empty ledger created"), "{again:?}");
-    workplace.write("config.toml", "campaign = 1\n");
-    assert_eq!(workplace.run(&["init"]).code, 78);
 }
 
 #[test]
@@ -386,6 +274,7 @@ fn list_warnings_appear_in_check_preview_and_on_terminals() {
         input: &mut input,
         interactive: true,
         out_is_terminal: false,
+        screen: Screen::default(),
         clock: jiff::Timestamp::now,
     };
     let exit = tokio::runtime::Runtime::new()

@@ -15,7 +15,7 @@ use crate::console::Console;
 use crate::entra::CHECK;
 use crate::exit::{Exit, Result};
 use crate::finding::{Finding, Severity};
-use crate::report::{CheckFormat, Languages, count, wrapped, write_check};
+use crate::report::{CheckFormat, Languages, count, write_check};
 
 /// The arguments of `check`.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -55,16 +55,15 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
     };
     let conclusion = conclusion(path, list.as_deref(), &report);
     if text {
-        let shown = |text: String, is_terminal| if is_terminal { wrapped(&text) } else { text };
         for line in report.findings.iter().filter_map(line_before_findings) {
-            console.print(&shown(line, console.out_is_terminal));
+            console.print(&line);
         }
         for line in report.findings.iter().filter_map(line_about_entra) {
-            console.print(&shown(line, console.out_is_terminal));
+            console.print(&line);
         }
         let findings = report.unprinted();
         console.report(findings.filter(|it| it.severity >= Severity::Warning));
-        console.print(&shown(conclusion, console.out_is_terminal));
+        console.print(&conclusion);
     } else {
         let _ = write_check(console.out, languages.as_ref(), &report.findings);
         console.eprint(&conclusion);

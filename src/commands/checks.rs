@@ -151,7 +151,9 @@ fn check_rows(config: &Config, partners: &Partners, text: bool, report: &mut Rep
         refused.map_err(|_| ListError::BadRows(partners.summarize_bad_rows()))
     };
     if partners.good() + partners.bad() == 0 {
-        let message = format!("`{path}` has no rows below its header; add partners");
+        let message = format!(
+            "`{path}` has no rows below its header; add a row for each partner, or replace it with your own list"
+        );
         let empty = Finding::warning("partners", &path, message);
         report.findings.push(empty);
     }

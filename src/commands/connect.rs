@@ -14,7 +14,7 @@ use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Reader;
 use crate::relay::{Connector, EhloExtensions};
-use crate::report::{count, one_line, wrapped};
+use crate::report::{count, one_line};
 use crate::sender_domain::SenderDomain;
 
 /// The check of the largest message against the relay's limit.
@@ -71,10 +71,7 @@ impl Diagnosis<'_, '_> {
             "" => String::new(),
             fix => format!("\n  fix: {fix}"),
         };
-        let mut line = format!("{severity}: {check}: {what}{fix}");
-        if console.out_is_terminal {
-            line = wrapped(&line);
-        }
+        let line = format!("{severity}: {check}: {what}{fix}");
         if self.output.text && finding.severity < Severity::Warning {
             console.print(&line);
         } else {

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use indicatif::ProgressBar;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::job::Job;
 use crate::console::Console;
-use crate::delivery::{BREAKER_OPEN, Rates, Run, Tally};
+use crate::delivery::{BREAKER_OPEN, Rates, Run, RunEvent, Tally, WaitReason};
 use crate::exit::{Exit, Result};
 use crate::ledger::Ledger;
 use crate::outbox::{Outbox, PlannedSend};
 use crate::relay::Connector;
+use crate::report::rough_duration;
 
 /// How long all connections pause when the relay first asks to slow down.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
@@ -32,7 +35,7 @@ pub fn conclude(tally: &Tally, due: u64, console: &mut Console<'_>) -> Result<Ex
     }
 }
 
-/// Records new invitations and sends the messages, under the limits of rate and time if they apply.
+/// Records new invitations and sends the messages, within these limits of rate and time if there are any.
 ///
 /// # Errors
 /// If the ledger cannot be read, or the new invitations not be recorded; then nothing has been sent.
@@ -41,48 +44,83 @@ pub async fn deliver(
     sends: Vec<PlannedSend>,
     ledger: &Arc<Ledger>,
     connector: Connector,
-    limited: bool,
+    rates: Option<Arc<Rates>>,
     console: &Console<'_>,
 ) -> Result<Tally> {
     let (config, now) = (&job.config, console.now());
-    let mut rates = None;
-    if limited {
-        let since = now - SignedDuration::from_hours(24);
-        let earlier = ledger.reader().dots_since(since).await?;
-        let limits = &config.limits;
-        let counted = Rates::new(limits.per_minute, limits.per_day, &earlier, now);
-        rates = Some(Arc::new(counted));
-    }
     let outbox = Outbox::new(&job.partners, &config.campaign, &job.composer, ledger);
     outbox.enrol(&sends, now).await?;
     let bar = console.progress(sends.len() as u64);
     let shown = bar.clone();
+    let (limits, clock) = (rates.clone(), console.clock);
+    let max_runtime = config.limits.max_runtime;
     let run = Run {
         ledger: ledger.clone(),
         connector: Arc::new(connector),
         sender: config.sender.address.clone(),
         connections: config.smtp.connections,
-        max_runtime: config.limits.max_runtime.filter(|_| limited),
+        max_runtime: max_runtime.filter(|_| rates.is_some()),
         rates,
         retry: config.retry,
         receipts: config.bounces.receipts,
         breaker_open: ledger.notice(BREAKER_OPEN).await?.is_some(),
         first_pause: FIRST_PAUSE,
         clock: console.clock,
-        on_event: Box::new(move |_, tally| {
-            let other = tally.rejected + tally.expired + tally.deferred + tally.unknown;
-            shown.set_position(tally.accepted + other);
-            let mut message = String::new();
-            if other > 0 {
-                message = format!(" ({other} not accepted)");
+        on_event: Box::new(move |event, tally| {
+            if shown.is_hidden() {
+                return;
             }
-            if tally.stopped.is_some() {
-                message += "; stopping, waiting for replies";
-            }
-            shown.set_message(message);
+            shown.set_position(tally.accepted + not_accepted(tally));
+            shown.set_message(progress(&shown, event, tally, limits.as_deref(), clock()));
         }),
     };
     let tally = run.deliver(sends, outbox).await;
     bar.finish_and_clear();
     Ok(tally)
+}
+
+fn not_accepted(tally: &Tally) -> u64 {
+    tally.rejected + tally.expired + tally.deferred + tally.unknown
+}
+
+/// What the progress bar says behind the counts: why the run waits or stops, how many were not accepted, and how
+/// long the rest takes, by the speed so far and by the limits.
+fn progress(
+    bar: &ProgressBar,
+    event: RunEvent<'_>,
+    tally: &Tally,
+    limits: Option<&Rates>,
+    now: Timestamp,
+) -> String {
+    let mut parts = Vec::new();
+    if tally.stopped.is_some() {
+        parts.push("stopping, waiting for replies".to_owned());
+    } else if let RunEvent::Waiting(reason, wait) = event {
+        let wait = SignedDuration::try_from(wait).unwrap_or_default();
+        let until = now.saturating_add(wait).unwrap_or(now);
+        let until = until.to_zoned_datetime(TimeZone::system());
+        let why = match reason {
+            WaitReason::RateLimit => "limit per minute",
+            WaitReason::RelayAsked => "relay asked for a pause",
+        };
+        parts.push(format!(
+            "{why}, waiting until {}",
+            until.strftime("%H:%M:%S")
+        ));
+    }
+    let failed = not_accepted(tally);
+    if failed > 0 {
+        parts.push(format!("{failed} not accepted"));
+    }
+    let rest = bar
+        .length()
+        .unwrap_or_default()
+        .saturating_sub(bar.position());
+    if tally.stopped.is_none() && bar.position() > 0 && rest > 0 {
+        let by_limits = limits.map(|it| it.forecast(rest).at_least);
+        let left = bar.eta().max(by_limits.unwrap_or_default());
+        parts.push(format!("{} left", rough_duration(left)));
+    }
+    parts.insert(0, String::new());
+    parts.join(", ")
 }

@@ -1,10 +1,13 @@
 //! `init`: creates what a new job needs, and overwrites nothing.
 
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
 
 use super::examples::{CONFIG, PARTNERS};
-use crate::config::{Config, Provider};
+use super::new_config::{self, configuration, next_steps};
+use crate::config::{Config, ConfigError, Provider};
 use crate::console::Console;
 use crate::exit::{Exit, Result, failed};
 use crate::files::{create_folder, create_new, folder_of};
@@ -36,62 +39,78 @@ const TEMPLATES: &[(&str, &str)] = &templates![
     "zh-Hans", "zh-Hant"
 ];
 
-/// The configuration with the provider and the keys that it needs, whose examples must be replaced.
-fn configuration(provider: Option<&Provider>) -> String {
-    let mut text = CONFIG.replace("partners.example.csv", "partners.csv");
-    let Some(provider) = provider else {
-        return text;
-    };
-    let set = format!("provider = \"{}\"", provider.name);
-    text = text.replacen("# provider = \"microsoft365\"", &set, 1);
-    text = text.replacen("\nhost = ", "\n# host = ", 1);
-    if provider.name == "microsoft365" {
-        text = text.replacen("\n# [entra]\n", "\n[entra]\n", 1);
-    }
-    for key in provider.required_keys() {
-        let start = text.find(&format!("\n[{}]\n", key.table));
-        let start = start.expect("the example shows every table");
-        let section = text.split_off(start);
-        let unset = format!("\n# {} = ", key.name);
-        let set = match key.value {
-            Some(value) => format!("\n{} = \"{value}\"\n# {} = ", key.name, key.name),
-            None => format!("\n{} = ", key.name),
-        };
-        text += &section.replacen(&unset, &set, 1);
-    }
-    text
+/// The arguments of `init`.
+#[derive(Args, Clone, Debug)]
+pub struct InitOptions {
+    /// The folder of the new job
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// Write a configuration for this relay
+    #[arg(long, value_name = "NAME", value_parser = Provider::names())]
+    pub provider: Option<String>,
+    /// Write the example job: every key, and 26 partners for `send --sandbox`
+    #[arg(long, conflicts_with = "provider")]
+    pub example: bool,
 }
 
-/// Creates what is missing in `folder`.
+/// Creates what is missing in the folder.
 ///
 /// # Errors
 /// If an existing configuration is wrong (78), or something cannot be written (74).
-pub fn run(folder: &Path, provider: Option<&str>, console: &mut Console<'_>) -> Result<Exit> {
+pub fn run(options: &InitOptions, console: &mut Console<'_>) -> Result<Exit> {
     // Messages then say `config.toml` instead of `./config.toml`.
+    let folder = &options.folder;
     let folder = folder.strip_prefix(".").unwrap_or(folder);
+    let provider = options.provider.as_deref().and_then(Provider::named);
+    let (config, partners) = if options.example {
+        let config = CONFIG.replace("partners.example.csv", "partners.csv");
+        (config, PARTNERS)
+    } else {
+        (configuration(provider), new_config::PARTNERS)
+    };
     make_folder(folder)?;
     let path = folder.join("config.toml");
-    let provider = provider.and_then(Provider::named);
-    create(&path, &configuration(provider), console)?;
-    let config = Config::load(&path)?;
-    create(&config.partners.path, PARTNERS, console)?;
-    let templates = &config.templates.directory;
-    if !templates.exists() {
+    let is_new = create(&path, &config, console)?;
+    let files = match Config::load(&path) {
+        Ok(config) => config.files(),
+        Err(ConfigError::NotFilledIn(_, files)) => files,
+        Err(error) => return Err(error.into()),
+    };
+    create(&files.partners, partners, console)?;
+    if !files.templates.exists() {
         for (name, text) in TEMPLATES {
-            write_new(&templates.join(name), text)?;
+            write_new(&files.templates.join(name), text)?;
         }
-        console.print(&format!("created {}", templates.display()));
+        console.print(&format!("created {}", files.templates.display()));
     }
-    let ledger = &config.ledger.file;
+    let ledger = &files.ledger.file;
     if !ledger.exists() {
         make_folder(folder_of(ledger))?;
-        Ledger::create(&config.ledger)?;
+        Ledger::create(&files.ledger)?;
         console.print(&format!(
             "empty ledger created; every partner counts as not invited ({})",
             ledger.display()
         ));
     }
+    if is_new {
+        let steps = if options.example {
+            vec!["access-invite send --sandbox".to_owned()]
+        } else {
+            next_steps(provider)
+        };
+        print_steps(folder, &steps, console);
+    }
     Ok(Exit::Done)
+}
+
+/// Prints the next steps, beginning with the change to the folder.
+fn print_steps(folder: &Path, steps: &[String], console: &mut Console<'_>) {
+    console.print("\nnext steps:");
+    let change = format!("cd {}", folder.display());
+    let change = Some(change).filter(|_| !folder.as_os_str().is_empty());
+    for (number, step) in change.iter().chain(steps).enumerate() {
+        console.print(&format!(" {:>2}. {step}", number + 1));
+    }
 }
 
 fn make_folder(folder: &Path) -> Result<()> {
@@ -102,12 +121,13 @@ fn make_folder(folder: &Path) -> Result<()> {
     create_folder(folder).map_err(failed(Exit::CannotWrite, what))
 }
 
-/// Writes a file unless it exists, and prints its name.
-fn create(path: &Path, text: &str, console: &mut Console<'_>) -> Result<()> {
-    if write_new(path, text)? {
+/// Writes a file unless it exists, and prints its name. Returns whether it did.
+fn create(path: &Path, text: &str, console: &mut Console<'_>) -> Result<bool> {
+    let created = write_new(path, text)?;
+    if created {
         console.print(&format!("created {}", path.display()));
     }
-    Ok(())
+    Ok(created)
 }
 
 /// Writes a file unless it exists. Returns whether it did.

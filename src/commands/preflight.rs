@@ -73,13 +73,17 @@ impl Preflight {
         })
     }
 
-    /// Reads the packages that are due, given by their names, unless it has done so before. Prints
+    /// Reads the packages that are due, given by their names with numbers, unless it has done so before. Prints
     /// warnings: on a terminal always, otherwise once a day.
     ///
     /// # Errors
     /// If partners cannot request one of them, and by `before_send = "refuse"`, if that cannot be read.
-    pub async fn run(&mut self, due: &BTreeSet<String>, console: &mut Console<'_>) -> Result<()> {
-        let is_new = |it: &&Arc<Package>| due.contains(&it.key) && !self.done.contains(&it.key);
+    pub async fn run(
+        &mut self,
+        due: &BTreeMap<String, u64>,
+        console: &mut Console<'_>,
+    ) -> Result<()> {
+        let is_new = |it: &&Arc<Package>| due.contains_key(&it.key) && !self.done.contains(&it.key);
         let packages: Vec<_> = self
             .config
             .packages

@@ -13,6 +13,8 @@ use crate::link::PackageId;
 /// What the command line selects.
 #[derive(Clone, Copy, Debug)]
 pub struct Selection<'a> {
+    /// The campaign.
+    pub campaign: &'a str,
     /// The address.
     pub address: Option<&'a Address>,
     /// The state.
@@ -30,7 +32,7 @@ impl Selection<'_> {
         Ok(RecordFilter {
             state: self.state,
             package_id: match self.package {
-                Some(text) => Some(package_id(config, text, reader).await?),
+                Some(text) => Some(package_id(config, self.campaign, text, reader).await?),
                 None => None,
             },
             address: self.address.map(Address::canonical),
@@ -47,7 +49,7 @@ impl Selection<'_> {
         config: &Config,
         reader: &Reader,
     ) -> Result<CommandError> {
-        let campaign = &config.campaign;
+        let campaign = self.campaign;
         let mut message = format!(
             "no invitation to {address} is recorded in the campaign `{campaign}`; `access-invite status` lists all that are"
         );
@@ -68,7 +70,12 @@ impl Selection<'_> {
     }
 }
 
-async fn package_id(config: &Config, text: &str, reader: &Reader) -> Result<PackageId> {
+async fn package_id(
+    config: &Config,
+    campaign: &str,
+    text: &str,
+    reader: &Reader,
+) -> Result<PackageId> {
     let id = PackageId::parse(text);
     let configured = match id {
         Some(id) => key_of(config, id).map(|_| id),
@@ -77,14 +84,13 @@ async fn package_id(config: &Config, text: &str, reader: &Reader) -> Result<Pack
     if let Some(id) = configured {
         return Ok(id);
     }
-    let recorded = reader.packages(&config.campaign).await?;
+    let recorded = reader.packages(campaign).await?;
     let keys: Vec<&str> = config.packages.iter().map(|it| it.key.as_str()).collect();
     let keys = keys.join(", ");
     let message = match id {
         Some(id) if recorded.iter().any(|(it, _)| *it == id) => return Ok(id),
         Some(id) => format!(
-            "the package {id} is neither configured nor recorded in the campaign `{}` (configured: {keys})",
-            config.campaign
+            "the package {id} is neither configured nor recorded in the campaign `{campaign}` (configured: {keys})"
         ),
         None => {
             let former = recorded.iter().filter(|(_, key)| key == text);

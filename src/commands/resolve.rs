@@ -101,6 +101,7 @@ async fn decide(
     ledger.recover(now).await?;
     let all_unknown = options.all_unknown.then_some(State::Unknown);
     let selection = Selection {
+        campaign: &config.campaign,
         address: options.address.as_ref(),
         state: options.state.or(all_unknown),
         package: options.package.as_deref(),

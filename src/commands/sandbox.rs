@@ -48,7 +48,7 @@ pub async fn run(
     let tally = if summary.due == 0 {
         Tally::default()
     } else {
-        deliver(&job, sends, &ledger, connector, false, console).await?
+        deliver(&job, sends, &ledger, connector, None, console).await?
     };
     let warnings = job.warnings();
     let skipped = job.skipped_rows();

@@ -8,23 +8,26 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
+use jiff::{SignedDuration, Timestamp};
 
 use super::deliver::deliver;
 use super::examples::refuse_examples;
 use super::guards::{nothing_was_sent, require_approval};
-use super::job::{Job, PartnerFilter, describe};
+use super::job::{Job, PartnerFilter};
 use super::open_ledger::{end_run, run_start};
 use super::preflight::Preflight;
+use super::question::SendQuestion;
 use super::summary::{RunSummary, counts};
 use super::verify::guard_and_verify;
 use crate::address::Address;
 use crate::approval::Digest;
 use crate::config::Config;
 use crate::console::Console;
-use crate::delivery::Tally;
+use crate::delivery::{Rates, Tally};
 use crate::exit::{Exit, Result};
 use crate::ledger::{Ledger, RunEnd};
 use crate::relay::{Connector, Credentials};
+use crate::report::count;
 use crate::results;
 
 /// The arguments of `send`.
@@ -106,10 +109,18 @@ async fn send(
     if console.interactive {
         console.report(&job.warnings());
     }
-    let question = format!("Send {} through {}?", describe(&summary), connector.relay());
+    let rates = Arc::new(rates(&config, ledger, console.now()).await?);
+    let question = SendQuestion {
+        job: &job,
+        summary: &summary,
+        relay: connector.relay(),
+        forecast: rates.forecast(summary.due),
+        approved: options.approved,
+        now: console.now(),
+    };
     let confirmed = !console.interactive || options.yes;
-    let tally = if summary.due > 0 && (confirmed || console.confirm(&question)) {
-        deliver(&job, sends, ledger, connector, true, console).await?
+    let tally = if summary.due > 0 && (confirmed || ask(&question, console)) {
+        deliver(&job, sends, ledger, connector, Some(rates), console).await?
     } else {
         Tally::default()
     };
@@ -124,4 +135,19 @@ async fn send(
     let exit = concluded.conclude(console).await;
     let written = concluded.write_results(console).await;
     Ok(Exit::most_severe(&[exit, written]))
+}
+
+/// Shows what would be sent, and asks.
+fn ask(question: &SendQuestion<'_>, console: &mut Console<'_>) -> bool {
+    console.eprint(&format!("\n{}\n", question.text()));
+    let messages = count(question.summary.due, "message");
+    console.confirm(&format!("Send {messages}?"))
+}
+
+/// The rate limits, with what earlier runs have used.
+async fn rates(config: &Config, ledger: &Ledger, now: Timestamp) -> Result<Rates> {
+    let since = now - SignedDuration::from_hours(24);
+    let earlier = ledger.reader().dots_since(since).await?;
+    let limits = &config.limits;
+    Ok(Rates::new(limits.per_minute, limits.per_day, &earlier, now))
 }

@@ -1,7 +1,7 @@
 //! `status`: the state of every invitation, or the whole history of one address.
 
 use std::fmt::Display;
-use std::io::Seek;
+use std::io::{BufRead, BufReader, Seek, Write};
 use std::path::Path;
 
 use clap::Args;
@@ -10,17 +10,24 @@ use tempfile::SpooledTempFile;
 use super::job;
 use super::records::{Selection, label, package_name};
 use crate::address::Address;
-use crate::config::Config;
-use crate::console::Console;
+use crate::config::{Config, nearest};
+use crate::console::{Console, Size};
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::Finding;
-use crate::invitation::State;
-use crate::ledger::{Ledger, Reader};
+use crate::invitation::{Record, State};
+use crate::ledger::{Ledger, Reader, RecordFilter};
 use crate::partners::Partners;
-use crate::report::{StatusFormat, StatusRow, StatusWriter};
+use crate::report::{
+    BY_URGENCY, DataFormat, StatusFormat, StatusRow, StatusSummary, StatusTable, StatusWriter,
+    one_line, wrapped,
+};
 
 /// How many bytes of a report are kept in memory.
 const IN_MEMORY: usize = 1 << 20;
+/// The fewest invitations that are shown on a small screen.
+const FEWEST_SHOWN: usize = 5;
+/// What `--campaign` is given to select every campaign.
+const ALL_CAMPAIGNS: &str = "all";
 
 /// The arguments of `status`.
 #[derive(Args, Clone, Debug, Default)]
@@ -37,12 +44,18 @@ pub struct StatusOptions {
     /// Show only invitations to this package, by its name in the configuration or its id
     #[arg(long, value_name = "NAME|ID")]
     pub package: Option<String>,
+    /// Show another campaign, or all of the ledger
+    #[arg(long, value_name = "NAME|all")]
+    pub campaign: Option<String>,
+    /// Show all invitations on a terminal, not only as many as fit on the screen
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Writes the state of the campaign to stdout.
 ///
 /// # Errors
-/// If there is no ledger (78), or the address or package is not in it (65).
+/// If there is no ledger (78), or the address, package or campaign is not in it (65).
 pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>) -> Result<Exit> {
     let config = Config::load(path)?;
     Ledger::check(&config.ledger)?;
@@ -55,12 +68,26 @@ pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>
     let list = job::current_list(&config);
     // Written to a temporary file first, so that a slow reader of stdout does not hold the snapshot.
     let mut written = SpooledTempFile::new(IN_MEMORY);
+    let screen = console.screen.out;
     reader.begin_snapshot().await?;
-    write(&mut written, &config, options, &reader, list, console).await?;
+    let report = StatusReport {
+        config: &config,
+        options,
+        reader: &reader,
+        list,
+        screen,
+    };
+    report.write(&mut written).await?;
     reader.end_snapshot().await?;
     written.rewind().map_err(no_room)?;
-    // A closed pipe is not an error, see `Output`.
-    let _ = std::io::copy(&mut written, console.out);
+    if screen.is_some() && options.format == StatusFormat::Text {
+        for line in BufReader::new(written).lines() {
+            console.print(&line.map_err(no_room)?);
+        }
+    } else {
+        // A closed pipe is not an error, see `Output`.
+        let _ = std::io::copy(&mut written, console.out);
+    }
     Ok(Exit::Done)
 }
 
@@ -71,50 +98,259 @@ fn no_room(error: impl Display) -> CommandError {
     CommandError::new(Exit::CannotWrite, message)
 }
 
-/// Writes the report from one snapshot of the ledger.
-async fn write(
-    out: &mut SpooledTempFile,
-    config: &Config,
-    options: &StatusOptions,
-    reader: &Reader,
+/// A report from one snapshot of the ledger.
+struct StatusReport<'a> {
+    config: &'a Config,
+    options: &'a StatusOptions,
+    reader: &'a Reader,
     list: Option<Partners>,
-    console: &Console<'_>,
-) -> Result<()> {
-    let selection = Selection {
-        address: options.address.as_ref(),
-        state: options.state,
-        package: options.package.as_deref(),
-    };
-    let filter = selection.filter(config, reader).await?;
-    let campaign = &config.campaign;
-    let mut page = reader.page(campaign, &filter, 0).await?;
-    if let (Some(address), true) = (selection.address, page.is_empty()) {
-        return Err(selection.not_recorded(address, config, reader).await?);
-    }
-    let counts = reader.counts(campaign).await?;
-    let (format, terminal) = (options.format, console.out_is_terminal);
-    let writer = StatusWriter::begin(out, format, terminal, campaign, &counts);
-    let mut writer = writer.map_err(no_room)?;
-    while let Some(last) = page.last().map(|it| it.id) {
-        let mut rows = Vec::with_capacity(page.len());
-        for mut record in page {
-            record.invitee.package = match format {
-                StatusFormat::Text => label(config, &record),
-                StatusFormat::Json | StatusFormat::Csv => package_name(config, &record).to_owned(),
-            };
-            let history = match options.address {
-                Some(_) => Some(reader.history(record.id).await?),
-                None => None,
-            };
-            let listed = list.as_ref().map(|it| it.contains(&record.identity));
-            rows.push(StatusRow {
-                record,
-                listed,
-                history,
-            });
+    /// The terminal that will show it.
+    screen: Option<Size>,
+}
+
+/// A campaign of the ledger, and which of its records are wanted.
+struct SelectedCampaign {
+    name: String,
+    filter: RecordFilter,
+}
+
+impl StatusReport<'_> {
+    async fn write(&self, out: &mut dyn Write) -> Result<()> {
+        let others = self.reader.campaign(&self.config.campaign).await?.others;
+        let campaigns = self.select(&others).await?;
+        match self.options.format {
+            StatusFormat::Json => self.write_data(out, DataFormat::Json, &campaigns).await,
+            StatusFormat::Csv => self.write_data(out, DataFormat::Csv, &campaigns).await,
+            StatusFormat::Text => {
+                for (nth, campaign) in campaigns.iter().enumerate() {
+                    if nth > 0 {
+                        writeln!(out).map_err(no_room)?;
+                    }
+                    let others = match self.options.campaign {
+                        None => &others[..],
+                        Some(_) => &[],
+                    };
+                    self.write_text(out, campaign, others, campaigns.len())
+                        .await?;
+                }
+                Ok(())
+            }
         }
-        writer.page(&rows).map_err(no_room)?;
-        page = reader.page(campaign, &filter, last).await?;
     }
-    writer.finish().map_err(no_room)
+
+    /// The campaigns that are asked for, the configured one first. Of several, only those that have the package
+    /// and the address.
+    async fn select(&self, others: &[String]) -> Result<Vec<SelectedCampaign>> {
+        let configured = &self.config.campaign;
+        let names = match self.options.campaign.as_deref() {
+            None => vec![configured.as_str()],
+            Some(ALL_CAMPAIGNS) => {
+                let mut others: Vec<_> = others.iter().map(String::as_str).collect();
+                others.sort_unstable();
+                [&[configured.as_str()], others.as_slice()].concat()
+            }
+            Some(name) if name == configured || others.iter().any(|it| it == name) => vec![name],
+            Some(name) => return Err(unknown_campaign(name, configured, others)),
+        };
+        let mut campaigns = Vec::new();
+        let mut first_error = None;
+        for name in names {
+            match self.filter(name).await {
+                Ok(filter) => campaigns.push(SelectedCampaign {
+                    name: name.to_owned(),
+                    filter,
+                }),
+                Err(error) if error.exit == Exit::BadInput => {
+                    first_error.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match first_error {
+            Some(error) if campaigns.is_empty() => Err(error),
+            _ => Ok(campaigns),
+        }
+    }
+
+    async fn filter(&self, campaign: &str) -> Result<RecordFilter> {
+        let selection = Selection {
+            campaign,
+            address: self.options.address.as_ref(),
+            state: self.options.state,
+            package: self.options.package.as_deref(),
+        };
+        let filter = selection.filter(self.config, self.reader).await?;
+        if let Some(address) = selection.address
+            && self.reader.page(campaign, &filter, 0).await?.is_empty()
+        {
+            let error = selection.not_recorded(address, self.config, self.reader);
+            return Err(error.await?);
+        }
+        Ok(filter)
+    }
+
+    async fn write_data(
+        &self,
+        out: &mut dyn Write,
+        format: DataFormat,
+        campaigns: &[SelectedCampaign],
+    ) -> Result<()> {
+        let mut counts: Vec<(State, u64)> = State::ALL.iter().map(|it| (*it, 0)).collect();
+        for campaign in campaigns {
+            let more = self.reader.counts(&campaign.name).await?;
+            let sums = counts.iter_mut().zip(more);
+            sums.for_each(|(sum, (_, more))| sum.1 += more);
+        }
+        let all = self.options.campaign.as_deref() == Some(ALL_CAMPAIGNS);
+        let name = campaigns.first().filter(|_| !all);
+        let name = name.map(|it| it.name.as_str());
+        let with_campaign = self.options.campaign.is_some();
+        let writer = StatusWriter::begin(out, format, name, with_campaign, &counts);
+        let mut writer = writer.map_err(no_room)?;
+        for campaign in campaigns {
+            let mut after = 0;
+            while let Some(rows) = self.page(campaign, None, &mut after).await? {
+                writer.page(&rows).map_err(no_room)?;
+            }
+        }
+        writer.finish().map_err(no_room)
+    }
+
+    async fn write_text(
+        &self,
+        out: &mut dyn Write,
+        campaign: &SelectedCampaign,
+        others: &[String],
+        campaigns: usize,
+    ) -> Result<()> {
+        let width = self.screen.map(|it| it.columns);
+        if self.options.address.is_some() {
+            writeln!(out, "campaign {}", one_line(&campaign.name)).map_err(no_room)?;
+            return self.write_histories(out, campaign, width).await;
+        }
+        let package = campaign.filter.package_id;
+        let counts = self.reader.counts_of(&campaign.name, package).await?;
+        let summary = StatusSummary {
+            campaign: &campaign.name,
+            counts: &counts,
+            others,
+            with_advice: self.options.state.is_none() && campaign.name == self.config.campaign,
+        };
+        let mut head = Vec::new();
+        summary.write(&mut head).map_err(no_room)?;
+        out.write_all(&head).map_err(no_room)?;
+        let mut table = StatusTable::new(out, width);
+        let Some(screen) = self.screen else {
+            let mut after = 0;
+            while let Some(rows) = self.page(campaign, None, &mut after).await? {
+                table.page(&rows).map_err(no_room)?;
+            }
+            return Ok(());
+        };
+        // The header and the line about what is left out, with an empty line each; the prompt.
+        let head = wrapped(&String::from_utf8_lossy(&head), screen.columns);
+        let used = head.lines().count() + 4;
+        let fits = (screen.rows / campaigns).saturating_sub(used);
+        let mut room = if self.options.all {
+            usize::MAX
+        } else {
+            fits.max(FEWEST_SHOWN)
+        };
+        let wanted = |state: &State| campaign.filter.state.is_none_or(|it| it == *state);
+        let mut rest: u64 = counts
+            .iter()
+            .filter(|it| wanted(&it.0))
+            .map(|it| it.1)
+            .sum();
+        let mut shown = Vec::new();
+        for state in BY_URGENCY.into_iter().filter(wanted) {
+            let mut after = 0;
+            while room > 0
+                && !counts.contains(&(state, 0))
+                && let Some(mut rows) = self.page(campaign, Some(state), &mut after).await?
+            {
+                rows.truncate(room);
+                room -= rows.len();
+                rest -= rows.len() as u64;
+                shown.append(&mut rows);
+                if self.options.all {
+                    table.page(&shown).map_err(no_room)?;
+                    shown.clear();
+                }
+            }
+        }
+        table.page(&shown).map_err(no_room)?;
+        if rest > 0 {
+            table.left_out(rest).map_err(no_room)?;
+        }
+        Ok(())
+    }
+
+    async fn write_histories(
+        &self,
+        out: &mut dyn Write,
+        campaign: &SelectedCampaign,
+        width: Option<usize>,
+    ) -> Result<()> {
+        let mut table = StatusTable::new(out, width);
+        let mut after = 0;
+        while let Some(rows) = self.page(campaign, None, &mut after).await? {
+            for row in &rows {
+                table.history(row).map_err(no_room)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next rows of a campaign after the record `after`, in `state` if one is given; `None` at the end.
+    async fn page(
+        &self,
+        campaign: &SelectedCampaign,
+        state: Option<State>,
+        after: &mut i64,
+    ) -> Result<Option<Vec<StatusRow>>> {
+        let mut filter = campaign.filter.clone();
+        filter.state = state.or(filter.state);
+        let records = self.reader.page(&campaign.name, &filter, *after).await?;
+        let Some(last) = records.last() else {
+            return Ok(None);
+        };
+        *after = last.id;
+        let mut rows = Vec::with_capacity(records.len());
+        for record in records {
+            rows.push(self.row(record).await?);
+        }
+        Ok(Some(rows))
+    }
+
+    async fn row(&self, mut record: Record) -> Result<StatusRow> {
+        record.invitee.package = match self.options.format {
+            StatusFormat::Text => label(self.config, &record),
+            StatusFormat::Json | StatusFormat::Csv => package_name(self.config, &record).to_owned(),
+        };
+        let history = match self.options.address {
+            Some(_) => Some(self.reader.history(record.id).await?),
+            None => None,
+        };
+        let listed = self.list.as_ref().map(|it| it.contains(&record.identity));
+        Ok(StatusRow {
+            record,
+            listed,
+            history,
+        })
+    }
+}
+
+fn unknown_campaign(name: &str, configured: &str, others: &[String]) -> CommandError {
+    let known = || std::iter::once(configured).chain(others.iter().map(String::as_str));
+    let names: Vec<_> = known().map(|it| format!("`{it}`")).collect();
+    let fix = match nearest(name, known()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("pass one of them, or `{ALL_CAMPAIGNS}`"),
+    };
+    let message = format!(
+        "the ledger has no campaign `{name}`, only {}; {fix}",
+        names.join(", ")
+    );
+    CommandError::new(Exit::BadInput, message)
 }

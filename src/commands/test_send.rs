@@ -47,7 +47,7 @@ pub async fn run(
         console.print("no partner is due, so there is no message to test");
         return Ok(Exit::Done);
     }
-    let tally = deliver(&job, sends, &ledger, connector, false, console).await?;
+    let tally = deliver(&job, sends, &ledger, connector, None, console).await?;
     console.print(&format!(
         "{} sent to {address}: {} accepted by {relay}; no partner was mailed",
         describe(&summary),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::job_files::JobFiles;
 use super::problems::Problems;
 
 /// An error of the configuration.
@@ -34,6 +35,9 @@ pub enum ConfigError {
     /// It has errors: correct them.
     #[error("{0}")]
     Invalid(Box<Problems>),
+    /// Its only errors are keys that are not filled in. The files that it names are known.
+    #[error("{0}")]
+    NotFilledIn(Box<Problems>, JobFiles),
     /// It names a program to run, and everyone can change it: change its mode.
     #[error("{0}: everyone could change the program that its `smtp.token_command` runs")]
     WritableByEveryone(String),

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use super::bounces::Bounces;
 use super::entra::Entra;
 use super::error::ConfigError;
+use super::job_files::JobFiles;
 use super::key::Key;
 use super::ledger_files::LedgerFiles;
 use super::limits::{Limits, read_retry};
@@ -16,6 +17,7 @@ use super::login::{CredentialSource, TokenTable};
 use super::microsoft::Microsoft;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
+use super::problems::Problems;
 use super::reader::{ConfigReader, Section};
 use super::secrets::SecretLines;
 use super::sender::Sender;
@@ -73,11 +75,22 @@ impl Config {
     /// # Errors
     /// All errors of the file, each with its line, what was expected and a fix.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let (config, keys) = read_file(path, |root| read(root, path))?;
-        let mut config = config.expect("each value that is missing was reported");
-        config.keys = keys;
-        config.check_permissions(path)?;
-        Ok(config)
+        let content = read_file(path, |root| read(root, path))?;
+        let (files, config) = content.value;
+        match (content.problems, files, config) {
+            (None, _, Some(mut config)) => {
+                config.keys = content.keys;
+                config.check_permissions(path)?;
+                Ok(config)
+            }
+            (Some(problems), Some(files), _) if problems.total == 0 => {
+                Err(ConfigError::NotFilledIn(Box::new(problems), files))
+            }
+            (problems, ..) => {
+                let problems = problems.expect("each value that is missing was reported");
+                Err(ConfigError::Invalid(Box::new(problems)))
+            }
+        }
     }
 
     /// Adds a warning for each file that everyone can change.
@@ -111,6 +124,16 @@ impl Config {
         Ok(())
     }
 
+    /// The files of the job.
+    #[must_use]
+    pub fn files(&self) -> JobFiles {
+        JobFiles {
+            partners: self.partners.path.clone(),
+            templates: self.templates.directory.clone(),
+            ledger: self.ledger.clone(),
+        }
+    }
+
     /// The package with this key.
     #[must_use]
     pub fn package(&self, key: &str) -> Option<&Arc<Package>> {
@@ -127,18 +150,31 @@ impl Microsoft {
     pub fn load(path: &Path) -> Result<Option<Self>, ConfigError> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let read = |mut root: Section<'_>| Self::read(root.section("microsoft"), folder);
-        Ok(read_file(path, read)?.0)
+        let content = read_file(path, read)?;
+        match content.problems {
+            Some(problems) => Err(ConfigError::Invalid(Box::new(problems))),
+            None => Ok(content.value),
+        }
     }
 }
 
-/// Parses the file and passes it to `read`; returns its result and the canonical form of all keys.
+/// What was read from a file.
+struct FileContent<T> {
+    value: T,
+    /// All keys with their values in canonical form.
+    keys: BTreeMap<String, String>,
+    /// All errors of the syntax and of the values.
+    problems: Option<Problems>,
+}
+
+/// Parses the file and passes it to `read`.
 ///
 /// # Errors
-/// All errors of the syntax and all that `read` reported.
+/// If the file cannot be read as text.
 fn read_file<T>(
     path: &Path,
     read: impl FnOnce(Section<'_>) -> T,
-) -> Result<(T, BTreeMap<String, String>), ConfigError> {
+) -> Result<FileContent<T>, ConfigError> {
     let source = files::read(path, FILE_LIMIT);
     let source = source.map_err(|error| ConfigError::Unreadable {
         path: path.display().to_string(),
@@ -162,15 +198,17 @@ fn read_file<T>(
         let span = error.span().unwrap_or(0..0);
         reader.problems.add(span, error.message(), Some(fix.into()));
     }
-    let result = read(Section::root(&file, &reader));
+    let value = read(Section::root(&file, &reader));
     let ConfigReader { problems, keys } = reader;
-    if let Some(problems) = problems.finish(path, &source, &secrets) {
-        return Err(ConfigError::Invalid(Box::new(problems)));
-    }
+    let problems = problems.finish(path, &source, &secrets);
     let keys = keys.into_inner();
     let secrets = keys.iter().filter(|it| it.secret);
     let secrets = secrets.map(|it| it.path.as_str());
-    Ok((result, fingerprint::keys(file.get_ref(), secrets)))
+    Ok(FileContent {
+        value,
+        keys: fingerprint::keys(file.get_ref(), secrets),
+        problems,
+    })
 }
 
 /// All keys that a configuration may have; the package is called `NAME`.
@@ -182,8 +220,8 @@ pub fn declared_keys() -> Vec<Key> {
     reader.keys.into_inner()
 }
 
-/// Reads all tables; returns `None` only after reporting an error.
-fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
+/// Reads all tables. What is missing from the result was reported as an error.
+fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>) {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut warnings = Vec::new();
 
@@ -251,23 +289,32 @@ fn read(mut root: Section<'_>, file: &Path) -> Option<Config> {
     section.finish();
     root.finish();
 
-    Some(Config {
-        campaign: campaign?,
-        sender: sender?,
-        packages,
-        partners: partners?,
-        templates,
-        smtp: smtp?,
-        microsoft,
-        entra,
-        limits,
-        retry,
-        ledger: ledger?,
-        results,
-        approval,
-        bounces,
-        // Filled in when the whole file is valid.
-        keys: BTreeMap::new(),
-        warnings,
-    })
+    let files = partners.as_ref().zip(ledger.as_ref());
+    let files = files.map(|(partners, ledger)| JobFiles {
+        partners: partners.path.clone(),
+        templates: templates.directory.clone(),
+        ledger: ledger.clone(),
+    });
+    let config = || {
+        Some(Config {
+            campaign: campaign?,
+            sender: sender?,
+            packages,
+            partners: partners?,
+            templates,
+            smtp: smtp?,
+            microsoft,
+            entra,
+            limits,
+            retry,
+            ledger: ledger?,
+            results,
+            approval,
+            bounces,
+            // Filled in when the whole file is valid.
+            keys: BTreeMap::new(),
+            warnings,
+        })
+    };
+    (files, config())
 }

@@ -76,7 +76,9 @@ impl Login {
             _ => "`smtp.username`".into(),
         };
         let Some(username) = username.or_else(|| fixed.map(str::to_owned)) else {
-            if let Some(key) = login_key {
+            if section.contains("username") {
+                // Reported already.
+            } else if let Some(key) = login_key {
                 section.problem(key, format!("`smtp.{key}` needs `smtp.username`"));
             } else if let Some(provider) = provider
                 && provider.login != ProviderLogin::Optional

@@ -40,6 +40,8 @@ pub struct ProblemCollector {
     total: Cell<usize>,
     /// Whether a missing key was reported, with the fix for all of them.
     missing: Cell<bool>,
+    /// The keys with an empty text, which a new configuration leaves to be filled in: position and path.
+    unfilled: RefCell<Vec<(usize, String)>>,
 }
 
 impl ProblemCollector {
@@ -62,9 +64,15 @@ impl ProblemCollector {
 
     /// Adds a missing key; the first one comes with the fix for all.
     pub fn add_missing(&self, span: Range<usize>, message: String) {
-        const FIX: &str = "`access-invite init DIR` writes a configuration with every key";
+        const FIX: &str =
+            "`access-invite init DIR --example` writes a configuration with every key";
         let reported = self.missing.replace(true);
         self.add(span, message, (!reported).then(|| FIX.to_owned()));
+    }
+
+    /// Adds a key that is not filled in. All of them are reported as one error.
+    pub fn add_unfilled(&self, span: Range<usize>, path: String) {
+        self.unfilled.borrow_mut().push((span.start, path));
     }
 
     /// All errors in the order of the file, or `None` if there are none.
@@ -80,11 +88,19 @@ impl ProblemCollector {
             problem.is_secret = secrets.include(line.clone(), &source[line]);
             problem
         };
-        (total > 0).then(|| Problems {
+        let mut unfilled = self.unfilled.into_inner();
+        unfilled.sort_unstable();
+        let line_of = |at: usize| starts.partition_point(|it| *it <= at);
+        let unfilled: Vec<_> = unfilled
+            .into_iter()
+            .map(|(at, path)| (line_of(at), path))
+            .collect();
+        (total > 0 || !unfilled.is_empty()).then(|| Problems {
             path: path.display().to_string(),
             source: source.to_owned(),
             shown: self.first.into_inner().into_values().map(place).collect(),
             total,
+            unfilled,
         })
     }
 }
@@ -98,6 +114,8 @@ pub struct Problems {
     pub shown: Vec<Problem>,
     /// How many there are.
     pub total: usize,
+    /// The keys that are not filled in, with their lines.
+    pub unfilled: Vec<(usize, String)>,
 }
 
 impl fmt::Display for Problems {
@@ -110,13 +128,35 @@ impl fmt::Display for Problems {
             self.render(problem, f)?;
         }
         match self.total - self.shown.len() {
-            0 => Ok(()),
-            more => write!(f, "\n{}: and {more} more errors", self.path),
+            0 => {}
+            more => write!(f, "\n{}: and {more} more errors", self.path)?,
         }
+        if self.unfilled.is_empty() {
+            return Ok(());
+        }
+        if self.total > 0 {
+            f.write_str("\n")?;
+        }
+        self.render_unfilled(f)
     }
 }
 
 impl Problems {
+    fn render_unfilled(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not filled in yet:", self.path)?;
+        for (line, key) in self.unfilled.iter().take(SHOWN) {
+            write!(f, "\n  line {line}: {}", cut(key))?;
+        }
+        let (keys, them) = match self.unfilled.len() {
+            1 => ("1 key is empty".to_owned(), "it"),
+            keys => (format!("{keys} keys are empty"), "them"),
+        };
+        write!(
+            f,
+            "\n{keys}; set {them} as the comments in the file explain"
+        )
+    }
+
     fn render(&self, problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { line, message, .. } = problem;
         let range = line_at(&self.source, problem.span.start);

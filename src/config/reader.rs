@@ -281,6 +281,15 @@ impl Declaration<'_, '_> {
             description,
         });
         let found = section.get(name)?;
+        if found
+            .get_ref()
+            .as_str()
+            .is_some_and(|it| it.trim().is_empty())
+        {
+            let path = section.path(name);
+            section.reader.problems.add_unfilled(found.span(), path);
+            return None;
+        }
         let read = read(found.get_ref()).map_err(|expectation| {
             let message = section.expects(name, &expectation);
             section.reader.problems.add(found.span(), message, None);

@@ -11,7 +11,11 @@ fn load(source: &str) -> Result<Config, String> {
     let path = folder.path().join("config.toml");
     std::fs::write(&path, source).unwrap();
     Config::load(&path).map_err(|failure| {
-        assert!(matches!(failure, ConfigError::Invalid(_)), "{failure}");
+        let expected = matches!(
+            failure,
+            ConfigError::Invalid(_) | ConfigError::NotFilledIn(..)
+        );
+        assert!(expected, "{failure}");
         failure
             .to_string()
             .replace(&*folder.path().to_string_lossy(), "")
@@ -414,7 +418,6 @@ fn a_time_span_is_at_least_a_second() {
         "1y",
         "5",
         "s",
-        "",
         "99999999999999999h",
     ] {
         let error = load(span).expect_err(span);
@@ -866,4 +869,29 @@ fn a_provider_without_its_login_is_refused() {
         let error = load(&(with_provider(lines) + below)).expect_err(lines);
         assert!(error.contains(reason), "{lines}: {error}");
     }
+}
+
+#[test]
+fn keys_that_are_not_filled_in_are_one_error_that_names_them_all() {
+    let source = with("smtp", "hello = \"\"\nca_file = \" \"")
+        .replace("campaign = \"", "campaign = \"\" # \"");
+    let line = |key: &str| {
+        let before = source.split(key).next().unwrap();
+        before.lines().count() + 1
+    };
+    let expected = format!(
+        "/config.toml is not filled in yet:\n  line {}: campaign\n  line {}: smtp.hello\n  line {}: smtp.ca_file\n3 keys are empty; set them as the comments in the file explain",
+        line("campaign = "),
+        line("hello = "),
+        line("ca_file = ")
+    );
+    assert_eq!(load(&source).unwrap_err(), expected);
+
+    let wrong_too = with("limits", "max_runtime = \"\"\nper_day = \"many\"");
+    let error = load(&wrong_too).unwrap_err();
+    assert!(error.contains("`limits.per_day` must be"), "{error}");
+    assert!(
+        error.ends_with("1 key is empty; set it as the comments in the file explain"),
+        "{error}"
+    );
 }

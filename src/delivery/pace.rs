@@ -3,29 +3,41 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::rates::{Rates, SendPermit};
 use super::stop::{Stop, StopSignal, Stopped};
+use super::tally::{Reporter, RunEvent, WaitReason};
 use super::throttle::Throttle;
+
+/// Shorter waits are not reported.
+const WORTH_REPORTING: Duration = Duration::from_secs(1);
 
 /// No message may be begun now.
 #[derive(Clone, Copy, Debug)]
 pub struct MustWait;
 
 /// The pace of all connections of a run.
-#[derive(Debug)]
 pub struct Pace {
     pub throttle: Throttle,
     rates: Option<Arc<Rates>>,
     stop: Arc<StopSignal>,
+    reporter: Arc<Reporter>,
 }
 
 impl Pace {
     /// `first_pause` is how long all connections pause at the first request to slow down.
-    pub fn new(first_pause: Duration, rates: Option<Arc<Rates>>, stop: Arc<StopSignal>) -> Self {
+    pub fn new(
+        first_pause: Duration,
+        rates: Option<Arc<Rates>>,
+        stop: Arc<StopSignal>,
+        reporter: Arc<Reporter>,
+    ) -> Self {
         Self {
             throttle: Throttle::new(first_pause),
             rates,
             stop,
+            reporter,
         }
     }
 
@@ -36,7 +48,8 @@ impl Pace {
             let Some(rates) = self.rates.as_ref().filter(|_| permit.is_none()) else {
                 return Ok(());
             };
-            *permit = self.stop.unless_stopped(rates.acquire()).await?;
+            let waiting = |until| self.report_wait(WaitReason::RateLimit, until);
+            *permit = self.stop.unless_stopped(rates.acquire(waiting)).await?;
             if permit.is_none() {
                 return Err(self
                     .stop
@@ -64,7 +77,15 @@ impl Pace {
     }
 
     pub async fn wait_for_pause(&self) -> Result<(), Stopped> {
-        self.stop.unless_stopped(self.throttle.wait()).await
+        let waiting = |until| self.report_wait(WaitReason::RelayAsked, until);
+        self.stop.unless_stopped(self.throttle.wait(waiting)).await
+    }
+
+    fn report_wait(&self, reason: WaitReason, until: Instant) {
+        let wait = until.saturating_duration_since(Instant::now());
+        if wait >= WORTH_REPORTING {
+            self.reporter.report(RunEvent::Waiting(reason, wait));
+        }
     }
 
     /// Pauses all connections, as this reply asks; stops the run if the relay asks too often.
@@ -73,5 +94,42 @@ impl Pace {
             return Ok(());
         }
         Err(self.stop.because(Stop::throttled(reply)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_for_the_limit_and_for_the_relay_are_reported() {
+        let waits = Arc::new(Mutex::new(Vec::new()));
+        let seen = waits.clone();
+        let reporter = Reporter::new(Box::new(move |event, _| {
+            if let RunEvent::Waiting(reason, wait) = event {
+                seen.lock().push((reason, wait.as_secs()));
+            }
+        }));
+        let rates = Rates::new(1, 100, &[], Timestamp::UNIX_EPOCH);
+        let first_pause = Duration::from_secs(30);
+        let pace = Pace::new(
+            first_pause,
+            Some(Arc::new(rates)),
+            Arc::default(),
+            Arc::new(reporter),
+        );
+
+        let mut permit = None;
+        pace.acquire(&mut permit).await.unwrap();
+        assert_eq!(*waits.lock(), []);
+        permit.take().unwrap().used();
+        pace.slow_down("450 slow down").unwrap();
+        pace.acquire(&mut permit).await.unwrap();
+
+        let (asked, limit) = (WaitReason::RelayAsked, WaitReason::RateLimit);
+        assert_eq!(*waits.lock(), [(asked, 30), (limit, 30)]);
     }
 }

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-const MINUTE: Duration = Duration::from_mins(1);
-const DAY: Duration = Duration::from_hours(24);
+pub const MINUTE: Duration = Duration::from_mins(1);
+pub const DAY: Duration = Duration::from_hours(24);
 /// How long to wait for a permit that is granted and not used yet.
 const PERMIT_WAIT: Duration = Duration::from_millis(100);
 
@@ -39,6 +39,17 @@ enum Grant {
     Now,
     At(Instant),
     NotToday,
+}
+
+/// What counts towards a limit.
+#[derive(Debug)]
+pub struct Used {
+    /// The limit.
+    pub limit: usize,
+    /// The dots that count.
+    pub dots: usize,
+    /// The age of the one whose expiry makes room for another: the oldest, unless more than the limit count.
+    pub decisive: Option<Duration>,
 }
 
 /// The right to write one final dot. It is returned when it is dropped.
@@ -80,12 +91,16 @@ impl Rates {
         }
     }
 
-    /// Waits until a dot may be written; `None` if the daily limit is reached.
-    pub async fn acquire(self: &Arc<Self>) -> Option<SendPermit> {
+    /// Waits until a dot may be written; `None` if the daily limit is reached. Before it waits, it calls `waiting`
+    /// with the time that it waits for.
+    pub async fn acquire(self: &Arc<Self>, waiting: impl Fn(Instant)) -> Option<SendPermit> {
         loop {
             match self.ask(Instant::now()) {
                 Grant::Now => return Some(SendPermit(self.clone())),
-                Grant::At(then) => sleep_until(then).await,
+                Grant::At(then) => {
+                    waiting(then);
+                    sleep_until(then).await;
+                }
                 Grant::NotToday => return None,
             }
         }
@@ -94,6 +109,30 @@ impl Rates {
     /// A permit, if it is granted at once.
     pub fn try_acquire(self: &Arc<Self>) -> Option<SendPermit> {
         (self.ask(Instant::now()) == Grant::Now).then(|| SendPermit(self.clone()))
+    }
+
+    /// What counts towards the limit per minute now.
+    pub fn minute(&self) -> Used {
+        self.used_within(MINUTE, self.per_minute)
+    }
+
+    /// What counts towards the limit per day now.
+    pub fn day(&self) -> Used {
+        self.used_within(DAY, self.per_day)
+    }
+
+    fn used_within(&self, window: Duration, limit: usize) -> Used {
+        let now = Instant::now();
+        let dots = &self.usage.lock().dots;
+        let old = dots.partition_point(|it| now.duration_since(*it) >= window);
+        let counted = dots.len() - old;
+        // After a limit was lowered, several must expire before there is room for another.
+        let decisive = old + counted.saturating_sub(limit);
+        Used {
+            limit,
+            dots: counted,
+            decisive: dots.get(decisive).map(|it| now.duration_since(*it)),
+        }
     }
 
     fn ask(&self, now: Instant) -> Grant {
@@ -192,8 +231,8 @@ mod tests {
     async fn a_permit_is_returned_unless_it_is_used() {
         let rates = Arc::new(Rates::new(100, 1, &[], now()));
 
-        drop(rates.acquire().await.unwrap());
-        rates.acquire().await.unwrap().used();
-        assert!(rates.acquire().await.is_none());
+        drop(rates.acquire(|_| {}).await.unwrap());
+        rates.acquire(|_| {}).await.unwrap().used();
+        assert!(rates.acquire(|_| {}).await.is_none());
     }
 }

@@ -140,7 +140,7 @@ impl Run {
             },
             connections: Connections::default(),
             queue: Arc::new(Queue::new(due, stop.clone())),
-            pace: Pace::new(self.first_pause, self.rates, stop.clone()),
+            pace: Pace::new(self.first_pause, self.rates, stop.clone(), reporter.clone()),
             watch: RelayWatch {
                 breaker: Mutex::new(Breaker::new(self.breaker_open)),
                 losses: Mutex::default(),

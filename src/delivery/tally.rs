@@ -1,5 +1,7 @@
 //! The events of a run, and their counts.
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 
 use super::stop::Stop;
@@ -33,8 +35,19 @@ pub enum RunEvent<'a> {
     RefusedFirst(&'a Address, Phase, &'a Reply),
     /// An outcome that the ledger could not record, with its recipient, and the reply or why there is none.
     Unrecorded(&'a Address, Outcome, &'a str),
+    /// A connection waits this long before it begins the next message.
+    Waiting(WaitReason, Duration),
     /// The run stops early, or for a more severe reason than before.
     Stopped(&'a Stop),
+}
+
+/// Why a connection waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// `limits.per_minute` is reached.
+    RateLimit,
+    /// The relay asked to slow down.
+    RelayAsked,
 }
 
 /// Receives each event of a run, with the counts after it.
@@ -89,7 +102,7 @@ impl Tally {
     /// Counts an event.
     pub fn add(&mut self, event: RunEvent<'_>) {
         match event {
-            RunEvent::Armed(_) => {}
+            RunEvent::Armed(_) | RunEvent::Waiting(..) => {}
             RunEvent::Settled(recipient, state, reason) => {
                 *self.count(state) += 1;
                 if state != State::Accepted && self.troubles.len() < SHOWN {

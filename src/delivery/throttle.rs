@@ -31,23 +31,23 @@ impl Throttle {
         }
     }
 
-    /// Waits until the pause ends, if there is one.
-    pub async fn wait(&self) {
-        loop {
-            let until = self.pause.lock().until;
-            match until {
-                Some(until) if until > Instant::now() => sleep_until(until).await,
-                _ => return,
-            }
+    /// Waits until the pause ends, if there is one. Before it waits, it calls `waiting` with the end.
+    pub async fn wait(&self, waiting: impl Fn(Instant)) {
+        while let Some(until) = self.end() {
+            waiting(until);
+            sleep_until(until).await;
         }
     }
 
     /// Whether the connections pause now.
     pub fn is_on(&self) -> bool {
-        self.pause
-            .lock()
-            .until
-            .is_some_and(|it| it > Instant::now())
+        self.end().is_some()
+    }
+
+    /// When the pause ends, if there is one.
+    fn end(&self) -> Option<Instant> {
+        let until = self.pause.lock().until;
+        until.filter(|it| *it > Instant::now())
     }
 
     /// Pauses all connections; returns false if the relay has asked too often.
@@ -81,14 +81,14 @@ mod tests {
         for _ in 0..4 {
             assert!(throttle.pause());
             assert!(throttle.pause(), "another connection was asked the same");
-            throttle.wait().await;
+            throttle.wait(|_| {}).await;
         }
         throttle.accepted();
         let mut pauses = Vec::new();
         for _ in 0..5 {
             assert!(throttle.pause());
             let start = Instant::now();
-            throttle.wait().await;
+            throttle.wait(|_| {}).await;
             pauses.push(start.elapsed().as_secs());
         }
         assert_eq!(pauses, [30, 60, 120, 240, 300]);

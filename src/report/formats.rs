@@ -1,7 +1,10 @@
 //! Numbers, times, replies and tables as text.
 
+use std::time::Duration;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::invitation::Event;
 
@@ -9,6 +12,26 @@ use crate::invitation::Event;
 #[must_use]
 pub fn utc(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A local time to the minute, with its zone.
+#[must_use]
+pub fn local(at: Timestamp) -> String {
+    let at = at.to_zoned_datetime(TimeZone::system());
+    at.strftime("%Y-%m-%d %H:%M %Z").to_string()
+}
+
+/// A duration for an estimate: `40 s`, `6 min`, `2 h 10 min`.
+#[must_use]
+pub fn rough_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let minutes = seconds.div_ceil(60);
+    match (minutes / 60, minutes % 60) {
+        _ if seconds < 60 => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
 }
 
 /// `1 message`, `2 messages`.
@@ -39,4 +62,23 @@ pub fn empty_table(header: &[&str], terminal: bool) -> Table {
     });
     table.set_header(header.to_vec());
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_is_rounded_up_to_minutes() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (61, "2 min"),
+            (3600, "1 h"),
+            (7800, "2 h 10 min"),
+        ] {
+            assert_eq!(rough_duration(Duration::from_secs(seconds)), text);
+        }
+    }
 }

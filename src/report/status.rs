@@ -1,15 +1,12 @@
-//! The result of `status` as a table, JSON and CSV.
+//! The result of `status` as JSON and CSV.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use comfy_table::{ColumnConstraint, Table};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::formats::{count, empty_table, reply_text, utc};
-use super::harmless::{generated_cell, harmless_json, one_line};
+use super::formats::utc;
+use super::harmless::{generated_cell, harmless_json};
 use crate::invitation::{Event, Record, State};
 
 /// How `status` writes invitations.
@@ -48,6 +45,8 @@ struct InvitationFields<'a> {
     next_attempt_at: Option<String>,
     note: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    campaign: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<&'a [Event]>,
 }
 
@@ -77,6 +76,7 @@ fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Inv
         accepted_at: record.accepted_at.map(utc),
         next_attempt_at: standing.next_attempt_at.map(utc),
         note: optional(&latest.note),
+        campaign: None,
         history: None,
     }
 }
@@ -92,61 +92,64 @@ pub struct StatusRow {
     pub history: Option<Vec<Event>>,
 }
 
-/// Writes invitations page by page.
+/// How a script reads invitations: a format other than text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataFormat {
+    /// One JSON object.
+    Json,
+    /// One line per invitation.
+    Csv,
+}
+
+/// Writes invitations page by page, for scripts and spreadsheets.
 pub struct StatusWriter<'a> {
     out: &'a mut dyn Write,
-    format: StatusFormat,
-    /// Whether `out` is a terminal, whose width limits tables.
-    terminal: bool,
+    format: DataFormat,
+    /// Whether each invitation names its campaign.
+    with_campaign: bool,
     written: u64,
 }
 
 impl<'a> StatusWriter<'a> {
-    /// Writes the campaign and its counts.
+    /// Writes the campaign, none for all of them, and its counts. With `with_campaign`, each invitation names its
+    /// own.
     ///
     /// # Errors
     /// If `out` cannot be written.
     pub fn begin(
         out: &'a mut dyn Write,
-        format: StatusFormat,
-        terminal: bool,
-        campaign: &str,
+        format: DataFormat,
+        campaign: Option<&str>,
+        with_campaign: bool,
         counts: &[(State, u64)],
     ) -> io::Result<Self> {
         match format {
-            StatusFormat::Json => {
+            DataFormat::Json => {
                 let counts = counts.iter();
                 let counts = counts.map(|(state, count)| format!("\"{state}\":{count}"));
                 let counts = counts.collect::<Vec<_>>().join(",");
-                let campaign = harmless_json(&serde_json::to_string(campaign)?);
+                let campaign = harmless_json(&serde_json::to_string(&campaign)?);
                 write!(
                     out,
                     "{{\"campaign\":{campaign},\"counts\":{{{counts}}},\"invitations\":["
                 )?;
             }
-            StatusFormat::Csv => {
-                let csv = csv_lines(true, [InvitationFields::default()])?;
+            DataFormat::Csv => {
+                let row = InvitationFields {
+                    campaign: with_campaign.then_some(Cow::Borrowed("")),
+                    ..InvitationFields::default()
+                };
+                let csv = csv_lines(true, [row])?;
                 let header = csv.split_inclusive(|it| *it == b'\n').next();
                 // Without it, Excel takes UTF-8 for the encoding of its language.
                 write!(out, "\u{feff}")?;
                 out.write_all(header.unwrap_or_default())?;
             }
-            StatusFormat::Text => {
-                let total: u64 = counts.iter().map(|(_, count)| count).sum();
-                let invitations = count(total, "invitation");
-                write!(out, "campaign {}: {invitations}", one_line(campaign))?;
-                let some = counts.iter().filter(|(_, count)| *count > 0);
-                for (nth, (state, count)) in some.enumerate() {
-                    let before = if nth == 0 { ":" } else { "," };
-                    write!(out, "{before} {count} {state}")?;
-                }
-                writeln!(out)?;
-            }
         }
         Ok(Self {
             out,
             format,
-            terminal,
+            with_campaign,
             written: 0,
         })
     }
@@ -157,13 +160,13 @@ impl<'a> StatusWriter<'a> {
     /// If `out` cannot be written.
     pub fn page(&mut self, page: &[StatusRow]) -> io::Result<()> {
         match self.format {
-            StatusFormat::Json => {
+            DataFormat::Json => {
                 for row in page {
                     let comma = if self.written == 0 { "\n" } else { ",\n" };
                     self.out.write_all(comma.as_bytes())?;
                     let fields = InvitationFields {
                         history: row.history.as_deref(),
-                        ..fields(row, Cow::Borrowed)
+                        ..self.fields(row, Cow::Borrowed)
                     };
                     let json = harmless_json(&serde_json::to_string(&fields)?);
                     self.out.write_all(json.as_bytes())?;
@@ -171,68 +174,24 @@ impl<'a> StatusWriter<'a> {
                 }
                 Ok(())
             }
-            StatusFormat::Csv => {
+            DataFormat::Csv => {
                 let safe = |it: &str| Cow::Owned(generated_cell(it));
-                let rows = page.iter().map(|row| fields(row, safe));
+                let rows = page.iter().map(|row| self.fields(row, safe));
                 self.out.write_all(&csv_lines(false, rows)?)
             }
-            StatusFormat::Text => self.table(page),
         }
     }
 
-    fn table(&mut self, page: &[StatusRow]) -> io::Result<()> {
-        if page.is_empty() {
-            return Ok(());
+    fn fields<'r>(
+        &self,
+        row: &'r StatusRow,
+        text: impl Fn(&'r str) -> Cow<'r, str>,
+    ) -> InvitationFields<'r> {
+        let campaign = &row.record.identity.campaign;
+        InvitationFields {
+            campaign: self.with_campaign.then(|| text(campaign)),
+            ..fields(row, text)
         }
-        let mut table = self.empty_table(&["state", "address", "package", "since", "reason"]);
-        for StatusRow { record, listed, .. } in page {
-            let standing = &record.standing;
-            let mut reason = reason(&record.latest);
-            if let Some(next) = standing.next_attempt_at {
-                reason = format!("{reason}; due again {}", local(next));
-            }
-            if *listed == Some(false) {
-                reason = format!("{reason} (no longer in the list)");
-            }
-            table.add_row([
-                standing.state.to_string(),
-                one_line(&record.invitee.email),
-                one_line(&record.invitee.package),
-                local(standing.updated_at),
-                one_line(&reason),
-            ]);
-        }
-        writeln!(self.out, "\n{}", table.trim_fmt())?;
-        for row in page {
-            let Some(history) = &row.history else {
-                continue;
-            };
-            let invitee = &row.record.invitee;
-            let (email, package) = (one_line(&invitee.email), one_line(&invitee.package));
-            writeln!(self.out, "\nhistory of {email} ({package})")?;
-            let mut table = self.empty_table(&["at", "state", "phase", "reason"]);
-            for event in history {
-                let phase = event.phase.as_deref().unwrap_or_default();
-                table.add_row([
-                    local(event.at),
-                    event.to.to_string(),
-                    one_line(phase),
-                    one_line(&reason(event)),
-                ]);
-            }
-            writeln!(self.out, "{}", table.trim_fmt())?;
-        }
-        Ok(())
-    }
-
-    fn empty_table(&self, header: &[&str]) -> Table {
-        let mut table = empty_table(header, self.terminal);
-        // Only the last column is wrapped: an address on two lines could not be copied.
-        let columns = table.column_iter_mut().rev().skip(1);
-        columns.for_each(|it| {
-            it.set_constraint(ColumnConstraint::ContentWidth);
-        });
-        table
     }
 
     /// Completes the document.
@@ -240,27 +199,11 @@ impl<'a> StatusWriter<'a> {
     /// # Errors
     /// If `out` cannot be written.
     pub fn finish(self) -> io::Result<()> {
-        if self.format == StatusFormat::Json {
+        if self.format == DataFormat::Json {
             writeln!(self.out, "\n]}}")?;
         }
         Ok(())
     }
-}
-
-/// The reply and the note of an event.
-fn reason(event: &Event) -> String {
-    let reply = reply_text(event);
-    match &event.note {
-        None => reply,
-        // The note of a refusal that is retried quotes the reply.
-        Some(note) if note.ends_with(&reply) => note.clone(),
-        Some(note) => format!("{reply} ({note})"),
-    }
-}
-
-fn local(at: Timestamp) -> String {
-    let at = at.to_zoned_datetime(TimeZone::system());
-    at.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Rows as CSV.
@@ -284,10 +227,15 @@ mod tests {
     #[test]
     fn the_columns_of_the_csv_are_an_interface() {
         let mut out = Vec::new();
-        StatusWriter::begin(&mut out, StatusFormat::Csv, false, "spring", &[]).unwrap();
+        StatusWriter::begin(&mut out, DataFormat::Csv, Some("spring"), false, &[]).unwrap();
+        let mut of_all = Vec::new();
+        StatusWriter::begin(&mut of_all, DataFormat::Csv, None, true, &[]).unwrap();
 
+        let header = String::from_utf8(out).unwrap();
+        let of_all = String::from_utf8(of_all).unwrap();
+        assert_eq!(of_all, format!("{},campaign\n", header.trim_end()));
         assert_eq!(
-            String::from_utf8(out).unwrap(),
+            header,
             "\u{feff}package,package_id,email,name,organization,locale,template_locale,state,listed,attempts,message_id,smtp_code,enhanced_code,reply,relay,created_at,updated_at,accepted_at,next_attempt_at,note\n"
         );
     }

@@ -27,11 +27,15 @@ fn fault_in(arguments: &str) -> Option<String> {
         .map(|it| it.to_string())
 }
 
+/// How a crontab names the program, which is not on cron's path.
+const UNDER_CRON: &str = "\"$HOME/.cargo/bin/access-invite\" ";
+
 /// The command lines of the program in a line for a shell or a crontab.
 fn command_lines(line: &str) -> impl Iterator<Item = &str> {
     let commands = line.split("&&").map(str::trim);
     commands.filter_map(|it| {
         it.strip_prefix("access-invite ")
+            .or_else(|| it.strip_prefix(UNDER_CRON))
             .or_else(|| it.strip_prefix("cargo run --release -- "))
     })
 }
@@ -189,6 +193,51 @@ impl Shell<'_> {
     }
 }
 
+/// Runs the command of a crontab line as cron does, in this folder: with `sh`, a short path, and hardly any
+/// environment. The program is where Cargo installs it.
+fn run_as_cron(line: &str, job: &Path) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    let programs = home.path().join(".cargo/bin");
+    std::fs::create_dir_all(&programs).unwrap();
+    symlink(binary(), programs.join("access-invite")).unwrap();
+    let (_, command) = line.trim().split_once("  ").unwrap();
+    let command = command.replace("/srv/invitations", job.to_str().unwrap());
+    output_of(
+        Command::new("sh")
+            .args(["-c", &command])
+            .current_dir(home.path())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", home.path())
+            .stdin(Stdio::null()),
+    )
+}
+
+#[test]
+fn every_line_for_a_crontab_works_under_cron() {
+    let mut lines = 0;
+    for (name, text) in readme_and_pages() {
+        for block in code_blocks(text) {
+            if block.language != "crontab" {
+                continue;
+            }
+            for line in block.text.lines() {
+                let server = Server::accepting();
+                let workplace = Workplace::new(server.port());
+                workplace.partners(&["ada@a.example"]);
+
+                let output = run_as_cron(line, workplace.path());
+
+                let said = (output.code, output.stdout.as_str(), output.stderr.as_str());
+                assert_eq!(said, (0, "", ""), "{name}: {line}");
+                assert_eq!(server.accepted().len(), 1, "{name}: {line}");
+                lines += 1;
+            }
+        }
+    }
+    assert!(lines >= 2, "only {lines} lines were run");
+}
+
 #[test]
 fn the_steps_of_the_readme_send_the_first_invitations() {
     let pki = Pki::new();
@@ -239,18 +288,18 @@ fn the_steps_of_the_readme_send_the_first_invitations() {
             "toml" => {
                 let config = std::fs::read_to_string(job.join("config.toml")).unwrap();
                 let relay = format!(
-                    "[smtp]\nhost = \"localhost\"\nport = {}\nca_file = \"ca.pem\"",
+                    "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"",
                     server.port()
                 );
-                let config = edited(&edited(&config, &block.text), &relay);
+                let config = edited(&config, &block.text);
+                let host = config.lines().find(|it| it.starts_with("host = ")).unwrap();
+                let config = config.replace(host, &relay);
                 workplace.write("invitations/config.toml", &config);
                 workplace.write("invitations/ca.pem", &pki.ca_pem);
             }
             "csv" => workplace.write("invitations/partners.csv", &block.text),
             "crontab" => {
-                let (_, command) = block.text.split_once("  ").unwrap();
-                let command = command.replace("/srv/invitations", job.to_str().unwrap());
-                let output = shell.run(&command);
+                let output = run_as_cron(&block.text, &job);
                 let said = (output.code, output.stdout.as_str(), output.stderr.as_str());
                 assert_eq!(said, (0, "", ""));
             }

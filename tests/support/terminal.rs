@@ -76,6 +76,11 @@ impl Terminal {
         shown
     }
 
+    /// The content of the screen with its colours, as control sequences.
+    pub fn coloured_screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-e"])
+    }
+
     /// Waits for this text and returns the screen.
     #[track_caller]
     pub fn wait_for(&self, words: &str) -> String {

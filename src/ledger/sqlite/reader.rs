@@ -188,13 +188,29 @@ impl Reader {
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn counts(&self, campaign: &str) -> Result<Vec<(State, u64)>> {
+        self.counts_of(campaign, None).await
+    }
+
+    /// As [`Reader::counts`], only of the invitations to this package if one is given.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn counts_of(
+        &self,
+        campaign: &str,
+        package: Option<PackageId>,
+    ) -> Result<Vec<(State, u64)>> {
         let campaign = campaign.to_owned();
+        let package = package.map(|it| it.to_string());
         self.query(move |connection| {
             let counts: Vec<(State, i64)> = connection
                 .prepare(
-                    "SELECT state, count(*) FROM invitation WHERE campaign = ?1 GROUP BY state",
+                    "SELECT state, count(*) FROM invitation
+                     WHERE campaign = ?1 AND (?2 IS NULL OR package_id = ?2) GROUP BY state",
                 )?
-                .query_map([campaign], |row| Ok((rows::state(row, 0)?, row.get(1)?)))?
+                .query_map((campaign, package), |row| {
+                    Ok((rows::state(row, 0)?, row.get(1)?))
+                })?
                 .collect::<rusqlite::Result<_>>()?;
             let count_of = |state| counts.iter().find(|it| it.0 == state).map_or(0, |it| it.1);
             let all = State::ALL.iter().copied();
