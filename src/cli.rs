@@ -95,7 +95,11 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
     match cli.command {
         Command::Init { folder, provider } => init::run(&folder, provider.as_deref(), console),
         Command::Check(options) => check::run(config, &options, console).await,
-        Command::Preview(PreviewOptions { filter, out, shared }) => {
+        Command::Preview(PreviewOptions {
+            filter,
+            out,
+            shared,
+        }) => {
             let place = (out.as_path(), Access::shared(shared));
             preview::run(config, place, &filter, console).await
         }

@@ -29,8 +29,8 @@ use self::js_data::{DETAILED, JsRows, LISTED, write_whole};
 use self::parsed_message::{ParsedMessage, unicode};
 use self::previous::{Mark, PreviousReview};
 use self::static_list::StaticList;
-use self::summary::{Summary, as_text};
 pub use self::summary::{About, AboutApproval, AboutPackage};
+use self::summary::{Summary, as_text};
 use crate::message::Verification;
 use crate::partners::Partner;
 
@@ -279,7 +279,8 @@ impl Review {
             self.files.create(name)?.write_all(text.as_bytes())?;
         }
         let about = &self.summary.about;
-        self.previous.write(&self.files, about.made, about.partial)?;
+        self.previous
+            .write(&self.files, about.made, about.partial)?;
         let mut unfinished = tempfile::NamedTempFile::new_in(self.files.folder())?;
         unfinished.write_all(INDEX_PAGE.as_bytes())?;
         self.files.persist(unfinished, INDEX)?;

@@ -280,7 +280,10 @@ fn the_review_searches_filters_pages_and_escapes() {
         } else {
             format!("Person {it}")
         };
-        format!("p{it}@a{it}.example,{name},{}\n", ["en", "fr", "he"][it % 3])
+        format!(
+            "p{it}@a{it}.example,{name},{}\n",
+            ["en", "fr", "he"][it % 3]
+        )
     };
     let rows: String = (0..60).map(row).collect();
     workplace.write("partners.csv", &format!("email,name,locale\n{rows}"));
@@ -320,7 +323,7 @@ fn the_review_searches_filters_pages_and_escapes() {
     let report = look("gallery.mjs", workplace.path());
 
     assert_eq!(report.problems, [""; 0]);
-    assert_eq!(report.looked, 26);
+    assert_eq!(report.looked, 25);
 }
 
 #[test]

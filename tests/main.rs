@@ -38,6 +38,7 @@ mod process;
 mod relays;
 mod reliability;
 mod results;
+mod review;
 mod scale;
 mod scanner;
 mod sending;

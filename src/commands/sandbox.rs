@@ -146,9 +146,7 @@ impl Mailbox {
         let not_sent = "the rehearsal ended before it was sent";
         Ok(match (&invitation.skip, id) {
             (Some(skip), _) => ReviewEntry::skipped(skip, None),
-            (None, Some(_)) => {
-                ReviewEntry::Skipped("not sent".into(), not_sent.into(), None)
-            },
+            (None, Some(_)) => ReviewEntry::Skipped("not sent".into(), not_sent.into(), None),
             // What was sent has used up the limit, which the plan counts anew.
             (None, None) => ReviewEntry::skipped(&Skip::Limit, None),
         })

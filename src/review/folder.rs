@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Error, ErrorKind};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -104,6 +104,10 @@ impl Folder {
             TryLockError::Error(error) => error,
         })?;
         access.apply(&folder)?;
+        if access == Access::Group {
+            // It may have been created before the folder passed its group on.
+            fchown(&marker, None, Some(folder.metadata()?.gid()))?;
+        }
         access.apply(&marker)?;
         remove_scratch(path)?;
         let files = ReviewFiles::new(path, access);

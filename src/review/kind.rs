@@ -51,7 +51,9 @@ fn decoded(html: &str) -> String {
         decoded.push_str(&rest[..place]);
         rest = &rest[place..];
         let name = rest[1..].find(|it: char| it != '#' && !it.is_ascii_alphanumeric());
-        let length = name.map(|it| it + 1).filter(|it| rest[*it..].starts_with(';'));
+        let length = name
+            .map(|it| it + 1)
+            .filter(|it| rest[*it..].starts_with(';'));
         let length = length.map_or(1, |it| it + 1);
         add_html_token(&mut decoded, &rest.as_bytes()[..length], false);
         rest = &rest[length..];
@@ -103,7 +105,10 @@ mod tests {
     #[test]
     fn character_references_are_decoded() {
         for (html, expected) in [
-            ("<p>O&#39;Brien &amp; M&#252;ller&lt;</p>", "<p>O'Brien & Müller<</p>"),
+            (
+                "<p>O&#39;Brien &amp; M&#252;ller&lt;</p>",
+                "<p>O'Brien & Müller<</p>",
+            ),
             ("a & b", "a & b"),
             ("&&amp;", "&&"),
             ("", ""),

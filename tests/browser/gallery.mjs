@@ -19,7 +19,7 @@ await look(async (eye, problem) => {
     for (const [size, name] of [
       [DESK, 'desk'],
       [PHONE, 'phone'],
-      [WIDE, 'wide'],
+      ...(scheme === 'light' ? [[WIDE, 'wide']] : []),
     ]) {
       await open(eye, 'example', { name: `gallery-${name}-${scheme}`, ...size, scheme }, (view) => glance(view, name));
     }

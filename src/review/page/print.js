@@ -40,7 +40,7 @@ async function until(holds) {
 // Called by the browser before it prints; it does not wait for mails.
 function beforePrint() {
   if ($('print').childElementCount > 0) return;
-  const note = kinds.size > 0 ? 'The mails are not printed; use the button “Print” of the page for them.' : '';
+  const note = kinds.size > 0 ? 'The mails are not printed; use the button “Print” on the overview of the page for them.' : '';
   $('print').replaceChildren(...lists(note));
 }
 

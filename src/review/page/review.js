@@ -717,6 +717,7 @@ function aboutReview(about) {
       element('a', { href: 'list.html' }, 'plain list'),
       '.',
     ),
+    div('', button('', () => printAll().catch(complain), 'Print the list and one mail of each kind')),
   );
 }
 
