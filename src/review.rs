@@ -308,13 +308,5 @@ fn hex(bytes: [u8; 8]) -> String {
     format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
-/// A text as HTML, without control characters.
-fn escape(text: &str) -> String {
-    let text = text.replace(char::is_control, "\u{fffd}");
-    let mut escaped = Vec::with_capacity(text.len());
-    tera::escape_html(&text, &mut escaped).expect("memory takes every write");
-    String::from_utf8(escaped).expect("escaping keeps UTF-8")
-}
-
 #[cfg(test)]
 mod tests;

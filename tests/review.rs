@@ -277,13 +277,9 @@ fn a_shared_review_is_readable_by_its_group_only_and_until_it_is_written_again()
 
         let private = workplace.run(&arguments);
         assert_eq!(private.code, 0, "{private:?}");
-        let modes: Vec<_> = access(&out).into_iter().map(|it| it.1).collect();
-        assert_eq!(
-            (modes.first(), modes.last()),
-            (Some(&0o600), Some(&0o700)),
-            "{modes:?}"
-        );
-        assert!(modes.iter().all(|it| it & 0o077 == 0), "{modes:?}");
+        let mut modes: Vec<_> = access(&out).into_iter().map(|it| it.1).collect();
+        modes.dedup();
+        assert_eq!(modes, [0o600, 0o700], "{verb:?}");
     }
     let usage = workplace.run(&["send", "--shared"]);
     assert_eq!(usage.code, 2, "{usage:?}");
@@ -295,9 +291,8 @@ fn a_review_that_cannot_be_shared_is_refused() {
     workplace.partners(&["ada@a.example"]);
     let out = workplace.file("out");
     std::fs::create_dir(&out).unwrap();
-    let owner = chown(&out, Some(1234), Some(4321));
-    if owner.is_err() {
-        eprintln!("skipped: only root can give a folder to a group that its owner is no member of");
+    // Only root can give a folder to a group that its owner is no member of.
+    if chown(&out, Some(1234), Some(4321)).is_err() {
         return;
     }
     for name in [".", "ledger.sqlite3", "config.toml", "partners.csv"] {

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
 use super::access::ReviewFiles;
-use super::escape;
 use super::folder::LIST;
 use super::parsed_message::{Mailbox, ParsedMessage};
 use super::summary::About;
@@ -96,4 +95,12 @@ fn mailbox(it: &Mailbox) -> String {
     let addresses = [&it.address, &it.unicode].into_iter();
     let addresses: String = addresses.filter(|it| !it.is_empty()).map(line).collect();
     format!("<bdi>{}</bdi>{addresses}", escape(&it.name))
+}
+
+/// A text as HTML, without control characters.
+fn escape(text: &str) -> String {
+    let text = text.replace(char::is_control, "\u{fffd}");
+    let mut escaped = Vec::with_capacity(text.len());
+    tera::escape_html(&text, &mut escaped).expect("memory takes every write");
+    String::from_utf8(escaped).expect("escaping keeps UTF-8")
 }

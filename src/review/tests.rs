@@ -2,7 +2,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use super::folder::{DATA, LIST};
 use super::*;
@@ -278,4 +281,39 @@ fn only_one_run_at_a_time_writes_into_a_folder() {
     );
     drop(first);
     assert!(Folder::prepare(&out, Access::Owner).is_ok());
+}
+
+#[test]
+fn messages_of_one_kind_differ_only_in_the_values_of_the_list() {
+    let kind = |address: &str, name: &str, text: &str| {
+        let bytes = message(address, &text.replace("NAME", name));
+        kind::of(
+            &partner(address, name),
+            &ParsedMessage::of(bytes.as_bytes()).unwrap(),
+        )
+    };
+    let ada = kind("ada@a.example", "Ada", "Hello NAME,");
+
+    assert_eq!(ada, kind("bob@b.example", "Robert Hayes", "Hello NAME,"));
+    assert_eq!(
+        ada,
+        kind("b@xn--bcher-kva.example", "O'Brien", "Hello NAME,")
+    );
+    // A condition, on a name or on a value that is not shown, makes another kind.
+    assert_ne!(ada, kind("bob@b.example", "Bob", "Hello,"));
+    assert_ne!(
+        ada,
+        kind("bob@b.example", "Bob", "Hello NAME, welcome back,")
+    );
+}
+
+#[test]
+fn only_the_script_that_reports_the_height_runs_in_a_mail() {
+    let (policy, script) = GUARD.split_once("<script>").unwrap();
+    let script = script.strip_suffix("</script>\n").unwrap();
+    let hash = STANDARD.encode(Sha256::digest(script));
+
+    let allowed =
+        format!("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'\"");
+    assert!(policy.contains(&allowed), "{policy}");
 }
