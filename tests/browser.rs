@@ -317,13 +317,17 @@ fn the_review_searches_filters_pages_and_escapes() {
     );
     run(&workplace, &["preview", "--out", "second"]);
 
+    let resend = ["resolve", "gone@g.example", "--as", "resend", "--note", "x"];
+    run(&workplace, &resend);
+    run(&workplace, &["preview", "--out", "again"]);
+
     workplace.write("partners.csv", "email,name\n");
     run(&workplace, &["preview", "--out", "empty"]);
 
     let report = look("gallery.mjs", workplace.path());
 
     assert_eq!(report.problems, [""; 0]);
-    assert_eq!(report.looked, 25);
+    assert_eq!(report.looked, 26);
 }
 
 #[test]
