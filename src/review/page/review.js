@@ -545,7 +545,7 @@ function tellPosition() {
   const what = isMessage(current) ? 'Message' : 'Partner';
   const lost = `${what} ${figure(current.number)}, not in the list at the left`;
   const found = `${figure(index + 1)} of ${figure(shown.length)}`;
-  const line = ` · line ${figure(current.line)} of the CSV`;
+  const line = ` · line ${figure(current.line)} of the list`;
   const mark = MARKS[current.mark ?? 0];
   $('position').replaceChildren((index < 0 ? lost : found) + line, mark ? pill(mark, mark) : '');
   $('previous').disabled = index === 0 || shown.length === 0;
