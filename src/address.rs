@@ -75,6 +75,13 @@ impl Address {
         format!("{}@{}", self.local, self.domain)
     }
 
+    /// The address with its domain as U-label (RFC 5890), if that differs from [`Self::wire`].
+    #[must_use]
+    pub fn unicode(&self) -> Option<String> {
+        let domain = unicode_domain(&self.domain)?;
+        Some(format!("{}@{domain}", self.local))
+    }
+
     /// The form for comparison. Never send mail to it.
     #[must_use]
     pub fn canonical(&self) -> String {
@@ -189,6 +196,13 @@ fn ascii_domain(domain: &str) -> Result<String, AddressError> {
     Ok(ascii)
 }
 
+/// A domain as U-label, if it differs from its A-label.
+#[must_use]
+pub fn unicode_domain(domain: &str) -> Option<String> {
+    let (unicode, valid) = idna::domain_to_unicode(domain);
+    (valid.is_ok() && unicode != domain).then_some(unicode)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -202,6 +216,9 @@ mod tests {
         assert_eq!(address.as_written(), "Ada.O'Brien+x@Bücher.Example");
         assert_eq!(address.wire(), "Ada.O'Brien+x@xn--bcher-kva.example");
         assert_eq!(address.canonical(), "ada.o'brien+x@xn--bcher-kva.example");
+        let unicode = "Ada.O'Brien+x@b\u{fc}cher.example";
+        assert_eq!(address.unicode().as_deref(), Some(unicode));
+        assert_eq!(Address::parse("a@b.example").unwrap().unicode(), None);
     }
 
     #[test]

@@ -63,16 +63,49 @@ pub fn require(
 /// The shell command that makes a proposal the approval.
 #[must_use]
 pub fn command(proposal: &Path, file: &Path) -> String {
-    let quoted = |path: &Path| {
-        let path = path.display().to_string();
-        let plain = |it: char| it.is_alphanumeric() || "/._-".contains(it);
-        if path.chars().all(plain) {
-            path
-        } else {
-            format!("'{}'", path.replace('\'', "'\\''"))
-        }
-    };
     format!("cp {} {}", quoted(proposal), quoted(file))
+}
+
+/// The shell command that approves exactly these inputs, for somebody in any folder: it fails if the proposal has
+/// been replaced by another one since. Without a file of approvals, it sends with this digest.
+///
+/// # Errors
+/// If the current folder is unknown, so that a path cannot be made absolute.
+pub fn exact_command(
+    digest: Digest,
+    proposal: &Path,
+    file: Option<&Path>,
+    config: &Path,
+) -> io::Result<String> {
+    let proposal = std::path::absolute(proposal)?;
+    let Some(file) = file else {
+        let config = quoted(&std::path::absolute(config)?);
+        return Ok(format!(
+            "access-invite send --approved {digest} --config {config}"
+        ));
+    };
+    Ok(format!(
+        "grep -qx 'digest {digest}' {} && {}",
+        quoted(&proposal),
+        command(&proposal, &std::path::absolute(file)?)
+    ))
+}
+
+/// A path as one word of a POSIX shell, which no command takes for an option.
+#[must_use]
+pub fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |it: char| it.is_ascii_alphanumeric() || "/._-".contains(it);
+    let path = if path.starts_with('-') {
+        format!("./{path}")
+    } else {
+        path
+    };
+    if !path.is_empty() && path.chars().all(plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
 }
 
 /// The digest in an approval; `None` if there is no such file.
@@ -126,6 +159,28 @@ mod tests {
         assert_eq!(
             command("/srv/it's $HOME/x"),
             "cp preview/approval.txt '/srv/it'\\''s $HOME/x'"
+        );
+        assert_eq!(command("-rf"), "cp preview/approval.txt ./-rf");
+    }
+
+    #[test]
+    fn the_exact_command_names_digest_and_absolute_paths() {
+        let digest = format!("{0}-{0}-{0}-{0}", "0123456789abcdef");
+        let exact = |file: Option<&str>| {
+            let (proposal, config) = (Path::new("/a b/approval.txt"), Path::new("/it's/c.toml"));
+            let digest = digest.parse().unwrap();
+            exact_command(digest, proposal, file.map(Path::new), config).unwrap()
+        };
+
+        assert_eq!(
+            exact(Some("/approved.txt")),
+            format!(
+                "grep -qx 'digest {digest}' '/a b/approval.txt' && cp '/a b/approval.txt' /approved.txt"
+            )
+        );
+        assert_eq!(
+            exact(None),
+            format!("access-invite send --approved {digest} --config '/it'\\''s/c.toml'")
         );
     }
 }

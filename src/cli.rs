@@ -18,6 +18,7 @@ use crate::commands::{
 };
 use crate::console::Console;
 use crate::exit::{Exit, Result};
+use crate::review::Access;
 
 /// Mails each partner the complete My Access link of an access package, once, in their language,
 /// and records every result
@@ -102,16 +103,23 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
         Command::Init(options) => init::run(&options, console),
         Command::Packages(options) => packages::run(config, &options, console).await,
         Command::Check(options) => check::run(config, &options, console).await,
-        Command::Preview(PreviewOptions { filter, out }) => {
-            preview::run(config, &out, &filter, console).await
+        Command::Preview(PreviewOptions {
+            filter,
+            out,
+            shared,
+        }) => {
+            let place = (out.as_path(), Access::shared(shared));
+            preview::run(config, place, &filter, console).await
         }
         Command::Send(options) if options.dry_run => {
             let out = options.out.unwrap_or_else(|| PREVIEW.into());
-            preview::run(config, &out, &options.filter, console).await
+            let place = (out.as_path(), Access::shared(options.shared));
+            preview::run(config, place, &options.filter, console).await
         }
         Command::Send(options) if options.sandbox => {
             let out = options.out.unwrap_or_else(|| "sandbox".into());
-            sandbox::run(config, &out, &options.filter, console).await
+            let place = (out.as_path(), Access::shared(options.shared));
+            sandbox::run(config, place, &options.filter, console).await
         }
         Command::Send(options) => match &options.test_to {
             Some(address) => test_send::run(config, address, &options.filter, console).await,

@@ -46,6 +46,8 @@ pub struct Plan {
     pub only: Option<HashSet<String>>,
     /// The lines to which it is restricted.
     pub lines: Option<HashSet<u64>>,
+    /// Lines whose message can no longer be repeated, byte for byte; they are skipped.
+    pub changed: HashSet<u64>,
     /// The number of due rows to which it is restricted.
     pub limit: Option<u64>,
     /// A longer wait, which only a clock that was ahead can have recorded, is ignored.
@@ -104,6 +106,8 @@ pub enum Skip {
     Waiting(Timestamp),
     /// The last day to respond has passed.
     Closed(Date),
+    /// The message to be repeated has changed.
+    Changed,
     /// `--limit` was reached.
     Limit,
 }
@@ -143,6 +147,7 @@ impl fmt::Display for Skip {
                 )
             }
             Self::Closed(date) => write!(f, "closed: the last day to respond was {date}"),
+            Self::Changed => write!(f, "the message has changed since it was sent"),
             Self::Limit => write!(f, "beyond --limit"),
         }
     }
@@ -182,6 +187,7 @@ impl Plan {
             today: now.to_zoned_datetime(TimeZone::system()).date(),
             only: None,
             lines: None,
+            changed: HashSet::new(),
             limit: None,
             longest_pause: SignedDuration::MAX,
         }
@@ -358,6 +364,9 @@ impl PlanPages {
                     self.refused.push(place);
                     continue;
                 }
+            }
+            if skip.is_none() && self.plan.changed.contains(&partner.line) {
+                skip = Some(Skip::Changed);
             }
             if skip.is_none() {
                 if self.plan.limit.is_some_and(|limit| self.due >= limit) {

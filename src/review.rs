@@ -2,11 +2,13 @@
 //!
 //! It shows what is read back from the finished messages, not what they were composed from. The page is
 //! opened from disk, loads nothing from a network, and runs one script, which is the same for everybody;
-//! values of the list reach it only as JSON. The folder is private to its owner, only files of a review are
-//! ever replaced, and the page is written last, so an incomplete review cannot be opened.
+//! values of the list reach it only as JSON. The folder is readable by its owner, or also by its group, only
+//! files of a review are ever replaced, and the page is written last, so an incomplete review cannot be opened.
 
+mod access;
 mod folder;
 mod js_data;
+mod kind;
 mod parsed_message;
 mod previous;
 mod static_list;
@@ -16,22 +18,32 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub use self::access::Access;
+use self::access::ReviewFiles;
 pub use self::folder::{APPROVAL, Folder, Result, ReviewError};
 use self::folder::{INDEX, INDEX_PAGE, MESSAGES, PAGE};
 use self::js_data::{DETAILED, JsRows, LISTED, write_whole};
-use self::parsed_message::ParsedMessage;
+use self::parsed_message::{ParsedMessage, unicode};
 use self::previous::{Mark, PreviousReview};
 use self::static_list::StaticList;
-use self::summary::Summary;
 pub use self::summary::{About, AboutApproval, AboutPackage};
-use crate::files::create_new;
+use self::summary::{Summary, as_text};
 use crate::message::Verification;
 use crate::partners::Partner;
 
 /// Precedes the HTML of a message in its file, so that a browser loads nothing, and no click inside the
-/// page's frame leads anywhere. Browsers ignore the second DOCTYPE, and still apply language and direction
-/// of the mail's own `<html>`.
-const GUARD: &str = "<!DOCTYPE html><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"><base target=\"_blank\">\n";
+/// page's frame leads anywhere. The one script that may run, selected by its hash, tells the page how high the
+/// mail is. Browsers ignore the second DOCTYPE, and still apply language and direction of the mail's own `<html>`.
+const GUARD: &str = concat!(
+    "<!DOCTYPE html><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-",
+    "7fqozuaPZPIRdd1ajEetd8lAVwpTcKEzIj6BZwKxTjo=",
+    "'\"><base target=\"_blank\"><script>",
+    "document.currentScript.remove();new ResizeObserver(()=>{const page=document.documentElement,rest=innerHeight-page.clientHeight;parent.postMessage(rest+Math.ceil(Math.max(page.getBoundingClientRect().height,document.body?document.body.scrollHeight:0)),'*')}).observe(document.documentElement)",
+    "</script>\n"
+);
 /// Marks a text file as UTF-8 for browsers.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
@@ -44,6 +56,45 @@ pub struct ReviewedMessage {
     pub verification: Verification,
     /// Warnings about this message.
     pub notes: Vec<Note>,
+    /// Earlier attempts to deliver it.
+    pub earlier: Option<Earlier>,
+}
+
+/// What the ledger records about earlier messages of an invitation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Earlier {
+    /// How many attempts there were.
+    pub attempts: u32,
+    /// When the last message was composed, or else its state last changed.
+    #[serde(serialize_with = "as_text")]
+    pub at: Timestamp,
+    /// The state.
+    pub state: String,
+    /// The Message-ID, without brackets.
+    pub message_id: String,
+    /// Whether exactly the same bytes are sent again.
+    pub repeats: bool,
+}
+
+/// Somebody who is not mailed.
+#[derive(Debug, Default)]
+pub struct Skipped<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The address, or what stands in its place.
+    pub address: &'a str,
+    /// The organisation.
+    pub organization: &'a str,
+    /// The key of the access package.
+    pub package: &'a str,
+    /// The line in the list.
+    pub line: u64,
+    /// The kind of reason.
+    pub kind: &'a str,
+    /// The reason.
+    pub why: &'a str,
+    /// Earlier messages.
+    pub earlier: Option<Earlier>,
 }
 
 /// A remark about one message.
@@ -58,7 +109,7 @@ pub struct Note {
 /// A review while it is written. Memory grows by a few dozen bytes a message.
 #[derive(Debug)]
 pub struct Review {
-    path: PathBuf,
+    files: ReviewFiles,
     made: String,
     static_list: StaticList,
     list: JsRows,
@@ -76,23 +127,23 @@ impl Review {
     /// If the files cannot be written.
     pub fn begin(folder: Folder, about: About) -> Result<Self> {
         folder.clear()?;
-        let Folder { path, marker } = folder;
+        let Folder { files, marker } = folder;
         // An old page that is still open must not mix in files of this review.
         let made = format!("{:x}", about.made.as_nanosecond());
-        let rows = |part, each| JsRows::new(&path, &made, part, each);
+        let rows = |part, each| JsRows::new(&files, &made, part, each);
         Ok(Self {
-            static_list: StaticList::begin(&path, &about)?,
+            static_list: StaticList::begin(&files, &about)?,
             list: rows("list", LISTED),
             skipped: rows("skipped", LISTED),
             details: rows("messages", DETAILED),
-            previous: PreviousReview::read(&path),
+            previous: PreviousReview::read(files.folder()),
             summary: Summary {
                 about,
                 listed: LISTED,
                 detailed: DETAILED,
                 ..Summary::default()
             },
-            path,
+            files,
             made,
             _marker: marker,
         })
@@ -113,7 +164,8 @@ impl Review {
             ("html", guarded(GUARD, &parsed.html)),
             ("txt", guarded(BYTE_ORDER_MARK, &parsed.text)),
         ] {
-            create_new(&self.path.join(format!("{file}.{ending}")))?.write_all(&content)?;
+            let mut written = self.files.create(&format!("{file}.{ending}"))?;
+            written.write_all(&content)?;
         }
         let asked = partner.locale.as_ref();
         let asked = asked.map_or_else(String::new, ToString::to_string);
@@ -125,14 +177,17 @@ impl Review {
 
         self.list.add(&(
             number,
-            &parsed.name,
-            &parsed.address,
+            &parsed.to.name,
+            &parsed.to.address,
+            &parsed.to.unicode,
             partner.organization.as_deref().unwrap_or_default(),
             &parsed.subject,
             &parsed.language,
             &asked,
             package,
             mark as u8,
+            hex(kind::of(partner, &parsed)),
+            message.earlier.as_ref().map_or(0, |it| it.attempts),
             &kinds,
             bytes.len(),
             partner.line,
@@ -144,6 +199,10 @@ impl Review {
             String::from_utf8_lossy(bytes),
             verified(message.verification),
             notes.iter().map(|it| &it.text).collect::<Vec<_>>(),
+            &parsed.preheader,
+            &parsed.from,
+            &parsed.reply_to,
+            &message.earlier,
         ))?;
         let mut remarks: Vec<String> = notes.iter().map(|it| it.text.clone()).collect();
         if !asked.is_empty() && asked != parsed.language {
@@ -155,7 +214,10 @@ impl Review {
         let summary = &mut self.summary;
         summary.messages = number;
         summary.bytes += bytes.len() as u64;
-        summary.new += u64::from(mark == Mark::New);
+        let is_first = message.earlier.is_none();
+        summary.first += u64::from(is_first);
+        summary.again += u64::from(!is_first);
+        summary.added += u64::from(mark == Mark::Added);
         summary.changed += u64::from(mark == Mark::Changed);
         summary.templates.add(&parsed.language);
         summary.asked.add(&format!("{asked} {}", parsed.language));
@@ -166,24 +228,36 @@ impl Review {
         Ok(())
     }
 
-    /// Adds a partner who is not mailed, with the kind of reason and the reason.
+    /// Adds somebody who is not mailed.
     ///
     /// # Errors
     /// If the files cannot be written.
-    pub fn skip(&mut self, partner: &Partner, kind: &str, why: &str) -> Result<()> {
-        let address = partner.address.as_written();
+    pub fn skip(&mut self, skipped: &Skipped<'_>) -> Result<()> {
+        let Skipped { address, why, .. } = *skipped;
+        let unicode = unicode(address);
         self.summary.left_out += 1;
-        self.summary.reasons.add(kind);
+        self.summary.reasons.add(skipped.kind);
         self.skipped.add(&(
-            partner.name.as_deref().unwrap_or_default(),
+            skipped.name,
             address,
-            partner.organization.as_deref().unwrap_or_default(),
-            partner.package.key.as_str(),
-            kind,
+            if unicode == address { "" } else { &unicode },
+            skipped.organization,
+            skipped.package,
+            skipped.kind,
             why,
-            partner.line,
+            skipped.line,
+            &skipped.earlier,
         ))?;
         Ok(self.static_list.skip(address, why)?)
+    }
+
+    /// Makes the proposal of an approval, which another module has written into the folder, readable for those
+    /// who may read the review.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn adopt_approval(&self) -> Result<()> {
+        Ok(self.files.adopt(APPROVAL)?)
     }
 
     /// Completes the review. Returns the path of its page and the number of messages.
@@ -200,17 +274,17 @@ impl Review {
             self.summary.gone = self.previous.missing();
         }
         self.summary.before = self.previous.made.map(|it| it.to_string());
-        write_whole(&self.path, &self.made, "summary", &self.summary)?;
+        write_whole(&self.files, &self.made, "summary", &self.summary)?;
         for (name, text) in PAGE {
-            create_new(&self.path.join(name))?.write_all(text.as_bytes())?;
+            self.files.create(name)?.write_all(text.as_bytes())?;
         }
         let about = &self.summary.about;
-        self.previous.write(&self.path, about.made, about.partial)?;
-        let index = self.path.join(INDEX);
-        let mut unfinished = tempfile::NamedTempFile::new_in(&self.path)?;
+        self.previous
+            .write(&self.files, about.made, about.partial)?;
+        let mut unfinished = tempfile::NamedTempFile::new_in(self.files.folder())?;
         unfinished.write_all(INDEX_PAGE.as_bytes())?;
-        unfinished.persist(&index).map_err(|it| it.error)?;
-        Ok((index, total))
+        self.files.persist(unfinished, INDEX)?;
+        Ok((self.files.folder().join(INDEX), total))
     }
 }
 
@@ -228,6 +302,10 @@ fn verified(verification: Verification) -> Vec<String> {
             "Pure ASCII on the wire: {lines} lines, the longest {longest_line} octets of the 998 allowed."
         ),
     ]
+}
+
+fn hex(bytes: [u8; 8]) -> String {
+    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 #[cfg(test)]

@@ -273,6 +273,21 @@ fn the_review_searches_filters_pages_and_escapes() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml");
     run(&workplace, &["preview", "-c", example, "--out", "example"]);
     run(&workplace, &["send", "--sandbox", "-c", example]);
+    // Three languages, with and without a name: six kinds.
+    let row = |it: usize| {
+        let name = if it % 10 == 9 {
+            String::new()
+        } else {
+            format!("Person {it}")
+        };
+        format!(
+            "p{it}@a{it}.example,{name},{}\n",
+            ["en", "fr", "he"][it % 3]
+        )
+    };
+    let rows: String = (0..60).map(row).collect();
+    workplace.write("partners.csv", &format!("email,name,locale\n{rows}"));
+    run(&workplace, &["preview", "--out", "kinds"]);
     run(&workplace, &["preview", "-c", example, "--out", "torn"]);
     std::fs::remove_file(workplace.file("torn/data/list-0001.js")).unwrap();
     hostile(&workplace);
@@ -302,13 +317,17 @@ fn the_review_searches_filters_pages_and_escapes() {
     );
     run(&workplace, &["preview", "--out", "second"]);
 
+    let resend = ["resolve", "gone@g.example", "--as", "resend", "--note", "x"];
+    run(&workplace, &resend);
+    run(&workplace, &["preview", "--out", "again"]);
+
     workplace.write("partners.csv", "email,name\n");
     run(&workplace, &["preview", "--out", "empty"]);
 
     let report = look("gallery.mjs", workplace.path());
 
     assert_eq!(report.problems, [""; 0]);
-    assert_eq!(report.looked, 16);
+    assert_eq!(report.looked, 26);
 }
 
 #[test]

@@ -84,6 +84,8 @@ fn f10_a_preview_follows_no_symbolic_link() {
             "index.html",
             "list.html",
             "review.css",
+            "kinds.js",
+            "print.js",
             "review.js",
             ".reviewed",
         ];

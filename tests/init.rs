@@ -38,6 +38,7 @@ fn filled_in(workplace: &Workplace, name: &str) -> String {
         ("name", "Harbour plans"),
         ("host", "smtp.woodgrove.example"),
         ("username", "access@woodgrove.example"),
+        ("region", "eu-central-1"),
         ("tenant", "woodgrove.onmicrosoft.com"),
         ("client_id", "3f2c6a1e-8d4b-4c55-9a0e-6b1d7f24e890"),
     ]);
@@ -137,21 +138,16 @@ fn the_configuration_of_each_provider_has_the_keys_of_its_login() {
         let check = workplace.run(&["check", "-c", "job/config.toml"]);
         assert_eq!(check.code, 78, "{name}: {check:?}");
         let asked = unfilled(&check, &config);
-        let login: &[&str] = match provider.login {
-            ProviderLogin::Optional => &[],
-            ProviderLogin::Required => &["smtp.username"],
-            ProviderLogin::Microsoft => {
-                &["smtp.username", "microsoft.tenant", "microsoft.client_id"]
-            }
-        };
-        assert_eq!(&asked[5..], login, "{name}");
+        let has_login = provider.login != ProviderLogin::Optional;
+        let keys = provider.required_keys();
+        let keys = keys
+            .iter()
+            .filter(|it| !matches!(it.name, "password_file" | "client_secret_file" | "cloud"));
+        let keys: Vec<_> = keys.map(|it| format!("{}.{}", it.table, it.name)).collect();
+        assert_eq!(&asked[5..], keys, "{name}");
         assert_eq!(check.stderr.lines().count(), asked.len() + 2, "{check:?}");
         let secret = output.stdout.contains("write the secret into ");
-        assert_eq!(
-            secret,
-            provider.login != ProviderLogin::Optional,
-            "{output:?}"
-        );
+        assert_eq!(secret, has_login, "{output:?}");
 
         let filled = filled_in(&workplace, "job/config.toml");
         workplace.write("job/config.toml", &filled);
@@ -159,8 +155,8 @@ fn the_configuration_of_each_provider_has_the_keys_of_its_login() {
             .unwrap()
             .smtp;
         assert_eq!(smtp.provider.unwrap().name, name);
-        assert_eq!(smtp.host, provider.host);
-        assert_eq!(smtp.login.is_some(), !login.is_empty(), "{name}");
+        assert_eq!(smtp.host, provider.host.replace("{region}", "eu-central-1"));
+        assert_eq!(smtp.login.is_some(), has_login, "{name}");
     }
     let wrong = Workplace::new(1).run(&["init", "--provider", "contoso"]);
     assert_eq!(wrong.code, 2, "{wrong:?}");

@@ -1,8 +1,9 @@
 //! Lists as people have them, through the binary: workbooks, exports of usual programs, columns and values in
 //! their own words.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::support::mail;
 use crate::support::smtp::Server;
 use crate::support::{Output, Workplace};
 
@@ -494,4 +495,257 @@ fn byte_order_marks_of_templates_do_not_reach_the_mail() {
         !text.contains('\u{feff}') && !text.contains("=EF=BB=BF") && !text.contains("77u/"),
         "{text}"
     );
+}
+
+/// The messages of a preview with `config` and this list, without their dates.
+fn messages(workplace: &Workplace, config: &str, list: &Path) -> Vec<String> {
+    let folder = Path::new(config).parent().unwrap();
+    let place = workplace.file(folder.join("partners.csv").to_str().unwrap());
+    std::fs::copy(list, place).unwrap();
+    let preview = workplace.run(&["preview", "-c", config, "--out", "review"]);
+    assert_eq!(preview.code, 0, "{}: {preview:?}", list.display());
+    let undated = |bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes).unwrap();
+        let lines = text.split_inclusive("\r\n");
+        lines.filter(|it| !it.starts_with("Date: ")).collect()
+    };
+    let mails = mail::read(&workplace.file("review")).into_iter();
+    mails.map(|it| undated(it.bytes)).collect()
+}
+
+/// The cells of a CSV file as a workbook of text cells.
+fn as_workbook(workplace: &Workplace, csv: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(csv).unwrap();
+    let text = text.trim_start_matches('\u{feff}');
+    let header = text.lines().next().unwrap();
+    let delimiter = if header.contains(';') { b';' } else { b',' };
+    let mut rows = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(text.as_bytes());
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    for (row, record) in rows.records().enumerate() {
+        for (column, cell) in record.unwrap().iter().enumerate() {
+            let place = (u32::try_from(row).unwrap(), u16::try_from(column).unwrap());
+            sheet.write_string(place.0, place.1, cell).unwrap();
+        }
+    }
+    let path = workplace.file("list.xlsx");
+    book.save(&path).unwrap();
+    path
+}
+
+#[test]
+fn csv_and_workbook_give_the_same_messages_byte_for_byte() {
+    let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("partners.example.csv");
+    let workplace = Workplace::new(1);
+    assert_eq!(workplace.run(&["init", "example"]).code, 0);
+    let from_csv = messages(&workplace, "example/config.toml", &example);
+    assert_eq!(from_csv.len(), 26);
+    let xlsx = as_workbook(&workplace, &example);
+    for workbook in [xlsx, fixture("partners.xls"), fixture("partners.ods")] {
+        let from_workbook = messages(&workplace, "example/config.toml", &workbook);
+        assert_eq!(from_workbook, from_csv, "{}", workbook.display());
+    }
+
+    for name in ["excel-fr.csv", "google-contacts.csv", "hubspot.csv"] {
+        let from_csv = messages(&workplace, "./config.toml", &fixture(name));
+        assert_eq!(from_csv.len(), PEOPLE.len(), "{name}");
+        let workbook = as_workbook(&workplace, &fixture(name));
+        let from_workbook = messages(&workplace, "./config.toml", &workbook);
+        assert_eq!(from_workbook, from_csv, "{name}");
+    }
+}
+
+#[test]
+fn a_list_of_five_without_names_or_languages_is_doubted() {
+    let mut workplace = Workplace::new(1);
+    let warnings = |workplace: &Workplace| {
+        let output = workplace.run(&["check"]);
+        assert_eq!(output.code, 0, "{output:?}");
+        ["no row has a name", "no row has a language"].map(|it| output.stderr.contains(it))
+    };
+    let rows = |count: usize, rest: &str| {
+        let rows = (0..count).map(|it| format!("p{it}@a.example{rest}\n"));
+        format!("email,name,locale\n{}", rows.collect::<String>())
+    };
+
+    for (list, expected) in [
+        (rows(4, ",,"), [false, false]),
+        (rows(5, ",,"), [true, true]),
+        (rows(5, ",Ada,"), [false, true]),
+        (rows(5, ",,fr"), [true, false]),
+        // One row with both is enough.
+        (rows(5, ",,") + "eva@e.example,Eva,de\n", [false, false]),
+    ] {
+        workplace.write("partners.csv", &list);
+        assert_eq!(warnings(&workplace), expected, "{list}");
+    }
+    // With templates in one language, no other one can be asked for.
+    workplace.short_templates();
+    workplace.write("partners.csv", &rows(5, ",,"));
+    assert_eq!(warnings(&workplace), [true, false]);
+}
+
+#[test]
+fn ambiguous_headers_are_reported_and_none_is_taken() {
+    let workplace = Workplace::new(1);
+    let check = |list: &str| {
+        workplace.write("partners.csv", list);
+        workplace.run(&["check"])
+    };
+
+    // Without an address nobody can be mailed, so these are errors.
+    for (header, message) in [
+        (
+            "E-Mail,Courriel",
+            "partners.csv:1: several columns could be `email` (`E-Mail`, `Courriel`); set `partners.columns.email` to one of them",
+        ),
+        (
+            "email,Email",
+            "partners.csv:1: two columns have the header `email`; rename or remove one",
+        ),
+        (
+            "email,Project-Lead,project lead",
+            "partners.csv:1: two columns would both be `partner.extra.project_lead` in templates; rename one of them",
+        ),
+    ] {
+        let output = check(&format!("{header}\nada@a.example,ada@b.example,x\n"));
+        assert_eq!(output.code, 65, "{output:?}");
+        for part in message.split("; ") {
+            assert!(output.stderr.contains(part), "{part}: {output:?}");
+        }
+    }
+
+    for (header, key, columns) in [
+        (
+            "Nom complet,Full name",
+            "name",
+            "`Nom complet`, `Full name`",
+        ),
+        (
+            "Vorname,First Name,Nachname",
+            "name",
+            "`Vorname`, `First Name`, `Nachname`",
+        ),
+        ("Firma,Entreprise", "organization", "`Firma`, `Entreprise`"),
+        ("Langue,Sprache", "locale", "`Langue`, `Sprache`"),
+    ] {
+        let cells = ",fr".repeat(header.split(',').count());
+        let output = check(&format!("email,{header}\nada@a.example{cells}\n"));
+        assert_eq!(output.code, 0, "{output:?}");
+        let what = format!("none is read, because several columns could be `{key}` ({columns})");
+        let fix = format!("set `partners.columns.{key}` to one of them");
+        for part in [what, fix] {
+            assert!(output.stderr.contains(&part), "{part}: {output:?}");
+        }
+        assert!(
+            !output.stdout.contains(&format!("{key} from")),
+            "{output:?}"
+        );
+    }
+
+    // A configured header that names two columns.
+    set_partners(&workplace, "columns = { name = \"Full-Name\" }");
+    let output = check("email,Full Name,full_name\nada@a.example,Ada,Ada\n");
+    assert_eq!(output.code, 65, "{output:?}");
+    for part in [
+        "two columns have the header `Full-Name`",
+        "rename or remove one",
+    ] {
+        assert!(output.stderr.contains(part), "{part}: {output:?}");
+    }
+}
+
+#[test]
+fn unusual_first_lines_and_spellings_of_email_are_read() {
+    let workplace = Workplace::new(1);
+    for list in [
+        "\u{200b}email,name\nada@a.example,Ada\n",
+        "\u{feff}\u{feff}email,name\nada@a.example,Ada\n",
+        "\temail\tname\n\tada@a.example\tAda\n",
+        "\n\n  \n,,\nemail,name\nada@a.example,Ada\n",
+        "E mail,name\nada@a.example,Ada\n",
+        "e_mail,name\nada@a.example,Ada\n",
+        "EMAIL ADDRESS,name\nada@a.example,Ada\n",
+        "version:v1.0,,\nEmail address to invite [inviteeEmail] Required,Redirection url [inviteRedirectURL] Required,\nada@a.example,https://myaccess.microsoft.com,\n",
+        "email,name\n\u{200b}ada@a.example\u{200b},Ada\n",
+    ] {
+        workplace.write("partners.csv", list);
+        let output = workplace.run(&["check"]);
+        assert_eq!(output.code, 0, "{list:?}: {output:?}");
+        assert!(
+            output.stdout.contains("ada@a.example>: in")
+                || output.stdout.contains("ada@a.example: in"),
+            "{list:?}: {output:?}"
+        );
+    }
+}
+
+#[test]
+fn languages_as_people_write_them_are_understood_or_doubted() {
+    let workplace = Workplace::new(1);
+    let check = |locale: &str| {
+        workplace.write(
+            "partners.csv",
+            &format!("email,name,locale\nada@a.example,Ada,{locale}\n"),
+        );
+        workplace.run(&["check"])
+    };
+    for (cell, read_as) in [
+        ("French", "in `fr`"),
+        ("fr_FR.UTF-8", "in `fr` for `fr-FR`"),
+        ("zh-CHS", "in `zh-Hans`"),
+        ("Português (Brasil)", "in `pt-BR`"),
+    ] {
+        let output = check(cell);
+        assert_eq!(output.code, 0, "{cell}: {output:?}");
+        assert!(output.stdout.contains(read_as), "{cell}: {output:?}");
+    }
+    for (cell, meant) in [("jp", "ja"), ("cz", "cs"), ("kr", "ko")] {
+        let output = check(cell);
+        assert_eq!(output.code, 65, "{cell}: {output:?}");
+        let message = format!("did you mean `{meant}`?");
+        assert!(output.stderr.contains(&message), "{cell}: {output:?}");
+    }
+    for (cell, meant) in [("cn", "zh-CN"), ("dk", "da"), ("tw", "zh-TW")] {
+        let output = check(cell);
+        let message = format!("did you mean `{meant}`?");
+        assert!(output.stderr.contains(&message), "{cell}: {output:?}");
+    }
+}
+
+#[test]
+fn placeholders_in_place_of_values_are_a_warning() {
+    let workplace = Workplace::new(1);
+    for cell in ["#N/A", "nan", "None", "(null)", "{{name}}", "O&#39;Brien"] {
+        workplace.write(
+            "partners.csv",
+            &format!("email,name,locale\nada@a.example,{cell},en\n"),
+        );
+        let output = workplace.run(&["check"]);
+        assert_eq!(output.code, 0, "{cell}: {output:?}");
+        let place = format!("partners.csv:2, column name, \"{cell}\": ");
+        assert!(output.stderr.contains(&place), "{cell}: {output:?}");
+    }
+}
+
+#[test]
+fn a_missing_package_and_long_headers_are_reported_once() {
+    let workplace = Workplace::new(1);
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    let second = crate::support::LINK.replace("8e1f8f5a", "9e1f8f5a");
+    let plans = format!("[packages.plans]\nlink = \"{second}\"\nname = \"Plans\"\n[partners]\n");
+    workplace.write("config.toml", &config.replace("[partners]\n", &plans));
+    workplace.many_partners(180);
+
+    let output = refused(&workplace, "in 180 rows, first lines 2, 3, 4, 5, 6: ");
+    assert!(output.stderr.lines().count() <= 6, "{output:?}");
+
+    let columns: Vec<_> = (0..60).map(|it| format!("Column {it}")).collect();
+    workplace.write("partners.csv", &format!("{}\n", columns.join(",")));
+    let output = refused(&workplace, "there is no column `email`");
+    assert!(output.stderr.contains("and 10 more"), "{output:?}");
 }

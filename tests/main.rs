@@ -47,6 +47,7 @@ mod question;
 mod relays;
 mod reliability;
 mod results;
+mod review;
 mod scale;
 mod scanner;
 mod sender_domain;

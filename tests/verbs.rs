@@ -507,8 +507,10 @@ fn a_sandbox_run_marks_nobody() {
             ".reviewed",
             "data",
             "index.html",
+            "kinds.js",
             "list.html",
             "messages",
+            "print.js",
             "review.css",
             "review.js"
         ],

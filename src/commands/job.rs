@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::address::Address;
+use crate::address::{Address, unicode_domain};
 use crate::approval::Inputs;
 use crate::config::Config;
 use crate::exit::{CommandError, Exit, Result};
@@ -191,6 +191,7 @@ impl Job {
                 key: it.key.clone(),
                 name: name.unwrap_or_default().into(),
                 link: it.link.to_string(),
+                unicode: unicode_domain(it.link.directory_hint()).unwrap_or_default(),
             }
         });
         About {
@@ -201,6 +202,7 @@ impl Job {
             packages: packages.collect(),
             warnings: warnings.into_iter().map(Finding::to_string).collect(),
             partial: filter.is_partial(),
+            digest: self.inputs().digest().to_string(),
             approval: None,
         }
     }

@@ -3,7 +3,6 @@
 //! It plans, composes and verifies as `send` does, but opens no connection, reads no secret, and writes
 //! nothing outside its folder.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,14 +12,13 @@ use super::guards::{PREVIEW, require_approval, warnings_of_send};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use super::preflight::cached_findings;
-use super::review_entries::{cannot_repeat, fill, leave_out, preview_entry};
-use crate::approval;
+use super::review_entries::{cannot_repeat, fill, preview_entry};
+use crate::approval::{self, Digest};
 use crate::config::Config;
 use crate::console::Console;
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Result, failed};
 use crate::plan::PlannedInvitation;
-use crate::report::count;
-use crate::review::{APPROVAL, About, AboutApproval, Folder, Review};
+use crate::review::{APPROVAL, About, AboutApproval, Access, Folder, Review};
 
 /// The arguments of `preview`.
 #[derive(Args, Clone, Debug, Default)]
@@ -31,6 +29,9 @@ pub struct PreviewOptions {
     /// Where to write the review
     #[arg(long, value_name = "DIR", default_value = PREVIEW)]
     pub out: PathBuf,
+    /// Let the group of the folder read the review
+    #[arg(long)]
+    pub shared: bool,
 }
 
 /// Writes a review of what a `send` would do.
@@ -39,18 +40,27 @@ pub struct PreviewOptions {
 /// Whatever would stop a `send`, except for approval and guards, which are warnings here.
 pub async fn run(
     path: &Path,
-    out: &Path,
+    (out, access): (&Path, Access),
     filter: &PartnerFilter,
     console: &mut Console<'_>,
 ) -> Result<Exit> {
     let config = Arc::new(Config::load(path)?);
-    let folder = Folder::prepare(out)?;
+    let folder = Folder::prepare(out, access)?;
     let job = Job::load(config.clone(), folder.path())?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let reader = open_ledger::read_only(&config, Some(folder.path()), console).await?;
-    let plan = job.plan(filter, console.now());
-    let mut summary = job.summarize(&plan, &reader).await?;
-    let changed = job.verify(&plan, &reader, console.now()).await?.changed;
+    let mut plan = job.plan(filter, console.now());
+    let mut changed = Vec::new();
+    // As in `send`: what cannot be repeated may admit others under `--limit`.
+    let summary = loop {
+        let summary = job.summarize(&plan, &reader).await?;
+        let found = job.verify(&plan, &reader, console.now()).await?.changed;
+        if found.is_empty() {
+            break summary;
+        }
+        plan.changed.extend(found.iter().map(|it| it.partner.line));
+        changed.extend(found);
+    };
     let approved = require_approval(&job, None);
     let mut warnings = job.warnings();
     warnings.extend(job.skipped_rows());
@@ -59,56 +69,75 @@ pub async fn run(
     warnings.extend(warnings_of_send(&job, &summary, &reader, error, now).await?);
     warnings.extend(cached_findings(&config, now));
     warnings.extend(changed.iter().map(|it| cannot_repeat(&job, it)));
-    leave_out(&job, &changed, &mut summary);
     console.report(&warnings);
 
     let proposal = out.join(APPROVAL);
     // A partial review does not show everything that an approval would cover.
     let inputs = (!filter.is_partial()).then(|| job.inputs());
-    let approval = inputs.as_ref().map(|it| AboutApproval {
-        digest: it.digest().to_string(),
-        command: match &config.approval {
-            Some(file) => approval::command(&proposal, file),
-            None => format!("access-invite send --approved {}", it.digest()),
-        },
-        given: config.approval.is_some() && approved.is_ok(),
-    });
+    let given = config.approval.is_some() && approved.is_ok();
+    let approval = match &inputs {
+        Some(inputs) => {
+            let file = config.approval.as_deref();
+            let command = approval::exact_command(inputs.digest(), &proposal, file, path);
+            let command = command.map_err(failed(Exit::CannotWrite, "no current folder"))?;
+            Some(AboutApproval { command, given })
+        }
+        None => None,
+    };
     let titles = ("Preview of invitations", "What a send would mail now");
     let about = About {
-        approval: approval.clone(),
+        approval,
         ..job.about(titles, &warnings, filter, now)
     };
     let mut review = Review::begin(folder, about)?;
-    let changed: HashSet<u64> = changed.iter().map(|it| it.partner.line).collect();
-    let entry = |it: &PlannedInvitation| preview_entry(&job, &reader, &changed, it, now);
-    let skipped = fill(&mut review, &plan, &reader, entry).await?;
+    let entry = async |it: &PlannedInvitation| preview_entry(&job, &reader, it, now).await;
+    let skipped = fill(&mut review, &job, &plan, &reader, entry).await?;
     if let Some(inputs) = &inputs {
         inputs.write(&proposal, now)?;
+        review.adopt_approval()?;
     }
     let (index, _) = review.finish()?;
     skipped.print(console);
     console.print(&format!(
-        "{} would be sent, {} not mailed; open {}",
+        "{} would be sent, {}; open {}",
         describe(&summary),
-        count(skipped.total, "partner"),
+        skipped.describe(),
         index.display()
     ));
-    print_approval(approval, &config, console);
+    let digest = inputs.map(|it| it.digest());
+    print_approval(digest, given, &config, (path, &proposal), console);
     Ok(Exit::Done)
 }
 
-/// Prints the digest, and how to approve it.
-fn print_approval(approval: Option<AboutApproval>, config: &Config, console: &mut Console<'_>) {
-    let text = match approval {
-        Some(it) if it.given => format!("digest of the inputs: {}, already approved", it.digest),
-        Some(it) => format!(
-            "digest of the inputs: {}\nto approve it: {}",
-            it.digest, it.command
-        ),
+/// Prints the digest, and how to approve it from the current folder.
+fn print_approval(
+    digest: Option<Digest>,
+    given: bool,
+    config: &Config,
+    (path, proposal): (&Path, &Path),
+    console: &mut Console<'_>,
+) {
+    let text = match digest {
+        Some(digest) if given => format!("digest of the inputs: {digest}, already approved"),
+        Some(digest) => {
+            let command = match &config.approval {
+                Some(file) => approval::command(proposal, file),
+                None => format!("access-invite send --approved {digest}{}", option(path)),
+            };
+            format!("digest of the inputs: {digest}\nto approve it: {command}")
+        }
         None if config.approval.is_some() => {
             "a partial preview cannot be approved; run it without --only and --limit".into()
         }
         None => return,
     };
     console.print(&text);
+}
+
+/// The option for a configuration that is not the default one.
+fn option(config: &Path) -> String {
+    if config == Path::new("config.toml") {
+        return String::new();
+    }
+    format!(" --config {}", approval::quoted(config))
 }

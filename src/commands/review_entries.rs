@@ -1,7 +1,5 @@
 //! Filling a review with a plan: messages, and partners who are not mailed.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 
 use super::job::Job;
@@ -9,10 +7,12 @@ use crate::address::Address;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::Finding;
+use crate::invitation::{Event, State};
 use crate::ledger::Reader;
-use crate::plan::{Plan, PlanSummary, PlannedInvitation, Skip};
+use crate::partners::{RowFinding, RowKind};
+use crate::plan::{Plan, PlannedInvitation, Skip};
 use crate::report::count;
-use crate::review::{Note, Review, ReviewedMessage};
+use crate::review::{Earlier, Note, Review, ReviewedMessage, Skipped};
 
 /// How many partners who are not mailed are kept by name.
 const NAMED: usize = 20;
@@ -21,45 +21,57 @@ const NAMED: usize = 20;
 pub enum ReviewEntry {
     /// A finished message.
     Message(ReviewedMessage),
-    /// None: the kind of reason, and the reason.
-    Skipped(String, String),
+    /// None: the kind of reason, the reason, and earlier messages.
+    Skipped(String, String, Option<Earlier>),
 }
 
 impl ReviewEntry {
     /// No message, because the plan skips the partner.
-    pub fn skipped(skip: &Skip) -> Self {
-        Self::Skipped(skip.kind(), skip.to_string())
+    pub fn skipped(skip: &Skip, earlier: Option<Earlier>) -> Self {
+        Self::Skipped(skip.kind(), skip.to_string(), earlier)
     }
 }
 
 /// The partners who are not mailed.
 #[derive(Default)]
 pub struct SkippedPartners {
-    /// How many there are.
+    /// How many there are, without bad rows.
     pub total: u64,
-    /// The first of them, with the reason.
+    /// How many rows are bad.
+    pub bad_rows: u64,
+    /// The first partners, with the reason.
     pub first: Vec<(Address, String)>,
 }
 
-/// Adds every invitation of the plan to the review.
+/// Adds every invitation of the plan, and the bad rows, to the review.
 ///
 /// # Errors
 /// If the list or the ledger cannot be read, an entry fails, or the review cannot be written.
 pub async fn fill(
     review: &mut Review,
+    job: &Job,
     plan: &Plan,
     reader: &Reader,
-    entry_of: impl Fn(&PlannedInvitation) -> Result<ReviewEntry>,
+    entry_of: impl AsyncFn(&PlannedInvitation) -> Result<ReviewEntry>,
 ) -> Result<SkippedPartners> {
     let mut skipped = SkippedPartners::default();
     let mut pages = plan.pages();
     while let Some(page) = pages.next_page(reader).await? {
         for invitation in page {
             let partner = &invitation.partner;
-            match entry_of(&invitation)? {
+            match entry_of(&invitation).await? {
                 ReviewEntry::Message(message) => review.add(partner, &message)?,
-                ReviewEntry::Skipped(kind, reason) => {
-                    review.skip(partner, &kind, &reason)?;
+                ReviewEntry::Skipped(kind, reason, earlier) => {
+                    review.skip(&Skipped {
+                        name: partner.name.as_deref().unwrap_or_default(),
+                        address: &partner.address.wire(),
+                        organization: partner.organization.as_deref().unwrap_or_default(),
+                        package: &partner.package.key,
+                        line: partner.line,
+                        kind: &kind,
+                        why: &reason,
+                        earlier,
+                    })?;
                     skipped.total += 1;
                     if skipped.first.len() < NAMED {
                         skipped.first.push((partner.address.clone(), reason));
@@ -68,10 +80,43 @@ pub async fn fill(
             }
         }
     }
+    skipped.bad_rows = job.partners.bad();
+    if skipped.bad_rows > 0 {
+        add_bad_rows(review, job)?;
+    }
     Ok(skipped)
 }
 
+/// Adds every bad row, with all that is wrong with it.
+fn add_bad_rows(review: &mut Review, job: &Job) -> Result<()> {
+    for row in job.partners.source_rows() {
+        let row = row?;
+        let RowKind::Bad(findings) = row.kind else {
+            continue;
+        };
+        let reasons: Vec<_> = findings.iter().map(RowFinding::without_line).collect();
+        review.skip(&Skipped {
+            address: &format!("line {}", row.line),
+            line: row.line,
+            kind: "bad row",
+            why: &reasons.join("; "),
+            ..Skipped::default()
+        })?;
+    }
+    Ok(())
+}
+
 impl SkippedPartners {
+    /// `3 partners not mailed`, and the bad rows if there are any.
+    pub fn describe(&self) -> String {
+        let partners = count(self.total, "partner");
+        let bad = match self.bad_rows {
+            0 => String::new(),
+            rows => format!(", {} skipped", count(rows, "bad row")),
+        };
+        format!("{partners} not mailed{bad}")
+    }
+
     /// Prints the first ones, and how many more there are.
     pub fn print(&self, console: &mut Console<'_>) {
         for (address, reason) in &self.first {
@@ -86,25 +131,19 @@ impl SkippedPartners {
     }
 }
 
-/// The entry of a preview: the message composed anew, or why there is none. `changed` are the lines of
-/// messages that could not be repeated.
+/// The entry of a preview: the message composed anew, or why there is none.
 ///
 /// # Errors
-/// If a message that was verified fails now.
-pub fn preview_entry(
+/// If the ledger cannot be read, or a message that was verified fails now.
+pub async fn preview_entry(
     job: &Job,
     reader: &Reader,
-    changed: &HashSet<u64>,
     invitation: &PlannedInvitation,
     now: Timestamp,
 ) -> Result<ReviewEntry> {
     let partner = &invitation.partner;
     if let Some(skip) = &invitation.skip {
-        return Ok(ReviewEntry::skipped(skip));
-    }
-    if changed.contains(&partner.line) {
-        let reason = "the message has changed since it was sent";
-        return Ok(ReviewEntry::Skipped(reason.into(), reason.into()));
+        return Ok(ReviewEntry::skipped(skip, recorded(invitation)));
     }
     let id = invitation.message_id(&reader.key, job.config.sender.address.domain());
     let date = invitation.date(now);
@@ -117,17 +156,53 @@ pub fn preview_entry(
         let kind = "not in only_to";
         notes.push(Note { kind, text });
     }
-    let attempts = invitation.standing.as_ref().map_or(0, |it| it.attempts);
-    if attempts > 0 {
-        let text = format!("after {}", count(u64::from(attempts), "attempt"));
-        let kind = "tried before";
-        notes.push(Note { kind, text });
+    let mut earlier = recorded(invitation);
+    if let Some(earlier) = &mut earlier
+        && let Some(event) = last_message(reader, invitation).await?
+    {
+        earlier.at = event.at;
+        earlier.state = event.to.to_string();
+        earlier.message_id = event.message_id;
     }
     Ok(ReviewEntry::Message(ReviewedMessage {
         bytes: message.bytes,
         verification,
         notes,
+        earlier,
     }))
+}
+
+/// What the ledger records about an invitation of which a delivery was attempted.
+fn recorded(invitation: &PlannedInvitation) -> Option<Earlier> {
+    let standing = invitation.standing.as_ref()?;
+    let mailed = standing.message.map(|it| it.0);
+    (standing.attempts > 0).then(|| Earlier {
+        attempts: standing.attempts,
+        at: mailed.unwrap_or(standing.updated_at),
+        state: standing.state.to_string(),
+        message_id: standing.message_id.clone(),
+        repeats: standing.repeat,
+    })
+}
+
+/// The last message of an invitation that is due again: one that was handed over, or else the last attempt. A
+/// new message has another Message-ID, so the history is read.
+async fn last_message(reader: &Reader, invitation: &PlannedInvitation) -> Result<Option<Event>> {
+    let identities = vec![invitation.identity.clone()];
+    let Some(Some(record)) = reader.records(identities).await?.into_iter().next() else {
+        return Ok(None);
+    };
+    let mut history = reader.history(record.id).await?;
+    let was_handed_over = |it: &Event| {
+        let may_have_arrived = matches!(
+            it.to,
+            State::Accepted | State::Delivered | State::Bounced | State::Unknown
+        );
+        it.from == Some(State::Armed) && may_have_arrived
+    };
+    let last = history.iter().rposition(was_handed_over);
+    let last = last.or_else(|| history.iter().rposition(|it| it.phase.is_some()));
+    Ok(last.map(|it| history.swap_remove(it)))
 }
 
 /// The warning about a resend that could no longer repeat the same bytes.
@@ -139,14 +214,4 @@ pub fn cannot_repeat(job: &Job, invitation: &PlannedInvitation) -> Finding {
         partner.address
     );
     Finding::warning("resend", at, message)
-}
-
-/// Subtracts messages that could not be repeated from the counts.
-pub fn leave_out(job: &Job, changed: &[PlannedInvitation], summary: &mut PlanSummary) {
-    for invitation in changed {
-        let locale = job.composer.locale_for(&invitation.partner).to_string();
-        summary.due -= 1;
-        summary.locales.entry(locale).and_modify(|it| *it -= 1);
-    }
-    summary.locales.retain(|_, count| *count > 0);
 }

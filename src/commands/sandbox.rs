@@ -18,7 +18,7 @@ use crate::delivery::{Signals, Tally};
 use crate::exit::{CommandError, Exit, Result, failed};
 use crate::plan::{PlannedInvitation, Skip};
 use crate::relay::Connector;
-use crate::review::{Folder, Review, ReviewedMessage};
+use crate::review::{Access, Folder, Review, ReviewedMessage};
 use crate::sandbox::Sandbox;
 
 /// Sends everything to a test relay, and writes a review of what it received.
@@ -27,12 +27,12 @@ use crate::sandbox::Sandbox;
 /// Whatever prevents the first connection of a `send`, except for guards and rates.
 pub async fn run(
     path: &Path,
-    out: &Path,
+    (out, access): (&Path, Access),
     filter: &PartnerFilter,
     console: &mut Console<'_>,
 ) -> Result<Exit> {
     let config = Arc::new(Config::load(path)?);
-    let folder = Folder::prepare(out)?;
+    let folder = Folder::prepare(out, access)?;
     let job = Job::load(config.clone(), folder.path())?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let scratch = open_ledger::scratch_folder(folder.path())?;
@@ -52,7 +52,7 @@ pub async fn run(
     };
     let warnings = job.warnings();
     let skipped = job.skipped_rows();
-    let titles = ("Rehearsed invitations", "What the sandbox received");
+    let titles = ("Invitations in the sandbox", "What the sandbox received");
     let about = job.about(
         titles,
         warnings.iter().chain(&skipped),
@@ -60,10 +60,10 @@ pub async fn run(
         console.now(),
     );
     let mut review = Review::begin(folder, about)?;
-    let entry = |it: &PlannedInvitation| mailbox.entry(&job, it);
+    let entry = async |it: &PlannedInvitation| mailbox.entry(&job, it);
     let mut signals = Signals::listen();
     tokio::select! {
-        filled = fill(&mut review, &plan, reader, entry) => filled?,
+        filled = fill(&mut review, &job, &plan, reader, entry) => filled?,
         name = signals.next() => {
             let message = format!("stopped by {name}; the review is incomplete, and nothing was sent");
             return Err(CommandError::new(Exit::TryLater, message));
@@ -140,14 +140,15 @@ impl Mailbox {
                 verification: verified.map_err(failed(Exit::InternalError, other))?,
                 notes: job.notes(partner),
                 bytes,
+                earlier: None,
             }));
         }
         let not_sent = "the rehearsal ended before it was sent";
         Ok(match (&invitation.skip, id) {
-            (Some(skip), _) => ReviewEntry::skipped(skip),
-            (None, Some(_)) => ReviewEntry::Skipped("not sent".into(), not_sent.into()),
+            (Some(skip), _) => ReviewEntry::skipped(skip, None),
+            (None, Some(_)) => ReviewEntry::Skipped("not sent".into(), not_sent.into(), None),
             // What was sent has used up the limit, which the plan counts anew.
-            (None, None) => ReviewEntry::skipped(&Skip::Limit),
+            (None, None) => ReviewEntry::skipped(&Skip::Limit, None),
         })
     }
 }

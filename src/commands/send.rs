@@ -51,6 +51,9 @@ pub struct SendOptions {
     /// Where --dry-run and --sandbox write [default: preview or sandbox]
     #[arg(long, value_name = "DIR", requires = "rehearsal")]
     pub out: Option<PathBuf>,
+    /// Let the group of that folder read the review
+    #[arg(long, requires = "rehearsal")]
+    pub shared: bool,
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,

@@ -60,6 +60,15 @@ impl RowFinding {
         }
     }
 
+    /// `column email, "nobody": …`, without the line.
+    #[must_use]
+    pub fn without_line(&self) -> String {
+        let place = self.describe("");
+        let place = place.trim_start_matches([',', ' ']);
+        let colon = if place.is_empty() { "" } else { ": " };
+        format!("{place}{colon}{}", self.reason)
+    }
+
     /// The lines, then the column and the value if there are any.
     fn describe(&self, lines: &str) -> String {
         let column = self.column.as_ref().map(|it| format!(", column {it}"));

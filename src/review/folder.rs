@@ -1,16 +1,17 @@
-//! The folder of a review: readable by its owner only, and never anything else than a review.
+//! The folder of a review: never anything else than a review, and readable only by those who may.
 //!
 //! No symbolic link is followed, neither to the folder nor from a file in it, so that a review replaces
 //! nothing elsewhere.
 
-use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Error, ErrorKind};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
+use super::access::{Access, ReviewFiles};
 use crate::files;
 
 /// The folder of the messages.
@@ -25,8 +26,10 @@ pub const LIST: &str = "list.html";
 pub const APPROVAL: &str = "approval.txt";
 
 /// What the page loads, the same for every review.
-pub const PAGE: [(&str, &str); 2] = [
+pub const PAGE: [(&str, &str); 4] = [
     ("review.css", include_str!("page/review.css")),
+    ("kinds.js", include_str!("page/kinds.js")),
+    ("print.js", include_str!("page/print.js")),
     ("review.js", include_str!("page/review.js")),
 ];
 /// The page itself.
@@ -52,7 +55,7 @@ const MARKER: &str = ".made-by-access-invite";
 /// A folder that is ready for a new review, and still holds the old one.
 #[derive(Debug)]
 pub struct Folder {
-    pub(super) path: PathBuf,
+    pub(super) files: ReviewFiles,
     /// Locked while this run writes here.
     pub(super) marker: File,
 }
@@ -61,12 +64,12 @@ impl Folder {
     /// Creates the folder, or takes one of an earlier review.
     ///
     /// # Errors
-    /// If it is anything else, cannot be created, or another run writes into it.
-    pub fn prepare(path: &Path) -> Result<Self> {
-        Self::open(path).map_err(|error| ReviewError::Folder(path.to_owned(), error))
+    /// If it is anything else, cannot be created or shared, or another run writes into it.
+    pub fn prepare(path: &Path, access: Access) -> Result<Self> {
+        Self::open(path, access).map_err(|error| ReviewError::Folder(path.to_owned(), error))
     }
 
-    fn open(path: &Path) -> io::Result<Self> {
+    fn open(path: &Path, access: Access) -> io::Result<Self> {
         let refuse_if = |refused: bool, why: &str| {
             let error = refused.then(|| Error::other(why));
             error.map_or(Ok(()), Err)
@@ -94,34 +97,38 @@ impl Folder {
         let is_empty = std::fs::read_dir(path)?.next().is_none();
         let files = "it holds files that are not from a preview; name another folder with `--out`, or empty this one";
         refuse_if(!is_review && !is_empty, files)?;
-        folder.set_permissions(Permissions::from_mode(0o700))?;
         let marker = files::open_own(&marker)?;
         let busy = "another run is writing there; wait for it, or name another folder with `--out`";
         marker.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => Error::other(busy),
             TryLockError::Error(error) => error,
         })?;
+        access.apply(&folder)?;
+        if access == Access::Group {
+            // It may have been created before the folder passed its group on.
+            fchown(&marker, None, Some(folder.metadata()?.gid()))?;
+        }
+        access.apply(&marker)?;
         remove_scratch(path)?;
-        let path = path.to_owned();
-        Ok(Self { path, marker })
+        let files = ReviewFiles::new(path, access);
+        Ok(Self { files, marker })
     }
 
     /// The folder, which also takes scratch files.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.files.folder()
     }
 
     /// Removes the old review, its page first.
     pub(super) fn clear(&self) -> io::Result<()> {
         let page = PAGE.map(|it| it.0);
         for file in [INDEX, LIST, APPROVAL].into_iter().chain(page) {
-            unless_missing(std::fs::remove_file(self.path.join(file)))?;
+            unless_missing(std::fs::remove_file(self.path().join(file)))?;
         }
         for folder in [MESSAGES, DATA] {
-            let path = self.path.join(folder);
-            unless_missing(std::fs::remove_dir_all(&path))?;
-            files::create_folder(&path)?;
+            unless_missing(std::fs::remove_dir_all(self.path().join(folder)))?;
+            self.files.create_folder(folder)?;
         }
         Ok(())
     }

@@ -5,12 +5,11 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::access::ReviewFiles;
 use super::folder::DATA;
-use crate::files::create_new;
 
 /// How many rows are in a data file; the page knows these numbers from the summary.
 pub const LISTED: u64 = 1_000;
@@ -20,7 +19,7 @@ pub const DETAILED: u64 = 20;
 /// Rows of one kind, written to one file after another.
 #[derive(Debug)]
 pub struct JsRows {
-    folder: PathBuf,
+    files: ReviewFiles,
     review: String,
     part: &'static str,
     each: u64,
@@ -30,9 +29,9 @@ pub struct JsRows {
 
 impl JsRows {
     /// Each file of `part` will hold `each` rows.
-    pub fn new(folder: &Path, review: &str, part: &'static str, each: u64) -> Self {
+    pub fn new(files: &ReviewFiles, review: &str, part: &'static str, each: u64) -> Self {
         Self {
-            folder: folder.to_owned(),
+            files: files.clone(),
             review: review.to_owned(),
             part,
             each,
@@ -48,7 +47,7 @@ impl JsRows {
             self.close()?;
             let number = self.written / self.each + 1;
             let name = format!("{DATA}/{}-{number:04}.js", self.part);
-            let mut file = BufWriter::new(create_new(&self.folder.join(name))?);
+            let mut file = BufWriter::new(self.files.create(&name)?);
             write!(file, "{},[", call(&self.review, self.part, number))?;
             self.open = Some(file);
         }
@@ -70,12 +69,12 @@ impl JsRows {
 
 /// Writes the one file of a `part` that has no rows.
 pub fn write_whole(
-    folder: &Path,
+    files: &ReviewFiles,
     review: &str,
     part: &str,
     value: &impl Serialize,
 ) -> io::Result<()> {
-    let mut file = create_new(&folder.join(format!("{DATA}/{part}.js")))?;
+    let mut file = files.create(&format!("{DATA}/{part}.js"))?;
     writeln!(file, "{},{});", call(review, part, 0), json(value)?)
 }
 
@@ -96,14 +95,16 @@ fn json(value: &impl Serialize) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::review::access::Access;
 
     #[test]
     fn rows_fill_files_and_no_value_ends_its_string() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(DATA)).unwrap();
+        let files = ReviewFiles::new(folder.path(), Access::Owner);
         let hostile = "</script><!-- \u{2028}\u{2029} ]]> \"'\\ \u{1b}";
 
-        let mut rows = JsRows::new(folder.path(), "r", "list", 2);
+        let mut rows = JsRows::new(&files, "r", "list", 2);
         for text in ["a", "b", hostile] {
             rows.add(&[text]).unwrap();
         }

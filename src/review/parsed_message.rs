@@ -2,22 +2,60 @@
 
 use std::io;
 
+use mail_parser::decoders::html::html_to_text;
 use mail_parser::{HeaderValue, Message, MessageParser};
+use serde::Serialize;
 
+use crate::address::Address;
 use crate::digest;
 
 /// Headers that differ each time a message is composed.
 const VOLATILE: [&str; 3] = ["date", "message-id", "content-type"];
+
+/// How many characters of the text an inbox shows at most.
+const PREHEADER: usize = 160;
+
+/// A name and an address as a header has them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Mailbox {
+    /// The name, where there is one.
+    pub name: String,
+    /// The address.
+    pub address: String,
+    /// The address with its domain in Unicode, where it differs.
+    pub unicode: String,
+}
+
+impl Mailbox {
+    fn first(addresses: Option<&mail_parser::Address<'_>>) -> Option<Self> {
+        let found = addresses?.first()?;
+        let part = |it: Option<&str>| it.unwrap_or_default().to_owned();
+        let address = part(found.address());
+        Some(Self {
+            name: part(found.name()),
+            unicode: unicode(&address),
+            address,
+        })
+    }
+}
+
+/// An address with its domain in Unicode; the empty text if it is the same, or no address.
+pub fn unicode(address: &str) -> String {
+    let parsed = Address::parse(address).ok();
+    parsed.and_then(|it| it.unicode()).unwrap_or_default()
+}
 
 /// The content of a message.
 #[derive(Debug)]
 pub struct ParsedMessage {
     /// The subject.
     pub subject: String,
-    /// The recipient's name, where there is one.
-    pub name: String,
-    /// The recipient's address.
-    pub address: String,
+    /// The sender.
+    pub from: Mailbox,
+    /// Where replies go, if not to the sender.
+    pub reply_to: Option<Mailbox>,
+    /// The recipient.
+    pub to: Mailbox,
     /// The tag of its language.
     pub language: String,
     /// Every header as a mail program shows it.
@@ -26,6 +64,8 @@ pub struct ParsedMessage {
     pub text: String,
     /// The HTML part.
     pub html: String,
+    /// What an inbox shows beside the subject: the beginning of the HTML part's text, with what it hides.
+    pub preheader: String,
 }
 
 impl ParsedMessage {
@@ -37,19 +77,21 @@ impl ParsedMessage {
         let message = MessageParser::default()
             .parse(bytes)
             .ok_or_else(|| io::Error::other("the message cannot be parsed"))?;
-        let to = message.to().and_then(mail_parser::Address::first);
         let part = |it: Option<&str>| it.unwrap_or_default().to_owned();
+        let html = part(message.body_html(0).as_deref());
         Ok(Self {
             subject: part(message.subject()),
-            name: part(to.and_then(mail_parser::Addr::name)),
-            address: part(to.and_then(mail_parser::Addr::address)),
+            from: Mailbox::first(message.from()).unwrap_or_default(),
+            reply_to: Mailbox::first(message.reply_to()),
+            to: Mailbox::first(message.to()).unwrap_or_default(),
             language: match message.header("Content-Language") {
                 Some(HeaderValue::Text(language)) => language.to_string(),
                 _ => String::new(),
             },
             headers: headers(&message),
             text: part(message.body_text(0).as_deref()),
-            html: part(message.body_html(0).as_deref()),
+            preheader: preheader(&html),
+            html,
         })
     }
 
@@ -62,6 +104,12 @@ impl ParsedMessage {
         let headers = headers.flat_map(|(name, value)| [name.as_str(), value]);
         digest::short(headers.chain([self.text.as_str(), &self.html]))
     }
+}
+
+fn preheader(html: &str) -> String {
+    let text = html_to_text(html);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.chars().take(PREHEADER).collect()
 }
 
 fn headers(message: &Message<'_>) -> Vec<(String, String)> {

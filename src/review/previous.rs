@@ -1,4 +1,4 @@
-//! What the previous review showed, so that the next one can mark what is new or changed.
+//! What the previous review showed, so that the next one can mark what was added or has changed.
 //!
 //! Sixteen bytes an invitation: a hash of package and address, and a hash of all that the recipient reads.
 //! No address is kept. A file that cannot be read counts as missing; then nothing is marked.
@@ -9,6 +9,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::access::ReviewFiles;
 use crate::files;
 
 /// The file, beside the index.
@@ -25,7 +26,7 @@ pub enum Mark {
     /// It is the same, or there is no previous review.
     Same = 0,
     /// The invitation was not in it.
-    New = 1,
+    Added = 1,
     /// Its content has changed.
     Changed = 2,
 }
@@ -70,7 +71,7 @@ impl PreviousReview {
     pub fn mark(&mut self, key: [u8; 8], digest: [u8; 8]) -> Mark {
         self.now.insert(key, digest);
         match self.missing.remove(&key) {
-            None if self.made.is_some() => Mark::New,
+            None if self.made.is_some() => Mark::Added,
             Some(before) if before != digest => Mark::Changed,
             _ => Mark::Same,
         }
@@ -82,24 +83,29 @@ impl PreviousReview {
     }
 
     /// Writes the file for the next review. A partial review keeps what it did not show.
-    pub fn write(mut self, folder: &Path, made: Timestamp, partial: bool) -> std::io::Result<()> {
+    pub fn write(
+        mut self,
+        files: &ReviewFiles,
+        made: Timestamp,
+        partial: bool,
+    ) -> std::io::Result<()> {
         if partial {
             self.now.append(&mut self.missing);
         }
-        let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
+        let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(files.folder())?);
         writeln!(file, "{HEAD}{made}")?;
         for (key, digest) in self.now {
             file.write_all(&[key, digest].concat())?;
         }
-        file.into_inner()?.persist(folder.join(FILE))?;
-        Ok(())
+        files.persist(file.into_inner()?, FILE)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Mark::{Changed, New, Same};
+    use super::Mark::{Added, Changed, Same};
     use super::*;
+    use crate::review::access::Access;
 
     const A: [u8; 8] = [1; 8];
     const B: [u8; 8] = [2; 8];
@@ -107,11 +113,12 @@ mod tests {
 
     /// A review of these, and the mark of each.
     fn review(folder: &Path, rows: &[([u8; 8], [u8; 8])], partial: bool) -> (Vec<Mark>, u64) {
+        let files = ReviewFiles::new(folder, Access::Owner);
         let mut before = PreviousReview::read(folder);
         let marks = rows.iter().map(|it| before.mark(it.0, it.1)).collect();
         let gone = before.missing();
         before
-            .write(folder, Timestamp::UNIX_EPOCH, partial)
+            .write(&files, Timestamp::UNIX_EPOCH, partial)
             .unwrap();
         (marks, gone)
     }
@@ -123,7 +130,7 @@ mod tests {
 
         assert_eq!(review(folder, &[(B, A), (A, A)], false).0, [Same, Same]);
         let (marks, gone) = review(folder, &[(C, A), (A, B)], false);
-        assert_eq!((marks.as_slice(), gone), ([New, Changed].as_slice(), 1));
+        assert_eq!((marks.as_slice(), gone), ([Added, Changed].as_slice(), 1));
 
         assert_eq!(review(folder, &[(C, B)], true).0, [Changed]);
         let (marks, gone) = review(folder, &[(C, B), (A, B)], false);

@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::path::Path;
 
+use super::access::ReviewFiles;
 use super::folder::LIST;
-use super::parsed_message::ParsedMessage;
+use super::parsed_message::{Mailbox, ParsedMessage};
 use super::summary::About;
-use crate::files::create_new;
 
 const HEAD: &str = r#"<!DOCTYPE html>
 <html lang="en">
@@ -27,9 +26,9 @@ pub struct StaticList {
 }
 
 impl StaticList {
-    /// Creates the file in `folder`.
-    pub fn begin(folder: &Path, about: &About) -> io::Result<Self> {
-        let mut messages = BufWriter::new(create_new(&folder.join(LIST))?);
+    /// Creates the file.
+    pub fn begin(files: &ReviewFiles, about: &About) -> io::Result<Self> {
+        let mut messages = BufWriter::new(files.create(LIST)?);
         write!(
             messages,
             "{HEAD}<title>{0}</title>\n</head>\n<body class=\"plain\">\n<main>\n<h1>{0}</h1>\n<p>{1}. Campaign {2}.</p>\n<h2>Messages</h2>\n<table>\n<tr><th scope=\"col\">#</th><th scope=\"col\">To</th><th scope=\"col\">Subject</th><th scope=\"col\">Language</th><th scope=\"col\">Remark</th><th scope=\"col\">Open</th></tr>\n",
@@ -37,7 +36,7 @@ impl StaticList {
             escape(&about.lead),
             escape(&about.campaign),
         )?;
-        let skipped = BufWriter::new(tempfile::tempfile_in(folder)?);
+        let skipped = BufWriter::new(tempfile::tempfile_in(files.folder())?);
         Ok(Self { messages, skipped })
     }
 
@@ -51,16 +50,15 @@ impl StaticList {
     ) -> io::Result<()> {
         writeln!(
             self.messages,
-            "<tr><td>{number}</td><td><bdi>{}</bdi><br><bdi dir=\"ltr\">{}</bdi></td><td><bdi>{}</bdi></td><td>{}</td><td>{}</td><td><a href=\"{file}.html\">HTML</a> <a href=\"{file}.txt\">text</a> <a href=\"{file}.eml\">source</a></td></tr>",
-            escape(&message.name),
-            escape(&message.address),
+            "<tr><td>{number}</td><td>{}</td><td><bdi>{}</bdi></td><td>{}</td><td>{}</td><td><a href=\"{file}.html\">HTML</a> <a href=\"{file}.txt\">text</a> <a href=\"{file}.eml\">source</a></td></tr>",
+            mailbox(&message.to),
             escape(&message.subject),
             escape(&message.language),
             escape(remark),
         )
     }
 
-    /// Adds a partner who is not mailed.
+    /// Adds a row that is not mailed.
     pub fn skip(&mut self, address: &str, why: &str) -> io::Result<()> {
         writeln!(
             self.skipped,
@@ -91,6 +89,15 @@ impl StaticList {
     }
 }
 
+/// A name, an address, and the address in Unicode, each on a line of its own.
+fn mailbox(it: &Mailbox) -> String {
+    let line = |text: &String| format!("<br><bdi dir=\"ltr\">{}</bdi>", escape(text));
+    let addresses = [&it.address, &it.unicode].into_iter();
+    let addresses: String = addresses.filter(|it| !it.is_empty()).map(line).collect();
+    format!("<bdi>{}</bdi>{addresses}", escape(&it.name))
+}
+
+/// A text as HTML, without control characters.
 fn escape(text: &str) -> String {
     let text = text.replace(char::is_control, "\u{fffd}");
     let mut escaped = Vec::with_capacity(text.len());

@@ -23,6 +23,8 @@ pub struct About {
     pub warnings: Vec<String>,
     /// Whether `--only` or `--limit` restricts it.
     pub partial: bool,
+    /// The digest of the inputs.
+    pub digest: String,
     /// How to approve what is shown, if it can be approved.
     pub approval: Option<AboutApproval>,
 }
@@ -30,8 +32,6 @@ pub struct About {
 /// How a review is approved.
 #[derive(Clone, Debug, Serialize)]
 pub struct AboutApproval {
-    /// The digest.
-    pub digest: String,
     /// The command that approves it.
     pub command: String,
     /// Whether these inputs are approved already.
@@ -47,6 +47,8 @@ pub struct AboutPackage {
     pub name: String,
     /// The whole link.
     pub link: String,
+    /// The directory hint of the link in Unicode, where it differs.
+    pub unicode: String,
 }
 
 /// What the page shows first. `review.js` reads these names.
@@ -54,6 +56,10 @@ pub struct AboutPackage {
 pub struct Summary {
     pub about: About,
     pub messages: u64,
+    /// How many of them are sent for the first time.
+    pub first: u64,
+    /// How many were tried before.
+    pub again: u64,
     pub bytes: u64,
     /// How many messages are written in each locale.
     pub templates: Counts,
@@ -63,7 +69,7 @@ pub struct Summary {
     pub notes: Counts,
     pub left_out: u64,
     pub reasons: Counts,
-    pub new: u64,
+    pub added: u64,
     pub changed: u64,
     pub gone: u64,
     /// When the previous review was made, if there is one.
@@ -91,6 +97,7 @@ impl Counts {
     }
 }
 
-fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+/// Serialises a time as text.
+pub fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(at)
 }

@@ -2,7 +2,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use super::folder::{DATA, LIST};
 use super::*;
@@ -23,9 +26,11 @@ fn about() -> About {
             key: "project".into(),
             name: HOSTILE.into(),
             link: LINK.into(),
+            unicode: String::new(),
         }],
         warnings: vec![HOSTILE.into()],
         partial: false,
+        digest: "0".into(),
         approval: None,
     }
 }
@@ -60,7 +65,7 @@ fn message(to: &str, text: &str) -> String {
 
 /// A review of these messages, each an address and a text, in `out`.
 fn review(out: &Path, messages: &[(&str, &str)]) {
-    let mut review = Review::begin(Folder::prepare(out).unwrap(), about()).unwrap();
+    let mut review = Review::begin(Folder::prepare(out, Access::Owner).unwrap(), about()).unwrap();
     for (address, text) in messages {
         review
             .add(
@@ -76,12 +81,19 @@ fn review(out: &Path, messages: &[(&str, &str)]) {
                         kind: "odd",
                         text: HOSTILE.into(),
                     }],
+                    earlier: None,
                 },
             )
             .unwrap();
     }
-    let left_out = partner("eva@b.example", HOSTILE);
-    review.skip(&left_out, "accepted", HOSTILE).unwrap();
+    let skipped = Skipped {
+        name: HOSTILE,
+        address: "eva@xn--bcher-kva.example",
+        kind: "accepted",
+        why: HOSTILE,
+        ..Skipped::default()
+    };
+    review.skip(&skipped).unwrap();
     let (index, shown) = review.finish().unwrap();
     assert_eq!(index, out.join("index.html"));
     assert_eq!(shown, messages.len() as u64);
@@ -130,7 +142,7 @@ fn a_review_is_private_and_replaces_only_a_review() {
     let own = folder.path().join("own");
     std::fs::create_dir(&own).unwrap();
     std::fs::write(own.join("thesis.txt"), "years of work").unwrap();
-    let error = Folder::prepare(&own).unwrap_err();
+    let error = Folder::prepare(&own, Access::Owner).unwrap_err();
     assert!(
         error
             .to_string()
@@ -154,8 +166,9 @@ fn values_are_never_markup_or_script() {
         files += 1;
     }
     assert_eq!(files, 4);
-    assert_eq!(data(&out, "list-0001")[0][3], HOSTILE);
-    assert_eq!(data(&out, "skipped-0001")[0][5], HOSTILE);
+    assert_eq!(data(&out, "list-0001")[0][4], HOSTILE);
+    assert_eq!(data(&out, "skipped-0001")[0][6], HOSTILE);
+    assert_eq!(data(&out, "skipped-0001")[0][2], "eva@bücher.example");
     assert_eq!(data(&out, "messages-0001")[0][5][0], HOSTILE);
     assert_eq!(data(&out, "summary")["about"]["warnings"][0], HOSTILE);
     let list = read(&out, LIST);
@@ -166,11 +179,13 @@ fn values_are_never_markup_or_script() {
     assert_eq!(read(&out, INDEX), INDEX_PAGE);
     for line in [
         "default-src 'none'; script-src 'self'; style-src 'self'; frame-src 'self'",
+        "<script src=\"kinds.js\" defer></script>",
+        "<script src=\"print.js\" defer></script>",
         "<script src=\"review.js\" defer></script>",
     ] {
         assert!(INDEX_PAGE.contains(line), "{line}");
     }
-    assert_eq!(INDEX_PAGE.matches("<script").count(), 1);
+    assert_eq!(INDEX_PAGE.matches("<script").count(), 3);
 }
 
 #[test]
@@ -182,7 +197,7 @@ fn an_incomplete_review_has_no_page_and_is_not_compared_with() {
         &[("ada@b.example", "Hello"), ("bob@b.example", "Hello")],
     );
 
-    let mut half = Review::begin(Folder::prepare(&out).unwrap(), about()).unwrap();
+    let mut half = Review::begin(Folder::prepare(&out, Access::Owner).unwrap(), about()).unwrap();
     let other = message("ada@b.example", "Other");
     let shown = ReviewedMessage {
         bytes: other.into_bytes(),
@@ -192,6 +207,7 @@ fn an_incomplete_review_has_no_page_and_is_not_compared_with() {
             longest_line: 60,
         },
         notes: Vec::new(),
+        earlier: None,
     };
     half.add(&partner("ada@b.example", "Ada"), &shown).unwrap();
     drop(half);
@@ -207,14 +223,14 @@ fn an_incomplete_review_has_no_page_and_is_not_compared_with() {
     );
     let summary = data(&out, "summary");
     assert_eq!(
-        (&summary["new"], &summary["changed"]),
+        (&summary["added"], &summary["changed"]),
         (&1.into(), &1.into())
     );
     assert_eq!(summary["gone"], 1);
     let marks: Vec<u64> = (0..2)
-        .map(|it| data(&out, "list-0001")[it][8].as_u64().unwrap())
+        .map(|it| data(&out, "list-0001")[it][9].as_u64().unwrap())
         .collect();
-    assert_eq!(marks, [Mark::Changed as u64, Mark::New as u64]);
+    assert_eq!(marks, [Mark::Changed as u64, Mark::Added as u64]);
 
     review(
         &out,
@@ -222,7 +238,7 @@ fn an_incomplete_review_has_no_page_and_is_not_compared_with() {
     );
     let summary = data(&out, "summary");
     assert_eq!(
-        (&summary["new"], &summary["changed"]),
+        (&summary["added"], &summary["changed"]),
         (&0.into(), &0.into())
     );
     assert!(!out.join(".tmpKilled").exists());
@@ -256,13 +272,48 @@ fn only_one_run_at_a_time_writes_into_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("preview");
 
-    let first = Folder::prepare(&out).unwrap();
-    let error = Folder::prepare(&out).unwrap_err();
+    let first = Folder::prepare(&out, Access::Owner).unwrap();
+    let error = Folder::prepare(&out, Access::Owner).unwrap_err();
 
     assert!(
         error.to_string().contains("another run is writing there"),
         "{error}"
     );
     drop(first);
-    assert!(Folder::prepare(&out).is_ok());
+    assert!(Folder::prepare(&out, Access::Owner).is_ok());
+}
+
+#[test]
+fn messages_of_one_kind_differ_only_in_the_values_of_the_list() {
+    let kind = |address: &str, name: &str, text: &str| {
+        let bytes = message(address, &text.replace("NAME", name));
+        kind::of(
+            &partner(address, name),
+            &ParsedMessage::of(bytes.as_bytes()).unwrap(),
+        )
+    };
+    let ada = kind("ada@a.example", "Ada", "Hello NAME,");
+
+    assert_eq!(ada, kind("bob@b.example", "Robert Hayes", "Hello NAME,"));
+    assert_eq!(
+        ada,
+        kind("b@xn--bcher-kva.example", "O'Brien", "Hello NAME,")
+    );
+    // A condition, on a name or on a value that is not shown, makes another kind.
+    assert_ne!(ada, kind("bob@b.example", "Bob", "Hello,"));
+    assert_ne!(
+        ada,
+        kind("bob@b.example", "Bob", "Hello NAME, welcome back,")
+    );
+}
+
+#[test]
+fn only_the_script_that_reports_the_height_runs_in_a_mail() {
+    let (policy, script) = GUARD.split_once("<script>").unwrap();
+    let script = script.strip_suffix("</script>\n").unwrap();
+    let hash = STANDARD.encode(Sha256::digest(script));
+
+    let allowed =
+        format!("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'\"");
+    assert!(policy.contains(&allowed), "{policy}");
 }

@@ -2,15 +2,21 @@
 //
 // The data files beside it are scripts that call `review`, because a page opened from disk cannot read files
 // in another way. Their content is only used as text nodes and as values of fixed properties, never as
-// markup. The mail is shown in a frame in which nothing runs or loads and no link can be followed.
+// markup. The mail is shown in a frame in which nothing loads, no link can be followed, and nothing runs but the
+// line that reports its height. kinds.js and print.js belong to this page, too.
 
 'use strict';
 
 // The fields of the rows in the data files, in order (src/review.rs writes them).
-const MESSAGE = 'number name address organization subject language asked package mark notes size line'.split(' ');
-const SKIPPED = 'name address organization package reason why line'.split(' ');
-const DETAIL = 'number headers text source proof notes'.split(' ');
-const MARKS = ['', 'new', 'changed'];
+const MESSAGE =
+  'number name address unicode organization subject language asked package mark kind attempts notes size line'.split(' ');
+const SKIPPED = 'name address unicode organization package reason why line earlier'.split(' ');
+const DETAIL = 'number headers text source proof notes preheader from replyTo earlier'.split(' ');
+const MARKS = ['', 'added', 'changed'];
+// The width of a mail on a desktop, in CSS pixels.
+const DESKTOP = 700;
+// A mail is not shown higher than this, whatever its frame reports.
+const HIGHEST = 20_000;
 
 // Browsers cannot scroll through more than about ten million pixels, and memory is limited.
 const ROWS_SHOWN = 200_000;
@@ -66,7 +72,7 @@ function load(name, resolve, reject) {
   document.head.append(script);
 }
 
-const named = (names, row) => Object.fromEntries(names.map((name, index) => [name, row[index]]));
+const fields = (names, row) => Object.fromEntries(names.map((name, index) => [name, row[index]]));
 
 // All rows of a part, from all its files.
 async function rows(part, total, names) {
@@ -77,7 +83,7 @@ async function rows(part, total, names) {
   return read
     .flat()
     .slice(0, total)
-    .map((row) => named(names, row));
+    .map((row) => fields(names, row));
 }
 
 // The details of one message.
@@ -87,7 +93,7 @@ async function detail(message) {
   const kept = [...pieces.keys()].filter((name) => name.startsWith('messages-'));
   const old = kept.filter((name) => name !== pieceName('messages', number));
   old.slice(0, Math.max(0, kept.length - PIECES_KEPT)).forEach((name) => pieces.delete(name));
-  return named(DETAIL, known[(message.number - 1) % summary.detailed]);
+  return fields(DETAIL, known[(message.number - 1) % summary.detailed]);
 }
 
 // ---- Elements ----
@@ -117,6 +123,12 @@ const region = (tag, className, ariaLabel, text) =>
 const bdi = (text, className = '') => element('bdi', { className }, text);
 const ltr = (text, className = '') => element('bdi', { className, dir: 'ltr' }, text);
 const pill = (text, className = '') => span(`pill ${className}`, text);
+// An address, and behind it the address in Unicode, where it differs.
+const mailbox = ({ address, unicode }) => [
+  ltr(address, 'address'),
+  unicode && span('unicode', ' (', ltr(unicode, 'address'), ')'),
+];
+const named = (it) => [it.name && bdi(it.name), it.name && ' ', ...mailbox(it)];
 
 const figure = (number) => number.toLocaleString('en');
 const counted = (number, thing) => `${figure(number)} ${thing}${number === 1 ? '' : 's'}`;
@@ -176,14 +188,27 @@ const FILTERS = {
   },
   mark: {
     list: 'messages',
-    all: 'New or not',
+    all: 'Added, changed or not',
     least: 1,
     fits: (row, value) => MARKS[row.mark] === value,
     choices: () =>
       summary.before
         ? [
-            ['new', 'New', summary.new],
+            ['added', 'Added', summary.added],
             ['changed', 'Changed', summary.changed],
+          ]
+        : [],
+  },
+  tried: {
+    list: 'messages',
+    all: 'First or repeated',
+    least: 2,
+    fits: (row, value) => (value === 'again') === row.attempts > 0,
+    choices: () =>
+      summary.again > 0
+        ? [
+            ['first', 'For the first time', summary.first],
+            ['again', 'Tried before', summary.again],
           ]
         : [],
   },
@@ -220,7 +245,12 @@ function find() {
   shown = people[which].filter(
     (row) => used.every(([fits, value]) => fits(row, value)) && words.every((word) => folded(row).includes(word)),
   );
-  tellFound(which, used.length > 0 || words.length > 0);
+  // A search is for a certain partner, so it finds all of them.
+  $('one-of-each').disabled = words.length > 0;
+  $('one-of-each').parentElement.hidden = which !== 'messages' || kinds.size === people.messages.length;
+  const sampled = which === 'messages' && $('one-of-each').checked && words.length === 0;
+  if (sampled) shown = oneOfEach(shown);
+  tellFound(which, sampled || used.length > 0 || words.length > 0);
   $('list').scrollTop = 0;
   draw();
   if (current) tellPosition();
@@ -228,8 +258,8 @@ function find() {
 
 // The searchable text of a row, computed on first use.
 function folded(row) {
-  const { name, address, organization, subject, asked, why } = row;
-  row.folded ??= fold([name, address, organization, subject, row.package, asked, why].join('\n'));
+  const { name, address, unicode, organization, subject, asked, why } = row;
+  row.folded ??= fold([name, address, unicode, organization, subject, row.package, asked, why].join('\n'));
   return row.folded;
 }
 
@@ -257,16 +287,20 @@ function tellFound(which, narrowed) {
   );
 }
 
+async function readSkipped() {
+  if (people.skipped.length > 0 || summary.left_out === 0) return;
+  people.skipped = await rows('skipped', Math.min(summary.left_out, SKIPPED_READ), SKIPPED);
+  people.skipped.forEach((row, index) => Object.assign(row, { number: index + 1 }));
+}
+
 async function whichChanged() {
-  if (chosen('which') === 'skipped' && people.skipped.length === 0 && summary.left_out > 0) {
-    people.skipped = await rows('skipped', Math.min(summary.left_out, SKIPPED_READ), SKIPPED);
-    people.skipped.forEach((row, index) => Object.assign(row, { number: index + 1 }));
-  }
+  if (chosen('which') === 'skipped') await readSkipped();
   find();
 }
 
 function forgetFilters() {
   $('search').value = '';
+  $('one-of-each').checked = false;
   Object.keys(FILTERS).forEach((id) => Object.assign($(id), { value: '' }));
 }
 
@@ -305,10 +339,10 @@ function draw() {
 
 function option(row, index, height) {
   const more = isMessage(row) ? row.organization : row.why;
-  const second = row.name ? [ltr(row.address), more && ' · ', bdi(more)] : [bdi(more)];
+  const second = row.name ? [ltr(row.unicode || row.address), more && ' · ', bdi(more)] : [bdi(more)];
   const made = div(
     'row',
-    bdi(row.name || row.address, 'who'),
+    bdi(row.name || row.unicode || row.address, 'who'),
     span('marks', ...(isMessage(row) ? marks(row) : [])),
     span('what', ...second),
   );
@@ -322,7 +356,9 @@ function marks(row) {
   const warned = row.notes.join(', ');
   const sign = span('pill warned', '!', span('unseen', ` warning: ${warned}`));
   sign.title = warned;
-  return [row.mark > 0 && pill(MARKS[row.mark], MARKS[row.mark]), warned && sign, pill(row.language)];
+  const fresh = span('fresh', span('unseen', 'kind not seen yet'));
+  fresh.title = 'This kind has not been seen yet';
+  return [!seen.has(row.kind) && fresh, row.mark > 0 && pill(MARKS[row.mark], MARKS[row.mark]), warned && sign, pill(row.language)];
 }
 
 function scrollTo(index) {
@@ -356,29 +392,65 @@ function show(row) {
   $('proof').hidden = true;
   $('views').hidden = !isMessage(row);
   tellPosition();
+  $('inbox').hidden = true;
+  $('seen').parentElement.hidden = !isMessage(row);
   if (isMessage(row)) {
-    const asked = row.asked && row.asked !== row.language ? ` for ${row.asked}` : '';
     $('subject').replaceChildren(bdi(row.subject));
-    facts(
-      ['To', row.name && bdi(row.name), ' ', ltr(row.address, 'address')],
-      row.organization && ['Organisation', bdi(row.organization)],
-      ['Language', `${languageName(row.language)} (${row.language})${asked}`],
-      summary.about.packages.length > 1 && ['Package', bdi(row.package)],
-    );
+    $('facts').replaceChildren(...factList(...messageFacts(row)));
     showPart();
+    detail(row)
+      .then(() => row === current && mark(row, true))
+      .catch(complain);
+    $('seen').checked = seen.has(row.kind);
   } else {
-    $('subject').replaceChildren(bdi(row.name || row.address), ' is not mailed');
-    facts(['Address', ltr(row.address, 'address')], row.organization && ['Organisation', bdi(row.organization)], [
-      'Package',
-      bdi(row.package),
-    ]);
+    const { name, organization, earlier } = row;
+    $('subject').replaceChildren(bdi(name || row.unicode || row.address), ' is not mailed');
+    const list = [
+      ['Address', ...mailbox(row)],
+      organization && ['Organisation', bdi(organization)],
+      row.package && ['Package', bdi(row.package)],
+      earlier && ['Mailed', mailed(earlier)],
+    ];
+    $('facts').replaceChildren(...factList(...list));
     $('stage').replaceChildren(div('card why', p('', bdi(row.why))));
   }
 }
 
-function facts(...list) {
+// What a mail program shows above a message, and what the list says of it. `known` are its details, once loaded.
+function messageFacts(row, known) {
+  const asked = row.asked && row.asked !== row.language ? ` for ${row.asked}` : '';
+  const alike = kinds.get(row.kind)?.count ?? 1;
+  return [
+    known && ['From', ...named(known.from)],
+    known?.replyTo && ['Reply-To', ...named(known.replyTo)],
+    ['To', ...named(row)],
+    row.organization && ['Organisation', bdi(row.organization)],
+    ['Language', `${languageName(row.language)} (${row.language})${asked}`],
+    summary.about.packages.length > 1 && ['Package', bdi(row.package)],
+    alike > 1 && ['Kind', `one of ${counted(alike, 'message')} that differ only in the partner’s values`],
+    known?.earlier && ['Mailed before', mailed(known.earlier)],
+  ];
+}
+
+// `12 Mar 2026, 14:05: accepted · 1 attempt · Message-ID <…>`.
+function mailed({ at, state, attempts, message_id: id, repeats }) {
+  const again = repeats ? ' · the same bytes are sent again' : '';
+  return `${when(at)}: ${state} · ${counted(attempts, 'attempt')} · Message-ID <${id}>${again}`;
+}
+
+function factList(...list) {
   const fact = ([term, ...values]) => div('', dt('', term), dd('', ...values));
-  $('facts').replaceChildren(...list.filter(Boolean).map(fact));
+  return list.filter(Boolean).map(fact);
+}
+
+// The message as one line of an inbox: sender, subject, and the beginning of the text.
+function showInbox(row, known) {
+  const sender = known.from.name || known.from.unicode || known.from.address;
+  $('inbox').replaceChildren(
+    bdi(sender, 'sender'),
+    span('line', bdi(row.subject, 'subject'), known.preheader && span('preheader', ' – ', bdi(known.preheader))),
+  );
+  $('inbox').hidden = false;
 }
 
 // The chosen view of the message: mail, text, headers or source.
@@ -391,6 +463,8 @@ async function showPart() {
   const known = await detail(row).catch(complain);
   // Another row may have been selected in the meantime.
   if (!known || row !== current || part !== chosen('part')) return;
+  showInbox(row, known);
+  $('facts').replaceChildren(...factList(...messageFacts(row, known)));
   $('notes').replaceChildren(...known.notes.map((text, index) => li('', b('', `${row.notes[index]}: `), bdi(text))));
   $('notes').hidden = known.notes.length === 0;
   const [line, list] = $('proof').children;
@@ -419,11 +493,7 @@ function files(row) {
 // The mail in a frame of the chosen width and colours. A new frame each time, because a frame that
 // loads another page adds entries to the browser's history.
 function showMail(row) {
-  const mail = element('iframe', {
-    src: `messages/${padded(row.number)}.html`,
-    title: `The mail to ${row.name || row.address}`,
-  });
-  mail.setAttribute('sandbox', '');
+  const mail = mailFrame(row);
   const device = div('device', mail);
   // After a click into the mail, the keys work again when the pointer leaves it.
   device.onpointerleave = () => document.activeElement === mail && $('detail').focus({ preventScroll: true });
@@ -431,25 +501,51 @@ function showMail(row) {
   fit();
 }
 
+function mailFrame(row) {
+  const mail = element('iframe', {
+    src: `messages/${padded(row.number)}.html`,
+    title: `The mail to ${row.name || row.address}`,
+    className: 'light',
+  });
+  // The policy of the file allows no script but the one that reports the height.
+  mail.setAttribute('sandbox', 'allow-scripts');
+  return mail;
+}
+
+// Called when a frame reports the height of its mail, so that the mail has no scrollbar of its own.
+function onHeight({ source, data }) {
+  const mail = [...document.querySelectorAll('.device iframe')].find((it) => it.contentWindow === source);
+  if (!mail || !Number.isFinite(data)) return;
+  mail.dataset.height = Math.min(HIGHEST, Math.max(1, data));
+  if (mail.closest('#print')) fitSheet(mail);
+  else fit();
+}
+
 // Desktop width is at least 700 px; if the page has less space, the mail is scaled down, not narrowed.
 function fit() {
-  const device = document.querySelector('.device');
+  const device = document.querySelector('#stage .device');
   if (!device) return;
   const small = chosen('width') === 'phone';
   device.classList.toggle('phone', small);
   const mail = device.firstElementChild;
   mail.className = chosen('scheme');
-  const scale = small ? 1 : Math.min(1, device.clientWidth / 700);
-  const all = `${100 / scale}%`;
-  Object.assign(mail.style, { width: all, height: all, transform: scale < 1 ? `scale(${scale})` : '' });
+  const scale = small ? 1 : Math.min(1, device.clientWidth / DESKTOP);
+  const height = Number(mail.dataset.height ?? device.clientHeight);
+  const frame = device.offsetHeight - device.clientHeight;
+  device.style.height = mail.dataset.height ? `${Math.ceil(height * scale) + frame}px` : '';
+  Object.assign(mail.style, {
+    width: `${100 / scale}%`,
+    height: mail.dataset.height ? `${height}px` : `${100 / scale}%`,
+    transform: scale < 1 ? `scale(${scale})` : '',
+  });
 }
 
 function tellPosition() {
   const index = shown.indexOf(current);
   const what = isMessage(current) ? 'Message' : 'Partner';
-  const lost = `${what} ${figure(current.number)}, not among those found`;
+  const lost = `${what} ${figure(current.number)}, not in the list at the left`;
   const found = `${figure(index + 1)} of ${figure(shown.length)}`;
-  const line = ` · line ${figure(current.line)} of the CSV`;
+  const line = ` · line ${figure(current.line)} of the list`;
   const mark = MARKS[current.mark ?? 0];
   $('position').replaceChildren((index < 0 ? lost : found) + line, mark ? pill(mark, mark) : '');
   $('previous').disabled = index === 0 || shown.length === 0;
@@ -468,7 +564,7 @@ function step(by) {
   go(shown[index < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, index + by))]);
 }
 
-// Moves to the next row that is new, changed or has a warning.
+// Moves to the next row that was added, has changed or has a warning.
 function stepToNoteworthy() {
   const after = shown.slice(shown.indexOf(current) + 1);
   go(after.find((row) => row.mark > 0 || row.notes?.length > 0));
@@ -484,6 +580,7 @@ function showOverview() {
   $('overview').hidden = false;
   $('stage').replaceChildren();
   draw();
+  showSeen();
 }
 
 const section = (title, ...children) => element('section', {}, element('h3', {}, title), ...children);
@@ -515,6 +612,7 @@ function writeOverview() {
       div('', element('h2', { className: 'lead' }, about.lead), p('', 'Campaign ', bdi(about.campaign))),
       div('', div('tiles', ...tiles()), since()),
       about.warnings.length > 0 && warnings(about.warnings),
+      element('section', { id: 'kinds', hidden: true }),
       summary.notes.length > 0 &&
         section(
           'Messages with warnings',
@@ -532,37 +630,43 @@ function writeOverview() {
           'Not mailed',
           tally(summary.reasons, skipped, kind, (it) => filterBy('reason', it, 'skipped')),
         ),
-      about.approval && approval(about.approval),
+      (about.approval || about.partial) && approval(about),
       aboutReview(about),
     ].filter(Boolean),
   );
 }
 
 function tiles() {
-  const { messages, left_out: skipped } = summary;
+  const { messages, first, again, left_out: skipped } = summary;
   const warned = summary.about.warnings.length;
-  const all = [
-    tile(messages, messages === 1 ? 'message' : 'messages', () => filterBy('language', '')),
+  const all = [tile(messages, messages === 1 ? 'message' : 'messages', () => filterBy('language', ''))];
+  if (again > 0) {
+    all.push(
+      tile(first, 'for the first time', () => filterBy('tried', 'first')),
+      tile(again, 'tried before', () => filterBy('tried', 'again')),
+    );
+  }
+  all.push(
     tile(skipped, 'not mailed', () => filterBy('reason', '', 'skipped')),
     tile(warned, warned === 1 ? 'warning' : 'warnings', () => $('warnings').scrollIntoView()),
-  ];
+  );
   if (!summary.before) return all;
-  const since = ['new', 'changed'].map((mark) => tile(summary[mark], mark, () => filterBy('mark', mark)));
+  const since = ['added', 'changed'].map((mark) => tile(summary[mark], mark, () => filterBy('mark', mark)));
   return [...all, ...since];
 }
 
 // The changes since the previous review.
 function since() {
   if (!summary.before) {
-    return p('small', 'The first review in this folder; the next one will show what is new or changed.');
+    return p('small', 'The first review in this folder; the next one will show what was added or has changed.');
   }
   const are = summary.gone === 1 ? 'is' : 'are';
   const gone = summary.gone > 0 ? ` ${counted(summary.gone, 'message')} of then ${are} no longer due.` : '';
-  return p('small', `New and changed since the review of ${when(summary.before)}.${gone}`);
+  return p('small', `Added and changed since the review of ${when(summary.before)}.${gone}`);
 }
 
 function warnings(texts) {
-  const each = texts.map((text, index) => region('div', 'warning', `Warning ${index + 1}`, text));
+  const each = texts.map((text) => div('warning', text));
   return Object.assign(section(counted(texts.length, 'warning'), ...each), { id: 'warnings' });
 }
 
@@ -576,24 +680,29 @@ function asked() {
 }
 
 function packages(list) {
-  const row = ({ key, name, link }) =>
-    tr('', th(bdi(name), element('br'), span('small', key)), td('whole', link), td('number', figure(invited(key))));
+  const row = ({ key, name, link, unicode }) =>
+    tr(
+      '',
+      th(bdi(name), element('br'), span('small', key)),
+      td('whole', link, unicode && p('small', 'The directory hint in Unicode: ', ltr(unicode))),
+      td('number', figure(invited(key))),
+    );
   const title = list.length === 1 ? 'Access package' : 'Access packages';
   return section(title, div('card', table('', tbody('', ...list.map(row)))));
 }
 
 // The digest of the inputs, and how to approve it.
-function approval({ digest, command, given }) {
+function approval({ digest, approval: how }) {
   const until = 'until the configuration, a link, a template or the list changes.';
-  const text = given
+  const text = how?.given
     ? `Just this has been approved. It holds ${until}`
-    : `When all of it is right, approve it with the command below. That holds ${until}`;
-  const known = given || command.includes(digest);
+    : `When all of it is right, approve it with the command below, on the machine that sends. It approves just what this page shows, ${until}`;
+  const partial = 'Only a part of the list is shown, which cannot be approved. Make a preview of the whole list.';
   return section(
     'Approval',
-    p('small', text),
-    div('card', pre('', given ? digest : command)),
-    !known && p('small', 'Digest of the inputs: ', code('whole', digest)),
+    p('small', how ? text : partial),
+    how && !how.given && div('card', element('pre', { className: 'command', id: 'command' }, how.command)),
+    p('small', 'Digest of the inputs: ', code('whole', digest)),
   );
 }
 
@@ -608,6 +717,7 @@ function aboutReview(about) {
       element('a', { href: 'list.html' }, 'plain list'),
       '.',
     ),
+    div('', button('', () => printAll().catch(complain), 'Print the list and one mail of each kind')),
   );
 }
 
@@ -663,6 +773,8 @@ const KEYS = {
   j: () => step(1),
   k: () => step(-1),
   n: stepToNoteworthy,
+  u: stepToUnseen,
+  s: () => current && isMessage(current) && mark(current, !seen.has(current.kind)),
   g: () => go(shown[0]),
   G: () => go(shown[shown.length - 1]),
   '/': search,
@@ -708,6 +820,7 @@ function onKey(event) {
 
 function listen() {
   document.addEventListener('keydown', onKey);
+  window.addEventListener('message', onHeight);
   window.addEventListener('hashchange', () => follow().catch(complain));
   new ResizeObserver(() => {
     draw();
@@ -725,6 +838,7 @@ function listen() {
     find();
     $('search').focus();
   };
+  $('seen').onchange = () => mark(current, $('seen').checked);
   $('previous').onclick = KEYS.k;
   $('next').onclick = KEYS.j;
   $('back').onclick = () => Object.assign(location, { hash: '#people' });
@@ -746,7 +860,11 @@ async function begin() {
   offerFilters();
   writeOverview();
   people.messages = await rows('list', summary.messages, MESSAGE);
+  readKinds(people.messages);
+  readSeen();
+  $('one-of-each').checked = summary.messages > LONG && kinds.size < summary.messages;
   listen();
+  listenForPrinting();
   find();
   await follow();
 }
