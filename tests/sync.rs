@@ -504,9 +504,10 @@ fn refusing_parameters(stage: Stage, text: &'static str, pipelining: bool) -> Se
         if stage == Stage::Rcpt {
             of_stage &= call.line.starts_with("RCPT");
         }
-        match of_stage && asks {
-            true => reply(text),
-            false => Action::Normal,
+        if of_stage && asks {
+            reply(text)
+        } else {
+            Action::Normal
         }
     })
 }

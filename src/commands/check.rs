@@ -45,7 +45,8 @@ pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>)
     let languages = match Config::load(path).map(Arc::new) {
         Ok(config) => {
             list = Some(config.partners.path.clone());
-            check(path, &config, options, &mut report, console).await?
+            // Boxed, because the future is large.
+            Box::pin(check(path, &config, options, &mut report, console)).await?
         }
         Err(error) if text => return Err(error.into()),
         Err(error) => {

@@ -83,32 +83,32 @@ pub fn configuration(provider: Option<&Provider>) -> String {
 
 /// The tables about the relay of a provider.
 fn relay_of(provider: &Provider) -> String {
-    let mut text = format!("[smtp]\nprovider = \"{}\"\n", provider.name);
     let required = provider.required_keys();
     let value_of = |name| {
         let key = required.iter().find(|it| it.name == name)?;
         Some(key.value.unwrap_or_default())
     };
-    if let Some(example) = value_of("region") {
-        text += &format!("# The region of your account, such as \"{example}\".\nregion = \"\"\n");
-    }
+    let region = value_of("region").map(|example| {
+        format!("# The region of your account, such as \"{example}\".\nregion = \"\"\n")
+    });
     let username = value_of("username").map(|_| match provider.login {
         ProviderLogin::Microsoft => MAILBOX,
         _ => USERNAME,
     });
-    text += username.unwrap_or_default();
-    match provider.login {
-        ProviderLogin::Optional => text += OPTIONAL_LOGIN,
-        ProviderLogin::Required => text += PASSWORD,
-        ProviderLogin::Microsoft => {
-            text += MICROSOFT;
-            if let Some(cloud) = value_of("cloud") {
-                text += &format!("# Or \"us-gov-dod\".\ncloud = \"{cloud}\"\n");
-            }
-            text += ENTRA;
-        }
-    }
-    text
+    let cloud = value_of("cloud").map(|it| format!("# Or \"us-gov-dod\".\ncloud = \"{it}\"\n"));
+    let login = match provider.login {
+        ProviderLogin::Optional => OPTIONAL_LOGIN.to_owned(),
+        ProviderLogin::Required => PASSWORD.to_owned(),
+        ProviderLogin::Microsoft => [MICROSOFT, &cloud.unwrap_or_default(), ENTRA].concat(),
+    };
+    let table = format!("[smtp]\nprovider = \"{}\"\n", provider.name);
+    [
+        &table,
+        region.as_deref().unwrap_or_default(),
+        username.unwrap_or_default(),
+        &login,
+    ]
+    .concat()
 }
 
 /// The file for the secret that this configuration names, if a relay of this provider needs one.
