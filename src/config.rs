@@ -40,7 +40,7 @@ mod text;
 mod tls;
 mod values;
 
-pub use self::bounces::Bounces;
+pub use self::bounces::{Bounces, Imap, ImapCredential};
 pub use self::client_secret::{SecretPlace, SecretSource};
 pub use self::deadlines::Deadlines;
 pub use self::entra::{BeforeSend, Entra};

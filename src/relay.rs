@@ -33,6 +33,7 @@ pub use self::order::ReplyOrder;
 pub use self::pipelining::PipeliningProbe;
 pub use self::reply::{MalformedReply, ReplyReader};
 pub use self::step::{Step, TokenFacts};
+pub use self::tls::trusting as tls_trusting;
 pub use self::tls_session::{CertificateFacts, TlsSession};
 #[cfg(test)]
 pub use self::wire::Wire;

@@ -5,8 +5,10 @@
 
 mod collect;
 mod index;
+mod mailbox;
 mod matching;
 
 pub use self::collect::Collected;
 pub use self::index::MessageIndex;
+pub use self::mailbox::{Mailbox, MailboxError, name as mailbox_name};
 pub use self::matching::matched;

@@ -38,6 +38,7 @@ mod packages;
 mod peers;
 mod peers_nodemailer;
 mod peers_proxy;
+mod peers_sync;
 mod peers_tokens;
 mod pipelining;
 mod power;

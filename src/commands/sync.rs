@@ -6,16 +6,19 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use indicatif::ProgressBar;
+use jiff::Timestamp;
 
 use super::open_ledger::{end_run, run_start};
-use crate::config::Config;
+use crate::config::{Config, Imap};
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
-use crate::inbox::Mails;
+use crate::inbox::{ImapError, Mail, Mails};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Notified, Reader, RunEnd};
+use crate::oauth::OAuthError;
 use crate::report::{SourceRow, StateChange, SyncFormat, SyncReport, printable};
-use crate::sync::{Collected, MessageIndex};
+use crate::sync::{Collected, Mailbox, MailboxError, MessageIndex, mailbox_name};
 
 /// How many reports are recorded in one transaction, which takes a few milliseconds.
 const BATCH: usize = 100;
@@ -40,6 +43,17 @@ pub struct SyncOptions {
     pub format: SyncFormat,
 }
 
+/// Where reports are read from.
+enum Source<'a> {
+    /// A mail, an mbox file or a Maildir.
+    Files(PathBuf),
+    /// A mailbox over IMAP.
+    Imap(&'a Imap),
+}
+
+/// A mailbox that is still open, with the ids of the reports that were read from it.
+type Opened<'a> = Vec<(&'a Imap, Mailbox, Vec<u32>)>;
+
 /// Reads all sources and records what they say.
 ///
 /// # Errors
@@ -53,70 +67,176 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
         return Err(staleness.error(&config.ledger).into());
     }
     let mut report = SyncReport::default();
-    let collected = collect(&sources, &reader, &mut report, console).await?;
+    let mut exits = Vec::new();
+    let mut opened = Vec::new();
+    let collected = collect(
+        &sources,
+        &reader,
+        &mut opened,
+        &mut report,
+        &mut exits,
+        console,
+    );
+    let collected = collected.await?;
     drop(reader);
-    let unreachable = report.sources.iter().any(|it| it.error.is_some());
     if !collected.notifications.is_empty() {
         record(&config, collected, &mut report, console).await?;
     }
+    for (imap, mailbox, mut ids) in opened {
+        // A report about a message that is being sent is read again.
+        if report.waiting > 0 {
+            ids.clear();
+        }
+        if let Err(error) = mailbox.close(&ids, imap.move_to.as_deref()).await {
+            report.fail(&mailbox_name(imap), error.to_string());
+            exits.push(Exit::TryLater);
+        }
+    }
     let bounced = report.changes.iter().any(|it| it.to == State::Bounced);
-    let reasons = [(unreachable, Exit::TryLater), (bounced, Exit::Refused)];
-    let reasons: Vec<Exit> = reasons.iter().filter(|it| it.0).map(|it| it.1).collect();
+    exits.extend(bounced.then_some(Exit::Refused));
     print(&report, options.format, console);
-    Ok(Exit::first_of(&BY_SEVERITY, &reasons))
+    Ok(Exit::first_of(&BY_SEVERITY, &exits))
 }
 
 /// What is to be read.
-fn sources(config: &Config, options: &SyncOptions) -> Result<Vec<PathBuf>> {
+fn sources<'a>(config: &'a Config, options: &SyncOptions) -> Result<Vec<Source<'a>>> {
     if !options.bounces.is_empty() {
-        return Ok(options.bounces.clone());
+        return Ok(options.bounces.iter().cloned().map(Source::Files).collect());
     }
-    let configured = config.bounces.maildir.iter().chain(&config.bounces.mbox);
-    let configured: Vec<PathBuf> = configured.cloned().collect();
-    if configured.is_empty() {
-        let message = "no source of delivery reports is configured; set `bounces.maildir` or `bounces.mbox`, or name files with `--bounces`";
+    let bounces = &config.bounces;
+    let files = bounces.maildir.iter().chain(&bounces.mbox);
+    let files = files.cloned().map(Source::Files);
+    let sources: Vec<_> = files.chain(bounces.imap.iter().map(Source::Imap)).collect();
+    if sources.is_empty() {
+        let message = "no source of delivery reports is configured; set `bounces.maildir`, `bounces.mbox` or `[bounces.imap]`, or name files with `--bounces`";
         return Err(CommandError::new(Exit::Config, message));
     }
-    Ok(configured)
+    Ok(sources)
 }
 
 /// Reads the sources. One that cannot be read does not prevent the others.
-async fn collect(
-    sources: &[PathBuf],
+async fn collect<'a>(
+    sources: &[Source<'a>],
     reader: &Reader,
+    opened: &mut Opened<'a>,
     report: &mut SyncReport,
+    exits: &mut Vec<Exit>,
     console: &mut Console<'_>,
 ) -> Result<Collected> {
     let index = MessageIndex::build(reader).await?;
-    let progress = console.counter("mails read");
-    let mut collected = Collected::default();
+    let mut collector = Collector {
+        collected: Collected::default(),
+        index,
+        reader,
+        now: console.now(),
+        progress: console.counter("mails read"),
+    };
     for source in sources {
-        let before = collected.mails;
-        let mut error = None;
-        match Mails::open(source) {
-            Err(cause) => error = Some(cause),
-            Ok(mails) => {
-                for mail in mails {
-                    match mail {
-                        Ok(mail) => collected.add(&mail, &index, reader, console.now()).await?,
-                        Err(cause) => error = Some(cause),
-                    }
-                    progress.inc(1);
-                }
+        let before = collector.collected.mails;
+        let (name, failure) = match source {
+            Source::Files(path) => {
+                let failure = collector.files(path).await?;
+                (
+                    path.display().to_string(),
+                    failure.map(|it| (it, Exit::TryLater)),
+                )
             }
-        }
+            Source::Imap(imap) => {
+                let failure = match collector.mailbox(imap).await? {
+                    Ok((mailbox, ids)) => {
+                        opened.push((*imap, mailbox, ids));
+                        None
+                    }
+                    Err(error) => Some((error.to_string(), exit_of(&error))),
+                };
+                (mailbox_name(imap), failure)
+            }
+        };
+        let (error, exit) = failure.unzip();
+        exits.extend(exit);
         report.sources.push(SourceRow {
-            name: source.display().to_string(),
-            mails: collected.mails - before,
-            error: error.map(|it| it.to_string()),
+            name,
+            mails: collector.collected.mails - before,
+            error,
         });
     }
-    progress.finish_and_clear();
+    collector.progress.finish_and_clear();
+    let collected = collector.collected;
     report.reports = collected.reports;
     report.known = collected.known;
     report.foreign = collected.foreign;
     report.automatic_replies = collected.automatic_replies;
     Ok(collected)
+}
+
+/// The exit code for a mailbox that was not read.
+fn exit_of(error: &MailboxError) -> Exit {
+    match error {
+        MailboxError::Unreachable(_) | MailboxError::Imap(ImapError::Connection(_)) => {
+            Exit::TryLater
+        }
+        MailboxError::Token(OAuthError::Unreachable { .. }) => Exit::TryLater,
+        _ => Exit::Config,
+    }
+}
+
+/// Reads mails and keeps what they say.
+struct Collector<'a> {
+    collected: Collected,
+    index: MessageIndex,
+    reader: &'a Reader,
+    now: Timestamp,
+    progress: ProgressBar,
+}
+
+impl Collector<'_> {
+    async fn add(&mut self, mail: &Mail) -> Result<bool> {
+        self.progress.inc(1);
+        let added = self.collected.add(mail, &self.index, self.reader, self.now);
+        Ok(added.await?)
+    }
+
+    /// Reads files; gives why not all of them.
+    async fn files(&mut self, path: &Path) -> Result<Option<String>> {
+        let mails = match Mails::open(path) {
+            Ok(mails) => mails,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        for mail in mails {
+            match mail {
+                Ok(mail) => drop(self.add(&mail).await?),
+                Err(error) => return Ok(Some(error.to_string())),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a mailbox; gives it, still open, with the ids of the reports in it.
+    async fn mailbox(
+        &mut self,
+        imap: &Imap,
+    ) -> Result<std::result::Result<(Mailbox, Vec<u32>), MailboxError>> {
+        let first_sent = self.reader.first_sent().await?;
+        let mut mailbox = match Mailbox::open(imap, first_sent).await {
+            Ok(mailbox) => mailbox,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut reports = Vec::new();
+        loop {
+            let mails = match mailbox.next().await {
+                Ok(mails) => mails,
+                Err(error) => return Ok(Err(error)),
+            };
+            if mails.is_empty() {
+                return Ok(Ok((mailbox, reports)));
+            }
+            for (id, mail) in mails {
+                if self.add(&mail).await? {
+                    reports.push(id);
+                }
+            }
+        }
+    }
 }
 
 /// Records what is new, and closes the ledger.

@@ -251,7 +251,15 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     let retry = read_retry(root.section("retry"));
     let ledger = LedgerFiles::read(root.section("ledger"), folder);
 
-    let bounces = Bounces::read(root.section("bounces"), folder);
+    let credential = smtp
+        .as_ref()
+        .and_then(|it| Some(&it.login.as_ref()?.credential));
+    let issuer = match credential {
+        Some(CredentialSource::Issuer(issuer)) => Some(&**issuer),
+        _ => None,
+    };
+    let section = root.section("bounces");
+    let bounces = Bounces::read(section, folder, microsoft.as_ref(), issuer);
 
     let mut section = root.section("approval");
     let approval = section
@@ -273,12 +281,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     inputs.extend(list.map(|it| ("the partner file", it)));
     inputs.extend(smtp.iter().flat_map(Smtp::files));
     inputs.extend(microsoft.iter().flat_map(Microsoft::files));
-    inputs.extend(
-        bounces
-            .mbox
-            .iter()
-            .map(|it| ("the mailbox of `bounces.mbox`", it.clone())),
-    );
+    inputs.extend(bounces.files());
     inputs.extend(approval.iter().map(|it| ("the approval", it.clone())));
     if let Some(results) = &results
         && let Some(what) = overlap::find(results, &inputs, &templates.directory)

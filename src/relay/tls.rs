@@ -29,14 +29,22 @@ use crate::outcome::Phase;
 /// The largest file of certificates; a system's bundle has about a quarter of it.
 const CA_FILE_LIMIT: u64 = 1024 * 1024;
 
-/// Trusts the system's roots and those in `ca_file`.
+/// TLS to the relay.
 pub fn connector(smtp: &Smtp) -> Result<TlsConnector, SetupError> {
+    trusting(smtp.ca_file.as_deref(), "smtp.ca_file")
+}
+
+/// Trusts the system's roots and those in a file, which a key of the configuration names.
+///
+/// # Errors
+/// If the file cannot be used.
+pub fn trusting(ca_file: Option<&Path>, key: &str) -> Result<TlsConnector, SetupError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = &smtp.ca_file {
+    if let Some(path) = ca_file {
         add_file(&mut roots, path).map_err(|why| {
             let shown = path.display();
-            SetupError::Unusable(format!("cannot use `smtp.ca_file` (`{shown}`): {why}"))
+            SetupError::Unusable(format!("cannot use `{key}` (`{shown}`): {why}"))
         })?;
     }
     let provider = Arc::new(ring::default_provider());

@@ -87,6 +87,14 @@ impl StateChange {
 }
 
 impl SyncReport {
+    /// Adds an error to a source.
+    pub fn fail(&mut self, name: &str, error: String) {
+        let mut sources = self.sources.iter_mut();
+        if let Some(source) = sources.find(|it| it.name == name) {
+            source.error = Some(error);
+        }
+    }
+
     /// The last line for people.
     #[must_use]
     pub fn conclusion(&self) -> String {

@@ -25,7 +25,7 @@ pub struct Collected {
 }
 
 impl Collected {
-    /// Reads one mail.
+    /// Reads one mail; gives whether it is a report about one of our messages.
     ///
     /// # Errors
     /// If the ledger cannot be read.
@@ -35,20 +35,20 @@ impl Collected {
         index: &MessageIndex,
         reader: &Reader,
         at: Timestamp,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         self.mails += 1;
         let report = match read(&mail.bytes) {
             Inbound::Report(report) => report,
             Inbound::AutomaticReply => {
                 self.automatic_replies += 1;
-                return Ok(());
+                return Ok(false);
             }
-            Inbound::Other => return Ok(()),
+            Inbound::Other => return Ok(false),
         };
         let notifications = matched(&report, index, reader, at).await?;
         if notifications.is_empty() {
             self.foreign += 1;
-            return Ok(());
+            return Ok(false);
         }
         self.reports += 1;
         let mut new = 0;
@@ -62,6 +62,6 @@ impl Collected {
             }
         }
         self.known += u64::from(new == 0);
-        Ok(())
+        Ok(true)
     }
 }

@@ -54,6 +54,7 @@ impl Peers {
             "QUIET",
             "SUBMISSION",
             "SUBMISSIONS",
+            "IMAPS",
         ];
         let mut peers = Self {
             folder: open_folder(),
@@ -431,7 +432,7 @@ pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// The output of the command.
-fn run(command: &mut Command) -> Vec<u8> {
+pub fn run(command: &mut Command) -> Vec<u8> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {output:?}");

@@ -277,6 +277,19 @@ impl Reader {
         .await
     }
 
+    /// When the first message was sent, over all campaigns.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn first_sent(&self) -> Result<Option<Timestamp>> {
+        let first = self.query(|connection| {
+            let first = "SELECT min(at) FROM history WHERE to_state = 'armed'";
+            connection.query_row(first, [], |row| row.get::<_, Option<i64>>(0))
+        });
+        let first = first.await?;
+        Ok(first.and_then(|it| Timestamp::from_millisecond(it).ok()))
+    }
+
     /// Whether a report is recorded with an invitation.
     ///
     /// # Errors
