@@ -51,7 +51,7 @@ fn readme_and_pages() -> impl Iterator<Item = (&'static str, &'static str)> {
 #[test]
 fn readme_and_pages_are_short_and_state_their_subject() {
     let length = README.chars().count();
-    assert!(length < 12_000, "README.md has {length} characters");
+    assert!(length < 10_000, "README.md has {length} characters");
     for (name, text) in PAGES {
         let length = text.chars().count();
         assert!(length <= 15_000, "{name} has {length} characters");

@@ -168,6 +168,12 @@ fn check_reports_everything_and_ignores_warnings() {
             .contains("warning: 2 bad rows will be skipped"),
         "{skipped:?}"
     );
+    assert!(
+        skipped
+            .stderr
+            .contains("\n  fix: correct them; until then, these partners are not mailed\n"),
+        "{skipped:?}"
+    );
 }
 
 #[test]
@@ -423,6 +429,38 @@ fn a_preview_changes_nothing_and_shows_what_is_sent() {
         preview
             .stdout
             .contains("0 messages would be sent, 3 partners not mailed"),
+        "{preview:?}"
+    );
+}
+
+#[test]
+fn a_preview_of_a_long_list_counts_who_was_mailed_and_names_the_others() {
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Rcpt if call.line.contains("bob@b.example") => {
+            Action::Reply(b"550 5.1.1 no such user\r\n".to_vec())
+        }
+        _ => Action::Normal,
+    });
+    let workplace = Workplace::new(server.port());
+    let addresses: Vec<_> = (0..20).map(|it| format!("p{it}@a.example")).collect();
+    let mut listed: Vec<_> = addresses.iter().map(String::as_str).collect();
+    listed.push("bob@b.example");
+    workplace.partners(&listed);
+    assert_eq!(workplace.run(&["send"]).code, 1);
+
+    let preview = workplace.run(&["preview"]);
+
+    let named: Vec<_> = preview
+        .stdout
+        .lines()
+        .filter(|it| it.starts_with("not mailed: "))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            "not mailed: bob@b.example (rejected)",
+            "not mailed: 20 partners accepted or delivered already"
+        ],
         "{preview:?}"
     );
 }

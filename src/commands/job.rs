@@ -10,7 +10,7 @@ use crate::address::{Address, unicode_domain};
 use crate::approval::Inputs;
 use crate::config::Config;
 use crate::exit::{CommandError, Exit, Result};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::ledger::{Ledger, Reader};
 use crate::message::Composer;
 use crate::partners::{Partner, Partners};
@@ -133,8 +133,15 @@ impl Job {
         let path = self.config.partners.path.display();
         let rows = count(self.partners.bad(), "bad row");
         let described = self.partners.describe_bad_rows();
-        let message = format!("{rows} will be skipped:\n{described}");
-        (self.partners.bad() > 0).then(|| Finding::warning("partners", path, message))
+        (self.partners.bad() > 0).then(|| Finding {
+            fix: "correct them; until then, these partners are not mailed".into(),
+            ..Finding::without_fix(
+                "partners",
+                Severity::Warning,
+                path,
+                format!("{rows} will be skipped:\n{described}"),
+            )
+        })
     }
 
     /// What deserves a second look about one partner.

@@ -39,8 +39,12 @@ pub struct SkippedPartners {
     pub total: u64,
     /// How many rows are bad.
     pub bad_rows: u64,
-    /// The first partners, with the reason.
-    pub first: Vec<(Address, String)>,
+    /// How many of them were mailed before, and need no attention.
+    mailed: u64,
+    /// The first of those, with the reason.
+    first_mailed: Vec<(Address, String)>,
+    /// The first of the others, with the reason.
+    first: Vec<(Address, String)>,
 }
 
 /// Adds every invitation of the plan, and the bad rows, to the review.
@@ -72,10 +76,7 @@ pub async fn fill(
                         why: &reason,
                         earlier,
                     })?;
-                    skipped.total += 1;
-                    if skipped.first.len() < NAMED {
-                        skipped.first.push((partner.address.clone(), reason));
-                    }
+                    skipped.add(&partner.address, &kind, reason);
                 }
             }
         }
@@ -107,6 +108,22 @@ fn add_bad_rows(review: &mut Review, job: &Job) -> Result<()> {
 }
 
 impl SkippedPartners {
+    fn add(&mut self, address: &Address, kind: &str, reason: String) {
+        self.total += 1;
+        let was_mailed = [State::Accepted, State::Delivered]
+            .iter()
+            .any(|it| Skip::State(*it).kind() == kind);
+        self.mailed += u64::from(was_mailed);
+        let first = if was_mailed {
+            &mut self.first_mailed
+        } else {
+            &mut self.first
+        };
+        if first.len() < NAMED {
+            first.push((address.clone(), reason));
+        }
+    }
+
     /// `3 partners not mailed`, and the bad rows if there are any.
     pub fn describe(&self) -> String {
         let partners = count(self.total, "partner");
@@ -117,15 +134,24 @@ impl SkippedPartners {
         format!("{partners} not mailed{bad}")
     }
 
-    /// Prints the first ones, and how many more there are.
+    /// Prints the first ones, and how many more there are. If there are many, partners who were mailed before
+    /// are only counted.
     pub fn print(&self, console: &mut Console<'_>) {
-        for (address, reason) in &self.first {
+        let name_all = self.total <= NAMED as u64;
+        let mailed = self.first_mailed.iter().filter(|_| name_all);
+        for (address, reason) in self.first.iter().chain(mailed) {
             console.print(&format!("not mailed: {address} ({reason})"));
         }
-        let more = self.total - self.first.len() as u64;
+        let more = self.total - self.mailed - self.first.len() as u64;
         if more > 0 {
             console.print(&format!(
                 "not mailed: and {more} more, listed in the review"
+            ));
+        }
+        if self.mailed > 0 && !name_all {
+            let partners = count(self.mailed, "partner");
+            console.print(&format!(
+                "not mailed: {partners} accepted or delivered already"
             ));
         }
     }

@@ -224,6 +224,9 @@ impl RowParser<'_> {
                 Some(_) => format!(
                     "no such package is configured (configured: {keys}); correct the cell, or map it in `partners.values.package`"
                 ),
+                None if self.layout.source(Field::Package).is_none() => format!(
+                    "the list has no such column; add it, or name the column that says which package in `partners.columns.package` (configured: {keys})"
+                ),
                 None => format!("it must name one of the configured packages: {keys}"),
             };
             self.fault(Field::Package, cell.unwrap_or_default(), reason);

@@ -184,6 +184,19 @@ fn bad_row_is_reported_with_line_column_value_and_reason() {
 }
 
 #[test]
+fn without_a_column_of_packages_the_message_names_the_key_that_maps_one() {
+    let partners = Folder::with("email,dossier\na@a.example,project\n")
+        .read()
+        .unwrap();
+    let described = partners.describe_bad_rows();
+
+    assert!(
+        described.ends_with(":2, column package: the list has no such column; add it, or name the column that says which package in `partners.columns.package` (configured: project, archive)"),
+        "{described}"
+    );
+}
+
+#[test]
 fn f13_control_and_direction_characters_make_a_row_bad() {
     let row = ["ada@a.example", "Ada", "fr", "project", "note"];
     let everywhere = [

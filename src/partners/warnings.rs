@@ -23,7 +23,7 @@ const SHOWN: usize = 20;
 const TEXTS: [&str; WarningKind::COUNT] = [
     "addresses whose domain looks like another one; check who owns them",
     "garbled cells, as if UTF-8 had been read as another encoding and saved again; correct them at their source, or the mails show them as they are here",
-    "cells that hold a placeholder in place of a value; it would stand in the mail as it is here",
+    "cells that hold a placeholder instead of a value; correct or empty them, or the mails show them as they are here",
     "language tags that are rarely meant",
     "invisible characters at the ends of cells",
     "addresses of your own organisation; colleagues need no invitation",

@@ -15,6 +15,8 @@ use crate::invitation::{Event, State};
 const GAP: usize = 2;
 /// The least width of a reason or a package that is worth a column.
 const SHORTEST: usize = 12;
+/// The least width of a reason beside a package: that of the time when a deferred invitation is due.
+const REASON_BESIDE_PACKAGE: usize = 20;
 /// An address of this width is shown whole before a reason is.
 const USUAL_ADDRESS: usize = 30;
 /// The width of a time, if the zone's abbreviation has three letters.
@@ -104,11 +106,11 @@ fn decision(state: State) -> Option<(&'static str, &'static str)> {
             "access-invite resolve --state expired --as resend|abandoned --note TEXT",
         )),
         State::Rejected => Some((
-            "the mailbox was refused; correct the address in the list, or",
+            "the mailbox was refused; correct the list and abandon, or resend:",
             "access-invite resolve ADDRESS --as resend|abandoned --note TEXT",
         )),
         State::Bounced => Some((
-            "the message came back; correct the address in the list, or",
+            "the message came back; correct the list and abandon, or resend:",
             "access-invite resolve ADDRESS --as resend|abandoned --note TEXT",
         )),
         _ => None,
@@ -220,7 +222,7 @@ fn cells(row: &StatusRow) -> [String; 5] {
     let (record, standing) = (&row.record, &row.record.standing);
     let mut reasons = Vec::new();
     if let Some(next) = standing.next_attempt_at {
-        reasons.push(format!("due again {}", local(next)));
+        reasons.push(format!("due {}", local(next)));
     }
     if row.listed == Some(false) {
         reasons.push("no longer in the list".into());
@@ -261,8 +263,8 @@ fn widths(header: &[String; 5], rows: &[[String; 5]], limit: Option<usize>) -> [
     let first = rows.first().map(|it| &it[2]);
     let differ = rows.iter().any(|it| Some(&it[2]) != first);
     let (address, package, reason) =
-        if differ && rest(&[address, SHORTEST.min(package)]) >= SHORTEST {
-            let package = package.min(rest(&[address, SHORTEST]));
+        if differ && rest(&[address, SHORTEST.min(package)]) >= REASON_BESIDE_PACKAGE {
+            let package = package.min(rest(&[address, REASON_BESIDE_PACKAGE]));
             (address, Some(package), Some(rest(&[address, package])))
         } else if rest(&[address]) >= SHORTEST {
             (address, None, Some(rest(&[address])))
@@ -412,6 +414,18 @@ mod tests {
 
         let different = table(&rows()[..2], Some(120));
         assert!(different.contains("package"), "{different}");
+    }
+
+    #[test]
+    fn a_package_is_left_out_if_the_reason_would_have_no_room() {
+        let rows = [
+            row("grey20@cantiere.example", "quality", State::Deferred, "x"),
+            row("grey21@werft.example", "plans", State::Deferred, "x"),
+        ];
+        let header = |width| table(&rows, Some(width)).lines().nth(1).unwrap().to_owned();
+
+        assert!(!header(80).contains("package"), "{}", header(80));
+        assert!(header(100).contains("package"), "{}", header(100));
     }
 
     #[test]

@@ -53,7 +53,7 @@ function lists(note) {
     p('', `${tally(messages, 'message')}, ${figure(skipped)} not mailed. `, kindsSeen()),
     p('', 'Digest of the inputs: ', code('whole', about.digest), approved && span('', ', ', code('whole', approved))),
     note && p('', note),
-    about.warnings.length > 0 && section('Warnings', ...about.warnings.map((text) => div('warning', text))),
+    about.warnings.length > 0 && section('Warnings', ...about.warnings.map((text) => div('warning', ...withCode(text)))),
     messages > 0 && section('Messages', rowsTable(MESSAGE_HEAD, people.messages, messageCells, messages)),
     skipped > 0 && section('Not mailed', rowsTable(SKIPPED_HEAD, people.skipped, skippedCells, skipped)),
   ].filter(Boolean);

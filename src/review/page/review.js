@@ -178,7 +178,7 @@ const FILTERS = {
   },
   note: {
     list: 'messages',
-    all: 'With or without warning',
+    all: 'Warnings or not',
     least: 2,
     fits: (row, value) => (value === 'any' ? row.notes.length > 0 : row.notes.includes(value)),
     choices: () => [
@@ -188,7 +188,7 @@ const FILTERS = {
   },
   mark: {
     list: 'messages',
-    all: 'Added, changed or not',
+    all: 'Changed or not',
     least: 1,
     fits: (row, value) => MARKS[row.mark] === value,
     choices: () =>
@@ -661,12 +661,17 @@ function since() {
     return p('small', 'The first review in this folder; the next one will show what was added or has changed.');
   }
   const are = summary.gone === 1 ? 'is' : 'are';
-  const gone = summary.gone > 0 ? ` ${counted(summary.gone, 'message')} of then ${are} no longer due.` : '';
+  const gone = summary.gone > 0 ? ` ${counted(summary.gone, 'message')} of that review ${are} no longer due.` : '';
   return p('small', `Added and changed since the review of ${when(summary.before)}.${gone}`);
 }
 
+// A message of the program, with what stands between backticks as code.
+function withCode(text) {
+  return text.split('`').map((part, at) => (at % 2 === 1 ? code('', part) : part));
+}
+
 function warnings(texts) {
-  const each = texts.map((text) => div('warning', text));
+  const each = texts.map((text) => div('warning', ...withCode(text)));
   return Object.assign(section(counted(texts.length, 'warning'), ...each), { id: 'warnings' });
 }
 
