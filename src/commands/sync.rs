@@ -11,10 +11,10 @@ use super::open_ledger::{end_run, run_start};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
-use crate::inbox::Mails;
+use crate::inbox::{InboxError, Mails};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Notified, Reader, RunEnd};
-use crate::report::{SourceRow, StateChange, SyncFormat, SyncReport, printable};
+use crate::report::{SourceRow, StateChange, SyncFormat, SyncReport, count, printable};
 use crate::sync::{Collected, MessageIndex};
 
 /// How many reports are recorded in one transaction, which takes a few milliseconds.
@@ -92,14 +92,14 @@ async fn collect(
     let mut collected = Collected::default();
     for source in sources {
         let before = collected.mails;
-        let mut error = None;
+        let mut errors = Errors::default();
         match Mails::open(source) {
-            Err(cause) => error = Some(cause),
+            Err(cause) => errors.add(&cause),
             Ok(mails) => {
                 for mail in mails {
                     match mail {
                         Ok(mail) => collected.add(&mail, &index, reader, console.now()).await?,
-                        Err(cause) => error = Some(cause),
+                        Err(cause) => errors.add(&cause),
                     }
                     progress.inc(1);
                 }
@@ -108,7 +108,7 @@ async fn collect(
         report.sources.push(SourceRow {
             name: source.display().to_string(),
             mails: collected.mails - before,
-            error: error.map(|it| it.to_string()),
+            error: errors.message(),
         });
     }
     progress.finish_and_clear();
@@ -117,6 +117,30 @@ async fn collect(
     report.foreign = collected.foreign;
     report.automatic_replies = collected.automatic_replies;
     Ok(collected)
+}
+
+/// The errors of a source: the first, and how many followed.
+#[derive(Default)]
+struct Errors {
+    first: Option<String>,
+    more: u64,
+}
+
+impl Errors {
+    fn add(&mut self, error: &InboxError) {
+        match self.first {
+            None => self.first = Some(error.to_string()),
+            Some(_) => self.more += 1,
+        }
+    }
+
+    fn message(self) -> Option<String> {
+        let first = self.first?;
+        Some(match self.more {
+            0 => first,
+            more => format!("{first}; also unreadable: {}", count(more, "mail")),
+        })
+    }
 }
 
 /// Records what is new, and closes the ledger.
