@@ -427,6 +427,25 @@ fn sources_come_from_the_configuration() {
 }
 
 #[test]
+fn several_at_once_record_each_report_once() {
+    let (_server, workplace) = invited(&[ADA]);
+    let id = message_id(&workplace, ADA);
+    workplace.write("back.eml", &report("postfix-unknown-user", ADA, &id));
+    let before = history(&workplace, ADA).len();
+
+    let runs: Vec<_> = (0..4)
+        .map(|_| workplace.start(&["sync", "--bounces", "back.eml"]))
+        .collect();
+
+    let ended: Vec<_> = runs.into_iter().map(|it| it.wait().code).collect();
+    // The first reports it as new; the others found it recorded.
+    assert!(ended.iter().all(|it| matches!(it, 0 | 1)), "{ended:?}");
+    assert_eq!(ended.iter().filter(|it| **it == 1).count(), 1, "{ended:?}");
+    workplace.all_are("bounced");
+    assert_eq!(history(&workplace, ADA).len(), before + 1);
+}
+
+#[test]
 fn a_mail_that_cannot_be_read_does_not_prevent_the_others() {
     let addresses: Vec<String> = (0..20)
         .map(|it| format!("p{it}@fabrikam.example"))

@@ -256,7 +256,7 @@ mod tests {
         for bad in [
             String::new(),
             good[..good.len() / 2].to_owned(),
-            good.replace("\"version\":1", "\"version\":2"),
+            good.replace("\"version\":2", "\"version\":1"),
             good.replace("\"warned\"", "\"later\""),
             "[]".into(),
         ] {
