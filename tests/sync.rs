@@ -467,7 +467,7 @@ fn a_mail_that_cannot_be_read_does_not_prevent_the_others() {
     for name in ["new/unreadable", "cur/unreadable"] {
         let file = format!("Maildir/{name}");
         workplace.write(&file, "Subject: x\n\n");
-        let none = std::os::unix::fs::PermissionsExt::from_mode(0);
+        let none = std::os::unix::fs::PermissionsExt::from_mode(0o000);
         std::fs::set_permissions(workplace.file(&file), none).unwrap();
     }
     // None of them is mail, and none of them blocks.

@@ -19,7 +19,7 @@ pub fn check(path: &Path) -> Result<()> {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(LedgerError::Missing(format!(
-                "there is no ledger `{shown}`, without which no partner counts as invited; restore it, or for a new job create it by `access-invite init`"
+                "there is no ledger `{shown}`, without which no partner counts as invited; restore it, or for a new job, `access-invite init` creates it"
             )));
         }
         Err(error) => return Err(cannot_open(path, &error)),
