@@ -334,10 +334,10 @@ fn a_missing_file_and_a_folder_without_mail_are_errors() {
 
 #[test]
 fn a_mail_with_very_many_addresses_is_read_quickly() {
-    let mut mail = String::from("From: mailer-daemon@a.example\nReturn-Path: <>\n\n");
-    for number in 0..30_000 {
-        mail += &format!("p{number}@fabrikam.example: 550 5.1.1 unknown\n");
-    }
+    let header = "From: mailer-daemon@a.example\nReturn-Path: <>\n\n".to_owned();
+    let line = |number| format!("p{number}@fabrikam.example: 550 5.1.1 unknown\n");
+    let lines: Vec<String> = (0..30_000).map(line).collect();
+    let mail = header + &lines.concat();
     let begun = std::time::Instant::now();
 
     let Inbound::Report(report) = read(mail.as_bytes()) else {
