@@ -35,7 +35,7 @@ pub use self::model::{
     AccessPackage, AssignmentPolicy, Catalog, CatalogState, Organization, RequestorSettings,
     SubjectSet, TargetScope, VerifiedDomain,
 };
-pub use self::package_reading::{PackageReading, PackageReadings};
+pub use self::package_reading::{PackageReading, PackageReadings, listed_policies};
 pub use self::pages::Pages;
 pub use self::resource::Resource;
 pub use self::tenant::TenantPolicies;

@@ -41,6 +41,8 @@ use crate::files::folder_of;
 use crate::finding::Finding;
 use crate::invitation::State;
 
+/// How often the ledger is opened beside a run that begins or ends.
+const TRIES: u32 = 20;
 /// How long a report is not repeated.
 const NOTICE_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 
@@ -134,13 +136,19 @@ impl Ledger {
     /// As [`Ledger::open`].
     pub fn open_briefly(files: &LedgerFiles, start: &RunStart) -> Result<Self> {
         Self::check_writable(files)?;
-        match RunLock::take_briefly(&files.file) {
-            Ok(lock) => Self::begin_run(files, start, Some(lock), Examined::open(files)?, false),
-            Err(LedgerError::Busy(_)) => {
-                Self::begin_run(files, start, None, Examined::open_beside_run(files)?, false)
+        for attempt in 1.. {
+            let (lock, examined) = match RunLock::take_briefly(&files.file) {
+                Ok(lock) => (Some(lock), Examined::open(files)),
+                Err(LedgerError::Busy(_)) => (None, Examined::open_beside_run(files)),
+                Err(error) => return Err(error),
+            };
+            match examined {
+                // The other run begins or ends at this moment. Trying the lock takes a tenth of a second.
+                Err(LedgerError::Busy(_)) if lock.is_none() && attempt < TRIES => {}
+                examined => return Self::begin_run(files, start, lock, examined?, false),
             }
-            Err(error) => Err(error),
         }
+        unreachable!("the last attempt returns")
     }
 
     fn open_checked(files: &LedgerFiles, start: &RunStart, accept_older: bool) -> Result<Self> {

@@ -223,6 +223,64 @@ fn what_is_uncertain_is_a_warning_once_a_day_and_the_mail_is_sent() {
 }
 
 #[test]
+fn a_warning_whose_numbers_change_is_printed_once_a_day() {
+    let job = Job::new(Some(""));
+    let mut number = 0;
+    job.graph.script("organization", move |_| {
+        number += 1;
+        let text = json!({"error": {"code": "BadRequest", "message": format!("Request {number}ab at 12:00:{number:02}.")}});
+        Some(answer(400, &text.to_string()))
+    });
+    job.workplace.partners(&["ada@a.example", "bob@a.example"]);
+
+    let first = job.workplace.run(&["send", "--limit", "1"]);
+    let second = job.workplace.run(&["send"]);
+
+    assert!(first.stderr.contains("Request 1ab"), "{first:?}");
+    assert_eq!((second.code, second.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn a_policy_that_is_only_in_the_list_and_closed_has_its_own_fix() {
+    let job = Job::new(Some(""));
+    job.graph
+        .change_package(|it| it["assignmentPolicies"] = json!([]));
+    job.graph.script(POLICIES, |_| {
+        Some(page(&json!([policy("allExternalUsers", false)]), None))
+    });
+
+    job.stops(78, "self-request is off");
+}
+
+#[test]
+fn errors_about_entra_do_not_prevent_the_diagnosis_of_the_relay() {
+    let job = Job::new(Some(""));
+    job.graph
+        .change_package(|it| it["catalog"]["state"] = "unpublished".into());
+
+    let output = job.workplace.run(&[
+        "check",
+        "--entra",
+        "--connect",
+        "--locales",
+        "--format",
+        "json",
+    ]);
+
+    assert_eq!(output.code, 78, "{output:?}");
+    let found: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(found["ok"], false);
+    let findings = found["findings"].as_array().unwrap();
+    let has = |check: &str, severity: &str| {
+        let mut findings = findings.iter();
+        findings.any(|it| it["check"] == check && it["severity"] == severity)
+    };
+    assert!(has("entra", "error"), "{found}");
+    assert!(has("relay", "ok"), "{found}");
+    assert!(found["locales"].is_array(), "{found}");
+}
+
+#[test]
 fn without_the_table_nothing_is_asked() {
     let job = Job::new(None);
     job.graph

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::support::smtp::{Action, Call, Server, Stage};
-use crate::support::{Output, Workplace, oracle};
+use crate::support::{Output, Workplace, oracle, without_privileges};
 
 const PARTNERS: [&str; 3] = ["ada@a.example", "bob@b.example", "eva@e.example"];
 
@@ -55,24 +55,6 @@ fn b1_a_missing_ledger_is_an_error_and_is_not_created() {
     assert_eq!(server.connections(), connections);
     assert!(!workplace.file("ledger.sqlite3").exists());
     assert!(!workplace.file("ledger.sqlite3.lock").exists());
-}
-
-/// Runs the verb without root's exemption from permissions.
-fn without_privileges(workplace: &Workplace, verb: &[&str]) -> Output {
-    let probe = workplace.file("probe");
-    std::fs::write(&probe, "").unwrap();
-    std::fs::set_permissions(&probe, std::fs::Permissions::from_mode(0o400)).unwrap();
-    let privileged = std::fs::OpenOptions::new()
-        .append(true)
-        .open(&probe)
-        .is_ok();
-    std::fs::remove_file(&probe).unwrap();
-    if !privileged {
-        return workplace.run(verb);
-    }
-    let dropped = "-dac_override,-dac_read_search";
-    let setpriv = ["setpriv", "--bounding-set", dropped, "--inh-caps", dropped];
-    workplace.run_under(&setpriv, verb)
 }
 
 fn allow(workplace: &Workplace, name: &str, mode: u32) {

@@ -428,6 +428,69 @@ fn a_ca_file_that_everyone_can_change_is_a_warning() {
 }
 
 #[test]
+fn policies_that_an_expansion_leaves_out_are_read_from_the_list_of_policies() {
+    let without = |number, name| with(package(number, name), "/assignmentPolicies", json!([]));
+    let closed = "/assignmentPolicies/0/requestorSettings/enableTargetsToSelfAddAccess";
+    let graph = tenant_with(
+        vec![
+            without(1, "Open"),
+            without(2, "Closed"),
+            without(3, "Unread"),
+            with(package(4, "Half"), closed, json!(false)),
+            package(5, "Complete"),
+        ],
+        100,
+    );
+    graph.script("assignmentPolicies?$filter", |request| {
+        let (open, refused) = (
+            [id(1), id(4)].iter().any(|it| request.head.contains(it)),
+            request.head.contains(&id(3)),
+        );
+        Some(match (open, refused) {
+            (true, _) => page(&json!([graph::policy("allExternalUsers", true)]), None),
+            (_, true) => graph::error(400),
+            _ => page(&json!([]), None),
+        })
+    });
+    let workplace = newcomer_of(&graph);
+
+    let output = workplace.run(&["packages", "--format", "json"]);
+
+    assert_eq!(output.code, 0, "{output:?}");
+    let json: Value = serde_json::from_str(&output.stdout).unwrap();
+    let rows = json["packages"].as_array().unwrap().iter();
+    let found: Vec<_> = rows
+        .map(|it| {
+            (
+                it["name"].as_str().unwrap(),
+                it["outside_partners"].as_bool(),
+                it["reasons"].as_array().unwrap().len(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("Closed", Some(false), 1),
+            ("Complete", Some(true), 0),
+            ("Half", Some(true), 0),
+            ("Open", Some(true), 0),
+            ("Unread", None, 1),
+        ]
+    );
+    assert!(
+        output
+            .stderr
+            .starts_with("warning: not checked: whether some packages have further policies: "),
+        "{output:?}"
+    );
+    // Only what is shown, and is not open already, is read again.
+    let asked = graph.targets().len();
+    workplace.run(&["packages", "--search", "complete"]);
+    assert_eq!(graph.targets().len(), asked + 2);
+}
+
+#[test]
 fn an_unreachable_graph_is_69() {
     let closed = ClosedPort::reserve();
     let tokens = TokenEndpoint::start(|_| token(TOKEN, 3599));

@@ -94,12 +94,14 @@ async fn check(
         reader = check_plan(path, job, report, console).await?;
     }
     report.findings.extend(recommendation(config));
+    // What Microsoft Entra says does not concern the relay.
+    let is_good = report.is_good();
     if options.entra {
         check_entra(config, job.as_ref(), report, console).await;
     }
     if let (Some(job), Some(connector), Some(reader)) = (&job, connector, reader)
         && options.connect
-        && report.is_good()
+        && is_good
     {
         let output = Output { text, console };
         diagnose(job, &connector, &reader, report, output).await?;

@@ -9,8 +9,8 @@ use super::preflight::{connect, merged, read_packages};
 use crate::config::Config;
 use crate::console::Console;
 use crate::entra::{
-    AccessPackage, CHECK, Cache, DomainLookups, Graph, ListedDomains, OutsideAccess,
-    PackageReadings, TenantPolicies, domain_findings, look_up, tenant_findings,
+    AccessPackage, CHECK, Cache, DomainLookups, Graph, ListedDomains, PackageReadings,
+    TenantPolicies, domain_findings, look_up, tenant_findings,
 };
 use crate::exit::{CommandError, Exit, Result, without_os_code};
 use crate::finding::{Finding, Severity};
@@ -110,18 +110,15 @@ async fn look_up_domains(
     lookups
 }
 
-/// The configured packages that were read, each with the policies that admit the most.
+/// The configured packages that were read, each with all policies that were read.
 fn packages_by_name(
     config: &Config,
     readings: &PackageReadings,
 ) -> BTreeMap<String, AccessPackage> {
     let found = readings.packages.iter().filter_map(|it| {
         let mut package = it.package.clone().ok()??;
-        // Those of the list were read because the others admit nobody.
-        if let Some(Ok(listed)) = &it.listed_policies
-            && OutsideAccess::of(listed) == OutsideAccess::Outsiders
-        {
-            package.assignment_policies = Some(listed.clone());
+        if let Some(Ok(listed)) = &it.listed_policies {
+            package = package.with_listed(listed);
         }
         Some((package.package_id()?, package))
     });

@@ -4,13 +4,16 @@
 //! from. It reads from Microsoft Graph and changes nothing.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 
 use crate::config::{Cloud, Microsoft, package_names, plain_letters};
 use crate::console::Console;
-use crate::entra::{AccessPackage, CatalogState, Graph, GraphError, OutsideAccess};
-use crate::exit::{CommandError, Exit, Result};
+use crate::entra::{
+    AccessPackage, CatalogState, Graph, GraphError, OutsideAccess, listed_policies,
+};
+use crate::exit::{CommandError, Exit, Result, without_os_code};
 use crate::files::writable_by_everyone;
 use crate::finding::Finding;
 use crate::http::Proxies;
@@ -42,7 +45,7 @@ pub async fn run(
         return Err(no_table(path));
     };
     let proxies = Proxies::new(|name| std::env::var(name).ok());
-    let graph = Graph::new(&microsoft, proxies, console.clock)?;
+    let graph = Arc::new(Graph::new(&microsoft, proxies, console.clock)?);
     let organization = graph.organization().await.map_err(not_read)?;
     let Some(hint) = organization.initial_domain() else {
         return Err(no_domain());
@@ -59,18 +62,74 @@ pub async fn run(
     // Keys depend on all packages, so that a search does not change them.
     let named = packages.iter();
     let named = named.filter_map(|it| Some((it.display_name.as_str(), it.package_id()?)));
-    let rows = packages.iter().zip(package_names(named));
-    let rows = rows.filter(|(it, _)| matches(&it.display_name, options.search.as_deref()));
-    let rows = rows.map(|(it, key)| row(it, key, microsoft.cloud, hint));
+    let keys = package_names(named);
+    let total = packages.len();
+    let shown = packages.into_iter().zip(keys);
+    let shown = shown.filter(|(it, _)| matches(&it.display_name, options.search.as_deref()));
+    let shown = with_listed_policies(&graph, shown.collect(), console).await;
+    let rows = shown.into_iter().map(|it| row(it, microsoft.cloud, hint));
     let list = PackageList {
         packages: rows.collect(),
         tenant: hint.to_owned(),
         search: options.search.clone(),
-        total: packages.len(),
+        total,
     };
     // Write errors are reported at the end, see `Output`.
     let _ = list.write(console.out, options.format);
     Ok(Exit::Done)
+}
+
+/// A package to show.
+struct Shown {
+    package: AccessPackage,
+    key: String,
+    /// Whether its policies may be incomplete, because the list of all policies could not be read.
+    may_lack_policies: bool,
+}
+
+/// Completes the policies of packages that outside partners cannot request by those that were expanded:
+/// Microsoft Graph may leave out some.
+async fn with_listed_policies(
+    graph: &Arc<Graph>,
+    packages: Vec<(AccessPackage, String)>,
+    console: &mut Console<'_>,
+) -> Vec<Shown> {
+    let is_open = |it: &AccessPackage| it.outside_access() == OutsideAccess::Outsiders;
+    let closed = packages.iter().map(|it| &it.0).filter(|it| !is_open(it));
+    let ids: Vec<_> = closed.filter_map(AccessPackage::package_id).collect();
+    let bar = console.progress(ids.len() as u64);
+    let mut listed = listed_policies(graph, ids, &mut || bar.inc(1))
+        .await
+        .into_iter();
+    bar.finish_and_clear();
+    let mut unread = None;
+    let complete = |(package, key): (AccessPackage, String)| {
+        let listed = if is_open(&package) {
+            None
+        } else {
+            listed.next()
+        };
+        let (package, may_lack_policies) = match listed {
+            None => (package, false),
+            Some(Ok(listed)) => (package.with_listed(&listed), false),
+            Some(Err(error)) => {
+                unread.get_or_insert(error);
+                (package, true)
+            }
+        };
+        Shown {
+            package,
+            key,
+            may_lack_policies,
+        }
+    };
+    let shown = packages.into_iter().map(complete).collect();
+    if let Some(error) = unread {
+        let message = format!("not checked: whether some packages have further policies: {error}");
+        let message = without_os_code(message);
+        console.report(&[Finding::warning("packages", "", message)]);
+    }
+    shown
 }
 
 /// What is wrong and does not prevent the list; `dropped` packages have no usable id.
@@ -99,8 +158,9 @@ fn matches(name: &str, search: Option<&str>) -> bool {
     search.split_whitespace().all(|it| name.contains(it))
 }
 
-fn row(package: &AccessPackage, key: String, cloud: Cloud, hint: &str) -> PackageRow {
-    let (outside_partners, mut reasons) = outside_partners(package);
+fn row(shown: Shown, cloud: Cloud, hint: &str) -> PackageRow {
+    let (outside_partners, mut reasons) = outside_partners(&shown);
+    let Shown { package, key, .. } = shown;
     let composed = cloud.portal_host().zip(package.package_id());
     let composed = composed.map(|(host, id)| AccessPackageLink::compose(host, hint, id));
     let link = match composed.transpose() {
@@ -112,10 +172,10 @@ fn row(package: &AccessPackage, key: String, cloud: Cloud, hint: &str) -> Packag
     };
     PackageRow {
         key,
-        name: package.display_name.clone(),
-        description: package.description.clone(),
-        catalog: package.catalog.as_ref().map(|it| it.display_name.clone()),
-        id: package.id.clone(),
+        name: package.display_name,
+        description: package.description,
+        catalog: package.catalog.map(|it| it.display_name),
+        id: package.id,
         link,
         hidden: package.is_hidden,
         outside_partners,
@@ -124,9 +184,14 @@ fn row(package: &AccessPackage, key: String, cloud: Cloud, hint: &str) -> Packag
 }
 
 /// Whether partners outside the directory can request it; the reasons if they cannot, or if that is unknown.
-fn outside_partners(package: &AccessPackage) -> (Option<bool>, Vec<String>) {
-    let obstacles = package.obstacles();
-    let access = package.outside_access();
+fn outside_partners(shown: &Shown) -> (Option<bool>, Vec<String>) {
+    let package = &shown.package;
+    let mut obstacles = package.obstacles();
+    let mut access = package.outside_access();
+    if shown.may_lack_policies {
+        obstacles.retain(|it| it.is_of_catalog());
+        access = OutsideAccess::Unknown;
+    }
     if !obstacles.is_empty() {
         let mut reasons: Vec<String> = obstacles.iter().map(ToString::to_string).collect();
         if access == OutsideAccess::GuestsOnly {
@@ -174,8 +239,12 @@ mod tests {
 
     use super::*;
 
-    fn package(value: Value) -> AccessPackage {
-        serde_json::from_value(value).unwrap()
+    fn package(value: Value) -> Shown {
+        Shown {
+            package: serde_json::from_value(value).unwrap(),
+            key: "key".into(),
+            may_lack_policies: false,
+        }
     }
 
     #[test]
@@ -243,5 +312,12 @@ mod tests {
             assert_eq!(verdict, expected, "{pointer} {value}");
             assert!(!reasons.is_empty(), "{pointer} {value}");
         }
+
+        let mut truncated = good;
+        truncated["assignmentPolicies"] = json!([]);
+        let mut shown = package(truncated);
+        shown.may_lack_policies = true;
+        let reasons = vec!["its policies are not known in full".to_owned()];
+        assert_eq!(outside_partners(&shown), (None, reasons));
     }
 }

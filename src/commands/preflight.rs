@@ -125,22 +125,22 @@ impl Preflight {
             }
         }
         let is_refused = self.before_send == BeforeSend::Refuse && !unread.is_empty();
-        let findings = merged(findings);
-        let of = |severity| findings.iter().filter(move |it| it.severity == severity);
-        let (errors, warnings): (Vec<_>, Vec<_>) = (
-            of(Severity::Error).cloned().collect(),
-            of(Severity::Warning).cloned().collect(),
-        );
-        let mut stopping = errors;
+        let of = |severity| {
+            let found = findings.iter().filter(|it| it.severity == severity);
+            found.cloned().collect::<Vec<_>>()
+        };
+        let mut stopping = merged(of(Severity::Error));
+        let mut warnings = of(Severity::Warning);
         let mut exits = Vec::new();
         if !stopping.is_empty() {
             exits.push(Exit::Config);
         }
         if is_refused {
             exits.extend(unread.iter().map(ExitCode::exit));
-            stopping.extend(warnings.iter().cloned());
-        } else if !warnings.is_empty() && (cache.warn_now(&warnings, now) || console.interactive) {
-            console.report(&warnings);
+            stopping.extend(merged(warnings));
+        } else {
+            warnings.retain(|it| cache.is_warning_due(it, now) || console.interactive);
+            console.report(&merged(warnings));
         }
         // The cache only saves work, and the next run tries again.
         let _ = cache.write();

@@ -13,11 +13,11 @@ use super::open_ledger::{end_run, run_start};
 use crate::config::{Config, Imap};
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
-use crate::inbox::{ImapError, Mail, Mails};
+use crate::inbox::{ImapError, InboxError, Mail, Mails};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Notified, Reader, RunEnd};
 use crate::oauth::OAuthError;
-use crate::report::{SourceRow, StateChange, SyncFormat, SyncReport, printable};
+use crate::report::{SourceRow, StateChange, SyncFormat, SyncReport, count, printable};
 use crate::sync::{Collected, Mailbox, MailboxError, MessageIndex, mailbox_name};
 
 /// How many reports are recorded in one transaction, which takes a few milliseconds.
@@ -202,13 +202,14 @@ impl Collector<'_> {
             Ok(mails) => mails,
             Err(error) => return Ok(Some(error.to_string())),
         };
+        let mut errors = Errors::default();
         for mail in mails {
             match mail {
                 Ok(mail) => drop(self.add(&mail).await?),
-                Err(error) => return Ok(Some(error.to_string())),
+                Err(error) => errors.add(&error),
             }
         }
-        Ok(None)
+        Ok(errors.message())
     }
 
     /// Reads a mailbox; gives it, still open, with the ids of the reports in it.
@@ -236,6 +237,30 @@ impl Collector<'_> {
                 }
             }
         }
+    }
+}
+
+/// The errors of a source: the first, and how many followed.
+#[derive(Default)]
+struct Errors {
+    first: Option<String>,
+    more: u64,
+}
+
+impl Errors {
+    fn add(&mut self, error: &InboxError) {
+        match self.first {
+            None => self.first = Some(error.to_string()),
+            Some(_) => self.more += 1,
+        }
+    }
+
+    fn message(self) -> Option<String> {
+        let first = self.first?;
+        Some(match self.more {
+            0 => first,
+            more => format!("{first}; also unreadable: {}", count(more, "mail")),
+        })
     }
 }
 

@@ -95,6 +95,25 @@ impl AccessPackage {
         policies.map_or(OutsideAccess::Unknown, OutsideAccess::of)
     }
 
+    /// The same with the policies of the list of all policies, because Graph may leave out some when it expands
+    /// them. If the package's own policies were not read, those of the list count only if they suffice.
+    #[must_use]
+    pub fn with_listed(mut self, listed: &[AssignmentPolicy]) -> Self {
+        if self.assignment_policies.is_none()
+            && OutsideAccess::of(listed) == OutsideAccess::Outsiders
+        {
+            self.assignment_policies = Some(Vec::new());
+        }
+        if let Some(policies) = &mut self.assignment_policies {
+            for policy in listed {
+                if !policies.contains(policy) {
+                    policies.push(policy.clone());
+                }
+            }
+        }
+        self
+    }
+
     /// Every reason why people outside of the directory cannot request it, as far as it was read.
     #[must_use]
     pub fn obstacles(&self) -> Vec<Obstacle> {
@@ -117,6 +136,14 @@ impl AccessPackage {
             });
         }
         obstacles
+    }
+}
+
+impl Obstacle {
+    /// Whether it is a setting of the catalog; otherwise it is one of the policies.
+    #[must_use]
+    pub fn is_of_catalog(self) -> bool {
+        matches!(self, Self::CatalogUnpublished | Self::CatalogNotExternal)
     }
 }
 
@@ -180,6 +207,35 @@ mod tests {
         ] {
             assert_eq!(OutsideAccess::of(&policies), expected, "{policies:?}");
         }
+    }
+
+    #[test]
+    fn listed_policies_complete_the_expanded_ones() {
+        use TargetScope as T;
+        let (open, closed) = (
+            policy(T::AllExternalUsers, Some(true)),
+            policy(T::AllExternalUsers, Some(false)),
+        );
+        let access = |own: Option<Vec<AssignmentPolicy>>, listed: &[AssignmentPolicy]| {
+            let package = AccessPackage {
+                assignment_policies: own,
+                ..AccessPackage::default()
+            };
+            let package = package.with_listed(listed);
+            (package.outside_access(), package.obstacles())
+        };
+        let is_open = (OutsideAccess::Outsiders, vec![]);
+        let is_off = (OutsideAccess::Nobody, vec![Obstacle::SelfRequestOff]);
+        let no_policy = (OutsideAccess::Nobody, vec![Obstacle::NoExternalPolicy]);
+        let unknown = (OutsideAccess::Unknown, vec![]);
+
+        assert_eq!(access(Some(vec![]), &[]), no_policy);
+        assert_eq!(access(Some(vec![]), std::slice::from_ref(&open)), is_open);
+        assert_eq!(access(Some(vec![]), std::slice::from_ref(&closed)), is_off);
+        assert_eq!(access(Some(vec![open.clone()]), &[]), is_open);
+        assert_eq!(access(None, &[]), unknown);
+        assert_eq!(access(None, &[closed]), unknown);
+        assert_eq!(access(None, &[open]), is_open);
     }
 
     #[test]

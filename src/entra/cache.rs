@@ -18,7 +18,7 @@ use crate::digest;
 use crate::files;
 use crate::finding::{Finding, Severity};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// How long an entry is used, in seconds.
 const A_DAY: i64 = 24 * 60 * 60;
 /// The largest file; a hundred thousand domains take a tenth of it.
@@ -40,7 +40,8 @@ struct Content {
     domains: BTreeMap<String, CachedDomain>,
     /// By link.
     packages: BTreeMap<String, CachedPackage>,
-    warned: Option<Warned>,
+    /// When each warning was printed, in seconds since 1970, by a digest.
+    warned: BTreeMap<String, i64>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,14 +63,6 @@ struct CachedFinding {
     is_error: bool,
     what: String,
     fix: String,
-}
-
-/// The warnings that were printed last, as a digest.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Warned {
-    /// In seconds since 1970.
-    at: i64,
-    digest: String,
 }
 
 impl Cache {
@@ -95,7 +88,7 @@ impl Cache {
         let is_fresh = |at: i64| (0..A_DAY).contains(&now.as_second().saturating_sub(at));
         content.domains.retain(|_, it| is_fresh(it.at));
         content.packages.retain(|_, it| is_fresh(it.at));
-        content.warned.take_if(|it| !is_fresh(it.at));
+        content.warned.retain(|_, at| is_fresh(*at));
         Self { path, content }
     }
 
@@ -167,20 +160,17 @@ impl Cache {
         cached.findings.iter().map(finding).collect()
     }
 
-    /// Whether these warnings were not printed within a day; remembers them if so.
-    pub fn warn_now(&mut self, warnings: &[Finding], now: Timestamp) -> bool {
-        let texts = warnings.iter().map(Finding::text);
-        let digest = format!("{:x}", u64::from_be_bytes(digest::short(texts)));
-        if let Some(warned) = &self.content.warned
-            && warned.digest == digest
-        {
-            return false;
+    /// Whether this warning was not printed within a day; remembers it if so.
+    pub fn is_warning_due(&mut self, warning: &Finding, now: Timestamp) -> bool {
+        let place = format!("{}\0", warning.at);
+        let text = without_numbers(&warning.text());
+        let digest = digest::short([place, text]);
+        let digest = format!("{:x}", u64::from_be_bytes(digest));
+        let is_new = !self.content.warned.contains_key(&digest);
+        if is_new {
+            self.content.warned.insert(digest, now.as_second());
         }
-        self.content.warned = Some(Warned {
-            at: now.as_second(),
-            digest,
-        });
-        true
+        is_new
     }
 
     /// Writes the file.
@@ -195,6 +185,13 @@ impl Cache {
         drop(out);
         file.commit()
     }
+}
+
+/// A text without the words that have a digit: ids of requests, times and pauses differ each time.
+fn without_numbers(text: &str) -> String {
+    let has_digit = |it: &&str| it.bytes().any(|it| it.is_ascii_digit());
+    let words = text.split_whitespace().filter(|it| !has_digit(it));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn read(path: &Path) -> Option<Content> {
@@ -259,7 +256,7 @@ mod tests {
         for bad in [
             String::new(),
             good[..good.len() / 2].to_owned(),
-            good.replace("\"version\":1", "\"version\":2"),
+            good.replace("\"version\":2", "\"version\":1"),
             good.replace("\"warned\"", "\"later\""),
             "[]".into(),
         ] {
@@ -274,10 +271,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.sqlite3.entra");
         let open = |now| Cache::open(path.clone(), "contoso".into(), at(now));
-        let warning = |text| [Finding::warning(CHECK, "", text)];
         let due = |now, text| {
             let mut cache = open(now);
-            let due = cache.warn_now(&warning(text), at(now));
+            let due = cache.is_warning_due(&Finding::warning(CHECK, "", text), at(now));
             cache.write().unwrap();
             due
         };
@@ -285,7 +281,11 @@ mod tests {
         assert!(due(NOON, "a"));
         assert!(!due(NOON + 3600, "a"));
         assert!(due(NOON + 7200, "b"));
+        // Another warning in between changes nothing.
+        assert!(!due(NOON + 7300, "a"));
         assert!(!due(NOON + 7200 + A_DAY - 1, "b"));
         assert!(due(NOON + 7200 + A_DAY, "b"));
+        assert!(due(NOON, "try again in 30 s (request 1b2c)"));
+        assert!(!due(NOON, "try again in 31.5 s (request 3d4e)"));
     }
 }

@@ -184,13 +184,10 @@ impl Evaluation {
 
     fn policies(&mut self, found: &AccessPackage, reading: &PackageReading) {
         let listed = reading.listed_policies.as_ref();
-        let listed_access = listed.and_then(|it| Some(OutsideAccess::of(it.as_ref().ok()?)));
-        let access = match (found.outside_access(), listed_access) {
-            (OutsideAccess::Nobody, Some(listed)) => listed,
-            (OutsideAccess::GuestsOnly, Some(OutsideAccess::Outsiders)) => OutsideAccess::Outsiders,
-            (OutsideAccess::Unknown, Some(OutsideAccess::Outsiders)) => OutsideAccess::Outsiders,
-            (access, _) => access,
-        };
+        let mut found = found.clone();
+        if let Some(Ok(listed)) = listed {
+            found = found.with_listed(listed);
+        }
         let name = shown(&found.display_name);
         let page = format!("in the Microsoft Entra admin center ({OVERVIEW} > {name} > Policies)");
         let add = format!("add a policy \"For users not in your directory\" {page}");
@@ -203,7 +200,7 @@ impl Evaluation {
                 "it has no policy for users not in the directory"
             }
         };
-        match access {
+        match found.outside_access() {
             OutsideAccess::Outsiders => {}
             OutsideAccess::GuestsOnly => self.findings.warning(
                 format!("only partners who are already guests of the tenant can request the access package \"{name}\": {}", obstacle()),

@@ -87,6 +87,19 @@ async fn read_package(graph: &Graph, id: PackageId) -> Result<PackageReading, Gr
     })
 }
 
+/// The policies of these packages in the list of all policies. `done` is called after each package.
+pub async fn listed_policies(
+    graph: &Arc<Graph>,
+    ids: Vec<PackageId>,
+    done: &mut dyn FnMut(),
+) -> Vec<Result<Vec<AssignmentPolicy>, GraphError>> {
+    let read = |id| {
+        let graph = graph.clone();
+        async move { graph.list(&Resource::policies_of(id)).await }
+    };
+    read_each(ids, read, GraphError::is_unreachable, done).await
+}
+
 async fn list_ids(graph: &Graph) -> Result<HashSet<PackageId>, GraphError> {
     let packages: Vec<AccessPackage> = graph.list(&Resource::packages("?$select=id")).await?;
     let ids = packages.iter().filter_map(AccessPackage::package_id);

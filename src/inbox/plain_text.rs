@@ -124,6 +124,10 @@ fn action(named: bool, subject: &str, words: &str) -> Action {
 fn addresses(words: &str) -> Vec<Address> {
     let mut addresses: Vec<Address> = Vec::new();
     for line in words.lines() {
+        // Each is compared with those before it.
+        if addresses.len() == MAX_RECIPIENTS {
+            break;
+        }
         let line = line.trim_start_matches([' ', '\t', '<', '*', '-', '"']);
         let end = line.find([' ', '\t', '>', ':', ';', ',', '"', '(']);
         let word = &line[..end.unwrap_or(line.len())];

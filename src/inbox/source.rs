@@ -29,7 +29,8 @@ pub struct InboxError {
     source: std::io::Error,
 }
 
-/// The mails of a file or folder, one at a time.
+/// The mails of a file or folder, one at a time. A mail of a Maildir that cannot be read does not prevent the
+/// others.
 pub struct Mails {
     path: PathBuf,
     kind: Kind,
@@ -55,15 +56,18 @@ impl Mails {
         };
         let kind = if path.is_dir() {
             let folders = ["cur", "new"].map(|it| std::fs::read_dir(path.join(it)));
-            let [cur, new] = folders;
-            Kind::Maildir(vec![cur.map_err(failed)?, new.map_err(failed)?])
+            let [cur, new] = folders.map(|it| it.map_err(|error| failed(no_maildir(error))));
+            Kind::Maildir(vec![cur?, new?])
         } else {
             let mut file = files::open(path).map_err(failed)?;
             let mut start = [0; 5];
             let read = read_up_to(&mut file, &mut start).map_err(failed)?;
             let whole: Box<dyn Read> =
                 Box::new(std::io::Cursor::new(start[..read].to_vec()).chain(file));
-            if &start[..read] == b"From " {
+            if read == 0 {
+                // An mbox file whose mails were deleted.
+                Kind::Single(None)
+            } else if &start[..read] == b"From " {
                 Kind::Mbox(Box::new(Mbox::new(BufReader::new(whole), MAIL_LIMIT)), 0)
             } else {
                 Kind::Single(Some(whole))
@@ -76,27 +80,45 @@ impl Mails {
     }
 
     /// Reads the next mail.
-    fn read_next(&mut self) -> std::io::Result<Option<Mail>> {
+    fn read_next(&mut self) -> Result<Option<Mail>, InboxError> {
+        let failed = |path: &Path, source| InboxError {
+            path: path.to_owned(),
+            source,
+        };
+        let whole = self.path.as_path();
         match &mut self.kind {
             Kind::Single(file) => {
                 let Some(file) = file.take() else {
                     return Ok(None);
                 };
-                Ok(Some(mail(self.path.display().to_string(), file)?))
+                let mail = mail(whole.display().to_string(), file);
+                mail.map(Some).map_err(|error| failed(whole, error))
             }
-            Kind::Mbox(mbox, number) => {
-                let Some(bytes) = mbox.next().transpose()? else {
-                    return Ok(None);
-                };
-                *number += 1;
-                let origin = format!("{}, mail {number}", self.path.display());
-                Ok(Some(Mail { origin, bytes }))
-            }
+            Kind::Mbox(mbox, number) => match mbox.next() {
+                None => Ok(None),
+                Some(Err(error)) => {
+                    let error = failed(whole, error);
+                    self.kind = Kind::Single(None);
+                    Err(error)
+                }
+                Some(Ok(bytes)) => {
+                    *number += 1;
+                    let origin = format!("{}, mail {number}", whole.display());
+                    Ok(Some(Mail { origin, bytes }))
+                }
+            },
             Kind::Maildir(folders) => {
                 while let Some(folder) = folders.last_mut() {
-                    let Some(entry) = folder.next().transpose()? else {
-                        folders.pop();
-                        continue;
+                    let entry = match folder.next() {
+                        Some(Ok(entry)) => entry,
+                        Some(Err(error)) => {
+                            folders.pop();
+                            return Err(failed(whole, error));
+                        }
+                        None => {
+                            folders.pop();
+                            continue;
+                        }
                     };
                     // Deleted or moved by another reader in the meantime.
                     let path = entry.path();
@@ -104,12 +126,12 @@ impl Mails {
                     if hidden || !entry.file_type().is_ok_and(|it| it.is_file()) {
                         continue;
                     }
-                    match files::open(&path) {
-                        Ok(file) => {
-                            return Ok(Some(mail(path.display().to_string(), Box::new(file))?));
-                        }
+                    let file = files::open(&path);
+                    match file.and_then(|it| mail(path.display().to_string(), Box::new(it))) {
+                        Ok(mail) => return Ok(Some(mail)),
                         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                        Err(error) => return Err(error),
+                        // The next call goes on behind it.
+                        Err(error) => return Err(failed(&path, error)),
                     }
                 }
                 Ok(None)
@@ -122,16 +144,17 @@ impl Iterator for Mails {
     type Item = Result<Mail, InboxError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let read = self.read_next().map_err(|source| InboxError {
-            path: self.path.clone(),
-            source,
-        });
-        if read.is_err() {
-            // An error is reported once, and ends the reading.
-            self.kind = Kind::Single(None);
-        }
-        read.transpose()
+        self.read_next().transpose()
     }
+}
+
+/// The error of a folder without the folders of a Maildir.
+fn no_maildir(error: std::io::Error) -> std::io::Error {
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return error;
+    }
+    let message = "it is a folder, but no Maildir, which has the folders `new` and `cur`; name a Maildir, an mbox file or a mail (.eml)";
+    std::io::Error::other(message)
 }
 
 fn mail(origin: String, file: Box<dyn Read>) -> std::io::Result<Mail> {

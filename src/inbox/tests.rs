@@ -322,11 +322,36 @@ fn long_mail_is_cut_and_still_read() {
 #[test]
 fn a_missing_file_and_a_folder_without_mail_are_errors() {
     let folder = tempfile::tempdir().unwrap();
-    for path in [folder.path().to_owned(), folder.path().join("none.eml")] {
+    for (path, reason) in [
+        (folder.path().to_owned(), "it is a folder, but no Maildir"),
+        (folder.path().join("none.eml"), "No such file"),
+    ] {
         let error = Mails::open(&path).err().unwrap().to_string();
-        assert!(
-            error.starts_with(&format!("cannot read mail from `{}`", path.display())),
-            "{error}"
-        );
+        let expected = format!("cannot read mail from `{}`: {reason}", path.display());
+        assert!(error.starts_with(&expected), "{error}");
     }
+}
+
+#[test]
+fn a_mail_with_very_many_addresses_is_read_quickly() {
+    let header = "From: mailer-daemon@a.example\nReturn-Path: <>\n\n".to_owned();
+    let line = |number| format!("p{number}@fabrikam.example: 550 5.1.1 unknown\n");
+    let lines: Vec<String> = (0..30_000).map(line).collect();
+    let mail = header + &lines.concat();
+    let begun = std::time::Instant::now();
+
+    let Inbound::Report(report) = read(mail.as_bytes()) else {
+        panic!("no report");
+    };
+
+    assert_eq!(report.recipients.len(), 100);
+    // Without the limit, it takes minutes.
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_empty_file_has_no_mail() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "emptied.mbox", b"");
+    assert_eq!(all(&path), []);
 }

@@ -104,6 +104,24 @@ pub fn output_of(command: &mut Command) -> Output {
     output
 }
 
+/// Runs the verb without root's exemption from permissions.
+pub fn without_privileges(workplace: &Workplace, verb: &[&str]) -> Output {
+    let probe = workplace.file("probe");
+    std::fs::write(&probe, "").unwrap();
+    std::fs::set_permissions(&probe, std::fs::Permissions::from_mode(0o400)).unwrap();
+    let privileged = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&probe)
+        .is_ok();
+    std::fs::remove_file(&probe).unwrap();
+    if !privileged {
+        return workplace.run(verb);
+    }
+    let dropped = "-dac_override,-dac_read_search";
+    let setpriv = ["setpriv", "--bounding-set", dropped, "--inh-caps", dropped];
+    workplace.run_under(&setpriv, verb)
+}
+
 /// Fails the test if the watch of a run found something.
 #[track_caller]
 fn no_fault(found: Option<String>) {

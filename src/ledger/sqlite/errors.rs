@@ -19,7 +19,7 @@ pub fn ensure_one_row(changed: usize) -> rusqlite::Result<()> {
 pub fn damaged(path: &Path, what: &str) -> LedgerError {
     let what = what.trim().replace('\n', ", ");
     LedgerError::Unusable(format!(
-        "the ledger `{0}` is damaged ({what}), so nothing is sent; restore the newest backup, or save what is readable with `sqlite3 {0} .recover`; a backup from before the last run would invite its partners again",
+        "the ledger `{0}` is damaged ({what}), so nothing is sent, and a backup from before the last run would invite its partners again; restore the newest backup, or save what is readable with `sqlite3 {0} .recover`",
         path.display()
     ))
 }

@@ -19,7 +19,7 @@ pub fn check(path: &Path) -> Result<()> {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(LedgerError::Missing(format!(
-                "there is no ledger `{shown}`; for a new job, `access-invite init` creates it; otherwise restore it, because without it no partner counts as invited"
+                "there is no ledger `{shown}`, without which no partner counts as invited; restore it, or for a new job, `access-invite init` creates it"
             )));
         }
         Err(error) => return Err(cannot_open(path, &error)),
@@ -31,7 +31,7 @@ pub fn check(path: &Path) -> Result<()> {
     }
     if metadata.len() == 0 {
         return Err(LedgerError::Unusable(format!(
-            "the ledger `{shown}` is an empty file; for a new job, remove it and run `access-invite init`; otherwise restore it, because without it no partner counts as invited"
+            "the ledger `{shown}` is an empty file, in which no partner counts as invited; restore it, or for a new job remove it and run `access-invite init`"
         )));
     }
     let mode = metadata.permissions().mode();
