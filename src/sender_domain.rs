@@ -1,5 +1,5 @@
-//! What DNS says about the sender's domain: SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489), by which
-//! receivers decide whether a message is genuine.
+//! What DNS says about the sender's domain: SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489, RFC 9989),
+//! by which receivers decide whether a message is genuine.
 //!
 //! The records are parsed by pure functions; [`SenderDomain::check`] looks them up. Nothing here prevents
 //! sending: the findings are warnings and notes, and what cannot be looked up is "not checked".
@@ -21,6 +21,8 @@ use tokio::time::timeout;
 
 use crate::dns::Resolver;
 use crate::finding::{Finding, Severity};
+
+pub use self::known::Known;
 
 use self::lookups::Lookups;
 
@@ -49,7 +51,7 @@ impl SenderDomain<'_> {
             found(Finding::new("sender", Severity::Note, domain, what));
             return;
         }
-        let known = known::provider(self.provider);
+        let known = Known::of(self.provider);
         let mut lookups = Lookups::new(resolver);
         let check = spf_check::check(domain, &known, &mut lookups);
         let spf = self.patiently(found, check).await;
@@ -58,10 +60,10 @@ impl SenderDomain<'_> {
         let check = dkim_check::check(domain, &selectors, &mut lookups);
         let (dkim, signed) = self.patiently(found, check).await;
         dkim.into_iter().for_each(&mut *found);
-        let own_return_path = known.own_return_path.then_some(false);
         let aligned = dmarc_check::Aligned {
-            spf: own_return_path.or(spf.admits_relay),
+            spf: spf.admits_relay.filter(|_| !known.replaces_return_path),
             dkim: signed,
+            return_path_replaced: known.replaces_return_path,
         };
         let check = dmarc_check::check(domain, aligned, &mut lookups);
         let dmarc = self.patiently(found, check).await;

@@ -217,8 +217,12 @@ fn check_connect_of_each_provider_on_a_terminal() {
         }
         let login = match name {
             "microsoft365" | "microsoft365-gov" => {
+                let cloud = match name {
+                    "microsoft365" => "global",
+                    _ => "us-gov",
+                };
                 workplace.extra = format!(
-                    "[microsoft]\ntenant = \"contoso.onmicrosoft.com\"\nclient_id = \"11111111-2222-3333-4444-555555555555\"\nclient_secret_file = \"client-secret\"\nlogin_url = \"{}\"\n",
+                    "[microsoft]\ntenant = \"contoso.onmicrosoft.com\"\nclient_id = \"11111111-2222-3333-4444-555555555555\"\nclient_secret_file = \"client-secret\"\ncloud = \"{cloud}\"\nlogin_url = \"{}\"\n",
                     issuer.url()
                 );
                 "username = \"access@contoso.com\""

@@ -295,6 +295,13 @@ async fn each_record_of_the_sender_s_domain_has_its_finding() {
         ("dkim", "revoked", dkim("v=DKIM1; p="), None, &["s1"]),
         ("dkim", "1024 bits", key(RSA_1024, ""), None, &["s1"]),
         ("dkim", "test mode", key(RSA_2048, "t=y; "), None, &["s1"]),
+        (
+            "dkim",
+            "two records",
+            key(RSA_2048, "").txt("s1._domainkey.contoso.com", "other=1"),
+            None,
+            &["s1"],
+        ),
         ("dkim", "damaged", dkim("v=DKIM1; p=MIGf"), None, &["s1"]),
         (
             "dkim",
@@ -312,6 +319,14 @@ async fn each_record_of_the_sender_s_domain_has_its_finding() {
             "dmarc",
             "policy none",
             dmarc("v=DMARC1; p=none; adkim=s; aspf=s"),
+            MICROSOFT,
+            &[],
+        ),
+        (
+            "dmarc",
+            "SPF may end in an error",
+            spf("v=spf1 include:spf.protection.outlook.com include:gone.net -all")
+                .txt("_dmarc.contoso.com", "v=DMARC1; p=reject"),
             MICROSOFT,
             &[],
         ),
@@ -353,7 +368,7 @@ async fn each_record_of_the_sender_s_domain_has_its_finding() {
         ),
         (
             "dmarc",
-            "SPF of a provider with its own return path",
+            "no key, and a replaced return path",
             spf("v=spf1 include:amazonses.com -all")
                 .txt("amazonses.com", "v=spf1 ip4:192.0.2.1 -all")
                 .txt("_dmarc.contoso.com", "v=DMARC1; p=quarantine"),
@@ -378,18 +393,56 @@ async fn each_record_of_the_sender_s_domain_has_its_finding() {
 
 #[tokio::test]
 async fn a_policy_of_the_organizational_domain_applies_to_its_subdomains() {
-    let dns = Dns::start(in_order().txt("_dmarc.contoso.com", "other"));
-    let domain = SenderDomain {
-        domain: "mail.eu.contoso.com",
-        selectors: &[],
-        provider: None,
-    };
-    let mut found = Vec::new();
-    domain
-        .check(&resolver(&dns), &mut |it| found.push(it))
-        .await;
-    let dmarc = found.iter().find(|it| it.check == "dmarc").unwrap();
-    assert!(dmarc.what.contains("at `_dmarc.contoso.com`"), "{dmarc}");
+    const TOP: (&str, &str) = ("_dmarc.contoso.com", "v=DMARC1; p=reject; sp=quarantine");
+    const OWN: (&str, &str) = ("_dmarc.mail.eu.contoso.com", "v=DMARC1; p=none");
+    let middle = |text| ("_dmarc.eu.contoso.com", text);
+    for (records, expected) in [
+        (
+            vec![TOP, (TOP.0, "other")],
+            "policy `quarantine` at `_dmarc.contoso.com`",
+        ),
+        (
+            vec![TOP, OWN],
+            "policy `none` at `_dmarc.mail.eu.contoso.com`",
+        ),
+        // The parent with the fewest labels, unless another one says that it is the organizational domain.
+        (
+            vec![TOP, middle("v=DMARC1; p=none")],
+            "policy `quarantine` at `_dmarc.contoso.com`",
+        ),
+        (
+            vec![TOP, middle("v=DMARC1; p=none; psd=n")],
+            "policy `none` at `_dmarc.eu.contoso.com`",
+        ),
+        // The record of a public suffix is not that of an organization.
+        (
+            vec![(TOP.0, "v=DMARC1; p=reject; psd=y")],
+            "`mail.eu.contoso.com` has no DMARC record",
+        ),
+        (
+            vec![
+                (TOP.0, "v=DMARC1; p=reject; psd=y"),
+                middle("v=DMARC1; p=none"),
+            ],
+            "policy `none` at `_dmarc.eu.contoso.com`",
+        ),
+    ] {
+        let zone = records
+            .iter()
+            .fold(outlook(), |it, (name, text)| it.txt(name, text));
+        let dns = Dns::start(zone);
+        let domain = SenderDomain {
+            domain: "mail.eu.contoso.com",
+            selectors: &[],
+            provider: None,
+        };
+        let mut found = Vec::new();
+        domain
+            .check(&resolver(&dns), &mut |it| found.push(it))
+            .await;
+        let dmarc = found.iter().find(|it| it.check == "dmarc").unwrap();
+        assert!(dmarc.what.contains(expected), "{expected}: {dmarc}");
+    }
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ fn warnings(microsoft: &Microsoft, dropped: usize) -> Vec<Finding> {
         warnings.push(Finding::warning("packages", "", message));
     }
     if microsoft.cloud.portal_host().is_none() {
-        let message = "Microsoft does not document the host of the My Access portal in the cloud `china`, so no links are printed; copy each link from the access package's overview in the admin center, and name its host in `allow_host`";
+        let message = "the host of the My Access portal in the cloud `china` is not known, so no links are printed; copy each link from the access package's overview in the admin center, and name its host in `allow_host`";
         warnings.push(Finding::warning("link", "", message));
     }
     warnings

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use x509_parser::prelude::FromDer;
-use x509_parser::public_key::PublicKey;
+use x509_parser::public_key::{PublicKey, RSAPublicKey};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::tags::Tags;
@@ -32,6 +32,18 @@ pub fn parse(text: &str) -> Result<KeyRecord, String> {
     if tags.get("v").is_some_and(|it| it != "DKIM1") {
         return Err("its version is not DKIM1".into());
     }
+    // Lists of allowed hash algorithms and services; unset: all.
+    let allows = |name, wanted: &[&str]| {
+        let list = tags.get(name).unwrap_or("*").split(':');
+        list.map(str::trim)
+            .any(|it| it == "*" || wanted.contains(&it))
+    };
+    if !allows("h", &["sha256"]) {
+        return Err("it does not allow SHA-256 (`h=`)".into());
+    }
+    if !allows("s", &["email"]) {
+        return Err("it is not for e-mail (`s=`)".into());
+    }
     let key = tags.get("p").ok_or("it has no key (`p=`)")?;
     let flags = tags.get("t").unwrap_or_default();
     let testing = flags.split(':').any(|it| it.trim() == "y");
@@ -52,18 +64,23 @@ pub fn parse(text: &str) -> Result<KeyRecord, String> {
     Ok(KeyRecord { key, testing })
 }
 
-/// The bits of the modulus.
+/// The bits of the modulus. RFC 6376 §3.6.1 asks for an `RSAPublicKey`; nearly all records contain a
+/// `SubjectPublicKeyInfo`, as the RFC's own examples do.
 fn rsa_bits(der: &[u8]) -> Option<usize> {
-    let (_, info) = SubjectPublicKeyInfo::from_der(der).ok()?;
-    match info.parsed().ok()? {
-        PublicKey::RSA(key) => {
-            let modulus = key.modulus.iter().skip_while(|it| **it == 0);
-            let modulus: Vec<u8> = modulus.copied().collect();
-            let unused = modulus.first()?.leading_zeros();
-            Some(modulus.len() * 8 - usize::try_from(unused).ok()?)
-        }
-        _ => None,
+    match SubjectPublicKeyInfo::from_der(der) {
+        Ok((_, info)) => match info.parsed().ok()? {
+            PublicKey::RSA(key) => modulus_bits(key.modulus),
+            _ => None,
+        },
+        Err(_) => modulus_bits(RSAPublicKey::from_der(der).ok()?.1.modulus),
     }
+}
+
+fn modulus_bits(modulus: &[u8]) -> Option<usize> {
+    let zeros = modulus.iter().take_while(|it| **it == 0).count();
+    let modulus = &modulus[zeros..];
+    let unused = modulus.first()?.leading_zeros();
+    Some(modulus.len() * 8 - usize::try_from(unused).ok()?)
 }
 
 #[cfg(test)]
@@ -71,6 +88,12 @@ mod tests {
     use super::*;
 
     const RSA_1024: &str = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDwIRP/UC3SBsEmGqZ9ZJW3/DkMoGeLnQg1fWn7/zYtIxN2SnFCjxOCKG9v3b4jYfcTNh5ijSsq631uBItLa7od+v/RtdC2UzJ1lWT947qR+Rcac2gbto/NMqJ0fzfVjH4OuKhitdY9tf6mcwGjaNBcWToIMmPSPDdQPNUYckcQ2QIDAQAB";
+
+    /// The `RSAPublicKey` within the `SubjectPublicKeyInfo`.
+    fn bare_rsa_key() -> String {
+        const PREFIX: usize = 22;
+        BASE64.encode(&BASE64.decode(RSA_1024).unwrap()[PREFIX..])
+    }
 
     #[test]
     fn keys_are_read_with_their_size() {
@@ -91,6 +114,11 @@ mod tests {
                 false,
             ),
             ("v=DKIM1; p=".into(), Key::Revoked, false),
+            (
+                format!("h=sha1:sha256; s=email; p={}", bare_rsa_key()),
+                Key::Rsa(1024),
+                false,
+            ),
         ] {
             assert_eq!(parse(&record), Ok(KeyRecord { key, testing }), "{record}");
         }
@@ -101,6 +129,8 @@ mod tests {
         let cut = format!("p={}", &RSA_1024[..100]);
         for (record, why) in [
             ("v=DKIM2; p=x", "its version"),
+            ("v=DKIM1; h=sha1; p=x", "it does not allow SHA-256"),
+            ("v=DKIM1; s=other; p=x", "it is not for e-mail"),
             ("v=DKIM1; k=rsa", "it has no key"),
             ("v=DKIM1; p=%%", "it is not base64"),
             (cut.as_str(), "it is no RSA key"),

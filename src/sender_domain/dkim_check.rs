@@ -64,6 +64,13 @@ pub async fn check(
             absent.push(name);
             continue;
         };
+        if texts.len() > 1 {
+            let message = format!(
+                "`{name}` has {} TXT records, and it is undefined which one receivers use (RFC 6376 §3.6.2.2); keep the one with the key",
+                texts.len()
+            );
+            findings.push(Finding::warning(CHECK, &name, message));
+        }
         let (finding, is_usable) = judge(&name, text);
         if is_usable {
             usable = Some(true);

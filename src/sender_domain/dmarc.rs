@@ -1,4 +1,4 @@
-//! DMARC records (RFC 7489 §6.3), and the names at which receivers look for them.
+//! DMARC records (RFC 7489 §6.3, RFC 9989), and the names at which receivers look for them.
 
 use super::tags::Tags;
 
@@ -24,6 +24,8 @@ pub struct Record {
     pub strict_spf: bool,
     /// Whether somebody receives reports.
     pub reports: bool,
+    /// Whether the domain is a public suffix (`psd=`, RFC 9989), such as `gov`; `None` if it does not say so.
+    pub public_suffix: Option<bool>,
 }
 
 /// Whether a TXT record is a DMARC record.
@@ -53,11 +55,17 @@ pub fn parse(text: &str) -> Result<Record, String> {
         strict_dkim: strict("adkim"),
         strict_spf: strict("aspf"),
         reports: tags.get("rua").is_some_and(|it| !it.is_empty()),
+        public_suffix: match tags.get("psd") {
+            Some("y" | "Y") => Some(true),
+            Some("n" | "N") => Some(false),
+            _ => None,
+        },
     })
 }
 
 /// The names at which a record can be, the closest first: at the domain and at its parents, which include the
-/// organizational domain. A receiver skips from a long name to its last seven labels.
+/// organizational domain. A receiver skips from a long name to its last seven labels. Top-level domains are
+/// left out: their records are those of public suffixes.
 pub fn names(domain: &str) -> Vec<String> {
     /// The most labels below which every parent is looked up.
     const LABELS: usize = 7;
@@ -84,11 +92,19 @@ mod tests {
             strict_dkim: true,
             strict_spf: false,
             reports: true,
+            public_suffix: None,
         };
         assert_eq!(record, Ok(expected));
         let short = parse("v=DMARC1;p=quarantine").unwrap();
         assert_eq!(short.subdomains, Policy::Quarantine);
         assert!(!short.strict_dkim && !short.reports);
+        for (record, expected) in [
+            ("v=DMARC1; p=none; psd=y", Some(true)),
+            ("v=DMARC1; p=none; psd=n", Some(false)),
+            ("v=DMARC1; p=none; psd=u", None),
+        ] {
+            assert_eq!(parse(record).unwrap().public_suffix, expected, "{record}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::spf_walk::{COUNTED, LIMIT, VOID_LIMIT, Walk};
 use crate::finding::{Finding, Severity};
 
 const CHECK: &str = "spf";
+const OTHER_RETURN_PATH: &str = "the provider replaces the envelope's sender, and receivers check the SPF record of that other domain";
 
 /// What the check found.
 pub struct SpfResult {
@@ -38,7 +39,7 @@ pub async fn check(domain: &str, known: &Known, dns: &mut Lookups<'_>) -> SpfRes
         [] => return failed(missing(domain, known)),
         several => {
             let message = format!(
-                "`{domain}` has {} SPF records, so receivers ignore them (RFC 7208 §4.5); merge them into one",
+                "`{domain}` has {} SPF records, so SPF ends in a permanent error for every message (RFC 7208 §4.5); merge them into one",
                 several.len()
             );
             return failed(Finding::warning(CHECK, domain, message));
@@ -48,7 +49,7 @@ pub async fn check(domain: &str, known: &Known, dns: &mut Lookups<'_>) -> SpfRes
         Ok(record) => record,
         Err(term) => {
             let message = format!(
-                "the SPF record of `{domain}` is invalid, so receivers ignore it: `{term}` is not understood; correct it (RFC 7208 §5)"
+                "the SPF record of `{domain}` is invalid, so SPF ends in a permanent error for every message: `{term}` is not understood; correct it (RFC 7208 §5)"
             );
             return failed(Finding::warning(CHECK, domain, message));
         }
@@ -66,18 +67,20 @@ fn include(known: &Known) -> String {
 }
 
 fn missing(domain: &str, known: &Known) -> Finding {
-    if known.own_return_path {
-        let what = format!(
-            "`{domain}` has no SPF record; the provider uses a return path of its own, whose record receivers check"
-        );
+    if known.replaces_return_path {
+        let what = format!("`{domain}` has no SPF record; {OTHER_RETURN_PATH}");
         return Finding::without_fix(CHECK, Severity::Note, domain, what);
     }
     let fix = match include(known).as_str() {
-        "" => "publish one that names your relay".to_owned(),
-        include => format!("publish the TXT record `v=spf1 {include}-all`"),
+        "" => "publish one that names your relay and every other server that sends for the domain"
+            .to_owned(),
+        include => format!(
+            "publish the TXT record `v=spf1 {include}-all`, with every other server that sends for the domain before `-all`"
+        ),
     };
-    let message =
-        format!("`{domain}` has no SPF record, which large mailbox providers require; {fix}");
+    let message = format!(
+        "`{domain}` has no SPF record, so receivers cannot tell which servers may send for it; {fix}"
+    );
     Finding::warning(CHECK, domain, message)
 }
 
@@ -90,15 +93,15 @@ fn judge(domain: &str, known: &Known, record: &Record, walk: &Walk) -> SpfResult
             number => number.to_string(),
         };
         Some(format!(
-            "{whose} needs {number} DNS lookups, but receivers make at most {LIMIT} and then ignore it (RFC 7208 §4.6.4); remove `include:` of services that no longer send"
+            "{whose} needs {number} DNS lookups, but receivers make at most {LIMIT}, so SPF ends in a permanent error unless an earlier term names the relay (RFC 7208 §4.6.4); remove `include:` of services that no longer send"
         ))
     } else if let Some((name, why)) = walk.broken.first() {
         Some(format!(
-            "{whose} includes `{name}`, which {why}, so receivers ignore the whole record (RFC 7208 §5.2); remove or correct that `include:`"
+            "{whose} includes `{name}`, which {why}, so SPF ends in a permanent error unless an earlier term names the relay (RFC 7208 §5.2, §6.1); remove or correct that term"
         ))
     } else if walk.void.len() > VOID_LIMIT {
         Some(format!(
-            "{whose} names {} hosts without a DNS record ({}), and receivers ignore it after {VOID_LIMIT} (RFC 7208 §4.6.4); remove them",
+            "{whose} names {} hosts without a DNS record ({}), and receivers should accept at most {VOID_LIMIT}, so SPF may end in a permanent error (RFC 7208 §4.6.4); remove them",
             walk.void.len(),
             walk.void.join(", ")
         ))
@@ -108,7 +111,8 @@ fn judge(domain: &str, known: &Known, record: &Record, walk: &Walk) -> SpfResult
     if let Some(message) = invalid {
         return SpfResult {
             finding: Finding::warning(CHECK, domain, message),
-            admits_relay: Some(false),
+            // A receiver stops at the first term that names the relay, perhaps before the problem.
+            admits_relay: None,
         };
     }
     let names = |wanted: &str| {
@@ -122,11 +126,11 @@ fn judge(domain: &str, known: &Known, record: &Record, walk: &Walk) -> SpfResult
         ))
     } else if let Some(absent) = absent {
         Some(format!(
-            "{whose} does not admit the provider; add `include:{absent}` before its `all`"
+            "{whose} does not admit the provider; add `include:{absent}` to it, before `all`"
         ))
     } else if !record.names_senders && record.lookups.is_empty() {
         Some(format!(
-            "{whose} admits no sender at all; name your relay before its `all`"
+            "{whose} admits no sender at all; name your relay in it, before `all`"
         ))
     } else {
         None
@@ -155,16 +159,16 @@ fn accepted(domain: &str, known: &Known, record: &Record, walk: &Walk) -> Findin
     let end = match record.all {
         Some(All::Fail) => " and ends with `-all`",
         Some(All::SoftFail) => " and ends with `~all`",
-        Some(All::Neutral) => " and ends with `?all`, which protects nothing",
-        None if !redirects => " and has no `all`, which protects nothing",
+        Some(All::Neutral) => " and ends with `?all`, so it excludes no other sender",
+        None if !redirects => " and has no `all`, so it excludes no other sender",
         Some(All::Pass) | None => "",
     };
-    let not_checked = if known.own_return_path {
-        "; the provider uses a return path of its own, whose record receivers check"
+    let not_checked = if known.replaces_return_path {
+        format!("; {OTHER_RETURN_PATH}")
     } else if known.spf_include.is_none() {
-        "; whether it names the relay is not checked"
+        "; whether it names the relay is not checked".to_owned()
     } else {
-        ""
+        String::new()
     };
     let lookups = walk.lookups;
     let what = format!(

@@ -8,7 +8,7 @@ use crate::dns::{DnsError, RecordType};
 
 /// How many lookups receivers make for one message (RFC 7208 §4.6.4).
 pub const LIMIT: usize = 10;
-/// How many of them may find nothing.
+/// How many of them should be allowed to find nothing (the same section).
 pub const VOID_LIMIT: usize = 2;
 /// How many lookups are counted. A record that includes itself has no end.
 pub const COUNTED: usize = 40;

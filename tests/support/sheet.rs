@@ -54,7 +54,7 @@ pub fn normalized(workplace: &Workplace, printed: &str) -> String {
             text.push_str("DIGEST");
         } else if number && text.ends_with(':') && matches!(run.len(), 4 | 5) {
             text.push_str("PORT");
-        } else if number && (after.starts_with(" ms: ") || after.starts_with(" days, on ")) {
+        } else if number && (after.starts_with(" ms: ") || after.starts_with(" days, on")) {
             text.push('N');
         } else if number && text.ends_with("(process ") {
             text.push_str("PID");

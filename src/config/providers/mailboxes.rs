@@ -98,6 +98,13 @@ pub const IONOS: Provider = Provider {
             facts: "From",
             read: "2026-11-30",
         },
+        Source {
+            publisher: "IONOS",
+            title: "What are the mass mailing limits",
+            url: "https://ionos.com/help/email/general-topics/what-are-the-mass-mailing-limits",
+            facts: "messages an hour by the age of the contract; the German edition has 5,000 recipients after a month",
+            read: "2026-11-30",
+        },
     ],
     ..UNKNOWN
 };
