@@ -14,7 +14,7 @@ use crate::exit::{CommandError, Exit, Result};
 use crate::inbox::Mails;
 use crate::invitation::State;
 use crate::ledger::{Ledger, Notified, Reader, RunEnd};
-use crate::report::{SourceRow, StateChange, SyncFormat, SyncReport, printable};
+use crate::report::{ReportFormat, SourceRow, StateChange, SyncReport, printable};
 use crate::sync::{Collected, MessageIndex};
 
 /// How many reports are recorded in one transaction, which takes a few milliseconds.
@@ -37,7 +37,7 @@ pub struct SyncOptions {
     pub bounces: Vec<PathBuf>,
     /// The format of the output
     #[arg(long, value_enum, default_value_t)]
-    pub format: SyncFormat,
+    pub format: ReportFormat,
 }
 
 /// Reads all sources and records what they say.
@@ -157,8 +157,8 @@ async fn notify(ledger: &Ledger, collected: Collected, report: &mut SyncReport) 
     Ok(())
 }
 
-fn print(report: &SyncReport, format: SyncFormat, console: &mut Console<'_>) {
-    if format == SyncFormat::Json {
+fn print(report: &SyncReport, format: ReportFormat, console: &mut Console<'_>) {
+    if format == ReportFormat::Json {
         report.write_json(console.out);
         return;
     }
