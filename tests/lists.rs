@@ -541,7 +541,7 @@ fn as_workbook(workplace: &Workplace, csv: &Path) -> PathBuf {
 fn csv_and_workbook_give_the_same_messages_byte_for_byte() {
     let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("partners.example.csv");
     let workplace = Workplace::new(1);
-    assert_eq!(workplace.run(&["init", "example"]).code, 0);
+    assert_eq!(workplace.run(&["init", "example", "--example"]).code, 0);
     let from_csv = messages(&workplace, "example/config.toml", &example);
     assert_eq!(from_csv.len(), 26);
     let xlsx = as_workbook(&workplace, &example);

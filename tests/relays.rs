@@ -163,7 +163,6 @@ fn d21_and_d34_unused_extensions_are_ignored() {
         "PIPELINING",
         "8BITMIME",
         "SMTPUTF8",
-        "DSN",
         "CHUNKING",
         "REQUIRETLS",
         "SIZE 35882577",

@@ -171,7 +171,9 @@ fn host_of_provider(
     };
     let host = provider.host_in(region, cloud);
     Some(host.unwrap_or_else(|(key, message)| {
-        if !section.contains("host") {
+        // An empty or impossible region was reported already.
+        let is_reported = region.is_none() && section.contains("region");
+        if !is_reported && !section.contains("host") {
             section.problem(key, message);
         }
         provider.host.to_owned()

@@ -236,7 +236,9 @@ fn process_fault(id: u32, given: &[Vec<u8>]) -> Option<String> {
         return Some(format!("the command line of a process {fault}"));
     }
     let environment = read("environ");
-    environment
+    // If the process ends while it is read, the last variable is cut off.
+    let complete = environment.iter().rposition(|it| *it == 0);
+    environment[..complete.unwrap_or_default()]
         .split(|it| *it == 0)
         .filter(|it| !given.iter().any(|given| given == it))
         .find_map(secret_in)
