@@ -10,23 +10,10 @@ use jiff::Timestamp;
 
 use crate::address::Address;
 use crate::invitation::{Identity, Standing, invite_id};
-use crate::ledger::{Enrolment, Ledger, LedgerError};
+use crate::ledger::{Enrolment, Ledger};
 use crate::message::{Composer, Message};
-use crate::partners::{ListError, Partner, Partners, RowReader};
-
-/// Why planned sends cannot be enrolled or become messages.
-#[derive(Debug, thiserror::Error)]
-pub enum OutboxError {
-    /// The list cannot be read, or a row is not as it was verified.
-    #[error(transparent)]
-    List(#[from] ListError),
-    /// The ledger cannot be read or written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The list, the ledger or the message is not as it was verified.
-    #[error("{0}")]
-    NotVerified(String),
-}
+use crate::partners::{Partner, Partners, RowReader};
+use crate::plan::PlanError;
 
 /// A due message that was verified. The fingerprint covers the Message-ID and with it the identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +83,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the list cannot be read, or the ledger has no room for the invitations or the results.
-    pub async fn enrol(&self, sends: &[PlannedSend], now: Timestamp) -> Result<(), OutboxError> {
+    pub async fn enrol(&self, sends: &[PlannedSend], now: Timestamp) -> Result<(), PlanError> {
         let new = sends.iter().copied().filter(|it| !it.recorded);
         let new: Vec<PlannedSend> = new.collect();
         let mut outbox = Self::new(&self.partners, &self.campaign, &self.composer, &self.ledger);
@@ -122,7 +109,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the list or the ledger cannot be read, or lacks what was verified.
-    pub async fn read(&mut self, sends: &[PlannedSend]) -> Result<Vec<Draft>, OutboxError> {
+    pub async fn read(&mut self, sends: &[PlannedSend]) -> Result<Vec<Draft>, PlanError> {
         let mut rows = Vec::with_capacity(sends.len());
         for send in sends {
             let partner = self.rows.partner_at(send.line, send.offset)?;
@@ -141,7 +128,7 @@ impl Outbox {
             let standing = if send.recorded {
                 standings.next().flatten().ok_or_else(|| {
                     let Partner { line, address, .. } = &partner;
-                    OutboxError::NotVerified(format!(
+                    PlanError::NotVerified(format!(
                         "line {line}: {address} is not recorded in the ledger; nothing more is sent"
                     ))
                 })?
@@ -172,14 +159,14 @@ impl Draft {
     ///
     /// # Errors
     /// If it is not the message that was verified.
-    pub fn compose(self, now: Timestamp) -> Result<Prepared, OutboxError> {
+    pub fn compose(self, now: Timestamp) -> Result<Prepared, PlanError> {
         let (id, date) = (&self.standing.message_id, self.standing.date(now));
         let message = self
             .composer
             .compose_verified(&self.partner, id, date, self.fingerprint)
             .map_err(|why| {
                 let Partner { line, address, .. } = &self.partner;
-                OutboxError::NotVerified(format!("line {line}: the message to {address} {why}"))
+                PlanError::NotVerified(format!("line {line}: the message to {address} {why}"))
             })?;
         Ok(Prepared {
             recipient: self.composer.recipient(&self.partner).clone(),

@@ -210,7 +210,7 @@ impl RunSummary<'_> {
             ));
         }
         if let Some((cause, command)) = decision(state) {
-            console.eprint(&format!("{state}: {cause}\n  {command}"));
+            console.eprint(&format!("{cause}\n  {command}"));
         }
         Ok(true)
     }
