@@ -13,6 +13,7 @@ use crate::entra::GraphError;
 use crate::ledger::LedgerError;
 use crate::message::MessageError;
 pub use crate::os_error::without_os_code;
+use crate::outbox::OutboxError;
 use crate::partners::ListError;
 use crate::plan::PlanError;
 use crate::relay::{ConnectError, ErrorSource, SetupError};
@@ -157,10 +158,14 @@ exit_codes! {
     MessageError {
         _ => Exit::Config,
     }
-    PlanError {
+    OutboxError {
         Self::Ledger(error) => error.exit(),
         Self::List(error) => error.exit(),
         Self::NotVerified(_) => Exit::InternalError,
+    }
+    PlanError {
+        Self::Ledger(error) => error.exit(),
+        Self::List(error) => error.exit(),
     }
     ResultsError {
         Self::NotUsable(_) | Self::Write(..) => Exit::CannotWrite,

@@ -10,10 +10,23 @@ use jiff::Timestamp;
 
 use crate::address::Address;
 use crate::invitation::{Identity, Standing, invite_id};
-use crate::ledger::{Enrolment, Ledger};
+use crate::ledger::{Enrolment, Ledger, LedgerError};
 use crate::message::{Composer, Message};
-use crate::partners::{Partner, Partners, RowReader};
-use crate::plan::PlanError;
+use crate::partners::{ListError, Partner, Partners, RowReader};
+
+/// Why planned sends cannot be enrolled or become messages.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// The list cannot be read, or a row is not as it was verified.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The ledger cannot be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The list, the ledger or the message is not as it was verified.
+    #[error("{0}")]
+    NotVerified(String),
+}
 
 /// A due message that was verified. The fingerprint covers the Message-ID and with it the identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +96,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the list cannot be read, or the ledger has no room for the invitations or the results.
-    pub async fn enrol(&self, sends: &[PlannedSend], now: Timestamp) -> Result<(), PlanError> {
+    pub async fn enrol(&self, sends: &[PlannedSend], now: Timestamp) -> Result<(), OutboxError> {
         let new = sends.iter().copied().filter(|it| !it.recorded);
         let new: Vec<PlannedSend> = new.collect();
         let mut outbox = Self::new(&self.partners, &self.campaign, &self.composer, &self.ledger);
@@ -109,7 +122,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the list or the ledger cannot be read, or lacks what was verified.
-    pub async fn read(&mut self, sends: &[PlannedSend]) -> Result<Vec<Draft>, PlanError> {
+    pub async fn read(&mut self, sends: &[PlannedSend]) -> Result<Vec<Draft>, OutboxError> {
         let mut rows = Vec::with_capacity(sends.len());
         for send in sends {
             let partner = self.rows.partner_at(send.line, send.offset)?;
@@ -128,7 +141,7 @@ impl Outbox {
             let standing = if send.recorded {
                 standings.next().flatten().ok_or_else(|| {
                     let Partner { line, address, .. } = &partner;
-                    PlanError::NotVerified(format!(
+                    OutboxError::NotVerified(format!(
                         "line {line}: {address} is not recorded in the ledger; nothing more is sent"
                     ))
                 })?
@@ -159,14 +172,14 @@ impl Draft {
     ///
     /// # Errors
     /// If it is not the message that was verified.
-    pub fn compose(self, now: Timestamp) -> Result<Prepared, PlanError> {
+    pub fn compose(self, now: Timestamp) -> Result<Prepared, OutboxError> {
         let (id, date) = (&self.standing.message_id, self.standing.date(now));
         let message = self
             .composer
             .compose_verified(&self.partner, id, date, self.fingerprint)
             .map_err(|why| {
                 let Partner { line, address, .. } = &self.partner;
-                PlanError::NotVerified(format!("line {line}: the message to {address} {why}"))
+                OutboxError::NotVerified(format!("line {line}: the message to {address} {why}"))
             })?;
         Ok(Prepared {
             recipient: self.composer.recipient(&self.partner).clone(),

@@ -24,18 +24,15 @@ use crate::partners::{ListError, Partner, Partners, RowReader};
 /// How many partners are looked up in the ledger at once.
 const PAGE: usize = 256;
 
-/// Why the plan cannot be made, or a planned send cannot be enrolled or become a message.
+/// Why the plan cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The copy of the list cannot be read, or a row is not as it was verified.
+    /// The copy of the list cannot be read.
     #[error(transparent)]
     List(#[from] ListError),
-    /// The ledger cannot be read or written.
+    /// The ledger cannot be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The list, the ledger or the message is not as it was verified.
-    #[error("{0}")]
-    NotVerified(String),
 }
 
 /// Who is invited in this run.

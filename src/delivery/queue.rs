@@ -11,11 +11,10 @@ use tokio::sync::{Notify, mpsc};
 
 use super::rates::SendPermit;
 use super::stop::StopSignal;
-use crate::outbox::Prepared;
-use crate::plan::PlanError;
+use crate::outbox::{OutboxError, Prepared};
 
 /// A message that is due, before it is composed.
-pub type Due = Box<dyn FnOnce() -> Result<Prepared, PlanError> + Send>;
+pub type Due = Box<dyn FnOnce() -> Result<Prepared, OutboxError> + Send>;
 
 /// A message that is being sent.
 pub struct Outgoing {

@@ -7,8 +7,8 @@ use std::fmt;
 use tokio::sync::watch;
 
 use crate::ledger::LedgerError;
+use crate::outbox::OutboxError;
 use crate::partners::ListError;
-use crate::plan::PlanError;
 use crate::relay::{ConnectError, ErrorSource};
 
 /// What kind of reason stops a run, the least severe first.
@@ -84,15 +84,15 @@ impl From<LedgerError> for Stop {
     }
 }
 
-impl From<PlanError> for Stop {
-    fn from(error: PlanError) -> Self {
+impl From<OutboxError> for Stop {
+    fn from(error: OutboxError) -> Self {
         match error {
-            PlanError::List(error @ ListError::RowChanged(_)) => {
+            OutboxError::List(error @ ListError::RowChanged(_)) => {
                 Self::new(StopKind::Internal, error.to_string())
             }
-            PlanError::List(error) => Self::new(StopKind::CannotRecord, error.to_string()),
-            PlanError::Ledger(error) => error.into(),
-            PlanError::NotVerified(why) => Self::new(StopKind::Internal, why),
+            OutboxError::List(error) => Self::new(StopKind::CannotRecord, error.to_string()),
+            OutboxError::Ledger(error) => error.into(),
+            OutboxError::NotVerified(why) => Self::new(StopKind::Internal, why),
         }
     }
 }
