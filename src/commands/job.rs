@@ -119,6 +119,9 @@ impl Job {
     }
 
     /// The rate limits, with what earlier runs have used.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
     pub async fn rates(&self, reader: &Reader, now: Timestamp) -> Result<Rates> {
         let earlier = reader
             .dots_since(now - SignedDuration::from_hours(24))

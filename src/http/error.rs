@@ -125,6 +125,7 @@ fn explain_certificate(error: &CertificateError, url: &Url) -> String {
 }
 
 /// The day of a time in a certificate, in UTC.
+#[must_use]
 pub fn utc_day(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);

@@ -93,6 +93,7 @@ impl StatusSummary<'_> {
 }
 
 /// Why invitations in this state wait for a person, and the command that decides.
+#[must_use]
 pub fn decision(state: State) -> Option<(&'static str, &'static str)> {
     match state {
         State::Unknown => Some((
