@@ -6,7 +6,6 @@
 mod aborted;
 mod attempt;
 mod breaker;
-mod estimate;
 mod forecast;
 mod pace;
 mod peer;
@@ -27,7 +26,6 @@ mod throttle;
 mod worker;
 
 pub use self::breaker::OPEN as BREAKER_OPEN;
-pub use self::estimate::Estimate;
 pub use self::forecast::Forecast;
 pub use self::rates::Rates;
 pub use self::run::Run;

@@ -23,7 +23,7 @@ use ureq::http::HeaderMap;
 use ureq::tls::TlsConfig;
 use url::Url;
 
-pub use self::error::HttpError;
+pub use self::error::{HttpError, utc_day};
 pub use self::proxy::Proxies;
 pub use self::roots::CaFile;
 

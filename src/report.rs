@@ -9,11 +9,13 @@ mod status;
 mod status_text;
 mod sync;
 
-pub use self::check::{CheckFormat, LanguageRow, Languages, write_check};
-pub use self::formats::{count, local, reply_text, rough_duration, utc};
+pub use self::check::{LanguageRow, Languages, write_check};
+pub use self::formats::{
+    ReportFormat, count, local, reply_text, rough_duration, shortest_duration, utc,
+};
 pub use self::harmless::{generated_cell, one_line, printable};
 pub use self::layout::{columns, fitted, truncated, wrapped};
 pub use self::packages::{PackageList, PackageRow, PackagesFormat};
 pub use self::status::{DataFormat, StatusFormat, StatusRow, StatusWriter};
-pub use self::status_text::{BY_URGENCY, StatusSummary, StatusTable};
-pub use self::sync::{SourceRow, StateChange, SyncFormat, SyncReport};
+pub use self::status_text::{BY_URGENCY, StatusSummary, StatusTable, decision};
+pub use self::sync::{SourceRow, StateChange, SyncReport};

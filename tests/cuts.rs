@@ -3,7 +3,7 @@
 //!
 //! One run sends to many partners, and each of its connections is cut at another byte. Within a body,
 //! `ACCESS_INVITE_STRIDE` sets the number of bytes between two cuts (default
-//! 61; 1 is every byte).
+//! 151; 1 is every byte).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ struct Planned {
 }
 
 fn job(server: &Server, pipelining: &str, partners: usize) -> Workplace {
-    let mut workplace = Workplace::in_memory(server.port());
+    let mut workplace = Workplace::new(server.port());
     workplace.smtp(&format!(
         "connections = 1\npipelining = \"{pipelining}\"\nhello = \"h.example\""
     ));
@@ -66,7 +66,6 @@ fn job(server: &Server, pipelining: &str, partners: usize) -> Workplace {
 fn setup() -> Setup {
     Setup {
         offers: vec!["PIPELINING"],
-        in_memory: true,
         ..Setup::default()
     }
 }
@@ -84,7 +83,7 @@ fn script(call: &Call<'_>) -> Action {
 
 fn stride() -> usize {
     let given = std::env::var("ACCESS_INVITE_STRIDE");
-    given.map_or(61, |it| it.parse().unwrap())
+    given.map_or(151, |it| it.parse().unwrap())
 }
 
 /// A byte, and whether the cut after it is an RST: alternating, or both if every byte is cut.

@@ -43,7 +43,7 @@ fn a_size_limit_below_the_largest_message_is_an_error() {
     assert_eq!(output.stderr.matches(error).count(), 1, "{output:?}");
     for line in [
         "; the relay offers SIZE 2000, SMTPUTF8\n",
-        "note: duration: 20 messages: about 25 hours over 2 connections; limits 10 a minute and 15 a day; one run cannot send them all, so later runs continue\n",
+        "note: duration: 20 messages: at least 24 h over 2 connections; limits 10 a minute and 15 a day; one run cannot send them all, so later runs continue\n",
         "config.toml is not good: 1 error\n",
     ] {
         assert!(output.stdout.contains(line), "{line}: {output:?}");

@@ -543,32 +543,34 @@ fn d15_a_refusal_during_the_body_is_read_before_the_close() {
             "pending",
         ),
     ];
-    for (text, code, state) in table {
+    let mut cases = Vec::new();
+    for row in table {
         for pipelining in BOTH {
-            for then in [Action::Reset, Action::Stall] {
-                let refusal = format!("{text}\r\n").into_bytes();
-                let server = Server::start(move |call: &Call| match (call.stage, call.recipient) {
-                    (Stage::Body, Some("b@b.example")) => {
-                        Action::ReplyThen(refusal.clone(), Box::new(then.clone()))
-                    }
-                    _ => Action::Normal,
-                });
-                let workplace = job(&server, pipelining, &["a@a.example", "b@b.example"]);
-
-                let output = workplace.run(&["send"]);
-
-                assert_eq!(output.code, code, "{text}: {output:?}");
-                let states = workplace.states();
-                assert_eq!(states[0].1, "accepted");
-                assert_eq!(states[1].1, state, "{text}, {pipelining}: {output:?}");
-                let said = &workplace.status()["invitations"][1]["reply"];
-                if state != "pending" {
-                    assert!(text.ends_with(said.as_str().unwrap()), "{said}");
-                }
-                oracle::check(&workplace, &server, 2, 0);
-            }
+            cases.extend([Action::Reset, Action::Stall].map(|then| (row, pipelining, then)));
         }
     }
+    parallel::for_each(8, &cases, |&((text, code, state), pipelining, ref then)| {
+        let (refusal, then) = (format!("{text}\r\n").into_bytes(), then.clone());
+        let server = Server::start(move |call: &Call| match (call.stage, call.recipient) {
+            (Stage::Body, Some("b@b.example")) => {
+                Action::ReplyThen(refusal.clone(), Box::new(then.clone()))
+            }
+            _ => Action::Normal,
+        });
+        let workplace = job(&server, pipelining, &["a@a.example", "b@b.example"]);
+
+        let output = workplace.run(&["send"]);
+
+        assert_eq!(output.code, code, "{text}: {output:?}");
+        let states = workplace.states();
+        assert_eq!(states[0].1, "accepted");
+        assert_eq!(states[1].1, state, "{text}, {pipelining}: {output:?}");
+        let said = &workplace.status()["invitations"][1]["reply"];
+        if state != "pending" {
+            assert!(text.ends_with(said.as_str().unwrap()), "{said}");
+        }
+        oracle::check(&workplace, &server, 2, 0);
+    });
 }
 
 #[test]

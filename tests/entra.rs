@@ -23,7 +23,7 @@ use crate::support::sheet::Sheet;
 use crate::support::smtp::Server;
 use crate::support::terminal::Terminal;
 use crate::support::token_endpoint::{Action, json as answer};
-use crate::support::{LINK, Output, Workplace};
+use crate::support::{LINK, Output, Workplace, parallel};
 
 const POLICIES: &str = "assignmentPolicies?$filter";
 
@@ -443,7 +443,7 @@ fn unusable_credentials_are_a_warning_of_send_and_an_error_of_check() {
 
 #[test]
 fn a_missing_optional_permission_stops_nothing_and_is_named() {
-    for (part, permission) in [
+    let cases = [
         ("/connectedOrganizations", "EntitlementManagement.Read.All"),
         (
             "/authenticationMethodConfigurations/email",
@@ -459,7 +459,8 @@ fn a_missing_optional_permission_stops_nothing_and_is_named() {
             "/findTenantInformation",
             "CrossTenantInformation.ReadBasic.All",
         ),
-    ] {
+    ];
+    parallel::for_each(3, &cases, |&(part, permission)| {
         let job = Job::new(Some("before_send = \"refuse\""));
         job.graph.refuse(part, 403);
 
@@ -471,7 +472,7 @@ fn a_missing_optional_permission_stops_nothing_and_is_named() {
         let named = named.unwrap_or_else(|| panic!("{part}: {findings:?}"));
         assert!(named.1.contains("not checked: "), "{named:?}");
         assert_eq!(job.sends(), "", "{part}");
-    }
+    });
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn refusing_all(stage: Stage, text: &'static str) -> (Server, Arc<AtomicBool>) {
 
 /// A job with short templates over one connection, which retries after a second.
 fn job(server: &Server, partners: &[String]) -> Workplace {
-    let mut workplace = Workplace::in_memory(server.port());
+    let mut workplace = Workplace::new(server.port());
     workplace.retry = "first_after = \"1s\"\nmax_after = \"1s\"".into();
     workplace.smtp("connections = 1");
     workplace.short_templates();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::support::pki::Pki;
 use crate::support::scanner::PASSWORD;
 use crate::support::smtp::{Action, Call, Server, Stage, reply};
-use crate::support::{Output, Workplace};
+use crate::support::{Output, Workplace, parallel};
 use rusqlite::Connection;
 
 fn allow(path: &Path, mode: u32) {
@@ -686,7 +686,8 @@ fn f21_no_command_runs_from_a_world_writable_file() {
 #[test]
 fn f8_a_file_size_limit_ends_a_run_with_74() {
     // Blocks of 512 or 1,024 bytes: from too few for anything to enough for everything.
-    for blocks in [0, 1, 8, 40, 120, 400, 1_000, 100_000] {
+    let limits = [0, 1, 8, 40, 120, 400, 1_000, 100_000];
+    parallel::for_each(4, &limits, |&blocks: &u32| {
         let server = Server::accepting();
         let mut workplace = Workplace::new(server.port());
         workplace.smtp("connections = 2");
@@ -722,7 +723,7 @@ fn f8_a_file_size_limit_ends_a_run_with_74() {
         let after = workplace.run(&["send"]);
         assert!(matches!(after.code, 0 | 3), "{blocks}: {after:?}");
         crate::support::oracle::check(&workplace, &server, 60, 2);
-    }
+    });
 }
 
 #[test]

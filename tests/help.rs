@@ -1,8 +1,8 @@
 //! The help of each verb as a snapshot, and its examples, which are run.
 
-use crate::support::Workplace;
 use crate::support::graph::Graph;
 use crate::support::smtp::{Action, Call, Server, Stage};
+use crate::support::{Workplace, parallel};
 
 const VERBS: [&str; 8] = [
     "init", "packages", "check", "preview", "send", "status", "sync", "resolve",
@@ -34,7 +34,8 @@ pub fn words(line: &str) -> Vec<String> {
 #[test]
 fn each_example_in_the_help_runs() {
     let helps = VERBS.map(|verb| vec![verb, "--help"]);
-    for help in helps.iter().chain([&vec!["--help"]]) {
+    let helps: Vec<_> = helps.into_iter().chain([vec!["--help"]]).collect();
+    parallel::for_each(4, &helps, |help| {
         let help = Workplace::new(1).run(help).stdout;
         let (_, examples) = help.split_once("Examples:\n").unwrap();
         let examples: Vec<&str> = examples.lines().collect();
@@ -69,5 +70,5 @@ fn each_example_in_the_help_runs() {
 
             assert_eq!(output.code, 0, "{example}: {output:?}");
         }
-    }
+    });
 }

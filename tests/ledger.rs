@@ -12,7 +12,7 @@ const PARTNERS: [&str; 3] = ["ada@a.example", "bob@b.example", "eva@e.example"];
 
 /// A job with one invited partner and two more in the list.
 fn begun(server: &Server) -> Workplace {
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.partners(&PARTNERS);
     assert_eq!(workplace.run(&["send", "--limit", "1"]).code, 0);
     workplace
@@ -318,7 +318,7 @@ fn b6_a_log_of_another_ledger_is_refused() {
             Stage::Dot => Action::Stall,
             _ => Action::Normal,
         });
-        let other = Workplace::new(relay.port());
+        let other = Workplace::on_disk(relay.port());
         other.many_partners(20);
         let run = other.start(&["send"]);
         while relay.commands().iter().all(|(_, it)| it != "DATA") {

@@ -148,7 +148,7 @@ const LOSSES: [Loss; 6] = [
 #[ignore = "needs strace; .ci/run calls it"]
 fn a8_a_power_cut_loses_nothing_that_was_synced() {
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::on_disk(server.port());
     workplace.smtp("connections = 2");
     workplace.many_partners(PARTNERS);
     let folder = workplace.path().canonicalize().unwrap();
@@ -175,7 +175,7 @@ fn a8_a_power_cut_loses_nothing_that_was_synced() {
         for _ in 0..2 {
             let (images, tried) = (images.clone(), &tried);
             scope.spawn(move || {
-                let workplace = Workplace::new(1);
+                let workplace = Workplace::on_disk(1);
                 workplace.many_partners(PARTNERS);
                 loop {
                     let image = images.lock().unwrap().recv();

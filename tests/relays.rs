@@ -27,7 +27,7 @@ const BOTH: [&str; 2] = ["auto", "off"];
 
 /// A job with short templates over one connection, for partners `p0@a.example` and so on.
 fn job(server: &Server, pipelining: &str, partners: usize) -> Workplace {
-    let mut workplace = Workplace::in_memory(server.port());
+    let mut workplace = Workplace::new(server.port());
     workplace.retry = "first_after = \"1s\"".into();
     workplace.smtp(&format!(
         "connections = 1\npipelining = \"{pipelining}\"\ndeadlines = {{ rcpt = \"2s\", dot = \"2s\" }}"
@@ -307,10 +307,7 @@ fn d29_100_relay_restarts_lose_and_repeat_nobody() {
     const PARTNERS: usize = 1_000;
     const CONNECTIONS: usize = 4;
     const RESTARTS: usize = 100;
-    let setup = Setup {
-        in_memory: true,
-        ..Setup::default()
-    };
+    let setup = Setup { ..Setup::default() };
     let server = Server::set_up(setup, |_: &Call| Action::Normal);
     let mut workplace = job(&server, "auto", PARTNERS);
     workplace.smtp = workplace

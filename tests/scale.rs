@@ -51,7 +51,7 @@ fn rows_by_python(workplace: &Workplace) -> (usize, usize) {
 fn a_million_rows_are_read_within_64_mib() {
     const ROWS: usize = 1_000_000;
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::on_disk(server.port());
     workplace.extra = "[results]\ncsv = \"results.csv\"".into();
     workplace.configure();
     let file = std::fs::File::create(workplace.file("partners.csv")).unwrap();
@@ -89,7 +89,7 @@ fn a_million_rows_are_read_within_64_mib() {
 fn memory_does_not_grow_with_sent_messages() {
     let peaks = [1_000, 20_000].map(|rows| {
         let server = Server::accepting();
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::on_disk(server.port());
         workplace.smtp += "\nconnections = 8";
         workplace.configure();
         let rows: String = (0..rows)
@@ -113,7 +113,7 @@ fn memory_does_not_grow_with_sent_messages() {
 #[ignore = "takes a minute; .ci/run calls it"]
 fn memory_does_not_grow_with_reviewed_messages() {
     let peaks = [500, 8_000].map(|rows| {
-        let workplace = Workplace::new(1);
+        let workplace = Workplace::on_disk(1);
         let rows: String = (0..rows)
             .map(|it| format!("p{it}@a.example,Ada\n"))
             .collect();
@@ -134,7 +134,7 @@ fn memory_does_not_grow_with_reviewed_messages() {
 #[ignore = "takes a minute; .ci/run calls it"]
 fn a_million_rows_are_approved_within_64_mib() {
     const ROWS: usize = 1_000_000;
-    let mut workplace = Workplace::new(1);
+    let mut workplace = Workplace::on_disk(1);
     workplace.extra = "[approval]\nfile = \"preview/approval.txt\"".into();
     workplace.configure();
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
@@ -185,7 +185,7 @@ fn a_million_rows_are_approved_within_64_mib() {
 #[ignore = "writes half a gigabyte; .ci/run calls it"]
 fn f7_an_endless_cell_and_a_million_columns_fit_in_64_mib() {
     let mebibytes = crate::support::chance::number("ACCESS_INVITE_MEBIBYTES").unwrap_or(256);
-    let workplace = Workplace::new(1);
+    let workplace = Workplace::on_disk(1);
     let fill = |beginning: &str, unit: &[u8], times: u64, end: &str| {
         let file = std::fs::File::create(workplace.file("partners.csv")).unwrap();
         let mut file = std::io::BufWriter::new(file);

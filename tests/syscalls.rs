@@ -24,7 +24,7 @@ const PARTNERS: usize = 20;
 const CONNECTIONS: usize = 2;
 
 fn job(server: &Server) -> Workplace {
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::on_disk(server.port());
     workplace.smtp(&format!("connections = {CONNECTIONS}"));
     workplace.many_partners(PARTNERS);
     workplace
@@ -256,7 +256,7 @@ fn a7_a_kill_during_recovery_is_recovered_once() {
     });
     let left = killed_run(&server);
     let copy = || {
-        let workplace = Workplace::new(1);
+        let workplace = Workplace::on_disk(1);
         workplace.many_partners(PARTNERS);
         for suffix in ["", "-wal", "-shm", ".witness"] {
             let name = format!("ledger.sqlite3{suffix}");
@@ -288,7 +288,7 @@ fn b9_a_kill_during_an_upgrade_leaves_one_version() {
         "/tests/fixtures/ledger-version-1.sqlite3"
     );
     let old = || {
-        let workplace = Workplace::new(1);
+        let workplace = Workplace::on_disk(1);
         workplace.partners(&["ada@a.example", "bob@b.example"]);
         std::fs::write(
             workplace.file("ledger.sqlite3"),

@@ -11,7 +11,7 @@ use crate::support::{Workplace, oracle};
 #[ignore = "needs strace; .ci/run calls it"]
 fn a_preview_opens_no_socket_and_writes_only_its_folder() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     assert_eq!(workplace.run(&["send", "--only", "ada@a.example"]).code, 0);
     let before = server.connections();
@@ -65,7 +65,7 @@ fn arms_and_outcomes_are_synced_before_the_next_dot() {
 /// B: the last of a body, S: the log is on the disk, D: a dot, in their order from the first body.
 fn traced_order(pipelining: &str) -> String {
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::on_disk(server.port());
     workplace.smtp(&format!("connections = 1\npipelining = \"{pipelining}\""));
     workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
 
@@ -136,7 +136,7 @@ fn a_disk_that_fills_up_records_outcomes_and_stops() {
 fn fill_up(partners: usize, connections: usize, nth: usize) {
     let disk = SmallDisk::new();
     let (server, keeper) = Server::holding(Stage::Dot, nth);
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::on_disk(server.port());
     workplace.smtp = format!("{}\nconnections = {connections}", workplace.smtp);
     workplace.configure();
     let addresses: Vec<_> = (0..partners).map(|it| format!("p{it}@a.example")).collect();
@@ -180,7 +180,7 @@ fn fill_up(partners: usize, connections: usize, nth: usize) {
 fn on_a_full_disk_nothing_is_sent() {
     let disk = SmallDisk::new();
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.partners(&["ada@a.example"]);
     let ledger = disk.0.path().join("ledger.sqlite3");
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
@@ -204,7 +204,7 @@ fn on_a_full_disk_nothing_is_sent() {
 /// A job with list and results on a small disk, and the ledger elsewhere.
 fn on_small_disk(server: &Server, disk: &SmallDisk) -> (Workplace, PathBuf) {
     let results = disk.0.path().join("results.csv");
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::on_disk(server.port());
     workplace.extra = format!("[results]\ncsv = \"{}\"", results.display());
     workplace.configure();
     (workplace, results)
@@ -241,7 +241,7 @@ fn a_full_disk_keeps_the_old_results_and_the_ledger() {
 #[ignore = "needs strace; .ci/run calls it"]
 fn results_are_synced_before_they_replace_the_old() {
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::on_disk(server.port());
     workplace.extra = "[results]\ncsv = \"results.csv\"".into();
     workplace.configure();
     workplace.partners(&["ada@a.example", "bob@b.example"]);

@@ -41,7 +41,7 @@ fn refused(output: &Output, code: i32, words: &[&str]) {
 
 /// A job with five of ten partners mailed, and a copy of its ledger from before.
 fn half_sent(server: &Server) -> (Workplace, Vec<u8>) {
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.many_partners(10);
     assert_eq!(workplace.run(&["send", "--limit", "3"]).code, 0);
     let older = std::fs::read(workplace.file(LEDGER)).unwrap();
@@ -124,7 +124,7 @@ fn open_rows_of_an_accepted_older_ledger_become_unknown() {
         }
         _ => Action::Normal,
     });
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::on_disk(server.port());
     workplace.limits = "per_minute = 1000000\nper_day = 2\nnew_per_run = 100".into();
     workplace.smtp("connections = 1");
     workplace.many_partners(4);
@@ -150,7 +150,7 @@ fn open_rows_of_an_accepted_older_ledger_become_unknown() {
 #[test]
 fn f5_a_killed_run_whose_log_is_gone_is_refused() {
     let (server, keeper) = Server::holding(Stage::Dot, 7);
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.many_partners(20);
     let run = workplace.start(SEND);
     keeper.wait();
@@ -174,11 +174,11 @@ fn f5_a_killed_run_whose_log_is_gone_is_refused() {
 #[test]
 fn f5_a_copy_taken_during_a_run_is_refused_elsewhere() {
     let (server, keeper) = Server::holding(Stage::Dot, 3);
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.many_partners(5);
     let run = workplace.start(SEND);
     keeper.wait();
-    let elsewhere = Workplace::new(server.port());
+    let elsewhere = Workplace::on_disk(server.port());
     elsewhere.many_partners(5);
     std::fs::copy(workplace.file(LEDGER), elsewhere.file(LEDGER)).unwrap();
     std::fs::copy(workplace.file(WITNESS), elsewhere.file(WITNESS)).unwrap();
@@ -215,7 +215,7 @@ fn b14_a_missing_damaged_or_foreign_witness_is_refused() {
         );
     }
     let other_server = Server::accepting();
-    let other = Workplace::new(other_server.port());
+    let other = Workplace::on_disk(other_server.port());
     other.many_partners(1);
     assert_eq!(other.run(SEND).code, 0);
     std::fs::copy(other.file(WITNESS), workplace.file(WITNESS)).unwrap();
@@ -245,7 +245,7 @@ fn init_refuses_a_witness_without_its_ledger() {
 #[test]
 fn the_witness_accepts_a_kill_vacuum_decision_or_restored_pair() {
     let (server, keeper) = Server::holding(Stage::Dot, 2);
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.many_partners(6);
     let run = workplace.start(SEND);
     keeper.wait();
@@ -320,7 +320,7 @@ fn oracle_of(workplace: &Workplace, server: &Server, partners: usize) {
 #[test]
 fn a_ledger_of_version_1_is_upgraded_and_keeps_everything() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.partners(&[
         "ada@a.example",
         "bob@b.example",
@@ -370,7 +370,7 @@ fn a_ledger_of_version_1_is_upgraded_and_keeps_everything() {
 #[test]
 fn a_missing_log_without_a_witness_is_refused() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.partners(&["ada@a.example", "cyd@c.example", "dee@d.example"]);
     let fixture = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -413,7 +413,7 @@ fn f3_a_ledger_replaced_during_a_run_stops_it() {
 
     for (what, replace) in cases {
         let (server, keeper) = Server::holding(Stage::Dot, 5);
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::on_disk(server.port());
         workplace.smtp("connections = 1");
         workplace.many_partners(60);
         let older = std::fs::read(workplace.file(LEDGER)).unwrap();
@@ -441,7 +441,7 @@ fn f3_a_ledger_replaced_during_a_run_stops_it() {
 #[test]
 fn f4_the_campaign_guard_checks_the_whole_list() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.many_partners(20);
     assert_eq!(workplace.run(SEND).code, 0);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
@@ -473,7 +473,7 @@ fn f4_an_unknown_of_another_campaign_counts_as_invited() {
         Stage::Dot => Action::Close,
         _ => Action::Normal,
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.many_partners(1);
     assert_eq!(workplace.run(SEND).code, 3);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
@@ -539,7 +539,7 @@ fn f13_files_created_by_root_belong_to_the_ledgers_owner() {
         return;
     }
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::on_disk(server.port());
     workplace.extra = "[results]\ncsv = \"results.csv\"\n".into();
     workplace.configure();
     workplace.many_partners(2);
@@ -575,7 +575,7 @@ fn is_root() -> bool {
 fn f18_status_counts_and_rows_agree_during_a_run() {
     let server =
         Server::start(|_| Action::Delay(Duration::from_millis(1), Box::new(Action::Normal)));
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::on_disk(server.port());
     workplace.short_templates();
     workplace.smtp("connections = 4");
     workplace.many_partners(300);
@@ -684,7 +684,7 @@ fn the_prompt_holds_no_transaction() {
             Action::Normal
         }
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::on_disk(server.port());
     workplace.many_partners(3);
     let terminal = Terminal::open(&workplace, 80, 24);
     terminal.begin("access-invite send");

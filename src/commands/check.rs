@@ -15,7 +15,7 @@ use crate::console::Console;
 use crate::entra::CHECK;
 use crate::exit::{Exit, Result};
 use crate::finding::{Finding, Severity};
-use crate::report::{CheckFormat, Languages, count, write_check};
+use crate::report::{Languages, ReportFormat, count, write_check};
 
 /// The arguments of `check`.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -31,7 +31,7 @@ pub struct CheckOptions {
     pub locales: bool,
     /// The format of the output
     #[arg(long, value_enum, default_value_t)]
-    pub format: CheckFormat,
+    pub format: ReportFormat,
 }
 
 /// Checks the job that `path` configures.
@@ -39,7 +39,7 @@ pub struct CheckOptions {
 /// # Errors
 /// If the configuration cannot be loaded and the format is text, or the ledger cannot be read.
 pub async fn run(path: &Path, options: &CheckOptions, console: &mut Console<'_>) -> Result<Exit> {
-    let text = options.format == CheckFormat::Text;
+    let text = options.format == ReportFormat::Text;
     let mut report = Report::default();
     let mut list = None;
     let languages = match Config::load(path).map(Arc::new) {
@@ -80,7 +80,7 @@ async fn check(
     report: &mut Report,
     console: &mut Console<'_>,
 ) -> Result<Option<Languages>> {
-    let text = options.format == CheckFormat::Text;
+    let text = options.format == ReportFormat::Text;
     let (connector, job) = check_files(config, text, report);
     let languages = match &job {
         Some(job) if options.locales => report.keep("locales", "", languages(job)),

@@ -1,20 +1,20 @@
 //! `check --connect`: a diagnosis of the relay, of this campaign on it, and of the sender's domain, printed
 //! finding by finding. No message is begun.
 
-use jiff::SignedDuration;
+use std::time::Duration;
 
 use super::checks::Report;
 use super::connect_steps::{RELAY, finding_of};
 use super::job::{Job, PartnerFilter};
 use crate::config::{Config, CredentialSource};
 use crate::console::Console;
-use crate::delivery::Estimate;
+use crate::delivery::Rates;
 use crate::dns::Resolver;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Reader;
 use crate::relay::{Connector, EhloExtensions};
-use crate::report::{count, one_line};
+use crate::report::{count, one_line, shortest_duration};
 use crate::sender_domain::SenderDomain;
 
 /// The check of the largest message against the relay's limit.
@@ -125,9 +125,8 @@ pub async fn diagnose(
         }
         Err(error) => diagnosis.fail(RELAY, &relay, error),
     }
-    let day_ago = now - SignedDuration::from_hours(24);
-    let sent = reader.dots_since(day_ago).await?.len() as u64;
-    diagnosis.add(duration(config, verified.sends.len() as u64, sent));
+    let rates = job.rates(reader, now).await?;
+    diagnosis.add(duration(config, verified.sends.len() as u64, &rates));
     let domain = SenderDomain {
         domain: config.sender.address.domain(),
         selectors: &config.sender.dkim_selectors,
@@ -188,28 +187,33 @@ fn size_of(bytes: usize) -> String {
 }
 
 /// How long the campaign takes.
-fn duration(config: &Config, due: u64, sent: u64) -> Finding {
+fn duration(config: &Config, due: u64, rates: &Rates) -> Finding {
     let limits = &config.limits;
     let at = "limits";
     if due == 0 {
         let what = "no message is due";
         return Finding::without_fix(DURATION, Severity::Note, at, what);
     }
-    let estimate = Estimate::new(due, config.smtp.connections, limits, sent);
+    let forecast = rates.forecast(due);
     let provider = config.smtp.provider;
     let provider = provider.map_or_else(String::new, |it| format!(" (provider {})", it.name));
-    let recent = match sent {
+    let recent = match rates.day().dots {
         0 => String::new(),
-        sent => format!("; {} sent in the last 24 hours", count(sent, "message")),
+        sent => {
+            let sent = count(sent as u64, "message");
+            format!("; {sent} sent in the last 24 hours")
+        }
     };
-    let later = if estimate.several_runs {
+    let longest = limits.max_runtime.unwrap_or(Duration::MAX);
+    let later = if forecast.next_in.is_some() || forecast.in_all > longest {
         "; one run cannot send them all, so later runs continue"
     } else {
         ""
     };
     let what = format!(
-        "{}: {estimate} over {}; limits {} a minute and {} a day{provider}{recent}{later}",
+        "{}: {} over {}; limits {} a minute and {} a day{provider}{recent}{later}",
         count(due, "message"),
+        shortest_duration(forecast.in_all),
         count(config.smtp.connections.into(), "connection"),
         limits.per_minute,
         limits.per_day

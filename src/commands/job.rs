@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::address::{Address, unicode_domain};
 use crate::approval::Inputs;
 use crate::config::Config;
+use crate::delivery::Rates;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
 use crate::ledger::{Ledger, Reader};
@@ -115,6 +116,18 @@ impl Job {
         plan.limit = filter.limit;
         plan.longest_pause = self.config.retry.longest_pause();
         plan
+    }
+
+    /// The rate limits, with what earlier runs have used.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn rates(&self, reader: &Reader, now: Timestamp) -> Result<Rates> {
+        let earlier = reader
+            .dots_since(now - SignedDuration::from_hours(24))
+            .await?;
+        let limits = &self.config.limits;
+        Ok(Rates::new(limits.per_minute, limits.per_day, &earlier, now))
     }
 
     /// What works, but deserves a second look, in configuration, templates, ledger and list.

@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::approval::{self, Digest};
 use crate::delivery::Forecast;
 use crate::plan::PlanSummary;
-use crate::report::{count, local, one_line, rough_duration};
+use crate::report::{count, local, one_line, rough_duration, shortest_duration};
 use crate::review::APPROVAL;
 
 /// How many packages are named.
@@ -114,17 +114,16 @@ impl SendQuestion<'_> {
             today,
             at_least,
             next_in,
+            ..
         } = self.forecast;
         let (limits, smtp) = (&self.job.config.limits, &self.job.config.smtp);
         let connections = count(smtp.connections.into(), "connection");
+        let duration = shortest_duration(at_least);
         let mut lines = vec![if at_least.is_zero() {
-            format!("as fast as the relay replies, over {connections}")
+            format!("{duration}, over {connections}")
         } else {
-            format!(
-                "at least {}, by the limit of {} a minute; {connections}",
-                rough_duration(at_least),
-                limits.per_minute
-            )
+            let limit = limits.per_minute;
+            format!("{duration}, by the limit of {limit} a minute; {connections}")
         }];
         if let Some(max) = limits.max_runtime.filter(|it| *it < at_least) {
             lines.push(format!(

@@ -8,7 +8,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
-use jiff::{SignedDuration, Timestamp};
 
 use super::deliver::deliver;
 use super::examples::refuse_examples;
@@ -23,7 +22,7 @@ use crate::address::Address;
 use crate::approval::Digest;
 use crate::config::Config;
 use crate::console::Console;
-use crate::delivery::{Rates, Tally};
+use crate::delivery::Tally;
 use crate::exit::{Exit, Result};
 use crate::ledger::{Ledger, RunEnd};
 use crate::relay::{Connector, Credentials};
@@ -112,7 +111,7 @@ async fn send(
     if console.interactive {
         console.report(&job.warnings());
     }
-    let rates = Arc::new(rates(&config, ledger, console.now()).await?);
+    let rates = Arc::new(job.rates(ledger.reader(), console.now()).await?);
     let question = SendQuestion {
         job: &job,
         summary: &summary,
@@ -145,12 +144,4 @@ fn ask(question: &SendQuestion<'_>, console: &mut Console<'_>) -> bool {
     console.eprint(&format!("\n{}\n", question.text()));
     let messages = count(question.summary.due, "message");
     console.confirm(&format!("Send {messages}?"))
-}
-
-/// The rate limits, with what earlier runs have used.
-async fn rates(config: &Config, ledger: &Ledger, now: Timestamp) -> Result<Rates> {
-    let since = now - SignedDuration::from_hours(24);
-    let earlier = ledger.reader().dots_since(since).await?;
-    let limits = &config.limits;
-    Ok(Rates::new(limits.per_minute, limits.per_day, &earlier, now))
 }

@@ -10,7 +10,7 @@ use crate::exit::{CommandError, Exit, ExitCode};
 use crate::invitation::{Record, State};
 use crate::ledger::{Ledger, LedgerError, RecordFilter};
 use crate::plan::PlanSummary;
-use crate::report::{count, one_line, reply_text};
+use crate::report::{count, decision, one_line, reply_text};
 use crate::results::Results;
 
 /// How many records that wait for a decision are named.
@@ -209,7 +209,9 @@ impl RunSummary<'_> {
                 "{state}: and more, which `access-invite status --state {state}` lists"
             ));
         }
-        console.eprint(advice(state));
+        if let Some((cause, command)) = decision(state) {
+            console.eprint(&format!("{cause}\n  {command}"));
+        }
         Ok(true)
     }
 
@@ -245,16 +247,4 @@ fn describe(record: &Record) -> String {
     let relay = relay.map_or_else(String::new, |it| format!(", sent through {it}"));
     let id = &record.standing.message_id;
     format!("{email}{why} (Message-ID {id}{relay})")
-}
-
-/// How to decide about invitations in a state.
-fn advice(state: State) -> &'static str {
-    match state {
-        State::Unknown => {
-            "it is unknown whether the relay accepted these; search its log for the Message-ID, then decide with\n  access-invite resolve ADDRESS --as accepted|resend|abandoned --note TEXT"
-        }
-        _ => {
-            "these were retried for as long as `retry.give_up_after` allows and are not retried again; when the cause is removed, decide with\n  access-invite resolve ADDRESS --as resend|abandoned --note TEXT\nor for all of them with\n  access-invite resolve --state expired --as resend|abandoned --note TEXT"
-        }
-    }
 }

@@ -17,7 +17,7 @@ use crate::inbox::{ImapError, InboxError, Mail, Mails};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Notified, Reader, RunEnd};
 use crate::oauth::OAuthError;
-use crate::report::{SourceRow, StateChange, SyncFormat, SyncReport, count, printable};
+use crate::report::{ReportFormat, SourceRow, StateChange, SyncReport, count, printable};
 use crate::sync::{Collected, Mailbox, MailboxError, MessageIndex, mailbox_name};
 
 /// How many reports are recorded in one transaction, which takes a few milliseconds.
@@ -40,7 +40,7 @@ pub struct SyncOptions {
     pub bounces: Vec<PathBuf>,
     /// The format of the output
     #[arg(long, value_enum, default_value_t)]
-    pub format: SyncFormat,
+    pub format: ReportFormat,
 }
 
 /// Where reports are read from.
@@ -302,8 +302,8 @@ async fn notify(ledger: &Ledger, collected: Collected, report: &mut SyncReport) 
     Ok(())
 }
 
-fn print(report: &SyncReport, format: SyncFormat, console: &mut Console<'_>) {
-    if format == SyncFormat::Json {
+fn print(report: &SyncReport, format: ReportFormat, console: &mut Console<'_>) {
+    if format == ReportFormat::Json {
         report.write_json(console.out);
         return;
     }

@@ -1,4 +1,6 @@
-//! What the rate limits mean for a run that has not begun: how much of it goes today, and how long it takes.
+//! What the rate limits mean for messages that are not sent yet: how many are sent today, and how long all take.
+//!
+//! Pauses that the relay asks for and deferred recipients are not known.
 
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ pub struct Forecast {
     pub next_in: Option<Duration>,
     /// The shortest duration that the limit per minute allows for the messages of today.
     pub at_least: Duration,
+    /// The shortest duration for all messages, over as many days as the daily limit requires.
+    pub in_all: Duration,
 }
 
 impl Rates {
@@ -27,18 +31,27 @@ impl Rates {
             let age = it.decisive.unwrap_or_default();
             window.saturating_sub(age)
         };
+        let times = |window: Duration, number: u64| {
+            window.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX))
+        };
         let next_in = (today < messages).then(|| opens_in(DAY, &day));
         let per_minute = (minute.limit as u64).max(1);
         let waits = today.saturating_sub(free(&minute)).div_ceil(per_minute);
-        let more = u32::try_from(waits.saturating_sub(1)).unwrap_or(u32::MAX);
         let at_least = match waits {
             0 => Duration::ZERO,
-            _ => opens_in(MINUTE, &minute) + MINUTE.saturating_mul(more),
+            _ => opens_in(MINUTE, &minute) + times(MINUTE, waits - 1),
         };
+        let in_all = next_in.map_or(at_least, |wait| {
+            let per_day = (day.limit as u64).max(1);
+            let after_today = messages - today - 1;
+            let last_day = after_today % per_day;
+            wait + times(DAY, after_today / per_day) + times(MINUTE, last_day / per_minute)
+        });
         Forecast {
             today,
             next_in,
             at_least,
+            in_all,
         }
     }
 }
@@ -89,5 +102,36 @@ mod tests {
         let next = Rates::new(1, 1, &[two_hours_ago], now).forecast(1).next_in;
         let hours = next.unwrap().as_secs_f64() / 3600.0;
         assert!((21.9..=22.0).contains(&hours), "{hours}");
+    }
+
+    #[test]
+    fn the_duration_of_all_messages_covers_the_days_that_they_take() {
+        let now = Timestamp::UNIX_EPOCH;
+        let minute = 60;
+        let day = 24 * 60 * minute;
+        for (messages, (per_minute, per_day), sent, seconds) in [
+            (0, (30, 10_000), 0, 0),
+            (180, (30, 10_000), 0, 5 * minute),
+            (180, (30, 180), 0, 5 * minute),
+            (3_000, (30, 10_000), 0, 99 * minute),
+            // 60 today, 100 a day later, 20 two days later.
+            (180, (30, 100), 40, 2 * day),
+            (180, (10, 100), 40, 2 * day + minute),
+            (180, (30, 180), 1, day),
+        ] {
+            let sent = vec![now; sent];
+            let rates = Rates::new(per_minute, per_day, &sent, now);
+            let in_all = rates.forecast(messages).in_all;
+            assert_eq!((in_all.as_millis() + 500) / 1_000, seconds, "{messages}");
+        }
+    }
+
+    #[test]
+    fn extreme_numbers_do_not_overflow() {
+        for (per_minute, per_day) in [(0, 0), (1, 1), (u32::MAX, 1)] {
+            let rates = Rates::new(per_minute, per_day, &[], Timestamp::UNIX_EPOCH);
+            let forecast = rates.forecast(u64::MAX);
+            assert!(forecast.next_in.is_some() && forecast.in_all > DAY * 1_000_000);
+        }
     }
 }

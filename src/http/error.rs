@@ -108,11 +108,11 @@ fn explain_certificate(error: &CertificateError, url: &Url) -> String {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => format!(
             "the server's certificate expired on {}; its operator must renew it, or this machine's clock is wrong",
-            day(*not_after)
+            utc_day(*not_after)
         ),
         CertificateError::NotValidYetContext { not_before, .. } => format!(
             "the server's certificate is valid only from {} on; this machine's clock may be wrong",
-            day(*not_before)
+            utc_day(*not_before)
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("the server's certificate is not for the name {host}; check the URL")
@@ -125,7 +125,8 @@ fn explain_certificate(error: &CertificateError, url: &Url) -> String {
 }
 
 /// The day of a time in a certificate, in UTC.
-fn day(time: UnixTime) -> String {
+#[must_use]
+pub fn utc_day(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
     time.to_zoned_datetime(TimeZone::UTC).date().to_string()

@@ -4,14 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{
     AlertDescription, CertificateError, ClientConfig, Error as TlsError, InvalidMessage,
     OtherError, PeerIncompatible, PeerMisbehaved, RootCertStore,
@@ -23,6 +21,7 @@ use super::tls_session::TlsSession;
 use super::wire::{FirstBytes, Wire};
 use crate::config::{Smtp, Tls};
 use crate::files;
+use crate::http::utc_day;
 use crate::os_error::without_os_code;
 use crate::outcome::Phase;
 
@@ -170,12 +169,12 @@ fn explain_certificate(error: &CertificateError, smtp: &Smtp) -> String {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => format!(
             "its certificate expired on {}; the relay's operator must renew it, or this machine's clock is wrong",
-            day(*not_after)
+            utc_day(*not_after)
         ),
         CertificateError::Expired => "its certificate has expired; the relay's operator must renew it, or this machine's clock is wrong".into(),
         CertificateError::NotValidYetContext { not_before, .. } => format!(
             "its certificate is not valid before {}; check this machine's clock",
-            day(*not_before)
+            utc_day(*not_before)
         ),
         CertificateError::NotValidYet => "its certificate is not valid yet; check this machine's clock".into(),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -202,15 +201,6 @@ fn describe_alert(alert: AlertDescription) -> String {
         .flat_map(|it| separator(it).into_iter().chain([it.to_ascii_lowercase()]))
         .collect();
     format!("{} ({})", name.trim_start_matches('_'), u8::from(alert))
-}
-
-/// The day of a time in a certificate, in UTC.
-fn day(time: UnixTime) -> String {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    Timestamp::from_second(seconds).map_or_else(
-        |_| "an impossible date".into(),
-        |it| it.to_zoned_datetime(TimeZone::UTC).date().to_string(),
-    )
 }
 
 /// The cipher suites that the handshake offers, by their IANA names.

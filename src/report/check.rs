@@ -10,16 +10,6 @@ use super::harmless::{harmless_json, one_line};
 use crate::config::MissingLocale;
 use crate::finding::{Finding, Severity};
 
-/// How `check` writes its result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum CheckFormat {
-    /// Human-readable
-    #[default]
-    Text,
-    /// One JSON object
-    Json,
-}
-
 /// The names are an interface.
 #[derive(Serialize)]
 struct CheckJson<'a> {

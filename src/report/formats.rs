@@ -8,6 +8,19 @@ use jiff::tz::TimeZone;
 
 use crate::invitation::Event;
 
+/// How a report is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReportFormat {
+    /// Human-readable
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// A longer duration is shown in days.
+const TWO_DAYS: u64 = 48 * 60;
+
 /// RFC 3339 in UTC, to the second.
 #[must_use]
 pub fn utc(at: Timestamp) -> String {
@@ -21,16 +34,27 @@ pub fn local(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
-/// A duration for an estimate: `40 s`, `6 min`, `2 h 10 min`.
+/// A duration for an estimate, rounded up: `40 s`, `6 min`, `2 h 10 min`, `3 days`.
 #[must_use]
 pub fn rough_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let minutes = seconds.div_ceil(60);
     match (minutes / 60, minutes % 60) {
         _ if seconds < 60 => format!("{seconds} s"),
+        _ if minutes > TWO_DAYS => format!("{} days", minutes.div_ceil(24 * 60)),
         (0, minutes) => format!("{minutes} min"),
         (hours, 0) => format!("{hours} h"),
         (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// A duration that the rate limits make, if they make any: `at least 6 min`.
+#[must_use]
+pub fn shortest_duration(duration: Duration) -> String {
+    if duration.is_zero() {
+        "as fast as the relay replies".to_owned()
+    } else {
+        format!("at least {}", rough_duration(duration))
     }
 }
 
@@ -77,6 +101,8 @@ mod tests {
             (61, "2 min"),
             (3600, "1 h"),
             (7800, "2 h 10 min"),
+            (48 * 3600, "48 h"),
+            (48 * 3600 + 1, "3 days"),
         ] {
             assert_eq!(rough_duration(Duration::from_secs(seconds)), text);
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::formats::count;
 use super::harmless::{harmless_json, one_line};
+use super::layout::wrapped;
 
 /// The longest line of a reason without its indentation, for a terminal of 60 columns.
 const WIDTH: usize = 56;
@@ -178,26 +179,14 @@ impl PackageRow {
         }
     }
 
-    fn lines_of_reasons(&self) -> impl Iterator<Item = String> {
-        self.reasons.iter().flat_map(|it| wrapped(it))
+    /// The reasons; all lines of one after the first are indented.
+    fn lines_of_reasons(&self) -> Vec<String> {
+        let reasons = self.reasons.iter();
+        let wrapped = reasons.map(|it| wrapped(&one_line(it), WIDTH));
+        wrapped
+            .flat_map(|it| it.lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
     }
-}
-
-/// The lines of a reason; all lines after the first are indented.
-fn wrapped(reason: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in one_line(reason).split_whitespace() {
-        let line = lines.last_mut().expect("there is a first line");
-        if line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(format!("  {word}"));
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }
 
 /// A basic string of TOML. It is written like one of JSON, in which every harmful character is escaped.

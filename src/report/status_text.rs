@@ -95,7 +95,8 @@ impl StatusSummary<'_> {
 }
 
 /// Why invitations in this state wait for a person, and the command that decides.
-fn decision(state: State) -> Option<(&'static str, &'static str)> {
+#[must_use]
+pub fn decision(state: State) -> Option<(&'static str, &'static str)> {
     match state {
         State::Unknown => Some((
             "perhaps accepted; find the Message-ID in the relay's log, then",

@@ -8,16 +8,6 @@ use super::formats::count;
 use super::harmless::{harmless_json, one_line};
 use crate::invitation::State;
 
-/// How `sync` writes its result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum SyncFormat {
-    /// Human-readable
-    #[default]
-    Text,
-    /// One JSON object
-    Json,
-}
-
 /// What was read and what it changed. The names are an interface.
 #[derive(Debug, Default, Serialize)]
 pub struct SyncReport {

@@ -131,15 +131,15 @@ fn no_fault(found: Option<String>) {
 }
 
 impl Workplace {
-    /// A job that sends without TLS to `port` of this machine, with very high limits.
+    /// A job that sends without TLS to `port` of this machine, with very high limits. Its folder is in memory, if
+    /// the system has one there, because the tests would wait mostly for the disk.
     pub fn new(port: u16) -> Self {
-        Self::new_in(tempfile::tempdir().unwrap(), port)
+        Self::new_in(folder_in_memory(), port)
     }
 
-    /// A job in a folder in memory, if the system has one: for thousands of messages in tests
-    /// that are not about the disk.
-    pub fn in_memory(port: u16) -> Self {
-        Self::new_in(folder_in_memory(), port)
+    /// The same in a folder on a disk, for tests about the disk.
+    pub fn on_disk(port: u16) -> Self {
+        Self::new_in(tempfile::tempdir().unwrap(), port)
     }
 
     fn new_in(folder: tempfile::TempDir, port: u16) -> Self {

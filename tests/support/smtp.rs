@@ -202,8 +202,6 @@ pub struct Setup {
     /// How many commands of an envelope behind a final dot it answers before the dot, like a proxy that
     /// answers envelopes by itself.
     pub answers_early: usize,
-    /// Keeps its journal file in memory.
-    pub in_memory: bool,
     /// The receive buffer in bytes, if the default of loopback (megabytes) is too large for the test.
     pub window: Option<usize>,
 }
@@ -245,7 +243,6 @@ impl Default for Setup {
             forgets: false,
             swallows: Swallows::Nothing,
             answers_early: 0,
-            in_memory: false,
             window: None,
         }
     }
@@ -384,11 +381,7 @@ impl Server {
             .local_addr()
             .expect("a bound socket has an address")
             .port();
-        let folder = if setup.in_memory {
-            super::folder_in_memory()
-        } else {
-            tempfile::tempdir().expect("there is a place for temporary files")
-        };
+        let folder = super::folder_in_memory();
         let shared = Arc::new(Shared {
             setup,
             script: Box::new(script),

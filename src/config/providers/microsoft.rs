@@ -48,11 +48,6 @@ pub const MICROSOFT_365_GOV: Provider = Provider {
         (Cloud::UsGov, "outlook.office365.us"),
         (Cloud::UsGovDod, "outlook-dod.office365.us"),
     ]),
-    login: ProviderLogin::Microsoft,
-    connections: Some(3),
-    per_minute: Some(30),
-    per_day: Some(10_000),
-    sender: SEND_AS,
     sources: &[
         Source {
             publisher: "Microsoft",
@@ -70,7 +65,7 @@ pub const MICROSOFT_365_GOV: Provider = Provider {
         },
         SUBMISSION_LIMITS,
     ],
-    ..UNKNOWN
+    ..MICROSOFT_365
 };
 
 /// Initially 30 messages a minute and 100 an hour for a subscription, so one a minute.
