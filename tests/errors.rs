@@ -1059,7 +1059,7 @@ fn tls_and_login() {
     let implicit = starttls().replace("starttls", "implicit");
     let token = |program: &str| format!("tls = \"starttls\"\ntoken_command = {program}");
     let script = |script: &str| token(&format!("[\"sh\", \"-c\", \"{script}\"]"));
-    let stale = script(&format!("echo {STALE_TOKEN}"));
+    let stale = script("cat token");
     let fails = script("printf '\\\\033[31mno network' >&2; exit 7");
     let other = presenting(pki.server("other.example"));
     let unknown = presenting(Pki::new().server("localhost"));
@@ -1142,6 +1142,7 @@ fn tls_and_login() {
         let mut workplace = Workplace::new(relay.port());
         workplace.write("ca.pem", &pki.ca_pem);
         workplace.write("password", PASSWORD);
+        workplace.write("token", STALE_TOKEN);
         allow(&workplace.file("password"), 0o600);
         workplace.smtp = format!(
             "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"\nusername = \"ada\"\n{lines}",

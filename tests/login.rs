@@ -232,13 +232,15 @@ fn a_token_is_fetched_per_connection_and_its_refusal_explained() {
         Stage::Dot => Action::ReplyThenClose(b"250 2.0.0 taken\r\n".to_vec()),
         _ => Action::Normal,
     });
-    let script = format!("echo run >> runs; echo {TOKEN}");
+    // A token on a command line could be seen in `/proc`.
+    let script = "echo run >> runs; cat token";
     let lines = |script: &str| {
         format!(
             "tls = \"starttls\"\nconnections = 1\nusername = \"ada\"\ntoken_command = [\"sh\", \"-c\", \"{script}\"]"
         )
     };
-    let workplace = job(&relay, &pki, &lines(&script));
+    let workplace = job(&relay, &pki, &lines(script));
+    workplace.write("token", TOKEN);
 
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 0, "{output:?}");
@@ -254,7 +256,8 @@ fn a_token_is_fetched_per_connection_and_its_refusal_explained() {
         },
         |_: &Call| Action::Normal,
     );
-    let workplace = job(&relay, &pki, &lines(&format!("echo {STALE_TOKEN}")));
+    let workplace = job(&relay, &pki, &lines("cat token"));
+    workplace.write("token", STALE_TOKEN);
     let output = workplace.run(&["send"]);
     assert_eq!(output.code, 69, "{output:?}");
     assert!(

@@ -531,8 +531,9 @@ fn a_token_of_a_program_that_exchange_refuses_has_its_own_remedy() {
                 _ => smtp::Action::Normal,
             },
         );
-        let lines = format!("provider = \"microsoft365\"\ntoken_command = [\"echo\", \"{TOKEN}\"]");
-        let workplace = job(relay.port(), &pki, &lines, "");
+        let lines = "provider = \"microsoft365\"\ntoken_command = [\"cat\", \"token\"]";
+        let workplace = job(relay.port(), &pki, lines, "");
+        workplace.write("token", TOKEN);
 
         let output = workplace.run(&["check", "--connect"]);
 

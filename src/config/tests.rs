@@ -371,6 +371,9 @@ fn a_secret_key_is_declared_and_its_lines_are_hidden() {
             "smtp.password_env",
             "smtp.password_credential",
             "smtp.token_command",
+            "bounces.imap.password_file",
+            "bounces.imap.password_env",
+            "bounces.imap.password_credential",
         ]
     );
     for path in secret {
@@ -379,6 +382,7 @@ fn a_secret_key_is_declared_and_its_lines_are_hidden() {
         let others = match table {
             "smtp" => "username = \"ada\"",
             "smtp.oauth" => "token_url = \"https://login.example/\"\nclient_id = \"a\"",
+            "bounces.imap" => "host = \"imap.example\"\nusername = \"ada\"",
             _ => "tenant = \"a.example\"\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"",
         };
         let load = |value: &str| {

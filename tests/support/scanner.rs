@@ -255,23 +255,22 @@ pub fn scan_family(id: u32) {
 
 /// The process and those that it started, as far as they are running.
 fn family(id: u32) -> Vec<u32> {
-    let parents: Vec<(u32, u32)> = std::fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let id = entry.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            // `ID (NAME) STATE PARENT …`
-            let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?;
-            Some((id, parent.parse().ok()?))
-        })
-        .collect();
     let mut family = vec![id];
     let mut next = 0;
     while let Some(id) = family.get(next).copied() {
-        let children = parents.iter().filter(|(_, parent)| *parent == id);
-        family.extend(children.map(|(child, _)| child));
+        let threads = std::fs::read_dir(format!("/proc/{id}/task"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        for thread in threads {
+            let children = std::fs::read_to_string(thread.path().join("children"));
+            let children = children.unwrap_or_default();
+            family.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|it| it.parse::<u32>().ok()),
+            );
+        }
         next += 1;
     }
     family
