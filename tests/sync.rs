@@ -333,6 +333,37 @@ fn a_report_about_an_unknown_message_settles_it() {
 }
 
 #[test]
+fn a_person_records_what_came_back_in_another_way() {
+    let (server, workplace) = invited(&[ADA]);
+    let resolve = |decision| {
+        let note = ["--note", "seen by the help desk"];
+        workplace.run(&[&["resolve", ADA, "--as", decision][..], &note].concat())
+    };
+    let printed = |output: &Output| (output.code, output.stdout.clone());
+    assert_eq!(printed(&resolve("delivered")).0, 0);
+    workplace.all_are("delivered");
+    let bounced = resolve("bounced");
+    assert_eq!(
+        printed(&bounced),
+        (0, format!("{ADA} (project): delivered → bounced\n"))
+    );
+    // What has bounced was not delivered.
+    let refused = resolve("delivered");
+    assert_eq!(refused.code, 65, "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("`--as delivered` applies to accepted and unknown"),
+        "{refused:?}"
+    );
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    assert_eq!(server.accepted().len(), 1);
+    assert_eq!(resolve("resend").code, 0);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    assert_eq!(server.accepted().len(), 2);
+}
+
+#[test]
 fn a_relay_that_replaces_the_message_id_is_matched_by_its_reply() {
     let server = Server::start(|call: &Call| match call.stage {
         Stage::Dot => reply("250 Ok 0102018f3c7a-5a1b2c-000000"),

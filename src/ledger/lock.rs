@@ -12,8 +12,11 @@ use super::error::{LedgerError, Result};
 use super::sidecar;
 use crate::files::{self, beside};
 
-/// How often, and after which pause, the lock is tried. Readers hold it for a moment only.
-const TRIES: u32 = 5;
+/// How often, and after which pause, the lock is tried. Readers hold it for a moment only, and so does a process
+/// that was started by the holder and has not executed its program yet.
+const TRIES: u32 = 50;
+/// How often a run tries it that can also work beside another one.
+const TRIES_OF_SHORT_RUN: u32 = 5;
 /// How often it is tried while a run holds it that ends soon.
 const TRIES_FOR_SHORT_RUN: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(20);
@@ -31,7 +34,7 @@ impl RunLock {
     /// # Errors
     /// If another run holds it, or the lock file cannot be written.
     pub fn take(ledger: &Path) -> Result<Self> {
-        Self::take_for(ledger, "")
+        Self::take_for(ledger, "", TRIES)
     }
 
     /// Takes the lock for a run that ends soon, so that others wait for it.
@@ -39,17 +42,17 @@ impl RunLock {
     /// # Errors
     /// As [`RunLock::take`].
     pub fn take_briefly(ledger: &Path) -> Result<Self> {
-        Self::take_for(ledger, SHORT)
+        Self::take_for(ledger, SHORT, TRIES_OF_SHORT_RUN)
     }
 
-    fn take_for(ledger: &Path, purpose: &str) -> Result<Self> {
+    fn take_for(ledger: &Path, purpose: &str, at_least: u32) -> Result<Self> {
         let path = lock_file(ledger);
         let shown = path.display();
         let failed = |what: &str, error: &std::io::Error| {
             LedgerError::CannotWrite(format!("cannot {what} `{shown}`: {error}"))
         };
         let mut tries = 0;
-        while tries < TRIES || (tries < TRIES_FOR_SHORT_RUN && is_held_briefly(&path)) {
+        while tries < at_least || (tries < TRIES_FOR_SHORT_RUN && is_held_briefly(&path)) {
             tries += 1;
             let mut file = files::open_own(&path).map_err(|error| {
                 let fix = sidecar::ownership_fix(&path);
