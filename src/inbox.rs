@@ -1,6 +1,6 @@
 //! The mail that came back: reports about deliveries, automatic replies, and everything else.
 //!
-//! [`read`] says what one mail is. It decides nothing: which invitation a report is about, and whether it
+//! [`read()`] says what one mail is. It decides nothing: which invitation a report is about, and whether it
 //! changes the invitation's state, is decided by the ledger's records. A mail in this mailbox can come
 //! from anybody, so its text is data: bounded, and without control characters before it is shown.
 //!
