@@ -1,7 +1,7 @@
 //! Mail in files: one mail (`.eml`), an mbox file, or a Maildir.
 
-use std::fs::ReadDir;
-use std::io::{BufReader, Read};
+use std::fs::{File, ReadDir};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::mbox::Mbox;
@@ -38,8 +38,8 @@ pub struct Mails {
 
 enum Kind {
     /// One mail; `None` after it was read.
-    Single(Option<Box<dyn Read>>),
-    Mbox(Box<Mbox<BufReader<Box<dyn Read>>>>, u64),
+    Single(Option<BufReader<File>>),
+    Mbox(Mbox<BufReader<File>>, u64),
     /// The folders `new` and `cur` that are still to be read.
     Maildir(Vec<ReadDir>),
 }
@@ -59,18 +59,15 @@ impl Mails {
             let [cur, new] = folders.map(|it| it.map_err(|error| failed(no_maildir(error))));
             Kind::Maildir(vec![cur?, new?])
         } else {
-            let mut file = files::open(path).map_err(failed)?;
-            let mut start = [0; 5];
-            let read = read_up_to(&mut file, &mut start).map_err(failed)?;
-            let whole: Box<dyn Read> =
-                Box::new(std::io::Cursor::new(start[..read].to_vec()).chain(file));
-            if read == 0 {
+            let mut file = BufReader::new(files::open(path).map_err(failed)?);
+            let start = file.fill_buf().map_err(failed)?;
+            if start.is_empty() {
                 // An mbox file whose mails were deleted.
                 Kind::Single(None)
-            } else if &start[..read] == b"From " {
-                Kind::Mbox(Box::new(Mbox::new(BufReader::new(whole), MAIL_LIMIT)), 0)
+            } else if start.starts_with(b"From ") {
+                Kind::Mbox(Mbox::new(file, MAIL_LIMIT), 0)
             } else {
-                Kind::Single(Some(whole))
+                Kind::Single(Some(file))
             }
         };
         Ok(Self {
@@ -157,19 +154,8 @@ fn no_maildir(error: std::io::Error) -> std::io::Error {
     std::io::Error::other(message)
 }
 
-fn mail(origin: String, file: Box<dyn Read>) -> std::io::Result<Mail> {
+fn mail(origin: String, file: impl Read) -> std::io::Result<Mail> {
     let mut bytes = Vec::new();
     file.take(MAIL_LIMIT as u64).read_to_end(&mut bytes)?;
     Ok(Mail { origin, bytes })
-}
-
-fn read_up_to(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut read = 0;
-    while read < buffer.len() {
-        match file.read(&mut buffer[read..])? {
-            0 => break,
-            count => read += count,
-        }
-    }
-    Ok(read)
 }
