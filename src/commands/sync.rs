@@ -123,10 +123,9 @@ async fn collect<'a>(
     exits: &mut Vec<Exit>,
     console: &mut Console<'_>,
 ) -> Result<Collected> {
-    let index = MessageIndex::build(reader).await?;
     let mut collector = Collector {
         collected: Collected::default(),
-        index,
+        index: None,
         reader,
         now: console.now(),
         progress: console.counter("mails read"),
@@ -183,7 +182,7 @@ fn exit_of(error: &MailboxError) -> Exit {
 /// Reads mails and keeps what they say.
 struct Collector<'a> {
     collected: Collected,
-    index: MessageIndex,
+    index: Option<MessageIndex>,
     reader: &'a Reader,
     now: Timestamp,
     progress: ProgressBar,
@@ -192,7 +191,9 @@ struct Collector<'a> {
 impl Collector<'_> {
     async fn add(&mut self, mail: &Mail) -> Result<bool> {
         self.progress.inc(1);
-        let added = self.collected.add(mail, &self.index, self.reader, self.now);
+        let added = self
+            .collected
+            .add(mail, &mut self.index, self.reader, self.now);
         Ok(added.await?)
     }
 

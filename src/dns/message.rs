@@ -95,7 +95,7 @@ impl<'n> Query<'n> {
 
     /// What these bytes say about the query.
     pub fn read(&self, bytes: &[u8]) -> Answer {
-        // The id and the flag of an answer, so that a malformed answer is told from an unrelated message.
+        // The id and the flag of an answer, by which a malformed answer is distinguished from an unrelated message.
         let is_answer =
             bytes.len() > 3 && bytes[..2] == self.id.to_be_bytes() && bytes[2] & 0x80 != 0;
         if !is_answer {

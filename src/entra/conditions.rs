@@ -237,7 +237,7 @@ impl Evaluation {
         let name = shown(&found.display_name);
         self.findings.note(match found.is_hidden {
             Some(true) => format!("the access package \"{name}\" is hidden: partners reach it by its link only"),
-            Some(false) => format!("the access package \"{name}\" is not hidden: whoever can request it also finds it in the portal"),
+            Some(false) => format!("the access package \"{name}\" is not hidden: everyone who can request it also finds it in the portal"),
             None => format!("Microsoft Graph does not say whether the access package \"{name}\" is hidden"),
         });
     }

@@ -25,14 +25,15 @@ pub struct Collected {
 }
 
 impl Collected {
-    /// Reads one mail; gives whether it is a report about one of our messages.
+    /// Reads one mail; gives whether it is a report about one of our messages. The index is built for the first
+    /// report.
     ///
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn add(
         &mut self,
         mail: &Mail,
-        index: &MessageIndex,
+        index: &mut Option<MessageIndex>,
         reader: &Reader,
         at: Timestamp,
     ) -> Result<bool, LedgerError> {
@@ -44,6 +45,10 @@ impl Collected {
                 return Ok(false);
             }
             Inbound::Other => return Ok(false),
+        };
+        let index = match index {
+            Some(index) => index,
+            None => index.insert(MessageIndex::build(reader).await?),
         };
         let notifications = matched(&report, index, reader, at).await?;
         if notifications.is_empty() {
