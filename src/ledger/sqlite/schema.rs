@@ -9,7 +9,7 @@ use crate::ledger::witness::Id;
 /// `AINV`, which identifies the file as a ledger of access-invite.
 pub const APPLICATION_ID: i32 = 0x4149_4E56;
 /// Raised with every change of the tables, together with a migration from the version before.
-pub const VERSION: i32 = 2;
+pub const VERSION: i32 = 3;
 
 /// The tables of version 1. `room` is padding for values that the row gets later, `spare` reserves pages.
 /// The states are compared one by one, because SQLite builds a temporary table for a longer `IN` each time.
@@ -114,12 +114,26 @@ CREATE TABLE gap (
 CREATE TABLE notice (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
 ";
 
+/// The tables that version 3 added. A suppression is found by a keyed hash of the canonical address, or of `@` and
+/// the domain; `address` is what a person reads in the list.
+const SUPPRESSION_TABLES: &str = "
+CREATE TABLE suppression (
+    hash BLOB PRIMARY KEY CHECK (length(hash) = 32),
+    address TEXT,
+    at INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    note TEXT,
+    run INTEGER REFERENCES run (number)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Creates the tables in an empty database.
 pub fn create(connection: &Connection, key: &MessageIdKey, id: Id) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(TABLES)?;
     create_run_tables(connection, id)?;
+    create_tables_of_version_3(connection)?;
     connection.execute(
         "INSERT INTO secret (id, message_id_key) VALUES (1, ?1)",
         [&key.0[..]],
@@ -139,12 +153,28 @@ fn create_run_tables(connection: &Connection, id: Id) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// Migrates the tables of an earlier version, within the caller's transaction. Campaigns that have
-/// records count as confirmed. `id` becomes the ledger's id if it has none.
+fn create_tables_of_version_3(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(SUPPRESSION_TABLES)
+}
+
+/// Migrates the tables of an earlier version, within the caller's transaction.
+/// `id` becomes the ledger's id if it has none.
 pub fn migrate(connection: &Connection, id: Id) -> rusqlite::Result<()> {
-    if version(connection)? >= 2 {
-        return Ok(());
+    let version = version(connection)?;
+    if version < 2 {
+        migrate_to_version_2(connection, id)?;
     }
+    if version < 3 {
+        create_tables_of_version_3(connection)?;
+    }
+    if version < VERSION {
+        connection.pragma_update(None, "user_version", VERSION)?;
+    }
+    Ok(())
+}
+
+/// Campaigns that have records count as confirmed.
+fn migrate_to_version_2(connection: &Connection, id: Id) -> rusqlite::Result<()> {
     create_run_tables(connection, id)?;
     connection
         .execute_batch("ALTER TABLE history ADD COLUMN run INTEGER REFERENCES run (number)")?;
@@ -152,7 +182,7 @@ pub fn migrate(connection: &Connection, id: Id) -> rusqlite::Result<()> {
         "INSERT INTO campaign (name, confirmed_at) SELECT DISTINCT campaign, ?1 FROM invitation",
         [Timestamp::now().as_millisecond()],
     )?;
-    connection.pragma_update(None, "user_version", VERSION)
+    Ok(())
 }
 
 /// The version of the tables.
