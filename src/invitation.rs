@@ -5,6 +5,7 @@ mod notification;
 mod record;
 mod retry;
 mod state;
+mod suppression;
 mod transitions;
 
 pub use self::identity::{Identity, MessageIdKey, OCCASION, invite_id};
@@ -12,4 +13,7 @@ pub use self::notification::{Effect, effect};
 pub use self::record::{Event, Invitee, Record, Standing};
 pub use self::retry::RetrySchedule;
 pub use self::state::State;
+pub use self::suppression::{
+    AddressPattern, Suppression, SuppressionSource, covering_hashes, suppression_hash,
+};
 pub use self::transitions::{Cause, Decision, NotAllowed, Proof, next};

@@ -74,6 +74,12 @@ impl PlannedInvitation {
         self.standing.as_ref().is_none_or(|it| it.attempts == 0)
     }
 
+    /// Whether its address is suppressed and no run has recorded it.
+    #[must_use]
+    pub fn is_newly_suppressed(&self) -> bool {
+        self.standing.is_none() && self.skip == Some(Skip::State(State::Suppressed))
+    }
+
     /// Its Message-ID without brackets: the recorded one, else a new one at `domain`.
     #[must_use]
     pub fn message_id(&self, key: &MessageIdKey, domain: &str) -> String {
@@ -162,6 +168,8 @@ pub struct PlanSummary {
     pub new: u64,
     /// Deferred rows of open packages that this plan skips.
     pub waiting: u64,
+    /// Rows of suppressed addresses that no run has recorded.
+    pub newly_suppressed: u64,
     /// The due ones by locale, as the caller names it.
     pub locales: BTreeMap<String, u64>,
     /// The due ones by the key of their package.
@@ -228,6 +236,7 @@ impl Plan {
                     .standing
                     .as_ref()
                     .is_some_and(|it| it.state == State::Deferred);
+                summary.newly_suppressed += u64::from(entry.is_newly_suppressed());
                 if let Some(skip) = entry.skip {
                     *summary.skipped.entry(skip.kind()).or_default() += 1;
                     summary.waiting += u64::from(deferred && !matches!(skip, Skip::Closed(_)));
@@ -351,9 +360,19 @@ impl PlanPages {
         let identity = |it: &Partner| it.identity(&self.plan.campaign);
         let identities: Vec<_> = rows.iter().map(identity).collect();
         let standings = reader.standings(identities.clone()).await?;
+        // The ledger keeps recorded invitations to these addresses in the state `suppressed`.
+        let unrecorded = identities
+            .iter()
+            .zip(&standings)
+            .filter(|it| it.1.is_none());
+        let unrecorded: Vec<_> = unrecorded.map(|it| it.0.address.clone()).collect();
+        let mut suppressions = reader.suppressions_of(unrecorded).await?.into_iter();
         let mut entries = Vec::with_capacity(rows.len());
         for ((partner, identity), standing) in rows.into_iter().zip(identities).zip(standings) {
             let mut skip = self.plan.skip(&partner.package, standing.as_ref());
+            if standing.is_none() && suppressions.next().flatten().is_some() {
+                skip = Some(Skip::State(State::Suppressed));
+            }
             if self.first_pass
                 && let Some(refused) = standing.as_ref().filter(|it| it.refused)
             {

@@ -4,11 +4,13 @@
 //! is about and says what it proves; the ledger decides what that changes.
 
 mod collect;
+mod evidence;
 mod index;
 mod mailbox;
 mod matching;
 
 pub use self::collect::Collected;
+pub use self::evidence::suppress_unknown_mailbox;
 pub use self::index::MessageIndex;
 pub use self::mailbox::{Mailbox, MailboxError, name as mailbox_name};
-pub use self::matching::matched;
+pub use self::matching::{matched, unsubscribed};

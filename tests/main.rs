@@ -54,6 +54,7 @@ mod scanner;
 mod sender_domain;
 mod sending;
 mod status;
+mod suppress;
 mod sync;
 mod syscalls;
 mod terminal;

@@ -30,13 +30,14 @@ pub struct RunSummary<'a> {
     pub recovered: u64,
 }
 
-fn outcomes(tally: &Tally) -> [(&'static str, u64); 5] {
+fn outcomes(tally: &Tally) -> [(&'static str, u64); 6] {
     [
         ("accepted", tally.accepted),
         ("deferred", tally.deferred),
         ("rejected", tally.rejected),
         ("expired", tally.expired),
         ("unknown", tally.unknown),
+        ("withdrawn", tally.withdrawn),
     ]
 }
 

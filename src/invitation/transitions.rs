@@ -63,6 +63,10 @@ pub enum Cause {
     Person(Decision),
     /// A delivery report came, or the mail system's trace says so.
     Notification(Proof),
+    /// The address is on the suppression list.
+    Suppress,
+    /// The address was removed from the suppression list.
+    Unsuppress,
 }
 
 impl Cause {
@@ -90,12 +94,13 @@ pub struct NotAllowed {
 pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
     use State::{
         Abandoned, Accepted, Armed, Bounced, Deferred, Delivered, Expired, Pending, Rejected,
-        Unknown,
+        Suppressed, Unknown,
     };
     let not_allowed = NotAllowed { before, cause };
     let Some(before) = before else {
         return match cause {
             Cause::Enrol => Ok(Pending),
+            Cause::Suppress => Ok(Suppressed),
             _ => Err(not_allowed),
         };
     };
@@ -117,6 +122,17 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
         (Cause::OutOfOrder, Accepted | Deferred | Rejected | Expired) => Unknown,
         // A report proves that the message was accepted, whatever the order of the replies.
         (Cause::OutOfOrder, Bounced | Delivered) => before,
+
+        (Cause::Suppress, Pending | Deferred) => Suppressed,
+        (Cause::Unsuppress, Suppressed) => Pending,
+        // The address was suppressed while an attempt was under way that ended before the final dot.
+        (
+            Cause::Outcome(Outcome::Deferred | Outcome::Rejected)
+            | Cause::GiveUp
+            | Cause::Disarm
+            | Cause::ResendMismatch,
+            Suppressed,
+        ) => Suppressed,
 
         (Cause::Notification(Proof::Failed), Accepted | Delivered | Unknown) => Bounced,
         (Cause::Notification(Proof::Delivered), Accepted | Unknown) => Delivered,
@@ -166,6 +182,8 @@ mod tests {
             Cause::Breaker,
             Cause::ResendMismatch,
             Cause::OutOfOrder,
+            Cause::Suppress,
+            Cause::Unsuppress,
         ];
         causes.extend(OUTCOMES.map(Cause::Outcome));
         causes.extend(decisions.map(Cause::Person));
@@ -274,9 +292,23 @@ mod tests {
     }
 
     #[test]
-    fn suppressed_never_changes() {
+    fn suppressed_is_left_only_when_it_is_removed_from_the_list() {
         for cause in causes() {
-            assert!(next(Some(State::Suppressed), cause).is_err(), "{cause:?}");
+            match next(Some(State::Suppressed), cause) {
+                Ok(State::Pending) => assert_eq!(cause, Cause::Unsuppress),
+                Ok(State::Suppressed) | Err(_) => {}
+                Ok(other) => panic!("{other} by {cause:?}"),
+            }
+        }
+        assert!(next(Some(State::Suppressed), Cause::Arm).is_err());
+    }
+
+    #[test]
+    fn only_what_is_due_is_suppressed() {
+        for &state in State::ALL {
+            let due = matches!(state, State::Pending | State::Deferred);
+            let suppressed = next(Some(state), Cause::Suppress).ok();
+            assert_eq!(suppressed, due.then_some(State::Suppressed), "{state}");
         }
     }
 
@@ -285,6 +317,7 @@ mod tests {
         for cause in causes() {
             let expected = match cause {
                 Cause::Enrol => Ok(State::Pending),
+                Cause::Suppress => Ok(State::Suppressed),
                 _ => Err(NotAllowed {
                     before: None,
                     cause,

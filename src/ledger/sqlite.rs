@@ -15,6 +15,7 @@ mod recovery;
 mod rows;
 mod runs;
 mod schema;
+mod suppressions;
 mod transitions;
 mod wal;
 mod writer_handle;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::formats::utc;
 use super::harmless::{generated_cell, harmless_json};
-use crate::invitation::{Event, Record, State};
+use crate::invitation::{Event, Record, State, Suppression};
 
 /// How `status` writes invitations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -45,6 +45,8 @@ struct InvitationFields<'a> {
     next_attempt_at: Option<String>,
     note: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    suppressed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     campaign: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<&'a [Event]>,
@@ -76,6 +78,7 @@ fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Inv
         accepted_at: record.accepted_at.map(utc),
         next_attempt_at: standing.next_attempt_at.map(utc),
         note: optional(&latest.note),
+        suppressed: None,
         campaign: None,
         history: None,
     }
@@ -90,6 +93,8 @@ pub struct StatusRow {
     pub listed: Option<bool>,
     /// The history, if it was asked for.
     pub history: Option<Vec<Event>>,
+    /// The entry of the suppression list that covers the address.
+    pub suppression: Option<Suppression>,
 }
 
 /// How a script reads invitations: a format other than text.
@@ -165,6 +170,7 @@ impl<'a> StatusWriter<'a> {
                     let comma = if self.written == 0 { "\n" } else { ",\n" };
                     self.out.write_all(comma.as_bytes())?;
                     let fields = InvitationFields {
+                        suppressed: Some(row.suppression.is_some()),
                         history: row.history.as_deref(),
                         ..self.fields(row, Cow::Borrowed)
                     };

@@ -191,6 +191,11 @@ impl<'a> StatusTable<'a> {
         writeln!(self.out, "  Message-ID {id}")?;
         let now = format!("  {state} since {since}");
         self.write_event(&now, &reason)?;
+        if let Some(entry) = &row.suppression {
+            let note = entry.note.as_deref().unwrap_or_default();
+            let since = format!("  not mailed since {} ({})", local(entry.at), entry.source);
+            self.write_event(&since, &one_line(note))?;
+        }
         for event in row.history.iter().flatten() {
             let phase = event.phase.as_deref().unwrap_or_default();
             let start = format!(
@@ -347,6 +352,7 @@ mod tests {
             },
             listed: Some(true),
             history: Some(vec![latest]),
+            suppression: None,
         }
     }
 
