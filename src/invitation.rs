@@ -1,5 +1,6 @@
 //! Invitations: identity, states, and the transitions between them.
 
+mod access;
 mod identity;
 mod notification;
 mod record;
@@ -7,6 +8,7 @@ mod retry;
 mod state;
 mod transitions;
 
+pub use self::access::{Access, AccessBy, AccessState, PersonHash, PersonHasher};
 pub use self::identity::{Identity, MessageIdKey, OCCASION, invite_id};
 pub use self::notification::{Effect, effect};
 pub use self::record::{Event, Invitee, Record, Standing};

@@ -11,6 +11,7 @@
 //! - Between runs: no `-wal` and no `-shm`, so that a copy of the file is complete. If a reader prevents
 //!   that, the next writer tries again.
 
+mod access;
 mod error;
 mod freshness;
 mod lock;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::access::{AccessChange, PersonAccess};
 pub use self::error::LedgerError;
 use self::error::Result;
 pub use self::freshness::Staleness;
