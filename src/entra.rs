@@ -19,6 +19,7 @@ mod guest_access;
 mod model;
 mod package_reading;
 mod pages;
+mod requests;
 mod resource;
 mod tenant;
 mod tenant_conditions;
@@ -37,6 +38,7 @@ pub use self::model::{
 };
 pub use self::package_reading::{PackageReading, PackageReadings, listed_policies};
 pub use self::pages::Pages;
+pub use self::requests::{AccessRequest, Assignment, AssignmentState, RequestState, Subject};
 pub use self::resource::Resource;
 pub use self::tenant::TenantPolicies;
 pub use self::tenant_conditions::tenant_findings;

@@ -7,8 +7,10 @@ mod collect;
 mod index;
 mod mailbox;
 mod matching;
+mod requests;
 
 pub use self::collect::Collected;
 pub use self::index::MessageIndex;
 pub use self::mailbox::{Mailbox, MailboxError, name as mailbox_name};
 pub use self::matching::matched;
+pub use self::requests::{PackageAccess, read_access};
