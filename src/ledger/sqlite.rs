@@ -13,6 +13,7 @@ mod notifications;
 mod opening;
 mod reader;
 mod recovery;
+mod reminders;
 mod rows;
 mod runs;
 mod schema;
