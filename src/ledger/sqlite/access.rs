@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::reader::Reader;
+use super::reader::{PAGE, Reader};
 use super::transitions::ApplyError;
 use super::writer_thread::WriterThread;
 use super::{rows, schema};
@@ -116,6 +116,29 @@ impl Reader {
                 oldest = Some(oldest.map_or(at, |it: Timestamp| it.min(at)));
             }
             Ok(oldest)
+        })
+        .await
+    }
+
+    /// The next page of all campaigns' invitations to a package, with their numbers, after `after`.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn invitations_to(
+        &self,
+        package: PackageId,
+        after: i64,
+    ) -> Result<Vec<(i64, Identity)>> {
+        self.query(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, campaign, package_id, address FROM invitation
+                 WHERE id > ?1 AND package_id = ?2 AND occasion = 'invitation' ORDER BY id LIMIT ?3",
+            )?;
+            statement
+                .query_map((after, package.to_string(), PAGE), |row| {
+                    Ok((row.get(0)?, rows::identity(row, 1)?))
+                })?
+                .collect()
         })
         .await
     }
