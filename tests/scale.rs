@@ -31,7 +31,7 @@ fn rows_by_python(workplace: &Workplace) -> (usize, usize) {
         count = accepted = 0\n\
         with open('partners.csv', newline='') as a, open('results.csv', newline='') as b:\n\
         \tfor mine, theirs in zip(csv.reader(a), csv.reader(b), strict=True):\n\
-        \t\tassert theirs[:5] == mine and len(theirs) == 18, theirs\n\
+        \t\tassert theirs[:5] == mine and len(theirs) == 21, theirs\n\
         \t\tcount += 1\n\
         \t\taccepted += theirs[5] == 'accepted'\n\
         print(count - 1, accepted)";

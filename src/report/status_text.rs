@@ -489,6 +489,7 @@ mod tests {
             let summary = StatusSummary {
                 campaign: "spring",
                 counts: &counts,
+                access: None,
                 others: &["autumn".to_owned()],
                 with_advice,
             };
