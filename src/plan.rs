@@ -8,7 +8,7 @@
 //! limits let only a few through. Reminders follow the invitations that were never refused: a reminder is
 //! planned in place of its invitation, which was accepted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ use crate::invitation::{
     Identity, Invited, MessageIdKey, NextReminder, Occasion, Record, ReminderSchedule, Standing, State,
 };
 use crate::ledger::{LedgerError, Reader};
+use crate::link::PackageId;
 use crate::partners::{ListError, Partner, Partners, RowReader};
 
 /// How many partners are looked up in the ledger at once.
@@ -55,8 +56,8 @@ pub struct Plan {
     pub limit: Option<u64>,
     /// When partners are reminded; `None` plans no reminders.
     pub reminders: Option<ReminderSchedule>,
-    /// Whether reminders must wait, because it is not known who has requested access.
-    pub requests_unread: bool,
+    /// The packages whose reminders must wait, because it is not known who has requested access.
+    pub requests_unread: BTreeSet<PackageId>,
     /// A longer wait, which only a clock that was ahead can have recorded, is ignored.
     pub longest_pause: SignedDuration,
 }
@@ -181,9 +182,9 @@ pub struct PlanSummary {
     pub due: u64,
     /// How many of those are invitations that were never attempted.
     pub new: u64,
-    /// How many of them are reminders.
-    pub reminders: u64,
-    /// Deferred rows of open packages that this plan skips.
+    /// The reminders among the due ones, by the key of their package.
+    pub reminders: BTreeMap<String, u64>,
+    /// Deferred rows of open packages that this plan skips, and reminders that must wait.
     pub waiting: u64,
     /// The due ones by locale, as the caller names it.
     pub locales: BTreeMap<String, u64>,
@@ -213,7 +214,7 @@ impl Plan {
             changed: HashSet::new(),
             limit: None,
             reminders: None,
-            requests_unread: false,
+            requests_unread: BTreeSet::new(),
             longest_pause: SignedDuration::MAX,
         }
     }
@@ -256,20 +257,20 @@ impl Plan {
                     .is_some_and(|it| it.state == State::Deferred);
                 if let Some(skip) = entry.skip {
                     *summary.skipped.entry(skip.kind()).or_default() += 1;
-                    summary.waiting += u64::from(deferred && !matches!(skip, Skip::Closed(_)));
+                    let waits = deferred && !matches!(skip, Skip::Closed(_));
+                    summary.waiting += u64::from(waits || skip == Skip::RequestsUnread);
                     continue;
                 }
                 summary.due += 1;
                 summary.new += u64::from(entry.is_new());
-                summary.reminders += u64::from(entry.reminds_of.is_some());
                 *summary
                     .locales
                     .entry(locale_of(&entry.partner))
                     .or_default() += 1;
                 let package = &entry.partner.package.key;
-                match summary.packages.get_mut(package) {
-                    Some(number) => *number += 1,
-                    None => drop(summary.packages.insert(package.clone(), 1)),
+                add_one(&mut summary.packages, package);
+                if entry.reminds_of.is_some() {
+                    add_one(&mut summary.reminders, package);
                 }
                 if !limits.allow(&entry.partner.address) {
                     summary.not_allowed_total += 1;
@@ -296,6 +297,22 @@ impl Plan {
             }),
             Some((state, _)) => Some(Skip::State(state)),
         }
+    }
+}
+
+impl PlanSummary {
+    /// How many of the due messages are reminders.
+    #[must_use]
+    pub fn reminders(&self) -> u64 {
+        self.reminders.values().sum()
+    }
+}
+
+/// Counts one more of this name.
+fn add_one(numbers: &mut BTreeMap<String, u64>, name: &str) {
+    match numbers.get_mut(name) {
+        Some(number) => *number += 1,
+        None => drop(numbers.insert(name.to_owned(), 1)),
     }
 }
 
@@ -345,7 +362,7 @@ impl Plan {
         if matches!(skip, Some(Skip::Closed(_))) {
             return;
         }
-        if self.requests_unread {
+        if self.requests_unread.contains(&entry.identity.package_id) {
             skip = Some(Skip::RequestsUnread);
         }
         *entry = PlannedInvitation {

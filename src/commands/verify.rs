@@ -141,7 +141,7 @@ impl Job {
 /// `unknown` again; that may admit others under `--limit`, so everything is repeated.
 pub async fn guard_and_verify(
     job: &Job,
-    plan: &Plan,
+    plan: &mut Plan,
     ledger: &Ledger,
     new_campaign: bool,
     mut preflight: Option<Preflight>,
