@@ -21,6 +21,7 @@ pub mod preview;
 mod question;
 mod records;
 mod reminders;
+mod requests;
 pub mod resolve;
 mod review_entries;
 pub mod sandbox;

@@ -31,7 +31,7 @@ pub use self::freshness::Staleness;
 use self::lock::RunLock;
 pub use self::records::{
     CampaignStanding, Change, ChangeResults, Enrolment, Gap, Notification, Notified, RecordFilter,
-    RunEnd, RunStart, SentInvitation,
+    RunEnd, RunStart, SentInvitation, Unsettled,
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;

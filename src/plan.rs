@@ -19,7 +19,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::address::Address;
 use crate::config::{Limits, Package};
 use crate::invitation::{
-    Identity, Invited, MessageIdKey, NextReminder, Occasion, Record, ReminderSchedule, Standing, State,
+    AccessBy, AccessState, Identity, Invited, MessageIdKey, NextReminder, Occasion, Record,
+    ReminderSchedule, Standing, State,
 };
 use crate::ledger::{LedgerError, Reader};
 use crate::link::PackageId;
@@ -56,6 +57,8 @@ pub struct Plan {
     pub limit: Option<u64>,
     /// When partners are reminded; `None` plans no reminders.
     pub reminders: Option<ReminderSchedule>,
+    /// Whether invitations of partners who have asked for access are skipped.
+    pub skip_if_requested: bool,
     /// The packages whose reminders must wait, because it is not known who has requested access.
     pub requests_unread: BTreeSet<PackageId>,
     /// A longer wait, which only a clock that was ahead can have recorded, is ignored.
@@ -117,6 +120,8 @@ pub enum Skip {
     Waiting(Timestamp),
     /// The last day to respond has passed.
     Closed(Date),
+    /// The partner has asked for access.
+    Requested(AccessState),
     /// The message to be repeated has changed.
     Changed,
     /// The reminder must wait, because it is not known who has requested access.
@@ -133,6 +138,7 @@ impl Skip {
     pub fn kind(&self) -> String {
         match self {
             Self::Waiting(_) => "deferred, not due yet".into(),
+            Self::Requested(_) => "has asked for access".into(),
             other => other.to_string(),
         }
     }
@@ -162,9 +168,13 @@ impl fmt::Display for Skip {
                 )
             }
             Self::Closed(date) => write!(f, "closed: the last day to respond was {date}"),
+            Self::Requested(access) => write!(f, "has asked for access ({access})"),
             Self::Changed => write!(f, "the message has changed since it was sent"),
             Self::RequestsUnread => {
-                write!(f, "not reminded, because the requests for access were not read")
+                write!(
+                    f,
+                    "not reminded, because the requests for access were not read"
+                )
             }
             Self::Reminded(occasion) => write!(
                 f,
@@ -214,6 +224,7 @@ impl Plan {
             changed: HashSet::new(),
             limit: None,
             reminders: None,
+            skip_if_requested: false,
             requests_unread: BTreeSet::new(),
             longest_pause: SignedDuration::MAX,
         }
@@ -257,7 +268,7 @@ impl Plan {
                     .is_some_and(|it| it.state == State::Deferred);
                 if let Some(skip) = entry.skip {
                     *summary.skipped.entry(skip.kind()).or_default() += 1;
-                    let waits = deferred && !matches!(skip, Skip::Closed(_));
+                    let waits = deferred && !matches!(skip, Skip::Closed(_) | Skip::Requested(_));
                     summary.waiting += u64::from(waits || skip == Skip::RequestsUnread);
                     continue;
                 }
@@ -355,7 +366,9 @@ impl Plan {
         occasion: Occasion,
         mut records: Vec<Record>,
     ) {
-        let place = records.iter().position(|it| it.identity.occasion == occasion);
+        let place = records
+            .iter()
+            .position(|it| it.identity.occasion == occasion);
         let invited = records[0].invited();
         let standing = place.map(|it| records.swap_remove(it).standing);
         let mut skip = self.skip(&entry.partner.package, standing.as_ref());
@@ -466,8 +479,13 @@ impl PlanPages {
             reminds_of: None,
         });
         let mut planned: Vec<_> = planned.collect();
+        if self.plan.skip_if_requested {
+            skip_requested(&mut planned, reader).await?;
+        }
         if let Some(schedule) = self.plan.reminders {
-            self.plan.plan_reminders(&schedule, &mut planned, reader).await?;
+            self.plan
+                .plan_reminders(&schedule, &mut planned, reader)
+                .await?;
         }
         let mut entries = Vec::with_capacity(planned.len());
         for mut entry in planned {
@@ -504,6 +522,23 @@ impl PlanPages {
         }
         Ok(entries)
     }
+}
+
+/// Skips the invitations that would be sent, now or later, to partners who have asked for access themselves. A
+/// colleague's request is not theirs.
+async fn skip_requested(
+    planned: &mut [PlannedInvitation],
+    reader: &Reader,
+) -> Result<(), LedgerError> {
+    let is_open = |it: &&mut PlannedInvitation| matches!(it.skip, None | Some(Skip::Waiting(_)));
+    let open: Vec<_> = planned.iter_mut().filter(is_open).collect();
+    let identities = open.iter().map(|it| it.identity.clone()).collect();
+    for (entry, access) in open.into_iter().zip(reader.access_of(identities).await?) {
+        if let Some(access) = access.filter(|it| it.by == Some(AccessBy::Address)) {
+            entry.skip = Some(Skip::Requested(access.state));
+        }
+    }
+    Ok(())
 }
 
 /// Rotates ascending rows so that they begin behind the one that was refused last.

@@ -115,6 +115,7 @@ impl Job {
         }
         plan.limit = filter.limit;
         plan.longest_pause = self.config.retry.longest_pause();
+        plan.skip_if_requested = self.config.entra.is_some_and(|it| it.skip_if_requested);
         plan
     }
 

@@ -48,7 +48,8 @@ pub fn counts(tally: &Tally) -> String {
     let mut counts: serde_json::Map<_, _> = counts.into_iter().collect();
     if !tally.reminders.is_empty() {
         let reminders = tally.reminders.iter();
-        let reminders = reminders.map(|(name, number)| (String::from(*name), serde_json::Value::from(*number)));
+        let reminders =
+            reminders.map(|(name, number)| (String::from(*name), serde_json::Value::from(*number)));
         counts.insert("reminders".into(), reminders.collect());
     }
     serde_json::Value::Object(counts).to_string()

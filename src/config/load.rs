@@ -242,7 +242,8 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     let given = !section.is_empty();
     let microsoft = Microsoft::read(section, folder);
     let has_entra = root.contains("entra");
-    let entra = Entra::read(root.section("entra"), has_entra, given);
+    let cloud = microsoft.as_ref().map(|it| it.cloud);
+    let entra = Entra::read(root.section("entra"), has_entra, given, cloud);
     let tokens = TokenTable {
         given,
         table: microsoft.clone(),

@@ -82,6 +82,8 @@ pub struct Access {
     pub at: Option<Timestamp>,
     /// Whose request it is; `None` if there is none.
     pub by: Option<AccessBy>,
+    /// When it was requested; `None` for an assignment without a request.
+    pub requested_at: Option<Timestamp>,
 }
 
 impl Access {

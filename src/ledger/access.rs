@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::Ledger;
 use super::error::Result;
-use crate::invitation::{AccessState, PersonHash};
+use crate::invitation::{Access, AccessBy, AccessState, PersonHash};
 use crate::link::PackageId;
 
 /// How many people are recorded in one transaction, which takes a few milliseconds.
@@ -19,6 +19,21 @@ pub struct PersonAccess {
     pub state: AccessState,
     /// Since when.
     pub at: Option<Timestamp>,
+    /// When it was requested.
+    pub requested_at: Option<Timestamp>,
+}
+
+impl PersonAccess {
+    /// The access of an invited partner who was found `by` this.
+    #[must_use]
+    pub fn access(&self, by: AccessBy) -> Access {
+        Access {
+            state: self.state,
+            at: self.at,
+            by: Some(by),
+            requested_at: self.requested_at,
+        }
+    }
 }
 
 /// What a reading has changed for one person, or one domain.

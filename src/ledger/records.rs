@@ -114,6 +114,17 @@ pub struct SentInvitation {
     pub generation: u32,
 }
 
+/// A message whose result the relay's reply did not settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsettled {
+    /// When it was sent.
+    pub at: Timestamp,
+    /// The invitation's number.
+    pub invitation: i64,
+    /// Whether the invitation is `unknown`; otherwise it is `accepted`.
+    pub is_unknown: bool,
+}
+
 /// The result of each change of a request, in their order.
 pub type ChangeResults = Vec<super::error::Result<State>>;
 

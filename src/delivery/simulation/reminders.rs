@@ -14,9 +14,7 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
-use super::{
-    AcceptedCounts, Behaviour, Process, address, dial, enrol, identity, message, number,
-};
+use super::{AcceptedCounts, Behaviour, Process, address, dial, enrol, identity, message, number};
 use crate::invitation::{
     AccessState, Cause, Decision, Identity, Mailed, MessageIdKey, NextReminder, Occasion,
     PersonHasher, Proof, Record, ReminderSchedule, State, Unless,
@@ -65,7 +63,9 @@ struct History {
 
 impl History {
     fn invitations(&self) -> Vec<Identity> {
-        (0..self.partners).map(|it| identity(&address(it))).collect()
+        (0..self.partners)
+            .map(|it| identity(&address(it)))
+            .collect()
     }
 
     /// The records of an invitation and of its reminders.
@@ -80,9 +80,14 @@ impl History {
 
     /// What the plan says about the reminders of an invitation.
     fn next(&self, invitation: &Identity) -> NextReminder {
-        let mailed: Vec<Mailed> = self.records(invitation).iter().map(Record::mailed).collect();
+        let mailed: Vec<Mailed> = self
+            .records(invitation)
+            .iter()
+            .map(Record::mailed)
+            .collect();
         let access = self.disk.access(invitation).unwrap();
-        self.schedule.next(&mailed[0], &mailed[1..], access.as_ref())
+        self.schedule
+            .next(&mailed[0], &mailed[1..], access.as_ref())
     }
 
     /// What is due now: abandons what is not needed any more, and enrols new reminders, as `send` does.
@@ -100,12 +105,11 @@ impl History {
             }
             match self.next(&invitation) {
                 NextReminder::NotNeeded(_) => {
-                    let open = records[1..].iter().filter(|it| {
-                        matches!(it.standing.state, State::Pending | State::Deferred)
-                    });
-                    let abandon = |it: &Record| {
-                        Change::new(&it.identity, now(), Cause::ReminderNotNeeded)
-                    };
+                    let open = records[1..]
+                        .iter()
+                        .filter(|it| matches!(it.standing.state, State::Pending | State::Deferred));
+                    let abandon =
+                        |it: &Record| Change::new(&it.identity, now(), Cause::ReminderNotNeeded);
                     let changes = open.map(abandon).collect();
                     for result in ledger.submit(changes).results().await {
                         result.unwrap();
@@ -132,7 +136,11 @@ impl History {
         let records = self.disk.records().unwrap();
         let prepared = due.into_iter().map(|identity| {
             let record = records.iter().find(|it| it.identity == identity).unwrap();
-            let prepared = message(&identity.address, record.standing.clone(), "hello\r\n..\r\n");
+            let prepared = message(
+                &identity.address,
+                record.standing.clone(),
+                "hello\r\n..\r\n",
+            );
             Prepared {
                 identity,
                 ..prepared
@@ -255,7 +263,10 @@ impl History {
         let seed = self.seed;
         let accepted = self.accepted.lock().unwrap();
         for (id, times) in accepted.iter() {
-            assert_eq!(*times, 1, "R1, seed {seed}: {id} was accepted {times} times");
+            assert_eq!(
+                *times, 1,
+                "R1, seed {seed}: {id} was accepted {times} times"
+            );
         }
         let records = self.disk.records().unwrap();
         let mut armed = 0;
@@ -279,12 +290,19 @@ impl History {
             let identity = &by_id[id].identity;
             let replay = replays.entry(&identity.address).or_default();
             let context = format!("seed {seed}, event {place}: {identity:?}");
-            replay.apply(identity.occasion, event.to, event.at, &self.schedule, &context);
+            replay.apply(
+                identity.occasion,
+                event.to,
+                event.at,
+                &self.schedule,
+                &context,
+            );
             if identity.occasion.is_reminder() && event.to == State::Armed {
                 let silences = self.world.silences.get(&identity.address);
-                let silent = silences.into_iter().flatten().find(|it| {
-                    place >= it.from && it.until.is_none_or(|until| place < until)
-                });
+                let silent = silences
+                    .into_iter()
+                    .flatten()
+                    .find(|it| place >= it.from && it.until.is_none_or(|until| place < until));
                 assert!(silent.is_none(), "R6, {context} was armed in {silent:?}");
             }
         }
@@ -324,13 +342,19 @@ impl Replay {
             "R3, {context}: {reminders:?}"
         );
         let open = reminders.iter().filter(|it| {
-            matches!(it.1, State::Pending | State::Deferred | State::Armed | State::Unknown)
+            matches!(
+                it.1,
+                State::Pending | State::Deferred | State::Armed | State::Unknown
+            )
         });
         assert!(open.count() <= 1, "R4, {context}: {reminders:?}");
         if to == State::Armed {
             let invited_at = self.invited_at;
             let invited_at = invited_at.unwrap_or_else(|| panic!("R5, {context}: not invited"));
-            assert!(at >= invited_at + schedule.after, "R5, {context}: too early");
+            assert!(
+                at >= invited_at + schedule.after,
+                "R5, {context}: too early"
+            );
             let next = self.reminded_at.map(|it| it + schedule.every);
             assert!(next.is_none_or(|it| at >= it), "R5, {context}: too soon");
         }
@@ -431,7 +455,11 @@ async fn one_process(history: &mut History, rng: &mut Rng, clean: bool) {
         clock: now,
     };
     let killed = !clean && rng.u32(..3) == 0;
-    let moment = Duration::from_millis(if killed { rng.u64(..2_000) } else { u64::MAX / 2 });
+    let moment = Duration::from_millis(if killed {
+        rng.u64(..2_000)
+    } else {
+        u64::MAX / 2
+    });
     let ended = {
         let disturbances = async {
             while !clean {

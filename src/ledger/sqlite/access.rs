@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::reader::Reader;
+use super::reader::{PAGE, Reader};
 use super::transitions::ApplyError;
 use super::writer_thread::WriterThread;
 use super::{rows, schema};
@@ -23,29 +23,24 @@ impl WriterThread {
     ) -> Result<Vec<AccessChange>> {
         let package = package.to_string();
         self.write(|it| {
-            let mut before = it.connection.prepare_cached(
-                "SELECT state, at FROM access WHERE package_id = ?1 AND person = ?2",
-            )?;
             let mut replace = it.connection.prepare_cached(
-                "REPLACE INTO access (package_id, person, state, at) VALUES (?1, ?2, ?3, ?4)",
+                "REPLACE INTO access (package_id, person, state, at, requested_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
             let mut changes = Vec::new();
-            for person in people {
-                let hash = person.person;
-                let recorded = before
-                    .query_row((&package, hash.0), |row| Ok((state(row, 0)?, row.get(1)?)))
-                    .optional()?;
-                let at = person.at.map(Timestamp::as_millisecond);
-                if recorded == Some((person.state, at)) {
+            for new in people {
+                let before = find(&it.connection, &package, new.person)?;
+                if before == Some(*new) {
                     continue;
                 }
-                replace.execute((&package, hash.0, person.state.as_str(), at))?;
-                let from = recorded.map_or(AccessState::None, |it| it.0);
-                if from != person.state {
+                let [at, requested_at] = [new.at, new.requested_at].map(in_milliseconds);
+                replace.execute((&package, new.person.0, new.state.as_str(), at, requested_at))?;
+                let from = before.map_or(AccessState::None, |it| it.state);
+                if from != new.state {
                     changes.push(AccessChange {
-                        person: hash,
+                        person: new.person,
                         from,
-                        to: person.state,
+                        to: new.state,
                     });
                 }
             }
@@ -125,6 +120,29 @@ impl Reader {
         .await
     }
 
+    /// The next page of all campaigns' invitations to a package, with their numbers, after `after`.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn invitations_to(
+        &self,
+        package: PackageId,
+        after: i64,
+    ) -> Result<Vec<(i64, Identity)>> {
+        self.query(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, campaign, package_id, address FROM invitation
+                 WHERE id > ?1 AND package_id = ?2 AND occasion = 'invitation' ORDER BY id LIMIT ?3",
+            )?;
+            statement
+                .query_map((after, package.to_string(), PAGE), |row| {
+                    Ok((row.get(0)?, rows::identity(row, 1)?))
+                })?
+                .collect()
+        })
+        .await
+    }
+
     /// The next people with a request for a package, and domains, in the order of their hashes.
     pub(in crate::ledger) fn people(
         &self,
@@ -156,25 +174,38 @@ pub fn access_of(
     if read_at(connection, identity.package_id)?.is_none() {
         return Ok(None);
     }
-    let mut statement = connection
-        .prepare_cached("SELECT state, at FROM access WHERE package_id = ?1 AND person = ?2")?;
     let package = identity.package_id.to_string();
     let by = [AccessBy::Address, AccessBy::Colleague];
     for (person, by) in hasher.of_invited(identity).into_iter().zip(by) {
-        let found = statement
-            .query_row((&package, person.0), |row| {
-                Ok(Access {
-                    state: state(row, 0)?,
-                    at: rows::optional_timestamp(row, 1)?,
-                    by: Some(by),
-                })
-            })
-            .optional()?;
-        if found.is_some() {
-            return Ok(found);
+        if let Some(found) = find(connection, &package, person)? {
+            return Ok(Some(found.access(by)));
         }
     }
     Ok(Some(Access::default()))
+}
+
+fn find(
+    connection: &Connection,
+    package: &str,
+    person: PersonHash,
+) -> rusqlite::Result<Option<PersonAccess>> {
+    connection
+        .prepare_cached(
+            "SELECT state, at, requested_at FROM access WHERE package_id = ?1 AND person = ?2",
+        )?
+        .query_row((package, person.0), |row| {
+            Ok(PersonAccess {
+                person,
+                state: state(row, 0)?,
+                at: rows::optional_timestamp(row, 1)?,
+                requested_at: rows::optional_timestamp(row, 2)?,
+            })
+        })
+        .optional()
+}
+
+fn in_milliseconds(at: Option<Timestamp>) -> Option<i64> {
+    at.map(Timestamp::as_millisecond)
 }
 
 /// When the requests for a package were read.

@@ -19,7 +19,7 @@ use super::{connection, notifications, runs, schema};
 use crate::invitation::{Event, Identity, MessageIdKey, Record, Standing, State};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness::Staleness;
-use crate::ledger::records::{CampaignStanding, RecordFilter, SentInvitation};
+use crate::ledger::records::{CampaignStanding, RecordFilter, SentInvitation, Unsettled};
 use crate::ledger::sidecar;
 use crate::link::PackageId;
 
@@ -371,6 +371,32 @@ impl Reader {
             statement
                 .query_map([since.as_millisecond()], |row| rows::timestamp(row, 0))?
                 .collect()
+        })
+        .await
+    }
+
+    /// The messages sent since `since` that a relay has accepted or may have accepted, over all campaigns, the
+    /// oldest first.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn unsettled(&self, since: Timestamp) -> Result<Vec<Unsettled>> {
+        self.query(move |connection| {
+            let mut statement = connection.prepare(
+                "SELECT h.at, i.id, i.state = 'unknown' FROM history AS h
+                 JOIN invitation AS i ON i.id = h.invitation
+                 WHERE h.to_state = 'armed' AND h.at > ?1
+                    AND (i.state = 'accepted' OR i.state = 'unknown')
+                 ORDER BY h.at",
+            )?;
+            let unsettled = statement.query_map([since.as_millisecond()], |row| {
+                Ok(Unsettled {
+                    at: rows::timestamp(row, 0)?,
+                    invitation: row.get(1)?,
+                    is_unknown: row.get(2)?,
+                })
+            })?;
+            unsettled.collect()
         })
         .await
     }

@@ -135,6 +135,7 @@ CREATE TABLE access (
     person BLOB NOT NULL CHECK (length(person) = 16),
     state TEXT NOT NULL,
     at INTEGER,
+    requested_at INTEGER,
     PRIMARY KEY (package_id, person)
 ) STRICT, WITHOUT ROWID;
 

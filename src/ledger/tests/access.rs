@@ -14,6 +14,7 @@ fn person(person: PersonHash, state: AccessState, second: i64) -> PersonAccess {
         person,
         state,
         at: Some(at(second)),
+        requested_at: Some(at(second - 60)),
     }
 }
 
@@ -47,6 +48,7 @@ async fn access_is_that_of_the_address_or_else_of_the_domain() {
         state,
         at: Some(at(second)),
         by: Some(by),
+        requested_at: Some(at(second - 60)),
     };
     assert_eq!(
         state_of(&ledger, "Ada@A.example").await,
