@@ -24,7 +24,7 @@ use crate::ledger::{Change, Enrolment, Ledger, LedgerError, Notification, Person
 use crate::outbox::Prepared;
 
 /// The default number of histories.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 40;
 const DAY: i64 = 24 * 3_600;
 
 thread_local! {
