@@ -20,6 +20,7 @@ mod preflight;
 pub mod preview;
 mod question;
 mod records;
+mod reminders;
 mod requests;
 pub mod resolve;
 mod review_entries;

@@ -8,7 +8,7 @@
 //! limits let only a few through. Reminders follow the invitations that were never refused: a reminder is
 //! planned in place of its invitation, which was accepted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,10 +19,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::address::Address;
 use crate::config::{Limits, Package};
 use crate::invitation::{
-    AccessBy, AccessState,
-    Identity, Invited, MessageIdKey, NextReminder, Occasion, Record, ReminderSchedule, Standing, State,
+    AccessBy, AccessState, Identity, Invited, MessageIdKey, NextReminder, Occasion, Record,
+    ReminderSchedule, Standing, State,
 };
 use crate::ledger::{LedgerError, Reader};
+use crate::link::PackageId;
 use crate::partners::{ListError, Partner, Partners, RowReader};
 
 /// How many partners are looked up in the ledger at once.
@@ -58,8 +59,8 @@ pub struct Plan {
     pub reminders: Option<ReminderSchedule>,
     /// Whether invitations of partners who have asked for access are skipped.
     pub skip_if_requested: bool,
-    /// Whether reminders must wait, because it is not known who has requested access.
-    pub requests_unread: bool,
+    /// The packages whose reminders must wait, because it is not known who has requested access.
+    pub requests_unread: BTreeSet<PackageId>,
     /// A longer wait, which only a clock that was ahead can have recorded, is ignored.
     pub longest_pause: SignedDuration,
 }
@@ -170,7 +171,10 @@ impl fmt::Display for Skip {
             Self::Requested(access) => write!(f, "has asked for access ({access})"),
             Self::Changed => write!(f, "the message has changed since it was sent"),
             Self::RequestsUnread => {
-                write!(f, "not reminded, because the requests for access were not read")
+                write!(
+                    f,
+                    "not reminded, because the requests for access were not read"
+                )
             }
             Self::Reminded(occasion) => write!(
                 f,
@@ -188,9 +192,9 @@ pub struct PlanSummary {
     pub due: u64,
     /// How many of those are invitations that were never attempted.
     pub new: u64,
-    /// How many of them are reminders.
-    pub reminders: u64,
-    /// Deferred rows of open packages that this plan skips.
+    /// The reminders among the due ones, by the key of their package.
+    pub reminders: BTreeMap<String, u64>,
+    /// Deferred rows of open packages that this plan skips, and reminders that must wait.
     pub waiting: u64,
     /// The due ones by locale, as the caller names it.
     pub locales: BTreeMap<String, u64>,
@@ -221,7 +225,7 @@ impl Plan {
             limit: None,
             reminders: None,
             skip_if_requested: false,
-            requests_unread: false,
+            requests_unread: BTreeSet::new(),
             longest_pause: SignedDuration::MAX,
         }
     }
@@ -265,20 +269,19 @@ impl Plan {
                 if let Some(skip) = entry.skip {
                     *summary.skipped.entry(skip.kind()).or_default() += 1;
                     let waits = deferred && !matches!(skip, Skip::Closed(_) | Skip::Requested(_));
-                    summary.waiting += u64::from(waits);
+                    summary.waiting += u64::from(waits || skip == Skip::RequestsUnread);
                     continue;
                 }
                 summary.due += 1;
                 summary.new += u64::from(entry.is_new());
-                summary.reminders += u64::from(entry.reminds_of.is_some());
                 *summary
                     .locales
                     .entry(locale_of(&entry.partner))
                     .or_default() += 1;
                 let package = &entry.partner.package.key;
-                match summary.packages.get_mut(package) {
-                    Some(number) => *number += 1,
-                    None => drop(summary.packages.insert(package.clone(), 1)),
+                add_one(&mut summary.packages, package);
+                if entry.reminds_of.is_some() {
+                    add_one(&mut summary.reminders, package);
                 }
                 if !limits.allow(&entry.partner.address) {
                     summary.not_allowed_total += 1;
@@ -305,6 +308,22 @@ impl Plan {
             }),
             Some((state, _)) => Some(Skip::State(state)),
         }
+    }
+}
+
+impl PlanSummary {
+    /// How many of the due messages are reminders.
+    #[must_use]
+    pub fn reminders(&self) -> u64 {
+        self.reminders.values().sum()
+    }
+}
+
+/// Counts one more of this name.
+fn add_one(numbers: &mut BTreeMap<String, u64>, name: &str) {
+    match numbers.get_mut(name) {
+        Some(number) => *number += 1,
+        None => drop(numbers.insert(name.to_owned(), 1)),
     }
 }
 
@@ -347,14 +366,16 @@ impl Plan {
         occasion: Occasion,
         mut records: Vec<Record>,
     ) {
-        let place = records.iter().position(|it| it.identity.occasion == occasion);
+        let place = records
+            .iter()
+            .position(|it| it.identity.occasion == occasion);
         let invited = records[0].invited();
         let standing = place.map(|it| records.swap_remove(it).standing);
         let mut skip = self.skip(&entry.partner.package, standing.as_ref());
         if matches!(skip, Some(Skip::Closed(_))) {
             return;
         }
-        if self.requests_unread {
+        if self.requests_unread.contains(&entry.identity.package_id) {
             skip = Some(Skip::RequestsUnread);
         }
         *entry = PlannedInvitation {
@@ -462,7 +483,9 @@ impl PlanPages {
             skip_requested(&mut planned, reader).await?;
         }
         if let Some(schedule) = self.plan.reminders {
-            self.plan.plan_reminders(&schedule, &mut planned, reader).await?;
+            self.plan
+                .plan_reminders(&schedule, &mut planned, reader)
+                .await?;
         }
         let mut entries = Vec::with_capacity(planned.len());
         for mut entry in planned {

@@ -14,6 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::guards::{guards, nothing_was_sent};
 use super::job::Job;
 use super::preflight::Preflight;
+use super::reminders::refresh_for_reminders;
 use super::requests::refresh_requests;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
@@ -70,9 +71,7 @@ impl MessageVerifier {
         let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
-        let draft = self
-            .composer
-            .draft(partner, &id, entry.reminds_of.as_ref());
+        let draft = self.composer.draft(partner, &id, entry.reminds_of.as_ref());
         let composed = draft.compose_and_verify(date);
         let place = || format!("{}:{}", self.list.display(), partner.line);
         let (message, _) = composed.map_err(|it| format!("{}: {it}", place()))?;
@@ -143,13 +142,14 @@ impl Job {
 /// everything is repeated.
 pub async fn guard_and_verify(
     job: &Job,
-    plan: &Plan,
+    plan: &mut Plan,
     ledger: &Ledger,
     new_campaign: bool,
     mut preflight: Option<Preflight>,
     console: &mut Console<'_>,
 ) -> Result<(PlanSummary, Vec<PlannedSend>)> {
     let mut read_requests = plan.skip_if_requested;
+    let mut asked_for_reminders = false;
     loop {
         let reader = ledger.reader();
         let summary = job.summarize(plan, reader).await?;
@@ -167,6 +167,12 @@ pub async fn guard_and_verify(
                 return Err(nothing_was_sent(error));
             }
             if refreshed.recorded {
+                continue;
+            }
+        }
+        if !asked_for_reminders && !summary.reminders.is_empty() && job.config.entra.is_some() {
+            asked_for_reminders = true;
+            if refresh_for_reminders(job, plan, &summary, ledger, console).await? {
                 continue;
             }
         }
