@@ -14,11 +14,11 @@ use crate::support::{Output, Workplace, without_privileges};
 const ADA: &str = "ada@fabrikam.example";
 
 /// A report of `tests/fixtures/reports/`, about the message with this Message-ID.
-fn report(name: &str, address: &str, message_id: &str) -> String {
+pub fn report(name: &str, address: &str, message_id: &str) -> String {
     report_with(name, address, message_id, &[])
 }
 
-fn report_with(name: &str, address: &str, message_id: &str, more: &[(&str, &str)]) -> String {
+pub fn report_with(name: &str, address: &str, message_id: &str, more: &[(&str, &str)]) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reports");
     let text = std::fs::read_to_string(folder.join(format!("{name}.eml"))).unwrap();
     let invite = invite_id(message_id);
@@ -33,7 +33,7 @@ fn report_with(name: &str, address: &str, message_id: &str, more: &[(&str, &str)
 }
 
 /// The Message-ID of the invitation to an address.
-fn message_id(workplace: &Workplace, address: &str) -> String {
+pub fn message_id(workplace: &Workplace, address: &str) -> String {
     let status = workplace.status();
     let invitations = status["invitations"].as_array().unwrap();
     let found = invitations
@@ -53,7 +53,7 @@ fn invited(addresses: &[&str]) -> (Server, Workplace) {
     (server, workplace)
 }
 
-fn history(workplace: &Workplace, address: &str) -> Vec<Value> {
+pub fn history(workplace: &Workplace, address: &str) -> Vec<Value> {
     let output = workplace.run(&["status", address, "--format", "json"]);
     let status: Value = serde_json::from_str(&output.stdout).unwrap();
     status["invitations"][0]["history"]
