@@ -274,6 +274,32 @@ fn forged_reports_change_nothing() {
 }
 
 #[test]
+fn a_mail_over_which_the_parser_panics_does_not_prevent_the_others() {
+    let (_server, workplace) = invited(&[ADA]);
+    let id = message_id(&workplace, ADA);
+    let separator = "From x Mon Nov 30 09:01:00 2026\n";
+    // Found by fuzzing: the boundary is never closed, and a message stands in a message.
+    let nested = "Content-Type: message/rfc822\r\n\r\n";
+    let forged = format!(
+        "Content-Type: multipart/report; boundary=\"=_1\"x\n\n\n--=_1\n{nested}{nested}Subject: x\n\nx\n--=_1--\n"
+    );
+    let report = report("postfix-unknown-user", ADA, &id);
+    workplace.write(
+        "back.mbox",
+        &format!("{separator}{forged}\n{separator}{report}"),
+    );
+
+    let output = sync(&workplace, "back.mbox", 1);
+
+    assert_eq!(output.stderr, "");
+    assert!(
+        output.stdout.contains("2 mails read: 1 report"),
+        "{output:?}"
+    );
+    workplace.all_are("bounced");
+}
+
+#[test]
 fn a_bounce_of_a_message_before_a_resend_is_noted() {
     let (server, workplace) = invited(&[ADA]);
     let first = message_id(&workplace, ADA);
