@@ -56,6 +56,7 @@ mod sender_domain;
 mod sending;
 mod status;
 mod sync;
+mod sync_graph;
 mod syscalls;
 mod terminal;
 mod tls;

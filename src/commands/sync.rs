@@ -19,7 +19,7 @@ use crate::address::Address;
 use crate::config::{Config, Imap, Microsoft};
 use crate::console::Console;
 use crate::entra::{Graph, GraphError};
-use crate::exit::{CommandError, Exit, Result};
+use crate::exit::{CommandError, Exit, Result, without_os_code};
 use crate::inbox::{ImapError, Mail, Mails};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Notified, Reader, RunEnd};
@@ -183,7 +183,7 @@ async fn collect<'a>(
                         opened.push((*imap, mailbox, ids));
                         None
                     }
-                    Err(error) => Some((error.to_string(), exit_of(&error))),
+                    Err(error) => Some((without_os_code(&error), exit_of(&error))),
                 };
                 (mailbox_name(imap), failure)
             }
@@ -238,7 +238,7 @@ fn failure_of(error: &GraphError) -> Failure {
     } else {
         Exit::Config
     };
-    (error.to_string(), exit)
+    (without_os_code(error), exit)
 }
 
 /// Reads mails and keeps what they say.
