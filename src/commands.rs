@@ -20,6 +20,8 @@ mod preflight;
 pub mod preview;
 mod question;
 mod records;
+mod reminders;
+mod requests;
 pub mod resolve;
 mod review_entries;
 pub mod sandbox;

@@ -25,6 +25,7 @@ use access_invite::commands::{Job, PartnerFilter};
 use access_invite::config::Config;
 use access_invite::delivery::{Run, RunEvent, StopKind};
 use access_invite::exit::{Exit, ExitCode};
+use access_invite::invitation::Unless;
 use access_invite::ledger::{Ledger, RunStart};
 use access_invite::outbox::{Outbox, PlannedSend};
 use access_invite::relay::{Connector, Credentials};
@@ -438,6 +439,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
         max_runtime: None,
         rates: None,
         retry: config.retry,
+        unless: Unless::default(),
         receipts: false,
         breaker_open: false,
         first_pause: Duration::from_millis(5),
@@ -583,7 +585,7 @@ async fn events_report_arms_outcomes_and_the_stop() {
     run.on_event = Box::new(move |event, _| {
         let text = match event {
             RunEvent::Armed(recipient) => format!("{recipient}: armed"),
-            RunEvent::Settled(recipient, state, _) => format!("{recipient}: {state}"),
+            RunEvent::Settled(recipient, state, ..) => format!("{recipient}: {state}"),
             RunEvent::Stopped(stop) => format!("stopped with {}", stop.exit() as u8),
             other => format!("{other:?}"),
         };

@@ -14,7 +14,7 @@ use crate::config::{Config, nearest};
 use crate::console::{Console, Size};
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::Finding;
-use crate::invitation::{Record, State, Suppression};
+use crate::invitation::{Occasion, Record, State};
 use crate::ledger::{Ledger, Reader, RecordFilter};
 use crate::partners::Partners;
 use crate::report::{
@@ -195,6 +195,7 @@ impl StatusReport<'_> {
             address: self.options.address.as_ref(),
             state: self.options.state,
             package: self.options.package.as_deref(),
+            occasion: Occasion::Invitation,
         };
         let filter = selection.filter(self.config, self.reader).await?;
         if let Some(address) = selection.address
@@ -247,9 +248,11 @@ impl StatusReport<'_> {
         }
         let package = campaign.filter.package_id;
         let counts = self.reader.counts_of(&campaign.name, package).await?;
+        let access = self.reader.access_counts(&campaign.name, package).await?;
         let summary = StatusSummary {
             campaign: &campaign.name,
             counts: &counts,
+            access,
             others,
             with_advice: self.options.state.is_none() && campaign.name == self.config.campaign,
         };
@@ -333,16 +336,34 @@ impl StatusReport<'_> {
             return Ok(None);
         };
         *after = last.id;
+        let mut reminders = vec![Vec::new(); records.len()];
+        if self.options.format == StatusFormat::Json || self.options.address.is_some() {
+            let identities = records.iter().map(|it| it.identity.clone()).collect();
+            reminders = self.reader.with_reminders(identities).await?;
+        }
+        let identities = records.iter().map(|it| it.identity.clone()).collect();
+        let access = self.reader.access_of(identities).await?;
         let addresses = records.iter().map(|it| it.identity.address.clone());
         let suppressions = self.reader.suppressions_of(addresses.collect()).await?;
         let mut rows = Vec::with_capacity(records.len());
-        for (record, suppression) in records.into_iter().zip(suppressions) {
-            rows.push(self.row(record, suppression).await?);
+        let found = records
+            .into_iter()
+            .zip(reminders)
+            .zip(access)
+            .zip(suppressions);
+        for (((record, with_reminders), access), suppression) in found {
+            let mut row = self.row(record).await?;
+            row.access = access;
+            row.suppression = suppression;
+            for reminder in with_reminders.into_iter().skip(1) {
+                row.reminders.push(self.row(reminder).await?);
+            }
+            rows.push(row);
         }
         Ok(Some(rows))
     }
 
-    async fn row(&self, mut record: Record, suppression: Option<Suppression>) -> Result<StatusRow> {
+    async fn row(&self, mut record: Record) -> Result<StatusRow> {
         record.invitee.package = match self.options.format {
             StatusFormat::Text => label(self.config, &record),
             StatusFormat::Json | StatusFormat::Csv => package_name(self.config, &record).to_owned(),
@@ -355,8 +376,10 @@ impl StatusReport<'_> {
         Ok(StatusRow {
             record,
             listed,
+            access: None,
             history,
-            suppression,
+            suppression: None,
+            reminders: Vec::new(),
         })
     }
 }

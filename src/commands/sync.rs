@@ -3,24 +3,34 @@
 //! The sources are read without the run lock. What they say is then recorded in short transactions, also while
 //! a run is sending.
 
+use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 
 use super::open_ledger::{end_run, run_start};
-use crate::config::{Config, Imap};
+use super::preflight::connect;
+use super::requests::{self, PackageReading, read_requests, record_requests};
+use crate::address::Address;
+use crate::config::{Config, Imap, Microsoft};
 use crate::console::Console;
-use crate::exit::{CommandError, Exit, Result};
-use crate::inbox::{ImapError, InboxError, Mail, Mails};
+use crate::entra::{Graph, GraphError};
+use crate::exit::{CommandError, Exit, Result, without_os_code};
+use crate::inbox::{ImapError, Mail, Mails};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Notified, Reader, RunEnd};
 use crate::oauth::OAuthError;
 use crate::refusal::SenderIdentity;
-use crate::report::{ReportFormat, SourceRow, StateChange, SyncReport, count, printable};
+use crate::report::{
+    ReportFormat, RequestsReport, SourceRow, StateChange, SyncReport, count, printable,
+};
 use crate::sync::{
-    Collected, Mailbox, MailboxError, MessageIndex, mailbox_name, suppress_unknown_mailbox,
+    Collected, GraphMailbox, Mailbox, MailboxError, MessageIndex, TraceError, graph_mailbox_name,
+    mailbox_name, read_trace, suppress_unknown_mailbox,
 };
 
 /// How many reports are recorded in one transaction, which takes a few milliseconds.
@@ -52,6 +62,10 @@ enum Source<'a> {
     Files(PathBuf),
     /// A mailbox over IMAP.
     Imap(&'a Imap),
+    /// A mailbox through Microsoft Graph.
+    GraphMailbox(&'a Microsoft, &'a Address),
+    /// The message trace of the sender.
+    MessageTrace(&'a Microsoft, &'a Address),
 }
 
 /// A mailbox that is still open, with the ids of the reports that were read from it.
@@ -60,10 +74,14 @@ type Opened<'a> = Vec<(&'a Imap, Mailbox, Vec<u32>)>;
 /// Reads all sources and records what they say.
 ///
 /// # Errors
-/// If no source is configured (78), or the ledger cannot be read or written.
+/// If nothing is configured to be read (78), or the ledger cannot be read or written.
 pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) -> Result<Exit> {
     let config = Config::load(path)?;
-    let sources = sources(&config, options)?;
+    let packages = match options.bounces.is_empty() {
+        true => requests::configured(&config),
+        false => BTreeSet::new(),
+    };
+    let sources = sources(&config, options, packages.is_empty())?;
     Ledger::check_writable(&config.ledger)?;
     let reader = Reader::open(&config.ledger, None)?;
     if let Some(staleness) = reader.staleness {
@@ -81,10 +99,13 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
         console,
     );
     let collected = collected.await?;
+    let readings = read_requests(&config, &packages, &reader.key, console).await;
     drop(reader);
-    if !collected.notifications.is_empty() {
-        record(&config, collected, &mut report, console).await?;
+    report.requests = requests::report(&readings, Vec::new());
+    if !collected.notifications.is_empty() || readings.iter().any(|it| it.access.is_ok()) {
+        record(&config, collected, &readings, &mut report, console).await?;
     }
+    exits.extend(requests::exits(&report.requests, &readings));
     for (imap, mailbox, mut ids) in opened {
         // A report about a message that is being sent is read again.
         if report.waiting > 0 {
@@ -101,17 +122,31 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
     Ok(Exit::first_of(&BY_SEVERITY, &exits))
 }
 
-/// What is to be read.
-fn sources<'a>(config: &'a Config, options: &SyncOptions) -> Result<Vec<Source<'a>>> {
+/// Why a source was not read to its end, with the exit code.
+type Failure = (String, Exit);
+
+/// Where reports are to be read from; fails if there is nothing although that is `required`.
+fn sources<'a>(
+    config: &'a Config,
+    options: &SyncOptions,
+    required: bool,
+) -> Result<Vec<Source<'a>>> {
     if !options.bounces.is_empty() {
         return Ok(options.bounces.iter().cloned().map(Source::Files).collect());
     }
     let bounces = &config.bounces;
     let files = bounces.maildir.iter().chain(&bounces.mbox);
     let files = files.cloned().map(Source::Files);
-    let sources: Vec<_> = files.chain(bounces.imap.iter().map(Source::Imap)).collect();
-    if sources.is_empty() {
-        let message = "no source of delivery reports is configured; set `bounces.maildir`, `bounces.mbox` or `[bounces.imap]`, or name files with `--bounces`";
+    let mut sources: Vec<_> = files.chain(bounces.imap.iter().map(Source::Imap)).collect();
+    if let Some(microsoft) = &config.microsoft {
+        let mailbox = bounces.graph_mailbox.iter();
+        sources.extend(mailbox.map(|it| Source::GraphMailbox(microsoft, it)));
+        if config.entra.is_some_and(|it| it.message_trace) {
+            sources.push(Source::MessageTrace(microsoft, &config.sender.address));
+        }
+    }
+    if required && sources.is_empty() {
+        let message = "there is nothing to read: no source of delivery reports is configured, and no `[entra]` for requests; set `bounces.maildir`, `bounces.mbox`, `bounces.graph_mailbox`, `[bounces.imap]` or `[entra]`, or name files with `--bounces`";
         return Err(CommandError::new(Exit::Config, message));
     }
     Ok(sources)
@@ -131,10 +166,10 @@ async fn collect<'a>(
         index: None,
         reader,
         now: console.now(),
-        progress: console.counter("mails read"),
+        progress: console.counter("mails and entries read"),
     };
     for source in sources {
-        let before = collector.collected.mails;
+        let before = (collector.collected.mails, collector.collected.traces);
         let (name, failure) = match source {
             Source::Files(path) => {
                 let failure = collector.files(path).await?;
@@ -149,16 +184,31 @@ async fn collect<'a>(
                         opened.push((*imap, mailbox, ids));
                         None
                     }
-                    Err(error) => Some((error.to_string(), exit_of(&error))),
+                    Err(error) => Some((without_os_code(&error), exit_of(&error))),
                 };
                 (mailbox_name(imap), failure)
+            }
+            Source::GraphMailbox(microsoft, address) => {
+                let failure = match connect(microsoft) {
+                    Ok(graph) => collector.graph_mailbox(graph, address).await?,
+                    Err(error) => Some(failure_of(&error)),
+                };
+                (graph_mailbox_name(address), failure)
+            }
+            Source::MessageTrace(microsoft, sender) => {
+                let failure = match connect(microsoft) {
+                    Ok(graph) => collector.message_trace(&graph, sender).await?,
+                    Err(error) => Some(failure_of(&error)),
+                };
+                (format!("the message trace of {sender}"), failure)
             }
         };
         let (error, exit) = failure.unzip();
         exits.extend(exit);
         report.sources.push(SourceRow {
             name,
-            mails: collector.collected.mails - before,
+            mails: collector.collected.mails - before.0,
+            traces: collector.collected.traces - before.1,
             error,
         });
     }
@@ -180,6 +230,16 @@ fn exit_of(error: &MailboxError) -> Exit {
         MailboxError::Token(OAuthError::Unreachable { .. }) => Exit::TryLater,
         _ => Exit::Config,
     }
+}
+
+/// Why Microsoft Graph was not read, with the exit code.
+fn failure_of(error: &GraphError) -> Failure {
+    let exit = if error.is_unreachable() {
+        Exit::TryLater
+    } else {
+        Exit::Config
+    };
+    (without_os_code(error), exit)
 }
 
 /// Reads mails and keeps what they say.
@@ -214,6 +274,48 @@ impl Collector<'_> {
             }
         }
         Ok(errors.message())
+    }
+
+    /// Reads a mailbox through Microsoft Graph; gives why not all of it.
+    async fn graph_mailbox(
+        &mut self,
+        graph: Arc<Graph>,
+        address: &Address,
+    ) -> Result<Option<Failure>> {
+        let Some(first_sent) = self.reader.first_sent().await? else {
+            return Ok(None);
+        };
+        let mut mailbox = match GraphMailbox::open(graph, address, first_sent, self.now).await {
+            Ok(mailbox) => mailbox,
+            Err(error) => return Ok(Some(failure_of(&error))),
+        };
+        let mut errors = Errors::default();
+        let mut exits = Vec::new();
+        while let Some(mails) = mailbox.next().await {
+            for mail in mails {
+                match mail {
+                    Ok(mail) => drop(self.add(&mail).await?),
+                    Err(error) => {
+                        errors.add(&error);
+                        exits.push(failure_of(&error).1);
+                    }
+                }
+            }
+        }
+        let exit = Exit::first_of(&BY_SEVERITY, &exits);
+        Ok(errors.message().map(|it| (it, exit)))
+    }
+
+    /// Reads the message trace; gives why not all of it.
+    async fn message_trace(&mut self, graph: &Graph, sender: &Address) -> Result<Option<Failure>> {
+        let collected = (&mut self.collected, &mut self.index);
+        let progress = &self.progress;
+        let tick = |number| progress.inc(number);
+        match read_trace(graph, sender, collected, self.reader, self.now, &tick).await {
+            Ok(()) => Ok(None),
+            Err(TraceError::Graph(error)) => Ok(Some(failure_of(&error))),
+            Err(TraceError::Ledger(error)) => Err(error.into()),
+        }
     }
 
     /// Reads a mailbox; gives it, still open, with the ids of the reports in it.
@@ -252,7 +354,7 @@ struct Errors {
 }
 
 impl Errors {
-    fn add(&mut self, error: &InboxError) {
+    fn add(&mut self, error: &impl Display) {
         match self.first {
             None => self.first = Some(error.to_string()),
             Some(_) => self.more += 1,
@@ -272,12 +374,18 @@ impl Errors {
 async fn record(
     config: &Config,
     collected: Collected,
+    readings: &[PackageReading],
     report: &mut SyncReport,
     console: &mut Console<'_>,
 ) -> Result<()> {
     let start = run_start("sync", config, console);
     let ledger = Ledger::open_briefly(&config.ledger, &start)?;
-    let recorded = notify(config, &ledger, collected, report).await;
+    let recorded = async {
+        notify(config, &ledger, collected, report).await?;
+        report.requests.changes = record_requests(&ledger, readings).await?;
+        Ok(())
+    };
+    let recorded = recorded.await;
     let ended = recorded.map(|()| Exit::Done);
     end_run(ledger, &ended, RunEnd::default(), console).await?;
     ended.map(drop)
@@ -338,5 +446,25 @@ fn print(report: &SyncReport, format: ReportFormat, console: &mut Console<'_>) {
             console.eprint(&printable(error));
         }
     }
-    console.print(&report.conclusion());
+    if !report.sources.is_empty() {
+        console.print(&report.conclusion());
+    }
+    print_requests(&report.requests, console);
+}
+
+fn print_requests(report: &RequestsReport, console: &mut Console<'_>) {
+    for change in report.changes.iter().take(SHOWN) {
+        console.print(&change.line());
+    }
+    if let Some(more) = report.changes.len().checked_sub(SHOWN).filter(|it| *it > 0) {
+        console.print(&format!(
+            "and {more} more; `access-invite status` shows the access of each partner"
+        ));
+    }
+    for error in report.errors() {
+        console.eprint(&printable(&error));
+    }
+    if let Some(conclusion) = report.conclusion() {
+        console.print(&conclusion);
+    }
 }

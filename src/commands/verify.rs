@@ -14,6 +14,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::guards::{guards, nothing_was_sent};
 use super::job::Job;
 use super::preflight::Preflight;
+use super::reminders::refresh_for_reminders;
+use super::requests::refresh_requests;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::{Cause, MessageIdKey};
@@ -69,13 +71,15 @@ impl MessageVerifier {
         let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
-        let composed = self.composer.compose_and_verify(partner, &id, date);
+        let draft = self.composer.draft(partner, &id, entry.reminds_of.as_ref());
+        let composed = draft.compose_and_verify(date);
         let place = || format!("{}:{}", self.list.display(), partner.line);
         let (message, _) = composed.map_err(|it| format!("{}: {it}", place()))?;
         let send = PlannedSend {
             line: partner.line,
             offset: partner.offset,
             fingerprint: message.fingerprint(),
+            occasion: entry.identity.occasion,
             recorded: entry.standing.is_some(),
         };
         let changed = entry.must_repeat().is_some_and(|it| it != message.sha256());
@@ -132,17 +136,20 @@ impl Job {
     }
 }
 
-/// Counts, guards and verifies what is due; between guards and verification, reads the packages that are due
-/// from Microsoft Entra, if `preflight` asks for it. A resend that can no longer repeat the same bytes becomes
-/// `unknown` again; that may admit others under `--limit`, so everything is repeated.
+/// Counts, guards and verifies what is due. Between guards and verification, reads from Microsoft Entra who has
+/// asked for access, if the plan depends on it, and the packages that are due, if `preflight` asks for it. A resend
+/// that can no longer repeat the same bytes becomes `unknown` again; that may admit others under `--limit`, so
+/// everything is repeated.
 pub async fn guard_and_verify(
     job: &Job,
-    plan: &Plan,
+    plan: &mut Plan,
     ledger: &Ledger,
     new_campaign: bool,
     mut preflight: Option<Preflight>,
     console: &mut Console<'_>,
 ) -> Result<(PlanSummary, Vec<PlannedSend>)> {
+    let mut read_requests = plan.skip_if_requested;
+    let mut asked_for_reminders = false;
     loop {
         let reader = ledger.reader();
         let summary = job.summarize(plan, reader).await?;
@@ -152,6 +159,22 @@ pub async fn guard_and_verify(
             let stopping: Vec<String> = stopping.iter().map(ToString::to_string).collect();
             let error = CommandError::new(Exit::BadInput, stopping.join("\n"));
             return Err(nothing_was_sent(error));
+        }
+        if std::mem::take(&mut read_requests) {
+            let names = summary.packages.keys();
+            let refreshed = refresh_requests(&job.config, ledger, names, console).await?;
+            if let Some(error) = refreshed.error() {
+                return Err(nothing_was_sent(error));
+            }
+            if refreshed.recorded {
+                continue;
+            }
+        }
+        if !asked_for_reminders && !summary.reminders.is_empty() && job.config.entra.is_some() {
+            asked_for_reminders = true;
+            if refresh_for_reminders(job, plan, &summary, ledger, console).await? {
+                continue;
+            }
         }
         if let Some(preflight) = &mut preflight {
             preflight.run(&summary.packages, console).await?;

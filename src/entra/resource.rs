@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use crate::link::PackageId;
 
 /// Reads access packages, catalogs, policies and connected organizations.
@@ -75,13 +77,38 @@ impl Resource {
     }
 }
 
-/// The path without query and version, with `{id}` for the id of an access package, as messages name it.
+/// A segment of a path, percent-encoded.
+pub(super) fn encoded(segment: &str) -> String {
+    if !segment.is_empty() && segment.bytes().all(|it| it == b'.') {
+        // `.` and `..`, also encoded, lead to other resources. Encoded twice, they lead to none.
+        return segment.replace('.', "%252E");
+    }
+    let mut encoded = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded += &format!("%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+/// A time for a filter.
+pub(super) fn utc(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// An id of a mail is longer.
+const LONGEST_SEGMENT: usize = 100;
+
+/// The path without query and version, with `{id}` for ids, as messages name it.
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.split('?').next().unwrap_or_default();
         let segments = path.trim_start_matches("v1.0/").split('/');
         for segment in segments {
-            let is_id = PackageId::parse(segment).is_some();
+            let is_id = PackageId::parse(segment).is_some() || segment.len() > LONGEST_SEGMENT;
             write!(f, "/{}", if is_id { "{id}" } else { segment })?;
         }
         Ok(())

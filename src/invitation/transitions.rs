@@ -67,6 +67,9 @@ pub enum Cause {
     Suppress,
     /// The address was removed from the suppression list.
     Unsuppress,
+    /// A reminder is no longer needed: access was requested, or the invitation did not arrive.
+    #[strum(to_string = "reminder-not-needed")]
+    ReminderNotNeeded,
 }
 
 impl Cause {
@@ -133,6 +136,7 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
             | Cause::ResendMismatch,
             Suppressed,
         ) => Suppressed,
+        (Cause::ReminderNotNeeded, Pending | Deferred) => Abandoned,
 
         (Cause::Notification(Proof::Failed), Accepted | Delivered | Unknown) => Bounced,
         (Cause::Notification(Proof::Delivered), Accepted | Unknown) => Delivered,
@@ -184,6 +188,7 @@ mod tests {
             Cause::OutOfOrder,
             Cause::Suppress,
             Cause::Unsuppress,
+            Cause::ReminderNotNeeded,
         ];
         causes.extend(OUTCOMES.map(Cause::Outcome));
         causes.extend(decisions.map(Cause::Person));
@@ -288,6 +293,16 @@ mod tests {
                 State::Unknown | State::Expired | State::Rejected | State::Bounced
             );
             assert_eq!(next(Some(state), abandon).is_ok(), allowed, "{state}");
+        }
+    }
+
+    #[test]
+    fn only_an_open_reminder_is_no_longer_needed() {
+        for &state in State::ALL {
+            let expected =
+                matches!(state, State::Pending | State::Deferred).then_some(State::Abandoned);
+            let abandoned = next(Some(state), Cause::ReminderNotNeeded).ok();
+            assert_eq!(abandoned, expected, "{state}");
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::formats::utc;
 use super::harmless::{generated_cell, harmless_json};
-use crate::invitation::{Event, Record, State, Suppression};
+use crate::invitation::{Access, AccessBy, Event, Occasion, Record, State, Suppression};
 
 /// How `status` writes invitations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -44,12 +44,61 @@ struct InvitationFields<'a> {
     accepted_at: Option<String>,
     next_attempt_at: Option<String>,
     note: Option<Cow<'a, str>>,
+    access: Option<&'static str>,
+    access_at: Option<String>,
+    access_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     suppressed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     campaign: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<&'a [Event]>,
+    /// Only in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reminders: Option<Vec<ReminderFields<'a>>>,
+}
+
+/// A reminder in JSON. The names are an interface.
+#[derive(Debug, Serialize)]
+struct ReminderFields<'a> {
+    occasion: Occasion,
+    state: State,
+    attempts: u32,
+    message_id: &'a str,
+    smtp_code: Option<u16>,
+    enhanced_code: Option<&'a str>,
+    reply: Option<&'a str>,
+    relay: Option<&'a str>,
+    created_at: String,
+    updated_at: String,
+    accepted_at: Option<String>,
+    next_attempt_at: Option<String>,
+    note: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<&'a [Event]>,
+}
+
+impl<'a> ReminderFields<'a> {
+    fn of(row: &'a StatusRow) -> Self {
+        let record = &row.record;
+        let (standing, latest) = (&record.standing, &record.latest);
+        Self {
+            occasion: record.identity.occasion,
+            state: standing.state,
+            attempts: standing.attempts,
+            message_id: &standing.message_id,
+            smtp_code: latest.smtp_code,
+            enhanced_code: latest.enhanced_code.as_deref(),
+            reply: latest.reply.as_deref(),
+            relay: latest.relay.as_deref(),
+            created_at: utc(record.created_at),
+            updated_at: utc(standing.updated_at),
+            accepted_at: record.accepted_at.map(utc),
+            next_attempt_at: standing.next_attempt_at.map(utc),
+            note: latest.note.as_deref(),
+            history: row.history.as_deref(),
+        }
+    }
 }
 
 /// The fields of an invitation; `text` makes its texts safe for the format.
@@ -79,8 +128,12 @@ fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Inv
         next_attempt_at: standing.next_attempt_at.map(utc),
         note: optional(&latest.note),
         suppressed: None,
+        access: row.access.map(|it| it.state.as_str()),
+        access_at: row.access.and_then(|it| it.at).map(utc),
+        access_by: row.access.and_then(|it| it.by).map(AccessBy::as_str),
         campaign: None,
         history: None,
+        reminders: None,
     }
 }
 
@@ -91,10 +144,14 @@ pub struct StatusRow {
     pub record: Record,
     /// Whether the list has it now; `None` if the list cannot be read.
     pub listed: Option<bool>,
+    /// Whether the partner has asked for access; `None` if requests were never read.
+    pub access: Option<Access>,
     /// The history, if it was asked for.
     pub history: Option<Vec<Event>>,
     /// The entry of the suppression list that covers the address.
     pub suppression: Option<Suppression>,
+    /// Its reminders, if they were asked for.
+    pub reminders: Vec<StatusRow>,
 }
 
 /// How a script reads invitations: a format other than text.
@@ -172,6 +229,7 @@ impl<'a> StatusWriter<'a> {
                     let fields = InvitationFields {
                         suppressed: Some(row.suppression.is_some()),
                         history: row.history.as_deref(),
+                        reminders: Some(row.reminders.iter().map(ReminderFields::of).collect()),
                         ..self.fields(row, Cow::Borrowed)
                     };
                     let json = harmless_json(&serde_json::to_string(&fields)?);
@@ -242,7 +300,7 @@ mod tests {
         assert_eq!(of_all, format!("{},campaign\n", header.trim_end()));
         assert_eq!(
             header,
-            "\u{feff}package,package_id,email,name,organization,locale,template_locale,state,listed,attempts,message_id,smtp_code,enhanced_code,reply,relay,created_at,updated_at,accepted_at,next_attempt_at,note\n"
+            "\u{feff}package,package_id,email,name,organization,locale,template_locale,state,listed,attempts,message_id,smtp_code,enhanced_code,reply,relay,created_at,updated_at,accepted_at,next_attempt_at,note,access,access_at,access_by\n"
         );
     }
 }

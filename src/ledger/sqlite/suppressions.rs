@@ -113,13 +113,14 @@ impl Transitions<'_> {
             let page: Vec<_> = self
                 .connection
                 .prepare_cached(&format!(
-                    "SELECT id, campaign, package_id, address FROM invitation
+                    "SELECT id, campaign, package_id, address, occasion FROM invitation
                      WHERE state = ?1 AND id > ?2 AND substr(address, -length(?3)) = ?3
                         AND (substr(?3, 1, 1) = '@' OR address = ?3)
                      ORDER BY id LIMIT {PAGE}"
                 ))?
                 .query_map((state.as_str(), after, pattern.as_str()), |row| {
-                    Ok((row.get::<_, i64>(0)?, rows::identity(row, 1)?))
+                    let identity = rows::identity(row, 1)?.on(rows::occasion(row, 4)?);
+                    Ok((row.get::<_, i64>(0)?, identity))
                 })?
                 .collect::<rusqlite::Result<_>>()?;
             let Some((last, _)) = page.last() else {

@@ -136,6 +136,7 @@ impl WriterThread {
                 before: Some(state @ (State::Suppressed | State::Abandoned)),
                 cause: Cause::Arm,
             })) => Ok(Err(LedgerError::Withdrawn(state))),
+            Err(ApplyError::Withdrawn(state)) => Ok(Err(LedgerError::Withdrawn(state))),
             Err(refused) => {
                 let message = format!("{}: {refused}", change.identity.address);
                 Ok(Err(match refused {
