@@ -170,7 +170,7 @@ fn sync_records_who_has_asked_and_status_and_results_show_it() {
     assert!(text.contains(line), "{text}");
     assert!(text.contains("access granted (a colleague)"), "{text}");
     let road = job.workplace.run(&["status", "cyd@c.example"]).stdout;
-    let steps = "requested 2026-11-21 08:00:00 UTC, removed 2026-11-25 08:00:00 UTC, invited ";
+    let steps = "requested 2026-11-21 08:00 UTC, removed 2026-11-25 08:00 UTC, invited ";
     assert!(road.contains(steps), "{road}");
 
     // A request that has disappeared is none.
