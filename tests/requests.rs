@@ -288,7 +288,14 @@ fn a_reading_that_breaks_off_leaves_what_was_there() {
             "token",
             "token",
             0,
-            || aadsts(401, "invalid_client", 7_000_215, "Invalid client secret provided."),
+            || {
+                aadsts(
+                    401,
+                    "invalid_client",
+                    7_000_215,
+                    "Invalid client secret provided.",
+                )
+            },
             78,
             "AADSTS7000215",
         ),
