@@ -9,7 +9,9 @@ use super::formats::{count, local, reply_text};
 use super::harmless::one_line;
 use super::layout::{columns, fitted, truncated, wrapped};
 use super::status::StatusRow;
-use crate::invitation::{Access, AccessBy, AccessCounts, AccessState, Event, Occasion, RoadStep, State, road};
+use crate::invitation::{
+    Access, AccessBy, AccessCounts, AccessState, Event, Occasion, RoadStep, State, road,
+};
 
 /// The columns between two cells.
 const GAP: usize = 2;
@@ -104,12 +106,16 @@ fn access_line(access: &AccessCounts) -> String {
     let known = access.states.iter().filter(|it| *it.0 != AccessState::None);
     let none = access.states.iter().filter(|it| *it.0 == AccessState::None);
     let states = known.chain(none);
-    let states: Vec<_> = states.map(|(state, number)| format!("{number} {state}")).collect();
+    let states: Vec<_> = states
+        .map(|(state, number)| format!("{number} {state}"))
+        .collect();
     let colleagues = match access.by_colleague {
         0 => String::new(),
         number => format!(" ({number} by a colleague)"),
     };
-    let read_at = access.read_at.map_or_else(String::new, |it| format!(", read {}", local(it)));
+    let read_at = access
+        .read_at
+        .map_or_else(String::new, |it| format!(", read {}", local(it)));
     format!("access: {}{colleagues}{read_at}", states.join(", "))
 }
 

@@ -97,7 +97,9 @@ impl OutcomeColumns {
             standing.map(|it| it.message_id.clone()),
             self.access.map(|it| it.state.to_string()),
             self.access.and_then(|it| it.at).map(utc),
-            self.access.and_then(|it| it.by).map(|it| it.as_str().into()),
+            self.access
+                .and_then(|it| it.by)
+                .map(|it| it.as_str().into()),
         ]
         .map(|it| generated_cell(&it.unwrap_or_default()))
     }

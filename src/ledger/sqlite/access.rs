@@ -12,7 +12,9 @@ use super::reader::{PAGE, Reader};
 use super::transitions::ApplyError;
 use super::writer_thread::WriterThread;
 use super::{rows, schema};
-use crate::invitation::{Access, AccessBy, AccessCounts, AccessState, Identity, PersonHash, PersonHasher};
+use crate::invitation::{
+    Access, AccessBy, AccessCounts, AccessState, Identity, PersonHash, PersonHasher,
+};
 use crate::ledger::access::{AccessChange, PersonAccess};
 use crate::ledger::error::Result;
 use crate::link::PackageId;
