@@ -47,6 +47,7 @@ mod providers;
 mod question;
 mod relays;
 mod reliability;
+mod reminders;
 mod requests;
 mod results;
 mod review;

@@ -1,6 +1,7 @@
 //! Reads a source and collects what it says about our messages.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 
 use jiff::Timestamp;
 
@@ -14,8 +15,8 @@ use crate::ledger::{LedgerError, Notification, Reader};
 pub struct Collected {
     /// What is new about our messages.
     pub notifications: Vec<Notification>,
-    /// The invitations and origins of these, because the same report may be read twice.
-    seen: HashSet<(i64, String)>,
+    /// Hashes of the invitations and origins of these, because the same report may be read twice.
+    seen: HashSet<u64>,
     /// How many mails were read.
     pub mails: u64,
     /// How many entries of the message trace were read.
@@ -83,7 +84,8 @@ impl Collected {
                 invitation, origin, ..
             } = &notification;
             let is_new = !reader.is_reported(*invitation, origin).await?;
-            if is_new && self.seen.insert((*invitation, origin.clone())) {
+            let hash = self.seen.hasher().hash_one((invitation, origin));
+            if is_new && self.seen.insert(hash) {
                 self.notifications.push(notification);
                 new += 1;
             }

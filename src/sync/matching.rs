@@ -83,7 +83,7 @@ fn named(report: &Report, message: &SentMessage, at: Timestamp) -> Option<Notifi
     let ours = report.recipients.iter().find(is_ours);
     let recipient = ours.or_else(|| report.recipients.first())?;
     let message_id = message.message_id.clone();
-    let mut notification = notification(origin(report), recipient, invitation, message_id, at);
+    let mut notification = notification(report, recipient, invitation, message_id, at);
     if ours.is_none() {
         notification.about_recipient = false;
         let other = recipient.address.as_ref();
@@ -130,7 +130,7 @@ async fn by_relay_id(
         if let Some(accepted) = accepted {
             let message_id = accepted.message_id.clone();
             return Ok(Some(notification(
-                origin(report),
+                report,
                 recipient,
                 &invitation,
                 message_id,
@@ -156,14 +156,8 @@ fn names(reply: &str, id: &str) -> bool {
             .any(|it| it == id)
 }
 
-/// Which report it is.
-fn origin(report: &Report) -> String {
-    format!("report {}", report.id)
-}
-
-/// What is said about one recipient of a message.
-pub(super) fn notification(
-    origin: String,
+fn notification(
+    report: &Report,
     recipient: &RecipientReport,
     invitation: &SentInvitation,
     message_id: String,
@@ -175,23 +169,6 @@ pub(super) fn notification(
         // Whatever it says, somebody had the message.
         _ => Proof::Accepted,
     };
-    let (reply, text) = reply_and_text(recipient);
-    Notification {
-        invitation: invitation.id,
-        identity: invitation.identity.clone(),
-        message_id,
-        about_recipient: true,
-        proof,
-        reply,
-        origin,
-        text,
-        at,
-        suppress: None,
-    }
-}
-
-/// The last server's reply, if there is one, and what is said for the history.
-pub(super) fn reply_and_text(recipient: &RecipientReport) -> (Option<Reply>, String) {
     let reply = reply_of(recipient);
     let words = if reply.is_some() {
         ""
@@ -207,11 +184,22 @@ pub(super) fn reply_and_text(recipient: &RecipientReport) -> (Option<Reply>, Str
         text += " ";
         text += part;
     }
-    (reply, text)
+    Notification {
+        invitation: invitation.id,
+        identity: invitation.identity.clone(),
+        message_id,
+        about_recipient: true,
+        proof,
+        reply,
+        origin: format!("report {}", report.id),
+        text,
+        at,
+        suppress: None,
+    }
 }
 
 /// The last server's reply, if the report quotes one.
-fn reply_of(recipient: &RecipientReport) -> Option<Reply> {
+pub(super) fn reply_of(recipient: &RecipientReport) -> Option<Reply> {
     let diagnostic = &recipient.diagnostic;
     let (code, text) = diagnostic.split_at_checked(3)?;
     let code: u16 = code.parse().ok().filter(|it| (200..600).contains(it))?;

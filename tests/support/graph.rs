@@ -188,6 +188,7 @@ pub const PAGE: usize = 100;
 
 /// A page of the requests or assignments of the package that the filter names.
 fn of_package(all: &Value, set: &str, target: &str) -> Action {
+    let target = target.replace("%27", "'");
     let (_, id) = target.split_once("accessPackage/id%20eq%20'").unwrap();
     let (id, rest) = id.split_once('\'').unwrap();
     let skip = rest.strip_prefix("&$skiptoken=");
