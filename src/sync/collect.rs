@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use jiff::Timestamp;
 
 use super::index::MessageIndex;
-use super::matching::matched;
+use super::matching::{matched, unsubscribed};
 use crate::inbox::{Inbound, Mail, read};
 use crate::ledger::{LedgerError, Notification, Reader};
 
@@ -45,18 +45,26 @@ impl Collected {
         at: Timestamp,
     ) -> Result<bool, LedgerError> {
         self.mails += 1;
-        let report = match read(&mail.bytes) {
-            Inbound::Report(report) => report,
+        let inbound = read(&mail.bytes);
+        match inbound {
+            Inbound::Report(_) | Inbound::Unsubscribe { .. } => {}
             Inbound::AutomaticReply => {
                 self.automatic_replies += 1;
                 return Ok(false);
             }
             Inbound::Other => return Ok(false),
-        };
+        }
         let index = built(index, reader).await?;
-        let notifications = matched(&report, index, reader, at).await?;
+        let notifications = match &inbound {
+            Inbound::Report(report) => matched(report, index, reader, at).await?,
+            Inbound::Unsubscribe { id, mail } => {
+                let found = unsubscribed(id, mail, index, reader, at).await?;
+                found.into_iter().collect()
+            }
+            Inbound::AutomaticReply | Inbound::Other => Vec::new(),
+        };
         if notifications.is_empty() {
-            self.foreign += 1;
+            self.foreign += u64::from(matches!(inbound, Inbound::Report(_)));
             return Ok(false);
         }
         self.add_notifications(notifications, reader).await?;

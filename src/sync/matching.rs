@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::index::{MessageIndex, SentMessage};
+use crate::address::Address;
 use crate::inbox::{Action, RecipientReport, Report};
-use crate::invitation::{Proof, State};
+use crate::invitation::{AddressPattern, Proof, State, Suppression, SuppressionSource};
 use crate::ledger::{LedgerError, Notification, Reader, SentInvitation};
 use crate::outcome::Reply;
 
@@ -30,6 +31,46 @@ pub async fn matched(
         notifications.extend(by_relay_id(report, recipient, index, reader, at).await?);
     }
     Ok(notifications)
+}
+
+/// The message whose recipient asks not to be mailed, as the mail `mail` with its id as subject does; none if this
+/// ledger has not issued the id.
+///
+/// # Errors
+/// If the ledger cannot be read.
+pub async fn unsubscribed(
+    id: &str,
+    mail: &str,
+    index: &MessageIndex,
+    reader: &Reader,
+    at: Timestamp,
+) -> Result<Option<Notification>, LedgerError> {
+    let Some(message) = index.find(id, reader).await? else {
+        return Ok(None);
+    };
+    let invitation = message.invitation;
+    let Ok(address) = Address::parse(&invitation.identity.address) else {
+        return Ok(None);
+    };
+    let suppression = Suppression {
+        address: Some(address.canonical()),
+        at,
+        source: SuppressionSource::Unsubscribe,
+        note: Some(format!("mail {mail}")),
+    };
+    Ok(Some(Notification {
+        invitation: invitation.id,
+        message_id: message.message_id,
+        identity: invitation.identity,
+        about_recipient: true,
+        // Who has the id has the message.
+        proof: Proof::Accepted,
+        reply: None,
+        origin: format!("mail {mail}"),
+        text: "the recipient asks not to be mailed".into(),
+        at,
+        suppress: Some((AddressPattern::from(&address), suppression)),
+    }))
 }
 
 /// What a report that names one of our messages says about it.
@@ -63,11 +104,7 @@ async fn by_relay_id(
     reader: &Reader,
     at: Timestamp,
 ) -> Result<Option<Notification>, LedgerError> {
-    let Some(address) = recipient
-        .address
-        .as_ref()
-        .map(super::super::address::Address::canonical)
-    else {
+    let Some(address) = recipient.address.as_ref().map(Address::canonical) else {
         return Ok(None);
     };
     let original = &report.original;
@@ -157,6 +194,7 @@ fn notification(
         origin: format!("report {}", report.id),
         text,
         at,
+        suppress: None,
     }
 }
 

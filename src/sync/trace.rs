@@ -126,6 +126,7 @@ async fn matched(
         origin: format!("message trace of {received}, {status}"),
         text: text.to_owned(),
         at,
+        suppress: None,
     }))
 }
 
