@@ -76,7 +76,7 @@ enum Command {
         after_help = "Examples:\n  access-invite status --state unknown\n  access-invite status ada@fabrikam.example --format json"
     )]
     Status(StatusOptions),
-    /// Read the delivery reports that came back, and record what they say
+    /// Read delivery reports and requests for access, and record them
     #[command(
         after_help = "Examples:\n  access-invite sync\n  access-invite sync --bounces returned.eml bounces.mbox"
     )]
