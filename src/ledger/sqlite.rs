@@ -5,6 +5,7 @@
 mod active_run;
 mod connection;
 mod errors;
+mod evidence;
 #[cfg(test)]
 pub mod fault_injection;
 mod file_checks;

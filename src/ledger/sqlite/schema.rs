@@ -127,6 +127,19 @@ CREATE TABLE suppression (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// The table of approvals, which version 3 added. The run tells host and OS user.
+const APPROVAL_TABLE: &str = "
+CREATE TABLE approval (
+    id INTEGER PRIMARY KEY,
+    campaign TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    approved_by TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    note TEXT,
+    run INTEGER REFERENCES run (number)
+) STRICT;
+";
+
 /// Creates the tables in an empty database.
 pub fn create(connection: &Connection, key: &MessageIdKey, id: Id) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -154,7 +167,8 @@ fn create_run_tables(connection: &Connection, id: Id) -> rusqlite::Result<()> {
 }
 
 fn create_tables_of_version_3(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(SUPPRESSION_TABLES)
+    connection.execute_batch(SUPPRESSION_TABLES)?;
+    connection.execute_batch(APPROVAL_TABLE)
 }
 
 /// Migrates the tables of an earlier version, within the caller's transaction.

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::transitions::ApplyError;
 use super::wal::Reserve;
 use super::writer_thread::WriterThread;
-use super::{runs, wal};
+use super::{evidence, runs, wal};
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::records::{Enrolment, Gap, Notification, Notified, RunEnd};
+use crate::ledger::records::{Approval, Enrolment, Gap, Notification, Notified, RunEnd};
 
 impl WriterThread {
     /// Turns every `armed` invitation into `unknown`; gives how many there were.
@@ -36,6 +36,14 @@ impl WriterThread {
                 .iter()
                 .map(|it| transitions.notify(it))
                 .collect()
+        })
+    }
+
+    /// Records an approval.
+    pub fn approve(&mut self, approval: &Approval) -> Result<()> {
+        self.write(|it| {
+            let run = it.run_number();
+            Ok(evidence::insert_approval(&it.connection, run, approval)?)
         })
     }
 
