@@ -9,12 +9,14 @@ use crate::commands::check::CheckOptions;
 use crate::commands::init::InitOptions;
 use crate::commands::packages::PackagesOptions;
 use crate::commands::preview::PreviewOptions;
+use crate::commands::report::ReportOptions;
 use crate::commands::resolve::ResolveOptions;
 use crate::commands::send::SendOptions;
 use crate::commands::status::StatusOptions;
 use crate::commands::sync::SyncOptions;
 use crate::commands::{
-    PREVIEW, check, init, packages, preview, resolve, sandbox, send, status, sync, test_send,
+    PREVIEW, check, init, packages, preview, report, resolve, sandbox, send, status, sync,
+    test_send,
 };
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -73,6 +75,11 @@ enum Command {
         after_help = "Examples:\n  access-invite status --state unknown\n  access-invite status ada@fabrikam.example --format json"
     )]
     Status(StatusOptions),
+    /// Write a report of the campaign for people and auditors: partners, runs, approvals, texts
+    #[command(
+        after_help = "Examples:\n  access-invite report\n  access-invite report --format csv --out spring.csv"
+    )]
+    Report(ReportOptions),
     /// Read the delivery reports that came back, and record what they say
     #[command(
         after_help = "Examples:\n  access-invite sync\n  access-invite sync --bounces returned.eml bounces.mbox"
@@ -126,6 +133,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
             None => Box::pin(send::run(config, &options, console)).await,
         },
         Command::Status(options) => status::run(config, &options, console).await,
+        Command::Report(options) => report::run(config, &options, console).await,
         Command::Sync(options) => sync::run(config, &options, console).await,
         Command::Resolve(options) => resolve::run(config, &options, console).await,
     }

@@ -20,6 +20,8 @@ mod preflight;
 pub mod preview;
 mod question;
 mod records;
+pub mod report;
+mod report_texts;
 pub mod resolve;
 mod review_entries;
 pub mod sandbox;

@@ -1,0 +1,269 @@
+//! The page: one file with style sheet, script and data, which loads nothing.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+use strum::VariantArray;
+
+use super::chart;
+use super::markup::{figure, time};
+use super::model::Parts;
+use super::sections;
+use super::steps::Group;
+use super::tally::{GroupCounts, Tally};
+use crate::html::escape;
+use crate::invitation::State;
+
+/// How every page begins.
+pub const MARK: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"access-invite report ";
+
+const STYLE: &str = concat!(
+    include_str!("../../html/palette.css"),
+    include_str!("page/report.css")
+);
+const SCRIPT: &str = include_str!("page/report.js");
+
+/// Writes the page; `rows` are the invitations.
+pub fn write(out: &mut dyn Write, parts: &Parts, tally: &Tally, rows: &mut File) -> io::Result<()> {
+    head(out, parts)?;
+    summary(out, parts, tally)?;
+    writeln!(
+        out,
+        "<section id=\"progress\"><h2>Progress</h2><div class=\"card\">"
+    )?;
+    chart::progress(out, tally)?;
+    writeln!(
+        out,
+        "</div></section>\n<section id=\"groups\"><h2>States</h2>"
+    )?;
+    breakdown(out, tally)?;
+    writeln!(
+        out,
+        "</section>\n<section id=\"partners\"><h2>Partners</h2>"
+    )?;
+    filters(out, tally)?;
+    writeln!(out, "<div class=\"partners\">")?;
+    io::copy(rows, out)?;
+    if tally.total() == 0 {
+        writeln!(out, "<p class=\"quiet\">No invitation is recorded.</p>")?;
+    }
+    writeln!(
+        out,
+        "</div><p id=\"nothing\" class=\"quiet\" hidden>No partner matches.</p></section>\n<section id=\"runs\"><h2>Runs</h2>"
+    )?;
+    sections::runs(out, &parts.runs)?;
+    writeln!(
+        out,
+        "</section>\n<section id=\"approvals\"><h2>Approvals</h2>"
+    )?;
+    sections::approvals(out, &parts.approvals)?;
+    writeln!(
+        out,
+        "</section>\n<section id=\"messages\"><h2>Text of the messages</h2>"
+    )?;
+    sections::messages(out, &parts.messages)?;
+    writeln!(out, "</section>")?;
+    states(out, tally)?;
+    writeln!(out, "</main>\n<script>{SCRIPT}</script>\n</body>\n</html>")
+}
+
+/// Everything up to the first section. Styles also stand in the frames of the mails, so they are allowed; of
+/// scripts, only the one of this page.
+fn head(out: &mut dyn Write, parts: &Parts) -> io::Result<()> {
+    let about = &parts.about;
+    let script = STANDARD.encode(Sha256::digest(SCRIPT));
+    let campaign = escape(&about.campaign);
+    let version = env!("CARGO_PKG_VERSION");
+    writeln!(
+        out,
+        "{MARK}{version}\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n<title>{campaign}: report of invitations</title>\n<style>{STYLE}</style>\n</head>\n<body>"
+    )?;
+    writeln!(
+        out,
+        "<header class=\"top\"><p class=\"kicker\">Report of invitations</p><h1><bdi>{campaign}</bdi></h1><p class=\"quiet\"><bdi>{}</bdi> · {}</p>\n<nav aria-label=\"Sections\"><ul class=\"jump\"><li><a href=\"#progress\">Progress</a></li><li><a href=\"#groups\">States</a></li><li><a href=\"#partners\">Partners</a></li><li><a href=\"#runs\">Runs</a></li><li><a href=\"#approvals\">Approvals</a></li><li><a href=\"#messages\">Messages</a></li></ul></nav></header>\n<main>",
+        escape(&about.organization),
+        time(about.made)
+    )
+}
+
+/// What is most important, in words and numbers, and what the report is about.
+fn summary(out: &mut dyn Write, parts: &Parts, tally: &Tally) -> io::Result<()> {
+    let about = &parts.about;
+    writeln!(
+        out,
+        "<section id=\"summary\" aria-label=\"Summary\"><p class=\"lead\">{}</p>\n<ul class=\"tiles\">",
+        lead(tally)
+    )?;
+    for state in State::ALL {
+        let count = tally.in_state(*state);
+        if count > 0 {
+            writeln!(
+                out,
+                "<li><a class=\"tile {}\" href=\"#partners\" data-state=\"{state}\"><b>{}</b><span>{state}</span></a></li>",
+                Group::of(*state).class(),
+                figure(count)
+            )?;
+        }
+    }
+    writeln!(out, "</ul>")?;
+    for warning in &about.warnings {
+        writeln!(out, "<p class=\"warning\">{}</p>", escape(warning))?;
+    }
+    let zone = TimeZone::system();
+    let zone = zone.iana_name().unwrap_or("the local time of the machine");
+    write!(out, "<dl class=\"facts\">")?;
+    for (name, value) in [
+        ("Campaign", escape(&about.campaign)),
+        ("Organisation", escape(&about.organization)),
+        ("Sender", escape(&about.sender)),
+        ("Made", time(about.made)),
+        (
+            "Made by",
+            format!("access-invite {}", env!("CARGO_PKG_VERSION")),
+        ),
+        (
+            "Ledger",
+            escape(about.ledger.as_deref().unwrap_or("no id, version 1")),
+        ),
+        ("Times in", escape(zone)),
+    ] {
+        write!(out, "<div><dt>{name}</dt><dd><bdi>{value}</bdi></dd></div>")?;
+    }
+    writeln!(out, "</dl></section>")
+}
+
+/// The state of the campaign in one or two sentences.
+fn lead(tally: &Tally) -> String {
+    let total = tally.total();
+    if total == 0 {
+        return "No partner has been invited yet.".into();
+    }
+    let groups = tally.groups();
+    let reached = groups[Group::Reached as usize];
+    let mut lead = match reached {
+        all if all == total => format!("All {} invitations have reached the relay", figure(total)),
+        some => format!(
+            "{} of {} invitations have reached the relay",
+            figure(some),
+            figure(total)
+        ),
+    };
+    lead.push_str(" and did not come back.");
+    let (composed, same) = tally.composed;
+    if composed > 0 && same == composed {
+        lead.push_str(" The text of every message is below, byte for byte.");
+    }
+    lead
+}
+
+/// Bars by state, package and language.
+fn breakdown(out: &mut dyn Write, tally: &Tally) -> io::Result<()> {
+    write!(out, "<ul class=\"legend\" aria-hidden=\"true\">")?;
+    for (group, count) in Group::VARIANTS.iter().zip(tally.groups()) {
+        if count > 0 {
+            write!(
+                out,
+                "<li><span class=\"swatch {}\"></span>{}</li>",
+                group.class(),
+                group.label()
+            )?;
+        }
+    }
+    writeln!(out, "</ul><div class=\"columns\"><div class=\"card\">")?;
+    let states = State::ALL.iter().map(|state| {
+        let mut counts = [0; Group::VARIANTS.len()];
+        counts[Group::of(*state) as usize] = tally.in_state(*state);
+        (state.as_str(), counts)
+    });
+    let some = states.filter(|it| it.1.iter().any(|it| *it > 0));
+    chart::bars(out, "State", some)?;
+    for (what, counts) in [("Package", &tally.packages), ("Language", &tally.locales)] {
+        writeln!(out, "</div><div class=\"card\">")?;
+        let rows = counts.iter().map(|it| (it.0.as_str(), *it.1));
+        chart::bars(out, what, rows)?;
+    }
+    writeln!(out, "</div></div>")
+}
+
+/// Search and filters, which the script shows.
+fn filters(out: &mut dyn Write, tally: &Tally) -> io::Result<()> {
+    writeln!(
+        out,
+        "<form id=\"filters\" role=\"search\" aria-label=\"Find partners\" hidden><input type=\"search\" id=\"search\" aria-label=\"Search all that stands in the rows\" placeholder=\"Search name, address, reply, Message-ID\" autocomplete=\"off\" spellcheck=\"false\">"
+    )?;
+    let states = State::ALL
+        .iter()
+        .map(|it| (it.as_str(), tally.in_state(*it)));
+    for (name, all, options) in [
+        ("state", "All states", states.collect()),
+        ("package", "All packages", sums(&tally.packages)),
+        ("locale", "All languages", sums(&tally.locales)),
+    ] {
+        write!(
+            out,
+            "<select name=\"{name}\" aria-label=\"{all}\"><option value=\"\">{all}</option>"
+        )?;
+        for (value, count) in options.into_iter().filter(|it| it.1 > 0) {
+            let value = escape(value);
+            let count = figure(count);
+            write!(out, "<option value=\"{value}\">{value} ({count})</option>")?;
+        }
+        writeln!(out, "</select>")?;
+    }
+    writeln!(
+        out,
+        "<button type=\"reset\" class=\"link\">Clear</button><p id=\"found\" role=\"status\"></p></form>"
+    )
+}
+
+fn sums(counts: &BTreeMap<String, GroupCounts>) -> Vec<(&str, u64)> {
+    let counts = counts.iter();
+    counts
+        .map(|it| (it.0.as_str(), it.1.iter().sum()))
+        .collect()
+}
+
+/// What the states mean that occur.
+fn states(out: &mut dyn Write, tally: &Tally) -> io::Result<()> {
+    writeln!(
+        out,
+        "<section id=\"words\"><h2>What the words mean</h2><dl class=\"words\">"
+    )?;
+    for state in State::ALL {
+        if tally.in_state(*state) > 0 {
+            let meaning = meaning(*state);
+            writeln!(out, "<div><dt>{state}</dt><dd>{meaning}</dd></div>")?;
+        }
+    }
+    writeln!(
+        out,
+        "<div><dt>text verified</dt><dd>The message was composed again for this report, with its Date and Message-ID, and is the one that was sent, byte for byte: its SHA-256 is the one in the ledger.</dd></div>\n</dl><p class=\"quiet\">This page is a copy of what the ledger holds at the time above. The ledger is the record.</p></section>"
+    )
+}
+
+fn meaning(state: State) -> &'static str {
+    match state {
+        State::Pending => "To be sent; no relay has accepted it.",
+        State::Armed => "Handed over to the relay; its reply is not recorded yet.",
+        State::Accepted => {
+            "The relay took responsibility for the message. This is not yet delivery to the mailbox."
+        }
+        State::Deferred => "Refused temporarily; a later run tries again.",
+        State::Rejected => {
+            "Refused permanently, with evidence that the mailbox does not exist or takes no mail."
+        }
+        State::Unknown => {
+            "The relay may have accepted it; its reply was lost or unclear. A person decides."
+        }
+        State::Abandoned => "Closed by a person, without another mail.",
+        State::Expired => "Refused temporarily for too long. A person decides.",
+        State::Suppressed => "The address is on the suppression list, and is not mailed.",
+        State::Delivered => "A delivery report says that the message is in the mailbox.",
+        State::Bounced => "A delivery report says that the message could not be delivered.",
+    }
+}

@@ -1,0 +1,138 @@
+//! The invitations of the page, each a row with all its steps.
+//!
+//! The browser lays out only the tables in sight, so that ten thousand invitations open at once; they are therefore
+//! split into tables of equal columns. On paper they are one table again, see `page/report.css`.
+
+use std::io::{self, Write};
+
+use super::markup::time;
+use super::model::InvitationRow;
+use super::steps::{Group, Step, steps};
+use crate::address::Address;
+use crate::html::escape;
+
+/// How many rows a table has.
+const TABLE: u64 = 50;
+/// The heads of the columns.
+const HEAD: &str = "<tr><th scope=\"col\">Partner</th><th scope=\"col\">Package, language</th><th scope=\"col\">State</th><th scope=\"col\">What happened</th></tr>";
+
+/// Writes an invitation; `number` others were written before it.
+pub fn write(out: &mut dyn Write, number: u64, row: &InvitationRow) -> io::Result<()> {
+    if number.is_multiple_of(TABLE) {
+        close(out, number)?;
+        // Seen once; the others tell it to screen readers.
+        let class = if number == 0 { "" } else { " class=\"unseen\"" };
+        writeln!(
+            out,
+            "<div class=\"chunk\"><table><thead{class}>{HEAD}</thead><tbody>"
+        )?;
+    }
+    let record = &row.record;
+    let (invitee, standing) = (&record.invitee, &record.standing);
+    let group = Group::of(standing.state);
+    write!(
+        out,
+        "<tr data-state=\"{}\" data-package=\"{}\" data-locale=\"{}\"><th scope=\"row\">",
+        standing.state,
+        escape(&row.package),
+        escape(&invitee.template_locale)
+    )?;
+    let unicode = Address::parse(&invitee.email).ok();
+    let unicode = unicode.and_then(|it| it.unicode());
+    for (class, direction, text) in [
+        ("who", "auto", invitee.name.as_ref()),
+        ("address", "ltr", Some(&invitee.email)),
+        ("address quiet", "ltr", unicode.as_ref()),
+        ("quiet", "auto", invitee.organization.as_ref()),
+    ] {
+        if let Some(text) = text.filter(|it| !it.is_empty()) {
+            let text = escape(text);
+            write!(
+                out,
+                "<bdi class=\"{class}\" dir=\"{direction}\">{text}</bdi>"
+            )?;
+        }
+    }
+    write!(
+        out,
+        "</th><td><bdi>{}</bdi><span class=\"quiet\">{}</span></td><td><span class=\"pill {}\">{}</span>{}</td><td><ol class=\"road\">",
+        escape(&row.package),
+        escape(&language(
+            invitee.locale.as_deref(),
+            &invitee.template_locale
+        )),
+        group.class(),
+        standing.state,
+        under_state(row)
+    )?;
+    for step in steps(row) {
+        write_step(out, &step)?;
+    }
+    write!(out, "</ol>")?;
+    write_message(out, row)?;
+    writeln!(out, "</td></tr>")
+}
+
+/// Ends the table of the last of `number` invitations.
+pub fn close(out: &mut dyn Write, number: u64) -> io::Result<()> {
+    if number > 0 {
+        writeln!(out, "</tbody></table></div>")?;
+    }
+    Ok(())
+}
+
+/// What is said below the state.
+fn under_state(row: &InvitationRow) -> String {
+    let quiet = |text: String| format!("<span class=\"quiet\">{text}</span>");
+    let mut said = String::new();
+    if let Some(at) = row.record.standing.next_attempt_at {
+        said.push_str(&quiet(format!("due again {}", time(at))));
+    }
+    if row.listed == Some(false) {
+        said.push_str(&quiet("no longer in the list".into()));
+    }
+    said
+}
+
+/// The locale of the template, and the one of the list if it differs.
+fn language(asked: Option<&str>, template: &str) -> String {
+    match asked {
+        Some(asked) if asked != template => format!("{template}, asked for {asked}"),
+        _ => template.to_owned(),
+    }
+}
+
+fn write_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
+    let class = step.group.map_or("note", Group::class);
+    write!(
+        out,
+        "<li class=\"{class}\">{} <b>{}</b>",
+        time(step.at),
+        step.what
+    )?;
+    for text in [&step.reply, &step.note] {
+        if !text.is_empty() {
+            write!(out, " <bdi>{}</bdi>", escape(text))?;
+        }
+    }
+    write!(out, "</li>")
+}
+
+/// The Message-ID, and whether the message is known to the byte.
+fn write_message(out: &mut dyn Write, row: &InvitationRow) -> io::Result<()> {
+    let record = &row.record;
+    let id = escape(&record.standing.message_id);
+    write!(
+        out,
+        "<p class=\"id\">Message-ID <bdi dir=\"ltr\" class=\"address\">{id}</bdi>"
+    )?;
+    if let Some(relay) = &record.latest.relay {
+        write!(out, " · relay <bdi dir=\"ltr\">{}</bdi>", escape(relay))?;
+    }
+    let verified = match row.text_verified {
+        Some(true) => " · text verified",
+        Some(false) => " · sent with another text",
+        None => "",
+    };
+    write!(out, "{verified}</p>")
+}
