@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::approve::ApproveOptions;
 use crate::commands::check::CheckOptions;
 use crate::commands::init::InitOptions;
 use crate::commands::packages::PackagesOptions;
@@ -15,7 +16,7 @@ use crate::commands::send::SendOptions;
 use crate::commands::status::StatusOptions;
 use crate::commands::sync::SyncOptions;
 use crate::commands::{
-    PREVIEW, check, init, packages, preview, report, resolve, sandbox, send, status, sync,
+    PREVIEW, approve, check, init, packages, preview, report, resolve, sandbox, send, status, sync,
     test_send,
 };
 use crate::console::Console;
@@ -65,6 +66,11 @@ enum Command {
         after_help = "Examples:\n  access-invite preview\n  access-invite preview --only ada@fabrikam.example --out review"
     )]
     Preview(PreviewOptions),
+    /// Record your approval of what the last preview shows
+    #[command(
+        after_help = "Examples:\n  access-invite approve\n  access-invite approve --by \"Ada Lovelace\" --note \"ticket 4711\""
+    )]
+    Approve(ApproveOptions),
     /// Send the invitations that are due
     #[command(
         after_help = "Examples:\n  access-invite send --test-to you@contoso.example\n  access-invite send --limit 5"
@@ -118,6 +124,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
             let place = (out.as_path(), Access::shared(shared));
             preview::run(config, place, &filter, console).await
         }
+        Command::Approve(options) => approve::run(config, &options, console).await,
         Command::Send(options) if options.dry_run => {
             let out = options.out.unwrap_or_else(|| PREVIEW.into());
             let place = (out.as_path(), Access::shared(options.shared));

@@ -2,6 +2,7 @@
 //! delivery and the summary.
 
 pub mod accept_older;
+pub mod approve;
 pub mod check;
 mod check_entra;
 mod checks;

@@ -8,6 +8,7 @@
 mod support;
 
 mod approval;
+mod approve;
 mod browser;
 mod clients;
 mod clock;
