@@ -34,6 +34,7 @@ mod problems;
 mod provider_findings;
 mod providers;
 mod reader;
+mod reminders;
 mod secrets;
 mod sender;
 mod smtp;

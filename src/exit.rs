@@ -147,7 +147,7 @@ exit_codes! {
         Self::Busy(_) => Exit::TryLater,
         Self::NoPermission(_) => Exit::NoPermission,
         Self::CannotWrite(_) => Exit::CannotWrite,
-        Self::Fault(_) => Exit::InternalError,
+        Self::Fault(_) | Self::Withdrawn(_) => Exit::InternalError,
     }
     ListError {
         Self::Unreadable { error, .. } if is_denied(error) => Exit::NoPermission,

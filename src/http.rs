@@ -67,8 +67,12 @@ pub struct Form {
 pub struct Get {
     /// The value of the `Authorization` header.
     pub authorization: Zeroizing<String>,
+    /// The types of the body that are accepted.
+    pub accept: &'static str,
     /// The longest body that is read.
     pub limit: usize,
+    /// Whether only the beginning of a longer body is read; otherwise there is none.
+    pub cut: bool,
 }
 
 enum Request {
@@ -161,7 +165,7 @@ impl Drop for RequestGuard {
 }
 
 fn send(agent: &Agent, url: &Url, request: &Request) -> Result<Response, ureq::Error> {
-    let (mut response, body_limit) = match request {
+    let (mut response, body_limit, cut) = match request {
         Request::Post(form) => {
             let mut request = agent
                 .post(url.as_str())
@@ -169,12 +173,14 @@ fn send(agent: &Agent, url: &Url, request: &Request) -> Result<Response, ureq::E
             if let Some(authorization) = &form.authorization {
                 request = request.header("authorization", authorization.as_str());
             }
-            (request.send(form.body.as_bytes())?, FORM_ANSWER_LIMIT)
+            let response = request.send(form.body.as_bytes())?;
+            (response, FORM_ANSWER_LIMIT, false)
         }
         Request::Get(get) => {
             let request = agent.get(url.as_str());
             let request = request.header("authorization", get.authorization.as_str());
-            (request.call()?, get.limit)
+            let response = request.header("accept", get.accept).call()?;
+            (response, get.limit, get.cut)
         }
     };
     let headers = response.headers();
@@ -199,6 +205,9 @@ fn send(agent: &Agent, url: &Url, request: &Request) -> Result<Response, ureq::E
         .as_reader()
         .take(limit)
         .read_to_end(&mut body)?;
+    if cut {
+        body.truncate(body_limit);
+    }
     Ok(Response {
         status,
         content_type,

@@ -20,9 +20,11 @@ mod source;
 mod text;
 
 pub use self::imap::{ImapError, ImapLogin, ImapSession};
+pub use self::plain_text::first_status;
 pub use self::read::read;
 pub use self::report::{Action, Inbound, Original, RecipientReport, Report};
 pub use self::source::{InboxError, MAIL_LIMIT, Mail, Mails};
+pub use self::text::line_of;
 
 #[cfg(test)]
 mod tests;

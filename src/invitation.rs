@@ -1,15 +1,23 @@
 //! Invitations: identity, states, and the transitions between them.
 
+mod access;
 mod identity;
 mod notification;
+mod occasion;
 mod record;
+mod reminder;
 mod retry;
 mod state;
 mod transitions;
 
-pub use self::identity::{Identity, MessageIdKey, OCCASION, invite_id};
+pub use self::access::{Access, AccessBy, AccessState, PersonHash, PersonHasher};
+pub use self::identity::{Identity, MessageIdKey, invite_id};
 pub use self::notification::{Effect, effect};
+pub use self::occasion::Occasion;
 pub use self::record::{Event, Invitee, Record, Standing};
+pub use self::reminder::{
+    Invited, Mailed, NextReminder, NotNeeded, ReminderSchedule, Unless, not_needed,
+};
 pub use self::retry::RetrySchedule;
 pub use self::state::State;
 pub use self::transitions::{Cause, Decision, NotAllowed, Proof, next};

@@ -11,6 +11,7 @@
 //! - Between runs: no `-wal` and no `-shm`, so that a copy of the file is complete. If a reader prevents
 //!   that, the next writer tries again.
 
+mod access;
 mod error;
 mod freshness;
 mod lock;
@@ -23,13 +24,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::access::{AccessChange, PersonAccess};
 pub use self::error::LedgerError;
 use self::error::Result;
 pub use self::freshness::Staleness;
 use self::lock::RunLock;
 pub use self::records::{
     Approval, CampaignStanding, Change, ChangeResults, Enrolment, Gap, Notification, Notified,
-    RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation,
+    RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Unsettled,
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;

@@ -12,7 +12,7 @@ mod html_scan;
 mod template_check;
 mod verify;
 
-pub use self::compose::Composer;
+pub use self::compose::{Composer, MessageDraft};
 pub use self::error::MessageError;
 pub use self::finished::Message;
 pub use self::verify::{Expected, Verification, verify};

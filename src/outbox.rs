@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::address::Address;
-use crate::invitation::{Identity, Standing, invite_id};
+use crate::invitation::{Identity, Invited, Occasion, Record, Standing, invite_id};
 use crate::ledger::{Enrolment, Ledger, LedgerError};
 use crate::message::{Composer, Message};
 use crate::partners::{ListError, Partner, Partners, RowReader};
@@ -37,7 +37,9 @@ pub struct PlannedSend {
     pub offset: u64,
     /// The [`Message::fingerprint`] of the verified message.
     pub fingerprint: u64,
-    /// Whether the ledger recorded the invitation before this run.
+    /// Whether it is the invitation or a reminder.
+    pub occasion: Occasion,
+    /// Whether the ledger recorded it before this run.
     pub recorded: bool,
 }
 
@@ -70,6 +72,8 @@ pub struct Draft {
     partner: Partner,
     identity: Identity,
     standing: Standing,
+    /// Of a reminder: the invitation.
+    reminds_of: Option<Invited>,
     fingerprint: u64,
     composer: Arc<Composer>,
 }
@@ -102,7 +106,7 @@ impl Outbox {
         let mut outbox = Self::new(&self.partners, &self.campaign, &self.composer, &self.ledger);
         let invitations = new.into_iter().map(move |send| {
             let partner = outbox.rows.partner_at(send.line, send.offset)?;
-            let identity = partner.identity(&outbox.campaign);
+            let identity = partner.identity(&outbox.campaign).on(send.occasion);
             Ok(Enrolment {
                 message_id: outbox.new_message_id(&identity),
                 invitee: outbox.composer.invitee(&partner),
@@ -126,9 +130,16 @@ impl Outbox {
         let mut rows = Vec::with_capacity(sends.len());
         for send in sends {
             let partner = self.rows.partner_at(send.line, send.offset)?;
-            let identity = partner.identity(&self.campaign);
+            let identity = partner.identity(&self.campaign).on(send.occasion);
             rows.push((send, partner, identity));
         }
+        let reminders = rows.iter().filter(|it| it.0.occasion.is_reminder());
+        let reminders: Vec<_> = reminders.map(|it| it.2.on(Occasion::Invitation)).collect();
+        let mut invitations = Vec::new();
+        if !reminders.is_empty() {
+            invitations = self.ledger.reader().records(reminders).await?;
+        }
+        let mut invitations = invitations.into_iter();
         let recorded = rows.iter().filter(|it| it.0.recorded);
         let recorded: Vec<_> = recorded.map(|it| it.2.clone()).collect();
         let mut standings = Vec::new();
@@ -138,13 +149,22 @@ impl Outbox {
         let mut standings = standings.into_iter();
         let mut drafts = Vec::with_capacity(sends.len());
         for (send, partner, identity) in rows {
+            let not_recorded = || {
+                let Partner { line, address, .. } = &partner;
+                OutboxError::NotVerified(format!(
+                    "line {line}: {address} is not recorded in the ledger; nothing more is sent"
+                ))
+            };
+            let reminds_of = match send.occasion {
+                Occasion::Invitation => None,
+                Occasion::Reminder(_) => {
+                    let invitation = invitations.next().flatten();
+                    let invitation = invitation.as_ref().map(Record::invited);
+                    Some(invitation.ok_or_else(not_recorded)?)
+                }
+            };
             let standing = if send.recorded {
-                standings.next().flatten().ok_or_else(|| {
-                    let Partner { line, address, .. } = &partner;
-                    OutboxError::NotVerified(format!(
-                        "line {line}: {address} is not recorded in the ledger; nothing more is sent"
-                    ))
-                })?
+                standings.next().flatten().ok_or_else(not_recorded)?
             } else {
                 Standing {
                     message_id: self.new_message_id(&identity),
@@ -155,6 +175,7 @@ impl Outbox {
                 partner,
                 identity,
                 standing,
+                reminds_of,
                 fingerprint: send.fingerprint,
                 composer: self.composer.clone(),
             });
@@ -176,7 +197,8 @@ impl Draft {
         let (id, date) = (&self.standing.message_id, self.standing.date(now));
         let message = self
             .composer
-            .compose_verified(&self.partner, id, date, self.fingerprint)
+            .draft(&self.partner, id, self.reminds_of.as_ref())
+            .compose_verified(date, self.fingerprint)
             .map_err(|why| {
                 let Partner { line, address, .. } = &self.partner;
                 OutboxError::NotVerified(format!("line {line}: the message to {address} {why}"))

@@ -5,7 +5,8 @@
 //!
 //! Rows that were never refused come first, in the order of the list; then those that are tried again,
 //! starting behind the one that was refused last. So a few bad rows never delay the others, even if the
-//! limits let only a few through.
+//! limits let only a few through. Reminders follow the invitations that were never refused: a reminder is
+//! planned in place of its invitation, which was accepted.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -17,7 +18,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::address::Address;
 use crate::config::{Limits, Package};
-use crate::invitation::{Identity, MessageIdKey, Standing, State};
+use crate::invitation::{
+    Identity, Invited, MessageIdKey, NextReminder, Occasion, Record, ReminderSchedule, Standing, State,
+};
 use crate::ledger::{LedgerError, Reader};
 use crate::partners::{ListError, Partner, Partners, RowReader};
 
@@ -50,6 +53,10 @@ pub struct Plan {
     pub changed: HashSet<u64>,
     /// The number of due rows to which it is restricted.
     pub limit: Option<u64>,
+    /// When partners are reminded; `None` plans no reminders.
+    pub reminders: Option<ReminderSchedule>,
+    /// Whether reminders must wait, because it is not known who has requested access.
+    pub requests_unread: bool,
     /// A longer wait, which only a clock that was ahead can have recorded, is ignored.
     pub longest_pause: SignedDuration,
 }
@@ -59,19 +66,22 @@ pub struct Plan {
 pub struct PlannedInvitation {
     /// The row.
     pub partner: Partner,
-    /// The invitation.
+    /// The invitation or the reminder.
     pub identity: Identity,
     /// What the ledger records about it; none if no run has recorded it.
     pub standing: Option<Standing>,
+    /// Of a reminder: the invitation.
+    pub reminds_of: Option<Invited>,
     /// Why it is not due; none if it is.
     pub skip: Option<Skip>,
 }
 
 impl PlannedInvitation {
-    /// Whether no delivery of this invitation was ever attempted.
+    /// Whether it is an invitation of which no delivery was ever attempted.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        self.standing.as_ref().is_none_or(|it| it.attempts == 0)
+        let attempted = self.standing.as_ref().is_some_and(|it| it.attempts > 0);
+        self.reminds_of.is_none() && !attempted
     }
 
     /// Its Message-ID without brackets: the recorded one, else a new one at `domain`.
@@ -108,6 +118,10 @@ pub enum Skip {
     Closed(Date),
     /// The message to be repeated has changed.
     Changed,
+    /// The reminder must wait, because it is not known who has requested access.
+    RequestsUnread,
+    /// The next reminder must wait, because this one may have been accepted.
+    Reminded(Occasion),
     /// `--limit` was reached.
     Limit,
 }
@@ -148,6 +162,13 @@ impl fmt::Display for Skip {
             }
             Self::Closed(date) => write!(f, "closed: the last day to respond was {date}"),
             Self::Changed => write!(f, "the message has changed since it was sent"),
+            Self::RequestsUnread => {
+                write!(f, "not reminded, because the requests for access were not read")
+            }
+            Self::Reminded(occasion) => write!(
+                f,
+                "not known whether {occasion} was accepted; decide with `resolve --occasion {occasion}`"
+            ),
             Self::Limit => write!(f, "beyond --limit"),
         }
     }
@@ -158,8 +179,10 @@ impl fmt::Display for Skip {
 pub struct PlanSummary {
     /// How many are due.
     pub due: u64,
-    /// How many of those were never attempted.
+    /// How many of those are invitations that were never attempted.
     pub new: u64,
+    /// How many of them are reminders.
+    pub reminders: u64,
     /// Deferred rows of open packages that this plan skips.
     pub waiting: u64,
     /// The due ones by locale, as the caller names it.
@@ -189,6 +212,8 @@ impl Plan {
             lines: None,
             changed: HashSet::new(),
             limit: None,
+            reminders: None,
+            requests_unread: false,
             longest_pause: SignedDuration::MAX,
         }
     }
@@ -201,9 +226,10 @@ impl Plan {
             again: RowReader::new(&self.partners),
             plan: self.clone(),
             due: 0,
+            reminders: Vec::new(),
             refused: Vec::new(),
             last_refused: None,
-            first_pass: true,
+            later: None,
         }
     }
 
@@ -235,6 +261,7 @@ impl Plan {
                 }
                 summary.due += 1;
                 summary.new += u64::from(entry.is_new());
+                summary.reminders += u64::from(entry.reminds_of.is_some());
                 *summary
                     .locales
                     .entry(locale_of(&entry.partner))
@@ -272,6 +299,65 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Replaces accepted invitations by their reminders that are due.
+    async fn plan_reminders(
+        &self,
+        schedule: &ReminderSchedule,
+        planned: &mut [PlannedInvitation],
+        reader: &Reader,
+    ) -> Result<(), PlanError> {
+        let is_accepted = |it: &&mut PlannedInvitation| {
+            let state = it.standing.as_ref().map(|it| it.state);
+            matches!(state, Some(State::Accepted | State::Delivered))
+        };
+        let accepted: Vec<_> = planned.iter_mut().filter(is_accepted).collect();
+        let identities: Vec<_> = accepted.iter().map(|it| it.identity.clone()).collect();
+        let access = reader.access_of(identities.clone()).await?;
+        let records = reader.with_reminders(identities).await?;
+        for ((entry, access), records) in accepted.into_iter().zip(access).zip(records) {
+            let mailed: Vec<_> = records.iter().map(Record::mailed).collect();
+            let [invitation, reminders @ ..] = mailed.as_slice() else {
+                continue;
+            };
+            match schedule.next(invitation, reminders, access.as_ref()) {
+                NextReminder::Due(occasion, at) if at <= self.now => {
+                    self.plan_reminder(entry, occasion, records);
+                }
+                NextReminder::Blocked(occasion, _) => entry.skip = Some(Skip::Reminded(occasion)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces an accepted invitation by its reminder, unless the package is closed.
+    fn plan_reminder(
+        &self,
+        entry: &mut PlannedInvitation,
+        occasion: Occasion,
+        mut records: Vec<Record>,
+    ) {
+        let place = records.iter().position(|it| it.identity.occasion == occasion);
+        let invited = records[0].invited();
+        let standing = place.map(|it| records.swap_remove(it).standing);
+        let mut skip = self.skip(&entry.partner.package, standing.as_ref());
+        if matches!(skip, Some(Skip::Closed(_))) {
+            return;
+        }
+        if self.requests_unread {
+            skip = Some(Skip::RequestsUnread);
+        }
+        *entry = PlannedInvitation {
+            partner: entry.partner.clone(),
+            identity: entry.identity.on(occasion),
+            standing,
+            reminds_of: Some(invited),
+            skip,
+        };
+    }
+}
+
 /// Reads the plan once, page by page.
 pub struct PlanPages {
     plan: Plan,
@@ -280,11 +366,14 @@ pub struct PlanPages {
     /// Reads rows for the second pass.
     again: RowReader,
     due: u64,
-    /// Lines and offsets of the rows that are due and were refused before: the second pass.
+    /// Lines and offsets of the rows with a reminder that is due and was never refused.
+    reminders: Vec<(u64, u64)>,
+    /// Those of the rows that are due and were refused before.
     refused: Vec<(u64, u64)>,
     /// When a row was refused last, its line and offset.
     last_refused: Option<(Timestamp, (u64, u64))>,
-    first_pass: bool,
+    /// The rows of the second pass, taken from the end; `None` during the first.
+    later: Option<Vec<(u64, u64)>>,
 }
 
 impl PlanPages {
@@ -297,19 +386,19 @@ impl PlanPages {
         reader: &Reader,
     ) -> Result<Option<Vec<PlannedInvitation>>, PlanError> {
         loop {
-            let rows = if self.first_pass {
-                self.next_rows()?
-            } else {
-                self.next_refused()?
+            let rows = match &self.later {
+                None => self.next_rows()?,
+                Some(_) => self.next_later()?,
             };
             if rows.is_empty() {
-                if !self.first_pass {
+                if self.later.is_some() {
                     return Ok(None);
                 }
-                self.first_pass = false;
                 begin_behind(&mut self.refused, self.last_refused.map(|it| it.1));
-                // Taken from the end.
-                self.refused.reverse();
+                let mut later = std::mem::take(&mut self.reminders);
+                later.append(&mut self.refused);
+                later.reverse();
+                self.later = Some(later);
                 continue;
             }
             let entries = self.entries(rows, reader).await?;
@@ -335,14 +424,14 @@ impl PlanPages {
     }
 
     /// The next rows of the second pass, at most a page.
-    fn next_refused(&mut self) -> Result<Vec<Partner>, ListError> {
-        let start = self.refused.len().saturating_sub(PAGE);
-        let page = self.refused.drain(start..).rev();
+    fn next_later(&mut self) -> Result<Vec<Partner>, ListError> {
+        let later = self.later.get_or_insert_default();
+        let page = later.drain(later.len().saturating_sub(PAGE)..).rev();
         page.map(|(line, offset)| self.again.partner_at(line, offset))
             .collect()
     }
 
-    /// The rows with their standings. The first pass leaves out those that are due and were refused before.
+    /// The rows with their standings. The first pass leaves out reminders, and what was refused before.
     async fn entries(
         &mut self,
         rows: Vec<Partner>,
@@ -351,36 +440,50 @@ impl PlanPages {
         let identity = |it: &Partner| it.identity(&self.plan.campaign);
         let identities: Vec<_> = rows.iter().map(identity).collect();
         let standings = reader.standings(identities.clone()).await?;
-        let mut entries = Vec::with_capacity(rows.len());
-        for ((partner, identity), standing) in rows.into_iter().zip(identities).zip(standings) {
-            let mut skip = self.plan.skip(&partner.package, standing.as_ref());
-            if self.first_pass
-                && let Some(refused) = standing.as_ref().filter(|it| it.refused)
-            {
-                let place = (partner.line, partner.offset);
-                let last = Some((refused.updated_at, place));
+        let rows = rows.into_iter().zip(identities).zip(standings);
+        let planned = rows.map(|((partner, identity), standing)| PlannedInvitation {
+            skip: self.plan.skip(&partner.package, standing.as_ref()),
+            partner,
+            identity,
+            standing,
+            reminds_of: None,
+        });
+        let mut planned: Vec<_> = planned.collect();
+        if let Some(schedule) = self.plan.reminders {
+            self.plan.plan_reminders(&schedule, &mut planned, reader).await?;
+        }
+        let mut entries = Vec::with_capacity(planned.len());
+        for mut entry in planned {
+            let PlannedInvitation {
+                partner, standing, ..
+            } = &entry;
+            let place = (partner.line, partner.offset);
+            if self.later.is_none() {
+                let refused = standing.as_ref().filter(|it| it.refused);
+                let last = refused.map(|it| (it.updated_at, place));
                 self.last_refused = self.last_refused.max(last);
-                if skip.is_none() {
-                    self.refused.push(place);
+                let wait = match (&entry.reminds_of, refused) {
+                    _ if entry.skip.is_some() => None,
+                    (_, Some(_)) => Some(&mut self.refused),
+                    (Some(_), None) => Some(&mut self.reminders),
+                    (None, None) => None,
+                };
+                if let Some(wait) = wait {
+                    wait.push(place);
                     continue;
                 }
             }
-            if skip.is_none() && self.plan.changed.contains(&partner.line) {
-                skip = Some(Skip::Changed);
+            if entry.skip.is_none() && self.plan.changed.contains(&partner.line) {
+                entry.skip = Some(Skip::Changed);
             }
-            if skip.is_none() {
+            if entry.skip.is_none() {
                 if self.plan.limit.is_some_and(|limit| self.due >= limit) {
-                    skip = Some(Skip::Limit);
+                    entry.skip = Some(Skip::Limit);
                 } else {
                     self.due += 1;
                 }
             }
-            entries.push(PlannedInvitation {
-                partner,
-                identity,
-                standing,
-                skip,
-            });
+            entries.push(entry);
         }
         Ok(entries)
     }

@@ -1,4 +1,5 @@
-//! The templates: one folder per locale with three files, on a shared layout.
+//! The templates: one folder per locale with three files, on a shared layout; three more where partners are
+//! reminded.
 //!
 //! All templates are parsed before anybody is mailed. Their names decide about escaping: `.html` is HTML, `.txt`
 //! is not. Values from the list are data and never template text, and no template can write one into HTML
@@ -27,6 +28,8 @@ const PARTS: [&str; 3] = [
     "invitation.txt",
     "invitation.html",
 ];
+/// The files that it needs as well if partners are reminded; otherwise they are not read.
+const REMINDER_PARTS: [&str; 3] = ["reminder.subject.txt", "reminder.txt", "reminder.html"];
 /// The largest template file.
 const FILE_LIMIT: u64 = 256 * 1024;
 /// The largest part of a mail; a template that writes more is faulty.
@@ -79,6 +82,9 @@ pub struct Scope<'a> {
     pub locale: &'a str,
     /// `ltr` or `rtl`.
     pub direction: &'a str,
+    /// Of a reminder: the date on which the invitation was accepted, formatted for the locale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invited_on: Option<String>,
 }
 
 /// An access package in one locale.
@@ -140,10 +146,16 @@ impl Templates {
     /// If a file cannot be read or parsed, a locale is incomplete, Tera would not escape a file, or the default
     /// locale has no templates.
     pub fn load(folder: &TemplateFolder) -> Result<Self, TemplateError> {
-        Ok(Self::read(&folder.directory, &folder.default_locale)?)
+        Ok(Self::read(folder)?)
     }
 
-    fn read(directory: &Path, default: &Locale) -> anyhow::Result<Self> {
+    fn read(folder: &TemplateFolder) -> anyhow::Result<Self> {
+        let TemplateFolder {
+            directory,
+            default_locale: default,
+            with_reminders,
+            ..
+        } = folder;
         let mut files = Vec::new();
         let mut folders = BTreeMap::new();
         for path in entries(directory)? {
@@ -159,8 +171,10 @@ impl Templates {
                 );
             };
             for file in entries(&path)? {
-                let name = format!("{name}/{}", file_name(&file));
-                files.extend(read_template(&file, name)?);
+                let part = file_name(&file);
+                if *with_reminders || !REMINDER_PARTS.contains(&part.as_str()) {
+                    files.extend(read_template(&file, format!("{name}/{part}"))?);
+                }
             }
             if let Some((other, _)) = folders.iter().find(|(_, it)| **it == locale) {
                 bail!(
@@ -171,13 +185,22 @@ impl Templates {
         }
         for folder in folders.keys() {
             let has = |part: &str| files.iter().any(|it| it.0 == format!("{folder}/{part}"));
-            let missing = PARTS.into_iter().filter(|it| !has(it));
-            let missing: Vec<_> = missing.map(|it| format!("`{it}`")).collect();
-            ensure!(
-                missing.is_empty(),
-                "the locale `{}` is incomplete: {} is missing; copy it from another locale, or remove the folder",
-                directory.join(folder).display(),
+            let missing = |parts: [&str; 3]| {
+                let missing = parts.into_iter().filter(|it| !has(it));
+                let missing: Vec<_> = missing.map(|it| format!("`{it}`")).collect();
                 missing.join(" and ")
+            };
+            let shown = directory.join(folder);
+            let shown = shown.display();
+            let parts = missing(PARTS);
+            ensure!(
+                parts.is_empty(),
+                "the locale `{shown}` is incomplete: {parts} is missing; copy it from another locale, or remove the folder",
+            );
+            let parts = missing(REMINDER_PARTS);
+            ensure!(
+                !with_reminders || parts.is_empty(),
+                "the locale `{shown}` has no reminder: {parts} is missing; copy it from the templates that `access-invite init` writes and adapt it, or remove `[reminders]`",
             );
         }
         let locales: Vec<_> = folders.values().cloned().collect();
@@ -232,7 +255,8 @@ impl Templates {
         }
     }
 
-    /// Renders one mail in a locale of [`Self::locales`].
+    /// Renders one mail in a locale of [`Self::locales`]: a reminder if the scope says when the invitation was
+    /// accepted.
     ///
     /// # Errors
     /// If a template fails with these values, for instance at an undefined variable.
@@ -251,7 +275,11 @@ impl Templates {
             .find(|(_, it)| *it == locale)
             .with_context(|| format!("there is no template for `{locale}`"))?;
         let context = Context::from_serialize(scope).map_err(|error| describe(&error))?;
-        let [subject, text, html] = PARTS.map(|part| {
+        let parts = match scope.invited_on {
+            None => PARTS,
+            Some(_) => REMINDER_PARTS,
+        };
+        let [subject, text, html] = parts.map(|part| {
             let mut output = BoundedOutput(Vec::with_capacity(OUTPUT_USUAL));
             self.tera
                 .render_to(&format!("{folder}/{part}"), &context, &mut output)
@@ -259,7 +287,7 @@ impl Templates {
             String::from_utf8(output.0).context("the output of a template is not UTF-8")
         });
         let subject = subject?.trim().to_owned();
-        let file = || format!("`{folder}/{}`", PARTS[0]);
+        let file = || format!("`{folder}/{}`", parts[0]);
         ensure!(
             !subject.is_empty() && !subject.contains(char::is_control),
             "{} must render one line that is not empty",

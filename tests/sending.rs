@@ -25,6 +25,7 @@ use access_invite::commands::{Job, PartnerFilter};
 use access_invite::config::Config;
 use access_invite::delivery::{Run, RunEvent, StopKind};
 use access_invite::exit::{Exit, ExitCode};
+use access_invite::invitation::Unless;
 use access_invite::ledger::{Ledger, RunStart};
 use access_invite::outbox::{Outbox, PlannedSend};
 use access_invite::relay::{Connector, Credentials};
@@ -438,6 +439,7 @@ async fn prepare(workplace: &Workplace) -> (Run, Due, Arc<Ledger>) {
         max_runtime: None,
         rates: None,
         retry: config.retry,
+        unless: Unless::default(),
         receipts: false,
         breaker_open: false,
         first_pause: Duration::from_millis(5),

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::entra::{
     AccessPackage, CHECK, Cache, DomainLookups, Graph, ListedDomains, PackageReadings,
-    TenantPolicies, domain_findings, look_up, tenant_findings,
+    TenantPolicies, domain_findings, look_up, source_findings, tenant_findings,
 };
 use crate::exit::{CommandError, Exit, Result, without_os_code};
 use crate::finding::{Finding, Severity};
@@ -59,6 +59,10 @@ pub async fn check_entra(
         let message = "not checked: the settings of the tenant and the domains of the list, because Microsoft Graph cannot be reached; try again later";
         findings.push(Finding::warning(CHECK, "microsoft.tenant", message));
     }
+    let mailbox = config.bounces.graph_mailbox.as_ref();
+    let is_traced = config.entra.is_some_and(|it| it.message_trace);
+    let traced = is_traced.then_some(&config.sender.address);
+    findings.extend(source_findings(&graph, mailbox, traced, now).await);
     if let Err(error) = cache.write() {
         let path = config.ledger.entra_cache();
         let message = format!(

@@ -7,7 +7,7 @@ use super::records::{Selection, label};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
-use crate::invitation::{Cause, Decision, Record, next};
+use crate::invitation::{Cause, Decision, Occasion, Record, Standing, next};
 use crate::ledger::{Change, Ledger};
 use crate::report::{count, one_line};
 
@@ -59,7 +59,8 @@ pub fn check_applies(selected: &[Record], decision: Decision) -> Result<()> {
     for record in selected {
         let (email, state) = (one_line(&record.invitee.email), record.standing.state);
         next(Some(state), Cause::Person(decision)).map_err(|_| {
-            let message = format!("{email} is {state}; {}", applies_to(decision));
+            let what = reminder(record).map(|it| format!(": {it}")).unwrap_or_default();
+            let message = format!("{email}{what} is {state}; {}", applies_to(decision));
             CommandError::new(Exit::BadInput, message)
         })?;
     }
@@ -86,15 +87,28 @@ pub async fn require_same_messages(
     let mut pages = plan.pages();
     while let Some(page) = pages.next_page(ledger.reader()).await? {
         for entry in page {
-            let sent = entry.standing.as_ref().and_then(|it| it.message);
-            let is_repeated = changed.iter().any(|it| it.identity == entry.identity);
-            if let (true, Some((date, sha256))) = (is_repeated, sent) {
-                let domain = job.config.sender.address.domain();
-                let id = entry.message_id(&ledger.reader().key, domain);
-                let composed = job.composer.compose(&entry.partner, &id, date);
-                if composed.is_ok_and(|it| it.sha256() == sha256) {
-                    changed.retain(|it| it.identity != entry.identity);
-                }
+            let is_about = |it: &&Record| it.identity.on(Occasion::Invitation) == entry.identity;
+            let Some(place) = changed.iter().position(is_about) else {
+                continue;
+            };
+            let repeated = changed[place];
+            let mut reminds_of = None;
+            if repeated.identity.occasion.is_reminder() {
+                let invitation = ledger.reader().records(vec![entry.identity.clone()]).await?;
+                reminds_of = invitation.into_iter().flatten().next();
+            }
+            let reminds_of = reminds_of.as_ref().map(Record::invited);
+            let Standing {
+                message,
+                message_id,
+                ..
+            } = &repeated.standing;
+            let partner = &entry.partner;
+            let draft = job.composer.draft(partner, message_id, reminds_of.as_ref());
+            if let Some((date, sha256)) = message
+                && draft.compose(*date).is_ok_and(|it| it.sha256() == *sha256)
+            {
+                changed.remove(place);
             }
         }
     }
@@ -128,10 +142,16 @@ pub async fn record_decision(
         for (record, result) in records.iter().zip(results) {
             let (email, before) = (one_line(&record.invitee.email), record.standing.state);
             let package = one_line(&label(config, record));
-            console.print(&format!("{email} ({package}): {before} → {}", result?));
+            let what = reminder(record).map(|it| format!(", {it}")).unwrap_or_default();
+            console.print(&format!("{email} ({package}{what}): {before} → {}", result?));
         }
     }
     Ok(())
+}
+
+/// Which reminder a record is about; none if it is an invitation.
+pub fn reminder(record: &Record) -> Option<Occasion> {
+    Some(record.identity.occasion).filter(|it| it.is_reminder())
 }
 
 /// The states that a decision applies to.

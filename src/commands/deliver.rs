@@ -62,6 +62,7 @@ pub async fn deliver(
         max_runtime: max_runtime.filter(|_| rates.is_some()),
         rates,
         retry: config.retry,
+        unless: config.reminders.map(|it| it.unless).unwrap_or_default(),
         receipts: config.bounces.receipts,
         breaker_open: ledger.notice(BREAKER_OPEN).await?.is_some(),
         first_pause: FIRST_PAUSE,

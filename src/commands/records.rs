@@ -6,7 +6,7 @@
 use crate::address::Address;
 use crate::config::Config;
 use crate::exit::{CommandError, Exit, Result};
-use crate::invitation::{Record, State};
+use crate::invitation::{Occasion, Record, State};
 use crate::ledger::{Reader, RecordFilter};
 use crate::link::PackageId;
 
@@ -21,6 +21,8 @@ pub struct Selection<'a> {
     pub state: Option<State>,
     /// The package: its id, or its key in the configuration.
     pub package: Option<&'a str>,
+    /// Invitations or reminders.
+    pub occasion: Occasion,
 }
 
 impl Selection<'_> {
@@ -36,6 +38,7 @@ impl Selection<'_> {
                 None => None,
             },
             address: self.address.map(Address::canonical),
+            occasion: Some(self.occasion),
         })
     }
 
@@ -50,8 +53,9 @@ impl Selection<'_> {
         reader: &Reader,
     ) -> Result<CommandError> {
         let campaign = self.campaign;
+        let what = self.occasion;
         let mut message = format!(
-            "no invitation to {address} is recorded in the campaign `{campaign}`; `access-invite status` lists all that are"
+            "no {what} to {address} is recorded in the campaign `{campaign}`; `access-invite status` lists all that are"
         );
         let mut filter = self.filter(config, reader).await?;
         filter.state = None;
@@ -61,7 +65,7 @@ impl Selection<'_> {
             let others: Vec<String> = others.map(|it| label(config, it)).collect();
             if !others.is_empty() {
                 message = format!(
-                    "no invitation of `{campaign}` to {address} to `{text}` ({id}) is recorded, only to {}; select it with `--package`, by its key or its id",
+                    "no {what} of `{campaign}` to {address} to `{text}` ({id}) is recorded, only to {}; select it with `--package`, by its key or its id",
                     others.join(" and ")
                 );
             }

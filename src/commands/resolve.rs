@@ -13,7 +13,7 @@ use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
-use crate::invitation::{Cause, Decision, Record, State};
+use crate::invitation::{Cause, Decision, Occasion, Record, State};
 use crate::ledger::{Change, Ledger, RunEnd};
 use crate::report::count;
 
@@ -33,7 +33,7 @@ pub struct ResolveOptions {
     pub state: Option<State>,
     /// Accept a ledger that is older than its witness; invitations that may have been mailed since
     /// become unknown
-    #[arg(long, conflicts_with_all = ["decision", "package", "changed"])]
+    #[arg(long, conflicts_with_all = ["decision", "package", "occasion", "changed"])]
     pub accept_older_ledger: bool,
     /// The decision
     #[arg(
@@ -49,6 +49,9 @@ pub struct ResolveOptions {
     /// several
     #[arg(long, value_name = "NAME|ID")]
     pub package: Option<String>,
+    /// Decide about this reminder, such as reminder-1, in place of the invitation
+    #[arg(long, value_name = "OCCASION", default_value_t, hide_default_value = true)]
+    pub occasion: Occasion,
     /// Resend an unknown invitation even if its message is no longer the same, byte for byte
     #[arg(long)]
     pub changed: bool,
@@ -105,6 +108,7 @@ async fn decide(
         address: options.address.as_ref(),
         state: options.state.or(all_unknown),
         package: options.package.as_deref(),
+        occasion: options.occasion,
     };
     let selected = select(&config, selection, ledger).await?;
     check_applies(&selected, decision)?;
@@ -123,7 +127,11 @@ async fn decide(
             Decision::Abandoned => "Abandon",
             _ => "Send again",
         };
-        let invitations = count(selected.len() as u64, &format!("{state} invitation"));
+        let what = match options.occasion {
+            Occasion::Invitation => "invitation",
+            Occasion::Reminder(_) => "reminder",
+        };
+        let invitations = count(selected.len() as u64, &format!("{state} {what}"));
         if !options.yes && !console.confirm(&format!("{action} {invitations}?")) {
             console.print("nothing was changed");
             return Ok(Exit::Done);

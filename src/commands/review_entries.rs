@@ -173,7 +173,9 @@ pub async fn preview_entry(
     }
     let id = invitation.message_id(&reader.key, job.config.sender.address.domain());
     let date = invitation.date(now);
-    let composed = job.composer.compose_and_verify(partner, &id, date);
+    let reminds_of = invitation.reminds_of.as_ref();
+    let draft = job.composer.draft(partner, &id, reminds_of);
+    let composed = draft.compose_and_verify(date);
     let (message, verification) =
         composed.map_err(|it| CommandError::new(Exit::InternalError, it))?;
     let mut notes = job.notes(partner);

@@ -14,7 +14,7 @@ use crate::config::{Config, nearest};
 use crate::console::{Console, Size};
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::Finding;
-use crate::invitation::{Record, State};
+use crate::invitation::{Occasion, Record, State};
 use crate::ledger::{Ledger, Reader, RecordFilter};
 use crate::partners::Partners;
 use crate::report::{
@@ -178,6 +178,7 @@ impl StatusReport<'_> {
             address: self.options.address.as_ref(),
             state: self.options.state,
             package: self.options.package.as_deref(),
+            occasion: Occasion::Invitation,
         };
         let filter = selection.filter(self.config, self.reader).await?;
         if let Some(address) = selection.address
@@ -316,9 +317,18 @@ impl StatusReport<'_> {
             return Ok(None);
         };
         *after = last.id;
+        let mut reminders = vec![Vec::new(); records.len()];
+        if self.options.format == StatusFormat::Json || self.options.address.is_some() {
+            let identities = records.iter().map(|it| it.identity.clone()).collect();
+            reminders = self.reader.with_reminders(identities).await?;
+        }
         let mut rows = Vec::with_capacity(records.len());
-        for record in records {
-            rows.push(self.row(record).await?);
+        for (record, with_reminders) in records.into_iter().zip(reminders) {
+            let mut row = self.row(record).await?;
+            for reminder in with_reminders.into_iter().skip(1) {
+                row.reminders.push(self.row(reminder).await?);
+            }
+            rows.push(row);
         }
         Ok(Some(rows))
     }
@@ -337,6 +347,7 @@ impl StatusReport<'_> {
             record,
             listed,
             history,
+            reminders: Vec::new(),
         })
     }
 }

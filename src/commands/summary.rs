@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::decide::reminder;
 use super::job::Job;
 use crate::console::Console;
 use crate::delivery::{Signals, Tally};
@@ -30,13 +31,14 @@ pub struct RunSummary<'a> {
     pub recovered: u64,
 }
 
-fn outcomes(tally: &Tally) -> [(&'static str, u64); 5] {
+fn outcomes(tally: &Tally) -> [(&'static str, u64); 6] {
     [
         ("accepted", tally.accepted),
         ("deferred", tally.deferred),
         ("rejected", tally.rejected),
         ("expired", tally.expired),
         ("unknown", tally.unknown),
+        ("withdrawn", tally.withdrawn),
     ]
 }
 
@@ -182,6 +184,7 @@ impl RunSummary<'_> {
     ) -> Result<bool, LedgerError> {
         let filter = RecordFilter {
             state: Some(state),
+            occasion: None,
             ..RecordFilter::default()
         };
         let reader = self.ledger.reader();
@@ -211,6 +214,9 @@ impl RunSummary<'_> {
         }
         if let Some((cause, command)) = decision(state) {
             console.eprint(&format!("{cause}\n  {command}"));
+            if let Some(reminder) = records.iter().find_map(reminder) {
+                console.eprint(&format!("for a reminder, add `--occasion {reminder}`"));
+            }
         }
         Ok(true)
     }
@@ -238,6 +244,8 @@ impl RunSummary<'_> {
 /// The address of a record that waits for a decision, and how it came to that.
 fn describe(record: &Record) -> String {
     let (email, latest) = (&record.invitee.email, &record.latest);
+    let what = reminder(record).map(|it| format!(" ({it})"));
+    let email = format!("{email}{}", what.unwrap_or_default());
     if record.standing.state != State::Unknown {
         return format!("{email}: {}", reply_text(latest));
     }

@@ -3,22 +3,30 @@
 //! The sources are read without the run lock. What they say is then recorded in short transactions, also while
 //! a run is sending.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 
 use super::open_ledger::{end_run, run_start};
-use crate::config::{Config, Imap};
+use super::preflight::connect;
+use crate::address::Address;
+use crate::config::{Config, Imap, Microsoft};
 use crate::console::Console;
+use crate::entra::{Graph, GraphError};
 use crate::exit::{CommandError, Exit, Result};
-use crate::inbox::{ImapError, InboxError, Mail, Mails};
+use crate::inbox::{ImapError, Mail, Mails};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Notified, Reader, RunEnd};
 use crate::oauth::OAuthError;
 use crate::report::{ReportFormat, SourceRow, StateChange, SyncReport, count, printable};
-use crate::sync::{Collected, Mailbox, MailboxError, MessageIndex, mailbox_name};
+use crate::sync::{
+    Collected, GraphMailbox, Mailbox, MailboxError, MessageIndex, TraceError, graph_mailbox_name,
+    mailbox_name, read_trace,
+};
 
 /// How many reports are recorded in one transaction, which takes a few milliseconds.
 const BATCH: usize = 100;
@@ -49,6 +57,10 @@ enum Source<'a> {
     Files(PathBuf),
     /// A mailbox over IMAP.
     Imap(&'a Imap),
+    /// A mailbox through Microsoft Graph.
+    GraphMailbox(&'a Microsoft, &'a Address),
+    /// The message trace of the sender.
+    MessageTrace(&'a Microsoft, &'a Address),
 }
 
 /// A mailbox that is still open, with the ids of the reports that were read from it.
@@ -98,6 +110,9 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
     Ok(Exit::first_of(&BY_SEVERITY, &exits))
 }
 
+/// Why a source was not read to its end, with the exit code.
+type Failure = (String, Exit);
+
 /// What is to be read.
 fn sources<'a>(config: &'a Config, options: &SyncOptions) -> Result<Vec<Source<'a>>> {
     if !options.bounces.is_empty() {
@@ -106,9 +121,16 @@ fn sources<'a>(config: &'a Config, options: &SyncOptions) -> Result<Vec<Source<'
     let bounces = &config.bounces;
     let files = bounces.maildir.iter().chain(&bounces.mbox);
     let files = files.cloned().map(Source::Files);
-    let sources: Vec<_> = files.chain(bounces.imap.iter().map(Source::Imap)).collect();
+    let mut sources: Vec<_> = files.chain(bounces.imap.iter().map(Source::Imap)).collect();
+    if let Some(microsoft) = &config.microsoft {
+        let mailbox = bounces.graph_mailbox.iter();
+        sources.extend(mailbox.map(|it| Source::GraphMailbox(microsoft, it)));
+        if config.entra.is_some_and(|it| it.message_trace) {
+            sources.push(Source::MessageTrace(microsoft, &config.sender.address));
+        }
+    }
     if sources.is_empty() {
-        let message = "no source of delivery reports is configured; set `bounces.maildir`, `bounces.mbox` or `[bounces.imap]`, or name files with `--bounces`";
+        let message = "no source of delivery reports is configured; set `bounces.maildir`, `bounces.mbox`, `bounces.graph_mailbox`, `[bounces.imap]` or `entra.message_trace`, or name files with `--bounces`";
         return Err(CommandError::new(Exit::Config, message));
     }
     Ok(sources)
@@ -128,10 +150,10 @@ async fn collect<'a>(
         index: None,
         reader,
         now: console.now(),
-        progress: console.counter("mails read"),
+        progress: console.counter("mails and entries read"),
     };
     for source in sources {
-        let before = collector.collected.mails;
+        let before = (collector.collected.mails, collector.collected.traces);
         let (name, failure) = match source {
             Source::Files(path) => {
                 let failure = collector.files(path).await?;
@@ -150,12 +172,27 @@ async fn collect<'a>(
                 };
                 (mailbox_name(imap), failure)
             }
+            Source::GraphMailbox(microsoft, address) => {
+                let failure = match connect(microsoft) {
+                    Ok(graph) => collector.graph_mailbox(graph, address).await?,
+                    Err(error) => Some(failure_of(&error)),
+                };
+                (graph_mailbox_name(address), failure)
+            }
+            Source::MessageTrace(microsoft, sender) => {
+                let failure = match connect(microsoft) {
+                    Ok(graph) => collector.message_trace(&graph, sender).await?,
+                    Err(error) => Some(failure_of(&error)),
+                };
+                (format!("the message trace of {sender}"), failure)
+            }
         };
         let (error, exit) = failure.unzip();
         exits.extend(exit);
         report.sources.push(SourceRow {
             name,
-            mails: collector.collected.mails - before,
+            mails: collector.collected.mails - before.0,
+            traces: collector.collected.traces - before.1,
             error,
         });
     }
@@ -177,6 +214,16 @@ fn exit_of(error: &MailboxError) -> Exit {
         MailboxError::Token(OAuthError::Unreachable { .. }) => Exit::TryLater,
         _ => Exit::Config,
     }
+}
+
+/// Why Microsoft Graph was not read, with the exit code.
+fn failure_of(error: &GraphError) -> Failure {
+    let exit = if error.is_unreachable() {
+        Exit::TryLater
+    } else {
+        Exit::Config
+    };
+    (error.to_string(), exit)
 }
 
 /// Reads mails and keeps what they say.
@@ -211,6 +258,48 @@ impl Collector<'_> {
             }
         }
         Ok(errors.message())
+    }
+
+    /// Reads a mailbox through Microsoft Graph; gives why not all of it.
+    async fn graph_mailbox(
+        &mut self,
+        graph: Arc<Graph>,
+        address: &Address,
+    ) -> Result<Option<Failure>> {
+        let Some(first_sent) = self.reader.first_sent().await? else {
+            return Ok(None);
+        };
+        let mut mailbox = match GraphMailbox::open(graph, address, first_sent, self.now).await {
+            Ok(mailbox) => mailbox,
+            Err(error) => return Ok(Some(failure_of(&error))),
+        };
+        let mut errors = Errors::default();
+        let mut exits = Vec::new();
+        while let Some(mails) = mailbox.next().await {
+            for mail in mails {
+                match mail {
+                    Ok(mail) => drop(self.add(&mail).await?),
+                    Err(error) => {
+                        errors.add(&error);
+                        exits.push(failure_of(&error).1);
+                    }
+                }
+            }
+        }
+        let exit = Exit::first_of(&BY_SEVERITY, &exits);
+        Ok(errors.message().map(|it| (it, exit)))
+    }
+
+    /// Reads the message trace; gives why not all of it.
+    async fn message_trace(&mut self, graph: &Graph, sender: &Address) -> Result<Option<Failure>> {
+        let collected = (&mut self.collected, &mut self.index);
+        let progress = &self.progress;
+        let tick = |number| progress.inc(number);
+        match read_trace(graph, sender, collected, self.reader, self.now, &tick).await {
+            Ok(()) => Ok(None),
+            Err(TraceError::Graph(error)) => Ok(Some(failure_of(&error))),
+            Err(TraceError::Ledger(error)) => Err(error.into()),
+        }
     }
 
     /// Reads a mailbox; gives it, still open, with the ids of the reports in it.
@@ -249,7 +338,7 @@ struct Errors {
 }
 
 impl Errors {
-    fn add(&mut self, error: &InboxError) {
+    fn add(&mut self, error: &impl Display) {
         match self.first {
             None => self.first = Some(error.to_string()),
             Some(_) => self.more += 1,

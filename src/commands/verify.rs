@@ -69,13 +69,17 @@ impl MessageVerifier {
         let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
-        let composed = self.composer.compose_and_verify(partner, &id, date);
+        let draft = self
+            .composer
+            .draft(partner, &id, entry.reminds_of.as_ref());
+        let composed = draft.compose_and_verify(date);
         let place = || format!("{}:{}", self.list.display(), partner.line);
         let (message, _) = composed.map_err(|it| format!("{}: {it}", place()))?;
         let send = PlannedSend {
             line: partner.line,
             offset: partner.offset,
             fingerprint: message.fingerprint(),
+            occasion: entry.identity.occasion,
             recorded: entry.standing.is_some(),
         };
         let changed = entry.must_repeat().is_some_and(|it| it != message.sha256());

@@ -7,7 +7,8 @@ use super::host::host;
 use super::microsoft::Microsoft;
 use super::oauth::OAuth;
 use super::reader::Section;
-use super::values::{choice, number, path, switch, text};
+use super::values::{choice, number, parsed_text, path, switch, text};
+use crate::address::Address;
 
 /// Where delivery reports arrive. Without a source, `sync` reads only the files that it is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Bounces {
     pub maildir: Option<PathBuf>,
     /// An mbox file.
     pub mbox: Option<PathBuf>,
+    /// The address of a mailbox that is read through Microsoft Graph.
+    pub graph_mailbox: Option<Address>,
     /// A mailbox over IMAP.
     pub imap: Option<Imap>,
     /// Whether to ask relays for reports of success, too.
@@ -72,6 +75,19 @@ impl Bounces {
         let mbox = section
             .key("mbox", "or its mbox file")
             .optional(path(folder));
+        let graph_mailbox = section
+            .key(
+                "graph_mailbox",
+                "or its address, to read it through Microsoft Graph",
+            )
+            .optional(parsed_text(
+                "the address of a mailbox such as \"partner-access@contoso.example\"",
+                |it| Address::parse(it).ok(),
+            ));
+        if graph_mailbox.is_some() && microsoft.is_none() {
+            let message = "`bounces.graph_mailbox` needs the table `[microsoft]`, the app registration that reads the mailbox; add it";
+            section.problem("graph_mailbox", message);
+        }
         let receipts = section
             .key("receipts", "ask relays for reports of success, too")
             .or("false", switch());
@@ -80,6 +96,7 @@ impl Bounces {
         Self {
             maildir,
             mbox,
+            graph_mailbox,
             imap,
             receipts,
         }

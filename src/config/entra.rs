@@ -1,13 +1,16 @@
 //! `[entra]`: what is asked of Microsoft Entra before mail is sent.
 
+use super::microsoft::Cloud;
 use super::reader::Section;
-use super::values::choice;
+use super::values::{choice, switch};
 
 /// What is asked of Microsoft Entra. Without the table, nothing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entra {
     /// What `send` does about access packages that partners cannot request.
     pub before_send: BeforeSend,
+    /// Whether `sync` reads the message trace of Exchange Online.
+    pub message_trace: bool,
 }
 
 /// What `send` does about access packages that partners cannot request.
@@ -34,13 +37,28 @@ impl BeforeSend {
 
 impl Entra {
     /// `given`: whether the file has the table, which may be empty.
-    pub(super) fn read(mut section: Section<'_>, given: bool, has_app: bool) -> Option<Self> {
+    pub(super) fn read(
+        mut section: Section<'_>,
+        given: bool,
+        has_app: bool,
+        cloud: Option<Cloud>,
+    ) -> Option<Self> {
         let before_send = section
             .key(
                 "before_send",
                 "unset: access packages that partners cannot request stop a `send`",
             )
             .optional(choice(&BeforeSend::CHOICES));
+        let message_trace = section
+            .key(
+                "message_trace",
+                "`sync` reads the message trace of Exchange Online, too",
+            )
+            .or("false", switch());
+        if message_trace && cloud.is_some_and(|it| it != Cloud::Global) {
+            let message = "`entra.message_trace` needs `microsoft.cloud` = \"global\", because Microsoft Graph has no message trace in the other clouds; remove it";
+            section.problem("message_trace", message);
+        }
         if given && !has_app {
             let message = "`[entra]` needs `[microsoft]`, the app registration that reads Microsoft Entra; add it, or remove `[entra]`";
             section.problem("before_send", message);
@@ -48,6 +66,7 @@ impl Entra {
         section.finish();
         given.then(|| Self {
             before_send: before_send.unwrap_or_default(),
+            message_trace,
         })
     }
 }

@@ -26,10 +26,10 @@ use super::sender::Sender;
 use super::smtp::Smtp;
 use super::template_folder::TemplateFolder;
 use super::values::{path, text};
-use super::{fingerprint, overlap};
+use super::{fingerprint, overlap, reminders};
 use crate::files::{self, writable_by_everyone};
 use crate::finding::Finding;
-use crate::invitation::RetrySchedule;
+use crate::invitation::{ReminderSchedule, RetrySchedule};
 
 /// The largest configuration; a thousand packages with texts in every locale fit.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
@@ -57,6 +57,8 @@ pub struct Config {
     pub limits: Limits,
     /// When a deferred invitation is tried again.
     pub retry: RetrySchedule,
+    /// When partners are reminded; `None` without the table.
+    pub reminders: Option<ReminderSchedule>,
     /// The ledger and its witness.
     pub ledger: LedgerFiles,
     /// The results file: the list with the outcome of each row, written after each run.
@@ -237,14 +239,15 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
         )
         .required(text());
     let sender = Sender::read(root.section("sender"));
-    let templates = TemplateFolder::read(root.section("templates"), folder);
+    let mut templates = TemplateFolder::read(root.section("templates"), folder);
     let packages = packages::read(&mut root, &templates.default_locale, &mut warnings);
     let partners = PartnerFile::read(root.section("partners"), folder);
     let section = root.section("microsoft");
     let given = !section.is_empty();
     let microsoft = Microsoft::read(section, folder);
     let has_entra = root.contains("entra");
-    let entra = Entra::read(root.section("entra"), has_entra, given);
+    let cloud = microsoft.as_ref().map(|it| it.cloud);
+    let entra = Entra::read(root.section("entra"), has_entra, given, cloud);
     let tokens = TokenTable {
         given,
         table: microsoft.clone(),
@@ -253,6 +256,9 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     let provider = smtp.as_ref().and_then(|it| it.provider);
     let limits = Limits::read(root.section("limits"), provider);
     let retry = read_retry(root.section("retry"));
+    let has_reminders = root.contains("reminders");
+    let reminders = reminders::read(root.section("reminders"), has_reminders);
+    templates.with_reminders = reminders.is_some();
     let ledger = LedgerFiles::read(root.section("ledger"), folder);
 
     let credential = smtp
@@ -311,6 +317,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
             entra,
             limits,
             retry,
+            reminders,
             ledger: ledger?,
             results,
             approval,

@@ -15,6 +15,8 @@ pub struct TemplateFolder {
     pub default_locale: Locale,
     /// For rows with a locale without a template.
     pub missing_locale: MissingLocale,
+    /// Whether each locale needs the templates of a reminder, because `[reminders]` is configured.
+    pub with_reminders: bool,
 }
 
 /// What to do with a row whose locale has no template.
@@ -46,6 +48,7 @@ impl TemplateFolder {
                     "or \"refuse\": a locale without a template makes the row bad",
                 )
                 .or("\"default\"", choice(&missing_locale)),
+            with_reminders: false,
         };
         section.finish();
         templates

@@ -13,11 +13,14 @@ use super::peer::{DotReply, ReplyResult};
 use super::queue::Outgoing;
 use super::recorder::describe;
 use super::stop::{Stop, StopKind, Stopped};
+use super::tally::RunEvent;
 use super::worker::{AttemptResult, Worker};
 use crate::outcome::{Outcome, Phase, PhaseResult, connection_survives_dot, phase_result};
 use crate::refusal::Refusal;
 use crate::relay::{Connection, ReplyOrder, TransactionAborted};
 
+/// Why a message was not sent whose invitation changed after it was composed.
+const WITHDRAWN: &str = "since this run began; its message was not sent";
 /// How long an acceptance waits for an arm to share its commit with.
 const MAX_COMMIT_DELAY: Duration = Duration::from_millis(20);
 
@@ -42,7 +45,12 @@ impl Worker {
         let arm = self.recorder.arm(message);
         // The next message is composed while the disk writes.
         self.take_ahead(&connection);
-        self.recorder.finish(arm).await?;
+        if let Some(state) = self.recorder.finish(arm).await? {
+            // The connection is closed within the message, which the relay must discard (RFC 5321 §4.1.1.4).
+            let event = RunEvent::Settled(&message.prepared.recipient, state, WITHDRAWN);
+            self.run.reporter.report(event);
+            return Ok(AttemptResult::Settled);
+        }
         let next = self.next.as_ref().map(|it| &it.prepared);
         let reply = self.run.peer.final_dot(&mut connection, next).await;
         self.record_reply(message, connection, reply).await

@@ -14,7 +14,7 @@ use super::stop::Stopped;
 use super::tally::RunEvent;
 use crate::address::Address;
 use crate::invitation::{Cause, Identity, State};
-use crate::ledger::{Change, PendingCommit};
+use crate::ledger::{Change, LedgerError, PendingCommit};
 use crate::outbox::Prepared;
 use crate::outcome::{Outcome, Phase};
 use crate::relay::NoReply;
@@ -69,6 +69,7 @@ impl Recorder {
         } = &outgoing.prepared;
         let armed = Change {
             message: Some((message.date, message.sha256())),
+            unless: self.run.run_ledger.unless,
             ..self.run.run_ledger.change(identity, Phase::Dot, Cause::Arm)
         };
         PendingRecord {
@@ -87,7 +88,7 @@ impl Recorder {
     ) -> Result<(), Stopped> {
         let disarmed = self.change(message, phase, Cause::Disarm, reply);
         let record = self.begin(Some(disarmed));
-        self.finish(record).await
+        self.finish(record).await.map(drop)
     }
 
     /// Adds an outcome to the next commit.
@@ -145,15 +146,17 @@ impl Recorder {
     /// Records the pending outcomes.
     pub async fn flush(&mut self) -> Result<(), Stopped> {
         let record = self.begin(None);
-        self.finish(record).await
+        self.finish(record).await.map(drop)
     }
 
-    /// Waits until a commit is durable.
-    pub async fn finish(&mut self, record: PendingRecord) -> Result<(), Stopped> {
+    /// Waits until a commit is durable. Gives the state of an invitation that was suppressed or closed in the
+    /// meantime, and so was not armed.
+    pub async fn finish(&mut self, record: PendingRecord) -> Result<Option<State>, Stopped> {
         let Some(commit) = record.commit else {
-            return Ok(());
+            return Ok(None);
         };
         let mut outcomes = record.outcomes.into_iter();
+        let mut withdrawn = None;
         let mut result = Ok(());
         for recorded in commit.results().await {
             match (recorded, outcomes.next()) {
@@ -163,6 +166,7 @@ impl Recorder {
                         self.run.reporter.report(RunEvent::Armed(recipient));
                     }
                 }
+                (Err(LedgerError::Withdrawn(state)), None) => withdrawn = Some(state),
                 (Err(failure), outcome) => {
                     if let Some(it) = outcome {
                         self.report_unrecorded(&it.row.recipient, it.outcome, &it.reason);
@@ -171,7 +175,7 @@ impl Recorder {
                 }
             }
         }
-        result
+        result.map(|()| withdrawn)
     }
 
     async fn recorded(&mut self, outcome: UnrecordedOutcome, state: State) {

@@ -23,7 +23,7 @@ use super::stop::{Stop, StopKind, StopSignal};
 use super::tally::{Listener, Reporter, RunEvent, Tally};
 use super::worker::Worker;
 use crate::address::Address;
-use crate::invitation::RetrySchedule;
+use crate::invitation::{RetrySchedule, Unless};
 use crate::ledger::Ledger;
 use crate::outbox::{Outbox, PlannedSend};
 use crate::relay::Connector;
@@ -47,6 +47,8 @@ pub struct Run {
     pub rates: Option<Arc<Rates>>,
     /// When a deferred invitation is due again.
     pub retry: RetrySchedule,
+    /// Whose request for access prevents a reminder.
+    pub unless: Unless,
     /// Whether the breaker opened in an earlier run and no message was accepted since. Then one connection and a
     /// Whether to ask the relay for reports of success, too.
     pub receipts: bool,
@@ -129,6 +131,7 @@ impl Run {
             relay: self.connector.relay(),
             ledger: self.ledger,
             retry: self.retry,
+            unless: self.unless,
             clock: self.clock,
         });
         Arc::new(RunState {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::invitation::{Cause, Identity, RetrySchedule};
+use crate::invitation::{Cause, Identity, RetrySchedule, Unless};
 use crate::ledger::{Change, Ledger};
 use crate::outcome::Phase;
 
@@ -13,6 +13,8 @@ pub struct RunLedger {
     pub ledger: Arc<Ledger>,
     pub relay: String,
     pub retry: RetrySchedule,
+    /// Whose request for access prevents a reminder.
+    pub unless: Unless,
     pub clock: fn() -> Timestamp,
 }
 

@@ -356,6 +356,7 @@ impl Process {
                 .per_minute
                 .map(|it| Arc::new(Rates::new(it, 1_000, &[], (self.clock)()))),
             retry: CONFIG.retry,
+            unless: crate::invitation::Unless::default(),
             receipts: false,
             breaker_open: self.breaker_open,
             first_pause: Duration::from_secs(30),

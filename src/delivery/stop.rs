@@ -77,7 +77,7 @@ impl From<ConnectError> for Stop {
 impl From<LedgerError> for Stop {
     fn from(error: LedgerError) -> Self {
         let kind = match error {
-            LedgerError::Fault(_) => StopKind::Internal,
+            LedgerError::Fault(_) | LedgerError::Withdrawn(_) => StopKind::Internal,
             _ => StopKind::CannotRecord,
         };
         Self::new(kind, error.to_string())

@@ -17,7 +17,7 @@ const SHOWN: usize = 20;
 pub enum RunEvent<'a> {
     /// The message to this recipient is durably armed. Its final dot may follow.
     Armed(&'a Address),
-    /// An outcome is recorded (accepted, deferred, rejected, expired or unknown): recipient, new state, and the
+    /// An outcome is recorded (accepted, deferred, rejected, expired, unknown or withdrawn): recipient, new state, and the
     /// reply or why there is none.
     Settled(&'a Address, State, &'a str),
     /// An outcome that this run recorded is replaced.
@@ -88,6 +88,8 @@ pub struct Tally {
     pub expired: u64,
     /// Unknown.
     pub unknown: u64,
+    /// Not sent, because the address was suppressed or the invitation closed during the run.
+    pub withdrawn: u64,
     /// The first that were not accepted: address, state and reason.
     pub troubles: Vec<(Address, State, String)>,
     /// The first permanent refusal of each kind: recipient, phase and reply.
@@ -153,6 +155,7 @@ impl Tally {
             State::Deferred => &mut self.deferred,
             State::Rejected => &mut self.rejected,
             State::Expired => &mut self.expired,
+            State::Suppressed | State::Abandoned => &mut self.withdrawn,
             _ => &mut self.unknown,
         }
     }

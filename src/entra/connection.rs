@@ -29,6 +29,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_mins(2);
 /// The longest answer; a page of a hundred packages with their policies takes a tenth of it.
 const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
+/// An error that Graph reports in place of a mail is shorter.
+const SHORTEST_LIMIT: usize = 64 * 1024;
 /// How many characters of a text from Graph are shown.
 const SHOWN: usize = 300;
 
@@ -39,6 +41,15 @@ pub struct Connection {
     base: Url,
     client_id: String,
     deadline: Duration,
+}
+
+/// What is read of an answer.
+#[derive(Clone, Copy)]
+enum Content {
+    /// JSON, as a whole.
+    Json,
+    /// The beginning of something else, at most this many bytes.
+    Beginning(usize),
 }
 
 /// An error as Graph reports it (Microsoft Graph, "Error responses").
@@ -115,7 +126,7 @@ impl Connection {
         url: &Url,
         resource: &Resource,
     ) -> Result<(T, usize), GraphError> {
-        let response = self.answer(url, resource).await?;
+        let response = self.answer(url, resource, Content::Json).await?;
         let unexpected = |why: &str| {
             GraphError::Unexpected(format!(
                 "the answer of Microsoft Graph for {resource} {why}; check `microsoft.graph_url`, and for a proxy that changes answers"
@@ -130,15 +141,32 @@ impl Connection {
         Ok((parsed, body.len()))
     }
 
+    /// Reads the beginning of an answer that is not JSON.
+    pub async fn read_beginning(
+        &self,
+        url: &Url,
+        resource: &Resource,
+        limit: usize,
+    ) -> Result<Vec<u8>, GraphError> {
+        let response = self.answer(url, resource, Content::Beginning(limit));
+        let body = response.await?.body.unwrap_or_default();
+        Ok(body[..body.len().min(limit)].to_vec())
+    }
+
     /// The answer to a request, which is repeated while Graph is overloaded, and once with a new token.
-    async fn answer(&self, url: &Url, resource: &Resource) -> Result<Response, GraphError> {
+    async fn answer(
+        &self,
+        url: &Url,
+        resource: &Resource,
+        content: Content,
+    ) -> Result<Response, GraphError> {
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         let mut renewed = false;
         loop {
             let token = self.tokens.token().await?;
-            let (error, wait) = match self.request(url, &token).await {
+            let (error, wait) = match self.request(url, &token, content).await {
                 Ok(response) if (200..300).contains(&response.status) => return Ok(response),
                 Ok(response) if response.status == 401 && !renewed => {
                     self.tokens.invalidate(&token);
@@ -162,10 +190,26 @@ impl Connection {
         }
     }
 
-    async fn request(&self, url: &Url, token: &Token) -> Result<Response, HttpError> {
-        let get = Get {
-            authorization: Zeroizing::new(format!("Bearer {}", token.expose())),
-            limit: ANSWER_LIMIT,
+    async fn request(
+        &self,
+        url: &Url,
+        token: &Token,
+        content: Content,
+    ) -> Result<Response, HttpError> {
+        let authorization = Zeroizing::new(format!("Bearer {}", token.expose()));
+        let get = match content {
+            Content::Json => Get {
+                authorization,
+                accept: "application/json",
+                limit: ANSWER_LIMIT,
+                cut: false,
+            },
+            Content::Beginning(limit) => Get {
+                authorization,
+                accept: "*/*",
+                limit: limit.max(SHORTEST_LIMIT),
+                cut: true,
+            },
         };
         self.client.get(url, get, self.deadline).await
     }

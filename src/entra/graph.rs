@@ -45,6 +45,19 @@ impl Graph {
         Ok(read)
     }
 
+    /// Reads the beginning of something that is not JSON, at most this many bytes.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn beginning(
+        &self,
+        resource: &Resource,
+        limit: usize,
+    ) -> Result<Vec<u8>, GraphError> {
+        let url = self.0.url(resource);
+        self.0.read_beginning(&url, resource, limit).await
+    }
+
     /// Reads a list, page by page.
     #[must_use]
     pub fn pages(&self, resource: &Resource) -> Pages<'_> {

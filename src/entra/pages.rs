@@ -16,7 +16,7 @@ use super::resource::Resource;
 const PAGES: usize = 1_000;
 /// How many bytes of one list are read.
 const BYTES: usize = 64 * 1024 * 1024;
-/// How long one list may take.
+/// How long one list may take, unless its pages are asked for slowly.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A list that is read page by page.
@@ -30,6 +30,7 @@ pub struct Pages<'g> {
     /// How many bytes they had.
     bytes: usize,
     begun: Instant,
+    patience: Duration,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +49,18 @@ impl<'g> Pages<'g> {
             seen: HashSet::new(),
             bytes: 0,
             begun: Instant::now(),
+            patience: PATIENCE,
         }
+    }
+
+    /// The same with another time for the whole list.
+    pub(super) fn within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Whether there is no further page.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.next.is_none()
     }
 
     /// The next page, which may be empty; `None` at the end.
@@ -70,11 +82,11 @@ impl<'g> Pages<'g> {
                 format!("it has more than {PAGES} pages")
             } else if self.bytes > BYTES {
                 format!("it is larger than {} MiB", BYTES / 1024 / 1024)
-            } else if self.begun.elapsed() > PATIENCE {
+            } else if self.begun.elapsed() > self.patience {
                 return Err(GraphError::Unreachable(format!(
                     "cannot read all of {} from Microsoft Graph: it is not complete after {} minutes; try again later",
                     self.resource,
-                    PATIENCE.as_secs() / 60
+                    self.patience.as_secs() / 60
                 )));
             } else {
                 self.next = Some(next);

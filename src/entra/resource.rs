@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use crate::link::PackageId;
 
 /// Reads access packages, catalogs, policies and connected organizations.
@@ -75,13 +77,39 @@ impl Resource {
     }
 }
 
-/// The path without query and version, with `{id}` for the id of an access package, as messages name it.
+/// A segment of a path, percent-encoded.
+pub(super) fn encoded(segment: &str) -> String {
+    let mut encoded = String::with_capacity(segment.len());
+    // `.` and `..` would lead to other resources.
+    let is_dots = segment.bytes().all(|it| it == b'.');
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'@')
+            || byte == b'.' && !is_dots
+        {
+            encoded.push(char::from(byte));
+        } else {
+            encoded += &format!("%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+/// A time for a filter.
+pub(super) fn utc(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// An id of a mail is longer.
+const LONGEST_SEGMENT: usize = 100;
+
+/// The path without query and version, with `{id}` for ids, as messages name it.
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.split('?').next().unwrap_or_default();
         let segments = path.trim_start_matches("v1.0/").split('/');
         for segment in segments {
-            let is_id = PackageId::parse(segment).is_some();
+            let is_id = PackageId::parse(segment).is_some() || segment.len() > LONGEST_SEGMENT;
             write!(f, "/{}", if is_id { "{id}" } else { segment })?;
         }
         Ok(())

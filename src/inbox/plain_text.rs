@@ -65,7 +65,7 @@ pub(super) fn read(report: &Message<'_>, original: &mut Original) -> Vec<Recipie
     let subject = report.subject().unwrap_or_default();
     let action = action(named.is_some(), subject, words);
     let diagnostic = line_of(&diagnostic(words));
-    let status = status(&diagnostic);
+    let status = first_status(&diagnostic);
     let addresses = match named {
         Some(list) => list
             .split(',')
@@ -168,8 +168,9 @@ fn diagnostic(words: &str) -> String {
         .join(" ")
 }
 
-/// The first enhanced status code.
-fn status(text: &str) -> Option<String> {
+/// The first enhanced status code in a text.
+#[must_use]
+pub fn first_status(text: &str) -> Option<String> {
     let words = text.split(|it: char| it.is_whitespace() || "<>()[]#,;:".contains(it));
     words
         .map(|it| it.trim_end_matches('.'))

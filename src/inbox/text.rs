@@ -6,7 +6,8 @@ pub(super) const MAX_RECIPIENTS: usize = 100;
 const TEXT_LIMIT: usize = 500;
 
 /// A text on one line, bounded, without control characters and marks of direction.
-pub(super) fn line_of(text: &str) -> String {
+#[must_use]
+pub fn line_of(text: &str) -> String {
     let visible = |it: char| {
         !it.is_control()
             && !matches!(it, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')

@@ -1,16 +1,14 @@
-//! The identity of an invitation: campaign, access package, canonical address and occasion. The
+//! The identity of an invitation or of a reminder: campaign, access package, canonical address and occasion. The
 //! Message-ID is derived from it.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use super::occasion::Occasion;
 use crate::address::Address;
 use crate::link::PackageId;
 
-/// The only occasion so far; part of the identity.
-pub const OCCASION: &str = "invitation";
-
-/// The identity of an invitation.
+/// The identity of an invitation or of a reminder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The campaign of the configuration.
@@ -19,6 +17,8 @@ pub struct Identity {
     pub package_id: PackageId,
     /// The partner's address in its canonical form.
     pub address: String,
+    /// What the message is sent for.
+    pub occasion: Occasion,
 }
 
 impl Identity {
@@ -29,6 +29,16 @@ impl Identity {
             campaign: campaign.to_owned(),
             package_id,
             address: address.canonical(),
+            occasion: Occasion::Invitation,
+        }
+    }
+
+    /// The same partner and package on another occasion.
+    #[must_use]
+    pub fn on(&self, occasion: Occasion) -> Self {
+        Self {
+            occasion,
+            ..self.clone()
         }
     }
 
@@ -42,11 +52,12 @@ impl Identity {
             Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
         let package_id = self.package_id.as_bytes();
         let generation = generation.to_be_bytes();
+        let occasion = self.occasion.to_string();
         let fields: [&[u8]; 5] = [
             self.campaign.as_bytes(),
             &package_id,
             self.address.as_bytes(),
-            OCCASION.as_bytes(),
+            occasion.as_bytes(),
             &generation,
         ];
         for field in fields {
@@ -58,7 +69,7 @@ impl Identity {
         format!("{id:032x}@{domain}")
     }
 
-    /// A short digest of package and address, for lists of a million of them in memory.
+    /// A short digest of package and address, whatever the occasion, for lists of a million of them in memory.
     #[must_use]
     pub fn digest(&self) -> [u8; 16] {
         let mut digest = Sha256::new();
@@ -103,6 +114,22 @@ impl MessageIdKey {
 mod tests {
     use super::*;
 
+    /// A ledger of an earlier version must give the same, or a sent invitation could no longer be recognised.
+    #[test]
+    fn message_ids_stay_as_they_were() {
+        let id = PackageId::parse("8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11").unwrap();
+        let ada = Identity::new("spring", id, &Address::parse("Ada@A.example").unwrap());
+        for (occasion, generation, expected) in [
+            (Occasion::Invitation, 0, "3ee7ef682687fd430c4d55d39e89e00a"),
+            (Occasion::Invitation, 3, "97eb200965835c0c0cef3c083aca025d"),
+            (Occasion::Reminder(1), 0, "7350dc460671df5eaac290db1934f50d"),
+        ] {
+            let key = MessageIdKey([7; 32]);
+            let message_id = ada.on(occasion).message_id(&key, generation, "x.example");
+            assert_eq!(message_id, format!("{expected}@x.example"));
+        }
+    }
+
     #[test]
     fn the_message_id_depends_on_each_field_and_its_length() {
         let key = MessageIdKey([7; 32]);
@@ -117,6 +144,10 @@ mod tests {
             base.message_id(&MessageIdKey([8; 32]), 0, "x.example"),
             Identity::new("springs", id, &ada).message_id(&key, 0, "x.example"),
             Identity::new("spring", id, &bob).message_id(&key, 0, "x.example"),
+            base.on(Occasion::Reminder(1))
+                .message_id(&key, 0, "x.example"),
+            base.on(Occasion::Reminder(2))
+                .message_id(&key, 0, "x.example"),
         ];
 
         let distinct: std::collections::HashSet<_> = ids.iter().collect();

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::identity::Identity;
+use super::reminder::{Invited, Mailed};
 use super::state::State;
 
 /// The current status of an invitation, for the plan. The default is that of one that was just enrolled, apart
@@ -77,6 +78,34 @@ pub struct Record {
     pub standing: Standing,
     /// Its latest event.
     pub latest: Event,
+}
+
+impl Record {
+    /// What decides about reminders.
+    #[must_use]
+    pub fn mailed(&self) -> Mailed {
+        Mailed {
+            occasion: self.identity.occasion,
+            state: self.standing.state,
+            accepted_at: self.sent_at(),
+        }
+    }
+
+    /// What reminders of this invitation refer to.
+    #[must_use]
+    pub fn invited(&self) -> Invited {
+        Invited {
+            message_id: self.standing.message_id.clone(),
+            at: self.sent_at(),
+        }
+    }
+
+    /// When it was accepted. If a report shows that and there was no reply, the Date of the message.
+    fn sent_at(&self) -> Timestamp {
+        let date = self.standing.message.map(|it| it.0);
+        let sent = self.accepted_at.or(date);
+        sent.unwrap_or(self.standing.updated_at)
+    }
 }
 
 /// One line of an invitation's history. The names in JSON are an interface.

@@ -63,6 +63,9 @@ pub enum Cause {
     Person(Decision),
     /// A delivery report came, or the mail system's trace says so.
     Notification(Proof),
+    /// A reminder is no longer needed: access was requested, or the invitation did not arrive.
+    #[strum(to_string = "reminder-not-needed")]
+    ReminderNotNeeded,
 }
 
 impl Cause {
@@ -118,6 +121,8 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
         // A report proves that the message was accepted, whatever the order of the replies.
         (Cause::OutOfOrder, Bounced | Delivered) => before,
 
+        (Cause::ReminderNotNeeded, Pending | Deferred) => Abandoned,
+
         (Cause::Notification(Proof::Failed), Accepted | Delivered | Unknown) => Bounced,
         (Cause::Notification(Proof::Delivered), Accepted | Unknown) => Delivered,
         (Cause::Notification(Proof::Accepted), Unknown) => Accepted,
@@ -166,6 +171,7 @@ mod tests {
             Cause::Breaker,
             Cause::ResendMismatch,
             Cause::OutOfOrder,
+            Cause::ReminderNotNeeded,
         ];
         causes.extend(OUTCOMES.map(Cause::Outcome));
         causes.extend(decisions.map(Cause::Person));
@@ -270,6 +276,16 @@ mod tests {
                 State::Unknown | State::Expired | State::Rejected | State::Bounced
             );
             assert_eq!(next(Some(state), abandon).is_ok(), allowed, "{state}");
+        }
+    }
+
+    #[test]
+    fn only_an_open_reminder_is_no_longer_needed() {
+        for &state in State::ALL {
+            let expected =
+                matches!(state, State::Pending | State::Deferred).then_some(State::Abandoned);
+            let abandoned = next(Some(state), Cause::ReminderNotNeeded).ok();
+            assert_eq!(abandoned, expected, "{state}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Why a ledger cannot be used. The variant says what the caller can do about it.
 
+use crate::invitation::State;
 use crate::os_error::without_os_code;
 
 /// An error of the ledger, with what failed, where, why, and how to fix it.
@@ -21,6 +22,9 @@ pub enum LedgerError {
     /// It cannot be written or read: free disk space, or check the disk.
     #[error("{}", without_os_code(.0))]
     CannotWrite(String),
+    /// The invitation is no longer to be sent: it was suppressed or closed in the meantime.
+    #[error("the invitation is {0} in the meantime")]
+    Withdrawn(State),
     /// An internal error, or the ledger was tampered with.
     #[error("{}", without_os_code(.0))]
     Fault(String),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::witness::WitnessMark;
-use crate::invitation::{Cause, Identity, Invitee, Proof, State};
+use crate::invitation::{Cause, Identity, Invitee, Occasion, Proof, State, Unless};
 use crate::link::PackageId;
 use crate::outcome::{Phase, Reply};
 
@@ -37,6 +37,8 @@ pub struct Change {
     pub note: Option<String>,
     /// With [`Cause::Arm`]: the message's Date and SHA-256.
     pub message: Option<(Timestamp, [u8; 32])>,
+    /// With [`Cause::Arm`] of a reminder: whose request for access prevents it.
+    pub unless: Unless,
     /// With a deferral: when to try again.
     pub next_attempt_at: Option<Timestamp>,
     /// With a resend: whether the same bytes must be sent again.
@@ -56,6 +58,7 @@ impl Change {
             relay: None,
             note: None,
             message: None,
+            unless: Unless::default(),
             next_attempt_at: None,
             repeat: false,
         }
@@ -111,11 +114,22 @@ pub struct SentInvitation {
     pub generation: u32,
 }
 
+/// A message whose result the relay's reply did not settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsettled {
+    /// When it was sent.
+    pub at: Timestamp,
+    /// The invitation's number.
+    pub invitation: i64,
+    /// Whether the invitation is `unknown`; otherwise it is `accepted`.
+    pub is_unknown: bool,
+}
+
 /// The result of each change of a request, in their order.
 pub type ChangeResults = Vec<super::error::Result<State>>;
 
 /// Which records of a campaign to read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RecordFilter {
     /// Only those in this state.
     pub state: Option<State>,
@@ -123,6 +137,20 @@ pub struct RecordFilter {
     pub package_id: Option<PackageId>,
     /// Only those of this canonical address.
     pub address: Option<String>,
+    /// Only those for this occasion; `None` selects reminders, too.
+    pub occasion: Option<Occasion>,
+}
+
+impl Default for RecordFilter {
+    /// All invitations, without their reminders.
+    fn default() -> Self {
+        Self {
+            state: None,
+            package_id: None,
+            address: None,
+            occasion: Some(Occasion::Invitation),
+        }
+    }
 }
 
 /// A run that is about to write.

@@ -2,6 +2,7 @@
 //!
 //! It has two threads: one commits all queued changes together, one reads.
 
+mod access;
 mod active_run;
 mod connection;
 mod errors;
@@ -13,6 +14,7 @@ mod notifications;
 mod opening;
 mod reader;
 mod recovery;
+mod reminders;
 mod rows;
 mod runs;
 mod schema;

@@ -10,6 +10,7 @@ use crate::invitation::{Cause, Decision, Identity, Invitee, Standing};
 use crate::link::PackageId;
 use crate::outcome::{Outcome, Phase};
 
+mod access;
 mod damage;
 mod evidence;
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -14,7 +15,7 @@ use super::finished::{Message, dates};
 use super::verify::{Expected, Verification, verify};
 use crate::address::Address;
 use crate::config::{Config, LocalizedText, Package};
-use crate::invitation::{Invitee, invite_id};
+use crate::invitation::{Invited, Invitee, invite_id};
 use crate::link::PackageId;
 use crate::locale::Locale;
 use crate::partners::Partner;
@@ -108,7 +109,7 @@ impl Composer {
         id: &str,
         date: Timestamp,
     ) -> Result<(Message, Verification)> {
-        self.draft(partner, id).compose_and_verify(date)
+        self.draft(partner, id, None).compose_and_verify(date)
     }
 
     /// Verifies that bytes from elsewhere are the message for a partner.
@@ -116,7 +117,7 @@ impl Composer {
     /// # Errors
     /// If a template fails, or at the first difference.
     pub fn verify_again(&self, partner: &Partner, id: &str, bytes: &[u8]) -> Result<Verification> {
-        let draft = self.draft(partner, id);
+        let draft = self.draft(partner, id, None);
         draft.verify(&draft.render()?.subject, bytes)
     }
 
@@ -131,7 +132,76 @@ impl Composer {
         date: Timestamp,
         fingerprint: u64,
     ) -> Result<Message> {
-        let message = self.compose(partner, id, date)?;
+        self.draft(partner, id, None)
+            .compose_verified(date, fingerprint)
+    }
+
+    /// Composes the message without verifying it.
+    ///
+    /// # Errors
+    /// If a template fails.
+    pub fn compose(&self, partner: &Partner, id: &str, date: Timestamp) -> Result<Message> {
+        self.draft(partner, id, None).compose(date)
+    }
+
+    pub(super) fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
+        &self.packages[&(locale.clone(), partner.package.link.package_id())]
+    }
+
+    /// The message with this Message-ID, without brackets, to a partner: the invitation, or a reminder of the
+    /// invitation `reminds_of`.
+    #[must_use]
+    pub fn draft<'a>(
+        &'a self,
+        partner: &'a Partner,
+        id: &'a str,
+        reminds_of: Option<&'a Invited>,
+    ) -> MessageDraft<'a> {
+        let locale = self.locale_for(partner);
+        MessageDraft {
+            composer: self,
+            partner,
+            locale,
+            package: self.package(partner, locale),
+            sender: &self.sender,
+            id,
+            reminds_of,
+        }
+    }
+}
+
+/// What a message is composed from.
+pub struct MessageDraft<'a> {
+    pub(super) composer: &'a Composer,
+    pub(super) partner: &'a Partner,
+    pub(super) locale: &'a Locale,
+    pub(super) package: &'a PackageScope,
+    pub(super) sender: &'a SenderScope,
+    /// The Message-ID without brackets.
+    pub(super) id: &'a str,
+    /// Of a reminder: the invitation.
+    pub(super) reminds_of: Option<&'a Invited>,
+}
+
+impl MessageDraft<'_> {
+    /// Composes the message and verifies it. Also returns what the verification measured.
+    ///
+    /// # Errors
+    /// If a template or the verification fails. Such a message must not be sent.
+    pub fn compose_and_verify(&self, date: Timestamp) -> Result<(Message, Verification)> {
+        let mail = self.render()?;
+        let subject = mail.subject.clone();
+        let message = self.build(mail, date)?;
+        let verification = self.verify(&subject, &message.bytes)?;
+        Ok((message, verification))
+    }
+
+    /// Composes the message again that was verified with this [`Message::fingerprint`].
+    ///
+    /// # Errors
+    /// If a template fails, or the message is not the verified one. It must not be sent then.
+    pub fn compose_verified(&self, date: Timestamp, fingerprint: u64) -> Result<Message> {
+        let message = self.compose(date)?;
         let is_verified = message.fingerprint() == fingerprint;
         let changed = "is not the one that was verified; nothing more is sent";
         is_verified
@@ -143,46 +213,8 @@ impl Composer {
     ///
     /// # Errors
     /// If a template fails.
-    pub fn compose(&self, partner: &Partner, id: &str, date: Timestamp) -> Result<Message> {
-        let draft = self.draft(partner, id);
-        draft.build(draft.render()?, date)
-    }
-
-    pub(super) fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
-        &self.packages[&(locale.clone(), partner.package.link.package_id())]
-    }
-
-    fn draft<'a>(&'a self, partner: &'a Partner, id: &'a str) -> MessageDraft<'a> {
-        let locale = self.locale_for(partner);
-        MessageDraft {
-            composer: self,
-            partner,
-            locale,
-            package: self.package(partner, locale),
-            sender: &self.sender,
-            id,
-        }
-    }
-}
-
-/// What a message is composed from.
-pub struct MessageDraft<'a> {
-    pub composer: &'a Composer,
-    pub partner: &'a Partner,
-    pub locale: &'a Locale,
-    pub package: &'a PackageScope,
-    pub sender: &'a SenderScope,
-    /// The Message-ID without brackets.
-    pub id: &'a str,
-}
-
-impl MessageDraft<'_> {
-    pub fn compose_and_verify(&self, date: Timestamp) -> Result<(Message, Verification)> {
-        let mail = self.render()?;
-        let subject = mail.subject.clone();
-        let message = self.build(mail, date)?;
-        let verification = self.verify(&subject, &message.bytes)?;
-        Ok((message, verification))
+    pub fn compose(&self, date: Timestamp) -> Result<Message> {
+        self.build(self.render()?, date)
     }
 
     /// Renders the templates.
@@ -203,6 +235,10 @@ impl MessageDraft<'_> {
             campaign: &self.composer.config.campaign,
             locale: &self.locale.to_string(),
             direction: self.locale.direction(),
+            invited_on: self.reminds_of.map(|it| {
+                let date = it.at.to_zoned_datetime(TimeZone::system()).date();
+                self.locale.write_date(date)
+            }),
         };
         let mut mail = self.composer.templates.render(self.locale, &scope)?;
         if self.composer.test_recipient.is_some() {
@@ -223,6 +259,7 @@ impl MessageDraft<'_> {
             subject,
             message_id: &format!("<{}>", self.id),
             language: &self.locale.to_string(),
+            in_reply_to: self.reminds_of.map(|it| it.message_id.as_str()),
         };
         verify(bytes, &expected).map_err(|error| MessageError(format!("{error:#}")))
     }
@@ -251,6 +288,10 @@ impl MessageDraft<'_> {
             .message_id(Some(format!("<{}>", self.id)));
         if let Some((name, address)) = &sender.reply_to {
             builder = builder.reply_to(mailbox(name.as_deref(), address)?);
+        }
+        if let Some(invitation) = self.reminds_of {
+            let id = format!("<{}>", invitation.message_id);
+            builder = builder.in_reply_to(id.clone()).references(id);
         }
         let headers = [
             ("Content-Language", self.locale.to_string()),

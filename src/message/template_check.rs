@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use super::compose::{Composer, MessageDraft};
 use crate::address::Address;
 use crate::config::Package;
+use crate::invitation::Invited;
+use crate::locale::Locale;
 use crate::partners::Partner;
 use crate::templates::{PackageScope, SenderScope};
 
@@ -17,42 +19,58 @@ impl Composer {
     pub fn check_templates(&self, extra_columns: &Arc<[String]>) -> Vec<String> {
         /// More faults than these have the same cause.
         const MAX_FAULTS: usize = 50;
-        const ID: &str = "00000000000000000000000000000000@invitation.example";
+        let invitation = Invited {
+            message_id: "11111111111111111111111111111111@invitation.example".into(),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let reminder = self.config.templates.with_reminders;
+        let reminder = reminder.then_some(("reminder of", Some(&invitation)));
+        let mails = [("invitation to", None)].into_iter().chain(reminder);
         let mut faults = Vec::new();
         for package in &self.config.packages {
             for locale in &self.templates.locales {
-                if faults.len() == MAX_FAULTS {
-                    faults.push("there may be more; fix these first".into());
-                    return faults;
-                }
-                let results = [true, false].map(|full| {
-                    let partner = sample_partner(package, extra_columns, full);
-                    let scope = sample_package(self.package(&partner, locale), full);
-                    let sender = sample_sender(&self.sender, full);
-                    let draft = MessageDraft {
-                        composer: self,
-                        partner: &partner,
-                        locale,
-                        package: &scope,
-                        sender: &sender,
-                        id: ID,
+                for (mail, reminds_of) in mails.clone() {
+                    if faults.len() == MAX_FAULTS {
+                        faults.push("there may be more; fix these first".into());
+                        return faults;
+                    }
+                    let results = [true, false].map(|full| {
+                        let partner = sample_partner(package, extra_columns, full);
+                        self.compose_sample(&partner, locale, reminds_of, full)
+                    });
+                    let (values, why) = match results {
+                        [None, None] => continue,
+                        [Some(full), Some(bare)] if full == bare => ("", full),
+                        [Some(full), _] => (", with all optional values", full),
+                        [None, Some(bare)] => (", with no optional values", bare),
                     };
-                    let composed = draft.compose_and_verify(Timestamp::UNIX_EPOCH);
-                    composed.err().map(|error| error.to_string())
-                });
-                let (values, why) = match results {
-                    [None, None] => continue,
-                    [Some(full), Some(bare)] if full == bare => ("", full),
-                    [Some(full), _] => (", with all optional values", full),
-                    [None, Some(bare)] => (", with no optional values", bare),
-                };
-                let key = &package.key;
-                faults.push(format!(
-                    "the invitation to `{key}` in `{locale}`{values}: {why}"
-                ));
+                    let key = &package.key;
+                    faults.push(format!("the {mail} `{key}` in `{locale}`{values}: {why}"));
+                }
             }
         }
         faults
+    }
+
+    /// Composes the message to a sample partner; gives why that failed.
+    fn compose_sample(
+        &self,
+        partner: &Partner,
+        locale: &Locale,
+        reminds_of: Option<&Invited>,
+        full: bool,
+    ) -> Option<String> {
+        let draft = MessageDraft {
+            composer: self,
+            partner,
+            locale,
+            package: &sample_package(self.package(partner, locale), full),
+            sender: &sample_sender(&self.sender, full),
+            id: "00000000000000000000000000000000@invitation.example",
+            reminds_of,
+        };
+        let composed = draft.compose_and_verify(Timestamp::UNIX_EPOCH);
+        composed.err().map(|error| error.to_string())
     }
 }
 

@@ -460,6 +460,7 @@ fn verification_refuses_bytes_that_a_relay_would_change() {
         subject: &subject,
         message_id: &id,
         language: "en",
+        in_reply_to: None,
     };
     verify(&good, &expected).unwrap();
     let text = String::from_utf8(good).unwrap();

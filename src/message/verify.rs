@@ -16,8 +16,8 @@ use crate::link::AccessPackageLink;
 
 /// Gmail shows no more of a mail's HTML, and puts the rest behind a link.
 const SHOWN_BY_GMAIL: usize = 102 * 1024;
-/// The headers, `reply-to` only if it is configured.
-const HEADERS: &str = "auto-submitted content-language content-type date from message-id mime-version reply-to subject to x-access-invite-id x-auto-response-suppress";
+/// The headers, `reply-to` only if it is configured, `in-reply-to` and `references` only in a reminder.
+const HEADERS: &str = "auto-submitted content-language content-type date from in-reply-to message-id mime-version references reply-to subject to x-access-invite-id x-auto-response-suppress";
 
 /// A name, if there is one, and an address.
 type Named<'a> = (Option<&'a str>, &'a Address);
@@ -41,6 +41,8 @@ pub struct Expected<'a> {
     pub message_id: &'a str,
     /// The Content-Language.
     pub language: &'a str,
+    /// The Message-ID of the message that a reminder refers to, without its brackets.
+    pub in_reply_to: Option<&'a str>,
 }
 
 /// What the verification measured, for the review. It exists only for a message that passed.
@@ -120,7 +122,11 @@ fn verify_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -
     let names = message.headers_raw();
     let mut names: Vec<_> = names.map(|(name, _)| name.to_ascii_lowercase()).collect();
     names.sort();
-    let wanted = |it: &&str| *it != "reply-to" || expected.reply_to.is_some();
+    let wanted = |it: &&str| match *it {
+        "reply-to" => expected.reply_to.is_some(),
+        "in-reply-to" | "references" => expected.in_reply_to.is_some(),
+        _ => true,
+    };
     ensure!(
         names.iter().eq(HEADERS.split(' ').filter(wanted)),
         "the headers are {}, which differs from the expected ones",
@@ -139,6 +145,10 @@ fn verify_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -
         expected.subject
     );
     let invite_id = invite_id(expected.message_id.trim_matches(['<', '>']));
+    let in_reply_to = expected.in_reply_to.map(|it| format!("<{it}>"));
+    let in_reply_to = in_reply_to.iter().map(String::as_str);
+    let thread = ["In-Reply-To", "References"].into_iter();
+    let thread = thread.flat_map(|header| in_reply_to.clone().map(move |it| (header, it)));
     let plain = [
         ("Message-ID", expected.message_id),
         ("Content-Language", expected.language),
@@ -146,7 +156,7 @@ fn verify_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -
         ("X-Auto-Response-Suppress", "OOF, AutoReply"),
         ("X-Access-Invite-Id", &invite_id),
     ];
-    for (name, value) in plain {
+    for (name, value) in thread.chain(plain) {
         let found = message.header_raw(name).unwrap_or_default().trim();
         ensure!(
             found == value,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::formats::utc;
 use super::harmless::{generated_cell, harmless_json};
-use crate::invitation::{Event, Record, State};
+use crate::invitation::{Event, Occasion, Record, State};
 
 /// How `status` writes invitations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -48,6 +48,52 @@ struct InvitationFields<'a> {
     campaign: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<&'a [Event]>,
+    /// Only in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reminders: Option<Vec<ReminderFields<'a>>>,
+}
+
+/// A reminder in JSON. The names are an interface.
+#[derive(Debug, Serialize)]
+struct ReminderFields<'a> {
+    occasion: Occasion,
+    state: State,
+    attempts: u32,
+    message_id: &'a str,
+    smtp_code: Option<u16>,
+    enhanced_code: Option<&'a str>,
+    reply: Option<&'a str>,
+    relay: Option<&'a str>,
+    created_at: String,
+    updated_at: String,
+    accepted_at: Option<String>,
+    next_attempt_at: Option<String>,
+    note: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<&'a [Event]>,
+}
+
+impl<'a> ReminderFields<'a> {
+    fn of(row: &'a StatusRow) -> Self {
+        let record = &row.record;
+        let (standing, latest) = (&record.standing, &record.latest);
+        Self {
+            occasion: record.identity.occasion,
+            state: standing.state,
+            attempts: standing.attempts,
+            message_id: &standing.message_id,
+            smtp_code: latest.smtp_code,
+            enhanced_code: latest.enhanced_code.as_deref(),
+            reply: latest.reply.as_deref(),
+            relay: latest.relay.as_deref(),
+            created_at: utc(record.created_at),
+            updated_at: utc(standing.updated_at),
+            accepted_at: record.accepted_at.map(utc),
+            next_attempt_at: standing.next_attempt_at.map(utc),
+            note: latest.note.as_deref(),
+            history: row.history.as_deref(),
+        }
+    }
 }
 
 /// The fields of an invitation; `text` makes its texts safe for the format.
@@ -78,6 +124,7 @@ fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Inv
         note: optional(&latest.note),
         campaign: None,
         history: None,
+        reminders: None,
     }
 }
 
@@ -90,6 +137,8 @@ pub struct StatusRow {
     pub listed: Option<bool>,
     /// The history, if it was asked for.
     pub history: Option<Vec<Event>>,
+    /// Its reminders, if they were asked for.
+    pub reminders: Vec<StatusRow>,
 }
 
 /// How a script reads invitations: a format other than text.
@@ -166,6 +215,7 @@ impl<'a> StatusWriter<'a> {
                     self.out.write_all(comma.as_bytes())?;
                     let fields = InvitationFields {
                         history: row.history.as_deref(),
+                        reminders: Some(row.reminders.iter().map(ReminderFields::of).collect()),
                         ..self.fields(row, Cow::Borrowed)
                     };
                     let json = harmless_json(&serde_json::to_string(&fields)?);

@@ -9,7 +9,7 @@ use super::formats::{count, local, reply_text};
 use super::harmless::one_line;
 use super::layout::{columns, fitted, truncated, wrapped};
 use super::status::StatusRow;
-use crate::invitation::{Event, State};
+use crate::invitation::{Event, Occasion, State};
 
 /// The columns between two cells.
 const GAP: usize = 2;
@@ -186,7 +186,10 @@ impl<'a> StatusTable<'a> {
     /// If `out` cannot be written.
     pub fn history(&mut self, row: &StatusRow) -> io::Result<()> {
         let [state, email, package, since, reason] = cells(row);
-        writeln!(self.out, "\nhistory of {email} ({package})")?;
+        match row.record.identity.occasion {
+            Occasion::Invitation => writeln!(self.out, "\nhistory of {email} ({package})")?,
+            reminder => writeln!(self.out, "\nhistory of {reminder} to {email} ({package})")?,
+        }
         let id = one_line(&row.record.standing.message_id);
         writeln!(self.out, "  Message-ID {id}")?;
         let now = format!("  {state} since {since}");
@@ -201,7 +204,7 @@ impl<'a> StatusTable<'a> {
             );
             self.write_event(&start, &one_line(&reason_of(event)))?;
         }
-        Ok(())
+        row.reminders.iter().try_for_each(|it| self.history(it))
     }
 
     /// Writes a reason behind the start of its line, or below if the line would be too long.
@@ -347,6 +350,7 @@ mod tests {
             },
             listed: Some(true),
             history: Some(vec![latest]),
+            reminders: Vec::new(),
         }
     }
 

@@ -36,6 +36,8 @@ pub struct SourceRow {
     pub name: String,
     /// How many mails were read.
     pub mails: u64,
+    /// How many entries of the message trace were read.
+    pub traces: u64,
     /// Why it was not read to its end.
     pub error: Option<String>,
 }
@@ -89,6 +91,7 @@ impl SyncReport {
     #[must_use]
     pub fn conclusion(&self) -> String {
         let mails = self.sources.iter().map(|it| it.mails).sum();
+        let traces: u64 = self.sources.iter().map(|it| it.traces).sum();
         let new = self.reports - self.known;
         let mut parts = vec![format!(
             "{} about these invitations ({new} new)",
@@ -114,7 +117,15 @@ impl SyncReport {
             let plural = if replies == 1 { "reply" } else { "replies" };
             parts.push(format!("{replies} automatic {plural}"));
         }
-        format!("{} read: {}", count(mails, "mail"), parts.join(", "))
+        let read = match traces {
+            0 => count(mails, "mail"),
+            1 => format!("{} and 1 entry of the message trace", count(mails, "mail")),
+            _ => format!(
+                "{} and {traces} entries of the message trace",
+                count(mails, "mail")
+            ),
+        };
+        format!("{read} read: {}", parts.join(", "))
     }
 
     /// Writes everything as one object.

@@ -1,5 +1,7 @@
 //! Reads a source and collects what it says about our messages.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::index::MessageIndex;
@@ -12,9 +14,13 @@ use crate::ledger::{LedgerError, Notification, Reader};
 pub struct Collected {
     /// What is new about our messages.
     pub notifications: Vec<Notification>,
+    /// The invitations and origins of these, because the same report may be read twice.
+    seen: HashSet<(i64, String)>,
     /// How many mails were read.
     pub mails: u64,
-    /// How many of them were reports about our messages.
+    /// How many entries of the message trace were read.
+    pub traces: u64,
+    /// How many of these were reports about our messages.
     pub reports: u64,
     /// How many of those were recorded before.
     pub known: u64,
@@ -46,27 +52,46 @@ impl Collected {
             }
             Inbound::Other => return Ok(false),
         };
-        let index = match index {
-            Some(index) => index,
-            None => index.insert(MessageIndex::build(reader).await?),
-        };
+        let index = built(index, reader).await?;
         let notifications = matched(&report, index, reader, at).await?;
         if notifications.is_empty() {
             self.foreign += 1;
             return Ok(false);
         }
+        self.add_notifications(notifications, reader).await?;
+        Ok(true)
+    }
+
+    /// Keeps what a report says and is not recorded yet.
+    pub(super) async fn add_notifications(
+        &mut self,
+        notifications: Vec<Notification>,
+        reader: &Reader,
+    ) -> Result<(), LedgerError> {
         self.reports += 1;
         let mut new = 0;
         for notification in notifications {
             let Notification {
                 invitation, origin, ..
             } = &notification;
-            if !reader.is_reported(*invitation, origin).await? {
+            let is_new = !reader.is_reported(*invitation, origin).await?;
+            if is_new && self.seen.insert((*invitation, origin.clone())) {
                 self.notifications.push(notification);
                 new += 1;
             }
         }
         self.known += u64::from(new == 0);
-        Ok(true)
+        Ok(())
     }
+}
+
+/// The index, which is built when it is needed first.
+pub(super) async fn built<'i>(
+    index: &'i mut Option<MessageIndex>,
+    reader: &Reader,
+) -> Result<&'i MessageIndex, LedgerError> {
+    Ok(match index {
+        Some(index) => index,
+        None => index.insert(MessageIndex::build(reader).await?),
+    })
 }

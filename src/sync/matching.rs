@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::index::{MessageIndex, message_id};
+use super::index::{MessageIndex, SentMessage};
 use crate::inbox::{Action, RecipientReport, Report};
 use crate::invitation::{Proof, State};
 use crate::ledger::{LedgerError, Notification, Reader, SentInvitation};
@@ -20,12 +20,10 @@ pub async fn matched(
 ) -> Result<Vec<Notification>, LedgerError> {
     let original = &report.original;
     let ids = original.message_ids.iter();
-    let ids = ids.chain(&original.invite_id).chain(&original.envelope_id);
-    let mut found = ids.filter_map(|it| index.find(it));
-    if let Some((id, generation)) = found.next() {
-        let invitation = reader.sent_invitation(id).await?;
-        let named = invitation.and_then(|it| named(report, &it, generation, reader, at));
-        return Ok(named.into_iter().collect());
+    for id in ids.chain(&original.invite_id).chain(&original.envelope_id) {
+        if let Some(message) = index.find(id, reader).await? {
+            return Ok(named(report, &message, at).into_iter().collect());
+        }
     }
     let mut notifications = Vec::new();
     for recipient in &report.recipients {
@@ -35,27 +33,22 @@ pub async fn matched(
 }
 
 /// What a report that names one of our messages says about it.
-fn named(
-    report: &Report,
-    invitation: &SentInvitation,
-    generation: u32,
-    reader: &Reader,
-    at: Timestamp,
-) -> Option<Notification> {
+fn named(report: &Report, message: &SentMessage, at: Timestamp) -> Option<Notification> {
+    let invitation = &message.invitation;
     let is_ours = |it: &&RecipientReport| {
         let address = it.address.as_ref();
         address.is_some_and(|it| it.canonical() == invitation.identity.address)
     };
     let ours = report.recipients.iter().find(is_ours);
     let recipient = ours.or_else(|| report.recipients.first())?;
-    let message_id = message_id(invitation, generation, &reader.key);
-    let mut notification = notification(report, recipient, invitation, message_id, at);
+    let message_id = message.message_id.clone();
+    let mut notification = notification(origin(report), recipient, invitation, message_id, at);
     if ours.is_none() {
         notification.about_recipient = false;
         let other = recipient.address.as_ref();
         let other = other.map_or("another address", |it| it.as_written());
         notification.text = format!("about {other}: {}", notification.text);
-    } else if generation != invitation.generation {
+    } else if message.generation != invitation.generation {
         notification.text = format!("about an earlier message: {}", notification.text);
     }
     Some(notification)
@@ -100,7 +93,7 @@ async fn by_relay_id(
         if let Some(accepted) = accepted {
             let message_id = accepted.message_id.clone();
             return Ok(Some(notification(
-                report,
+                origin(report),
                 recipient,
                 &invitation,
                 message_id,
@@ -126,8 +119,14 @@ fn names(reply: &str, id: &str) -> bool {
             .any(|it| it == id)
 }
 
-fn notification(
-    report: &Report,
+/// Which report it is.
+fn origin(report: &Report) -> String {
+    format!("report {}", report.id)
+}
+
+/// What is said about one recipient of a message.
+pub(super) fn notification(
+    origin: String,
     recipient: &RecipientReport,
     invitation: &SentInvitation,
     message_id: String,
@@ -139,6 +138,22 @@ fn notification(
         // Whatever it says, somebody had the message.
         _ => Proof::Accepted,
     };
+    let (reply, text) = reply_and_text(recipient);
+    Notification {
+        invitation: invitation.id,
+        identity: invitation.identity.clone(),
+        message_id,
+        about_recipient: true,
+        proof,
+        reply,
+        origin,
+        text,
+        at,
+    }
+}
+
+/// The last server's reply, if there is one, and what is said for the history.
+pub(super) fn reply_and_text(recipient: &RecipientReport) -> (Option<Reply>, String) {
     let reply = reply_of(recipient);
     let words = if reply.is_some() {
         ""
@@ -154,17 +169,7 @@ fn notification(
         text += " ";
         text += part;
     }
-    Notification {
-        invitation: invitation.id,
-        identity: invitation.identity.clone(),
-        message_id,
-        about_recipient: true,
-        proof,
-        reply,
-        origin: format!("report {}", report.id),
-        text,
-        at,
-    }
+    (reply, text)
 }
 
 /// The last server's reply, if the report quotes one.

@@ -16,16 +16,16 @@ use tokio::sync::oneshot;
 use super::errors::{damaged, translate};
 use super::rows::{self, RECORD, STANDING};
 use super::{connection, notifications, runs, schema};
-use crate::invitation::{Event, Identity, MessageIdKey, OCCASION, Record, Standing, State};
+use crate::invitation::{Event, Identity, MessageIdKey, Record, Standing, State};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness::Staleness;
-use crate::ledger::records::{CampaignStanding, RecordFilter, SentInvitation};
+use crate::ledger::records::{CampaignStanding, RecordFilter, SentInvitation, Unsettled};
 use crate::ledger::sidecar;
 use crate::ledger::witness::Id;
 use crate::link::PackageId;
 
 /// How many records a page has.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 type Query = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -185,7 +185,8 @@ impl Reader {
             ))?;
             let find = |it: &Identity| {
                 let package_id = it.package_id.to_string();
-                let key = (&it.campaign, package_id, &it.address, OCCASION);
+                let occasion = it.occasion.to_string();
+                let key = (&it.campaign, package_id, &it.address, occasion);
                 statement.query_row(key, decode).optional()
             };
             identities.iter().map(find).collect()
@@ -215,7 +216,8 @@ impl Reader {
             let counts: Vec<(State, i64)> = connection
                 .prepare(
                     "SELECT state, count(*) FROM invitation
-                     WHERE campaign = ?1 AND (?2 IS NULL OR package_id = ?2) GROUP BY state",
+                     WHERE campaign = ?1 AND (?2 IS NULL OR package_id = ?2)
+                        AND occasion = 'invitation' GROUP BY state",
                 )?
                 .query_map((campaign, package), |row| {
                     Ok((rows::state(row, 0)?, row.get(1)?))
@@ -249,7 +251,8 @@ impl Reader {
                     AND (?3 IS NULL OR i.state = ?3)
                     AND (?4 IS NULL OR i.package_id = ?4)
                     AND (?5 IS NULL OR i.address = ?5)
-                 ORDER BY i.id LIMIT ?6"
+                    AND (?6 IS NULL OR i.occasion = ?6)
+                 ORDER BY i.id LIMIT ?7"
             ))?;
             let records = statement.query_map(
                 (
@@ -258,6 +261,7 @@ impl Reader {
                     filter.state.map(State::as_str),
                     filter.package_id.map(|it| it.to_string()),
                     filter.address,
+                    filter.occasion.map(|it| it.to_string()),
                     PAGE,
                 ),
                 rows::record,
@@ -346,14 +350,15 @@ impl Reader {
     async fn sent_within(&self, first: i64, last: i64, limit: u32) -> Result<Vec<SentInvitation>> {
         self.query(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, campaign, package_id, address, message_id, generation FROM invitation
+                "SELECT id, campaign, package_id, address, message_id, generation, occasion
+                 FROM invitation
                  WHERE id BETWEEN ?1 AND ?2 AND (attempts > 0 OR generation > 0)
                  ORDER BY id LIMIT ?3",
             )?;
             let sent = statement.query_map((first, last, limit), |row| {
                 Ok(SentInvitation {
                     id: row.get(0)?,
-                    identity: rows::identity(row, 1)?,
+                    identity: rows::identity(row, 1)?.on(rows::occasion(row, 6)?),
                     message_id: row.get(4)?,
                     generation: row.get(5)?,
                 })
@@ -375,6 +380,32 @@ impl Reader {
             statement
                 .query_map([since.as_millisecond()], |row| rows::timestamp(row, 0))?
                 .collect()
+        })
+        .await
+    }
+
+    /// The messages sent since `since` that a relay has accepted or may have accepted, over all campaigns, the
+    /// oldest first.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn unsettled(&self, since: Timestamp) -> Result<Vec<Unsettled>> {
+        self.query(move |connection| {
+            let mut statement = connection.prepare(
+                "SELECT h.at, i.id, i.state = 'unknown' FROM history AS h
+                 JOIN invitation AS i ON i.id = h.invitation
+                 WHERE h.to_state = 'armed' AND h.at > ?1
+                    AND (i.state = 'accepted' OR i.state = 'unknown')
+                 ORDER BY h.at",
+            )?;
+            let unsettled = statement.query_map([since.as_millisecond()], |row| {
+                Ok(Unsettled {
+                    at: rows::timestamp(row, 0)?,
+                    invitation: row.get(1)?,
+                    is_unknown: row.get(2)?,
+                })
+            })?;
+            unsettled.collect()
         })
         .await
     }

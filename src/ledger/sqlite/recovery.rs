@@ -63,12 +63,13 @@ impl Transitions<'_> {
     fn page(&self, state: State, after: i64) -> rusqlite::Result<Vec<Found>> {
         self.connection
             .prepare_cached(&format!(
-                "SELECT i.campaign, i.package_id, i.address, i.id, h.relay
+                "SELECT i.campaign, i.package_id, i.address, i.id, h.relay, i.occasion
                  FROM invitation AS i LEFT JOIN history AS h ON h.id = i.latest
                  WHERE i.state = '{state}' AND i.id > ?1 ORDER BY i.id LIMIT {PAGE}"
             ))?
             .query_map([after], |row| {
-                Ok((row.get(3)?, rows::identity(row, 0)?, row.get(4)?))
+                let identity = rows::identity(row, 0)?.on(rows::occasion(row, 5)?);
+                Ok((row.get(3)?, identity, row.get(4)?))
             })?
             .collect()
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Error, Row};
 
-use crate::invitation::{Event, Identity, Invitee, Record, Standing, State};
+use crate::invitation::{Event, Identity, Invitee, Occasion, Record, Standing, State};
 use crate::link::PackageId;
 
 /// The columns that [`standing`] reads, in its order, of an invitation `i`.
@@ -19,7 +19,7 @@ pub const STANDING: &str = "i.state, i.message_id, i.attempts, i.deferrals, i.de
 pub const RECORD: &str = "i.id, i.campaign, i.package_id, i.address, i.package, i.email, i.name,
     i.organization, i.locale, i.template_locale, i.created_at, i.accepted_at,
     h.at, h.from_state, h.to_state, h.phase, h.smtp_code, h.enhanced_code,
-    h.reply, h.relay, h.message_id, h.note
+    h.reply, h.relay, h.message_id, h.note, i.occasion
     FROM invitation AS i LEFT JOIN history AS h ON h.id = i.latest";
 
 /// The state whose name is in a column.
@@ -70,7 +70,7 @@ pub fn standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing> {
 pub fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
         id: row.get(12)?,
-        identity: identity(row, 13)?,
+        identity: identity(row, 13)?.on(occasion(row, 34)?),
         invitee: Invitee {
             package: row.get(16)?,
             email: row.get(17)?,
@@ -102,13 +102,20 @@ pub fn event(row: &Row<'_>, first: usize) -> rusqlite::Result<Event> {
     })
 }
 
-/// The identity whose campaign, package id and address begin at column `first`.
+/// The identity of the invitation whose campaign, package id and address begin at column `first`.
 pub fn identity(row: &Row<'_>, first: usize) -> rusqlite::Result<Identity> {
     Ok(Identity {
         campaign: row.get(first)?,
         package_id: package_id(row, first + 1)?,
         address: row.get(first + 2)?,
+        occasion: Occasion::Invitation,
     })
+}
+
+/// The occasion in a column.
+pub fn occasion(row: &Row<'_>, column: usize) -> rusqlite::Result<Occasion> {
+    let name = row.get_ref(column)?.as_str()?;
+    name.parse().map_err(|_| Error::InvalidQuery)
 }
 
 /// The package id in a column.

@@ -140,6 +140,21 @@ CREATE TABLE approval (
 ) STRICT;
 ";
 
+/// The other tables that version 3 added: who has asked for access, and when that was read. A row without a
+/// request is not kept. `person` is a keyed hash of an address, or of `@` and a domain.
+const ACCESS_TABLES: &str = "
+CREATE TABLE access (
+    package_id TEXT NOT NULL,
+    person BLOB NOT NULL CHECK (length(person) = 16),
+    state TEXT NOT NULL,
+    at INTEGER,
+    requested_at INTEGER,
+    PRIMARY KEY (package_id, person)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE access_reading (package_id TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
+";
+
 /// Creates the tables in an empty database.
 pub fn create(connection: &Connection, key: &MessageIdKey, id: Id) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -168,7 +183,8 @@ fn create_run_tables(connection: &Connection, id: Id) -> rusqlite::Result<()> {
 
 fn create_tables_of_version_3(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SUPPRESSION_TABLES)?;
-    connection.execute_batch(APPROVAL_TABLE)
+    connection.execute_batch(APPROVAL_TABLE)?;
+    connection.execute_batch(ACCESS_TABLES)
 }
 
 /// Migrates the tables of an earlier version, within the caller's transaction.

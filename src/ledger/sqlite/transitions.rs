@@ -6,9 +6,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::errors::ensure_one_row;
 use super::rows;
-use crate::invitation::{
-    Cause, Decision, Identity, MessageIdKey, NotAllowed, OCCASION, State, next,
-};
+use crate::invitation::{Cause, Decision, Identity, MessageIdKey, NotAllowed, State, next};
 use crate::ledger::records::{Change, Enrolment};
 use crate::outcome::Phase;
 
@@ -26,6 +24,9 @@ pub enum ApplyError {
     /// The transition is not allowed.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
+    /// The reminder is not needed any more; it was given this state instead of being armed.
+    #[error("the reminder is {0} in the meantime")]
+    Withdrawn(State),
     /// The caller gave up in the middle of the transaction.
     #[error("the changes were abandoned")]
     Abandoned,
@@ -81,7 +82,7 @@ impl Transitions<'_> {
                 ":campaign": identity.campaign,
                 ":package_id": identity.package_id.to_string(),
                 ":address": identity.address,
-                ":occasion": OCCASION,
+                ":occasion": identity.occasion.to_string(),
                 ":package": invitee.package,
                 ":email": invitee.email,
                 ":name": invitee.name,
@@ -103,6 +104,12 @@ impl Transitions<'_> {
 
     /// Applies one change and returns the new state.
     pub fn apply(&self, change: &Change) -> Result<State, ApplyError> {
+        if change.cause == Cause::Arm
+            && change.identity.occasion.is_reminder()
+            && let Some(state) = self.withdraw_reminder(change)?
+        {
+            return Err(ApplyError::Withdrawn(state));
+        }
         let before = self.find(&change.identity)?.ok_or(ApplyError::Missing)?;
         let (id, from) = (before.id, before.state);
         let state = next(Some(from), change.cause)?;
@@ -153,7 +160,12 @@ impl Transitions<'_> {
                  WHERE campaign = ?1 AND package_id = ?2 AND address = ?3 AND occasion = ?4",
             )?
             .query_row(
-                (&identity.campaign, package_id, &identity.address, OCCASION),
+                (
+                    &identity.campaign,
+                    package_id,
+                    &identity.address,
+                    identity.occasion.to_string(),
+                ),
                 |row| {
                     Ok(InvitationRow {
                         id: row.get(0)?,

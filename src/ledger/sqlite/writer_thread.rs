@@ -132,6 +132,7 @@ impl WriterThread {
         match self.transitions().apply(change) {
             Ok(state) => Ok(Ok(state)),
             Err(ApplyError::Sqlite(error)) => Err(error),
+            Err(ApplyError::Withdrawn(state)) => Ok(Err(LedgerError::Withdrawn(state))),
             Err(refused) => {
                 let message = format!("{}: {refused}", change.identity.address);
                 Ok(Err(LedgerError::Fault(message)))

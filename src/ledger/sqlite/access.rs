@@ -1,0 +1,204 @@
+//! Who has asked for access: one row for each person, and for each domain, with a request for a package.
+//!
+//! Ledgers before version 3 know nothing about it.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::reader::Reader;
+use super::transitions::ApplyError;
+use super::writer_thread::WriterThread;
+use super::{rows, schema};
+use crate::invitation::{Access, AccessBy, AccessState, Identity, PersonHash, PersonHasher};
+use crate::ledger::access::{AccessChange, PersonAccess};
+use crate::ledger::error::Result;
+use crate::link::PackageId;
+
+impl WriterThread {
+    /// Inserts and updates these people; gives those whose state has changed.
+    pub fn record_access(
+        &mut self,
+        package: PackageId,
+        people: &[PersonAccess],
+    ) -> Result<Vec<AccessChange>> {
+        let package = package.to_string();
+        self.write(|it| {
+            let mut replace = it.connection.prepare_cached(
+                "REPLACE INTO access (package_id, person, state, at, requested_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            let mut changes = Vec::new();
+            for new in people {
+                let before = find(&it.connection, &package, new.person)?;
+                if before == Some(*new) {
+                    continue;
+                }
+                let [at, requested_at] = [new.at, new.requested_at].map(in_milliseconds);
+                replace.execute((&package, new.person.0, new.state.as_str(), at, requested_at))?;
+                let from = before.map_or(AccessState::None, |it| it.state);
+                if from != new.state {
+                    changes.push(AccessChange {
+                        person: new.person,
+                        from,
+                        to: new.state,
+                    });
+                }
+            }
+            Ok(changes)
+        })
+    }
+
+    /// Deletes people who have no request any more.
+    pub fn forget_access(&mut self, package: PackageId, people: &[PersonHash]) -> Result<()> {
+        let package = package.to_string();
+        self.write(|it| {
+            let mut delete = it
+                .connection
+                .prepare_cached("DELETE FROM access WHERE package_id = ?1 AND person = ?2")?;
+            for person in people {
+                delete.execute((&package, person.0))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Records when a package's requests were read.
+    pub fn record_reading(&mut self, package: PackageId, at: Timestamp) -> Result<()> {
+        self.write(|it| {
+            it.connection
+                .execute(
+                    "REPLACE INTO access_reading (package_id, at) VALUES (?1, ?2)",
+                    (package.to_string(), at.as_millisecond()),
+                )
+                .map_err(ApplyError::from)
+                .map(drop)
+        })
+    }
+}
+
+impl Reader {
+    /// Whether these partners have asked for access, in their order; `None` where requests for the package were
+    /// never read.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub fn access_of(
+        &self,
+        identities: Vec<Identity>,
+    ) -> impl Future<Output = Result<Vec<Option<Access>>>> {
+        let hasher = PersonHasher::new(&self.key);
+        self.query(move |connection| {
+            if !is_recorded(connection)? {
+                return Ok(vec![None; identities.len()]);
+            }
+            identities
+                .iter()
+                .map(|it| access_of(connection, &hasher, it))
+                .collect()
+        })
+    }
+
+    /// When the requests for these packages were read, the oldest time; `None` if those for one of them were
+    /// never read, or there are no packages.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn requests_read_at(&self, packages: Vec<PackageId>) -> Result<Option<Timestamp>> {
+        self.query(move |connection| {
+            let mut oldest = None;
+            if !is_recorded(connection)? {
+                return Ok(None);
+            }
+            for package in packages {
+                let Some(at) = read_at(connection, package)? else {
+                    return Ok(None);
+                };
+                oldest = Some(oldest.map_or(at, |it: Timestamp| it.min(at)));
+            }
+            Ok(oldest)
+        })
+        .await
+    }
+
+    /// The next people with a request for a package, and domains, in the order of their hashes.
+    pub(in crate::ledger) fn people(
+        &self,
+        package: PackageId,
+        after: Option<PersonHash>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<(PersonHash, AccessState)>>> {
+        self.query(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT person, state FROM access WHERE package_id = ?1 AND person > ?2
+                 ORDER BY person LIMIT ?3",
+            )?;
+            let after = after.map_or(Vec::new(), |it| it.0.to_vec());
+            statement
+                .query_map((package.to_string(), after, limit), |row| {
+                    Ok((PersonHash(row.get(0)?), state(row, 1)?))
+                })?
+                .collect()
+        })
+    }
+}
+
+/// Whether a partner has asked for access; `None` if requests for the package were never read.
+pub fn access_of(
+    connection: &Connection,
+    hasher: &PersonHasher,
+    identity: &Identity,
+) -> rusqlite::Result<Option<Access>> {
+    if read_at(connection, identity.package_id)?.is_none() {
+        return Ok(None);
+    }
+    let package = identity.package_id.to_string();
+    let by = [AccessBy::Address, AccessBy::Colleague];
+    for (person, by) in hasher.of_invited(identity).into_iter().zip(by) {
+        if let Some(found) = find(connection, &package, person)? {
+            return Ok(Some(found.access(by)));
+        }
+    }
+    Ok(Some(Access::default()))
+}
+
+fn find(
+    connection: &Connection,
+    package: &str,
+    person: PersonHash,
+) -> rusqlite::Result<Option<PersonAccess>> {
+    connection
+        .prepare_cached(
+            "SELECT state, at, requested_at FROM access WHERE package_id = ?1 AND person = ?2",
+        )?
+        .query_row((package, person.0), |row| {
+            Ok(PersonAccess {
+                person,
+                state: state(row, 0)?,
+                at: rows::optional_timestamp(row, 1)?,
+                requested_at: rows::optional_timestamp(row, 2)?,
+            })
+        })
+        .optional()
+}
+
+fn in_milliseconds(at: Option<Timestamp>) -> Option<i64> {
+    at.map(Timestamp::as_millisecond)
+}
+
+/// When the requests for a package were read.
+fn read_at(connection: &Connection, package: PackageId) -> rusqlite::Result<Option<Timestamp>> {
+    connection
+        .prepare_cached("SELECT at FROM access_reading WHERE package_id = ?1")?
+        .query_row([package.to_string()], |row| rows::timestamp(row, 0))
+        .optional()
+}
+
+/// Whether the tables have a version that records access.
+fn is_recorded(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(schema::version(connection)? >= 3)
+}
+
+fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<AccessState> {
+    let name = row.get_ref(column)?.as_str()?;
+    name.parse().map_err(|_| rusqlite::Error::InvalidQuery)
+}
