@@ -19,7 +19,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::address::Address;
 use crate::config::{Limits, Package};
 use crate::invitation::{
-    Identity, Invited, MessageIdKey, NextReminder, Occasion, Record, ReminderSchedule, Standing, State,
+    Identity, Invited, MessageIdKey, NextReminder, Occasion, Record, ReminderSchedule, Standing,
+    State,
 };
 use crate::ledger::{LedgerError, Reader};
 use crate::partners::{ListError, Partner, Partners, RowReader};
@@ -163,7 +164,10 @@ impl fmt::Display for Skip {
             Self::Closed(date) => write!(f, "closed: the last day to respond was {date}"),
             Self::Changed => write!(f, "the message has changed since it was sent"),
             Self::RequestsUnread => {
-                write!(f, "not reminded, because the requests for access were not read")
+                write!(
+                    f,
+                    "not reminded, because the requests for access were not read"
+                )
             }
             Self::Reminded(occasion) => write!(
                 f,
@@ -338,7 +342,9 @@ impl Plan {
         occasion: Occasion,
         mut records: Vec<Record>,
     ) {
-        let place = records.iter().position(|it| it.identity.occasion == occasion);
+        let place = records
+            .iter()
+            .position(|it| it.identity.occasion == occasion);
         let invited = records[0].invited();
         let standing = place.map(|it| records.swap_remove(it).standing);
         let mut skip = self.skip(&entry.partner.package, standing.as_ref());
@@ -450,7 +456,9 @@ impl PlanPages {
         });
         let mut planned: Vec<_> = planned.collect();
         if let Some(schedule) = self.plan.reminders {
-            self.plan.plan_reminders(&schedule, &mut planned, reader).await?;
+            self.plan
+                .plan_reminders(&schedule, &mut planned, reader)
+                .await?;
         }
         let mut entries = Vec::with_capacity(planned.len());
         for mut entry in planned {

@@ -48,6 +48,7 @@ mod providers;
 mod question;
 mod relays;
 mod reliability;
+mod report;
 mod results;
 mod review;
 mod scale;

@@ -59,7 +59,9 @@ pub fn check_applies(selected: &[Record], decision: Decision) -> Result<()> {
     for record in selected {
         let (email, state) = (one_line(&record.invitee.email), record.standing.state);
         next(Some(state), Cause::Person(decision)).map_err(|_| {
-            let what = reminder(record).map(|it| format!(": {it}")).unwrap_or_default();
+            let what = reminder(record)
+                .map(|it| format!(": {it}"))
+                .unwrap_or_default();
             let message = format!("{email}{what} is {state}; {}", applies_to(decision));
             CommandError::new(Exit::BadInput, message)
         })?;
@@ -94,7 +96,10 @@ pub async fn require_same_messages(
             let repeated = changed[place];
             let mut reminds_of = None;
             if repeated.identity.occasion.is_reminder() {
-                let invitation = ledger.reader().records(vec![entry.identity.clone()]).await?;
+                let invitation = ledger
+                    .reader()
+                    .records(vec![entry.identity.clone()])
+                    .await?;
                 reminds_of = invitation.into_iter().flatten().next();
             }
             let reminds_of = reminds_of.as_ref().map(Record::invited);
@@ -142,8 +147,13 @@ pub async fn record_decision(
         for (record, result) in records.iter().zip(results) {
             let (email, before) = (one_line(&record.invitee.email), record.standing.state);
             let package = one_line(&label(config, record));
-            let what = reminder(record).map(|it| format!(", {it}")).unwrap_or_default();
-            console.print(&format!("{email} ({package}{what}): {before} → {}", result?));
+            let what = reminder(record)
+                .map(|it| format!(", {it}"))
+                .unwrap_or_default();
+            console.print(&format!(
+                "{email} ({package}{what}): {before} → {}",
+                result?
+            ));
         }
     }
     Ok(())

@@ -15,10 +15,11 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result, failed};
 use crate::files::folder_of;
+use crate::invitation::{Access, Record};
 use crate::ledger::{Approval, Ledger, Reader, RecordFilter, RunRecord};
 use crate::report::campaign::{
-    AboutReport, ApprovalRow, CampaignFormat, CampaignReport, InvitationRow, Parts, RunRow,
-    is_report,
+    AboutReport, ApprovalRow, CampaignFormat, CampaignReport, InvitationRow, MailRow, Parts,
+    RunRow, is_report,
 };
 use crate::report::count;
 
@@ -62,17 +63,14 @@ pub async fn run(path: &Path, options: &ReportOptions, console: &mut Console<'_>
         let records = reader.page(&config.campaign, &filter, after).await?;
         let Some(last) = records.last() else { break };
         after = last.id;
-        for record in records {
-            let history = reader.history(record.id).await?;
-            let package = label(&config, &record);
-            let row = InvitationRow {
-                text_verified: texts.verify(&record, &history, &package),
-                listed: texts.is_listed(&record.identity),
-                package,
-                record,
-                history,
-            };
-            report.add(&row).map_err(not_written)?;
+        let identities: Vec<_> = records.iter().map(|it| it.identity.clone()).collect();
+        let access = reader.access_of(identities.clone()).await?;
+        let reminded = reader.with_reminders(identities).await?;
+        for (records, access) in reminded.into_iter().zip(access) {
+            let row = row(&config, &reader, &mut texts, records, access).await?;
+            if let Some(row) = row {
+                report.add(&row).map_err(not_written)?;
+            }
         }
     }
     let (runs, approvals) = evidence(&reader, &config.campaign).await?;
@@ -108,6 +106,41 @@ pub async fn run(path: &Path, options: &ReportOptions, console: &mut Console<'_>
     owned.and_then(|()| file.commit()).map_err(not_written)?;
     console.print(&summary);
     Ok(Exit::Done)
+}
+
+/// An invitation with its reminders, whose `records` these are, the invitation's first.
+async fn row(
+    config: &Config,
+    reader: &Reader,
+    texts: &mut Texts,
+    records: Vec<Record>,
+    access: Option<Access>,
+) -> Result<Option<InvitationRow>> {
+    let Some(invitation) = records.first() else {
+        return Ok(None);
+    };
+    let package = label(config, invitation);
+    let listed = texts.is_listed(&invitation.identity);
+    let invited = invitation.invited();
+    let mut mails = Vec::with_capacity(records.len());
+    for record in records {
+        let history = reader.history(record.id).await?;
+        let is_reminder = record.identity.occasion.is_reminder();
+        let reminds_of = is_reminder.then_some(&invited);
+        mails.push(MailRow {
+            text_verified: texts.verify((&record, &history), reminds_of, &package),
+            record,
+            history,
+        });
+    }
+    let mut mails = mails.into_iter();
+    Ok(mails.next().map(|mail| InvitationRow {
+        mail,
+        reminders: mails.collect(),
+        package,
+        listed,
+        access,
+    }))
 }
 
 /// Refuses to replace a file that is no report.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::job;
 use crate::address::Address;
 use crate::config::{Config, Package};
-use crate::invitation::{Event, Identity, OCCASION, Record, State};
+use crate::invitation::{Event, Identity, Invited, Occasion, Record, State};
 use crate::locale::Locale;
 use crate::message::{Composer, Message};
 use crate::partners::{Partner, Partners, RowReader};
@@ -21,7 +21,7 @@ use crate::review::ParsedMessage;
 use crate::templates::Templates;
 
 /// Package, locale and occasion.
-type Kind = (String, String, String);
+type Kind = (String, String, Occasion);
 
 /// What is known about the messages of a kind.
 struct Found {
@@ -34,6 +34,7 @@ struct Found {
 struct Candidate {
     partner: Partner,
     message_id: String,
+    reminds_of: Option<Invited>,
 }
 
 /// Composes the messages of a campaign again.
@@ -103,10 +104,16 @@ impl Texts {
     }
 
     /// Whether the message that was sent can be composed again, byte for byte; `None` if none was sent, or none
-    /// can be composed. `package` is the name of the package in the report.
-    pub fn verify(&mut self, record: &Record, history: &[Event], package: &str) -> Option<bool> {
+    /// can be composed. `package` is the name of the package in the report. A reminder reminds of an invitation.
+    pub fn verify(
+        &mut self,
+        (record, history): (&Record, &[Event]),
+        reminds_of: Option<&Invited>,
+        package: &str,
+    ) -> Option<bool> {
         let locale = &record.invitee.template_locale;
-        let kind = (package.to_owned(), locale.clone(), OCCASION.to_owned());
+        let occasion = record.identity.occasion;
+        let kind = (package.to_owned(), locale.clone(), occasion);
         let sent = record.standing.message;
         let mut armed = history.iter().rev();
         let armed = armed.find(|it| it.to == State::Armed);
@@ -123,7 +130,7 @@ impl Texts {
                 package: package.to_owned(),
                 package_id: record.identity.package_id.to_string(),
                 locale: locale.clone(),
-                occasion: OCCASION.to_owned(),
+                occasion: occasion.to_string(),
                 ..MessageText::default()
             },
             other: None,
@@ -139,7 +146,7 @@ impl Texts {
                 continue;
             }
             if let Some((date, sha256)) = sent
-                && let Ok(message) = composer.compose(&partner, id, date)
+                && let Ok(message) = composer.draft(&partner, id, reminds_of).compose(date)
             {
                 is_composed = true;
                 if message.sha256() == sha256 {
@@ -153,6 +160,7 @@ impl Texts {
             found.other.get_or_insert_with(|| Candidate {
                 partner,
                 message_id: id.clone(),
+                reminds_of: reminds_of.cloned(),
             });
         }
         is_composed.then_some(false)
@@ -164,9 +172,11 @@ impl Texts {
         let complete = |mut found: Found| {
             if found.text.sample.is_none()
                 && let Some((composer, other)) = composer.zip(found.other)
-                && let Ok(message) = composer.compose(&other.partner, &other.message_id, now)
             {
-                found.text.sample = sample(&message, &other.message_id, false);
+                let (id, reminds_of) = (&other.message_id, other.reminds_of.as_ref());
+                let draft = composer.draft(&other.partner, id, reminds_of);
+                let message = draft.compose(now).ok();
+                found.text.sample = message.and_then(|it| sample(&it, id, false));
             }
             found.text
         };

@@ -50,7 +50,12 @@ pub struct ResolveOptions {
     #[arg(long, value_name = "NAME|ID")]
     pub package: Option<String>,
     /// Decide about this reminder, such as reminder-1, in place of the invitation
-    #[arg(long, value_name = "OCCASION", default_value_t, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "OCCASION",
+        default_value_t,
+        hide_default_value = true
+    )]
     pub occasion: Occasion,
     /// Resend an unknown invitation even if its message is no longer the same, byte for byte
     #[arg(long)]

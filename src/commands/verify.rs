@@ -69,9 +69,7 @@ impl MessageVerifier {
         let partner = &entry.partner;
         let id = entry.message_id(&self.key, &self.domain);
         let date = entry.date(self.now);
-        let draft = self
-            .composer
-            .draft(partner, &id, entry.reminds_of.as_ref());
+        let draft = self.composer.draft(partner, &id, entry.reminds_of.as_ref());
         let composed = draft.compose_and_verify(date);
         let place = || format!("{}:{}", self.list.display(), partner.line);
         let (message, _) = composed.map_err(|it| format!("{}: {it}", place()))?;

@@ -70,7 +70,15 @@ mod tests {
             assert_eq!(occasion.to_string().parse(), Ok(*occasion));
         }
         assert!(all.is_sorted());
-        for other in ["", "Invitation", "reminder", "reminder-0", "reminder-01", "reminder-+1", "reminder-256"] {
+        for other in [
+            "",
+            "Invitation",
+            "reminder",
+            "reminder-0",
+            "reminder-01",
+            "reminder-+1",
+            "reminder-256",
+        ] {
             assert!(other.parse::<Occasion>().is_err(), "{other}");
         }
     }

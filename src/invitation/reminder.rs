@@ -207,8 +207,14 @@ mod tests {
             (vec![(Accepted, 1), (Pending, 9)], due(1, 8)),
             (vec![(Accepted, 1), (Deferred, 9)], due(1, 8)),
             (vec![(Accepted, 1), (Accepted, 9)], due(2, 12)),
-            (vec![(Accepted, 1), (Delivered, 9), (Pending, 9)], due(2, 12)),
-            (vec![(Accepted, 1), (Accepted, 9), (Accepted, 12)], NextReminder::None),
+            (
+                vec![(Accepted, 1), (Delivered, 9), (Pending, 9)],
+                due(2, 12),
+            ),
+            (
+                vec![(Accepted, 1), (Accepted, 9), (Accepted, 12)],
+                NextReminder::None,
+            ),
             // The invitation was sent again after its reminder.
             (vec![(Accepted, 20), (Accepted, 9)], due(2, 27)),
             (vec![(Accepted, 20), (Pending, 9)], due(1, 27)),
@@ -221,7 +227,12 @@ mod tests {
 
     #[test]
     fn nothing_is_due_for_an_invitation_that_was_not_accepted() {
-        for state in [State::Pending, State::Deferred, State::Armed, State::Unknown] {
+        for state in [
+            State::Pending,
+            State::Deferred,
+            State::Armed,
+            State::Unknown,
+        ] {
             assert_eq!(next(&[(state, 1)]), NextReminder::None, "{state}");
             let with_open = next(&[(state, 1), (State::Pending, 9)]);
             assert_eq!(with_open, NextReminder::None, "{state}");
@@ -258,7 +269,11 @@ mod tests {
 
     #[test]
     fn a_lower_limit_closes_what_is_open() {
-        let all = mailed(&[(State::Accepted, 1), (State::Accepted, 9), (State::Pending, 12)]);
+        let all = mailed(&[
+            (State::Accepted, 1),
+            (State::Accepted, 9),
+            (State::Pending, 12),
+        ]);
         let schedule = ReminderSchedule {
             at_most: 1,
             ..SCHEDULE

@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
 pub use self::model::{
-    AboutReport, ApprovalRow, InvitationRow, MessageSample, MessageText, Parts, RunRow,
+    AboutReport, ApprovalRow, InvitationRow, MailRow, MessageSample, MessageText, Parts, RunRow,
 };
 use self::tally::Tally;
 

@@ -65,7 +65,10 @@ fn records(connection: &Connection, invitation: &Identity) -> rusqlite::Result<V
 impl Transitions<'_> {
     /// Abandons the reminder that a change is about to arm, if access was requested or a message came back since
     /// it was planned. Gives its new state then.
-    pub fn withdraw_reminder(&self, arm: &Change) -> std::result::Result<Option<State>, ApplyError> {
+    pub fn withdraw_reminder(
+        &self,
+        arm: &Change,
+    ) -> std::result::Result<Option<State>, ApplyError> {
         let reminder = &arm.identity;
         let recorded = records(self.connection, reminder)?;
         let mailed: Vec<Mailed> = recorded.iter().map(Record::mailed).collect();
@@ -75,7 +78,9 @@ impl Transitions<'_> {
         if invitation.occasion != Occasion::Invitation {
             return Err(ApplyError::Missing);
         }
-        let place = reminders.iter().position(|it| it.occasion == reminder.occasion);
+        let place = reminders
+            .iter()
+            .position(|it| it.occasion == reminder.occasion);
         let earlier = &reminders[..place.ok_or(ApplyError::Missing)?];
         let hasher = PersonHasher::new(self.key);
         let access = access_of(self.connection, &hasher, reminder)?;

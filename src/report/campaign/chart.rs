@@ -184,47 +184,67 @@ fn round_up(number: u64) -> u64 {
     steps.into_iter().find(|it| *it >= number).unwrap_or(number)
 }
 
-/// Writes a bar of groups for each name, with its numbers.
+/// A part of a bar.
+pub struct Part {
+    /// Its colour.
+    pub group: Group,
+    /// What it counts.
+    pub label: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// The parts of a bar of groups.
+pub fn parts(counts: GroupCounts) -> Vec<Part> {
+    let groups = Group::VARIANTS.iter().zip(counts);
+    let part = |(group, count): (&Group, u64)| Part {
+        group: *group,
+        label: group.label(),
+        count,
+    };
+    groups.map(part).collect()
+}
+
+/// Writes a bar for each name, the longest one first, with its numbers.
 pub fn bars<'a>(
     out: &mut dyn Write,
     what: &str,
-    rows: impl Iterator<Item = (&'a str, GroupCounts)>,
+    rows: impl Iterator<Item = (&'a str, Vec<Part>)>,
 ) -> io::Result<()> {
-    let mut rows: Vec<_> = rows.collect();
-    rows.sort_by_key(|it| std::cmp::Reverse(it.1.iter().sum::<u64>()));
-    let longest = rows.iter().map(|it| it.1.iter().sum::<u64>()).max();
+    let total = |parts: &[Part]| parts.iter().map(|it| it.count).sum::<u64>();
+    let mut rows: Vec<_> = rows.filter(|it| total(&it.1) > 0).collect();
+    rows.sort_by_key(|it| std::cmp::Reverse(total(&it.1)));
+    let longest = rows.first().map_or(0, |it| total(&it.1));
     writeln!(
         out,
-        "<table class=\"bars\"><thead class=\"unseen\"><tr><th scope=\"col\">{what}</th><th scope=\"col\">by state</th><th scope=\"col\">invitations</th></tr></thead><tbody>"
+        "<table class=\"bars\"><thead class=\"unseen\"><tr><th scope=\"col\">{what}</th><th scope=\"col\">of these</th><th scope=\"col\">invitations</th></tr></thead><tbody>"
     )?;
-    for (name, counts) in rows {
-        let total: u64 = counts.iter().sum();
-        let numbers = Group::VARIANTS.iter().zip(counts);
-        let numbers = numbers.filter(|it| it.1 > 0);
-        let numbers: Vec<String> = numbers
-            .map(|(group, count)| format!("{} {}", figure(count), group.label()))
+    for (name, parts) in rows {
+        let some = parts.iter().filter(|it| it.count > 0 && it.label != name);
+        let numbers: Vec<String> = some
+            .map(|it| format!("{} {}", figure(it.count), it.label))
             .collect();
         writeln!(
             out,
             "<tr><th scope=\"row\"><bdi>{}</bdi></th><td>{}<span class=\"quiet\">{}</span></td><td class=\"number\">{}</td></tr>",
             escape(name),
-            bar(counts, longest.unwrap_or_default()),
+            bar(&parts, longest),
             numbers.join(" · "),
-            figure(total)
+            figure(total(&parts))
         )?;
     }
     writeln!(out, "</tbody></table>")
 }
 
-/// A bar of groups, as long as its part of `longest`.
-fn bar(counts: GroupCounts, longest: u64) -> String {
+/// A bar, as long as its part of `longest`.
+fn bar(parts: &[Part], longest: u64) -> String {
     let longest = longest.max(1);
     let place = |sum: u64| sum * WIDTH.unsigned_abs() / longest;
     let mut bar = format!(
         "<svg class=\"bar\" viewBox=\"0 0 {WIDTH} 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"rest\" width=\"{WIDTH}\" height=\"10\"/>"
     );
     let mut sum = 0;
-    for (group, count) in Group::VARIANTS.iter().zip(counts) {
+    for Part { group, count, .. } in parts {
         let (begin, end) = (place(sum), place(sum + count));
         sum += count;
         if end > begin {
@@ -263,7 +283,7 @@ mod tests {
         let at = |minutes| begin + SignedDuration::from_mins(minutes);
         let point = |minutes, accepted| Point {
             at: at(minutes),
-            sums: [10, accepted, 0],
+            sums: [10, accepted, 0, 0, 0],
         };
         let points = [point(0, 0), point(5, 5), point(6, 5), point(10, 10)];
 
@@ -279,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_bar_has_a_part_for_each_group_and_no_more_than_its_length() {
-        let bar = bar([2, 0, 0, 1, 0], 4);
+        let bar = bar(&parts([2, 0, 0, 1, 0]), 4);
         assert!(
             bar.contains("class=\"reached\" x=\"0\" width=\"500\""),
             "{bar}"

@@ -11,10 +11,10 @@ use strum::VariantArray;
 
 use super::super::formats::utc;
 use super::super::harmless::{generated_cell, harmless_json};
-use super::model::{InvitationRow, MessageText, Parts, RunRow};
+use super::model::{InvitationRow, MailRow, MessageText, Parts, RunRow};
 use super::steps::{changed_to, first_attempt};
 use super::tally::{Milestone, Tally};
-use crate::invitation::{Event, State};
+use crate::invitation::{AccessBy, AccessState, Event, Occasion, State};
 
 /// How every JSON report begins.
 pub const JSON_MARK: &str = "{\"report\":\"access-invite\",";
@@ -51,17 +51,59 @@ struct Fields<'a> {
     note: Option<Cow<'a, str>>,
     message_id: Cow<'a, str>,
     text_verified: Option<bool>,
+    access: Option<AccessState>,
+    access_at: Option<String>,
+    access_by: Option<AccessBy>,
+    access_requested_at: Option<String>,
+    /// How many reminders a relay accepted, and when it accepted the last one.
+    reminded: u64,
+    reminded_at: Option<String>,
     /// Only in JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<&'a [Event]>,
+    /// Only in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reminders: Option<Vec<ReminderFields<'a>>>,
+}
+
+/// A reminder in JSON.
+#[derive(Debug, Serialize)]
+struct ReminderFields<'a> {
+    occasion: Occasion,
+    state: State,
+    recorded_at: String,
+    accepted_at: Option<String>,
+    message_id: &'a str,
+    text_verified: Option<bool>,
+    history: &'a [Event],
+}
+
+impl<'a> ReminderFields<'a> {
+    fn of(mail: &'a MailRow) -> Self {
+        let record = &mail.record;
+        Self {
+            occasion: record.identity.occasion,
+            state: record.standing.state,
+            recorded_at: utc(record.created_at),
+            accepted_at: record.accepted_at.map(utc),
+            message_id: &record.standing.message_id,
+            text_verified: mail.text_verified,
+            history: &mail.history,
+        }
+    }
 }
 
 /// The fields of an invitation; `text` makes its texts safe for the format.
 fn fields<'a>(row: &'a InvitationRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Fields<'a> {
-    let record = &row.record;
+    let MailRow {
+        record,
+        history,
+        text_verified,
+    } = &row.mail;
     let (invitee, standing, latest) = (&record.invitee, &record.standing, &record.latest);
     let optional = |it: &'a Option<String>| it.as_deref().map(&text);
     let at = |it: Option<Timestamp>| it.map(utc);
+    let reminded = row.reminders.iter().filter_map(|it| it.record.accepted_at);
     Fields {
         campaign: None,
         recorded_at: utc(record.created_at),
@@ -75,10 +117,10 @@ fn fields<'a>(row: &'a InvitationRow, text: impl Fn(&'a str) -> Cow<'a, str>) ->
         state: standing.state.as_str(),
         listed: row.listed,
         attempts: standing.attempts,
-        first_attempt_at: at(first_attempt(&row.history)),
+        first_attempt_at: at(first_attempt(history)),
         accepted_at: at(record.accepted_at),
-        delivered_at: at(changed_to(&row.history, State::Delivered)),
-        bounced_at: at(changed_to(&row.history, State::Bounced)),
+        delivered_at: at(changed_to(history, State::Delivered)),
+        bounced_at: at(changed_to(history, State::Bounced)),
         updated_at: utc(standing.updated_at),
         next_attempt_at: at(standing.next_attempt_at),
         smtp_code: latest.smtp_code,
@@ -87,15 +129,23 @@ fn fields<'a>(row: &'a InvitationRow, text: impl Fn(&'a str) -> Cow<'a, str>) ->
         relay: optional(&latest.relay),
         note: optional(&latest.note),
         message_id: text(&standing.message_id),
-        text_verified: row.text_verified,
+        text_verified: *text_verified,
+        access: row.access.map(|it| it.state),
+        access_at: at(row.access.and_then(|it| it.at)),
+        access_by: row.access.and_then(|it| it.by),
+        access_requested_at: at(row.access.and_then(|it| it.requested_at)),
+        reminded: reminded.clone().count() as u64,
+        reminded_at: at(reminded.max()),
         history: None,
+        reminders: None,
     }
 }
 
 /// Writes an invitation as JSON; `number` others were written before it.
 pub fn write_json(out: &mut dyn Write, number: u64, row: &InvitationRow) -> io::Result<()> {
     let fields = Fields {
-        history: Some(&row.history),
+        history: Some(&row.mail.history),
+        reminders: Some(row.reminders.iter().map(ReminderFields::of).collect()),
         ..fields(row, Cow::Borrowed)
     };
     let comma = if number == 0 { "\n" } else { ",\n" };
@@ -119,6 +169,9 @@ pub fn write_object(
         .iter()
         .map(|it| (it.to_string(), tally.in_state(*it).into()))
         .collect();
+    let access = tally.access.iter();
+    let access = access.map(|it| (it.0.to_string(), it.1.iter().sum::<u64>().into()));
+    let access: Map<String, Value> = access.collect();
     let members = [
         ("version", json!(env!("CARGO_PKG_VERSION"))),
         ("campaign", json!(about.campaign)),
@@ -128,6 +181,7 @@ pub fn write_object(
         ("ledger_id", json!(about.ledger)),
         ("warnings", json!(about.warnings)),
         ("counts", Value::Object(counts)),
+        ("access", Value::Object(access)),
         ("progress", Value::Array(progress(tally))),
         ("runs", parts.runs.iter().map(run).collect()),
         ("approvals", approvals(parts)),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::invitation::{Event, Record};
+use crate::invitation::{Access, Event, Record};
 
 /// What the report is about.
 #[derive(Clone, Debug, Default)]
@@ -34,15 +34,26 @@ pub struct Parts {
     pub messages: Vec<MessageText>,
 }
 
-/// An invitation.
+/// An invitation, with its reminders.
 #[derive(Debug)]
 pub struct InvitationRow {
-    /// The record.
-    pub record: Record,
+    /// Its message.
+    pub mail: MailRow,
+    /// Its reminders, in their order.
+    pub reminders: Vec<MailRow>,
     /// The package's name in the configuration, or the one that was recorded.
     pub package: String,
     /// Whether the list has it now; `None` if the list cannot be read.
     pub listed: Option<bool>,
+    /// Whether the partner has asked for access; `None` if requests were never read.
+    pub access: Option<Access>,
+}
+
+/// The message of an invitation or of a reminder.
+#[derive(Debug)]
+pub struct MailRow {
+    /// The record.
+    pub record: Record,
     /// Its history, the oldest event first.
     pub history: Vec<Event>,
     /// Whether the message that was sent could be composed again, byte for byte; `None` if none was sent, or

@@ -1,6 +1,7 @@
 //! The page: one file with style sheet, script and data, which loads nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
 
@@ -10,14 +11,14 @@ use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 use strum::VariantArray;
 
-use super::chart;
+use super::chart::{self, Part};
 use super::markup::{figure, time};
 use super::model::Parts;
 use super::sections;
 use super::steps::Group;
 use super::tally::{GroupCounts, Tally};
 use crate::html::escape;
-use crate::invitation::State;
+use crate::invitation::{AccessState, State};
 
 /// How every page begins.
 pub const MARK: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"access-invite report ";
@@ -145,20 +146,39 @@ fn lead(tally: &Tally) -> String {
     }
     let groups = tally.groups();
     let reached = groups[Group::Reached as usize];
-    let mut lead = match reached {
-        all if all == total => format!("All {} invitations have reached the relay", figure(total)),
-        some => format!(
-            "{} of {} invitations have reached the relay",
-            figure(some),
-            figure(total)
-        ),
+    let of_all = match reached {
+        all if all == total => format!("All {} invitations", figure(total)),
+        some => format!("{} of {} invitations", figure(some), figure(total)),
     };
-    lead.push_str(" and did not come back.");
+    let mut lead = format!("{of_all} have reached the relay and did not come back.");
+    let own = |state: AccessState| tally.access.get(state.as_str()).map_or(0, |it| it[0]);
+    let granted = own(AccessState::Granted);
+    let asked = granted + own(AccessState::Requested);
+    if asked > 0 {
+        let _ = write!(
+            lead,
+            " {} asked for access; {} got it.",
+            partners_have(asked),
+            figure(granted)
+        );
+    }
+    if tally.reminded > 0 {
+        let _ = write!(lead, " {} been reminded.", partners_have(tally.reminded));
+    }
     let (composed, same) = tally.composed;
     if composed > 0 && same == composed {
-        lead.push_str(" The text of every message is below, byte for byte.");
+        lead.push_str(
+            " Every message that was sent could be composed again for this report, byte for byte.",
+        );
     }
     lead
+}
+
+fn partners_have(number: u64) -> String {
+    match number {
+        1 => "1 partner has".into(),
+        number => format!("{} partners have", figure(number)),
+    }
 }
 
 /// Bars by state, package and language.
@@ -176,18 +196,49 @@ fn breakdown(out: &mut dyn Write, tally: &Tally) -> io::Result<()> {
     }
     writeln!(out, "</ul><div class=\"columns\"><div class=\"card\">")?;
     let states = State::ALL.iter().map(|state| {
-        let mut counts = [0; Group::VARIANTS.len()];
-        counts[Group::of(*state) as usize] = tally.in_state(*state);
-        (state.as_str(), counts)
+        let part = Part {
+            group: Group::of(*state),
+            label: state.as_str(),
+            count: tally.in_state(*state),
+        };
+        (state.as_str(), vec![part])
     });
-    let some = states.filter(|it| it.1.iter().any(|it| *it > 0));
-    chart::bars(out, "State", some)?;
+    chart::bars(out, "State", states)?;
     for (what, counts) in [("Package", &tally.packages), ("Language", &tally.locales)] {
         writeln!(out, "</div><div class=\"card\">")?;
-        let rows = counts.iter().map(|it| (it.0.as_str(), *it.1));
+        let rows = counts.iter();
+        let rows = rows.map(|it| (it.0.as_str(), chart::parts(*it.1)));
         chart::bars(out, what, rows)?;
     }
+    if !tally.access.is_empty() {
+        writeln!(out, "</div><div class=\"card\">")?;
+        chart::bars(out, "Access", tally.access.iter().map(access_bar))?;
+    }
     writeln!(out, "</div></div>")
+}
+
+/// The bar of a state of access, and how many of those are colleagues.
+fn access_bar((state, [own, colleagues]): (&&'static str, &[u64; 2])) -> (&'static str, Vec<Part>) {
+    let group = state.parse().map(Group::of_access);
+    let group = group.unwrap_or(Group::Closed);
+    let part = |label, count| Part {
+        group,
+        label,
+        count,
+    };
+    let name = match *state {
+        "none" => "no access requested",
+        "requested" => "access requested",
+        "granted" => "access granted",
+        "denied" => "access denied",
+        "failed" => "assignment failed",
+        _ => "access removed",
+    };
+    let whose = if *colleagues > 0 { "of partners" } else { name };
+    (
+        name,
+        vec![part(whose, *own), part("of colleagues", *colleagues)],
+    )
 }
 
 /// Search and filters, which the script shows.
@@ -199,11 +250,17 @@ fn filters(out: &mut dyn Write, tally: &Tally) -> io::Result<()> {
     let states = State::ALL
         .iter()
         .map(|it| (it.as_str(), tally.in_state(*it)));
+    let access = tally.access.iter();
+    let access = access.map(|it| (*it.0, it.1.iter().sum()));
     for (name, all, options) in [
         ("state", "All states", states.collect()),
         ("package", "All packages", sums(&tally.packages)),
         ("locale", "All languages", sums(&tally.locales)),
+        ("access", "Any access", access.collect()),
     ] {
+        if options.iter().all(|it| it.1 == 0) {
+            continue;
+        }
         write!(
             out,
             "<select name=\"{name}\" aria-label=\"{all}\"><option value=\"\">{all}</option>"

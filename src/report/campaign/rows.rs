@@ -6,10 +6,11 @@
 use std::io::{self, Write};
 
 use super::markup::time;
-use super::model::InvitationRow;
+use super::model::{InvitationRow, MailRow};
 use super::steps::{Group, Step, steps};
 use crate::address::Address;
 use crate::html::escape;
+use crate::invitation::{Access, AccessBy, Occasion};
 
 /// How many rows a table has.
 const TABLE: u64 = 50;
@@ -27,15 +28,16 @@ pub fn write(out: &mut dyn Write, number: u64, row: &InvitationRow) -> io::Resul
             "<div class=\"chunk\"><table><thead{class}>{HEAD}</thead><tbody>"
         )?;
     }
-    let record = &row.record;
+    let record = &row.mail.record;
     let (invitee, standing) = (&record.invitee, &record.standing);
     let group = Group::of(standing.state);
     write!(
         out,
-        "<tr data-state=\"{}\" data-package=\"{}\" data-locale=\"{}\"><th scope=\"row\">",
+        "<tr data-state=\"{}\" data-package=\"{}\" data-locale=\"{}\" data-access=\"{}\"><th scope=\"row\">",
         standing.state,
         escape(&row.package),
-        escape(&invitee.template_locale)
+        escape(&invitee.template_locale),
+        row.access.map_or("", |it| it.state.as_str())
     )?;
     let unicode = Address::parse(&invitee.email).ok();
     let unicode = unicode.and_then(|it| it.unicode());
@@ -69,7 +71,9 @@ pub fn write(out: &mut dyn Write, number: u64, row: &InvitationRow) -> io::Resul
         write_step(out, &step)?;
     }
     write!(out, "</ol>")?;
-    write_message(out, row)?;
+    for mail in std::iter::once(&row.mail).chain(&row.reminders) {
+        write_message(out, mail)?;
+    }
     writeln!(out, "</td></tr>")
 }
 
@@ -85,8 +89,18 @@ pub fn close(out: &mut dyn Write, number: u64) -> io::Result<()> {
 fn under_state(row: &InvitationRow) -> String {
     let quiet = |text: String| format!("<span class=\"quiet\">{text}</span>");
     let mut said = String::new();
-    if let Some(at) = row.record.standing.next_attempt_at {
+    if let Some(at) = row.mail.record.standing.next_attempt_at {
         said.push_str(&quiet(format!("due again {}", time(at))));
+    }
+    if let Some(access) = row.access.filter(Access::is_known) {
+        let class = Group::of_access(access.state).class();
+        let state = access.state;
+        said.push_str(&format!(
+            "<span class=\"pill {class}\">access {state}</span>"
+        ));
+        if access.by == Some(AccessBy::Colleague) {
+            said.push_str(&quiet("by a colleague".into()));
+        }
     }
     if row.listed == Some(false) {
         said.push_str(&quiet("no longer in the list".into()));
@@ -119,17 +133,21 @@ fn write_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
 }
 
 /// The Message-ID, and whether the message is known to the byte.
-fn write_message(out: &mut dyn Write, row: &InvitationRow) -> io::Result<()> {
-    let record = &row.record;
+fn write_message(out: &mut dyn Write, mail: &MailRow) -> io::Result<()> {
+    let record = &mail.record;
+    let about = match record.identity.occasion {
+        Occasion::Invitation => String::new(),
+        Occasion::Reminder(number) => format!(" of reminder {number}"),
+    };
     let id = escape(&record.standing.message_id);
     write!(
         out,
-        "<p class=\"id\">Message-ID <bdi dir=\"ltr\" class=\"address\">{id}</bdi>"
+        "<p class=\"id\">Message-ID{about} <bdi dir=\"ltr\" class=\"address\">{id}</bdi>"
     )?;
     if let Some(relay) = &record.latest.relay {
         write!(out, " · relay <bdi dir=\"ltr\">{}</bdi>", escape(relay))?;
     }
-    let verified = match row.text_verified {
+    let verified = match mail.text_verified {
         Some(true) => " · text verified",
         Some(false) => " · sent with another text",
         None => "",

@@ -7,7 +7,7 @@ use strum::VariantArray;
 
 use super::model::InvitationRow;
 use super::steps::{Group, changed_to};
-use crate::invitation::State;
+use crate::invitation::{AccessBy, AccessState, State};
 
 /// What is counted in the course of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
@@ -17,6 +17,10 @@ pub enum Milestone {
     Recorded,
     /// The relay accepted its message.
     Accepted,
+    /// The partner has asked for access.
+    Requested,
+    /// The partner has got access.
+    Granted,
     /// It is rejected, bounced or expired.
     Failed,
 }
@@ -32,6 +36,8 @@ impl Milestone {
         match self {
             Self::Recorded => "recorded in the ledger",
             Self::Accepted => "accepted by the relay",
+            Self::Requested => "access requested",
+            Self::Granted => "access granted",
             Self::Failed => "failed",
         }
     }
@@ -53,6 +59,10 @@ pub struct Tally {
     /// By minute since 1970.
     minutes: BTreeMap<i64, MilestoneCounts>,
     total: u64,
+    /// By the state of access, and whether it is a colleague's; empty if requests were never read.
+    pub access: BTreeMap<&'static str, [u64; 2]>,
+    /// How many partners were reminded.
+    pub reminded: u64,
     /// How many messages were composed again, and how many of them are the ones that were sent.
     pub composed: (u64, u64),
 }
@@ -69,22 +79,41 @@ pub struct Point {
 impl Tally {
     /// Counts an invitation.
     pub fn add(&mut self, row: &InvitationRow) {
-        let state = row.record.standing.state;
+        let InvitationRow {
+            mail, reminders, ..
+        } = row;
+        let record = &mail.record;
+        let state = record.standing.state;
         let group = Group::of(state);
         self.total += 1;
         *self.states.entry(state.as_str()).or_default() += 1;
         let package = self.packages.entry(row.package.clone()).or_default();
         package[group as usize] += 1;
-        let locale = row.record.invitee.template_locale.clone();
+        let locale = record.invitee.template_locale.clone();
         self.locales.entry(locale).or_default()[group as usize] += 1;
-        if let Some(is_same) = row.text_verified {
+        let verified = reminders
+            .iter()
+            .chain([mail])
+            .filter_map(|it| it.text_verified);
+        for is_same in verified {
             self.composed.0 += 1;
             self.composed.1 += u64::from(is_same);
         }
-        self.reach(Milestone::Recorded, Some(row.record.created_at));
-        self.reach(Milestone::Accepted, row.record.accepted_at);
+        self.reminded += u64::from(reminders.iter().any(|it| it.record.accepted_at.is_some()));
+        self.reach(Milestone::Recorded, Some(record.created_at));
+        self.reach(Milestone::Accepted, record.accepted_at);
         if group == Group::Failed {
-            self.reach(Milestone::Failed, changed_to(&row.history, state));
+            self.reach(Milestone::Failed, changed_to(&mail.history, state));
+        }
+        if let Some(access) = row.access {
+            let is_colleague = access.by == Some(AccessBy::Colleague);
+            let counts = self.access.entry(access.state.as_str()).or_default();
+            counts[usize::from(is_colleague)] += 1;
+            if !is_colleague {
+                self.reach(Milestone::Requested, access.requested_at);
+                let granted = access.at.filter(|_| access.state == AccessState::Granted);
+                self.reach(Milestone::Granted, granted);
+            }
         }
     }
 

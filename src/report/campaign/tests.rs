@@ -5,7 +5,9 @@ use jiff::SignedDuration;
 use super::steps::{Group, steps};
 use super::*;
 use crate::address::Address;
-use crate::invitation::{Event, Identity, Invitee, Record, Standing, State};
+use crate::invitation::{
+    Access, AccessBy, AccessState, Event, Identity, Invitee, Occasion, Record, Standing, State,
+};
 use crate::link::PackageId;
 
 fn at(minutes: i64) -> jiff::Timestamp {
@@ -39,32 +41,36 @@ fn bounced(name: &str) -> InvitationRow {
         event(61, Some(State::Bounced), State::Bounced, None),
     ];
     InvitationRow {
-        record: Record {
-            id: 1,
-            identity: Identity::new("spring", package, &Address::parse("a@a.example").unwrap()),
-            invitee: Invitee {
-                package: "plans".into(),
-                email: "a@a.example".into(),
-                name: Some(name.into()),
-                organization: None,
-                locale: Some("fr-CA".into()),
-                template_locale: "fr".into(),
+        mail: MailRow {
+            record: Record {
+                id: 1,
+                identity: Identity::new("spring", package, &Address::parse("a@a.example").unwrap()),
+                invitee: Invitee {
+                    package: "plans".into(),
+                    email: "a@a.example".into(),
+                    name: Some(name.into()),
+                    organization: None,
+                    locale: Some("fr-CA".into()),
+                    template_locale: "fr".into(),
+                },
+                created_at: at(0),
+                accepted_at: Some(at(10)),
+                standing: Standing {
+                    state: State::Bounced,
+                    message_id: "id@a.example".into(),
+                    attempts: 2,
+                    updated_at: at(61),
+                    ..Standing::default()
+                },
+                latest: history[5].clone(),
             },
-            created_at: at(0),
-            accepted_at: Some(at(10)),
-            standing: Standing {
-                state: State::Bounced,
-                message_id: "id@a.example".into(),
-                attempts: 2,
-                updated_at: at(61),
-                ..Standing::default()
-            },
-            latest: history[5].clone(),
+            history,
+            text_verified: Some(true),
         },
+        reminders: Vec::new(),
         package: "plans".into(),
         listed: Some(true),
-        history,
-        text_verified: Some(true),
+        access: None,
     }
 }
 
@@ -108,7 +114,7 @@ fn an_attempt_is_one_step_with_its_result() {
 #[test]
 fn a_message_without_a_recorded_reply_is_a_step() {
     let mut row = bounced("Ada");
-    row.history.truncate(3);
+    row.mail.history.truncate(3);
     let steps = steps(&row);
     assert_eq!(steps.last().unwrap().what, "handed over, no reply recorded");
 }
@@ -148,9 +154,13 @@ fn the_sums_grow_with_time() {
     };
     assert_eq!(
         points(1),
-        [(1, [2, 0, 0]), (11, [2, 2, 0]), (61, [2, 2, 2])]
+        [
+            (1, [2, 0, 0, 0, 0]),
+            (11, [2, 2, 0, 0, 0]),
+            (61, [2, 2, 0, 0, 2])
+        ]
     );
-    assert_eq!(points(60), [(60, [2, 2, 0]), (120, [2, 2, 2])]);
+    assert_eq!(points(60), [(60, [2, 2, 0, 0, 0]), (120, [2, 2, 0, 0, 2])]);
     // A day that begins an hour before it does in UTC.
     assert_eq!(tally.points(24 * 60, 60)[0].at, at(23 * 60));
     assert_eq!(tally.in_state(State::Bounced), 2);
@@ -181,10 +191,71 @@ fn the_columns_of_the_csv_are_an_interface() {
     let mut lines = csv.lines();
     assert_eq!(
         lines.next().unwrap(),
-        "\u{feff}campaign,recorded_at,package,package_id,email,name,organization,locale,template_locale,state,listed,attempts,first_attempt_at,accepted_at,delivered_at,bounced_at,updated_at,next_attempt_at,smtp_code,enhanced_code,reply,relay,note,message_id,text_verified"
+        "\u{feff}campaign,recorded_at,package,package_id,email,name,organization,locale,template_locale,state,listed,attempts,first_attempt_at,accepted_at,delivered_at,bounced_at,updated_at,next_attempt_at,smtp_code,enhanced_code,reply,relay,note,message_id,text_verified,access,access_at,access_by,access_requested_at,reminded,reminded_at"
     );
     assert_eq!(
         lines.next().unwrap(),
-        "spring,1970-01-01T00:00:00Z,plans,8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11,a@a.example,'=1+1,,fr-CA,fr,bounced,true,2,1970-01-01T00:01:00Z,1970-01-01T00:10:00Z,,1970-01-01T01:00:00Z,1970-01-01T01:01:00Z,,,,,,,id@a.example,true"
+        "spring,1970-01-01T00:00:00Z,plans,8e1f8f5a-2f0b-4f0e-9a67-3c6c1d9c0b11,a@a.example,'=1+1,,fr-CA,fr,bounced,true,2,1970-01-01T00:01:00Z,1970-01-01T00:10:00Z,,1970-01-01T01:00:00Z,1970-01-01T01:01:00Z,,,,,,,id@a.example,true,,,,,0,"
     );
+}
+
+#[test]
+fn reminders_and_access_are_steps_in_the_order_of_time() {
+    let mut row = bounced("Ada");
+    let mut reminder = bounced("Ada").mail;
+    reminder.record.identity = reminder.record.identity.on(Occasion::Reminder(1));
+    reminder.history = vec![
+        event(20, None, State::Pending, None),
+        event(21, Some(State::Pending), State::Armed, None),
+        event(22, Some(State::Armed), State::Accepted, Some(250)),
+    ];
+    row.reminders = vec![reminder];
+    let access = |state, by| Access {
+        state,
+        by: Some(by),
+        at: Some(at(31)),
+        requested_at: Some(at(30)),
+    };
+    let said = |row: &InvitationRow| {
+        let steps = steps(row);
+        let later = steps
+            .into_iter()
+            .filter(|it| (20..60).contains(&(it.at.as_second() / 60)));
+        later.map(|it| it.what).collect::<Vec<_>>()
+    };
+
+    for (state, by, expected) in [
+        (AccessState::None, AccessBy::Address, &[][..]),
+        (
+            AccessState::Requested,
+            AccessBy::Address,
+            &["access requested"],
+        ),
+        (
+            AccessState::Granted,
+            AccessBy::Address,
+            &["access requested", "access granted"],
+        ),
+        (
+            AccessState::Denied,
+            AccessBy::Colleague,
+            &[
+                "access requested by a colleague",
+                "access denied to a colleague",
+            ],
+        ),
+        (
+            AccessState::Failed,
+            AccessBy::Address,
+            &["access requested", "assignment of access failed"],
+        ),
+    ] {
+        let mut found = access(state, by);
+        if state == AccessState::None {
+            found = Access::default();
+        }
+        row.access = Some(found);
+        let expected = [&["reminder 1 recorded", "reminder 1 accepted"], expected].concat();
+        assert_eq!(said(&row), expected);
+    }
 }
