@@ -7,10 +7,11 @@ mod occasion;
 mod record;
 mod reminder;
 mod retry;
+mod road;
 mod state;
 mod transitions;
 
-pub use self::access::{Access, AccessBy, AccessState, PersonHash, PersonHasher};
+pub use self::access::{Access, AccessBy, AccessCounts, AccessState, PersonHash, PersonHasher};
 pub use self::identity::{Identity, MessageIdKey, invite_id};
 pub use self::notification::{Effect, effect};
 pub use self::occasion::Occasion;
@@ -19,5 +20,6 @@ pub use self::reminder::{
     Invited, Mailed, NextReminder, NotNeeded, ReminderSchedule, Unless, not_needed,
 };
 pub use self::retry::RetrySchedule;
+pub use self::road::{RoadStep, road};
 pub use self::state::State;
 pub use self::transitions::{Cause, Decision, NotAllowed, Proof, next};

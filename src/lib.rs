@@ -23,7 +23,7 @@
 //! outcome atomic_file            phase + reply → outcome · a file that replaces another as a whole
 //! link address locale files digest               values · regular files only, bounded · hash of fields
 //! finding output html            what a check found · a writer that keeps its first error · HTML escaping
-//! os_error                       messages of system errors
+//! os_error panics                messages of system errors · panics of parsers, caught
 //! ```
 //!
 //! # Data flow
@@ -43,6 +43,7 @@ pub mod finding;
 pub mod html;
 pub mod os_error;
 pub mod output;
+pub mod panics;
 
 pub mod address;
 pub mod link;

@@ -15,7 +15,7 @@ use access_invite::delivery::survive_file_size_limit;
 use access_invite::exit::{CommandError, Exit};
 use access_invite::os_error::without_os_code;
 use access_invite::output::Output;
-use access_invite::partners::catches_panics;
+use access_invite::panics::catches_panics;
 use access_invite::report::printable;
 
 fn main() -> ExitCode {
@@ -87,7 +87,7 @@ fn written(exit: Exit, out: &io::Result<()>, err: &io::Result<()>) -> Exit {
 
 /// Reports a panic as an internal error. In a worker, it ends the run in good order. On the main thread the
 /// process exits at once, because unwinding would wait for workers that may never end; the next start
-/// recovers what is armed. A panic over a damaged workbook becomes an error of the list.
+/// recovers what is armed. A panic over a damaged workbook or mail is caught.
 #[expect(clippy::exit, reason = "the end of the program")]
 fn report_panic(panic: &PanicHookInfo<'_>) {
     if catches_panics() {

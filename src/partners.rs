@@ -48,7 +48,6 @@ pub use self::list::Partners;
 pub use self::partner::Partner;
 pub use self::quoting::quoted;
 pub use self::readings::{RowKind, RowReader, SourceRow};
-pub use self::workbook::catches_panics;
 
 #[cfg(test)]
 mod tests;

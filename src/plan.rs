@@ -8,7 +8,7 @@
 //! limits let only a few through. Reminders follow the invitations that were never refused: a reminder is
 //! planned in place of its invitation, which was accepted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,10 +19,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::address::Address;
 use crate::config::{Limits, Package};
 use crate::invitation::{
-    Identity, Invited, MessageIdKey, NextReminder, Occasion, Record, ReminderSchedule, Standing,
-    State,
+    AccessBy, AccessState, Identity, Invited, MessageIdKey, NextReminder, Occasion, Record,
+    ReminderSchedule, Standing, State,
 };
 use crate::ledger::{LedgerError, Reader};
+use crate::link::PackageId;
 use crate::partners::{ListError, Partner, Partners, RowReader};
 
 /// How many partners are looked up in the ledger at once.
@@ -56,8 +57,10 @@ pub struct Plan {
     pub limit: Option<u64>,
     /// When partners are reminded; `None` plans no reminders.
     pub reminders: Option<ReminderSchedule>,
-    /// Whether reminders must wait, because it is not known who has requested access.
-    pub requests_unread: bool,
+    /// Whether invitations of partners who have asked for access are skipped.
+    pub skip_if_requested: bool,
+    /// The packages whose reminders must wait, because it is not known who has requested access.
+    pub requests_unread: BTreeSet<PackageId>,
     /// A longer wait, which only a clock that was ahead can have recorded, is ignored.
     pub longest_pause: SignedDuration,
 }
@@ -117,6 +120,8 @@ pub enum Skip {
     Waiting(Timestamp),
     /// The last day to respond has passed.
     Closed(Date),
+    /// The partner has asked for access.
+    Requested(AccessState),
     /// The message to be repeated has changed.
     Changed,
     /// The reminder must wait, because it is not known who has requested access.
@@ -133,6 +138,7 @@ impl Skip {
     pub fn kind(&self) -> String {
         match self {
             Self::Waiting(_) => "deferred, not due yet".into(),
+            Self::Requested(_) => "has asked for access".into(),
             other => other.to_string(),
         }
     }
@@ -162,6 +168,7 @@ impl fmt::Display for Skip {
                 )
             }
             Self::Closed(date) => write!(f, "closed: the last day to respond was {date}"),
+            Self::Requested(access) => write!(f, "has asked for access ({access})"),
             Self::Changed => write!(f, "the message has changed since it was sent"),
             Self::RequestsUnread => {
                 write!(
@@ -185,9 +192,9 @@ pub struct PlanSummary {
     pub due: u64,
     /// How many of those are invitations that were never attempted.
     pub new: u64,
-    /// How many of them are reminders.
-    pub reminders: u64,
-    /// Deferred rows of open packages that this plan skips.
+    /// The reminders among the due ones, by the key of their package.
+    pub reminders: BTreeMap<String, u64>,
+    /// Deferred rows of open packages that this plan skips, and reminders that must wait.
     pub waiting: u64,
     /// The due ones by locale, as the caller names it.
     pub locales: BTreeMap<String, u64>,
@@ -217,7 +224,8 @@ impl Plan {
             changed: HashSet::new(),
             limit: None,
             reminders: None,
-            requests_unread: false,
+            skip_if_requested: false,
+            requests_unread: BTreeSet::new(),
             longest_pause: SignedDuration::MAX,
         }
     }
@@ -260,20 +268,20 @@ impl Plan {
                     .is_some_and(|it| it.state == State::Deferred);
                 if let Some(skip) = entry.skip {
                     *summary.skipped.entry(skip.kind()).or_default() += 1;
-                    summary.waiting += u64::from(deferred && !matches!(skip, Skip::Closed(_)));
+                    let waits = deferred && !matches!(skip, Skip::Closed(_) | Skip::Requested(_));
+                    summary.waiting += u64::from(waits || skip == Skip::RequestsUnread);
                     continue;
                 }
                 summary.due += 1;
                 summary.new += u64::from(entry.is_new());
-                summary.reminders += u64::from(entry.reminds_of.is_some());
                 *summary
                     .locales
                     .entry(locale_of(&entry.partner))
                     .or_default() += 1;
                 let package = &entry.partner.package.key;
-                match summary.packages.get_mut(package) {
-                    Some(number) => *number += 1,
-                    None => drop(summary.packages.insert(package.clone(), 1)),
+                add_one(&mut summary.packages, package);
+                if entry.reminds_of.is_some() {
+                    add_one(&mut summary.reminders, package);
                 }
                 if !limits.allow(&entry.partner.address) {
                     summary.not_allowed_total += 1;
@@ -300,6 +308,22 @@ impl Plan {
             }),
             Some((state, _)) => Some(Skip::State(state)),
         }
+    }
+}
+
+impl PlanSummary {
+    /// How many of the due messages are reminders.
+    #[must_use]
+    pub fn reminders(&self) -> u64 {
+        self.reminders.values().sum()
+    }
+}
+
+/// Counts one more of this name.
+fn add_one(numbers: &mut BTreeMap<String, u64>, name: &str) {
+    match numbers.get_mut(name) {
+        Some(number) => *number += 1,
+        None => drop(numbers.insert(name.to_owned(), 1)),
     }
 }
 
@@ -351,7 +375,7 @@ impl Plan {
         if matches!(skip, Some(Skip::Closed(_))) {
             return;
         }
-        if self.requests_unread {
+        if self.requests_unread.contains(&entry.identity.package_id) {
             skip = Some(Skip::RequestsUnread);
         }
         *entry = PlannedInvitation {
@@ -455,6 +479,9 @@ impl PlanPages {
             reminds_of: None,
         });
         let mut planned: Vec<_> = planned.collect();
+        if self.plan.skip_if_requested {
+            skip_requested(&mut planned, reader).await?;
+        }
         if let Some(schedule) = self.plan.reminders {
             self.plan
                 .plan_reminders(&schedule, &mut planned, reader)
@@ -495,6 +522,23 @@ impl PlanPages {
         }
         Ok(entries)
     }
+}
+
+/// Skips the invitations that would be sent, now or later, to partners who have asked for access themselves. A
+/// colleague's request is not theirs.
+async fn skip_requested(
+    planned: &mut [PlannedInvitation],
+    reader: &Reader,
+) -> Result<(), LedgerError> {
+    let is_open = |it: &&mut PlannedInvitation| matches!(it.skip, None | Some(Skip::Waiting(_)));
+    let open: Vec<_> = planned.iter_mut().filter(is_open).collect();
+    let identities = open.iter().map(|it| it.identity.clone()).collect();
+    for (entry, access) in open.into_iter().zip(reader.access_of(identities).await?) {
+        if let Some(access) = access.filter(|it| it.by == Some(AccessBy::Address)) {
+            entry.skip = Some(Skip::Requested(access.state));
+        }
+    }
+    Ok(())
 }
 
 /// Rotates ascending rows so that they begin behind the one that was refused last.

@@ -6,6 +6,7 @@ mod formats;
 mod harmless;
 mod layout;
 mod packages;
+mod requests;
 mod status;
 mod status_text;
 mod sync;
@@ -17,6 +18,7 @@ pub use self::formats::{
 pub use self::harmless::{generated_cell, one_line, printable};
 pub use self::layout::{columns, fitted, truncated, wrapped};
 pub use self::packages::{PackageList, PackageRow, PackagesFormat};
+pub use self::requests::{AccessRow, ReadPackage, RequestsReport};
 pub use self::status::{DataFormat, StatusFormat, StatusRow, StatusWriter};
 pub use self::status_text::{BY_URGENCY, StatusSummary, StatusTable, decision};
 pub use self::sync::{SourceRow, StateChange, SyncReport};

@@ -140,16 +140,20 @@ impl Results<'_> {
                 RowKind::Good(partner) => Some(partner.identity(self.campaign)),
                 RowKind::Empty | RowKind::Bad(_) => None,
             };
-            let identities = page.iter().filter_map(identity).collect();
-            let records = self.reader.records(identities).await;
-            let records = records.map_err(|it| ResultsError::Ledger(path.to_owned(), it))?;
-            let mut records = records.into_iter();
+            let identities: Vec<_> = page.iter().filter_map(identity).collect();
+            let unreadable = |it| ResultsError::Ledger(path.to_owned(), it);
+            let records = self.reader.records(identities.clone()).await;
+            let access = self.reader.access_of(identities).await;
+            let records = records.map_err(unreadable)?.into_iter();
+            let mut recorded = records.zip(access.map_err(unreadable)?);
             for row in page {
                 let outcome = match &row.kind {
                     RowKind::Empty => OutcomeColumns::default(),
                     RowKind::Bad(reasons) => OutcomeColumns::of_bad(reasons),
                     RowKind::Good(partner) => {
-                        OutcomeColumns::of(partner, records.next().flatten(), self.today)
+                        let (record, access) = recorded.next().unzip();
+                        let (record, access) = (record.flatten(), access.flatten());
+                        OutcomeColumns::of(partner, record, access, self.today)
                     }
                 };
                 csv.row(&row, outcome.cells()).map_err(failed)?;

@@ -32,6 +32,8 @@ use self::previous::{Mark, PreviousReview};
 use self::static_list::StaticList;
 pub use self::summary::{About, AboutApproval, AboutPackage};
 use self::summary::{Summary, as_text};
+use crate::digest;
+use crate::invitation::Occasion;
 use crate::message::Verification;
 use crate::partners::Partner;
 
@@ -59,6 +61,8 @@ pub struct ReviewedMessage {
     pub notes: Vec<Note>,
     /// Earlier attempts to deliver it.
     pub earlier: Option<Earlier>,
+    /// Whether it is the invitation or a reminder.
+    pub occasion: Occasion,
 }
 
 /// What the ledger records about earlier messages of an invitation.
@@ -172,7 +176,10 @@ impl Review {
         let asked = asked.map_or_else(String::new, ToString::to_string);
         let package = partner.package.key.as_str();
         let identity = partner.identity(&self.summary.about.campaign).digest();
-        let key = identity[..8].try_into().expect("it has sixteen bytes");
+        let (reminder, key) = match message.occasion {
+            Occasion::Invitation => (0, identity[..8].try_into().expect("it has sixteen bytes")),
+            Occasion::Reminder(number) => (number, digest::short([&identity[..], &[number]])),
+        };
         let mark = self.previous.mark(key, parsed.digest());
         let kinds: Vec<&str> = notes.iter().map(|it| it.kind).collect();
 
@@ -192,6 +199,7 @@ impl Review {
             &kinds,
             bytes.len(),
             partner.line,
+            reminder,
         ))?;
         self.details.add(&(
             number,
@@ -215,9 +223,11 @@ impl Review {
         let summary = &mut self.summary;
         summary.messages = number;
         summary.bytes += bytes.len() as u64;
-        let is_first = message.earlier.is_none();
-        summary.first += u64::from(is_first);
-        summary.again += u64::from(!is_first);
+        match message.occasion {
+            Occasion::Reminder(_) => summary.reminders += 1,
+            Occasion::Invitation if message.earlier.is_none() => summary.first += 1,
+            Occasion::Invitation => summary.again += 1,
+        }
         summary.added += u64::from(mark == Mark::Added);
         summary.changed += u64::from(mark == Mark::Changed);
         summary.templates.add(&parsed.language);

@@ -1,8 +1,10 @@
 //! Readers of untrusted input, fed with arbitrary bytes and mutated valid inputs: replies, lists, links,
-//! messages and configurations.
+//! messages, configurations and, in `reports.rs`, mail that came back.
 //!
 //! No input may cause a panic or take long, and each value must be within its limits. Each target has a fixed
 //! number of inputs, times `ACCESS_INVITE_FUZZ`. A failing input is shrunk and printed.
+
+mod reports;
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;

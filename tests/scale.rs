@@ -9,8 +9,11 @@
 
 use std::io::Write;
 
+use rusqlite::Connection;
+
 use crate::support::Workplace;
 use crate::support::smtp::Server;
+use crate::sync::report_with;
 
 /// The highest resident memory of a finished run, in KiB, as the kernel counted it.
 fn peak_of(workplace: &Workplace, arguments: &[&str]) -> (i32, u64) {
@@ -31,7 +34,7 @@ fn rows_by_python(workplace: &Workplace) -> (usize, usize) {
         count = accepted = 0\n\
         with open('partners.csv', newline='') as a, open('results.csv', newline='') as b:\n\
         \tfor mine, theirs in zip(csv.reader(a), csv.reader(b), strict=True):\n\
-        \t\tassert theirs[:5] == mine and len(theirs) == 18, theirs\n\
+        \t\tassert theirs[:5] == mine and len(theirs) == 21, theirs\n\
         \t\tcount += 1\n\
         \t\taccepted += theirs[5] == 'accepted'\n\
         print(count - 1, accepted)";
@@ -212,4 +215,121 @@ fn f7_an_endless_cell_and_a_million_columns_fit_in_64_mib() {
         assert_eq!(code, 65, "{beginning:?}");
         assert!(peak <= 64 * 1024, "{beginning:?}: {peak} KiB");
     }
+}
+
+/// A Maildir with this many mails, of which the first are reports about these messages, and the others are answers,
+/// automatic replies and reports about messages of others. Mails are links to a few files.
+fn fill_maildir(workplace: &Workplace, mails: usize, messages: &[(String, String)]) {
+    let folders = ["Maildir/new", "Maildir/cur", "others"].map(|it| workplace.file(it));
+    for folder in &folders {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    let [new, cur, others] = folders;
+    for (number, (address, id)) in messages.iter().enumerate() {
+        let own = format!("{number}@");
+        let text = report_with("exchange-online-en", address, id, &[("report-1@", &own)]);
+        std::fs::write(new.join(format!("report.{number}")), text).unwrap();
+    }
+    let names = [
+        "reply-by-a-person",
+        "out-of-office-exchange",
+        "postfix-unknown-user",
+    ];
+    for (number, name) in names.iter().cycle().take(300).enumerate() {
+        let id = format!("{number:032x}@other.example");
+        let text = report_with(name, "eve@other.example", &id, &[]);
+        std::fs::write(others.join(number.to_string()), text).unwrap();
+    }
+    for number in messages.len()..mails {
+        let file = others.join((number % 300).to_string());
+        let folder = if number % 2 == 0 { &new } else { &cur };
+        std::fs::hard_link(file, folder.join(format!("other.{number}"))).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "takes a minute; .ci/run calls it"]
+fn a_hundred_thousand_mails_are_read_within_64_mib() {
+    const REPORTS: usize = 1_000;
+    let peaks = [1_500, 100_000].map(|mails| {
+        let server = Server::accepting();
+        let mut workplace = Workplace::on_disk(server.port());
+        workplace.extra = "[bounces]\nmaildir = \"Maildir\"".into();
+        workplace.configure();
+        workplace.many_partners(REPORTS);
+        assert_eq!(workplace.run(&["send"]).code, 0);
+        let status = workplace.status();
+        let invitations = status["invitations"].as_array().unwrap();
+        let text =
+            |it: &serde_json::Value| it.as_str().unwrap().trim_matches(['<', '>']).to_owned();
+        let messages = invitations
+            .iter()
+            .map(|it| (text(&it["email"]), text(&it["message_id"])));
+        fill_maildir(&workplace, mails, &messages.collect::<Vec<_>>());
+
+        let begun = std::time::Instant::now();
+        let (code, peak) = peak_of(&workplace, &["sync"]);
+
+        assert_eq!(code, 1);
+        println!(
+            "{mails} mails: {} MiB, {:.1} s",
+            peak / 1024,
+            begun.elapsed().as_secs_f32()
+        );
+        assert!(begun.elapsed().as_secs() < 300);
+        workplace.all_are("bounced");
+        assert_eq!(workplace.run(&["sync"]).code, 0);
+        peak
+    });
+    assert!(peaks[1] <= peaks[0] + 8 * 1024, "{peaks:?}");
+    assert!(peaks[1] <= 64 * 1024, "{peaks:?}");
+}
+
+#[test]
+#[ignore = "takes a minute; .ci/run calls it"]
+fn a_report_is_matched_with_a_million_invitations_within_128_mib() {
+    const INVITATIONS: i64 = 1_000_000;
+    let server = Server::accepting();
+    let workplace = Workplace::on_disk(server.port());
+    workplace.partners(&["ada@fabrikam.example"]);
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    let ledger = Connection::open(workplace.file("ledger.sqlite3")).unwrap();
+    ledger.pragma_update(None, "synchronous", "OFF").unwrap();
+    let added = ledger.execute(
+        "WITH RECURSIVE partner (n) AS (
+            SELECT 1 UNION ALL SELECT n + 1 FROM partner WHERE n + 1 < ?1
+         )
+         INSERT INTO invitation (campaign, package_id, address, occasion, package, email,
+            template_locale, state, generation, message_id, attempts, deferrals, repeat,
+            created_at, updated_at, room)
+         SELECT campaign, package_id, 'p' || n || '@d' || (n % 997) || '.example', occasion, package,
+            'p' || n || '@d' || (n % 997) || '.example', 'en', 'accepted', n % 3,
+            lower(hex(randomblob(16))) || '@contoso.example', 1, 0, 0, created_at, updated_at, x''
+         FROM partner, invitation WHERE invitation.id = 1",
+        [INVITATIONS],
+    );
+    assert_eq!(added.unwrap() as i64, INVITATIONS - 1);
+    let (address, id): (String, String) = ledger
+        .query_row(
+            "SELECT address, message_id FROM invitation WHERE id = 777777",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    drop(ledger);
+    let text = report_with("postfix-unknown-user", &address, &id, &[]);
+    workplace.write("back.eml", &text);
+
+    let begun = std::time::Instant::now();
+    let (code, peak) = peak_of(&workplace, &["sync", "--bounces", "back.eml"]);
+
+    println!(
+        "a report among a million invitations, two million messages: {} MiB, {:.1} s",
+        peak / 1024,
+        begun.elapsed().as_secs_f32()
+    );
+    assert_eq!(code, 1);
+    assert!(peak <= 128 * 1024, "{peak} KiB");
+    let output = workplace.run(&["status", &address]);
+    assert!(output.stdout.contains("bounced"), "{output:?}");
 }

@@ -585,7 +585,7 @@ async fn events_report_arms_outcomes_and_the_stop() {
     run.on_event = Box::new(move |event, _| {
         let text = match event {
             RunEvent::Armed(recipient) => format!("{recipient}: armed"),
-            RunEvent::Settled(recipient, state, _) => format!("{recipient}: {state}"),
+            RunEvent::Settled(recipient, state, ..) => format!("{recipient}: {state}"),
             RunEvent::Stopped(stop) => format!("stopped with {}", stop.exit() as u8),
             other => format!("{other:?}"),
         };

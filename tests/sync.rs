@@ -14,11 +14,11 @@ use crate::support::{Output, Workplace, without_privileges};
 const ADA: &str = "ada@fabrikam.example";
 
 /// A report of `tests/fixtures/reports/`, about the message with this Message-ID.
-fn report(name: &str, address: &str, message_id: &str) -> String {
+pub fn report(name: &str, address: &str, message_id: &str) -> String {
     report_with(name, address, message_id, &[])
 }
 
-fn report_with(name: &str, address: &str, message_id: &str, more: &[(&str, &str)]) -> String {
+pub fn report_with(name: &str, address: &str, message_id: &str, more: &[(&str, &str)]) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reports");
     let text = std::fs::read_to_string(folder.join(format!("{name}.eml"))).unwrap();
     let invite = invite_id(message_id);
@@ -33,7 +33,7 @@ fn report_with(name: &str, address: &str, message_id: &str, more: &[(&str, &str)
 }
 
 /// The Message-ID of the invitation to an address.
-fn message_id(workplace: &Workplace, address: &str) -> String {
+pub fn message_id(workplace: &Workplace, address: &str) -> String {
     let status = workplace.status();
     let invitations = status["invitations"].as_array().unwrap();
     let found = invitations
@@ -53,7 +53,7 @@ fn invited(addresses: &[&str]) -> (Server, Workplace) {
     (server, workplace)
 }
 
-fn history(workplace: &Workplace, address: &str) -> Vec<Value> {
+pub fn history(workplace: &Workplace, address: &str) -> Vec<Value> {
     let output = workplace.run(&["status", address, "--format", "json"]);
     let status: Value = serde_json::from_str(&output.stdout).unwrap();
     status["invitations"][0]["history"]
@@ -271,6 +271,32 @@ fn forged_reports_change_nothing() {
         );
     }
     assert_eq!(history(&workplace, ADA), before);
+}
+
+#[test]
+fn a_mail_over_which_the_parser_panics_does_not_prevent_the_others() {
+    let (_server, workplace) = invited(&[ADA]);
+    let id = message_id(&workplace, ADA);
+    let separator = "From x Mon Nov 30 09:01:00 2026\n";
+    // Found by fuzzing: the boundary is never closed, and a message stands in a message.
+    let nested = "Content-Type: message/rfc822\r\n\r\n";
+    let forged = format!(
+        "Content-Type: multipart/report; boundary=\"=_1\"x\n\n\n--=_1\n{nested}{nested}Subject: x\n\nx\n--=_1--\n"
+    );
+    let report = report("postfix-unknown-user", ADA, &id);
+    workplace.write(
+        "back.mbox",
+        &format!("{separator}{forged}\n{separator}{report}"),
+    );
+
+    let output = sync(&workplace, "back.mbox", 1);
+
+    assert_eq!(output.stderr, "");
+    assert!(
+        output.stdout.contains("2 mails read: 1 report"),
+        "{output:?}"
+    );
+    workplace.all_are("bounced");
 }
 
 #[test]

@@ -203,7 +203,7 @@ pub async fn check_plan(
         return Ok(None);
     };
     let now = console.now();
-    let plan = job.plan(&PartnerFilter::default(), now);
+    let plan = job.plan_with_reminders(&PartnerFilter::default(), now);
     let summary = job.summarize(&plan, &reader).await?;
     let recorded = last_approval(job, &reader).await?;
     let not_approved = match require_approval(job, None, recorded.as_ref()) {

@@ -115,6 +115,15 @@ impl Job {
         }
         plan.limit = filter.limit;
         plan.longest_pause = self.config.retry.longest_pause();
+        plan.skip_if_requested = self.config.entra.is_some_and(|it| it.skip_if_requested);
+        plan
+    }
+
+    /// The same plan with the reminders that are due, as a `send` mails them.
+    #[must_use]
+    pub fn plan_with_reminders(&self, filter: &PartnerFilter, now: Timestamp) -> Plan {
+        let mut plan = self.plan(filter, now);
+        plan.reminders = self.config.reminders;
         plan
     }
 
@@ -228,7 +237,7 @@ impl Job {
     }
 }
 
-/// `12 messages (9 en, 3 fr)`.
+/// `12 messages (9 en, 3 fr)`, or `12 messages (9 en, 3 fr; 2 reminders)`.
 pub fn describe(summary: &PlanSummary) -> String {
     let locales = summary.locales.iter();
     let locales: Vec<String> = locales
@@ -238,7 +247,11 @@ pub fn describe(summary: &PlanSummary) -> String {
     if locales.is_empty() {
         return messages;
     }
-    format!("{messages} ({})", locales.join(", "))
+    let reminders = match summary.reminders() {
+        0 => String::new(),
+        number => format!("; {}", count(number, "reminder")),
+    };
+    format!("{messages} ({}{reminders})", locales.join(", "))
 }
 
 /// The list, if it can be read, for a verb that does not depend on it.

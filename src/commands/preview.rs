@@ -49,7 +49,7 @@ pub async fn run(
     let job = Job::load(config.clone(), folder.path())?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let reader = open_ledger::read_only(&config, Some(folder.path()), console).await?;
-    let mut plan = job.plan(filter, console.now());
+    let mut plan = job.plan_with_reminders(filter, console.now());
     let mut changed = Vec::new();
     // As in `send`: what cannot be repeated may admit others under `--limit`.
     let summary = loop {

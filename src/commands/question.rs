@@ -78,9 +78,14 @@ impl SendQuestion<'_> {
 
     fn partners(&self) -> String {
         let PlanSummary { due, new, .. } = *self.summary;
+        let reminders = self.summary.reminders();
         let mut parts = vec![format!("{new} new")];
-        if due > new {
-            parts.push(format!("{} tried before", due - new));
+        let again = due.saturating_sub(new + reminders);
+        if again > 0 {
+            parts.push(format!("{again} tried before"));
+        }
+        if reminders > 0 {
+            parts.push(count(reminders, "reminder"));
         }
         let skipped = &self.summary.skipped;
         let number: u64 = skipped.values().sum();

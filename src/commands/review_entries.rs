@@ -197,6 +197,7 @@ pub async fn preview_entry(
         verification,
         notes,
         earlier,
+        occasion: invitation.identity.occasion,
     }))
 }
 

@@ -141,6 +141,7 @@ impl Mailbox {
                 notes: job.notes(partner),
                 bytes,
                 earlier: None,
+                occasion: invitation.identity.occasion,
             }));
         }
         let not_sent = "the rehearsal ended before it was sent";

@@ -16,6 +16,7 @@ use super::job::{Job, PartnerFilter};
 use super::open_ledger::{end_run, run_start};
 use super::preflight::Preflight;
 use super::question::SendQuestion;
+use super::reminders::abandon_needless;
 use super::summary::{RunSummary, counts};
 use super::verify::guard_and_verify;
 use crate::address::Address;
@@ -104,10 +105,11 @@ async fn send(
     if let Some(path) = &config.results {
         results::prepare(path)?;
     }
-    let plan = job.plan(&options.filter, console.now());
+    abandon_needless(&config, ledger, console.now()).await?;
+    let mut plan = job.plan_with_reminders(&options.filter, console.now());
     let new_campaign = options.new_campaign;
     let preflight = Preflight::new(&config);
-    let verified = guard_and_verify(&job, &plan, ledger, new_campaign, preflight, console);
+    let verified = guard_and_verify(&job, &mut plan, ledger, new_campaign, preflight, console);
     let (summary, sends) = verified.await?;
     if console.interactive {
         console.report(&job.warnings());

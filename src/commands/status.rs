@@ -231,9 +231,11 @@ impl StatusReport<'_> {
         }
         let package = campaign.filter.package_id;
         let counts = self.reader.counts_of(&campaign.name, package).await?;
+        let access = self.reader.access_counts(&campaign.name, package).await?;
         let summary = StatusSummary {
             campaign: &campaign.name,
             counts: &counts,
+            access,
             others,
             with_advice: self.options.state.is_none() && campaign.name == self.config.campaign,
         };
@@ -322,9 +324,12 @@ impl StatusReport<'_> {
             let identities = records.iter().map(|it| it.identity.clone()).collect();
             reminders = self.reader.with_reminders(identities).await?;
         }
+        let identities = records.iter().map(|it| it.identity.clone()).collect();
+        let access = self.reader.access_of(identities).await?;
         let mut rows = Vec::with_capacity(records.len());
-        for (record, with_reminders) in records.into_iter().zip(reminders) {
+        for ((record, with_reminders), access) in records.into_iter().zip(reminders).zip(access) {
             let mut row = self.row(record).await?;
+            row.access = access;
             for reminder in with_reminders.into_iter().skip(1) {
                 row.reminders.push(self.row(reminder).await?);
             }
@@ -346,6 +351,7 @@ impl StatusReport<'_> {
         Ok(StatusRow {
             record,
             listed,
+            access: None,
             history,
             reminders: Vec::new(),
         })

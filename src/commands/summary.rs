@@ -42,10 +42,17 @@ fn outcomes(tally: &Tally) -> [(&'static str, u64); 6] {
     ]
 }
 
-/// The counts of a run, as JSON.
+/// The counts of a run, as JSON; `reminders` are those of them that were reminders.
 pub fn counts(tally: &Tally) -> String {
     let counts = outcomes(tally).map(|(name, number)| (name.to_owned(), number.into()));
-    serde_json::Value::Object(counts.into_iter().collect()).to_string()
+    let mut counts: serde_json::Map<_, _> = counts.into_iter().collect();
+    if !tally.reminders.is_empty() {
+        let reminders = tally.reminders.iter();
+        let reminders =
+            reminders.map(|(name, number)| (String::from(*name), serde_json::Value::from(*number)));
+        counts.insert("reminders".into(), reminders.collect());
+    }
+    serde_json::Value::Object(counts).to_string()
 }
 
 /// How many invitations this run has settled.
@@ -151,13 +158,30 @@ impl RunSummary<'_> {
         } else if settled == 0 && tally.stopped.is_none() {
             "nothing was sent".to_owned()
         } else {
-            format!("{}: {parts}", count(due, "message"))
+            format!("{}: {parts}{}", count(due, "message"), self.reminders())
         };
         if console.interactive {
             console.print(&line);
         } else {
             console.eprint(&line);
         }
+    }
+
+    /// `; 3 reminders among them: 2 accepted, 1 deferred`.
+    fn reminders(&self) -> String {
+        let due = self.plan.reminders();
+        if due == 0 {
+            return String::new();
+        }
+        let settled = self.tally.reminders.iter();
+        let settled = settled.map(|(name, number)| (*name, *number));
+        let rest = due.saturating_sub(self.tally.reminders.values().sum());
+        let counts = settled.chain([("not attempted", rest)]);
+        let parts = counts
+            .filter(|it| it.1 > 0)
+            .map(|(name, number)| format!("{number} {name}"));
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        format!("; {} among them: {parts}", count(due, "reminder"))
     }
 
     /// Prints who was not accepted, but for those that [`Self::report_waiting`] names.

@@ -3,6 +3,7 @@
 //! The sources are read without the run lock. What they say is then recorded in short transactions, also while
 //! a run is sending.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,16 +14,19 @@ use jiff::Timestamp;
 
 use super::open_ledger::{end_run, run_start};
 use super::preflight::connect;
+use super::requests::{self, PackageReading, read_requests, record_requests};
 use crate::address::Address;
 use crate::config::{Config, Imap, Microsoft};
 use crate::console::Console;
 use crate::entra::{Graph, GraphError};
-use crate::exit::{CommandError, Exit, Result};
+use crate::exit::{CommandError, Exit, Result, without_os_code};
 use crate::inbox::{ImapError, Mail, Mails};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Notified, Reader, RunEnd};
 use crate::oauth::OAuthError;
-use crate::report::{ReportFormat, SourceRow, StateChange, SyncReport, count, printable};
+use crate::report::{
+    ReportFormat, RequestsReport, SourceRow, StateChange, SyncReport, count, printable,
+};
 use crate::sync::{
     Collected, GraphMailbox, Mailbox, MailboxError, MessageIndex, TraceError, graph_mailbox_name,
     mailbox_name, read_trace,
@@ -69,10 +73,14 @@ type Opened<'a> = Vec<(&'a Imap, Mailbox, Vec<u32>)>;
 /// Reads all sources and records what they say.
 ///
 /// # Errors
-/// If no source is configured (78), or the ledger cannot be read or written.
+/// If nothing is configured to be read (78), or the ledger cannot be read or written.
 pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) -> Result<Exit> {
     let config = Config::load(path)?;
-    let sources = sources(&config, options)?;
+    let packages = match options.bounces.is_empty() {
+        true => requests::configured(&config),
+        false => BTreeSet::new(),
+    };
+    let sources = sources(&config, options, packages.is_empty())?;
     Ledger::check_writable(&config.ledger)?;
     let reader = Reader::open(&config.ledger, None)?;
     if let Some(staleness) = reader.staleness {
@@ -90,10 +98,13 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
         console,
     );
     let collected = collected.await?;
+    let readings = read_requests(&config, &packages, &reader.key, console).await;
     drop(reader);
-    if !collected.notifications.is_empty() {
-        record(&config, collected, &mut report, console).await?;
+    report.requests = requests::report(&readings, Vec::new());
+    if !collected.notifications.is_empty() || readings.iter().any(|it| it.access.is_ok()) {
+        record(&config, collected, &readings, &mut report, console).await?;
     }
+    exits.extend(requests::exits(&report.requests, &readings));
     for (imap, mailbox, mut ids) in opened {
         // A report about a message that is being sent is read again.
         if report.waiting > 0 {
@@ -113,8 +124,12 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
 /// Why a source was not read to its end, with the exit code.
 type Failure = (String, Exit);
 
-/// What is to be read.
-fn sources<'a>(config: &'a Config, options: &SyncOptions) -> Result<Vec<Source<'a>>> {
+/// Where reports are to be read from; fails if there is nothing although that is `required`.
+fn sources<'a>(
+    config: &'a Config,
+    options: &SyncOptions,
+    required: bool,
+) -> Result<Vec<Source<'a>>> {
     if !options.bounces.is_empty() {
         return Ok(options.bounces.iter().cloned().map(Source::Files).collect());
     }
@@ -129,8 +144,8 @@ fn sources<'a>(config: &'a Config, options: &SyncOptions) -> Result<Vec<Source<'
             sources.push(Source::MessageTrace(microsoft, &config.sender.address));
         }
     }
-    if sources.is_empty() {
-        let message = "no source of delivery reports is configured; set `bounces.maildir`, `bounces.mbox`, `bounces.graph_mailbox`, `[bounces.imap]` or `entra.message_trace`, or name files with `--bounces`";
+    if required && sources.is_empty() {
+        let message = "there is nothing to read: no source of delivery reports is configured, and no `[entra]` for requests; set `bounces.maildir`, `bounces.mbox`, `bounces.graph_mailbox`, `[bounces.imap]` or `[entra]`, or name files with `--bounces`";
         return Err(CommandError::new(Exit::Config, message));
     }
     Ok(sources)
@@ -168,7 +183,7 @@ async fn collect<'a>(
                         opened.push((*imap, mailbox, ids));
                         None
                     }
-                    Err(error) => Some((error.to_string(), exit_of(&error))),
+                    Err(error) => Some((without_os_code(&error), exit_of(&error))),
                 };
                 (mailbox_name(imap), failure)
             }
@@ -223,7 +238,7 @@ fn failure_of(error: &GraphError) -> Failure {
     } else {
         Exit::Config
     };
-    (error.to_string(), exit)
+    (without_os_code(error), exit)
 }
 
 /// Reads mails and keeps what they say.
@@ -358,12 +373,18 @@ impl Errors {
 async fn record(
     config: &Config,
     collected: Collected,
+    readings: &[PackageReading],
     report: &mut SyncReport,
     console: &mut Console<'_>,
 ) -> Result<()> {
     let start = run_start("sync", config, console);
     let ledger = Ledger::open_briefly(&config.ledger, &start)?;
-    let recorded = notify(&ledger, collected, report).await;
+    let recorded = async {
+        notify(&ledger, collected, report).await?;
+        report.requests.changes = record_requests(&ledger, readings).await?;
+        Ok(())
+    };
+    let recorded = recorded.await;
     let ended = recorded.map(|()| Exit::Done);
     end_run(ledger, &ended, RunEnd::default(), console).await?;
     ended.map(drop)
@@ -410,5 +431,25 @@ fn print(report: &SyncReport, format: ReportFormat, console: &mut Console<'_>) {
             console.eprint(&printable(error));
         }
     }
-    console.print(&report.conclusion());
+    if !report.sources.is_empty() {
+        console.print(&report.conclusion());
+    }
+    print_requests(&report.requests, console);
+}
+
+fn print_requests(report: &RequestsReport, console: &mut Console<'_>) {
+    for change in report.changes.iter().take(SHOWN) {
+        console.print(&change.line());
+    }
+    if let Some(more) = report.changes.len().checked_sub(SHOWN).filter(|it| *it > 0) {
+        console.print(&format!(
+            "and {more} more; `access-invite status` shows the access of each partner"
+        ));
+    }
+    for error in report.errors() {
+        console.eprint(&printable(&error));
+    }
+    if let Some(conclusion) = report.conclusion() {
+        console.print(&conclusion);
+    }
 }

@@ -14,6 +14,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::guards::{guards, nothing_was_sent};
 use super::job::Job;
 use super::preflight::Preflight;
+use super::reminders::refresh_for_reminders;
+use super::requests::refresh_requests;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::{Cause, MessageIdKey};
@@ -134,17 +136,20 @@ impl Job {
     }
 }
 
-/// Counts, guards and verifies what is due; between guards and verification, reads the packages that are due
-/// from Microsoft Entra, if `preflight` asks for it. A resend that can no longer repeat the same bytes becomes
-/// `unknown` again; that may admit others under `--limit`, so everything is repeated.
+/// Counts, guards and verifies what is due. Between guards and verification, reads from Microsoft Entra who has
+/// asked for access, if the plan depends on it, and the packages that are due, if `preflight` asks for it. A resend
+/// that can no longer repeat the same bytes becomes `unknown` again; that may admit others under `--limit`, so
+/// everything is repeated.
 pub async fn guard_and_verify(
     job: &Job,
-    plan: &Plan,
+    plan: &mut Plan,
     ledger: &Ledger,
     new_campaign: bool,
     mut preflight: Option<Preflight>,
     console: &mut Console<'_>,
 ) -> Result<(PlanSummary, Vec<PlannedSend>)> {
+    let mut read_requests = plan.skip_if_requested;
+    let mut asked_for_reminders = false;
     loop {
         let reader = ledger.reader();
         let summary = job.summarize(plan, reader).await?;
@@ -154,6 +159,22 @@ pub async fn guard_and_verify(
             let stopping: Vec<String> = stopping.iter().map(ToString::to_string).collect();
             let error = CommandError::new(Exit::BadInput, stopping.join("\n"));
             return Err(nothing_was_sent(error));
+        }
+        if std::mem::take(&mut read_requests) {
+            let names = summary.packages.keys();
+            let refreshed = refresh_requests(&job.config, ledger, names, console).await?;
+            if let Some(error) = refreshed.error() {
+                return Err(nothing_was_sent(error));
+            }
+            if refreshed.recorded {
+                continue;
+            }
+        }
+        if !asked_for_reminders && !summary.reminders.is_empty() && job.config.entra.is_some() {
+            asked_for_reminders = true;
+            if refresh_for_reminders(job, plan, &summary, ledger, console).await? {
+                continue;
+            }
         }
         if let Some(preflight) = &mut preflight {
             preflight.run(&summary.packages, console).await?;

@@ -11,6 +11,8 @@ pub struct Entra {
     pub before_send: BeforeSend,
     /// Whether `sync` reads the message trace of Exchange Online.
     pub message_trace: bool,
+    /// Whether partners who have asked for access are not invited.
+    pub skip_if_requested: bool,
 }
 
 /// What `send` does about access packages that partners cannot request.
@@ -59,6 +61,12 @@ impl Entra {
             let message = "`entra.message_trace` needs `microsoft.cloud` = \"global\", because Microsoft Graph has no message trace in the other clouds; remove it";
             section.problem("message_trace", message);
         }
+        let skip_if_requested = section
+            .key(
+                "skip_if_requested",
+                "`send` does not invite partners who have asked for access",
+            )
+            .or("false", switch());
         if given && !has_app {
             let message = "`[entra]` needs `[microsoft]`, the app registration that reads Microsoft Entra; add it, or remove `[entra]`";
             section.problem("before_send", message);
@@ -67,6 +75,7 @@ impl Entra {
         given.then(|| Self {
             before_send: before_send.unwrap_or_default(),
             message_trace,
+            skip_if_requested,
         })
     }
 }

@@ -15,6 +15,7 @@ use super::recorder::describe;
 use super::stop::{Stop, StopKind, Stopped};
 use super::tally::RunEvent;
 use super::worker::{AttemptResult, Worker};
+use crate::outbox::Prepared;
 use crate::outcome::{Outcome, Phase, PhaseResult, connection_survives_dot, phase_result};
 use crate::refusal::Refusal;
 use crate::relay::{Connection, ReplyOrder, TransactionAborted};
@@ -47,7 +48,12 @@ impl Worker {
         self.take_ahead(&connection);
         if let Some(state) = self.recorder.finish(arm).await? {
             // The connection is closed within the message, which the relay must discard (RFC 5321 §4.1.1.4).
-            let event = RunEvent::Settled(&message.prepared.recipient, state, WITHDRAWN);
+            let Prepared {
+                identity,
+                recipient,
+                ..
+            } = &message.prepared;
+            let event = RunEvent::Settled(recipient, state, WITHDRAWN, identity.occasion);
             self.run.reporter.report(event);
             return Ok(AttemptResult::Settled);
         }

@@ -188,7 +188,8 @@ impl Recorder {
         {
             unconfirmed.state = Some(state);
         }
-        let event = RunEvent::Settled(&row.recipient, state, &outcome.reason);
+        let occasion = row.identity.occasion;
+        let event = RunEvent::Settled(&row.recipient, state, &outcome.reason, occasion);
         self.run.reporter.report(event);
         self.run.watch.recorded(&outcome.change, row).await;
     }
@@ -234,8 +235,9 @@ impl Recorder {
                         from,
                         to,
                         reason: Some(OUT_OF_ORDER),
+                        occasion: identity.occasion,
                     },
-                    None => RunEvent::Settled(recipient, to, OUT_OF_ORDER),
+                    None => RunEvent::Settled(recipient, to, OUT_OF_ORDER, identity.occasion),
                 });
                 Ok(())
             }

@@ -145,6 +145,7 @@ impl RelayWatch {
                     from: row.state,
                     to,
                     reason: None,
+                    occasion: row.identity.occasion,
                 }),
                 Err(failure) => {
                     self.stop.because(failure);

@@ -6,6 +6,7 @@
 //! ledger (I1 to I7). `ACCESS_INVITE_SEEDS` is the number of seeds; `ACCESS_INVITE_SEED` repeats one.
 
 mod refusals;
+mod reminders;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +24,7 @@ use super::stop::StopSignal;
 use super::{Rates, Run, Tally};
 use crate::address::Address;
 use crate::config::Config;
-use crate::invitation::{Identity, Invitee, MessageIdKey, Standing, State, invite_id};
+use crate::invitation::{Identity, Invitee, MessageIdKey, Standing, State, Unless, invite_id};
 use crate::ledger::fault_injection::{CommitFault, SharedDb};
 use crate::ledger::{Enrolment, Ledger, LedgerError};
 use crate::link::PackageId;
@@ -54,7 +55,7 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
     Config::load(&file).unwrap()
 });
 
-/// How many messages the relay has accepted, by recipient.
+/// How often the relay has accepted a message, by its Message-ID.
 type AcceptedCounts = Arc<Mutex<BTreeMap<String, u32>>>;
 
 /// How a relay behaves in one history.
@@ -172,20 +173,27 @@ impl Relay {
         if self.rng.u32(..2_000) < self.behaviour.faults {
             return Err(ConnectionEnded);
         }
-        let mut lines = 0;
-        while self.line().await? != "." {
+        let (mut lines, mut id) = (0, String::new());
+        loop {
+            let line = self.line().await?;
+            if line == "." {
+                break;
+            }
             lines += 1;
+            if let Some(rest) = line.strip_prefix("Message-ID: <") {
+                rest.trim_end_matches('>').clone_into(&mut id);
+            }
         }
-        let Some(recipient) = recipient else {
+        if recipient.is_none() {
             assert_eq!(lines, 0, "a message without a recipient");
             return self.write("554 5.5.1 no valid recipients\r\n").await;
-        };
+        }
         assert!(lines > 2, "a message without its lines");
         if !self.behaviour.envelope_before_dot || self.stream.buffer().is_empty() {
-            return self.dot(recipient).await;
+            return self.dot(&id).await;
         }
         let next = self.envelope_first().await?;
-        self.dot(recipient).await?;
+        self.dot(&id).await?;
         Box::pin(self.message(Some(&next))).await
     }
 
@@ -207,17 +215,17 @@ impl Relay {
         Ok(next)
     }
 
-    /// Replies to a final dot.
-    async fn dot(&mut self, recipient: &str) -> Result<(), ConnectionEnded> {
+    /// Replies to the final dot of the message with this id.
+    async fn dot(&mut self, id: &str) -> Result<(), ConnectionEnded> {
         // A relay may accept the message and close the connection before it replies.
         let accepted_without_reply = self.rng.u32(..4_000) < self.behaviour.faults;
         if accepted_without_reply {
-            self.accept(recipient);
+            self.accept(id);
             return Err(ConnectionEnded);
         }
         match self.fault() {
             None => {
-                self.accept(recipient);
+                self.accept(id);
                 self.write("250 2.0.0 taken\r\n").await
             }
             // Any reply that is not a clear refusal may follow an accepted message.
@@ -232,19 +240,19 @@ impl Relay {
                 );
                 let accepted_anyway = matches!(fault, Fault::Unsolicited);
                 if accepted_anyway || (!refused && self.rng.bool()) {
-                    self.accept(recipient);
+                    self.accept(id);
                 }
                 self.misbehave(fault, "250 2.0.0 taken").await
             }
         }
     }
 
-    fn accept(&self, recipient: &str) {
+    fn accept(&self, id: &str) {
         *self
             .accepted
             .lock()
             .unwrap()
-            .entry(recipient.to_owned())
+            .entry(id.to_owned())
             .or_default() += 1;
     }
 
@@ -340,6 +348,7 @@ struct Process {
     per_minute: Option<u32>,
     max_runtime: Option<Duration>,
     breaker_open: bool,
+    unless: Unless,
     clock: fn() -> Timestamp,
 }
 
@@ -356,7 +365,7 @@ impl Process {
                 .per_minute
                 .map(|it| Arc::new(Rates::new(it, 1_000, &[], (self.clock)()))),
             retry: CONFIG.retry,
-            unless: crate::invitation::Unless::default(),
+            unless: self.unless,
             receipts: false,
             breaker_open: self.breaker_open,
             first_pause: Duration::from_secs(30),
@@ -419,7 +428,7 @@ fn check(
     assert_eq!(standings.len(), partners, "I2, seed {seed}");
     let mut armed = 0;
     for (address, standing) in &standings {
-        let times = accepted.get(address).copied().unwrap_or(0);
+        let times = accepted.get(&standing.message_id).copied().unwrap_or(0);
         assert!(
             times <= 1,
             "I1, seed {seed}: {address} was invited {times} times"
@@ -484,6 +493,7 @@ async fn history(seed: u64) {
             per_minute: rng.bool().then(|| rng.u32(1..20)),
             max_runtime: (!clean && rng.u32(..4) == 0).then(|| Duration::from_secs(rng.u64(..90))),
             breaker_open: false,
+            unless: Unless::default(),
             clock,
         };
         let moment = Duration::from_millis(if killed {

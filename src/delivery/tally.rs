@@ -1,12 +1,13 @@
 //! The events of a run, and their counts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::stop::Stop;
 use crate::address::Address;
-use crate::invitation::State;
+use crate::invitation::{Occasion, State};
 use crate::outcome::{Outcome, Phase, Reply};
 
 /// How many outcomes are kept to be shown.
@@ -18,8 +19,8 @@ pub enum RunEvent<'a> {
     /// The message to this recipient is durably armed. Its final dot may follow.
     Armed(&'a Address),
     /// An outcome is recorded (accepted, deferred, rejected, expired, unknown or withdrawn): recipient, new state, and the
-    /// reply or why there is none.
-    Settled(&'a Address, State, &'a str),
+    /// reply or why there is none; whether it was the invitation or a reminder.
+    Settled(&'a Address, State, &'a str, Occasion),
     /// An outcome that this run recorded is replaced.
     Revised {
         /// The recipient.
@@ -30,6 +31,8 @@ pub enum RunEvent<'a> {
         to: State,
         /// The reason, if it is another one.
         reason: Option<&'a str>,
+        /// Whether it was the invitation or a reminder.
+        occasion: Occasion,
     },
     /// The first permanent refusal of its kind: recipient, phase and reply.
     RefusedFirst(&'a Address, Phase, &'a Reply),
@@ -90,6 +93,8 @@ pub struct Tally {
     pub unknown: u64,
     /// Not sent, because the address was suppressed or the invitation closed during the run.
     pub withdrawn: u64,
+    /// How many of all these were reminders, by the name of the outcome.
+    pub reminders: BTreeMap<&'static str, u64>,
     /// The first that were not accepted: address, state and reason.
     pub troubles: Vec<(Address, State, String)>,
     /// The first permanent refusal of each kind: recipient, phase and reply.
@@ -105,8 +110,11 @@ impl Tally {
     pub fn add(&mut self, event: RunEvent<'_>) {
         match event {
             RunEvent::Armed(_) | RunEvent::Waiting(..) => {}
-            RunEvent::Settled(recipient, state, reason) => {
+            RunEvent::Settled(recipient, state, reason, occasion) => {
                 *self.count(state) += 1;
+                if occasion.is_reminder() {
+                    *self.reminders.entry(outcome(state)).or_default() += 1;
+                }
                 if state != State::Accepted && self.troubles.len() < SHOWN {
                     let trouble = (recipient.clone(), state, reason.to_owned());
                     self.troubles.push(trouble);
@@ -117,7 +125,15 @@ impl Tally {
                 from,
                 to,
                 reason,
-            } => self.revise(recipient, from, to, reason),
+                occasion,
+            } => {
+                self.revise(recipient, from, to, reason);
+                if occasion.is_reminder() {
+                    let before = self.reminders.entry(outcome(from)).or_default();
+                    *before = before.saturating_sub(1);
+                    *self.reminders.entry(outcome(to)).or_default() += 1;
+                }
+            }
             RunEvent::RefusedFirst(recipient, phase, reply) => {
                 if self.refusals.len() < SHOWN {
                     let refusal = (recipient.clone(), phase, reply.to_string());
@@ -161,28 +177,43 @@ impl Tally {
     }
 }
 
+/// What an outcome is called in the counts.
+fn outcome(state: State) -> &'static str {
+    match state {
+        State::Accepted | State::Deferred | State::Rejected | State::Expired => state.as_str(),
+        State::Suppressed | State::Abandoned => "withdrawn",
+        _ => State::Unknown.as_str(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Address, RunEvent, State, Tally};
+    use super::{Address, Occasion, RunEvent, State, Tally};
 
     #[test]
     fn a_revised_outcome_is_counted_once() {
         let [ada, bob] = ["ada@a.example", "bob@b.example"].map(|it| Address::parse(it).unwrap());
         let mut tally = Tally::default();
-        for (recipient, state) in [(&ada, State::Accepted), (&bob, State::Rejected)] {
-            tally.add(RunEvent::Settled(recipient, state, "a reply"));
+        let reminder = Occasion::Reminder(1);
+        for (recipient, state, occasion) in [
+            (&ada, State::Accepted, reminder),
+            (&bob, State::Rejected, Occasion::Invitation),
+        ] {
+            tally.add(RunEvent::Settled(recipient, state, "a reply", occasion));
         }
         tally.add(RunEvent::Revised {
             recipient: &ada,
             from: State::Accepted,
             to: State::Unknown,
             reason: Some("out of order"),
+            occasion: reminder,
         });
         tally.add(RunEvent::Revised {
             recipient: &bob,
             from: State::Rejected,
             to: State::Deferred,
             reason: None,
+            occasion: Occasion::Invitation,
         });
 
         let counts = [
@@ -192,6 +223,8 @@ mod tests {
             tally.unknown,
         ];
         assert_eq!(counts, [0, 1, 0, 1]);
+        let reminders: Vec<_> = tally.reminders.into_iter().filter(|it| it.1 > 0).collect();
+        assert_eq!(reminders, [("unknown", 1)]);
         let troubles = [
             (bob, State::Deferred, "a reply".to_owned()),
             (ada, State::Unknown, "out of order".to_owned()),

@@ -132,7 +132,7 @@ pub struct Subject {
     pub principal_name: Option<String>,
 }
 
-/// The last fallback of a query, as Microsoft documents it, is longer than what is needed.
+/// The query for what is used, and the one that Microsoft documents, whose answers are longer.
 fn queries(set: &str, person: &str, fields: &str, package: PackageId) -> [Resource; 2] {
     let filter = format!("$filter=accessPackage/id%20eq%20'{package}'");
     [

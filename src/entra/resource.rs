@@ -79,14 +79,13 @@ impl Resource {
 
 /// A segment of a path, percent-encoded.
 pub(super) fn encoded(segment: &str) -> String {
+    if !segment.is_empty() && segment.bytes().all(|it| it == b'.') {
+        // `.` and `..`, also encoded, lead to other resources. Encoded twice, they lead to none.
+        return segment.replace('.', "%252E");
+    }
     let mut encoded = String::with_capacity(segment.len());
-    // `.` and `..` would lead to other resources.
-    let is_dots = segment.bytes().all(|it| it == b'.');
     for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'_' | b'@')
-            || byte == b'.' && !is_dots
-        {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@') {
             encoded.push(char::from(byte));
         } else {
             encoded += &format!("%{byte:02X}");

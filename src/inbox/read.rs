@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::report::{Inbound, Original, RecipientReport, Report};
 use super::text::line_of;
 use super::{delivery_status, plain_text};
+use crate::panics::caught;
 
 /// How many levels of forwarded messages are opened.
 const MAX_DEPTH: usize = 3;
@@ -13,10 +14,12 @@ const MAX_DEPTH: usize = 3;
 /// Says what a mail is. The bytes may be the beginning of a longer mail.
 #[must_use]
 pub fn read(bytes: &[u8]) -> Inbound {
-    match MessageParser::default().parse(bytes) {
-        Some(message) => read_message(&message, 0),
-        None => Inbound::Other,
-    }
+    let read = || {
+        let message = MessageParser::default().parse(bytes)?;
+        Some(read_message(&message, 0))
+    };
+    // The parser panics over some forged mails.
+    caught(read).flatten().unwrap_or(Inbound::Other)
 }
 
 fn read_message(message: &Message<'_>, depth: usize) -> Inbound {

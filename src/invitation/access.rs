@@ -3,6 +3,8 @@
 //! Who asked is recorded by keyed hashes only, because most of the people who request an access package may
 //! not be in the list.
 
+use std::collections::BTreeMap;
+
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
@@ -18,6 +20,8 @@ use super::identity::{Identity, MessageIdKey};
     Default,
     PartialEq,
     Eq,
+    PartialOrd,
+    Ord,
     Hash,
     serde::Serialize,
     strum::Display,
@@ -92,6 +96,17 @@ impl Access {
     pub fn is_known(&self) -> bool {
         self.state != AccessState::None
     }
+}
+
+/// How many invitations have which access.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessCounts {
+    /// The number of each access, in their order.
+    pub states: BTreeMap<AccessState, u64>,
+    /// How many of those are the access of a colleague.
+    pub by_colleague: u64,
+    /// When the requests were read; the oldest time of several packages.
+    pub read_at: Option<Timestamp>,
 }
 
 /// A person or a domain: 128 bits of HMAC-SHA-256 under a label of its own.

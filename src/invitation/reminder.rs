@@ -295,6 +295,7 @@ mod tests {
                         state,
                         at: None,
                         by: Some(by),
+                        requested_at: None,
                     };
                     let next = schedule.next(&all[0], &[], Some(&access));
                     let counts = by == AccessBy::Address || unless == Unless::Colleague;

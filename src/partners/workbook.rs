@@ -22,7 +22,6 @@ use calamine::{Ods, Reader, SheetType, SheetVisible, Sheets, Xls, Xlsx};
 
 pub use self::error::WorkbookError;
 use self::error::read_error;
-pub use self::guard::catches_panics;
 use self::guard::guarded;
 use self::rows::Input;
 use self::rows::WorkbookRows;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::formats::utc;
 use super::harmless::{generated_cell, harmless_json};
-use crate::invitation::{Event, Occasion, Record, State};
+use crate::invitation::{Access, AccessBy, Event, Occasion, Record, State};
 
 /// How `status` writes invitations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -44,6 +44,9 @@ struct InvitationFields<'a> {
     accepted_at: Option<String>,
     next_attempt_at: Option<String>,
     note: Option<Cow<'a, str>>,
+    access: Option<&'static str>,
+    access_at: Option<String>,
+    access_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     campaign: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,6 +125,9 @@ fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Inv
         accepted_at: record.accepted_at.map(utc),
         next_attempt_at: standing.next_attempt_at.map(utc),
         note: optional(&latest.note),
+        access: row.access.map(|it| it.state.as_str()),
+        access_at: row.access.and_then(|it| it.at).map(utc),
+        access_by: row.access.and_then(|it| it.by).map(AccessBy::as_str),
         campaign: None,
         history: None,
         reminders: None,
@@ -135,6 +141,8 @@ pub struct StatusRow {
     pub record: Record,
     /// Whether the list has it now; `None` if the list cannot be read.
     pub listed: Option<bool>,
+    /// Whether the partner has asked for access; `None` if requests were never read.
+    pub access: Option<Access>,
     /// The history, if it was asked for.
     pub history: Option<Vec<Event>>,
     /// Its reminders, if they were asked for.
@@ -286,7 +294,7 @@ mod tests {
         assert_eq!(of_all, format!("{},campaign\n", header.trim_end()));
         assert_eq!(
             header,
-            "\u{feff}package,package_id,email,name,organization,locale,template_locale,state,listed,attempts,message_id,smtp_code,enhanced_code,reply,relay,created_at,updated_at,accepted_at,next_attempt_at,note\n"
+            "\u{feff}package,package_id,email,name,organization,locale,template_locale,state,listed,attempts,message_id,smtp_code,enhanced_code,reply,relay,created_at,updated_at,accepted_at,next_attempt_at,note,access,access_at,access_by\n"
         );
     }
 }

@@ -9,7 +9,7 @@ use super::formats::{count, local, reply_text};
 use super::harmless::one_line;
 use super::layout::{columns, fitted, truncated, wrapped};
 use super::status::StatusRow;
-use crate::invitation::{Event, Occasion, State};
+use crate::invitation::{Access, AccessBy, AccessCounts, AccessState, Event, Occasion, RoadStep, State, road};
 
 /// The columns between two cells.
 const GAP: usize = 2;
@@ -29,6 +29,8 @@ pub struct StatusSummary<'a> {
     pub campaign: &'a str,
     /// How many invitations are in each state.
     pub counts: &'a [(State, u64)],
+    /// How many have which access; `None` if requests were never read.
+    pub access: Option<AccessCounts>,
     /// The other campaigns of the ledger.
     pub others: &'a [String],
     /// Whether to say what to do: not for another campaign than the configured one, to which `resolve` and
@@ -48,6 +50,9 @@ impl StatusSummary<'_> {
         match self.numbers(State::ALL) {
             numbers if numbers.is_empty() => writeln!(out)?,
             numbers => writeln!(out, ": {}", numbers.join(", "))?,
+        }
+        if let Some(access) = &self.access {
+            writeln!(out, "{}", access_line(access))?;
         }
         if !self.others.is_empty() {
             let names: Vec<String> = self.others.iter().map(|it| one_line(it)).collect();
@@ -92,6 +97,20 @@ impl StatusSummary<'_> {
             .map(|(state, number)| format!("{number} {state}"))
             .collect()
     }
+}
+
+/// `access: 3 requested, 12 granted, 40 none (2 by a colleague), read 2026-11-30 10:00 CET`.
+fn access_line(access: &AccessCounts) -> String {
+    let known = access.states.iter().filter(|it| *it.0 != AccessState::None);
+    let none = access.states.iter().filter(|it| *it.0 == AccessState::None);
+    let states = known.chain(none);
+    let states: Vec<_> = states.map(|(state, number)| format!("{number} {state}")).collect();
+    let colleagues = match access.by_colleague {
+        0 => String::new(),
+        number => format!(" ({number} by a colleague)"),
+    };
+    let read_at = access.read_at.map_or_else(String::new, |it| format!(", read {}", local(it)));
+    format!("access: {}{colleagues}{read_at}", states.join(", "))
 }
 
 /// Why invitations in this state wait for a person, and the command that decides.
@@ -194,6 +213,7 @@ impl<'a> StatusTable<'a> {
         writeln!(self.out, "  Message-ID {id}")?;
         let now = format!("  {state} since {since}");
         self.write_event(&now, &reason)?;
+        self.write_road(row)?;
         for event in row.history.iter().flatten() {
             let phase = event.phase.as_deref().unwrap_or_default();
             let start = format!(
@@ -205,6 +225,21 @@ impl<'a> StatusTable<'a> {
             self.write_event(&start, &one_line(&reason_of(event)))?;
         }
         row.reminders.iter().try_for_each(|it| self.history(it))
+    }
+
+    /// Writes what has happened to the partner, if that is more than the state.
+    fn write_road(&mut self, row: &StatusRow) -> io::Result<()> {
+        let reminders: Vec<_> = row.reminders.iter().map(|it| it.record.clone()).collect();
+        let steps = road(Some(&row.record), &reminders, row.access.as_ref());
+        let step = |it: &RoadStep| match it.at {
+            Some(at) => format!("{} {}", it.what, local(at)),
+            None => it.what.clone(),
+        };
+        let steps: Vec<String> = steps.iter().map(step).collect();
+        match steps.len() {
+            0 | 1 => Ok(()),
+            _ => self.write_event("  so far", &steps.join(", ")),
+        }
     }
 
     /// Writes a reason behind the start of its line, or below if the line would be too long.
@@ -227,6 +262,13 @@ fn cells(row: &StatusRow) -> [String; 5] {
     let mut reasons = Vec::new();
     if let Some(next) = standing.next_attempt_at {
         reasons.push(format!("due {}", local(next)));
+    }
+    if let Some(access) = row.access.filter(Access::is_known) {
+        let whose = match access.by {
+            Some(AccessBy::Colleague) => " (a colleague)",
+            _ => "",
+        };
+        reasons.push(format!("access {}{whose}", access.state));
     }
     if row.listed == Some(false) {
         reasons.push("no longer in the list".into());
@@ -349,6 +391,7 @@ mod tests {
                 latest: latest.clone(),
             },
             listed: Some(true),
+            access: None,
             history: Some(vec![latest]),
             reminders: Vec::new(),
         }
@@ -446,6 +489,7 @@ mod tests {
             let summary = StatusSummary {
                 campaign: "spring",
                 counts: &counts,
+                access: None,
                 others: &["autumn".to_owned()],
                 with_advice,
             };

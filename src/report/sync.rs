@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::formats::count;
 use super::harmless::{harmless_json, one_line};
+use super::requests::RequestsReport;
 use crate::invitation::State;
 
 /// What was read and what it changed. The names are an interface.
@@ -27,6 +28,8 @@ pub struct SyncReport {
     pub foreign: u64,
     /// Automatic replies, such as out-of-office notes.
     pub automatic_replies: u64,
+    /// Requests for access.
+    pub requests: RequestsReport,
 }
 
 /// One source.

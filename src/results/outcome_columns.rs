@@ -2,13 +2,13 @@
 
 use jiff::civil::Date;
 
-use crate::invitation::{Record, State};
+use crate::invitation::{Access, Record, State};
 use crate::partners::{Partner, RowFinding};
 use crate::plan::Skip;
 use crate::report::{generated_cell, utc};
 
 /// The names of the columns: those of `status`, with a prefix that no list has.
-pub const COLUMNS: [&str; 13] = [
+pub const COLUMNS: [&str; 16] = [
     "invitation_state",
     "invitation_smtp_code",
     "invitation_enhanced_code",
@@ -22,6 +22,9 @@ pub const COLUMNS: [&str; 13] = [
     "invitation_template_locale",
     "invitation_relay",
     "invitation_message_id",
+    "invitation_access",
+    "invitation_access_at",
+    "invitation_access_by",
 ];
 
 /// The outcome of a row; empty for an empty row.
@@ -30,6 +33,7 @@ pub struct OutcomeColumns {
     state: &'static str,
     note: String,
     record: Option<Record>,
+    access: Option<Access>,
 }
 
 impl OutcomeColumns {
@@ -43,12 +47,17 @@ impl OutcomeColumns {
         Self {
             state: "bad_row",
             note: reasons.join("; "),
-            record: None,
+            ..Self::default()
         }
     }
 
     /// What the ledger has recorded about a partner, and whether their package is closed.
-    pub fn of(partner: &Partner, record: Option<Record>, today: Date) -> Self {
+    pub fn of(
+        partner: &Partner,
+        record: Option<Record>,
+        access: Option<Access>,
+        today: Date,
+    ) -> Self {
         let state = record.as_ref().map(|it| it.standing.state);
         let undecided = matches!(state, None | Some(State::Pending | State::Deferred));
         let last_day = partner.package.respond_by;
@@ -60,6 +69,7 @@ impl OutcomeColumns {
             state: state.map_or("not_invited", State::as_str),
             note: notes.join("; "),
             record,
+            access,
         }
     }
 
@@ -85,6 +95,9 @@ impl OutcomeColumns {
             record.map(|it| it.invitee.template_locale.clone()),
             latest.and_then(|it| it.relay.clone()),
             standing.map(|it| it.message_id.clone()),
+            self.access.map(|it| it.state.to_string()),
+            self.access.and_then(|it| it.at).map(utc),
+            self.access.and_then(|it| it.by).map(|it| it.as_str().into()),
         ]
         .map(|it| generated_cell(&it.unwrap_or_default()))
     }

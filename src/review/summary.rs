@@ -56,10 +56,12 @@ pub struct AboutPackage {
 pub struct Summary {
     pub about: About,
     pub messages: u64,
-    /// How many of them are sent for the first time.
+    /// How many of them are invitations that are sent for the first time.
     pub first: u64,
-    /// How many were tried before.
+    /// How many are invitations that were tried before.
     pub again: u64,
+    /// How many are reminders.
+    pub reminders: u64,
     pub bytes: u64,
     /// How many messages are written in each locale.
     pub templates: Counts,

@@ -82,6 +82,7 @@ fn review(out: &Path, messages: &[(&str, &str)]) {
                         text: HOSTILE.into(),
                     }],
                     earlier: None,
+                    occasion: Occasion::Invitation,
                 },
             )
             .unwrap();
@@ -208,6 +209,7 @@ fn an_incomplete_review_has_no_page_and_is_not_compared_with() {
         },
         notes: Vec::new(),
         earlier: None,
+        occasion: Occasion::Invitation,
     };
     half.add(&partner("ada@b.example", "Ada"), &shown).unwrap();
     drop(half);

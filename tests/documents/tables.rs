@@ -176,6 +176,7 @@ fn the_template_variables_are_those_of_the_program() {
         campaign: "",
         locale: "",
         direction: "",
+        invited_on: Some(String::new()),
     };
     let mut names = BTreeSet::new();
     add("", &serde_json::to_value(scope).unwrap(), &mut names);

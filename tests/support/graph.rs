@@ -183,6 +183,50 @@ pub fn page(value: &Value, next: Option<&str>) -> Action {
     answer(200, &body.to_string())
 }
 
+/// How many requests and assignments are on a page.
+pub const PAGE: usize = 100;
+
+/// A page of the requests or assignments of the package that the filter names.
+fn of_package(all: &Value, set: &str, target: &str) -> Action {
+    let (_, id) = target.split_once("accessPackage/id%20eq%20'").unwrap();
+    let (id, rest) = id.split_once('\'').unwrap();
+    let skip = rest.strip_prefix("&$skiptoken=");
+    let skip = skip.map_or(0, |it| it.parse::<usize>().unwrap());
+    let rows = all.as_array().unwrap().iter();
+    let rows: Vec<_> = rows.filter(|it| it["accessPackage"]["id"] == id).collect();
+    let end = rows.len().min(skip + PAGE);
+    let filter = format!("accessPackage/id%20eq%20'{id}'");
+    let next = format!("{ENTITLEMENT}/{set}?$filter={filter}&$skiptoken={end}");
+    page(&json!(rows[skip..end]), (end < rows.len()).then_some(&next))
+}
+
+/// A request for the package, as Graph returns it for somebody who is not in the directory yet.
+pub fn request(package: &str, email: &str, state: &str, created: &str) -> Value {
+    json!({
+        "id": format!("{email} {created}"),
+        "requestType": "userAdd",
+        "state": state,
+        "status": state,
+        "createdDateTime": created,
+        "completedDateTime": null,
+        "requestor": {"email": email, "objectId": null, "displayName": null, "principalName": null},
+        "accessPackage": {"id": package},
+    })
+}
+
+/// An assignment of the package.
+pub fn assignment(package: &str, email: &str, state: &str) -> Value {
+    json!({
+        "id": format!("{email} assigned"),
+        "state": state,
+        "status": state,
+        "expiredDateTime": null,
+        "schedule": {"startDateTime": "2026-11-20T12:00:00Z"},
+        "target": {"email": email, "objectId": null},
+        "accessPackage": {"id": package},
+    })
+}
+
 /// A policy with this scope, whose users may request access for themselves.
 pub fn policy(scope: &str, self_request: bool) -> Value {
     json!({
@@ -219,6 +263,8 @@ fn tenant() -> Value {
             },
             "assignmentPolicies": [policy("allConfiguredConnectedOrganizationUsers", true)],
         }],
+        "assignmentRequests": [],
+        "assignments": [],
         "connectedOrganizations": [{
             "id": ORGANIZATION,
             "displayName": "Partner A",
@@ -309,6 +355,7 @@ fn entitlement(tenant: &Value, below: &str, target: &str) -> Action {
                 None,
             )
         }
+        [set @ ("assignmentRequests" | "assignments")] => of_package(&tenant[set], set, target),
         ["connectedOrganizations"] => page(&tenant["connectedOrganizations"], None),
         _ => error(404),
     }

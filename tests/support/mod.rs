@@ -10,6 +10,7 @@ pub mod browser;
 pub mod chance;
 pub mod disk;
 pub mod dns;
+pub mod exchange;
 pub mod exim;
 pub mod graph;
 pub mod held;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use super::{AcceptedCounts, CONFIG, Process, enrol_all, message, number};
 use crate::address::Address;
 use crate::delivery::{BREAKER_OPEN, StopKind};
-use crate::invitation::{MessageIdKey, State};
+use crate::invitation::{MessageIdKey, State, Unless};
 use crate::ledger::fault_injection::SharedDb;
 use crate::outbox::Prepared;
 use crate::plan::begin_behind;
@@ -337,6 +337,7 @@ async fn history(seed: u64) {
             per_minute: None,
             max_runtime: None,
             breaker_open,
+            unless: Unless::default(),
             clock: now,
         };
         let tally = process.run().await;

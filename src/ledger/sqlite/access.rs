@@ -2,14 +2,17 @@
 //!
 //! Ledgers before version 3 know nothing about it.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::reader::Reader;
+use super::reader::{PAGE, Reader};
 use super::transitions::ApplyError;
 use super::writer_thread::WriterThread;
 use super::{rows, schema};
-use crate::invitation::{Access, AccessBy, AccessState, Identity, PersonHash, PersonHasher};
+use crate::invitation::{Access, AccessBy, AccessCounts, AccessState, Identity, PersonHash, PersonHasher};
 use crate::ledger::access::{AccessChange, PersonAccess};
 use crate::ledger::error::Result;
 use crate::link::PackageId;
@@ -120,6 +123,74 @@ impl Reader {
         .await
     }
 
+    /// The next page of all campaigns' invitations to a package, with their numbers, after `after`.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn invitations_to(
+        &self,
+        package: PackageId,
+        after: i64,
+    ) -> Result<Vec<(i64, Identity)>> {
+        self.query(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, campaign, package_id, address FROM invitation
+                 WHERE id > ?1 AND package_id = ?2 AND occasion = 'invitation' ORDER BY id LIMIT ?3",
+            )?;
+            statement
+                .query_map((after, package.to_string(), PAGE), |row| {
+                    Ok((row.get(0)?, rows::identity(row, 1)?))
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    /// How many of a campaign's invitations have which access, only those to this package if one is given; `None` if
+    /// requests were never read for any of them.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn access_counts(
+        &self,
+        campaign: &str,
+        package: Option<PackageId>,
+    ) -> Result<Option<AccessCounts>> {
+        let hasher = PersonHasher::new(&self.key);
+        let (campaign, package) = (campaign.to_owned(), package.map(|it| it.to_string()));
+        self.query(move |connection| {
+            let mut counts = AccessCounts::default();
+            if !is_recorded(connection)? {
+                return Ok(None);
+            }
+            let mut packages: HashMap<PackageId, Option<People>> = HashMap::new();
+            let mut statement = connection.prepare(
+                "SELECT campaign, package_id, address FROM invitation
+                 WHERE campaign = ?1 AND (?2 IS NULL OR package_id = ?2) AND occasion = 'invitation'",
+            )?;
+            let mut rows = statement.query((campaign, package))?;
+            while let Some(row) = rows.next()? {
+                let identity = rows::identity(row, 0)?;
+                let people = match packages.entry(identity.package_id) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(people_of(connection, identity.package_id)?),
+                };
+                let Some(people) = people else { continue };
+                let [person, domain] = hasher.of_invited(&identity);
+                counts.read_at = Some(counts.read_at.map_or(people.read_at, |it| it.min(people.read_at)));
+                let (state, by_colleague) = match (people.states.get(&person), people.states.get(&domain)) {
+                    (Some(state), _) => (*state, false),
+                    (None, Some(state)) => (*state, true),
+                    (None, None) => (AccessState::None, false),
+                };
+                *counts.states.entry(state).or_default() += 1;
+                counts.by_colleague += u64::from(by_colleague);
+            }
+            Ok(counts.read_at.is_some().then_some(counts))
+        })
+        .await
+    }
+
     /// The next people with a request for a package, and domains, in the order of their hashes.
     pub(in crate::ledger) fn people(
         &self,
@@ -140,6 +211,25 @@ impl Reader {
                 .collect()
         })
     }
+}
+
+/// The people with a request for a package, and domains.
+struct People {
+    states: HashMap<PersonHash, AccessState>,
+    read_at: Timestamp,
+}
+
+fn people_of(connection: &Connection, package: PackageId) -> rusqlite::Result<Option<People>> {
+    let Some(read_at) = read_at(connection, package)? else {
+        return Ok(None);
+    };
+    let mut statement =
+        connection.prepare_cached("SELECT person, state FROM access WHERE package_id = ?1")?;
+    let states = statement.query_map([package.to_string()], |row| {
+        Ok((PersonHash(row.get(0)?), state(row, 1)?))
+    })?;
+    let states = states.collect::<rusqlite::Result<_>>()?;
+    Ok(Some(People { states, read_at }))
 }
 
 /// Whether a partner has asked for access; `None` if requests for the package were never read.

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
+use super::access::access_of;
 use super::errors::translate;
 use super::writer_thread::{Request, Responder, WriterThread};
 use super::{Reader, WriterHandle, connection, rows};
-use crate::invitation::{MessageIdKey, Standing};
+use crate::invitation::{Access, Event, Identity, MessageIdKey, PersonHasher, Record, Standing};
 use crate::ledger::Ledger;
 use crate::ledger::error::Result;
 use crate::ledger::records::ChangeResults;
@@ -93,6 +94,53 @@ impl SharedDb {
         ))?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, rows::standing(row, 1)?)))?;
         rows.collect()
+    }
+
+    /// All records, in the order of their enrolment.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn records(&self) -> rusqlite::Result<Vec<Record>> {
+        let writer = self.writer();
+        let query = format!("SELECT {}, {} ORDER BY i.id", rows::STANDING, rows::RECORD);
+        let mut statement = writer.connection.prepare_cached(&query)?;
+        let records = statement.query_map([], rows::record)?;
+        records.collect()
+    }
+
+    /// The whole history, with the number of the record that each event belongs to.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn history(&self) -> rusqlite::Result<Vec<(i64, Event)>> {
+        let writer = self.writer();
+        let mut statement = writer.connection.prepare_cached(
+            "SELECT invitation, at, from_state, to_state, phase, smtp_code, enhanced_code, reply,
+                relay, message_id, note FROM history ORDER BY id",
+        )?;
+        let events = statement.query_map([], |row| Ok((row.get(0)?, rows::event(row, 1)?)))?;
+        events.collect()
+    }
+
+    /// What is recorded about the access of a partner.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn access(&self, identity: &Identity) -> rusqlite::Result<Option<Access>> {
+        let hasher = PersonHasher::new(&self.key);
+        access_of(&self.writer().connection, &hasher, identity)
+    }
+
+    /// Writes as another process, such as a `sync`, beside the current one.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn beside<T>(&self, work: impl FnOnce(&mut WriterThread) -> Result<T>) -> Result<T> {
+        let mut writer = self.writer();
+        let failed = writer.failed.take();
+        let result = work(&mut writer);
+        writer.failed = failed;
+        result
     }
 
     /// The key of its Message-IDs.

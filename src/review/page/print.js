@@ -59,8 +59,11 @@ function lists(note) {
   ].filter(Boolean);
 
   function tally(number, thing) {
-    const { first, again } = summary;
-    return again > 0 ? `${counted(number, thing)} (${figure(first)} first, ${figure(again)} again)` : counted(number, thing);
+    const { first, again, reminders } = summary;
+    const parts = [`${figure(first)} first`];
+    if (again > 0) parts.push(`${figure(again)} again`);
+    if (reminders > 0) parts.push(counted(reminders, 'reminder'));
+    return parts.length > 1 ? `${counted(number, thing)} (${parts.join(', ')})` : counted(number, thing);
   }
 }
 

@@ -9,7 +9,7 @@
 
 // The fields of the rows in the data files, in order (src/review.rs writes them).
 const MESSAGE =
-  'number name address unicode organization subject language asked package mark kind attempts notes size line'.split(' ');
+  'number name address unicode organization subject language asked package mark kind attempts notes size line reminder'.split(' ');
 const SKIPPED = 'name address unicode organization package reason why line earlier'.split(' ');
 const DETAIL = 'number headers text source proof notes preheader from replyTo earlier'.split(' ');
 const MARKS = ['', 'added', 'changed'];
@@ -201,16 +201,15 @@ const FILTERS = {
   },
   tried: {
     list: 'messages',
-    all: 'First or repeated',
+    all: 'First, repeated or reminder',
     least: 2,
-    fits: (row, value) => (value === 'again') === row.attempts > 0,
+    fits: (row, value) => value === (row.reminder > 0 ? 'reminder' : row.attempts > 0 ? 'again' : 'first'),
     choices: () =>
-      summary.again > 0
-        ? [
-            ['first', 'For the first time', summary.first],
-            ['again', 'Tried before', summary.again],
-          ]
-        : [],
+      [
+        ['first', 'For the first time', summary.first],
+        ['again', 'Tried before', summary.again],
+        ['reminder', 'Reminders', summary.reminders],
+      ].filter(([, , count]) => count > 0),
   },
   reason: {
     list: 'skipped',
@@ -358,7 +357,8 @@ function marks(row) {
   sign.title = warned;
   const fresh = span('fresh', span('unseen', 'kind not seen yet'));
   fresh.title = 'This kind has not been seen yet';
-  return [!seen.has(row.kind) && fresh, row.mark > 0 && pill(MARKS[row.mark], MARKS[row.mark]), warned && sign, pill(row.language)];
+  const reminder = row.reminder > 0 && pill(`reminder ${row.reminder}`);
+  return [!seen.has(row.kind) && fresh, reminder, row.mark > 0 && pill(MARKS[row.mark], MARKS[row.mark]), warned && sign, pill(row.language)];
 }
 
 function scrollTo(index) {
@@ -424,6 +424,7 @@ function messageFacts(row, known) {
     known && ['From', ...named(known.from)],
     known?.replyTo && ['Reply-To', ...named(known.replyTo)],
     ['To', ...named(row)],
+    row.reminder > 0 && ['Sent as', `reminder ${row.reminder}`],
     row.organization && ['Organisation', bdi(row.organization)],
     ['Language', `${languageName(row.language)} (${row.language})${asked}`],
     summary.about.packages.length > 1 && ['Package', bdi(row.package)],
@@ -637,15 +638,12 @@ function writeOverview() {
 }
 
 function tiles() {
-  const { messages, first, again, left_out: skipped } = summary;
+  const { messages, first, again, reminders, left_out: skipped } = summary;
   const warned = summary.about.warnings.length;
   const all = [tile(messages, messages === 1 ? 'message' : 'messages', () => filterBy('language', ''))];
-  if (again > 0) {
-    all.push(
-      tile(first, 'for the first time', () => filterBy('tried', 'first')),
-      tile(again, 'tried before', () => filterBy('tried', 'again')),
-    );
-  }
+  if (again + reminders > 0) all.push(tile(first, 'for the first time', () => filterBy('tried', 'first')));
+  if (again > 0) all.push(tile(again, 'tried before', () => filterBy('tried', 'again')));
+  if (reminders > 0) all.push(tile(reminders, reminders === 1 ? 'reminder' : 'reminders', () => filterBy('tried', 'reminder')));
   all.push(
     tile(skipped, 'not mailed', () => filterBy('reason', '', 'skipped')),
     tile(warned, warned === 1 ? 'warning' : 'warnings', () => $('warnings').scrollIntoView()),
