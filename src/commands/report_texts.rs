@@ -15,6 +15,7 @@ use crate::config::{Config, Package};
 use crate::invitation::{Event, Identity, Invited, Occasion, Record, State};
 use crate::locale::Locale;
 use crate::message::{Composer, Message};
+use crate::os_error::without_os_code;
 use crate::partners::{Partner, Partners, RowReader};
 use crate::report::campaign::{MessageSample, MessageText};
 use crate::review::ParsedMessage;
@@ -78,6 +79,7 @@ impl Texts {
         let composer = match templates {
             Ok(templates) => Some(Composer::new(config, &Arc::new(templates))),
             Err(error) => {
+                let error = without_os_code(error);
                 warnings.push(format!(
                     "the report lacks the text of the messages, because the templates cannot be used: {error}"
                 ));
@@ -140,14 +142,16 @@ impl Texts {
         let from_list = |list: &mut List| list.partner(&record.identity);
         let listed = std::iter::once_with(|| list.as_mut().and_then(from_list));
         let candidates = std::iter::once(recorded(packages, record)).chain(listed);
+        let date = sent.map_or(record.created_at, |it| it.0);
         let mut is_composed = false;
         for partner in candidates.flatten() {
             if composer.locale_for(&partner).to_string() != *locale {
                 continue;
             }
-            if let Some((date, sha256)) = sent
-                && let Ok(message) = composer.draft(&partner, id, reminds_of).compose(date)
-            {
+            let Ok(message) = composer.draft(&partner, id, reminds_of).compose(date) else {
+                continue;
+            };
+            if let Some((_, sha256)) = sent {
                 is_composed = true;
                 if message.sha256() == sha256 {
                     found.text.verified += 1;

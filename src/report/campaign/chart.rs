@@ -32,14 +32,20 @@ const UNITS: [i64; 9] = [
     60 * 24 * 60,
     90 * 24 * 60,
 ];
+/// The shortest time that is drawn.
+const SHORTEST: SignedDuration = SignedDuration::from_mins(30);
 /// The labels below the drawing.
 const TICKS: i32 = 4;
 
 /// Writes the progress of the campaign in the course of time.
 pub fn progress(out: &mut dyn Write, tally: &Tally) -> io::Result<()> {
-    let Some((begin, span)) = tally.span() else {
+    let Some((first, span)) = tally.span() else {
         return Ok(());
     };
+    // A campaign of a minute would be a vertical line.
+    let last = first + span;
+    let span = span.max(SHORTEST);
+    let begin = last - span;
     let highest = round_up(tally.total());
     let sums = tally.milestones();
     let shown: Vec<Milestone> = Milestone::VARIANTS
@@ -47,7 +53,6 @@ pub fn progress(out: &mut dyn Write, tally: &Tally) -> io::Result<()> {
         .copied()
         .filter(|it| sums[*it as usize] > 0)
         .collect();
-    let last = begin + span;
     let mut said = String::new();
     for milestone in &shown {
         let sum = figure(sums[*milestone as usize]);
@@ -217,19 +222,19 @@ pub fn bars<'a>(
     let longest = rows.first().map_or(0, |it| total(&it.1));
     writeln!(
         out,
-        "<table class=\"bars\"><thead class=\"unseen\"><tr><th scope=\"col\">{what}</th><th scope=\"col\">of these</th><th scope=\"col\">invitations</th></tr></thead><tbody>"
+        "<table class=\"bars\"><caption>{what}</caption><thead class=\"unseen\"><tr><th scope=\"col\">{what}</th><th scope=\"col\">of these</th><th scope=\"col\">invitations</th></tr></thead><tbody>"
     )?;
     for (name, parts) in rows {
         let some = parts.iter().filter(|it| it.count > 0 && it.label != name);
         let numbers: Vec<String> = some
-            .map(|it| format!("{} {}", figure(it.count), it.label))
+            .map(|it| format!("<span>{} {}</span>", figure(it.count), it.label))
             .collect();
         writeln!(
             out,
             "<tr><th scope=\"row\"><bdi>{}</bdi></th><td>{}<span class=\"quiet\">{}</span></td><td class=\"number\">{}</td></tr>",
             escape(name),
             bar(&parts, longest),
-            numbers.join(" · "),
+            numbers.join(" "),
             figure(total(&parts))
         )?;
     }

@@ -97,8 +97,9 @@ fn summary(out: &mut dyn Write, parts: &Parts, tally: &Tally) -> io::Result<()> 
     let about = &parts.about;
     writeln!(
         out,
-        "<section id=\"summary\" aria-label=\"Summary\"><p class=\"lead\">{}</p>\n<ul class=\"tiles\">",
-        lead(tally)
+        "<section id=\"summary\" aria-label=\"Summary\"><p class=\"lead\">{}</p><p>{}</p>\n<ul class=\"tiles\">",
+        lead(tally),
+        more(tally)
     )?;
     for state in State::ALL {
         let count = tally.in_state(*state);
@@ -138,40 +139,52 @@ fn summary(out: &mut dyn Write, parts: &Parts, tally: &Tally) -> io::Result<()> 
     writeln!(out, "</dl></section>")
 }
 
-/// The state of the campaign in one or two sentences.
+/// The state of the campaign in one sentence.
 fn lead(tally: &Tally) -> String {
     let total = tally.total();
     if total == 0 {
         return "No partner has been invited yet.".into();
     }
-    let groups = tally.groups();
-    let reached = groups[Group::Reached as usize];
+    let reached = tally.groups()[Group::Reached as usize];
     let of_all = match reached {
         all if all == total => format!("All {} invitations", figure(total)),
         some => format!("{} of {} invitations", figure(some), figure(total)),
     };
-    let mut lead = format!("{of_all} have reached the relay and did not come back.");
+    format!("{of_all} have reached the relay and did not come back.")
+}
+
+/// What else is known, in a few sentences.
+fn more(tally: &Tally) -> String {
+    let mut said = String::new();
     let own = |state: AccessState| tally.access.get(state.as_str()).map_or(0, |it| it[0]);
     let granted = own(AccessState::Granted);
     let asked = granted + own(AccessState::Requested);
     if asked > 0 {
+        let asked = partners_have(asked);
         let _ = write!(
-            lead,
-            " {} asked for access; {} got it.",
-            partners_have(asked),
+            said,
+            "{asked} asked for access, and {} got it. ",
             figure(granted)
         );
     }
     if tally.reminded > 0 {
-        let _ = write!(lead, " {} been reminded.", partners_have(tally.reminded));
+        let _ = write!(said, "{} been reminded. ", partners_have(tally.reminded));
     }
-    let (composed, same) = tally.composed;
-    if composed > 0 && same == composed {
-        lead.push_str(
-            " Every message that was sent could be composed again for this report, byte for byte.",
-        );
+    match tally.composed {
+        (0, _) => {}
+        (all, same) if all == same => said.push_str(
+            "Every message that was sent could be composed again for this report, byte for byte.",
+        ),
+        (all, same) => {
+            let _ = write!(
+                said,
+                "Of {} messages that were composed again for this report, {} are the ones that were sent, byte for byte.",
+                figure(all),
+                figure(same)
+            );
+        }
     }
-    lead
+    said
 }
 
 fn partners_have(number: u64) -> String {
@@ -204,15 +217,15 @@ fn breakdown(out: &mut dyn Write, tally: &Tally) -> io::Result<()> {
         (state.as_str(), vec![part])
     });
     chart::bars(out, "State", states)?;
+    if !tally.access.is_empty() {
+        writeln!(out, "</div><div class=\"card\">")?;
+        chart::bars(out, "Access", tally.access.iter().map(access_bar))?;
+    }
     for (what, counts) in [("Package", &tally.packages), ("Language", &tally.locales)] {
         writeln!(out, "</div><div class=\"card\">")?;
         let rows = counts.iter();
         let rows = rows.map(|it| (it.0.as_str(), chart::parts(*it.1)));
         chart::bars(out, what, rows)?;
-    }
-    if !tally.access.is_empty() {
-        writeln!(out, "</div><div class=\"card\">")?;
-        chart::bars(out, "Access", tally.access.iter().map(access_bar))?;
     }
     writeln!(out, "</div></div>")
 }

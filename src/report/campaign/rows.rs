@@ -3,6 +3,7 @@
 //! The browser lays out only the tables in sight, so that ten thousand invitations open at once; they are therefore
 //! split into tables of equal columns. On paper they are one table again, see `page/report.css`.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::markup::time;
@@ -95,9 +96,7 @@ fn under_state(row: &InvitationRow) -> String {
     if let Some(access) = row.access.filter(Access::is_known) {
         let class = Group::of_access(access.state).class();
         let state = access.state;
-        said.push_str(&format!(
-            "<span class=\"pill {class}\">access {state}</span>"
-        ));
+        let _ = write!(said, "<span class=\"pill {class}\">access {state}</span>");
         if access.by == Some(AccessBy::Colleague) {
             said.push_str(&quiet("by a colleague".into()));
         }
@@ -124,10 +123,12 @@ fn write_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
         time(step.at),
         step.what
     )?;
-    for text in [&step.reply, &step.note] {
-        if !text.is_empty() {
-            write!(out, " <bdi>{}</bdi>", escape(text))?;
-        }
+    if !step.reply.is_empty() {
+        write!(out, " <bdi>{}</bdi>", escape(&step.reply))?;
+    }
+    if !step.note.is_empty() {
+        let dot = if step.reply.is_empty() { "" } else { "·" };
+        write!(out, " {dot} <bdi>{}</bdi>", escape(&step.note))?;
     }
     write!(out, "</li>")
 }
@@ -144,13 +145,14 @@ fn write_message(out: &mut dyn Write, mail: &MailRow) -> io::Result<()> {
         out,
         "<p class=\"id\">Message-ID{about} <bdi dir=\"ltr\" class=\"address\">{id}</bdi>"
     )?;
+    let verified = match mail.text_verified {
+        Some(true) => " · <b>text verified</b>",
+        Some(false) => " · <b>sent with another text</b>",
+        None => "",
+    };
+    write!(out, "{verified}")?;
     if let Some(relay) = &record.latest.relay {
         write!(out, " · relay <bdi dir=\"ltr\">{}</bdi>", escape(relay))?;
     }
-    let verified = match mail.text_verified {
-        Some(true) => " · text verified",
-        Some(false) => " · sent with another text",
-        None => "",
-    };
-    write!(out, "{verified}</p>")
+    write!(out, "</p>")
 }

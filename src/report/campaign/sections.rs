@@ -30,7 +30,7 @@ pub fn runs(out: &mut dyn Write, runs: &[RunRow]) -> io::Result<()> {
     }
     writeln!(
         out,
-        "<div class=\"card\"><table class=\"list\"><thead><tr><th scope=\"col\">Run</th><th scope=\"col\">Start and end</th><th scope=\"col\">By</th><th scope=\"col\">Result</th><th scope=\"col\">Approval</th></tr></thead><tbody>"
+        "<div class=\"card\"><table class=\"list runs\"><thead><tr><th scope=\"col\">Run</th><th scope=\"col\">Start and end</th><th scope=\"col\">By</th><th scope=\"col\">Result</th><th scope=\"col\">Approval</th></tr></thead><tbody>"
     )?;
     for run in &runs[earlier..] {
         let end = match run.ended_at {
@@ -43,7 +43,7 @@ pub fn runs(out: &mut dyn Write, runs: &[RunRow]) -> io::Result<()> {
         };
         write!(
             out,
-            "<tr><th scope=\"row\"><b>{}</b> {}</th><td>{}<br><span class=\"quiet\">{end}</span></td><td><bdi>{}</bdi>@<bdi>{}</bdi><br><span class=\"quiet\">version {}</span></td><td>{exit}<br><span class=\"quiet\">{}</span></td><td>",
+            "<tr><th scope=\"row\"><b>{}</b> {}</th><td>{}<br><span class=\"quiet\">{end}</span></td><td><bdi>{}</bdi>@<bdi>{}</bdi><br><span class=\"quiet whole\">version {}</span></td><td>{exit}<br><span class=\"quiet\">{}</span></td><td>",
             run.number,
             escape(&run.verb),
             time(run.started_at),
@@ -68,7 +68,7 @@ pub fn runs(out: &mut dyn Write, runs: &[RunRow]) -> io::Result<()> {
 fn counts(json: Option<&str>) -> String {
     let counts: Option<Map<String, Value>> = json.and_then(|it| serde_json::from_str(it).ok());
     let counts = counts.unwrap_or_default();
-    let some = counts.iter().filter(|it| *it.1 != Value::from(0));
+    let some = counts.iter().filter(|it| it.1.as_u64() != Some(0));
     let some: Vec<String> = some
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
@@ -177,13 +177,13 @@ fn sent(message: &MessageText) -> String {
     }
     let sent = count(message.sent, "message");
     match message.verified {
-        0 => format!("{sent} sent."),
+        0 => format!("{sent} handed over to the relay."),
         all if all == message.sent => format!(
-            "{sent} sent. Composed again, {} as sent, byte for byte.",
+            "{sent} handed over to the relay. Composed again, {} as sent, byte for byte.",
             if all == 1 { "it is" } else { "all are" }
         ),
         some => format!(
-            "{sent} sent. Composed again, {} as sent, byte for byte; the others were sent with another text.",
+            "{sent} handed over to the relay. Composed again, {} as sent, byte for byte; the others were sent with another text.",
             if some == 1 {
                 "1 is".into()
             } else {

@@ -55,17 +55,17 @@
   form.hidden = total === 0;
   $('found').textContent = `${figure(total)} invitations`;
 
-  // Each mail at its full height.
+  // Each mail at its full height, once it is laid out.
   const fit = (frame) => {
-    const page = frame.contentDocument?.documentElement;
-    if (page) frame.style.height = `${Math.min(6000, Math.max(120, page.scrollHeight))}px`;
+    const { documentElement: page, body } = frame.contentDocument;
+    const height = Math.max(page.getBoundingClientRect().height, body?.scrollHeight ?? 0);
+    if (height > 0) frame.style.height = `${Math.min(6000, Math.ceil(height) + 2)}px`;
   };
+  const observe = (frame) => new ResizeObserver(() => fit(frame)).observe(frame.contentDocument.documentElement);
   for (const frame of document.querySelectorAll('iframe')) {
-    frame.addEventListener('load', () => fit(frame));
-    fit(frame);
+    if (frame.contentDocument?.readyState === 'complete') observe(frame);
+    frame.addEventListener('load', () => observe(frame));
   }
-  const fitAll = () => document.querySelectorAll('iframe').forEach(fit);
-  addEventListener('resize', fitAll);
   // On paper, everything is open.
   addEventListener('beforeprint', () => document.querySelectorAll('details').forEach((it) => (it.open = true)));
 }
