@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::approve::ApproveOptions;
 use crate::commands::check::CheckOptions;
+use crate::commands::forget::ForgetOptions;
 use crate::commands::init::InitOptions;
 use crate::commands::packages::PackagesOptions;
 use crate::commands::preview::PreviewOptions;
@@ -15,8 +16,8 @@ use crate::commands::send::SendOptions;
 use crate::commands::status::StatusOptions;
 use crate::commands::sync::SyncOptions;
 use crate::commands::{
-    PREVIEW, approve, check, init, packages, preview, resolve, sandbox, send, status, sync,
-    test_send,
+    PREVIEW, SANDBOX, approve, check, forget, init, packages, preview, resolve, sandbox, send,
+    status, sync, test_send,
 };
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -90,6 +91,9 @@ enum Command {
         after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\""
     )]
     Resolve(ResolveOptions),
+    /// Erase an address from ledger, results and reviews, and never mail it again
+    #[command(after_help = "Examples:\n  access-invite forget ada@fabrikam.example")]
+    Forget(ForgetOptions),
 }
 
 /// Parses the command line.
@@ -125,7 +129,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
             preview::run(config, place, &options.filter, console).await
         }
         Command::Send(options) if options.sandbox => {
-            let out = options.out.unwrap_or_else(|| "sandbox".into());
+            let out = options.out.unwrap_or_else(|| SANDBOX.into());
             let place = (out.as_path(), Access::shared(options.shared));
             sandbox::run(config, place, &options.filter, console).await
         }
@@ -136,5 +140,6 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
         Command::Status(options) => status::run(config, &options, console).await,
         Command::Sync(options) => sync::run(config, &options, console).await,
         Command::Resolve(options) => resolve::run(config, &options, console).await,
+        Command::Forget(options) => forget::run(config, &options, console).await,
     }
 }

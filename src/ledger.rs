@@ -28,14 +28,15 @@ use self::error::Result;
 pub use self::freshness::Staleness;
 use self::lock::RunLock;
 pub use self::records::{
-    Approval, CampaignStanding, Change, ChangeResults, Enrolment, Gap, Notification, Notified,
-    RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation,
+    Approval, CampaignStanding, Change, ChangeResults, Enrolment, Forgotten, Gap, Notification,
+    Notified, RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation,
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
 use self::sqlite::{Examined, WriterHandle, WriterThread};
 pub use self::sqlite::{PendingCommit, Reader};
 use self::witness::{Witness, WitnessMark};
+use crate::address::Address;
 use crate::config::LedgerFiles;
 use crate::files::folder_of;
 use crate::finding::Finding;
@@ -239,6 +240,26 @@ impl Ledger {
     /// If that cannot be recorded.
     pub async fn accept_older(&self, gap: Gap) -> Result<u64> {
         self.writer.run(move |it| it.accept_older(&gap)).await
+    }
+
+    /// Erases everything about an address in all campaigns, in the whole file. A tombstone remains, so that it is
+    /// never mailed again.
+    ///
+    /// # Errors
+    /// If a message to it is being sent (an internal error), another program is reading the ledger, or it cannot
+    /// be written. The file may still have the address then.
+    pub async fn forget(&self, address: &Address, at: Timestamp) -> Result<Forgotten> {
+        let address = address.clone();
+        self.writer.run(move |it| it.forget(&address, at)).await
+    }
+
+    /// Erases the invitations of all campaigns that are closed and have not changed since `until`; gives how
+    /// many. A tombstone of each remains, so that it is never sent again.
+    ///
+    /// # Errors
+    /// As [`Ledger::forget`].
+    pub async fn erase_closed(&self, until: Timestamp, at: Timestamp) -> Result<u64> {
+        self.writer.run(move |it| it.erase_closed(until, at)).await
     }
 
     /// Records how the run ended.

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::address::Address;
 use crate::config::{Limits, Package};
-use crate::invitation::{Identity, MessageIdKey, Standing, State};
+use crate::invitation::{Erasure, Identity, MessageIdKey, Standing, State};
 use crate::ledger::{LedgerError, Reader};
 use crate::partners::{ListError, Partner, Partners, RowReader};
 
@@ -74,6 +74,12 @@ impl PlannedInvitation {
         self.standing.as_ref().is_none_or(|it| it.attempts == 0)
     }
 
+    /// Whether nothing shows that the partner was invited: no record, and no trace of an erased one.
+    #[must_use]
+    pub fn is_unrecorded(&self) -> bool {
+        self.standing.is_none() && !matches!(self.skip, Some(Skip::Erased(_)))
+    }
+
     /// Its Message-ID without brackets: the recorded one, else a new one at `domain`.
     #[must_use]
     pub fn message_id(&self, key: &MessageIdKey, domain: &str) -> String {
@@ -106,6 +112,8 @@ pub enum Skip {
     Waiting(Timestamp),
     /// The last day to respond has passed.
     Closed(Date),
+    /// The record was erased.
+    Erased(Erasure),
     /// The message to be repeated has changed.
     Changed,
     /// `--limit` was reached.
@@ -147,6 +155,15 @@ impl fmt::Display for Skip {
                 )
             }
             Self::Closed(date) => write!(f, "closed: the last day to respond was {date}"),
+            Self::Erased(Erasure::Forgotten) => {
+                write!(f, "forgotten: the address was erased and is never mailed")
+            }
+            Self::Erased(Erasure::Retention) => {
+                write!(
+                    f,
+                    "invited before; the record was erased after `privacy.retain`"
+                )
+            }
             Self::Changed => write!(f, "the message has changed since it was sent"),
             Self::Limit => write!(f, "beyond --limit"),
         }
@@ -172,6 +189,10 @@ pub struct PlanSummary {
     pub not_allowed: Vec<(u64, Address)>,
     /// How many of those there are.
     pub not_allowed_total: u64,
+    /// The first lines whose address was forgotten.
+    pub forgotten: Vec<u64>,
+    /// How many of those there are.
+    pub forgotten_total: u64,
     /// Addresses of `--only` that the list lacks.
     pub not_found: Vec<String>,
 }
@@ -228,6 +249,12 @@ impl Plan {
                     .standing
                     .as_ref()
                     .is_some_and(|it| it.state == State::Deferred);
+                if entry.skip == Some(Skip::Erased(Erasure::Forgotten)) {
+                    summary.forgotten_total += 1;
+                    if summary.forgotten.len() < SHOWN {
+                        summary.forgotten.push(entry.partner.line);
+                    }
+                }
                 if let Some(skip) = entry.skip {
                     *summary.skipped.entry(skip.kind()).or_default() += 1;
                     summary.waiting += u64::from(deferred && !matches!(skip, Skip::Closed(_)));
@@ -351,9 +378,16 @@ impl PlanPages {
         let identity = |it: &Partner| it.identity(&self.plan.campaign);
         let identities: Vec<_> = rows.iter().map(identity).collect();
         let standings = reader.standings(identities.clone()).await?;
+        let erasures = erasures(&identities, &standings, reader).await?;
+        let mut erasures = erasures.into_iter();
         let mut entries = Vec::with_capacity(rows.len());
         for ((partner, identity), standing) in rows.into_iter().zip(identities).zip(standings) {
             let mut skip = self.plan.skip(&partner.package, standing.as_ref());
+            if standing.is_none()
+                && let Some(erasure) = erasures.next().flatten()
+            {
+                skip = Some(Skip::Erased(erasure));
+            }
             if self.first_pass
                 && let Some(refused) = standing.as_ref().filter(|it| it.refused)
             {
@@ -384,6 +418,19 @@ impl PlanPages {
         }
         Ok(entries)
     }
+}
+
+/// For each invitation without a standing, whether its record was erased.
+async fn erasures(
+    identities: &[Identity],
+    standings: &[Option<Standing>],
+    reader: &Reader,
+) -> Result<Vec<Option<Erasure>>, LedgerError> {
+    let without = identities.iter().zip(standings);
+    let without = without.filter(|(_, standing)| standing.is_none());
+    reader
+        .erasures(without.map(|it| it.0.clone()).collect())
+        .await
 }
 
 /// Rotates ascending rows so that they begin behind the one that was refused last.

@@ -5,8 +5,10 @@ mod formats;
 mod harmless;
 mod layout;
 mod packages;
+mod runs;
 mod status;
 mod status_text;
+mod suppression;
 mod sync;
 
 pub use self::check::{LanguageRow, Languages, write_check};
@@ -16,6 +18,8 @@ pub use self::formats::{
 pub use self::harmless::{generated_cell, one_line, printable};
 pub use self::layout::{columns, fitted, truncated, wrapped};
 pub use self::packages::{PackageList, PackageRow, PackagesFormat};
+pub use self::runs::{ApprovalRow, RunRow, write_runs};
 pub use self::status::{DataFormat, StatusFormat, StatusRow, StatusWriter};
 pub use self::status_text::{BY_URGENCY, StatusSummary, StatusTable, decision};
+pub use self::suppression::SuppressionRow;
 pub use self::sync::{SourceRow, StateChange, SyncReport};

@@ -23,6 +23,7 @@ mod evidence;
 mod exits;
 mod files;
 mod findings;
+mod forget;
 mod fuzz;
 mod help;
 mod init;

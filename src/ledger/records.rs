@@ -149,6 +149,28 @@ pub struct RunEnd {
     pub counts: Option<String>,
 }
 
+/// What was erased about an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// How many invitations were recorded, over all campaigns.
+    pub invitations: u64,
+    /// In how many other texts, such as notes, the address was replaced.
+    pub mentions: u64,
+    /// Whether it was forgotten before.
+    pub known: bool,
+}
+
+/// Why an address is not mailed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotMailed {
+    /// Since when.
+    pub at: Timestamp,
+    /// What the reason is: `forgotten`, or how it came on the suppression list.
+    pub source: String,
+    /// A note about it.
+    pub note: Option<String>,
+}
+
 /// A run that wrote into the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRecord {

@@ -4,6 +4,7 @@
 
 mod active_run;
 mod connection;
+mod erasure;
 mod errors;
 mod evidence;
 #[cfg(test)]

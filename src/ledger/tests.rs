@@ -11,6 +11,7 @@ use crate::link::PackageId;
 use crate::outcome::{Outcome, Phase};
 
 mod damage;
+mod erasure;
 mod evidence;
 
 /// A folder with an empty ledger.

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::invitation::{Record, State};
+use crate::invitation::{Erasure, Record, State};
 use crate::partners::{Partner, RowFinding};
 use crate::plan::Skip;
 use crate::report::{generated_cell, utc};
@@ -48,7 +48,22 @@ impl OutcomeColumns {
     }
 
     /// What the ledger has recorded about a partner, and whether their package is closed.
-    pub fn of(partner: &Partner, record: Option<Record>, today: Date) -> Self {
+    pub fn of(
+        partner: &Partner,
+        record: Option<Record>,
+        erasure: Option<Erasure>,
+        today: Date,
+    ) -> Self {
+        if let Some(erasure) = erasure {
+            return Self {
+                state: match erasure {
+                    Erasure::Forgotten => "forgotten",
+                    Erasure::Retention => "erased",
+                },
+                note: Skip::Erased(erasure).to_string(),
+                record: None,
+            };
+        }
         let state = record.as_ref().map(|it| it.standing.state);
         let undecided = matches!(state, None | Some(State::Pending | State::Deferred));
         let last_day = partner.package.respond_by;

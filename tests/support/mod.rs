@@ -27,6 +27,7 @@ pub mod smtp;
 pub mod terminal;
 pub mod tinyproxy;
 pub mod token_endpoint;
+pub mod traces;
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, PermissionsExt};
