@@ -9,6 +9,7 @@ use crate::commands::approve::ApproveOptions;
 use crate::commands::check::CheckOptions;
 use crate::commands::forget::ForgetOptions;
 use crate::commands::init::InitOptions;
+use crate::commands::ledger::LedgerOptions;
 use crate::commands::packages::PackagesOptions;
 use crate::commands::preview::PreviewOptions;
 use crate::commands::resolve::ResolveOptions;
@@ -16,8 +17,8 @@ use crate::commands::send::SendOptions;
 use crate::commands::status::StatusOptions;
 use crate::commands::sync::SyncOptions;
 use crate::commands::{
-    PREVIEW, SANDBOX, approve, check, forget, init, packages, preview, resolve, sandbox, send,
-    status, sync, test_send,
+    PREVIEW, SANDBOX, approve, check, forget, init, ledger, packages, preview, resolve, sandbox,
+    send, status, sync, test_send,
 };
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -92,8 +93,15 @@ enum Command {
     )]
     Resolve(ResolveOptions),
     /// Erase an address from ledger, results and reviews, and never mail it again
-    #[command(after_help = "Examples:\n  access-invite forget ada@fabrikam.example")]
+    #[command(
+        after_help = "Examples:\n  access-invite status ada@fabrikam.example --campaign all --format json\n  access-invite forget ada@fabrikam.example"
+    )]
     Forget(ForgetOptions),
+    /// Copy the ledger, or examine it
+    #[command(
+        after_help = "Examples:\n  access-invite ledger backup ledger-backup.sqlite3\n  access-invite ledger verify"
+    )]
+    Ledger(LedgerOptions),
 }
 
 /// Parses the command line.
@@ -141,5 +149,6 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
         Command::Sync(options) => sync::run(config, &options, console).await,
         Command::Resolve(options) => resolve::run(config, &options, console).await,
         Command::Forget(options) => forget::run(config, &options, console).await,
+        Command::Ledger(options) => ledger::run(config, &options, console).await,
     }
 }

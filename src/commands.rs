@@ -16,6 +16,7 @@ pub mod forget;
 mod guards;
 pub mod init;
 mod job;
+pub mod ledger;
 mod new_config;
 mod open_ledger;
 pub mod packages;

@@ -34,7 +34,7 @@ pub use self::records::{
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
 use self::sqlite::{Examined, WriterHandle, WriterThread};
-pub use self::sqlite::{PendingCommit, Reader};
+pub use self::sqlite::{PendingCommit, Reader, Verified};
 use self::witness::{Witness, WitnessMark};
 use crate::address::Address;
 use crate::config::LedgerFiles;

@@ -30,6 +30,7 @@ mod init;
 mod inputs;
 mod layers;
 mod ledger;
+mod ledger_copies;
 mod lists;
 mod login;
 mod mail;

@@ -3,6 +3,7 @@
 //! It has two threads: one commits all queued changes together, one reads.
 
 mod active_run;
+mod backup;
 mod connection;
 mod erasure;
 mod errors;
@@ -18,6 +19,7 @@ mod rows;
 mod runs;
 mod schema;
 mod transitions;
+mod verification;
 mod wal;
 mod writer_handle;
 mod writer_requests;
@@ -27,5 +29,6 @@ pub use self::connection::create;
 pub use self::file_checks::{check, check_writable, warnings};
 pub use self::opening::{Examined, open_scratch};
 pub use self::reader::Reader;
+pub use self::verification::Verified;
 pub use self::writer_handle::{PendingCommit, WriterHandle};
 pub use self::writer_thread::WriterThread;
