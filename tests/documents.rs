@@ -29,7 +29,10 @@ const PAGES: [(&str, &str); 11] = [
     ("microsoft365.md", include_str!("../docs/microsoft365.md")),
     ("operations.md", include_str!("../docs/operations.md")),
     ("relays.md", include_str!("../docs/relays.md")),
-    ("security.md", include_str!("../docs/security.md")),
+    (
+        "security-and-privacy.md",
+        include_str!("../docs/security-and-privacy.md"),
+    ),
     (
         "states-and-exit-codes.md",
         include_str!("../docs/states-and-exit-codes.md"),
