@@ -51,6 +51,22 @@ impl AtomicFile {
         self.file.as_file()
     }
 
+    /// Its temporary name.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Moves it to its place, durably, unless there is a file.
+    ///
+    /// # Errors
+    /// If there is one, or it cannot be synced or moved.
+    pub fn commit_new(self) -> io::Result<()> {
+        self.file.as_file().sync_all()?;
+        self.file.persist_noclobber(&self.path)?;
+        File::open(folder_of(&self.path))?.sync_all()
+    }
+
     /// Moves it to its place, durably.
     ///
     /// # Errors

@@ -7,7 +7,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::approve::ApproveOptions;
 use crate::commands::check::CheckOptions;
+use crate::commands::forget::ForgetOptions;
 use crate::commands::init::InitOptions;
+use crate::commands::ledger::LedgerOptions;
 use crate::commands::manual::{self, CompletionsOptions, ManOptions};
 use crate::commands::packages::PackagesOptions;
 use crate::commands::preview::PreviewOptions;
@@ -18,8 +20,8 @@ use crate::commands::status::StatusOptions;
 use crate::commands::suppress::SuppressOptions;
 use crate::commands::sync::SyncOptions;
 use crate::commands::{
-    PREVIEW, approve, check, init, packages, preview, report, resolve, sandbox, send, status,
-    suppress, sync, test_send,
+    PREVIEW, SANDBOX, approve, check, forget, init, ledger, packages, preview, report, resolve,
+    sandbox, send, status, suppress, sync, test_send,
 };
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -103,6 +105,16 @@ enum Command {
         after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\""
     )]
     Resolve(ResolveOptions),
+    /// Erase an address from ledger, results and reviews, and never mail it again
+    #[command(
+        after_help = "Examples:\n  access-invite status ada@fabrikam.example --campaign all --format json\n  access-invite forget ada@fabrikam.example"
+    )]
+    Forget(ForgetOptions),
+    /// Copy the ledger, or examine it
+    #[command(
+        after_help = "Examples:\n  access-invite ledger backup ledger-backup.sqlite3\n  access-invite ledger verify"
+    )]
+    Ledger(LedgerOptions),
     /// Write the manual pages of all verbs into a folder
     #[command(
         after_help = "Examples:\n  access-invite man man1\n  access-invite man /usr/local/share/man/man1"
@@ -153,7 +165,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
             preview::run(config, place, &options.filter, console).await
         }
         Command::Send(options) if options.sandbox => {
-            let out = options.out.unwrap_or_else(|| "sandbox".into());
+            let out = options.out.unwrap_or_else(|| SANDBOX.into());
             let place = (out.as_path(), Access::shared(options.shared));
             sandbox::run(config, place, &options.filter, console).await
         }
@@ -166,6 +178,8 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
         Command::Sync(options) => sync::run(config, &options, console).await,
         Command::Suppress(options) => suppress::run(config, &options, console).await,
         Command::Resolve(options) => resolve::run(config, &options, console).await,
+        Command::Forget(options) => forget::run(config, &options, console).await,
+        Command::Ledger(options) => ledger::run(config, &options, console).await,
         Command::Man(options) => manual::man(&options, &Cli::command()),
         Command::Completions(options) => {
             Ok(manual::completions(&options, Cli::command(), console.out))

@@ -1,6 +1,7 @@
 //! Invitations: identity, states, and the transitions between them.
 
 mod access;
+mod erasure;
 mod identity;
 mod notification;
 mod occasion;
@@ -13,6 +14,7 @@ mod suppression;
 mod transitions;
 
 pub use self::access::{Access, AccessBy, AccessCounts, AccessState, PersonHash, PersonHasher};
+pub use self::erasure::Erasure;
 pub use self::identity::{Identity, MessageIdKey, invite_id};
 pub use self::notification::{Effect, effect};
 pub use self::occasion::Occasion;
@@ -26,4 +28,4 @@ pub use self::state::State;
 pub use self::suppression::{
     AddressPattern, Suppression, SuppressionSource, covering_hashes, suppression_hash,
 };
-pub use self::transitions::{Cause, Decision, NotAllowed, Proof, next};
+pub use self::transitions::{Cause, Decision, NotAllowed, Proof, erase, next};

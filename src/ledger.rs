@@ -30,14 +30,15 @@ use self::error::Result;
 pub use self::freshness::Staleness;
 use self::lock::RunLock;
 pub use self::records::{
-    Approval, CampaignStanding, Change, ChangeResults, Enrolment, Gap, Notification, Notified,
-    RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Suppressed, Unsettled,
+    Approval, CampaignStanding, Change, ChangeResults, Enrolment, Forgotten, Gap, Notification,
+    Notified, RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Suppressed, Unsettled,
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
 use self::sqlite::{Examined, WriterHandle, WriterThread};
-pub use self::sqlite::{PendingCommit, Reader};
+pub use self::sqlite::{PendingCommit, Reader, Verified};
 use self::witness::{Witness, WitnessMark};
+use crate::address::Address;
 use crate::config::LedgerFiles;
 use crate::files::folder_of;
 use crate::finding::Finding;
@@ -241,6 +242,26 @@ impl Ledger {
     /// If that cannot be recorded.
     pub async fn accept_older(&self, gap: Gap) -> Result<u64> {
         self.writer.run(move |it| it.accept_older(&gap)).await
+    }
+
+    /// Erases everything about an address in all campaigns, in the whole file. A tombstone remains, so that it is
+    /// never mailed again.
+    ///
+    /// # Errors
+    /// If a message to it is being sent (an internal error), another program is reading the ledger, or it cannot
+    /// be written. The file may still have the address then.
+    pub async fn forget(&self, address: &Address, at: Timestamp) -> Result<Forgotten> {
+        let address = address.clone();
+        self.writer.run(move |it| it.forget(&address, at)).await
+    }
+
+    /// Erases the invitations of all campaigns that are closed and have not changed since `until`; gives how
+    /// many. A tombstone of each remains, so that it is never sent again.
+    ///
+    /// # Errors
+    /// As [`Ledger::forget`].
+    pub async fn erase_closed(&self, until: Timestamp, at: Timestamp) -> Result<u64> {
+        self.writer.run(move |it| it.erase_closed(until, at)).await
     }
 
     /// Records how the run ended.

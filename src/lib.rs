@@ -20,7 +20,7 @@
 //! config
 //! invitation                     identity, state, transitions
 //! refusal                        what a refusal is about: recipient, sender, time
-//! outcome atomic_file            phase + reply → outcome · a file that replaces another as a whole
+//! outcome atomic_file mentions   phase + reply → outcome · a file that replaces another as a whole · an address in a text
 //! link address locale files digest               values · regular files only, bounded · hash of fields
 //! finding output html            what a check found · a writer that keeps its first error · HTML escaping
 //! os_error panics                messages of system errors · panics of parsers, caught
@@ -53,6 +53,7 @@ pub mod digest;
 pub mod files;
 
 pub mod atomic_file;
+pub mod mentions;
 pub mod outcome;
 
 pub mod refusal;

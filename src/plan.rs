@@ -19,8 +19,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::address::Address;
 use crate::config::{Limits, Package};
 use crate::invitation::{
-    AccessBy, AccessState, Identity, Invited, MessageIdKey, NextReminder, Occasion, Record,
-    ReminderSchedule, Standing, State,
+    AccessBy, AccessState, Erasure, Identity, Invited, MessageIdKey, NextReminder, Occasion,
+    Record, ReminderSchedule, Standing, State,
 };
 use crate::ledger::{LedgerError, Reader};
 use crate::link::PackageId;
@@ -94,6 +94,12 @@ impl PlannedInvitation {
         self.standing.is_none() && self.skip == Some(Skip::State(State::Suppressed))
     }
 
+    /// Whether nothing shows that the partner was invited: no record, and no trace of an erased one.
+    #[must_use]
+    pub fn is_unrecorded(&self) -> bool {
+        self.standing.is_none() && !matches!(self.skip, Some(Skip::Erased(_)))
+    }
+
     /// Its Message-ID without brackets: the recorded one, else a new one at `domain`.
     #[must_use]
     pub fn message_id(&self, key: &MessageIdKey, domain: &str) -> String {
@@ -128,6 +134,8 @@ pub enum Skip {
     Closed(Date),
     /// The partner has asked for access.
     Requested(AccessState),
+    /// The record was erased.
+    Erased(Erasure),
     /// The message to be repeated has changed.
     Changed,
     /// The reminder must wait, because it is not known who has requested access.
@@ -175,6 +183,15 @@ impl fmt::Display for Skip {
             }
             Self::Closed(date) => write!(f, "closed: the last day to respond was {date}"),
             Self::Requested(access) => write!(f, "has asked for access ({access})"),
+            Self::Erased(Erasure::Forgotten) => {
+                write!(f, "forgotten: the address was erased and is never mailed")
+            }
+            Self::Erased(Erasure::Retention) => {
+                write!(
+                    f,
+                    "invited before; the record was erased after `privacy.retain`"
+                )
+            }
             Self::Changed => write!(f, "the message has changed since it was sent"),
             Self::RequestsUnread => {
                 write!(
@@ -214,6 +231,10 @@ pub struct PlanSummary {
     pub not_allowed: Vec<(u64, Address)>,
     /// How many of those there are.
     pub not_allowed_total: u64,
+    /// The first lines whose address was forgotten.
+    pub forgotten: Vec<u64>,
+    /// How many of those there are.
+    pub forgotten_total: u64,
     /// Addresses of `--only` that the list lacks.
     pub not_found: Vec<String>,
 }
@@ -275,6 +296,12 @@ impl Plan {
                     .as_ref()
                     .is_some_and(|it| it.state == State::Deferred);
                 summary.newly_suppressed += u64::from(entry.is_newly_suppressed());
+                if entry.skip == Some(Skip::Erased(Erasure::Forgotten)) {
+                    summary.forgotten_total += 1;
+                    if summary.forgotten.len() < SHOWN {
+                        summary.forgotten.push(entry.partner.line);
+                    }
+                }
                 if let Some(skip) = entry.skip {
                     *summary.skipped.entry(skip.kind()).or_default() += 1;
                     let waits = deferred && !matches!(skip, Skip::Closed(_) | Skip::Requested(_));
@@ -494,6 +521,7 @@ impl PlanPages {
             reminds_of: None,
         });
         let mut planned: Vec<_> = planned.collect();
+        skip_erased(&mut planned, reader).await?;
         skip_suppressed(&mut planned, reader).await?;
         if self.plan.skip_if_requested {
             skip_requested(&mut planned, reader).await?;
@@ -540,13 +568,30 @@ impl PlanPages {
     }
 }
 
+/// Skips what no run has recorded because its record was erased.
+async fn skip_erased(
+    planned: &mut [PlannedInvitation],
+    reader: &Reader,
+) -> Result<(), LedgerError> {
+    let unrecorded = planned.iter_mut().filter(|it| it.standing.is_none());
+    let unrecorded: Vec<_> = unrecorded.collect();
+    let identities = unrecorded.iter().map(|it| it.identity.clone()).collect();
+    let erasures = reader.erasures(identities).await?;
+    for (entry, erasure) in unrecorded.into_iter().zip(erasures) {
+        if let Some(erasure) = erasure {
+            entry.skip = Some(Skip::Erased(erasure));
+        }
+    }
+    Ok(())
+}
+
 /// Skips what no run has recorded and is suppressed. The ledger keeps recorded invitations to suppressed addresses in
 /// the state `suppressed`.
 async fn skip_suppressed(
     planned: &mut [PlannedInvitation],
     reader: &Reader,
 ) -> Result<(), LedgerError> {
-    let unrecorded = planned.iter_mut().filter(|it| it.standing.is_none());
+    let unrecorded = planned.iter_mut().filter(|it| it.is_unrecorded());
     let unrecorded: Vec<_> = unrecorded.collect();
     let addresses = unrecorded.iter().map(|it| it.identity.address.clone());
     let suppressions = reader.suppressions_of(addresses.collect()).await?;

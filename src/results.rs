@@ -61,6 +61,20 @@ pub fn prepare(path: &Path) -> Result<()> {
         .map_err(|error| unusable(path, &error))
 }
 
+/// Removes the file, and what a killed run has left of it; gives whether there was one. Nothing is lost, because
+/// the next run writes it again.
+///
+/// # Errors
+/// If it cannot be removed, or another file has this name.
+pub fn remove(path: &Path) -> Result<bool> {
+    check(path)?;
+    let removed = AtomicFile::begin(path).and_then(|_| match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| true),
+    });
+    removed.map_err(|error| ResultsError::Write(path.to_owned(), error))
+}
+
 /// As [`prepare`], without writing anything.
 ///
 /// # Errors
@@ -143,17 +157,19 @@ impl Results<'_> {
             let identities: Vec<_> = page.iter().filter_map(identity).collect();
             let unreadable = |it| ResultsError::Ledger(path.to_owned(), it);
             let records = self.reader.records(identities.clone()).await;
-            let access = self.reader.access_of(identities).await;
-            let records = records.map_err(unreadable)?.into_iter();
-            let mut recorded = records.zip(access.map_err(unreadable)?);
+            let access = self.reader.access_of(identities.clone()).await;
+            let erasures = self.reader.erasures(identities).await;
+            let found = records.map_err(unreadable)?.into_iter();
+            let found = found.zip(access.map_err(unreadable)?);
+            let mut found = found.zip(erasures.map_err(unreadable)?);
             for row in page {
                 let outcome = match &row.kind {
                     RowKind::Empty => OutcomeColumns::default(),
                     RowKind::Bad(reasons) => OutcomeColumns::of_bad(reasons),
                     RowKind::Good(partner) => {
-                        let (record, access) = recorded.next().unzip();
-                        let (record, access) = (record.flatten(), access.flatten());
-                        OutcomeColumns::of(partner, record, access, self.today)
+                        let ((record, access), erasure) = found.next().unwrap_or_default();
+                        let erasure = erasure.filter(|_| record.is_none());
+                        OutcomeColumns::of(partner, record, access, erasure, self.today)
                     }
                 };
                 csv.row(&row, outcome.cells()).map_err(failed)?;

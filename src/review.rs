@@ -23,7 +23,7 @@ use serde::Serialize;
 
 pub use self::access::Access;
 use self::access::ReviewFiles;
-pub use self::folder::{APPROVAL, Folder, Result, ReviewError};
+pub use self::folder::{APPROVAL, Folder, Result, ReviewError, remove};
 use self::folder::{INDEX, INDEX_PAGE, MESSAGES, PAGE};
 use self::js_data::{DETAILED, JsRows, LISTED, write_whole};
 pub use self::parsed_message::ParsedMessage;

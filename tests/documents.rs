@@ -30,7 +30,10 @@ const PAGES: [(&str, &str); 12] = [
     ("operations.md", include_str!("../docs/operations.md")),
     ("follow-up.md", include_str!("../docs/follow-up.md")),
     ("relays.md", include_str!("../docs/relays.md")),
-    ("security.md", include_str!("../docs/security.md")),
+    (
+        "security-and-privacy.md",
+        include_str!("../docs/security-and-privacy.md"),
+    ),
     (
         "states-and-exit-codes.md",
         include_str!("../docs/states-and-exit-codes.md"),

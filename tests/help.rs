@@ -4,9 +4,9 @@ use crate::support::graph::Graph;
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{Workplace, parallel};
 
-const VERBS: [&str; 10] = [
-    "init", "packages", "check", "preview", "send", "status", "report", "sync", "suppress",
-    "resolve",
+const VERBS: [&str; 13] = [
+    "init", "packages", "check", "preview", "approve", "send", "status", "report", "sync",
+    "suppress", "resolve", "forget", "ledger",
 ];
 
 #[test]
@@ -65,6 +65,9 @@ fn each_example_in_the_help_runs() {
             workplace.partners(&["ada@fabrikam.example"]);
             if decided {
                 assert_eq!(workplace.run(&["send"]).code, 3);
+            }
+            if arguments[0] == "approve" {
+                assert_eq!(workplace.run(&["preview"]).code, 0);
             }
 
             let output = workplace.run(&arguments);

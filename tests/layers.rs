@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 17] = [
     &["os_error", "panics"],
     &["finding", "output", "html"],
     &["link", "address", "locale", "files", "digest"],
-    &["outcome", "atomic_file"],
+    &["outcome", "atomic_file", "mentions"],
     &["refusal"],
     &["invitation"],
     &["config"],

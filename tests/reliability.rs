@@ -1,5 +1,5 @@
 //! `docs/RELIABILITY.md` names only existing tests, lists all scenarios, and names all tests that are
-//! named after one.
+//! named after one. `docs/SECURITY.md` names an existing test for each threat.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -98,6 +98,29 @@ fn tests_and_page_name_each_other() {
         .filter(|it| !on_page.contains(it.as_str()))
         .collect();
     assert!(untold.is_empty(), "not on the page: {untold:#?}");
+}
+
+#[test]
+fn every_threat_names_a_test_that_exists() {
+    const THREATS: &str = include_str!("../docs/SECURITY.md");
+    let functions = functions();
+    let rows = THREATS.lines().filter(|it| it.starts_with("| S"));
+    let mut number = 0;
+    for row in rows {
+        number += 1;
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert_eq!(cells.len(), 4, "{row}");
+        assert_eq!(cells[0], format!("S{number}"));
+        let tests = named(cells[3]);
+        assert!(!tests.is_empty(), "S{number} names no test");
+        for test in tests {
+            assert!(
+                functions.contains(test),
+                "S{number}: there is no test `{test}`"
+            );
+        }
+    }
+    assert!(number > 20, "{number} threats");
 }
 
 #[test]

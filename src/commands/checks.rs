@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::guards::{last_approval, require_approval, warnings_of_send};
+use super::guards::{last_approval, listed_although_forgotten, require_approval, warnings_of_send};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use crate::approval::ApprovalError;
@@ -215,6 +215,8 @@ pub async fn check_plan(
     };
     let warnings = warnings_of_send(job, &summary, &reader, not_approved.as_ref(), now);
     report.findings.extend(warnings.await?);
+    let forgotten = listed_although_forgotten(job, &summary);
+    report.findings.extend(forgotten);
 
     let partners = count(job.partners.good(), "partner");
     let list = config.partners.path.display();

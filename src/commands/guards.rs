@@ -17,6 +17,8 @@ use crate::review;
 
 /// Where a preview is written by default.
 pub const PREVIEW: &str = "preview";
+/// Where `send --sandbox` writes by default.
+pub const SANDBOX: &str = "sandbox";
 
 /// The last approval on record, if one is required.
 ///
@@ -118,6 +120,27 @@ fn not_allowed(job: &Job, summary: &PlanSummary) -> Option<Finding> {
     (summary.not_allowed_total > 0).then_some(finding)
 }
 
+/// A warning if the list still names addresses that were forgotten.
+pub fn listed_although_forgotten(job: &Job, summary: &PlanSummary) -> Option<Finding> {
+    let number = summary.forgotten_total;
+    let lines = summary.forgotten.iter().map(u64::to_string);
+    let lines = lines.collect::<Vec<_>>().join(", ");
+    let more = if number > summary.forgotten.len() as u64 {
+        " …"
+    } else {
+        ""
+    };
+    let path = job.config.partners.path.display();
+    let rows = if number == 1 {
+        "1 row names an address that was forgotten".to_owned()
+    } else {
+        format!("{number} rows name addresses that were forgotten")
+    };
+    let message =
+        format!("{rows}, which no run mails ({path}:{lines}{more}); remove them from the list");
+    (number > 0).then(|| Finding::warning("forgotten", path, message))
+}
+
 fn too_many_new(job: &Job, summary: &PlanSummary) -> Option<Finding> {
     let limit = job.config.limits.new_per_run;
     let message = format!(
@@ -145,7 +168,7 @@ async fn campaign_not_confirmed(
     let mut pages = list.pages();
     while let Some(page) = pages.next_page(reader).await? {
         if let Some(gap) = standing.gap
-            && let Some(entry) = page.iter().find(|it| it.standing.is_none())
+            && let Some(entry) = page.iter().find(|it| it.is_unrecorded())
         {
             return finding(format!(
                 "an older ledger was accepted on {}, and {} is not recorded in it, so a lost run may have invited this partner; if the unrecorded partners are to be invited, pass `--new-campaign`",

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::guards::{self, PREVIEW, last_approval, require_approval, warnings_of_send};
+use super::guards::{
+    self, PREVIEW, last_approval, listed_although_forgotten, require_approval, warnings_of_send,
+};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use super::preflight::cached_findings;
@@ -68,6 +70,7 @@ pub async fn run(
     let now = console.now();
     let error = approved.as_ref().err();
     warnings.extend(warnings_of_send(&job, &summary, &reader, error, now).await?);
+    warnings.extend(listed_although_forgotten(&job, &summary));
     warnings.extend(cached_findings(&config, now));
     warnings.extend(changed.iter().map(|it| cannot_repeat(&job, it)));
     console.report(&warnings);

@@ -11,12 +11,13 @@ use clap::{ArgGroup, Args};
 
 use super::deliver::{deliver, record_suppressed};
 use super::examples::refuse_examples;
-use super::guards::{last_approval, nothing_was_sent, require_approval};
+use super::guards::{last_approval, listed_although_forgotten, nothing_was_sent, require_approval};
 use super::job::{Job, PartnerFilter};
 use super::open_ledger::{end_run, run_start};
 use super::preflight::Preflight;
 use super::question::SendQuestion;
 use super::reminders::abandon_needless;
+use super::retention::erase_closed;
 use super::summary::{RunSummary, counts};
 use super::verify::guard_and_verify;
 use crate::address::Address;
@@ -113,6 +114,7 @@ async fn send(
     let (summary, sends) = verified.await?;
     if console.interactive {
         console.report(&job.warnings());
+        console.report(&listed_although_forgotten(&job, &summary));
     }
     let rates = Arc::new(job.rates(ledger.reader(), console.now()).await?);
     let question = SendQuestion {
@@ -143,8 +145,12 @@ async fn send(
         recovered,
     };
     let exit = concluded.conclude(console).await;
+    let erased = match exit {
+        Exit::CannotWrite | Exit::InternalError => Exit::Done,
+        _ => erase_closed(&job.config, ledger, &mut record.counts, console).await,
+    };
     let written = concluded.write_results(console).await;
-    Ok(Exit::most_severe(&[exit, written]))
+    Ok(Exit::most_severe(&[exit, erased, written]))
 }
 
 /// Shows what would be sent, and asks.

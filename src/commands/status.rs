@@ -7,8 +7,8 @@ use std::path::Path;
 use clap::Args;
 use tempfile::SpooledTempFile;
 
-use super::job;
 use super::records::{Selection, label, package_name};
+use super::{job, runs};
 use crate::address::Address;
 use crate::config::{Config, nearest};
 use crate::console::{Console, Size};
@@ -19,13 +19,16 @@ use crate::ledger::{Ledger, Reader, RecordFilter};
 use crate::partners::Partners;
 use crate::report::{
     BY_URGENCY, DataFormat, ListWriter, StatusFormat, StatusRow, StatusSummary, StatusTable,
-    StatusWriter, one_line, wrapped,
+    StatusWriter, SuppressionRow, one_line, wrapped, write_runs,
 };
 
 /// How many bytes of a report are kept in memory.
 const IN_MEMORY: usize = 1 << 20;
 /// The fewest invitations that are shown on a small screen.
 const FEWEST_SHOWN: usize = 5;
+/// How many runs are shown of each campaign, and how many are in JSON.
+const RUNS_SHOWN: u32 = 3;
+const RUNS_IN_JSON: u32 = 20;
 /// What `--campaign` is given to select every campaign.
 const ALL_CAMPAIGNS: &str = "all";
 
@@ -72,6 +75,13 @@ pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>
         let doubt = doubt.describe(files);
         console.report([&Finding::warning("ledger", files.file.display(), doubt)]);
     }
+    let suppression = match &options.address {
+        Some(address) => {
+            let suppressions = reader.suppressions_of(vec![address.canonical()]).await?;
+            suppressions.into_iter().next().flatten()
+        }
+        None => None,
+    };
     let list = job::current_list(&config);
     // Written to a temporary file first, so that a slow reader of stdout does not hold the snapshot.
     let mut written = SpooledTempFile::new(IN_MEMORY);
@@ -82,6 +92,7 @@ pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>
         options,
         reader: &reader,
         list,
+        suppression: suppression.map(SuppressionRow::from),
         screen,
     };
     report.write(&mut written).await?;
@@ -111,6 +122,8 @@ struct StatusReport<'a> {
     options: &'a StatusOptions,
     reader: &'a Reader,
     list: Option<Partners>,
+    /// Why the address that was asked for is not mailed.
+    suppression: Option<SuppressionRow>,
     /// The terminal that will show it.
     screen: Option<Size>,
 }
@@ -139,6 +152,11 @@ impl StatusReport<'_> {
             }
             StatusFormat::Csv => self.write_data(out, DataFormat::Csv, &campaigns).await,
             StatusFormat::Text => {
+                if let (Some(address), Some(row)) = (&self.options.address, &self.suppression)
+                    && campaigns.is_empty()
+                {
+                    writeln!(out, "{address}: {row}").map_err(no_room)?;
+                }
                 for (nth, campaign) in campaigns.iter().enumerate() {
                     if nth > 0 {
                         writeln!(out).map_err(no_room)?;
@@ -184,7 +202,8 @@ impl StatusReport<'_> {
             }
         }
         match first_error {
-            Some(error) if campaigns.is_empty() => Err(error),
+            // Nothing else is recorded about an address that was forgotten.
+            Some(error) if campaigns.is_empty() && self.suppression.is_none() => Err(error),
             _ => Ok(campaigns),
         }
     }
@@ -225,6 +244,14 @@ impl StatusReport<'_> {
         let with_campaign = self.options.campaign.is_some();
         let writer = StatusWriter::begin(out, format, name, with_campaign, &counts);
         let mut writer = writer.map_err(no_room)?;
+        if self.options.address.is_none() && format == DataFormat::Json {
+            let runs = runs::last(self.reader, name, RUNS_IN_JSON).await?;
+            writer.add("runs", &runs).map_err(no_room)?;
+        }
+        if self.options.address.is_some() {
+            let suppression = &self.suppression;
+            writer.add("suppression", suppression).map_err(no_room)?;
+        }
         for campaign in campaigns {
             let mut after = 0;
             while let Some(rows) = self.page(campaign, None, &mut after).await? {
@@ -258,6 +285,10 @@ impl StatusReport<'_> {
         };
         let mut head = Vec::new();
         summary.write(&mut head).map_err(no_room)?;
+        if self.options.state.is_none() && package.is_none() {
+            let runs = runs::last(self.reader, Some(&campaign.name), RUNS_SHOWN).await?;
+            write_runs(&mut head, &runs).map_err(no_room)?;
+        }
         out.write_all(&head).map_err(no_room)?;
         let mut table = StatusTable::new(out, width);
         let Some(screen) = self.screen else {

@@ -70,6 +70,10 @@ pub enum Cause {
     /// A reminder is no longer needed: access was requested, or the invitation did not arrive.
     #[strum(to_string = "reminder-not-needed")]
     ReminderNotNeeded,
+    /// The address is erased everywhere.
+    Forget,
+    /// The invitation has been closed for longer than records are kept.
+    Retention,
 }
 
 impl Cause {
@@ -155,6 +159,25 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
     })
 }
 
+/// Checks that the record of an invitation may be erased; afterwards there is none.
+///
+/// # Errors
+/// If `cause` may not erase the state `before`.
+pub fn erase(before: State, cause: Cause) -> Result<(), NotAllowed> {
+    use State::{Abandoned, Accepted, Armed, Bounced, Delivered, Rejected};
+    match (cause, before) {
+        (Cause::Forget, Armed) => {}
+        (Cause::Forget, _) => return Ok(()),
+        // Closed: no run and no person is expected to change it.
+        (Cause::Retention, Accepted | Delivered | Rejected | Bounced | Abandoned) => return Ok(()),
+        _ => {}
+    }
+    Err(NotAllowed {
+        before: Some(before),
+        cause,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +212,8 @@ mod tests {
             Cause::Suppress,
             Cause::Unsuppress,
             Cause::ReminderNotNeeded,
+            Cause::Forget,
+            Cause::Retention,
         ];
         causes.extend(OUTCOMES.map(Cause::Outcome));
         causes.extend(decisions.map(Cause::Person));
@@ -324,6 +349,24 @@ mod tests {
             let due = matches!(state, State::Pending | State::Deferred);
             let suppressed = next(Some(state), Cause::Suppress).ok();
             assert_eq!(suppressed, due.then_some(State::Suppressed), "{state}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_not_armed_is_forgotten_and_only_what_is_closed_expires() {
+        for &state in State::ALL {
+            let open = matches!(
+                state,
+                State::Pending
+                    | State::Armed
+                    | State::Deferred
+                    | State::Unknown
+                    | State::Expired
+                    | State::Suppressed
+            );
+            assert_eq!(erase(state, Cause::Forget).is_ok(), state != State::Armed);
+            assert_eq!(erase(state, Cause::Retention).is_ok(), !open, "{state}");
+            assert!(erase(state, Cause::Person(Decision::Abandoned)).is_err());
         }
     }
 

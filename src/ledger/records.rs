@@ -203,6 +203,17 @@ pub struct RunEnd {
     pub counts: Option<String>,
 }
 
+/// What was erased about an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// How many invitations were recorded, over all campaigns.
+    pub invitations: u64,
+    /// In how many other texts, such as notes, the address was replaced.
+    pub mentions: u64,
+    /// Whether it was forgotten before.
+    pub known: bool,
+}
+
 /// A run that wrote into the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRecord {

@@ -4,7 +4,9 @@
 
 mod access;
 mod active_run;
+mod backup;
 mod connection;
+mod erasure;
 mod errors;
 mod evidence;
 #[cfg(test)]
@@ -20,6 +22,7 @@ mod runs;
 mod schema;
 mod suppressions;
 mod transitions;
+mod verification;
 mod wal;
 mod writer_handle;
 mod writer_requests;
@@ -29,5 +32,6 @@ pub use self::connection::create;
 pub use self::file_checks::{check, check_writable, warnings};
 pub use self::opening::{Examined, open_scratch};
 pub use self::reader::Reader;
+pub use self::verification::Verified;
 pub use self::writer_handle::{PendingCommit, WriterHandle};
 pub use self::writer_thread::WriterThread;

@@ -12,6 +12,7 @@ use crate::outcome::{Outcome, Phase};
 
 mod access;
 mod damage;
+mod erasure;
 mod evidence;
 
 /// A folder with an empty ledger.

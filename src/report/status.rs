@@ -170,6 +170,8 @@ pub struct StatusWriter<'a> {
     /// Whether each invitation names its campaign.
     with_campaign: bool,
     written: u64,
+    /// Further fields of the JSON object, each behind a comma.
+    further: String,
 }
 
 impl<'a> StatusWriter<'a> {
@@ -213,7 +215,18 @@ impl<'a> StatusWriter<'a> {
             format,
             with_campaign,
             written: 0,
+            further: String::new(),
         })
+    }
+
+    /// Adds a field to the JSON object.
+    ///
+    /// # Errors
+    /// If the value cannot be written as JSON.
+    pub fn add(&mut self, name: &str, value: &impl Serialize) -> io::Result<()> {
+        let json = harmless_json(&serde_json::to_string(value)?);
+        self.further += &format!(",\"{name}\":{json}");
+        Ok(())
     }
 
     /// Writes a page of invitations.
@@ -264,7 +277,7 @@ impl<'a> StatusWriter<'a> {
     /// If `out` cannot be written.
     pub fn finish(self) -> io::Result<()> {
         if self.format == DataFormat::Json {
-            writeln!(self.out, "\n]}}")?;
+            writeln!(self.out, "\n]{}}}", self.further)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::invitation::{Access, Record, State};
+use crate::invitation::{Access, Erasure, Record, State};
 use crate::partners::{Partner, RowFinding};
 use crate::plan::Skip;
 use crate::report::{generated_cell, utc};
@@ -56,8 +56,20 @@ impl OutcomeColumns {
         partner: &Partner,
         record: Option<Record>,
         access: Option<Access>,
+        erasure: Option<Erasure>,
         today: Date,
     ) -> Self {
+        if let Some(erasure) = erasure {
+            return Self {
+                state: match erasure {
+                    Erasure::Forgotten => "forgotten",
+                    Erasure::Retention => "erased",
+                },
+                note: Skip::Erased(erasure).to_string(),
+                record: None,
+                access: None,
+            };
+        }
         let state = record.as_ref().map(|it| it.standing.state);
         let undecided = matches!(state, None | Some(State::Pending | State::Deferred));
         let last_day = partner.package.respond_by;

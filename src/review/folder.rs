@@ -140,6 +140,23 @@ impl Folder {
     }
 }
 
+/// Removes the review in a folder, and leaves the folder, whose group may be chosen. Gives whether there was
+/// a review.
+///
+/// # Errors
+/// If it cannot be removed, or another run writes into it.
+pub fn remove(path: &Path) -> Result<bool> {
+    if !path.join(MARKER).is_file() {
+        return Ok(false);
+    }
+    let folder = Folder::prepare(path, Access::Owner)?;
+    folder.clear()?;
+    for folder in [MESSAGES, DATA] {
+        std::fs::remove_dir(path.join(folder))?;
+    }
+    Ok(true)
+}
+
 fn unless_missing(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),

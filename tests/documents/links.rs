@@ -45,7 +45,12 @@ fn every_relative_link_and_anchor_exists() {
 
 #[test]
 fn every_page_is_either_for_administrators_or_for_developers() {
-    let developers = ["ARCHITECTURE.md", "PERFORMANCE.md", "RELIABILITY.md"];
+    let developers = [
+        "ARCHITECTURE.md",
+        "PERFORMANCE.md",
+        "RELIABILITY.md",
+        "SECURITY.md",
+    ];
     for path in documents() {
         let name = path.file_name().unwrap().to_str().unwrap();
         let known = PAGES.iter().map(|it| it.0).chain(developers);

@@ -104,19 +104,25 @@ fn the_fields_and_columns_of_results_are_those_of_the_program() {
         page("states-and-exit-codes.md"),
         "## JSON and CSV of `status`",
     );
-    let [invitation, event] = &tables_of(text, "field")[..] else {
-        panic!("two tables of fields are expected");
+    let [invitation, event, run] = &tables_of(text, "field")[..] else {
+        panic!("three tables of fields are expected");
     };
 
     let json = workplace.run(&["status", "ada@fabrikam.example", "--format", "json"]);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(
         fields(&json),
-        set(["campaign", "counts", "invitations"]),
+        set(["campaign", "counts", "invitations", "suppression"]),
         "{text}"
     );
     let history = &json["invitations"][0]["history"];
     assert_eq!(set(event.keys()), fields(&history[0]));
+    let status = workplace.status();
+    assert_eq!(
+        fields(&status),
+        set(["campaign", "counts", "invitations", "runs"])
+    );
+    assert_eq!(set(run.keys()), fields(&status["runs"][0]));
     let with_history = set(invitation.keys().into_iter().chain(["history"]));
     assert_eq!(with_history, fields(&json["invitations"][0]));
 

@@ -29,6 +29,7 @@ pub mod story;
 pub mod terminal;
 pub mod tinyproxy;
 pub mod token_endpoint;
+pub mod traces;
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, PermissionsExt};

@@ -10,14 +10,22 @@ use crate::ledger::records::{Change, Notification, Notified};
 impl Transitions<'_> {
     /// Records a report, once.
     pub fn notify(&self, notification: &Notification) -> Result<Notified, ApplyError> {
-        let (state, current) = self
+        let found = self
             .connection
-            .prepare_cached("SELECT state, message_id FROM invitation WHERE id = ?1")?
+            .prepare_cached(
+                "SELECT campaign, package_id, address, occasion, state, message_id FROM invitation
+                 WHERE id = ?1",
+            )?
             .query_row([notification.invitation], |row| {
-                Ok((rows::state(row, 0)?, row.get::<_, String>(1)?))
+                let identity = rows::identity(row, 0)?.on(rows::occasion(row, 3)?);
+                Ok((identity, rows::state(row, 4)?, row.get::<_, String>(5)?))
             })
             .optional()?
-            .ok_or(ApplyError::Missing)?;
+            .filter(|it| it.0 == notification.identity);
+        // It was erased since the report was matched, and its number may be that of another one by now.
+        let Some((_, state, current)) = found else {
+            return Ok(Notified::Known);
+        };
         let Notification {
             invitation, origin, ..
         } = notification;

@@ -155,6 +155,15 @@ CREATE TABLE access (
 CREATE TABLE access_reading (package_id TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
 ";
 
+/// The table of invitations whose record was erased because it was old, which version 3 added. Of addresses that
+/// were forgotten, the hash is a suppression without an address.
+const ERASURE_TABLE: &str = "
+CREATE TABLE erased_invitation (
+    hash BLOB PRIMARY KEY CHECK (length(hash) = 32),
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// Creates the tables in an empty database.
 pub fn create(connection: &Connection, key: &MessageIdKey, id: Id) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -184,7 +193,8 @@ fn create_run_tables(connection: &Connection, id: Id) -> rusqlite::Result<()> {
 fn create_tables_of_version_3(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SUPPRESSION_TABLES)?;
     connection.execute_batch(APPROVAL_TABLE)?;
-    connection.execute_batch(ACCESS_TABLES)
+    connection.execute_batch(ACCESS_TABLES)?;
+    connection.execute_batch(ERASURE_TABLE)
 }
 
 /// Migrates the tables of an earlier version, within the caller's transaction.

@@ -18,9 +18,14 @@ const PAGE: usize = 1000;
 const COLUMNS: &str = "address, at, source, note";
 
 impl Transitions<'_> {
+    /// The entry that covers this canonical address.
+    pub fn suppression_of(&self, address: &str) -> rusqlite::Result<Option<Suppression>> {
+        covering(self.connection, self.key, address)
+    }
+
     /// Whether an entry covers this canonical address.
     pub fn is_suppressed(&self, address: &str) -> rusqlite::Result<bool> {
-        is_suppressed(self.connection, self.key, address)
+        Ok(self.suppression_of(address)?.is_some())
     }
 
     /// Adds an entry, and suppresses what is due to its addresses in all campaigns. An entry that is on the list
@@ -132,15 +137,6 @@ impl Transitions<'_> {
             }
         }
     }
-}
-
-/// Whether an entry covers this canonical address.
-pub fn is_suppressed(
-    connection: &Connection,
-    key: &MessageIdKey,
-    address: &str,
-) -> rusqlite::Result<bool> {
-    Ok(covering(connection, key, address)?.is_some())
 }
 
 /// The entry that covers this canonical address: its own, else that of its domain.

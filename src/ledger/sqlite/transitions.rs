@@ -6,7 +6,9 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::errors::ensure_one_row;
 use super::rows;
-use crate::invitation::{Cause, Decision, Identity, MessageIdKey, NotAllowed, State, next};
+use crate::invitation::{
+    Cause, Decision, Identity, MessageIdKey, NotAllowed, State, SuppressionSource, next,
+};
 use crate::ledger::records::{Change, Enrolment};
 use crate::outcome::Phase;
 
@@ -69,10 +71,11 @@ impl Transitions<'_> {
             invitee,
             message_id,
         } = enrolment;
-        let cause = if self.is_suppressed(&identity.address)? {
-            Cause::Suppress
-        } else {
-            Cause::Enrol
+        let cause = match self.suppression_of(&identity.address)?.map(|it| it.source) {
+            // The address must not be recorded again.
+            Some(SuppressionSource::Forgotten) => return Ok(()),
+            Some(_) => Cause::Suppress,
+            None => Cause::Enrol,
         };
         let state = next(None, cause)?;
         let inserted = self

@@ -1,0 +1,96 @@
+//! The files that runs write and that name partners, and how each of them loses an address.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::guards::{PREVIEW, SANDBOX};
+use crate::config::Config;
+use crate::exit::Result;
+use crate::ledger::Ledger;
+use crate::partners::Partners;
+use crate::results::{self, Results};
+use crate::review;
+
+/// A place where runs write addresses.
+pub enum Place {
+    /// The results file.
+    Results(PathBuf),
+    /// The folder of a review.
+    Review(PathBuf),
+}
+
+/// What was done at a place.
+pub enum Erased {
+    /// There is nothing.
+    Nothing,
+    /// What a person should know.
+    Done(String),
+}
+
+/// The places that are known: those of the configuration, and the folders of reviews if no other is named.
+pub fn places(config: &Config) -> Vec<Place> {
+    let results = config.results.iter().cloned().map(Place::Results);
+    let reviews = [PREVIEW, SANDBOX].map(|it| Place::Review(it.into()));
+    results.chain(reviews).collect()
+}
+
+impl Place {
+    /// Erases an address that the ledger has forgotten. `clean` is the list, if it does not name the address.
+    ///
+    /// # Errors
+    /// If a file cannot be written or removed.
+    pub async fn erase(
+        &self,
+        config: &Config,
+        clean: Option<&Arc<Partners>>,
+        ledger: &Ledger,
+        now: Timestamp,
+    ) -> Result<Erased> {
+        match self {
+            Self::Results(path) => {
+                let shown = path.display();
+                let existed = results::remove(path)?;
+                let Some(partners) = clean.filter(|_| existed) else {
+                    return Ok(done(
+                        existed,
+                        format!("{shown} was removed; the next run writes it again"),
+                    ));
+                };
+                let results = Results {
+                    partners,
+                    campaign: &config.campaign,
+                    reader: ledger.reader(),
+                    today: now.to_zoned_datetime(TimeZone::system()).date(),
+                };
+                results.write(path).await?;
+                Ok(Erased::Done(format!("{shown} was written again")))
+            }
+            Self::Review(path) => {
+                let shown = path.display();
+                let removed = review::remove(path)?;
+                let verb = if path.as_os_str() == SANDBOX {
+                    "send --sandbox"
+                } else {
+                    "preview"
+                };
+                Ok(done(
+                    removed,
+                    format!(
+                        "the review in {shown}/ was removed; `access-invite {verb}` writes it again"
+                    ),
+                ))
+            }
+        }
+    }
+}
+
+fn done(done: bool, what: String) -> Erased {
+    if done {
+        Erased::Done(what)
+    } else {
+        Erased::Nothing
+    }
+}

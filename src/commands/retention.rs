@@ -1,0 +1,50 @@
+//! `[privacy] retain`: erases what has been closed for longer than records are kept.
+
+use serde_json::{Map, Value};
+
+use crate::config::Config;
+use crate::console::Console;
+use crate::exit::{CommandError, Exit};
+use crate::ledger::{Ledger, LedgerError};
+use crate::report::count;
+
+/// Erases the closed invitations that are too old, adds their number to the counts of the run, and prints it on a
+/// terminal.
+pub async fn erase_closed(
+    config: &Config,
+    ledger: &Ledger,
+    counts: &mut Option<String>,
+    console: &mut Console<'_>,
+) -> Exit {
+    let now = console.now();
+    let until = config.privacy.retain.map(|it| now.saturating_sub(it));
+    let Some(Ok(until)) = until else {
+        return Exit::Done;
+    };
+    match ledger.erase_closed(until, now).await {
+        Ok(0) => Exit::Done,
+        Ok(erased) => {
+            *counts = Some(with_erased(counts.take(), erased));
+            if console.interactive {
+                console.print(&format!(
+                    "{} erased, because of `privacy.retain`",
+                    count(erased, "closed invitation")
+                ));
+            }
+            Exit::Done
+        }
+        // The next run completes it.
+        Err(LedgerError::Busy(_)) => Exit::Done,
+        Err(error) => {
+            console.eprint(&format!("error: {}", CommandError::from(error)));
+            Exit::CannotWrite
+        }
+    }
+}
+
+fn with_erased(counts: Option<String>, erased: u64) -> String {
+    let counts = counts.and_then(|it| serde_json::from_str::<Map<String, Value>>(&it).ok());
+    let mut counts = counts.unwrap_or_default();
+    counts.insert("erased".to_owned(), erased.into());
+    Value::Object(counts).to_string()
+}

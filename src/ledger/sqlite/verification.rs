@@ -1,0 +1,198 @@
+//! What shows that a ledger is intact, beyond what every verb examines when it opens the file.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+
+use super::reader::Reader;
+use super::{connection, rows, schema};
+use crate::invitation::MessageIdKey;
+use crate::ledger::error::Result;
+use crate::ledger::witness::Id;
+
+/// How many invitations are compared at a time.
+const PAGE: usize = 1000;
+
+/// The result of one check: what was checked, and what is wrong or, if nothing is, what was found.
+pub struct Verified {
+    /// The check.
+    pub check: &'static str,
+    /// What was found; an error if it must not be so.
+    pub result: std::result::Result<String, String>,
+}
+
+impl Reader {
+    /// Checks pages, tables, columns, counters, histories and Message-IDs.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn verify(&self) -> Result<Vec<Verified>> {
+        let key = self.key.clone();
+        self.query(move |connection| {
+            let mut all = vec![integrity(connection)?];
+            if all[0].result.is_ok() {
+                all.push(tables(connection, &key)?);
+            }
+            // Without its tables, there is nothing to count.
+            if all.iter().all(|it| it.result.is_ok()) {
+                all.extend([counter(connection)?, sums(connection, &key)?]);
+            }
+            Ok(all)
+        })
+        .await
+    }
+}
+
+fn integrity(connection: &Connection) -> rusqlite::Result<Verified> {
+    let mut fault = connection::examine(connection)?;
+    if fault.is_none() {
+        let dangling: i64 =
+            connection.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| {
+                row.get(0)
+            })?;
+        fault = (dangling > 0).then(|| format!("{dangling} rows refer to rows that are missing"));
+    }
+    Ok(Verified {
+        check: "integrity",
+        result: fault.map_or_else(|| Ok("every page, index and reference".to_owned()), Err),
+    })
+}
+
+/// Compares tables, columns and indexes with those that this program creates.
+fn tables(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<Verified> {
+    let (version, id) = (schema::version(connection)?, schema::id(connection)?);
+    let id = id.map_or_else(|| "none".to_owned(), hex);
+    let known = format!("version {version}, ledger {id}");
+    let result = if version < schema::VERSION {
+        Ok(format!(
+            "{known}; the next run brings it to version {}",
+            schema::VERSION
+        ))
+    } else {
+        let (found, wanted) = (parts(connection)?, parts(&connection::in_memory(key)?)?);
+        let missing: Vec<_> = wanted.difference(&found).cloned().collect();
+        let foreign: Vec<_> = found.difference(&wanted).cloned().collect();
+        match (missing.as_slice(), foreign.as_slice()) {
+            ([], []) => Ok(known),
+            ([], foreign) => Err(format!(
+                "{} was not created by this program",
+                foreign.join(", ")
+            )),
+            (missing, _) => Err(format!("{} is missing or different", missing.join(", "))),
+        }
+    };
+    Ok(Verified {
+        check: "tables",
+        result,
+    })
+}
+
+fn hex(id: Id) -> String {
+    format!("{:032x}", u128::from_be_bytes(id))
+}
+
+/// Columns with their types, and indexes.
+fn parts(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+    connection
+        .prepare(
+            "SELECT rtrim('column ' || t.name || '.' || c.name || ' ' || c.type)
+             FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'
+             UNION ALL SELECT 'index ' || name FROM sqlite_schema WHERE type = 'index'",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// The change counter is never behind a run.
+fn counter(connection: &Connection) -> rusqlite::Result<Verified> {
+    let result = if schema::version(connection)? < 2 {
+        Ok("not recorded in this version".to_owned())
+    } else {
+        let (changes, runs, highest): (i64, i64, i64) = connection.query_row(
+            "SELECT changes, (SELECT count(*) FROM run), (SELECT coalesce(max(changes), 0) FROM run)
+             FROM meta",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        if changes < highest {
+            Err(format!(
+                "the counter of changes is {changes}, but a run made change {highest}"
+            ))
+        } else {
+            Ok(format!("{changes} changes by {runs} runs"))
+        }
+    };
+    Ok(Verified {
+        check: "changes",
+        result,
+    })
+}
+
+/// The state of each invitation is that of its latest event, and its Message-ID that of its identity.
+fn sums(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<Verified> {
+    let (mut checked, mut after) = (0_u64, 0);
+    let mut faults = Vec::new();
+    loop {
+        let page = page(connection, after)?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        for row in page {
+            checked += 1;
+            if row.latest.as_ref() != Some(&row.state) {
+                let latest = row.latest.as_deref().unwrap_or("missing");
+                let (id, state) = (row.id, &row.state);
+                faults.push(format!(
+                    "invitation {id} is {state}, but its latest event is {latest}"
+                ));
+            }
+            let domain = row.message_id.split_once('@').map_or("", |it| it.1);
+            if row.identity.message_id(key, row.generation, domain) != row.message_id {
+                faults.push(format!(
+                    "invitation {} has the Message-ID of another one",
+                    row.id
+                ));
+            }
+        }
+    }
+    Ok(Verified {
+        check: "invitations",
+        result: match faults.as_slice() {
+            [] => Ok(format!(
+                "{checked} with their states, histories and Message-IDs"
+            )),
+            [first] => Err(first.clone()),
+            [first, rest @ ..] => Err(format!("{first}; {} more are wrong", rest.len())),
+        },
+    })
+}
+
+struct InvitationRow {
+    id: i64,
+    identity: crate::invitation::Identity,
+    state: String,
+    latest: Option<String>,
+    generation: u32,
+    message_id: String,
+}
+
+fn page(connection: &Connection, after: i64) -> rusqlite::Result<Vec<InvitationRow>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT i.campaign, i.package_id, i.address, i.id, i.state, h.to_state, i.generation,
+                i.message_id
+             FROM invitation AS i
+             LEFT JOIN history AS h ON h.id = i.latest AND h.invitation = i.id
+             WHERE i.id > ?1 ORDER BY i.id LIMIT {PAGE}"
+        ))?
+        .query_map([after], |row| {
+            Ok(InvitationRow {
+                identity: rows::identity(row, 0)?,
+                id: row.get(3)?,
+                state: row.get(4)?,
+                latest: row.get(5)?,
+                generation: row.get(6)?,
+                message_id: row.get(7)?,
+            })
+        })?
+        .collect()
+}

@@ -1,0 +1,160 @@
+//! The runs that wrote into the ledger, for `status`.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::formats::{local, utc};
+use super::harmless::one_line;
+use super::layout::fitted;
+use super::suppression::as_utc;
+
+/// The width of the longest verb.
+const VERB: usize = 8;
+
+/// A run. The names are an interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunRow {
+    /// The verb of the command line.
+    pub verb: String,
+    /// The campaign of its configuration.
+    pub campaign: String,
+    /// Its start.
+    #[serde(serialize_with = "as_utc")]
+    pub started_at: Timestamp,
+    /// Its end; none while it runs, or if it was killed.
+    #[serde(serialize_with = "as_optional_utc")]
+    pub ended_at: Option<Timestamp>,
+    /// Its exit code; none while it runs, or if it was killed.
+    pub exit_code: Option<u8>,
+    /// How many invitations ended in each state, for `send`.
+    pub counts: Option<Value>,
+    /// The version of the program.
+    pub version: String,
+    /// The machine.
+    pub host: String,
+    /// The user of the operating system.
+    pub os_user: String,
+    /// The digest of the inputs, if they were read.
+    pub digest: Option<String>,
+    /// The approval on record that covers these inputs.
+    pub approval: Option<ApprovalRow>,
+}
+
+/// An approval. The names are an interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct ApprovalRow {
+    /// Who approved.
+    pub by: String,
+    /// When.
+    #[serde(serialize_with = "as_utc")]
+    pub at: Timestamp,
+    /// A note of that person.
+    pub note: Option<String>,
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde expects")]
+fn as_optional_utc<S: serde::Serializer>(
+    at: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    at.map(utc).serialize(serializer)
+}
+
+/// Writes the last runs, a line for each.
+///
+/// # Errors
+/// If `out` cannot be written.
+pub fn write_runs(out: &mut dyn Write, runs: &[RunRow]) -> io::Result<()> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nlast runs:")?;
+    for run in runs {
+        writeln!(out, "  {}", line(run))?;
+    }
+    Ok(())
+}
+
+fn line(run: &RunRow) -> String {
+    let mut parts = vec![
+        local(run.started_at),
+        fitted(&one_line(&run.verb), VERB),
+        match run.exit_code {
+            Some(code) => format!("exit {code:<2}"),
+            None => "no end ".to_owned(),
+        },
+    ];
+    parts.extend(run.counts.as_ref().map(numbers));
+    if let Some(ApprovalRow { by, at, .. }) = &run.approval {
+        parts.push(format!("approved by {}, {}", one_line(by), local(*at)));
+    }
+    let line = parts.join("  ");
+    line.trim_end().to_owned()
+}
+
+/// `5 accepted, 1 deferred`.
+fn numbers(counts: &Value) -> String {
+    let counts = counts.as_object().into_iter().flatten();
+    let counts = counts.filter(|(_, number)| number.as_u64() != Some(0));
+    let parts: Vec<String> = counts
+        .map(|(name, number)| one_line(&format!("{number} {name}")))
+        .collect();
+    match parts.as_slice() {
+        [] => "nothing sent".to_owned(),
+        parts => parts.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(exit_code: Option<u8>, counts: Option<&str>, by: Option<&str>) -> RunRow {
+        let at = Timestamp::UNIX_EPOCH;
+        RunRow {
+            verb: "send".into(),
+            campaign: "spring".into(),
+            started_at: at,
+            ended_at: exit_code.map(|_| at),
+            exit_code,
+            counts: counts.map(|it| serde_json::from_str(it).unwrap()),
+            version: "1".into(),
+            host: "a".into(),
+            os_user: "root".into(),
+            digest: None,
+            approval: by.map(|by| ApprovalRow {
+                by: by.into(),
+                at,
+                note: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_run_is_a_line_with_its_result_and_its_approval() {
+        let start = local(Timestamp::UNIX_EPOCH);
+        for (run, expected) in [
+            (run(Some(0), None, None), "exit 0"),
+            (run(None, None, None), "no end"),
+            (
+                run(
+                    Some(75),
+                    Some(r#"{"accepted":2,"deferred":1,"unknown":0}"#),
+                    None,
+                ),
+                "exit 75  2 accepted, 1 deferred",
+            ),
+            (
+                run(Some(0), Some(r#"{"accepted":0}"#), Some("Ada\nB")),
+                "exit 0   nothing sent  approved by Ada B, ",
+            ),
+        ] {
+            let expected = format!("{start}  send      {expected}");
+            let line = line(&run);
+            assert!(line.starts_with(&expected), "{line}");
+        }
+    }
+}
