@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::approve::ApproveOptions;
 use crate::commands::check::CheckOptions;
+use crate::commands::export::ExportOptions;
 use crate::commands::forget::ForgetOptions;
 use crate::commands::init::InitOptions;
 use crate::commands::ledger::LedgerOptions;
@@ -20,8 +21,8 @@ use crate::commands::status::StatusOptions;
 use crate::commands::suppress::SuppressOptions;
 use crate::commands::sync::SyncOptions;
 use crate::commands::{
-    PREVIEW, SANDBOX, approve, check, forget, init, ledger, packages, preview, report, resolve,
-    sandbox, send, status, suppress, sync, test_send,
+    PREVIEW, SANDBOX, approve, check, export, forget, init, ledger, packages, preview, report,
+    resolve, sandbox, send, status, suppress, sync, test_send,
 };
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -75,6 +76,11 @@ enum Command {
         after_help = "Examples:\n  access-invite approve\n  access-invite approve --by \"Ada Lovelace\" --note \"ticket 4711\""
     )]
     Approve(ApproveOptions),
+    /// Write the invitations that are due as drafts or texts, to deliver in another way; record nothing
+    #[command(
+        after_help = "Examples:\n  access-invite export drafts\n  access-invite export texts --format text --only ada@fabrikam.example"
+    )]
+    Export(ExportOptions),
     /// Send the invitations that are due
     #[command(
         after_help = "Examples:\n  access-invite send --test-to you@contoso.example\n  access-invite send --limit 5"
@@ -159,6 +165,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
             preview::run(config, place, &filter, console).await
         }
         Command::Approve(options) => approve::run(config, &options, console).await,
+        Command::Export(options) => export::run(config, &options, console).await,
         Command::Send(options) if options.dry_run => {
             let out = options.out.unwrap_or_else(|| PREVIEW.into());
             let place = (out.as_path(), Access::shared(options.shared));

@@ -8,6 +8,7 @@
 
 mod approval;
 mod bounces;
+mod brand;
 mod client_secret;
 mod deadlines;
 mod endpoint;
@@ -46,6 +47,7 @@ mod values;
 
 pub use self::approval::ApprovalRules;
 pub use self::bounces::{Bounces, Imap, ImapCredential};
+pub use self::brand::Brand;
 pub use self::client_secret::{SecretPlace, SecretSource};
 pub use self::deadlines::Deadlines;
 pub use self::entra::{BeforeSend, Entra};

@@ -12,6 +12,7 @@ mod road;
 mod state;
 mod suppression;
 mod transitions;
+mod unsubscribe;
 
 pub use self::access::{Access, AccessBy, AccessCounts, AccessState, PersonHash, PersonHasher};
 pub use self::erasure::Erasure;
@@ -29,3 +30,4 @@ pub use self::suppression::{
     AddressPattern, Suppression, SuppressionSource, covering_hashes, suppression_hash,
 };
 pub use self::transitions::{Cause, Decision, NotAllowed, Proof, erase, next};
+pub use self::unsubscribe::{id_in_subject, unsubscribe_link};

@@ -21,7 +21,7 @@
 //! invitation                     identity, state, transitions
 //! refusal                        what a refusal is about: recipient, sender, time
 //! outcome atomic_file mentions   phase + reply → outcome · a file that replaces another as a whole · an address in a text
-//! link address locale files digest               values · regular files only, bounded · hash of fields
+//! link address locale color files digest         values · regular files only, bounded · hash of fields
 //! finding output html            what a check found · a writer that keeps its first error · HTML escaping
 //! os_error panics                messages of system errors · panics of parsers, caught
 //! ```
@@ -46,6 +46,7 @@ pub mod output;
 pub mod panics;
 
 pub mod address;
+pub mod color;
 pub mod link;
 pub mod locale;
 

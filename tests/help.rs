@@ -4,9 +4,9 @@ use crate::support::graph::Graph;
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{Workplace, parallel};
 
-const VERBS: [&str; 13] = [
-    "init", "packages", "check", "preview", "approve", "send", "status", "report", "sync",
-    "suppress", "resolve", "forget", "ledger",
+const VERBS: [&str; 14] = [
+    "init", "packages", "check", "preview", "approve", "export", "send", "status", "report",
+    "sync", "suppress", "resolve", "forget", "ledger",
 ];
 
 #[test]

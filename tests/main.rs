@@ -9,6 +9,7 @@ mod support;
 
 mod approval;
 mod approve;
+mod brand;
 mod browser;
 mod clients;
 mod clock;
@@ -21,6 +22,7 @@ mod entra;
 mod errors;
 mod evidence;
 mod exits;
+mod export;
 mod files;
 mod findings;
 mod forget;

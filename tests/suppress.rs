@@ -443,7 +443,7 @@ fn a_mail_with_the_id_as_its_subject_suppresses() {
             "From: x@y.example\r\nTo: z@a.example\r\nMessage-ID: <u@y.example>\r\nSubject: {subject}\r\n\r\n\r\n"
         )
     };
-    for other in ["unsubscribe", &format!("Re: {id}"), &"0".repeat(32)] {
+    for other in ["unsubscribe", &format!("{id} {id}"), &"0".repeat(32)] {
         workplace.write("mail.eml", &mail(other));
         run(&workplace, &["sync", "--bounces", "mail.eml"], 0);
         assert_eq!(invitation(&workplace, ADA)["suppressed"], false, "{other}");

@@ -11,6 +11,7 @@ use super::decide::{
 };
 use super::open_ledger::{end_run, run_start};
 use super::records::Selection;
+use super::unrecorded::Unrecorded;
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
@@ -118,6 +119,18 @@ async fn decide(
         occasion: options.occasion,
     };
     let mut selected = select(&config, selection, ledger).await?;
+    if let (Some(address), []) = (selection.address, selected.as_slice()) {
+        let unrecorded = Unrecorded {
+            address,
+            decision,
+            note: &options.note,
+            at: now,
+        };
+        unrecorded
+            .decide(config.clone(), selection, ledger, console)
+            .await?;
+        return Ok(Exit::Done);
+    }
     check_applies(&selected, decision)?;
     if decision == Decision::Resend {
         selected = without_suppressed(selected, options.address.as_ref(), ledger, console).await?;

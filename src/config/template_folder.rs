@@ -17,6 +17,8 @@ pub struct TemplateFolder {
     pub missing_locale: MissingLocale,
     /// Whether each locale needs the templates of a reminder, because `[reminders]` is configured.
     pub with_reminders: bool,
+    /// The images that the templates may show, each with its key: those of `[brand]`.
+    pub images: Vec<(&'static str, PathBuf)>,
 }
 
 /// What to do with a row whose locale has no template.
@@ -49,6 +51,7 @@ impl TemplateFolder {
                 )
                 .or("\"default\"", choice(&missing_locale)),
             with_reminders: false,
+            images: Vec::new(),
         };
         section.finish();
         templates

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::report::{Inbound, Original, RecipientReport, Report};
 use super::text::line_of;
 use super::{delivery_status, plain_text};
+use crate::invitation::id_in_subject;
 use crate::panics::caught;
 
 /// How many levels of forwarded messages are opened.
@@ -57,14 +58,11 @@ fn read_message(message: &Message<'_>, depth: usize) -> Inbound {
     }
 }
 
-/// A request not to be mailed: its subject is the id of a message and nothing else.
+/// A request not to be mailed: its subject has the id of a message.
 fn unsubscribe(message: &Message<'_>) -> Option<Inbound> {
-    let id = message.subject()?.trim();
-    let is_id = id.len() == 32 && id.bytes().all(|it| it.is_ascii_hexdigit());
-    is_id.then(|| Inbound::Unsubscribe {
-        id: id.to_ascii_lowercase(),
-        mail: id_of(message),
-    })
+    let id = id_in_subject(message.subject()?)?;
+    let mail = id_of(message);
+    Some(Inbound::Unsubscribe { id, mail })
 }
 
 /// The mail's Message-ID, or a digest of the mail.

@@ -9,7 +9,7 @@ pub enum Inbound {
     Report(Report),
     /// An automatic reply, such as an out-of-office note.
     AutomaticReply,
-    /// A mail whose whole subject is an id that a message may have had: a request not to be mailed.
+    /// A mail whose subject has an id as messages have it: a request not to be mailed.
     Unsubscribe {
         /// The id in the subject.
         id: String,

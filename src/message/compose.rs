@@ -1,62 +1,53 @@
 //! One partner, one message: texts from the templates, MIME by lettre.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lettre::address::Envelope;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::Mailbox;
+use lettre::message::header::{HeaderName, HeaderValue};
 
-use super::encode;
+use super::allowed::AllowedLinks;
+use super::body;
 use super::error::{MessageError, Result};
 use super::finished::{Message, dates};
+use super::logo::Logo;
+use super::scopes::Scopes;
 use super::verify::{Expected, Verification, verify};
 use crate::address::Address;
-use crate::config::{Config, LocalizedText, Package};
-use crate::invitation::{Invited, Invitee, invite_id};
-use crate::link::PackageId;
+use crate::config::Config;
+use crate::invitation::{Invited, Invitee, invite_id, unsubscribe_link};
 use crate::locale::Locale;
 use crate::partners::Partner;
-use crate::templates::{PackageScope, PartnerScope, RenderedMail, Scope, SenderScope, Templates};
+use crate::templates::{
+    InviterScope, PackageScope, PartnerScope, RenderedMail, Scope, SenderScope, Templates,
+};
 
 /// What all messages of a run have in common.
 pub struct Composer {
     pub(super) config: Arc<Config>,
     pub(super) templates: Arc<Templates>,
-    pub(super) sender: SenderScope,
+    pub(super) scopes: Scopes,
+    /// The logos of `[brand]`.
+    logos: Vec<Logo>,
     /// The only recipient of a test send.
     test_recipient: Option<Address>,
-    /// Each package in each locale.
-    packages: HashMap<(Locale, PackageId), PackageScope>,
 }
 
 impl Composer {
     /// A composer for this configuration and these templates.
     #[must_use]
     pub fn new(config: &Arc<Config>, templates: &Arc<Templates>) -> Self {
-        let sender = &config.sender;
-        let mut packages = HashMap::new();
-        for locale in &templates.locales {
-            for package in &config.packages {
-                let default = &config.templates.default_locale;
-                let scope = package_scope(package, locale, default);
-                packages.insert((locale.clone(), package.link.package_id()), scope);
-            }
-        }
+        let domain = config.sender.address.domain();
+        let logos = templates.images.iter().map(|it| Logo::new(it, domain));
+        let logos: Vec<Logo> = logos.collect();
         Self {
             config: config.clone(),
             templates: templates.clone(),
-            sender: SenderScope {
-                name: sender.name.clone().unwrap_or_default(),
-                address: sender.address.wire(),
-                organization: sender.organization.clone(),
-                contact: sender.contact.clone().unwrap_or_default(),
-                reply_to: sender.reply_address().wire(),
-            },
+            scopes: Scopes::new(config, &templates.locales, &logos),
+            logos,
             test_recipient: None,
-            packages,
         }
     }
 
@@ -144,8 +135,15 @@ impl Composer {
         self.draft(partner, id, None).compose(date)
     }
 
-    pub(super) fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
-        &self.packages[&(locale.clone(), partner.package.link.package_id())]
+    /// A partner's package in a locale of the templates, with its date as `dates` writes it.
+    pub(super) fn package(
+        &self,
+        partner: &Partner,
+        locale: &Locale,
+        dates: &Locale,
+    ) -> Arc<PackageScope> {
+        let default = &self.config.templates.default_locale;
+        self.scopes.package(partner, locale, dates, default)
     }
 
     /// The message with this Message-ID, without brackets, to a partner: the invitation, or a reminder of the
@@ -157,13 +155,17 @@ impl Composer {
         id: &'a str,
         reminds_of: Option<&'a Invited>,
     ) -> MessageDraft<'a> {
-        let locale = self.locale_for(partner);
+        let (locale, found) = self.templates.choose_by(partner.locale.as_ref());
+        // The default template is in another language than the partner's.
+        let dates = partner.locale.as_ref().filter(|_| found.is_some());
+        let dates = dates.unwrap_or(locale);
         MessageDraft {
             composer: self,
             partner,
             locale,
-            package: self.package(partner, locale),
-            sender: &self.sender,
+            dates,
+            package: self.package(partner, locale, dates),
+            sender: &self.scopes.sender,
             id,
             reminds_of,
         }
@@ -175,7 +177,9 @@ pub struct MessageDraft<'a> {
     pub(super) composer: &'a Composer,
     pub(super) partner: &'a Partner,
     pub(super) locale: &'a Locale,
-    pub(super) package: &'a PackageScope,
+    /// The locale in which dates are written.
+    pub(super) dates: &'a Locale,
+    pub(super) package: Arc<PackageScope>,
     pub(super) sender: &'a SenderScope,
     /// The Message-ID without brackets.
     pub(super) id: &'a str,
@@ -190,9 +194,8 @@ impl MessageDraft<'_> {
     /// If a template or the verification fails. Such a message must not be sent.
     pub fn compose_and_verify(&self, date: Timestamp) -> Result<(Message, Verification)> {
         let mail = self.render()?;
-        let subject = mail.subject.clone();
-        let message = self.build(mail, date)?;
-        let verification = self.verify(&subject, &message.bytes)?;
+        let message = self.build(&mail, date)?;
+        let verification = self.verify(&mail.subject, &message.bytes)?;
         Ok((message, verification))
     }
 
@@ -214,7 +217,7 @@ impl MessageDraft<'_> {
     /// # Errors
     /// If a template fails.
     pub fn compose(&self, date: Timestamp) -> Result<Message> {
-        self.build(self.render()?, date)
+        self.build(&self.render()?, date)
     }
 
     /// Renders the templates.
@@ -222,22 +225,31 @@ impl MessageDraft<'_> {
         let Self { partner, .. } = self;
         let columns = partner.extra_columns.iter().map(String::as_str);
         let cells = partner.extra.iter().map(String::as_str);
+        let (inviter_name, inviter_email) = partner.inviter();
         let scope = Scope {
             link: partner.package.link.as_str(),
-            package: self.package,
+            portal_host: partner.package.link.host(),
+            package: &self.package,
             partner: PartnerScope {
                 email: partner.address.as_written(),
                 name: partner.name.as_deref().unwrap_or_default(),
                 organization: partner.organization.as_deref().unwrap_or_default(),
+                note: partner.note.as_deref().unwrap_or_default(),
                 extra: columns.zip(cells).collect(),
             },
+            inviter: InviterScope {
+                name: inviter_name.unwrap_or_default(),
+                email: inviter_email.map(Address::wire).unwrap_or_default(),
+            },
             sender: self.sender,
+            brand: self.composer.scopes.brand(self.locale),
             campaign: &self.composer.config.campaign,
             locale: &self.locale.to_string(),
             direction: self.locale.direction(),
+            unsubscribe: &self.unsubscribe_link().unwrap_or_default(),
             invited_on: self.reminds_of.map(|it| {
                 let date = it.at.to_zoned_datetime(TimeZone::system()).date();
-                self.locale.write_date(date)
+                self.dates.write_date(date)
             }),
         };
         let mut mail = self.composer.templates.render(self.locale, &scope)?;
@@ -249,13 +261,32 @@ impl MessageDraft<'_> {
 
     fn verify(&self, subject: &str, bytes: &[u8]) -> Result<Verification> {
         let sender = &self.composer.config.sender;
-        let reply_to = sender.reply_to.as_ref();
+        let partner = self.partner;
+        let values = [
+            partner.name.as_deref(),
+            partner.organization.as_deref(),
+            Some(&*self.package.name),
+            Some(&*self.package.description),
+            Some(&*self.package.justification),
+            Some(&*self.sender.organization),
+            Some(&*self.sender.name),
+            Some(&*self.sender.contact),
+        ];
+        let values: Vec<&str> = values.into_iter().flatten().collect();
+        let unsubscribe = self.unsubscribe_link();
         let expected = Expected {
-            link: &self.partner.package.link,
+            links: AllowedLinks {
+                link: partner.package.link.as_str(),
+                addresses: [Some(sender.reply_address()), partner.inviter().1],
+                unsubscribe: unsubscribe.as_deref(),
+                contact: sender.contact.as_deref(),
+                privacy_url: self.composer.config.brand.privacy_url.as_deref(),
+                values: &values,
+            },
+            logos: &self.composer.logos,
             from: (sender.name.as_deref(), &sender.address),
             to: self.to(),
-            reply_to: reply_to.map(|(name, address)| (name.as_deref(), address)),
-            reply_address: sender.reply_address(),
+            reply_to: self.reply_to(),
             subject,
             message_id: &format!("<{}>", self.id),
             language: &self.locale.to_string(),
@@ -264,13 +295,29 @@ impl MessageDraft<'_> {
         verify(bytes, &expected).map_err(|error| MessageError(format!("{error:#}")))
     }
 
+    /// Where replies go, if not to the sender: to the inviter, otherwise as configured.
+    fn reply_to(&self) -> Option<(Option<&str>, &Address)> {
+        if let (name, Some(address)) = self.partner.inviter() {
+            return Some((name, address));
+        }
+        let reply_to = self.composer.config.sender.reply_to.as_ref();
+        reply_to.map(|(name, address)| (name.as_deref(), address))
+    }
+
+    /// The link by which the partner refuses further mail, if it is configured.
+    fn unsubscribe_link(&self) -> Option<String> {
+        let sender = &self.composer.config.sender;
+        let link = || unsubscribe_link(&sender.address, &invite_id(self.id));
+        sender.unsubscribe.then(link)
+    }
+
     fn to(&self) -> (Option<&str>, &Address) {
         let address = self.composer.recipient(self.partner);
         (self.partner.name.as_deref(), address)
     }
 
     /// The rendered mail as MIME.
-    fn build(&self, mail: RenderedMail, date: Timestamp) -> Result<Message> {
+    fn build(&self, mail: &RenderedMail, date: Timestamp) -> Result<Message> {
         let sender = &self.composer.config.sender;
         let (date, date_header) = dates(date)?;
         let from = mailbox(sender.name.as_deref(), &sender.address)?;
@@ -283,16 +330,18 @@ impl MessageDraft<'_> {
             .envelope(envelope)
             .from(from)
             .to(to)
-            .subject(mail.subject)
+            .subject(mail.subject.clone())
             .header(date_header)
             .message_id(Some(format!("<{}>", self.id)));
-        if let Some((name, address)) = &sender.reply_to {
-            builder = builder.reply_to(mailbox(name.as_deref(), address)?);
+        if let Some((name, address)) = self.reply_to() {
+            builder = builder.reply_to(mailbox(name, address)?);
         }
         if let Some(invitation) = self.reminds_of {
             let id = format!("<{}>", invitation.message_id);
             builder = builder.in_reply_to(id.clone()).references(id);
         }
+        let unsubscribe = self.unsubscribe_link();
+        let unsubscribe = unsubscribe.map(|it| ("List-Unsubscribe", format!("<{it}>")));
         let headers = [
             ("Content-Language", self.locale.to_string()),
             // RFC 3834 §5: keeps vacation responders quiet.
@@ -302,33 +351,15 @@ impl MessageDraft<'_> {
             // By which delivery reports name the invitation, even if a relay replaces the Message-ID.
             ("X-Access-Invite-Id", invite_id(self.id)),
         ];
-        for (name, value) in headers {
+        for (name, value) in headers.into_iter().chain(unsubscribe) {
             let name = HeaderName::new_from_ascii_str(name);
             builder = builder.raw_header(HeaderValue::new(name, value));
         }
         let unique = self.id.split('@').next().unwrap_or_default();
-        let content_type = format!("multipart/alternative; boundary=\"={unique}=\"");
-        let parts = MultiPart::builder()
-            .header(ContentType::parse(&content_type).map_err(MessageError::header)?)
-            .singlepart(encode::text(&mail.text))
-            .singlepart(encode::html(&mail.html));
+        let parts = body::of(mail, &self.composer.logos, unique)?;
         let message = builder.multipart(parts).map_err(MessageError::header)?;
         let bytes = message.formatted();
         Ok(Message { bytes, date })
-    }
-}
-
-fn package_scope(package: &Package, locale: &Locale, default: &Locale) -> PackageScope {
-    let text = |it: Option<&LocalizedText>| {
-        let text = it.and_then(|it| it.in_locale(locale, default));
-        text.unwrap_or_default().to_owned()
-    };
-    let respond_by = package.respond_by.map(|it| locale.write_date(it));
-    PackageScope {
-        name: text(Some(&package.name)),
-        description: text(package.description.as_ref()),
-        justification: text(package.justification.as_ref()),
-        respond_by: respond_by.unwrap_or_default(),
     }
 }
 

@@ -64,8 +64,9 @@ impl Composer {
             composer: self,
             partner,
             locale,
-            package: &sample_package(self.package(partner, locale), full),
-            sender: &sample_sender(&self.sender, full),
+            dates: locale,
+            package: Arc::new(sample_package(&self.package(partner, locale, locale), full)),
+            sender: &sample_sender(&self.scopes.sender, full),
             id: "00000000000000000000000000000000@invitation.example",
             reminds_of,
         };
@@ -85,6 +86,10 @@ fn sample_partner(package: &Arc<Package>, extra_columns: &Arc<[String]>, full: b
         organization: optional("Analytical Engines"),
         locale: None,
         package: package.clone(),
+        inviter_name: optional("Grace Hopper"),
+        inviter_email: full
+            .then(|| Address::parse("grace@inviter.example").expect("it is an address")),
+        note: optional("As discussed in our call."),
         extra_columns: extra_columns.clone(),
         extra: extra_columns
             .iter()
@@ -106,6 +111,9 @@ fn sample_package(package: &PackageScope, full: bool) -> PackageScope {
         description: optional(&package.description),
         justification: optional(&package.justification),
         respond_by: optional(&package.respond_by),
+        sharing: package.sharing,
+        approval_time: optional(&package.approval_time),
+        access_duration: optional(&package.access_duration),
     }
 }
 

@@ -50,7 +50,14 @@ fn partner(address: &str, name: &str) -> Partner {
             description: None,
             justification: None,
             respond_by: None,
+            sharing: true,
+            approval_time: None,
+            access_duration: None,
+            inviter: None,
         }),
+        inviter_name: None,
+        inviter_email: None,
+        note: None,
         extra_columns: Arc::new([]),
         extra: Vec::new(),
         doubts: Vec::new(),
@@ -325,7 +332,8 @@ fn only_the_script_that_reports_the_height_runs_in_a_mail() {
     let script = script.strip_suffix("</script>\n").unwrap();
     let hash = STANDARD.encode(Sha256::digest(script));
 
-    let allowed =
-        format!("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'\"");
+    let allowed = format!(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'\""
+    );
     assert!(policy.contains(&allowed), "{policy}");
 }

@@ -6,10 +6,10 @@ use super::transitions::ApplyError;
 use super::wal::Reserve;
 use super::writer_thread::WriterThread;
 use super::{evidence, runs, wal};
-use crate::invitation::{AddressPattern, Suppression};
+use crate::invitation::{AddressPattern, State, Suppression};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::{
-    Approval, Enrolment, Gap, Notification, Notified, RunEnd, Suppressed,
+    Approval, Change, Enrolment, Gap, Notification, Notified, RunEnd, Suppressed,
 };
 
 impl WriterThread {
@@ -143,6 +143,17 @@ impl WriterThread {
             0 => Ok(()),
             kept => Ok(self.grow_log(kept)?),
         }
+    }
+
+    /// Inserts an invitation in the state that a decision leads to, or changes the recorded one.
+    pub fn decide_unrecorded(&mut self, enrolment: &Enrolment, change: &Change) -> Result<State> {
+        self.write(|it| {
+            let transitions = it.transitions();
+            match transitions.insert(enrolment, change)? {
+                Some(state) => Ok(state),
+                None => transitions.apply(change),
+            }
+        })
     }
 
     /// Grows the log, behind the pages that it must keep.
