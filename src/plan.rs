@@ -428,9 +428,11 @@ async fn erasures(
 ) -> Result<Vec<Option<Erasure>>, LedgerError> {
     let without = identities.iter().zip(standings);
     let without = without.filter(|(_, standing)| standing.is_none());
-    reader
-        .erasures(without.map(|it| it.0.clone()).collect())
-        .await
+    let without: Vec<_> = without.map(|it| it.0.clone()).collect();
+    if without.is_empty() {
+        return Ok(Vec::new());
+    }
+    reader.erasures(without).await
 }
 
 /// Rotates ascending rows so that they begin behind the one that was refused last.
