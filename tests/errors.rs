@@ -761,6 +761,73 @@ fn doubtful_ledgers(sheet: &mut Sheet) {
 }
 
 #[test]
+fn approvals_erasure_and_copies() {
+    let mut workplace = Workplace::new(1);
+    workplace.extra = "[approval]\nrequired = true\n[results]\ncsv = \"results.csv\"".into();
+    workplace.configure();
+    workplace.partners(&["ada@a.example"]);
+    let mut sheet = Sheet::default();
+    let mut note = |title: &str, workplace: &Workplace, verb: &[&str], code: i32| {
+        let output = workplace.run(verb);
+        assert_eq!(output.code, code, "{title}: {output:?}");
+        sheet.note(title, workplace, &output);
+    };
+    note("approve without a review", &workplace, &["approve"], 65);
+    note("send without an approval", &workplace, &["send"], 65);
+    note("a preview to approve", &workplace, &["preview"], 0);
+    note("approve", &workplace, &["approve", "--by", "Ada"], 0);
+    workplace.partners(&["ada@a.example", "bob@b.example"]);
+    note("approve another list", &workplace, &["approve"], 65);
+    note("send another list", &workplace, &["send"], 65);
+    workplace.extra = "[approval]\nrequired = true\nfile = \"approved.txt\"".into();
+    workplace.configure();
+    let fresh = Workplace::new(1);
+    fresh.write(
+        "config.toml",
+        &std::fs::read_to_string(workplace.file("config.toml")).unwrap(),
+    );
+    note("send without the file", &fresh, &["send"], 65);
+    workplace.extra = "[results]\ncsv = \"results.csv\"".into();
+    workplace.configure();
+    note("a preview", &workplace, &["preview"], 0);
+    note(
+        "approve although not required",
+        &workplace,
+        &["approve", "--by", "Ada"],
+        0,
+    );
+    note(
+        "forget a listed address",
+        &workplace,
+        &["forget", "bob@b.example"],
+        0,
+    );
+    note("check with a forgotten address", &workplace, &["check"], 0);
+    workplace.write("results.csv", "my own file");
+    note(
+        "forget beside another file",
+        &workplace,
+        &["forget", "bob@b.example"],
+        74,
+    );
+    note("verify", &workplace, &["ledger", "verify"], 0);
+    note("backup", &workplace, &["ledger", "backup", "copy"], 0);
+    note(
+        "backup again",
+        &workplace,
+        &["ledger", "backup", "copy"],
+        74,
+    );
+    note(
+        "backup elsewhere",
+        &workplace,
+        &["ledger", "backup", "none/copy"],
+        74,
+    );
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
 fn guards_and_decisions() {
     let server = Server::start(|call: &Call| match (call.stage, call.recipient) {
         (Stage::Dot, Some("una@u.example")) => Action::Close,

@@ -595,7 +595,7 @@ fn status_json_has_exactly_the_documented_fields() {
     };
     let mut top = keys(&status);
     top.sort();
-    assert_eq!(top, ["campaign", "counts", "invitations"]);
+    assert_eq!(top, ["campaign", "counts", "invitations", "runs"]);
     let counts = status["counts"].as_object().unwrap();
     assert_eq!(counts.len(), 11);
     assert_eq!(

@@ -20,7 +20,7 @@ use crate::report::count;
 
 /// How many lines of the list are named.
 const SHOWN: usize = 20;
-/// Where the program cannot look.
+/// What the program does not touch.
 const BEYOND: &str = "the list; reports, reviews and exports in other folders; backups of the ledger and of its folder; mailboxes and the logs of mail servers";
 
 /// The arguments of `forget`.
@@ -77,7 +77,7 @@ async fn forget(
             .into_iter()
             .flatten(),
     );
-    let beyond = format!("not searched: {BEYOND}");
+    let beyond = format!("not touched, so erase it there by hand: {BEYOND}");
     console.report([&Finding::without_fix("forget", Severity::Note, "", beyond)]);
     Ok(Exit::most_severe(&exits))
 }
@@ -109,13 +109,12 @@ fn lines_of(partners: &Arc<Partners>, address: &Address) -> Result<Vec<u64>> {
     let mut lines = Vec::new();
     for row in partners.source_rows() {
         let row = row?;
-        let named = match &row.cells {
-            Some(cells) => cells.iter().any(|it| mentions.is_in(it)),
-            None => {
-                let text: std::io::Result<String> = partners.text(row.place).collect();
-                let text = text.map_err(|error| CommandError::new(Exit::BadInput, error))?;
-                mentions.is_in(&text)
-            }
+        let named = if let Some(cells) = &row.cells {
+            cells.iter().any(|it| mentions.is_in(it))
+        } else {
+            let text: std::io::Result<String> = partners.text(row.place).collect();
+            let text = text.map_err(|error| CommandError::new(Exit::BadInput, error))?;
+            mentions.is_in(&text)
         };
         lines.extend(named.then_some(row.line));
     }

@@ -136,8 +136,9 @@ pub fn listed_although_forgotten(job: &Job, summary: &PlanSummary) -> Option<Fin
     } else {
         format!("{number} rows name addresses that were forgotten")
     };
-    let message =
-        format!("{rows}, which no run mails ({path}:{lines}{more}); remove them from the list");
+    let message = format!(
+        "{rows}, which no run mails ({path}:{lines}{more}); remove such rows from the list"
+    );
     (number > 0).then(|| Finding::warning("forgotten", path, message))
 }
 

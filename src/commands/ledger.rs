@@ -56,7 +56,10 @@ async fn backup(config: &Config, file: &Path, console: &mut Console<'_>) -> Resu
     }
     let reader = Reader::open(&config.ledger, None)?;
     console.report(&stale(config, &reader, Severity::Warning));
-    let copy = AtomicFile::begin(file).map_err(failed(Exit::CannotWrite, &what))?;
+    let copy = AtomicFile::begin(file).map_err(|error| {
+        let message = format!("{what}: {error}; name a file in a folder that you can write");
+        CommandError::new(Exit::CannotWrite, message)
+    })?;
     reader.copy_to(copy.path()).await?;
     let written = reader
         .give_to_owner(copy.file())

@@ -225,7 +225,7 @@ impl<'a> StatusWriter<'a> {
     /// If the value cannot be written as JSON.
     pub fn add(&mut self, name: &str, value: &impl Serialize) -> io::Result<()> {
         let json = harmless_json(&serde_json::to_string(value)?);
-        self.further += &format!(",\"{name}\":{json}");
+        self.further.push_str(&[",\"", name, "\":", &json].concat());
         Ok(())
     }
 

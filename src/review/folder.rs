@@ -150,11 +150,14 @@ pub fn remove(path: &Path) -> Result<bool> {
         return Ok(false);
     }
     let folder = Folder::prepare(path, Access::Owner)?;
+    let existed = [INDEX, LIST, MESSAGES, DATA]
+        .iter()
+        .any(|it| path.join(it).exists());
     folder.clear()?;
     for folder in [MESSAGES, DATA] {
         std::fs::remove_dir(path.join(folder))?;
     }
-    Ok(true)
+    Ok(existed)
 }
 
 fn unless_missing(removed: io::Result<()>) -> io::Result<()> {

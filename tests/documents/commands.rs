@@ -63,7 +63,9 @@ fn options_and_their_documentation_match() {
             let (option, values) = key.split_once(' ').unwrap_or((&key, ""));
             shown.insert(option.to_owned(), values.to_owned());
         }
-        for argument in verb.get_arguments() {
+        let nested = verb.get_subcommands().filter(|it| it.get_name() != "help");
+        let nested = nested.flat_map(clap::Command::get_arguments);
+        for argument in verb.get_arguments().chain(nested) {
             let option = name_of(argument);
             if everywhere.iter().any(|it| it.starts_with(&option)) {
                 continue;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::rows;
 use super::transitions::{ApplyError, Transitions};
-use crate::invitation::{Cause, Effect, State, effect};
+use crate::invitation::{Cause, Effect, Identity, State, effect};
 use crate::ledger::records::{Change, Notification, Notified};
 
 impl Transitions<'_> {
@@ -21,7 +21,7 @@ impl Transitions<'_> {
                 Ok((identity, rows::state(row, 4)?, row.get::<_, String>(5)?))
             })
             .optional()?
-            .filter(|it| it.0 == notification.identity);
+            .filter(|(found, ..)| is_same_partner(found, &notification.identity));
         // It was erased since the report was matched, and its number may be that of another one by now.
         let Some((_, state, current)) = found else {
             return Ok(Notified::Known);
@@ -60,6 +60,12 @@ impl Transitions<'_> {
         self.write_history(id, &noted, Some(state), state, message_id)?;
         Ok(())
     }
+}
+
+/// Whether both are of one partner and one package in one campaign.
+fn is_same_partner(one: &Identity, other: &Identity) -> bool {
+    let parts = |it: &Identity| (it.campaign.clone(), it.package_id, it.address.clone());
+    parts(one) == parts(other)
 }
 
 /// Whether the report of this origin is in the invitation's history.
