@@ -92,13 +92,19 @@ enum Command {
     )]
     Resolve(ResolveOptions),
     /// Write the manual pages of all verbs into a folder
-    #[command(after_help = "Examples:\n  access-invite man man1\n  access-invite man /usr/local/share/man/man1")]
+    #[command(
+        after_help = "Examples:\n  access-invite man man1\n  access-invite man /usr/local/share/man/man1"
+    )]
     Man(ManOptions),
     /// Print the completions for a shell
-    #[command(after_help = "Examples:\n  access-invite completions bash\n  access-invite completions zsh")]
+    #[command(
+        after_help = "Examples:\n  access-invite completions bash\n  access-invite completions zsh"
+    )]
     Completions(CompletionsOptions),
     /// Print a JSON Schema of the configuration, for editors
-    #[command(after_help = "Examples:\n  access-invite schema\n  access-invite --config other.toml schema")]
+    #[command(
+        after_help = "Examples:\n  access-invite schema\n  access-invite --config other.toml schema"
+    )]
     Schema,
 }
 
@@ -147,7 +153,9 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
         Command::Suppress(options) => suppress::run(config, &options, console).await,
         Command::Resolve(options) => resolve::run(config, &options, console).await,
         Command::Man(options) => manual::man(&options, &Cli::command()),
-        Command::Completions(options) => Ok(manual::completions(&options, Cli::command(), console.out)),
+        Command::Completions(options) => {
+            Ok(manual::completions(&options, Cli::command(), console.out))
+        }
         Command::Schema => Ok(manual::schema(console)),
     }
 }

@@ -36,12 +36,17 @@ pub fn man(options: &ManOptions, command: &Command) -> Result<Exit> {
     create_folder(folder).map_err(|error| cannot_write(folder, error))?;
     let name = command.get_name().to_owned();
     write_page(folder, &name, command.clone())?;
-    let verbs = command.get_subcommands().filter(|it| it.get_name() != "help");
+    let verbs = command
+        .get_subcommands()
+        .filter(|it| it.get_name() != "help");
     for verb in verbs {
         let title = format!("{name}-{}", verb.get_name());
         // With the options of every verb, and the whole command line in the synopsis.
-        let everywhere = command.get_arguments().filter(|it| it.is_global_set()).cloned();
-        let page = verb.clone().args(everywhere).name(title.clone());
+        let everywhere = command
+            .get_arguments()
+            .filter(|it| it.is_global_set())
+            .cloned();
+        let page = verb.clone().args(everywhere).display_name(&title);
         let page = page.bin_name(format!("{name} {}", verb.get_name()));
         write_page(folder, &title, page)?;
     }
@@ -64,7 +69,11 @@ fn cannot_write(path: &Path, error: std::io::Error) -> CommandError {
 }
 
 /// Prints the completions for a shell.
-pub fn completions(options: &CompletionsOptions, mut command: Command, out: &mut dyn Write) -> Exit {
+pub fn completions(
+    options: &CompletionsOptions,
+    mut command: Command,
+    out: &mut dyn Write,
+) -> Exit {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut command, name, &mut script);

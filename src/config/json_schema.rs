@@ -18,7 +18,10 @@ pub fn json_schema() -> Value {
         add(&mut root, &key);
     }
     let schema = root.as_object_mut().expect("a table is an object");
-    schema.insert("$schema".into(), "http://json-schema.org/draft-07/schema#".into());
+    schema.insert(
+        "$schema".into(),
+        "http://json-schema.org/draft-07/schema#".into(),
+    );
     schema.insert("title".into(), "The configuration of access-invite".into());
     root
 }
@@ -124,13 +127,30 @@ mod tests {
         for key in declared_keys() {
             let mut at = &schema;
             for name in key.path.split('.') {
-                at = if name == ANY_NAME { &at["additionalProperties"] } else { &at["properties"][name] };
+                at = if name == ANY_NAME {
+                    &at["additionalProperties"]
+                } else {
+                    &at["properties"][name]
+                };
             }
             assert_eq!(at["description"], key.description, "{}", key.path);
-            assert!(at["type"].is_string() || at["anyOf"].is_array(), "{}", key.path);
+            assert!(
+                at["type"].is_string() || at["anyOf"].is_array(),
+                "{}",
+                key.path
+            );
         }
-        assert_eq!(schema["properties"]["smtp"]["properties"]["connections"]["default"], 2);
-        assert_eq!(schema["properties"]["packages"]["additionalProperties"]["required"], json!(["link", "name"]));
-        assert_eq!(schema["required"], json!(["campaign", "sender", "packages", "partners", "ledger"]));
+        assert_eq!(
+            schema["properties"]["smtp"]["properties"]["connections"]["default"],
+            2
+        );
+        assert_eq!(
+            schema["properties"]["packages"]["additionalProperties"]["required"],
+            json!(["link", "name"])
+        );
+        assert_eq!(
+            schema["required"],
+            json!(["campaign", "sender", "packages", "partners", "ledger"])
+        );
     }
 }

@@ -246,7 +246,8 @@ impl Declaration<'_, '_> {
         if set.is_none() {
             self.report_missing();
         }
-        self.read(Presence::RequiredWithout(other), false, value).or(set)
+        self.read(Presence::RequiredWithout(other), false, value)
+            .or(set)
     }
 
     /// A key that may be unset.
