@@ -20,7 +20,7 @@ const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
 /// The pages for administrators, by file name.
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 12] = [
     ("commands.md", include_str!("../docs/commands.md")),
     ("configuration.md", include_str!("../docs/configuration.md")),
     ("entra.md", include_str!("../docs/entra.md")),
@@ -29,6 +29,7 @@ const PAGES: [(&str, &str); 11] = [
     ("microsoft365.md", include_str!("../docs/microsoft365.md")),
     ("operations.md", include_str!("../docs/operations.md")),
     ("relays.md", include_str!("../docs/relays.md")),
+    ("reminders.md", include_str!("../docs/reminders.md")),
     ("security.md", include_str!("../docs/security.md")),
     (
         "states-and-exit-codes.md",
