@@ -599,7 +599,7 @@ fn messages_about_reminders() {
             &["--occasion", "reminder-2"],
         ),
         (
-            "a decision that does not apply",
+            "a message that cannot be repeated",
             &["--occasion", "reminder-1", "--as", "resend"],
         ),
         ("abandoned", &["--occasion", "reminder-1"]),
