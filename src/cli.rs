@@ -12,9 +12,11 @@ use crate::commands::preview::PreviewOptions;
 use crate::commands::resolve::ResolveOptions;
 use crate::commands::send::SendOptions;
 use crate::commands::status::StatusOptions;
+use crate::commands::suppress::SuppressOptions;
 use crate::commands::sync::SyncOptions;
 use crate::commands::{
-    PREVIEW, check, init, packages, preview, resolve, sandbox, send, status, sync, test_send,
+    PREVIEW, check, init, packages, preview, resolve, sandbox, send, status, suppress, sync,
+    test_send,
 };
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -78,6 +80,11 @@ enum Command {
         after_help = "Examples:\n  access-invite sync\n  access-invite sync --bounces returned.eml bounces.mbox"
     )]
     Sync(SyncOptions),
+    /// Change or print the list of addresses and domains that no campaign mails
+    #[command(
+        after_help = "Examples:\n  access-invite suppress ada@fabrikam.example @northwind.example --note \"asked by phone\"\n  access-invite suppress --list"
+    )]
+    Suppress(SuppressOptions),
     /// Record your decision about an invitation, for example one whose delivery is unknown
     #[command(
         after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\""
@@ -127,6 +134,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
         },
         Command::Status(options) => status::run(config, &options, console).await,
         Command::Sync(options) => sync::run(config, &options, console).await,
+        Command::Suppress(options) => suppress::run(config, &options, console).await,
         Command::Resolve(options) => resolve::run(config, &options, console).await,
     }
 }

@@ -28,6 +28,7 @@ pub mod sandbox;
 pub mod send;
 pub mod status;
 mod summary;
+pub mod suppress;
 pub mod sync;
 pub mod test_send;
 mod verify;

@@ -9,6 +9,7 @@ mod reminder;
 mod retry;
 mod road;
 mod state;
+mod suppression;
 mod transitions;
 
 pub use self::access::{Access, AccessBy, AccessCounts, AccessState, PersonHash, PersonHasher};
@@ -22,4 +23,7 @@ pub use self::reminder::{
 pub use self::retry::RetrySchedule;
 pub use self::road::{RoadStep, road};
 pub use self::state::State;
+pub use self::suppression::{
+    AddressPattern, Suppression, SuppressionSource, covering_hashes, suppression_hash,
+};
 pub use self::transitions::{Cause, Decision, NotAllowed, Proof, next};

@@ -31,7 +31,7 @@ pub use self::freshness::Staleness;
 use self::lock::RunLock;
 pub use self::records::{
     CampaignStanding, Change, ChangeResults, Enrolment, Gap, Notification, Notified, RecordFilter,
-    RunEnd, RunStart, SentInvitation, Unsettled,
+    RunEnd, RunStart, SentInvitation, Suppressed, Unsettled,
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
@@ -41,7 +41,7 @@ use self::witness::{Witness, WitnessMark};
 use crate::config::LedgerFiles;
 use crate::files::folder_of;
 use crate::finding::Finding;
-use crate::invitation::State;
+use crate::invitation::{AddressPattern, State, Suppression};
 
 /// How often the ledger is opened beside a run that begins or ends.
 const TRIES: u32 = 20;
@@ -257,6 +257,33 @@ impl Ledger {
     /// If they cannot be recorded.
     pub async fn notify(&self, notifications: Vec<Notification>) -> Result<Vec<Notified>> {
         self.writer.run(move |it| it.notify(&notifications)).await
+    }
+
+    /// Adds entries to the suppression list, all or none, and suppresses what is due to them. Gives what each
+    /// did.
+    ///
+    /// # Errors
+    /// If that cannot be recorded.
+    pub async fn suppress(
+        &self,
+        entries: Vec<(AddressPattern, Suppression)>,
+    ) -> Result<Vec<Suppressed>> {
+        self.writer.run(move |it| it.suppress(&entries)).await
+    }
+
+    /// Removes entries from the suppression list, all of them or, if one is missing, none. Gives how many invitations
+    /// of each became pending; none for a missing entry.
+    ///
+    /// # Errors
+    /// If that cannot be recorded.
+    pub async fn unsuppress(
+        &self,
+        patterns: Vec<AddressPattern>,
+        at: Timestamp,
+        note: Option<String>,
+    ) -> Result<Vec<Option<u64>>> {
+        let unsuppress = move |it: &mut WriterThread| it.unsuppress(&patterns, at, note.as_deref());
+        self.writer.run(unsuppress).await
     }
 
     /// Applies a change; it is durable when this returns. Gives the new state.

@@ -106,17 +106,36 @@ impl Outbox {
         let mut outbox = Self::new(&self.partners, &self.campaign, &self.composer, &self.ledger);
         let invitations = new.into_iter().map(move |send| {
             let partner = outbox.rows.partner_at(send.line, send.offset)?;
-            let identity = partner.identity(&outbox.campaign).on(send.occasion);
-            Ok(Enrolment {
-                message_id: outbox.new_message_id(&identity),
-                invitee: outbox.composer.invitee(&partner),
-                identity,
-            })
+            Ok(outbox.enrolment(&partner, send.occasion))
         });
         let enrolled = self
             .ledger
             .enrol(sends.len() as u64, &self.campaign, invitations, now);
         enrolled.await
+    }
+
+    /// Records these partners without sending anything: those of suppressed addresses as `suppressed`.
+    ///
+    /// # Errors
+    /// If the ledger cannot be written.
+    pub async fn enrol_unsent(
+        &self,
+        partners: &[Partner],
+        now: Timestamp,
+    ) -> Result<(), OutboxError> {
+        let enrolment = |it| Ok(self.enrolment(it, Occasion::Invitation));
+        let new: Vec<_> = partners.iter().map(enrolment).collect();
+        let enrolled = self.ledger.enrol(0, &self.campaign, new.into_iter(), now);
+        enrolled.await
+    }
+
+    fn enrolment(&self, partner: &Partner, occasion: Occasion) -> Enrolment {
+        let identity = partner.identity(&self.campaign).on(occasion);
+        Enrolment {
+            message_id: self.new_message_id(&identity),
+            invitee: self.composer.invitee(partner),
+            identity,
+        }
     }
 
     /// Reads the rows and standings of a few planned sends. [`Draft::compose`] is left to the workers, so

@@ -88,6 +88,12 @@ impl PlannedInvitation {
         self.reminds_of.is_none() && !attempted
     }
 
+    /// Whether its address is suppressed and no run has recorded it.
+    #[must_use]
+    pub fn is_newly_suppressed(&self) -> bool {
+        self.standing.is_none() && self.skip == Some(Skip::State(State::Suppressed))
+    }
+
     /// Its Message-ID without brackets: the recorded one, else a new one at `domain`.
     #[must_use]
     pub fn message_id(&self, key: &MessageIdKey, domain: &str) -> String {
@@ -196,6 +202,8 @@ pub struct PlanSummary {
     pub reminders: BTreeMap<String, u64>,
     /// Deferred rows of open packages that this plan skips, and reminders that must wait.
     pub waiting: u64,
+    /// Rows of suppressed addresses that no run has recorded.
+    pub newly_suppressed: u64,
     /// The due ones by locale, as the caller names it.
     pub locales: BTreeMap<String, u64>,
     /// The due ones by the key of their package.
@@ -266,6 +274,7 @@ impl Plan {
                     .standing
                     .as_ref()
                     .is_some_and(|it| it.state == State::Deferred);
+                summary.newly_suppressed += u64::from(entry.is_newly_suppressed());
                 if let Some(skip) = entry.skip {
                     *summary.skipped.entry(skip.kind()).or_default() += 1;
                     let waits = deferred && !matches!(skip, Skip::Closed(_) | Skip::Requested(_));
@@ -341,9 +350,15 @@ impl Plan {
         };
         let accepted: Vec<_> = planned.iter_mut().filter(is_accepted).collect();
         let identities: Vec<_> = accepted.iter().map(|it| it.identity.clone()).collect();
+        let addresses = identities.iter().map(|it| it.address.clone()).collect();
+        let suppressions = reader.suppressions_of(addresses).await?;
         let access = reader.access_of(identities.clone()).await?;
         let records = reader.with_reminders(identities).await?;
-        for ((entry, access), records) in accepted.into_iter().zip(access).zip(records) {
+        let found = access.into_iter().zip(records).zip(suppressions);
+        for (entry, ((access, records), suppression)) in accepted.into_iter().zip(found) {
+            if suppression.is_some() {
+                continue;
+            }
             let mailed: Vec<_> = records.iter().map(Record::mailed).collect();
             let [invitation, reminders @ ..] = mailed.as_slice() else {
                 continue;
@@ -479,6 +494,7 @@ impl PlanPages {
             reminds_of: None,
         });
         let mut planned: Vec<_> = planned.collect();
+        skip_suppressed(&mut planned, reader).await?;
         if self.plan.skip_if_requested {
             skip_requested(&mut planned, reader).await?;
         }
@@ -522,6 +538,24 @@ impl PlanPages {
         }
         Ok(entries)
     }
+}
+
+/// Skips what no run has recorded and is suppressed. The ledger keeps recorded invitations to suppressed addresses in
+/// the state `suppressed`.
+async fn skip_suppressed(
+    planned: &mut [PlannedInvitation],
+    reader: &Reader,
+) -> Result<(), LedgerError> {
+    let unrecorded = planned.iter_mut().filter(|it| it.standing.is_none());
+    let unrecorded: Vec<_> = unrecorded.collect();
+    let addresses = unrecorded.iter().map(|it| it.identity.address.clone());
+    let suppressions = reader.suppressions_of(addresses.collect()).await?;
+    for (entry, suppression) in unrecorded.into_iter().zip(suppressions) {
+        if suppression.is_some() {
+            entry.skip = Some(Skip::State(State::Suppressed));
+        }
+    }
+    Ok(())
 }
 
 /// Skips the invitations that would be sent, now or later, to partners who have asked for access themselves. A

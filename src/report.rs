@@ -5,9 +5,11 @@ mod formats;
 mod harmless;
 mod layout;
 mod packages;
+mod partner_list;
 mod requests;
 mod status;
 mod status_text;
+mod suppression;
 mod sync;
 
 pub use self::check::{LanguageRow, Languages, write_check};
@@ -17,7 +19,9 @@ pub use self::formats::{
 pub use self::harmless::{generated_cell, one_line, printable};
 pub use self::layout::{columns, fitted, truncated, wrapped};
 pub use self::packages::{PackageList, PackageRow, PackagesFormat};
+pub use self::partner_list::ListWriter;
 pub use self::requests::{AccessRow, ReadPackage, RequestsReport};
 pub use self::status::{DataFormat, StatusFormat, StatusRow, StatusWriter};
 pub use self::status_text::{BY_URGENCY, StatusSummary, StatusTable, decision};
+pub use self::suppression::write_suppressions;
 pub use self::sync::{SourceRow, StateChange, SyncReport};

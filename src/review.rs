@@ -32,7 +32,7 @@ use self::static_list::StaticList;
 pub use self::summary::{About, AboutApproval, AboutPackage};
 use self::summary::{Summary, as_text};
 use crate::digest;
-use crate::invitation::Occasion;
+use crate::invitation::{Occasion, RoadStep};
 use crate::message::Verification;
 use crate::partners::Partner;
 
@@ -99,6 +99,8 @@ pub struct Skipped<'a> {
     pub why: &'a str,
     /// Earlier messages.
     pub earlier: Option<Earlier>,
+    /// What has happened to the partner so far.
+    pub road: &'a [RoadStep],
 }
 
 /// A remark about one message.
@@ -153,11 +155,16 @@ impl Review {
         })
     }
 
-    /// Adds a finished message.
+    /// Adds a finished message to a partner, and what has happened to them so far.
     ///
     /// # Errors
     /// If the files cannot be written.
-    pub fn add(&mut self, partner: &Partner, message: &ReviewedMessage) -> Result<()> {
+    pub fn add(
+        &mut self,
+        partner: &Partner,
+        message: &ReviewedMessage,
+        road: &[RoadStep],
+    ) -> Result<()> {
         let (bytes, notes) = (&message.bytes, &message.notes);
         let number = self.summary.messages + 1;
         let parsed = ParsedMessage::of(bytes)?;
@@ -211,6 +218,7 @@ impl Review {
             &parsed.from,
             &parsed.reply_to,
             &message.earlier,
+            steps(road),
         ))?;
         let mut remarks: Vec<String> = notes.iter().map(|it| it.text.clone()).collect();
         if !asked.is_empty() && asked != parsed.language {
@@ -257,6 +265,7 @@ impl Review {
             why,
             skipped.line,
             &skipped.earlier,
+            steps(skipped.road),
         ))?;
         Ok(self.static_list.skip(address, why)?)
     }
@@ -312,6 +321,12 @@ fn verified(verification: Verification) -> Vec<String> {
             "Pure ASCII on the wire: {lines} lines, the longest {longest_line} octets of the 998 allowed."
         ),
     ]
+}
+
+/// What happened, each with its time, as the page shows it.
+fn steps(road: &[RoadStep]) -> Vec<(&str, Option<String>)> {
+    let step = |it: &RoadStep| it.at.map(|at| at.to_string());
+    road.iter().map(|it| (it.what.as_str(), step(it))).collect()
 }
 
 fn hex(bytes: [u8; 8]) -> String {

@@ -4,6 +4,7 @@
 //! is about and says what it proves; the ledger decides what that changes.
 
 mod collect;
+mod evidence;
 mod graph_mailbox;
 mod index;
 mod mailbox;
@@ -12,9 +13,10 @@ mod requests;
 mod trace;
 
 pub use self::collect::Collected;
+pub use self::evidence::suppress_unknown_mailbox;
 pub use self::graph_mailbox::{GraphMailbox, graph_mailbox_name};
 pub use self::index::MessageIndex;
 pub use self::mailbox::{Mailbox, MailboxError, name as mailbox_name};
-pub use self::matching::matched;
+pub use self::matching::{matched, unsubscribed};
 pub use self::requests::{PackageAccess, read_access};
 pub use self::trace::{TraceError, read_trace};

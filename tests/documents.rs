@@ -20,7 +20,7 @@ const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
 /// The pages for administrators, by file name.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 13] = [
     ("commands.md", include_str!("../docs/commands.md")),
     ("configuration.md", include_str!("../docs/configuration.md")),
     ("entra.md", include_str!("../docs/entra.md")),
@@ -28,6 +28,7 @@ const PAGES: [(&str, &str); 12] = [
     ("list.md", include_str!("../docs/list.md")),
     ("microsoft365.md", include_str!("../docs/microsoft365.md")),
     ("operations.md", include_str!("../docs/operations.md")),
+    ("follow-up.md", include_str!("../docs/follow-up.md")),
     ("relays.md", include_str!("../docs/relays.md")),
     ("reminders.md", include_str!("../docs/reminders.md")),
     ("security.md", include_str!("../docs/security.md")),

@@ -56,6 +56,7 @@ mod scanner;
 mod sender_domain;
 mod sending;
 mod status;
+mod suppress;
 mod sync;
 mod sync_graph;
 mod syscalls;

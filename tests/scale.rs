@@ -308,7 +308,7 @@ fn a_report_is_matched_with_a_million_invitations_within_128_mib() {
          FROM partner, invitation WHERE invitation.id = 1",
         [INVITATIONS],
     );
-    assert_eq!(added.unwrap() as i64, INVITATIONS - 1);
+    assert_eq!(i64::try_from(added.unwrap()), Ok(INVITATIONS - 1));
     let (address, id): (String, String) = ledger
         .query_row(
             "SELECT address, message_id FROM invitation WHERE id = 777777",

@@ -16,6 +16,8 @@ use crate::sync::{history, message_id, report, report_with};
 
 const ADA: &str = "ada@a.example";
 const BOB: &str = "bob@a.example";
+/// The mailbox is [`MAILBOX`].
+const BOUNCES: &str = "[bounces]\ngraph_mailbox = \"partner-access@contoso.example\"\n";
 /// Nothing but the trace.
 const TRACE: &str = "before_send = \"off\"\nmessage_trace = true";
 
@@ -35,7 +37,7 @@ impl Job {
         let mut workplace = Workplace::new(server.port());
         graph.configure(&mut workplace, trace.then_some(TRACE));
         if mailbox {
-            workplace.extra += &format!("[bounces]\ngraph_mailbox = \"{MAILBOX}\"\n");
+            workplace.extra += BOUNCES;
         }
         workplace.configure();
         Self {
@@ -253,8 +255,8 @@ fn an_exchange_online_out_of_reach_is_75_and_other_sources_are_read() {
     let closed = ClosedPort::reserve();
     let nobody = format!("http://127.0.0.1:{}", closed.port());
     configure(&mut job.workplace, &job.graph.url(), &nobody, Some(TRACE));
-    job.workplace.extra +=
-        &format!("[bounces]\nmbox = \"back.mbox\"\ngraph_mailbox = \"{MAILBOX}\"\n");
+    job.workplace.extra += BOUNCES;
+    job.workplace.extra += "mbox = \"back.mbox\"\n";
     job.workplace.configure();
 
     let output = job.workplace.run(&["sync", "--format", "json"]);
@@ -335,12 +337,14 @@ fn a_huge_mail_is_cut_and_still_read() {
     assert_eq!(job.state(ADA), "bounced");
 }
 
+/// The answer to a request for this URL.
+type Script = Box<dyn FnMut(&str) -> Action + Send>;
+
 #[test]
 fn hostile_lists_of_mails_are_errors_and_no_token_goes_elsewhere() {
     let other = Graph::start();
     let foreign = format!("{}/v1.0/x", other.url());
     let filler = "x".repeat(7 * 1024 * 1024);
-    type Script = Box<dyn FnMut(&str) -> Action + Send>;
     let cases: [(&str, i32, Script); 6] = [
         (
             "leads to another server",
@@ -463,7 +467,8 @@ fn a_failure_in_the_message_trace_is_a_bounce_with_its_reason() {
     );
     let note = last["note"].as_str().unwrap();
     assert!(
-        note.starts_with("message trace of 2") && note.ends_with("Z, failed: failed"),
+        note.starts_with("message trace of 2")
+            && note.ends_with("Z, failed: Exchange Online could not deliver the message"),
         "{note}"
     );
     assert_eq!(job.asked("getDetailsByRecipient"), 1);
@@ -695,7 +700,7 @@ fn both_are_read_beside_a_run_that_sends() {
     let exchange = Exchange::start(&graph);
     let held = Held::at(Stage::Dot, 1, |it| {
         graph.configure(it, Some(TRACE));
-        it.extra += &format!("[bounces]\ngraph_mailbox = \"{MAILBOX}\"\n");
+        it.extra += BOUNCES;
         it.configure();
         it.partners(&[ADA, BOB]);
     });
@@ -777,7 +782,7 @@ fn check_entra_says_whether_both_can_be_read() {
 #[test]
 fn both_need_their_tables_and_the_trace_the_global_cloud() {
     let mut workplace = Workplace::new(1);
-    workplace.extra = format!("[bounces]\ngraph_mailbox = \"{MAILBOX}\"\n");
+    workplace.extra = BOUNCES.into();
     workplace.configure();
     let output = workplace.run(&["check"]);
     assert_eq!(output.code, 78);

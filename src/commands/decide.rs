@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::job::{Job, PartnerFilter};
 use super::records::{Selection, label};
+use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::{Cause, Decision, Occasion, Record, Standing, next};
 use crate::ledger::{Change, Ledger};
-use crate::report::{count, one_line};
+use crate::report::{count, local, one_line};
 
 /// How many decisions are recorded in one commit.
 const BATCH: usize = 500;
@@ -67,6 +68,40 @@ pub fn check_applies(selected: &[Record], decision: Decision) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Leaves out what is not sent again, because its address is suppressed.
+///
+/// # Errors
+/// If the one `address` that was asked for is suppressed (65).
+pub async fn without_suppressed(
+    selected: Vec<Record>,
+    address: Option<&Address>,
+    ledger: &Ledger,
+    console: &mut Console<'_>,
+) -> Result<Vec<Record>> {
+    let addresses = selected.iter().map(|it| it.identity.address.clone());
+    let suppressions = ledger.reader().suppressions_of(addresses.collect()).await?;
+    let mut remaining = Vec::with_capacity(selected.len());
+    for (record, suppression) in selected.into_iter().zip(suppressions) {
+        let Some(suppression) = suppression else {
+            remaining.push(record);
+            continue;
+        };
+        let (email, since) = (one_line(&record.invitee.email), local(suppression.at));
+        let source = suppression.source;
+        if address.is_some() {
+            let message = format!(
+                "{email} is suppressed since {since} ({source}), so nothing is sent to it; `access-invite suppress --remove` takes it off the list"
+            );
+            return Err(CommandError::new(Exit::BadInput, message));
+        }
+        let state = record.standing.state;
+        console.print(&format!(
+            "{email}: stays {state}, because it is suppressed since {since} ({source})"
+        ));
+    }
+    Ok(remaining)
 }
 
 /// A message that may have been accepted is repeated only byte for byte, so that a mailbox can recognise

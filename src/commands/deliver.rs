@@ -13,6 +13,7 @@ use crate::delivery::{BREAKER_OPEN, Rates, Run, RunEvent, Tally, WaitReason};
 use crate::exit::{Exit, Result};
 use crate::ledger::Ledger;
 use crate::outbox::{Outbox, PlannedSend};
+use crate::plan::{Plan, PlannedInvitation};
 use crate::relay::Connector;
 use crate::report::rough_duration;
 
@@ -33,6 +34,29 @@ pub fn conclude(tally: &Tally, due: u64, console: &mut Console<'_>) -> Result<Ex
         None if tally.accepted < due => Ok(Exit::Refused),
         None => Ok(Exit::Done),
     }
+}
+
+/// Records the rows of suppressed addresses that no run has recorded.
+///
+/// # Errors
+/// If the list or the ledger cannot be read, or the ledger cannot be written.
+pub async fn record_suppressed(
+    job: &Job,
+    plan: &Plan,
+    ledger: &Arc<Ledger>,
+    now: Timestamp,
+) -> Result<()> {
+    let mut partners = Vec::new();
+    let mut pages = plan.pages();
+    while let Some(page) = pages.next_page(ledger.reader()).await? {
+        let suppressed = page
+            .into_iter()
+            .filter(PlannedInvitation::is_newly_suppressed);
+        partners.extend(suppressed.map(|it| it.partner));
+    }
+    let campaign = &job.config.campaign;
+    let outbox = Outbox::new(&job.partners, campaign, &job.composer, ledger);
+    Ok(outbox.enrol_unsent(&partners, now).await?)
 }
 
 /// Records new invitations and sends the messages, within these limits of rate and time if there are any.

@@ -91,7 +91,7 @@ pub async fn run(
     };
     let mut review = Review::begin(folder, about)?;
     let entry = async |it: &PlannedInvitation| preview_entry(&job, &reader, it, now).await;
-    let skipped = fill(&mut review, &job, &plan, &reader, entry).await?;
+    let skipped = fill(&mut review, &job, &plan, (&reader, true), entry).await?;
     if let Some(inputs) = &inputs {
         inputs.write(&proposal, now)?;
         review.adopt_approval()?;

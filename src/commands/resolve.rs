@@ -6,7 +6,9 @@ use std::sync::Arc;
 use clap::{ArgGroup, Args};
 
 use super::accept_older;
-use super::decide::{applies_to, check_applies, record_decision, require_same_messages, select};
+use super::decide::{
+    applies_to, check_applies, record_decision, require_same_messages, select, without_suppressed,
+};
 use super::open_ledger::{end_run, run_start};
 use super::records::Selection;
 use crate::address::Address;
@@ -115,8 +117,11 @@ async fn decide(
         package: options.package.as_deref(),
         occasion: options.occasion,
     };
-    let selected = select(&config, selection, ledger).await?;
+    let mut selected = select(&config, selection, ledger).await?;
     check_applies(&selected, decision)?;
+    if decision == Decision::Resend {
+        selected = without_suppressed(selected, options.address.as_ref(), ledger, console).await?;
+    }
     let repeats = |it: &&Record| it.standing.state == State::Unknown && !options.changed;
     if decision == Decision::Resend {
         let repeated: Vec<&Record> = selected.iter().filter(repeats).collect();

@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::Finding;
-use crate::invitation::{Event, State};
+use crate::invitation::{Event, Occasion, RoadStep, State, road};
 use crate::ledger::Reader;
 use crate::partners::{RowFinding, RowKind};
 use crate::plan::{Plan, PlannedInvitation, Skip};
@@ -47,7 +47,8 @@ pub struct SkippedPartners {
     first: Vec<(Address, String)>,
 }
 
-/// Adds every invitation of the plan, and the bad rows, to the review.
+/// Adds every invitation of the plan, and the bad rows, to the review; with `recorded`, also what the ledger says has
+/// happened to each partner so far.
 ///
 /// # Errors
 /// If the list or the ledger cannot be read, an entry fails, or the review cannot be written.
@@ -55,16 +56,20 @@ pub async fn fill(
     review: &mut Review,
     job: &Job,
     plan: &Plan,
-    reader: &Reader,
+    (reader, recorded): (&Reader, bool),
     entry_of: impl AsyncFn(&PlannedInvitation) -> Result<ReviewEntry>,
 ) -> Result<SkippedPartners> {
     let mut skipped = SkippedPartners::default();
     let mut pages = plan.pages();
     while let Some(page) = pages.next_page(reader).await? {
-        for invitation in page {
+        let roads = match recorded {
+            true => roads(&page, reader).await?,
+            false => vec![Vec::new(); page.len()],
+        };
+        for (invitation, road) in page.into_iter().zip(roads) {
             let partner = &invitation.partner;
             match entry_of(&invitation).await? {
-                ReviewEntry::Message(message) => review.add(partner, &message)?,
+                ReviewEntry::Message(message) => review.add(partner, &message, &road)?,
                 ReviewEntry::Skipped(kind, reason, earlier) => {
                     review.skip(&Skipped {
                         name: partner.name.as_deref().unwrap_or_default(),
@@ -75,6 +80,7 @@ pub async fn fill(
                         kind: &kind,
                         why: &reason,
                         earlier,
+                        road: &road,
                     })?;
                     skipped.add(&partner.address, &kind, reason);
                 }
@@ -86,6 +92,22 @@ pub async fn fill(
         add_bad_rows(review, job)?;
     }
     Ok(skipped)
+}
+
+/// What has happened to each of these partners so far.
+async fn roads(page: &[PlannedInvitation], reader: &Reader) -> Result<Vec<Vec<RoadStep>>> {
+    let invitation = |it: &PlannedInvitation| it.identity.on(Occasion::Invitation);
+    let identities: Vec<_> = page.iter().map(invitation).collect();
+    let access = reader.access_of(identities.clone()).await?;
+    let records = reader.with_reminders(identities).await?;
+    let roads = records.iter().zip(&access).map(|(records, access)| {
+        let (invitation, reminders) = match records.as_slice() {
+            [invitation, reminders @ ..] => (Some(invitation), reminders),
+            [] => (None, &[][..]),
+        };
+        road(invitation, reminders, access.as_ref())
+    });
+    Ok(roads.collect())
 }
 
 /// Adds every bad row, with all that is wrong with it.

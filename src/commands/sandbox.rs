@@ -63,7 +63,7 @@ pub async fn run(
     let entry = async |it: &PlannedInvitation| mailbox.entry(&job, it);
     let mut signals = Signals::listen();
     tokio::select! {
-        filled = fill(&mut review, &job, &plan, reader, entry) => filled?,
+        filled = fill(&mut review, &job, &plan, (reader, false), entry) => filled?,
         name = signals.next() => {
             let message = format!("stopped by {name}; the review is incomplete, and nothing was sent");
             return Err(CommandError::new(Exit::TryLater, message));

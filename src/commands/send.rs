@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
 
-use super::deliver::deliver;
+use super::deliver::{deliver, record_suppressed};
 use super::examples::refuse_examples;
 use super::guards::{nothing_was_sent, require_approval};
 use super::job::{Job, PartnerFilter};
@@ -122,8 +122,12 @@ async fn send(
         approved: options.approved,
         now: console.now(),
     };
-    let confirmed = !console.interactive || options.yes;
-    let tally = if summary.due > 0 && (confirmed || ask(&question, console)) {
+    let confirmed =
+        summary.due == 0 || !console.interactive || options.yes || ask(&question, console);
+    if confirmed && summary.newly_suppressed > 0 {
+        record_suppressed(&job, &plan, ledger, console.now()).await?;
+    }
+    let tally = if summary.due > 0 && confirmed {
         deliver(&job, sends, ledger, connector, Some(rates), console).await?
     } else {
         Tally::default()

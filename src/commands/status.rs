@@ -18,8 +18,8 @@ use crate::invitation::{Occasion, Record, State};
 use crate::ledger::{Ledger, Reader, RecordFilter};
 use crate::partners::Partners;
 use crate::report::{
-    BY_URGENCY, DataFormat, StatusFormat, StatusRow, StatusSummary, StatusTable, StatusWriter,
-    one_line, wrapped,
+    BY_URGENCY, DataFormat, ListWriter, StatusFormat, StatusRow, StatusSummary, StatusTable,
+    StatusWriter, one_line, wrapped,
 };
 
 /// How many bytes of a report are kept in memory.
@@ -41,6 +41,9 @@ pub struct StatusOptions {
     /// Show only invitations in this state
     #[arg(long, value_enum)]
     pub state: Option<State>,
+    /// Write only what a list of partners needs, to be corrected and sent to again
+    #[arg(long)]
+    pub as_list: bool,
     /// Show only invitations to this package, by its name in the configuration or its id
     #[arg(long, value_name = "NAME|ID")]
     pub package: Option<String>,
@@ -58,6 +61,10 @@ pub struct StatusOptions {
 /// If there is no ledger (78), or the address, package or campaign is not in it (65).
 pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>) -> Result<Exit> {
     let config = Config::load(path)?;
+    if options.as_list && options.format != StatusFormat::Csv {
+        let message = "`--as-list` writes CSV; add `--format csv`";
+        return Err(CommandError::new(Exit::Usage, message));
+    }
     Ledger::check(&config.ledger)?;
     let reader = Reader::open(&config.ledger, None)?;
     if let Some(doubt) = reader.staleness {
@@ -120,6 +127,16 @@ impl StatusReport<'_> {
         let campaigns = self.select(&others).await?;
         match self.options.format {
             StatusFormat::Json => self.write_data(out, DataFormat::Json, &campaigns).await,
+            StatusFormat::Csv if self.options.as_list => {
+                let mut list = ListWriter::begin(out).map_err(no_room)?;
+                for campaign in &campaigns {
+                    let mut after = 0;
+                    while let Some(rows) = self.page(campaign, None, &mut after).await? {
+                        list.page(&rows).map_err(no_room)?;
+                    }
+                }
+                Ok(())
+            }
             StatusFormat::Csv => self.write_data(out, DataFormat::Csv, &campaigns).await,
             StatusFormat::Text => {
                 for (nth, campaign) in campaigns.iter().enumerate() {
@@ -326,10 +343,18 @@ impl StatusReport<'_> {
         }
         let identities = records.iter().map(|it| it.identity.clone()).collect();
         let access = self.reader.access_of(identities).await?;
+        let addresses = records.iter().map(|it| it.identity.address.clone());
+        let suppressions = self.reader.suppressions_of(addresses.collect()).await?;
         let mut rows = Vec::with_capacity(records.len());
-        for ((record, with_reminders), access) in records.into_iter().zip(reminders).zip(access) {
+        let found = records
+            .into_iter()
+            .zip(reminders)
+            .zip(access)
+            .zip(suppressions);
+        for (((record, with_reminders), access), suppression) in found {
             let mut row = self.row(record).await?;
             row.access = access;
+            row.suppression = suppression;
             for reminder in with_reminders.into_iter().skip(1) {
                 row.reminders.push(self.row(reminder).await?);
             }
@@ -353,6 +378,7 @@ impl StatusReport<'_> {
             listed,
             access: None,
             history,
+            suppression: None,
             reminders: Vec::new(),
         })
     }

@@ -24,12 +24,13 @@ use crate::inbox::{ImapError, Mail, Mails};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Notified, Reader, RunEnd};
 use crate::oauth::OAuthError;
+use crate::refusal::SenderIdentity;
 use crate::report::{
     ReportFormat, RequestsReport, SourceRow, StateChange, SyncReport, count, printable,
 };
 use crate::sync::{
     Collected, GraphMailbox, Mailbox, MailboxError, MessageIndex, TraceError, graph_mailbox_name,
-    mailbox_name, read_trace,
+    mailbox_name, read_trace, suppress_unknown_mailbox,
 };
 
 /// How many reports are recorded in one transaction, which takes a few milliseconds.
@@ -380,7 +381,7 @@ async fn record(
     let start = run_start("sync", config, console);
     let ledger = Ledger::open_briefly(&config.ledger, &start)?;
     let recorded = async {
-        notify(&ledger, collected, report).await?;
+        notify(config, &ledger, collected, report).await?;
         report.requests.changes = record_requests(&ledger, readings).await?;
         Ok(())
     };
@@ -390,10 +391,24 @@ async fn record(
     ended.map(drop)
 }
 
-async fn notify(ledger: &Ledger, collected: Collected, report: &mut SyncReport) -> Result<()> {
+async fn notify(
+    config: &Config,
+    ledger: &Ledger,
+    mut collected: Collected,
+    report: &mut SyncReport,
+) -> Result<()> {
+    if config.bounces.suppress {
+        let login = config.smtp.login.as_ref().map(|it| it.username.as_str());
+        let hello = config.smtp.hello.as_deref();
+        let sender = SenderIdentity::new(&config.sender.address, login, hello, None);
+        for notification in &mut collected.notifications {
+            suppress_unknown_mailbox(notification, &sender);
+        }
+    }
     for batch in collected.notifications.chunks(BATCH) {
         let results = ledger.notify(batch.to_vec()).await?;
         for (notification, result) in batch.iter().zip(results) {
+            report.suppressed += u64::from(notification.suppresses(result));
             match result {
                 Notified::Changed(from, to) => report.changes.push(StateChange {
                     campaign: notification.identity.campaign.clone(),

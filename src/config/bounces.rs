@@ -23,6 +23,8 @@ pub struct Bounces {
     pub imap: Option<Imap>,
     /// Whether to ask relays for reports of success, too.
     pub receipts: bool,
+    /// Whether a bounce suppresses the address if the mailbox is unknown or disabled.
+    pub suppress: bool,
 }
 
 /// A mailbox over IMAP, with TLS from the first byte.
@@ -91,6 +93,12 @@ impl Bounces {
         let receipts = section
             .key("receipts", "ask relays for reports of success, too")
             .or("false", switch());
+        let suppress = section
+            .key(
+                "suppress",
+                "suppress the addresses of unknown mailboxes, in all campaigns",
+            )
+            .or("false", switch());
         let imap = Imap::read(section.section("imap"), folder, microsoft, issuer);
         section.finish();
         Self {
@@ -99,6 +107,7 @@ impl Bounces {
             graph_mailbox,
             imap,
             receipts,
+            suppress,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Source: Microsoft Graph v1.0 reference and permissions reference (August 2026).
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use jiff::Timestamp;
 
@@ -88,7 +88,7 @@ pub(super) fn encoded(segment: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@') {
             encoded.push(char::from(byte));
         } else {
-            encoded += &format!("%{byte:02X}");
+            write!(encoded, "%{byte:02X}").expect("a text can be written");
         }
     }
     encoded

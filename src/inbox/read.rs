@@ -53,8 +53,28 @@ fn read_message(message: &Message<'_>, depth: usize) -> Inbound {
             Inbound::AutomaticReply => Inbound::Other,
             inbound => inbound,
         },
-        _ => Inbound::Other,
+        _ => unsubscribe(message).unwrap_or(Inbound::Other),
     }
+}
+
+/// A request not to be mailed: its subject is the id of a message and nothing else.
+fn unsubscribe(message: &Message<'_>) -> Option<Inbound> {
+    let id = message.subject()?.trim();
+    let is_id = id.len() == 32 && id.bytes().all(|it| it.is_ascii_hexdigit());
+    is_id.then(|| Inbound::Unsubscribe {
+        id: id.to_ascii_lowercase(),
+        mail: id_of(message),
+    })
+}
+
+/// The mail's Message-ID, or a digest of the mail.
+fn id_of(message: &Message<'_>) -> String {
+    let id = message.message_id().map(line_of);
+    id.filter(|it| !it.is_empty()).unwrap_or_else(|| {
+        let digest = Sha256::digest(message.raw_message());
+        let digest = u128::from_be_bytes(*digest.first_chunk().expect("16 of 32 bytes"));
+        format!("sha256:{digest:x}")
+    })
 }
 
 fn report(
@@ -64,19 +84,8 @@ fn report(
 ) -> Inbound {
     original.add_references(message);
     original.finish();
-    let id = message
-        .message_id()
-        .map(line_of)
-        .filter(|it| !it.is_empty());
-    let digest = || {
-        let digest = Sha256::digest(message.raw_message());
-        format!(
-            "sha256:{:x}",
-            u128::from_be_bytes(*digest.first_chunk().expect("16 of 32 bytes"))
-        )
-    };
     Inbound::Report(Report {
-        id: id.unwrap_or_else(digest),
+        id: id_of(message),
         original,
         recipients,
     })

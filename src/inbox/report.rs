@@ -9,6 +9,13 @@ pub enum Inbound {
     Report(Report),
     /// An automatic reply, such as an out-of-office note.
     AutomaticReply,
+    /// A mail whose whole subject is an id that a message may have had: a request not to be mailed.
+    Unsubscribe {
+        /// The id in the subject.
+        id: String,
+        /// The mail's own Message-ID, or a digest of it.
+        mail: String,
+    },
     /// Anything else.
     Other,
 }

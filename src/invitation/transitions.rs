@@ -63,6 +63,10 @@ pub enum Cause {
     Person(Decision),
     /// A delivery report came, or the mail system's trace says so.
     Notification(Proof),
+    /// The address is on the suppression list.
+    Suppress,
+    /// The address was removed from the suppression list.
+    Unsuppress,
     /// A reminder is no longer needed: access was requested, or the invitation did not arrive.
     #[strum(to_string = "reminder-not-needed")]
     ReminderNotNeeded,
@@ -93,12 +97,13 @@ pub struct NotAllowed {
 pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
     use State::{
         Abandoned, Accepted, Armed, Bounced, Deferred, Delivered, Expired, Pending, Rejected,
-        Unknown,
+        Suppressed, Unknown,
     };
     let not_allowed = NotAllowed { before, cause };
     let Some(before) = before else {
         return match cause {
             Cause::Enrol => Ok(Pending),
+            Cause::Suppress => Ok(Suppressed),
             _ => Err(not_allowed),
         };
     };
@@ -121,6 +126,16 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
         // A report proves that the message was accepted, whatever the order of the replies.
         (Cause::OutOfOrder, Bounced | Delivered) => before,
 
+        (Cause::Suppress, Pending | Deferred) => Suppressed,
+        (Cause::Unsuppress, Suppressed) => Pending,
+        // The address was suppressed while an attempt was under way that ended before the final dot.
+        (
+            Cause::Outcome(Outcome::Deferred | Outcome::Rejected)
+            | Cause::GiveUp
+            | Cause::Disarm
+            | Cause::ResendMismatch,
+            Suppressed,
+        ) => Suppressed,
         (Cause::ReminderNotNeeded, Pending | Deferred) => Abandoned,
 
         (Cause::Notification(Proof::Failed), Accepted | Delivered | Unknown) => Bounced,
@@ -171,6 +186,8 @@ mod tests {
             Cause::Breaker,
             Cause::ResendMismatch,
             Cause::OutOfOrder,
+            Cause::Suppress,
+            Cause::Unsuppress,
             Cause::ReminderNotNeeded,
         ];
         causes.extend(OUTCOMES.map(Cause::Outcome));
@@ -290,9 +307,23 @@ mod tests {
     }
 
     #[test]
-    fn suppressed_never_changes() {
+    fn suppressed_is_left_only_when_it_is_removed_from_the_list() {
         for cause in causes() {
-            assert!(next(Some(State::Suppressed), cause).is_err(), "{cause:?}");
+            match next(Some(State::Suppressed), cause) {
+                Ok(State::Pending) => assert_eq!(cause, Cause::Unsuppress),
+                Ok(State::Suppressed) | Err(_) => {}
+                Ok(other) => panic!("{other} by {cause:?}"),
+            }
+        }
+        assert!(next(Some(State::Suppressed), Cause::Arm).is_err());
+    }
+
+    #[test]
+    fn only_what_is_due_is_suppressed() {
+        for &state in State::ALL {
+            let due = matches!(state, State::Pending | State::Deferred);
+            let suppressed = next(Some(state), Cause::Suppress).ok();
+            assert_eq!(suppressed, due.then_some(State::Suppressed), "{state}");
         }
     }
 
@@ -301,6 +332,7 @@ mod tests {
         for cause in causes() {
             let expected = match cause {
                 Cause::Enrol => Ok(State::Pending),
+                Cause::Suppress => Ok(State::Suppressed),
                 _ => Err(NotAllowed {
                     before: None,
                     cause,

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::witness::WitnessMark;
-use crate::invitation::{Cause, Identity, Invitee, Occasion, Proof, State, Unless};
+use crate::invitation::{
+    AddressPattern, Cause, Identity, Invitee, Occasion, Proof, State, Suppression, Unless,
+};
 use crate::link::PackageId;
 use crate::outcome::{Phase, Reply};
 
@@ -86,6 +88,17 @@ pub struct Notification {
     pub text: String,
     /// When it is recorded.
     pub at: Timestamp,
+    /// By which entry the address is suppressed from then on. That of a bounce counts only if it changes the state.
+    pub suppress: Option<(AddressPattern, Suppression)>,
+}
+
+/// What an entry of the suppression list did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suppressed {
+    /// Whether it is new on the list.
+    pub listed: bool,
+    /// How many invitations became suppressed.
+    pub changed: u64,
 }
 
 /// What a notification did.
@@ -99,6 +112,19 @@ pub enum Notified {
     Known,
     /// The message is being sent; to be read again.
     Waiting,
+}
+
+impl Notification {
+    /// Whether its address is suppressed by what it did.
+    #[must_use]
+    pub fn suppresses(&self, notified: Notified) -> bool {
+        let applies = match notified {
+            Notified::Changed(_, now) => now == State::Bounced || self.proof != Proof::Failed,
+            Notified::Noted => self.proof != Proof::Failed,
+            Notified::Known | Notified::Waiting => false,
+        };
+        applies && self.suppress.is_some()
+    }
 }
 
 /// An invitation that was sent at least once, for matching reports.

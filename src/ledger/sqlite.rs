@@ -17,6 +17,7 @@ mod reminders;
 mod rows;
 mod runs;
 mod schema;
+mod suppressions;
 mod transitions;
 mod wal;
 mod writer_handle;

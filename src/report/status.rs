@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::formats::utc;
 use super::harmless::{generated_cell, harmless_json};
-use crate::invitation::{Access, AccessBy, Event, Occasion, Record, State};
+use crate::invitation::{Access, AccessBy, Event, Occasion, Record, State, Suppression};
 
 /// How `status` writes invitations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -47,6 +47,8 @@ struct InvitationFields<'a> {
     access: Option<&'static str>,
     access_at: Option<String>,
     access_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppressed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     campaign: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,6 +127,7 @@ fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> Inv
         accepted_at: record.accepted_at.map(utc),
         next_attempt_at: standing.next_attempt_at.map(utc),
         note: optional(&latest.note),
+        suppressed: None,
         access: row.access.map(|it| it.state.as_str()),
         access_at: row.access.and_then(|it| it.at).map(utc),
         access_by: row.access.and_then(|it| it.by).map(AccessBy::as_str),
@@ -145,6 +148,8 @@ pub struct StatusRow {
     pub access: Option<Access>,
     /// The history, if it was asked for.
     pub history: Option<Vec<Event>>,
+    /// The entry of the suppression list that covers the address.
+    pub suppression: Option<Suppression>,
     /// Its reminders, if they were asked for.
     pub reminders: Vec<StatusRow>,
 }
@@ -222,6 +227,7 @@ impl<'a> StatusWriter<'a> {
                     let comma = if self.written == 0 { "\n" } else { ",\n" };
                     self.out.write_all(comma.as_bytes())?;
                     let fields = InvitationFields {
+                        suppressed: Some(row.suppression.is_some()),
                         history: row.history.as_deref(),
                         reminders: Some(row.reminders.iter().map(ReminderFields::of).collect()),
                         ..self.fields(row, Cow::Borrowed)

@@ -219,6 +219,11 @@ impl<'a> StatusTable<'a> {
         writeln!(self.out, "  Message-ID {id}")?;
         let now = format!("  {state} since {since}");
         self.write_event(&now, &reason)?;
+        if let Some(entry) = &row.suppression {
+            let note = entry.note.as_deref().unwrap_or_default();
+            let since = format!("  not mailed since {} ({})", local(entry.at), entry.source);
+            self.write_event(&since, &one_line(note))?;
+        }
         self.write_road(row)?;
         for event in row.history.iter().flatten() {
             let phase = event.phase.as_deref().unwrap_or_default();
@@ -399,6 +404,7 @@ mod tests {
             listed: Some(true),
             access: None,
             history: Some(vec![latest]),
+            suppression: None,
             reminders: Vec::new(),
         }
     }

@@ -22,6 +22,8 @@ pub struct SyncReport {
     pub known: u64,
     /// Those that were added to a history without changing a state.
     pub noted: u64,
+    /// Those by which an address was suppressed.
+    pub suppressed: u64,
     /// Those about messages that are being sent; the next `sync` reads them again.
     pub waiting: u64,
     /// Reports about messages that this ledger has not sent.
@@ -113,6 +115,7 @@ impl SyncReport {
         }
         for (number, what) in [
             (self.noted, "noted"),
+            (self.suppressed, "suppressed"),
             (self.waiting, "left for the next sync"),
             (self.foreign, "about other messages"),
         ] {

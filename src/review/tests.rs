@@ -63,6 +63,13 @@ fn message(to: &str, text: &str) -> String {
     )
 }
 
+fn road() -> [RoadStep; 2] {
+    [("invited", Some(Timestamp::UNIX_EPOCH)), (HOSTILE, None)].map(|(what, at)| RoadStep {
+        what: what.into(),
+        at,
+    })
+}
+
 /// A review of these messages, each an address and a text, in `out`.
 fn review(out: &Path, messages: &[(&str, &str)]) {
     let mut review = Review::begin(Folder::prepare(out, Access::Owner).unwrap(), about()).unwrap();
@@ -84,6 +91,7 @@ fn review(out: &Path, messages: &[(&str, &str)]) {
                     earlier: None,
                     occasion: Occasion::Invitation,
                 },
+                &road(),
             )
             .unwrap();
     }
@@ -92,6 +100,7 @@ fn review(out: &Path, messages: &[(&str, &str)]) {
         address: "eva@xn--bcher-kva.example",
         kind: "accepted",
         why: HOSTILE,
+        road: &road(),
         ..Skipped::default()
     };
     review.skip(&skipped).unwrap();
@@ -211,7 +220,8 @@ fn an_incomplete_review_has_no_page_and_is_not_compared_with() {
         earlier: None,
         occasion: Occasion::Invitation,
     };
-    half.add(&partner("ada@b.example", "Ada"), &shown).unwrap();
+    half.add(&partner("ada@b.example", "Ada"), &shown, &[])
+        .unwrap();
     drop(half);
     // Where it was killed, scratch files would stay.
     std::fs::create_dir(out.join(".tmpKilled")).unwrap();

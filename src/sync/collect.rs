@@ -1,11 +1,12 @@
 //! Reads a source and collects what it says about our messages.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 
 use jiff::Timestamp;
 
 use super::index::MessageIndex;
-use super::matching::matched;
+use super::matching::{matched, unsubscribed};
 use crate::inbox::{Inbound, Mail, read};
 use crate::ledger::{LedgerError, Notification, Reader};
 
@@ -14,8 +15,8 @@ use crate::ledger::{LedgerError, Notification, Reader};
 pub struct Collected {
     /// What is new about our messages.
     pub notifications: Vec<Notification>,
-    /// The invitations and origins of these, because the same report may be read twice.
-    seen: HashSet<(i64, String)>,
+    /// Hashes of the invitations and origins of these, because the same report may be read twice.
+    seen: HashSet<u64>,
     /// How many mails were read.
     pub mails: u64,
     /// How many entries of the message trace were read.
@@ -44,18 +45,26 @@ impl Collected {
         at: Timestamp,
     ) -> Result<bool, LedgerError> {
         self.mails += 1;
-        let report = match read(&mail.bytes) {
-            Inbound::Report(report) => report,
+        let inbound = read(&mail.bytes);
+        match inbound {
+            Inbound::Report(_) | Inbound::Unsubscribe { .. } => {}
             Inbound::AutomaticReply => {
                 self.automatic_replies += 1;
                 return Ok(false);
             }
             Inbound::Other => return Ok(false),
-        };
+        }
         let index = built(index, reader).await?;
-        let notifications = matched(&report, index, reader, at).await?;
+        let notifications = match &inbound {
+            Inbound::Report(report) => matched(report, index, reader, at).await?,
+            Inbound::Unsubscribe { id, mail } => {
+                let found = unsubscribed(id, mail, index, reader, at).await?;
+                found.into_iter().collect()
+            }
+            Inbound::AutomaticReply | Inbound::Other => Vec::new(),
+        };
         if notifications.is_empty() {
-            self.foreign += 1;
+            self.foreign += u64::from(matches!(inbound, Inbound::Report(_)));
             return Ok(false);
         }
         self.add_notifications(notifications, reader).await?;
@@ -75,7 +84,8 @@ impl Collected {
                 invitation, origin, ..
             } = &notification;
             let is_new = !reader.is_reported(*invitation, origin).await?;
-            if is_new && self.seen.insert((*invitation, origin.clone())) {
+            let hash = self.seen.hasher().hash_one((invitation, origin));
+            if is_new && self.seen.insert(hash) {
                 self.notifications.push(notification);
                 new += 1;
             }

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::index::{MessageIndex, SentMessage};
+use crate::address::Address;
 use crate::inbox::{Action, RecipientReport, Report};
-use crate::invitation::{Proof, State};
+use crate::invitation::{AddressPattern, Proof, State, Suppression, SuppressionSource};
 use crate::ledger::{LedgerError, Notification, Reader, SentInvitation};
 use crate::outcome::Reply;
 
@@ -32,6 +33,46 @@ pub async fn matched(
     Ok(notifications)
 }
 
+/// The message whose recipient asks not to be mailed, as the mail `mail` with its id as subject does; none if this
+/// ledger has not issued the id.
+///
+/// # Errors
+/// If the ledger cannot be read.
+pub async fn unsubscribed(
+    id: &str,
+    mail: &str,
+    index: &MessageIndex,
+    reader: &Reader,
+    at: Timestamp,
+) -> Result<Option<Notification>, LedgerError> {
+    let Some(message) = index.find(id, reader).await? else {
+        return Ok(None);
+    };
+    let invitation = message.invitation;
+    let Ok(address) = Address::parse(&invitation.identity.address) else {
+        return Ok(None);
+    };
+    let suppression = Suppression {
+        address: Some(address.canonical()),
+        at,
+        source: SuppressionSource::Unsubscribe,
+        note: Some(format!("mail {mail}")),
+    };
+    Ok(Some(Notification {
+        invitation: invitation.id,
+        message_id: message.message_id,
+        identity: invitation.identity,
+        about_recipient: true,
+        // Who has the id has the message.
+        proof: Proof::Accepted,
+        reply: None,
+        origin: format!("mail {mail}"),
+        text: "the recipient asks not to be mailed".into(),
+        at,
+        suppress: Some((AddressPattern::from(&address), suppression)),
+    }))
+}
+
 /// What a report that names one of our messages says about it.
 fn named(report: &Report, message: &SentMessage, at: Timestamp) -> Option<Notification> {
     let invitation = &message.invitation;
@@ -42,7 +83,7 @@ fn named(report: &Report, message: &SentMessage, at: Timestamp) -> Option<Notifi
     let ours = report.recipients.iter().find(is_ours);
     let recipient = ours.or_else(|| report.recipients.first())?;
     let message_id = message.message_id.clone();
-    let mut notification = notification(origin(report), recipient, invitation, message_id, at);
+    let mut notification = notification(report, recipient, invitation, message_id, at);
     if ours.is_none() {
         notification.about_recipient = false;
         let other = recipient.address.as_ref();
@@ -63,11 +104,7 @@ async fn by_relay_id(
     reader: &Reader,
     at: Timestamp,
 ) -> Result<Option<Notification>, LedgerError> {
-    let Some(address) = recipient
-        .address
-        .as_ref()
-        .map(super::super::address::Address::canonical)
-    else {
+    let Some(address) = recipient.address.as_ref().map(Address::canonical) else {
         return Ok(None);
     };
     let original = &report.original;
@@ -93,7 +130,7 @@ async fn by_relay_id(
         if let Some(accepted) = accepted {
             let message_id = accepted.message_id.clone();
             return Ok(Some(notification(
-                origin(report),
+                report,
                 recipient,
                 &invitation,
                 message_id,
@@ -119,14 +156,8 @@ fn names(reply: &str, id: &str) -> bool {
             .any(|it| it == id)
 }
 
-/// Which report it is.
-fn origin(report: &Report) -> String {
-    format!("report {}", report.id)
-}
-
-/// What is said about one recipient of a message.
-pub(super) fn notification(
-    origin: String,
+fn notification(
+    report: &Report,
     recipient: &RecipientReport,
     invitation: &SentInvitation,
     message_id: String,
@@ -138,22 +169,6 @@ pub(super) fn notification(
         // Whatever it says, somebody had the message.
         _ => Proof::Accepted,
     };
-    let (reply, text) = reply_and_text(recipient);
-    Notification {
-        invitation: invitation.id,
-        identity: invitation.identity.clone(),
-        message_id,
-        about_recipient: true,
-        proof,
-        reply,
-        origin,
-        text,
-        at,
-    }
-}
-
-/// The last server's reply, if there is one, and what is said for the history.
-pub(super) fn reply_and_text(recipient: &RecipientReport) -> (Option<Reply>, String) {
     let reply = reply_of(recipient);
     let words = if reply.is_some() {
         ""
@@ -169,11 +184,22 @@ pub(super) fn reply_and_text(recipient: &RecipientReport) -> (Option<Reply>, Str
         text += " ";
         text += part;
     }
-    (reply, text)
+    Notification {
+        invitation: invitation.id,
+        identity: invitation.identity.clone(),
+        message_id,
+        about_recipient: true,
+        proof,
+        reply,
+        origin: format!("report {}", report.id),
+        text,
+        at,
+        suppress: None,
+    }
 }
 
 /// The last server's reply, if the report quotes one.
-fn reply_of(recipient: &RecipientReport) -> Option<Reply> {
+pub(super) fn reply_of(recipient: &RecipientReport) -> Option<Reply> {
     let diagnostic = &recipient.diagnostic;
     let (code, text) = diagnostic.split_at_checked(3)?;
     let code: u16 = code.parse().ok().filter(|it| (200..600).contains(it))?;

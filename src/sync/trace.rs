@@ -10,12 +10,13 @@ use jiff::Timestamp;
 
 use super::collect::{Collected, built};
 use super::index::MessageIndex;
-use super::matching::{notification, reply_and_text};
+use super::matching::reply_of;
 use crate::address::Address;
 use crate::entra::{
     Graph, GraphError, MessageTrace, MessageTraces, TRACE_REACH, TraceDetail, trace_windows,
 };
 use crate::inbox::{Action, RecipientReport, first_status, line_of};
+use crate::invitation::Proof;
 use crate::ledger::{LedgerError, Notification, Reader};
 
 /// How many failures are looked up, a request each. Further ones are recorded without their reasons.
@@ -105,25 +106,28 @@ async fn matched(
         status if status.is_empty() => "without a status".to_owned(),
         status => status,
     };
-    let action = match trace.is_failed() {
-        true => Action::Failed,
-        false => Action::Unclear,
-    };
     // The status belongs to the origin: a later one of the same message is recorded, too.
     let received = line_of(&trace.received_date_time);
-    let origin = format!("message trace of {received}, {status}");
-    let recipient = RecipientReport {
-        address: address.ok(),
-        action,
-        status: None,
-        diagnostic: String::new(),
+    let (proof, text) = if trace.is_failed() {
+        (
+            Proof::Failed,
+            "Exchange Online could not deliver the message",
+        )
+    } else {
+        (Proof::Accepted, "Exchange Online had accepted the message")
     };
-    let mut notification = notification(origin, &recipient, invitation, message.message_id, at);
-    notification.text = match action {
-        Action::Failed => "Exchange Online could not deliver the message".to_owned(),
-        _ => "Exchange Online had accepted the message".to_owned(),
-    };
-    Ok(Some(notification))
+    Ok(Some(Notification {
+        invitation: invitation.id,
+        identity: invitation.identity.clone(),
+        message_id: message.message_id,
+        about_recipient: true,
+        proof,
+        reply: None,
+        origin: format!("message trace of {received}, {status}"),
+        text: text.to_owned(),
+        at,
+        suppress: None,
+    }))
 }
 
 /// Adds the last server's reply, or what Exchange says in its place.
@@ -137,11 +141,12 @@ fn with_reason(found: Notification, trace: &MessageTrace, events: &[TraceDetail]
         status: first_status(&reason),
         diagnostic: reason,
     };
-    let (reply, text) = reply_and_text(&recipient);
-    Notification {
-        reply,
-        text,
-        ..found
+    match reply_of(&recipient) {
+        None => Notification {
+            text: format!("{}: {}", found.text, recipient.diagnostic),
+            ..found
+        },
+        reply => Notification { reply, ..found },
     }
 }
 

@@ -9,7 +9,7 @@ const FEMockserver = createRequire(import.meta.url)("@sap-ux/fe-mockserver-core"
 const [, , metadataPath, folder] = process.argv;
 const ROOT = "/v1.0/identityGovernance/entitlementManagement";
 const PAGE = 100;
-const SETS = "catalogs|accessPackages|assignmentPolicies|assignments|connectedOrganizations";
+const SETS = "catalogs|accessPackages|assignmentPolicies|assignmentRequests|assignments|connectedOrganizations";
 
 const metadata = readFileSync(metadataPath, "utf8");
 const names = new Set([...metadata.matchAll(/<(?:Navigation)?Property Name="(\w+)"/g)].map((it) => it[1]));

@@ -210,6 +210,7 @@ impl History {
             origin: format!("report {}", rng.u64(..)),
             text: "failed".into(),
             at: now(),
+            suppress: None,
         };
         self.disk.beside(|it| it.notify(&[notification])).unwrap();
         self.begin_silence(&invitation.address);

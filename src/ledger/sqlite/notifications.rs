@@ -25,17 +25,23 @@ impl Transitions<'_> {
             return Ok(Notified::Known);
         }
         let about_current = notification.about_recipient && current == notification.message_id;
-        match effect(state, notification.proof, about_current) {
-            Effect::Wait => Ok(Notified::Waiting),
+        let notified = match effect(state, notification.proof, about_current) {
+            Effect::Wait => return Ok(Notified::Waiting),
             Effect::Change(cause) => {
                 let changed = self.apply(&change(notification, cause))?;
-                Ok(Notified::Changed(state, changed))
+                Notified::Changed(state, changed)
             }
             Effect::Note => {
                 self.note(notification, state)?;
-                Ok(Notified::Noted)
+                Notified::Noted
             }
+        };
+        if let Some((pattern, entry)) = &notification.suppress
+            && notification.suppresses(notified)
+        {
+            self.suppress(pattern, entry)?;
         }
+        Ok(notified)
     }
 
     /// Adds a line to the history. The latest event stays, because reports and plans read the relay's reply

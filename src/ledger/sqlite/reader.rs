@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 
 use super::errors::{damaged, translate};
 use super::rows::{self, RECORD, STANDING};
-use super::{connection, notifications, runs, schema};
-use crate::invitation::{Event, Identity, MessageIdKey, Record, Standing, State};
+use super::{connection, notifications, runs, schema, suppressions};
+use crate::invitation::{Event, Identity, MessageIdKey, Record, Standing, State, Suppression};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness::Staleness;
 use crate::ledger::records::{CampaignStanding, RecordFilter, SentInvitation, Unsettled};
@@ -302,6 +302,27 @@ impl Reader {
         let origin = origin.to_owned();
         self.query(move |connection| notifications::is_recorded(connection, invitation, &origin))
             .await
+    }
+
+    /// For each of these canonical addresses, the entry of the suppression list that covers it.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn suppressions_of(
+        &self,
+        addresses: Vec<String>,
+    ) -> Result<Vec<Option<Suppression>>> {
+        let key = self.key.clone();
+        self.query(move |connection| suppressions::covering_each(connection, &key, &addresses))
+            .await
+    }
+
+    /// The suppression list.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn suppressions(&self) -> Result<Vec<Suppression>> {
+        self.query(suppressions::list).await
     }
 
     /// The history of an invitation, the oldest event first.

@@ -24,6 +24,9 @@ pub enum ApplyError {
     /// The transition is not allowed.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
+    /// A suppressed address is not mailed again.
+    #[error("the address is suppressed")]
+    Suppressed,
     /// The reminder is not needed any more; it was given this state instead of being armed.
     #[error("the reminder is {0} in the meantime")]
     Withdrawn(State),
@@ -58,7 +61,7 @@ pub struct Transitions<'a> {
 }
 
 impl Transitions<'_> {
-    /// Inserts an invitation; one that is recorded already stays unchanged. Its latest event is the next row
+    /// Inserts an invitation, as suppressed if its address is; one that is recorded already stays unchanged. Its latest event is the next row
     /// of the history, which SQLite numbers one above the last.
     pub fn enrol(&self, enrolment: &Enrolment, at: Timestamp) -> Result<(), ApplyError> {
         let Enrolment {
@@ -66,7 +69,12 @@ impl Transitions<'_> {
             invitee,
             message_id,
         } = enrolment;
-        let state = next(None, Cause::Enrol)?;
+        let cause = if self.is_suppressed(&identity.address)? {
+            Cause::Suppress
+        } else {
+            Cause::Enrol
+        };
+        let state = next(None, cause)?;
         let inserted = self
             .connection
             .prepare_cached(
@@ -96,7 +104,7 @@ impl Transitions<'_> {
             })?;
         if inserted == 1 {
             let id = self.connection.last_insert_rowid();
-            let change = Change::new(identity, at, Cause::Enrol);
+            let change = Change::new(identity, at, cause);
             self.write_history(id, &change, None, state, message_id)?;
         }
         Ok(())
@@ -112,6 +120,11 @@ impl Transitions<'_> {
         }
         let before = self.find(&change.identity)?.ok_or(ApplyError::Missing)?;
         let (id, from) = (before.id, before.state);
+        if change.cause == Cause::Person(Decision::Resend)
+            && self.is_suppressed(&change.identity.address)?
+        {
+            return Err(ApplyError::Suppressed);
+        }
         let state = next(Some(from), change.cause)?;
         let latest = self.write_history(id, change, Some(from), state, &before.message_id)?;
         let after = before.after(change, state, self.key);
@@ -147,6 +160,12 @@ impl Transitions<'_> {
             })?;
         // The state was read in the same transaction, so only a tampered ledger gives another number.
         ensure_one_row(changed)?;
+        // So that no invitation to a suppressed address is ever due.
+        if matches!(state, State::Pending | State::Deferred)
+            && self.is_suppressed(&change.identity.address)?
+        {
+            return self.apply(&Change::new(&change.identity, change.at, Cause::Suppress));
+        }
         Ok(state)
     }
 
@@ -237,6 +256,10 @@ impl InvitationRow {
             self.deferrals = 0;
             self.deferred_since = None;
             self.accepted_at = None;
+        }
+        if change.cause == Cause::Unsuppress {
+            self.deferrals = 0;
+            self.deferred_since = None;
         }
         let refused_unarmed =
             self.state != State::Armed && matches!(change.cause, Cause::Outcome(_) | Cause::GiveUp);

@@ -6,8 +6,9 @@ use super::transitions::ApplyError;
 use super::wal::Reserve;
 use super::writer_thread::WriterThread;
 use super::{runs, wal};
+use crate::invitation::{AddressPattern, Suppression};
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::records::{Enrolment, Gap, Notification, Notified, RunEnd};
+use crate::ledger::records::{Enrolment, Gap, Notification, Notified, RunEnd, Suppressed};
 
 impl WriterThread {
     /// Turns every `armed` invitation into `unknown`; gives how many there were.
@@ -36,6 +37,40 @@ impl WriterThread {
                 .iter()
                 .map(|it| transitions.notify(it))
                 .collect()
+        })
+    }
+
+    /// Adds entries to the suppression list, all or none.
+    pub fn suppress(
+        &mut self,
+        entries: &[(AddressPattern, Suppression)],
+    ) -> Result<Vec<Suppressed>> {
+        self.write(|it| {
+            let transitions = it.transitions();
+            let suppress = |(pattern, entry): &_| transitions.suppress(pattern, entry);
+            entries.iter().map(suppress).collect()
+        })
+    }
+
+    /// Removes entries from the suppression list, all of them or, if one is missing, none.
+    pub fn unsuppress(
+        &mut self,
+        patterns: &[AddressPattern],
+        at: Timestamp,
+        note: Option<&str>,
+    ) -> Result<Vec<Option<u64>>> {
+        self.write(|it| {
+            let transitions = it.transitions();
+            let is_listed = |pattern| transitions.is_listed(pattern);
+            let listed: Vec<bool> = patterns
+                .iter()
+                .map(is_listed)
+                .collect::<rusqlite::Result<_>>()?;
+            if listed.contains(&false) {
+                return Ok(listed.into_iter().map(|it| it.then_some(0)).collect());
+            }
+            let unsuppress = |pattern| transitions.unsuppress(pattern, at, note).map(Some);
+            patterns.iter().map(unsuppress).collect()
         })
     }
 

@@ -16,7 +16,7 @@ use super::errors::translate;
 use super::runs;
 use super::transitions::{ApplyError, Transitions};
 use super::wal::{self, Reserve};
-use crate::invitation::{Cause, MessageIdKey, State};
+use crate::invitation::{Cause, MessageIdKey, NotAllowed, State};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::{Change, ChangeResults};
 
@@ -132,10 +132,17 @@ impl WriterThread {
         match self.transitions().apply(change) {
             Ok(state) => Ok(Ok(state)),
             Err(ApplyError::Sqlite(error)) => Err(error),
+            Err(ApplyError::NotAllowed(NotAllowed {
+                before: Some(state @ (State::Suppressed | State::Abandoned)),
+                cause: Cause::Arm,
+            })) => Ok(Err(LedgerError::Withdrawn(state))),
             Err(ApplyError::Withdrawn(state)) => Ok(Err(LedgerError::Withdrawn(state))),
             Err(refused) => {
                 let message = format!("{}: {refused}", change.identity.address);
-                Ok(Err(LedgerError::Fault(message)))
+                Ok(Err(match refused {
+                    ApplyError::Suppressed => LedgerError::Unusable(message),
+                    _ => LedgerError::Fault(message),
+                }))
             }
         }
     }

@@ -109,6 +109,7 @@ async fn the_arm_of_a_reminder_rechecks_the_invitation() {
         origin: "report 1".into(),
         text: "failed".into(),
         at: now(),
+        suppress: None,
     };
     ledger.notify(vec![bounced]).await.unwrap();
 

@@ -85,7 +85,7 @@ const skippedCells = (row) => [
   who(row),
   bdi(row.organization),
   bdi(row.package),
-  span('', bdi(row.why), row.earlier && ` (${mailed(row.earlier)})`),
+  span('', bdi(row.why), row.earlier && ` (${mailed(row.earlier)})`, row.road.length > 0 && ` · ${told(row.road)}`),
 ];
 
 const who = (row) => span('', row.name && bdi(row.name), row.name && ' ', ...mailbox(row));

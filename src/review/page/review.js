@@ -10,8 +10,8 @@
 // The fields of the rows in the data files, in order (src/review.rs writes them).
 const MESSAGE =
   'number name address unicode organization subject language asked package mark kind attempts notes size line reminder'.split(' ');
-const SKIPPED = 'name address unicode organization package reason why line earlier'.split(' ');
-const DETAIL = 'number headers text source proof notes preheader from replyTo earlier'.split(' ');
+const SKIPPED = 'name address unicode organization package reason why line earlier road'.split(' ');
+const DETAIL = 'number headers text source proof notes preheader from replyTo earlier road'.split(' ');
 const MARKS = ['', 'added', 'changed'];
 // The width of a mail on a desktop, in CSS pixels.
 const DESKTOP = 700;
@@ -410,6 +410,7 @@ function show(row) {
       organization && ['Organisation', bdi(organization)],
       row.package && ['Package', bdi(row.package)],
       earlier && ['Mailed', mailed(earlier)],
+      row.road.length > 0 && ['So far', told(row.road)],
     ];
     $('facts').replaceChildren(...factList(...list));
     $('stage').replaceChildren(div('card why', p('', bdi(row.why))));
@@ -430,6 +431,7 @@ function messageFacts(row, known) {
     summary.about.packages.length > 1 && ['Package', bdi(row.package)],
     alike > 1 && ['Kind', `one of ${counted(alike, 'message')} that differ only in the partner’s values`],
     known?.earlier && ['Mailed before', mailed(known.earlier)],
+    known?.road.length > 0 && ['So far', told(known.road)],
   ];
 }
 
@@ -438,6 +440,9 @@ function mailed({ at, state, attempts, message_id: id, repeats }) {
   const again = repeats ? ' · the same bytes are sent again' : '';
   return `${when(at)}: ${state} · ${counted(attempts, 'attempt')} · Message-ID <${id}>${again}`;
 }
+
+// `invited 12 Mar 2026, 14:05, requested 13 Mar 2026, 09:00`.
+const told = (road) => road.map(([what, at]) => (at ? `${what} ${when(at)}` : what)).join(', ');
 
 function factList(...list) {
   const fact = ([term, ...values]) => div('', dt('', term), dd('', ...values));
