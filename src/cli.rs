@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::check::CheckOptions;
 use crate::commands::init::InitOptions;
+use crate::commands::manual::{self, CompletionsOptions, ManOptions};
 use crate::commands::packages::PackagesOptions;
 use crate::commands::preview::PreviewOptions;
 use crate::commands::resolve::ResolveOptions;
@@ -75,7 +76,7 @@ enum Command {
         after_help = "Examples:\n  access-invite status --state unknown\n  access-invite status ada@fabrikam.example --format json"
     )]
     Status(StatusOptions),
-    /// Read the delivery reports that came back, and record what they say
+    /// Read delivery reports and requests for access, and record them
     #[command(
         after_help = "Examples:\n  access-invite sync\n  access-invite sync --bounces returned.eml bounces.mbox"
     )]
@@ -90,6 +91,21 @@ enum Command {
         after_help = "Examples:\n  access-invite resolve ada@fabrikam.example --as accepted --note \"queued as 4XyZ at 07:15\"\n  access-invite resolve --all-unknown --as resend --note \"not in the relay's log\""
     )]
     Resolve(ResolveOptions),
+    /// Write the manual pages of all verbs into a folder
+    #[command(
+        after_help = "Examples:\n  access-invite man man1\n  access-invite man /usr/local/share/man/man1"
+    )]
+    Man(ManOptions),
+    /// Print the completions for a shell
+    #[command(
+        after_help = "Examples:\n  access-invite completions bash\n  access-invite completions zsh"
+    )]
+    Completions(CompletionsOptions),
+    /// Print a JSON Schema of the configuration, for editors
+    #[command(
+        after_help = "Examples:\n  access-invite schema\n  access-invite --config other.toml schema"
+    )]
+    Schema,
 }
 
 /// Parses the command line.
@@ -136,5 +152,10 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
         Command::Sync(options) => sync::run(config, &options, console).await,
         Command::Suppress(options) => suppress::run(config, &options, console).await,
         Command::Resolve(options) => resolve::run(config, &options, console).await,
+        Command::Man(options) => manual::man(&options, &Cli::command()),
+        Command::Completions(options) => {
+            Ok(manual::completions(&options, Cli::command(), console.out))
+        }
+        Command::Schema => Ok(manual::schema(console)),
     }
 }

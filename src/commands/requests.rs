@@ -184,10 +184,11 @@ pub async fn refresh_requests(
     console: &Console<'_>,
 ) -> Result<Refreshed> {
     let names: BTreeSet<&String> = names.into_iter().collect();
-    let named = config.packages.iter().filter(|it| names.contains(&it.key));
+    let packages = config.packages.iter();
+    let wanted = packages.filter(|it| names.contains(&it.key));
     let now = console.now();
     let mut due = BTreeSet::new();
-    for id in named.map(|it| it.link.package_id()) {
+    for id in wanted.map(|it| it.link.package_id()) {
         let read_at = ledger.reader().requests_read_at(vec![id]).await?;
         // A time in the future was recorded by a clock that was ahead.
         let is_fresh = |at: Timestamp| at <= now && now.duration_since(at) < FRESH;

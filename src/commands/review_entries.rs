@@ -62,9 +62,10 @@ pub async fn fill(
     let mut skipped = SkippedPartners::default();
     let mut pages = plan.pages();
     while let Some(page) = pages.next_page(reader).await? {
-        let roads = match recorded {
-            true => roads(&page, reader).await?,
-            false => vec![Vec::new(); page.len()],
+        let roads = if recorded {
+            roads(&page, reader).await?
+        } else {
+            vec![Vec::new(); page.len()]
         };
         for (invitation, road) in page.into_iter().zip(roads) {
             let partner = &invitation.partner;

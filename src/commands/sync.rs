@@ -77,9 +77,10 @@ type Opened<'a> = Vec<(&'a Imap, Mailbox, Vec<u32>)>;
 /// If nothing is configured to be read (78), or the ledger cannot be read or written.
 pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) -> Result<Exit> {
     let config = Config::load(path)?;
-    let packages = match options.bounces.is_empty() {
-        true => requests::configured(&config),
-        false => BTreeSet::new(),
+    let packages = if options.bounces.is_empty() {
+        requests::configured(&config)
+    } else {
+        BTreeSet::new()
     };
     let sources = sources(&config, options, packages.is_empty())?;
     Ledger::check_writable(&config.ledger)?;

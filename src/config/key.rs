@@ -26,6 +26,8 @@ pub struct Key {
 pub enum Presence {
     /// It must be set.
     Required,
+    /// It must be set unless this key of its table is.
+    RequiredWithout(&'static str),
     /// It may be unset.
     Optional,
     /// Its default, in TOML.

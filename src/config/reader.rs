@@ -222,21 +222,32 @@ pub struct Declaration<'s, 'a> {
 impl Declaration<'_, '_> {
     /// A key that must be set; returns `None` only after reporting an error.
     pub fn required<T>(self, value: Value<'_, T>) -> Option<T> {
-        let Self { section, name, .. } = &self;
+        self.report_missing();
+        self.read(Presence::Required, false, value)
+    }
+
+    /// Adds an error if the file does not have the key.
+    fn report_missing(&self) {
+        let Self { section, name, .. } = self;
         if section.find(name).is_none() {
             let message = format!("`{}` is missing", cut(&section.path(name)));
             let span = section.span.clone();
             section.reader.problems.add_missing(span, message);
         }
-        self.read(Presence::Required, false, value)
     }
 
-    /// A key that must be set unless there is another value.
-    pub fn required_or<T>(self, set: Option<T>, value: Value<'_, T>) -> Option<T> {
-        match set {
-            Some(set) => self.read(Presence::Required, false, value).or(Some(set)),
-            None => self.required(value),
+    /// A key that must be set unless the key `other` of this table sets it.
+    pub fn required_without<T>(
+        self,
+        other: &'static str,
+        set: Option<T>,
+        value: Value<'_, T>,
+    ) -> Option<T> {
+        if set.is_none() {
+            self.report_missing();
         }
+        self.read(Presence::RequiredWithout(other), false, value)
+            .or(set)
     }
 
     /// A key that may be unset.

@@ -59,7 +59,7 @@ impl Smtp {
         let set = host_of_provider(&mut section, provider, region.as_deref(), cloud);
         let host = section
             .key("host", "name or IP address, as in its certificate")
-            .required_or(set, host());
+            .required_without("provider", set, host());
         let tls = section
             .key("tls", "\"none\" only to a relay on this machine")
             .or_set(

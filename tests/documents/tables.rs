@@ -68,7 +68,7 @@ fn the_configuration_keys_and_defaults_are_those_of_the_program() {
     }
     for key in declared_keys() {
         let default = match key.presence {
-            Presence::Required => "required".to_owned(),
+            Presence::Required | Presence::RequiredWithout(_) => "required".to_owned(),
             Presence::Optional => "unset".to_owned(),
             Presence::Default(value) => format!("`{value}`"),
         };
