@@ -5,19 +5,21 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::commands::approve::ApproveOptions;
 use crate::commands::check::CheckOptions;
 use crate::commands::init::InitOptions;
 use crate::commands::manual::{self, CompletionsOptions, ManOptions};
 use crate::commands::packages::PackagesOptions;
 use crate::commands::preview::PreviewOptions;
+use crate::commands::report::ReportOptions;
 use crate::commands::resolve::ResolveOptions;
 use crate::commands::send::SendOptions;
 use crate::commands::status::StatusOptions;
 use crate::commands::suppress::SuppressOptions;
 use crate::commands::sync::SyncOptions;
 use crate::commands::{
-    PREVIEW, check, init, packages, preview, resolve, sandbox, send, status, suppress, sync,
-    test_send,
+    PREVIEW, approve, check, init, packages, preview, report, resolve, sandbox, send, status,
+    suppress, sync, test_send,
 };
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -66,6 +68,11 @@ enum Command {
         after_help = "Examples:\n  access-invite preview\n  access-invite preview --only ada@fabrikam.example --out review"
     )]
     Preview(PreviewOptions),
+    /// Record your approval of what the last preview shows
+    #[command(
+        after_help = "Examples:\n  access-invite approve\n  access-invite approve --by \"Ada Lovelace\" --note \"ticket 4711\""
+    )]
+    Approve(ApproveOptions),
     /// Send the invitations that are due
     #[command(
         after_help = "Examples:\n  access-invite send --test-to you@contoso.example\n  access-invite send --limit 5"
@@ -76,6 +83,11 @@ enum Command {
         after_help = "Examples:\n  access-invite status --state unknown\n  access-invite status ada@fabrikam.example --format json"
     )]
     Status(StatusOptions),
+    /// Write a report of the campaign for people and auditors: partners, runs, approvals, texts
+    #[command(
+        after_help = "Examples:\n  access-invite report\n  access-invite report --format csv --out spring.csv"
+    )]
+    Report(ReportOptions),
     /// Read delivery reports and requests for access, and record them
     #[command(
         after_help = "Examples:\n  access-invite sync\n  access-invite sync --bounces returned.eml bounces.mbox"
@@ -134,6 +146,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
             let place = (out.as_path(), Access::shared(shared));
             preview::run(config, place, &filter, console).await
         }
+        Command::Approve(options) => approve::run(config, &options, console).await,
         Command::Send(options) if options.dry_run => {
             let out = options.out.unwrap_or_else(|| PREVIEW.into());
             let place = (out.as_path(), Access::shared(options.shared));
@@ -149,6 +162,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
             None => Box::pin(send::run(config, &options, console)).await,
         },
         Command::Status(options) => status::run(config, &options, console).await,
+        Command::Report(options) => report::run(config, &options, console).await,
         Command::Sync(options) => sync::run(config, &options, console).await,
         Command::Suppress(options) => suppress::run(config, &options, console).await,
         Command::Resolve(options) => resolve::run(config, &options, console).await,

@@ -2,6 +2,7 @@
 //! delivery and the summary.
 
 pub mod accept_older;
+pub mod approve;
 pub mod check;
 mod check_entra;
 mod checks;
@@ -22,6 +23,8 @@ pub mod preview;
 mod question;
 mod records;
 mod reminders;
+pub mod report;
+mod report_texts;
 mod requests;
 pub mod resolve;
 mod review_entries;

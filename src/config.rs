@@ -6,6 +6,7 @@
 //! resolved, and values within their ranges. The file contains no secret, and a line that might contain
 //! one is never printed.
 
+mod approval;
 mod bounces;
 mod client_secret;
 mod deadlines;
@@ -29,6 +30,7 @@ mod package_names;
 mod packages;
 mod partner_file;
 mod pattern;
+mod privacy;
 mod problems;
 mod provider_findings;
 mod providers;
@@ -42,6 +44,7 @@ mod text;
 mod tls;
 mod values;
 
+pub use self::approval::ApprovalRules;
 pub use self::bounces::{Bounces, Imap, ImapCredential};
 pub use self::client_secret::{SecretPlace, SecretSource};
 pub use self::deadlines::Deadlines;
@@ -61,6 +64,7 @@ pub use self::package_names::{package_names, plain_letters};
 pub use self::packages::{Package, keys_of};
 pub use self::partner_file::{BadRows, CellValues, Column, Columns, Field, PartnerFile};
 pub use self::pattern::{Pattern, PatternError, PatternPart};
+pub use self::privacy::Privacy;
 pub use self::problems::{Problem, Problems};
 pub use self::provider_findings::CHECK as PROVIDER_CHECK;
 pub use self::providers::{Place, Provider, ProviderLogin, RequiredKey, SenderRule, Source};

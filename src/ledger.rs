@@ -30,8 +30,8 @@ use self::error::Result;
 pub use self::freshness::Staleness;
 use self::lock::RunLock;
 pub use self::records::{
-    CampaignStanding, Change, ChangeResults, Enrolment, Gap, Notification, Notified, RecordFilter,
-    RunEnd, RunStart, SentInvitation, Suppressed, Unsettled,
+    Approval, CampaignStanding, Change, ChangeResults, Enrolment, Gap, Notification, Notified,
+    RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Suppressed, Unsettled,
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
@@ -249,6 +249,14 @@ impl Ledger {
     /// If that cannot be recorded.
     pub async fn end_run(&self, end: RunEnd) -> Result<()> {
         self.writer.run(move |it| it.end_run(&end)).await
+    }
+
+    /// Records an approval.
+    ///
+    /// # Errors
+    /// If that cannot be recorded.
+    pub async fn approve(&self, approval: Approval) -> Result<()> {
+        self.writer.run(move |it| it.approve(&approval)).await
     }
 
     /// Records reports, all or none, each of them once. Gives what each of them did.

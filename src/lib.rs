@@ -22,7 +22,7 @@
 //! refusal                        what a refusal is about: recipient, sender, time
 //! outcome atomic_file            phase + reply → outcome · a file that replaces another as a whole
 //! link address locale files digest               values · regular files only, bounded · hash of fields
-//! finding output                 what a check found · a writer that keeps its first error
+//! finding output html            what a check found · a writer that keeps its first error · HTML escaping
 //! os_error panics                messages of system errors · panics of parsers, caught
 //! ```
 //!
@@ -40,6 +40,7 @@
 //! - Everything is validated before the first connection.
 
 pub mod finding;
+pub mod html;
 pub mod os_error;
 pub mod output;
 pub mod panics;

@@ -1,5 +1,6 @@
 //! Output for people and scripts: tables, JSON, CSV, and text that is safe to print.
 
+pub mod campaign;
 mod check;
 mod formats;
 mod harmless;

@@ -15,6 +15,7 @@ use std::path::Path;
 use crate::support::browser::look;
 use crate::support::mail::{self, Mail, Values, locales};
 use crate::support::smtp::{Action, Call, Server, Stage};
+use crate::support::story::Story;
 use crate::support::{LINK, Workplace};
 use serde_json::{Value, json};
 
@@ -348,6 +349,67 @@ fn a_review_of_10000_messages_opens_in_two_seconds() {
     assert_eq!(preview.code, 0, "{preview:?}");
 
     let report = look("many.mjs", workplace.path());
+
+    assert_eq!(report.problems, [""; 0]);
+    assert_eq!(report.looked, 1);
+}
+
+/// Writes the reports that `report.mjs` looks at.
+fn write_report(workplace: &Workplace, config: &str, out: &str) {
+    let made = workplace.run(&["report", "-c", config, "--out", out]);
+    assert_eq!(made.code, 0, "{made:?}");
+}
+
+#[test]
+#[ignore = "needs Chromium; .ci/run calls it"]
+fn the_report_is_searched_filtered_printed_and_escaped() {
+    let story = Story::of(200);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report.html");
+    let (exit, said) = story.command(&["report", "--out", out.to_str().unwrap()]);
+    assert_eq!(exit as u8, 0, "{said}");
+
+    let server = Server::start(|call: &Call| match call.stage {
+        Stage::Rcpt => Action::Reply(
+            b"550 5.1.1 </script><img src=x onerror=pwned10=1> no such user\r\n".to_vec(),
+        ),
+        _ => Action::Normal,
+    });
+    let workplace = Workplace::new(server.port());
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    write_report(&workplace, "config.toml", &at("empty.html"));
+    hostile(&workplace);
+    let sent = workplace.run(&["send", "-c", "hostile.toml", "--new-campaign"]);
+    assert_ne!(sent.code, 78, "{sent:?}");
+    write_report(&workplace, "hostile.toml", &at("hostile.html"));
+    std::fs::copy(workplace.file("hostile.json"), at("hostile.json")).unwrap();
+
+    let report = look("report.mjs", folder.path());
+
+    assert_eq!(report.problems, [""; 0]);
+    assert_eq!(report.looked, 11);
+}
+
+#[test]
+#[ignore = "needs Chromium; .ci/run calls it"]
+fn a_report_of_10000_partners_opens_at_once() {
+    let server = Server::accepting();
+    let workplace = Workplace::new(server.port());
+    let row = |it: usize| {
+        let (company, locale) = (it % 997, ["en", "fr"][it % 2]);
+        format!("person.{it}@company{company}.example,Person {it},Company {company},{locale}\n")
+    };
+    let rows: String = (0..10_000).map(row).collect();
+    workplace.write(
+        "partners.csv",
+        &format!("email,name,organization,locale\n{rows}"),
+    );
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    write_report(&workplace, "config.toml", "report.html");
+    let bytes = workplace.file("report.html").metadata().unwrap().len();
+    eprintln!("the report of 10,000 partners has {} MB", bytes / 1_000_000);
+
+    let report = look("report_many.mjs", workplace.path());
 
     assert_eq!(report.problems, [""; 0]);
     assert_eq!(report.looked, 1);

@@ -914,6 +914,14 @@ fn guards_and_decisions() {
     let kept = workplace.run(&["preview", "--out", "mine"]);
     assert_eq!(kept.code, 74, "{kept:?}");
     sheet.note("a preview over somebody's files", &workplace, &kept);
+    for (what, out) in [
+        ("a report over somebody's file", "notes.csv"),
+        ("a report without a folder", "nowhere/report.html"),
+    ] {
+        let report = workplace.run(&["report", "--out", out]);
+        assert_eq!(report.code, 74, "{report:?}");
+        sheet.note(what, &workplace, &report);
+    }
     insta::assert_snapshot!(sheet.text());
 }
 

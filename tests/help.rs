@@ -4,8 +4,9 @@ use crate::support::graph::Graph;
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{Workplace, parallel};
 
-const VERBS: [&str; 9] = [
-    "init", "packages", "check", "preview", "send", "status", "sync", "suppress", "resolve",
+const VERBS: [&str; 10] = [
+    "init", "packages", "check", "preview", "send", "status", "report", "sync", "suppress",
+    "resolve",
 ];
 
 #[test]

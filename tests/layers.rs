@@ -12,7 +12,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// From the bottom up; modules of one line do not import each other.
 const LAYERS: [&[&str]; 17] = [
     &["os_error", "panics"],
-    &["finding", "output"],
+    &["finding", "output", "html"],
     &["link", "address", "locale", "files", "digest"],
     &["outcome", "atomic_file"],
     &["refusal"],

@@ -8,6 +8,7 @@
 mod support;
 
 mod approval;
+mod approve;
 mod browser;
 mod clients;
 mod clock;
@@ -48,6 +49,7 @@ mod question;
 mod relays;
 mod reliability;
 mod reminders;
+mod report;
 mod requests;
 mod results;
 mod review;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::guards::{require_approval, warnings_of_send};
+use super::guards::{last_approval, require_approval, warnings_of_send};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use crate::approval::ApprovalError;
@@ -205,7 +205,8 @@ pub async fn check_plan(
     let now = console.now();
     let plan = job.plan_with_reminders(&PartnerFilter::default(), now);
     let summary = job.summarize(&plan, &reader).await?;
-    let not_approved = match require_approval(job, None) {
+    let recorded = last_approval(job, &reader).await?;
+    let not_approved = match require_approval(job, None, recorded.as_ref()) {
         Err(error @ ApprovalError::NotApproved(_)) => Some(error),
         checked => {
             report.keep("approval", "", checked);

@@ -1,7 +1,7 @@
 //! Guards: what stops a `send` before anything is written. `check` and `preview` report the same as
 //! warnings.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -10,7 +10,7 @@ use crate::approval::{self, ApprovalError, Digest};
 use crate::exit::{CommandError, Result};
 use crate::finding::{Finding, Severity};
 use crate::invitation::State;
-use crate::ledger::Reader;
+use crate::ledger::{Approval, LedgerError, Reader};
 use crate::plan::PlanSummary;
 use crate::report::{count, one_line};
 use crate::review;
@@ -18,15 +18,40 @@ use crate::review;
 /// Where a preview is written by default.
 pub const PREVIEW: &str = "preview";
 
+/// The last approval on record, if one is required.
+///
+/// # Errors
+/// If the ledger cannot be read.
+pub async fn last_approval(
+    job: &Job,
+    reader: &Reader,
+) -> std::result::Result<Option<Approval>, LedgerError> {
+    if !job.config.approval.required {
+        return Ok(None);
+    }
+    let approvals = reader.approvals(Some(&job.config.campaign)).await?;
+    Ok(approvals.into_iter().next())
+}
+
 /// Checks that the inputs are approved, if the configuration or `given`, the digest on the command line,
-/// asks for it.
+/// asks for it. `recorded` is the last approval on record.
 pub fn require_approval(
     job: &Job,
     given: Option<Digest>,
+    recorded: Option<&Approval>,
 ) -> std::result::Result<(), ApprovalError> {
-    let file = job.config.approval.as_deref();
-    let proposal = Path::new(PREVIEW).join(review::APPROVAL);
-    approval::require(&job.inputs(), given, file, &proposal)
+    let sources = approval::Sources {
+        rules: &job.config.approval,
+        given,
+        recorded: recorded.and_then(|it| it.digest.parse().ok()),
+        proposal: &proposal(),
+    };
+    approval::require(&job.inputs(), sources)
+}
+
+/// Where a preview proposes its approval by default.
+pub fn proposal() -> PathBuf {
+    Path::new(PREVIEW).join(review::APPROVAL)
 }
 
 /// Everything that would stop a `send`, as warnings of a verb that does not send.

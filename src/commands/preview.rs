@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::guards::{PREVIEW, require_approval, warnings_of_send};
+use super::guards::{self, PREVIEW, last_approval, require_approval, warnings_of_send};
 use super::job::{Job, PartnerFilter, describe};
 use super::open_ledger;
 use super::preflight::cached_findings;
@@ -61,7 +61,8 @@ pub async fn run(
         plan.changed.extend(found.iter().map(|it| it.partner.line));
         changed.extend(found);
     };
-    let approved = require_approval(&job, None);
+    let recorded = last_approval(&job, &reader).await?;
+    let approved = require_approval(&job, None, recorded.as_ref());
     let mut warnings = job.warnings();
     warnings.extend(job.skipped_rows());
     let now = console.now();
@@ -74,11 +75,11 @@ pub async fn run(
     let proposal = out.join(APPROVAL);
     // A partial review does not show everything that an approval would cover.
     let inputs = (!filter.is_partial()).then(|| job.inputs());
-    let given = config.approval.is_some() && approved.is_ok();
+    let given = config.approval.apply() && approved.is_ok();
     let approval = match &inputs {
         Some(inputs) => {
-            let file = config.approval.as_deref();
-            let command = approval::exact_command(inputs.digest(), &proposal, file, path);
+            let rules = &config.approval;
+            let command = approval::exact_command(inputs.digest(), &proposal, rules, path);
             let command = command.map_err(failed(Exit::CannotWrite, "no current folder"))?;
             Some(AboutApproval { command, given })
         }
@@ -120,13 +121,21 @@ fn print_approval(
     let text = match digest {
         Some(digest) if given => format!("digest of the inputs: {digest}, already approved"),
         Some(digest) => {
-            let command = match &config.approval {
+            let command = match &config.approval.file {
+                _ if config.approval.required => {
+                    let digest = if proposal == guards::proposal() {
+                        String::new()
+                    } else {
+                        format!(" {digest}")
+                    };
+                    format!("access-invite approve{digest}{}", option(path))
+                }
                 Some(file) => approval::command(proposal, file),
                 None => format!("access-invite send --approved {digest}{}", option(path)),
             };
             format!("digest of the inputs: {digest}\nto approve it: {command}")
         }
-        None if config.approval.is_some() => {
+        None if config.approval.apply() => {
             "a partial preview cannot be approved; run it without --only and --limit".into()
         }
         None => return,

@@ -1,19 +1,18 @@
 //! The question of `send`: everything that a person decides about, and how long it will take.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::guards::PREVIEW;
+use super::guards::proposal;
 use super::job::Job;
 use crate::address::Address;
 use crate::approval::{self, Digest};
 use crate::delivery::Forecast;
+use crate::ledger::Approval;
 use crate::plan::PlanSummary;
 use crate::report::{count, local, one_line, rough_duration, shortest_duration};
-use crate::review::APPROVAL;
 
 /// How many packages are named.
 const NAMED: usize = 5;
@@ -30,6 +29,8 @@ pub struct SendQuestion<'a> {
     pub forecast: Forecast,
     /// The digest on the command line.
     pub approved: Option<Digest>,
+    /// The last approval on record, if one is required.
+    pub recorded: Option<&'a Approval>,
     /// The current time.
     pub now: Timestamp,
 }
@@ -97,14 +98,16 @@ impl SendQuestion<'_> {
     /// What approves the inputs, their digest, and whether the last preview shows them.
     fn approval(&self) -> String {
         let digest = self.job.inputs().digest();
-        let file = self.job.config.approval.as_deref();
-        let by = match (self.approved, file) {
-            (Some(_), _) => "by --approved".to_owned(),
-            (None, Some(file)) => format!("by {}", file.display()),
-            (None, None) => "not required".to_owned(),
+        let recorded = self.recorded.filter(|it| it.digest == digest.to_string());
+        let by = match (self.approved, recorded, &self.job.config.approval.file) {
+            (Some(_), ..) => "by --approved".to_owned(),
+            (None, Some(recorded), _) => {
+                format!("by {}, {}", one_line(&recorded.by), local(recorded.at))
+            }
+            (None, None, Some(file)) => format!("by {}", file.display()),
+            (None, None, None) => "not required".to_owned(),
         };
-        let preview = Path::new(PREVIEW).join(APPROVAL);
-        let shown = match approval::digest_in(&preview) {
+        let shown = match approval::digest_in(&proposal()) {
             Ok(Some(it)) if it == digest => "the same as in preview/",
             Ok(Some(_)) => "preview/ shows other inputs",
             Ok(None) | Err(_) => "preview/ shows none",

@@ -11,7 +11,7 @@ use clap::{ArgGroup, Args};
 
 use super::deliver::{deliver, record_suppressed};
 use super::examples::refuse_examples;
-use super::guards::{nothing_was_sent, require_approval};
+use super::guards::{last_approval, nothing_was_sent, require_approval};
 use super::job::{Job, PartnerFilter};
 use super::open_ledger::{end_run, run_start};
 use super::preflight::Preflight;
@@ -100,7 +100,8 @@ async fn send(
     refuse_examples(&job)?;
     let connector = Connector::new(&config.smtp, Credentials::check(&config.smtp)?)?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
-    require_approval(&job, options.approved).map_err(nothing_was_sent)?;
+    let recorded = last_approval(&job, ledger.reader()).await?;
+    require_approval(&job, options.approved, recorded.as_ref()).map_err(nothing_was_sent)?;
     if let Some(path) = &config.results {
         results::prepare(path)?;
     }
@@ -120,6 +121,7 @@ async fn send(
         relay: connector.relay(),
         forecast: rates.forecast(summary.due),
         approved: options.approved,
+        recorded: recorded.as_ref(),
         now: console.now(),
     };
     let confirmed =

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::approval::ApprovalRules;
 use super::bounces::Bounces;
 use super::entra::Entra;
 use super::error::ConfigError;
@@ -17,6 +18,7 @@ use super::login::{CredentialSource, TokenTable};
 use super::microsoft::Microsoft;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
+use super::privacy::Privacy;
 use super::problems::Problems;
 use super::reader::{ConfigReader, Section};
 use super::secrets::SecretLines;
@@ -61,8 +63,10 @@ pub struct Config {
     pub ledger: LedgerFiles,
     /// The results file: the list with the outcome of each row, written after each run.
     pub results: Option<PathBuf>,
-    /// The file with the approval without which nothing is sent.
-    pub approval: Option<PathBuf>,
+    /// What must be approved before it is sent.
+    pub approval: ApprovalRules,
+    /// How long records about partners are kept.
+    pub privacy: Privacy,
     /// Where delivery reports arrive.
     pub bounces: Bounces,
     /// All keys of the file with their values in canonical form; of a secret, only its presence.
@@ -112,7 +116,7 @@ impl Config {
         let microsoft_ca_file = self.microsoft.as_ref().and_then(|it| it.ca_file.as_ref());
         let others = [
             ("the partner file", Some(&self.partners.path)),
-            ("the approval", self.approval.as_ref()),
+            ("the approval", self.approval.file.as_ref()),
             ("the file of `smtp.ca_file`", self.smtp.ca_file.as_ref()),
             ("the file of `smtp.oauth.ca_file`", oauth_ca_file),
             ("the file of `microsoft.ca_file`", microsoft_ca_file),
@@ -267,11 +271,8 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     let section = root.section("bounces");
     let bounces = Bounces::read(section, folder, microsoft.as_ref(), issuer);
 
-    let mut section = root.section("approval");
-    let approval = section
-        .key("file", "only inputs that it approves are sent")
-        .optional(path(folder));
-    section.finish();
+    let approval = ApprovalRules::read(root.section("approval"), folder);
+    let privacy = Privacy::read(root.section("privacy"));
 
     let mut section = root.section("results");
     let results = section
@@ -288,7 +289,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     inputs.extend(smtp.iter().flat_map(Smtp::files));
     inputs.extend(microsoft.iter().flat_map(Microsoft::files));
     inputs.extend(bounces.files());
-    inputs.extend(approval.iter().map(|it| ("the approval", it.clone())));
+    inputs.extend(approval.file.iter().map(|it| ("the approval", it.clone())));
     if let Some(results) = &results
         && let Some(what) = overlap::find(results, &inputs, &templates.directory)
     {
@@ -320,6 +321,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
             ledger: ledger?,
             results,
             approval,
+            privacy,
             bounces,
             // Filled in when the whole file is valid.
             keys: BTreeMap::new(),

@@ -203,6 +203,61 @@ pub struct RunEnd {
     pub counts: Option<String>,
 }
 
+/// A run that wrote into the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRecord {
+    /// Its number, in the order of their starts.
+    pub number: i64,
+    /// The verb of the command line.
+    pub verb: String,
+    /// The campaign of its configuration.
+    pub campaign: String,
+    /// Its start.
+    pub started_at: Timestamp,
+    /// Its end; none while it runs, or if it was killed.
+    pub ended_at: Option<Timestamp>,
+    /// The version of the program.
+    pub version: String,
+    /// The machine.
+    pub host: String,
+    /// The user of the operating system.
+    pub os_user: String,
+    /// The digest of the inputs, if they were read.
+    pub digest: Option<String>,
+    /// How many invitations ended in each state, as JSON.
+    pub counts: Option<String>,
+    /// Its exit code; none while it runs, or if it was killed.
+    pub exit_code: Option<u8>,
+}
+
+impl RunRecord {
+    /// The approval that covered this run: the last one of its campaign and digest before its start.
+    /// `approvals` begin with the last one.
+    #[must_use]
+    pub fn approval<'a>(&self, approvals: &'a [Approval]) -> Option<&'a Approval> {
+        let digest = self.digest.as_ref()?;
+        let covers = |it: &&Approval| {
+            it.campaign == self.campaign && it.digest == *digest && it.at <= self.started_at
+        };
+        approvals.iter().find(covers)
+    }
+}
+
+/// An approval on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// The campaign of the configuration.
+    pub campaign: String,
+    /// The digest of the approved inputs.
+    pub digest: String,
+    /// Who approved them.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// A note of that person.
+    pub note: Option<String>,
+}
+
 /// What the guards need to know about a campaign.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CampaignStanding {

@@ -6,6 +6,7 @@ mod access;
 mod active_run;
 mod connection;
 mod errors;
+mod evidence;
 #[cfg(test)]
 pub mod fault_injection;
 mod file_checks;

@@ -12,6 +12,7 @@ use crate::outcome::{Outcome, Phase};
 
 mod access;
 mod damage;
+mod evidence;
 mod reminders;
 
 /// A folder with an empty ledger.

@@ -27,7 +27,13 @@ pub const APPROVAL: &str = "approval.txt";
 
 /// What the page loads, the same for every review.
 pub const PAGE: [(&str, &str); 4] = [
-    ("review.css", include_str!("page/review.css")),
+    (
+        "review.css",
+        concat!(
+            include_str!("../html/palette.css"),
+            include_str!("page/review.css")
+        ),
+    ),
     ("kinds.js", include_str!("page/kinds.js")),
     ("print.js", include_str!("page/print.js")),
     ("review.js", include_str!("page/review.js")),

@@ -7,6 +7,7 @@ use super::access::ReviewFiles;
 use super::folder::LIST;
 use super::parsed_message::{Mailbox, ParsedMessage};
 use super::summary::About;
+use crate::html::escape;
 
 const HEAD: &str = r#"<!DOCTYPE html>
 <html lang="en">
@@ -95,12 +96,4 @@ fn mailbox(it: &Mailbox) -> String {
     let addresses = [&it.address, &it.unicode].into_iter();
     let addresses: String = addresses.filter(|it| !it.is_empty()).map(line).collect();
     format!("<bdi>{}</bdi>{addresses}", escape(&it.name))
-}
-
-/// A text as HTML, without control characters.
-fn escape(text: &str) -> String {
-    let text = text.replace(char::is_control, "\u{fffd}");
-    let mut escaped = Vec::with_capacity(text.len());
-    tera::escape_html(&text, &mut escaped).expect("memory takes every write");
-    String::from_utf8(escaped).expect("escaping keeps UTF-8")
 }

@@ -142,6 +142,30 @@ fn the_fields_and_columns_of_results_are_those_of_the_program() {
 }
 
 #[test]
+fn the_columns_and_fields_of_reports_are_those_of_the_program() {
+    let workplace = Workplace::new(1);
+    for format in ["csv", "json"] {
+        let report = workplace.run(&["report", "--format", format]);
+        assert_eq!(report.code, 0, "{report:?}");
+    }
+    let read = |name: &str| std::fs::read_to_string(workplace.file(name)).unwrap();
+    let text = section(
+        page("states-and-exit-codes.md"),
+        "## JSON and CSV of `report`",
+    );
+
+    let shown = documented(text, "column");
+    let csv = read("report.csv");
+    let header = csv.lines().next().unwrap().trim_start_matches('\u{feff}');
+    assert_eq!(shown, header.split(',').collect::<Vec<_>>());
+
+    let json: Value = serde_json::from_str(&read("report.json")).unwrap();
+    let mut shown = documented(text, "field");
+    shown.push("invitations".into());
+    assert_eq!(set(shown.iter().map(String::as_str)), fields(&json));
+}
+
+#[test]
 fn the_fields_of_packages_are_those_of_the_program() {
     let row = PackageRow::default();
     let row = serde_json::to_value(row).unwrap();

@@ -25,6 +25,7 @@ pub mod ports;
 pub mod scanner;
 pub mod sheet;
 pub mod smtp;
+pub mod story;
 pub mod terminal;
 pub mod tinyproxy;
 pub mod token_endpoint;
@@ -62,7 +63,7 @@ pub struct Workplace {
     pub limits: String,
     pub retry: String,
     pub extra: String,
-    templates: PathBuf,
+    pub templates: PathBuf,
     /// Files written by the test, which may contain secrets.
     planted: Mutex<Vec<PathBuf>>,
 }

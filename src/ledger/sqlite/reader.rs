@@ -21,6 +21,7 @@ use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness::Staleness;
 use crate::ledger::records::{CampaignStanding, RecordFilter, SentInvitation, Unsettled};
 use crate::ledger::sidecar;
+use crate::ledger::witness::Id;
 use crate::link::PackageId;
 
 /// How many records a page has.
@@ -120,6 +121,14 @@ impl Reader {
             None => Ok(()),
             Some(fault) => Err(damaged(&self.path, &fault)),
         }
+    }
+
+    /// The ledger's id; none before version 2.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn id(&self) -> Result<Option<Id>> {
+        self.query(schema::id).await
     }
 
     pub(super) fn query<T: Send + 'static>(

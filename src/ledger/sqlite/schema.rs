@@ -127,6 +127,19 @@ CREATE TABLE suppression (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// The table of approvals, which version 3 added. The run tells host and OS user.
+const APPROVAL_TABLE: &str = "
+CREATE TABLE approval (
+    id INTEGER PRIMARY KEY,
+    campaign TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    approved_by TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    note TEXT,
+    run INTEGER REFERENCES run (number)
+) STRICT;
+";
+
 /// The other tables that version 3 added: who has asked for access, and when that was read. A row without a
 /// request is not kept. `person` is a keyed hash of an address, or of `@` and a domain.
 const ACCESS_TABLES: &str = "
@@ -170,6 +183,7 @@ fn create_run_tables(connection: &Connection, id: Id) -> rusqlite::Result<()> {
 
 fn create_tables_of_version_3(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SUPPRESSION_TABLES)?;
+    connection.execute_batch(APPROVAL_TABLE)?;
     connection.execute_batch(ACCESS_TABLES)
 }
 

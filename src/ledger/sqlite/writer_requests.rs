@@ -5,10 +5,12 @@ use jiff::Timestamp;
 use super::transitions::ApplyError;
 use super::wal::Reserve;
 use super::writer_thread::WriterThread;
-use super::{runs, wal};
+use super::{evidence, runs, wal};
 use crate::invitation::{AddressPattern, Suppression};
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::records::{Enrolment, Gap, Notification, Notified, RunEnd, Suppressed};
+use crate::ledger::records::{
+    Approval, Enrolment, Gap, Notification, Notified, RunEnd, Suppressed,
+};
 
 impl WriterThread {
     /// Turns every `armed` invitation into `unknown`; gives how many there were.
@@ -71,6 +73,14 @@ impl WriterThread {
             }
             let unsuppress = |pattern| transitions.unsuppress(pattern, at, note).map(Some);
             patterns.iter().map(unsuppress).collect()
+        })
+    }
+
+    /// Records an approval.
+    pub fn approve(&mut self, approval: &Approval) -> Result<()> {
+        self.write(|it| {
+            let run = it.run_number();
+            Ok(evidence::insert_approval(&it.connection, run, approval)?)
         })
     }
 
