@@ -515,8 +515,7 @@ fn what_is_approved_includes_the_reminders() {
             .lines()
             .find_map(|it| it.strip_prefix("digest of the inputs: "));
         let digest = line.unwrap().to_owned();
-        let templates = digest.split('-').nth(2).unwrap().to_owned();
-        templates
+        digest.split('-').nth(2).unwrap().to_owned()
     };
     let without = digest(&workplace);
     workplace.write("words/en/reminder.subject.txt", "Again\n");
