@@ -146,6 +146,40 @@ fn h2_a_clock_set_ahead_sends_once_and_closes_expired_packages() {
 }
 
 #[test]
+fn h7_a_wrong_clock_reminds_later_and_never_early_twice() {
+    let _turn = turn();
+    let server = Server::accepting();
+    let mut workplace = Workplace::new(server.port());
+    workplace.short_templates();
+    let html = r#"<a class="button" href="{{ link }}">here</a> <p>{{ link }}</p>"#;
+    workplace.write("words/en/reminder.subject.txt", "Reminder\n");
+    workplace.write("words/en/reminder.txt", "{{ link }}\n");
+    workplace.write("words/en/reminder.html", html);
+    workplace.extra = "[reminders]\nafter = \"7d\"\nevery = \"7d\"\nat_most = 3\n".into();
+    workplace.configure();
+    workplace.partners(&["ada@a.example"]);
+
+    for (seconds, messages) in [
+        (0, 1),
+        // Set back.
+        (-30 * DAY, 1),
+        (6 * DAY, 1),
+        // Set ahead: this one is early.
+        (20 * DAY, 2),
+        // Right again: the next counts from there.
+        (DAY, 2),
+        (8 * DAY, 2),
+        (26 * DAY, 2),
+        (27 * DAY, 3),
+        (27 * DAY, 3),
+    ] {
+        let exit = send_at(seconds, &workplace);
+        assert_eq!(exit, Exit::Done, "{seconds}");
+        assert_eq!(server.accepted().len(), messages, "at {seconds}");
+    }
+}
+
+#[test]
 fn h3_a_clock_before_1970_is_an_error() {
     let _turn = turn();
     let server = Server::accepting();

@@ -20,7 +20,7 @@ const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
 /// The pages for administrators, by file name.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 14] = [
     ("commands.md", include_str!("../docs/commands.md")),
     ("configuration.md", include_str!("../docs/configuration.md")),
     ("entra.md", include_str!("../docs/entra.md")),
@@ -30,6 +30,7 @@ const PAGES: [(&str, &str); 12] = [
     ("operations.md", include_str!("../docs/operations.md")),
     ("follow-up.md", include_str!("../docs/follow-up.md")),
     ("relays.md", include_str!("../docs/relays.md")),
+    ("reminders.md", include_str!("../docs/reminders.md")),
     (
         "security-and-privacy.md",
         include_str!("../docs/security-and-privacy.md"),

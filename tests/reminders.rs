@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::graph::{Graph, PACKAGE, error, request};
+use crate::support::sheet::Sheet;
 use crate::support::smtp::gate::gate;
 use crate::support::smtp::{Accepted, Action, Server, Stage, reply};
 use crate::support::{Output, Workplace};
@@ -514,8 +515,7 @@ fn what_is_approved_includes_the_reminders() {
             .lines()
             .find_map(|it| it.strip_prefix("digest of the inputs: "));
         let digest = line.unwrap().to_owned();
-        let templates = digest.split('-').nth(2).unwrap().to_owned();
-        templates
+        digest.split('-').nth(2).unwrap().to_owned()
     };
     let without = digest(&workplace);
     workplace.write("words/en/reminder.subject.txt", "Again\n");
@@ -552,6 +552,71 @@ fn a_killed_run_leaves_its_reminder_unknown_and_sends_no_second() {
     );
     assert_eq!(workplace.state(), "accepted");
     assert_eq!(reminded(&server), [ADA]);
+}
+
+#[test]
+fn messages_about_reminders() {
+    let server = Server::start(|call| match (call.stage, call.nth) {
+        (Stage::Dot, 1) => Action::AcceptThen(Box::new(Action::Close)),
+        _ => Action::Normal,
+    });
+    let mut sheet = Sheet::default();
+    let mut workplace = Workplace::new(server.port());
+    for (title, line) in [
+        ("a time that is none", "after = 7"),
+        ("no reminder", "at_most = 0"),
+        ("another reason", "unless = \"domain\""),
+        ("a key that is unknown", "evry = \"7d\""),
+    ] {
+        with_reminders(&mut workplace, "");
+        workplace.extra = format!("[reminders]\n{line}\n");
+        workplace.configure();
+        let output = workplace.run(&["check"]);
+        assert_eq!(output.code, 78, "{title}: {output:?}");
+        sheet.note(title, &workplace, &output);
+    }
+    workplace.extra = SCHEDULE.into();
+    workplace.configure();
+    std::fs::remove_file(workplace.file("words/en/reminder.html")).unwrap();
+    std::fs::remove_file(workplace.file("words/en/reminder.txt")).unwrap();
+    sheet.note("templates missing", &workplace, &send(&workplace, 78));
+    with_reminders(&mut workplace, "");
+    workplace.write("words/en/reminder.txt", "{{ link }} {{ inviter }}\n");
+    sheet.note("a template that fails", &workplace, &send(&workplace, 78));
+
+    with_reminders(&mut workplace, "");
+    workplace.partners(&[ADA]);
+    send(&workplace, 0);
+    days_pass(&workplace, 8);
+    sheet.note("a check", &workplace, &workplace.run(&["check"]));
+    sheet.note("an unknown reminder", &workplace, &send(&workplace, 3));
+    sheet.note("a preview of it", &workplace, &workplace.run(&["preview"]));
+    for (title, more) in [
+        ("no occasion", &["--occasion", "reminder"][..]),
+        (
+            "a reminder that is not recorded",
+            &["--occasion", "reminder-2"],
+        ),
+        (
+            "a message that cannot be repeated",
+            &["--occasion", "reminder-1", "--as", "resend"],
+        ),
+        ("abandoned", &["--occasion", "reminder-1"]),
+    ] {
+        let decision: &[&str] = if more.contains(&"--as") {
+            &[]
+        } else {
+            &["--as", "abandoned"]
+        };
+        if more.contains(&"resend") {
+            let bounced = ["resolve", ADA, "--as", "bounced", "--note", "seen"];
+            assert_eq!(workplace.run(&bounced).code, 0);
+            workplace.write("words/en/reminder.txt", "again\n\n{{ link }}\n");
+        }
+        let arguments = [&["resolve", ADA, "--note", "seen"][..], more, decision].concat();
+        sheet.note(title, &workplace, &workplace.run(&arguments));
+    }
+    insta::assert_snapshot!(sheet.text());
 }
 
 #[test]

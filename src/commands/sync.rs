@@ -415,6 +415,7 @@ async fn notify(
                     campaign: notification.identity.campaign.clone(),
                     email: notification.identity.address.clone(),
                     package_id: notification.identity.package_id.to_string(),
+                    occasion: notification.identity.occasion,
                     from,
                     to,
                     reply: notification.reply.as_ref().map(ToString::to_string),

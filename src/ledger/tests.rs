@@ -14,6 +14,7 @@ mod access;
 mod damage;
 mod erasure;
 mod evidence;
+mod reminders;
 
 /// A folder with an empty ledger.
 struct LedgerFolder(tempfile::TempDir);

@@ -11,6 +11,7 @@ use super::*;
 use crate::address::Address;
 use crate::config::Config;
 use crate::config::testing::GOOD;
+use crate::invitation::Invited;
 use crate::locale::Locale;
 use crate::partners::{Partner, Partners};
 use crate::templates::Templates;
@@ -510,6 +511,71 @@ fn verification_refuses_bytes_that_a_relay_would_change() {
             "{reason:?} is not in {error:#}"
         );
     }
+}
+
+#[test]
+fn a_reminder_names_its_invitation_and_says_when_that_was() {
+    let invitation = Invited {
+        message_id: "11111111111111111111111111111111@contoso.example".into(),
+        at: "2026-11-16T12:00:00Z".parse().unwrap(),
+    };
+    let folder = templates("", "", "");
+    let part = |name: &str, text: &str| {
+        std::fs::write(folder.path().join("en").join(name), text).unwrap();
+    };
+    part("reminder.subject.txt", "Reminder of {{ invited_on }}\n");
+    part("reminder.txt", "Hello\n\n{{ link }}\n");
+    part(
+        "reminder.html",
+        "<p><a class=\"button\" href=\"{{ link }}\">Open</a></p><p>{{ link }}</p>",
+    );
+    let mut config = config(folder.path(), false);
+    let ada = partner(&config, "en", Some("Ada"), None);
+    let id = format!("<{ID}>");
+    config.templates.with_reminders = true;
+    let config = Arc::new(config);
+    let templates = Arc::new(Templates::load(&config.templates).unwrap());
+    let composer = Composer::new(&config, &templates);
+    assert_eq!(composer.check_templates(&ada.extra_columns), [""; 0]);
+
+    let draft = composer.draft(&ada, ID, Some(&invitation));
+    let (message, _) = draft.compose_and_verify(date()).unwrap();
+    let subject = "Reminder of November 16, 2026";
+    let sender = &config.sender;
+    let expected = Expected {
+        link: &ada.package.link,
+        from: (sender.name.as_deref(), &sender.address),
+        to: (Some("Ada"), &ada.address),
+        reply_to: None,
+        reply_address: &sender.address,
+        subject,
+        message_id: &id,
+        language: "en",
+        in_reply_to: Some(&invitation.message_id),
+    };
+    verify(&message.bytes, &expected).unwrap();
+    let text = String::from_utf8(message.bytes).unwrap();
+    for (header, reason) in [
+        ("In-Reply-To", "the header In-Reply-To reads"),
+        ("References", "the header References reads"),
+    ] {
+        let other = text.replacen(&format!("{header}: <1"), &format!("{header}: <2"), 1);
+        assert_ne!(other, text, "{header}");
+        let error = verify(other.as_bytes(), &expected).unwrap_err();
+        assert!(format!("{error:#}").contains(reason), "{error:#}");
+    }
+    // An invitation has neither header, and cannot use the date.
+    let plain = composer.compose(&ada, ID, date()).unwrap();
+    assert!(verify(&plain.bytes, &expected).is_err());
+    assert!(
+        !String::from_utf8(plain.bytes)
+            .unwrap()
+            .contains("In-Reply-To")
+    );
+    part("invitation.txt", "{{ invited_on }}\n\n{{ link }}\n");
+    let templates = Arc::new(Templates::load(&config.templates).unwrap());
+    let faults = Composer::new(&config, &templates).check_templates(&ada.extra_columns);
+    assert!(faults.join("\n").contains("invited_on"), "{faults:?}");
 }
 
 /// What may stand in a cell: mostly what can be printed, and sometimes anything at all.

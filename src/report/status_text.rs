@@ -213,7 +213,9 @@ impl<'a> StatusTable<'a> {
         let [state, email, package, since, reason] = cells(row);
         match row.record.identity.occasion {
             Occasion::Invitation => writeln!(self.out, "\nhistory of {email} ({package})")?,
-            reminder => writeln!(self.out, "\nhistory of {reminder} to {email} ({package})")?,
+            reminder @ Occasion::Reminder(_) => {
+                writeln!(self.out, "\nhistory of {reminder} to {email} ({package})")?;
+            }
         }
         let id = one_line(&row.record.standing.message_id);
         writeln!(self.out, "  Message-ID {id}")?;

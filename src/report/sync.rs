@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::formats::count;
 use super::harmless::{harmless_json, one_line};
 use super::requests::RequestsReport;
-use crate::invitation::State;
+use crate::invitation::{Occasion, State};
 
 /// What was read and what it changed. The names are an interface.
 #[derive(Debug, Default, Serialize)]
@@ -56,6 +56,8 @@ pub struct StateChange {
     pub email: String,
     /// The access package.
     pub package_id: String,
+    /// Whether it is the invitation or a reminder.
+    pub occasion: Occasion,
     /// The state before.
     pub from: State,
     /// The state now.
@@ -74,11 +76,14 @@ impl StateChange {
         let Self {
             email,
             campaign,
+            occasion,
             from,
             to,
             ..
         } = self;
-        let line = format!("{email} ({campaign}): {from} → {to}");
+        let reminder = occasion.is_reminder().then(|| format!(", {occasion}"));
+        let reminder = reminder.unwrap_or_default();
+        let line = format!("{email} ({campaign}{reminder}): {from} → {to}");
         one_line(&(line + &reply.unwrap_or_default()))
     }
 }

@@ -60,11 +60,8 @@ fn the_states_are_those_of_the_program() {
 #[test]
 fn the_configuration_keys_and_defaults_are_those_of_the_program() {
     let mut shown = BTreeMap::new();
-    let brand = tables_of(page("templates.md"), "key");
-    for table in tables_of(page("configuration.md"), "key")
-        .into_iter()
-        .chain(brand)
-    {
+    let pages = ["configuration.md", "reminders.md", "templates.md"].into_iter();
+    for table in pages.flat_map(|it| tables_of(page(it), "key")) {
         for row in &table.rows {
             let key = code_spans(&row[0])[0].to_owned();
             let before = shown.insert(key, row[1].clone());
@@ -129,7 +126,10 @@ fn the_fields_and_columns_of_results_are_those_of_the_program() {
         set(["campaign", "counts", "invitations", "runs"])
     );
     assert_eq!(set(run.keys()), fields(&status["runs"][0]));
-    let with_history = set(invitation.keys().into_iter().chain(["history"]));
+    let with_history = set(invitation
+        .keys()
+        .into_iter()
+        .chain(["history", "reminders"]));
     assert_eq!(with_history, fields(&json["invitations"][0]));
 
     let csv = workplace.run(&["status", "--format", "csv"]).stdout;

@@ -463,11 +463,13 @@ async fn one_process(history: &mut History, rng: &mut Rng, clean: bool) {
     });
     let ended = {
         let disturbances = async {
-            while !clean {
+            if clean {
+                std::future::pending::<()>().await;
+            }
+            loop {
                 sleep(Duration::from_millis(rng.u64(..600))).await;
                 history.disturb(rng);
             }
-            std::future::pending::<()>().await;
         };
         tokio::select! {
             biased;
