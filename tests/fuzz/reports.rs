@@ -1,9 +1,12 @@
 //! Mail that came back, of any content.
 
+use std::panic::Location;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use access_invite::address::Address;
 use access_invite::inbox::{Inbound, MAIL_LIMIT, Mails, Report, read};
+use access_invite::panics::catches_panics;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
@@ -62,6 +65,23 @@ const WORDS: &[&str] = &[
     "\"",
 ];
 
+/// How many panics of this crate's own code were caught with those of the parser.
+static OWN_PANICS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts caught panics of this crate, and keeps those of the parser from being printed.
+fn count_caught_panics() {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !catches_panics() {
+            return previous(panic);
+        }
+        let file = panic.location().map(Location::file);
+        if file.is_some_and(|it| it.starts_with("src/inbox")) {
+            OWN_PANICS.fetch_add(1, Ordering::SeqCst);
+        }
+    }));
+}
+
 #[test]
 fn fuzzed_reports_are_read_within_their_limits() {
     let values = [
@@ -88,6 +108,7 @@ fn fuzzed_reports_are_read_within_their_limits() {
     let separator = b"\nFrom x Mon Nov 30 09:01:00 2026\n";
     seeds.push([separator[1..].to_vec(), seeds[..5].join(&separator[..])].concat());
     let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+    count_caught_panics();
     let scratch = folder_in_memory();
     let file = scratch.path().join("mails");
     fuzz(1_500, &seeds, WORDS, |input| {
@@ -105,6 +126,7 @@ fn fuzzed_reports_are_read_within_their_limits() {
             }
         }
         prop_assert!(bytes <= input.len(), "{} bytes of {}", bytes, input.len());
+        prop_assert_eq!(OWN_PANICS.swap(0, Ordering::SeqCst), 0);
         Ok(())
     });
 }
