@@ -4,6 +4,7 @@
 //! sums; memory does not grow with them. [`CampaignReport::finish`] puts all parts together. The page has all its
 //! content without a script, loads nothing, and shows values of the list and of relays as text only.
 
+mod bars;
 mod chart;
 mod data;
 mod markup;
@@ -12,6 +13,7 @@ mod page;
 mod rows;
 mod sections;
 mod steps;
+mod summary;
 mod tally;
 
 use std::fs::File;

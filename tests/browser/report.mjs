@@ -113,6 +113,7 @@ async function print(view) {
   const { page } = view;
   const kept = process.env.ACCESS_INVITE_SCREENSHOTS;
   if (kept) mkdirSync(kept, { recursive: true });
+  await page.emulateMedia({ colorScheme: 'light' });
   const pdf = await page.pdf({ preferCSSPageSize: true, path: kept && join(kept, 'report.pdf') });
   if (kept) copyFileSync(REPORT, join(kept, 'report.html'));
   const pages = pdf.toString('latin1').match(/\/Type \/Page\b/g)?.length ?? 0;
@@ -140,6 +141,15 @@ async function print(view) {
     ground: 'rgba(0, 0, 0, 0)',
     numbers: true,
   };
+  // Each mail is whole, on a sheet of its own or below its text.
+  const cut = await page.evaluate(() => {
+    dispatchEvent(new Event('beforeprint'));
+    return [...document.querySelectorAll('iframe')].map((it) => {
+      const { height } = it.getBoundingClientRect();
+      return [it.contentDocument.body.scrollHeight - it.clientHeight, Math.round(height)];
+    });
+  });
+  must(view, cut.every(([rest, height]) => rest <= 1 && height > 300 && height <= 901), `on paper, mails are cut by and as high as ${cut.join(' ')} px`);
   for (const [name, value] of Object.entries(expected)) {
     must(view, found[name] === value, `on paper, ${name} is ${found[name]}, not ${value}`);
   }

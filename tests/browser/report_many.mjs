@@ -17,6 +17,11 @@ await look(async (eye) => {
     });
     const [paint, ready, loaded] = [times.paint, times.ready, times.loaded].map(Math.round);
     console.error(`10,000 partners: first paint after ${paint} ms, search ready after ${ready} ms, loaded after ${loaded} ms`);
+    const session = await page.context().newCDPSession(page);
+    await session.send('Performance.enable');
+    const { metrics } = await session.send('Performance.getMetrics');
+    const cpu = metrics.find((it) => it.name === 'ProcessTime').value;
+    console.error(`processor time of the page so far: ${Math.round(cpu * 1000)} ms`);
     if (loaded > LIMIT) view.problem(`opens after ${loaded} ms`);
     const timed = async (what, work) => {
       const began = Date.now();

@@ -12,8 +12,9 @@ use crate::html::{escape, escape_lines};
 /// How many runs the page shows; JSON has all.
 const RUNS: usize = 500;
 
-/// Precedes the HTML of a message in its frame: no link leads anywhere. Browsers ignore the second DOCTYPE.
-const GUARD: &str = "<!DOCTYPE html><meta charset=\"utf-8\"><base target=\"_blank\">";
+/// Precedes the HTML of a message in its frame: no link leads anywhere, and colours are printed. Browsers ignore the
+/// second DOCTYPE.
+const GUARD: &str = "<!DOCTYPE html><meta charset=\"utf-8\"><base target=\"_blank\"><style>:root{print-color-adjust:exact}</style>";
 
 /// Writes the runs.
 pub fn runs(out: &mut dyn Write, runs: &[RunRow]) -> io::Result<()> {
@@ -64,15 +65,21 @@ pub fn runs(out: &mut dyn Write, runs: &[RunRow]) -> io::Result<()> {
     writeln!(out, "</tbody></table></div>")
 }
 
-/// `2 accepted, 1 deferred`.
+/// `2 accepted, 1 deferred, reminders: 3 accepted`.
 fn counts(json: Option<&str>) -> String {
-    let counts: Option<Map<String, Value>> = json.and_then(|it| serde_json::from_str(it).ok());
-    let counts = counts.unwrap_or_default();
-    let some = counts.iter().filter(|it| it.1.as_u64() != Some(0));
-    let some: Vec<String> = some
-        .map(|(name, count)| format!("{count} {name}"))
-        .collect();
-    some.join(", ")
+    let counts = json.and_then(|it| serde_json::from_str(it).ok());
+    counts.map_or_else(String::new, |it| numbers(&it))
+}
+
+fn numbers(counts: &Map<String, Value>) -> String {
+    let each = counts.iter().filter_map(|(name, value)| match value {
+        Value::Object(counts) => {
+            let counts = numbers(counts);
+            (!counts.is_empty()).then(|| format!("{name}: {counts}"))
+        }
+        number => (number.as_u64() != Some(0)).then(|| format!("{number} {name}")),
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// Writes the approvals.
@@ -165,7 +172,7 @@ fn message(out: &mut dyn Write, nth: usize, message: &MessageText) -> io::Result
     )?;
     writeln!(
         out,
-        "<figure><figcaption>HTML part</figcaption><iframe sandbox=\"allow-same-origin\" title=\"HTML part\" srcdoc=\"{}\"></iframe></figure></div></article>",
+        "<figure><figcaption>HTML part</figcaption><div class=\"mail\"><iframe sandbox=\"allow-same-origin\" title=\"HTML part\" srcdoc=\"{}\"></iframe></div></figure></div></article>",
         escape_lines(&format!("{GUARD}{}", sample.html))
     )
 }
@@ -190,5 +197,25 @@ fn sent(message: &MessageText) -> String {
                 format!("{} are", figure(some))
             }
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_a_run_are_a_sentence() {
+        for (json, expected) in [
+            (None, ""),
+            (Some("not JSON"), ""),
+            (Some("{\"accepted\":2,\"deferred\":0}"), "2 accepted"),
+            (
+                Some("{\"expired\":5,\"reminders\":{\"accepted\":74}}"),
+                "5 expired, reminders: 74 accepted",
+            ),
+        ] {
+            assert_eq!(counts(json), expected);
+        }
     }
 }

@@ -91,6 +91,7 @@ pub fn steps(row: &InvitationRow) -> Vec<Step> {
 }
 
 fn add_mail(steps: &mut Vec<Step>, mail: &MailRow) {
+    let is_reminder = mail.record.identity.occasion.is_reminder();
     let about = match mail.record.identity.occasion {
         Occasion::Invitation => String::new(),
         Occasion::Reminder(number) => format!("reminder {number} "),
@@ -98,7 +99,9 @@ fn add_mail(steps: &mut Vec<Step>, mail: &MailRow) {
     let mut attempts = 0;
     for (nth, event) in mail.history.iter().enumerate() {
         let is_last = nth + 1 == mail.history.len();
-        if event.to == State::Armed && !is_last {
+        // A reminder is recorded by the run that sends it.
+        let is_only_recorded = event.from.is_none() && is_reminder;
+        if (event.to == State::Armed || is_only_recorded) && !is_last {
             continue;
         }
         let is_attempt = event.phase.is_some();

@@ -255,7 +255,7 @@ fn reminders_and_access_are_steps_in_the_order_of_time() {
             found = Access::default();
         }
         row.access = Some(found);
-        let expected = [&["reminder 1 recorded", "reminder 1 accepted"], expected].concat();
+        let expected = [&["reminder 1 accepted"], expected].concat();
         assert_eq!(said(&row), expected);
     }
 }

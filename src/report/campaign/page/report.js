@@ -66,6 +66,24 @@
     if (frame.contentDocument?.readyState === 'complete') observe(frame);
     frame.addEventListener('load', () => observe(frame));
   }
-  // On paper, everything is open.
-  addEventListener('beforeprint', () => document.querySelectorAll('details').forEach((it) => (it.open = true)));
+  // On paper, everything is open, and each mail is scaled down to a sheet of A4, in CSS pixels.
+  const SHEET = 900;
+  addEventListener('beforeprint', () => {
+    document.querySelectorAll('details').forEach((it) => (it.open = true));
+    document.documentElement.classList.add('printing');
+    for (const frame of document.querySelectorAll('iframe')) {
+      fit(frame);
+      const scale = Math.min(1, SHEET / frame.offsetHeight);
+      frame.style.transform = `scale(${scale})`;
+      frame.parentElement.style.height = `${Math.ceil(frame.offsetHeight * scale)}px`;
+    }
+  });
+  addEventListener('afterprint', () => {
+    document.documentElement.classList.remove('printing');
+    for (const frame of document.querySelectorAll('iframe')) {
+      frame.style.transform = '';
+      frame.parentElement.style.height = '';
+      fit(frame);
+    }
+  });
 }
