@@ -22,6 +22,17 @@ impl Mail {
     pub fn direction(&self) -> &'static str {
         Locale::parse(&self.locale).unwrap().direction()
     }
+
+    /// The addresses of From, Reply-To and To.
+    pub fn addresses(&self) -> Vec<String> {
+        let message = MessageParser::default().parse(&self.bytes).unwrap();
+        [message.from(), message.reply_to(), message.to()]
+            .into_iter()
+            .flatten()
+            .flat_map(|it| it.iter())
+            .filter_map(|it| Some(it.address()?.to_owned()))
+            .collect()
+    }
 }
 
 /// The values of an invitation besides the link; an empty text is an absent value.
@@ -171,4 +182,17 @@ pub fn read(review: &Path) -> Vec<Mail> {
             }
         })
         .collect()
+}
+
+/// The first message in each locale of `config.example.toml`, which the README shows, in the order of their tags.
+pub fn example() -> Vec<Mail> {
+    let workplace = Workplace::new(1);
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml");
+    let config = config.to_str().unwrap();
+    let preview = workplace.run(&["preview", "--out", "review", "--config", config]);
+    assert_eq!(preview.code, 0, "{preview:?}");
+    let mut mails = read(&workplace.file("review"));
+    mails.sort_by(|one, other| one.locale.cmp(&other.locale));
+    mails.dedup_by(|one, other| one.locale == other.locale);
+    mails
 }

@@ -24,6 +24,7 @@ pub mod ports;
 pub mod scanner;
 pub mod sheet;
 pub mod smtp;
+pub mod spamassassin;
 pub mod terminal;
 pub mod tinyproxy;
 pub mod token_endpoint;
