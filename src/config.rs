@@ -7,6 +7,7 @@
 //! one is never printed.
 
 mod bounces;
+mod brand;
 mod client_secret;
 mod deadlines;
 mod endpoint;
@@ -41,6 +42,7 @@ mod tls;
 mod values;
 
 pub use self::bounces::{Bounces, Imap, ImapCredential};
+pub use self::brand::Brand;
 pub use self::client_secret::{SecretPlace, SecretSource};
 pub use self::deadlines::Deadlines;
 pub use self::entra::{BeforeSend, Entra};

@@ -6,6 +6,7 @@ mod record;
 mod retry;
 mod state;
 mod transitions;
+mod unsubscribe;
 
 pub use self::identity::{Identity, MessageIdKey, OCCASION, invite_id};
 pub use self::notification::{Effect, effect};
@@ -13,3 +14,4 @@ pub use self::record::{Event, Invitee, Record, Standing};
 pub use self::retry::RetrySchedule;
 pub use self::state::State;
 pub use self::transitions::{Cause, Decision, NotAllowed, Proof, next};
+pub use self::unsubscribe::{id_in_subject, unsubscribe_link};

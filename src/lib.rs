@@ -21,7 +21,7 @@
 //! invitation                     identity, state, transitions
 //! refusal                        what a refusal is about: recipient, sender, time
 //! outcome atomic_file            phase + reply → outcome · a file that replaces another as a whole
-//! link address locale files digest               values · regular files only, bounded · hash of fields
+//! link address locale color files digest         values · regular files only, bounded · hash of fields
 //! finding output                 what a check found · a writer that keeps its first error
 //! os_error                       messages of system errors
 //! ```
@@ -44,6 +44,7 @@ pub mod os_error;
 pub mod output;
 
 pub mod address;
+pub mod color;
 pub mod link;
 pub mod locale;
 

@@ -9,6 +9,8 @@ mod encode;
 mod error;
 mod finished;
 mod html_scan;
+mod logo;
+mod scopes;
 mod template_check;
 mod verify;
 

@@ -24,6 +24,7 @@ mod layout;
 mod lines;
 mod list;
 mod mojibake;
+mod note;
 mod partner;
 mod patterns;
 mod placeholders;

@@ -1,10 +1,12 @@
 //! The templates: one folder per locale with three files, on a shared layout.
 //!
 //! All templates are parsed before anybody is mailed. Their names decide about escaping: `.html` is HTML, `.txt`
-//! is not. Values from the list are data and never template text, and no template can write one into HTML
+//! is not. The images that they show are read with them. Values from the list are data and never template text, and no template can write one into HTML
 //! unescaped (see `templates/escaping.rs`).
 
 mod escaping;
+mod images;
+mod scope;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
@@ -12,10 +14,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use parking_lot::Mutex;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tera::{Context, Tera};
 
+pub use self::images::{Image, ImageKind};
+pub use self::scope::{BrandScope, InviterScope, PackageScope, PartnerScope, Scope, SenderScope};
 use crate::config::TemplateFolder;
 use crate::files::{self, writable_by_everyone};
 use crate::finding::Finding;
@@ -45,6 +48,8 @@ pub struct Templates {
     default: Locale,
     /// The matches so far: CLDR is slow to search, and lists contain few locales.
     chosen: Mutex<HashMap<Locale, Option<(usize, MatchKind)>>>,
+    /// The logos of `[brand]`.
+    pub images: Vec<Image>,
     /// Every file that was read, with SHA-256 over its text, lines ended by LF.
     pub sources: BTreeMap<String, [u8; 32]>,
     /// Warnings about templates that everyone can change or replace.
@@ -60,66 +65,6 @@ impl From<anyhow::Error> for TemplateError {
     fn from(error: anyhow::Error) -> Self {
         Self(format!("{error:#}"))
     }
-}
-
-/// The variables of a template. All values are texts; an absent one is empty.
-#[derive(Debug, Serialize)]
-pub struct Scope<'a> {
-    /// The complete link.
-    pub link: &'a str,
-    /// The access package.
-    pub package: &'a PackageScope,
-    /// The invited partner.
-    pub partner: PartnerScope<'a>,
-    /// The sender of the invitation.
-    pub sender: &'a SenderScope,
-    /// The campaign of the configuration.
-    pub campaign: &'a str,
-    /// The tag of the template's locale.
-    pub locale: &'a str,
-    /// `ltr` or `rtl`.
-    pub direction: &'a str,
-}
-
-/// An access package in one locale.
-#[derive(Debug, Default, Serialize)]
-pub struct PackageScope {
-    /// Its name.
-    pub name: String,
-    /// Its purpose.
-    pub description: String,
-    /// The suggested business justification for the request.
-    pub justification: String,
-    /// The last day to respond, formatted for the locale.
-    pub respond_by: String,
-}
-
-/// The partner of one row.
-#[derive(Debug, Serialize)]
-pub struct PartnerScope<'a> {
-    /// The address as written.
-    pub email: &'a str,
-    /// The person's name.
-    pub name: &'a str,
-    /// The partner's organisation.
-    pub organization: &'a str,
-    /// The other columns.
-    pub extra: BTreeMap<&'a str, &'a str>,
-}
-
-/// The sender and its organisation.
-#[derive(Clone, Debug, Serialize)]
-pub struct SenderScope {
-    /// The sender's display name.
-    pub name: String,
-    /// The sender's address.
-    pub address: String,
-    /// The inviting organisation.
-    pub organization: String,
-    /// The contact that can confirm that the mail is genuine.
-    pub contact: String,
-    /// The address for replies.
-    pub reply_to: String,
 }
 
 /// A mail as the templates render it.
@@ -140,10 +85,11 @@ impl Templates {
     /// If a file cannot be read or parsed, a locale is incomplete, Tera would not escape a file, or the default
     /// locale has no templates.
     pub fn load(folder: &TemplateFolder) -> Result<Self, TemplateError> {
-        Ok(Self::read(&folder.directory, &folder.default_locale)?)
+        Ok(Self::read(folder)?)
     }
 
-    fn read(directory: &Path, default: &Locale) -> anyhow::Result<Self> {
+    fn read(folder: &TemplateFolder) -> anyhow::Result<Self> {
+        let (directory, default) = (&*folder.directory, &folder.default_locale);
         let mut files = Vec::new();
         let mut folders = BTreeMap::new();
         for path in entries(directory)? {
@@ -189,11 +135,24 @@ impl Templates {
         };
         let default = default.clone();
         let digest = |(name, text): &(String, String)| (name.clone(), Sha256::digest(text).into());
-        let sources = files.iter().map(digest).collect();
+        let images = folder
+            .images
+            .iter()
+            .map(|(key, path)| Image::read(key, path));
+        let images: Vec<Image> = images.collect::<anyhow::Result<_>>()?;
+        let image = |it: &Image| (it.key.to_owned(), Sha256::digest(&it.bytes).into());
+        let sources = files.iter().map(digest).chain(images.iter().map(image));
+        let sources = sources.collect();
         let warnings = files
             .iter()
             .filter_map(|(name, _)| writable_by_everyone("the template", &directory.join(name)))
-            .chain(writable_by_everyone("the template folder", directory));
+            .chain(writable_by_everyone("the template folder", directory))
+            .chain(
+                folder
+                    .images
+                    .iter()
+                    .filter_map(|(_, it)| writable_by_everyone("the logo", it)),
+            );
         let warnings = warnings.map(|it| Finding::warning("permissions", "", it));
         let warnings = warnings.collect();
         let mut tera = escaping::engine();
@@ -206,6 +165,7 @@ impl Templates {
             locales,
             default,
             chosen: Mutex::default(),
+            images,
             sources,
             warnings,
         })

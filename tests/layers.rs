@@ -13,7 +13,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const LAYERS: [&[&str]; 17] = [
     &["os_error"],
     &["finding", "output"],
-    &["link", "address", "locale", "files", "digest"],
+    &["link", "address", "locale", "color", "files", "digest"],
     &["outcome", "atomic_file"],
     &["refusal"],
     &["invitation"],

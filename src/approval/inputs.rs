@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::digest::{Digest, of};
+use crate::address::Address;
 use crate::config::Config;
 use crate::files::create_new;
 use crate::partners::{Partner, Partners};
@@ -131,7 +132,18 @@ pub fn row(partner: &Partner) -> (u64, u64) {
         partner.organization.as_deref().unwrap_or_default(),
         locale.as_deref().unwrap_or_default(),
     ];
+    // Lists without these columns keep the digests that they had before there were any.
+    let inviter = partner.inviter_email.as_ref().map(Address::as_written);
+    let added = [
+        ("inviter_name", partner.inviter_name.as_deref()),
+        ("inviter_email", inviter),
+        ("note", partner.note.as_deref()),
+    ];
+    let added = added
+        .into_iter()
+        .filter_map(|(field, it)| Some([field, it?]));
     let columns = partner.extra_columns.iter().map(String::as_str);
     let cells = partner.extra.iter().map(String::as_str);
-    (identity, of(known.into_iter().chain(columns).chain(cells)))
+    let fields = known.into_iter().chain(columns).chain(cells);
+    (identity, of(fields.chain(added.flatten())))
 }

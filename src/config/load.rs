@@ -7,6 +7,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::bounces::Bounces;
+use super::brand::Brand;
 use super::entra::Entra;
 use super::error::ConfigError;
 use super::job_files::JobFiles;
@@ -39,6 +40,8 @@ pub struct Config {
     pub campaign: String,
     /// Who invites.
     pub sender: Sender,
+    /// How the mail looks.
+    pub brand: Brand,
     /// The access packages, in the order of the file.
     pub packages: Vec<Arc<Package>>,
     /// The list of partners.
@@ -233,7 +236,12 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
         )
         .required(text());
     let sender = Sender::read(root.section("sender"));
-    let templates = TemplateFolder::read(root.section("templates"), folder);
+    let mut templates = TemplateFolder::read(root.section("templates"), folder);
+    let brand = Brand::read(root.section("brand"), folder, &templates.default_locale);
+    templates.images = brand
+        .logos()
+        .map(|(key, it)| (key, it.to_owned()))
+        .collect();
     let packages = packages::read(&mut root, &templates.default_locale, &mut warnings);
     let partners = PartnerFile::read(root.section("partners"), folder);
     let section = root.section("microsoft");
@@ -282,6 +290,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     inputs.extend(smtp.iter().flat_map(Smtp::files));
     inputs.extend(microsoft.iter().flat_map(Microsoft::files));
     inputs.extend(bounces.files());
+    inputs.extend(brand.logos().map(|(_, it)| ("the logo", it.to_owned())));
     inputs.extend(approval.iter().map(|it| ("the approval", it.clone())));
     if let Some(results) = &results
         && let Some(what) = overlap::find(results, &inputs, &templates.directory)
@@ -302,6 +311,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
         Some(Config {
             campaign: campaign?,
             sender: sender?,
+            brand,
             packages,
             partners: partners?,
             templates,

@@ -7,8 +7,10 @@ use jiff::civil::Date;
 use super::key::Kind;
 use super::names::first_of;
 use super::reader::Section;
+use super::sender::mailbox;
 use super::text::{LocalizedText, texts};
-use super::values::{Value, text_or_list};
+use super::values::{Value, switch, text_or_list};
+use crate::address::Address;
 use crate::finding::Finding;
 use crate::link::AccessPackageLink;
 use crate::locale::Locale;
@@ -31,6 +33,14 @@ pub struct Package {
     pub justification: Option<LocalizedText>,
     /// The last day to respond, in local time.
     pub respond_by: Option<Date>,
+    /// Whether partners may pass the link on to colleagues.
+    pub sharing: bool,
+    /// How long an approval usually takes.
+    pub approval_time: Option<LocalizedText>,
+    /// How long the access lasts.
+    pub access_duration: Option<LocalizedText>,
+    /// Who invites to it, unless a row names somebody: a name, if given, and an address.
+    pub inviter: Option<(Option<String>, Address)>,
 }
 
 /// The first keys of packages, for a message.
@@ -104,6 +114,24 @@ impl Package {
                 "the last day to respond; after it, rows are skipped",
             )
             .optional(date());
+        let sharing = section
+            .key(
+                "sharing",
+                "whether partners may pass the link on to colleagues",
+            )
+            .or("true", switch());
+        let approval_time = section
+            .key("approval_time", "how long an approval usually takes")
+            .optional(texts());
+        let access_duration = section
+            .key("access_duration", "how long the access lasts")
+            .optional(texts());
+        let inviter = section
+            .key(
+                "inviter",
+                "the person who invites, unless the row names one",
+            )
+            .optional(mailbox());
         if let Some((link, _)) = &link
             && let Some(same) = others
                 .iter()
@@ -126,6 +154,10 @@ impl Package {
             description,
             justification,
             respond_by,
+            sharing,
+            approval_time,
+            access_duration,
+            inviter,
         })
     }
 }

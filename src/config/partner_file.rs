@@ -96,7 +96,7 @@ fn encoding<'r>() -> Value<'r, Option<&'static Encoding>> {
 
 /// A known column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
-#[strum(serialize_all = "lowercase")]
+#[strum(serialize_all = "snake_case")]
 pub enum Field {
     /// The address; the only one that the file must have.
     Email,
@@ -108,16 +108,25 @@ pub enum Field {
     Locale,
     /// The key of the access package.
     Package,
+    /// The name of the person who invites.
+    InviterName,
+    /// The address of the person who invites.
+    InviterEmail,
+    /// What the inviter adds for this partner.
+    Note,
 }
 
 impl Field {
     /// All of them, in the order of the configuration.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Email,
         Self::Name,
         Self::Organization,
         Self::Locale,
         Self::Package,
+        Self::InviterName,
+        Self::InviterEmail,
+        Self::Note,
     ];
 
     /// Its key in `partners.columns`, which is also its default header.
@@ -125,15 +134,25 @@ impl Field {
     pub fn key(self) -> &'static str {
         self.into()
     }
+
+    /// Whether a column with this key as its header is `partner.extra.<key>` as well: templates from before the
+    /// field was known use it there.
+    #[must_use]
+    pub fn is_also_extra(self) -> bool {
+        matches!(self, Self::InviterName | Self::InviterEmail | Self::Note)
+    }
 }
 
 /// Each known column with the description of its key.
-const FIELDS: [(Field, &str); 5] = [
+const FIELDS: [(Field, &str); Field::ALL.len()] = [
     (Field::Email, "header of the address"),
     (Field::Name, "of the person's name"),
     (Field::Organization, "of the partner's organisation"),
     (Field::Locale, "of the language tag"),
     (Field::Package, "of the package's key"),
+    (Field::InviterName, "of the inviter's name"),
+    (Field::InviterEmail, "of the inviter's address"),
+    (Field::Note, "of a note from the inviter"),
 ];
 
 /// The configured columns, in the order of [`Field`].

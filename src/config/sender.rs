@@ -2,7 +2,7 @@
 
 use super::key::Kind;
 use super::reader::Section;
-use super::values::{Value, list, one_line, parsed_text, text};
+use super::values::{Value, list, one_line, parsed_text, switch, text};
 use crate::address::Address;
 
 /// Who invites.
@@ -20,6 +20,8 @@ pub struct Sender {
     pub contact: Option<String>,
     /// The selectors of the domain's DKIM keys that `check --connect` looks up; empty if not configured.
     pub dkim_selectors: Vec<String>,
+    /// Whether a mail offers to refuse further mail, by a mail to `address`.
+    pub unsubscribe: bool,
 }
 
 impl Sender {
@@ -48,6 +50,9 @@ impl Sender {
                 "the DKIM keys that `check --connect` looks up",
             )
             .optional(list(selector()));
+        let unsubscribe = section
+            .key("unsubscribe", "adds List-Unsubscribe: a mail to `from`")
+            .or("false", switch());
         section.finish();
         let (name, address) = from?;
         Some(Self {
@@ -57,6 +62,7 @@ impl Sender {
             organization: organization?,
             contact,
             dkim_selectors: dkim_selectors.unwrap_or_default(),
+            unsubscribe,
         })
     }
 }
@@ -75,7 +81,7 @@ fn selector<'r>() -> Value<'r, String> {
 }
 
 /// `Name <address>` or a bare address; the name may be in quotes.
-fn mailbox<'r>() -> Value<'r, (Option<String>, Address)> {
+pub fn mailbox<'r>() -> Value<'r, (Option<String>, Address)> {
     const MAILBOX: &str = "a mailbox such as \"Partner Desk <partners@contoso.example>\"";
     Value::new(Kind::Text(MAILBOX), |value| {
         let written = one_line(value)?;

@@ -15,6 +15,8 @@ pub struct TemplateFolder {
     pub default_locale: Locale,
     /// For rows with a locale without a template.
     pub missing_locale: MissingLocale,
+    /// The images that the templates may show, each with its key: those of `[brand]`.
+    pub images: Vec<(&'static str, PathBuf)>,
 }
 
 /// What to do with a row whose locale has no template.
@@ -46,6 +48,7 @@ impl TemplateFolder {
                     "or \"refuse\": a locale without a template makes the row bad",
                 )
                 .or("\"default\"", choice(&missing_locale)),
+            images: Vec::new(),
         };
         section.finish();
         templates

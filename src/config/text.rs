@@ -1,5 +1,7 @@
 //! Texts for the mail, the same for all locales or one for each.
 
+use toml::de::DeValue;
+
 use super::key::Kind;
 use super::values::{Value, expected, one_line};
 use crate::locale::Locale;
@@ -34,12 +36,45 @@ impl LocalizedText {
     }
 }
 
-/// A text, or a table of texts by locale that has one for the default locale.
+/// A text of one line, or a table of such texts by locale that has one for the default locale.
 pub fn texts(default: &Locale) -> Value<'_, LocalizedText> {
+    by_locale(default, one_line)
+}
+
+/// As [`texts`], but a text may have several lines.
+pub fn paragraphs(default: &Locale) -> Value<'_, LocalizedText> {
+    by_locale(default, lines)
+}
+
+/// The lines of a text, trimmed, without blank ones at its ends.
+fn lines(value: &DeValue<'_>) -> Result<String, String> {
+    /// More than this is no footer.
+    const LIMIT: usize = 2_000;
+    let Some(text) = value.as_str().filter(|it| !it.trim().is_empty()) else {
+        return one_line(value);
+    };
+    let lines: Vec<&str> = text.trim().lines().map(str::trim).collect();
+    let text = lines.join("\n");
+    if text.chars().count() > LIMIT {
+        return Err(format!("must have at most {LIMIT} characters"));
+    }
+    match text.chars().find(|it| it.is_control() && *it != '\n') {
+        Some(control) => Err(format!(
+            "must not contain control characters other than line breaks; remove U+{:04X}",
+            u32::from(control)
+        )),
+        None => Ok(text),
+    }
+}
+
+fn by_locale(
+    default: &Locale,
+    read: fn(&DeValue<'_>) -> Result<String, String>,
+) -> Value<'_, LocalizedText> {
     Value::new(Kind::Texts, move |value| {
         let Some(table) = value.as_table() else {
             return match value.as_str() {
-                Some(_) => one_line(value).map(LocalizedText::Same),
+                Some(_) => read(value).map(LocalizedText::Same),
                 None => Err(expected(&Kind::Texts, value)),
             };
         };
@@ -47,8 +82,7 @@ pub fn texts(default: &Locale) -> Value<'_, LocalizedText> {
         for (tag, value) in table {
             let locale =
                 Locale::parse(tag.get_ref()).map_err(|error| format!("by locale: {error}"))?;
-            let text =
-                one_line(value.get_ref()).map_err(|error| format!("for {locale} {error}"))?;
+            let text = read(value.get_ref()).map_err(|error| format!("for {locale} {error}"))?;
             texts.push((locale, text));
         }
         let texts = LocalizedText::ByLocale(texts);

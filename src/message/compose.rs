@@ -1,6 +1,5 @@
 //! One partner, one message: texts from the templates, MIME by lettre.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,51 +10,42 @@ use lettre::message::{Mailbox, MultiPart};
 use super::encode;
 use super::error::{MessageError, Result};
 use super::finished::{Message, dates};
+use super::logo::Logo;
+use super::scopes::Scopes;
 use super::verify::{Expected, Verification, verify};
 use crate::address::Address;
-use crate::config::{Config, LocalizedText, Package};
-use crate::invitation::{Invitee, invite_id};
-use crate::link::PackageId;
+use crate::config::Config;
+use crate::invitation::{Invitee, invite_id, unsubscribe_link};
 use crate::locale::Locale;
 use crate::partners::Partner;
-use crate::templates::{PackageScope, PartnerScope, RenderedMail, Scope, SenderScope, Templates};
+use crate::templates::{
+    InviterScope, PackageScope, PartnerScope, RenderedMail, Scope, SenderScope, Templates,
+};
 
 /// What all messages of a run have in common.
 pub struct Composer {
     pub(super) config: Arc<Config>,
     pub(super) templates: Arc<Templates>,
-    pub(super) sender: SenderScope,
+    pub(super) scopes: Scopes,
+    /// The logos of `[brand]`.
+    logos: Vec<Logo>,
     /// The only recipient of a test send.
     test_recipient: Option<Address>,
-    /// Each package in each locale.
-    packages: HashMap<(Locale, PackageId), PackageScope>,
 }
 
 impl Composer {
     /// A composer for this configuration and these templates.
     #[must_use]
     pub fn new(config: &Arc<Config>, templates: &Arc<Templates>) -> Self {
-        let sender = &config.sender;
-        let mut packages = HashMap::new();
-        for locale in &templates.locales {
-            for package in &config.packages {
-                let default = &config.templates.default_locale;
-                let scope = package_scope(package, locale, default);
-                packages.insert((locale.clone(), package.link.package_id()), scope);
-            }
-        }
+        let domain = config.sender.address.domain();
+        let logos = templates.images.iter().map(|it| Logo::new(it, domain));
+        let logos: Vec<Logo> = logos.collect();
         Self {
             config: config.clone(),
             templates: templates.clone(),
-            sender: SenderScope {
-                name: sender.name.clone().unwrap_or_default(),
-                address: sender.address.wire(),
-                organization: sender.organization.clone(),
-                contact: sender.contact.clone().unwrap_or_default(),
-                reply_to: sender.reply_address().wire(),
-            },
+            scopes: Scopes::new(config, &templates.locales, &logos),
+            logos,
             test_recipient: None,
-            packages,
         }
     }
 
@@ -148,18 +138,27 @@ impl Composer {
         draft.build(draft.render()?, date)
     }
 
-    pub(super) fn package(&self, partner: &Partner, locale: &Locale) -> &PackageScope {
-        &self.packages[&(locale.clone(), partner.package.link.package_id())]
+    /// A partner's package in a locale of the templates, with its date as `dates` writes it.
+    pub(super) fn package(
+        &self,
+        partner: &Partner,
+        locale: &Locale,
+        dates: &Locale,
+    ) -> Arc<PackageScope> {
+        let default = &self.config.templates.default_locale;
+        self.scopes.package(partner, locale, dates, default)
     }
 
     fn draft<'a>(&'a self, partner: &'a Partner, id: &'a str) -> MessageDraft<'a> {
-        let locale = self.locale_for(partner);
+        let (locale, found) = self.templates.choose_by(partner.locale.as_ref());
+        // The default template is in another language than the partner's.
+        let dates = partner.locale.as_ref().filter(|_| found.is_some());
         MessageDraft {
             composer: self,
             partner,
             locale,
-            package: self.package(partner, locale),
-            sender: &self.sender,
+            package: self.package(partner, locale, dates.unwrap_or(locale)),
+            sender: &self.scopes.sender,
             id,
         }
     }
@@ -170,7 +169,7 @@ pub struct MessageDraft<'a> {
     pub composer: &'a Composer,
     pub partner: &'a Partner,
     pub locale: &'a Locale,
-    pub package: &'a PackageScope,
+    pub package: Arc<PackageScope>,
     pub sender: &'a SenderScope,
     /// The Message-ID without brackets.
     pub id: &'a str,
@@ -190,19 +189,29 @@ impl MessageDraft<'_> {
         let Self { partner, .. } = self;
         let columns = partner.extra_columns.iter().map(String::as_str);
         let cells = partner.extra.iter().map(String::as_str);
+        let (inviter_name, inviter_email) = partner.inviter();
         let scope = Scope {
             link: partner.package.link.as_str(),
-            package: self.package,
+            portal_host: partner.package.link.host(),
+            package: &self.package,
             partner: PartnerScope {
                 email: partner.address.as_written(),
                 name: partner.name.as_deref().unwrap_or_default(),
                 organization: partner.organization.as_deref().unwrap_or_default(),
+                note: partner.note.as_deref().unwrap_or_default(),
                 extra: columns.zip(cells).collect(),
             },
+            inviter: InviterScope {
+                name: inviter_name.unwrap_or_default(),
+                email: inviter_email.map(Address::wire).unwrap_or_default(),
+            },
             sender: self.sender,
+            brand: self.composer.scopes.brand(self.locale),
             campaign: &self.composer.config.campaign,
             locale: &self.locale.to_string(),
             direction: self.locale.direction(),
+            unsubscribe: &self.unsubscribe_link().unwrap_or_default(),
+            invited_on: "",
         };
         let mut mail = self.composer.templates.render(self.locale, &scope)?;
         if self.composer.test_recipient.is_some() {
@@ -225,6 +234,13 @@ impl MessageDraft<'_> {
             language: &self.locale.to_string(),
         };
         verify(bytes, &expected).map_err(|error| MessageError(format!("{error:#}")))
+    }
+
+    /// The link by which the partner refuses further mail, if it is configured.
+    fn unsubscribe_link(&self) -> Option<String> {
+        let sender = &self.composer.config.sender;
+        let link = || unsubscribe_link(&sender.address, &invite_id(self.id));
+        sender.unsubscribe.then(link)
     }
 
     fn to(&self) -> (Option<&str>, &Address) {
@@ -274,20 +290,6 @@ impl MessageDraft<'_> {
         let message = builder.multipart(parts).map_err(MessageError::header)?;
         let bytes = message.formatted();
         Ok(Message { bytes, date })
-    }
-}
-
-fn package_scope(package: &Package, locale: &Locale, default: &Locale) -> PackageScope {
-    let text = |it: Option<&LocalizedText>| {
-        let text = it.and_then(|it| it.in_locale(locale, default));
-        text.unwrap_or_default().to_owned()
-    };
-    let respond_by = package.respond_by.map(|it| locale.write_date(it));
-    PackageScope {
-        name: text(Some(&package.name)),
-        description: text(package.description.as_ref()),
-        justification: text(package.justification.as_ref()),
-        respond_by: respond_by.unwrap_or_default(),
     }
 }
 

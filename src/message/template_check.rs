@@ -27,13 +27,13 @@ impl Composer {
                 }
                 let results = [true, false].map(|full| {
                     let partner = sample_partner(package, extra_columns, full);
-                    let scope = sample_package(self.package(&partner, locale), full);
-                    let sender = sample_sender(&self.sender, full);
+                    let scope = sample_package(&self.package(&partner, locale, locale), full);
+                    let sender = sample_sender(&self.scopes.sender, full);
                     let draft = MessageDraft {
                         composer: self,
                         partner: &partner,
                         locale,
-                        package: &scope,
+                        package: Arc::new(scope),
                         sender: &sender,
                         id: ID,
                     };
@@ -67,6 +67,10 @@ fn sample_partner(package: &Arc<Package>, extra_columns: &Arc<[String]>, full: b
         organization: optional("Analytical Engines"),
         locale: None,
         package: package.clone(),
+        inviter_name: optional("Grace Hopper"),
+        inviter_email: full
+            .then(|| Address::parse("grace@inviter.example").expect("it is an address")),
+        note: optional("As discussed in our call."),
         extra_columns: extra_columns.clone(),
         extra: extra_columns
             .iter()
@@ -88,6 +92,9 @@ fn sample_package(package: &PackageScope, full: bool) -> PackageScope {
         description: optional(&package.description),
         justification: optional(&package.justification),
         respond_by: optional(&package.respond_by),
+        sharing: package.sharing,
+        approval_time: optional(&package.approval_time),
+        access_duration: optional(&package.access_duration),
     }
 }
 

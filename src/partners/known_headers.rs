@@ -70,12 +70,13 @@ pub fn is_version_line(cells: &[String]) -> bool {
 pub fn recognize(headers: &[String], field: Field) -> Recognized {
     let folded: Vec<String> = headers.iter().map(|it| fold(it)).collect();
     let places = |part| places(&folded, part);
-    let one = |part| match places(part).as_slice() {
-        [] => Recognized::Missing,
-        [place] => Recognized::Source(CellSource::column(*place)),
-        several => Recognized::Ambiguous(several.to_vec()),
-    };
+    let one = |part| one_of(&places(part));
     match field {
+        Field::InviterName | Field::InviterEmail | Field::Note => {
+            let key = fold(field.key());
+            let places = (0..folded.len()).filter(|it| folded[*it] == key);
+            one_of(&places.collect::<Vec<_>>())
+        }
         Field::Email => one(NamePart::Email),
         Field::Organization => one(NamePart::Organization),
         Field::Locale => one(NamePart::Locale),
@@ -88,6 +89,15 @@ pub fn recognize(headers: &[String], field: Field) -> Recognized {
             }
             found => found,
         },
+    }
+}
+
+/// The only one of these columns.
+fn one_of(places: &[usize]) -> Recognized {
+    match places {
+        [] => Recognized::Missing,
+        [place] => Recognized::Source(CellSource::column(*place)),
+        several => Recognized::Ambiguous(several.to_vec()),
     }
 }
 

@@ -181,6 +181,8 @@ impl Layout {
         let known = [
             (Field::Name, &partner.name),
             (Field::Organization, &partner.organization),
+            (Field::InviterName, &partner.inviter_name),
+            (Field::Note, &partner.note),
         ];
         let known = known
             .into_iter()
@@ -303,8 +305,8 @@ fn find(
 fn own_columns(columns: &Columns, headers: &[String], sources: &Sources) -> Vec<usize> {
     let own = |column: &Column| {
         let place = sources[column.field as usize].as_ref()?.only_column()?;
-        let is_own =
-            column.pattern.is_some() || headers[place].to_lowercase() == column.field.key();
+        let is_key = headers[place].to_lowercase() == column.field.key();
+        let is_own = column.pattern.is_some() || (is_key && !column.field.is_also_extra());
         is_own.then_some(place)
     };
     columns.0.iter().filter_map(own).collect()

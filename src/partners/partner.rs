@@ -25,6 +25,12 @@ pub struct Partner {
     pub locale: Option<Locale>,
     /// The access package of the invitation.
     pub package: Arc<Package>,
+    /// The name of the person who invites this partner.
+    pub inviter_name: Option<String>,
+    /// The address of the person who invites this partner.
+    pub inviter_email: Option<Address>,
+    /// What the inviter adds for this partner: one paragraph without links.
+    pub note: Option<String>,
     /// The names of the other columns, shared by all rows.
     pub extra_columns: Arc<[String]>,
     /// The cells of the other columns.
@@ -34,6 +40,20 @@ pub struct Partner {
 }
 
 impl Partner {
+    /// Who invites: as the row says, otherwise as its package does. Name and address are never mixed, so that
+    /// nobody gets the replies to somebody else.
+    #[must_use]
+    pub fn inviter(&self) -> (Option<&str>, Option<&Address>) {
+        match (
+            &self.inviter_name,
+            &self.inviter_email,
+            &self.package.inviter,
+        ) {
+            (None, None, Some((name, address))) => (name.as_deref(), Some(address)),
+            (name, address, _) => (name.as_deref(), address.as_ref()),
+        }
+    }
+
     /// The invitation of this partner within a campaign.
     #[must_use]
     pub fn identity(&self, campaign: &str) -> Identity {

@@ -8,9 +8,11 @@ use super::finding::{RowFinding, WarningKind, excerpt};
 use super::invisible::{is_invisible, trim_invisible};
 use super::language_names::{LanguageCell, LanguageError};
 use super::layout::Layout;
+use super::note;
 use super::partner::Partner;
 use super::records::CsvRecord;
 use super::swallowed;
+use crate::address::Address;
 use crate::config::{CellValues, Config, Field, MissingLocale, Package, keys_of};
 use crate::locale::Locale;
 
@@ -123,7 +125,12 @@ impl RowParser<'_> {
             name = name.take().or(it.name);
             it.address
         });
-        for (field, value) in [(Field::Name, &name), (Field::Organization, &organization)] {
+        let (inviter_name, inviter_email) = self.inviter();
+        for (field, value) in [
+            (Field::Name, &name),
+            (Field::Organization, &organization),
+            (Field::InviterName, &inviter_name),
+        ] {
             if let Some(value) = value
                 && value.chars().count() > NAME_LIMIT
             {
@@ -141,6 +148,9 @@ impl RowParser<'_> {
             organization,
             locale,
             package: package?,
+            inviter_name,
+            inviter_email,
+            note: self.note(),
             extra_columns: layout.extra_columns.clone(),
             extra,
             doubts: std::mem::take(&mut self.doubts),
@@ -161,6 +171,34 @@ impl RowParser<'_> {
             self.fault(field, text, reason);
         }
         (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// The name and the address of who invites.
+    fn inviter(&mut self) -> (Option<String>, Option<Address>) {
+        let name = self.known(Field::InviterName, false);
+        let Some(email) = self.known(Field::InviterEmail, true) else {
+            return (name, None);
+        };
+        match AddressCell::read(&email) {
+            Ok(cell) => (name.or(cell.name), Some(cell.address)),
+            Err(error) => {
+                self.fault(Field::InviterEmail, &email, error.to_string());
+                (name, None)
+            }
+        }
+    }
+
+    /// The note as one paragraph.
+    fn note(&mut self) -> Option<String> {
+        let cell = self.layout.source(Field::Note)?.value(self.cells);
+        let text = note::paragraph(&cell);
+        let fault = fault_of_cell(&cell, |it| {
+            is_control(it) && !matches!(it, '\n' | '\r' | '\t')
+        });
+        if let Some(reason) = fault.or_else(|| note::fault(&text)) {
+            self.fault(Field::Note, cell.trim(), reason);
+        }
+        (!text.is_empty()).then_some(text)
     }
 
     /// A trimmed cell of another column, with LF for all line breaks.

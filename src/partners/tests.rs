@@ -474,7 +474,7 @@ proptest! {
     #[test]
     fn cells_survive_quoting(name in "[^\\p{C}\\p{Zl}\\p{Zp}]{0,40}", note in "[^\\p{C}\\p{Zl}\\p{Zp}]{0,40}") {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(["email", "name", "package", "note"]).unwrap();
+        writer.write_record(["email", "name", "package", "memo"]).unwrap();
         writer.write_record(["a@a.example", &name, "project", &note]).unwrap();
 
         let partners = read(writer.into_inner().unwrap()).unwrap();
@@ -499,7 +499,7 @@ proptest! {
             .quote_style(if always { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary })
             .terminator(if windows { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
             .from_writer(if mark { "\u{feff}".into() } else { Vec::new() });
-        writer.write_record(["email", "name", "package", "note"]).unwrap();
+        writer.write_record(["email", "name", "package", "memo"]).unwrap();
         for (nth, (local, name, note, archive)) in rows.iter().enumerate() {
             let package = if *archive { "archive" } else { "project" };
             let address = format!("{local}.{nth}@a.example");

@@ -13,7 +13,9 @@ use crate::support::smtp::Server;
 use access_invite::config::{Presence, declared_keys};
 use access_invite::invitation::State;
 use access_invite::report::PackageRow;
-use access_invite::templates::{PackageScope, PartnerScope, Scope, SenderScope};
+use access_invite::templates::{
+    BrandScope, InviterScope, PackageScope, PartnerScope, Scope, SenderScope,
+};
 
 /// The names of both sides, to be compared.
 fn set<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
@@ -159,23 +161,23 @@ fn the_template_variables_are_those_of_the_program() {
     }
     let scope = Scope {
         link: "",
+        portal_host: "",
         package: &PackageScope::default(),
         partner: PartnerScope {
             email: "",
             name: "",
             organization: "",
+            note: "",
             extra: [("<column>", "")].into(),
         },
-        sender: &SenderScope {
-            name: String::new(),
-            address: String::new(),
-            organization: String::new(),
-            contact: String::new(),
-            reply_to: String::new(),
-        },
+        inviter: InviterScope::default(),
+        sender: &SenderScope::default(),
+        brand: &BrandScope::default(),
         campaign: "",
         locale: "",
         direction: "",
+        unsubscribe: "",
+        invited_on: "",
     };
     let mut names = BTreeSet::new();
     add("", &serde_json::to_value(scope).unwrap(), &mut names);

@@ -6,18 +6,17 @@ fn headers(line: &str) -> Vec<String> {
     line.split(',').map(str::to_owned).collect()
 }
 
-/// What is taken for the five fields; `?` where several columns could be meant.
+/// What is taken for the first five fields; `?` where several columns could be meant.
 fn recognized(line: &str) -> Vec<String> {
     let headers = headers(line);
-    Field::ALL
-        .map(|field| match recognize(&headers, field) {
-            Recognized::Missing => String::new(),
-            Recognized::Source(source) => source.describe(&headers),
-            Recognized::Ambiguous(places) => {
-                let names: Vec<_> = places.iter().map(|it| headers[*it].as_str()).collect();
-                format!("? {}", names.join(" | "))
-            }
-        })
+    Field::ALL.map(|field| match recognize(&headers, field) {
+        Recognized::Missing => String::new(),
+        Recognized::Source(source) => source.describe(&headers),
+        Recognized::Ambiguous(places) => {
+            let names: Vec<_> = places.iter().map(|it| headers[*it].as_str()).collect();
+            format!("? {}", names.join(" | "))
+        }
+    })[..5]
         .to_vec()
 }
 

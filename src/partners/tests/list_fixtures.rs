@@ -84,7 +84,7 @@ fn lists_of_usual_programs_need_no_mapping() {
         let records = records(name);
         let skipped = usize::from(is_version_line(&records[0]));
         let headers = &records[skipped];
-        let [email, full_name, organization, locale, package] =
+        let [email, full_name, organization, locale, package, ..] =
             Field::ALL.map(|field| match recognize(headers, field) {
                 Recognized::Source(source) => Some(source),
                 Recognized::Missing => None,

@@ -215,7 +215,7 @@ fn f2_a_quoted_cell_whose_lines_look_like_rows_is_an_error() {
 fn rows_in_a_cell_are_found_wherever_the_reader_s_buffer_ends() {
     const BUFFER: usize = 64 * 1024;
     for before in 0..100 {
-        let mut csv = "email,name,package,note\n".to_owned();
+        let mut csv = "email,name,package,memo\n".to_owned();
         // The record to be found begins `before` bytes in front of the buffer's end.
         for nth in 0..10 {
             let row = format!("p{nth}@a.example,P,project,");

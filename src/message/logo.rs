@@ -1,0 +1,55 @@
+//! A logo as a part of a message, which its HTML names by `cid:`.
+
+use encodify::base64;
+use lettre::message::header::{
+    ContentDisposition, ContentId, ContentTransferEncoding, ContentType,
+};
+use lettre::message::{Body, SinglePart};
+
+use crate::digest;
+use crate::templates::Image;
+
+/// A logo, encoded once for all messages.
+pub struct Logo {
+    /// Its key in the configuration.
+    pub key: &'static str,
+    /// Its Content-ID without brackets: the same in all messages, so that mail programs may keep it.
+    pub id: String,
+    /// The image.
+    pub image: Image,
+    /// The finished part.
+    pub part: SinglePart,
+}
+
+impl Logo {
+    /// A logo in mails from this domain.
+    pub fn new(image: &Image, domain: &str) -> Self {
+        let kind: &str = image.kind.into();
+        let id = format!(
+            "{:016x}@{domain}",
+            u64::from_be_bytes(digest::short([&image.bytes]))
+        );
+        let id = format!("logo.{id}");
+        let name = format!("logo.{}", if kind == "jpeg" { "jpg" } else { kind });
+        let content_type = format!("image/{kind}");
+        let content_type = ContentType::parse(&content_type).expect("it is a content type");
+        let body = base64::MIME.encode(&image.bytes).into_bytes();
+        let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::Base64);
+        let part = SinglePart::builder()
+            .header(content_type)
+            .header(ContentDisposition::inline_with_name(&name))
+            .header(ContentId::from(format!("<{id}>")))
+            .body(body);
+        Self {
+            key: image.key,
+            id,
+            image: image.clone(),
+            part,
+        }
+    }
+
+    /// Its URL in HTML.
+    pub fn url(&self) -> String {
+        format!("cid:{}", self.id)
+    }
+}
