@@ -14,6 +14,7 @@ use std::path::Path;
 
 use crate::support::browser::look;
 use crate::support::mail::{Mail, Values, example, locales};
+use crate::support::showcase::{self, Brand};
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{LINK, Workplace};
 use serde_json::{Value, json};
@@ -30,13 +31,20 @@ fn pages(folder: &Path, kind: &str, link: &str, mails: &[Mail], pictures: &[View
         .iter()
         .map(|mail| {
             let file = format!("{}-{kind}.html", mail.locale);
-            std::fs::write(folder.join(&file), &mail.html).unwrap();
+            std::fs::write(folder.join(&file), mail.page()).unwrap();
+            // The one for light mode comes first.
+            let logos = match &mail.images()[..] {
+                [] => Value::Null,
+                [light, dark] => json!({"light": light, "dark": dark}),
+                other => panic!("{other:?}"),
+            };
             json!({
                 "file": file,
                 "kind": kind,
                 "language": mail.locale,
                 "direction": mail.direction(),
                 "link": link,
+                "logos": logos,
                 "pictures": pictures,
             })
         })
@@ -87,12 +95,16 @@ fn the_mail_renders_in_every_locale_scheme_and_width() {
         }]);
     }
     all.extend(examples);
+    for (kind, brand) in [("inviter", Brand::Without), ("brand", Brand::With)] {
+        let mails = showcase::mails(brand);
+        all.extend(pages(folder.path(), kind, LINK, &mails, &PICTURES));
+    }
     std::fs::write(folder.path().join("pages.json"), json!(all).to_string()).unwrap();
 
     let report = look("mail.mjs", folder.path());
 
     assert_eq!(report.problems, [""; 0]);
-    assert!(all.len() > 2 * locales().len(), "no example was found");
+    assert_eq!(all.len(), 5 * locales().len());
     assert_eq!(report.looked, all.len() * 9 + 2);
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::LINK;
-use crate::support::mail::{Mail, Values, example, locales};
+use crate::support::mail::{Mail, Values, example};
+use crate::support::showcase::{self, Brand};
 use crate::support::spamassassin;
 
 /// The link of the example configuration.
@@ -15,19 +16,12 @@ const EXAMPLE_LINK: &str = "https://myaccess.microsoft.com/@contoso.onmicrosoft.
 /// `myaccess.microsoft.com`.
 const HIGHEST_SCORE: f64 = 1.1;
 
-/// Mails with usual values, all and none, each in every locale, with their link.
+/// Mails with the values of the example, none and all, each in every locale, with their link.
 fn mails() -> Vec<(&'static str, &'static str, Vec<Mail>)> {
-    let example = example();
-    let found: Vec<_> = example.iter().map(|it| &it.locale).collect();
-    assert_eq!(found, locales().iter().collect::<Vec<_>>());
     vec![
-        ("example", EXAMPLE_LINK, example),
+        ("example", EXAMPLE_LINK, example()),
         ("bare", LINK, Values::BARE.in_every_locale()),
-        (
-            "full",
-            LINK,
-            Values::all("Contoso Partner Access").in_every_locale(),
-        ),
+        ("all values", LINK, showcase::mails(Brand::Without)),
     ]
 }
 

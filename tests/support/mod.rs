@@ -23,6 +23,7 @@ pub mod pki;
 pub mod ports;
 pub mod scanner;
 pub mod sheet;
+pub mod showcase;
 pub mod smtp;
 pub mod spamassassin;
 pub mod terminal;
