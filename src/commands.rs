@@ -13,6 +13,7 @@ mod examples;
 mod guards;
 pub mod init;
 mod job;
+mod mail_checks;
 mod new_config;
 mod open_ledger;
 pub mod packages;

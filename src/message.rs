@@ -4,6 +4,8 @@
 //! compares them with what they must say. Preview, sandbox and send all use them, so what is reviewed is what
 //! is sent.
 
+mod allowed;
+mod body;
 mod compose;
 mod encode;
 mod error;
@@ -14,9 +16,11 @@ mod scopes;
 mod template_check;
 mod verify;
 
+pub use self::allowed::AllowedLinks;
 pub use self::compose::Composer;
 pub use self::error::MessageError;
 pub use self::finished::Message;
+pub use self::logo::Logo;
 pub use self::verify::{Expected, Verification, verify};
 
 #[cfg(test)]

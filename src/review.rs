@@ -34,11 +34,11 @@ use self::summary::{Summary, as_text};
 use crate::message::Verification;
 use crate::partners::Partner;
 
-/// Precedes the HTML of a message in its file, so that a browser loads nothing, and no click inside the
+/// Precedes the HTML of a message in its file, so that a browser loads nothing from elsewhere, and no click inside the
 /// page's frame leads anywhere. The one script that may run, selected by its hash, tells the page how high the
 /// mail is. Browsers ignore the second DOCTYPE, and still apply language and direction of the mail's own `<html>`.
 const GUARD: &str = concat!(
-    "<!DOCTYPE html><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-",
+    "<!DOCTYPE html><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-",
     "7fqozuaPZPIRdd1ajEetd8lAVwpTcKEzIj6BZwKxTjo=",
     "'\"><base target=\"_blank\"><script>",
     "document.currentScript.remove();new ResizeObserver(()=>{const page=document.documentElement,rest=innerHeight-page.clientHeight;parent.postMessage(rest+Math.ceil(Math.max(page.getBoundingClientRect().height,document.body?document.body.scrollHeight:0)),'*')}).observe(document.documentElement)",
@@ -161,7 +161,7 @@ impl Review {
         let guarded = |start: &str, text: &str| [start, text].concat().into_bytes();
         for (ending, content) in [
             ("eml", bytes.clone()),
-            ("html", guarded(GUARD, &parsed.html)),
+            ("html", guarded(GUARD, &parsed.page())),
             ("txt", guarded(BYTE_ORDER_MARK, &parsed.text)),
         ] {
             let mut written = self.files.create(&format!("{file}.{ending}"))?;
@@ -295,7 +295,7 @@ fn verified(verification: Verification) -> Vec<String> {
     vec![
         "The text part has the whole link once, alone on its line.".into(),
         "The HTML part has it behind its button, and once more in full as text.".into(),
-        "Nothing else is linked but the address for replies, and nothing is loaded, run or submitted."
+        "Nothing else is linked but the addresses for replies and what the configuration names, no image is shown but its logos, and nothing is loaded from elsewhere, run or submitted."
             .into(),
         format!("{headers} headers, exactly those there should be, and one recipient."),
         format!(

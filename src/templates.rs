@@ -34,6 +34,17 @@ const PARTS: [&str; 3] = [
 const FILE_LIMIT: u64 = 256 * 1024;
 /// The largest part of a mail; a template that writes more is faulty.
 const OUTPUT_LIMIT: usize = 512 * 1024;
+/// Variables that the first edition of the shipped templates did not have.
+const ADDED: [&str; 8] = [
+    "brand.logo",
+    "brand.color",
+    "brand.footer",
+    "brand.privacy_url",
+    "package.sharing",
+    "package.approval_time",
+    "package.access_duration",
+    "package.inviter",
+];
 /// The usual maximum size of a part.
 const OUTPUT_USUAL: usize = 16 * 1024;
 /// The longest subject, in characters.
@@ -50,6 +61,8 @@ pub struct Templates {
     chosen: Mutex<HashMap<Locale, Option<(usize, MatchKind)>>>,
     /// The logos of `[brand]`.
     pub images: Vec<Image>,
+    /// The variables of [`ADDED`] that no template uses.
+    pub unused: Vec<&'static str>,
     /// Every file that was read, with SHA-256 over its text, lines ended by LF.
     pub sources: BTreeMap<String, [u8; 32]>,
     /// Warnings about templates that everyone can change or replace.
@@ -135,6 +148,13 @@ impl Templates {
         };
         let default = default.clone();
         let digest = |(name, text): &(String, String)| (name.clone(), Sha256::digest(text).into());
+        let is_unused = |variable: &&str| {
+            // A package's inviter is a variable of its own.
+            let own = variable.strip_prefix("package.inviter").map(|_| "inviter.");
+            let variable = own.unwrap_or(variable);
+            !files.iter().any(|(_, text)| text.contains(variable))
+        };
+        let unused = ADDED.into_iter().filter(is_unused).collect();
         let images = folder
             .images
             .iter()
@@ -166,6 +186,7 @@ impl Templates {
             default,
             chosen: Mutex::default(),
             images,
+            unused,
             sources,
             warnings,
         })

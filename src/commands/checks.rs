@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::guards::{require_approval, warnings_of_send};
 use super::job::{Job, PartnerFilter, describe};
+use super::mail_checks;
 use super::open_ledger;
 use crate::approval::ApprovalError;
 use crate::config::Config;
@@ -129,6 +130,9 @@ pub fn check_files(
     if let Some(job) = &job {
         describe_list(job, report);
         report.keep("templates", "", job.check_templates());
+        if let Some(found) = report.keep("partners", &path, mail_checks::findings(job)) {
+            report.findings.extend(found);
+        }
         let skipped = job.skipped_rows().filter(|_| rows_are_usable);
         report.findings.extend(skipped);
     }

@@ -16,6 +16,18 @@ pub enum LocalizedText {
 }
 
 impl LocalizedText {
+    /// Whether a mail in `locale` has a text of its own.
+    #[must_use]
+    pub fn has(&self, locale: &Locale) -> bool {
+        match self {
+            Self::Same(_) => true,
+            Self::ByLocale(texts) => {
+                let locales: Vec<_> = texts.iter().map(|(locale, _)| locale.clone()).collect();
+                locale.nearest(&locales).is_some()
+            }
+        }
+    }
+
     /// The text for a mail in `locale`; if none is near, the one for `default`.
     ///
     /// `None` if `default` has none either, which `texts` refuses.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lettre::address::Envelope;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::Mailbox;
+use lettre::message::header::{HeaderName, HeaderValue};
 
-use super::encode;
+use super::allowed::AllowedLinks;
+use super::body;
 use super::error::{MessageError, Result};
 use super::finished::{Message, dates};
 use super::logo::Logo;
@@ -135,7 +136,7 @@ impl Composer {
     /// If a template fails.
     pub fn compose(&self, partner: &Partner, id: &str, date: Timestamp) -> Result<Message> {
         let draft = self.draft(partner, id);
-        draft.build(draft.render()?, date)
+        draft.build(&draft.render()?, date)
     }
 
     /// A partner's package in a locale of the templates, with its date as `dates` writes it.
@@ -178,9 +179,8 @@ pub struct MessageDraft<'a> {
 impl MessageDraft<'_> {
     pub fn compose_and_verify(&self, date: Timestamp) -> Result<(Message, Verification)> {
         let mail = self.render()?;
-        let subject = mail.subject.clone();
-        let message = self.build(mail, date)?;
-        let verification = self.verify(&subject, &message.bytes)?;
+        let message = self.build(&mail, date)?;
+        let verification = self.verify(&mail.subject, &message.bytes)?;
         Ok((message, verification))
     }
 
@@ -222,18 +222,46 @@ impl MessageDraft<'_> {
 
     fn verify(&self, subject: &str, bytes: &[u8]) -> Result<Verification> {
         let sender = &self.composer.config.sender;
-        let reply_to = sender.reply_to.as_ref();
+        let partner = self.partner;
+        let values = [
+            partner.name.as_deref(),
+            partner.organization.as_deref(),
+            Some(&*self.package.name),
+            Some(&*self.package.description),
+            Some(&*self.package.justification),
+            Some(&*self.sender.organization),
+            Some(&*self.sender.name),
+            Some(&*self.sender.contact),
+        ];
+        let values: Vec<&str> = values.into_iter().flatten().collect();
+        let unsubscribe = self.unsubscribe_link();
         let expected = Expected {
-            link: &self.partner.package.link,
+            links: AllowedLinks {
+                link: partner.package.link.as_str(),
+                addresses: [Some(sender.reply_address()), partner.inviter().1],
+                unsubscribe: unsubscribe.as_deref(),
+                contact: sender.contact.as_deref(),
+                privacy_url: self.composer.config.brand.privacy_url.as_deref(),
+                values: &values,
+            },
+            logos: &self.composer.logos,
             from: (sender.name.as_deref(), &sender.address),
             to: self.to(),
-            reply_to: reply_to.map(|(name, address)| (name.as_deref(), address)),
-            reply_address: sender.reply_address(),
+            reply_to: self.reply_to(),
             subject,
             message_id: &format!("<{}>", self.id),
             language: &self.locale.to_string(),
         };
         verify(bytes, &expected).map_err(|error| MessageError(format!("{error:#}")))
+    }
+
+    /// Where replies go, if not to the sender: to the inviter, otherwise as configured.
+    fn reply_to(&self) -> Option<(Option<&str>, &Address)> {
+        if let (name, Some(address)) = self.partner.inviter() {
+            return Some((name, address));
+        }
+        let reply_to = self.composer.config.sender.reply_to.as_ref();
+        reply_to.map(|(name, address)| (name.as_deref(), address))
     }
 
     /// The link by which the partner refuses further mail, if it is configured.
@@ -249,7 +277,7 @@ impl MessageDraft<'_> {
     }
 
     /// The rendered mail as MIME.
-    fn build(&self, mail: RenderedMail, date: Timestamp) -> Result<Message> {
+    fn build(&self, mail: &RenderedMail, date: Timestamp) -> Result<Message> {
         let sender = &self.composer.config.sender;
         let (date, date_header) = dates(date)?;
         let from = mailbox(sender.name.as_deref(), &sender.address)?;
@@ -262,12 +290,14 @@ impl MessageDraft<'_> {
             .envelope(envelope)
             .from(from)
             .to(to)
-            .subject(mail.subject)
+            .subject(mail.subject.clone())
             .header(date_header)
             .message_id(Some(format!("<{}>", self.id)));
-        if let Some((name, address)) = &sender.reply_to {
-            builder = builder.reply_to(mailbox(name.as_deref(), address)?);
+        if let Some((name, address)) = self.reply_to() {
+            builder = builder.reply_to(mailbox(name, address)?);
         }
+        let unsubscribe = self.unsubscribe_link();
+        let unsubscribe = unsubscribe.map(|it| ("List-Unsubscribe", format!("<{it}>")));
         let headers = [
             ("Content-Language", self.locale.to_string()),
             // RFC 3834 §5: keeps vacation responders quiet.
@@ -277,16 +307,12 @@ impl MessageDraft<'_> {
             // By which delivery reports name the invitation, even if a relay replaces the Message-ID.
             ("X-Access-Invite-Id", invite_id(self.id)),
         ];
-        for (name, value) in headers {
+        for (name, value) in headers.into_iter().chain(unsubscribe) {
             let name = HeaderName::new_from_ascii_str(name);
             builder = builder.raw_header(HeaderValue::new(name, value));
         }
         let unique = self.id.split('@').next().unwrap_or_default();
-        let content_type = format!("multipart/alternative; boundary=\"={unique}=\"");
-        let parts = MultiPart::builder()
-            .header(ContentType::parse(&content_type).map_err(MessageError::header)?)
-            .singlepart(encode::text(&mail.text))
-            .singlepart(encode::html(&mail.html));
+        let parts = body::of(mail, &self.composer.logos, unique)?;
         let message = builder.multipart(parts).map_err(MessageError::header)?;
         let bytes = message.formatted();
         Ok(Message { bytes, date })

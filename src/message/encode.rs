@@ -9,7 +9,8 @@ use memchr::{memchr, memmem};
 /// The maximum length of a line, without its CRLF (RFC 5322 §2.1.1).
 const MAX_LINE: usize = 998;
 
-/// The text part, quoted-printable or base64, whichever is shorter.
+/// The text part: quoted-printable, in which Latin letters stay readable, or base64 for other scripts where that is
+/// shorter.
 pub fn text(text: &str) -> SinglePart {
     encoded(ContentType::TEXT_PLAIN, text)
 }
@@ -17,7 +18,7 @@ pub fn text(text: &str) -> SinglePart {
 /// The HTML part: plain ASCII if possible, so that the link crosses the wire in one piece; otherwise encoded
 /// like the text part.
 pub fn html(html: &str) -> SinglePart {
-    if is_mostly_ascii(html)
+    if is_readable_escaped(html)
         && let Some(plain) = as_references(html)
     {
         let encoding = ContentTransferEncoding::SevenBit;
@@ -27,7 +28,7 @@ pub fn html(html: &str) -> SinglePart {
 }
 
 fn encoded(content_type: ContentType, text: &str) -> SinglePart {
-    let (text, encoding) = if is_mostly_ascii(text) {
+    let (text, encoding) = if is_readable_escaped(text) {
         (
             qp::BODY.encode(text),
             ContentTransferEncoding::QuotedPrintable,
@@ -42,6 +43,28 @@ fn encoded(content_type: ContentType, text: &str) -> SinglePart {
 fn part(content_type: ContentType, text: String, encoding: ContentTransferEncoding) -> SinglePart {
     let body = Body::dangerous_pre_encoded(text.into_bytes(), encoding);
     SinglePart::builder().header(content_type).body(body)
+}
+
+/// Whether escapes are shorter than base64, or leave most of the text readable as in Czech or Turkish. Filters
+/// suspect base64 in texts of Latin letters.
+fn is_readable_escaped(text: &str) -> bool {
+    is_mostly_ascii(text) || is_latin(text)
+}
+
+/// Whether most of the letters beyond ASCII are Latin ones.
+fn is_latin(text: &str) -> bool {
+    let (mut latin, mut others) = (0_usize, 0_usize);
+    for letter in text
+        .chars()
+        .filter(|it| !it.is_ascii() && it.is_alphabetic())
+    {
+        // Latin-1 Supplement to IPA Extensions, and Latin Extended Additional, which Vietnamese needs.
+        match letter {
+            '\u{80}'..='\u{2af}' | '\u{1e00}'..='\u{1eff}' => latin += 1,
+            _ => others += 1,
+        }
+    }
+    latin > others
 }
 
 /// Whether quoted-printable is shorter than base64: it writes three bytes for each byte that it escapes,
@@ -193,10 +216,38 @@ mod tests {
     }
 
     #[test]
-    fn text_has_the_shorter_encoding() {
-        let french = "Présentez votre demande d’accès dans le portail.\n".repeat(9);
-        let japanese = "アクセス権を申請してください。\n".repeat(9);
-        for (words, encoding) in [(french, "quoted-printable"), (japanese, "base64")] {
+    fn text_of_latin_letters_is_quoted_printable_and_others_have_the_shorter_encoding() {
+        for (words, encoding) in [
+            (
+                "Présentez votre demande d’accès dans le portail.\n",
+                "quoted-printable",
+            ),
+            (
+                "Žádost o přístup podáváte v portálu Můj přístup.\n",
+                "quoted-printable",
+            ),
+            (
+                "Čtěte! Příště žádný ďábelský šílený ježek.\n",
+                "quoted-printable",
+            ),
+            (
+                "Erişim isteğini Microsoft’un Erişimim portalında gönderin.\n",
+                "quoted-printable",
+            ),
+            (
+                "Gửi yêu cầu truy cập của bạn trong cổng thông tin.\n",
+                "quoted-printable",
+            ),
+            ("アクセス権を申請してください。\n", "base64"),
+            ("Αίτηση πρόσβασης στην πύλη.\n", "base64"),
+            ("Запрос доступа на портале, Jiří.\n", "base64"),
+            ("אנא שלחו את הבקשה בפורטל.\n", "base64"),
+            (
+                "アクセス https://myaccess.microsoft.com/@contoso.onmicrosoft.com#/x\n",
+                "quoted-printable",
+            ),
+        ] {
+            let words = words.repeat(9);
             let (used, read) = read(&text(&words));
             assert_eq!(
                 (used.as_str(), read.replace("\r\n", "\n").trim_end()),

@@ -12,13 +12,13 @@ use memchr::{memchr2, memmem};
 /// for others.
 static FORBIDDEN_ELEMENTS: LazyLock<Vec<&[u8]>> = LazyLock::new(|| {
     names(
-        "script iframe frame object embed form base link img svg audio video math noembed noframes noscript plaintext xmp",
+        "script iframe frame object embed form base link svg audio video math noembed noframes noscript plaintext xmp",
     )
 });
-/// Attributes that name something to load or to go to, except `href`.
+/// Attributes that name something to load or to go to, except `href`, and `src` of an image.
 static FORBIDDEN_ATTRIBUTES: LazyLock<Vec<&[u8]>> = LazyLock::new(|| {
     names(
-        "src srcset background action formaction poster data cite ping longdesc manifest xlink:href http-equiv srcdoc",
+        "srcset background action formaction poster data cite ping longdesc manifest xlink:href http-equiv srcdoc",
     )
 });
 
@@ -33,6 +33,8 @@ pub struct HtmlScan {
     pub buttons: Vec<String>,
     /// The targets of all links, those in conditional comments included.
     pub targets: Vec<String>,
+    /// The sources of all images, those in conditional comments included; empty for an image without one.
+    pub images: Vec<String>,
     /// The visible text, with a line break for each tag.
     pub text: Vec<u8>,
     /// The forbidden elements, attributes and styles.
@@ -65,8 +67,9 @@ struct ScanEmitter {
     comment: Vec<u8>,
     /// Whether the tag has the class `button`, by its first class attribute, as in a browser.
     is_button: Option<bool>,
-    /// How many targets and forbidden things there were before the tag.
+    /// How many targets, images and forbidden things there were before the tag.
     targets_before: usize,
+    images_before: usize,
     forbidden_before: usize,
 }
 
@@ -97,8 +100,14 @@ impl ScanEmitter {
                 let is_button = classes.any(|it| it == b"button");
                 self.is_button.get_or_insert(is_button);
             }
+            b"src" if self.name == b"img" && !self.is_end_tag => {
+                self.page.images.push(lossy(&self.value).into_owned());
+            }
             b"href" => self.page.targets.push(lossy(&self.value).into_owned()),
-            name if name.starts_with(b"on") || FORBIDDEN_ATTRIBUTES.contains(&name) => {
+            name if name == b"src"
+                || name.starts_with(b"on")
+                || FORBIDDEN_ATTRIBUTES.contains(&name) =>
+            {
                 let forbidden = format!("the attribute `{}`", lossy(name));
                 self.page.forbidden.push(forbidden);
             }
@@ -117,6 +126,9 @@ impl ScanEmitter {
             // A browser follows the first.
             let target = self.page.targets.get(self.targets_before);
             self.page.buttons.extend(target.cloned());
+        }
+        if self.name == b"img" && self.page.images.len() == self.images_before {
+            self.page.images.push(String::new());
         }
         self.hidden = hidden(&self.name).or(self.hidden);
     }
@@ -154,6 +166,7 @@ impl Emitter for &mut ScanEmitter {
         self.is_end_tag = false;
         self.is_button = None;
         self.targets_before = self.page.targets.len();
+        self.images_before = self.page.images.len();
         self.forbidden_before = self.page.forbidden.len();
     }
 
@@ -218,6 +231,7 @@ impl Emitter for &mut ScanEmitter {
         if let Some((_, within)) = comment.split_once("]>") {
             let within = read(within);
             self.page.targets.extend(within.targets);
+            self.page.images.extend(within.images);
             self.page.forbidden.extend(within.forbidden);
         }
     }

@@ -10,11 +10,14 @@ use crate::digest;
 use crate::templates::Image;
 
 /// A logo, encoded once for all messages.
+#[derive(Debug)]
 pub struct Logo {
     /// Its key in the configuration.
     pub key: &'static str,
     /// Its Content-ID without brackets: the same in all messages, so that mail programs may keep it.
     pub id: String,
+    /// Its URL in HTML.
+    pub url: String,
     /// The image.
     pub image: Image,
     /// The finished part.
@@ -25,11 +28,8 @@ impl Logo {
     /// A logo in mails from this domain.
     pub fn new(image: &Image, domain: &str) -> Self {
         let kind: &str = image.kind.into();
-        let id = format!(
-            "{:016x}@{domain}",
-            u64::from_be_bytes(digest::short([&image.bytes]))
-        );
-        let id = format!("logo.{id}");
+        let digest = u64::from_be_bytes(digest::short([&image.bytes]));
+        let id = format!("logo.{digest:016x}@{domain}");
         let name = format!("logo.{}", if kind == "jpeg" { "jpg" } else { kind });
         let content_type = format!("image/{kind}");
         let content_type = ContentType::parse(&content_type).expect("it is a content type");
@@ -42,14 +42,10 @@ impl Logo {
             .body(body);
         Self {
             key: image.key,
+            url: format!("cid:{id}"),
             id,
             image: image.clone(),
             part,
         }
-    }
-
-    /// Its URL in HTML.
-    pub fn url(&self) -> String {
-        format!("cid:{}", self.id)
     }
 }

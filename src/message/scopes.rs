@@ -88,7 +88,7 @@ fn package_scope(
 fn brand_scope(brand: &Brand, logos: &[Logo], locale: &Locale, default: &Locale) -> BrandScope {
     let logo = |key: &str| {
         let logo = logos.iter().find(|it| it.key == key);
-        logo.map(Logo::url).unwrap_or_default()
+        logo.map(|it| it.url.clone()).unwrap_or_default()
     };
     debug_assert_eq!(Rgb::WHITE.to_string(), WHITE);
     BrandScope {

@@ -15,6 +15,8 @@ use crate::locale::Locale;
 use crate::partners::{Partner, Partners};
 use crate::templates::Templates;
 
+mod second_edition;
+
 const ID: &str = "0123456789abcdef0123456789abcdef@contoso.example";
 
 fn shipped() -> PathBuf {
@@ -455,11 +457,18 @@ fn verification_refuses_bytes_that_a_relay_would_change() {
         .to_owned();
     let sender = &config.sender;
     let expected = Expected {
-        link: &partner.package.link,
+        links: AllowedLinks {
+            link: partner.package.link.as_str(),
+            addresses: [Some(&sender.address), None],
+            unsubscribe: None,
+            contact: None,
+            privacy_url: None,
+            values: &[],
+        },
+        logos: &[],
         from: (sender.name.as_deref(), &sender.address),
         to: (Some("Ada"), &partner.address),
         reply_to: None,
-        reply_address: &sender.address,
         subject: &subject,
         message_id: &id,
         language: "en",

@@ -6,18 +6,20 @@
 //! relay needs to change.
 
 use anyhow::{Context, Result, bail, ensure};
-use mail_parser::{MessageParser, MimeHeaders, PartType};
+use mail_parser::{ContentType, MessageParser, MessagePart, MimeHeaders, PartType};
 use memchr::{memchr, memchr_iter};
 
+use super::allowed::AllowedLinks;
+use super::body;
 use super::html_scan;
+use super::logo::Logo;
 use crate::address::Address;
 use crate::invitation::invite_id;
-use crate::link::AccessPackageLink;
 
 /// Gmail shows no more of a mail's HTML, and puts the rest behind a link.
 const SHOWN_BY_GMAIL: usize = 102 * 1024;
-/// The headers, `reply-to` only if it is configured.
-const HEADERS: &str = "auto-submitted content-language content-type date from message-id mime-version reply-to subject to x-access-invite-id x-auto-response-suppress";
+/// The headers, `reply-to` and `list-unsubscribe` only if they are configured.
+const HEADERS: &str = "auto-submitted content-language content-type date from list-unsubscribe message-id mime-version reply-to subject to x-access-invite-id x-auto-response-suppress";
 
 /// A name, if there is one, and an address.
 type Named<'a> = (Option<&'a str>, &'a Address);
@@ -25,16 +27,16 @@ type Named<'a> = (Option<&'a str>, &'a Address);
 /// What a message must contain.
 #[derive(Debug)]
 pub struct Expected<'a> {
-    /// The whole link.
-    pub link: &'a AccessPackageLink,
+    /// The whole link, and what else may be linked.
+    pub links: AllowedLinks<'a>,
+    /// The logos; those that the HTML shows must be parts of the message, and no others.
+    pub logos: &'a [Logo],
     /// The From header.
     pub from: Named<'a>,
     /// The To header, the one recipient.
     pub to: Named<'a>,
     /// The Reply-To header, if there must be one.
     pub reply_to: Option<Named<'a>>,
-    /// The only address for a `mailto:` link.
-    pub reply_address: &'a Address,
     /// The subject, decoded.
     pub subject: &'a str,
     /// The Message-ID with its brackets.
@@ -64,8 +66,16 @@ pub fn verify(bytes: &[u8], expected: &Expected<'_>) -> Result<Verification> {
         .parse(bytes)
         .context("the message cannot be parsed")?;
     let headers = verify_headers(&message, expected)?;
-    let [root, text, html] = message.parts.as_slice() else {
-        bail!("the message does not have two alternative parts");
+    let (root, text, html, images) = match message.parts.as_slice() {
+        [root, text, html] => (root, text, html, &[][..]),
+        [root, text, related, html, images @ ..] if !images.is_empty() => {
+            ensure!(
+                related.is_content_type("multipart", "related"),
+                "the logos are not related to the HTML part"
+            );
+            (root, text, html, images)
+        }
+        _ => bail!("the message does not have two alternative parts"),
     };
     ensure!(
         root.is_content_type("multipart", "alternative")
@@ -76,8 +86,9 @@ pub fn verify(bytes: &[u8], expected: &Expected<'_>) -> Result<Verification> {
     let (PartType::Text(text), PartType::Html(html)) = (&text.body, &html.body) else {
         bail!("the message is not text and HTML as alternatives");
     };
-    verify_text(text, expected.link.as_str()).context("in the text part")?;
+    verify_text(text, &expected.links).context("in the text part")?;
     verify_html(html, expected).context("in the HTML part")?;
+    verify_logos(images, body::shown(html, expected.logos))?;
     Ok(Verification {
         headers,
         lines,
@@ -120,7 +131,11 @@ fn verify_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -
     let names = message.headers_raw();
     let mut names: Vec<_> = names.map(|(name, _)| name.to_ascii_lowercase()).collect();
     names.sort();
-    let wanted = |it: &&str| *it != "reply-to" || expected.reply_to.is_some();
+    let wanted = |it: &&str| match *it {
+        "reply-to" => expected.reply_to.is_some(),
+        "list-unsubscribe" => expected.links.unsubscribe.is_some(),
+        _ => true,
+    };
     ensure!(
         names.iter().eq(HEADERS.split(' ').filter(wanted)),
         "the headers are {}, which differs from the expected ones",
@@ -139,6 +154,14 @@ fn verify_headers(message: &mail_parser::Message<'_>, expected: &Expected<'_>) -
         expected.subject
     );
     let invite_id = invite_id(expected.message_id.trim_matches(['<', '>']));
+    if let Some(link) = expected.links.unsubscribe {
+        let found = message.header_raw("List-Unsubscribe").unwrap_or_default();
+        ensure!(
+            found.trim() == format!("<{link}>"),
+            "the header List-Unsubscribe reads \"{}\", not \"<{link}>\"",
+            found.trim()
+        );
+    }
     let plain = [
         ("Message-ID", expected.message_id),
         ("Content-Language", expected.language),
@@ -184,8 +207,10 @@ fn verify_mailbox(
     Ok(())
 }
 
-/// Requires the link once, alone on its line, where every client recognises and copies it as a whole.
-fn verify_text(text: &str, link: &str) -> Result<()> {
+/// Requires the link once, alone on its line, where every client recognises and copies it as a whole, and no other
+/// links than those that are allowed.
+fn verify_text(text: &str, links: &AllowedLinks<'_>) -> Result<()> {
+    let link = links.link;
     let alone = text.lines().filter(|line| *line == link).count();
     let anywhere = text.matches(link).count();
     ensure!(
@@ -200,13 +225,13 @@ fn verify_text(text: &str, link: &str) -> Result<()> {
         alone == 1,
         "the link is not alone on its line; write nothing before or after `{{{{ link }}}}`"
     );
-    Ok(())
+    links.verify_text(text)
 }
 
-/// Requires the link as the only button and once as text, and no other targets but the reply address.
+/// Requires the link as the only button and once as text, and no other links and images than those that are allowed.
 fn verify_html(html: &str, expected: &Expected<'_>) -> Result<()> {
     let page = html_scan::read(html);
-    let link = expected.link.as_str();
+    let link = expected.links.link;
     ensure!(
         html.len() <= SHOWN_BY_GMAIL,
         "it has {} bytes, and Gmail hides everything after {SHOWN_BY_GMAIL}; shorten the template or the values",
@@ -221,13 +246,12 @@ fn verify_html(html: &str, expected: &Expected<'_>) -> Result<()> {
         page.buttons == [link],
         "there must be exactly one `<a class=\"button\">`, with `{{{{ link }}}}` as its `href`"
     );
-    let mailto = format!("mailto:{}", expected.reply_address.wire());
-    if let Some(other) = page.targets.iter().find(|it| *it != link && **it != mailto) {
-        bail!(
-            "`{}` is linked, but only the access package link and `{mailto}` may be; remove it",
-            other.escape_debug()
-        );
-    }
+    expected.links.verify_targets(&page.targets)?;
+    let is_logo = |image: &String| expected.logos.iter().any(|it| it.url == *image);
+    ensure!(
+        page.images.iter().all(is_logo),
+        "`<img>` is not allowed, except for a logo: set `brand.logo`, and write `{{% if brand.logo %}}<img src=\"{{{{ brand.logo }}}}\" alt=\"{{{{ sender.organization }}}}\">{{% endif %}}`; `brand.logo_dark` likewise"
+    );
     let text = html_scan::lossy(&page.text);
     let Some((before, behind)) = text.split_once(link) else {
         bail!("the link is not visible as text; write `{{{{ link }}}}` once in the text");
@@ -237,6 +261,35 @@ fn verify_html(html: &str, expected: &Expected<'_>) -> Result<()> {
     ensure!(
         alone && !behind.contains(link),
         "the link must be visible as text once, with spaces or tags around it"
+    );
+    expected.links.verify_text(&text)
+}
+
+/// Requires exactly these logos as parts beside the HTML, each as its file is.
+fn verify_logos<'a>(
+    parts: &[MessagePart<'_>],
+    logos: impl Iterator<Item = &'a Logo>,
+) -> Result<()> {
+    let mut parts = parts.iter();
+    for logo in logos {
+        let key = logo.key;
+        let Some(part) = parts.next() else {
+            bail!("the logo `{key}` is missing");
+        };
+        let is_inline = part
+            .content_disposition()
+            .is_some_and(ContentType::is_inline);
+        ensure!(
+            part.content_id() == Some(&logo.id)
+                && is_inline
+                && part.is_content_type("image", logo.image.kind.into())
+                && part.contents() == logo.image.bytes,
+            "the logo `{key}` differs from its file"
+        );
+    }
+    ensure!(
+        parts.next().is_none(),
+        "the message has more parts than text, HTML and its logos"
     );
     Ok(())
 }

@@ -19,11 +19,15 @@ pub fn fault(note: &str) -> Option<String> {
             "the note has {length} characters, and {LIMIT} are allowed; shorten it, {OTHERWISE}"
         ));
     }
-    let link = note.split(' ').find(|it| is_link(it))?;
-    let link = link.escape_debug();
+    let link = link_in(note)?.escape_debug();
     Some(format!(
         "the note contains a link, `{link}`, and the only link in a mail is that of the access package; remove it, {OTHERWISE}"
     ))
+}
+
+/// The first word that mail programs make a link of.
+pub fn link_in(text: &str) -> Option<&str> {
+    text.split(' ').find(|it| is_link(it))
 }
 
 /// Whether mail programs make a link of a word: it has a scheme, or begins with `www.` or with a domain and a path.

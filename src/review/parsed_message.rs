@@ -2,8 +2,10 @@
 
 use std::io;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mail_parser::decoders::html::html_to_text;
-use mail_parser::{HeaderValue, Message, MessageParser};
+use mail_parser::{HeaderValue, Message, MessageParser, MessagePart, MimeHeaders};
 use serde::Serialize;
 
 use crate::address::Address;
@@ -64,6 +66,8 @@ pub struct ParsedMessage {
     pub text: String,
     /// The HTML part.
     pub html: String,
+    /// The images that the HTML shows: the URL of each there, and one that contains it.
+    pub images: Vec<(String, String)>,
     /// What an inbox shows beside the subject: the beginning of the HTML part's text, with what it hides.
     pub preheader: String,
 }
@@ -90,9 +94,18 @@ impl ParsedMessage {
             },
             headers: headers(&message),
             text: part(message.body_text(0).as_deref()),
+            images: message.parts.iter().filter_map(image).collect(),
             preheader: preheader(&html),
             html,
         })
+    }
+
+    /// The HTML part with its images in it, as a browser can show it without the message.
+    #[must_use]
+    pub fn page(&self) -> String {
+        let with_image =
+            |page: String, (url, data): &(String, String)| page.replace(url.as_str(), data);
+        self.images.iter().fold(self.html.clone(), with_image)
     }
 
     /// Eight bytes of a hash over all that the recipient reads.
@@ -104,6 +117,18 @@ impl ParsedMessage {
         let headers = headers.flat_map(|(name, value)| [name.as_str(), value]);
         digest::short(headers.chain([self.text.as_str(), &self.html]))
     }
+}
+
+/// The URL of an image in the HTML part, and a `data:` URL with its content.
+fn image(part: &MessagePart<'_>) -> Option<(String, String)> {
+    let id = part.content_id()?;
+    let content_type = part.content_type().filter(|it| it.ctype() == "image")?;
+    let kind = content_type.subtype()?;
+    let content = STANDARD.encode(part.contents());
+    Some((
+        format!("cid:{id}"),
+        format!("data:image/{kind};base64,{content}"),
+    ))
 }
 
 fn preheader(html: &str) -> String {

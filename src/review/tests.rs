@@ -320,7 +320,8 @@ fn only_the_script_that_reports_the_height_runs_in_a_mail() {
     let script = script.strip_suffix("</script>\n").unwrap();
     let hash = STANDARD.encode(Sha256::digest(script));
 
-    let allowed =
-        format!("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'\"");
+    let allowed = format!(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'\""
+    );
     assert!(policy.contains(&allowed), "{policy}");
 }
