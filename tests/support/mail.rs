@@ -220,12 +220,10 @@ pub fn example() -> Vec<Mail> {
     first_of_each_locale(&workplace.file("review"))
 }
 
-/// The first message in each locale that a review holds, in the order of their tags, which are all that are shipped.
+/// The first message in each locale that a review holds, in the order of their tags.
 pub fn first_of_each_locale(review: &Path) -> Vec<Mail> {
     let mut mails = read(review);
     mails.sort_by(|one, other| one.locale.cmp(&other.locale));
     mails.dedup_by(|one, other| one.locale == other.locale);
-    let found: Vec<_> = mails.iter().map(|it| it.locale.clone()).collect();
-    assert_eq!(found, locales());
     mails
 }

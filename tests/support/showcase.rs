@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::Workplace;
-use super::mail::{Mail, first_of_each_locale};
+use super::mail::{Mail, first_of_each_locale, locales};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/showcase");
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
@@ -29,5 +29,8 @@ pub fn mails(brand: Brand) -> Vec<Mail> {
     workplace.write("showcase.toml", config);
     let preview = workplace.run(&["preview", "--config", "showcase.toml", "--out", "review"]);
     assert_eq!(preview.code, 0, "{preview:?}");
-    first_of_each_locale(&workplace.file("review"))
+    let mails = first_of_each_locale(&workplace.file("review"));
+    let found: Vec<_> = mails.iter().map(|it| it.locale.clone()).collect();
+    assert_eq!(found, locales());
+    mails
 }
