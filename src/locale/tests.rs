@@ -7,8 +7,8 @@ use super::{Locale, MatchKind};
 
 /// The locales that are shipped.
 const OURS: [&str; 18] = [
-    "en", "fr", "de", "es", "it", "pt-BR", "pt-PT", "nl", "pl", "sv", "cs", "tr", "ja", "ko", "zh-Hans",
-    "zh-Hant", "ar", "he",
+    "en", "fr", "de", "es", "it", "pt-BR", "pt-PT", "nl", "pl", "sv", "cs", "tr", "ja", "ko",
+    "zh-Hans", "zh-Hant", "ar", "he",
 ];
 
 fn locale(tag: &str) -> Locale {
