@@ -16,6 +16,7 @@ mod content;
 mod manner;
 mod source;
 mod typography;
+mod values;
 
 /// The names in a folder, sorted.
 fn names(folder: &Path) -> Vec<String> {
@@ -44,8 +45,21 @@ fn unreviewed_locales_are_marked() {
     }
 }
 
-/// The text parts that a preview writes, with their subjects: the first of each language.
-fn mails(workplace: &Workplace, config: &Path) -> BTreeMap<String, String> {
+/// One mail of a preview.
+struct Mail {
+    subject: String,
+    text: String,
+    html: String,
+}
+
+impl Mail {
+    fn snapshot(&self) -> String {
+        format!("Subject: {}\n\n{}", self.subject, self.text)
+    }
+}
+
+/// The mails that a preview writes: the first of each language.
+fn mails(workplace: &Workplace, config: &Path) -> BTreeMap<String, Mail> {
     let out = workplace.file("review");
     let output = workplace.run(&[
         "preview",
@@ -61,36 +75,33 @@ fn mails(workplace: &Workplace, config: &Path) -> BTreeMap<String, String> {
         let message = std::fs::read(messages.join(name)).unwrap();
         let message = MessageParser::default().parse(&message).unwrap();
         let language = message.header_raw("Content-Language").unwrap().trim();
-        let subject = message.subject().unwrap();
-        let text = message.body_text(0).unwrap().replace("\r\n", "\n");
-        mails
-            .entry(language.to_owned())
-            .or_insert_with(|| format!("Subject: {subject}\n\n{text}"));
+        let mail = Mail {
+            subject: message.subject().unwrap().to_owned(),
+            text: message.body_text(0).unwrap().replace("\r\n", "\n"),
+            html: message.body_html(0).unwrap().into_owned(),
+        };
+        mails.entry(language.to_owned()).or_insert(mail);
     }
     mails
 }
 
-/// The example job with the shipped templates, these lines replaced, and one partner in each locale.
+/// The mails of the example job with the shipped templates, these lines replaced, and one partner in each locale.
 fn job(
     workplace: &Workplace,
     changes: &[(&str, &str)],
     columns: &str,
     cells: &str,
-) -> BTreeMap<String, String> {
+) -> BTreeMap<String, Mail> {
     let templates = format!("directory = \"{}\"", folder().display());
     let mut config = include_str!("../config.example.toml")
         .replace("# directory = \"templates\"", &templates)
         .replace("partners.example.csv", "list.csv");
     for (line, by) in changes {
-        let beginning = |it: &&str| it.starts_with(line);
-        assert!(config.lines().any(|it| beginning(&it)), "{line}");
-        let lines = config
-            .lines()
-            .map(|it| if beginning(&it) { by } else { it });
-        config = lines
-            .filter(|it| !it.is_empty())
-            .collect::<Vec<_>>()
-            .join("\n");
+        let changed = |it: &&str| it.starts_with(line);
+        assert!(config.lines().any(|it| changed(&it)), "{line}");
+        let lines = config.lines().map(|it| if changed(&it) { by } else { it });
+        let lines: Vec<_> = lines.filter(|it| !it.is_empty()).collect();
+        config = lines.join("\n");
     }
     workplace.write("job.toml", &config);
     let row = |it: &Manner| format!("projects@{0}.example,{0},{cells}\n", it.locale);
@@ -140,8 +151,8 @@ fn every_locale_matches_its_snapshots() {
 
     for Manner { locale, .. } in MANNERS {
         insta::with_settings!({ omit_expression => true }, {
-            insta::assert_snapshot!(format!("{locale}_with_everything"), full[locale]);
-            insta::assert_snapshot!(format!("{locale}_with_an_address_alone"), bare[locale]);
+            insta::assert_snapshot!(format!("{locale}_with_everything"), full[locale].snapshot());
+            insta::assert_snapshot!(format!("{locale}_with_an_address_alone"), bare[locale].snapshot());
         });
     }
 }
