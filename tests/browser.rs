@@ -96,15 +96,24 @@ fn the_mail_renders_in_every_locale_scheme_and_width() {
     }
     all.extend(examples);
     for (kind, brand) in [("inviter", Brand::Without), ("brand", Brand::With)] {
-        let mails = showcase::mails(brand);
+        let mails = showcase::invitations(brand);
         all.extend(pages(folder.path(), kind, LINK, &mails, &PICTURES));
     }
+    let reminders = showcase::reminders(Brand::With);
+    let pictures = [("light", 375), ("dark", 700)];
+    all.extend(pages(
+        folder.path(),
+        "reminder",
+        LINK,
+        &reminders,
+        &pictures,
+    ));
     std::fs::write(folder.path().join("pages.json"), json!(all).to_string()).unwrap();
 
     let report = look("mail.mjs", folder.path());
 
     assert_eq!(report.problems, [""; 0]);
-    assert!(all.len() > 4 * locales().len(), "no example was found");
+    assert!(all.len() > 5 * locales().len(), "no example was found");
     assert_eq!(report.looked, all.len() * 9 + 2);
 }
 

@@ -137,7 +137,7 @@ fn the_english_invitation_has_at_most_170_words() {
         "one year",
         "Contoso Partner Desk",
     ];
-    let mails = showcase::mails(Brand::Without);
+    let mails = showcase::invitations(Brand::Without);
     let english = mails.iter().find(|it| it.locale == "en").unwrap();
     let mut text = english.text.clone();
     for value in VALUES {

@@ -16,12 +16,13 @@ const EXAMPLE_LINK: &str = "https://myaccess.microsoft.com/@contoso.onmicrosoft.
 /// `myaccess.microsoft.com`.
 const HIGHEST_SCORE: f64 = 1.1;
 
-/// Mails with the values of the example, none and all, each in every locale, with their link.
+/// Invitations with the values of the example, none and all, and reminders, each in every locale, with their link.
 fn mails() -> Vec<(&'static str, &'static str, Vec<Mail>)> {
     vec![
         ("example", EXAMPLE_LINK, example()),
         ("bare", LINK, Values::BARE.in_every_locale()),
-        ("all values", LINK, showcase::mails(Brand::Without)),
+        ("all values", LINK, showcase::invitations(Brand::Without)),
+        ("reminder", LINK, showcase::reminders(Brand::Without)),
     ]
 }
 

@@ -16,14 +16,39 @@ pub enum Brand {
     Without,
 }
 
-/// One message in each shipped locale, in the order of their tags.
-pub fn mails(brand: Brand) -> Vec<Mail> {
+/// An invitation in each shipped locale, in the order of their tags.
+pub fn invitations(brand: Brand) -> Vec<Mail> {
+    compose(&Workplace::new(1), TEMPLATES, brand)
+}
+
+/// A reminder in each shipped locale, composed and verified like an invitation.
+pub fn reminders(brand: Brand) -> Vec<Mail> {
     let workplace = Workplace::new(1);
+    let folder = workplace.file("reminders");
+    let copy = |from: &str, to: &str| {
+        let source = std::fs::read_to_string(Path::new(TEMPLATES).join(from)).unwrap();
+        // Only a reminder has this value.
+        let source = source.replace("{{ invited_on }}", "2099-11-30");
+        std::fs::write(folder.join(to), source).unwrap();
+    };
+    std::fs::create_dir(&folder).unwrap();
+    copy("layout.html", "layout.html");
+    for locale in locales() {
+        std::fs::create_dir(folder.join(&locale)).unwrap();
+        for part in ["subject.txt", "txt", "html"] {
+            let [from, to] = ["reminder", "invitation"].map(|it| format!("{locale}/{it}.{part}"));
+            copy(&from, &to);
+        }
+    }
+    compose(&workplace, "reminders", brand)
+}
+
+fn compose(workplace: &Workplace, templates: &str, brand: Brand) -> Vec<Mail> {
     for file in ["partners.csv", "logo.png", "logo-dark.png"] {
         std::fs::copy(Path::new(FIXTURE).join(file), workplace.file(file)).unwrap();
     }
     let config = std::fs::read_to_string(Path::new(FIXTURE).join("config.toml")).unwrap();
-    let config = config.replace("TEMPLATES", TEMPLATES);
+    let config = config.replace("TEMPLATES", templates);
     let (plain, _) = config.split_once("[brand]").unwrap();
     let config = if brand == Brand::With { &config } else { plain };
     workplace.write("showcase.toml", config);
