@@ -53,8 +53,15 @@ struct Mail {
 }
 
 impl Mail {
+    /// Subject and text, without the random id of the invitation.
     fn snapshot(&self) -> String {
-        format!("Subject: {}\n\n{}", self.subject, self.text)
+        let text = match self.text.split_once("?subject=") {
+            Some((before, rest)) => {
+                format!("{before}?subject=ID\n{}", rest.split_once('\n').unwrap().1)
+            }
+            None => self.text.clone(),
+        };
+        format!("Subject: {}\n\n{text}", self.subject)
     }
 }
 
