@@ -9,6 +9,10 @@
     clippy::format_collect,
     reason = "a test that cannot go on fails"
 )]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a table of cases belongs to its test"
+)]
 
 use std::path::Path;
 
