@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::check::CheckOptions;
+use crate::commands::export::ExportOptions;
 use crate::commands::init::InitOptions;
 use crate::commands::packages::PackagesOptions;
 use crate::commands::preview::PreviewOptions;
@@ -14,7 +15,8 @@ use crate::commands::send::SendOptions;
 use crate::commands::status::StatusOptions;
 use crate::commands::sync::SyncOptions;
 use crate::commands::{
-    PREVIEW, check, init, packages, preview, resolve, sandbox, send, status, sync, test_send,
+    PREVIEW, check, export, init, packages, preview, resolve, sandbox, send, status, sync,
+    test_send,
 };
 use crate::console::Console;
 use crate::exit::{Exit, Result};
@@ -63,6 +65,11 @@ enum Command {
         after_help = "Examples:\n  access-invite preview\n  access-invite preview --only ada@fabrikam.example --out review"
     )]
     Preview(PreviewOptions),
+    /// Write the invitations that are due as drafts or texts, to deliver in another way; record nothing
+    #[command(
+        after_help = "Examples:\n  access-invite export drafts\n  access-invite export texts --format text --only ada@fabrikam.example"
+    )]
+    Export(ExportOptions),
     /// Send the invitations that are due
     #[command(
         after_help = "Examples:\n  access-invite send --test-to you@contoso.example\n  access-invite send --limit 5"
@@ -111,6 +118,7 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
             let place = (out.as_path(), Access::shared(shared));
             preview::run(config, place, &filter, console).await
         }
+        Command::Export(options) => export::run(config, &options, console).await,
         Command::Send(options) if options.dry_run => {
             let out = options.out.unwrap_or_else(|| PREVIEW.into());
             let place = (out.as_path(), Access::shared(options.shared));

@@ -10,6 +10,8 @@ mod connect_steps;
 mod decide;
 mod deliver;
 mod examples;
+pub mod export;
+mod export_folder;
 mod guards;
 pub mod init;
 mod job;
@@ -29,6 +31,7 @@ pub mod status;
 mod summary;
 pub mod sync;
 pub mod test_send;
+mod unrecorded;
 mod verify;
 
 pub use self::guards::PREVIEW;

@@ -232,6 +232,15 @@ impl Ledger {
         self.writer.run(enrol).await?
     }
 
+    /// Records a person's decision about an invitation that no run has recorded. Gives the new state.
+    ///
+    /// # Errors
+    /// If the decision is not allowed, or cannot be recorded.
+    pub async fn decide_unrecorded(&self, enrolment: Enrolment, change: Change) -> Result<State> {
+        let decide = move |it: &mut WriterThread| it.decide_unrecorded(&enrolment, &change);
+        self.writer.run(decide).await
+    }
+
     /// Accepts an older copy: what unrecorded runs may have mailed becomes `unknown`, and no campaign remains
     /// confirmed. Gives how many invitations became `unknown`.
     ///

@@ -7,6 +7,7 @@
 mod allowed;
 mod body;
 mod compose;
+mod draft;
 mod encode;
 mod error;
 mod finished;
@@ -18,6 +19,7 @@ mod verify;
 
 pub use self::allowed::AllowedLinks;
 pub use self::compose::Composer;
+pub use self::draft::{draft, subject_and_text};
 pub use self::error::MessageError;
 pub use self::finished::Message;
 pub use self::logo::Logo;

@@ -805,7 +805,7 @@ fn guards_and_decisions() {
     for (title, more) in [
         ("nobody", &["zoe@z.example", "--as", "accepted"][..]),
         ("not unknown", &["ada@a.example", "--as", "accepted"]),
-        ("not abandoned", &["hal@h.example", "--as", "abandoned"]),
+        ("not abandoned", &["ada@a.example", "--as", "abandoned"]),
         (
             "not to be sent again",
             &["defne@d.example", "--as", "resend"],

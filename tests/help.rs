@@ -4,8 +4,8 @@ use crate::support::graph::Graph;
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{Workplace, parallel};
 
-const VERBS: [&str; 8] = [
-    "init", "packages", "check", "preview", "send", "status", "sync", "resolve",
+const VERBS: [&str; 9] = [
+    "init", "packages", "check", "preview", "export", "send", "status", "sync", "resolve",
 ];
 
 #[test]

@@ -8,6 +8,7 @@
 mod support;
 
 mod approval;
+mod brand;
 mod browser;
 mod clients;
 mod clock;
@@ -20,6 +21,7 @@ mod entra;
 mod errors;
 mod evidence;
 mod exits;
+mod export;
 mod files;
 mod findings;
 mod fuzz;

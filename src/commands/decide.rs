@@ -14,10 +14,10 @@ use crate::report::{count, one_line};
 /// How many decisions are recorded in one commit.
 const BATCH: usize = 500;
 
-/// The invitations that the decision is about.
+/// The recorded invitations that the decision is about; none if an address has none.
 ///
 /// # Errors
-/// If an address has none, or several, or the package is unknown (65).
+/// If an address has several, or the package is unknown (65).
 pub async fn select(
     config: &Config,
     selection: Selection<'_>,
@@ -37,8 +37,7 @@ pub async fn select(
         return Ok(selected);
     };
     match selected.as_slice() {
-        [] => Err(selection.not_recorded(address, config, reader).await?),
-        [_] => Ok(selected),
+        [] | [_] => Ok(selected),
         several => {
             let label = |it| one_line(&label(config, it));
             let packages: Vec<String> = several.iter().map(label).collect();
@@ -137,10 +136,14 @@ pub async fn record_decision(
 /// The states that a decision applies to.
 pub fn applies_to(decision: Decision) -> &'static str {
     match decision {
-        Decision::Accepted => "`--as accepted` applies only to unknown",
+        Decision::Accepted => {
+            "`--as accepted` applies to unknown, pending, deferred and listed partners without a record"
+        }
         Decision::Delivered => "`--as delivered` applies to accepted and unknown",
         Decision::Bounced => "`--as bounced` applies to accepted, delivered and unknown",
-        Decision::Abandoned => "`--as abandoned` applies to unknown, expired, rejected and bounced",
+        Decision::Abandoned => {
+            "`--as abandoned` applies to unknown, pending, deferred, expired, rejected, bounced and listed partners without a record"
+        }
         Decision::Resend => {
             "`--as resend` applies to unknown, rejected, bounced, expired, abandoned and accepted"
         }

@@ -108,7 +108,7 @@ fn untranslated(package: &Package, locales: &BTreeSet<String>) -> Option<String>
     let lacking = texts.into_iter().filter_map(|(key, text)| {
         let lacks = match text? {
             LocalizedText::Same(_) => "is one text for all".to_owned(),
-            text => {
+            text @ LocalizedText::ByLocale(_) => {
                 let parsed = locales.iter().map(|it| Locale::parse(it));
                 let parsed = parsed.filter_map(Result::ok);
                 let without: Vec<_> = parsed.filter(|it| !text.has(it)).collect();

@@ -50,17 +50,7 @@ pub async fn run(
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let reader = open_ledger::read_only(&config, Some(folder.path()), console).await?;
     let mut plan = job.plan(filter, console.now());
-    let mut changed = Vec::new();
-    // As in `send`: what cannot be repeated may admit others under `--limit`.
-    let summary = loop {
-        let summary = job.summarize(&plan, &reader).await?;
-        let found = job.verify(&plan, &reader, console.now()).await?.changed;
-        if found.is_empty() {
-            break summary;
-        }
-        plan.changed.extend(found.iter().map(|it| it.partner.line));
-        changed.extend(found);
-    };
+    let (summary, changed) = job.verify_all(&mut plan, &reader, console.now()).await?;
     let approved = require_approval(&job, None);
     let mut warnings = job.warnings();
     warnings.extend(job.skipped_rows());

@@ -9,6 +9,7 @@ use super::accept_older;
 use super::decide::{applies_to, check_applies, record_decision, require_same_messages, select};
 use super::open_ledger::{end_run, run_start};
 use super::records::Selection;
+use super::unrecorded::Unrecorded;
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
@@ -107,6 +108,18 @@ async fn decide(
         package: options.package.as_deref(),
     };
     let selected = select(&config, selection, ledger).await?;
+    if let (Some(address), []) = (selection.address, selected.as_slice()) {
+        let unrecorded = Unrecorded {
+            address,
+            decision,
+            note: &options.note,
+            at: now,
+        };
+        unrecorded
+            .decide(config.clone(), selection, ledger, console)
+            .await?;
+        return Ok(Exit::Done);
+    }
     check_applies(&selected, decision)?;
     let repeats = |it: &&Record| it.standing.state == State::Unknown && !options.changed;
     if decision == Decision::Resend {

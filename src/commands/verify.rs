@@ -93,6 +93,29 @@ impl MessageVerifier {
 }
 
 impl Job {
+    /// Counts and verifies what is due, as `send` does: what cannot be repeated is skipped, which may admit others
+    /// under `--limit`. Returns the counts and what is skipped.
+    ///
+    /// # Errors
+    /// As [`Job::summarize`] and [`Job::verify`].
+    pub async fn verify_all(
+        &self,
+        plan: &mut Plan,
+        reader: &Reader,
+        now: Timestamp,
+    ) -> Result<(PlanSummary, Vec<PlannedInvitation>)> {
+        let mut changed = Vec::new();
+        loop {
+            let summary = self.summarize(plan, reader).await?;
+            let found = self.verify(plan, reader, now).await?.changed;
+            if found.is_empty() {
+                return Ok((summary, changed));
+            }
+            plan.changed.extend(found.iter().map(|it| it.partner.line));
+            changed.extend(found);
+        }
+    }
+
     /// Composes and verifies every due message.
     ///
     /// # Errors

@@ -96,6 +96,9 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
     let Some(before) = before else {
         return match cause {
             Cause::Enrol => Ok(Pending),
+            // A partner of the list, who was invited in another way or is not to be invited.
+            Cause::Person(Decision::Accepted) => Ok(Accepted),
+            Cause::Person(Decision::Abandoned) => Ok(Abandoned),
             _ => Err(not_allowed),
         };
     };
@@ -122,10 +125,13 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
         (Cause::Notification(Proof::Delivered), Accepted | Unknown) => Delivered,
         (Cause::Notification(Proof::Accepted), Unknown) => Accepted,
 
-        (Cause::Person(Decision::Accepted), Unknown) => Accepted,
+        (Cause::Person(Decision::Accepted), Unknown | Pending | Deferred) => Accepted,
         (Cause::Person(Decision::Delivered), Accepted | Unknown) => Delivered,
         (Cause::Person(Decision::Bounced), Accepted | Delivered | Unknown) => Bounced,
-        (Cause::Person(Decision::Abandoned), Unknown | Expired | Rejected | Bounced) => Abandoned,
+        (
+            Cause::Person(Decision::Abandoned),
+            Unknown | Pending | Deferred | Expired | Rejected | Bounced,
+        ) => Abandoned,
         (
             Cause::Person(Decision::Resend),
             Unknown | Rejected | Bounced | Expired | Abandoned | Accepted,
@@ -262,14 +268,15 @@ mod tests {
     }
 
     #[test]
-    fn a_person_abandons_only_settled_and_unaccepted_rows() {
-        let abandon = Cause::Person(Decision::Abandoned);
+    fn a_person_accepts_or_abandons_what_is_open_and_abandons_what_failed() {
+        let by = |state, decision| next(Some(state), Cause::Person(decision)).ok();
         for &state in State::ALL {
-            let allowed = matches!(
-                state,
-                State::Unknown | State::Expired | State::Rejected | State::Bounced
-            );
-            assert_eq!(next(Some(state), abandon).is_ok(), allowed, "{state}");
+            let open = matches!(state, State::Unknown | State::Pending | State::Deferred);
+            let failed = matches!(state, State::Expired | State::Rejected | State::Bounced);
+            let accepted = open.then_some(State::Accepted);
+            assert_eq!(by(state, Decision::Accepted), accepted, "{state}");
+            let abandoned = (open || failed).then_some(State::Abandoned);
+            assert_eq!(by(state, Decision::Abandoned), abandoned, "{state}");
         }
     }
 
@@ -281,10 +288,12 @@ mod tests {
     }
 
     #[test]
-    fn enrolment_applies_to_unrecorded_invitations_only() {
+    fn an_unrecorded_invitation_is_enrolled_or_closed_by_a_person() {
         for cause in causes() {
             let expected = match cause {
                 Cause::Enrol => Ok(State::Pending),
+                Cause::Person(Decision::Accepted) => Ok(State::Accepted),
+                Cause::Person(Decision::Abandoned) => Ok(State::Abandoned),
                 _ => Err(NotAllowed {
                     before: None,
                     cause,

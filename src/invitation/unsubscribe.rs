@@ -1,6 +1,8 @@
 //! The mail by which a partner refuses further mail: its subject is the id of the invitation
 //! ([`invite_id`](super::invite_id)).
 
+use std::fmt::Write as _;
+
 use crate::address::Address;
 
 /// The link that writes this mail (RFC 6068), for `List-Unsubscribe` (RFC 2369 §3.2) and for templates.
@@ -12,7 +14,7 @@ pub fn unsubscribe_link(from: &Address, invite_id: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~!$'*+".contains(&byte) {
             link.push(char::from(byte));
         } else {
-            link.push_str(&format!("%{byte:02X}"));
+            let _ = write!(link, "%{byte:02X}");
         }
     }
     format!("{link}@{}?subject={invite_id}", from.domain())

@@ -3,8 +3,6 @@
 //! In the text part, every URL is a link, because mail programs make one of it. A URL in a value of the list or of the
 //! configuration is that value's text: templates show values, and only what a template itself says is its doing.
 
-use std::borrow::Cow;
-
 use anyhow::{Result, bail};
 use memchr::memchr_iter;
 
@@ -29,6 +27,9 @@ pub struct AllowedLinks<'a> {
 
 impl AllowedLinks<'_> {
     /// Requires that each of these targets of links is allowed.
+    ///
+    /// # Errors
+    /// The first that is not, with what to do instead.
     pub fn verify_targets(&self, targets: &[String]) -> Result<()> {
         match targets.iter().find(|it| !self.is_target(it)) {
             Some(other) => self.refuse(other, "linked"),
@@ -37,6 +38,9 @@ impl AllowedLinks<'_> {
     }
 
     /// Requires that each URL in a text is allowed.
+    ///
+    /// # Errors
+    /// The first that is not, with what to do instead.
     pub fn verify_text(&self, text: &str) -> Result<()> {
         for colon in memchr_iter(b':', text.as_bytes()) {
             let Some(start) = start_of_url(text, colon) else {
@@ -99,19 +103,15 @@ impl AllowedLinks<'_> {
 
     /// The error for a link that is not allowed, and what to do instead.
     fn refuse(&self, link: &str, place: &str) -> Result<()> {
-        let addresses = self.addresses.iter().flatten();
-        let addresses = addresses.map(|it| format!("mailto:{}", it.wire()).into());
-        let others = [self.unsubscribe, self.privacy_url];
-        let others = others.into_iter().flatten().map(Cow::Borrowed);
-        let allowed: Vec<Cow<'_, str>> = addresses.chain(others).collect();
+        let reply = self.addresses[0].map(|it| format!("mailto:{}", it.wire()));
+        let others = [reply.as_deref(), self.privacy_url];
+        let allowed: Vec<&str> = others.into_iter().flatten().collect();
         let instead = match link.split_once(':') {
-            Some(("tel", _)) => "; `tel:` may lead to a number that `sender.contact` contains",
+            Some(("tel", _)) => ", or write the number into `sender.contact`, too",
             Some(("http" | "https", rest)) if self.is_portal(rest) => {
-                "; to name the portal, write `{{ portal_host }}`"
+                ", or write `{{ portal_host }}` to name the portal"
             }
-            Some(("https", _)) => {
-                "; the address of a privacy statement belongs into `brand.privacy_url`"
-            }
+            Some(("https", _)) => ", or set `brand.privacy_url` if it is your privacy statement",
             _ => "",
         };
         bail!(
@@ -266,7 +266,7 @@ mod tests {
             let error = with(|it| it.verify_targets(&[LINK.into(), link.into()]));
             let error = error.unwrap_err().to_string();
             let begins = format!(
-                "`{link}` is linked, but only the access package link and `mailto:partners@xn--bcher-kva.example`, `mailto:ada@contoso.example`, `{UNSUBSCRIBE}`, `{PRIVACY}` may be; remove it; "
+                "`{link}` is linked, but only the access package link and `mailto:partners@xn--bcher-kva.example`, `{PRIVACY}` may be; remove it, or "
             );
             assert!(
                 error.starts_with(&begins) && error.ends_with(instead),

@@ -26,6 +26,7 @@ pub struct Logo {
 
 impl Logo {
     /// A logo in mails from this domain.
+    #[must_use]
     pub fn new(image: &Image, domain: &str) -> Self {
         let kind: &str = image.kind.into();
         let digest = u64::from_be_bytes(digest::short([&image.bytes]));

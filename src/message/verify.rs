@@ -250,7 +250,7 @@ fn verify_html(html: &str, expected: &Expected<'_>) -> Result<()> {
     let is_logo = |image: &String| expected.logos.iter().any(|it| it.url == *image);
     ensure!(
         page.images.iter().all(is_logo),
-        "`<img>` is not allowed, except for a logo: set `brand.logo`, and write `{{% if brand.logo %}}<img src=\"{{{{ brand.logo }}}}\" alt=\"{{{{ sender.organization }}}}\">{{% endif %}}`; `brand.logo_dark` likewise"
+        "`<img>` is not allowed, because a mail must not load anything, except for a logo that is sent with it; remove it, or set `brand.logo` and write `{{% if brand.logo %}}<img src=\"{{{{ brand.logo }}}}\" alt=\"{{{{ sender.organization }}}}\">{{% endif %}}`"
     );
     let text = html_scan::lossy(&page.text);
     let Some((before, behind)) = text.split_once(link) else {

@@ -203,7 +203,9 @@ impl Layout {
             format!("{} from `{name}`", field.key())
         });
         let taken: Vec<String> = taken.collect();
-        let missing: Vec<&str> = missing.into_iter().map(Field::key).collect();
+        // Few lists name inviters, so their absence says nothing.
+        let usual = missing.into_iter().filter(|it| !it.is_also_extra());
+        let missing: Vec<&str> = usual.map(Field::key).collect();
         let missing = match missing.as_slice() {
             [] => String::new(),
             missing => format!("; no {}", missing.join(", ")),

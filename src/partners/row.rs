@@ -178,7 +178,11 @@ impl RowParser<'_> {
         let name = self.known(Field::InviterName, false);
         if let Some(link) = name.as_deref().and_then(note::link_in) {
             let reason = format!("it contains a link, `{}`; remove it", link.escape_debug());
-            self.fault(Field::InviterName, &name.clone().unwrap_or_default(), reason);
+            self.fault(
+                Field::InviterName,
+                &name.clone().unwrap_or_default(),
+                reason,
+            );
         }
         let Some(email) = self.known(Field::InviterEmail, true) else {
             return (name, None);

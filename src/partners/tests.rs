@@ -13,6 +13,7 @@ use crate::locale::Locale;
 
 mod columns;
 mod encodings;
+mod inviters;
 mod list_fixtures;
 mod quoting;
 

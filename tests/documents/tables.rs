@@ -60,7 +60,11 @@ fn the_states_are_those_of_the_program() {
 #[test]
 fn the_configuration_keys_and_defaults_are_those_of_the_program() {
     let mut shown = BTreeMap::new();
-    for table in tables_of(page("configuration.md"), "key") {
+    let brand = tables_of(page("templates.md"), "key");
+    for table in tables_of(page("configuration.md"), "key")
+        .into_iter()
+        .chain(brand)
+    {
         for row in &table.rows {
             let key = code_spans(&row[0])[0].to_owned();
             let before = shown.insert(key, row[1].clone());

@@ -60,21 +60,33 @@ impl Transitions<'_> {
     /// Inserts an invitation; one that is recorded already stays unchanged. Its latest event is the next row
     /// of the history, which SQLite numbers one above the last.
     pub fn enrol(&self, enrolment: &Enrolment, at: Timestamp) -> Result<(), ApplyError> {
+        let change = Change::new(&enrolment.identity, at, Cause::Enrol);
+        self.insert(enrolment, &change).map(drop)
+    }
+
+    /// Inserts an invitation in the state that a change from no record leads to. Returns this state; none if the
+    /// invitation is recorded already, and stays unchanged.
+    pub fn insert(
+        &self,
+        enrolment: &Enrolment,
+        change: &Change,
+    ) -> Result<Option<State>, ApplyError> {
         let Enrolment {
             identity,
             invitee,
             message_id,
         } = enrolment;
-        let state = next(None, Cause::Enrol)?;
+        let state = next(None, change.cause)?;
+        let at = change.at.as_millisecond();
         let inserted = self
             .connection
             .prepare_cached(
                 "INSERT INTO invitation (campaign, package_id, address, occasion, package, email,
                     name, organization, locale, template_locale, state, generation, message_id,
-                    attempts, deferrals, repeat, created_at, updated_at, latest, room)
+                    attempts, deferrals, repeat, created_at, updated_at, accepted_at, latest, room)
                  VALUES (:campaign, :package_id, :address, :occasion, :package, :email,
                     :name, :organization, :locale, :template_locale, :state, 0, :message_id, 0, 0, 0,
-                    :at, :at, (SELECT coalesce(max(id), 0) + 1 FROM history), zeroblob(:padding))
+                    :at, :at, :accepted_at, (SELECT coalesce(max(id), 0) + 1 FROM history), zeroblob(:padding))
                  ON CONFLICT (campaign, package_id, address, occasion) DO NOTHING",
             )?
             .execute(named_params! {
@@ -89,16 +101,16 @@ impl Transitions<'_> {
                 ":locale": invitee.locale,
                 ":template_locale": invitee.template_locale,
                 ":message_id": message_id,
-                ":at": at.as_millisecond(),
+                ":at": at,
+                ":accepted_at": (state == State::Accepted).then_some(at),
                 ":padding": PADDING_AT_ENROLMENT,
                 ":state": state.as_str(),
             })?;
         if inserted == 1 {
             let id = self.connection.last_insert_rowid();
-            let change = Change::new(identity, at, Cause::Enrol);
-            self.write_history(id, &change, None, state, message_id)?;
+            self.write_history(id, change, None, state, message_id)?;
         }
-        Ok(())
+        Ok((inserted == 1).then_some(state))
     }
 
     /// Applies one change and returns the new state.

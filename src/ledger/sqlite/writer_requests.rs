@@ -6,8 +6,9 @@ use super::transitions::ApplyError;
 use super::wal::Reserve;
 use super::writer_thread::WriterThread;
 use super::{runs, wal};
+use crate::invitation::State;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::records::{Enrolment, Gap, Notification, Notified, RunEnd};
+use crate::ledger::records::{Change, Enrolment, Gap, Notification, Notified, RunEnd};
 
 impl WriterThread {
     /// Turns every `armed` invitation into `unknown`; gives how many there were.
@@ -98,6 +99,17 @@ impl WriterThread {
             0 => Ok(()),
             kept => Ok(self.grow_log(kept)?),
         }
+    }
+
+    /// Inserts an invitation in the state that a decision leads to, or changes the recorded one.
+    pub fn decide_unrecorded(&mut self, enrolment: &Enrolment, change: &Change) -> Result<State> {
+        self.write(|it| {
+            let transitions = it.transitions();
+            match transitions.insert(enrolment, change)? {
+                Some(state) => Ok(state),
+                None => transitions.apply(change),
+            }
+        })
     }
 
     /// Grows the log, behind the pages that it must keep.

@@ -358,12 +358,12 @@ fn links_and_images_beyond_those_allowed_are_refused_with_what_to_do_instead() {
         (
             TEXT.to_owned(),
             target("https://contoso.example/"),
-            "belongs into `brand.privacy_url`",
+            "or set `brand.privacy_url` if",
         ),
         (
             TEXT.to_owned(),
             target("tel:+33124"),
-            "a number that `sender.contact` contains",
+            "the number into `sender.contact`",
         ),
         (
             TEXT.to_owned(),
@@ -378,7 +378,7 @@ fn links_and_images_beyond_those_allowed_are_refused_with_what_to_do_instead() {
         (
             TEXT.to_owned(),
             page("<img src=\"cid:x@y\">"),
-            "`<img>` is not allowed, except for a logo",
+            "except for a logo that is sent with it",
         ),
         (
             TEXT.to_owned(),

@@ -13,7 +13,7 @@ fn described(csv: &str) -> String {
 fn inviter_and_note_are_read_and_stay_extra_columns() {
     let csv = "email,package,Inviter E-Mail,inviter_name,NOTE\na@a.example,project,Grace <grace@g.example>,,\" As  discussed\n\nin our call. \"\nb@b.example,project,,,\n";
     let folder = Folder::with(csv);
-    let partners = Arc::new(folder.read().unwrap());
+    let partners = folder.read().unwrap();
     let partners: Vec<Partner> = partners.iter().map(Result::unwrap).collect();
 
     let [ada, bob] = partners.as_slice() else {
@@ -24,7 +24,10 @@ fn inviter_and_note_are_read_and_stay_extra_columns() {
     assert_eq!(email.as_written(), "grace@g.example");
     assert_eq!(ada.note.as_deref(), Some("As discussed in our call."));
     // Templates of the first edition find the cells where they always were.
-    assert_eq!(*ada.extra_columns, ["inviter_e_mail", "inviter_name", "note"]);
+    assert_eq!(
+        *ada.extra_columns,
+        ["inviter_e_mail", "inviter_name", "note"]
+    );
     assert_eq!(ada.extra[2], "As  discussed\n\nin our call.");
     assert_eq!(bob.inviter(), (None, None));
     assert_eq!(bob.note, None);
@@ -32,10 +35,9 @@ fn inviter_and_note_are_read_and_stay_extra_columns() {
 
 #[test]
 fn a_configured_column_is_the_note_and_no_extra_column() {
-    let folder = Folder::with("email,package,Remark,note\na@a.example,project,Hello,internal\n");
-    let config = folder.config("columns = { note = \"Remark\" }");
-    let partners = Partners::read(&config, &[], folder.0.path()).unwrap();
-    let partner = Arc::new(partners).iter().next().unwrap().unwrap();
+    let csv = "email,package,Remark,note\na@a.example,project,Hello,internal\n";
+    let folder = Folder::configured("columns = { note = \"Remark\" }", csv);
+    let partner = folder.read().unwrap().iter().next().unwrap().unwrap();
 
     assert_eq!(partner.note.as_deref(), Some("Hello"));
     assert_eq!(*partner.extra_columns, ["note".to_owned()]);
@@ -59,7 +61,10 @@ fn an_inviter_or_note_that_cannot_be_mailed_makes_the_row_bad() {
             "https://evil.example,,",
             "column inviter_name, \"https://evil.example\": it contains a link, `https://evil.example`; remove it",
         ),
-        (&format!("{name},,"), "it has more than 256 characters; shorten it"),
+        (
+            &format!("{name},,"),
+            "it has more than 256 characters; shorten it",
+        ),
         (
             &format!(",,{long}"),
             "the note has 501 characters, and 500 are allowed; shorten it, or rename the column if it is not meant for the partner",
