@@ -20,7 +20,7 @@ const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
 /// The pages for administrators, by file name.
-const PAGES: [(&str, &str); 14] = [
+const PAGES: [(&str, &str); 13] = [
     ("commands.md", include_str!("../docs/commands.md")),
     ("configuration.md", include_str!("../docs/configuration.md")),
     ("entra.md", include_str!("../docs/entra.md")),

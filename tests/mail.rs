@@ -4,6 +4,7 @@
 use crate::support::LINK;
 use crate::support::mail::{Mail, Values};
 use crate::support::page::Page;
+use crate::support::showcase::{self, Brand};
 
 /// Gmail clips the HTML of a mail at about this size.
 const CLIPPED_BY_GMAIL: usize = 102 * 1024;
@@ -116,4 +117,40 @@ fn the_longest_mail_is_below_gmails_clip_size() {
     }
     let typical = &Values::all("Contoso Partner Access").in_every_locale()[0];
     assert!(typical.bytes.len() <= 48 * 1024, "{}", typical.bytes.len());
+}
+
+/// Without the link and the values of the list and the configuration.
+#[test]
+fn the_english_invitation_has_at_most_170_words() {
+    const VALUES: [&str; 13] = [
+        LINK,
+        "myaccess.microsoft.com",
+        "Siobhán O'Brien",
+        "Harbour Works Ltd",
+        "Amelia Hart",
+        "Contoso Ltd.",
+        "Project space",
+        "Plans and documents of the harbour project",
+        "We spoke about this on Tuesday: the drawings of pier 4 are in the project space.",
+        "Work on the harbour project",
+        "two working days",
+        "one year",
+        "Contoso Partner Desk",
+    ];
+    let mails = showcase::invitations(Brand::Without);
+    let english = mails.iter().find(|it| it.locale == "en").unwrap();
+    let mut text = english.text.clone();
+    for value in VALUES {
+        assert!(text.contains(value), "{value}: {text}");
+        text = text.replace(value, "");
+    }
+    let words = text
+        .split_whitespace()
+        .filter(|it| it.contains(char::is_alphabetic) && !it.contains('@'));
+    let words: Vec<_> = words.collect();
+    assert!(
+        (100..=170).contains(&words.len()),
+        "{}: {words:?}",
+        words.len()
+    );
 }

@@ -41,6 +41,7 @@ mod oauth_login;
 mod overlap;
 mod packages;
 mod peers;
+mod peers_mail;
 mod peers_nodemailer;
 mod peers_proxy;
 mod peers_sync;

@@ -23,20 +23,23 @@ macro_rules! template {
     };
 }
 
-/// The layout, and the three files of each locale.
+/// The layout, and the files of each locale.
 macro_rules! templates {
     ($($locale:literal),+) => {
         [template!("layout.html"), $(
             template!($locale, "/invitation.html"),
             template!($locale, "/invitation.subject.txt"),
-            template!($locale, "/invitation.txt")
+            template!($locale, "/invitation.txt"),
+            template!($locale, "/reminder.html"),
+            template!($locale, "/reminder.subject.txt"),
+            template!($locale, "/reminder.txt")
         ),+]
     };
 }
 
 const TEMPLATES: &[(&str, &str)] = &templates![
-    "ar", "cs", "de", "en", "es", "fr", "he", "it", "ja", "ko", "nl", "pl", "pt-BR", "sv", "tr",
-    "zh-Hans", "zh-Hant"
+    "ar", "cs", "de", "en", "es", "fr", "he", "it", "ja", "ko", "nl", "pl", "pt-BR", "pt-PT", "sv",
+    "tr", "zh-Hans", "zh-Hant"
 ];
 
 /// The arguments of `init`.

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use super::{Locale, MatchKind};
 
 /// The locales that are shipped.
-const OURS: [&str; 17] = [
-    "en", "fr", "de", "es", "it", "pt-BR", "nl", "pl", "sv", "cs", "tr", "ja", "ko", "zh-Hans",
-    "zh-Hant", "ar", "he",
+const OURS: [&str; 18] = [
+    "en", "fr", "de", "es", "it", "pt-BR", "pt-PT", "nl", "pl", "sv", "cs", "tr", "ja", "ko",
+    "zh-Hans", "zh-Hant", "ar", "he",
 ];
 
 fn locale(tag: &str) -> Locale {
@@ -72,10 +72,11 @@ fn nearest_locale_has_the_same_language_and_script() {
         ("ar-EG", Some(("ar", Parent))),
         ("ar-001", Some(("ar", Parent))),
         ("he-IL", Some(("he", Parent))),
-        // Portuguese of other countries: the one template of that language and script.
+        // Portuguese: of Brazil without a region, of Portugal in other countries.
         ("pt", Some(("pt-BR", SameScript))),
-        ("pt-PT", Some(("pt-BR", SameScript))),
-        ("pt-AO", Some(("pt-BR", SameScript))),
+        ("pt-PT", Some(("pt-PT", Exact))),
+        ("pt-AO", Some(("pt-PT", Parent))),
+        ("pt_MZ", Some(("pt-PT", Parent))),
         // Chinese: the script decides, and without one the region tells it.
         ("zh", Some(("zh-Hans", SameScript))),
         ("zh-CN", Some(("zh-Hans", SameScript))),
@@ -213,6 +214,7 @@ fn dates_follow_the_locale() {
         ("es", "1 de marzo de 2027", "31 de diciembre de 2027"),
         ("it", "1º marzo 2027", "31 dicembre 2027"),
         ("pt-BR", "1º de março de 2027", "31 de dezembro de 2027"),
+        ("pt-PT", "1 de março de 2027", "31 de dezembro de 2027"),
         ("nl", "1 maart 2027", "31 december 2027"),
         ("pl", "1 marca 2027", "31 grudnia 2027"),
         ("sv", "1 mars 2027", "31 december 2027"),

@@ -543,11 +543,18 @@ fn a_reminder_names_its_invitation_and_says_when_that_was() {
     let subject = "Reminder of November 16, 2026";
     let sender = &config.sender;
     let expected = Expected {
-        link: &ada.package.link,
+        links: AllowedLinks {
+            link: ada.package.link.as_str(),
+            addresses: [Some(&sender.address), None],
+            unsubscribe: None,
+            contact: None,
+            privacy_url: None,
+            values: &[],
+        },
+        logos: &[],
         from: (sender.name.as_deref(), &sender.address),
         to: (Some("Ada"), &ada.address),
         reply_to: None,
-        reply_address: &sender.address,
         subject,
         message_id: &id,
         language: "en",

@@ -4,7 +4,7 @@
 // calls `look`, and prints one line of JSON: how many views it opened, and each problem as a sentence.
 // Nothing leaves the machine: names are not resolved, and every request beyond the page is itself a problem.
 
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -76,6 +76,25 @@ class Eye {
       await work(view);
     } finally {
       await context.close();
+    }
+  }
+
+  // A contact sheet of pictures that `shoot` made: all at once, each below its title.
+  async makeSheet(name, pictures) {
+    const folder = process.env.ACCESS_INVITE_SCREENSHOTS;
+    if (!folder) return;
+    const figures = pictures.map(({ file, title }) => `<figure><figcaption>${title}</figcaption><img src="${file}" alt=""></figure>`);
+    const sheet = join(folder, `${name}.html`);
+    writeFileSync(sheet, `<!DOCTYPE html><meta charset="utf-8"><title>${name}</title><style>
+body { display: flex; flex-wrap: wrap; gap: 16px; margin: 16px; align-items: start; background: #888; font: bold 20px sans-serif }
+figure { margin: 0 } img { display: block; max-width: 375px }
+</style>${figures.join('')}`);
+    const page = await this.browser.newPage({ viewport: { width: 6 * (375 + 16) + 16, height: 900 } });
+    try {
+      await page.goto(pathToFileURL(sheet).href);
+      await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+    } finally {
+      await page.close();
     }
   }
 }

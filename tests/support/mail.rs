@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use access_invite::locale::Locale;
-use mail_parser::{HeaderValue, MessageParser};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
 
+use super::page::Page;
 use super::{Workplace, configuration};
 
 /// A message, read back.
@@ -21,6 +24,40 @@ pub struct Mail {
 impl Mail {
     pub fn direction(&self) -> &'static str {
         Locale::parse(&self.locale).unwrap().direction()
+    }
+
+    /// The HTML part with its images within it, as mail programs show it.
+    pub fn page(&self) -> String {
+        let message = MessageParser::default().parse(&self.bytes).unwrap();
+        let mut page = self.html.clone();
+        for part in &message.parts {
+            let Some(id) = part.content_id() else {
+                continue;
+            };
+            let kind = part.content_type().unwrap();
+            let kind = format!("{}/{}", kind.c_type, kind.c_subtype.as_ref().unwrap());
+            let image = format!("data:{kind};base64,{}", STANDARD.encode(part.contents()));
+            page = page.replace(&format!("cid:{id}"), &image);
+        }
+        page
+    }
+
+    /// The images that the HTML part may show, in their order.
+    pub fn images(&self) -> Vec<String> {
+        let page = Page::read(&self.page());
+        let images = page.elements.iter().filter(|it| it.name == "img");
+        images.map(|it| it.get("src").unwrap().to_owned()).collect()
+    }
+
+    /// The addresses of From, Reply-To and To.
+    pub fn addresses(&self) -> Vec<String> {
+        let message = MessageParser::default().parse(&self.bytes).unwrap();
+        [message.from(), message.reply_to(), message.to()]
+            .into_iter()
+            .flatten()
+            .flat_map(|it| it.iter())
+            .filter_map(|it| Some(it.address()?.to_owned()))
+            .collect()
     }
 }
 
@@ -171,4 +208,22 @@ pub fn read(review: &Path) -> Vec<Mail> {
             }
         })
         .collect()
+}
+
+/// The first message in each locale of `config.example.toml`, which the README shows, in the order of their tags.
+pub fn example() -> Vec<Mail> {
+    let workplace = Workplace::new(1);
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml");
+    let config = config.to_str().unwrap();
+    let preview = workplace.run(&["preview", "--out", "review", "--config", config]);
+    assert_eq!(preview.code, 0, "{preview:?}");
+    first_of_each_locale(&workplace.file("review"))
+}
+
+/// The first message in each locale that a review holds, in the order of their tags.
+pub fn first_of_each_locale(review: &Path) -> Vec<Mail> {
+    let mut mails = read(review);
+    mails.sort_by(|one, other| one.locale.cmp(&other.locale));
+    mails.dedup_by(|one, other| one.locale == other.locale);
+    mails
 }
