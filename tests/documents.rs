@@ -20,15 +20,20 @@ const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
 /// The pages for administrators, by file name.
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 15] = [
     ("commands.md", include_str!("../docs/commands.md")),
     ("configuration.md", include_str!("../docs/configuration.md")),
     ("entra.md", include_str!("../docs/entra.md")),
     ("glossary.md", include_str!("../docs/glossary.md")),
+    ("install.md", include_str!("../docs/install.md")),
     ("list.md", include_str!("../docs/list.md")),
     ("microsoft365.md", include_str!("../docs/microsoft365.md")),
     ("operations.md", include_str!("../docs/operations.md")),
     ("follow-up.md", include_str!("../docs/follow-up.md")),
+    (
+        "record-commands.md",
+        include_str!("../docs/record-commands.md"),
+    ),
     ("relays.md", include_str!("../docs/relays.md")),
     ("reminders.md", include_str!("../docs/reminders.md")),
     (

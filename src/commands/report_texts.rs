@@ -225,7 +225,7 @@ fn sample(message: &Message, id: &str, is_sent: bool) -> Option<MessageSample> {
         from: header("From"),
         message_id: id.to_owned(),
         subject: parsed.subject,
+        html: parsed.page(),
         text: parsed.text,
-        html: parsed.html,
     })
 }

@@ -60,7 +60,13 @@ fn the_states_are_those_of_the_program() {
 #[test]
 fn the_configuration_keys_and_defaults_are_those_of_the_program() {
     let mut shown = BTreeMap::new();
-    let pages = ["configuration.md", "reminders.md", "templates.md"].into_iter();
+    let pages = [
+        "configuration.md",
+        "follow-up.md",
+        "reminders.md",
+        "templates.md",
+    ]
+    .into_iter();
     for table in pages.flat_map(|it| tables_of(page(it), "key")) {
         for row in &table.rows {
             let key = code_spans(&row[0])[0].to_owned();
