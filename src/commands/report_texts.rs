@@ -218,6 +218,7 @@ fn sample(message: &Message, id: &str, is_sent: bool) -> Option<MessageSample> {
         let found = headers.find(|it| it.0.eq_ignore_ascii_case(name));
         found.map(|it| it.1.clone()).unwrap_or_default()
     };
+    let html = parsed.page();
     Some(MessageSample {
         is_sent,
         date: message.date,
@@ -225,7 +226,7 @@ fn sample(message: &Message, id: &str, is_sent: bool) -> Option<MessageSample> {
         from: header("From"),
         message_id: id.to_owned(),
         subject: parsed.subject,
-        html: parsed.page(),
+        html,
         text: parsed.text,
     })
 }
