@@ -15,6 +15,7 @@ mod access;
 mod error;
 mod freshness;
 mod lock;
+mod person_access;
 mod records;
 mod sidecar;
 mod sqlite;
@@ -24,11 +25,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::access::{AccessChange, PersonAccess};
 pub use self::error::LedgerError;
 use self::error::Result;
 pub use self::freshness::Staleness;
 use self::lock::RunLock;
+pub use self::person_access::{AccessChange, PersonAccess};
 pub use self::records::{
     Approval, CampaignStanding, Change, ChangeResults, Enrolment, Forgotten, Gap, Notification,
     Notified, RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Suppressed, Unsettled,
@@ -43,6 +44,7 @@ use crate::config::LedgerFiles;
 use crate::files::folder_of;
 use crate::finding::Finding;
 use crate::invitation::{AddressPattern, State, Suppression};
+use crate::link::PackageId;
 
 /// How often the ledger is opened beside a run that begins or ends.
 const TRIES: u32 = 20;
@@ -322,6 +324,21 @@ impl Ledger {
     ) -> Result<Vec<Option<u64>>> {
         let unsuppress = move |it: &mut WriterThread| it.unsuppress(&patterns, at, note.as_deref());
         self.writer.run(unsuppress).await
+    }
+
+    /// Replaces what is recorded about a package by a complete reading of its requests, which began at `at`, in
+    /// short transactions. `people` has the order of the hashes, each of them once. Whoever is missing has no
+    /// request any more. Gives whose state has changed.
+    ///
+    /// # Errors
+    /// If it cannot be recorded. Some of it may be recorded then; the time of the reading is not.
+    pub async fn record_access(
+        &self,
+        package: PackageId,
+        people: &[PersonAccess],
+        at: Timestamp,
+    ) -> Result<Vec<AccessChange>> {
+        access::record(&self.writer, &self.reader, package, people, at).await
     }
 
     /// Applies a change; it is durable when this returns. Gives the new state.

@@ -67,7 +67,7 @@ fn another_campaign_or_all_can_be_shown() {
         .run(&["status", "--campaign", "all", "--format", "csv"])
         .stdout;
     assert!(
-        csv.lines().next().unwrap().ends_with(",note,campaign"),
+        csv.lines().next().unwrap().ends_with(",access_by,campaign"),
         "{csv}"
     );
     assert!(csv.lines().nth(1).unwrap().ends_with(",autumn"), "{csv}");

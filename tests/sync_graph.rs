@@ -180,7 +180,10 @@ fn reports_in_a_mailbox_of_exchange_online_are_recorded_once() {
 fn without_a_message_nothing_is_asked_of_exchange_online() {
     let job = Job::new(true, true, Server::accepting());
     job.sync(0);
-    assert_eq!(job.graph.requests(), 0);
+    // Only requests for access are read.
+    let targets = job.graph.targets();
+    let is_other = |it: &&String| !it.starts_with("/v1.0/identityGovernance/");
+    assert_eq!(targets.iter().find(is_other), None);
 }
 
 #[test]
@@ -454,7 +457,7 @@ fn a_failure_in_the_message_trace_is_a_bounce_with_its_reason() {
         "{output:?}"
     );
     assert!(
-        output.stdout.ends_with("0 mails and 9 entries of the message trace read: 1 report about these invitations (1 new), 1 bounced\n"),
+        output.stdout.contains("0 mails and 9 entries of the message trace read: 1 report about these invitations (1 new), 1 bounced\n"),
         "{output:?}"
     );
     // An accepted message stays accepted: that it was passed on proves no more.
@@ -669,6 +672,7 @@ fn hostile_entries_of_the_message_trace_change_nothing() {
         job.graph
             .targets()
             .iter()
+            .filter(|it| !it.starts_with("/v1.0/identityGovernance/"))
             .all(|it| it.starts_with(&format!("/v1.0{TRACES}")))
     );
 

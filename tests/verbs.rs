@@ -631,6 +631,11 @@ fn status_json_has_exactly_the_documented_fields() {
         "accepted_at",
         "next_attempt_at",
         "note",
+        "access",
+        "access_at",
+        "access_by",
+        "reminders",
+        "suppressed",
     ];
     expected.sort_unstable();
     assert_eq!(fields, expected);

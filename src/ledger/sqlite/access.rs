@@ -15,8 +15,8 @@ use super::{rows, schema};
 use crate::invitation::{
     Access, AccessBy, AccessCounts, AccessState, Identity, PersonHash, PersonHasher,
 };
-use crate::ledger::access::{AccessChange, PersonAccess};
 use crate::ledger::error::Result;
+use crate::ledger::person_access::{AccessChange, PersonAccess};
 use crate::link::PackageId;
 
 impl WriterThread {
@@ -54,7 +54,7 @@ impl WriterThread {
     }
 
     /// Deletes people who have no request any more.
-    pub fn forget_access(&mut self, package: PackageId, people: &[PersonHash]) -> Result<()> {
+    pub fn delete_access(&mut self, package: PackageId, people: &[PersonHash]) -> Result<()> {
         let package = package.to_string();
         self.write(|it| {
             let mut delete = it
