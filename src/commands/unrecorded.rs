@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::{Cause, Decision, next};
-use crate::ledger::{Change, Enrolment, Ledger};
+use crate::ledger::{Change, Enrolment, Ledger, RecordFilter};
 use crate::partners::Partner;
 
 /// What was decided.
@@ -69,6 +69,19 @@ impl Unrecorded<'_> {
                 return Err(CommandError::new(Exit::BadInput, message));
             }
         };
+        // Under another id of the same package, the partner may have been mailed.
+        let filter = RecordFilter {
+            address: Some(address.canonical()),
+            ..RecordFilter::default()
+        };
+        let reader = ledger.reader();
+        let records = reader.page(&job.config.campaign, &filter, 0).await?;
+        if records
+            .iter()
+            .any(|it| it.invitee.package == partner.package.key)
+        {
+            return Err(not_recorded);
+        }
         let identity = partner.identity(&job.config.campaign);
         let domain = job.composer.sender_domain();
         let enrolment = Enrolment {

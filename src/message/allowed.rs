@@ -255,13 +255,13 @@ mod tests {
         for (link, instead) in [
             (
                 "https://myaccess.microsoft.com/",
-                "write `{{ portal_host }}`",
+                "write `{{ portal_host }}` to name the portal",
             ),
             (
                 "https://other.example/p",
-                "belongs into `brand.privacy_url`",
+                "set `brand.privacy_url` if it is your privacy statement",
             ),
-            ("tel:+49", "a number that `sender.contact` contains"),
+            ("tel:+49", "write the number into `sender.contact`, too"),
         ] {
             let error = with(|it| it.verify_targets(&[LINK.into(), link.into()]));
             let error = error.unwrap_err().to_string();

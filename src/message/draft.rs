@@ -61,6 +61,6 @@ mod tests {
             "X-Unsent: 1\r\nFrom: a@a.example\r\nTo: \"Ada\"\r\n <b@b.example>\r\nSubject: =?utf-8?q?a?=\r\n b\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\nDate: body\r\n\r\nFrom: body\r\n"
         );
         let (subject, text) = subject_and_text(draft.as_bytes()).unwrap();
-        assert_eq!((&*subject, &*text), ("ab", "Date: body\n\nFrom: body\n"));
+        assert_eq!((&*subject, &*text), ("a b", "Date: body\n\nFrom: body\n"));
     }
 }
