@@ -87,15 +87,26 @@ class Eye {
     const sheet = join(folder, `${name}.html`);
     writeFileSync(sheet, `<!DOCTYPE html><meta charset="utf-8"><title>${name}</title><style>
 body { display: flex; flex-wrap: wrap; gap: 16px; margin: 16px; align-items: start; background: #888; font: bold 20px sans-serif }
-figure { margin: 0 } img { display: block; max-width: 375px }
+figure { margin: 0 } img { display: block; max-width: 320px }
 </style>${figures.join('')}`);
-    const page = await this.browser.newPage({ viewport: { width: 6 * (375 + 16) + 16, height: 900 } });
+    const page = await this.browser.newPage({ viewport: { width: 6 * (320 + 16) + 16, height: 900 } });
     try {
       await page.goto(pathToFileURL(sheet).href);
-      await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+      await capture(page, { path: join(folder, `${name}.png`), fullPage: true });
     } finally {
       await page.close();
     }
+  }
+}
+
+// On a machine with much load, Chromium sometimes fails with "Unable to capture screenshot".
+async function capture(page, options, triesLeft = 3) {
+  try {
+    await page.screenshot(options);
+  } catch (error) {
+    if (triesLeft === 0) throw error;
+    await page.waitForTimeout(1000);
+    await capture(page, options, triesLeft - 1);
   }
 }
 
@@ -154,6 +165,6 @@ class View {
     const folder = process.env.ACCESS_INVITE_SCREENSHOTS;
     if (!folder) return;
     mkdirSync(folder, { recursive: true });
-    await this.page.screenshot({ path: join(folder, `${name}.png`), animations: 'disabled', ...options });
+    await capture(this.page, { path: join(folder, `${name}.png`), animations: 'disabled', ...options });
   }
 }
