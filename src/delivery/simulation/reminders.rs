@@ -183,10 +183,10 @@ impl History {
     fn withdraw(&mut self, invitation: &Identity) {
         let hasher = PersonHasher::new(self.disk.key());
         let people = hasher.of_invited(invitation);
-        let forgotten = self
+        let deleted = self
             .disk
-            .beside(|it| it.forget_access(invitation.package_id, &people));
-        forgotten.unwrap();
+            .beside(|it| it.delete_access(invitation.package_id, &people));
+        deleted.unwrap();
         self.note_access();
     }
 
