@@ -75,9 +75,12 @@ fn all_locales_have_the_same_values_and_sections() {
     {
         for part in PARTS {
             let (full, master) = (template(locale, part), template("en", part));
-            let body = |it: &str| match part.contains("subject") {
-                true => it.to_owned(),
-                false => below_the_greeting(it),
+            let body = |it: &str| {
+                if part.contains("subject") {
+                    it.to_owned()
+                } else {
+                    below_the_greeting(it)
+                }
             };
             let (ours, master) = (body(&full), body(&master));
             assert_eq!(variables(&ours), variables(&master), "{locale}/{part}");
