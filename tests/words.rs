@@ -104,9 +104,9 @@ fn job(
         .replace("# directory = \"templates\"", &templates)
         .replace("partners.example.csv", "list.csv");
     for (line, by) in changes {
-        let changed = |it: &&str| it.starts_with(line);
-        assert!(config.lines().any(|it| changed(&it)), "{line}");
-        let lines = config.lines().map(|it| if changed(&it) { by } else { it });
+        let is_it = |it: &&str| it.starts_with(line);
+        assert!(config.lines().any(|it| is_it(&it)), "{line}");
+        let lines = config.lines().map(|it| if is_it(&it) { by } else { it });
         let lines: Vec<_> = lines.filter(|it| !it.is_empty()).collect();
         config = lines.join("\n");
     }

@@ -96,7 +96,7 @@ pub fn below_the_greeting(source: &str) -> String {
 }
 
 /// Whether names inside sentences are isolated in HTML as well. In Japanese and Chinese, where no spaces separate
-/// words, a tag inside a sentence looks like obfuscation to SpamAssassin (`HTML_OBFUSCATE_05_10`).
+/// words, a tag inside a sentence looks like obfuscation to `SpamAssassin` (`HTML_OBFUSCATE_05_10`).
 pub fn isolates_in_html(locale: &str) -> bool {
     !["ja", "zh-Hans", "zh-Hant"].contains(&locale)
 }
