@@ -105,12 +105,7 @@ impl Templates {
     }
 
     fn read(folder: &TemplateFolder) -> anyhow::Result<Self> {
-        let TemplateFolder {
-            directory,
-            default_locale: default,
-            with_reminders,
-            ..
-        } = folder;
+        let (directory, default) = (&*folder.directory, &folder.default_locale);
         let mut files = Vec::new();
         let mut folders = BTreeMap::new();
         for path in entries(directory)? {
@@ -127,7 +122,7 @@ impl Templates {
             };
             for file in entries(&path)? {
                 let part = file_name(&file);
-                if *with_reminders || !REMINDER_PARTS.contains(&part.as_str()) {
+                if folder.with_reminders || !REMINDER_PARTS.contains(&part.as_str()) {
                     files.extend(read_template(&file, format!("{name}/{part}"))?);
                 }
             }
@@ -138,25 +133,8 @@ impl Templates {
             }
             folders.insert(name, locale);
         }
-        for folder in folders.keys() {
-            let has = |part: &str| files.iter().any(|it| it.0 == format!("{folder}/{part}"));
-            let missing = |parts: [&str; 3]| {
-                let missing = parts.into_iter().filter(|it| !has(it));
-                let missing: Vec<_> = missing.map(|it| format!("`{it}`")).collect();
-                missing.join(" and ")
-            };
-            let shown = directory.join(folder);
-            let shown = shown.display();
-            let parts = missing(PARTS);
-            ensure!(
-                parts.is_empty(),
-                "the locale `{shown}` is incomplete: {parts} is missing; copy it from another locale, or remove the folder",
-            );
-            let parts = missing(REMINDER_PARTS);
-            ensure!(
-                !with_reminders || parts.is_empty(),
-                "the locale `{shown}` has no reminder: {parts} is missing; copy it from the templates that `access-invite init` writes and adapt it, or remove `[reminders]`",
-            );
+        for name in folders.keys() {
+            ensure_complete(folder, name, &files)?;
         }
         let locales: Vec<_> = folders.values().cloned().collect();
         let Some((default, _)) = default.nearest(&locales) else {
@@ -281,6 +259,33 @@ impl Templates {
             html: html?,
         })
     }
+}
+
+/// Checks that the folder of a locale has all files that are needed.
+fn ensure_complete(
+    folder: &TemplateFolder,
+    locale: &str,
+    files: &[(String, String)],
+) -> anyhow::Result<()> {
+    let has = |part: &str| files.iter().any(|it| it.0 == format!("{locale}/{part}"));
+    let missing = |parts: [&str; 3]| {
+        let missing = parts.into_iter().filter(|it| !has(it));
+        let missing: Vec<_> = missing.map(|it| format!("`{it}`")).collect();
+        missing.join(" and ")
+    };
+    let shown = folder.directory.join(locale);
+    let shown = shown.display();
+    let parts = missing(PARTS);
+    ensure!(
+        parts.is_empty(),
+        "the locale `{shown}` is incomplete: {parts} is missing; copy it from another locale, or remove the folder",
+    );
+    let parts = missing(REMINDER_PARTS);
+    ensure!(
+        !folder.with_reminders || parts.is_empty(),
+        "the locale `{shown}` has no reminder: {parts} is missing; copy it from the templates that `access-invite init` writes and adapt it, or remove `[reminders]`",
+    );
+    Ok(())
 }
 
 /// The entries of a folder in the order of their names, without hidden and backup files.

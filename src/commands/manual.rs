@@ -33,7 +33,7 @@ pub struct CompletionsOptions {
 /// If the folder or a page cannot be written (74).
 pub fn man(options: &ManOptions, command: &Command) -> Result<Exit> {
     let folder = &options.folder;
-    create_folder(folder).map_err(|error| cannot_write(folder, error))?;
+    create_folder(folder).map_err(|error| cannot_write(folder, &error))?;
     let name = command.get_name().to_owned();
     write_page(folder, &name, command.clone())?;
     let verbs = command
@@ -60,10 +60,10 @@ fn write_page(folder: &Path, title: &str, command: Command) -> Result<()> {
     let rendered = man.render(&mut page);
     rendered
         .and_then(|()| std::fs::write(&path, &page))
-        .map_err(|error| cannot_write(&path, error))
+        .map_err(|error| cannot_write(&path, &error))
 }
 
-fn cannot_write(path: &Path, error: std::io::Error) -> CommandError {
+fn cannot_write(path: &Path, error: &std::io::Error) -> CommandError {
     let message = format!("cannot write `{}`: {error}", path.display());
     CommandError::new(Exit::CannotWrite, message)
 }

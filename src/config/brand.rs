@@ -67,6 +67,11 @@ impl Brand {
         logo.chain(dark)
     }
 
+    /// The files of the logos as the templates' images.
+    pub(super) fn images(&self) -> Vec<(&'static str, PathBuf)> {
+        self.logos().map(|(key, it)| (key, it.to_owned())).collect()
+    }
+
     /// The colour as text on a light background.
     #[must_use]
     pub fn text_color(&self) -> Rgb {

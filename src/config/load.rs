@@ -244,10 +244,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     let sender = Sender::read(root.section("sender"));
     let mut templates = TemplateFolder::read(root.section("templates"), folder);
     let brand = Brand::read(root.section("brand"), folder, &templates.default_locale);
-    templates.images = brand
-        .logos()
-        .map(|(key, it)| (key, it.to_owned()))
-        .collect();
+    templates.images = brand.images();
     let packages = packages::read(&mut root, &templates.default_locale, &mut warnings);
     let partners = PartnerFile::read(root.section("partners"), folder);
     let section = root.section("microsoft");
