@@ -498,15 +498,15 @@ fn five_thousand_partners_in_three_packages_take_few_requests_and_little_memory(
     graph.configure(&mut workplace, Some("before_send = \"off\""));
     for number in [2, 3] {
         let (_, link) = package(number);
-        workplace.extra +=
-            &format!("[packages.p{number}]\nlink = \"{link}\"\nname = \"{number}\"\n");
+        let package = format!("[packages.p{number}]\nlink = \"{link}\"\nname = \"{number}\"\n");
+        workplace.extra += &package;
     }
     workplace.configure();
     let name = |it: usize| ["project", "p2", "p3"][it % 3];
-    let rows: String = (0..5_000)
-        .map(|it| format!("p{it}@a{}.example,{}\n", it / 10, name(it)))
-        .collect();
-    workplace.write("partners.csv", &format!("email,package\n{rows}"));
+    let row = |it: usize| format!("p{it}@a{}.example,{}\n", it / 10, name(it));
+    let rows: Vec<_> = (0..5_000).map(row).collect();
+    let list = format!("email,package\n{}", rows.concat());
+    workplace.write("partners.csv", &list);
     assert_eq!(workplace.run(&["send"]).code, 0);
     let ids = [PACKAGE.to_owned(), package(2).0, package(3).0];
     let requests: Vec<_> = (0..400)

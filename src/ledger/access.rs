@@ -48,7 +48,7 @@ pub async fn record(
         }
         let deleted: Vec<_> = gone.iter().map(|it| it.0).collect();
         writer
-            .run(move |it| it.delete_access(package, &deleted))
+            .run(move |it| it.forget_access(package, &deleted))
             .await?;
         changes.extend(gone.into_iter().map(|(person, from)| AccessChange {
             person,

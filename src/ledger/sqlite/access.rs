@@ -54,7 +54,7 @@ impl WriterThread {
     }
 
     /// Deletes people who have no request any more.
-    pub fn delete_access(&mut self, package: PackageId, people: &[PersonHash]) -> Result<()> {
+    pub fn forget_access(&mut self, package: PackageId, people: &[PersonHash]) -> Result<()> {
         let package = package.to_string();
         self.write(|it| {
             let mut delete = it
