@@ -227,8 +227,6 @@ fn a_report_of_10000_partners_opens_at_once() {
     );
     assert_eq!(workplace.run(&["send"]).code, 0);
     write_report(&workplace, "config.toml", "report.html");
-    let bytes = workplace.file("report.html").metadata().unwrap().len();
-    eprintln!("the report of 10,000 partners has {} MB", bytes / 1_000_000);
 
     let report = look("report_many.mjs", workplace.path());
 

@@ -151,7 +151,7 @@ fn a_text_that_has_changed_since_is_not_shown_as_the_one_that_was_sent() {
         workplace.write(
             "partners.csv",
             &format!("email,name,note\nada@a.example,{name},first\n"),
-        )
+        );
     };
     list("Ada");
     assert_eq!(workplace.run(&["send"]).code, 0);

@@ -124,18 +124,18 @@ impl Story {
             ],
             &[Exit::Done],
         );
-        story.set(21 * DAY);
+        Self::set(21 * DAY);
         story
     }
 
-    fn set(&self, minutes: i64) {
+    fn set(minutes: i64) {
         NOW.store(START + minutes * 60, Ordering::SeqCst);
     }
 
     /// Runs a verb at this many minutes after the start.
     #[track_caller]
     fn run(&self, minutes: i64, verb: &[&str], expected: &[Exit]) {
-        self.set(minutes);
+        Self::set(minutes);
         let (exit, said) = self.command(verb);
         assert!(expected.contains(&exit), "{verb:?}: {exit:?} {said}");
     }
@@ -217,7 +217,7 @@ impl Story {
 
     /// Records who has asked for access by now.
     fn access(&self, partners: usize, minutes: i64) {
-        self.set(minutes);
+        Self::set(minutes);
         let config = Config::load(&self.workplace.file("config.toml")).unwrap();
         let start = RunStart {
             verb: "sync",

@@ -185,7 +185,7 @@ impl History {
         let people = hasher.of_invited(invitation);
         let deleted = self
             .disk
-            .beside(|it| it.delete_access(invitation.package_id, &people));
+            .beside(|it| it.forget_access(invitation.package_id, &people));
         deleted.unwrap();
         self.note_access();
     }
