@@ -92,8 +92,8 @@ fn f6_a_list_that_is_no_file_is_refused_within_a_second() {
 
 /// Templates that show every value of a row, in both parts.
 const TEXT: &str =
-    "{{ partner.name }} | {{ partner.organization }} | {{ partner.extra.note }}\n\n{{ link }}\n";
-const HTML: &str = "<p>{{ partner.name }} | {{ partner.organization }} | {{ partner.extra.note }}</p><a class=\"button\" href=\"{{ link }}\">here</a> <p>{{ link }}</p>";
+    "{{ partner.name }} | {{ partner.organization }} | {{ partner.extra.remark }}\n\n{{ link }}\n";
+const HTML: &str = "<p>{{ partner.name }} | {{ partner.organization }} | {{ partner.extra.remark }}</p><a class=\"button\" href=\"{{ link }}\">here</a> <p>{{ link }}</p>";
 
 #[test]
 fn f14_f15_and_f16_code_in_any_column_is_text() {
@@ -120,7 +120,7 @@ fn f14_f15_and_f16_code_in_any_column_is_text() {
         .enumerate()
         .map(|(nth, it)| format!("p{nth}@a.example,{0},{0},{0}\n", cell(it)))
         .collect();
-    let csv = format!("email,name,organization,note\n{}", rows.concat());
+    let csv = format!("email,name,organization,remark\n{}", rows.concat());
     workplace.write("partners.csv", &csv);
 
     let output = workplace.run(&["send"]);

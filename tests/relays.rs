@@ -443,12 +443,12 @@ fn d33_a_body_cannot_smuggle_a_second_message() {
             let mut workplace = job(&server, pipelining, 0);
             let button = r#"<a class="button" href="{{ link }}">here</a> <p>{{ link }}</p>
 .
-<p>{{ partner.extra.note }}</p>"#;
+<p>{{ partner.extra.remark }}</p>"#;
             workplace.words(
-                "{{ link }}\n.\n..\nx\r.\ry\n{{ partner.extra.note }}\n.",
+                "{{ link }}\n.\n..\nx\r.\ry\n{{ partner.extra.remark }}\n.",
                 button,
             );
-            workplace.write("partners.csv", &format!("email,note\n{}", rows.concat()));
+            workplace.write("partners.csv", &format!("email,remark\n{}", rows.concat()));
             assert_eq!(workplace.run(&["preview", "--out", "review"]).code, 0);
 
             let output = workplace.run(&["send"]);

@@ -581,7 +581,7 @@ fn messages_about_reminders() {
     std::fs::remove_file(workplace.file("words/en/reminder.txt")).unwrap();
     sheet.note("templates missing", &workplace, &send(&workplace, 78));
     with_reminders(&mut workplace, "");
-    workplace.write("words/en/reminder.txt", "{{ link }} {{ inviter }}\n");
+    workplace.write("words/en/reminder.txt", "{{ link }}\n\n{{ inviting }}\n");
     sheet.note("a template that fails", &workplace, &send(&workplace, 78));
 
     with_reminders(&mut workplace, "");

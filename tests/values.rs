@@ -24,20 +24,24 @@ fn phases_and_outcomes_have_their_names() {
 #[test]
 fn each_cause_has_its_transitions() {
     use State::{
-        Abandoned, Accepted, Armed, Bounced, Deferred, Expired, Pending, Rejected, Unknown,
+        Abandoned, Accepted, Armed, Bounced, Deferred, Expired, Pending, Rejected, Suppressed,
+        Unknown,
     };
     let rejected = Cause::Outcome(Outcome::Rejected);
     let resend = Cause::Person(Decision::Resend);
     let table: [(Cause, &[State]); 7] = [
         (Cause::Arm, &[Pending, Deferred]),
-        (rejected, &[Armed, Pending, Deferred]),
+        (rejected, &[Armed, Pending, Deferred, Suppressed]),
         (
             Cause::Outcome(Outcome::Deferred),
-            &[Armed, Pending, Deferred],
+            &[Armed, Pending, Deferred, Suppressed],
         ),
-        (Cause::GiveUp, &[Armed, Pending, Deferred]),
-        (Cause::ResendMismatch, &[Pending, Deferred]),
-        (Cause::Person(Decision::Accepted), &[Unknown]),
+        (Cause::GiveUp, &[Armed, Pending, Deferred, Suppressed]),
+        (Cause::ResendMismatch, &[Pending, Deferred, Suppressed]),
+        (
+            Cause::Person(Decision::Accepted),
+            &[Unknown, Pending, Deferred],
+        ),
         (
             resend,
             &[Unknown, Rejected, Bounced, Expired, Abandoned, Accepted],

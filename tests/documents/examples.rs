@@ -274,7 +274,7 @@ fn the_steps_of_the_readme_send_the_first_invitations() {
         };
         match block.language {
             "sh" => {
-                let script = block.text.replace("cargo install --path .\n", "");
+                let script = block.text.replace("cargo install --locked --path .\n", "");
                 let output = shell.run(&script);
                 assert_eq!(output.code, 0, "{script}: {output:?}");
                 run.extend(script.lines().map(str::to_owned));
