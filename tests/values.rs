@@ -37,7 +37,10 @@ fn each_cause_has_its_transitions() {
         ),
         (Cause::GiveUp, &[Armed, Pending, Deferred]),
         (Cause::ResendMismatch, &[Pending, Deferred]),
-        (Cause::Person(Decision::Accepted), &[Unknown]),
+        (
+            Cause::Person(Decision::Accepted),
+            &[Unknown, Pending, Deferred],
+        ),
         (
             resend,
             &[Unknown, Rejected, Bounced, Expired, Abandoned, Accepted],
