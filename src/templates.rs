@@ -38,7 +38,7 @@ const FILE_LIMIT: u64 = 256 * 1024;
 /// The largest part of a mail; a template that writes more is faulty.
 const OUTPUT_LIMIT: usize = 512 * 1024;
 /// Variables that the first edition of the shipped templates did not have.
-const ADDED: [&str; 8] = [
+const ADDED: [&str; 9] = [
     "brand.logo",
     "brand.color",
     "brand.footer",
@@ -47,7 +47,10 @@ const ADDED: [&str; 8] = [
     "package.approval_time",
     "package.access_duration",
     "package.inviter",
+    NOTE,
 ];
+/// The variable of notes.
+const NOTE: &str = "partner.note";
 /// The usual maximum size of a part.
 const OUTPUT_USUAL: usize = 16 * 1024;
 /// The longest subject, in characters.
@@ -187,6 +190,12 @@ impl Templates {
             sources,
             warnings,
         })
+    }
+
+    /// Whether a template shows the notes of the list.
+    #[must_use]
+    pub fn show_notes(&self) -> bool {
+        !self.unused.contains(&NOTE)
     }
 
     /// The template's locale for a partner, the nearest, and how it matched; none for the default.

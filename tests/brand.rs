@@ -173,3 +173,34 @@ fn a_logo_that_cannot_be_sent_stops_check_and_send_alike() {
     assert_eq!(workplace.run(&["status"]).code, 0);
     assert!(server.accepted().is_empty());
 }
+
+#[test]
+fn a_note_with_a_link_is_a_bad_row_if_the_templates_show_notes() {
+    let server = Server::accepting();
+    let mut workplace = workplace(server.port(), "");
+    workplace.write(
+        "partners.csv",
+        "email,name,note\nada@a.example,Ada,see https://evil.example/\n",
+    );
+    for verb in ["check", "preview", "send", "export"] {
+        let arguments = if verb == "export" {
+            vec![verb, "out"]
+        } else {
+            vec![verb]
+        };
+        let output = workplace.run(&arguments);
+        assert_eq!(output.code, 65, "{verb}: {output:?}");
+        let place =
+            "partners.csv:2, column note, \"see https://evil.example/\": the note contains a link";
+        assert!(output.stderr.contains(place), "{verb}: {output:?}");
+    }
+    assert!(server.accepted().is_empty());
+
+    // Lists from before there were notes may have an internal column of this name.
+    workplace.short_templates();
+    for verb in ["check", "send"] {
+        let output = workplace.run(&[verb]);
+        assert_eq!(output.code, 0, "{verb}: {output:?}");
+    }
+    assert_eq!(server.accepted().len(), 1);
+}

@@ -240,12 +240,12 @@ fn who_is_invited_in_another_way_is_recorded_and_not_mailed() {
         (
             "new@a.example",
             "accepted",
-            "new@a.example is accepted; `--as accepted` applies to",
+            "new@a.example is accepted; `--as accepted` applies only to",
         ),
         (
             "gone@a.example",
             "accepted",
-            "gone@a.example is rejected; `--as accepted` applies to",
+            "gone@a.example is rejected; `--as accepted` applies only to",
         ),
         (
             "zoe@z.example",

@@ -117,7 +117,8 @@ pub fn check_files(
     let templates = report.keep("templates", folder, templates).map(Arc::new);
     let locales = templates.as_ref().map_or(&[][..], |it| &it.locales);
     let path = config.partners.path.display();
-    let partners = Partners::read(config, locales, &std::env::temp_dir());
+    let shows_notes = templates.as_ref().is_some_and(|it| it.show_notes());
+    let partners = Partners::read_with(config, locales, shows_notes, &std::env::temp_dir());
     let partners = report.keep("partners", &path, partners).map(Arc::new);
     let open = templates.iter().flat_map(|it| &it.warnings).cloned();
     report.findings.extend(open);

@@ -202,7 +202,7 @@ pub fn reminder(record: &Record) -> Option<Occasion> {
 pub fn applies_to(decision: Decision) -> &'static str {
     match decision {
         Decision::Accepted => {
-            "`--as accepted` applies to unknown, pending, deferred and listed partners without a record"
+            "`--as accepted` applies only to unknown, pending, deferred and listed partners without a record"
         }
         Decision::Delivered => "`--as delivered` applies to accepted and unknown",
         Decision::Bounced => "`--as bounced` applies to accepted, delivered and unknown",

@@ -63,7 +63,9 @@ impl Job {
     /// If a template is wrong (78), or the list as a whole cannot be used (65).
     pub fn load(config: Arc<Config>, scratch: &Path) -> Result<Self> {
         let templates = Arc::new(Templates::load(&config.templates)?);
-        let partners = Arc::new(Partners::read(&config, &templates.locales, scratch)?);
+        let shows_notes = templates.show_notes();
+        let partners = Partners::read_with(&config, &templates.locales, shows_notes, scratch)?;
+        let partners = Arc::new(partners);
         let job = Self::new(config, templates, partners);
         job.check_templates()?;
         Ok(job)
@@ -258,5 +260,6 @@ pub fn describe(summary: &PlanSummary) -> String {
 pub fn current_list(config: &Config) -> Option<Partners> {
     let templates = Templates::load(&config.templates);
     let locales = templates.as_ref().map_or(&[][..], |it| &it.locales);
-    Partners::read(config, locales, &std::env::temp_dir()).ok()
+    let shows_notes = templates.as_ref().is_ok_and(Templates::show_notes);
+    Partners::read_with(config, locales, shows_notes, &std::env::temp_dir()).ok()
 }

@@ -52,6 +52,20 @@ impl Partners {
     /// # Errors
     /// If the file as a whole cannot be used. For bad rows see [`Partners::refuse_bad_rows`].
     pub fn read(config: &Config, templates: &[Locale], folder: &Path) -> Result<Self, ListError> {
+        Self::read_with(config, templates, true, folder)
+    }
+
+    /// As [`Partners::read`]; `shows_notes` is whether a template shows the notes. If not, a column `note` may contain
+    /// anything, because it may be an internal one of a list from before there were notes.
+    ///
+    /// # Errors
+    /// As [`Partners::read`].
+    pub fn read_with(
+        config: &Config,
+        templates: &[Locale],
+        shows_notes: bool,
+        folder: &Path,
+    ) -> Result<Self, ListError> {
         let snapshot = snapshot::copy(&config.partners, folder)?;
         let (path, columns) = (&config.partners.path, &config.partners.columns);
         let mut records = records(&snapshot, snapshot.header);
@@ -60,7 +74,10 @@ impl Partners {
         let general = guess.chain(layout.warnings.iter().cloned()).collect();
         let mut partners = Self {
             path: path.clone(),
-            rules: Rules::new(config, templates),
+            rules: Rules {
+                shows_notes,
+                ..Rules::new(config, templates)
+            },
             snapshot,
             layout,
             keys: Vec::new(),

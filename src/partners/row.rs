@@ -78,6 +78,8 @@ pub struct Rules {
     pub required: Option<Vec<Locale>>,
     /// What cells mean that are neither a language nor the key of a package.
     pub values: CellValues,
+    /// Whether a template shows the notes, so that they must be fit for a mail.
+    pub shows_notes: bool,
 }
 
 impl Rules {
@@ -88,6 +90,7 @@ impl Rules {
             packages: config.packages.clone(),
             required: strict.then(|| templates.to_vec()),
             values: config.partners.values.clone(),
+            shows_notes: true,
         }
     }
 
@@ -150,7 +153,7 @@ impl RowParser<'_> {
             package: package?,
             inviter_name,
             inviter_email,
-            note: self.note(),
+            note: self.note(rules.shows_notes),
             extra_columns: layout.extra_columns.clone(),
             extra,
             doubts: std::mem::take(&mut self.doubts),
@@ -197,13 +200,13 @@ impl RowParser<'_> {
     }
 
     /// The note as one paragraph.
-    fn note(&mut self) -> Option<String> {
+    fn note(&mut self, is_shown: bool) -> Option<String> {
         let cell = self.layout.source(Field::Note)?.value(self.cells);
         let text = note::paragraph(&cell);
         let fault = fault_of_cell(&cell, |it| {
             is_control(it) && !matches!(it, '\n' | '\r' | '\t')
         });
-        if let Some(reason) = fault.or_else(|| note::fault(&text)) {
+        if let Some(reason) = fault.or_else(|| is_shown.then(|| note::fault(&text))?) {
             self.fault(Field::Note, cell.trim(), reason);
         }
         (!text.is_empty()).then_some(text)

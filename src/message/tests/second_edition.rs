@@ -440,7 +440,8 @@ fn templates_of_the_first_edition_compose_as_they_are() {
             };
             composer.compose_and_verify(&partner, ID, date()).unwrap();
         }
-        assert_eq!(templates.unused.len(), 8);
+        assert_eq!(templates.unused.len(), 9);
+        assert!(!templates.show_notes());
     }
 }
 
