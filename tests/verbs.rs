@@ -783,7 +783,7 @@ fn resolve_decides_unknown_deliveries() {
     assert!(
         again
             .stderr
-            .contains("ada@a.example is accepted; `--as accepted` applies to unknown, pending, deferred"),
+            .contains("ada@a.example is accepted; `--as accepted` applies only to unknown, pending, deferred"),
         "{again:?}"
     );
     assert_eq!(resolve(&["eva@e.example", "--as", "abandoned"]).code, 65);
