@@ -96,7 +96,8 @@ fn bounced(output: &Output, workplace: &Workplace) {
 fn reports_of_postfix_are_read_from_its_maildir() {
     let peers = Peers::start();
     let maildir = peers.file("mail/all");
-    let workplace = job(&peers, &format!("[bounces]\nmaildir = {maildir:?}"));
+    let tables = format!("[bounces]\nmaildir = {maildir:?}\nsuppress = true");
+    let workplace = job(&peers, &tables);
     send_to_all(&peers, &workplace);
     std::fs::create_dir_all(maildir.join("cur")).unwrap();
 
@@ -118,6 +119,17 @@ fn reports_of_postfix_are_read_from_its_maildir() {
     let sent = containing(&peers, "X-Access-Invite-Id");
     assert_eq!(workplace.run(&["send"]).code, 0);
     assert_eq!(containing(&peers, "X-Access-Invite-Id"), sent);
+
+    // A later campaign leaves out the unknown users, and not those whose mailbox is full.
+    let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
+    workplace.write("summer.toml", &config.replace("\"spring\"", "\"summer\""));
+    let summer = ["--config", "summer.toml"];
+    let output = workplace.run(&[&["send", "--new-campaign"], &summer[..]].concat());
+    assert_eq!(output.code, 0, "{output:?}");
+    let status = workplace.run(&[&["status", "--format", "json"], &summer[..]].concat());
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["counts"]["accepted"], PARTNERS - 5);
+    assert_eq!(status["counts"]["suppressed"], 5);
 }
 
 #[test]

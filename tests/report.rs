@@ -374,7 +374,9 @@ fn the_page_runs_and_loads_nothing_but_its_own() {
         .unwrap();
     let policy = policy.get("content").unwrap();
     assert!(
-        policy.starts_with("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-"),
+        policy.starts_with(
+            "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-"
+        ),
         "{policy}"
     );
     assert!(!policy.contains("http"), "{policy}");

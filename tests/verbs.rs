@@ -781,9 +781,9 @@ fn resolve_decides_unknown_deliveries() {
     let again = resolve(&["ada@a.example", "--as", "accepted"]);
     assert_eq!(again.code, 65, "{again:?}");
     assert!(
-        again
-            .stderr
-            .contains("ada@a.example is accepted; `--as accepted` applies only to unknown, pending, deferred"),
+        again.stderr.contains(
+            "ada@a.example is accepted; `--as accepted` applies only to unknown, pending, deferred"
+        ),
         "{again:?}"
     );
     assert_eq!(resolve(&["eva@e.example", "--as", "abandoned"]).code, 65);

@@ -102,7 +102,9 @@ fn options_and_their_documentation_match() {
 fn every_option_that_a_document_mentions_exists() {
     let command = command_line();
     // `--locked` is Cargo's.
-    let mut all = ["--help", "--version", "--locked"].map(str::to_owned).to_vec();
+    let mut all = ["--help", "--version", "--locked"]
+        .map(str::to_owned)
+        .to_vec();
     for verb in command.get_subcommands() {
         all.extend(verb.get_arguments().map(name_of));
     }
