@@ -1,8 +1,5 @@
 //! What remains of an erased record: a keyed hash, so that nobody is invited twice because of it.
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
 use super::identity::{Identity, MessageIdKey};
 
 /// Why nothing is recorded about an invitation any more. It is never sent again.
@@ -18,20 +15,13 @@ impl Identity {
     /// HMAC-SHA-256 under a label of its own over campaign, package and address, each field preceded by its length.
     #[must_use]
     pub fn erasure_hash(&self, key: &MessageIdKey) -> [u8; 32] {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
         let package_id = self.package_id.as_bytes();
-        let fields: [&[u8]; 4] = [
+        key.mac([
             b"erased invitation",
             self.campaign.as_bytes(),
             &package_id,
             self.address.as_bytes(),
-        ];
-        for field in fields {
-            mac.update(&(field.len() as u64).to_be_bytes());
-            mac.update(field);
-        }
-        mac.finalize().into_bytes().into()
+        ])
     }
 }
 

@@ -48,23 +48,16 @@ impl Identity {
     /// It is the same in preview, verification and mail, and cannot be guessed without the key.
     #[must_use]
     pub fn message_id(&self, key: &MessageIdKey, generation: u32, domain: &str) -> String {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
         let package_id = self.package_id.as_bytes();
         let generation = generation.to_be_bytes();
         let occasion = self.occasion.to_string();
-        let fields: [&[u8]; 5] = [
+        let mac = key.mac([
             self.campaign.as_bytes(),
             &package_id,
             self.address.as_bytes(),
             occasion.as_bytes(),
             &generation,
-        ];
-        for field in fields {
-            mac.update(&(field.len() as u64).to_be_bytes());
-            mac.update(field);
-        }
-        let mac: [u8; 32] = mac.finalize().into_bytes().into();
+        ]);
         let id = u128::from_be_bytes(*mac.first_chunk().expect("16 of 32 bytes"));
         format!("{id:032x}@{domain}")
     }
@@ -99,6 +92,17 @@ pub fn invite_id(message_id: &str) -> String {
 pub struct MessageIdKey(pub [u8; 32]);
 
 impl MessageIdKey {
+    /// HMAC-SHA-256 over fields, each preceded by its length.
+    pub(super) fn mac<const N: usize>(&self, fields: [&[u8]; N]) -> [u8; 32] {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        for field in fields {
+            mac.update(&(field.len() as u64).to_be_bytes());
+            mac.update(field);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
     /// A new key from the system's random source.
     ///
     /// # Errors

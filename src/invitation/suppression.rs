@@ -2,12 +2,9 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
-use jiff::Timestamp;
-use sha2::Sha256;
-
 use super::identity::MessageIdKey;
 use crate::address::{Address, AddressError};
+use jiff::Timestamp;
 
 /// An address, or all addresses of a domain (`@fabrikam.example`), in the form for comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -100,12 +97,7 @@ pub fn covering_hashes(key: &MessageIdKey, address: &str) -> [[u8; 32]; 2] {
 /// field preceded by its length. Whoever has the key can test addresses against it, so it is a pseudonym.
 #[must_use]
 pub fn suppression_hash(key: &MessageIdKey, text: &str) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
-    for field in [b"suppression", text.as_bytes()] {
-        mac.update(&(field.len() as u64).to_be_bytes());
-        mac.update(field);
-    }
-    mac.finalize().into_bytes().into()
+    key.mac([b"suppression", text.as_bytes()])
 }
 
 #[cfg(test)]
