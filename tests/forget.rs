@@ -66,6 +66,9 @@ fn job(server: &Server) -> Workplace {
     runs(&workplace, &resend, 0);
     runs(&workplace, &["preview"], 0);
     runs(&workplace, &["send", "--sandbox"], 0);
+    for format in ["html", "json", "csv"] {
+        runs(&workplace, &["report", "--format", format], 0);
+    }
     workplace
 }
 
@@ -84,7 +87,13 @@ fn nothing_of_a_forgotten_address_is_left_in_any_file() {
     let workplace = job(&server);
     // The search finds it where it is.
     let before = names(&files_with(&workplace, ADA));
-    for file in ["ledger.sqlite3", "results.csv", "partners.csv", "list.html"] {
+    for file in [
+        "ledger.sqlite3",
+        "results.csv",
+        "partners.csv",
+        "list.html",
+        "report.html",
+    ] {
         assert!(before.iter().any(|it| it == file), "{file}: {before:?}");
     }
     assert!(before.len() > 8, "{before:?}");
@@ -93,7 +102,7 @@ fn nothing_of_a_forgotten_address_is_left_in_any_file() {
     let output = runs(&workplace, &FORGET, 0);
 
     let told = format!(
-        "{ADA}: 2 invitations erased, replaced in 1 other text of the ledger; no run mails it any more\nresults.csv was written again\nthe review in preview/ was removed; `access-invite preview` writes it again\nthe review in sandbox/ was removed; `access-invite send --sandbox` writes it again\n"
+        "{ADA}: 2 invitations erased, replaced in 1 other text of the ledger; no run mails it any more\nresults.csv was written again\nthe review in preview/ was removed; `access-invite preview` writes it again\nthe review in sandbox/ was removed; `access-invite send --sandbox` writes it again\nreport.html was removed; `access-invite report` writes it again\nreport.json was removed; `access-invite report` writes it again\nreport.csv was removed; `access-invite report` writes it again\n"
     );
     assert_eq!(output.stdout, told);
     assert!(

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::guards::{PREVIEW, SANDBOX};
+use super::report;
 use crate::config::Config;
 use crate::exit::Result;
 use crate::ledger::Ledger;
@@ -20,6 +21,8 @@ pub enum Place {
     Results(PathBuf),
     /// The folder of a review.
     Review(PathBuf),
+    /// A report.
+    Report(PathBuf),
 }
 
 /// What was done at a place.
@@ -30,11 +33,13 @@ pub enum Erased {
     Done(String),
 }
 
-/// The places that are known: those of the configuration, and the folders of reviews if no other is named.
+/// The places that are known: those of the configuration, and the folders of reviews and the reports if no others are
+/// named.
 pub fn places(config: &Config) -> Vec<Place> {
     let results = config.results.iter().cloned().map(Place::Results);
     let reviews = [PREVIEW, SANDBOX].map(|it| Place::Review(it.into()));
-    results.chain(reviews).collect()
+    let reports = report::default_files().map(Place::Report);
+    results.chain(reviews).chain(reports).collect()
 }
 
 impl Place {
@@ -67,6 +72,12 @@ impl Place {
                 };
                 results.write(path).await?;
                 Ok(Erased::Done(format!("{shown} was written again")))
+            }
+            Self::Report(path) => {
+                let removed = report::remove(path)?;
+                let shown = path.display();
+                let what = format!("{shown} was removed; `access-invite report` writes it again");
+                Ok(done(removed, what))
             }
             Self::Review(path) => {
                 let shown = path.display();

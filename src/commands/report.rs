@@ -3,10 +3,11 @@
 //! It only reads the ledger, and works during a run. The list and the templates are needed for the text of the
 //! messages only: without them, the report says why that is missing.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::records::label;
 use super::report_texts::Texts;
@@ -40,8 +41,7 @@ pub struct ReportOptions {
 /// If there is no ledger (78), it cannot be read, or the file cannot be written or is no report (74).
 pub async fn run(path: &Path, options: &ReportOptions, console: &mut Console<'_>) -> Result<Exit> {
     let format = options.format;
-    let default = || format!("report.{}", format.ending()).into();
-    let out = options.out.clone().unwrap_or_else(default);
+    let out = options.out.clone().unwrap_or_else(|| default_file(format));
     let config = Arc::new(Config::load(path)?);
     Ledger::check(&config.ledger)?;
     refuse_other_files(&out)?;
@@ -141,6 +141,38 @@ async fn row(
         listed,
         access,
     }))
+}
+
+/// The report of a format, if no other file is named.
+fn default_file(format: CampaignFormat) -> PathBuf {
+    format!("report.{}", format.ending()).into()
+}
+
+/// The reports of all formats, if no other files are named.
+pub fn default_files() -> impl Iterator<Item = PathBuf> {
+    let formats = CampaignFormat::value_variants().iter().copied();
+    formats.map(default_file)
+}
+
+/// Removes a report; gives whether there was one. A file that is no report stays.
+///
+/// # Errors
+/// If it cannot be read or removed.
+pub fn remove(report: &Path) -> Result<bool> {
+    let failed = |error: std::io::Error| {
+        failed(
+            Exit::CannotWrite,
+            format!("cannot remove the report `{}`", report.display()),
+        )(error)
+    };
+    match beginning_of(report) {
+        Ok(beginning) if is_report(&beginning) => {}
+        Ok(_) => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    }
+    std::fs::remove_file(report).map_err(failed)?;
+    Ok(true)
 }
 
 /// Refuses to replace a file that is no report.
