@@ -36,9 +36,11 @@ impl MessageIndex {
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn build(reader: &Reader) -> Result<Self, LedgerError> {
+        // Vectors that grow would need twice the memory while they move.
+        let invitations = reader.count_sent().await?;
         let mut index = Self {
-            by_id: Vec::new(),
-            by_address: Vec::new(),
+            by_id: Vec::with_capacity(2 * invitations),
+            by_address: Vec::with_capacity(invitations),
             hasher: FixedState::default(),
         };
         let mut after = 0;

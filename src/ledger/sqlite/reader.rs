@@ -352,6 +352,18 @@ impl Reader {
         .await
     }
 
+    /// How many invitations of all campaigns were sent at least once.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn count_sent(&self) -> Result<usize> {
+        let count = self.query(|connection| {
+            let query = "SELECT count(*) FROM invitation WHERE attempts > 0 OR generation > 0";
+            connection.query_row(query, [], |row| row.get::<_, i64>(0))
+        });
+        Ok(usize::try_from(count.await?).unwrap_or_default())
+    }
+
     /// The next page of all campaigns' invitations that were sent at least once, after `after`.
     ///
     /// # Errors
