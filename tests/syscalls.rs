@@ -312,7 +312,7 @@ fn b9_a_kill_during_an_upgrade_leaves_one_version() {
         let campaigns: i32 = ledger
             .query_row("SELECT count(*) FROM campaign", [], |row| row.get(0))
             .unwrap();
-        assert_eq!((version, campaigns), (2, 1));
+        assert_eq!((version, campaigns), (3, 1));
     });
 }
 
