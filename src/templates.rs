@@ -67,7 +67,7 @@ pub struct Templates {
     chosen: Mutex<HashMap<Locale, Option<(usize, MatchKind)>>>,
     /// The logos of `[brand]`.
     pub images: Vec<Image>,
-    /// The variables of [`ADDED`] that no template uses.
+    /// The variables of the second edition that no template uses.
     pub unused: Vec<&'static str>,
     /// Every file that was read, with SHA-256 over its text, lines ended by LF.
     pub sources: BTreeMap<String, [u8; 32]>,

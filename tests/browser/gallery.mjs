@@ -286,7 +286,7 @@ async function inbox(view) {
   await says(
     view,
     '#inbox',
-    /^Contoso Partner Access Contoso vous invite à demander un accès : Espace projet – Demandez l’accès sur le portail Mon Accès \(My Access\) de Microsoft au plus tard le 31 décembre 2099\./,
+    /^Contoso Partner Access Espace projet : Contoso vous invite à demander un accès – Demandez l’accès sur le portail Mon Accès \(My Access\) de Microsoft\. Merci d’envoyer votre demande au plus tard le 31 décembre 2099\./,
   );
   await says(
     view,
@@ -390,7 +390,7 @@ async function again(view) {
   await view.page.click('.tile:has-text("tried before")');
   await says(view, '#found', '1 of 5');
   await view.page.click('.row');
-  await says(view, '#facts', /Mailed before \d+ \w+ \d{4}, \d\d:\d\d: accepted · 1 attempt · Message-ID <[0-9a-f]+@contoso\.example>$/);
+  await says(view, '#facts', /Mailed before \d+ \w+ \d{4}, \d\d:\d\d: accepted · 1 attempt · Message-ID <[0-9a-f]+@contoso\.example> So far pending \d+ \w+ \d{4}, \d\d:\d\d$/);
   await view.page.selectOption('#tried', 'first');
   await says(view, '#found', '4 of 5');
 }
@@ -469,7 +469,7 @@ async function since(view) {
   await page.click('.row');
   await says(view, '#subject', 'Gone is not mailed');
   await says(view, '.why', 'accepted already');
-  await says(view, '#facts', /Mailed \d+ \w+ \d{4}, \d\d:\d\d: accepted · 1 attempt · Message-ID <[0-9a-f]+@contoso\.example>$/);
+  await says(view, '#facts', /Mailed \d+ \w+ \d{4}, \d\d:\d\d: accepted · 1 attempt · Message-ID <[0-9a-f]+@contoso\.example> So far invited \d+ \w+ \d{4}, \d\d:\d\d$/);
   await view.mustBeAccessible();
   await press(view, 'Escape', 'o');
   await page.click('#overview button:has-text("accepted already")');
