@@ -1,7 +1,12 @@
 //! What real servers send back: Postfix's reports, read from its Maildir and from Dovecot over IMAP.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -61,8 +66,8 @@ fn states(workplace: &Workplace) -> BTreeMap<String, usize> {
     counts
 }
 
-/// Sends to two hundred partners, of whom five are unknown, three have full mailboxes and two are slow.
-fn send_to_all(peers: &Peers, workplace: &Workplace) {
+/// Two hundred partners, of whom five are unknown, three have full mailboxes and two are slow.
+fn write_partners(workplace: &Workplace) {
     let prefix = |number: usize| match number {
         0..5 => "bounce",
         5..8 => "full",
@@ -72,6 +77,10 @@ fn send_to_all(peers: &Peers, workplace: &Workplace) {
     let rows = (0..PARTNERS).map(|it| format!("{}.{it}@d{}.example,Ada,\n", prefix(it), it % 50));
     let rows: String = rows.collect();
     workplace.write("partners.csv", &format!("email,name,locale\n{rows}"));
+}
+
+fn send_to_all(peers: &Peers, workplace: &Workplace) {
+    write_partners(workplace);
     let output = workplace.run(&["send"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
     wait_until("the reports have arrived", || {
@@ -130,6 +139,99 @@ fn reports_of_postfix_are_read_from_its_maildir() {
     let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(status["counts"]["accepted"], PARTNERS - 5);
     assert_eq!(status["counts"]["suppressed"], 5);
+}
+
+/// A relay in front of a server that loses the reply to the `nth` message: it closes the connection once the server
+/// has replied. Gives its port.
+fn losing_the_reply(server: u16, nth: usize) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let messages = Arc::new(AtomicUsize::new(0));
+    std::thread::spawn(move || {
+        // It ends with the test's process, or when the last client has gone.
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else {
+                return;
+            };
+            let messages = messages.clone();
+            std::thread::spawn(move || forward(client, server, &messages, nth));
+        }
+    });
+    port
+}
+
+fn forward(mut client: TcpStream, mut server: TcpStream, messages: &AtomicUsize, nth: usize) {
+    let (mut from_server, mut to_client) =
+        (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let replies = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from_server, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+    let mut sent = Vec::new();
+    let mut buffer = [0; 64 * 1024];
+    while let Ok(length @ 1..) = client.read(&mut buffer) {
+        sent.extend_from_slice(&buffer[..length]);
+        let dots = sent.windows(5).filter(|it| it == b"\r\n.\r\n").count();
+        let is_lost = dots > 0 && messages.fetch_add(dots, Ordering::SeqCst) + dots == nth;
+        if dots > 0 {
+            sent.clear();
+        }
+        if is_lost {
+            // The client hears nothing more; the server has the message.
+            let _ = client.shutdown(Shutdown::Both);
+        }
+        if server.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+        if is_lost {
+            std::thread::sleep(Duration::from_secs(2));
+            break;
+        }
+    }
+    let _ = server.shutdown(Shutdown::Both);
+    let _ = replies.join();
+}
+
+#[test]
+#[ignore = "needs Debian's servers; .ci/run calls it"]
+fn a_report_of_postfix_settles_a_message_whose_reply_was_lost() {
+    let peers = Peers::start();
+    let maildir = peers.file("mail/all");
+    let tables = format!("[bounces]\nmaildir = {maildir:?}\nreceipts = true");
+    let mut workplace = job(&peers, &tables);
+    let port = losing_the_reply(peers.port("PLAIN"), 100);
+    workplace.smtp =
+        format!("host = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nconnections = 1");
+    workplace.configure();
+    write_partners(&workplace);
+    let output = workplace.run(&["send"]);
+    assert_eq!(output.code, 3, "{output:?}");
+    let sent = [("accepted", PARTNERS - 1), ("unknown", 1)];
+    let sent = sent.map(|(state, number)| (state.to_owned(), number));
+    assert_eq!(states(&workplace), sent.into());
+    let delivered = PARTNERS - 8 - 2;
+    wait_until("the reports have arrived", || {
+        containing(&peers, "\nAction: failed") == 8
+            && containing(&peers, "\nAction: delayed") >= 2
+            && containing(&peers, "\nAction: delivered") + containing(&peers, "\nAction: relayed")
+                >= delivered
+    });
+    std::fs::create_dir_all(maildir.join("cur")).unwrap();
+
+    let synced = workplace.run(&["sync"]);
+
+    assert_eq!(synced.code, 1, "{synced:?}");
+    let mut expected: BTreeMap<String, usize> = BTreeMap::new();
+    expected.insert("accepted".into(), 2);
+    expected.insert("bounced".into(), 8);
+    expected.insert("delivered".into(), delivered);
+    assert_eq!(states(&workplace), expected);
+    assert_eq!(workplace.run(&["sync"]).code, 0);
+    assert_eq!(states(&workplace), expected);
+    // Nobody is mailed again.
+    let mails = containing(&peers, "X-Access-Invite-Id");
+    assert_eq!(workplace.run(&["send"]).code, 0);
+    assert_eq!(containing(&peers, "X-Access-Invite-Id"), mails);
 }
 
 #[test]
