@@ -168,7 +168,7 @@ fn forward(mut client: TcpStream, mut server: TcpStream, messages: &AtomicUsize,
         let _ = to_client.shutdown(Shutdown::Both);
     });
     let mut sent = Vec::new();
-    let mut buffer = [0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = client.read(&mut buffer) {
         sent.extend_from_slice(&buffer[..length]);
         let dots = sent.windows(5).filter(|it| it == b"\r\n.\r\n").count();
