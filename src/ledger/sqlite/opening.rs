@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::active_run::{ActiveRun, OpenFiles};
 use super::errors::translate;
-use super::reader::Reader;
+use super::reader::{BUSY_TRIES, Reader};
 use super::writer_handle::WriterHandle;
 use super::writer_thread::WriterThread;
 use super::{connection, file_checks, runs, schema, wal};
@@ -189,10 +189,13 @@ impl Reader {
     /// If it is missing, open to everyone, no ledger of this version, damaged, or if runs keep changing it.
     pub fn open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Self> {
         file_checks::check(&files.file)?;
+        let mut busy = 0;
         for _ in 0..TRIES {
-            match try_open(files, scratch)? {
-                Some(reader) => return Ok(reader),
-                None => std::thread::sleep(PAUSE),
+            match try_open(files, scratch) {
+                Ok(Some(reader)) => return Ok(reader),
+                Ok(None) => std::thread::sleep(PAUSE),
+                Err(LedgerError::Busy(_)) if busy + 1 < BUSY_TRIES => busy += 1,
+                Err(error) => return Err(error),
             }
         }
         Err(LedgerError::Busy(format!(

@@ -24,6 +24,8 @@ use crate::ledger::sidecar;
 use crate::ledger::witness::Id;
 use crate::link::PackageId;
 
+/// How often a ledger is tried that another program has locked. SQLite waits for some seconds each time.
+pub(super) const BUSY_TRIES: u32 = 3;
 /// How many records a page has.
 pub(super) const PAGE: u32 = 500;
 
@@ -96,11 +98,19 @@ impl Reader {
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn begin_snapshot(&self) -> Result<()> {
-        self.query(|connection| {
+        let begin = |connection: &Connection| {
             connection.execute_batch("BEGIN")?;
-            connection.query_row("SELECT count(*) FROM secret", [], |_| Ok(()))
-        })
-        .await
+            let read = connection.query_row("SELECT count(*) FROM secret", [], |_| Ok(()));
+            read.inspect_err(|_| drop(connection.execute_batch("ROLLBACK")))
+        };
+        // A run that begins or ends may hold its lock for longer than SQLite waits.
+        for _ in 1..BUSY_TRIES {
+            match self.query(begin).await {
+                Err(LedgerError::Busy(_)) => {}
+                done => return done,
+            }
+        }
+        self.query(begin).await
     }
 
     /// Ends the snapshot.
