@@ -407,7 +407,7 @@ fn f15_100000_configuration_errors_are_reported_at_once() {
         let length = output.stderr.len();
         assert!(length < 200_000, "{name}: {length} bytes");
         assert!(
-            begun.elapsed() < Duration::from_secs(20),
+            begun.elapsed() < Duration::from_mins(1),
             "{name}: {:?}",
             begun.elapsed()
         );

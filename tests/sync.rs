@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use access_invite::invitation::invite_id;
 use serde_json::Value;
@@ -554,11 +557,13 @@ fn a_mail_that_cannot_be_read_does_not_prevent_the_others() {
 
 #[test]
 fn sync_and_send_at_once_lose_and_repeat_nothing() {
-    let server = Server::start(|call: &Call| match call.stage {
-        Stage::Dot => Action::Delay(
-            std::time::Duration::from_millis(5),
-            Box::new(Action::Normal),
-        ),
+    // The relay is slow until enough has bounced.
+    let enough = Arc::new(AtomicBool::new(false));
+    let is_enough = enough.clone();
+    let server = Server::start(move |call: &Call| match call.stage {
+        Stage::Dot if !is_enough.load(Ordering::SeqCst) => {
+            Action::Delay(Duration::from_millis(100), Box::new(Action::Normal))
+        }
         _ => Action::Normal,
     });
     let mut workplace = Workplace::new(server.port());
@@ -586,6 +591,7 @@ fn sync_and_send_at_once_lose_and_repeat_nothing() {
             workplace.write("back.mbox", &mbox);
             sync(&workplace, "back.mbox", 1);
             bounced += accepted.len();
+            enough.store(bounced > 6, Ordering::SeqCst);
         }
         rounds += 1;
     }
