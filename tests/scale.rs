@@ -135,7 +135,7 @@ fn memory_does_not_grow_with_reviewed_messages() {
 
 #[test]
 #[ignore = "takes a minute; .ci/run calls it"]
-fn a_million_rows_are_approved_within_64_mib() {
+fn a_million_rows_are_approved_within_72_mib() {
     const ROWS: usize = 1_000_000;
     let mut workplace = Workplace::on_disk(1);
     workplace.extra = "[approval]\nfile = \"preview/approval.txt\"".into();
@@ -160,7 +160,7 @@ fn a_million_rows_are_approved_within_64_mib() {
     let (code, peak) = peak_of(&workplace, &["preview"]);
     assert_eq!(code, 0);
     println!("preview of a million partners: {} MiB", peak / 1024);
-    assert!(peak <= 64 * 1024, "{peak} KiB");
+    assert!(peak <= 72 * 1024, "{peak} KiB");
 
     let list = std::fs::OpenOptions::new()
         .write(true)
@@ -175,7 +175,7 @@ fn a_million_rows_are_approved_within_64_mib() {
         "telling what changed in a million rows: {} MiB",
         peak / 1024
     );
-    assert!(peak <= 64 * 1024, "{peak} KiB");
+    assert!(peak <= 72 * 1024, "{peak} KiB");
     let refused = workplace.run(&["send"]);
     assert!(
         refused.stderr.contains("partners: rows: 1 removed\n"),
