@@ -69,7 +69,9 @@ class Eye {
     page.on('dialog', (it) => { problem(`opens a dialog: ${it.message()}`); it.dismiss(); });
     page.on('popup', (it) => problem(`opens a window: ${it.url()}`));
     page.on('request', (it) => allowed(it.url().split(/[?#]/)[0]) || problem(`requests ${it.url()}`));
-    page.on('requestfailed', (it) => problem(`a request fails: ${it.url()}`));
+    // A frame that is given another page while it still loads aborts its request.
+    const aborted = (it) => it.isNavigationRequest() && it.failure()?.errorText === 'net::ERR_ABORTED';
+    page.on('requestfailed', (it) => aborted(it) || problem(`a request fails: ${it.url()}`));
     try {
       await page.goto(own);
       this.report.looked += 1;
