@@ -376,6 +376,9 @@ impl Plan {
             matches!(state, Some(State::Accepted | State::Delivered))
         };
         let accepted: Vec<_> = planned.iter_mut().filter(is_accepted).collect();
+        if accepted.is_empty() {
+            return Ok(());
+        }
         let identities: Vec<_> = accepted.iter().map(|it| it.identity.clone()).collect();
         let addresses = identities.iter().map(|it| it.address.clone()).collect();
         let suppressions = reader.suppressions_of(addresses).await?;
@@ -521,8 +524,7 @@ impl PlanPages {
             reminds_of: None,
         });
         let mut planned: Vec<_> = planned.collect();
-        skip_erased(&mut planned, reader).await?;
-        skip_suppressed(&mut planned, reader).await?;
+        skip_unrecorded(&mut planned, reader).await?;
         if self.plan.skip_if_requested {
             skip_requested(&mut planned, reader).await?;
         }
@@ -568,37 +570,26 @@ impl PlanPages {
     }
 }
 
-/// Skips what no run has recorded because its record was erased.
-async fn skip_erased(
+/// Skips what no run has recorded, if its record was erased or its address is suppressed. The ledger keeps recorded
+/// invitations to suppressed addresses in the state `suppressed`.
+async fn skip_unrecorded(
     planned: &mut [PlannedInvitation],
     reader: &Reader,
 ) -> Result<(), LedgerError> {
     let unrecorded = planned.iter_mut().filter(|it| it.standing.is_none());
     let unrecorded: Vec<_> = unrecorded.collect();
-    let identities = unrecorded.iter().map(|it| it.identity.clone()).collect();
-    let erasures = reader.erasures(identities).await?;
-    for (entry, erasure) in unrecorded.into_iter().zip(erasures) {
-        if let Some(erasure) = erasure {
-            entry.skip = Some(Skip::Erased(erasure));
-        }
+    if unrecorded.is_empty() {
+        return Ok(());
     }
-    Ok(())
-}
-
-/// Skips what no run has recorded and is suppressed. The ledger keeps recorded invitations to suppressed addresses in
-/// the state `suppressed`.
-async fn skip_suppressed(
-    planned: &mut [PlannedInvitation],
-    reader: &Reader,
-) -> Result<(), LedgerError> {
-    let unrecorded = planned.iter_mut().filter(|it| it.is_unrecorded());
-    let unrecorded: Vec<_> = unrecorded.collect();
-    let addresses = unrecorded.iter().map(|it| it.identity.address.clone());
-    let suppressions = reader.suppressions_of(addresses.collect()).await?;
-    for (entry, suppression) in unrecorded.into_iter().zip(suppressions) {
-        if suppression.is_some() {
-            entry.skip = Some(Skip::State(State::Suppressed));
-        }
+    let identities: Vec<_> = unrecorded.iter().map(|it| it.identity.clone()).collect();
+    let addresses = identities.iter().map(|it| it.address.clone()).collect();
+    let suppressions = reader.suppressions_of(addresses).await?;
+    let erasures = reader.erasures(identities).await?;
+    for ((entry, erasure), suppression) in unrecorded.into_iter().zip(erasures).zip(suppressions) {
+        // A forgotten address is suppressed, too, and must not be recorded again.
+        let suppressed = suppression.map(|_| Skip::State(State::Suppressed));
+        let skip = erasure.map(Skip::Erased).or(suppressed);
+        entry.skip = skip.or(entry.skip.take());
     }
     Ok(())
 }

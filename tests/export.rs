@@ -175,7 +175,7 @@ fn a_message_that_fails_verification_stops_an_export_before_the_first_file() {
     assert_eq!(names(&workplace.file("out")), Vec::<String>::new());
 }
 
-/// Refuses `deferred@…` for now, and others that begin with `gone` for ever.
+/// Refuses `deferred@…` temporarily, and others that begin with `gone` permanently.
 fn relay() -> Server {
     Server::start(|call: &Call| match call.stage {
         Stage::Rcpt if call.line.contains("deferred") => reply("450 4.2.1 busy"),

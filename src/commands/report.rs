@@ -11,16 +11,16 @@ use clap::{Args, ValueEnum};
 
 use super::records::label;
 use super::report_texts::Texts;
+use super::runs;
 use crate::atomic_file::{AtomicFile, beginning_of};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result, failed};
 use crate::files::folder_of;
 use crate::invitation::{Access, Record};
-use crate::ledger::{Approval, Ledger, Reader, RecordFilter, RunRecord};
+use crate::ledger::{Ledger, Reader, RecordFilter};
 use crate::report::campaign::{
-    AboutReport, ApprovalRow, CampaignFormat, CampaignReport, InvitationRow, MailRow, Parts,
-    RunRow, is_report,
+    AboutReport, CampaignFormat, CampaignReport, InvitationRow, MailRow, Parts, is_report,
 };
 use crate::report::count;
 
@@ -73,7 +73,7 @@ pub async fn run(path: &Path, options: &ReportOptions, console: &mut Console<'_>
             }
         }
     }
-    let (runs, approvals) = evidence(&reader, &config.campaign).await?;
+    let (runs, approvals) = runs::all(&reader, &config.campaign).await?;
     let ledger = reader.id().await?;
     reader.end_snapshot().await?;
 
@@ -196,36 +196,4 @@ fn cannot_write(out: &Path, error: &std::io::Error) -> CommandError {
     let what = format!("cannot write the report `{}`", out.display());
     let why = format!("{error}; make room, or name another file with `--out`");
     failed(Exit::CannotWrite, what)(why)
-}
-
-/// The runs of the campaign and the approvals, the first ones first.
-async fn evidence(reader: &Reader, campaign: &str) -> Result<(Vec<RunRow>, Vec<ApprovalRow>)> {
-    let runs = reader.runs(Some(campaign), u32::MAX).await?;
-    let approvals = reader.approvals(Some(campaign)).await?;
-    let runs = runs.into_iter().rev();
-    let runs = runs.map(|it| run_row(it, &approvals)).collect();
-    let approvals = approvals.into_iter().rev();
-    let approvals = approvals.map(|it| ApprovalRow {
-        digest: it.digest,
-        by: it.by,
-        at: it.at,
-        note: it.note,
-    });
-    Ok((runs, approvals.collect()))
-}
-
-fn run_row(run: RunRecord, approvals: &[Approval]) -> RunRow {
-    RunRow {
-        approval: run.approval(approvals).map(|it| (it.by.clone(), it.at)),
-        number: run.number,
-        verb: run.verb,
-        started_at: run.started_at,
-        ended_at: run.ended_at,
-        version: run.version,
-        host: run.host,
-        os_user: run.os_user,
-        digest: run.digest,
-        counts: run.counts,
-        exit_code: run.exit_code,
-    }
 }

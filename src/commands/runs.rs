@@ -14,18 +14,42 @@ pub async fn last(
 ) -> Result<Vec<RunRow>, LedgerError> {
     let runs = reader.runs(campaign, limit).await?;
     let approvals = reader.approvals(campaign).await?;
-    Ok(runs.into_iter().map(|it| row(it, &approvals)).collect())
+    Ok(rows(runs, &approvals))
+}
+
+/// The runs, each with the approval that covers it, and the approvals of a campaign, the first ones first.
+///
+/// # Errors
+/// If the ledger cannot be read.
+pub async fn all(
+    reader: &Reader,
+    campaign: &str,
+) -> Result<(Vec<RunRow>, Vec<ApprovalRow>), LedgerError> {
+    let runs = reader.runs(Some(campaign), u32::MAX).await?;
+    let approvals = reader.approvals(Some(campaign)).await?;
+    let mut runs = rows(runs, &approvals);
+    runs.reverse();
+    Ok((runs, approvals.iter().rev().map(approval_row).collect()))
+}
+
+fn rows(runs: Vec<RunRecord>, approvals: &[Approval]) -> Vec<RunRow> {
+    runs.into_iter().map(|it| row(it, approvals)).collect()
+}
+
+fn approval_row(approval: &Approval) -> ApprovalRow {
+    ApprovalRow {
+        digest: approval.digest.clone(),
+        by: approval.by.clone(),
+        at: approval.at,
+        note: approval.note.clone(),
+    }
 }
 
 fn row(run: RunRecord, approvals: &[Approval]) -> RunRow {
-    let approval = run.approval(approvals).map(|it| ApprovalRow {
-        by: it.by.clone(),
-        at: it.at,
-        note: it.note.clone(),
-    });
     let counts = run.counts.as_deref();
     RunRow {
-        approval,
+        number: run.number,
+        approval: run.approval(approvals).map(approval_row),
         counts: counts.and_then(|it| serde_json::from_str(it).ok()),
         verb: run.verb,
         campaign: run.campaign,

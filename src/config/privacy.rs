@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::reader::Section;
 use super::values::duration;
 
-/// How long closed invitations stay on record; `None` means for ever.
+/// How long closed invitations stay on record; `None` means without a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Privacy {
     /// From the last change of an invitation.

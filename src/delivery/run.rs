@@ -49,9 +49,9 @@ pub struct Run {
     pub retry: RetrySchedule,
     /// Whose request for access prevents a reminder.
     pub unless: Unless,
-    /// Whether the breaker opened in an earlier run and no message was accepted since. Then one connection and a
     /// Whether to ask the relay for reports of success, too.
     pub receipts: bool,
+    /// Whether the breaker opened in an earlier run and no message was accepted since. Then one connection and a
     /// few refusals are enough.
     pub breaker_open: bool,
     /// The length of the first pause when the relay asks to slow down.

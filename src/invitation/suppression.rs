@@ -94,7 +94,7 @@ pub fn covering_hashes(key: &MessageIdKey, address: &str) -> [[u8; 32]; 2] {
 }
 
 /// The keyed hash of a canonical address, or of `@` and a domain: HMAC-SHA-256 under a label of its own, each
-/// field preceded by its length. Whoever has the key can test addresses against it, so it is a pseudonym.
+/// field preceded by its length. A person who has the key can test addresses against it, so it is a pseudonym.
 #[must_use]
 pub fn suppression_hash(key: &MessageIdKey, text: &str) -> [u8; 32] {
     key.mac([b"suppression", text.as_bytes()])

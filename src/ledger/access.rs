@@ -12,7 +12,7 @@ use crate::link::PackageId;
 const BATCH: u32 = 500;
 
 /// Replaces what is recorded about a package by a complete reading of its requests, which began at `at`, in
-/// short transactions. `people` has the order of the hashes, each of them once. Whoever is missing has no
+/// short transactions. `people` has the order of the hashes, each of them once. A person who is missing has no
 /// request any more. Gives whose state has changed.
 ///
 /// # Errors

@@ -19,9 +19,7 @@ mod tally;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
-pub use self::model::{
-    AboutReport, ApprovalRow, InvitationRow, MailRow, MessageSample, MessageText, Parts, RunRow,
-};
+pub use self::model::{AboutReport, InvitationRow, MailRow, MessageSample, MessageText, Parts};
 use self::tally::Tally;
 
 /// The formats of the report.

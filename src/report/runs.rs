@@ -1,4 +1,4 @@
-//! The runs that wrote into the ledger, for `status`.
+//! The runs that wrote into the ledger and the approvals, for `status` and the report of a campaign.
 
 use std::io::{self, Write};
 
@@ -17,6 +17,9 @@ const VERB: usize = 8;
 /// A run. The names are an interface.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunRow {
+    /// Its number. `status` does not show it.
+    #[serde(skip)]
+    pub number: i64,
     /// The verb of the command line.
     pub verb: String,
     /// The campaign of its configuration.
@@ -46,6 +49,9 @@ pub struct RunRow {
 /// An approval. The names are an interface.
 #[derive(Clone, Debug, Serialize)]
 pub struct ApprovalRow {
+    /// The digest of the approved inputs. A run has its own.
+    #[serde(skip)]
+    pub digest: String,
     /// Who approved.
     pub by: String,
     /// When.
@@ -87,7 +93,10 @@ fn line(run: &RunRow) -> String {
             None => "no end ".to_owned(),
         },
     ];
-    parts.extend(run.counts.as_ref().map(numbers));
+    parts.extend(run.counts.as_ref().map(|it| match counts_text(it) {
+        text if text.is_empty() => "nothing sent".to_owned(),
+        text => one_line(&text),
+    }));
     if let Some(ApprovalRow { by, at, .. }) = &run.approval {
         parts.push(format!("approved by {}, {}", one_line(by), local(*at)));
     }
@@ -95,17 +104,17 @@ fn line(run: &RunRow) -> String {
     line.trim_end().to_owned()
 }
 
-/// `5 accepted, 1 deferred`.
-fn numbers(counts: &Value) -> String {
+/// The counts of a run: `2 accepted, 1 deferred, reminders: 3 accepted`; empty if all are zero.
+pub fn counts_text(counts: &Value) -> String {
     let counts = counts.as_object().into_iter().flatten();
-    let counts = counts.filter(|(_, number)| number.as_u64() != Some(0));
-    let parts: Vec<String> = counts
-        .map(|(name, number)| one_line(&format!("{number} {name}")))
-        .collect();
-    match parts.as_slice() {
-        [] => "nothing sent".to_owned(),
-        parts => parts.join(", "),
-    }
+    let each = counts.filter_map(|(name, value)| match value {
+        Value::Object(_) => {
+            let counts = counts_text(value);
+            (!counts.is_empty()).then(|| format!("{name}: {counts}"))
+        }
+        number => (number.as_u64() != Some(0)).then(|| format!("{number} {name}")),
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -115,6 +124,7 @@ mod tests {
     fn run(exit_code: Option<u8>, counts: Option<&str>, by: Option<&str>) -> RunRow {
         let at = Timestamp::UNIX_EPOCH;
         RunRow {
+            number: 1,
             verb: "send".into(),
             campaign: "spring".into(),
             started_at: at,
@@ -126,6 +136,7 @@ mod tests {
             os_user: "root".into(),
             digest: None,
             approval: by.map(|by| ApprovalRow {
+                digest: String::new(),
                 by: by.into(),
                 at,
                 note: None,
@@ -148,6 +159,14 @@ mod tests {
                 "exit 75  2 accepted, 1 deferred",
             ),
             (
+                run(
+                    Some(0),
+                    Some(r#"{"accepted":0,"reminders":{"accepted":3,"deferred":0}}"#),
+                    None,
+                ),
+                "exit 0   reminders: 3 accepted",
+            ),
+            (
                 run(Some(0), Some(r#"{"accepted":0}"#), Some("Ada\nB")),
                 "exit 0   nothing sent  approved by Ada B, ",
             ),
@@ -155,6 +174,26 @@ mod tests {
             let expected = format!("{start}  send      {expected}");
             let line = line(&run);
             assert!(line.starts_with(&expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn counts_of_a_run_are_a_sentence() {
+        for (json, expected) in [
+            (None, ""),
+            (Some("not JSON"), ""),
+            (Some("{\"accepted\":2,\"deferred\":0}"), "2 accepted"),
+            (
+                Some("{\"expired\":5,\"reminders\":{\"accepted\":74}}"),
+                "5 expired, reminders: 74 accepted",
+            ),
+        ] {
+            assert_eq!(
+                json.map_or_else(String::new, |it| counts_text(
+                    &serde_json::from_str(it).unwrap_or_default()
+                )),
+                expected
+            );
         }
     }
 }

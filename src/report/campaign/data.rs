@@ -11,7 +11,8 @@ use strum::VariantArray;
 
 use super::super::formats::utc;
 use super::super::harmless::{generated_cell, harmless_json};
-use super::model::{InvitationRow, MailRow, MessageText, Parts, RunRow};
+use super::super::runs::RunRow;
+use super::model::{InvitationRow, MailRow, MessageText, Parts};
 use super::steps::{changed_to, first_attempt};
 use super::tally::{Milestone, Tally};
 use crate::invitation::{AccessBy, AccessState, Event, Occasion, State};
@@ -187,7 +188,7 @@ pub fn write_object(
         ("approvals", approvals(parts)),
         ("messages", parts.messages.iter().map(message).collect()),
     ];
-    // Whoever looks at the beginning of the file sees what it is.
+    // The beginning of the file says what it is.
     write!(out, "{JSON_MARK}")?;
     for (name, value) in members {
         write!(out, "\n\"{name}\":{},", text(&value)?)?;
@@ -212,8 +213,6 @@ fn progress(tally: &Tally) -> Vec<Value> {
 }
 
 fn run(run: &RunRow) -> Value {
-    let counts = run.counts.as_deref();
-    let counts: Option<Value> = counts.and_then(|it| serde_json::from_str(it).ok());
     let approval = run.approval.as_ref();
     json!({
         "number": run.number,
@@ -224,9 +223,9 @@ fn run(run: &RunRow) -> Value {
         "host": run.host,
         "os_user": run.os_user,
         "digest": run.digest,
-        "counts": counts,
+        "counts": run.counts,
         "exit_code": run.exit_code,
-        "approval": approval.map(|(by, at)| json!({"by": by, "at": utc(*at)})),
+        "approval": approval.map(|it| json!({"by": it.by, "at": utc(it.at)})),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::super::runs::{ApprovalRow, RunRow};
 use crate::invitation::{Access, Event, Record};
 
 /// What the report is about.
@@ -59,46 +60,6 @@ pub struct MailRow {
     /// Whether the message that was sent could be composed again, byte for byte; `None` if none was sent, or
     /// this could not be tried.
     pub text_verified: Option<bool>,
-}
-
-/// A run that wrote into the ledger.
-#[derive(Clone, Debug)]
-pub struct RunRow {
-    /// Its number.
-    pub number: i64,
-    /// The verb.
-    pub verb: String,
-    /// Its start.
-    pub started_at: Timestamp,
-    /// Its end; none while it runs, or if it was killed.
-    pub ended_at: Option<Timestamp>,
-    /// The version of the program.
-    pub version: String,
-    /// The machine.
-    pub host: String,
-    /// The user of the operating system.
-    pub os_user: String,
-    /// The digest of the inputs.
-    pub digest: Option<String>,
-    /// How many invitations ended in each state, as JSON.
-    pub counts: Option<String>,
-    /// The exit code.
-    pub exit_code: Option<u8>,
-    /// Who approved its inputs, and when.
-    pub approval: Option<(String, Timestamp)>,
-}
-
-/// An approval on record.
-#[derive(Clone, Debug)]
-pub struct ApprovalRow {
-    /// The digest of the approved inputs.
-    pub digest: String,
-    /// Who approved them.
-    pub by: String,
-    /// When.
-    pub at: Timestamp,
-    /// A note.
-    pub note: Option<String>,
 }
 
 /// The text of the messages to one package, in one locale, on one occasion.

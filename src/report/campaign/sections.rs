@@ -2,11 +2,10 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Map, Value};
-
 use super::super::formats::count;
+use super::super::runs::{ApprovalRow, RunRow, counts_text};
 use super::markup::{figure, time};
-use super::model::{ApprovalRow, MessageText, RunRow};
+use super::model::MessageText;
 use crate::html::{escape, escape_lines};
 
 /// How many runs the page shows; JSON has all.
@@ -51,10 +50,10 @@ pub fn runs(out: &mut dyn Write, runs: &[RunRow]) -> io::Result<()> {
             escape(&run.os_user),
             escape(&run.host),
             escape(&run.version),
-            escape(&counts(run.counts.as_deref())),
+            escape(&run.counts.as_ref().map_or_else(String::new, counts_text)),
         )?;
         match &run.approval {
-            Some((by, at)) => write!(out, "<bdi>{}</bdi>, {}", escape(by), time(*at))?,
+            Some(it) => write!(out, "<bdi>{}</bdi>, {}", escape(&it.by), time(it.at))?,
             None => write!(out, "<span class=\"quiet\">none on record</span>")?,
         }
         if let Some(digest) = &run.digest {
@@ -63,23 +62,6 @@ pub fn runs(out: &mut dyn Write, runs: &[RunRow]) -> io::Result<()> {
         writeln!(out, "</td></tr>")?;
     }
     writeln!(out, "</tbody></table></div>")
-}
-
-/// `2 accepted, 1 deferred, reminders: 3 accepted`.
-fn counts(json: Option<&str>) -> String {
-    let counts = json.and_then(|it| serde_json::from_str(it).ok());
-    counts.map_or_else(String::new, |it| numbers(&it))
-}
-
-fn numbers(counts: &Map<String, Value>) -> String {
-    let each = counts.iter().filter_map(|(name, value)| match value {
-        Value::Object(counts) => {
-            let counts = numbers(counts);
-            (!counts.is_empty()).then(|| format!("{name}: {counts}"))
-        }
-        number => (number.as_u64() != Some(0)).then(|| format!("{number} {name}")),
-    });
-    each.collect::<Vec<_>>().join(", ")
 }
 
 /// Writes the approvals.
@@ -197,25 +179,5 @@ fn sent(message: &MessageText) -> String {
                 format!("{} are", figure(some))
             }
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_of_a_run_are_a_sentence() {
-        for (json, expected) in [
-            (None, ""),
-            (Some("not JSON"), ""),
-            (Some("{\"accepted\":2,\"deferred\":0}"), "2 accepted"),
-            (
-                Some("{\"expired\":5,\"reminders\":{\"accepted\":74}}"),
-                "5 expired, reminders: 74 accepted",
-            ),
-        ] {
-            assert_eq!(counts(json), expected);
-        }
     }
 }
