@@ -12,7 +12,7 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
-use super::{AcceptedCounts, CONFIG, Process, enrol_all, message, number};
+use super::{AcceptedCounts, CONFIG, Process, enrol_all, message, simulate};
 use crate::address::Address;
 use crate::delivery::{BREAKER_OPEN, StopKind};
 use crate::invitation::{MessageIdKey, State, Unless};
@@ -401,17 +401,5 @@ fn dial(relay: Arc<Relay>) -> Box<Dialer> {
 #[test]
 fn simulated_weeks_of_refusals_reject_only_with_evidence() {
     assert_eq!(CONFIG.retry.give_up_after, SignedDuration::from_hours(120));
-    let first = number("ACCESS_INVITE_SEED");
-    // A history here takes as long as forty of the other simulation.
-    let asked = number("ACCESS_INVITE_SEEDS").map(|it| it.div_ceil(40));
-    let count = first.map_or_else(|| asked.unwrap_or(SEEDS), |_| 1);
-    let first = first.unwrap_or(0);
-    for seed in first..first + count {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(history(seed));
-    }
+    simulate(SEEDS, 40, history);
 }

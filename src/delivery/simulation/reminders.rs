@@ -14,7 +14,9 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
-use super::{AcceptedCounts, Behaviour, Process, address, dial, enrol, identity, message, number};
+use super::{
+    AcceptedCounts, Behaviour, Process, address, dial, enrol, identity, message, simulate,
+};
 use crate::invitation::{
     AccessState, Cause, Decision, Identity, Mailed, MessageIdKey, NextReminder, Occasion,
     PersonHasher, Proof, Record, ReminderSchedule, State, Unless,
@@ -487,19 +489,5 @@ async fn one_process(history: &mut History, rng: &mut Rng, clean: bool) {
 
 #[test]
 fn simulated_weeks_of_reminders_reach_only_the_silent_and_never_too_often() {
-    let first = number("ACCESS_INVITE_SEED");
-    // A history here takes as long as ten of the first simulation.
-    let asked = number("ACCESS_INVITE_SEEDS").map(|it| it.div_ceil(10));
-    let count = first.map_or_else(|| asked.unwrap_or(SEEDS), |_| 1);
-    let first = first.unwrap_or(0);
-    for seed in first..first + count {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        let history = std::panic::AssertUnwindSafe(|| runtime.block_on(history(seed)));
-        let passed = std::panic::catch_unwind(history);
-        assert!(passed.is_ok(), "repeat it with ACCESS_INVITE_SEED={seed}");
-    }
+    simulate(SEEDS, 10, history);
 }
