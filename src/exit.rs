@@ -142,9 +142,9 @@ exit_codes! {
         Self::Unexpected(_) | Self::Configuration(_) => Exit::Config,
     }
     LedgerError {
-        Self::Missing(_) => Exit::Config,
+        Self::Missing(_) | Self::Unsafe(_) => Exit::Config,
         Self::Unusable(_) => Exit::BadInput,
-        Self::Busy(_) => Exit::TryLater,
+        Self::Busy(_) | Self::RunLost(_) => Exit::TryLater,
         Self::NoPermission(_) => Exit::NoPermission,
         Self::CannotWrite(_) => Exit::CannotWrite,
         Self::Fault(_) | Self::Withdrawn(_) => Exit::InternalError,

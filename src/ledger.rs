@@ -14,8 +14,12 @@
 mod access;
 mod error;
 mod freshness;
+mod invitation_row;
 mod lock;
+mod pending;
 mod person_access;
+mod postgres;
+mod reader;
 mod records;
 mod sidecar;
 mod sqlite;
@@ -24,27 +28,43 @@ mod witness;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
 
 pub use self::error::LedgerError;
 use self::error::Result;
 pub use self::freshness::Staleness;
 use self::lock::RunLock;
+pub use self::pending::PendingCommit;
 pub use self::person_access::{AccessChange, PersonAccess};
+pub use self::reader::Reader;
 pub use self::records::{
     Approval, CampaignStanding, Change, ChangeResults, Enrolment, Forgotten, Gap, Notification,
     Notified, RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Suppressed, Unsettled,
 };
+pub use self::sqlite::Verified;
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
 use self::sqlite::{Examined, WriterHandle, WriterThread};
-pub use self::sqlite::{PendingCommit, Reader, Verified};
 use self::witness::{Witness, WitnessMark};
 use crate::address::Address;
-use crate::config::LedgerFiles;
+use crate::config::{LedgerFiles, LedgerLocation};
 use crate::files::folder_of;
 use crate::finding::Finding;
-use crate::invitation::{AddressPattern, State, Suppression};
+use crate::invitation::{AddressPattern, PersonHash, State, Suppression};
 use crate::link::PackageId;
+
+/// Calls a method of the writer, whichever store it writes.
+macro_rules! on_writer {
+    ($ledger:ident, $it:ident => $call:expr) => {
+        match &$ledger.store {
+            Store::Sqlite(writer) => writer.run(move |$it| $call).await,
+            Store::Postgres(writer) => {
+                let work = async move |$it: &mut postgres::Writer| $call.await;
+                writer.run(work).await
+            }
+        }
+    };
+}
 
 /// How often the ledger is opened beside a run that begins or ends.
 const TRIES: u32 = 20;
@@ -53,21 +73,35 @@ const NOTICE_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 
 /// The ledger, open for a verb that writes.
 pub struct Ledger {
-    writer: WriterHandle,
+    store: Store,
     reader: Reader,
     scratch_folder: PathBuf,
-    /// Released after everything else is closed; none for a scratch ledger, and beside another run.
+    /// Released after everything else is closed; none for a scratch ledger, beside another run, and in a database.
     _lock: Option<RunLock>,
+    /// Removed at the end: the scratch folder of a ledger in a database.
+    _scratch: Option<TempDir>,
+}
+
+/// Where changes go.
+enum Store {
+    Sqlite(WriterHandle),
+    Postgres(postgres::WriterHandle),
 }
 
 impl Ledger {
-    /// Creates an empty ledger.
+    /// Creates an empty ledger, unless there is one; returns whether it was created.
     ///
     /// # Errors
-    /// If there is one, if there is a witness of one, or if it cannot be written.
-    pub fn create(files: &LedgerFiles) -> Result<()> {
-        freshness::refuse_witness_without_ledger(files)?;
-        sqlite::create(&files.file)
+    /// If there is a witness of a ledger that is missing, or it cannot be written.
+    pub fn create_if_missing(location: &LedgerLocation) -> Result<bool> {
+        match location {
+            LedgerLocation::File(files) if files.file.exists() => Ok(false),
+            LedgerLocation::File(files) => {
+                freshness::refuse_witness_without_ledger(location)?;
+                sqlite::create(&files.file).map(|()| true)
+            }
+            LedgerLocation::Server(server) => postgres::create_if_missing(server),
+        }
     }
 
     /// Creates an empty scratch ledger, which is deleted with its folder.
@@ -78,28 +112,40 @@ impl Ledger {
         sqlite::create(path)
     }
 
-    /// Checks that there is a usable ledger, before anything is created beside it.
+    /// Checks that there is a usable ledger, before anything is created beside it. A database is checked when it is
+    /// opened.
     ///
     /// # Errors
     /// If it is missing, not a regular file, open to everyone, or has a second name.
-    pub fn check(files: &LedgerFiles) -> Result<()> {
-        sqlite::check(&files.file)
+    pub fn check(location: &LedgerLocation) -> Result<()> {
+        match location {
+            LedgerLocation::File(files) => sqlite::check(&files.file),
+            LedgerLocation::Server(_) => Ok(()),
+        }
     }
 
     /// Checks that this user can write it, before anything is created beside it.
     ///
     /// # Errors
     /// As [`Ledger::check`], and if the file or its folder cannot be written.
-    pub fn check_writable(files: &LedgerFiles) -> Result<()> {
-        sqlite::check(&files.file)?;
-        sqlite::check_writable(&files.file)
+    pub fn check_writable(location: &LedgerLocation) -> Result<()> {
+        match location {
+            LedgerLocation::File(files) => {
+                sqlite::check(&files.file)?;
+                sqlite::check_writable(&files.file)
+            }
+            LedgerLocation::Server(_) => Ok(()),
+        }
     }
 
     /// What works, but is unsafe, about its location: a network file system, a folder that everyone may
-    /// write, another user's file.
+    /// write, another user's file, a witness that cannot be written.
     #[must_use]
-    pub fn warnings(files: &LedgerFiles) -> Vec<Finding> {
-        sqlite::warnings(&files.file)
+    pub fn warnings(location: &LedgerLocation) -> Vec<Finding> {
+        match location {
+            LedgerLocation::File(files) => sqlite::warnings(&files.file),
+            LedgerLocation::Server(server) => postgres::warnings(server),
+        }
     }
 
     /// Opens a scratch ledger: without lock, witness and recorded run.
@@ -109,10 +155,11 @@ impl Ledger {
     pub fn open_scratch(path: &Path) -> Result<Self> {
         let (writer, reader) = sqlite::open_scratch(path)?;
         Ok(Self {
-            writer,
-            reader,
+            store: Store::Sqlite(writer),
+            reader: Reader::of_file(reader),
             scratch_folder: folder_of(path).to_owned(),
             _lock: None,
+            _scratch: None,
         })
     }
 
@@ -122,16 +169,16 @@ impl Ledger {
     /// # Errors
     /// If it is missing, not usable, damaged, open to everyone or older than its witness; if another
     /// run or program holds it; or if it cannot be written.
-    pub fn open(files: &LedgerFiles, start: &RunStart) -> Result<Self> {
-        Self::open_checked(files, start, false)
+    pub fn open(location: &LedgerLocation, start: &RunStart) -> Result<Self> {
+        Self::open_checked(location, start, false)
     }
 
     /// As [`Ledger::open`], for a copy that a person accepts although it may be older.
     ///
     /// # Errors
     /// As [`Ledger::open`], except for the witness.
-    pub fn open_although_older(files: &LedgerFiles, start: &RunStart) -> Result<Self> {
-        Self::open_checked(files, start, true)
+    pub fn open_although_older(location: &LedgerLocation, start: &RunStart) -> Result<Self> {
+        Self::open_checked(location, start, true)
     }
 
     /// Opens the ledger for a few short transactions: alone, and runs that begin meanwhile wait; or beside
@@ -139,8 +186,12 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::open`].
-    pub fn open_briefly(files: &LedgerFiles, start: &RunStart) -> Result<Self> {
-        Self::check_writable(files)?;
+    pub fn open_briefly(location: &LedgerLocation, start: &RunStart) -> Result<Self> {
+        let files = match location {
+            LedgerLocation::File(files) => files,
+            LedgerLocation::Server(_) => return Self::open(location, start),
+        };
+        Self::check_writable(location)?;
         for attempt in 1.. {
             let (lock, examined) = match RunLock::take_briefly(&files.file) {
                 Ok(lock) => (Some(lock), Examined::open(files)),
@@ -156,8 +207,28 @@ impl Ledger {
         unreachable!("the last attempt returns")
     }
 
-    fn open_checked(files: &LedgerFiles, start: &RunStart, accept_older: bool) -> Result<Self> {
-        Self::check_writable(files)?;
+    fn open_checked(
+        location: &LedgerLocation,
+        start: &RunStart,
+        accept_older: bool,
+    ) -> Result<Self> {
+        let files = match location {
+            LedgerLocation::File(files) => files,
+            LedgerLocation::Server(server) => {
+                let (writer, reader) = postgres::open(server, start, accept_older)?;
+                let scratch = TempDir::new().map_err(|error| {
+                    LedgerError::CannotWrite(format!("cannot create a temporary folder: {error}"))
+                })?;
+                return Ok(Self {
+                    store: Store::Postgres(writer),
+                    reader: Reader::of_database(reader),
+                    scratch_folder: scratch.path().to_owned(),
+                    _lock: None,
+                    _scratch: Some(scratch),
+                });
+            }
+        };
+        Self::check_writable(location)?;
         let lock = RunLock::take(&files.file)?;
         Self::begin_run(
             files,
@@ -186,15 +257,16 @@ impl Ledger {
             Some(_) if accept_older => None,
             Some(staleness) => {
                 examined.close();
-                return Err(staleness.error(files));
+                return Err(staleness.error(&LedgerLocation::File(files.clone())));
             }
         };
         let (writer, reader) = examined.begin_run(files, witness, start)?;
         Ok(Self {
-            writer,
-            reader,
+            store: Store::Sqlite(writer),
+            reader: Reader::of_file(reader),
             scratch_folder: folder_of(&files.file).to_owned(),
             _lock: lock,
+            _scratch: None,
         })
     }
 
@@ -215,7 +287,7 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn recover(&self, at: Timestamp) -> Result<u64> {
-        self.writer.run(move |it| it.recover(at)).await
+        on_writer!(self, it => it.recover(at))
     }
 
     /// Records new invitations, all or none, and confirms the campaign, in one transaction. Reserves disk
@@ -233,8 +305,19 @@ impl Ledger {
         at: Timestamp,
     ) -> std::result::Result<(), E> {
         let campaign = campaign.to_owned();
-        let enrol = move |it: &mut WriterThread| Ok(it.enrol(attempts, &campaign, invitations, at));
-        self.writer.run(enrol).await?
+        match &self.store {
+            Store::Sqlite(writer) => {
+                let enrol =
+                    move |it: &mut WriterThread| Ok(it.enrol(attempts, &campaign, invitations, at));
+                writer.run(enrol).await?
+            }
+            Store::Postgres(writer) => {
+                let enrol = async move |it: &mut postgres::Writer| {
+                    Ok(it.enrol(&campaign, invitations, at).await)
+                };
+                writer.run(enrol).await?
+            }
+        }
     }
 
     /// Records a person's decision about an invitation that no run has recorded. Gives the new state.
@@ -242,8 +325,7 @@ impl Ledger {
     /// # Errors
     /// If the decision is not allowed, or cannot be recorded.
     pub async fn decide_unrecorded(&self, enrolment: Enrolment, change: Change) -> Result<State> {
-        let decide = move |it: &mut WriterThread| it.decide_unrecorded(&enrolment, &change);
-        self.writer.run(decide).await
+        on_writer!(self, it => it.decide_unrecorded(&enrolment, &change))
     }
 
     /// Accepts an older copy: what unrecorded runs may have mailed becomes `unknown`, and no campaign remains
@@ -252,7 +334,7 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn accept_older(&self, gap: Gap) -> Result<u64> {
-        self.writer.run(move |it| it.accept_older(&gap)).await
+        on_writer!(self, it => it.accept_older(&gap))
     }
 
     /// Erases everything about an address in all campaigns, in the whole file. A tombstone remains, so that it is
@@ -263,7 +345,7 @@ impl Ledger {
     /// be written. The file may still have the address then.
     pub async fn forget(&self, address: &Address, at: Timestamp) -> Result<Forgotten> {
         let address = address.clone();
-        self.writer.run(move |it| it.forget(&address, at)).await
+        on_writer!(self, it => it.forget(&address, at))
     }
 
     /// Erases the invitations of all campaigns that are closed and have not changed since `until`; gives how
@@ -272,7 +354,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::forget`].
     pub async fn erase_closed(&self, until: Timestamp, at: Timestamp) -> Result<u64> {
-        self.writer.run(move |it| it.erase_closed(until, at)).await
+        on_writer!(self, it => it.erase_closed(until, at))
     }
 
     /// Records how the run ended.
@@ -280,7 +362,7 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn end_run(&self, end: RunEnd) -> Result<()> {
-        self.writer.run(move |it| it.end_run(&end)).await
+        on_writer!(self, it => it.end_run(&end))
     }
 
     /// Records an approval.
@@ -288,7 +370,7 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn approve(&self, approval: Approval) -> Result<()> {
-        self.writer.run(move |it| it.approve(&approval)).await
+        on_writer!(self, it => it.approve(&approval))
     }
 
     /// Records reports, all or none, each of them once. Gives what each of them did.
@@ -296,7 +378,7 @@ impl Ledger {
     /// # Errors
     /// If they cannot be recorded.
     pub async fn notify(&self, notifications: Vec<Notification>) -> Result<Vec<Notified>> {
-        self.writer.run(move |it| it.notify(&notifications)).await
+        on_writer!(self, it => it.notify(&notifications))
     }
 
     /// Adds entries to the suppression list, all or none, and suppresses what is due to them. Gives what each
@@ -308,7 +390,7 @@ impl Ledger {
         &self,
         entries: Vec<(AddressPattern, Suppression)>,
     ) -> Result<Vec<Suppressed>> {
-        self.writer.run(move |it| it.suppress(&entries)).await
+        on_writer!(self, it => it.suppress(&entries))
     }
 
     /// Removes entries from the suppression list, all of them or, if one is missing, none. Gives how many invitations
@@ -322,8 +404,7 @@ impl Ledger {
         at: Timestamp,
         note: Option<String>,
     ) -> Result<Vec<Option<u64>>> {
-        let unsuppress = move |it: &mut WriterThread| it.unsuppress(&patterns, at, note.as_deref());
-        self.writer.run(unsuppress).await
+        on_writer!(self, it => it.unsuppress(&patterns, at, note.as_deref()))
     }
 
     /// Replaces what is recorded about a package by a complete reading of its requests, which began at `at`, in
@@ -338,7 +419,23 @@ impl Ledger {
         people: &[PersonAccess],
         at: Timestamp,
     ) -> Result<Vec<AccessChange>> {
-        access::record(&self.writer, &self.reader, package, people, at).await
+        access::record(self, package, people, at).await
+    }
+
+    async fn record_people(
+        &self,
+        package: PackageId,
+        people: Vec<PersonAccess>,
+    ) -> Result<Vec<AccessChange>> {
+        on_writer!(self, it => it.record_access(package, &people))
+    }
+
+    async fn forget_people(&self, package: PackageId, people: Vec<PersonHash>) -> Result<()> {
+        on_writer!(self, it => it.forget_access(package, &people))
+    }
+
+    async fn record_reading(&self, package: PackageId, at: Timestamp) -> Result<()> {
+        on_writer!(self, it => it.record_reading(package, at))
     }
 
     /// Applies a change; it is durable when this returns. Gives the new state.
@@ -359,7 +456,10 @@ impl Ledger {
     /// One that is refused does not prevent the others.
     #[must_use]
     pub fn submit(&self, changes: Vec<Change>) -> PendingCommit {
-        self.writer.submit(changes)
+        match &self.store {
+            Store::Sqlite(writer) => writer.submit(changes),
+            Store::Postgres(writer) => writer.submit(changes),
+        }
     }
 
     /// Whether the report of this name is due: once, and then once a day. If so, it is noted as reported.
@@ -381,7 +481,7 @@ impl Ledger {
     /// If the ledger cannot be read.
     pub async fn notice(&self, name: &str) -> Result<Option<Timestamp>> {
         let name = name.to_owned();
-        self.writer.run(move |it| it.notice(&name)).await
+        on_writer!(self, it => it.notice(&name))
     }
 
     /// Sets a notice for later runs, or removes it.
@@ -390,7 +490,7 @@ impl Ledger {
     /// If that cannot be recorded.
     pub async fn set_notice(&self, name: &str, at: Option<Timestamp>) -> Result<()> {
         let name = name.to_owned();
-        self.writer.run(move |it| it.set_notice(&name, at)).await
+        on_writer!(self, it => it.set_notice(&name, at))
     }
 
     /// Closes the ledger.
@@ -399,7 +499,10 @@ impl Ledger {
     /// If the log cannot be written into the file; nothing is lost then.
     pub async fn close(self) -> Result<()> {
         drop(self.reader);
-        self.writer.close().await
+        match self.store {
+            Store::Sqlite(writer) => writer.close().await,
+            Store::Postgres(writer) => writer.close().await,
+        }
     }
 }
 

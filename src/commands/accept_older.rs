@@ -32,8 +32,7 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
     let reader = open_ledger::read_only(&config, Some(scratch.path()), console).await?;
     let Some(doubt) = reader.staleness else {
         let message = format!(
-            "the ledger `{}` is not older than its witness, so there is nothing to accept",
-            files.file.display()
+            "the ledger `{files}` is not older than its witness, so there is nothing to accept"
         );
         return Err(CommandError::new(Exit::BadInput, message));
     };

@@ -202,7 +202,7 @@ pub async fn check_plan(
     console: &mut Console<'_>,
 ) -> Result<Option<Reader>> {
     let config = &job.config;
-    let ledger = config.ledger.file.display();
+    let ledger = &config.ledger;
     let reader = open_ledger::read_only(config, None, console).await;
     let Some(reader) = report.keep("ledger", &ledger, reader) else {
         return Ok(None);

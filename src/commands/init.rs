@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::examples::{CONFIG, PARTNERS};
 use super::new_config::{self, configuration, next_steps};
-use crate::config::{Config, ConfigError, Provider};
+use crate::config::{Config, ConfigError, LedgerLocation, Provider};
 use crate::console::Console;
 use crate::exit::{Exit, Result, failed};
 use crate::files::{create_folder, create_new, folder_of};
@@ -86,13 +86,13 @@ pub fn run(options: &InitOptions, console: &mut Console<'_>) -> Result<Exit> {
         }
         console.print(&format!("created {}", files.templates.display()));
     }
-    let ledger = &files.ledger.file;
-    if !ledger.exists() {
-        make_folder(folder_of(ledger))?;
-        Ledger::create(&files.ledger)?;
+    if let LedgerLocation::File(ledger) = &files.ledger {
+        make_folder(folder_of(&ledger.file))?;
+    }
+    if Ledger::create_if_missing(&files.ledger)? {
         console.print(&format!(
             "empty ledger created; every partner counts as not invited ({})",
-            ledger.display()
+            files.ledger
         ));
     }
     if is_new {

@@ -78,7 +78,7 @@ async fn verify(config: &Config, format: ReportFormat, console: &mut Console<'_>
     findings.extend(verified.into_iter().map(|it| finding(it, config)));
     let stale = stale(config, &reader, Severity::Error);
     findings.push(stale.unwrap_or_else(|| {
-        let witness = config.ledger.witness.display();
+        let witness = config.ledger.witness().display();
         let what = "no later change of this ledger is attested".to_owned();
         Finding::without_fix("witness", Severity::Ok, witness, what)
     }));
@@ -96,7 +96,7 @@ async fn verify(config: &Config, format: ReportFormat, console: &mut Console<'_>
 
 fn finding(verified: Verified, config: &Config) -> Finding {
     let Verified { check, result } = verified;
-    let ledger = config.ledger.file.display();
+    let ledger = &config.ledger;
     match result {
         Ok(what) => Finding::without_fix(check, Severity::Ok, check, what),
         Err(what) => {
@@ -111,10 +111,5 @@ fn finding(verified: Verified, config: &Config) -> Finding {
 fn stale(config: &Config, reader: &Reader, severity: Severity) -> Option<Finding> {
     let files = &config.ledger;
     let what = reader.staleness?.describe(files);
-    Some(Finding::new(
-        "witness",
-        severity,
-        files.file.display(),
-        what,
-    ))
+    Some(Finding::new("witness", severity, files, what))
 }

@@ -1,6 +1,5 @@
 //! Opening and closing the ledger of a verb, with the run on record.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use tempfile::TempDir;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{Exit, Result, failed};
-use crate::ledger::{Ledger, Reader, RunEnd, RunStart};
+use crate::ledger::{Ledger, LedgerError, Reader, RunEnd, RunStart};
 
 /// What is recorded when a verb begins to write.
 pub fn run_start(verb: &'static str, config: &Config, console: &Console<'_>) -> RunStart {
@@ -61,15 +60,16 @@ pub async fn read_only(
     scratch: Option<&Path>,
     console: &mut Console<'_>,
 ) -> Result<Reader> {
-    let path = &config.ledger.file;
-    if std::fs::metadata(path).is_err_and(|it| it.kind() == ErrorKind::NotFound) {
-        console.eprint(&format!(
-            "there is no ledger `{}` yet, so every partner counts as not invited",
-            path.display()
-        ));
-        return Ok(Reader::empty()?);
-    }
-    let reader = Reader::open(&config.ledger, scratch)?;
+    let reader = match Reader::open(&config.ledger, scratch) {
+        Err(LedgerError::Missing(_)) => {
+            console.eprint(&format!(
+                "there is no ledger `{}` yet, so every partner counts as not invited",
+                config.ledger
+            ));
+            return Ok(Reader::empty()?);
+        }
+        reader => reader?,
+    };
     // A live run has examined it, and a long read transaction would keep its log from being truncated.
     if !reader.live {
         reader.examine().await?;

@@ -73,7 +73,7 @@ pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>
     if let Some(doubt) = reader.staleness {
         let files = &config.ledger;
         let doubt = doubt.describe(files);
-        console.report([&Finding::warning("ledger", files.file.display(), doubt)]);
+        console.report([&Finding::warning("ledger", files, doubt)]);
     }
     let suppression = match &options.address {
         Some(address) => {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::ledger_files::LedgerFiles;
+use super::ledger_location::LedgerLocation;
 
 /// What `init` creates beside the configuration.
 #[derive(Clone, Debug)]
@@ -12,5 +12,5 @@ pub struct JobFiles {
     /// The folder of the templates.
     pub templates: PathBuf,
     /// The ledger and its witness.
-    pub ledger: LedgerFiles,
+    pub ledger: LedgerLocation,
 }

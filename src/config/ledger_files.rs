@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ledger_location::LedgerLocation;
 use super::overlap::{behind_link, is_same_file};
 use super::reader::Section;
 use super::values::path;
 use crate::files::beside;
 
 /// The suffix of the file that remembers what was read from Microsoft Entra.
-const ENTRA: &str = ".entra";
+pub(super) const ENTRA: &str = ".entra";
 
 /// Where the ledger is, and the witness that records its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct LedgerFiles {
 }
 
 impl LedgerFiles {
-    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
+    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<LedgerLocation> {
         // Lock and log are beside the file itself, not beside a symbolic link to it.
         let path = || path(folder).map(behind_link);
         let file = section
@@ -41,13 +42,7 @@ impl LedgerFiles {
             section.problem("witness", message);
         }
         section.finish();
-        ledger
-    }
-
-    /// The file that remembers for a day what was read from Microsoft Entra.
-    #[must_use]
-    pub fn entra_cache(&self) -> PathBuf {
-        beside(&self.file, ENTRA)
+        ledger.map(LedgerLocation::File)
     }
 
     /// The ledger, and the files beside it.

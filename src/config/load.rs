@@ -14,6 +14,7 @@ use super::error::ConfigError;
 use super::job_files::JobFiles;
 use super::key::Key;
 use super::ledger_files::LedgerFiles;
+use super::ledger_location::LedgerLocation;
 use super::limits::{Limits, read_retry};
 use super::login::{CredentialSource, TokenTable};
 use super::microsoft::Microsoft;
@@ -63,7 +64,7 @@ pub struct Config {
     /// When partners are reminded; `None` without the table.
     pub reminders: Option<ReminderSchedule>,
     /// The ledger and its witness.
-    pub ledger: LedgerFiles,
+    pub ledger: LedgerLocation,
     /// The results file: the list with the outcome of each row, written after each run.
     pub results: Option<PathBuf>,
     /// What must be approved before it is sent.
@@ -286,8 +287,9 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     let mut inputs = vec![("the configuration", file.to_owned())];
     if let Some(ledger) = &ledger {
         let files = ledger.files();
-        inputs.extend(files.map(|it| ("the ledger or a file that belongs to it", it)));
-        inputs.push(("the witness of the ledger", ledger.witness.clone()));
+        let named = |it| ("the ledger or a file that belongs to it", it);
+        inputs.extend(files.into_iter().map(named));
+        inputs.push(("the witness of the ledger", ledger.witness().to_owned()));
     }
     let list = partners.iter().map(|it| it.path.clone());
     inputs.extend(list.map(|it| ("the partner file", it)));

@@ -50,6 +50,8 @@ pub enum Cause {
     Disarm,
     /// A run that was killed left it armed.
     Recovery,
+    /// The relay replied to the run that armed it after other runs had taken that run for lost.
+    LateReply(Outcome),
     /// A person accepted an older copy of the ledger; a run that it lacks may have mailed it.
     OlderLedger,
     /// The relay refuses all recipients alike, so its refusals are not about them.
@@ -126,6 +128,9 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
 
         (Cause::Disarm, Armed | Pending | Deferred) => Pending,
         (Cause::Recovery, Armed) => Unknown,
+        (Cause::LateReply(Outcome::Accepted), Unknown) => Accepted,
+        (Cause::LateReply(Outcome::Deferred), Unknown) => Deferred,
+        (Cause::LateReply(Outcome::Rejected), Unknown) => Rejected,
         (Cause::OlderLedger, Pending | Deferred | Armed) => Unknown,
         (Cause::Breaker, Rejected | Expired) => Deferred,
         (Cause::ResendMismatch, Pending | Deferred) => Unknown,
@@ -222,6 +227,7 @@ mod tests {
             Cause::Retention,
         ];
         causes.extend(OUTCOMES.map(Cause::Outcome));
+        causes.extend(OUTCOMES.map(Cause::LateReply));
         causes.extend(decisions.map(Cause::Person));
         causes.extend(PROOFS.map(Cause::Notification));
         causes

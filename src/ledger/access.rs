@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::Ledger;
 use super::error::Result;
 use super::person_access::{AccessChange, PersonAccess};
-use super::sqlite::{Reader, WriterHandle};
 use crate::invitation::AccessState;
 use crate::link::PackageId;
 
@@ -18,8 +18,7 @@ const BATCH: u32 = 500;
 /// # Errors
 /// If it cannot be recorded. Some of it may be recorded then; the time of the reading is not.
 pub async fn record(
-    writer: &WriterHandle,
-    reader: &Reader,
+    ledger: &Ledger,
     package: PackageId,
     people: &[PersonAccess],
     at: Timestamp,
@@ -28,14 +27,11 @@ pub async fn record(
     let mut changes = Vec::new();
     for batch in people.chunks(BATCH as usize) {
         let batch = batch.to_vec();
-        let record = writer
-            .run(move |it| it.record_access(package, &batch))
-            .await?;
-        changes.extend(record);
+        changes.extend(ledger.record_people(package, batch).await?);
     }
     let mut after = None;
     loop {
-        let recorded = reader.people(package, after, BATCH).await?;
+        let recorded = ledger.reader.people(package, after, BATCH).await?;
         let Some((last, _)) = recorded.last() else {
             break;
         };
@@ -47,15 +43,13 @@ pub async fn record(
             continue;
         }
         let deleted: Vec<_> = gone.iter().map(|it| it.0).collect();
-        writer
-            .run(move |it| it.forget_access(package, &deleted))
-            .await?;
+        ledger.forget_people(package, deleted).await?;
         changes.extend(gone.into_iter().map(|(person, from)| AccessChange {
             person,
             from,
             to: AccessState::None,
         }));
     }
-    writer.run(move |it| it.record_reading(package, at)).await?;
+    ledger.record_reading(package, at).await?;
     Ok(changes)
 }

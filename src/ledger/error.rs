@@ -13,6 +13,10 @@ pub enum LedgerError {
     /// repair or restore the right one, or accept an older one.
     #[error("{}", without_os_code(.0))]
     Unusable(String),
+    /// The database server is set up so that it may lose what it has acknowledged, or cannot be written: change its
+    /// configuration.
+    #[error("{0}")]
+    Unsafe(String),
     /// Another run or program is using it: try again later.
     #[error("{}", without_os_code(.0))]
     Busy(String),
@@ -25,6 +29,9 @@ pub enum LedgerError {
     /// The invitation is no longer to be sent: it was suppressed or closed in the meantime.
     #[error("the invitation is {0} in the meantime")]
     Withdrawn(State),
+    /// Other runs count this run as lost, so it sends nothing more: the next run continues.
+    #[error("{0}")]
+    RunLost(String),
     /// An internal error, or the ledger was tampered with.
     #[error("{}", without_os_code(.0))]
     Fault(String),

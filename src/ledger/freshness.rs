@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::error::{LedgerError, Result};
 use super::witness::{self, WitnessContent, WitnessMark};
-use crate::config::LedgerFiles;
+use crate::config::LedgerLocation;
 
 /// Why a ledger may lack what later runs have recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +38,10 @@ impl Staleness {
 
     /// What is wrong, and what to do about it.
     #[must_use]
-    pub fn describe(self, files: &LedgerFiles) -> String {
+    pub fn describe(self, ledger: &LedgerLocation) -> String {
         const ACCEPT: &str =
             "accept this one with `access-invite resolve --accept-older-ledger --note TEXT`";
-        let (ledger, witness) = (files.file.display(), files.witness.display());
+        let witness = ledger.witness().display();
         let what = match self {
             Self::Older(_) => format!(
                 "the ledger `{ledger}` is older than its witness `{witness}`: it lacks runs, and partners who were mailed in them would be mailed again"
@@ -74,8 +74,8 @@ impl Staleness {
 
     /// The error of a verb that writes.
     #[must_use]
-    pub fn error(self, files: &LedgerFiles) -> LedgerError {
-        LedgerError::Unusable(self.describe(files))
+    pub fn error(self, ledger: &LedgerLocation) -> LedgerError {
+        LedgerError::Unusable(self.describe(ledger))
     }
 }
 
@@ -125,13 +125,12 @@ pub fn staleness<E>(
 ///
 /// # Errors
 /// If a witness exists or cannot be read.
-pub fn refuse_witness_without_ledger(files: &LedgerFiles) -> Result<()> {
-    match witness::read(&files.witness)? {
+pub fn refuse_witness_without_ledger(ledger: &LedgerLocation) -> Result<()> {
+    match witness::read(ledger.witness())? {
         WitnessContent::Missing => Ok(()),
         _ => Err(LedgerError::Unusable(format!(
-            "there is no ledger `{}`, but its witness `{}` exists, so a ledger was lost or moved; restore it, or move the witness away if every partner may be invited again",
-            files.file.display(),
-            files.witness.display()
+            "there is no ledger `{ledger}`, but its witness `{}` exists, so a ledger was lost or moved; restore it, or move the witness away if every partner may be invited again",
+            ledger.witness().display()
         ))),
     }
 }

@@ -33,5 +33,5 @@ pub use self::file_checks::{check, check_writable, warnings};
 pub use self::opening::{Examined, open_scratch};
 pub use self::reader::Reader;
 pub use self::verification::Verified;
-pub use self::writer_handle::{PendingCommit, WriterHandle};
+pub use self::writer_handle::WriterHandle;
 pub use self::writer_thread::WriterThread;

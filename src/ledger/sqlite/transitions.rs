@@ -9,6 +9,7 @@ use super::rows;
 use crate::invitation::{
     Cause, Decision, Identity, MessageIdKey, NotAllowed, State, SuppressionSource, next,
 };
+use crate::ledger::invitation_row::InvitationRow;
 use crate::ledger::records::{Change, Enrolment};
 use crate::outcome::Phase;
 
@@ -38,19 +39,6 @@ pub enum ApplyError {
     /// SQLite failed.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-}
-
-/// The fields of an invitation that changes touch.
-struct InvitationRow {
-    id: i64,
-    state: State,
-    generation: u32,
-    message_id: String,
-    attempts: u32,
-    deferrals: u32,
-    repeat: bool,
-    accepted_at: Option<i64>,
-    deferred_since: Option<i64>,
 }
 
 /// Writes changes within the transaction of its caller.
@@ -253,45 +241,5 @@ impl Transitions<'_> {
             })?;
         ensure_one_row(written)?;
         Ok(self.connection.last_insert_rowid())
-    }
-}
-
-impl InvitationRow {
-    /// The fields after the change to `state`.
-    fn after(mut self, change: &Change, state: State, key: &MessageIdKey) -> Self {
-        let at = change.at.as_millisecond();
-        if change.cause == Cause::Person(Decision::Resend) {
-            // A message that may have been accepted keeps its Message-ID, so that the mailbox can
-            // recognise the duplicate. Any other resend is a new message.
-            if self.state != State::Unknown {
-                self.generation += 1;
-                let domain = self.message_id.split_once('@').map_or("", |(_, it)| it);
-                self.message_id = change.identity.message_id(key, self.generation, domain);
-            }
-            self.repeat = change.repeat;
-            self.deferrals = 0;
-            self.deferred_since = None;
-            self.accepted_at = None;
-        }
-        if change.cause == Cause::Unsuppress {
-            self.deferrals = 0;
-            self.deferred_since = None;
-        }
-        let refused_unarmed =
-            self.state != State::Armed && matches!(change.cause, Cause::Outcome(_) | Cause::GiveUp);
-        if change.cause == Cause::Arm || refused_unarmed {
-            self.attempts += 1;
-        }
-        match state {
-            State::Accepted => self.accepted_at = Some(at),
-            State::Unknown if change.cause == Cause::OutOfOrder => self.accepted_at = None,
-            State::Deferred => {
-                self.deferrals += 1;
-                self.deferred_since.get_or_insert(at);
-            }
-            _ => {}
-        }
-        self.state = state;
-        self
     }
 }

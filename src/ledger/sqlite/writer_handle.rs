@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 #[cfg(test)]
 use super::fault_injection::FaultyWriter;
 use super::writer_thread::{Request, WriterThread};
-use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::records::{Change, ChangeResults};
+use crate::ledger::error::Result;
+use crate::ledger::pending::{PendingCommit, writer_stopped};
+use crate::ledger::records::Change;
 
 /// Sends requests to the writer.
 pub enum WriterHandle {
@@ -43,14 +44,14 @@ impl WriterHandle {
         let (answer, waiting) = oneshot::channel();
         let work = move |writer: &mut WriterThread| drop(answer.send(work(writer)));
         self.send(Request::Run(Box::new(work)));
-        async { waiting.await.map_err(|_| stopped())? }
+        async { waiting.await.map_err(|_| writer_stopped())? }
     }
 
     /// Closes the file.
     pub async fn close(self) -> Result<()> {
         let (answer, waiting) = oneshot::channel();
         self.send(Request::Close(answer));
-        waiting.await.map_err(|_| stopped())?
+        waiting.await.map_err(|_| writer_stopped())?
     }
 
     /// If the writer has stopped, the request is dropped, and the caller gets an error.
@@ -60,26 +61,5 @@ impl WriterHandle {
             #[cfg(test)]
             Self::Inline(writer) => writer.handle(request),
         }
-    }
-}
-
-fn stopped() -> LedgerError {
-    LedgerError::CannotWrite("the ledger's writer has stopped".into())
-}
-
-/// Changes that were submitted and may not be durable yet.
-#[derive(Debug)]
-pub struct PendingCommit {
-    count: usize,
-    waiting: oneshot::Receiver<Result<ChangeResults>>,
-}
-
-impl PendingCommit {
-    /// Waits until they are durable; gives their results, in their order.
-    pub async fn results(self) -> ChangeResults {
-        let answer = self.waiting.await.map_err(|_| stopped());
-        answer
-            .flatten()
-            .unwrap_or_else(|error| vec![Err(error); self.count])
     }
 }

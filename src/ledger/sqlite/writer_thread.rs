@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tokio::sync::oneshot;
 
 use super::active_run::{ActiveRun, Replaced};
 use super::errors::translate;
@@ -18,13 +17,11 @@ use super::transitions::{ApplyError, Transitions};
 use super::wal::{self, Reserve};
 use crate::invitation::{Cause, MessageIdKey, NotAllowed, State};
 use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::pending::Responder;
 use crate::ledger::records::{Change, ChangeResults};
 
 /// The most requests in one commit; more than the connections can queue.
 const MAX_GROUP: usize = 512;
-
-/// Receives the result of a request once it is durable.
-pub type Responder<T> = oneshot::Sender<Result<T>>;
 
 /// A request to the writer.
 pub enum Request {

@@ -1,0 +1,25 @@
+//! The ledger in a PostgreSQL database, which several machines share. SQL is below this module.
+//!
+//! The writer and the reader have a thread and a connection each, as those of a file. What differs from a file:
+//!
+//! - Several runs write at once. Each has a lease, and claims the invitations that it sends ([`lease`], [`claims`]).
+//! - The answer to a commit can be lost. The writer finds out whether it was committed before it goes on
+//!   ([`writer`]).
+//! - Recorded times are those of the server.
+
+mod changes;
+mod claims;
+mod connection;
+mod errors;
+mod lease;
+mod opening;
+mod reader;
+mod requests;
+mod rows;
+mod schema;
+mod thread;
+mod writer;
+
+pub use self::opening::{create_if_missing, open, warnings};
+pub use self::reader::Reader;
+pub use self::writer::{Writer, WriterHandle};

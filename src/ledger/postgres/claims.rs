@@ -1,0 +1,172 @@
+//! Claims: which run sends an invitation; and what becomes of those of a run that was lost.
+
+use super::changes;
+use super::errors::{ApplyError, Failure};
+use super::lease;
+use super::rows;
+use super::writer::{Lock, Transaction, Writer};
+use crate::invitation::{Cause, Identity, Standing};
+use crate::ledger::error::Result;
+use crate::ledger::records::Change;
+use crate::outcome::Phase;
+
+/// Why a message may have been sent whose run is lost.
+const LOST: &str = "the run ended between the final dot and its reply";
+
+/// The keys of invitations, as arrays.
+pub struct Keys {
+    pub campaigns: Vec<String>,
+    pub packages: Vec<String>,
+    pub addresses: Vec<String>,
+    pub occasions: Vec<String>,
+}
+
+impl Keys {
+    pub fn of<'a>(identities: impl Iterator<Item = &'a Identity>) -> Self {
+        let mut keys = Self {
+            campaigns: Vec::new(),
+            packages: Vec::new(),
+            addresses: Vec::new(),
+            occasions: Vec::new(),
+        };
+        for identity in identities {
+            keys.campaigns.push(identity.campaign.clone());
+            keys.packages.push(identity.package_id.to_string());
+            keys.addresses.push(identity.address.clone());
+            keys.occasions.push(identity.occasion.to_string());
+        }
+        keys
+    }
+}
+
+impl Writer {
+    /// Claims these invitations, as far as they are still to be sent and no other run has claimed them. Gives the
+    /// standing of each that this run may send, in their order.
+    pub async fn claim(&mut self, identities: &[Identity]) -> Result<Vec<Option<Standing>>> {
+        let claimed = self
+            .write(Lock::Shared, async |it| {
+                if !it.is_live().await? {
+                    return Ok(None);
+                }
+                it.recover_lost().await?;
+                Ok(Some(it.claim(identities).await?))
+            })
+            .await?;
+        claimed.ok_or_else(lease::lost)
+    }
+
+    /// Turns what lost runs had armed into `unknown`, and frees their other invitations. Gives how many became
+    /// `unknown`.
+    pub async fn recover(&mut self, _at: jiff::Timestamp) -> Result<u64> {
+        self.write(Lock::Shared, async |it| it.recover_lost().await)
+            .await
+    }
+}
+
+impl Transaction<'_> {
+    /// Whether this run is not lost, and its lease has not run out. It cannot be lost before the transaction ends.
+    pub async fn is_live(&self) -> std::result::Result<bool, Failure> {
+        let row = self
+            .session
+            .query_opt(
+                "SELECT lost_at IS NULL AND ended_at IS NULL
+                    AND lease_until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+                 FROM run WHERE number = $1 FOR SHARE",
+                &[&self.run],
+            )
+            .await?;
+        Ok(row.is_some_and(|it| it.get(0)))
+    }
+
+    async fn claim(
+        &self,
+        identities: &[Identity],
+    ) -> std::result::Result<Vec<Option<Standing>>, ApplyError> {
+        let keys = Keys::of(identities.iter());
+        let claimed = self
+            .session
+            .query(
+                "WITH found AS (
+                    SELECT i.id, k.place FROM unnest($2::text[], $3::text[], $4::text[], $5::text[])
+                        WITH ORDINALITY AS k (campaign, package_id, address, occasion, place)
+                    JOIN invitation AS i USING (campaign, package_id, address, occasion)
+                    WHERE (i.state = 'pending' OR i.state = 'deferred'
+                            AND coalesce(i.next_attempt_at, 0) <= $6)
+                        AND (i.claimed_by IS NULL OR i.claimed_by = $1 OR EXISTS (
+                            SELECT 1 FROM run AS r WHERE r.number = i.claimed_by
+                                AND (r.ended_at IS NOT NULL OR r.lost_at IS NOT NULL)))
+                    ORDER BY i.id FOR UPDATE OF i SKIP LOCKED)
+                 UPDATE invitation AS i SET claimed_by = $1 FROM found WHERE i.id = found.id
+                 RETURNING found.place, i.id",
+                &[
+                    &self.run,
+                    &keys.campaigns,
+                    &keys.packages,
+                    &keys.addresses,
+                    &keys.occasions,
+                    &self.now.as_millisecond(),
+                ],
+            )
+            .await?;
+        let ids: Vec<i64> = claimed.iter().map(|it| it.get(1)).collect();
+        let standings = super::reader::standings_of(self.session, &ids).await?;
+        let mut result = vec![None; identities.len()];
+        for row in &claimed {
+            let place: i64 = row.get(0);
+            let place = usize::try_from(place - 1).unwrap_or_default();
+            result[place] = standings.get(&row.get(1)).cloned();
+        }
+        Ok(result)
+    }
+
+    /// Marks the runs as lost whose lease has run out, and recovers what they had claimed.
+    pub async fn recover_lost(&self) -> std::result::Result<u64, ApplyError> {
+        let lost = self
+            .session
+            .query(
+                "UPDATE run SET lost_at = $1
+                 WHERE ended_at IS NULL AND lost_at IS NULL AND lease_until <= $1 RETURNING number",
+                &[&self.now.as_millisecond()],
+            )
+            .await?;
+        let lost: Vec<i64> = lost.iter().map(|it| it.get(0)).collect();
+        if lost.is_empty() {
+            return Ok(0);
+        }
+        self.release(&lost).await
+    }
+
+    /// Frees what these runs had claimed; what they had armed becomes `unknown`. Gives how many did.
+    pub async fn release(&self, runs: &[i64]) -> std::result::Result<u64, ApplyError> {
+        let armed = self
+            .session
+            .query(
+                "SELECT i.campaign, i.package_id, i.address, i.occasion, h.relay
+                 FROM invitation AS i LEFT JOIN history AS h ON h.id = i.latest
+                 WHERE i.claimed_by = ANY ($1) AND i.state = 'armed' ORDER BY i.id FOR UPDATE OF i",
+                &[&runs],
+            )
+            .await?;
+        let mut recovered = Vec::with_capacity(armed.len());
+        for row in &armed {
+            let identity = rows::identity(row, 0)?;
+            recovered.push(Change {
+                phase: Some(Phase::Dot),
+                relay: row.get(4),
+                note: Some(LOST.into()),
+                ..Change::new(&identity, self.now, Cause::Recovery)
+            });
+        }
+        let all: Vec<&Change> = recovered.iter().collect();
+        for result in changes::apply_all(self, &all).await? {
+            result.map_err(|_| Failure::NoEffect)?;
+        }
+        self.session
+            .execute(
+                "UPDATE invitation SET claimed_by = NULL WHERE claimed_by = ANY ($1)",
+                &[&runs],
+            )
+            .await?;
+        Ok(recovered.len() as u64)
+    }
+}

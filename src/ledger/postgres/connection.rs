@@ -1,0 +1,100 @@
+//! A connection to the server, with its prepared statements.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+
+use super::errors::Failure;
+use crate::config::LedgerServer;
+
+/// The schema of the tables.
+pub const SCHEMA: &str = "access_invite";
+/// How long the server may take to answer.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long opening a connection may take.
+const CONNECT: Duration = Duration::from_secs(15);
+
+/// Values of a statement.
+pub type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// A connection to the server. It lives on the runtime of the thread that opened it.
+pub struct Session {
+    client: Client,
+    statements: RefCell<HashMap<&'static str, Statement>>,
+}
+
+impl Session {
+    /// Connects.
+    pub async fn connect(server: &LedgerServer) -> Result<Self, Failure> {
+        let config = Config::from_str(&server.url)?;
+        let connected = timeout(CONNECT, config.connect(NoTls)).await;
+        let (client, connection) = connected.map_err(|_| no_answer())??;
+        tokio::spawn(connection);
+        let session = Self {
+            client,
+            statements: RefCell::default(),
+        };
+        session
+            .batch(&format!(
+                "SET search_path = {SCHEMA}; SET synchronous_commit = on;
+                 SET idle_in_transaction_session_timeout = '60s'; SET TimeZone = 'UTC'"
+            ))
+            .await?;
+        Ok(session)
+    }
+
+    /// The rows of a statement, which is prepared once.
+    pub async fn query(&self, sql: &'static str, values: Values<'_>) -> Result<Vec<Row>, Failure> {
+        let statement = self.prepare(sql).await?;
+        answered(self.client.query(&statement, values)).await
+    }
+
+    /// The only row of a statement, if there is one.
+    pub async fn query_opt(
+        &self,
+        sql: &'static str,
+        values: Values<'_>,
+    ) -> Result<Option<Row>, Failure> {
+        Ok(self.query(sql, values).await?.pop())
+    }
+
+    /// The only row of a statement.
+    pub async fn query_one(&self, sql: &'static str, values: Values<'_>) -> Result<Row, Failure> {
+        self.query_opt(sql, values).await?.ok_or(Failure::NoEffect)
+    }
+
+    /// How many rows a statement has changed.
+    pub async fn execute(&self, sql: &'static str, values: Values<'_>) -> Result<u64, Failure> {
+        let statement = self.prepare(sql).await?;
+        answered(self.client.execute(&statement, values)).await
+    }
+
+    /// Executes statements without values.
+    pub async fn batch(&self, sql: &str) -> Result<(), Failure> {
+        answered(self.client.batch_execute(sql)).await
+    }
+
+    async fn prepare(&self, sql: &'static str) -> Result<Statement, Failure> {
+        if let Some(known) = self.statements.borrow().get(sql) {
+            return Ok(known.clone());
+        }
+        let statement = answered(self.client.prepare(sql)).await?;
+        self.statements.borrow_mut().insert(sql, statement.clone());
+        Ok(statement)
+    }
+}
+
+async fn answered<T>(
+    query: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Failure> {
+    Ok(timeout(ANSWER, query).await.map_err(|_| no_answer())??)
+}
+
+fn no_answer() -> Failure {
+    Failure::Lost("the server does not answer".into())
+}

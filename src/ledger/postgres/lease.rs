@@ -1,0 +1,153 @@
+//! The lease of a run: how long others must not take its partners.
+//!
+//! It is renewed by a thread with a connection of its own, at a third of its length. An expired lease is never
+//! renewed: another run may have recovered what this one had armed. Time is counted by a clock that goes on while the
+//! machine sleeps, from before the request that renewed it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::connection::Session;
+use super::errors::Failure;
+use crate::config::LedgerServer;
+use crate::ledger::error::{LedgerError, Result};
+
+/// The lease of a run.
+#[derive(Debug)]
+pub struct Lease {
+    /// Its length.
+    length: Duration,
+    /// Until when it holds, in milliseconds since the machine was started.
+    until: AtomicU64,
+    lost: AtomicBool,
+    ended: (Mutex<bool>, Condvar),
+    /// The timeline of the server's log when the run began. Another one is that of a promoted standby.
+    pub(super) timeline: String,
+}
+
+/// The time since the machine was started, with the time that it slept.
+fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    Duration::from_secs(seconds) + Duration::from_nanos(now.tv_nsec.unsigned_abs())
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Lease {
+    /// A lease that was requested at `asked`.
+    pub(super) fn new(length: Duration, timeline: String, asked: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            length,
+            until: AtomicU64::new(milliseconds(asked + length)),
+            lost: AtomicBool::new(false),
+            ended: (Mutex::new(false), Condvar::new()),
+            timeline,
+        })
+    }
+
+    /// The time from which a lease is counted that is asked for now.
+    pub(super) fn ask() -> Duration {
+        since_boot()
+    }
+
+    /// Its length in milliseconds.
+    pub(super) fn milliseconds(&self) -> i64 {
+        i64::try_from(self.length.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Whether it still holds, with a tenth of its length to spare. Only then may a final dot be written.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let spare = self.length / 10;
+        !self.lost.load(Ordering::Acquire)
+            && milliseconds(since_boot() + spare) < self.until.load(Ordering::Acquire)
+    }
+
+    /// Notes that another run may have taken over.
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    /// Ends the thread that renews it.
+    pub(super) fn end(&self) {
+        let (ended, signal) = &self.ended;
+        *ended
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = true;
+        signal.notify_all();
+    }
+
+    /// Waits for a third of the length; whether the run has ended.
+    fn wait(&self) -> bool {
+        let (ended, signal) = &self.ended;
+        let guard = ended
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let waited = signal.wait_timeout_while(guard, self.length / 3, |ended| !*ended);
+        *waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
+    }
+
+    /// Renews it until the run ends or it is lost.
+    pub(super) fn keep(self: &Arc<Self>, server: LedgerServer, run: i64) -> Result<()> {
+        let lease = self.clone();
+        let open = async move || {
+            let name = server.name().to_owned();
+            let session = Session::connect(&server).await;
+            session
+                .map(|it| ((it, server), ()))
+                .map_err(|it| it.translate(&name))
+        };
+        let keep = async move |(session, server), _: tokio::sync::mpsc::UnboundedReceiver<()>| {
+            lease.renew_until_end(session, &server, run).await;
+        };
+        super::thread::start("ledger-lease", open, keep).map(drop)
+    }
+
+    async fn renew_until_end(&self, session: Session, server: &LedgerServer, run: i64) {
+        let mut session = Some(session);
+        while !self.wait() {
+            let current = match session.take() {
+                Some(current) => Ok(current),
+                None => Session::connect(server).await,
+            };
+            // Without an answer, the lease runs out: the time is counted from before the request.
+            let Ok(current) = current else { continue };
+            match self.renew(&current, run).await {
+                Ok(true) => session = Some(current),
+                Ok(false) => return self.lose(),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Renews it once; whether it was not lost yet.
+    async fn renew(&self, session: &Session, run: i64) -> std::result::Result<bool, Failure> {
+        let asked = Self::ask();
+        let renewed = session
+            .execute(
+                "UPDATE run SET lease_until = (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $2
+                 WHERE number = $1 AND lost_at IS NULL AND ended_at IS NULL
+                    AND lease_until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+                &[&run, &self.milliseconds()],
+            )
+            .await?;
+        if renewed == 1 {
+            let until = milliseconds(asked + self.length);
+            self.until.store(until, Ordering::Release);
+        }
+        Ok(renewed == 1)
+    }
+}
+
+/// The error of a run that others count as lost.
+pub fn lost() -> LedgerError {
+    LedgerError::RunLost(
+        "this run was silent for longer than `ledger.lease`, so other runs may have taken its partners; it sends nothing more, and the next run continues".into(),
+    )
+}

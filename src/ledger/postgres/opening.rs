@@ -1,0 +1,266 @@
+//! Opening the ledger in a database.
+
+use jiff::Timestamp;
+
+use super::connection::Session;
+use super::errors::Failure;
+use super::lease::Lease;
+use super::reader::Reader;
+use super::schema;
+use super::writer::{Writer, WriterHandle};
+use crate::config::{LedgerLocation, LedgerServer};
+use crate::finding::Finding;
+use crate::invitation::MessageIdKey;
+use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::freshness::{self, Staleness};
+use crate::ledger::records::RunStart;
+use crate::ledger::witness::{self, Id, Witness, WitnessContent, WitnessMark, random_id};
+
+/// Creates the tables, unless there are some; returns whether they were created.
+///
+/// # Errors
+/// If a witness says that there was a ledger, or the server refuses it.
+pub fn create_if_missing(server: &LedgerServer) -> Result<bool> {
+    let (server, key) = (server.clone(), MessageIdKey::random()?);
+    super::thread::run(async move || {
+        let name = server.name();
+        let failed = |failure: Failure| failure.translate(name);
+        let session = Session::connect(&server).await.map_err(failed)?;
+        if schema::version(&session).await.map_err(failed)?.is_none() {
+            let location = LedgerLocation::Server(Box::new(server.clone()));
+            freshness::refuse_witness_without_ledger(&location)?;
+        }
+        let created = schema::create(&session, &key, random_id()?).await;
+        created.map_err(failed)
+    })
+}
+
+/// What works, but is unsafe: a witness that cannot be written.
+#[must_use]
+pub fn warnings(_server: &LedgerServer) -> Vec<Finding> {
+    Vec::new()
+}
+
+/// Opens the ledger for a run, and records the run.
+///
+/// # Errors
+/// If it is missing, was moved, is older than its witness, or the server cannot be used.
+pub fn open(
+    server: &LedgerServer,
+    start: &RunStart,
+    accept_older: bool,
+) -> Result<(WriterHandle, Reader)> {
+    let (for_writer, start) = (server.clone(), start.clone());
+    let open = async move || {
+        let name = for_writer.name().to_owned();
+        match open_writer(for_writer, &start, accept_older).await {
+            Ok(writer) => writer,
+            Err(failure) => Err(failure.translate(&name)),
+        }
+    };
+    let writer = WriterHandle::start(open)?;
+    Ok((writer, Reader::open(server)?))
+}
+
+/// A failure of the server is the outer error.
+async fn open_writer(
+    server: LedgerServer,
+    start: &RunStart,
+    accept_older: bool,
+) -> std::result::Result<Result<Writer>, Failure> {
+    let content = match witness::read(&server.witness) {
+        Ok(content) => content,
+        Err(error) => return Ok(Err(error)),
+    };
+    let session = Session::connect(&server).await?;
+    if let Err(error) = schema::check_version(server.name(), schema::version(&session).await?) {
+        return Ok(Err(error));
+    }
+    let (ledger, key, moved_to) = schema::identity(&session).await?;
+    if let Err(error) = refuse_moved(&server, moved_to) {
+        return Ok(Err(error));
+    }
+    if let Err(error) = check_durability(&session, &server).await? {
+        return Ok(Err(error));
+    }
+    let staleness = staleness(&session, ledger, content).await?;
+    if let Some(staleness) = staleness
+        && !accept_older
+    {
+        let location = LedgerLocation::Server(Box::new(server));
+        return Ok(Err(staleness.error(&location)));
+    }
+    let id = match random_id() {
+        Ok(id) => id,
+        Err(error) => return Ok(Err(error)),
+    };
+    let timeline = timeline(&session).await?;
+    let asked = Lease::ask();
+    let lease = Lease::new(server.lease, timeline, asked);
+    let run = record_run(&session, id, start, &lease).await?;
+    if let Err(error) = lease.keep(server.clone(), run) {
+        return Ok(Err(error));
+    }
+    let mark = WitnessMark {
+        ledger,
+        run: id,
+        changes: 0,
+    };
+    let witness = match staleness {
+        Some(_) => None,
+        None => Witness::open_or_create(
+            &server.witness,
+            WitnessMark::unwritten(ledger),
+            &server.witness,
+        )
+        .ok(),
+    };
+    Ok(Ok(Writer {
+        server,
+        session,
+        key,
+        run,
+        lease,
+        epoch: 0,
+        mark,
+        witness,
+        failed: None,
+    }))
+}
+
+/// Why this ledger may lack what later runs have recorded.
+pub async fn staleness(
+    session: &Session,
+    ledger: Id,
+    content: WitnessContent,
+) -> std::result::Result<Option<Staleness>, Failure> {
+    let mut found = None;
+    if let WitnessContent::Mark(mark) = content
+        && mark.names_a_run()
+    {
+        found = if mark.ledger == ledger {
+            let reached = session
+                .query_opt(
+                    "SELECT changes FROM writer WHERE id = $1",
+                    &[&&mark.run[..]],
+                )
+                .await?;
+            let reached: Option<i64> = reached.map(|it| it.get(0));
+            let satisfied = reached.is_some_and(|it| it.unsigned_abs() >= mark.changes);
+            (!satisfied).then_some(Staleness::Older(mark))
+        } else {
+            Some(Staleness::OtherLedger(mark))
+        };
+    }
+    // A missing witness is created: another machine may be the first one to use this configuration.
+    freshness::staleness(content, false, &[], |_| Ok(found))
+}
+
+fn refuse_moved(server: &LedgerServer, moved_to: Option<String>) -> Result<()> {
+    match moved_to {
+        None => Ok(()),
+        Some(to) => Err(LedgerError::Unusable(format!(
+            "the ledger `{}` was moved to `{to}` by `ledger copy`, and never sends again; name that one",
+            server.name()
+        ))),
+    }
+}
+
+/// Refuses a server that may lose what it has acknowledged.
+async fn check_durability(
+    session: &Session,
+    server: &LedgerServer,
+) -> std::result::Result<Result<()>, Failure> {
+    let row = session
+        .query_one(
+            "SELECT current_setting('fsync'), current_setting('synchronous_standby_names'),
+                (SELECT count(*) FROM pg_stat_replication), pg_is_in_recovery()",
+            &[],
+        )
+        .await?;
+    let (fsync, names): (&str, &str) = (row.get(0), row.get(1));
+    let standbys: i64 = row.get(2);
+    let name = server.name();
+    let refused = if row.get(3) {
+        format!(
+            "the ledger `{name}` is on a standby, which cannot be written; name the primary server in `ledger.url`, or all of them with `target_session_attrs=read-write`"
+        )
+    } else if fsync == "off" {
+        format!(
+            "the server of the ledger `{name}` has `fsync = off`, so that a power failure would lose who was mailed; set `fsync = on`"
+        )
+    } else if standbys > 0 && names.is_empty() && !server.accept_failover_loss {
+        format!(
+            "the server of the ledger `{name}` has a standby without synchronous replication: if that takes over, partners who were mailed last would be mailed again; set `synchronous_standby_names` on the server, or accept it by `ledger.accept_failover_loss = true`"
+        )
+    } else {
+        return Ok(Ok(()));
+    };
+    Ok(Err(LedgerError::Unsafe(refused)))
+}
+
+/// The timeline of the server's log. A standby that is promoted begins another one.
+async fn timeline(session: &Session) -> std::result::Result<String, Failure> {
+    let row = session
+        .query_one(
+            "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || system_identifier
+             FROM pg_control_system()",
+            &[],
+        )
+        .await?;
+    super::rows::value(&row, 0)
+}
+
+/// Fails if another server has taken over since the run began.
+pub async fn ensure_same_server(
+    session: &Session,
+    lease: &Lease,
+) -> std::result::Result<(), Failure> {
+    if timeline(session).await? == lease.timeline {
+        return Ok(());
+    }
+    lease.lose();
+    Ok(())
+}
+
+async fn record_run(
+    session: &Session,
+    id: Id,
+    start: &RunStart,
+    lease: &Lease,
+) -> std::result::Result<i64, Failure> {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    let user = whoami::username().unwrap_or_default();
+    let row = session
+        .query_one(
+            "WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now),
+             new AS (
+                INSERT INTO run (verb, campaign, started_at, version, host, os_user, lease_until)
+                SELECT $1, $2, now, $3, $4, $5, now + $6 FROM clock RETURNING number)
+             INSERT INTO writer (id, run, epoch, changes) SELECT $7, number, 0, nextval('change') FROM new
+             RETURNING run",
+            &[
+                &start.verb,
+                &start.campaign,
+                &env!("CARGO_PKG_VERSION"),
+                &host,
+                &user,
+                &lease.milliseconds(),
+                &&id[..],
+            ],
+        )
+        .await?;
+    super::rows::value(&row, 0)
+}
+
+/// The time of the server, less that of this machine.
+#[expect(dead_code, reason = "to be used by the clock of the program")]
+async fn clock_offset(session: &Session) -> std::result::Result<jiff::SignedDuration, Failure> {
+    let row = session
+        .query_one(
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+            &[],
+        )
+        .await?;
+    Ok(super::rows::timestamp(&row, 0)?.duration_since(Timestamp::now()))
+}

@@ -1,0 +1,69 @@
+//! A thread with a connection of its own: it does one piece of work after the other.
+//!
+//! Work is never abandoned in the middle: a query whose future is dropped would be executed all the same.
+
+use std::thread::JoinHandle;
+
+use tokio::runtime::Builder;
+use tokio::sync::mpsc;
+
+use crate::ledger::error::{LedgerError, Result};
+
+/// The runtime of a thread: its connection lives on it.
+///
+/// # Errors
+/// If the system refuses it.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let built = Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| cannot_start(&error))
+}
+
+fn cannot_start(error: &std::io::Error) -> LedgerError {
+    LedgerError::CannotWrite(format!("cannot start a thread: {error}"))
+}
+
+/// Starts a thread that opens a session and then serves the requests. Returns when the session is open.
+///
+/// # Errors
+/// As `open`.
+pub fn start<R: Send + 'static, S: 'static, T: Send + 'static>(
+    name: &str,
+    open: impl AsyncFnOnce() -> Result<(S, T)> + Send + 'static,
+    serve: impl AsyncFnOnce(S, mpsc::UnboundedReceiver<R>) + Send + 'static,
+) -> Result<(mpsc::UnboundedSender<R>, JoinHandle<()>, T)> {
+    let (requests, queue) = mpsc::unbounded_channel();
+    let (opened, waiting) = std::sync::mpsc::sync_channel(1);
+    let work = move || {
+        let run = async move {
+            match open().await {
+                Ok((session, value)) => {
+                    let _ = opened.send(Ok(value));
+                    serve(session, queue).await;
+                }
+                Err(error) => drop(opened.send(Err(error))),
+            }
+        };
+        match runtime() {
+            Ok(runtime) => runtime.block_on(run),
+            Err(_) => drop(run),
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|error| cannot_start(&error))?;
+    let stopped = |_| LedgerError::CannotWrite("the ledger's thread has stopped".into());
+    let value = waiting.recv().map_err(stopped).flatten()?;
+    Ok((requests, thread, value))
+}
+
+/// Runs something to its end on a thread of its own, and waits for it.
+///
+/// # Errors
+/// As `work`.
+pub fn run<T: Send + 'static>(work: impl AsyncFnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let served = async |(), _: mpsc::UnboundedReceiver<()>| {};
+    let (_, thread, value) = start("ledger", async move || Ok(((), work().await?)), served)?;
+    let _ = thread.join();
+    Ok(value)
+}

@@ -1,0 +1,365 @@
+//! The writer: a connection that commits all queued changes together, and knows what was committed.
+//!
+//! Each transaction stores a random id in the row of this writer, if that still has the writer's epoch. After a lost
+//! connection, the epoch is raised: that waits until a transaction that is under way has ended, and prevents one
+//! that comes later. Then the id shows whether the transaction was committed; if not, it is repeated.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+
+use super::changes;
+use super::connection::Session;
+use super::errors::{ApplyError, Failure};
+use super::lease::Lease;
+use super::opening;
+use crate::config::LedgerServer;
+use crate::invitation::MessageIdKey;
+use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::pending::{PendingCommit, Responder, writer_stopped};
+use crate::ledger::records::{Change, ChangeResults};
+use crate::ledger::witness::{Id, Witness, WitnessMark, random_id};
+
+/// The most requests in one commit; more than the connections can queue.
+const MAX_GROUP: usize = 512;
+/// How long the writer tries to reach a server again. What was armed can be settled that long.
+const RECONNECT: Duration = Duration::from_secs(60);
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How often a transaction is repeated that another one was in the way of.
+const CONFLICTS: u32 = 10;
+
+/// The lock that most transactions share, and that those take alone which must see all others: see [`Lock`].
+const ORDER_LOCK: i64 = 0x4149_4E56_0002;
+
+/// What a transaction excludes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// Nothing but the exclusive ones: a change of invitations.
+    Shared,
+    /// All others, as every transaction of a file does: a change of what changes depend on, such as the suppression
+    /// list.
+    Exclusive,
+}
+
+/// Work that is done on the writer.
+type Work =
+    Box<dyn for<'a> FnOnce(&'a mut Writer) -> Pin<Box<dyn Future<Output = ()> + 'a>> + Send>;
+
+/// The closure, whatever the lifetime of the writer.
+fn boxed(
+    work: impl for<'a> FnOnce(&'a mut Writer) -> Pin<Box<dyn Future<Output = ()> + 'a>> + Send + 'static,
+) -> Work {
+    Box::new(work)
+}
+
+/// A request to the writer.
+enum Request {
+    /// Changes, which may share a commit with those of other requests.
+    Apply(Vec<Change>, Responder<ChangeResults>),
+    /// Anything else. It sends its answer itself.
+    Run(Work),
+    /// Ends the thread.
+    Close(Responder<()>),
+}
+
+/// Sends requests to the writer.
+pub struct WriterHandle {
+    requests: mpsc::UnboundedSender<Request>,
+    thread: Option<JoinHandle<()>>,
+    /// The lease of the run.
+    pub lease: Arc<Lease>,
+}
+
+impl WriterHandle {
+    /// Starts the thread with an open writer.
+    pub(super) fn start(
+        open: impl AsyncFnOnce() -> Result<Writer> + Send + 'static,
+    ) -> Result<Self> {
+        let open = async move || {
+            let writer = open().await?;
+            let lease = writer.lease.clone();
+            Ok((writer, lease))
+        };
+        let (requests, thread, lease) =
+            super::thread::start("ledger-writer", open, async |writer: Writer, queue| {
+                writer.serve(queue).await;
+            })?;
+        Ok(Self {
+            requests,
+            thread: Some(thread),
+            lease,
+        })
+    }
+
+    /// Submits changes for one commit; one that is refused does not prevent the others.
+    pub fn submit(&self, changes: Vec<Change>) -> PendingCommit {
+        let count = changes.len();
+        let (answer, waiting) = oneshot::channel();
+        let _ = self.requests.send(Request::Apply(changes, answer));
+        PendingCommit { count, waiting }
+    }
+
+    /// Runs other work on the writer.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl AsyncFnOnce(&mut Writer) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, waiting) = oneshot::channel();
+        let request =
+            boxed(move |writer| Box::pin(async move { drop(answer.send(work(writer).await)) }));
+        let _ = self.requests.send(Request::Run(request));
+        waiting.await.map_err(|_| writer_stopped())?
+    }
+
+    /// Closes the connection.
+    pub async fn close(mut self) -> Result<()> {
+        let (answer, waiting) = oneshot::channel();
+        let _ = self.requests.send(Request::Close(answer));
+        let closed = waiting.await.map_err(|_| writer_stopped())?;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        closed
+    }
+}
+
+/// The state of the writer.
+pub struct Writer {
+    pub(super) server: LedgerServer,
+    pub(super) session: Session,
+    pub(super) key: MessageIdKey,
+    /// The run that is recorded with each change.
+    pub(super) run: i64,
+    pub(super) lease: Arc<Lease>,
+    pub(super) epoch: i64,
+    /// How far it has come: its id and the change counter of its last commit.
+    pub(super) mark: WitnessMark,
+    /// None if it cannot be written, and until an older ledger is accepted.
+    pub(super) witness: Option<Witness>,
+    /// Why nothing more is written.
+    pub(super) failed: Option<String>,
+}
+
+/// What the work of a transaction uses.
+pub struct Transaction<'a> {
+    pub session: &'a Session,
+    pub key: &'a MessageIdKey,
+    /// The run that is recorded with each change.
+    pub run: i64,
+    /// The time of the server.
+    pub now: Timestamp,
+}
+
+impl Writer {
+    /// Handles requests until there are no more.
+    async fn serve(mut self, mut queue: mpsc::UnboundedReceiver<Request>) {
+        let mut next = None;
+        loop {
+            let request = match next.take() {
+                Some(request) => request,
+                None => match queue.recv().await {
+                    Some(request) => request,
+                    None => return,
+                },
+            };
+            match request {
+                Request::Apply(changes, answer) => {
+                    let mut group = vec![(changes, answer)];
+                    while group.len() < MAX_GROUP {
+                        match queue.try_recv() {
+                            Ok(Request::Apply(changes, answer)) => group.push((changes, answer)),
+                            other => {
+                                next = other.ok();
+                                break;
+                            }
+                        }
+                    }
+                    self.apply(group).await;
+                }
+                Request::Run(work) => work(&mut self).await,
+                Request::Close(answer) => {
+                    let synced = self.witness.as_ref().map_or(Ok(()), Witness::sync);
+                    self.lease.end();
+                    drop(self.session);
+                    let _ = answer.send(synced);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Applies the changes of several requests in one commit, and answers each.
+    async fn apply(&mut self, group: Vec<(Vec<Change>, Responder<ChangeResults>)>) {
+        let all: Vec<&Change> = group.iter().flat_map(|(changes, _)| changes).collect();
+        let applied = self
+            .write(Lock::Shared, async |it| changes::apply_all(it, &all).await)
+            .await;
+        match applied {
+            Ok(results) => {
+                let mut results = results.into_iter();
+                for (changes, answer) in group {
+                    let results = results.by_ref().take(changes.len()).collect();
+                    let _ = answer.send(Ok(results));
+                }
+            }
+            Err(error) => {
+                for (_, answer) in group {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Runs `work` in a transaction of its own. It may be called again, if nothing of it was committed.
+    pub(super) async fn write<T>(
+        &mut self,
+        lock: Lock,
+        mut work: impl AsyncFnMut(&Transaction<'_>) -> std::result::Result<T, ApplyError>,
+    ) -> Result<T> {
+        let mut conflicts = 0;
+        loop {
+            self.ensure_usable()?;
+            let id = random_id()?;
+            let mut value = None;
+            let error = match self.attempt(lock, id, &mut value, &mut work).await {
+                Ok(()) => return Ok(value.expect("a committed transaction has a value")),
+                Err(ApplyError::Failed(failure)) => failure,
+                Err(refused) => {
+                    let _ = self.session.batch("ROLLBACK").await;
+                    return Err(LedgerError::Fault(refused.to_string()));
+                }
+            };
+            match error {
+                Failure::Lost(why) => {
+                    if self.reconnect(&why, id).await? {
+                        return Ok(value.expect("a committed transaction has a value"));
+                    }
+                }
+                conflict if conflict.is_conflict() && conflicts < CONFLICTS => {
+                    conflicts += 1;
+                    let _ = self.session.batch("ROLLBACK").await;
+                }
+                error => return Err(self.fail(&error).await),
+            }
+        }
+    }
+
+    /// Runs `work` in a transaction that is not repeated.
+    pub(super) async fn attempt<T>(
+        &mut self,
+        lock: Lock,
+        id: Id,
+        value: &mut Option<T>,
+        work: &mut impl AsyncFnMut(&Transaction<'_>) -> std::result::Result<T, ApplyError>,
+    ) -> std::result::Result<(), ApplyError> {
+        let session = &self.session;
+        let locked = match lock {
+            Lock::Shared => "SELECT pg_advisory_xact_lock_shared($1)",
+            Lock::Exclusive => "SELECT pg_advisory_xact_lock($1)",
+        };
+        session.batch("BEGIN").await?;
+        session.query(locked, &[&ORDER_LOCK]).await?;
+        let row = session
+            .query_opt(
+                "UPDATE writer SET changes = nextval('change'), last_transaction = $3
+                 WHERE id = $1 AND epoch = $2
+                 RETURNING changes, (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+                &[&&self.mark.run[..], &self.epoch, &&id[..]],
+            )
+            .await?;
+        let row = row.ok_or(Failure::NoEffect)?;
+        let changes: i64 = row.get(0);
+        let now = super::rows::timestamp(&row, 1)?;
+        let transaction = Transaction {
+            session,
+            key: &self.key,
+            run: self.run,
+            now,
+        };
+        *value = Some(work(&transaction).await?);
+        session.batch("COMMIT").await?;
+        self.mark.changes = changes.unsigned_abs();
+        self.advance_witness();
+        Ok(())
+    }
+
+    /// Advances the witness to the last commit. One that cannot be written is given up: `check` warns of it.
+    fn advance_witness(&mut self) {
+        if let Some(witness) = &self.witness
+            && witness.advance(self.mark).is_err()
+        {
+            self.witness = None;
+        }
+    }
+
+    /// Connects again, and finds out whether this transaction was committed.
+    async fn reconnect(&mut self, why: &str, transaction: Id) -> Result<bool> {
+        let begun = Instant::now();
+        loop {
+            match self.open_again(transaction).await {
+                Ok(committed) => return Ok(committed),
+                Err(Failure::Lost(_)) if begun.elapsed() < RECONNECT => sleep(PAUSE).await,
+                Err(failure) => {
+                    let error = failure.translate(self.server.name());
+                    let message = format!(
+                        "the connection was lost ({why}) and could not be restored: {error}"
+                    );
+                    self.failed = Some(message.clone());
+                    return Err(LedgerError::CannotWrite(message));
+                }
+            }
+        }
+    }
+
+    async fn open_again(&mut self, transaction: Id) -> std::result::Result<bool, Failure> {
+        let session = Session::connect(&self.server).await?;
+        opening::ensure_same_server(&session, &self.lease).await?;
+        let row = session
+            .query_opt(
+                "UPDATE writer SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch, last_transaction, changes",
+                &[&&self.mark.run[..]],
+            )
+            .await?;
+        let row = row.ok_or_else(|| {
+            Failure::Value(
+                "what this run has recorded is missing: the ledger is another one or an older copy"
+                    .into(),
+            )
+        })?;
+        self.session = session;
+        self.epoch = row.get(0);
+        let last: Option<Vec<u8>> = row.get(1);
+        let committed = last.as_deref() == Some(&transaction[..]);
+        if committed {
+            self.mark.changes = row.get::<_, i64>(2).unsigned_abs();
+            self.advance_witness();
+        }
+        Ok(committed)
+    }
+
+    /// Fails once a write has failed.
+    pub(super) fn ensure_usable(&self) -> Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(why) => Err(LedgerError::CannotWrite(why.clone())),
+        }
+    }
+
+    /// Rolls back. After an error of the server nothing more is written.
+    pub(super) async fn fail(&mut self, error: &Failure) -> LedgerError {
+        let _ = self.session.batch("ROLLBACK").await;
+        let error = error.translate(self.server.name());
+        self.failed = Some(error.to_string());
+        match error {
+            LedgerError::Fault(_) => error,
+            // Within a run, every other kind means that results cannot be recorded.
+            error => LedgerError::CannotWrite(error.to_string()),
+        }
+    }
+}
