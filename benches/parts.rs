@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use access_invite::commands::Job;
-use access_invite::config::{Config, LedgerFiles};
+use access_invite::config::{Config, LedgerFiles, LedgerLocation};
 use access_invite::invitation::{Cause, Identity};
 use access_invite::ledger::{Change, Enrolment, Ledger, LedgerError, RunStart};
 use access_invite::message::Composer;
@@ -106,16 +106,16 @@ fn ledger(criterion: &mut Criterion) {
         .collect();
     let identities: Vec<Identity> = invitations.iter().map(|it| it.identity.clone()).collect();
     let now = Timestamp::now();
-    let files = LedgerFiles {
+    let files = LedgerLocation::File(LedgerFiles {
         file: folder.path().join("ledger.sqlite3"),
         witness: folder.path().join("ledger.sqlite3.witness"),
-    };
+    });
     let start = RunStart {
         verb: "send",
         campaign: "bench".into(),
         at: now,
     };
-    Ledger::create(&files).expect("the folder is writable");
+    Ledger::create_if_missing(&files).expect("the folder is writable");
     let ledger = Ledger::open(&files, &start).expect("it is new");
     runtime
         .block_on(async {

@@ -163,6 +163,18 @@ impl Ledger {
         })
     }
 
+    /// A ledger of the simulation.
+    #[cfg(test)]
+    fn simulated(writer: WriterHandle) -> Result<Self> {
+        Ok(Self {
+            store: Store::Sqlite(writer),
+            reader: Reader::empty()?,
+            scratch_folder: PathBuf::new(),
+            _lock: None,
+            _scratch: None,
+        })
+    }
+
     /// Opens the ledger for a run, and records the run. Nothing is changed unless the witness attests that
     /// this is the newest copy.
     ///

@@ -30,7 +30,7 @@ impl LedgerFolder {
         self.0.path().join("ledger.sqlite3")
     }
 
-    fn files(&self) -> LedgerFiles {
+    fn files(&self) -> LedgerLocation {
         files_of(self.path())
     }
 
@@ -44,11 +44,11 @@ impl LedgerFolder {
     }
 }
 
-fn files_of(file: PathBuf) -> LedgerFiles {
-    LedgerFiles {
+fn files_of(file: PathBuf) -> LedgerLocation {
+    LedgerLocation::File(LedgerFiles {
         witness: crate::files::beside(&file, ".witness"),
         file,
-    }
+    })
 }
 
 fn start() -> RunStart {

@@ -8,11 +8,12 @@ use tokio::sync::{Notify, oneshot};
 
 use super::access::access_of;
 use super::errors::translate;
-use super::writer_thread::{Request, Responder, WriterThread};
+use super::writer_thread::{Request, WriterThread};
 use super::{Reader, WriterHandle, connection, rows};
 use crate::invitation::{Access, Event, Identity, MessageIdKey, PersonHasher, Record, Standing};
 use crate::ledger::Ledger;
 use crate::ledger::error::Result;
+use crate::ledger::pending::Responder;
 use crate::ledger::records::ChangeResults;
 
 /// What happens at a commit.
@@ -73,12 +74,7 @@ impl SharedDb {
             crashed: crashed.clone(),
             unanswered: Mutex::default(),
         };
-        let ledger = Ledger {
-            writer: WriterHandle::Inline(writer),
-            reader: Reader::empty()?,
-            scratch_folder: PathBuf::new(),
-            _lock: None,
-        };
+        let ledger = Ledger::simulated(WriterHandle::Inline(writer))?;
         Ok((ledger, crashed))
     }
 
