@@ -50,7 +50,7 @@ use crate::address::Address;
 use crate::config::{LedgerFiles, LedgerLocation};
 use crate::files::folder_of;
 use crate::finding::Finding;
-use crate::invitation::{AddressPattern, PersonHash, State, Suppression};
+use crate::invitation::{AddressPattern, Identity, PersonHash, Standing, State, Suppression};
 use crate::link::PackageId;
 
 /// Calls a method of the writer, whichever store it writes.
@@ -300,6 +300,37 @@ impl Ledger {
     /// If that cannot be recorded.
     pub async fn recover(&self, at: Timestamp) -> Result<u64> {
         on_writer!(self, it => it.recover(at))
+    }
+
+    /// Claims invitations for this run: gives the standing of each that it may send, in their order. `None` if no
+    /// other run can send from this ledger at the same time, so that there is nothing to claim.
+    ///
+    /// # Errors
+    /// If that cannot be recorded, or other runs count this one as lost.
+    pub async fn claim(&self, identities: &[Identity]) -> Result<Option<Vec<Option<Standing>>>> {
+        match &self.store {
+            Store::Sqlite(_) => Ok(None),
+            Store::Postgres(writer) => {
+                let identities = identities.to_vec();
+                let claim = async move |it: &mut postgres::Writer| it.claim(&identities).await;
+                writer.run(claim).await.map(Some)
+            }
+        }
+    }
+
+    /// Whether other runs can send from this ledger at the same time.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.store, Store::Postgres(_))
+    }
+
+    /// Whether a final dot may be written now: no other run can have taken over what this one has armed.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        match &self.store {
+            Store::Sqlite(_) => true,
+            Store::Postgres(writer) => writer.lease.holds(),
+        }
     }
 
     /// Records new invitations, all or none, and confirms the campaign, in one transaction. Reserves disk

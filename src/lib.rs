@@ -23,7 +23,7 @@
 //! outcome atomic_file mentions   phase + reply → outcome · a file that replaces another as a whole · an address in a text
 //! link address locale color files digest         values · regular files only, bounded · hash of fields
 //! finding output html            what a check found · a writer that keeps its first error · HTML escaping
-//! os_error panics                messages of system errors · panics of parsers, caught
+//! os_error panics clock          messages of system errors · panics of parsers, caught · the time
 //! ```
 //!
 //! # Data flow
@@ -39,6 +39,7 @@
 //!   run ends abnormally, its armed invitations become `unknown`, and only an operator can reopen them.
 //! - Everything is validated before the first connection.
 
+pub mod clock;
 pub mod finding;
 pub mod html;
 pub mod os_error;

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         interactive,
         out_is_terminal: stdout().is_terminal(),
         screen: Screen::detect(),
-        clock: jiff::Timestamp::now,
+        clock: access_invite::clock::now,
     };
     // The ledger's writer and other programs need cores, too.
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);

@@ -65,6 +65,8 @@ pub struct Outbox {
     campaign: String,
     composer: Arc<Composer>,
     ledger: Arc<Ledger>,
+    /// What was read and another run has claimed or sent.
+    pub elsewhere: Vec<PlannedSend>,
 }
 
 /// A planned send with everything that its message is composed from.
@@ -93,6 +95,7 @@ impl Outbox {
             campaign: campaign.to_owned(),
             composer: composer.clone(),
             ledger: ledger.clone(),
+            elsewhere: Vec::new(),
         }
     }
 
@@ -141,7 +144,7 @@ impl Outbox {
     /// Reads the rows and standings of a few planned sends. [`Draft::compose`] is left to the workers, so
     /// that all cores compose.
     ///
-    /// A new invitation has the standing that [`Outbox::enrol`] gave it, so the ledger is not asked for it.
+    /// From a ledger that other runs use as well, only those are read that this run could claim.
     ///
     /// # Errors
     /// If the list or the ledger cannot be read, or lacks what was verified.
@@ -159,21 +162,28 @@ impl Outbox {
             invitations = self.ledger.reader().records(reminders).await?;
         }
         let mut invitations = invitations.into_iter();
-        let recorded = rows.iter().filter(|it| it.0.recorded);
-        let recorded: Vec<_> = recorded.map(|it| it.2.clone()).collect();
-        let mut standings = Vec::new();
-        if !recorded.is_empty() {
-            standings = self.ledger.reader().standings(recorded).await?;
-        }
-        let mut standings = standings.into_iter();
+        let all: Vec<_> = rows.iter().map(|it| it.2.clone()).collect();
+        let claimed = self.ledger.claim(&all).await?;
+        let is_shared = claimed.is_some();
+        let standings = match claimed {
+            Some(claimed) => claimed,
+            None => self.standings(&rows).await?,
+        };
         let mut drafts = Vec::with_capacity(sends.len());
-        for (send, partner, identity) in rows {
+        for ((send, partner, identity), standing) in rows.into_iter().zip(standings) {
             let not_recorded = || {
                 let Partner { line, address, .. } = &partner;
                 OutboxError::NotVerified(format!(
                     "line {line}: {address} is not recorded in the ledger; nothing more is sent"
                 ))
             };
+            if is_shared && standing.is_none() {
+                self.elsewhere.push(*send);
+                if send.occasion.is_reminder() {
+                    invitations.next();
+                }
+                continue;
+            }
             let reminds_of = match send.occasion {
                 Occasion::Invitation => None,
                 Occasion::Reminder(_) => {
@@ -182,14 +192,7 @@ impl Outbox {
                     Some(invitation.ok_or_else(not_recorded)?)
                 }
             };
-            let standing = if send.recorded {
-                standings.next().flatten().ok_or_else(not_recorded)?
-            } else {
-                Standing {
-                    message_id: self.new_message_id(&identity),
-                    ..Standing::default()
-                }
-            };
+            let standing = standing.ok_or_else(not_recorded)?;
             drafts.push(Draft {
                 partner,
                 identity,
@@ -200,6 +203,31 @@ impl Outbox {
             });
         }
         Ok(drafts)
+    }
+
+    /// What the ledger records about these rows. A new invitation has the standing that [`Outbox::enrol`] gave it, so
+    /// the ledger is not asked for it.
+    async fn standings(
+        &self,
+        rows: &[(&PlannedSend, Partner, Identity)],
+    ) -> Result<Vec<Option<Standing>>, OutboxError> {
+        let recorded = rows.iter().filter(|it| it.0.recorded);
+        let recorded: Vec<_> = recorded.map(|it| it.2.clone()).collect();
+        let mut standings = Vec::new();
+        if !recorded.is_empty() {
+            standings = self.ledger.reader().standings(recorded).await?;
+        }
+        let mut standings = standings.into_iter();
+        let standing = |(send, _, identity): &(&PlannedSend, Partner, Identity)| {
+            if send.recorded {
+                return standings.next().flatten();
+            }
+            Some(Standing {
+                message_id: self.new_message_id(identity),
+                ..Standing::default()
+            })
+        };
+        Ok(rows.iter().map(standing).collect())
     }
 
     fn new_message_id(&self, identity: &Identity) -> String {

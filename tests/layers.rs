@@ -11,7 +11,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// From the bottom up; modules of one line do not import each other.
 const LAYERS: [&[&str]; 17] = [
-    &["os_error", "panics"],
+    &["os_error", "panics", "clock"],
     &["finding", "output", "html"],
     &["link", "address", "locale", "color", "files", "digest"],
     &["outcome", "atomic_file", "mentions"],

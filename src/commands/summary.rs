@@ -148,8 +148,12 @@ impl RunSummary<'_> {
     fn print_counts(&self, console: &mut Console<'_>) {
         let (tally, due) = (self.tally, self.plan.due);
         let settled = settled(tally);
-        let rest = ("not attempted", due.saturating_sub(settled));
-        let counts = outcomes(tally).into_iter().chain([rest]);
+        let rest = due.saturating_sub(settled + tally.elsewhere);
+        let rest = [
+            ("left to other runs", tally.elsewhere),
+            ("not attempted", rest),
+        ];
+        let counts = outcomes(tally).into_iter().chain(rest);
         let counts = counts.filter(|(name, number)| *number > 0 || *name == "accepted");
         let parts = counts.map(|(name, number)| format!("{number} {name}"));
         let parts = parts.collect::<Vec<_>>().join(", ");

@@ -15,10 +15,11 @@ use super::recorder::describe;
 use super::stop::{Stop, StopKind, Stopped};
 use super::tally::RunEvent;
 use super::worker::{AttemptResult, Worker};
+use crate::ledger::LedgerError;
 use crate::outbox::Prepared;
 use crate::outcome::{Outcome, Phase, PhaseResult, connection_survives_dot, phase_result};
 use crate::refusal::Refusal;
-use crate::relay::{Connection, ReplyOrder, TransactionAborted};
+use crate::relay::{Connection, NoReply, ReplyOrder, TransactionAborted};
 
 /// Why a message was not sent whose invitation changed after it was composed.
 const WITHDRAWN: &str = "since this run began; its message was not sent";
@@ -57,9 +58,21 @@ impl Worker {
             self.run.reporter.report(event);
             return Ok(AttemptResult::Settled);
         }
+        if !self.run.run_ledger.ledger.may_send() {
+            return Err(self.lease_lost(message).await);
+        }
         let next = self.next.as_ref().map(|it| &it.prepared);
         let reply = self.run.peer.final_dot(&mut connection, next).await;
         self.record_reply(message, connection, reply).await
+    }
+
+    /// Takes an armed message back whose final dot must not be written any more, because other runs may have taken
+    /// over. The connection is closed within the message.
+    async fn lease_lost(&mut self, message: &Outgoing) -> Stopped {
+        let stopped = self.run.stop.because(LedgerError::run_lost());
+        let not_written = Err(NoReply::Closed("the final dot was not written".into()));
+        let disarmed = self.recorder.disarm(message, Phase::Body, &not_written);
+        disarmed.await.err().unwrap_or(stopped)
     }
 
     /// Stops the run if the message exceeds the relay's size limit: the templates are the cause, not the recipient.

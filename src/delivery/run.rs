@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -30,6 +30,8 @@ use crate::relay::Connector;
 
 /// How many planned sends are read at once.
 const BATCH: usize = 256;
+/// How many are claimed at once, if other runs send from the same ledger: few, so that the rest is left to them.
+const CLAIMED_BATCH: usize = 64;
 
 /// What a run needs.
 pub struct Run {
@@ -73,8 +75,25 @@ impl Run {
         let workers = connections.min(u32::try_from(sends.len()).unwrap_or(u32::MAX));
         let (sender, due) = mpsc::channel(2 * usize::try_from(workers).unwrap_or(1).max(1));
         let stop = Arc::new(StopSignal::default());
-        let feeder = feed(sends, outbox, self.clock, sender, stop.clone());
-        self.run_workers(workers, due, feeder, stop).await
+        let batch = if self.ledger.is_shared() {
+            CLAIMED_BATCH
+        } else {
+            BATCH
+        };
+        let elsewhere = Arc::new(AtomicU64::new(0));
+        let feeder = Feeder {
+            outbox,
+            batch,
+            clock: self.clock,
+            queue: sender,
+            stop: stop.clone(),
+            elsewhere: elsewhere.clone(),
+        };
+        let mut tally = self
+            .run_workers(workers, due, feeder.feed(sends), stop)
+            .await;
+        tally.elsewhere = elsewhere.load(Ordering::Relaxed);
+        tally
     }
 
     /// Lets this many workers send what the feeder supplies.
@@ -160,27 +179,46 @@ impl Run {
 
 /// Supplies what is due, in its order. Each worker composes its own messages while it waits for the disk or
 /// the relay.
-async fn feed(
-    sends: Vec<PlannedSend>,
-    mut outbox: Outbox,
+struct Feeder {
+    outbox: Outbox,
+    /// How many planned sends are read at once.
+    batch: usize,
     clock: fn() -> Timestamp,
     queue: mpsc::Sender<Due>,
     stop: Arc<StopSignal>,
-) {
-    for batch in sends.chunks(BATCH) {
-        let drafts = match outbox.read(batch).await {
-            Ok(drafts) => drafts,
-            Err(failure) => {
-                stop.because(failure);
-                return;
-            }
-        };
-        for draft in drafts {
-            let due: Due = Box::new(move || draft.compose(clock()));
-            if queue.send(due).await.is_err() {
-                return;
+    /// How many are left to other runs.
+    elsewhere: Arc<AtomicU64>,
+}
+
+impl Feeder {
+    async fn feed(mut self, sends: Vec<PlannedSend>) {
+        if self.feed_all(&sends).await.is_none() {
+            return;
+        }
+        // What another run had claimed may be free again by now.
+        let again = std::mem::take(&mut self.outbox.elsewhere);
+        self.feed_all(&again).await;
+        let left = self.outbox.elsewhere.len() as u64;
+        self.elsewhere.store(left, Ordering::Relaxed);
+    }
+
+    /// None if the run stops.
+    async fn feed_all(&mut self, sends: &[PlannedSend]) -> Option<()> {
+        for batch in sends.chunks(self.batch) {
+            let drafts = match self.outbox.read(batch).await {
+                Ok(drafts) => drafts,
+                Err(failure) => {
+                    self.stop.because(failure);
+                    return None;
+                }
+            };
+            for draft in drafts {
+                let clock = self.clock;
+                let due: Due = Box::new(move || draft.compose(clock()));
+                self.queue.send(due).await.ok()?;
             }
         }
+        Some(())
     }
 }
 

@@ -93,6 +93,8 @@ pub struct Tally {
     pub unknown: u64,
     /// Not sent, because the address was suppressed or the invitation closed during the run.
     pub withdrawn: u64,
+    /// Left to other runs, which had claimed or sent them.
+    pub elsewhere: u64,
     /// How many of all these were reminders, by the name of the outcome.
     pub reminders: BTreeMap<&'static str, u64>,
     /// The first that were not accepted: address, state and reason.

@@ -37,6 +37,16 @@ pub enum LedgerError {
     Fault(String),
 }
 
+impl LedgerError {
+    /// The error of a run that other runs count as lost.
+    #[must_use]
+    pub fn run_lost() -> Self {
+        Self::RunLost(
+            "this run was silent for longer than `ledger.lease`, so other runs may have taken its partners; it sends nothing more, and the next run continues".into(),
+        )
+    }
+}
+
 /// What the ledger returns.
 pub type Result<T> = std::result::Result<T, LedgerError>;
 

@@ -17,7 +17,9 @@ mod reader;
 mod requests;
 mod rows;
 mod schema;
+mod server;
 mod thread;
+mod transaction;
 mod writer;
 
 pub use self::opening::{create_if_missing, open, warnings};

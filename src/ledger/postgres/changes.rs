@@ -7,9 +7,8 @@ use jiff::Timestamp;
 
 use super::claims::Keys;
 use super::errors::{ApplyError, Failure};
-use super::lease;
 use super::rows;
-use super::writer::Transaction;
+use super::transaction::Transaction;
 use crate::invitation::{Cause, Decision, Identity, NotAllowed, State, covering_hashes, next};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::invitation_row::InvitationRow;
@@ -64,7 +63,7 @@ pub async fn apply_all(
 fn explain(change: &Change, refused: ApplyError) -> LedgerError {
     match refused {
         ApplyError::Withdrawn(state) => LedgerError::Withdrawn(state),
-        ApplyError::Abandoned => lease::lost(),
+        ApplyError::Abandoned => LedgerError::run_lost(),
         ApplyError::NotAllowed(NotAllowed {
             before: Some(state),
             cause: Cause::Arm,

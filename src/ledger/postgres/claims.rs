@@ -2,11 +2,11 @@
 
 use super::changes;
 use super::errors::{ApplyError, Failure};
-use super::lease;
 use super::rows;
-use super::writer::{Lock, Transaction, Writer};
+use super::transaction::Transaction;
+use super::writer::{Lock, Writer};
 use crate::invitation::{Cause, Identity, Standing};
-use crate::ledger::error::Result;
+use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::Change;
 use crate::outcome::Phase;
 
@@ -52,7 +52,7 @@ impl Writer {
                 Ok(Some(it.claim(identities).await?))
             })
             .await?;
-        claimed.ok_or_else(lease::lost)
+        claimed.ok_or_else(LedgerError::run_lost)
     }
 
     /// Turns what lost runs had armed into `unknown`, and frees their other invitations. Gives how many became

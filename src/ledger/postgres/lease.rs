@@ -13,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::connection::Session;
 use super::errors::Failure;
 use crate::config::LedgerServer;
-use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::error::Result;
 
 /// The lease of a run.
 #[derive(Debug)]
@@ -143,11 +143,4 @@ impl Lease {
         }
         Ok(renewed == 1)
     }
-}
-
-/// The error of a run that others count as lost.
-pub fn lost() -> LedgerError {
-    LedgerError::RunLost(
-        "this run was silent for longer than `ledger.lease`, so other runs may have taken its partners; it sends nothing more, and the next run continues".into(),
-    )
 }

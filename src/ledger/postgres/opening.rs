@@ -6,8 +6,9 @@ use super::connection::Session;
 use super::errors::Failure;
 use super::lease::Lease;
 use super::reader::Reader;
-use super::schema;
 use super::writer::{Writer, WriterHandle};
+use super::{rows, schema, server};
+use crate::clock;
 use crate::config::{LedgerLocation, LedgerServer};
 use crate::finding::Finding;
 use crate::invitation::MessageIdKey;
@@ -80,7 +81,7 @@ async fn open_writer(
     if let Err(error) = refuse_moved(&server, moved_to) {
         return Ok(Err(error));
     }
-    if let Err(error) = check_durability(&session, &server).await? {
+    if let Err(error) = server::check_durability(&session, &server).await? {
         return Ok(Err(error));
     }
     let staleness = staleness(&session, ledger, content).await?;
@@ -94,10 +95,11 @@ async fn open_writer(
         Ok(id) => id,
         Err(error) => return Ok(Err(error)),
     };
-    let timeline = timeline(&session).await?;
+    let timeline = server::timeline(&session).await?;
     let asked = Lease::ask();
     let lease = Lease::new(server.lease, timeline, asked);
-    let run = record_run(&session, id, start, &lease).await?;
+    let (run, now) = record_run(&session, id, start, &lease).await?;
+    clock::follow(now);
     if let Err(error) = lease.keep(server.clone(), run) {
         return Ok(Err(error));
     }
@@ -166,69 +168,12 @@ fn refuse_moved(server: &LedgerServer, moved_to: Option<String>) -> Result<()> {
     }
 }
 
-/// Refuses a server that may lose what it has acknowledged.
-async fn check_durability(
-    session: &Session,
-    server: &LedgerServer,
-) -> std::result::Result<Result<()>, Failure> {
-    let row = session
-        .query_one(
-            "SELECT current_setting('fsync'), current_setting('synchronous_standby_names'),
-                (SELECT count(*) FROM pg_stat_replication), pg_is_in_recovery()",
-            &[],
-        )
-        .await?;
-    let (fsync, names): (&str, &str) = (row.get(0), row.get(1));
-    let standbys: i64 = row.get(2);
-    let name = server.name();
-    let refused = if row.get(3) {
-        format!(
-            "the ledger `{name}` is on a standby, which cannot be written; name the primary server in `ledger.url`, or all of them with `target_session_attrs=read-write`"
-        )
-    } else if fsync == "off" {
-        format!(
-            "the server of the ledger `{name}` has `fsync = off`, so that a power failure would lose who was mailed; set `fsync = on`"
-        )
-    } else if standbys > 0 && names.is_empty() && !server.accept_failover_loss {
-        format!(
-            "the server of the ledger `{name}` has a standby without synchronous replication: if that takes over, partners who were mailed last would be mailed again; set `synchronous_standby_names` on the server, or accept it by `ledger.accept_failover_loss = true`"
-        )
-    } else {
-        return Ok(Ok(()));
-    };
-    Ok(Err(LedgerError::Unsafe(refused)))
-}
-
-/// The timeline of the server's log. A standby that is promoted begins another one.
-async fn timeline(session: &Session) -> std::result::Result<String, Failure> {
-    let row = session
-        .query_one(
-            "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || system_identifier
-             FROM pg_control_system()",
-            &[],
-        )
-        .await?;
-    super::rows::value(&row, 0)
-}
-
-/// Fails if another server has taken over since the run began.
-pub async fn ensure_same_server(
-    session: &Session,
-    lease: &Lease,
-) -> std::result::Result<(), Failure> {
-    if timeline(session).await? == lease.timeline {
-        return Ok(());
-    }
-    lease.lose();
-    Ok(())
-}
-
 async fn record_run(
     session: &Session,
     id: Id,
     start: &RunStart,
     lease: &Lease,
-) -> std::result::Result<i64, Failure> {
+) -> std::result::Result<(i64, Timestamp), Failure> {
     let host = gethostname::gethostname().to_string_lossy().into_owned();
     let user = whoami::username().unwrap_or_default();
     let row = session
@@ -236,9 +181,10 @@ async fn record_run(
             "WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now),
              new AS (
                 INSERT INTO run (verb, campaign, started_at, version, host, os_user, lease_until)
-                SELECT $1, $2, now, $3, $4, $5, now + $6 FROM clock RETURNING number)
-             INSERT INTO writer (id, run, epoch, changes) SELECT $7, number, 0, nextval('change') FROM new
-             RETURNING run",
+                SELECT $1, $2, now, $3, $4, $5, now + $6 FROM clock RETURNING number),
+             writer AS (
+                INSERT INTO writer (id, run, epoch, changes) SELECT $7, number, 0, nextval('change') FROM new)
+             SELECT number, now FROM new, clock",
             &[
                 &start.verb,
                 &start.campaign,
@@ -250,17 +196,5 @@ async fn record_run(
             ],
         )
         .await?;
-    super::rows::value(&row, 0)
-}
-
-/// The time of the server, less that of this machine.
-#[expect(dead_code, reason = "to be used by the clock of the program")]
-async fn clock_offset(session: &Session) -> std::result::Result<jiff::SignedDuration, Failure> {
-    let row = session
-        .query_one(
-            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-            &[],
-        )
-        .await?;
-    Ok(super::rows::timestamp(&row, 0)?.duration_since(Timestamp::now()))
+    Ok((rows::value(&row, 0)?, rows::timestamp(&row, 1)?))
 }

@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 
 use super::errors::{ApplyError, Failure};
-use super::writer::{Transaction, Writer};
+use super::transaction::Transaction;
+use super::writer::Writer;
 use crate::address::Address;
 use crate::invitation::{AddressPattern, PersonHash, State, Suppression};
 use crate::ledger::error::{LedgerError, Result};

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
@@ -17,7 +16,8 @@ use super::changes;
 use super::connection::Session;
 use super::errors::{ApplyError, Failure};
 use super::lease::Lease;
-use super::opening;
+use super::server;
+use super::transaction::Transaction;
 use crate::config::LedgerServer;
 use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
@@ -144,16 +144,6 @@ pub struct Writer {
     pub(super) witness: Option<Witness>,
     /// Why nothing more is written.
     pub(super) failed: Option<String>,
-}
-
-/// What the work of a transaction uses.
-pub struct Transaction<'a> {
-    pub session: &'a Session,
-    pub key: &'a MessageIdKey,
-    /// The run that is recorded with each change.
-    pub run: i64,
-    /// The time of the server.
-    pub now: Timestamp,
 }
 
 impl Writer {
@@ -319,7 +309,7 @@ impl Writer {
 
     async fn open_again(&mut self, transaction: Id) -> std::result::Result<bool, Failure> {
         let session = Session::connect(&self.server).await?;
-        opening::ensure_same_server(&session, &self.lease).await?;
+        server::ensure_same(&session, &self.lease).await?;
         let row = session
             .query_opt(
                 "UPDATE writer SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch, last_transaction, changes",

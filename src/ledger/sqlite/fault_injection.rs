@@ -1,7 +1,7 @@
 //! A ledger for the simulation: the same tables, transitions and statements, in memory and on the calling
 //! thread. A chosen commit fails or crashes the process.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use super::access::access_of;
 use super::errors::translate;
 use super::writer_thread::{Request, WriterThread};
-use super::{Reader, WriterHandle, connection, rows};
+use super::{WriterHandle, connection, rows};
 use crate::invitation::{Access, Event, Identity, MessageIdKey, PersonHasher, Record, Standing};
 use crate::ledger::Ledger;
 use crate::ledger::error::Result;

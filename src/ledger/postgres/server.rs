@@ -1,0 +1,62 @@
+//! What the server promises, and whether it is still the same one.
+
+use super::connection::Session;
+use super::errors::Failure;
+use super::lease::Lease;
+use super::rows;
+use crate::config::LedgerServer;
+use crate::ledger::error::{LedgerError, Result};
+
+/// Refuses a server that may lose what it has acknowledged.
+pub async fn check_durability(
+    session: &Session,
+    server: &LedgerServer,
+) -> std::result::Result<Result<()>, Failure> {
+    let row = session
+        .query_one(
+            "SELECT current_setting('fsync'), current_setting('synchronous_standby_names'),
+                (SELECT count(*) FROM pg_stat_replication), pg_is_in_recovery()",
+            &[],
+        )
+        .await?;
+    let (fsync, names): (&str, &str) = (row.get(0), row.get(1));
+    let standbys: i64 = row.get(2);
+    let name = server.name();
+    let refused = if row.get(3) {
+        format!(
+            "the ledger `{name}` is on a standby, which cannot be written; name the primary server in `ledger.url`, or all of them with `target_session_attrs=read-write`"
+        )
+    } else if fsync == "off" {
+        format!(
+            "the server of the ledger `{name}` has `fsync = off`, so that a power failure would lose who was mailed; set `fsync = on`"
+        )
+    } else if standbys > 0 && names.is_empty() && !server.accept_failover_loss {
+        format!(
+            "the server of the ledger `{name}` has a standby without synchronous replication: if that takes over, partners who were mailed last would be mailed again; set `synchronous_standby_names` on the server, or accept it by `ledger.accept_failover_loss = true`"
+        )
+    } else {
+        return Ok(Ok(()));
+    };
+    Ok(Err(LedgerError::Unsafe(refused)))
+}
+
+/// The timeline of the server's log. A standby that is promoted begins another one.
+pub async fn timeline(session: &Session) -> std::result::Result<String, Failure> {
+    let row = session
+        .query_one(
+            "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || system_identifier
+             FROM pg_control_system()",
+            &[],
+        )
+        .await?;
+    rows::value(&row, 0)
+}
+
+/// Fails if another server has taken over since the run began.
+pub async fn ensure_same(session: &Session, lease: &Lease) -> std::result::Result<(), Failure> {
+    if timeline(session).await? == lease.timeline {
+        return Ok(());
+    }
+    lease.lose();
+    Ok(())
+}
