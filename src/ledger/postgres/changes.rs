@@ -41,8 +41,25 @@ pub async fn apply_all(
 ) -> std::result::Result<Vec<Result<State>>, ApplyError> {
     let arms = changes.iter().any(|it| it.cause == Cause::Arm);
     let live = !arms || transaction.is_live().await?;
+    let mut room = match transaction.limits {
+        Some(limits) if arms && live => Some(transaction.allowance(limits).await?),
+        _ => None,
+    };
     let mut results: Vec<Option<Result<State>>> = vec![None; changes.len()];
-    let mut open: Vec<usize> = (0..changes.len()).collect();
+    let mut open = Vec::with_capacity(changes.len());
+    for (place, change) in changes.iter().enumerate() {
+        match &mut room {
+            Some(room) if change.cause == Cause::Arm => match room.messages.checked_sub(1) {
+                Some(left) => room.messages = left,
+                None => {
+                    results[place] = Some(Err(LedgerError::RateLimited(room.again)));
+                    continue;
+                }
+            },
+            _ => {}
+        }
+        open.push(place);
+    }
     // Each statement changes an invitation once; a second change of the same one follows in another.
     while !open.is_empty() {
         let mut seen = HashSet::new();
