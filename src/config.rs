@@ -10,6 +10,7 @@ mod approval;
 mod bounces;
 mod brand;
 mod client_secret;
+mod database_url;
 mod deadlines;
 mod endpoint;
 mod entra;
@@ -51,6 +52,10 @@ pub use self::approval::ApprovalRules;
 pub use self::bounces::{Bounces, Imap, ImapCredential};
 pub use self::brand::Brand;
 pub use self::client_secret::{SecretPlace, SecretSource};
+pub use self::database_url::{
+    DatabaseParameters, check_database_parameters, database_parameter, is_local_database,
+    parse_database_url,
+};
 pub use self::deadlines::Deadlines;
 pub use self::entra::{BeforeSend, Entra};
 pub use self::error::ConfigError;

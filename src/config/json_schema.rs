@@ -33,11 +33,12 @@ fn table() -> Value {
 
 fn add(root: &mut Value, key: &Key) {
     let required = key.presence == Presence::Required;
+    let table_required = !matches!(key.presence, Presence::Optional | Presence::Default(_));
     let mut tables = key.path.split('.');
     let name = tables.next_back().expect("a path has a last part");
     let mut at = root;
     for name in tables {
-        if required {
+        if table_required {
             require(at, name);
         }
         at = child(at, name);
@@ -150,7 +151,9 @@ mod tests {
         );
         assert_eq!(
             schema["required"],
-            json!(["campaign", "sender", "packages", "partners", "ledger"])
+            json!([
+                "campaign", "sender", "packages", "partners", "smtp", "ledger"
+            ])
         );
     }
 }

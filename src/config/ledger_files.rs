@@ -1,11 +1,7 @@
-//! `[ledger]`: where the ledger and its witness are.
+//! `[ledger] file`: a ledger in a file, and the files beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::ledger_location::LedgerLocation;
-use super::overlap::{behind_link, is_same_file};
-use super::reader::Section;
-use super::values::path;
 use crate::files::beside;
 
 /// The suffix of the file that remembers what was read from Microsoft Entra.
@@ -21,28 +17,13 @@ pub struct LedgerFiles {
 }
 
 impl LedgerFiles {
-    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<LedgerLocation> {
-        // Lock and log are beside the file itself, not beside a symbolic link to it.
-        let path = || path(folder).map(behind_link);
-        let file = section
-            .key("file", "every invitation and its outcome")
-            .required(path());
-        let witness = section
-            .key("witness", "detects an older ledger; best on another disk")
-            .optional(path());
-        let ledger = file.map(|file| Self {
+    /// A ledger with its witness, by default beside it.
+    #[must_use]
+    pub fn of_file(file: PathBuf, witness: Option<PathBuf>) -> Self {
+        Self {
             witness: witness.unwrap_or_else(|| beside(&file, ".witness")),
             file,
-        });
-        if let Some(ledger) = &ledger
-            && let mut files = ledger.files()
-            && files.any(|it| is_same_file(&ledger.witness, &it))
-        {
-            let message = "`ledger.witness` would overwrite the ledger or a file that belongs to it; name another file";
-            section.problem("witness", message);
         }
-        section.finish();
-        ledger.map(LedgerLocation::File)
     }
 
     /// The ledger, and the files beside it.

@@ -13,7 +13,6 @@ use super::entra::Entra;
 use super::error::ConfigError;
 use super::job_files::JobFiles;
 use super::key::{Key, Kind};
-use super::ledger_files::LedgerFiles;
 use super::ledger_location::LedgerLocation;
 use super::limits::{Limits, read_retry};
 use super::login::{CredentialSource, TokenTable};
@@ -121,12 +120,17 @@ impl Config {
             _ => None,
         };
         let microsoft_ca_file = self.microsoft.as_ref().and_then(|it| it.ca_file.as_ref());
+        let ledger_ca_file = match &self.ledger {
+            LedgerLocation::Server(server) => server.ca_file.as_ref(),
+            LedgerLocation::File(_) => None,
+        };
         let others = [
             ("the partner file", Some(&self.partners.path)),
             ("the approval", self.approval.file.as_ref()),
             ("the file of `smtp.ca_file`", self.smtp.ca_file.as_ref()),
             ("the file of `smtp.oauth.ca_file`", oauth_ca_file),
             ("the file of `microsoft.ca_file`", microsoft_ca_file),
+            ("the file of `ledger.ca_file`", ledger_ca_file),
         ];
         let others = others
             .into_iter()
@@ -273,7 +277,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     let has_reminders = root.contains("reminders");
     let reminders = reminders::read(root.section("reminders"), has_reminders);
     templates.with_reminders = reminders.is_some();
-    let ledger = LedgerFiles::read(root.section("ledger"), folder);
+    let ledger = LedgerLocation::read(root.section("ledger"), folder, file);
 
     let credential = smtp
         .as_ref()

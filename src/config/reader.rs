@@ -222,15 +222,15 @@ pub struct Declaration<'s, 'a> {
 impl Declaration<'_, '_> {
     /// A key that must be set; returns `None` only after reporting an error.
     pub fn required<T>(self, value: Value<'_, T>) -> Option<T> {
-        self.report_missing();
+        self.report_missing("");
         self.read(Presence::Required, false, value)
     }
 
-    /// Adds an error if the file does not have the key.
-    fn report_missing(&self) {
+    /// Adds an error if the file does not have the key, with what follows the statement.
+    fn report_missing(&self, more: &str) {
         let Self { section, name, .. } = self;
         if section.find(name).is_none() {
-            let message = format!("`{}` is missing", cut(&section.path(name)));
+            let message = format!("`{}` is missing{more}", cut(&section.path(name)));
             let span = section.span.clone();
             section.reader.problems.add_missing(span, message);
         }
@@ -244,7 +244,8 @@ impl Declaration<'_, '_> {
         value: Value<'_, T>,
     ) -> Option<T> {
         if set.is_none() {
-            self.report_missing();
+            let other = self.section.path(other);
+            self.report_missing(&format!(", or `{other}` in its place"));
         }
         self.read(Presence::RequiredWithout(other), false, value)
             .or(set)

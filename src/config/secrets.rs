@@ -9,6 +9,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::database_url::parse_database_url;
+
 /// Parts of the names of keys whose values are secrets or name the source of one.
 const WORDS: [&str; 8] = [
     "pass",
@@ -37,6 +39,18 @@ fn has_login_in_url(line: &str) -> bool {
         let authority = it.split(['/', '"', '\'', ' ']).next().unwrap_or_default();
         let login = authority.rsplit_once('@');
         login.is_some_and(|(login, _)| login.contains(':'))
+    })
+}
+
+/// Whether a line has the URL of a database that cannot be read, so that any part of it may be a password.
+fn has_unclear_database_url(line: &str) -> bool {
+    let urls = ["postgres://", "postgresql://"]
+        .into_iter()
+        .flat_map(|scheme| line.match_indices(scheme));
+    let mut urls = urls.map(|(at, _)| &line[at..]);
+    urls.any(|it| {
+        let end = it.find(['"', '\'']).unwrap_or(it.len());
+        parse_database_url(it[..end].trim_end()).is_err()
     })
 }
 
@@ -83,6 +97,7 @@ impl SecretLines {
     fn name_one(&self, line: &str) -> bool {
         names_a_secret(line)
             || has_login_in_url(line)
+            || has_unclear_database_url(line)
             || (!self.is_valid && ESCAPES.iter().any(|it| line.contains(it)))
     }
 

@@ -22,6 +22,7 @@ pub mod parallel;
 pub mod peers;
 pub mod pki;
 pub mod ports;
+pub mod postgres_server;
 pub mod scanner;
 pub mod sheet;
 pub mod showcase;
