@@ -144,7 +144,7 @@ exit_codes! {
     LedgerError {
         Self::Missing(_) | Self::Unsafe(_) => Exit::Config,
         Self::Unusable(_) => Exit::BadInput,
-        Self::Busy(_) | Self::RunLost(_) => Exit::TryLater,
+        Self::Busy(_) | Self::RunLost(_) | Self::RateLimited(_) => Exit::TryLater,
         Self::NoPermission(_) => Exit::NoPermission,
         Self::CannotWrite(_) => Exit::CannotWrite,
         Self::Fault(_) | Self::Withdrawn(_) => Exit::InternalError,

@@ -39,7 +39,8 @@ pub use self::person_access::{AccessChange, PersonAccess};
 pub use self::reader::Reader;
 pub use self::records::{
     Approval, CampaignStanding, Change, ChangeResults, Enrolment, Forgotten, Gap, Notification,
-    Notified, RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Suppressed, Unsettled,
+    Notified, RateLimits, RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Suppressed,
+    Unsettled,
 };
 pub use self::sqlite::Verified;
 #[cfg(test)]
@@ -52,6 +53,7 @@ use crate::files::folder_of;
 use crate::finding::Finding;
 use crate::invitation::{AddressPattern, Identity, PersonHash, Standing, State, Suppression};
 use crate::link::PackageId;
+use crate::outcome::{Phase, Reply};
 
 /// Calls a method of the writer, whichever store it writes.
 macro_rules! on_writer {
@@ -314,6 +316,60 @@ impl Ledger {
                 let identities = identities.to_vec();
                 let claim = async move |it: &mut postgres::Writer| it.claim(&identities).await;
                 writer.run(claim).await.map(Some)
+            }
+        }
+    }
+
+    /// Announces what this run sends, before it sends: a digest of its inputs. `None` if no other run can send from this
+    /// ledger, or none sends the same campaign from other inputs; otherwise a description of that run.
+    ///
+    /// # Errors
+    /// If that cannot be recorded.
+    pub async fn announce(&self, inputs: &str) -> Result<Option<String>> {
+        let inputs = inputs.to_owned();
+        match &self.store {
+            Store::Sqlite(_) => Ok(None),
+            Store::Postgres(writer) => {
+                let announce = async move |it: &mut postgres::Writer| it.announce(&inputs).await;
+                writer.run(announce).await
+            }
+        }
+    }
+
+    /// Limits the rate of what all runs together send from this ledger. In a file, there is only one run, which keeps
+    /// its limits itself.
+    ///
+    /// # Errors
+    /// If the writer has stopped.
+    pub async fn limit_rates(&self, limits: RateLimits) -> Result<()> {
+        match &self.store {
+            Store::Sqlite(_) => Ok(()),
+            Store::Postgres(writer) => {
+                let limit = async move |it: &mut postgres::Writer| it.limit_rates(limits);
+                writer.run(limit).await
+            }
+        }
+    }
+
+    /// The canonical addresses that the relay has refused like this since it last accepted a message, in all runs.
+    /// `None` if no other run can send from this ledger.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn refused_alike(
+        &self,
+        relay: &str,
+        phase: Phase,
+        reply: &Reply,
+    ) -> Result<Option<Vec<String>>> {
+        match &self.store {
+            Store::Sqlite(_) => Ok(None),
+            Store::Postgres(writer) => {
+                let (relay, reply) = (relay.to_owned(), reply.clone());
+                let read = async move |it: &mut postgres::Writer| {
+                    it.refused_alike(&relay, phase, &reply).await
+                };
+                writer.run(read).await.map(Some)
             }
         }
     }

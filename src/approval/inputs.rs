@@ -1,6 +1,6 @@
 //! The inputs of a send: configuration, links, templates and list, each by digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +41,14 @@ pub struct Inputs {
     pub named: [BTreeMap<String, u64>; 3],
     /// The list, validated.
     pub partners: Arc<Partners>,
+    /// The configuration keys that may differ between machines that do the same job.
+    local: BTreeSet<String>,
 }
+
+/// Tables whose keys may differ between machines that do the same job.
+const LOCAL_TABLES: [&str; 6] = [
+    "ledger.", "results.", "log.", "events.", "metrics.", "notify.",
+];
 
 impl Inputs {
     /// Takes the digests of what was loaded.
@@ -61,6 +68,7 @@ impl Inputs {
         let files = templates.sources.iter();
         let files = files.map(|(name, digest)| (name.clone(), of([digest])));
         Self {
+            local: config.local_keys.clone(),
             named: [keys, links, files.collect()],
             partners: partners.clone(),
         }
@@ -69,15 +77,34 @@ impl Inputs {
     /// The digest that is approved.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let group = |named: &BTreeMap<String, u64>| {
-            let entries = named.iter();
+        self.digest_of(|_| true)
+    }
+
+    /// The digest without what may differ between machines that do the same job, such as paths.
+    #[must_use]
+    pub fn shared_digest(&self) -> Digest {
+        let is_local = |key: &str| {
+            self.local.contains(key) || LOCAL_TABLES.iter().any(|it| key.starts_with(it))
+        };
+        self.digest_of(|key| !is_local(key))
+    }
+
+    /// The digest with these configuration keys.
+    fn digest_of(&self, counts: impl Fn(&str) -> bool) -> Digest {
+        let group = |named: &BTreeMap<String, u64>, counts: &dyn Fn(&str) -> bool| {
+            let entries = named.iter().filter(|it| counts(it.0));
             of(entries.flat_map(|(name, digest)| {
                 [name.as_bytes().to_vec(), digest.to_be_bytes().to_vec()]
             }))
         };
         let [keys, links, templates] = &self.named;
         let list = of([self.partners.digest()]);
-        Digest([group(keys), group(links), group(templates), list])
+        Digest([
+            group(keys, &counts),
+            group(links, &|_| true),
+            group(templates, &|_| true),
+            list,
+        ])
     }
 
     /// Writes the proposal of an approval: the digest, and all that a later run needs to say what has

@@ -9,9 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::job::Job;
 use crate::console::Console;
-use crate::delivery::{BREAKER_OPEN, Rates, Run, RunEvent, Tally, WaitReason};
+use crate::delivery::{BREAKER_OPEN, Rates, Run, RunEvent, Tally, WaitReason, notice_name};
 use crate::exit::{Exit, Result};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, RateLimits};
 use crate::outbox::{Outbox, PlannedSend};
 use crate::plan::{Plan, PlannedInvitation};
 use crate::relay::Connector;
@@ -78,6 +78,15 @@ pub async fn deliver(
     let shown = bar.clone();
     let (limits, clock) = (rates.clone(), console.clock);
     let max_runtime = config.limits.max_runtime;
+    let breaker_notice = notice_name(BREAKER_OPEN, ledger, &connector.account());
+    if rates.is_some() {
+        let limits = RateLimits {
+            relay: connector.relay(),
+            per_minute: config.limits.per_minute,
+            per_day: config.limits.per_day,
+        };
+        ledger.limit_rates(limits).await?;
+    }
     let run = Run {
         ledger: ledger.clone(),
         connector: Arc::new(connector),
@@ -88,7 +97,7 @@ pub async fn deliver(
         retry: config.retry,
         unless: config.reminders.map(|it| it.unless).unwrap_or_default(),
         receipts: config.bounces.receipts,
-        breaker_open: ledger.notice(BREAKER_OPEN).await?.is_some(),
+        breaker_open: ledger.notice(&breaker_notice).await?.is_some(),
         first_pause: FIRST_PAUSE,
         clock: console.clock,
         on_event: Box::new(move |event, tally| {

@@ -25,7 +25,7 @@ use crate::approval::Digest;
 use crate::config::Config;
 use crate::console::Console;
 use crate::delivery::Tally;
-use crate::exit::{Exit, Result};
+use crate::exit::{CommandError, Exit, Result};
 use crate::ledger::{Ledger, RunEnd};
 use crate::relay::{Connector, Credentials};
 use crate::report::count;
@@ -130,6 +130,15 @@ async fn send(
         summary.due == 0 || !console.interactive || options.yes || ask(&question, console);
     if confirmed && summary.newly_suppressed > 0 {
         record_suppressed(&job, &plan, ledger, console.now()).await?;
+    }
+    if summary.due > 0 && confirmed {
+        let digest = job.inputs().shared_digest().to_string();
+        if let Some(other) = ledger.announce(&digest).await? {
+            let message = format!(
+                "{other} is sending the same campaign from another configuration, list or templates, so this run stands back; nothing was sent"
+            );
+            return Err(CommandError::new(Exit::TryLater, message));
+        }
     }
     let tally = if summary.due > 0 && confirmed {
         deliver(&job, sends, ledger, connector, Some(rates), console).await?

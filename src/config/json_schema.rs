@@ -95,7 +95,7 @@ fn property(key: &Key) -> Value {
 fn of_kind(kind: &Kind) -> Value {
     let text = json!({ "type": "string", "minLength": 1 });
     match kind {
-        Kind::Text(_) => text,
+        Kind::Text(_) | Kind::Path => text,
         Kind::Number(range) => json!({
             "type": "integer", "minimum": range.start(), "maximum": range.end(),
         }),
@@ -151,7 +151,9 @@ mod tests {
         );
         assert_eq!(
             schema["required"],
-            json!(["campaign", "sender", "packages", "partners", "smtp", "ledger"])
+            json!([
+                "campaign", "sender", "packages", "partners", "smtp", "ledger"
+            ])
         );
     }
 }

@@ -39,6 +39,8 @@ pub enum Presence {
 pub enum Kind {
     /// A text, with a description of its content.
     Text(&'static str),
+    /// The path of a file or folder.
+    Path,
     /// A whole number.
     Number(RangeInclusive<u32>),
     /// True or false.
@@ -61,6 +63,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(what) => f.write_str(what),
+            Self::Path => f.write_str("a text"),
             Self::Switch => f.write_str("true or false"),
             Self::Number(range) => {
                 let (first, last) = (range.start(), range.end());

@@ -1,6 +1,6 @@
 //! Loads the file. All errors are reported together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::brand::Brand;
 use super::entra::Entra;
 use super::error::ConfigError;
 use super::job_files::JobFiles;
-use super::key::Key;
+use super::key::{Key, Kind};
 use super::ledger_location::LedgerLocation;
 use super::limits::{Limits, read_retry};
 use super::login::{CredentialSource, TokenTable};
@@ -74,6 +74,8 @@ pub struct Config {
     pub bounces: Bounces,
     /// All keys of the file with their values in canonical form; of a secret, only its presence.
     pub keys: BTreeMap<String, String>,
+    /// Those of them that may differ between machines that do the same job: paths, and the sources of secrets.
+    pub local_keys: BTreeSet<String>,
     /// Warnings.
     pub warnings: Vec<Finding>,
 }
@@ -89,6 +91,7 @@ impl Config {
         match (content.problems, files, config) {
             (None, _, Some(mut config)) => {
                 config.keys = content.keys;
+                config.local_keys = content.local_keys;
                 config.check_permissions(path)?;
                 Ok(config)
             }
@@ -177,6 +180,8 @@ struct FileContent<T> {
     value: T,
     /// All keys with their values in canonical form.
     keys: BTreeMap<String, String>,
+    /// Paths, and the sources of secrets.
+    local_keys: BTreeSet<String>,
     /// All errors of the syntax and of the values.
     problems: Option<Problems>,
 }
@@ -216,11 +221,14 @@ fn read_file<T>(
     let ConfigReader { problems, keys } = reader;
     let problems = problems.finish(path, &source, &secrets);
     let keys = keys.into_inner();
+    let local = keys.iter().filter(|it| it.secret || it.kind == Kind::Path);
+    let local_keys = local.map(|it| it.path.clone()).collect();
     let secrets = keys.iter().filter(|it| it.secret);
     let secrets = secrets.map(|it| it.path.as_str());
     Ok(FileContent {
         value,
         keys: fingerprint::keys(file.get_ref(), secrets),
+        local_keys,
         problems,
     })
 }
@@ -338,6 +346,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
             bounces,
             // Filled in when the whole file is valid.
             keys: BTreeMap::new(),
+            local_keys: BTreeSet::new(),
             warnings,
         })
     };

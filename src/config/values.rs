@@ -70,7 +70,7 @@ pub fn parsed_text<'r, T: 'r>(
 
 /// The path of a file, relative to `folder`.
 pub fn path(folder: &Path) -> Value<'_, PathBuf> {
-    text().map(|it| folder.join(it))
+    Value::new(Kind::Path, one_line).map(|it| folder.join(it))
 }
 
 /// A language tag.

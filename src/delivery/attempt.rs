@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::peer::{DotReply, ReplyResult};
 use super::queue::Outgoing;
-use super::recorder::describe;
+use super::recorder::{NotArmed, describe};
 use super::stop::{Stop, StopKind, Stopped};
 use super::tally::RunEvent;
 use super::worker::{AttemptResult, Worker};
@@ -47,16 +47,8 @@ impl Worker {
         let arm = self.recorder.arm(message);
         // The next message is composed while the disk writes.
         self.take_ahead(&connection);
-        if let Some(state) = self.recorder.finish(arm).await? {
-            // The connection is closed within the message, which the relay must discard (RFC 5321 §4.1.1.4).
-            let Prepared {
-                identity,
-                recipient,
-                ..
-            } = &message.prepared;
-            let event = RunEvent::Settled(recipient, state, WITHDRAWN, identity.occasion);
-            self.run.reporter.report(event);
-            return Ok(AttemptResult::Settled);
+        if let Some(why) = self.recorder.finish(arm).await? {
+            return self.not_armed(message, why);
         }
         if !self.run.run_ledger.ledger.may_send() {
             return Err(self.lease_lost(message).await);
@@ -64,6 +56,29 @@ impl Worker {
         let next = self.next.as_ref().map(|it| &it.prepared);
         let reply = self.run.peer.final_dot(&mut connection, next).await;
         self.record_reply(message, connection, reply).await
+    }
+
+    /// The connection is closed within the message, which the relay must discard (RFC 5321 §4.1.1.4).
+    fn not_armed(&self, message: &mut Outgoing, why: NotArmed) -> Result<AttemptResult, Stopped> {
+        match why {
+            NotArmed::Withdrawn(state) => {
+                let Prepared {
+                    identity,
+                    recipient,
+                    ..
+                } = &message.prepared;
+                let event = RunEvent::Settled(recipient, state, WITHDRAWN, identity.occasion);
+                self.run.reporter.report(event);
+                Ok(AttemptResult::Settled)
+            }
+            NotArmed::RateLimited(until) => {
+                message.permit = None;
+                let now = (self.run.run_ledger.clock)();
+                let wait = until.map(|it| Duration::try_from(it.duration_since(now)));
+                self.run.pace.limited(wait.map(Result::unwrap_or_default))?;
+                Ok(AttemptResult::Throttled)
+            }
+        }
     }
 
     /// Takes an armed message back whose final dot must not be written any more, because other runs may have taken

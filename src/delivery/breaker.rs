@@ -83,6 +83,21 @@ impl Breaker {
         self.alike.clear();
     }
 
+    /// Replaces the recipients that were refused alike by those of all runs, on whatever machines, since the last
+    /// acceptance: canonical addresses.
+    pub fn replace_alike(&mut self, phase: Phase, reply: &Reply, recipients: &[String]) {
+        let kind = (phase, reply.code, reply.enhanced.clone());
+        let domain = |it: &String| {
+            it.rsplit_once('@')
+                .map_or(String::new(), |it| it.1.to_owned())
+        };
+        let refused = SimilarRefusals {
+            recipients: recipients.iter().take(MAX_RECIPIENTS).cloned().collect(),
+            domains: recipients.iter().map(domain).collect(),
+        };
+        self.alike.insert(kind, refused);
+    }
+
     /// Notes a permanent refusal.
     pub fn refused(&mut self, phase: Phase, reply: &Reply, refused: SettledRow) -> BreakerUpdate {
         let kind: RefusalKind = (phase, reply.code, reply.enhanced.clone());

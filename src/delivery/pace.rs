@@ -51,9 +51,7 @@ impl Pace {
             let waiting = |until| self.report_wait(WaitReason::RateLimit, until);
             *permit = self.stop.unless_stopped(rates.acquire(waiting)).await?;
             if permit.is_none() {
-                return Err(self
-                    .stop
-                    .because(Stop::later("`limits.per_day` is reached")));
+                return Err(self.day_limit());
             }
             // The relay may have asked for a pause in the meantime.
         }
@@ -86,6 +84,22 @@ impl Pace {
         if wait >= WORTH_REPORTING {
             self.reporter.report(RunEvent::Waiting(reason, wait));
         }
+    }
+
+    /// Waits because all runs together have reached a limit; stops the run at that of a day.
+    pub fn limited(&self, wait: Option<Duration>) -> Result<(), Stopped> {
+        let Some(wait) = wait else {
+            return Err(self.day_limit());
+        };
+        if let Some(rates) = &self.rates {
+            rates.wait_for_others(wait);
+        }
+        Ok(())
+    }
+
+    fn day_limit(&self) -> Stopped {
+        self.stop
+            .because(Stop::later("`limits.per_day` is reached"))
     }
 
     /// Pauses all connections, as this reply asks; stops the run if the relay asks too often.

@@ -31,6 +31,8 @@ struct Usage {
     dots: VecDeque<Instant>,
     /// How many permits are granted and not used yet.
     open: usize,
+    /// Until when other runs use the limit.
+    others: Option<Instant>,
 }
 
 /// The answer to a request for a permit.
@@ -87,7 +89,11 @@ impl Rates {
         Self {
             per_minute: usize::try_from(per_minute).unwrap_or(usize::MAX),
             per_day: usize::try_from(per_day).unwrap_or(usize::MAX),
-            usage: Mutex::new(Usage { dots, open: 0 }),
+            usage: Mutex::new(Usage {
+                dots,
+                open: 0,
+                others: None,
+            }),
         }
     }
 
@@ -135,8 +141,18 @@ impl Rates {
         }
     }
 
+    /// Grants no permit for this long, because other runs have used the limit. A little longer, and not the same on
+    /// each machine, so that they do not all try again at once.
+    pub fn wait_for_others(&self, wait: Duration) {
+        let apart = Duration::from_millis(u64::from(std::process::id() % 997));
+        self.usage.lock().others = Some(Instant::now() + wait + apart);
+    }
+
     fn ask(&self, now: Instant) -> Grant {
         let mut usage = self.usage.lock();
+        if let Some(then) = usage.others.filter(|it| *it > now) {
+            return Grant::At(then);
+        }
         while usage
             .dots
             .front()

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::breaker::SettledRow;
 use super::peer::{OUT_OF_ORDER, ReplyResult};
 use super::queue::Outgoing;
@@ -43,6 +45,14 @@ pub struct Unconfirmed {
     recipient: Address,
     /// The recorded state; none while the outcome waits for its commit.
     state: Option<State>,
+}
+
+/// Why a message was not armed.
+pub enum NotArmed {
+    /// The invitation was suppressed or closed in the meantime.
+    Withdrawn(State),
+    /// All runs together have reached a limit until then; none for the limit of a day.
+    RateLimited(Option<Timestamp>),
 }
 
 /// A commit that was submitted to the ledger.
@@ -149,14 +159,13 @@ impl Recorder {
         self.finish(record).await.map(drop)
     }
 
-    /// Waits until a commit is durable. Gives the state of an invitation that was suppressed or closed in the
-    /// meantime, and so was not armed.
-    pub async fn finish(&mut self, record: PendingRecord) -> Result<Option<State>, Stopped> {
+    /// Waits until a commit is durable. Gives why a message was not armed, if so.
+    pub async fn finish(&mut self, record: PendingRecord) -> Result<Option<NotArmed>, Stopped> {
         let Some(commit) = record.commit else {
             return Ok(None);
         };
         let mut outcomes = record.outcomes.into_iter();
-        let mut withdrawn = None;
+        let mut not_armed = None;
         let mut result = Ok(());
         for recorded in commit.results().await {
             match (recorded, outcomes.next()) {
@@ -166,7 +175,12 @@ impl Recorder {
                         self.run.reporter.report(RunEvent::Armed(recipient));
                     }
                 }
-                (Err(LedgerError::Withdrawn(state)), None) => withdrawn = Some(state),
+                (Err(LedgerError::Withdrawn(state)), None) => {
+                    not_armed = Some(NotArmed::Withdrawn(state));
+                }
+                (Err(LedgerError::RateLimited(until)), None) => {
+                    not_armed = Some(NotArmed::RateLimited(until));
+                }
                 (Err(failure), outcome) => {
                     if let Some(it) = outcome {
                         self.report_unrecorded(&it.row.recipient, it.outcome, &it.reason);
@@ -175,7 +189,7 @@ impl Recorder {
                 }
             }
         }
-        result.map(|()| withdrawn)
+        result.map(|()| not_armed)
     }
 
     async fn recorded(&mut self, outcome: UnrecordedOutcome, state: State) {

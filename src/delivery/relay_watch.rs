@@ -47,7 +47,8 @@ impl RelayWatch {
             // Closes the breaker for later runs, too.
             if std::mem::take(&mut self.breaker.lock().noted) {
                 let ledger = &self.run_ledger.ledger;
-                self.stop_unless(ledger.set_notice(breaker::OPEN, None).await);
+                let name = self.run_ledger.notice_name(breaker::OPEN);
+                self.stop_unless(ledger.set_notice(&name, None).await);
             }
             return;
         }
@@ -60,20 +61,26 @@ impl RelayWatch {
     /// Notes a permanent refusal, which may open the breaker.
     async fn refusal_recorded(&self, phase: Phase, reply: &Reply, refused: SettledRow) {
         let recipient = refused.recipient.clone();
+        let RunLedger { ledger, relay, .. } = &*self.run_ledger;
+        match ledger.refused_alike(relay, phase, reply).await {
+            Ok(Some(elsewhere)) => self.breaker.lock().replace_alike(phase, reply, &elsewhere),
+            Ok(None) => {}
+            Err(error) => self.stop_unless(Err(error)),
+        }
         let noted = self.breaker.lock().refused(phase, reply, refused);
         if noted.first {
             let event = RunEvent::RefusedFirst(&recipient, phase, reply);
             self.reporter.report(event);
         }
         if let Some((recipients, domains)) = noted.opens {
-            let RunLedger { ledger, relay, .. } = &*self.run_ledger;
             let noun = if domains == 1 { "domain" } else { "domains" };
             let why = format!(
                 "the relay {relay} refused {recipients} recipients at {domains} {noun} in the same way ({phase}), so it probably refuses this sender, and no partner was rejected: it replied \"{reply}\"; ask its operator; later runs send a few messages first"
             );
             self.stop.because(Stop::new(StopKind::Relay, why));
             let now = (self.run_ledger.clock)();
-            self.stop_unless(ledger.set_notice(breaker::OPEN, Some(now)).await);
+            let name = self.run_ledger.notice_name(breaker::OPEN);
+            self.stop_unless(ledger.set_notice(&name, Some(now)).await);
         }
     }
 

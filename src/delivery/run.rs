@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::breaker::Breaker;
+use super::other_runs;
 use super::pace::Pace;
 use super::peer::Peer;
 use super::queue::{Due, Queue};
@@ -148,6 +149,7 @@ impl Run {
         let reporter = Arc::new(Reporter::new(self.on_event));
         let run_ledger = Arc::new(RunLedger {
             relay: self.connector.relay(),
+            account: self.connector.account(),
             ledger: self.ledger,
             retry: self.retry,
             unless: self.unless,
@@ -226,7 +228,7 @@ impl Feeder {
 ///
 /// After a second signal other than SIGHUP it aborts them: what is armed then becomes `unknown`.
 async fn supervise(
-    state: &RunState,
+    state: &Arc<RunState>,
     mut tasks: JoinSet<Option<Stop>>,
     feeder: &AbortHandle,
     mut signals: Signals,
@@ -234,6 +236,7 @@ async fn supervise(
 ) -> Option<Stop> {
     let limit = max_runtime.unwrap_or(Duration::MAX);
     let mut time_limit = pin!(tokio::time::sleep(limit));
+    let mut others = pin!(other_runs::follow(state.clone()));
     let mut timed = max_runtime.is_some();
     let mut reported = false;
     let mut ending = 0;
@@ -269,6 +272,7 @@ async fn supervise(
                 timed = false;
                 stop.because(Stop::time_limit());
             }
+            () = &mut others => {}
             () = stop.stopped(), if !reported => {
                 reported = true;
                 if let Some(reason) = stop.reason() {

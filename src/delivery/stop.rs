@@ -78,7 +78,7 @@ impl From<LedgerError> for Stop {
     fn from(error: LedgerError) -> Self {
         let kind = match error {
             LedgerError::Fault(_) | LedgerError::Withdrawn(_) => StopKind::Internal,
-            LedgerError::RunLost(_) => StopKind::Later,
+            LedgerError::RunLost(_) | LedgerError::RateLimited(_) => StopKind::Later,
             _ => StopKind::CannotRecord,
         };
         Self::new(kind, error.to_string())

@@ -45,7 +45,7 @@ impl Throttle {
     }
 
     /// When the pause ends, if there is one.
-    fn end(&self) -> Option<Instant> {
+    pub fn end(&self) -> Option<Instant> {
         let until = self.pause.lock().until;
         until.filter(|it| *it > Instant::now())
     }
@@ -63,6 +63,14 @@ impl Throttle {
         let doubled = self.first.saturating_mul(1 << (pause.in_a_row - 1).min(16));
         pause.until = Some(now + doubled.min(MAX_PAUSE));
         pause.in_a_row < MAX_REQUESTS
+    }
+
+    /// Pauses all connections until then, unless they already pause for longer; returns the end.
+    pub fn pause_until(&self, then: Instant) -> Instant {
+        let mut pause = self.pause.lock();
+        let until = pause.until.map_or(then, |it| it.max(then));
+        pause.until = Some(until);
+        until
     }
 
     /// The relay accepts mail again.

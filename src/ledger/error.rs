@@ -1,5 +1,7 @@
 //! Why a ledger cannot be used. The variant says what the caller can do about it.
 
+use jiff::Timestamp;
+
 use crate::invitation::State;
 use crate::os_error::without_os_code;
 
@@ -29,6 +31,10 @@ pub enum LedgerError {
     /// The invitation is no longer to be sent: it was suppressed or closed in the meantime.
     #[error("the invitation is {0} in the meantime")]
     Withdrawn(State),
+    /// The messages of all runs together have reached a limit of the relay: try again then; none for the limit of a
+    /// day.
+    #[error("a limit of the relay is reached by all runs together")]
+    RateLimited(Option<Timestamp>),
     /// Other runs count this run as lost, so it sends nothing more: the next run continues.
     #[error("{0}")]
     RunLost(String),

@@ -13,6 +13,7 @@ mod connection;
 mod errors;
 mod lease;
 mod opening;
+mod other_runs;
 mod reader;
 mod requests;
 mod rows;

@@ -101,6 +101,17 @@ pub struct Suppressed {
     pub changed: u64,
 }
 
+/// How fast a relay may be sent messages by all runs together.
+#[derive(Clone, Debug)]
+pub struct RateLimits {
+    /// The relay.
+    pub relay: String,
+    /// Messages in any 60 seconds.
+    pub per_minute: u32,
+    /// Messages in any 24 hours.
+    pub per_day: u32,
+}
+
 /// What a notification did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notified {

@@ -131,6 +131,16 @@ impl Connector {
         }
     }
 
+    /// The login and the relay, to which limits belong.
+    #[must_use]
+    pub fn account(&self) -> String {
+        let relay = self.relay();
+        match &self.smtp.login {
+            Some(login) => format!("{} at {relay}", login.username),
+            None => relay,
+        }
+    }
+
     /// The known names by which the relay may refer to the sender.
     #[must_use]
     pub fn sender_identity(&self, sender: &Address) -> SenderIdentity {

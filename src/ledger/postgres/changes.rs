@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::claims::Keys;
 use super::errors::{ApplyError, Failure};
@@ -15,12 +15,17 @@ use crate::ledger::invitation_row::InvitationRow;
 use crate::ledger::records::Change;
 use crate::outcome::{Outcome, Phase};
 
+/// How long the reply to the final dot of a lost run may still come.
+const LATE: SignedDuration = SignedDuration::from_mins(15);
+
 /// An invitation as a change finds it.
 struct Found {
     row: InvitationRow,
     claimed_by: Option<i64>,
-    /// Whether this run armed it, and was taken for lost before the reply came.
-    recovered: bool,
+    /// Whether this run armed it.
+    armed_here: bool,
+    /// When it became `unknown` because the run that armed it was lost, if nothing has changed since.
+    recovered_at: Option<Timestamp>,
 }
 
 /// What is written about an invitation.
@@ -41,8 +46,25 @@ pub async fn apply_all(
 ) -> std::result::Result<Vec<Result<State>>, ApplyError> {
     let arms = changes.iter().any(|it| it.cause == Cause::Arm);
     let live = !arms || transaction.is_live().await?;
+    let mut room = match transaction.limits {
+        Some(limits) if arms && live => Some(transaction.allowance(limits).await?),
+        _ => None,
+    };
     let mut results: Vec<Option<Result<State>>> = vec![None; changes.len()];
-    let mut open: Vec<usize> = (0..changes.len()).collect();
+    let mut open = Vec::with_capacity(changes.len());
+    for (place, change) in changes.iter().enumerate() {
+        match &mut room {
+            Some(room) if change.cause == Cause::Arm => match room.messages.checked_sub(1) {
+                Some(left) => room.messages = left,
+                None => {
+                    results[place] = Some(Err(LedgerError::RateLimited(room.again)));
+                    continue;
+                }
+            },
+            _ => {}
+        }
+        open.push(place);
+    }
     // Each statement changes an invitation once; a second change of the same one follows in another.
     while !open.is_empty() {
         let mut seen = HashSet::new();
@@ -72,6 +94,11 @@ fn explain(change: &Change, refused: ApplyError) -> LedgerError {
             let message = format!("{}: {refused}", change.identity.address);
             match refused {
                 ApplyError::Suppressed => LedgerError::Unusable(message),
+                ApplyError::TooEarly => LedgerError::Busy(message),
+                // Another run or a person has decided since this run was taken for lost.
+                ApplyError::NotAllowed(_) if late(change.cause).is_some() => {
+                    LedgerError::RunLost(message)
+                }
                 _ => LedgerError::Fault(message),
             }
         }
@@ -142,8 +169,16 @@ impl Transaction<'_> {
         {
             return Err(ApplyError::Suppressed);
         }
+        if change.cause == Cause::Person(Decision::Resend)
+            && let Some(at) = found.recovered_at
+            && self.now.duration_since(at) < LATE
+        {
+            return Err(ApplyError::TooEarly);
+        }
         let cause = match late(change.cause) {
-            Some(late) if found.recovered => Cause::LateReply(late),
+            Some(late) if found.armed_here && found.recovered_at.is_some() => {
+                Cause::LateReply(late)
+            }
             _ => change.cause,
         };
         let state = next(Some(from), cause)?;
@@ -182,8 +217,9 @@ impl Transaction<'_> {
             .query(
                 "SELECT i.campaign, i.package_id, i.address, i.occasion, i.id, i.state, i.generation, i.message_id,
                     i.attempts, i.deferrals, i.repeat, i.accepted_at, i.deferred_since, i.claimed_by,
-                    i.state = 'unknown' AND i.armed_by = $5
-                        AND coalesce((SELECT cause = 'recovery' FROM history WHERE id = i.latest), false)
+                    coalesce(i.armed_by = $5, false),
+                    CASE WHEN i.state = 'unknown'
+                        THEN (SELECT at FROM history WHERE id = i.latest AND cause = 'recovery') END
                  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
                     AS k (campaign, package_id, address, occasion)
                  JOIN invitation AS i USING (campaign, package_id, address, occasion)
@@ -215,7 +251,8 @@ impl Transaction<'_> {
                 Found {
                     row: invitation,
                     claimed_by: rows::value(row, 13)?,
-                    recovered: rows::value(row, 14)?,
+                    armed_here: rows::value(row, 14)?,
+                    recovered_at: rows::optional_timestamp(row, 15)?,
                 },
             );
         }

@@ -140,6 +140,11 @@ pub enum ApplyError {
     /// A suppressed address is not mailed again.
     #[error("the address is suppressed")]
     Suppressed,
+    /// A lost run may still be alive, and get the reply.
+    #[error(
+        "its run was lost less than 15 minutes ago and may still report the reply; decide again after that"
+    )]
+    TooEarly,
     /// The reminder is not needed any more; it was given this state instead of being armed.
     #[error("the reminder is {0} in the meantime")]
     Withdrawn(State),

@@ -126,6 +126,7 @@ async fn open_writer(
         epoch: 0,
         mark,
         witness,
+        limits: None,
         failed: None,
     }))
 }

@@ -105,7 +105,7 @@ CREATE TABLE history (
     run bigint REFERENCES run (number)
 );
 CREATE INDEX history_of_invitation ON history (invitation);
-CREATE INDEX history_dots ON history (at) WHERE to_state = 'armed';
+CREATE INDEX history_dots ON history (at) INCLUDE (relay) WHERE to_state = 'armed';
 
 CREATE TABLE campaign (name text PRIMARY KEY, confirmed_at bigint NOT NULL);
 CREATE TABLE gap (

@@ -22,7 +22,7 @@ use crate::config::LedgerServer;
 use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::pending::{PendingCommit, Responder, writer_stopped};
-use crate::ledger::records::{Change, ChangeResults};
+use crate::ledger::records::{Change, ChangeResults, RateLimits};
 use crate::ledger::witness::{Id, Witness, WitnessMark, random_id};
 
 /// The most requests in one commit; more than the connections can queue.
@@ -142,6 +142,8 @@ pub struct Writer {
     pub(super) mark: WitnessMark,
     /// None if it cannot be written, and until an older ledger is accepted.
     pub(super) witness: Option<Witness>,
+    /// The limits that all runs keep together, if they are kept exactly.
+    pub(super) limits: Option<RateLimits>,
     /// Why nothing more is written.
     pub(super) failed: Option<String>,
 }
@@ -270,6 +272,7 @@ impl Writer {
             session,
             key: &self.key,
             run: self.run,
+            limits: self.limits.as_ref(),
             now,
         };
         *value = Some(work(&transaction).await?);
