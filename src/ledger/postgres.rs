@@ -16,6 +16,7 @@ mod opening;
 mod other_runs;
 mod reader;
 mod requests;
+mod rewriting;
 mod rows;
 mod schema;
 mod server;

@@ -81,6 +81,19 @@ pub async fn apply_all(
     Ok(results.into_iter().flatten().collect())
 }
 
+/// Applies a change again that another server had acknowledged, although this run may not arm any more. Gives the new
+/// state; an error if it does not fit to what is recorded.
+pub async fn write_again(
+    transaction: &Transaction<'_>,
+    change: &Change,
+) -> std::result::Result<std::result::Result<State, ()>, ApplyError> {
+    match transaction.apply(change).await {
+        Ok(state) => Ok(Ok(state)),
+        Err(ApplyError::Failed(failure)) => Err(failure.into()),
+        Err(_) => Ok(Err(())),
+    }
+}
+
 /// The error of a change that was refused.
 fn explain(change: &Change, refused: ApplyError) -> LedgerError {
     match refused {

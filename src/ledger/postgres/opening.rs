@@ -6,6 +6,7 @@ use super::connection::Session;
 use super::errors::Failure;
 use super::lease::Lease;
 use super::reader::Reader;
+use super::rewriting::Acknowledgements;
 use super::writer::{Writer, WriterHandle};
 use super::{rows, schema, server};
 use crate::clock;
@@ -81,9 +82,10 @@ async fn open_writer(
     if let Err(error) = refuse_moved(&server, moved_to) {
         return Ok(Err(error));
     }
-    if let Err(error) = server::check_durability(&session, &server).await? {
-        return Ok(Err(error));
-    }
+    let may_lose = match server::check_durability(&session, &server).await? {
+        Ok(may_lose) => may_lose,
+        Err(error) => return Ok(Err(error)),
+    };
     let staleness = staleness(&session, ledger, content).await?;
     if let Some(staleness) = staleness
         && !accept_older
@@ -127,6 +129,7 @@ async fn open_writer(
         mark,
         witness,
         limits: None,
+        acknowledged: Acknowledgements::new(may_lose),
         failed: None,
     }))
 }

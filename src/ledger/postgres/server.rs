@@ -2,16 +2,16 @@
 
 use super::connection::Session;
 use super::errors::Failure;
-use super::lease::Lease;
 use super::rows;
 use crate::config::LedgerServer;
 use crate::ledger::error::{LedgerError, Result};
 
-/// Refuses a server that may lose what it has acknowledged.
+/// Refuses a server that may lose what it has acknowledged. Returns whether a standby may lack some of it, which the
+/// configuration accepts.
 pub async fn check_durability(
     session: &Session,
     server: &LedgerServer,
-) -> std::result::Result<Result<()>, Failure> {
+) -> std::result::Result<Result<bool>, Failure> {
     let row = session
         .query_one(
             "SELECT current_setting('fsync'), current_setting('synchronous_standby_names'),
@@ -35,7 +35,7 @@ pub async fn check_durability(
             "the server of the ledger `{name}` has a standby without synchronous replication: if that takes over, partners who were mailed last would be mailed again; set `synchronous_standby_names` on the server, or accept it by `ledger.accept_failover_loss = true`"
         )
     } else {
-        return Ok(Ok(()));
+        return Ok(Ok(standbys > 0 && names.is_empty()));
     };
     Ok(Err(LedgerError::Unsafe(refused)))
 }
@@ -52,11 +52,28 @@ pub async fn timeline(session: &Session) -> std::result::Result<String, Failure>
     rows::value(&row, 0)
 }
 
-/// Fails if another server has taken over since the run began.
-pub async fn ensure_same(session: &Session, lease: &Lease) -> std::result::Result<(), Failure> {
-    if timeline(session).await? == lease.timeline {
-        return Ok(());
-    }
-    lease.lose();
-    Ok(())
+/// Records a run again, with its writer, on a server that has taken over and may lack both. Its lease has ended.
+pub async fn restore_run(
+    session: &Session,
+    run: i64,
+    writer: &[u8],
+) -> std::result::Result<(), Failure> {
+    session
+        .execute(
+            "INSERT INTO run (number, verb, campaign, started_at, version, host, os_user, lease_until)
+             OVERRIDING SYSTEM VALUE
+             SELECT $1, '', '', now, '', '', '', now
+             FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now) AS clock
+             ON CONFLICT DO NOTHING",
+            &[&run],
+        )
+        .await?;
+    session
+        .execute(
+            "INSERT INTO writer (id, run, epoch, changes) VALUES ($1, $2, 0, nextval('change'))
+             ON CONFLICT DO NOTHING",
+            &[&writer, &run],
+        )
+        .await
+        .map(drop)
 }

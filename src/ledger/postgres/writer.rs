@@ -16,6 +16,7 @@ use super::changes;
 use super::connection::Session;
 use super::errors::{ApplyError, Failure};
 use super::lease::Lease;
+use super::rewriting::Acknowledgements;
 use super::server;
 use super::transaction::Transaction;
 use crate::config::LedgerServer;
@@ -144,6 +145,8 @@ pub struct Writer {
     pub(super) witness: Option<Witness>,
     /// The limits that all runs keep together, if they are kept exactly.
     pub(super) limits: Option<RateLimits>,
+    /// What a standby may lack that takes over.
+    pub(super) acknowledged: Acknowledgements,
     /// Why nothing more is written.
     pub(super) failed: Option<String>,
 }
@@ -157,7 +160,7 @@ impl Writer {
                 Some(request) => request,
                 None => match queue.recv().await {
                     Some(request) => request,
-                    None => return,
+                    None => return self.lease.end(),
                 },
             };
             match request {
@@ -194,6 +197,11 @@ impl Writer {
             .await;
         match applied {
             Ok(results) => {
+                for (change, result) in all.iter().zip(&results) {
+                    if let Ok(state) = result {
+                        self.acknowledged.add(change, *state);
+                    }
+                }
                 let mut results = results.into_iter();
                 for (changes, answer) in group {
                     let results = results.by_ref().take(changes.len()).collect();
@@ -312,7 +320,12 @@ impl Writer {
 
     async fn open_again(&mut self, transaction: Id) -> std::result::Result<bool, Failure> {
         let session = Session::connect(&self.server).await?;
-        server::ensure_same(&session, &self.lease).await?;
+        let replaced = server::timeline(&session).await? != self.lease.timeline;
+        if replaced {
+            // The next run may arm again.
+            self.lease.lose();
+            server::restore_run(&session, self.run, &self.mark.run).await?;
+        }
         let row = session
             .query_opt(
                 "UPDATE writer SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch, last_transaction, changes",
@@ -328,12 +341,38 @@ impl Writer {
         self.session = session;
         self.epoch = row.get(0);
         let last: Option<Vec<u8>> = row.get(1);
+        if replaced {
+            self.write_missing().await?;
+        }
         let committed = last.as_deref() == Some(&transaction[..]);
         if committed {
             self.mark.changes = row.get::<_, i64>(2).unsigned_abs();
             self.advance_witness();
         }
         Ok(committed)
+    }
+
+    /// After another server has taken over: writes again what it lacks.
+    async fn write_missing(&mut self) -> std::result::Result<(), Failure> {
+        let acknowledged = std::mem::take(&mut self.acknowledged);
+        let mut lost = None;
+        let mut write = async |it: &Transaction<'_>| acknowledged.write_missing(it).await;
+        let id = random_id().map_err(|error| Failure::Value(error.to_string()))?;
+        let written = self.attempt(Lock::Shared, id, &mut lost, &mut write).await;
+        self.acknowledged = acknowledged;
+        match written {
+            Ok(()) => {}
+            Err(ApplyError::Failed(failure)) => return Err(failure),
+            Err(refused) => return Err(Failure::Value(refused.to_string())),
+        }
+        let lost = lost.unwrap_or_default();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Value(format!(
+            "another server has taken over that lacks what was recorded, and it cannot be written again; record it with `resolve`: {}",
+            lost.join(", ")
+        )))
     }
 
     /// Fails once a write has failed.
