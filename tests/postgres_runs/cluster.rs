@@ -2,8 +2,8 @@
 //! server are the same.
 
 use std::process::Command;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use crate::support::chance::number;
@@ -17,7 +17,8 @@ pub const LEASE: Duration = Duration::from_secs(2);
 pub const CONNECTIONS: usize = 2;
 
 /// The server of all tests that do not need one of their own. It is stopped after the last test.
-pub static SHARED: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
+pub static SHARED: LazyLock<Arc<PostgresServer>> =
+    LazyLock::new(|| Arc::new(PostgresServer::start()));
 
 /// The number of trials.
 pub fn trials(usual: u64) -> u64 {
@@ -34,7 +35,7 @@ pub fn slow_relay(time: Duration) -> Server {
 }
 
 pub struct Cluster {
-    pub postgres: &'static PostgresServer,
+    pub postgres: Arc<PostgresServer>,
     pub database: String,
     pub relay: Server,
     pub machines: Vec<Workplace>,
@@ -54,13 +55,13 @@ impl Cluster {
 
     /// As [`Cluster::new`], on another server.
     pub fn on(
-        postgres: &'static PostgresServer,
+        postgres: &Arc<PostgresServer>,
         machines: usize,
         partners: usize,
         relay: Server,
     ) -> Self {
         let mut cluster = Self {
-            postgres,
+            postgres: postgres.clone(),
             database: new_database(postgres),
             relay,
             machines: Vec::new(),
@@ -95,7 +96,7 @@ impl Cluster {
 
     /// Runs statements in the database; gives the values of the rows, one row a line, separated by `|`.
     pub fn sql(&self, statements: &str) -> String {
-        sql(self.postgres, &self.database, statements)
+        sql(&self.postgres, &self.database, statements)
     }
 
     /// What holds at any time; gives how many invitations are `unknown` or `armed`.
@@ -132,7 +133,8 @@ impl Cluster {
     /// Waits until no run has a lease, as the next run from a timer would.
     #[track_caller]
     pub fn wait_for_leases(&self) {
-        let live = "SELECT count(*) FROM access_invite.run WHERE ended_at IS NULL AND lost_at IS NULL
+        let live =
+            "SELECT count(*) FROM access_invite.run WHERE ended_at IS NULL AND lost_at IS NULL
             AND lease_until > extract(epoch FROM clock_timestamp()) * 1000";
         wait_until("the leases end", || self.sql(live) == "0");
     }
@@ -205,7 +207,11 @@ impl Cluster {
             ),
         ];
         let parts = parts.map(|(title, query)| format!("{title}:\n{}", self.sql(query)));
-        format!("{}\nserver log:\n{}", parts.join("\n"), tail(&self.postgres.log()))
+        format!(
+            "{}\nserver log:\n{}",
+            parts.join("\n"),
+            tail(&self.postgres.log())
+        )
     }
 }
 
@@ -219,7 +225,10 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let dump = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.dump()));
-            eprintln!("{}", dump.unwrap_or_else(|_| "the ledger cannot be read".into()));
+            eprintln!(
+                "{}",
+                dump.unwrap_or_else(|_| "the ledger cannot be read".into())
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::cluster::{CONNECTIONS, Cluster, SHARED, ended_well, ledger, slow_relay, trials};
+use super::cluster::{CONNECTIONS, Cluster, SHARED, ended_well, slow_relay, trials};
 use crate::support::chance::Random;
 use crate::support::parallel;
 use crate::support::smtp::Server;
@@ -125,7 +125,10 @@ fn connections_cut_after_any_byte_keep_all_invariants() {
         let cluster = behind(&relay, 30, slow_relay(Duration::from_millis(10)));
         let ended = cluster.machines[1].run(&["send"]);
         // Before anything is sent, a connection that is lost ends the run.
-        assert!(matches!(ended.code, 0 | 3 | 74 | 75), "{direction:?} {byte}: {ended:?}");
+        assert!(
+            matches!(ended.code, 0 | 3 | 74 | 75),
+            "{direction:?} {byte}: {ended:?}"
+        );
         cluster.finish(CONNECTIONS);
     });
 }
@@ -159,7 +162,10 @@ fn a_distant_server_is_only_slower() {
     let cluster = behind(&relay, 30, Server::accepting());
     let start = Instant::now();
     let ended = cluster.machines[1].run(&["send"]);
-    println!("30 partners at a round-trip time of 40 ms: {:?}", start.elapsed());
+    println!(
+        "30 partners at a round-trip time of 40 ms: {:?}",
+        start.elapsed()
+    );
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
     cluster.finish(0);
 }
@@ -215,7 +221,11 @@ fn a_run_that_never_reaches_the_server_again_ends() {
     let ended = run.wait();
     println!("ended with {} after {:?}", ended.code, start.elapsed());
     assert!(matches!(ended.code, 74 | 75), "{ended:?}");
-    assert!(start.elapsed() < Duration::from_secs(75), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(75),
+        "{:?}",
+        start.elapsed()
+    );
     cluster.finish(CONNECTIONS);
 }
 

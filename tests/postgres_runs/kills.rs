@@ -43,7 +43,11 @@ fn a_killed_run_leaves_at_most_one_unknown_for_each_connection() {
         let left = cluster.finish(CONNECTIONS);
         undecided.fetch_add(left, Ordering::Relaxed);
     });
-    println!("{} unknown over {} trials", undecided.into_inner(), trials.len());
+    println!(
+        "{} unknown over {} trials",
+        undecided.into_inner(),
+        trials.len()
+    );
     assert!(!SHARED.log().contains("PANIC"), "{}", SHARED.log());
 }
 

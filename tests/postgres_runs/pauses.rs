@@ -15,7 +15,11 @@ use crate::support::{Output, Running, parallel};
 const BEYOND: Duration = Duration::from_millis(2_600);
 
 /// Stops a run, lets another one take over, and lets the first one go on. Gives how both ended.
-fn stop_and_take_over(cluster: &Cluster, stopped: Running, meanwhile: impl FnOnce()) -> [Output; 2] {
+fn stop_and_take_over(
+    cluster: &Cluster,
+    stopped: Running,
+    meanwhile: impl FnOnce(),
+) -> [Output; 2] {
     stopped.signal("STOP");
     std::thread::sleep(BEYOND);
     let other = cluster.machines[1].run(&["send"]);
@@ -64,10 +68,13 @@ fn a_late_reply_settles_what_another_run_has_recovered() {
         let taken = usize::from(expected == "accepted");
         assert_eq!(cluster.relay.accepted().len(), taken);
         assert_eq!(cluster.relay.count("MAIL"), 1, "{reply}");
-        let causes = cluster.sql(
-            "SELECT string_agg(to_state, ' ' ORDER BY id) FROM access_invite.history",
+        let causes =
+            cluster.sql("SELECT string_agg(to_state, ' ' ORDER BY id) FROM access_invite.history");
+        assert_eq!(
+            causes,
+            format!("pending armed unknown {expected}"),
+            "{late:?}"
         );
-        assert_eq!(causes, format!("pending armed unknown {expected}"), "{late:?}");
     }
 }
 
@@ -83,7 +90,12 @@ fn a_late_reply_does_not_change_a_decision() {
     let [late, _] = stop_and_take_over(&cluster, run, || {
         let address = "p0@a0.example";
         let decided = cluster.machines[1].run(&[
-            "resolve", address, "--as", "abandoned", "--note", "told by telephone",
+            "resolve",
+            address,
+            "--as",
+            "abandoned",
+            "--note",
+            "told by telephone",
         ]);
         assert_eq!(decided.code, 0, "{decided:?}");
         keeper.release();
@@ -158,10 +170,9 @@ fn no_final_dot_is_written_after_the_lease() {
     for (nth, partners) in [(0, 1), (0, 12), (2, 12)] {
         let mut cluster = Cluster::new(2, partners, Server::accepting());
         let armed = Armed::new(SHARED.port(), nth);
-        let url = cluster.url().replace(
-            &SHARED.port().to_string(),
-            &armed.relay.port().to_string(),
-        );
+        let url = cluster
+            .url()
+            .replace(&SHARED.port().to_string(), &armed.relay.port().to_string());
         let machine = cluster.add_machine(&url);
         machine.smtp("connections = 1");
         let run = cluster.machines[2].start(&["send"]);
@@ -180,10 +191,18 @@ fn no_final_dot_is_written_after_the_lease() {
         assert_eq!(late.code, 75, "{late:?}");
         // The other run has mailed everybody else, and nobody who was armed.
         let accepted = cluster.relay.accepted().len();
-        assert_eq!(accepted, partners - 1, "{before} before; {late:?} {other:?}");
+        assert_eq!(
+            accepted,
+            partners - 1,
+            "{before} before; {late:?} {other:?}"
+        );
         // The final dot was not written, and the stopped run knows it: the message is due again.
-        let state = cluster.sql("SELECT state FROM access_invite.invitation WHERE state <> 'accepted'");
-        assert!(matches!(state.as_str(), "deferred" | "pending"), "{state}: {late:?}");
+        let state =
+            cluster.sql("SELECT state FROM access_invite.invitation WHERE state <> 'accepted'");
+        assert!(
+            matches!(state.as_str(), "deferred" | "pending"),
+            "{state}: {late:?}"
+        );
         cluster.finish(0);
         assert_eq!(cluster.relay.accepted().len(), partners);
     }
@@ -220,5 +239,9 @@ fn pauses_at_random_moments_keep_all_invariants() {
         let left = cluster.finish(CONNECTIONS);
         undecided.fetch_add(left, Ordering::Relaxed);
     });
-    println!("{} unknown over {} trials", undecided.into_inner(), trials.len());
+    println!(
+        "{} unknown over {} trials",
+        undecided.into_inner(),
+        trials.len()
+    );
 }

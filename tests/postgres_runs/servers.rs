@@ -1,6 +1,6 @@
 //! The database server is killed, restarted, or ends connections during runs.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::cluster::{CONNECTIONS, Cluster, SHARED, slow_relay, trials};
@@ -8,7 +8,7 @@ use crate::support::chance::Random;
 use crate::support::postgres_server::PostgresServer;
 
 /// The server of these tests, which others would miss.
-static KILLED: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::start);
+static KILLED: LazyLock<Arc<PostgresServer>> = LazyLock::new(|| Arc::new(PostgresServer::start()));
 
 /// With a restart within the time for which a run tries to reach the server, and without one.
 #[test]

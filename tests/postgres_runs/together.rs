@@ -19,7 +19,9 @@ fn simultaneous_runs_mail_each_partner_once() {
         }
         assert!(ended.iter().any(|it| it.code == 0), "{ended:?}");
         cluster.finish(0);
-        let senders = cluster.sql("SELECT count(DISTINCT run) FROM access_invite.history WHERE to_state = 'accepted'");
+        let senders = cluster.sql(
+            "SELECT count(DISTINCT run) FROM access_invite.history WHERE to_state = 'accepted'",
+        );
         assert!(
             senders.parse::<usize>().unwrap() > 1,
             "one of {machines} runs did everything"

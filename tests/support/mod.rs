@@ -307,12 +307,18 @@ impl Workplace {
     /// Starts a run that is waited for or killed later. Signals that the caller of the tests ignores,
     /// as under `nohup`, have their default action in it.
     pub fn start(&self, arguments: &[&str]) -> Running {
+        self.start_with(arguments, |_| {})
+    }
+
+    /// As [`Workplace::start`], with a change to the command.
+    pub fn start_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Running {
         let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let mut env = Command::new("env");
         env.arg("--default-signal=HUP,INT,QUIT,TERM").arg(binary());
         let mut command = self.prepare(env, arguments);
         command.stdout(stdout.try_clone().unwrap());
         command.stderr(stderr.try_clone().unwrap());
+        change(&mut command);
         let child = command.spawn().unwrap();
         Running {
             watch: ProcessWatch::start(child.id(), &command),

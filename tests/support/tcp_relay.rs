@@ -86,10 +86,7 @@ impl TcpRelay {
     }
 
     /// Forwards to this port of 127.0.0.1 as the script says.
-    pub fn with(
-        server: u16,
-        script: impl Fn(&Piece<'_>) -> Fault + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with(server: u16, script: impl Fn(&Piece<'_>) -> Fault + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
@@ -298,4 +295,113 @@ impl Pair {
         reset(&self.client);
         reset(&self.server);
     }
+}
+
+/// A server that sends back what it receives, for one connection; gives what it has received.
+#[cfg(test)]
+fn echo() -> (u16, JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let thread = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut received = Vec::new();
+        let mut buffer = [0; 1_024];
+        while let Ok(read @ 1..) = socket.read(&mut buffer) {
+            received.extend_from_slice(&buffer[..read]);
+            let _ = socket.write_all(&buffer[..read]);
+        }
+        received
+    });
+    (port, thread)
+}
+
+#[test]
+fn a_tcp_relay_does_what_its_script_says() {
+    let cases: [(Fault, &[u8], &[u8], Duration); 6] = [
+        (
+            Fault::None,
+            b"first second",
+            b"first second",
+            Duration::ZERO,
+        ),
+        (
+            Fault::Delay(Duration::from_millis(120)),
+            b"first second",
+            b"first second",
+            Duration::from_millis(100),
+        ),
+        (Fault::Cut(3), b"first sec", b"first ", Duration::ZERO),
+        (
+            Fault::HalfClose,
+            b"first second",
+            b"first second",
+            Duration::ZERO,
+        ),
+        (
+            Fault::LoseAnswer(Duration::from_millis(50)),
+            b"first second",
+            b"first ",
+            Duration::from_millis(40),
+        ),
+        (
+            Fault::ForwardLate(Duration::from_millis(50)),
+            b"first second",
+            b"first ",
+            Duration::ZERO,
+        ),
+    ];
+    for (fault, at_server, at_client, least) in cases {
+        let (port, server) = echo();
+        let relay = TcpRelay::with(port, move |piece: &Piece<'_>| {
+            if piece.direction == Direction::ToServer && piece.contains(b"second") {
+                fault
+            } else {
+                Fault::None
+            }
+        });
+        let start = Instant::now();
+        let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, relay.port())).unwrap();
+        client.write_all(b"first ").unwrap();
+        let mut received = vec![0; 6];
+        client.read_exact(&mut received).unwrap();
+        client.write_all(b"second").unwrap();
+        if matches!(fault, Fault::None | Fault::Delay(_)) {
+            let mut rest = vec![0; 6];
+            client.read_exact(&mut rest).unwrap();
+            received.extend(rest);
+        } else {
+            // It ends with a FIN or an RST.
+            let _ = client.read_to_end(&mut received);
+        }
+        let took = start.elapsed();
+        drop(client);
+        let server = server.join().unwrap();
+        assert_eq!(server.as_slice(), at_server, "{fault:?}");
+        if !matches!(fault, Fault::Cut(_)) {
+            assert_eq!(received.as_slice(), at_client, "{fault:?}");
+        }
+        assert!(took >= least, "{fault:?}: {took:?}");
+        assert_eq!(relay.connections(), 1);
+    }
+}
+
+#[test]
+fn a_frozen_tcp_relay_forwards_nothing_until_it_goes_on() {
+    let (port, server) = echo();
+    let relay = TcpRelay::to(port);
+    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, relay.port())).unwrap();
+    relay.freeze(true);
+    client.write_all(b"late").unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_millis(150)))
+        .unwrap();
+    let mut received = [0; 4];
+    client.read_exact(&mut received).unwrap_err();
+    relay.freeze(false);
+    client.set_read_timeout(None).unwrap();
+    client.read_exact(&mut received).unwrap();
+    assert_eq!(&received, b"late");
+    relay.cut_all();
+    drop(client);
+    assert_eq!(server.join().unwrap(), b"late");
 }
