@@ -23,6 +23,7 @@ mod reader;
 mod records;
 mod sidecar;
 mod sqlite;
+mod verified;
 mod witness;
 
 use std::path::{Path, PathBuf};
@@ -42,10 +43,10 @@ pub use self::records::{
     Notified, RateLimits, RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Suppressed,
     Unsettled,
 };
-pub use self::sqlite::Verified;
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
 use self::sqlite::{Examined, WriterHandle, WriterThread};
+pub use self::verified::Verified;
 use self::witness::{Witness, WitnessMark};
 use crate::address::Address;
 use crate::config::{LedgerFiles, LedgerLocation};
