@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::claims::Keys;
 use super::errors::{ApplyError, Failure};
+use super::keys::Keys;
 use super::rows;
 use super::transaction::Transaction;
 use crate::invitation::{Cause, Decision, Identity, NotAllowed, State, covering_hashes, next};

@@ -2,6 +2,7 @@
 
 use super::changes;
 use super::errors::{ApplyError, Failure};
+use super::keys::Keys;
 use super::rows;
 use super::transaction::Transaction;
 use super::writer::{Lock, Writer};
@@ -12,32 +13,6 @@ use crate::outcome::Phase;
 
 /// Why a message may have been sent whose run is lost.
 const LOST: &str = "the run ended between the final dot and its reply";
-
-/// The keys of invitations, as arrays.
-pub struct Keys {
-    pub campaigns: Vec<String>,
-    pub packages: Vec<String>,
-    pub addresses: Vec<String>,
-    pub occasions: Vec<String>,
-}
-
-impl Keys {
-    pub fn of<'a>(identities: impl Iterator<Item = &'a Identity>) -> Self {
-        let mut keys = Self {
-            campaigns: Vec::new(),
-            packages: Vec::new(),
-            addresses: Vec::new(),
-            occasions: Vec::new(),
-        };
-        for identity in identities {
-            keys.campaigns.push(identity.campaign.clone());
-            keys.packages.push(identity.package_id.to_string());
-            keys.addresses.push(identity.address.clone());
-            keys.occasions.push(identity.occasion.to_string());
-        }
-        keys
-    }
-}
 
 impl Writer {
     /// Claims these invitations, as far as they are still to be sent and no other run has claimed them. Gives the

@@ -8,15 +8,15 @@ use super::lease::Lease;
 use super::reader::Reader;
 use super::rewriting::Acknowledgements;
 use super::writer::{Writer, WriterHandle};
-use super::{rows, schema, server};
+use super::{rows, schema, server, staleness};
 use crate::clock;
 use crate::config::{LedgerLocation, LedgerServer};
 use crate::finding::Finding;
 use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::freshness::{self, Staleness};
+use crate::ledger::freshness;
 use crate::ledger::records::RunStart;
-use crate::ledger::witness::{self, Id, Witness, WitnessContent, WitnessMark, random_id};
+use crate::ledger::witness::{self, Id, Witness, WitnessMark, random_id};
 
 /// Creates the tables, unless there are some; returns whether they were created.
 ///
@@ -86,7 +86,7 @@ async fn open_writer(
         Ok(may_lose) => may_lose,
         Err(error) => return Ok(Err(error)),
     };
-    let staleness = staleness(&session, ledger, content).await?;
+    let staleness = staleness::find(&session, ledger, content).await?;
     if let Some(staleness) = staleness
         && !accept_older
     {
@@ -132,34 +132,6 @@ async fn open_writer(
         acknowledged: Acknowledgements::new(may_lose),
         failed: None,
     }))
-}
-
-/// Why this ledger may lack what later runs have recorded.
-pub async fn staleness(
-    session: &Session,
-    ledger: Id,
-    content: WitnessContent,
-) -> std::result::Result<Option<Staleness>, Failure> {
-    let mut found = None;
-    if let WitnessContent::Mark(mark) = content
-        && mark.names_a_run()
-    {
-        found = if mark.ledger == ledger {
-            let reached = session
-                .query_opt(
-                    "SELECT changes FROM writer WHERE id = $1",
-                    &[&&mark.run[..]],
-                )
-                .await?;
-            let reached: Option<i64> = reached.map(|it| it.get(0));
-            let satisfied = reached.is_some_and(|it| it.unsigned_abs() >= mark.changes);
-            (!satisfied).then_some(Staleness::Older(mark))
-        } else {
-            Some(Staleness::OtherLedger(mark))
-        };
-    }
-    // A missing witness is created: another machine may be the first one to use this configuration.
-    freshness::staleness(content, false, &[], |_| Ok(found))
 }
 
 fn refuse_moved(server: &LedgerServer, moved_to: Option<String>) -> Result<()> {
