@@ -24,6 +24,7 @@ mod records;
 mod sidecar;
 mod sqlite;
 mod store;
+mod verified;
 mod witness;
 
 use std::path::{Path, PathBuf};
@@ -43,11 +44,11 @@ pub use self::records::{
     Notified, RateLimits, RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Suppressed,
     Unsettled,
 };
-pub use self::sqlite::Verified;
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
 use self::sqlite::{Examined, WriterThread};
 use self::store::{Store, on_writer};
+pub use self::verified::Verified;
 use self::witness::{Witness, WitnessMark};
 use crate::address::Address;
 use crate::config::{LedgerFiles, LedgerLocation};

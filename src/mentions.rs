@@ -32,6 +32,12 @@ impl Mentions {
         }
     }
 
+    /// The spellings, in lower case.
+    #[must_use]
+    pub fn spellings(&self) -> &[String] {
+        &self.0
+    }
+
     /// Whether the text names the address.
     #[must_use]
     pub fn is_in(&self, text: &str) -> bool {

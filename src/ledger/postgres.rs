@@ -7,23 +7,33 @@
 //!   ([`writer`]).
 //! - Recorded times are those of the server.
 
+mod access;
 mod changes;
 mod claims;
 mod connection;
+mod enrolment;
+mod erasure;
 mod errors;
+mod evidence;
 mod keys;
 mod lease;
+mod notifications;
 mod opening;
 mod other_runs;
 mod reader;
+mod redaction;
+mod reminders;
 mod requests;
 mod rewriting;
 mod rows;
 mod schema;
 mod server;
 mod staleness;
+mod standings;
+mod suppressions;
 mod thread;
 mod transaction;
+mod verification;
 mod writer;
 
 pub use self::opening::{create_if_missing, open, warnings};

@@ -12,7 +12,7 @@ use super::freshness::Staleness;
 use super::records::{
     Approval, CampaignStanding, RecordFilter, RunRecord, SentInvitation, Unsettled,
 };
-use super::sqlite::Verified;
+use super::verified::Verified;
 use super::witness::Id;
 use super::{postgres, sqlite};
 use crate::config::LedgerLocation;

@@ -32,6 +32,5 @@ pub use self::connection::create;
 pub use self::file_checks::{check, check_writable, warnings};
 pub use self::opening::{Examined, open_scratch};
 pub use self::reader::Reader;
-pub use self::verification::Verified;
 pub use self::writer_handle::WriterHandle;
 pub use self::writer_thread::WriterThread;

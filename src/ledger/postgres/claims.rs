@@ -84,7 +84,7 @@ impl Transaction<'_> {
             )
             .await?;
         let ids: Vec<i64> = claimed.iter().map(|it| it.get(1)).collect();
-        let standings = super::reader::standings_of(self.session, &ids).await?;
+        let standings = super::standings::standings_of(self.session, &ids).await?;
         let mut result = vec![None; identities.len()];
         for row in &claimed {
             let place: i64 = row.get(0);

@@ -74,6 +74,11 @@ impl Session {
         answered(self.client.execute(&statement, values)).await
     }
 
+    /// The rows of a statement that is not asked again.
+    pub async fn query_once(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, Failure> {
+        answered(self.client.query(sql, values)).await
+    }
+
     /// Executes statements without values.
     pub async fn batch(&self, sql: &str) -> Result<(), Failure> {
         answered(self.client.batch_execute(sql)).await

@@ -31,8 +31,10 @@ impl From<tokio_postgres::Error> for Failure {
                 Self::Value(describe(&error))
             };
         };
-        // Class 57P: the server is shutting down or was restarted after a crash (PostgreSQL, appendix A).
-        if ["57P01", "57P02", "57P03"].contains(&code.code()) || code.code().starts_with("08") {
+        // The server is shutting down, was restarted after a crash, or ended an idle connection (PostgreSQL, appendix A).
+        if ["57P01", "57P02", "57P03", "57P05", "25P03"].contains(&code.code())
+            || code.code().starts_with("08")
+        {
             return Self::Lost(describe(&error));
         }
         Self::Refused(error)

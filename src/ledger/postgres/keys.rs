@@ -1,4 +1,6 @@
-//! Invitations as arrays of their keys, so that one statement is about many of them.
+//! Many invitations as values of one statement.
+
+use tokio_postgres::types::ToSql;
 
 use crate::invitation::Identity;
 
@@ -25,5 +27,15 @@ impl Keys {
             keys.occasions.push(identity.occasion.to_string());
         }
         keys
+    }
+
+    /// The arrays in the order of the fields.
+    pub fn values(&self) -> [&(dyn ToSql + Sync); 4] {
+        [
+            &self.campaigns,
+            &self.packages,
+            &self.addresses,
+            &self.occasions,
+        ]
     }
 }

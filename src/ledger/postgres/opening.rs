@@ -86,7 +86,7 @@ async fn open_writer(
         Ok(may_lose) => may_lose,
         Err(error) => return Ok(Err(error)),
     };
-    let staleness = staleness::find(&session, ledger, content).await?;
+    let staleness = staleness::staleness(&session, ledger, content).await?;
     if let Some(staleness) = staleness
         && !accept_older
     {

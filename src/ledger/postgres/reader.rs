@@ -1,28 +1,30 @@
-//! A view of the ledger, on a connection and a thread of its own.
+//! A view of the ledger, on a connection and a thread of its own, so that reading never delays a final dot.
+//!
+//! A query whose connection was lost is repeated on a new one, because it changes nothing. Only a snapshot is lost
+//! with its connection.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
 
 use super::connection::Session;
 use super::errors::Failure;
+use super::staleness::staleness;
+use super::thread::{Work, boxed};
+use super::{rows, schema, thread};
 use crate::config::LedgerServer;
-use crate::invitation::{
-    Access, AccessCounts, AccessState, Erasure, Event, Identity, MessageIdKey, PersonHash, Record,
-    Standing, State, Suppression,
-};
-use crate::ledger::error::Result;
+use crate::invitation::MessageIdKey;
+use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness::Staleness;
-use crate::ledger::records::{
-    Approval, CampaignStanding, RecordFilter, RunRecord, SentInvitation, Unsettled,
-};
-use crate::ledger::sqlite::Verified;
-use crate::ledger::witness::Id;
-use crate::link::PackageId;
+use crate::ledger::witness::{self, Id};
+
+/// How many records a page has.
+pub(super) const PAGE: i64 = 500;
 
 /// A view of a ledger.
 pub struct Reader {
+    name: String,
+    queries: mpsc::UnboundedSender<Work<View>>,
     /// The key behind the Message-IDs.
     pub key: MessageIdKey,
     /// Whether a run was using the ledger when it was opened.
@@ -31,139 +33,190 @@ pub struct Reader {
     pub staleness: Option<Staleness>,
 }
 
-/// The standings of these invitations, by their numbers.
-pub async fn standings_of(
-    _session: &Session,
-    _ids: &[i64],
-) -> std::result::Result<HashMap<i64, Standing>, Failure> {
-    todo!()
+/// What the thread has.
+struct View {
+    server: LedgerServer,
+    /// None after the connection was lost.
+    session: Option<Session>,
+    /// Whether all queries see the same state of the ledger.
+    is_snapshot: bool,
+}
+
+/// What is read when the ledger is opened.
+struct Opened {
+    key: MessageIdKey,
+    live: bool,
+    staleness: Option<Staleness>,
 }
 
 impl Reader {
     /// Opens the ledger for reading.
-    pub fn open(_server: &LedgerServer) -> Result<Self> {
-        todo!()
+    pub fn open(server: &LedgerServer) -> Result<Self> {
+        let (server, name) = (server.clone(), server.name().to_owned());
+        let open = async move || {
+            let name = server.name().to_owned();
+            let failed = |failure: Failure| failure.translate(&name);
+            // Before the ledger, because writers advance it after they have committed.
+            let witness = witness::read(&server.witness)?;
+            let session = connect(&server).await.map_err(failed)?;
+            let version = schema::version(&session).await.map_err(failed)?;
+            schema::check_version(&name, version)?;
+            let (id, key, _) = schema::identity(&session).await.map_err(failed)?;
+            let opened = Opened {
+                key,
+                live: is_live(&session).await.map_err(failed)?,
+                staleness: staleness(&session, id, witness).await.map_err(failed)?,
+            };
+            let view = View {
+                server,
+                session: Some(session),
+                is_snapshot: false,
+            };
+            Ok((view, opened))
+        };
+        let serve = async |mut view: View, mut queue: mpsc::UnboundedReceiver<Work<View>>| {
+            while let Some(query) = queue.recv().await {
+                query(&mut view).await;
+            }
+        };
+        let (queries, _, opened) = thread::start("ledger-reader", open, serve)?;
+        Ok(Self {
+            name,
+            queries,
+            key: opened.key,
+            live: opened.live,
+            staleness: opened.staleness,
+        })
     }
 
+    /// Begins a snapshot.
     pub async fn begin_snapshot(&self) -> Result<()> {
-        todo!()
+        let begin = async |session: &Session| {
+            session
+                .batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                .await?;
+            // The first query takes the snapshot.
+            match session.query_one("SELECT count(*) FROM meta", &[]).await {
+                Ok(_) => Ok(()),
+                Err(failure) => {
+                    let _ = session.batch("ROLLBACK").await;
+                    Err(failure)
+                }
+            }
+        };
+        self.on_thread(async move |view| {
+            view.run(&begin).await?;
+            view.is_snapshot = true;
+            Ok(())
+        })
+        .await
     }
+
+    /// Ends the snapshot.
     pub async fn end_snapshot(&self) -> Result<()> {
-        todo!()
+        self.on_thread(async |view| {
+            let ended = view
+                .run(&async |session: &Session| session.batch("COMMIT").await)
+                .await;
+            view.is_snapshot = false;
+            ended
+        })
+        .await
     }
+
+    /// The server refuses damaged pages itself, if it was set up with checksums.
     pub async fn examine(&self) -> Result<()> {
-        todo!()
+        self.id().await.map(drop)
     }
+
+    /// The ledger's id.
     pub async fn id(&self) -> Result<Option<Id>> {
-        todo!()
+        self.query(async |session: &Session| Ok(Some(schema::identity(session).await?.0)))
+            .await
     }
-    pub async fn standings(&self, _identities: Vec<Identity>) -> Result<Vec<Option<Standing>>> {
-        todo!()
+
+    /// A database is not copied into a file: PostgreSQL has a program for that.
+    pub async fn copy_to(&self, path: &Path) -> Result<()> {
+        Err(LedgerError::Unsafe(format!(
+            "the ledger `{}` is in a database, which is not copied to `{}`; back it up with `pg_dump --format=custom --schema=access_invite`, together with the witness",
+            self.name,
+            path.display()
+        )))
     }
-    pub async fn records(&self, _identities: Vec<Identity>) -> Result<Vec<Option<Record>>> {
-        todo!()
-    }
-    pub async fn with_reminders(&self, _identities: Vec<Identity>) -> Result<Vec<Vec<Record>>> {
-        todo!()
-    }
-    pub async fn open_reminders(&self, _campaign: &str, _after: i64) -> Result<Vec<Record>> {
-        todo!()
-    }
-    pub async fn counts_of(
+
+    /// The answer of a query, which may be asked a second time.
+    pub(super) async fn query<T: Send + 'static>(
         &self,
-        _campaign: &str,
-        _package: Option<PackageId>,
-    ) -> Result<Vec<(State, u64)>> {
-        todo!()
+        query: impl AsyncFn(&Session) -> std::result::Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        self.on_thread(async move |view| view.run(&query).await)
+            .await
     }
-    pub async fn page(
+
+    /// Does something on the thread, to its end, even if nobody waits for it any more.
+    async fn on_thread<T: Send + 'static>(
         &self,
-        _campaign: &str,
-        _filter: &RecordFilter,
-        _after: i64,
-    ) -> Result<Vec<Record>> {
-        todo!()
+        work: impl AsyncFnOnce(&mut View) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, waiting) = oneshot::channel();
+        let work = boxed(move |view: &mut View| {
+            Box::pin(async move { drop(answer.send(work(view).await)) })
+        });
+        let _ = self.queries.send(work);
+        let stopped = |_| LedgerError::CannotWrite("the ledger's reader has stopped".into());
+        waiting.await.map_err(stopped)?
     }
-    pub async fn packages(&self, _campaign: &str) -> Result<Vec<(PackageId, String)>> {
-        todo!()
+}
+
+impl View {
+    async fn run<T>(
+        &mut self,
+        query: &impl AsyncFn(&Session) -> std::result::Result<T, Failure>,
+    ) -> Result<T> {
+        let mut answer = self.try_once(query).await;
+        if let Err(Failure::Lost(_)) = &answer {
+            self.session = None;
+            if !self.is_snapshot {
+                answer = self.try_once(query).await;
+            }
+        }
+        if let Err(Failure::Lost(_)) = &answer {
+            self.session = None;
+        }
+        answer.map_err(|failure| failure.translate(self.server.name()))
     }
-    pub async fn first_sent(&self) -> Result<Option<Timestamp>> {
-        todo!()
+
+    async fn try_once<T>(
+        &mut self,
+        query: &impl AsyncFn(&Session) -> std::result::Result<T, Failure>,
+    ) -> std::result::Result<T, Failure> {
+        let session = match &mut self.session {
+            Some(session) => session,
+            none if !self.is_snapshot => none.insert(connect(&self.server).await?),
+            _ => return Err(Failure::Lost("with it, the snapshot".into())),
+        };
+        query(session).await
     }
-    pub async fn is_reported(&self, _invitation: i64, _origin: &str) -> Result<bool> {
-        todo!()
-    }
-    pub async fn suppressions_of(
-        &self,
-        _addresses: Vec<String>,
-    ) -> Result<Vec<Option<Suppression>>> {
-        todo!()
-    }
-    pub async fn suppressions(&self) -> Result<Vec<Suppression>> {
-        todo!()
-    }
-    pub async fn history(&self, _id: i64) -> Result<Vec<Event>> {
-        todo!()
-    }
-    pub async fn count_sent(&self) -> Result<usize> {
-        todo!()
-    }
-    pub async fn sent(&self, _after: i64) -> Result<Vec<SentInvitation>> {
-        todo!()
-    }
-    pub async fn sent_invitation(&self, _id: i64) -> Result<Option<SentInvitation>> {
-        todo!()
-    }
-    pub async fn dots_since(&self, _since: Timestamp) -> Result<Vec<Timestamp>> {
-        todo!()
-    }
-    pub async fn unsettled(&self, _since: Timestamp) -> Result<Vec<Unsettled>> {
-        todo!()
-    }
-    pub async fn campaign(&self, _campaign: &str) -> Result<CampaignStanding> {
-        todo!()
-    }
-    pub async fn runs(&self, _campaign: Option<&str>, _limit: u32) -> Result<Vec<RunRecord>> {
-        todo!()
-    }
-    pub async fn approvals(&self, _campaign: Option<&str>) -> Result<Vec<Approval>> {
-        todo!()
-    }
-    pub async fn access_of(&self, _identities: Vec<Identity>) -> Result<Vec<Option<Access>>> {
-        todo!()
-    }
-    pub async fn requests_read_at(&self, _packages: Vec<PackageId>) -> Result<Option<Timestamp>> {
-        todo!()
-    }
-    pub async fn invitations_to(
-        &self,
-        _package: PackageId,
-        _after: i64,
-    ) -> Result<Vec<(i64, Identity)>> {
-        todo!()
-    }
-    pub async fn access_counts(
-        &self,
-        _campaign: &str,
-        _package: Option<PackageId>,
-    ) -> Result<Option<AccessCounts>> {
-        todo!()
-    }
-    pub async fn people(
-        &self,
-        _package: PackageId,
-        _after: Option<PersonHash>,
-        _limit: u32,
-    ) -> Result<Vec<(PersonHash, AccessState)>> {
-        todo!()
-    }
-    pub async fn verify(&self) -> Result<Vec<Verified>> {
-        todo!()
-    }
-    pub async fn copy_to(&self, _path: &Path) -> Result<()> {
-        todo!()
-    }
-    pub async fn erasures(&self, _identities: Vec<Identity>) -> Result<Vec<Option<Erasure>>> {
-        todo!()
-    }
+}
+
+async fn connect(server: &LedgerServer) -> std::result::Result<Session, Failure> {
+    let session = Session::connect(server).await?;
+    // So that a page is read in the order of the primary key, and not sorted anew each time, even if the server has
+    // no statistics yet; and so that conditions that are not asked for cost nothing.
+    session
+        .batch("SET enable_sort = off; SET jit = off; SET plan_cache_mode = force_custom_plan")
+        .await?;
+    Ok(session)
+}
+
+/// Whether a run is using the ledger.
+async fn is_live(session: &Session) -> std::result::Result<bool, Failure> {
+    let row = session
+        .query_one(
+            "SELECT EXISTS (SELECT 1 FROM run WHERE ended_at IS NULL AND lost_at IS NULL
+                AND lease_until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint)",
+            &[],
+        )
+        .await?;
+    rows::value(&row, 0)
 }

@@ -15,7 +15,7 @@ const MIGRATION_LOCK: i64 = 0x4149_4E56_0001;
 /// The tables of version 1. Times are milliseconds since 1970, of the server's clock. They have the columns of a
 /// ledger in a file, and those for several runs at once: `run.lease_until`, `run.lost_at`, `invitation.claimed_by`
 /// and the table `writer`.
-const TABLES: &str = "
+pub const TABLES: &str = "
 CREATE TABLE meta (
     id integer PRIMARY KEY CHECK (id = 1),
     version integer NOT NULL,

@@ -1,4 +1,4 @@
-//! Whether the ledger contains what a witness attests.
+//! Whether a ledger in a database is the newest one, according to the witness beside the configuration.
 
 use super::connection::Session;
 use super::errors::Failure;
@@ -6,7 +6,7 @@ use crate::ledger::freshness::{self, Staleness};
 use crate::ledger::witness::{Id, WitnessContent};
 
 /// Why this ledger may lack what later runs have recorded.
-pub async fn find(
+pub async fn staleness(
     session: &Session,
     ledger: Id,
     content: WitnessContent,

@@ -2,12 +2,24 @@
 //!
 //! Work is never abandoned in the middle: a query whose future is dropped would be executed all the same.
 
+use std::pin::Pin;
 use std::thread::JoinHandle;
 
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
 use crate::ledger::error::{LedgerError, Result};
+
+/// Work that is done on the thread, with its state.
+pub type Work<S> =
+    Box<dyn for<'a> FnOnce(&'a mut S) -> Pin<Box<dyn Future<Output = ()> + 'a>> + Send>;
+
+/// The closure, whatever the lifetime of the state.
+pub fn boxed<S>(
+    work: impl for<'a> FnOnce(&'a mut S) -> Pin<Box<dyn Future<Output = ()> + 'a>> + Send + 'static,
+) -> Work<S> {
+    Box::new(work)
+}
 
 /// The runtime of a thread: its connection lives on it.
 ///

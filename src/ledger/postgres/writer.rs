@@ -4,7 +4,6 @@
 //! connection, the epoch is raised: that waits until a transaction that is under way has ended, and prevents one
 //! that comes later. Then the id shows whether the transaction was committed; if not, it is repeated.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use super::errors::{ApplyError, Failure};
 use super::lease::Lease;
 use super::rewriting::Acknowledgements;
 use super::server;
+use super::thread::{Work, boxed};
 use super::transaction::Transaction;
 use crate::config::LedgerServer;
 use crate::invitation::MessageIdKey;
@@ -48,23 +48,12 @@ pub enum Lock {
     Exclusive,
 }
 
-/// Work that is done on the writer.
-type Work =
-    Box<dyn for<'a> FnOnce(&'a mut Writer) -> Pin<Box<dyn Future<Output = ()> + 'a>> + Send>;
-
-/// The closure, whatever the lifetime of the writer.
-fn boxed(
-    work: impl for<'a> FnOnce(&'a mut Writer) -> Pin<Box<dyn Future<Output = ()> + 'a>> + Send + 'static,
-) -> Work {
-    Box::new(work)
-}
-
 /// A request to the writer.
 enum Request {
     /// Changes, which may share a commit with those of other requests.
     Apply(Vec<Change>, Responder<ChangeResults>),
     /// Anything else. It sends its answer itself.
-    Run(Work),
+    Run(Work<Writer>),
     /// Ends the thread.
     Close(Responder<()>),
 }
@@ -300,7 +289,7 @@ impl Writer {
     }
 
     /// Connects again, and finds out whether this transaction was committed.
-    async fn reconnect(&mut self, why: &str, transaction: Id) -> Result<bool> {
+    pub(super) async fn reconnect(&mut self, why: &str, transaction: Id) -> Result<bool> {
         let begun = Instant::now();
         loop {
             match self.open_again(transaction).await {

@@ -203,15 +203,8 @@ impl Reader {
         })
     }
 
-    /// How many invitations of the campaign are in each state, in the order of [`State::ALL`].
-    ///
-    /// # Errors
-    /// If the ledger cannot be read.
-    pub async fn counts(&self, campaign: &str) -> Result<Vec<(State, u64)>> {
-        self.counts_of(campaign, None).await
-    }
-
-    /// As [`Reader::counts`], only of the invitations to this package if one is given.
+    /// How many invitations of the campaign are in each state, in the order of [`State::ALL`]; only of the invitations
+    /// to this package if one is given.
     ///
     /// # Errors
     /// If the ledger cannot be read.

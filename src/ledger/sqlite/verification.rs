@@ -8,18 +8,10 @@ use super::reader::Reader;
 use super::{connection, rows, schema};
 use crate::invitation::{Identity, MessageIdKey};
 use crate::ledger::error::Result;
-use crate::ledger::witness::Id;
+use crate::ledger::verified::{Sums, Verified, hex};
 
 /// How many invitations are compared at a time.
 const PAGE: usize = 1000;
-
-/// The result of one check: what was checked, and what is wrong or, if nothing is, what was found.
-pub struct Verified {
-    /// The check.
-    pub check: &'static str,
-    /// What was found; an error if it must not be so.
-    pub result: std::result::Result<String, String>,
-}
 
 impl Reader {
     /// Checks pages, tables, columns, counters, histories and Message-IDs.
@@ -87,10 +79,6 @@ fn tables(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<Verif
     })
 }
 
-fn hex(id: Id) -> String {
-    format!("{:032x}", u128::from_be_bytes(id))
-}
-
 /// Columns with their types, and indexes.
 fn parts(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
     connection
@@ -130,47 +118,29 @@ fn counter(connection: &Connection) -> rusqlite::Result<Verified> {
 
 /// The state of each invitation is that of its latest event, and its Message-ID that of its identity.
 fn sums(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<Verified> {
-    let (mut checked, mut after) = (0_u64, 0);
-    let mut faults = Vec::new();
+    let (mut sums, mut after) = (Sums::new(key), 0);
     loop {
         let page = page(connection, after)?;
         let Some(last) = page.last() else { break };
         after = last.id;
-        for row in page {
-            checked += 1;
-            if row.latest.as_ref() != Some(&row.state) {
-                let latest = row.latest.as_deref().unwrap_or("missing");
-                let (id, state) = (row.id, &row.state);
-                faults.push(format!(
-                    "invitation {id} is {state}, but its latest event is {latest}"
-                ));
-            }
-            let domain = row.message_id.split_once('@').map_or("", |it| it.1);
-            let expected = row.identity.message_id(key, row.generation, domain);
-            if row.is_invitation && expected != row.message_id {
-                faults.push(format!(
-                    "invitation {} has the Message-ID of another one",
-                    row.id
-                ));
-            }
+        for row in &page {
+            let (state, latest) = (row.state.as_str(), row.latest.as_deref());
+            sums.add(
+                row.id,
+                &row.identity,
+                state,
+                latest,
+                row.generation,
+                &row.message_id,
+            );
         }
     }
-    Ok(Verified {
-        check: "invitations",
-        result: match faults.as_slice() {
-            [] => Ok(format!(
-                "{checked} with their states, histories and Message-IDs"
-            )),
-            [first] => Err(first.clone()),
-            [first, rest @ ..] => Err(format!("{first}; {} more are wrong", rest.len())),
-        },
-    })
+    Ok(sums.result())
 }
 
 struct InvitationRow {
     id: i64,
     identity: Identity,
-    is_invitation: bool,
     state: String,
     latest: Option<String>,
     generation: u32,
@@ -181,20 +151,19 @@ fn page(connection: &Connection, after: i64) -> rusqlite::Result<Vec<InvitationR
     connection
         .prepare_cached(&format!(
             "SELECT i.campaign, i.package_id, i.address, i.id, i.state, h.to_state, i.generation,
-                i.message_id, i.occasion = 'invitation'
+                i.message_id, i.occasion
              FROM invitation AS i
              LEFT JOIN history AS h ON h.id = i.latest AND h.invitation = i.id
              WHERE i.id > ?1 ORDER BY i.id LIMIT {PAGE}"
         ))?
         .query_map([after], |row| {
             Ok(InvitationRow {
-                identity: rows::identity(row, 0)?,
+                identity: rows::identity(row, 0)?.on(rows::occasion(row, 8)?),
                 id: row.get(3)?,
                 state: row.get(4)?,
                 latest: row.get(5)?,
                 generation: row.get(6)?,
                 message_id: row.get(7)?,
-                is_invitation: row.get(8)?,
             })
         })?
         .collect()

@@ -1,0 +1,75 @@
+//! The results of verifying a ledger, whichever store it is in.
+
+use crate::invitation::{Identity, MessageIdKey, Occasion};
+use crate::ledger::witness::Id;
+
+/// The result of one check: what was checked, and what is wrong or, if nothing is, what was found.
+pub struct Verified {
+    /// The check.
+    pub check: &'static str,
+    /// What was found; an error if it must not be so.
+    pub result: std::result::Result<String, String>,
+}
+
+/// Whether the state of each invitation is that of its latest event, and its Message-ID that of its identity.
+pub struct Sums<'a> {
+    key: &'a MessageIdKey,
+    checked: u64,
+    faults: Vec<String>,
+}
+
+impl<'a> Sums<'a> {
+    pub fn new(key: &'a MessageIdKey) -> Self {
+        Self {
+            key,
+            checked: 0,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Checks an invitation of this number. `latest` is the state in its latest event.
+    pub fn add(
+        &mut self,
+        id: i64,
+        identity: &Identity,
+        state: &str,
+        latest: Option<&str>,
+        generation: u32,
+        message_id: &str,
+    ) {
+        self.checked += 1;
+        if latest != Some(state) {
+            let latest = latest.unwrap_or("missing");
+            self.faults.push(format!(
+                "invitation {id} is {state}, but its latest event is {latest}"
+            ));
+        }
+        let domain = message_id.split_once('@').map_or("", |it| it.1);
+        if identity.occasion == Occasion::Invitation
+            && identity.message_id(self.key, generation, domain) != message_id
+        {
+            self.faults
+                .push(format!("invitation {id} has the Message-ID of another one"));
+        }
+    }
+
+    /// What was found.
+    pub fn result(self) -> Verified {
+        Verified {
+            check: "invitations",
+            result: match self.faults.as_slice() {
+                [] => Ok(format!(
+                    "{} with their states, histories and Message-IDs",
+                    self.checked
+                )),
+                [first] => Err(first.clone()),
+                [first, rest @ ..] => Err(format!("{first}; {} more are wrong", rest.len())),
+            },
+        }
+    }
+}
+
+/// The id of a ledger, as it is printed.
+pub fn hex(id: Id) -> String {
+    format!("{:032x}", u128::from_be_bytes(id))
+}
