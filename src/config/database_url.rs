@@ -178,7 +178,14 @@ pub fn check_database_parameters(parameters: &DatabaseParameters) -> Result<(), 
     let words: [(&str, &[&str]); 4] = [
         (
             "sslmode",
-            &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+            &[
+                "disable",
+                "allow",
+                "prefer",
+                "require",
+                "verify-ca",
+                "verify-full",
+            ],
         ),
         ("channel_binding", &["disable", "prefer", "require"]),
         ("load_balance_hosts", &["disable", "random"]),
@@ -338,7 +345,10 @@ mod tests {
             ("postgres://a,b/x?port=1,2,3", "one for each host"),
             ("postgres://a/x?hostaddr=localhost", "IP addresses"),
             ("postgres://a,b/x?hostaddr=127.0.0.1", "as many entries"),
-            ("postgres://h/x?sslmode=on", "must have `sslmode` disable or"),
+            (
+                "postgres://h/x?sslmode=on",
+                "must have `sslmode` disable or",
+            ),
             ("postgres://h/x?sslmode=prefer", "another machine"),
             ("postgres://127.0.0.1,h/x?sslmode=disable", "for `h`, which"),
             (

@@ -151,7 +151,9 @@ mod tests {
         );
         assert_eq!(
             schema["required"],
-            json!(["campaign", "sender", "packages", "partners", "smtp", "ledger"])
+            json!([
+                "campaign", "sender", "packages", "partners", "smtp", "ledger"
+            ])
         );
     }
 }

@@ -109,8 +109,7 @@ impl ServerKeys {
         url: String,
         witness: PathBuf,
     ) -> LedgerServer {
-        let message =
-            "`[ledger]` needs only one of `password_file`, `password_env` and `password_credential`";
+        let message = "`[ledger]` needs only one of `password_file`, `password_env` and `password_credential`";
         let password = section.only_one(self.passwords, message);
         let root_certificates =
             parse_database_url(&url).is_ok_and(|it| it.contains_key("sslrootcert"));

@@ -9,16 +9,21 @@
 
 mod changes;
 mod claims;
+mod connecting;
 mod connection;
 mod errors;
 mod lease;
 mod opening;
+mod password_file;
 mod reader;
 mod requests;
 mod rows;
 mod schema;
 mod server;
+mod service_file;
+mod settings;
 mod thread;
+mod tls;
 mod transaction;
 mod writer;
 
