@@ -110,6 +110,13 @@ impl Cluster {
         undecided.count()
     }
 
+    /// As [`Cluster::check`], while runs send.
+    #[track_caller]
+    pub fn check_live(&self, unknowns: usize) {
+        oracle::check_live(&self.machines[0], &self.relay, self.partners, unknowns);
+        self.check_histories();
+    }
+
     /// Each event of an invitation begins in the state in which the one before ended, and the last one gives its
     /// state: no change has overwritten another.
     #[track_caller]

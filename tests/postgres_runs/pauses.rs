@@ -36,10 +36,11 @@ fn state_of_first(cluster: &Cluster) -> String {
 #[test]
 #[ignore = "needs PostgreSQL"]
 fn a_late_reply_settles_what_another_run_has_recovered() {
-    for (reply, expected) in [
-        ("250 2.0.0 queued", "accepted"),
-        ("450 4.2.1 later", "deferred"),
-        ("550 5.1.1 no such user", "rejected"),
+    // With nothing left to send, the run need not notice that it was lost.
+    for (reply, expected, codes) in [
+        ("250 2.0.0 queued", "accepted", [0, 75]),
+        ("450 4.2.1 later", "deferred", [75, 75]),
+        ("550 5.1.1 no such user", "rejected", [1, 1]),
     ] {
         let (gate, keeper) = crate::support::smtp::gate::gate();
         let held = reply.to_owned();
@@ -63,7 +64,7 @@ fn a_late_reply_settles_what_another_run_has_recovered() {
         });
 
         assert_eq!(other.code, 3, "{other:?}");
-        assert_eq!(late.code, 75, "{reply}: {late:?}");
+        assert!(codes.contains(&late.code), "{reply}: {late:?}");
         assert_eq!(state_of_first(&cluster), expected, "{reply}: {late:?}");
         let taken = usize::from(expected == "accepted");
         assert_eq!(cluster.relay.accepted().len(), taken);
@@ -173,8 +174,7 @@ fn no_final_dot_is_written_after_the_lease() {
         let url = cluster
             .url()
             .replace(&SHARED.port().to_string(), &armed.relay.port().to_string());
-        let machine = cluster.add_machine(&url);
-        machine.smtp("connections = 1");
+        cluster.add_machine(&url);
         let run = cluster.machines[2].start(&["send"]);
         armed
             .committed
