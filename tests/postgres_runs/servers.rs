@@ -16,12 +16,12 @@ static KILLED: LazyLock<Arc<PostgresServer>> = LazyLock::new(|| Arc::new(Postgre
 fn a_server_that_is_killed_and_started_again_loses_and_doubles_nothing() {
     let mut random = Random::seeded();
     for trial in 0..trials(6).min(40) {
-        let cluster = Cluster::on(&KILLED, 2, 80, slow_relay(Duration::from_millis(20)));
-        let runs = cluster.start_all();
-        let moment = Duration::from_millis(100 + random.below(500));
+        let cluster = Cluster::on(&KILLED, 2, 150, slow_relay(Duration::from_millis(20)));
+        let mut runs = cluster.start_all();
+        let messages = random.below(120);
         let pause = Duration::from_millis(random.below(1_500));
-        println!("trial {trial}: killed after {moment:?}, started {pause:?} later");
-        std::thread::sleep(moment);
+        println!("trial {trial}: killed after {messages} messages, started {pause:?} later");
+        cluster.wait_for_messages(messages as usize, &mut runs);
         KILLED.kill();
         std::thread::sleep(pause);
         KILLED.start_again();
