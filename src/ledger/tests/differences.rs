@@ -10,8 +10,8 @@ use fastrand::Rng;
 use super::stores::Store;
 use super::*;
 use crate::invitation::{
-    AccessState, AddressPattern, Erasure, Occasion, PersonHash, PersonHasher, Proof, Suppression,
-    SuppressionSource, Unless,
+    AccessState, AddressPattern, Erasure, MessageIdKey, Occasion, PersonHash, PersonHasher, Proof,
+    Suppression, SuppressionSource, Unless,
 };
 use crate::outcome::testing::reply;
 
@@ -22,7 +22,7 @@ const ADDRESSES: [&str; 7] = [
     "dan@b.example",
     "eve@sub.b.example",
     "ada@a.example.example",
-    "zoë@c.example",
+    "zoe@käse.example",
 ];
 const CAMPAIGNS: [&str; 2] = ["spring", "autumn"];
 const PACKAGES: [&str; 2] = [
@@ -195,8 +195,17 @@ fn random_enrolment(rng: &mut Rng) -> Enrolment {
             locale: None,
             template_locale: "en".into(),
         },
-        message_id: format!("{}@contoso.example", identity.address.len()),
+        message_id: String::new(),
         identity,
+    }
+}
+
+/// With the Message-ID that it has in this ledger.
+fn with_id(enrolment: &Enrolment, key: &MessageIdKey) -> Enrolment {
+    let identity = &enrolment.identity;
+    Enrolment {
+        message_id: identity.message_id(key, 0, "contoso.example"),
+        ..enrolment.clone()
     }
 }
 
@@ -324,7 +333,9 @@ impl Request {
                 // A run that could not enrol is repeated.
                 let mut enrolled = Ok(());
                 for _ in 0..3 {
-                    let rows = enrolments.clone().into_iter().map(Ok::<_, LedgerError>);
+                    let key = ledger.reader().key.clone();
+                    let rows: Vec<_> = enrolments.iter().map(|it| with_id(it, &key)).collect();
+                    let rows = rows.into_iter().map(Ok::<_, LedgerError>);
                     enrolled = ledger.enrol(1, campaign, rows, at).await;
                     if !matches!(enrolled, Err(LedgerError::CannotWrite(_))) {
                         break;
@@ -349,11 +360,9 @@ impl Request {
                 let results: Vec<_> = results.into_iter().map(shown).collect();
                 results.join(", ")
             }
-            Self::Decide(enrolment, change) => shown(
-                ledger
-                    .decide_unrecorded(enrolment.clone(), change.clone())
-                    .await,
-            ),
+            Self::Decide(enrolment, change) => {
+                shown(ledger.decide_unrecorded(enrolment, change.clone()).await)
+            }
             Self::Notify { .. } => self.notify(&ledger).await,
             Self::Suppress(entries) => shown(ledger.suppress(entries.clone()).await),
             Self::Unsuppress(patterns) => {
