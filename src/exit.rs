@@ -142,7 +142,7 @@ exit_codes! {
         Self::Unexpected(_) | Self::Configuration(_) => Exit::Config,
     }
     LedgerError {
-        Self::Missing(_) | Self::Unsafe(_) => Exit::Config,
+        Self::Missing(_) | Self::Unsafe(_) | Self::Configuration(_) => Exit::Config,
         Self::Unusable(_) => Exit::BadInput,
         Self::Busy(_) | Self::RunLost(_) | Self::RateLimited(_) => Exit::TryLater,
         Self::NoPermission(_) => Exit::NoPermission,

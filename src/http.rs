@@ -23,9 +23,9 @@ use ureq::http::HeaderMap;
 use ureq::tls::TlsConfig;
 use url::Url;
 
-pub use self::error::{HttpError, utc_day};
+pub use self::error::{HttpError, explain_certificate, utc_day};
 pub use self::proxy::Proxies;
-pub use self::roots::CaFile;
+pub use self::roots::{CaFile, certificates};
 
 /// The longest body of the answer to a form.
 const FORM_ANSWER_LIMIT: usize = 256 * 1024;

@@ -23,6 +23,7 @@ mod reader;
 mod records;
 mod sidecar;
 mod sqlite;
+mod store;
 mod verified;
 mod witness;
 
@@ -45,29 +46,17 @@ pub use self::records::{
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;
-use self::sqlite::{Examined, WriterHandle, WriterThread};
+use self::sqlite::{Examined, WriterThread};
+use self::store::{Store, on_writer};
 pub use self::verified::Verified;
 use self::witness::{Witness, WitnessMark};
 use crate::address::Address;
 use crate::config::{LedgerFiles, LedgerLocation};
 use crate::files::folder_of;
 use crate::finding::Finding;
-use crate::invitation::{AddressPattern, Identity, PersonHash, Standing, State, Suppression};
+use crate::invitation::{AddressPattern, Identity, Standing, State, Suppression};
 use crate::link::PackageId;
 use crate::outcome::{Phase, Reply};
-
-/// Calls a method of the writer, whichever store it writes.
-macro_rules! on_writer {
-    ($ledger:ident, $it:ident => $call:expr) => {
-        match &$ledger.store {
-            Store::Sqlite(writer) => writer.run(move |$it| $call).await,
-            Store::Postgres(writer) => {
-                let work = async move |$it: &mut postgres::Writer| $call.await;
-                writer.run(work).await
-            }
-        }
-    };
-}
 
 /// How often the ledger is opened beside a run that begins or ends.
 const TRIES: u32 = 20;
@@ -83,12 +72,6 @@ pub struct Ledger {
     _lock: Option<RunLock>,
     /// Removed at the end: the scratch folder of a ledger in a database.
     _scratch: Option<TempDir>,
-}
-
-/// Where changes go.
-enum Store {
-    Sqlite(WriterHandle),
-    Postgres(postgres::WriterHandle),
 }
 
 impl Ledger {
@@ -168,7 +151,7 @@ impl Ledger {
 
     /// A ledger of the simulation.
     #[cfg(test)]
-    fn simulated(writer: WriterHandle) -> Result<Self> {
+    fn simulated(writer: sqlite::WriterHandle) -> Result<Self> {
         Ok(Self {
             store: Store::Sqlite(writer),
             reader: Reader::empty()?,
@@ -302,7 +285,7 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn recover(&self, at: Timestamp) -> Result<u64> {
-        on_writer!(self, it => it.recover(at))
+        on_writer!(self.store, it => it.recover(at))
     }
 
     /// Claims invitations for this run: gives the standing of each that it may send, in their order. `None` if no
@@ -425,7 +408,7 @@ impl Ledger {
     /// # Errors
     /// If the decision is not allowed, or cannot be recorded.
     pub async fn decide_unrecorded(&self, enrolment: Enrolment, change: Change) -> Result<State> {
-        on_writer!(self, it => it.decide_unrecorded(&enrolment, &change))
+        on_writer!(self.store, it => it.decide_unrecorded(&enrolment, &change))
     }
 
     /// Accepts an older copy: what unrecorded runs may have mailed becomes `unknown`, and no campaign remains
@@ -434,7 +417,7 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn accept_older(&self, gap: Gap) -> Result<u64> {
-        on_writer!(self, it => it.accept_older(&gap))
+        on_writer!(self.store, it => it.accept_older(&gap))
     }
 
     /// Erases everything about an address in all campaigns, in the whole file. A tombstone remains, so that it is
@@ -445,7 +428,7 @@ impl Ledger {
     /// be written. The file may still have the address then.
     pub async fn forget(&self, address: &Address, at: Timestamp) -> Result<Forgotten> {
         let address = address.clone();
-        on_writer!(self, it => it.forget(&address, at))
+        on_writer!(self.store, it => it.forget(&address, at))
     }
 
     /// Erases the invitations of all campaigns that are closed and have not changed since `until`; gives how
@@ -454,7 +437,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::forget`].
     pub async fn erase_closed(&self, until: Timestamp, at: Timestamp) -> Result<u64> {
-        on_writer!(self, it => it.erase_closed(until, at))
+        on_writer!(self.store, it => it.erase_closed(until, at))
     }
 
     /// Records how the run ended.
@@ -462,7 +445,7 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn end_run(&self, end: RunEnd) -> Result<()> {
-        on_writer!(self, it => it.end_run(&end))
+        on_writer!(self.store, it => it.end_run(&end))
     }
 
     /// Records an approval.
@@ -470,7 +453,7 @@ impl Ledger {
     /// # Errors
     /// If that cannot be recorded.
     pub async fn approve(&self, approval: Approval) -> Result<()> {
-        on_writer!(self, it => it.approve(&approval))
+        on_writer!(self.store, it => it.approve(&approval))
     }
 
     /// Records reports, all or none, each of them once. Gives what each of them did.
@@ -478,7 +461,7 @@ impl Ledger {
     /// # Errors
     /// If they cannot be recorded.
     pub async fn notify(&self, notifications: Vec<Notification>) -> Result<Vec<Notified>> {
-        on_writer!(self, it => it.notify(&notifications))
+        on_writer!(self.store, it => it.notify(&notifications))
     }
 
     /// Adds entries to the suppression list, all or none, and suppresses what is due to them. Gives what each
@@ -490,7 +473,7 @@ impl Ledger {
         &self,
         entries: Vec<(AddressPattern, Suppression)>,
     ) -> Result<Vec<Suppressed>> {
-        on_writer!(self, it => it.suppress(&entries))
+        on_writer!(self.store, it => it.suppress(&entries))
     }
 
     /// Removes entries from the suppression list, all of them or, if one is missing, none. Gives how many invitations
@@ -504,7 +487,7 @@ impl Ledger {
         at: Timestamp,
         note: Option<String>,
     ) -> Result<Vec<Option<u64>>> {
-        on_writer!(self, it => it.unsuppress(&patterns, at, note.as_deref()))
+        on_writer!(self.store, it => it.unsuppress(&patterns, at, note.as_deref()))
     }
 
     /// Replaces what is recorded about a package by a complete reading of its requests, which began at `at`, in
@@ -519,23 +502,7 @@ impl Ledger {
         people: &[PersonAccess],
         at: Timestamp,
     ) -> Result<Vec<AccessChange>> {
-        access::record(self, package, people, at).await
-    }
-
-    async fn record_people(
-        &self,
-        package: PackageId,
-        people: Vec<PersonAccess>,
-    ) -> Result<Vec<AccessChange>> {
-        on_writer!(self, it => it.record_access(package, &people))
-    }
-
-    async fn forget_people(&self, package: PackageId, people: Vec<PersonHash>) -> Result<()> {
-        on_writer!(self, it => it.forget_access(package, &people))
-    }
-
-    async fn record_reading(&self, package: PackageId, at: Timestamp) -> Result<()> {
-        on_writer!(self, it => it.record_reading(package, at))
+        access::record(&self.store, &self.reader, package, people, at).await
     }
 
     /// Applies a change; it is durable when this returns. Gives the new state.
@@ -581,7 +548,7 @@ impl Ledger {
     /// If the ledger cannot be read.
     pub async fn notice(&self, name: &str) -> Result<Option<Timestamp>> {
         let name = name.to_owned();
-        on_writer!(self, it => it.notice(&name))
+        on_writer!(self.store, it => it.notice(&name))
     }
 
     /// Sets a notice for later runs, or removes it.
@@ -590,7 +557,7 @@ impl Ledger {
     /// If that cannot be recorded.
     pub async fn set_notice(&self, name: &str, at: Option<Timestamp>) -> Result<()> {
         let name = name.to_owned();
-        on_writer!(self, it => it.set_notice(&name, at))
+        on_writer!(self.store, it => it.set_notice(&name, at))
     }
 
     /// Closes the ledger.

@@ -371,6 +371,9 @@ fn a_secret_key_is_declared_and_its_lines_are_hidden() {
             "smtp.password_env",
             "smtp.password_credential",
             "smtp.token_command",
+            "ledger.password_file",
+            "ledger.password_env",
+            "ledger.password_credential",
             "bounces.imap.password_file",
             "bounces.imap.password_env",
             "bounces.imap.password_credential",
@@ -383,6 +386,7 @@ fn a_secret_key_is_declared_and_its_lines_are_hidden() {
             "smtp" => "username = \"ada\"",
             "smtp.oauth" => "token_url = \"https://login.example/\"\nclient_id = \"a\"",
             "bounces.imap" => "host = \"imap.example\"\nusername = \"ada\"",
+            "ledger" => "url = \"postgres://ada@db.example/x\"",
             _ => "tenant = \"a.example\"\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"",
         };
         let load = |value: &str| {
@@ -391,7 +395,11 @@ fn a_secret_key_is_declared_and_its_lines_are_hidden() {
                 "smtp.oauth" => "[smtp]\nusername = \"ada\"",
                 _ => "[smtp]",
             };
-            load(&source.replace("[smtp]", login)).unwrap()
+            let source = match table {
+                "ledger" => source.replace("file = \"ledger.sqlite3\"\n", ""),
+                _ => source.replace("[smtp]", login),
+            };
+            load(&source).unwrap()
         };
         assert_eq!(load("one").keys, load("two").keys, "{path}");
         assert_eq!(load("one").keys[path], "given");
@@ -429,6 +437,101 @@ fn a_time_span_is_at_least_a_second() {
             error.contains("`limits.max_runtime` must "),
             "{span}: {error}"
         );
+    }
+}
+
+#[test]
+fn a_ledger_is_in_a_file_or_in_a_database() {
+    let server = |lines: &str| {
+        let source = GOOD.replace("file = \"ledger.sqlite3\"", lines);
+        load(&source)
+    };
+    let config = server("url = \"postgres://ada@db.example/x?connect_timeout=3\"").unwrap();
+    let LedgerLocation::Server(ledger) = &config.ledger else {
+        panic!("{:?}", config.ledger);
+    };
+    assert_eq!(ledger.name(), "postgres://ada@db.example/x");
+    assert_eq!(ledger.lease.as_secs(), 30);
+    assert!(!ledger.accept_failover_loss);
+    assert!(ledger.witness.ends_with("config.toml.witness"));
+    let config = server(
+        "url = \"postgres://?service=inv\"\nlease = \"2s\"\naccept_failover_loss = true\nwitness = \"w\"\nca_file = \"ca.pem\"\npassword_env = \"E\"",
+    )
+    .unwrap();
+    let LedgerLocation::Server(ledger) = &config.ledger else {
+        panic!("{:?}", config.ledger);
+    };
+    assert_eq!(ledger.name(), "postgres://?service=inv");
+    assert_eq!(ledger.lease.as_secs(), 2);
+    assert!(ledger.accept_failover_loss && ledger.witness.ends_with("w"));
+    assert_eq!(ledger.password.as_ref().unwrap().key, "ledger.password_env");
+
+    let url = "url = \"postgres://ada@db.example/x\"";
+    for (lines, reason) in [
+        (
+            String::new(),
+            "`ledger.file` is missing, or `ledger.url` in its place",
+        ),
+        (
+            format!("file = \"l\"\n{url}"),
+            "`[ledger]` needs only one of `file` and `url`",
+        ),
+        (
+            "file = \"l\"\nlease = \"30s\"".into(),
+            "config.toml:15:9: `ledger.lease` is for a ledger in a database",
+        ),
+        (
+            "file = \"l\"\npassword_env = \"E\"".into(),
+            "`ledger.password_env` is for a ledger in a database",
+        ),
+        (
+            format!("{url}\nlease = \"1s\""),
+            "must be a time span from \"2s\" to \"10m\", not \"1s\"",
+        ),
+        (format!("{url}\nlease = \"11m\""), "to \"10m\""),
+        (
+            format!("{url}\npassword_env = \"E\"\npassword_file = \"f\""),
+            "needs only one of `password_file`",
+        ),
+        (
+            "url = \"postgres://h/x?sslrootcert=a\"\nca_file = \"b\"".into(),
+            "both name certificates",
+        ),
+        (
+            "url = \"postgres://h/x?sslmode=disable\"".into(),
+            "config.toml:14:7: `ledger.url` must not have `sslmode=disable` for `h`",
+        ),
+        ("url = 5432".into(), "must be the URL of a database"),
+        (
+            format!(
+                "{url}\nwitness = \"config.toml.witness.entra\"\nca_file = \"config.toml.witness.entra\""
+            ),
+            "`ledger.witness` would overwrite",
+        ),
+    ] {
+        let error = server(&lines).expect_err(&lines);
+        assert!(error.contains(reason), "{lines}: {error}");
+    }
+}
+
+#[test]
+fn a_password_in_the_url_of_a_ledger_is_not_printed() {
+    for url in [
+        "postgres://ada:hunter2@db.example/x",
+        "postgres://ada:hunter2/y@db.example/x",
+        "postgresql://ada@db.example/x?password=hunter2",
+        "postgres://ada@db.example/x?pasword=hunter2",
+        "postgre://ada:hunter2@db.example/x",
+        "host=db.example password=hunter2",
+        "postgres://ada:hunter2@db.example/x\\n",
+    ] {
+        for quote in ['"', '\''] {
+            let line = format!("url = {quote}{url}{quote}");
+            let error = load(&GOOD.replace("file = \"ledger.sqlite3\"", &line));
+            let error = error.expect_err(url);
+            assert!(!error.contains("hunter2"), "{url}: {error}");
+            assert!(error.contains("`ledger.url` "), "{url}: {error}");
+        }
     }
 }
 

@@ -91,7 +91,11 @@ fn tls_error(error: &io::Error) -> Option<&TlsError> {
 
 fn explain_tls(error: &TlsError, url: &Url, through: &str) -> HttpError {
     let why = match error {
-        TlsError::InvalidCertificate(error) => explain_certificate(error, url),
+        TlsError::InvalidCertificate(error) => explain_certificate(
+            error,
+            url.host_str().unwrap_or_default(),
+            "if a proxy inspects TLS here, name the certificate of its authority in `ca_file`",
+        ),
         TlsError::InvalidMessage(_) => {
             let why = "the server does not speak TLS on this port; check the URL";
             return HttpError::Unreachable(format!("{through}{why}"));
@@ -103,8 +107,9 @@ fn explain_tls(error: &TlsError, url: &Url, through: &str) -> HttpError {
     HttpError::Untrusted(format!("{through}{why}"))
 }
 
-fn explain_certificate(error: &CertificateError, url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
+/// Why the certificate of `host` is refused. `trust` says how to trust another issuer.
+#[must_use]
+pub fn explain_certificate(error: &CertificateError, host: &str, trust: &str) -> String {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => format!(
             "the server's certificate expired on {}; its operator must renew it, or this machine's clock is wrong",
@@ -118,7 +123,9 @@ fn explain_certificate(error: &CertificateError, url: &Url) -> String {
             format!("the server's certificate is not for the name {host}; check the URL")
         }
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "the server's certificate is from an issuer that this machine does not trust; if a proxy inspects TLS here, name the certificate of its authority in `ca_file`".into()
+            format!(
+                "the server's certificate is from an issuer that this machine does not trust; {trust}"
+            )
         }
         error => format!("the server's certificate cannot be verified: {error}"),
     }

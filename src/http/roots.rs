@@ -26,7 +26,7 @@ pub struct CaFile<'a> {
 pub fn load(file: Option<&CaFile<'_>>) -> Result<RootCerts, HttpError> {
     let mut roots = rustls_native_certs::load_native_certs().certs;
     if let Some(file) = file {
-        roots.extend(read(file)?);
+        roots.extend(certificates(file)?);
     }
     let roots: Vec<_> = roots
         .iter()
@@ -35,7 +35,11 @@ pub fn load(file: Option<&CaFile<'_>>) -> Result<RootCerts, HttpError> {
     Ok(RootCerts::new_with_certs(&roots))
 }
 
-fn read(file: &CaFile<'_>) -> Result<Vec<CertificateDer<'static>>, HttpError> {
+/// The certificates of a file.
+///
+/// # Errors
+/// If it cannot be read, has none, or one of them is damaged.
+pub fn certificates(file: &CaFile<'_>) -> Result<Vec<CertificateDer<'static>>, HttpError> {
     let refuse = |why: String| {
         let (key, path) = (file.key, file.path.display());
         HttpError::Configuration(format!(

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::Ledger;
 use super::error::Result;
 use super::person_access::{AccessChange, PersonAccess};
+use super::reader::Reader;
+use super::store::Store;
 use crate::invitation::AccessState;
 use crate::link::PackageId;
 
@@ -18,7 +19,8 @@ const BATCH: u32 = 500;
 /// # Errors
 /// If it cannot be recorded. Some of it may be recorded then; the time of the reading is not.
 pub async fn record(
-    ledger: &Ledger,
+    store: &Store,
+    reader: &Reader,
     package: PackageId,
     people: &[PersonAccess],
     at: Timestamp,
@@ -27,11 +29,11 @@ pub async fn record(
     let mut changes = Vec::new();
     for batch in people.chunks(BATCH as usize) {
         let batch = batch.to_vec();
-        changes.extend(ledger.record_people(package, batch).await?);
+        changes.extend(store.record_people(package, batch).await?);
     }
     let mut after = None;
     loop {
-        let recorded = ledger.reader.people(package, after, BATCH).await?;
+        let recorded = reader.people(package, after, BATCH).await?;
         let Some((last, _)) = recorded.last() else {
             break;
         };
@@ -43,13 +45,13 @@ pub async fn record(
             continue;
         }
         let deleted: Vec<_> = gone.iter().map(|it| it.0).collect();
-        ledger.forget_people(package, deleted).await?;
+        store.forget_people(package, deleted).await?;
         changes.extend(gone.into_iter().map(|(person, from)| AccessChange {
             person,
             from,
             to: AccessState::None,
         }));
     }
-    ledger.record_reading(package, at).await?;
+    store.record_reading(package, at).await?;
     Ok(changes)
 }

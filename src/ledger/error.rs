@@ -19,6 +19,9 @@ pub enum LedgerError {
     /// configuration.
     #[error("{0}")]
     Unsafe(String),
+    /// A setting of the connection to the database is wrong: correct it.
+    #[error("{0}")]
+    Configuration(String),
     /// Another run or program is using it: try again later.
     #[error("{}", without_os_code(.0))]
     Busy(String),

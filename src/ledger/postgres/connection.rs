@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{Client, Row, Statement};
 
+use super::connecting;
 use super::errors::Failure;
 use crate::config::LedgerServer;
 
@@ -16,8 +16,6 @@ use crate::config::LedgerServer;
 pub const SCHEMA: &str = "access_invite";
 /// How long the server may take to answer.
 const ANSWER: Duration = Duration::from_secs(60);
-/// How long opening a connection may take.
-const CONNECT: Duration = Duration::from_secs(15);
 
 /// Values of a statement.
 pub type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -25,18 +23,21 @@ pub type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// A connection to the server. It lives on the runtime of the thread that opened it.
 pub struct Session {
     client: Client,
+    /// The host, as messages call it.
+    pub host: String,
+    /// The server's version, as it calls it.
+    pub version: String,
     statements: RefCell<HashMap<&'static str, Statement>>,
 }
 
 impl Session {
     /// Connects.
     pub async fn connect(server: &LedgerServer) -> Result<Self, Failure> {
-        let config = Config::from_str(&server.url)?;
-        let connected = timeout(CONNECT, config.connect(NoTls)).await;
-        let (client, connection) = connected.map_err(|_| no_answer())??;
-        tokio::spawn(connection);
+        let opened = connecting::open(server).await?;
         let session = Self {
-            client,
+            client: opened.client,
+            host: opened.host,
+            version: opened.version,
             statements: RefCell::default(),
         };
         session

@@ -9,8 +9,11 @@ use crate::ledger::error::LedgerError;
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The connection was lost, or the server did not answer in time: whether the statement was executed is not known.
-    #[error("the connection was lost: {0}")]
+    #[error("{0}")]
     Lost(String),
+    /// It was found before the server was asked: a wrong setting, or a server that cannot be used.
+    #[error("{0}")]
+    Setup(#[from] LedgerError),
     /// The server refused the statement.
     #[error("{}", describe(.0))]
     Refused(#[source] tokio_postgres::Error),
@@ -46,7 +49,7 @@ fn is_io(source: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// The words of the server, or of the library with its causes.
-fn describe(error: &tokio_postgres::Error) -> String {
+pub fn describe(error: &tokio_postgres::Error) -> String {
     if let Some(server) = error.as_db_error() {
         return format!("{} (SQLSTATE {})", server.message(), server.code().code());
     }
@@ -85,6 +88,9 @@ impl Failure {
             return LedgerError::Fault(format!(
                 "a change of the ledger `{name}` had no effect, because the ledger was tampered with or by an internal error; nothing more is sent"
             ));
+        }
+        if let Self::Setup(error) = self {
+            return error.clone();
         }
         if let Self::Lost(_) = self {
             return LedgerError::Busy(describe(
