@@ -361,6 +361,7 @@ impl Request {
                 results.join(", ")
             }
             Self::Decide(enrolment, change) => {
+                let enrolment = with_id(enrolment, &ledger.reader().key);
                 shown(ledger.decide_unrecorded(enrolment, change.clone()).await)
             }
             Self::Notify { .. } => self.notify(&ledger).await,
