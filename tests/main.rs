@@ -47,6 +47,7 @@ mod peers_proxy;
 mod peers_sync;
 mod peers_tokens;
 mod pipelining;
+mod postgres_runs;
 mod power;
 mod process;
 mod providers;

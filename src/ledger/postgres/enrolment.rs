@@ -174,14 +174,14 @@ impl Transaction<'_> {
                         organization, locale, template_locale, message_id, state, generation, attempts, deferrals,
                         repeat, created_at, updated_at, accepted_at, latest)
                     SELECT campaign, package_id, address, occasion, package, email, name, organization, locale,
-                        template_locale, message_id, state, 0, 0, 0, false, $13, $13,
-                        CASE WHEN state = 'accepted' THEN $13 END, event
+                        template_locale, message_id, state, 0, 0, 0, false, $13::bigint, $13::bigint,
+                        CASE WHEN state = 'accepted' THEN $13::bigint END, event
                     FROM new ORDER BY place
                     ON CONFLICT (campaign, package_id, address, occasion) DO NOTHING
                     RETURNING id, state, message_id, latest)
                  INSERT INTO history (id, invitation, at, to_state, cause, message_id, note, run)
-                 SELECT latest, id, $13, state, CASE WHEN state = 'suppressed' THEN $14 ELSE $15 END, message_id,
-                    $16, $17
+                 SELECT latest, id, $13::bigint, state, CASE WHEN state = 'suppressed' THEN $14::text ELSE $15::text END, message_id,
+                    $16::text, $17::bigint
                  FROM written",
                 &[
                     &column!(|it, _| it.identity.campaign.as_str()),
