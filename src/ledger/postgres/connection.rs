@@ -26,6 +26,8 @@ pub type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// A connection to the server. It lives on the runtime of the thread that opened it.
 pub struct Session {
     client: Client,
+    /// The URL of the ledger.
+    pub url: String,
     /// The host, as messages call it.
     pub host: String,
     /// The server's version, as it calls it.
@@ -39,6 +41,7 @@ impl Session {
         let opened = connecting::open(server).await?;
         let session = Self {
             client: opened.client,
+            url: server.url.clone(),
             host: opened.host,
             version: opened.version,
             statements: RefCell::default(),

@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const CONFLICTS: u32 = 10;
 
 /// The lock that most transactions share, and that those take alone which must see all others: see [`Lock`].
-const ORDER_LOCK: i64 = 0x4149_4E56_0002;
+pub(super) const ORDER_LOCK: i64 = 0x4149_4E56_0002;
 
 /// Counts a transaction of this writer, if it still has this epoch; gives the counter and the time.
 const COUNT: &str = "UPDATE writer SET changes = nextval('change'), last_transaction = $3
