@@ -108,7 +108,11 @@ fn a_standby_without_synchronous_replication_is_refused_or_accepted() {
         std::thread::sleep(Duration::from_millis(10));
     }
     // The standby gets nothing more, and the run goes on.
-    pair.standby.configure("primary_conninfo = ''");
+    sql(
+        &pair.standby,
+        "postgres",
+        "ALTER SYSTEM SET primary_conninfo = ''",
+    );
     pair.standby.reload();
     let replicas = "SELECT count(*) FROM pg_stat_replication";
     wait_until("the standby is cut off", || {
