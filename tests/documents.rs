@@ -7,7 +7,7 @@ use crate::support::Workplace;
 use access_invite::config::{Config, Key, Presence, declared_keys};
 
 mod commands;
-mod examples;
+pub mod examples;
 mod findings;
 mod glossary;
 mod links;

@@ -60,6 +60,7 @@ mod results;
 mod review;
 mod scale;
 mod scanner;
+mod schema;
 mod sender_domain;
 mod sending;
 mod status;
