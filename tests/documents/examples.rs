@@ -32,7 +32,9 @@ const UNDER_CRON: &str = "\"$HOME/.cargo/bin/access-invite\" ";
 
 /// The command lines of the program in a line for a shell or a crontab.
 fn command_lines(line: &str) -> impl Iterator<Item = &str> {
-    let commands = line.split("&&").map(str::trim);
+    let commands = line
+        .split("&&")
+        .map(|it| it.split(" >").next().unwrap_or_default().trim());
     commands.filter_map(|it| {
         it.strip_prefix("access-invite ")
             .or_else(|| it.strip_prefix(UNDER_CRON))
