@@ -14,6 +14,7 @@ mod browser;
 mod clients;
 mod clock;
 mod crash;
+mod cron;
 mod cuts;
 mod diagnosis;
 mod dialogue;
