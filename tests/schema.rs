@@ -349,3 +349,10 @@ fn what_init_writes_is_valid_once_it_is_filled_in() {
     let written = std::fs::read_to_string(workplace.file("job/config.toml")).unwrap();
     assert_eq!(refused_by(&validator, written.parse().unwrap()), [""; 0]);
 }
+
+#[test]
+fn the_configuration_of_version_0_1_0_stays_valid() {
+    let configuration: Table = include_str!("fixtures/config-0.1.0.toml").parse().unwrap();
+    assert_eq!(error_of(&configuration), None);
+    assert_eq!(refused_by(&validator(), configuration), [""; 0]);
+}
