@@ -39,6 +39,8 @@ pub enum Presence {
 pub enum Kind {
     /// A text, with a description of its content.
     Text(&'static str),
+    /// A time span of at least a second.
+    TimeSpan,
     /// A whole number.
     Number(RangeInclusive<u32>),
     /// True or false.
@@ -61,6 +63,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(what) => f.write_str(what),
+            Self::TimeSpan => f.write_str("a time span such as \"90s\", \"30m\", \"8h\" or \"5d\""),
             Self::Switch => f.write_str("true or false"),
             Self::Number(range) => {
                 let (first, last) = (range.start(), range.end());
