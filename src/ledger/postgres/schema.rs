@@ -214,7 +214,10 @@ async fn create_as(
 /// Makes a complete copy a ledger of its own.
 pub async fn enable(session: &Session) -> Result<(), Failure> {
     session
-        .execute("UPDATE meta SET version = $1, copied_from = NULL", &[&VERSION])
+        .execute(
+            "UPDATE meta SET version = $1, copied_from = NULL",
+            &[&VERSION],
+        )
         .await
         .map(drop)
 }
