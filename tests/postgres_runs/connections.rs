@@ -4,18 +4,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::cluster::{CONNECTIONS, Cluster, SHARED, ended_well, slow_relay, trials};
+use super::cluster::{CONNECTIONS, Cluster, SHARED, ended_well, ledger, slow_relay, trials};
 use crate::support::chance::Random;
 use crate::support::parallel;
 use crate::support::smtp::Server;
 use crate::support::tcp_relay::{Direction, Fault, Piece, TcpRelay};
 
-/// A cluster with one machine behind a TCP relay, and one beside it.
+/// A cluster with one machine beside a TCP relay, and one behind it.
 fn behind(relay: &TcpRelay, partners: usize, smtp: Server) -> Cluster {
-    let mut cluster = Cluster::new(1, partners, smtp);
+    let mut cluster = Cluster::new(2, partners, smtp);
     let url = cluster.url();
     let url = url.replace(&SHARED.port().to_string(), &relay.port().to_string());
-    cluster.add_machine(&url);
+    // Not before, so that the faults do not concern `init`.
+    let machine = &mut cluster.machines[1];
+    machine.ledger = ledger(&url);
+    machine.configure();
     cluster
 }
 

@@ -222,7 +222,7 @@ fn pauses_at_random_moments_keep_all_invariants() {
             (it, random.below(PARTNERS as u64 * 2 / 3), pause)
         })
         .collect();
-    let undecided = AtomicUsize::new(0);
+    let (undecided, lost) = (AtomicUsize::new(0), AtomicUsize::new(0));
     parallel::for_each(4, &trials, |&(trial, messages, pause)| {
         let cluster = Cluster::new(3, PARTNERS, slow_relay(Duration::from_millis(20)));
         let mut runs = cluster.start_all();
@@ -239,10 +239,13 @@ fn pauses_at_random_moments_keep_all_invariants() {
         }
         let left = cluster.finish(CONNECTIONS);
         undecided.fetch_add(left, Ordering::Relaxed);
+        let runs = cluster.sql("SELECT count(*) FROM access_invite.run WHERE lost_at IS NOT NULL");
+        lost.fetch_add(runs.parse().unwrap(), Ordering::Relaxed);
     });
+    let (undecided, lost) = (undecided.into_inner(), lost.into_inner());
     println!(
-        "{} unknown over {} trials",
-        undecided.into_inner(),
+        "{lost} runs lost, {undecided} unknown over {} trials",
         trials.len()
     );
+    assert!(lost > 0, "no pause was longer than a lease");
 }
