@@ -19,6 +19,7 @@ mod guards;
 pub mod init;
 mod job;
 pub mod ledger;
+mod ledger_copy;
 mod mail_checks;
 pub mod manual;
 mod new_config;

@@ -12,6 +12,8 @@
 //!   that, the next writer tries again.
 
 mod access;
+mod copy;
+mod copy_tables;
 mod error;
 mod freshness;
 mod invitation_row;
@@ -32,6 +34,7 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
+pub use self::copy::{Copied, copy};
 pub use self::error::LedgerError;
 use self::error::Result;
 pub use self::freshness::Staleness;
@@ -131,6 +134,15 @@ impl Ledger {
         match location {
             LedgerLocation::File(files) => sqlite::warnings(&files.file),
             LedgerLocation::Server(server) => postgres::warnings(server),
+        }
+    }
+
+    /// What `check` finds at the server of a ledger in a database; nothing about a file.
+    #[must_use]
+    pub fn server_findings(location: &LedgerLocation) -> Vec<Finding> {
+        match location {
+            LedgerLocation::File(_) => Vec::new(),
+            LedgerLocation::Server(server) => postgres::server_findings(server),
         }
     }
 

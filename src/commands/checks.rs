@@ -101,6 +101,7 @@ pub fn check_files(
     report.findings.extend(config.warnings.iter().cloned());
     report.findings.extend(config.provider_findings());
     report.findings.extend(Ledger::warnings(&config.ledger));
+    report.add_findings(Ledger::server_findings(&config.ledger), Exit::Config);
     let (credentials, login) = match Credentials::check(&config.smtp) {
         Ok(credentials) => (credentials, Ok(())),
         Err(error) => (None, Err(error)),

@@ -1,9 +1,11 @@
-//! `ledger backup` and `ledger verify`: a copy of the ledger, and what shows that it is intact.
+//! `ledger backup` and `ledger verify`: a copy of the ledger, and what shows that it is intact. `ledger copy` is in a
+//! file of its own.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::ledger_copy;
 use crate::atomic_file::AtomicFile;
 use crate::config::Config;
 use crate::console::Console;
@@ -26,6 +28,13 @@ enum LedgerAction {
         /// The copy, which must not exist
         file: PathBuf,
     },
+    /// Move a ledger into a database or into a file; nothing is sent from the old one any more
+    Copy {
+        /// The ledger: a file, or the URL of a database
+        from: String,
+        /// Its new place: a file that does not exist, or the URL of a database without a ledger
+        to: String,
+    },
     /// Examine the ledger: its pages, tables, counters, histories and Message-IDs, and its witness
     Verify {
         /// The format of the output
@@ -34,15 +43,20 @@ enum LedgerAction {
     },
 }
 
-/// Copies or examines the ledger, and changes nothing in it.
+/// Copies, moves or examines the ledger.
 ///
 /// # Errors
 /// If there is no ledger (78), it is damaged (65), or the copy cannot be written (74).
 pub async fn run(path: &Path, options: &LedgerOptions, console: &mut Console<'_>) -> Result<Exit> {
+    if let LedgerAction::Copy { from, to } = &options.action {
+        // Boxed, because the future is large.
+        return Box::pin(ledger_copy::run(path, from, to, console)).await;
+    }
     let config = Config::load(path)?;
     Ledger::check(&config.ledger)?;
     match &options.action {
         LedgerAction::Backup { file } => backup(&config, file, console).await,
+        LedgerAction::Copy { .. } => unreachable!("it was done above"),
         LedgerAction::Verify { format } => verify(&config, *format, console).await,
     }
 }
@@ -110,6 +124,6 @@ fn finding(verified: Verified, config: &Config) -> Finding {
 /// Why the ledger may lack what later runs have recorded.
 fn stale(config: &Config, reader: &Reader, severity: Severity) -> Option<Finding> {
     let files = &config.ledger;
-    let what = reader.staleness?.describe(files);
+    let what = reader.doubt(files)?;
     Some(Finding::new("witness", severity, files, what))
 }

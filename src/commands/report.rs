@@ -50,9 +50,7 @@ pub async fn run(path: &Path, options: &ReportOptions, console: &mut Console<'_>
     let scratch = tempfile::tempfile_in(folder_of(&out)).map_err(not_written)?;
     let reader = Reader::open(&config.ledger, None)?;
     let mut warnings = Vec::new();
-    if let Some(doubt) = reader.staleness {
-        warnings.push(doubt.describe(&config.ledger));
-    }
+    warnings.extend(reader.doubt(&config.ledger));
     let mut texts = Texts::load(&config, &mut warnings);
 
     reader.begin_snapshot().await?;

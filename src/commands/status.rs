@@ -70,9 +70,8 @@ pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>
     }
     Ledger::check(&config.ledger)?;
     let reader = Reader::open(&config.ledger, None)?;
-    if let Some(doubt) = reader.staleness {
-        let files = &config.ledger;
-        let doubt = doubt.describe(files);
+    let files = &config.ledger;
+    if let Some(doubt) = reader.doubt(files) {
         console.report([&Finding::warning("ledger", files, doubt)]);
     }
     let suppression = match &options.address {

@@ -47,6 +47,22 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// The error of a verb that writes a ledger after it was moved.
+    #[must_use]
+    pub fn moved(ledger: &str, to: &str) -> Self {
+        Self::Unusable(format!(
+            "the ledger `{ledger}` was moved to `{to}` by `ledger copy`, and nothing is sent from it any more; name the new place in `[ledger]`"
+        ))
+    }
+
+    /// The error of a copy that was interrupted.
+    #[must_use]
+    pub fn incomplete(from: &str, to: &str) -> Self {
+        Self::Unusable(format!(
+            "the ledger `{to}` is a copy of `{from}` that was interrupted; run `access-invite ledger copy '{from}' '{to}'`, which finishes it"
+        ))
+    }
+
     /// The error of a run that other runs count as lost.
     #[must_use]
     pub fn run_lost() -> Self {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::error::Result;
+use super::error::{LedgerError, Result};
 use super::freshness::Staleness;
 use super::records::{
     Approval, CampaignStanding, RecordFilter, RunRecord, SentInvitation, Unsettled,
@@ -31,6 +31,8 @@ pub struct Reader {
     pub live: bool,
     /// Why the ledger may lack what later runs have recorded.
     pub staleness: Option<Staleness>,
+    /// Where `ledger copy` has moved it.
+    moved_to: Option<String>,
 }
 
 /// Where a view is read from.
@@ -71,6 +73,7 @@ impl Reader {
             key: reader.key.clone(),
             live: reader.live,
             staleness: reader.staleness,
+            moved_to: reader.moved_to.clone(),
             view: View::Sqlite(reader),
         }
     }
@@ -80,8 +83,17 @@ impl Reader {
             key: reader.key.clone(),
             live: reader.live,
             staleness: reader.staleness,
+            moved_to: reader.moved_to.clone(),
             view: View::Postgres(reader),
         }
+    }
+
+    /// Why this may not be all that is recorded: it was moved elsewhere, or is an older copy.
+    #[must_use]
+    pub fn doubt(&self, location: &LedgerLocation) -> Option<String> {
+        let moved = self.moved_to.as_ref();
+        let moved = moved.map(|to| LedgerError::moved(&location.to_string(), to).to_string());
+        moved.or_else(|| Some(self.staleness?.describe(location)))
     }
 
     /// Gives a file that root created to the ledger's owner, who usually runs the job.

@@ -6,6 +6,7 @@ mod access;
 mod active_run;
 mod backup;
 mod connection;
+mod copying;
 mod erasure;
 mod errors;
 mod evidence;
@@ -29,6 +30,7 @@ mod writer_requests;
 mod writer_thread;
 
 pub use self::connection::create;
+pub use self::copying::{CopySource, CopyTarget};
 pub use self::file_checks::{check, check_writable, warnings};
 pub use self::opening::{Examined, open_scratch};
 pub use self::reader::Reader;

@@ -159,6 +159,7 @@ impl<'a> Values<'a> {
             &package,
             &templates,
             "host = \"smtp.example.com\"",
+            super::FILE,
         )
     }
 }

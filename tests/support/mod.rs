@@ -8,6 +8,7 @@
 
 pub mod browser;
 pub mod chance;
+pub mod debian;
 pub mod disk;
 pub mod dns;
 pub mod exchange;
@@ -29,6 +30,7 @@ pub mod showcase;
 pub mod smtp;
 pub mod spamassassin;
 pub mod story;
+pub mod tcp_relay;
 pub mod terminal;
 pub mod tinyproxy;
 pub mod token_endpoint;
@@ -59,6 +61,9 @@ pub const OPEN: [&str; 6] = [
     "x",
 ];
 
+/// `[ledger]` with a ledger in the folder.
+const FILE: &str = "file = \"ledger.sqlite3\"";
+
 /// A folder with a configuration, partners and an empty ledger.
 pub struct Workplace {
     folder: tempfile::TempDir,
@@ -67,6 +72,8 @@ pub struct Workplace {
     pub limits: String,
     pub retry: String,
     pub extra: String,
+    /// The lines of `[ledger]`.
+    pub ledger: String,
     pub templates: PathBuf,
     /// Files written by the test, which may contain secrets.
     planted: Mutex<Vec<PathBuf>>,
@@ -79,11 +86,17 @@ pub fn binary() -> PathBuf {
 }
 
 /// A configuration with these lines under `[sender]`, `[packages.project]` and `[smtp]`.
-fn configuration(sender: &str, package: &str, templates: &Path, smtp: &str) -> String {
+fn configuration(
+    sender: &str,
+    package: &str,
+    templates: &Path,
+    smtp: &str,
+    ledger: &str,
+) -> String {
     // A JSON string is a TOML string.
     let templates = serde_json::to_string(templates).unwrap();
     format!(
-        "campaign = \"spring\"\n[sender]\n{sender}\n[packages.project]\nlink = \"{LINK}\"\n{package}\n[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = {templates}\n[smtp]\n{smtp}\n[ledger]\nfile = \"ledger.sqlite3\"\n"
+        "campaign = \"spring\"\n[sender]\n{sender}\n[packages.project]\nlink = \"{LINK}\"\n{package}\n[partners]\nfile = \"partners.csv\"\n[templates]\ndirectory = {templates}\n[smtp]\n{smtp}\n[ledger]\n{ledger}\n"
     )
 }
 
@@ -140,21 +153,27 @@ impl Workplace {
     /// A job that sends without TLS to `port` of this machine, with very high limits. Its folder is in memory, if
     /// the system has one there, because the tests would wait mostly for the disk.
     pub fn new(port: u16) -> Self {
-        Self::new_in(folder_in_memory(), port)
+        Self::new_in(folder_in_memory(), port, FILE)
     }
 
     /// The same in a folder on a disk, for tests about the disk.
     pub fn on_disk(port: u16) -> Self {
-        Self::new_in(tempfile::tempdir().unwrap(), port)
+        Self::new_in(tempfile::tempdir().unwrap(), port, FILE)
     }
 
-    fn new_in(folder: tempfile::TempDir, port: u16) -> Self {
+    /// As [`Workplace::new`], with these lines under `[ledger]`.
+    pub fn with_ledger(port: u16, ledger: &str) -> Self {
+        Self::new_in(folder_in_memory(), port, ledger)
+    }
+
+    fn new_in(folder: tempfile::TempDir, port: u16, ledger: &str) -> Self {
         let workplace = Self {
             folder,
             smtp: format!("host = \"127.0.0.1\"\nport = {port}\ntls = \"none\""),
             limits: "per_minute = 1000000\nper_day = 1000000\nnew_per_run = 1000000".into(),
             retry: String::new(),
             extra: String::new(),
+            ledger: ledger.into(),
             templates: Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"),
             planted: Mutex::default(),
         };
@@ -213,6 +232,7 @@ impl Workplace {
             "name = \"Project space\"",
             &self.templates,
             &self.smtp,
+            &self.ledger,
         );
         let text = format!(
             "{text}[limits]\n{}\n[retry]\n{}\n{}\n{}",
@@ -288,12 +308,18 @@ impl Workplace {
     /// Starts a run that is waited for or killed later. Signals that the caller of the tests ignores,
     /// as under `nohup`, have their default action in it.
     pub fn start(&self, arguments: &[&str]) -> Running {
+        self.start_with(arguments, |_| {})
+    }
+
+    /// As [`Workplace::start`], with a change to the command.
+    pub fn start_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Running {
         let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let mut env = Command::new("env");
         env.arg("--default-signal=HUP,INT,QUIT,TERM").arg(binary());
         let mut command = self.prepare(env, arguments);
         command.stdout(stdout.try_clone().unwrap());
         command.stderr(stderr.try_clone().unwrap());
+        change(&mut command);
         let child = command.spawn().unwrap();
         Running {
             watch: ProcessWatch::start(child.id(), &command),
@@ -381,7 +407,7 @@ impl Drop for Workplace {
 impl Output {
     /// The output of a run; the scanner fails the test if it contains anything forbidden.
     #[track_caller]
-    fn of(ended: std::process::Output) -> Self {
+    pub fn of(ended: std::process::Output) -> Self {
         let output = Self {
             code: ended.status.code().unwrap_or(-1),
             stdout: String::from_utf8(ended.stdout).unwrap(),

@@ -3,7 +3,7 @@
 //!
 //! The relay's journal is a file that it syncs before it replies to a final dot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::smtp::Server;
 use super::{Workplace, scanner};
@@ -23,6 +23,26 @@ pub fn check(
     check_accepted(workplace, synced, partners, unknowns)
 }
 
+/// As [`check`], while runs send: what the relay accepted is read before and after the ledger.
+pub fn check_live(
+    workplace: &Workplace,
+    server: &Server,
+    partners: usize,
+    unknowns: usize,
+) -> BTreeMap<String, String> {
+    let before: BTreeSet<String> = server.synced().concat().into_iter().collect();
+    let states: BTreeMap<String, String> = workplace.states().into_iter().collect();
+    let after = server.synced().concat();
+    let in_between = |address: &String| after.contains(address) && !before.contains(address);
+    // A message that was accepted in between may have any state; it counts as its state says.
+    let accepted = after.iter().filter(|address| {
+        let state = states.get(*address).map(String::as_str);
+        !in_between(address) || matches!(state, Some("accepted" | "unknown" | "armed"))
+    });
+    compare(&states, accepted.cloned(), partners, unknowns);
+    states
+}
+
 /// As [`check`], for a relay that accepted a message for each of these recipients.
 pub fn check_accepted(
     workplace: &Workplace,
@@ -30,12 +50,21 @@ pub fn check_accepted(
     partners: usize,
     unknowns: usize,
 ) -> BTreeMap<String, String> {
+    let states: BTreeMap<String, String> = workplace.states().into_iter().collect();
+    compare(&states, accepted, partners, unknowns);
+    states
+}
+
+fn compare(
+    states: &BTreeMap<String, String>,
+    accepted: impl IntoIterator<Item = String>,
+    partners: usize,
+    unknowns: usize,
+) {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     for recipient in accepted {
         *taken.entry(recipient).or_default() += 1;
     }
-    let states: BTreeMap<String, String> = workplace.states().into_iter().collect();
-
     let twice: Vec<_> = taken.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "I1, invited twice: {twice:?}");
     // Enrolment is atomic, so the ledger has all rows or none.
@@ -44,7 +73,7 @@ pub fn check_accepted(
         "I2, {} of {partners} have a record",
         states.len()
     );
-    for (address, state) in &states {
+    for (address, state) in states {
         let has_it = taken.contains_key(address);
         match state.as_str() {
             "accepted" => assert!(
@@ -74,7 +103,6 @@ pub fn check_accepted(
         undecided <= unknowns,
         "I7, {undecided} are unknown or armed, more than {unknowns}"
     );
-    states
 }
 
 /// After a run without faults: nothing is pending, and only unknown rows are left (I6).

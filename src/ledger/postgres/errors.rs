@@ -102,19 +102,19 @@ impl Failure {
             Some(code @ ("3F000" | "42P01")) => LedgerError::Missing(format!(
                 "there is no ledger in `{name}` (SQLSTATE {code}), without which no partner counts as invited; restore it, or for a new job, `access-invite init` creates its tables"
             )),
-            Some("3D000") => LedgerError::Unusable(describe(
+            Some("3D000") => LedgerError::Configuration(describe(
                 "has no such database",
                 "create it (`createdb`), or correct `ledger.url`",
             )),
             Some("28000" | "28P01") => LedgerError::NoPermission(describe(
                 "refuses the login",
-                "correct the user in `ledger.url` and the password",
+                "correct the user in `ledger.url`, the password or the server's `pg_hba.conf`",
             )),
             Some("42501") => LedgerError::NoPermission(describe(
                 "may not be used so by this user",
                 "give the role the rights that `docs/postgresql.md` lists",
             )),
-            Some("25006") => LedgerError::Unusable(describe(
+            Some("25006") => LedgerError::Configuration(describe(
                 "is on a server that only reads, a standby",
                 "name the primary server in `ledger.url`, or all of them with `target_session_attrs=read-write`",
             )),

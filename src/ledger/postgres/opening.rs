@@ -11,7 +11,6 @@ use super::writer::{Writer, WriterHandle};
 use super::{rows, schema, server, staleness};
 use crate::clock;
 use crate::config::{LedgerLocation, LedgerServer};
-use crate::finding::Finding;
 use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness;
@@ -35,12 +34,6 @@ pub fn create_if_missing(server: &LedgerServer) -> Result<bool> {
         let created = schema::create(&session, &key, random_id()?).await;
         created.map_err(failed)
     })
-}
-
-/// What works, but is unsafe: a witness that cannot be written.
-#[must_use]
-pub fn warnings(_server: &LedgerServer) -> Vec<Finding> {
-    Vec::new()
 }
 
 /// Opens the ledger for a run, and records the run.
@@ -102,6 +95,11 @@ async fn open_writer(
     let lease = Lease::new(server.lease, timeline, asked);
     let (run, now) = record_run(&session, id, start, &lease).await?;
     clock::follow(now);
+    // `ledger copy` waits for the start of a run and moves the ledger then, or has just done so.
+    let (_, _, moved_to) = schema::identity(&session).await?;
+    if let Err(error) = refuse_moved(&server, moved_to) {
+        return Ok(Err(error));
+    }
     if let Err(error) = lease.keep(server.clone(), run) {
         return Ok(Err(error));
     }
@@ -137,10 +135,7 @@ async fn open_writer(
 fn refuse_moved(server: &LedgerServer, moved_to: Option<String>) -> Result<()> {
     match moved_to {
         None => Ok(()),
-        Some(to) => Err(LedgerError::Unusable(format!(
-            "the ledger `{}` was moved to `{to}` by `ledger copy`, and never sends again; name that one",
-            server.name()
-        ))),
+        Some(to) => Err(LedgerError::moved(server.name(), &to)),
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Reader {
     pub live: bool,
     /// Why the ledger may lack what later runs have recorded.
     pub staleness: Option<Staleness>,
+    /// Where `ledger copy` has moved it.
+    pub moved_to: Option<String>,
 }
 
 /// What the thread has.
@@ -47,6 +49,7 @@ struct Opened {
     key: MessageIdKey,
     live: bool,
     staleness: Option<Staleness>,
+    moved_to: Option<String>,
 }
 
 impl Reader {
@@ -61,11 +64,12 @@ impl Reader {
             let session = connect(&server).await.map_err(failed)?;
             let version = schema::version(&session).await.map_err(failed)?;
             schema::check_version(&name, version)?;
-            let (id, key, _) = schema::identity(&session).await.map_err(failed)?;
+            let (id, key, moved_to) = schema::identity(&session).await.map_err(failed)?;
             let opened = Opened {
                 key,
                 live: is_live(&session).await.map_err(failed)?,
                 staleness: staleness(&session, id, witness).await.map_err(failed)?,
+                moved_to,
             };
             let view = View {
                 server,
@@ -86,6 +90,7 @@ impl Reader {
             key: opened.key,
             live: opened.live,
             staleness: opened.staleness,
+            moved_to: opened.moved_to,
         })
     }
 

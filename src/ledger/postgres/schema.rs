@@ -3,14 +3,17 @@
 use super::connection::{SCHEMA, Session};
 use super::errors::Failure;
 use crate::invitation::MessageIdKey;
+use crate::ledger::copy_tables::TargetState;
 use crate::ledger::error::LedgerError;
 use crate::ledger::witness::Id;
 
 /// Raised with every change of the tables, together with a migration from the version before.
 pub const VERSION: i32 = 1;
+/// The version of a copy that is not complete.
+const INCOMPLETE: i32 = 0;
 
 /// The advisory lock under which tables are created and migrated.
-const MIGRATION_LOCK: i64 = 0x4149_4E56_0001;
+pub const MIGRATION_LOCK: i64 = 0x4149_4E56_0001;
 
 /// The tables of version 1. Times are milliseconds since 1970, of the server's clock. They have the columns of a
 /// ledger in a file, and those for several runs at once: `run.lease_until`, `run.lost_at`, `invitation.claimed_by`
@@ -21,7 +24,11 @@ CREATE TABLE meta (
     version integer NOT NULL,
     ledger_id bytea NOT NULL CHECK (length(ledger_id) = 16),
     message_id_key bytea NOT NULL CHECK (length(message_id_key) = 32),
-    moved_to text
+    -- Where `ledger copy` has moved it, and whether the copy is in use.
+    moved_to text,
+    move_finished boolean NOT NULL DEFAULT false,
+    -- What it is an incomplete copy of.
+    copied_from text
 );
 
 CREATE SEQUENCE change;
@@ -155,36 +162,101 @@ CREATE TABLE erased_invitation (
 
 /// Creates the tables, unless they are there; returns whether they were created.
 pub async fn create(session: &Session, key: &MessageIdKey, id: Id) -> Result<bool, Failure> {
+    create_as(session, key, id, VERSION, None).await
+}
+
+/// Creates the tables of a copy of `from` that is incomplete until it is enabled.
+pub async fn create_incomplete(
+    session: &Session,
+    key: &MessageIdKey,
+    id: Id,
+    from: &str,
+) -> Result<(), Failure> {
+    create_as(session, key, id, INCOMPLETE, Some(from))
+        .await
+        .map(drop)
+}
+
+async fn create_as(
+    session: &Session,
+    key: &MessageIdKey,
+    id: Id,
+    version: i32,
+    copied_from: Option<&str>,
+) -> Result<bool, Failure> {
     session.batch("BEGIN").await?;
     session
         .query("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK])
         .await?;
-    if version(session).await?.is_some() {
+    if self::version(session).await?.is_some() {
         session.batch("ROLLBACK").await?;
         return Ok(false);
     }
-    let create = format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA};{TABLES}");
-    session.batch(&create).await?;
+    // A role without the right to create schemas can use one that was created for it.
+    let exists = session
+        .query_one("SELECT to_regnamespace($1) IS NOT NULL", &[&SCHEMA])
+        .await?;
+    if !exists.get::<_, bool>(0) {
+        session.batch(&format!("CREATE SCHEMA {SCHEMA}")).await?;
+    }
+    session.batch(TABLES).await?;
     session
         .execute(
-            "INSERT INTO meta (id, version, ledger_id, message_id_key) VALUES (1, $1, $2, $3)",
-            &[&VERSION, &&id[..], &&key.0[..]],
+            "INSERT INTO meta (id, version, ledger_id, message_id_key, copied_from)
+             VALUES (1, $1, $2, $3, $4)",
+            &[&version, &&id[..], &&key.0[..], &copied_from],
         )
         .await?;
     session.batch("COMMIT").await?;
     Ok(true)
 }
 
-/// The version of the tables; none if there are none.
+/// Makes a complete copy a ledger of its own.
+pub async fn enable(session: &Session) -> Result<(), Failure> {
+    session
+        .execute(
+            "UPDATE meta SET version = $1, copied_from = NULL",
+            &[&VERSION],
+        )
+        .await
+        .map(drop)
+}
+
+/// What a copy would find here.
+pub async fn target_state(session: &Session) -> Result<TargetState, Failure> {
+    Ok(match recorded(session).await? {
+        None => TargetState::Absent,
+        Some((INCOMPLETE, from)) => TargetState::Incomplete {
+            from: from.unwrap_or_default(),
+        },
+        Some(_) => TargetState::InUse,
+    })
+}
+
+/// The version of the tables; none if there are none. A copy that is not complete is an error.
 pub async fn version(session: &Session) -> Result<Option<i32>, Failure> {
+    match recorded(session).await? {
+        None => Ok(None),
+        Some((INCOMPLETE, from)) => {
+            let from = from.unwrap_or_default();
+            Err(LedgerError::incomplete(&from, &session.url).into())
+        }
+        Some((version, _)) => Ok(Some(version)),
+    }
+}
+
+/// The version in the table, and what the ledger is an incomplete copy of.
+async fn recorded(session: &Session) -> Result<Option<(i32, Option<String>)>, Failure> {
     let found = session
         .query_one("SELECT to_regclass('meta') IS NOT NULL", &[])
         .await?;
     if !found.get::<_, bool>(0) {
         return Ok(None);
     }
-    let row = session.query_opt("SELECT version FROM meta", &[]).await?;
-    Ok(row.map(|it| it.get(0)))
+    let row = session
+        .query_opt("SELECT version, copied_from FROM meta", &[])
+        .await?;
+    Ok(row.map(|it| (it.get(0), it.get(1))))
 }
 
 /// Whether the tables have the version of this program; a message if not.

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use super::errors::{damaged, translate};
 use super::{file_checks, schema, wal};
 use crate::invitation::MessageIdKey;
+use crate::ledger::copy_tables::{CopyState, LedgerIdentity};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::witness::{Id, random_id};
 
@@ -26,6 +27,23 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// If the file exists or cannot be written.
 pub fn create(path: &Path) -> Result<()> {
     let (key, id) = (MessageIdKey::random()?, random_id()?);
+    create_with(path, |connection| schema::create(connection, &key, id)).map(drop)
+}
+
+/// Creates a copy of `from` that is incomplete until it is enabled.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_incomplete(path: &Path, identity: &LedgerIdentity, from: &str) -> Result<Connection> {
+    create_with(path, |connection| {
+        schema::create_incomplete(connection, identity, from)
+    })
+}
+
+fn create_with(
+    path: &Path,
+    create: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> Result<Connection> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -35,12 +53,12 @@ pub fn create(path: &Path) -> Result<()> {
             let message = format!("cannot create the ledger `{}`: {error}", path.display());
             LedgerError::CannotWrite(message)
         })?;
-    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .and_then(|connection| schema::create(&connection, &key, id))
-        .map_err(|error| {
-            let _ = std::fs::remove_file(path);
-            translate(path, &error)
-        })
+    let created = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .and_then(|connection| create(&connection).map(|()| connection));
+    created.map_err(|error| {
+        let _ = std::fs::remove_file(path);
+        translate(path, &error)
+    })
 }
 
 /// An empty ledger in memory.
@@ -63,9 +81,67 @@ pub fn open_to_examine(path: &Path) -> Result<Connection> {
     };
     let connection = open().map_err(|error| translate(path, &error))?;
     check_identity(path, &connection)?;
-    match examine(&connection).map_err(|error| translate(path, &error))? {
-        None => Ok(connection),
+    refuse_incomplete(path, &connection)?;
+    refuse_moved(path, &connection)?;
+    refuse_damaged(path, &connection)?;
+    Ok(connection)
+}
+
+/// Opens a ledger for `ledger copy`, whether or not it was moved or is incomplete. Fails if it is damaged.
+///
+/// # Errors
+/// If the file is not a ledger or is damaged.
+pub fn open_to_copy(path: &Path) -> Result<Connection> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let connection = connection.map_err(|error| translate(path, &error))?;
+    check_identity(path, &connection)?;
+    refuse_damaged(path, &connection)?;
+    let prepared = connection.pragma_update(None, "synchronous", "FULL");
+    prepared.map_err(|error| translate(path, &error))?;
+    Ok(connection)
+}
+
+/// Writes the log into the file and leaves WAL mode, which works only without other connections.
+///
+/// # Errors
+/// If another program is using the file, or it cannot be written.
+pub fn leave_log(connection: &Connection, path: &Path) -> Result<()> {
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0));
+    let mode: String = mode.map_err(|error| translate(path, &error))?;
+    match mode.as_str() {
+        "delete" => Ok(()),
+        _ => Err(LedgerError::Busy(format!(
+            "the ledger `{}` is being used by another program; try again when that has ended",
+            path.display()
+        ))),
+    }
+}
+
+fn refuse_damaged(path: &Path, connection: &Connection) -> Result<()> {
+    match examine(connection).map_err(|error| translate(path, &error))? {
+        None => Ok(()),
         Some(problem) => Err(damaged(path, &problem)),
+    }
+}
+
+/// Refuses a ledger that was moved: nothing is recorded in it any more.
+fn refuse_moved(path: &Path, connection: &Connection) -> Result<()> {
+    match schema::copy_state(connection).map_err(|error| translate(path, &error))? {
+        CopyState::Moved { to, .. } => {
+            let shown = path.display();
+            Err(LedgerError::moved(&shown.to_string(), &to))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse_incomplete(path: &Path, connection: &Connection) -> Result<()> {
+    match schema::copy_state(connection).map_err(|error| translate(path, &error))? {
+        CopyState::Incomplete { from } => {
+            let shown = path.display();
+            Err(LedgerError::incomplete(&from, &shown.to_string()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -98,6 +174,7 @@ pub fn begin_writing(connection: &Connection, id: Id) -> rusqlite::Result<()> {
 /// If it cannot be opened, or that run has not set it up yet.
 pub fn open_beside_run(path: &Path) -> Result<Connection> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    refuse_moved(path, &connection)?;
     let is_set_up = || {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
@@ -143,6 +220,7 @@ pub fn examine(connection: &Connection) -> rusqlite::Result<Option<String>> {
 pub fn open(path: &Path, access: OpenFlags) -> Result<Connection> {
     let connection = connect(path, access).map_err(|error| translate(path, &error))?;
     check_identity(path, &connection)?;
+    refuse_incomplete(path, &connection)?;
     Ok(connection)
 }
 
@@ -167,7 +245,7 @@ fn check_identity(path: &Path, connection: &Connection) -> Result<()> {
             "`{}` is a database, but not a ledger of access-invite; check `ledger.file`",
             path.display()
         )
-    } else if let version = number("user_version")?
+    } else if let version = schema::version(connection).map_err(|error| translate(path, &error))?
         && version > schema::VERSION
     {
         format!(

@@ -16,6 +16,7 @@ use super::writer_thread::WriterThread;
 use super::{connection, file_checks, runs, schema, wal};
 use crate::config::LedgerFiles;
 use crate::files::beside;
+use crate::ledger::copy_tables::CopyState;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness::Staleness;
 use crate::ledger::lock::{self, lock_file};
@@ -239,7 +240,12 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
     };
     let staleness =
         runs::staleness(&connection, witness, log_missing).map_err(|it| translate(path, &it))?;
+    let moved_to = match schema::copy_state(&connection).map_err(|it| translate(path, &it))? {
+        CopyState::Moved { to, .. } => Some(to),
+        _ => None,
+    };
     let mut reader = Reader::start(path, connection)?;
+    reader.moved_to = moved_to;
     reader.live = live;
     reader.staleness = staleness;
     reader.copy = copy;

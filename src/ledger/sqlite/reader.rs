@@ -42,6 +42,8 @@ pub struct Reader {
     pub live: bool,
     /// Why the ledger may lack what later runs have recorded.
     pub staleness: Option<Staleness>,
+    /// Where `ledger copy` has moved it.
+    pub moved_to: Option<String>,
     /// The copy that is read in place of the ledger.
     pub(super) copy: Option<TempDir>,
 }
@@ -80,6 +82,7 @@ impl Reader {
             key,
             live: false,
             staleness: None,
+            moved_to: None,
             copy: None,
         })
     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use crate::invitation::MessageIdKey;
+use crate::ledger::copy_tables::{CopyState, LedgerIdentity};
 use crate::ledger::witness::Id;
 
 /// `AINV`, which identifies the file as a ledger of access-invite.
@@ -164,8 +165,78 @@ CREATE TABLE erased_invitation (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Where a ledger was moved to, or what an incomplete copy is one of. Only these have it.
+const PLACE_TABLE: &str = "
+CREATE TABLE place (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    name TEXT NOT NULL,
+    finished INTEGER NOT NULL CHECK (finished IN (0, 1))
+) STRICT;
+";
+/// What is added to the version of a ledger that was moved away, so that earlier programs refuse it as newer.
+const MOVED: i32 = 1000;
+/// What is added to the version of a copy that may be incomplete.
+const INCOMPLETE: i32 = 2000;
+
 /// Creates the tables in an empty database.
 pub fn create(connection: &Connection, key: &MessageIdKey, id: Id) -> rusqlite::Result<()> {
+    begin_creation(connection, key, id)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
+    connection.execute_batch("COMMIT")
+}
+
+/// Creates the tables of a copy of `from` that is incomplete until it is enabled.
+pub fn create_incomplete(
+    connection: &Connection,
+    identity: &LedgerIdentity,
+    from: &str,
+) -> rusqlite::Result<()> {
+    begin_creation(connection, &identity.key, identity.id)?;
+    connection.execute("UPDATE meta SET changes = ?1", [identity.changes])?;
+    set_place(connection, from)?;
+    connection.pragma_update(None, "user_version", INCOMPLETE + VERSION)?;
+    connection.execute_batch("COMMIT")
+}
+
+fn set_place(connection: &Connection, name: &str) -> rusqlite::Result<()> {
+    connection.execute_batch(PLACE_TABLE)?;
+    connection
+        .execute("INSERT INTO place VALUES (1, ?1, 0)", [name])
+        .map(drop)
+}
+
+/// Marks a ledger as moved, within the caller's transaction.
+pub fn mark_as_moved(connection: &Connection, to: &str) -> rusqlite::Result<()> {
+    set_place(connection, to)?;
+    connection.pragma_update(None, "user_version", MOVED + VERSION)
+}
+
+/// Makes a complete copy a ledger of its own.
+pub fn enable(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE; DROP TABLE place")?;
+    connection.pragma_update(None, "user_version", VERSION)?;
+    connection.execute_batch("COMMIT")
+}
+
+/// How far a ledger was copied.
+pub fn copy_state(connection: &Connection) -> rusqlite::Result<CopyState> {
+    let place = || {
+        connection.query_row("SELECT name, finished FROM place", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+    };
+    Ok(match recorded_version(connection)? / 1000 * 1000 {
+        MOVED => {
+            let (to, finished) = place()?;
+            CopyState::Moved { to, finished }
+        }
+        INCOMPLETE => CopyState::Incomplete { from: place()?.0 },
+        _ => CopyState::Own,
+    })
+}
+
+/// Begins a transaction and creates the tables in an empty database.
+fn begin_creation(connection: &Connection, key: &MessageIdKey, id: Id) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(TABLES)?;
@@ -175,9 +246,7 @@ pub fn create(connection: &Connection, key: &MessageIdKey, id: Id) -> rusqlite::
         "INSERT INTO secret (id, message_id_key) VALUES (1, ?1)",
         [&key.0[..]],
     )?;
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", VERSION)?;
-    connection.execute_batch("COMMIT")
+    connection.pragma_update(None, "application_id", APPLICATION_ID)
 }
 
 fn create_run_tables(connection: &Connection, id: Id) -> rusqlite::Result<()> {
@@ -227,6 +296,13 @@ fn migrate_to_version_2(connection: &Connection, id: Id) -> rusqlite::Result<()>
 
 /// The version of the tables.
 pub fn version(connection: &Connection) -> rusqlite::Result<i32> {
+    let recorded = recorded_version(connection)?;
+    let is_copied = (MOVED..INCOMPLETE + 1000).contains(&recorded);
+    Ok(if is_copied { recorded % 1000 } else { recorded })
+}
+
+/// The number in the file, with [`MOVED`] or [`INCOMPLETE`].
+fn recorded_version(connection: &Connection) -> rusqlite::Result<i32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 

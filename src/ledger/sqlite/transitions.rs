@@ -14,7 +14,7 @@ use crate::ledger::records::{Change, Enrolment};
 use crate::outcome::Phase;
 
 /// The padding of a new row: as much as it grows by when it is armed and settled.
-const PADDING_AT_ENROLMENT: i64 = 112;
+pub(super) const PADDING_AT_ENROLMENT: i64 = 112;
 /// The padding of an armed row: as much as the row grows by with its outcome.
 const PADDING_WHEN_ARMED: i64 = 40;
 

@@ -1,0 +1,375 @@
+//! `ledger copy` from and to a file.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
+
+use super::errors::translate;
+use super::transitions::PADDING_AT_ENROLMENT;
+use super::{connection, file_checks, runs, schema, wal};
+use crate::config::{LedgerFiles, LedgerLocation};
+use crate::files::{beside, folder_of};
+use crate::ledger::copy_tables::{
+    CopyState, Kind, LedgerIdentity, PAGE, Row, Table, TargetState, Value,
+};
+use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::lock::RunLock;
+use crate::ledger::witness;
+
+/// A ledger that is moved away. No run can use it meanwhile.
+pub struct CopySource {
+    path: PathBuf,
+    connection: Connection,
+    _lock: RunLock,
+}
+
+impl CopySource {
+    /// Opens a ledger, and keeps all others from writing it.
+    ///
+    /// # Errors
+    /// If it is missing, in use, older than its witness or has armed invitations.
+    pub fn open(files: &LedgerFiles) -> Result<Self> {
+        let path = &files.file;
+        file_checks::check(path)?;
+        file_checks::check_writable(path)?;
+        let lock = RunLock::take(path)?;
+        let unreadable = |error: std::io::Error| file_checks::cannot_open(path, &error);
+        let content = witness::read(&files.witness)?;
+        let log_missing = wal::is_missing(path).map_err(unreadable)?;
+        let connection = connection::open_to_copy(path)?;
+        let sqlite = |error: rusqlite::Error| translate(path, &error);
+        if let Some(staleness) =
+            runs::staleness(&connection, content, log_missing).map_err(sqlite)?
+        {
+            drop(connection);
+            if log_missing {
+                wal::remove_if_empty(path);
+            }
+            return Err(staleness.error(&LedgerLocation::File(files.clone())));
+        }
+        // Another connection, of a reader or a short run, would keep the log.
+        connection::leave_log(&connection, path)?;
+        let source = Self {
+            path: path.clone(),
+            connection,
+            _lock: lock,
+        };
+        if source.state()? == CopyState::Own {
+            source.begin().map_err(sqlite)?;
+            source.refuse_armed()?;
+        }
+        Ok(source)
+    }
+
+    fn begin(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let id = schema::id(&self.connection)?;
+        let id = id.map_or_else(|| witness::random_id().unwrap_or_default(), |it| it);
+        schema::migrate(&self.connection, id)
+    }
+
+    fn refuse_armed(&self) -> Result<()> {
+        let armed: i64 = self
+            .connection
+            .query_row(
+                "SELECT count(*) FROM invitation WHERE state = 'armed'",
+                [],
+                |row| row.get(0),
+            )
+            .map_err(|error| translate(&self.path, &error))?;
+        match armed {
+            0 => Ok(()),
+            armed => Err(LedgerError::Unusable(format!(
+                "the ledger `{}` has {armed} armed invitations of a run that was killed; run `access-invite send --limit 0` with it, which makes them `unknown`, and then copy it",
+                self.path.display()
+            ))),
+        }
+    }
+
+    /// Whether it was moved before.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn state(&self) -> Result<CopyState> {
+        schema::copy_state(&self.connection).map_err(|error| translate(&self.path, &error))
+    }
+
+    /// Its id, key and counter.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn identity(&self) -> Result<LedgerIdentity> {
+        identity(&self.connection).map_err(|error| translate(&self.path, &error))
+    }
+
+    /// Reads a table in pages.
+    ///
+    /// # Errors
+    /// If it cannot be read, and as `each`.
+    pub async fn read(
+        &self,
+        table: &Table,
+        each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
+    ) -> Result<()> {
+        read(&self.path, &self.connection, table, each).await
+    }
+
+    /// Marks it as moved: it is not written any more.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn mark(&self, to: &str) -> Result<()> {
+        let mark = || {
+            schema::mark_as_moved(&self.connection, to)?;
+            self.connection.execute_batch("COMMIT")
+        };
+        mark().map_err(|error| translate(&self.path, &error))
+    }
+
+    /// Notes that the copy is in use.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn finish(&self) -> Result<()> {
+        let finished = self
+            .connection
+            .execute_batch("UPDATE place SET finished = 1");
+        finished.map_err(|error| translate(&self.path, &error))
+    }
+}
+
+/// The file that a ledger is copied into.
+pub struct CopyTarget {
+    path: PathBuf,
+    connection: Option<Connection>,
+    _lock: RunLock,
+}
+
+impl CopyTarget {
+    /// Opens the file, if there is one, and keeps all others from writing it.
+    ///
+    /// # Errors
+    /// If it is in use, or cannot be opened.
+    pub fn open(files: &LedgerFiles) -> Result<Self> {
+        let path = &files.file;
+        let lock = RunLock::take(path)?;
+        // What was begun and killed at once is empty.
+        let exists = std::fs::metadata(path).is_ok_and(|it| it.len() > 0);
+        let connection = exists.then(|| connection::open_to_copy(path));
+        Ok(Self {
+            path: path.clone(),
+            connection: connection.transpose()?,
+            _lock: lock,
+        })
+    }
+
+    /// What is there.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn state(&self) -> Result<TargetState> {
+        let Some(connection) = &self.connection else {
+            return Ok(TargetState::Absent);
+        };
+        let state = schema::copy_state(connection);
+        Ok(
+            match state.map_err(|error| translate(&self.path, &error))? {
+                CopyState::Incomplete { from } => TargetState::Incomplete { from },
+                CopyState::Own | CopyState::Moved { .. } => TargetState::InUse,
+            },
+        )
+    }
+
+    /// Begins a copy of `from`, in place of one that was begun before.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn begin(&mut self, identity: &LedgerIdentity, from: &str) -> Result<()> {
+        self.connection = None;
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(beside(&self.path, suffix));
+        }
+        let connection = connection::create_incomplete(&self.path, identity, from)?;
+        let begun = connection.execute_batch("BEGIN IMMEDIATE");
+        begun.map_err(|error| translate(&self.path, &error))?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    fn connection(&self) -> &Connection {
+        self.connection.as_ref().expect("the copy was begun")
+    }
+
+    /// Adds rows to a table.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn write(&self, table: &Table, rows: &[Row]) -> Result<()> {
+        let written = write(self.connection(), table, rows);
+        written.map_err(|error| translate(&self.path, &error))
+    }
+
+    /// Makes all that was written durable.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn commit(&self) -> Result<()> {
+        let committed = self.connection().execute_batch("COMMIT");
+        committed.map_err(|error| translate(&self.path, &error))?;
+        let synced = File::open(folder_of(&self.path)).and_then(|it| it.sync_all());
+        synced.map_err(|error| {
+            LedgerError::CannotWrite(format!(
+                "cannot write the folder of `{}`: {error}",
+                self.path.display()
+            ))
+        })
+    }
+
+    /// Reads a table in pages.
+    ///
+    /// # Errors
+    /// If it cannot be read, and as `each`.
+    pub async fn read(
+        &self,
+        table: &Table,
+        each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
+    ) -> Result<()> {
+        read(&self.path, self.connection(), table, each).await
+    }
+
+    /// Its id, key and counter.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn identity(&self) -> Result<LedgerIdentity> {
+        identity(self.connection()).map_err(|error| translate(&self.path, &error))
+    }
+
+    /// Makes it a ledger of its own.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn enable(&self) -> Result<()> {
+        let enabled = schema::enable(self.connection());
+        enabled.map_err(|error| translate(&self.path, &error))
+    }
+}
+
+fn identity(connection: &Connection) -> rusqlite::Result<LedgerIdentity> {
+    let changes = connection.query_row("SELECT changes FROM meta", [], |row| row.get(0))?;
+    Ok(LedgerIdentity {
+        id: schema::id(connection)?.unwrap_or_default(),
+        key: schema::key(connection)?,
+        changes,
+    })
+}
+
+async fn read(
+    path: &Path,
+    connection: &Connection,
+    table: &Table,
+    mut each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
+) -> Result<()> {
+    let sqlite = |error: rusqlite::Error| translate(path, &error);
+    let sql = format!(
+        "SELECT {} FROM {} ORDER BY {}",
+        table.names(),
+        table.name,
+        table.key.join(", ")
+    );
+    let mut statement = connection.prepare(&sql).map_err(sqlite)?;
+    let mut rows = statement.query([]).map_err(sqlite)?;
+    let mut page = Vec::with_capacity(PAGE);
+    while let Some(row) = rows.next().map_err(sqlite)? {
+        let columns = 0..table.columns.len();
+        let values = columns.map(|column| row.get_ref(column).map(value));
+        page.push(values.collect::<rusqlite::Result<_>>().map_err(sqlite)?);
+        if page.len() == PAGE {
+            each(std::mem::take(&mut page)).await?;
+        }
+    }
+    if page.is_empty() {
+        return Ok(());
+    }
+    each(page).await
+}
+
+fn value(found: ValueRef<'_>) -> Value {
+    match found {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Int(number),
+        // The tables are strict: there are no other numbers.
+        ValueRef::Real(_) => Value::Null,
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec()),
+    }
+}
+
+fn write(connection: &Connection, table: &Table, rows: &[Row]) -> rusqlite::Result<()> {
+    let places: Vec<_> = table.columns.iter().map(|_| "?").collect();
+    let (names, places) = (table.names(), places.join(", "));
+    // A row that is still to be sent gets the padding that it has after its enrolment.
+    let sql = if table.name == "invitation" {
+        format!("INSERT INTO invitation ({names}, room) VALUES ({places}, zeroblob(?))")
+    } else {
+        format!("INSERT INTO {} ({names}) VALUES ({places})", table.name)
+    };
+    let mut statement = connection.prepare_cached(&sql)?;
+    let state = table
+        .columns
+        .iter()
+        .position(|it| *it == ("state", Kind::Text));
+    for row in rows {
+        let mut values: Vec<_> = row.iter().map(sql_value).collect();
+        if table.name == "invitation" {
+            let state = state.map(|it| &row[it]);
+            let open = ["pending", "deferred"].map(|it| Value::Text(it.into()));
+            let padding = state.is_some_and(|it| open.contains(it));
+            let padding = if padding { PADDING_AT_ENROLMENT } else { 0 };
+            values.push(ToSqlOutput::Owned(SqlValue::Integer(padding)));
+        }
+        statement.execute(rusqlite::params_from_iter(values))?;
+    }
+    Ok(())
+}
+
+fn sql_value(value: &Value) -> ToSqlOutput<'_> {
+    match value {
+        Value::Null => ToSqlOutput::Owned(SqlValue::Null),
+        Value::Int(number) => ToSqlOutput::Owned(SqlValue::Integer(*number)),
+        Value::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        Value::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invitation::MessageIdKey;
+    use crate::ledger::copy_tables::TABLES;
+
+    #[test]
+    fn every_column_of_a_file_is_copied() {
+        let connection = connection::in_memory(&MessageIdKey::random().unwrap()).unwrap();
+        let mut statement = connection
+            .prepare(
+                "SELECT t.name || '.' || c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c
+                 WHERE t.type = 'table' AND t.name NOT IN ('secret', 'meta', 'spare', 'witness')
+                    AND c.name != 'room'",
+            )
+            .unwrap();
+        let found = statement.query_map([], |row| row.get(0)).unwrap();
+        let mut found: Vec<String> = found.map(|it| it.unwrap()).collect();
+        let mut copied: Vec<String> = (TABLES.iter())
+            .flat_map(|table| {
+                let columns = table.columns.iter();
+                columns.map(|(column, _)| format!("{}.{column}", table.name))
+            })
+            .collect();
+        found.sort();
+        copied.sort();
+        assert_eq!(copied, found);
+    }
+}
