@@ -68,7 +68,9 @@ pub async fn warnings_of_send(
     now: Timestamp,
 ) -> Result<Vec<Finding>> {
     let files = &job.config.ledger;
-    let stale = reader.doubt(files).map(|it| Finding::error("ledger", files, it));
+    let stale = reader
+        .doubt(files)
+        .map(|it| Finding::error("ledger", files, it));
     let approval = approval.map(|it| Finding::error("approval", "", it));
     let guards = guards(job, summary, reader, false, now).await?;
     let stopping = stale.into_iter().chain(approval).chain(guards);

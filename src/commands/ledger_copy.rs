@@ -52,7 +52,9 @@ fn location(named: &str, configured: Option<&LedgerLocation>) -> Result<LedgerLo
     }
     let absolute = |it: &Path| {
         let resolved = it.canonicalize();
-        resolved.or_else(|_| std::path::absolute(it)).unwrap_or_else(|_| it.to_owned())
+        resolved
+            .or_else(|_| std::path::absolute(it))
+            .unwrap_or_else(|_| it.to_owned())
     };
     let file = absolute(Path::new(named));
     Ok(match configured {

@@ -4,9 +4,7 @@
 //! step, no run can use the copy; after the third, none can use the source. If it is interrupted, the same command
 //! finishes it.
 
-use super::copy_tables::{
-    CopyState, LedgerIdentity, Row, TABLES, Table, TableDigest, TargetState,
-};
+use super::copy_tables::{CopyState, LedgerIdentity, Row, TABLES, Table, TableDigest, TargetState};
 use super::error::{LedgerError, Result};
 use super::witness::{self, WitnessContent};
 use super::{freshness, postgres, sqlite};

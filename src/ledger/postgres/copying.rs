@@ -186,9 +186,14 @@ impl CopySource {
         let session = &self.0.session;
         let marked = async {
             session
-                .execute("UPDATE meta SET moved_to = $1, move_finished = false", &[&to])
+                .execute(
+                    "UPDATE meta SET moved_to = $1, move_finished = false",
+                    &[&to],
+                )
                 .await?;
-            session.batch("UPDATE writer SET epoch = epoch + 1; COMMIT").await
+            session
+                .batch("UPDATE writer SET epoch = epoch + 1; COMMIT")
+                .await
         };
         self.0.done(marked.await)
     }
@@ -249,7 +254,10 @@ impl CopyTarget {
                 )
                 .await?;
             session
-                .query("SELECT setval('change', greatest($1, 1))", &[&identity.changes])
+                .query(
+                    "SELECT setval('change', greatest($1, 1))",
+                    &[&identity.changes],
+                )
                 .await
         };
         self.0.done(begun.await).map(drop)
@@ -432,9 +440,7 @@ fn values(table: &Table, row: &tokio_postgres::Row) -> std::result::Result<Row, 
     columns
         .map(|(column, (_, kind))| {
             let value = match kind {
-                Kind::Int | Kind::Bool => {
-                    rows::value::<Option<i64>>(row, column)?.map(Value::Int)
-                }
+                Kind::Int | Kind::Bool => rows::value::<Option<i64>>(row, column)?.map(Value::Int),
                 Kind::Text => rows::value::<Option<String>>(row, column)?.map(Value::Text),
                 Kind::Bytes => rows::value::<Option<Vec<u8>>>(row, column)?.map(Value::Bytes),
             };

@@ -24,7 +24,9 @@ const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 pub fn warnings(server: &LedgerServer) -> Vec<Finding> {
     let ignored = Settings::of(server).map_or_else(|_| Vec::new(), |it| it.warnings);
     let ignored = ignored.into_iter();
-    let mut found: Vec<_> = ignored.map(|it| Finding::warning("ledger", "", it)).collect();
+    let mut found: Vec<_> = ignored
+        .map(|it| Finding::warning("ledger", "", it))
+        .collect();
     let witness = &server.witness;
     if let Err(why) = writable(witness) {
         let shown = witness.display();
@@ -78,7 +80,10 @@ async fn examine(
         )),
         Ok(false) => found.push(ok(describe_durability(session).await?)),
     }
-    let (round_trip, commit) = (latency(session, false).await?, latency(session, true).await?);
+    let (round_trip, commit) = (
+        latency(session, false).await?,
+        latency(session, true).await?,
+    );
     found.push(ok(format!(
         "a round trip takes {}, a commit {}",
         milliseconds(round_trip),
@@ -154,10 +159,7 @@ fn milliseconds(duration: Duration) -> String {
 }
 
 /// What this role lacks to send.
-async fn rights(
-    session: &Session,
-    name: &str,
-) -> std::result::Result<Option<Finding>, Failure> {
+async fn rights(session: &Session, name: &str) -> std::result::Result<Option<Finding>, Failure> {
     let missing = session
         .query(
             "SELECT current_user::text, 'USAGE ON SCHEMA ' || nspname FROM pg_namespace

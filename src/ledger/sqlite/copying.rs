@@ -11,7 +11,9 @@ use super::transitions::PADDING_AT_ENROLMENT;
 use super::{connection, file_checks, runs, schema, wal};
 use crate::config::{LedgerFiles, LedgerLocation};
 use crate::files::{beside, folder_of};
-use crate::ledger::copy_tables::{CopyState, LedgerIdentity, Kind, PAGE, Row, Table, TargetState, Value};
+use crate::ledger::copy_tables::{
+    CopyState, Kind, LedgerIdentity, PAGE, Row, Table, TargetState, Value,
+};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::lock::RunLock;
 use crate::ledger::witness;
@@ -38,7 +40,9 @@ impl CopySource {
         let log_missing = wal::is_missing(path).map_err(unreadable)?;
         let connection = connection::open_to_copy(path)?;
         let sqlite = |error: rusqlite::Error| translate(path, &error);
-        if let Some(staleness) = runs::staleness(&connection, content, log_missing).map_err(sqlite)? {
+        if let Some(staleness) =
+            runs::staleness(&connection, content, log_missing).map_err(sqlite)?
+        {
             drop(connection);
             if log_missing {
                 wal::remove_if_empty(path);
@@ -69,7 +73,11 @@ impl CopySource {
     fn refuse_armed(&self) -> Result<()> {
         let armed: i64 = self
             .connection
-            .query_row("SELECT count(*) FROM invitation WHERE state = 'armed'", [], |row| row.get(0))
+            .query_row(
+                "SELECT count(*) FROM invitation WHERE state = 'armed'",
+                [],
+                |row| row.get(0),
+            )
             .map_err(|error| translate(&self.path, &error))?;
         match armed {
             0 => Ok(()),
@@ -100,7 +108,11 @@ impl CopySource {
     ///
     /// # Errors
     /// If it cannot be read, and as `each`.
-    pub async fn read(&self, table: &Table, each: impl AsyncFnMut(Vec<Row>) -> Result<()>) -> Result<()> {
+    pub async fn read(
+        &self,
+        table: &Table,
+        each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
+    ) -> Result<()> {
         read(&self.path, &self.connection, table, each).await
     }
 
@@ -121,7 +133,9 @@ impl CopySource {
     /// # Errors
     /// If it cannot be written.
     pub fn finish(&self) -> Result<()> {
-        let finished = self.connection.execute_batch("UPDATE place SET finished = 1");
+        let finished = self
+            .connection
+            .execute_batch("UPDATE place SET finished = 1");
         finished.map_err(|error| translate(&self.path, &error))
     }
 }
@@ -160,10 +174,12 @@ impl CopyTarget {
             return Ok(TargetState::Absent);
         };
         let state = schema::copy_state(connection);
-        Ok(match state.map_err(|error| translate(&self.path, &error))? {
-            CopyState::Incomplete { from } => TargetState::Incomplete { from },
-            CopyState::Own | CopyState::Moved { .. } => TargetState::InUse,
-        })
+        Ok(
+            match state.map_err(|error| translate(&self.path, &error))? {
+                CopyState::Incomplete { from } => TargetState::Incomplete { from },
+                CopyState::Own | CopyState::Moved { .. } => TargetState::InUse,
+            },
+        )
     }
 
     /// Begins a copy of `from`, in place of one that was begun before.
@@ -215,7 +231,11 @@ impl CopyTarget {
     ///
     /// # Errors
     /// If it cannot be read, and as `each`.
-    pub async fn read(&self, table: &Table, each: impl AsyncFnMut(Vec<Row>) -> Result<()>) -> Result<()> {
+    pub async fn read(
+        &self,
+        table: &Table,
+        each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
+    ) -> Result<()> {
         read(&self.path, self.connection(), table, each).await
     }
 
@@ -297,7 +317,10 @@ fn write(connection: &Connection, table: &Table, rows: &[Row]) -> rusqlite::Resu
         format!("INSERT INTO {} ({names}) VALUES ({places})", table.name)
     };
     let mut statement = connection.prepare_cached(&sql)?;
-    let state = table.columns.iter().position(|it| *it == ("state", Kind::Text));
+    let state = table
+        .columns
+        .iter()
+        .position(|it| *it == ("state", Kind::Text));
     for row in rows {
         let mut values: Vec<_> = row.iter().map(sql_value).collect();
         if table.name == "invitation" {
