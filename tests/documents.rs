@@ -7,11 +7,11 @@ use crate::support::Workplace;
 use access_invite::config::{Config, Key, Presence, declared_keys};
 
 mod commands;
-mod examples;
+pub mod examples;
 mod findings;
 mod glossary;
 mod links;
-mod markdown;
+pub mod markdown;
 mod relays;
 mod tables;
 
@@ -49,7 +49,7 @@ const PAGES: [(&str, &str); 16] = [
 ];
 
 /// The page with this file name.
-fn page(name: &str) -> &'static str {
+pub fn page(name: &str) -> &'static str {
     let found = PAGES.iter().find(|it| it.0 == name);
     found.unwrap_or_else(|| panic!("no page {name}")).1
 }

@@ -29,7 +29,7 @@ pub fn tree(folder: &Path) -> BTreeMap<PathBuf, String> {
 }
 
 /// The new configuration with a value in place of each empty text.
-fn filled_in(workplace: &Workplace, name: &str) -> String {
+pub fn filled_in(workplace: &Workplace, name: &str) -> String {
     let values = BTreeMap::from([
         ("campaign", "spring"),
         ("from", "Woodgrove <access@woodgrove.example>"),
@@ -51,7 +51,7 @@ fn filled_in(workplace: &Workplace, name: &str) -> String {
 }
 
 /// The keys that an error lists as not filled in, each as it is named and at the line where it stands.
-fn unfilled(output: &Output, config: &str) -> Vec<String> {
+pub fn unfilled(output: &Output, config: &str) -> Vec<String> {
     let lines: Vec<&str> = config.lines().collect();
     let listed = output
         .stderr

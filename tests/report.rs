@@ -64,7 +64,7 @@ fn all_formats_say_what_the_ledger_holds() {
         "Contoso",
         "550 5.1.1 no such user",
         "text verified",
-        "access-invite 0.1.0",
+        concat!("access-invite ", env!("CARGO_PKG_VERSION")),
         "exit code 1",
         "1 accepted, 1 rejected",
         "Times in",

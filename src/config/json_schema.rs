@@ -1,6 +1,7 @@
 //! The configuration as a JSON Schema, from the declared keys, for editors and validators.
 //!
-//! It covers what a schema can: unknown keys, types, ranges, choices, and what is required. `check` reports the rest.
+//! It covers what a schema can: unknown keys, types, ranges, choices, the form of dates and time spans, and what is
+//! required. It accepts whatever the program accepts; `check` reports the rest.
 
 use serde_json::{Map, Value, json};
 
@@ -9,6 +10,12 @@ use super::load::declared_keys;
 
 /// The name of a package in the declared keys.
 const ANY_NAME: &str = "NAME";
+
+/// A date of TOML, which validators pass on as a text.
+const DATE: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
+
+/// A time span: ISO 8601, `1:30:00`, or a number with its unit. Not a number alone.
+const TIME_SPAN: &str = r"^\s*\+?\s*(P|p|[0-9]+:|[0-9]*[.,]?[0-9]+\s*[A-Za-zµμ])";
 
 /// The JSON Schema (draft 7, which editors for TOML support).
 #[must_use]
@@ -33,12 +40,15 @@ fn table() -> Value {
 
 fn add(root: &mut Value, key: &Key) {
     let required = key.presence == Presence::Required;
-    let table_required = !matches!(key.presence, Presence::Optional | Presence::Default(_));
+    let alternative = match key.presence {
+        Presence::RequiredWithout(other) => Some(other),
+        _ => None,
+    };
     let mut tables = key.path.split('.');
     let name = tables.next_back().expect("a path has a last part");
     let mut at = root;
     for name in tables {
-        if table_required {
+        if required || alternative.is_some() {
             require(at, name);
         }
         at = child(at, name);
@@ -46,7 +56,7 @@ fn add(root: &mut Value, key: &Key) {
     if required {
         require(at, name);
     }
-    if let Presence::RequiredWithout(other) = key.presence {
+    if let Some(other) = alternative {
         at["anyOf"] = json!([{ "required": [name] }, { "required": [other] }]);
     }
     at["properties"][name] = property(key);
@@ -93,16 +103,17 @@ fn property(key: &Key) -> Value {
 }
 
 fn of_kind(kind: &Kind) -> Value {
-    let text = json!({ "type": "string", "minLength": 1 });
+    // An empty text is a key that is not filled in.
+    let text = json!({ "type": "string", "pattern": "\\S" });
     match kind {
         Kind::Text(_) | Kind::Path => text,
+        Kind::TimeSpan => json!({ "type": "string", "pattern": TIME_SPAN }),
         Kind::Number(range) => json!({
             "type": "integer", "minimum": range.start(), "maximum": range.end(),
         }),
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Choice(words) => json!({ "type": "string", "enum": words }),
-        // Readers of TOML give a date as a text.
-        Kind::Date => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
+        Kind::Date => json!({ "type": "string", "pattern": DATE }),
         Kind::List(element) => json!({ "type": "array", "items": of_kind(element) }),
         Kind::TextOrList => json!({ "anyOf": [text, { "type": "array", "items": text }] }),
         Kind::Texts => json!({

@@ -41,6 +41,8 @@ pub enum Kind {
     Text(&'static str),
     /// The path of a file or folder.
     Path,
+    /// A time span of at least a second.
+    TimeSpan,
     /// A whole number.
     Number(RangeInclusive<u32>),
     /// True or false.
@@ -64,6 +66,7 @@ impl fmt::Display for Kind {
         match self {
             Self::Text(what) => f.write_str(what),
             Self::Path => f.write_str("a text"),
+            Self::TimeSpan => f.write_str("a time span such as \"90s\", \"30m\", \"8h\" or \"5d\""),
             Self::Switch => f.write_str("true or false"),
             Self::Number(range) => {
                 let (first, last) = (range.start(), range.end());

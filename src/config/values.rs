@@ -91,8 +91,7 @@ pub fn number<'r>(range: RangeInclusive<u32>) -> Value<'r, u32> {
 
 /// A time span of at least a second; a day has 24 hours.
 pub fn duration<'r>() -> Value<'r, SignedDuration> {
-    let kind = Kind::Text("a time span such as \"90s\", \"30m\", \"8h\" or \"5d\"");
-    Value::of_kind(kind, |value| {
+    Value::of_kind(Kind::TimeSpan, |value| {
         let span: Span = value.as_str()?.parse().ok()?;
         let day = SpanRelativeTo::days_are_24_hours();
         let duration = span.to_duration(day).ok()?;

@@ -32,7 +32,9 @@ const UNDER_CRON: &str = "\"$HOME/.cargo/bin/access-invite\" ";
 
 /// The command lines of the program in a line for a shell or a crontab.
 fn command_lines(line: &str) -> impl Iterator<Item = &str> {
-    let commands = line.split("&&").map(str::trim);
+    let commands = line
+        .split("&&")
+        .map(|it| it.split(" >").next().unwrap_or_default().trim());
     commands.filter_map(|it| {
         it.strip_prefix("access-invite ")
             .or_else(|| it.strip_prefix(UNDER_CRON))
@@ -198,7 +200,7 @@ impl Shell<'_> {
 
 /// Runs the command of a crontab line as cron does, in this folder: with `sh`, a short path, and hardly any
 /// environment. The program is where Cargo installs it.
-fn run_as_cron(line: &str, job: &Path) -> Output {
+pub fn run_as_cron(line: &str, job: &Path) -> Output {
     let home = tempfile::tempdir().unwrap();
     let programs = home.path().join(".cargo/bin");
     std::fs::create_dir_all(&programs).unwrap();
@@ -212,7 +214,9 @@ fn run_as_cron(line: &str, job: &Path) -> Output {
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", home.path())
-            .stdin(Stdio::null()),
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
     )
 }
 

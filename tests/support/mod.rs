@@ -8,6 +8,7 @@
 
 pub mod browser;
 pub mod chance;
+pub mod debian;
 pub mod disk;
 pub mod dns;
 pub mod exchange;
@@ -406,7 +407,7 @@ impl Drop for Workplace {
 impl Output {
     /// The output of a run; the scanner fails the test if it contains anything forbidden.
     #[track_caller]
-    fn of(ended: std::process::Output) -> Self {
+    pub fn of(ended: std::process::Output) -> Self {
         let output = Self {
             code: ended.status.code().unwrap_or(-1),
             stdout: String::from_utf8(ended.stdout).unwrap(),

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::errors::{ApplyError, Failure};
 use super::keys::Keys;
 use super::rows;
-use super::transaction::Transaction;
+use super::transaction::{IS_LIVE, Transaction};
 use crate::invitation::{Cause, Decision, Identity, NotAllowed, State, covering_hashes, next};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::invitation_row::InvitationRow;
@@ -17,6 +17,17 @@ use crate::outcome::{Outcome, Phase};
 
 /// How long the reply to the final dot of a lost run may still come.
 const LATE: SignedDuration = SignedDuration::from_mins(15);
+
+/// The invitations of these keys as they are now, locked until the transaction ends.
+const FIND: &str = "SELECT i.campaign, i.package_id, i.address, i.occasion, i.id, i.state, i.generation, i.message_id,
+                    i.attempts, i.deferrals, i.repeat, i.accepted_at, i.deferred_since, i.claimed_by,
+                    coalesce(i.armed_by = $5, false),
+                    CASE WHEN i.state = 'unknown'
+                        THEN (SELECT at FROM history WHERE id = i.latest AND cause = 'recovery') END
+                 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+                    AS k (campaign, package_id, address, occasion)
+                 JOIN invitation AS i USING (campaign, package_id, address, occasion)
+                 ORDER BY i.id FOR UPDATE OF i";
 
 /// An invitation as a change finds it.
 struct Found {
@@ -45,7 +56,7 @@ pub async fn apply_all(
     changes: &[&Change],
 ) -> std::result::Result<Vec<Result<State>>, ApplyError> {
     let arms = changes.iter().any(|it| it.cause == Cause::Arm);
-    let live = !arms || transaction.is_live().await?;
+    let (live, mut found) = transaction.begin(changes, arms).await?;
     let mut room = match transaction.limits {
         Some(limits) if arms && live => Some(transaction.allowance(limits).await?),
         _ => None,
@@ -72,7 +83,8 @@ pub async fn apply_all(
             .into_iter()
             .partition(|it| seen.insert(&changes[*it].identity));
         let wave_changes: Vec<&Change> = wave.iter().map(|it| changes[*it]).collect();
-        let applied = transaction.apply_wave(&wave_changes, live).await?;
+        let applied = transaction.apply_wave(&wave_changes, live, found.take());
+        let applied = applied.await?;
         for (place, result) in wave.into_iter().zip(applied) {
             results[place] = Some(result.map_err(|refused| explain(changes[place], refused)));
         }
@@ -121,8 +133,21 @@ fn explain(change: &Change, refused: ApplyError) -> LedgerError {
 impl Transaction<'_> {
     /// Applies one change, which must be allowed.
     pub async fn apply(&self, change: &Change) -> std::result::Result<State, ApplyError> {
-        let mut results = self.apply_wave(&[change], true).await?;
+        let mut results = self.apply_wave(&[change], true, None).await?;
         results.pop().ok_or(ApplyError::Missing)?
+    }
+
+    /// Whether this run may arm, and the invitations of all changes, after one round trip.
+    async fn begin(
+        &self,
+        changes: &[&Change],
+        arms: bool,
+    ) -> std::result::Result<(bool, Option<HashMap<Identity, Found>>), Failure> {
+        self.session.prepare_all(&[IS_LIVE, FIND]).await?;
+        let live = async { if arms { self.is_live().await } else { Ok(true) } };
+        let found = self.find(changes.iter().map(|it| &it.identity));
+        let (live, found) = tokio::join!(biased; live, found);
+        Ok((live?, Some(found?)))
     }
 
     /// Applies changes of different invitations.
@@ -130,8 +155,12 @@ impl Transaction<'_> {
         &self,
         changes: &[&Change],
         live: bool,
+        found: Option<HashMap<Identity, Found>>,
     ) -> std::result::Result<Vec<std::result::Result<State, ApplyError>>, ApplyError> {
-        let mut found = self.find(changes.iter().map(|it| &it.identity)).await?;
+        let mut found = match found {
+            Some(found) => found,
+            None => self.find(changes.iter().map(|it| &it.identity)).await?,
+        };
         let mut results = Vec::with_capacity(changes.len());
         let mut written = Vec::new();
         for change in changes {
@@ -228,15 +257,7 @@ impl Transaction<'_> {
         let rows = self
             .session
             .query(
-                "SELECT i.campaign, i.package_id, i.address, i.occasion, i.id, i.state, i.generation, i.message_id,
-                    i.attempts, i.deferrals, i.repeat, i.accepted_at, i.deferred_since, i.claimed_by,
-                    coalesce(i.armed_by = $5, false),
-                    CASE WHEN i.state = 'unknown'
-                        THEN (SELECT at FROM history WHERE id = i.latest AND cause = 'recovery') END
-                 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
-                    AS k (campaign, package_id, address, occasion)
-                 JOIN invitation AS i USING (campaign, package_id, address, occasion)
-                 ORDER BY i.id FOR UPDATE OF i",
+                FIND,
                 &[
                     &keys.campaigns,
                     &keys.packages,
@@ -418,7 +439,7 @@ impl Transaction<'_> {
             .map(|it| Change::new(it, self.now, Cause::Suppress))
             .collect();
         let changes: Vec<&Change> = changes.iter().collect();
-        for result in Box::pin(self.apply_wave(&changes, true)).await? {
+        for result in Box::pin(self.apply_wave(&changes, true, None)).await? {
             result?;
         }
         Ok(suppressed)

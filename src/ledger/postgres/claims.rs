@@ -39,20 +39,6 @@ impl Writer {
 }
 
 impl Transaction<'_> {
-    /// Whether this run is not lost, and its lease has not run out. It cannot be lost before the transaction ends.
-    pub async fn is_live(&self) -> std::result::Result<bool, Failure> {
-        let row = self
-            .session
-            .query_opt(
-                "SELECT lost_at IS NULL AND ended_at IS NULL
-                    AND lease_until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint
-                 FROM run WHERE number = $1 FOR SHARE",
-                &[&self.run],
-            )
-            .await?;
-        Ok(row.is_some_and(|it| it.get(0)))
-    }
-
     async fn claim(
         &self,
         identities: &[Identity],

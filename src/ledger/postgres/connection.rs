@@ -17,6 +17,9 @@ pub const SCHEMA: &str = "access_invite";
 /// How long the server may take to answer.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// The shortest time after which the server ends a transaction that does nothing.
+const SHORTEST_IDLE: Duration = Duration::from_secs(5);
+
 /// Values of a statement.
 pub type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -43,10 +46,12 @@ impl Session {
             version: opened.version,
             statements: RefCell::default(),
         };
+        // A run that stands still in the middle of a transaction must not keep others for long from what it locks.
+        let idle = server.lease.clamp(SHORTEST_IDLE, ANSWER).as_millis();
         session
             .batch(&format!(
                 "SET search_path = {SCHEMA}; SET synchronous_commit = on;
-                 SET idle_in_transaction_session_timeout = '60s'; SET TimeZone = 'UTC'"
+                 SET idle_in_transaction_session_timeout = '{idle}ms'; SET TimeZone = 'UTC'"
             ))
             .await?;
         Ok(session)
@@ -86,6 +91,14 @@ impl Session {
     /// Executes statements without values.
     pub async fn batch(&self, sql: &str) -> Result<(), Failure> {
         answered(self.client.batch_execute(sql)).await
+    }
+
+    /// Prepares statements, so that queries of them that are awaited together are sent together, in their order.
+    pub async fn prepare_all(&self, statements: &[&'static str]) -> Result<(), Failure> {
+        for sql in statements {
+            self.prepare(sql).await?;
+        }
+        Ok(())
     }
 
     async fn prepare(&self, sql: &'static str) -> Result<Statement, Failure> {

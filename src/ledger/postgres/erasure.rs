@@ -184,7 +184,7 @@ impl Transaction<'_> {
         let values: Vec<&[u8]> = hashes.iter().map(|it| &it[..]).collect();
         self.session
             .execute(
-                "INSERT INTO erased_invitation (hash, at) SELECT hash, $2 FROM unnest($1::bytea[]) AS t (hash)
+                "INSERT INTO erased_invitation (hash, at) SELECT hash, $2::bigint FROM unnest($1::bytea[]) AS t (hash)
                  ON CONFLICT (hash) DO UPDATE SET at = excluded.at",
                 &[&values, &self.now.as_millisecond()],
             )

@@ -154,7 +154,7 @@ impl Transaction<'_> {
     ) -> std::result::Result<Vec<Identity>, Failure> {
         let statement = if pattern.as_str().starts_with('@') {
             "SELECT campaign, package_id, address, occasion FROM invitation
-             WHERE right(address, length($1)) = $1 AND state = $2 ORDER BY id"
+             WHERE right(address, length($1::text)) = $1 AND state = $2 ORDER BY id"
         } else {
             "SELECT campaign, package_id, address, occasion FROM invitation
              WHERE address = $1 AND state = $2 ORDER BY id"

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
 use super::changes;
-use super::connection::Session;
+use super::connection::{Session, Values};
 use super::errors::{ApplyError, Failure};
 use super::lease::Lease;
 use super::rewriting::Acknowledgements;
@@ -37,6 +37,11 @@ const CONFLICTS: u32 = 10;
 
 /// The lock that most transactions share, and that those take alone which must see all others: see [`Lock`].
 pub(super) const ORDER_LOCK: i64 = 0x4149_4E56_0002;
+
+/// Counts a transaction of this writer, if it still has this epoch; gives the counter and the time.
+const COUNT: &str = "UPDATE writer SET changes = nextval('change'), last_transaction = $3
+    WHERE id = $1 AND epoch = $2
+    RETURNING changes, (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// What a transaction excludes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,17 +257,18 @@ impl Writer {
             Lock::Shared => "SELECT pg_advisory_xact_lock_shared($1)",
             Lock::Exclusive => "SELECT pg_advisory_xact_lock($1)",
         };
-        session.batch("BEGIN").await?;
-        session.query(locked, &[&ORDER_LOCK]).await?;
-        let row = session
-            .query_opt(
-                "UPDATE writer SET changes = nextval('change'), last_transaction = $3
-                 WHERE id = $1 AND epoch = $2
-                 RETURNING changes, (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-                &[&&self.mark.run[..], &self.epoch, &&id[..]],
-            )
-            .await?;
-        let row = row.ok_or(Failure::NoEffect)?;
+        session.prepare_all(&[locked, COUNT]).await?;
+        let values: Values<'_> = &[&&self.mark.run[..], &self.epoch, &&id[..]];
+        // Sent at once, in this order, and so answered after one round trip.
+        let (begun, locked, counted) = tokio::join!(
+            biased;
+            session.batch("BEGIN"),
+            session.query(locked, &[&ORDER_LOCK]),
+            session.query_opt(COUNT, values),
+        );
+        begun?;
+        locked?;
+        let row = counted?.ok_or(Failure::NoEffect)?;
         let changes: i64 = row.get(0);
         let now = super::rows::timestamp(&row, 1)?;
         let transaction = Transaction {

@@ -1,5 +1,12 @@
+use super::stores::{Store, on_both_stores};
 use super::*;
 use crate::invitation::{Access, AccessBy, AccessState, PersonHash, PersonHasher};
+
+on_both_stores!(
+    access_is_that_of_the_address_or_else_of_the_domain,
+    a_second_reading_replaces_the_first_and_gives_what_changed,
+    the_time_of_the_oldest_reading_is_that_of_all_packages,
+);
 
 fn package() -> PackageId {
     identity("a@a.example").package_id
@@ -28,10 +35,8 @@ async fn state_of(ledger: &Ledger, address: &str) -> Option<Access> {
     found.unwrap().remove(0)
 }
 
-#[tokio::test]
-async fn access_is_that_of_the_address_or_else_of_the_domain() {
-    let folder = LedgerFolder::new();
-    let ledger = Ledger::open_scratch(&folder.path()).unwrap();
+async fn access_is_that_of_the_address_or_else_of_the_domain(store: Store) {
+    let ledger = store.open();
     let hasher = PersonHasher::new(&ledger.reader().key);
     assert_eq!(state_of(&ledger, "ada@a.example").await, None);
 
@@ -62,10 +67,8 @@ async fn access_is_that_of_the_address_or_else_of_the_domain() {
     assert_eq!(other, Some(Access::default()));
 }
 
-#[tokio::test]
-async fn a_second_reading_replaces_the_first_and_gives_what_changed() {
-    let folder = LedgerFolder::new();
-    let ledger = Ledger::open_scratch(&folder.path()).unwrap();
+async fn a_second_reading_replaces_the_first_and_gives_what_changed(store: Store) {
+    let ledger = store.open();
     // More than fit into one transaction and one page.
     let hash = |number: u32| {
         let mut hash = [0; 16];
@@ -116,10 +119,8 @@ async fn a_second_reading_replaces_the_first_and_gives_what_changed() {
     assert_eq!(left, expected);
 }
 
-#[tokio::test]
-async fn the_time_of_the_oldest_reading_is_that_of_all_packages() {
-    let folder = LedgerFolder::new();
-    let ledger = Ledger::open_scratch(&folder.path()).unwrap();
+async fn the_time_of_the_oldest_reading_is_that_of_all_packages(store: Store) {
+    let ledger = store.open();
     let other = PackageId::parse("11111111-2f0b-4f0e-9a67-3c6c1d9c0b11").unwrap();
     let read_at = async |packages| {
         let reader = ledger.reader();

@@ -1,15 +1,21 @@
 //! What is erased, what remains of it, and what that blocks.
 
+use super::stores::{Store, on_both_stores};
 use super::*;
 use crate::invitation::{Erasure, Proof};
+
+on_both_stores!(
+    an_armed_invitation_is_not_forgotten,
+    a_report_that_was_matched_before_is_about_nobody_afterwards,
+    only_what_is_closed_and_old_is_erased_and_its_invitation_stays_blocked,
+);
 
 fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
 }
 
-async fn open(folder: &LedgerFolder, addresses: &[&str]) -> Ledger {
-    let ledger = Ledger::open(&folder.files(), &start()).unwrap();
-    enrolled_in(ledger, addresses).await
+async fn open(store: &Store, addresses: &[&str]) -> Ledger {
+    enrolled_in(store.open(), addresses).await
 }
 
 async fn accept(ledger: &Ledger, address: &str) {
@@ -18,10 +24,8 @@ async fn accept(ledger: &Ledger, address: &str) {
     ledger.apply(accepted).await.unwrap();
 }
 
-#[tokio::test]
-async fn an_armed_invitation_is_not_forgotten() {
-    let folder = LedgerFolder::new();
-    let ledger = open(&folder, &["ada@a.example"]).await;
+async fn an_armed_invitation_is_not_forgotten(store: Store) {
+    let ledger = open(&store, &["ada@a.example"]).await;
     ledger.apply(armed("ada@a.example")).await.unwrap();
 
     let refused = ledger.forget(&address("ada@a.example"), now()).await;
@@ -32,10 +36,8 @@ async fn an_armed_invitation_is_not_forgotten() {
     assert_eq!(ledger.reader().erasures(identities).await.unwrap(), [None]);
 }
 
-#[tokio::test]
-async fn a_report_that_was_matched_before_is_about_nobody_afterwards() {
-    let folder = LedgerFolder::new();
-    let ledger = open(&folder, &["bob@b.example", "ada@a.example"]).await;
+async fn a_report_that_was_matched_before_is_about_nobody_afterwards(store: Store) {
+    let ledger = open(&store, &["bob@b.example", "ada@a.example"]).await;
     accept(&ledger, "ada@a.example").await;
     let sent = ledger.reader().sent(0).await.unwrap().remove(0);
     let report = Notification {
@@ -54,29 +56,32 @@ async fn a_report_that_was_matched_before_is_about_nobody_afterwards() {
         .forget(&address("ada@a.example"), now())
         .await
         .unwrap();
-    // The next invitation gets the same number.
     enrol(&ledger, 1, vec![enrolment("eva@e.example")]).await;
     accept(&ledger, "eva@e.example").await;
-    assert_eq!(ledger.reader().sent(0).await.unwrap()[0].id, sent.id);
+    // In a file, the next invitation gets the same number.
+    let next = ledger.reader().sent(0).await.unwrap()[0].id;
+    assert_eq!(next == sent.id, store.is_file());
 
     let notified = ledger.notify(vec![report]).await.unwrap();
 
     assert_eq!(notified, [Notified::Known]);
     let eva = standing(&ledger, "eva@e.example").await;
     assert_eq!(eva.state, State::Accepted);
-    let history = ledger.reader().history(sent.id).await.unwrap();
+    let history = ledger.reader().history(next).await.unwrap();
     assert!(history.iter().all(|it| it.note.is_none()), "{history:?}");
 }
 
-#[tokio::test]
-async fn only_what_is_closed_and_old_is_erased_and_its_invitation_stays_blocked() {
-    let folder = LedgerFolder::new();
+async fn only_what_is_closed_and_old_is_erased_and_its_invitation_stays_blocked(store: Store) {
     let addresses = ["old@a.example", "open@a.example", "other@a.example"];
-    let ledger = open(&folder, &addresses).await;
+    let ledger = open(&store, &addresses).await;
     accept(&ledger, "old@a.example").await;
-    let at = now() + SignedDuration::from_hours(1);
+    let at = store.now() + SignedDuration::from_hours(1);
+    let until = match &store {
+        Store::File(_) => now(),
+        Store::Postgres(_) => store.now() - SignedDuration::from_hours(1),
+    };
 
-    assert_eq!(ledger.erase_closed(now(), at).await.unwrap(), 0);
+    assert_eq!(ledger.erase_closed(until, at).await.unwrap(), 0);
     assert_eq!(ledger.erase_closed(at, at).await.unwrap(), 1);
 
     let identities = addresses.map(identity).to_vec();
@@ -98,7 +103,8 @@ async fn only_what_is_closed_and_old_is_erased_and_its_invitation_stays_blocked(
 #[tokio::test]
 async fn a_reader_keeps_the_file_from_being_rebuilt_and_the_next_run_completes_it() {
     let folder = LedgerFolder::new();
-    let ledger = open(&folder, &["ada@a.example"]).await;
+    let ledger = Ledger::open(&folder.files(), &start()).unwrap();
+    let ledger = enrolled_in(ledger, &["ada@a.example"]).await;
     accept(&ledger, "ada@a.example").await;
     let is_in_file = || {
         let bytes = std::fs::read(folder.path()).unwrap();

@@ -1,6 +1,9 @@
 //! Runs and approvals on record.
 
+use super::stores::{Store, on_both_stores};
 use super::*;
+
+on_both_stores!(runs_and_approvals_are_read_with_the_last_one_first,);
 
 fn approval(digest: &str, by: &str, at: Timestamp) -> Approval {
     Approval {
@@ -13,9 +16,9 @@ fn approval(digest: &str, by: &str, at: Timestamp) -> Approval {
 }
 
 /// A run of `send` that starts at this hour and has this digest.
-async fn run(folder: &LedgerFolder, hours: i64, digest: Option<&str>, approved: &[Approval]) {
+async fn run(store: &Store, hours: i64, digest: Option<&str>, approved: &[Approval]) {
     let at = now() + SignedDuration::from_hours(hours);
-    let ledger = Ledger::open(&folder.files(), &RunStart { at, ..start() }).unwrap();
+    let ledger = store.open_for(&RunStart { at, ..start() });
     for approval in approved {
         ledger.approve(approval.clone()).await.unwrap();
     }
@@ -31,25 +34,29 @@ async fn run(folder: &LedgerFolder, hours: i64, digest: Option<&str>, approved: 
     ledger.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn runs_and_approvals_are_read_with_the_last_one_first() {
-    let folder = LedgerFolder::new();
+async fn runs_and_approvals_are_read_with_the_last_one_first(store: Store) {
     let hour = |hours| now() + SignedDuration::from_hours(hours);
     let approvals = [
         approval("one", "Ada", hour(1)),
         approval("two", "Bob", hour(3)),
         approval("one", "Eva", hour(5)),
     ];
-    run(&folder, 0, Some("one"), &approvals).await;
-    run(&folder, 2, Some("one"), &[]).await;
-    run(&folder, 4, Some("two"), &[]).await;
-    run(&folder, 6, Some("one"), &[]).await;
-    run(&folder, 7, None, &[]).await;
+    let [ada, bob, eva] = &approvals;
+    run(&store, 0, Some("one"), std::slice::from_ref(ada)).await;
+    run(&store, 2, Some("one"), std::slice::from_ref(bob)).await;
+    run(&store, 4, Some("two"), std::slice::from_ref(eva)).await;
+    run(&store, 6, Some("one"), &[]).await;
+    run(&store, 7, None, &[]).await;
 
-    let reader = Reader::open(&folder.files(), None).unwrap();
+    let reader = store.reader();
     let found = reader.approvals(Some("spring")).await.unwrap();
-    let [first, second, third] = approvals;
-    assert_eq!(found, [third, second, first]);
+    let mut expected = approvals;
+    expected.reverse();
+    for (approval, found) in expected.iter_mut().zip(&found) {
+        store.assert_time(Some(found.at), approval.at);
+        approval.at = found.at;
+    }
+    assert_eq!(found, expected);
     let runs = reader.runs(Some("spring"), 100).await.unwrap();
     let read: Vec<_> = runs
         .iter()

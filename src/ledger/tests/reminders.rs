@@ -1,8 +1,16 @@
 //! Reminders beside their invitations.
 
+use super::stores::{Store, on_both_stores};
 use super::*;
 use crate::invitation::{AccessState, Occasion, PersonHasher, Proof, Unless};
 use crate::ledger::{Notification, PersonAccess};
+
+on_both_stores!(
+    the_arm_of_a_reminder_rechecks_access,
+    a_colleague_prevents_the_arm_only_if_asked,
+    the_arm_of_a_reminder_rechecks_the_invitation,
+    queries_tell_invitations_and_reminders_apart,
+);
 
 const ADA: &str = "ada@a.example";
 const BOB: &str = "bob@a.example";
@@ -13,8 +21,8 @@ fn reminder(address: &str) -> Identity {
 }
 
 /// A ledger in which these partners were invited, and a reminder of each is pending.
-async fn reminding(folder: &LedgerFolder, addresses: &[&str]) -> Ledger {
-    let ledger = enrolled(folder, addresses).await;
+async fn reminding(store: &Store, addresses: &[&str]) -> Ledger {
+    let ledger = enrolled_in(store.open(), addresses).await;
     for address in addresses {
         ledger.apply(armed(address)).await.unwrap();
         let accepted = settled(address, Outcome::Accepted);
@@ -55,10 +63,8 @@ async fn requested(ledger: &Ledger, address: &str) {
     ledger.record_access(package, &people, now()).await.unwrap();
 }
 
-#[tokio::test]
-async fn the_arm_of_a_reminder_rechecks_access() {
-    let folder = LedgerFolder::new();
-    let ledger = reminding(&folder, &[ADA, BOB]).await;
+async fn the_arm_of_a_reminder_rechecks_access(store: Store) {
+    let ledger = reminding(&store, &[ADA, BOB]).await;
     requested(&ledger, ADA).await;
 
     // In one commit; the one that is withdrawn does not prevent the other.
@@ -78,24 +84,21 @@ async fn the_arm_of_a_reminder_rechecks_access() {
     assert_eq!(state(&ledger, identity(ADA)).await, State::Accepted);
 }
 
-#[tokio::test]
-async fn a_colleague_prevents_the_arm_only_if_asked() {
+async fn a_colleague_prevents_the_arm_only_if_asked(store: Store) {
     for (unless, expected) in [
         (Unless::Address, State::Armed),
         (Unless::Colleague, State::Abandoned),
     ] {
-        let folder = LedgerFolder::new();
-        let ledger = reminding(&folder, &[BOB]).await;
+        let store = store.another();
+        let ledger = reminding(&store, &[BOB]).await;
         requested(&ledger, ADA).await;
         let _ = ledger.apply(armed_reminder(BOB, unless)).await;
         assert_eq!(state(&ledger, reminder(BOB)).await, expected, "{unless:?}");
     }
 }
 
-#[tokio::test]
-async fn the_arm_of_a_reminder_rechecks_the_invitation() {
-    let folder = LedgerFolder::new();
-    let ledger = reminding(&folder, &[ADA]).await;
+async fn the_arm_of_a_reminder_rechecks_the_invitation(store: Store) {
+    let ledger = reminding(&store, &[ADA]).await;
     let reader = ledger.reader();
     let invitation = reader.records(vec![identity(ADA)]).await.unwrap();
     let invitation = invitation[0].as_ref().unwrap();
@@ -121,10 +124,8 @@ async fn the_arm_of_a_reminder_rechecks_the_invitation() {
     assert_eq!(state(&ledger, identity(ADA)).await, State::Bounced);
 }
 
-#[tokio::test]
-async fn queries_tell_invitations_and_reminders_apart() {
-    let folder = LedgerFolder::new();
-    let ledger = reminding(&folder, &[ADA, BOB]).await;
+async fn queries_tell_invitations_and_reminders_apart(store: Store) {
+    let ledger = reminding(&store, &[ADA, BOB]).await;
     let reader = ledger.reader();
     let count = |counts: &[(State, u64)], state| counts.iter().find(|it| it.0 == state).unwrap().1;
 
@@ -174,10 +175,12 @@ async fn queries_tell_invitations_and_reminders_apart() {
         .apply(armed_reminder(BOB, Unless::Address))
         .await
         .unwrap();
+    let store = store.killed(ledger);
+    let ledger = store.open();
     assert_eq!(ledger.recover(now()).await.unwrap(), 1);
     assert_eq!(state(&ledger, reminder(BOB)).await, State::Unknown);
     assert_eq!(state(&ledger, identity(BOB)).await, State::Accepted);
-    let sent = reader.sent(0).await.unwrap();
+    let sent = ledger.reader().sent(0).await.unwrap();
     let sent: Vec<_> = sent.iter().map(|it| it.identity.clone()).collect();
     assert_eq!(sent, [identity(ADA), identity(BOB), reminder(BOB)]);
 }
