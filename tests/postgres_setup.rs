@@ -555,7 +555,7 @@ fn a_ledger_in_use_or_with_armed_invitations_is_not_moved() {
             exits(&workplace, &["init", "."], 0);
         }
         workplace.partners(&["ada@a.example"]);
-        exits(&workplace, &["send"], 75);
+        exits(&workplace, &["send"], 69);
         let (from, to) = if in_database {
             (url.as_str(), "there.sqlite3")
         } else {
@@ -623,7 +623,7 @@ fn a_move_that_is_killed_at_any_moment_can_be_finished() {
         let closed = ClosedPort::reserve();
         let mut workplace = Workplace::new(closed.port());
         workplace.many_partners(1500);
-        exits(&workplace, &["send"], 75);
+        exits(&workplace, &["send"], 69);
         // Forward, then back.
         let steps = [
             ("ledger.sqlite3", url.as_str(), file, database.as_str()),

@@ -288,7 +288,7 @@ async fn recorded(session: &Session) -> Result<Option<(i32, Option<String>)>, Fa
         return Ok(None);
     }
     let row = session
-        .query_opt("SELECT version, copied_from FROM meta", &[])
+        .query_opt("SELECT version, copied_from FROM access_invite.meta", &[])
         .await?;
     Ok(row.map(|it| (it.get(0), it.get(1))))
 }
