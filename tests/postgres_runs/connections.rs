@@ -82,6 +82,7 @@ fn commits_whose_answer_is_lost_are_neither_lost_nor_repeated() {
         println!("{loss:?} from commit {first} on");
         let ended = cluster.machines[1].run(&["send"]);
         assert_eq!(ended.code, 0, "{loss:?} from {first} on: {ended:?}");
+        relay.mend();
         cluster.finish(0);
     });
 }
@@ -129,6 +130,7 @@ fn connections_cut_after_any_byte_keep_all_invariants() {
             matches!(ended.code, 0 | 3 | 74 | 75),
             "{direction:?} {byte}: {ended:?}"
         );
+        relay.mend();
         cluster.finish(CONNECTIONS);
     });
 }
@@ -150,6 +152,7 @@ fn connections_that_are_half_closed_keep_all_invariants() {
         let cluster = behind(&relay, 30, slow_relay(Duration::from_millis(10)));
         let ended = cluster.machines[1].run(&["send"]);
         assert!(matches!(ended.code, 0 | 3 | 75), "{direction:?}: {ended:?}");
+        relay.mend();
         cluster.finish(CONNECTIONS);
     }
 }
@@ -167,6 +170,7 @@ fn a_distant_server_is_only_slower() {
         start.elapsed()
     );
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    relay.mend();
     cluster.finish(0);
 }
 
@@ -192,6 +196,7 @@ fn a_run_that_the_network_has_cut_off_stops_and_others_take_over() {
 
     assert_eq!(ended.code, 75, "{ended:?}");
     assert!(accepted < 200, "the run was not cut off in time");
+    relay.mend();
     cluster.finish(CONNECTIONS);
 }
 
@@ -226,6 +231,7 @@ fn a_run_that_never_reaches_the_server_again_ends() {
         "{:?}",
         start.elapsed()
     );
+    relay.mend();
     cluster.finish(CONNECTIONS);
 }
 
@@ -243,5 +249,6 @@ fn answers_that_stall_now_and_then_change_nothing() {
     let cluster = behind(&relay, 60, slow_relay(Duration::from_millis(5)));
     let ended = cluster.machines[1].run(&["send"]);
     assert_eq!(ended.code, 0, "{ended:?}");
+    relay.mend();
     cluster.finish(0);
 }
