@@ -12,12 +12,13 @@ mod roots;
 use std::io::Read;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use secrecy::zeroize::Zeroizing;
 use tokio_rustls::rustls::crypto::ring;
+use tracing::debug;
 use ureq::Agent;
 use ureq::http::HeaderMap;
 use ureq::tls::TlsConfig;
@@ -66,7 +67,7 @@ pub struct Form {
 /// What is read by `GET`.
 pub struct Get {
     /// The value of the `Authorization` header.
-    pub authorization: Zeroizing<String>,
+    pub authorization: Option<Zeroizing<String>>,
     /// The types of the body that are accepted.
     pub accept: &'static str,
     /// The longest body that is read.
@@ -141,10 +142,29 @@ impl Client {
         let agent = config.new_agent();
         let guard = RequestGuard(Some(agent.clone()));
         let target = url.clone();
+        let begun = Instant::now();
         let sent = tokio::task::spawn_blocking(move || send(&agent, &target, &request)).await;
         drop(guard);
+        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // The path may be a secret, and what was sent always is.
+        let host = url.host_str().unwrap_or_default();
+        let via = via.as_deref();
         match sent {
-            Ok(sent) => sent.map_err(|error| error::explain(&error, url, via.as_deref(), deadline)),
+            Ok(Ok(response)) => {
+                debug!(
+                    host,
+                    via,
+                    status = u64::from(response.status),
+                    ms,
+                    "HTTP response"
+                );
+                Ok(response)
+            }
+            Ok(Err(error)) => {
+                let error = error::explain(&error, url, via, deadline);
+                debug!(host, via, %error, ms, "no HTTP response");
+                Err(error)
+            }
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 Err(_) => Err(HttpError::Unreachable("the program is ending".into())),
@@ -177,8 +197,10 @@ fn send(agent: &Agent, url: &Url, request: &Request) -> Result<Response, ureq::E
             (response, FORM_ANSWER_LIMIT, false)
         }
         Request::Get(get) => {
-            let request = agent.get(url.as_str());
-            let request = request.header("authorization", get.authorization.as_str());
+            let mut request = agent.get(url.as_str());
+            if let Some(authorization) = &get.authorization {
+                request = request.header("authorization", authorization.as_str());
+            }
             let response = request.header("accept", get.accept).call()?;
             (response, get.limit, get.cut)
         }

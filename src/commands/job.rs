@@ -19,6 +19,7 @@ use crate::plan::{Plan, PlanSummary};
 use crate::report::count;
 use crate::review::{About, AboutPackage, Note};
 use crate::templates::Templates;
+use tracing::debug;
 
 /// Which partners a verb is restricted to.
 #[derive(Args, Clone, Debug, Default)]
@@ -66,6 +67,12 @@ impl Job {
         let shows_notes = templates.show_notes();
         let partners = Partners::read_with(&config, &templates.locales, shows_notes, scratch)?;
         let partners = Arc::new(partners);
+        debug!(
+            good = partners.good(),
+            bad = partners.bad(),
+            locales = templates.locales.len() as u64,
+            "list and templates read"
+        );
         let job = Self::new(config, templates, partners);
         job.check_templates()?;
         Ok(job)

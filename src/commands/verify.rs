@@ -20,10 +20,12 @@ use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::{Cause, MessageIdKey};
 use crate::ledger::{Change, Ledger, Reader};
+use crate::log::Level;
 use crate::message::Composer;
 use crate::outbox::PlannedSend;
 use crate::plan::{Plan, PlanSummary, PlannedInvitation};
 use crate::report::count;
+use tracing::debug;
 
 /// How many messages one task verifies: enough to make the cost of a task small, few enough to keep all cores
 /// busy at the end.
@@ -204,11 +206,18 @@ pub async fn guard_and_verify(
         }
         let verified = job.verify(plan, reader, now).await?;
         if verified.changed.is_empty() {
+            debug!(
+                due = summary.due,
+                new = summary.new,
+                waiting = summary.waiting,
+                "all messages verified"
+            );
             return Ok((summary, verified.sends));
         }
         for entry in verified.changed {
             let note = "the message has changed since it was sent, so it cannot be repeated; `resolve --as resend --changed` sends it as it is now";
-            console.eprint(&format!("{}: {note}", entry.partner.address));
+            let message = format!("{}: {note}", entry.partner.address);
+            console.eprint_as(Level::Warning, &message);
             let change = Change {
                 note: Some(note.into()),
                 ..Change::new(&entry.identity, console.now(), Cause::ResendMismatch)

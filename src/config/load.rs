@@ -17,6 +17,7 @@ use super::ledger_files::LedgerFiles;
 use super::limits::{Limits, read_retry};
 use super::login::{CredentialSource, TokenTable};
 use super::microsoft::Microsoft;
+use super::monitoring::Monitoring;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
 use super::privacy::Privacy;
@@ -72,6 +73,8 @@ pub struct Config {
     pub privacy: Privacy,
     /// Where delivery reports arrive.
     pub bounces: Bounces,
+    /// How others learn what runs do.
+    pub monitoring: Monitoring,
     /// All keys of the file with their values in canonical form; of a secret, only its presence.
     pub keys: BTreeMap<String, String>,
     /// Warnings.
@@ -109,7 +112,10 @@ impl Config {
     fn check_permissions(&mut self, path: &Path) -> Result<(), ConfigError> {
         let source = self.smtp.login.as_ref().map(|it| &it.credential);
         let open = writable_by_everyone("the configuration", path);
-        if let (Some(open), Some(CredentialSource::TokenCommand(_))) = (&open, source) {
+        let token_command = matches!(source, Some(CredentialSource::TokenCommand(_)));
+        if let Some(open) = &open
+            && (token_command || self.monitoring.notify.command.is_some())
+        {
             return Err(ConfigError::WritableByEveryone(open.clone()));
         }
         let oauth_ca_file = match source {
@@ -165,6 +171,14 @@ impl Microsoft {
             None => Ok(content.value),
         }
     }
+}
+
+/// Reads a part of the file, for what must work although the rest is wrong. `None` if the file cannot be read as TOML,
+/// or the part is wrong.
+pub fn read_alone<T>(path: &Path, read: impl FnOnce(Section<'_>, &Path) -> T) -> Option<T> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let content = read_file(path, |root| read(root, folder)).ok()?;
+    content.problems.is_none().then_some(content.value)
 }
 
 /// What was read from a file.
@@ -278,6 +292,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
 
     let approval = ApprovalRules::read(root.section("approval"), folder);
     let privacy = Privacy::read(root.section("privacy"));
+    let monitoring = Monitoring::read(&mut root, folder);
 
     let mut section = root.section("results");
     let results = section
@@ -303,6 +318,18 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
         section.problem("csv", message);
     }
     section.finish();
+    inputs.extend(results.iter().map(|it| ("the results", it.clone())));
+    for (table, key, file) in [
+        ("events", "file", &monitoring.events),
+        ("metrics", "textfile", &monitoring.textfile),
+    ] {
+        let Some(file) = file else { continue };
+        if let Some(what) = overlap::find(file, &inputs, &templates.directory) {
+            let message = format!("`{table}.{key}` would overwrite {what}; name another file");
+            root.section(table).problem(key, message);
+        }
+        inputs.push(("another output", file.clone()));
+    }
     root.finish();
 
     let files = partners.as_ref().zip(ledger.as_ref());
@@ -330,6 +357,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
             approval,
             privacy,
             bounces,
+            monitoring,
             // Filled in when the whole file is valid.
             keys: BTreeMap::new(),
             warnings,

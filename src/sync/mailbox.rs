@@ -1,6 +1,7 @@
 //! A mailbox over IMAP as a source of reports.
 
 use std::time::Duration;
+use tracing::debug;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpStream;
@@ -67,6 +68,11 @@ impl Mailbox {
             .open(&config.folder, writable, since.as_deref())
             .await?;
         ids.reverse();
+        debug!(
+            mailbox = name(config),
+            mails = ids.len() as u64,
+            "mailbox opened"
+        );
         Ok(Self {
             session,
             name: name(config),
