@@ -49,13 +49,14 @@ pub struct Cli {
         hide_env_values = true
     )]
     config: PathBuf,
-    /// How messages on stderr are written; with json, nothing is asked
+    /// Write messages as text or json; with json, nothing is asked
     #[arg(
         long,
         global = true,
         value_name = "FORMAT",
         value_enum,
-        default_value_t
+        default_value_t,
+        hide_possible_values = true
     )]
     log_format: LogFormat,
     /// Print no warnings and notes, only errors

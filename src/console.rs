@@ -195,7 +195,9 @@ impl Console<'_> {
 
     /// Prints a message of this level.
     pub fn eprint_as(&mut self, level: Level, text: &str) {
-        self.write(level, text, text, Vec::new());
+        let prefixes = ["error: ", "warning: ", "note: "];
+        let message = prefixes.iter().find_map(|it| text.strip_prefix(it));
+        self.write(level, text, message.unwrap_or(text), Vec::new());
     }
 
     /// Prints the error that ends the command with this exit code.

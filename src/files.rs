@@ -10,7 +10,6 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt,
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use tracing::debug;
 
 /// Opens a regular file for reading.
 ///
@@ -25,7 +24,6 @@ pub fn open(path: &Path) -> io::Result<File> {
         .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
         .open(path)?;
     ensure_regular(&file.metadata()?)?;
-    debug!(path = %path.display(), "file opened");
     Ok(file)
 }
 

@@ -12,13 +12,12 @@ mod roots;
 use std::io::Read;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use secrecy::zeroize::Zeroizing;
 use tokio_rustls::rustls::crypto::ring;
-use tracing::debug;
 use ureq::Agent;
 use ureq::http::HeaderMap;
 use ureq::tls::TlsConfig;
@@ -142,29 +141,10 @@ impl Client {
         let agent = config.new_agent();
         let guard = RequestGuard(Some(agent.clone()));
         let target = url.clone();
-        let begun = Instant::now();
         let sent = tokio::task::spawn_blocking(move || send(&agent, &target, &request)).await;
         drop(guard);
-        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        // The path may be a secret, and what was sent always is.
-        let host = url.host_str().unwrap_or_default();
-        let via = via.as_deref();
         match sent {
-            Ok(Ok(response)) => {
-                debug!(
-                    host,
-                    via,
-                    status = u64::from(response.status),
-                    ms,
-                    "HTTP response"
-                );
-                Ok(response)
-            }
-            Ok(Err(error)) => {
-                let error = error::explain(&error, url, via, deadline);
-                debug!(host, via, %error, ms, "no HTTP response");
-                Err(error)
-            }
+            Ok(sent) => sent.map_err(|error| error::explain(&error, url, via.as_deref(), deadline)),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 Err(_) => Err(HttpError::Unreachable("the program is ending".into())),

@@ -111,7 +111,9 @@ pub fn write_error(message: &str, exit_code: Option<u8>) {
     let _ = if JSON.load(Ordering::Relaxed) {
         let exit_code = exit_code.map(|it| ("exit_code", it.into()));
         let fields = exit_code.into_iter().collect();
-        let line = json_line(Timestamp::now(), Level::Error, message.trim_end(), fields);
+        let message = message.trim_end();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        let line = json_line(Timestamp::now(), Level::Error, message, fields);
         writeln!(stderr(), "{line}")
     } else {
         writeln!(stderr(), "{}", printable(message.trim_end()))

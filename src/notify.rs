@@ -18,6 +18,7 @@ use url::Url;
 use crate::config::{HeartbeatUrl, Notify, parse_endpoint};
 use crate::files::writable_by_everyone;
 use crate::http::{Client, Get, HttpError, Proxies};
+use crate::os_error::without_os_code;
 use crate::secret;
 
 /// How long program and request take at most.
@@ -54,7 +55,7 @@ pub async fn notify(notify: &Notify, config: &Path, report: &RunReport) -> Vec<S
     let heartbeat = heartbeat.filter(|_| !failed || notify.reports_failures);
     let command = async {
         let words = command?;
-        run(words, config, report).await.err()
+        run(words, config, report, DEADLINE).await.err()
     };
     let heartbeat = async {
         let url = heartbeat?;
@@ -104,7 +105,12 @@ impl Drop for ProcessGroup {
 }
 
 /// Runs the program; gives why it failed. What it has left running in the background goes on.
-async fn run(words: &[String], config: &Path, report: &RunReport) -> Result<(), String> {
+async fn run(
+    words: &[String],
+    config: &Path,
+    report: &RunReport,
+    deadline: Duration,
+) -> Result<(), String> {
     let (program, arguments) = words.split_first().expect("the command names a program");
     if program.contains('/')
         && let Some(open) = writable_by_everyone("the program", Path::new(program))
@@ -123,7 +129,8 @@ async fn run(words: &[String], config: &Path, report: &RunReport) -> Result<(), 
         .spawn();
     // The program is not shown: by mistake, it may be a secret.
     let mut child = child.map_err(|error| {
-        format!("cannot run the program of `notify.command`: {error}; give its full path")
+        let why = without_os_code(error);
+        format!("cannot run the program of `notify.command`: {why}; give its full path")
     })?;
     let id = child.id().and_then(|it| i32::try_from(it).ok());
     let mut group = ProcessGroup(id.and_then(Pid::from_raw));
@@ -135,17 +142,22 @@ async fn run(words: &[String], config: &Path, report: &RunReport) -> Result<(), 
         drop(stdin);
         std::future::pending::<io::Result<_>>().await
     };
-    let ended = timeout(DEADLINE, async {
+    let ended = timeout(deadline, async {
         tokio::select! { ended = child.wait() => ended, ended = write => ended }
     });
     let Ok(ended) = ended.await else {
-        let seconds = DEADLINE.as_secs();
+        let seconds = deadline.as_secs_f32();
         return Err(format!(
             "the program of `notify.command` did not end within {seconds} s and was killed"
         ));
     };
     group.0 = None;
-    let status = ended.map_err(|error| format!("cannot wait for `notify.command`: {error}"))?;
+    let status = ended.map_err(|error| {
+        format!(
+            "cannot wait for `notify.command`: {}",
+            without_os_code(error)
+        )
+    })?;
     debug!(%status, "the program of notify.command ended");
     if status.success() {
         return Ok(());
@@ -180,7 +192,13 @@ async fn request(url: &HeartbeatUrl, exit_code: Option<u8>) -> Result<(), String
             if attempt > 0 {
                 sleep(PAUSE).await;
             }
-            match get(&client, &url).await {
+            let answer = get(&client, &url).await;
+            let status = answer.as_ref().map(|it| u64::from(*it)).ok();
+            debug!(
+                host = url.host_str(),
+                status, attempt, "heartbeat requested"
+            );
+            match answer {
                 Ok(200..300) => return Ok(()),
                 Ok(status @ (429 | 500..)) => last = format!("it answered with status {status}"),
                 Ok(status) => {
@@ -222,4 +240,107 @@ fn read(url: &HeartbeatUrl) -> Result<Url, String> {
         let why = why.unwrap_or_else(|| "must be a URL that begins with https://".to_owned());
         format!("its URL {why}")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(messages: String) -> RunReport {
+        RunReport {
+            exit_code: 69,
+            verb: "send",
+            campaign: Some("spring".into()),
+            counts: Vec::new(),
+            messages,
+        }
+    }
+
+    async fn sh(script: &str, messages: String, deadline: Duration) -> Result<(), String> {
+        let words = ["sh", "-c", script].map(str::to_owned);
+        run(
+            &words,
+            Path::new("config.toml"),
+            &report(messages),
+            deadline,
+        )
+        .await
+    }
+
+    /// The state of a process in `/proc`; none if there is no such process.
+    fn state_of(process: &str) -> Option<String> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.trim())).ok()?;
+        Some(stat.rsplit_once(") ")?.1[..1].to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_end_is_killed_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let (child, ready) = (folder.path().join("child"), folder.path().join("ready"));
+        let script = format!(
+            "sleep 1000 & echo $! > {}; mv {} {}; wait",
+            child.display(),
+            child.display(),
+            ready.display()
+        );
+        let words = ["sh", "-c", &script].map(str::to_owned);
+        let report = report(String::new());
+        let running = run(&words, Path::new("c"), &report, DEADLINE);
+        let begun = async {
+            while !ready.exists() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+
+        // Dropping it is what the deadline and a signal do.
+        tokio::select! { _ = running => panic!("it ended"), () = begun => {} }
+
+        let child = std::fs::read_to_string(&ready).unwrap();
+        let alive = || state_of(&child).is_some_and(|it| it != "Z");
+        for _ in 0..200 {
+            if !alive() {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert!(!alive(), "process {child} is still running");
+        let late = sh("sleep 1000", String::new(), Duration::from_millis(50)).await;
+        assert!(
+            late.unwrap_err()
+                .contains("did not end within 0.05 s and was killed")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_program_need_not_read_and_may_leave_others_in_the_background() {
+        let long = "x".repeat(1 << 20);
+        assert_eq!(sh("exit 0", long, DEADLINE).await, Ok(()));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("later");
+        let script = format!("(sleep 0.2; echo done > {}) &", file.display());
+
+        assert_eq!(sh(&script, String::new(), DEADLINE).await, Ok(()));
+        for _ in 0..500 {
+            if file.exists() {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert!(file.exists());
+    }
+
+    #[tokio::test]
+    async fn a_failure_shows_what_the_program_wrote_to_stderr_only() {
+        let script = "echo s3cret; echo no route >&2; exit 7";
+        let error = sh(script, String::new(), DEADLINE).await.unwrap_err();
+
+        assert!(
+            error.contains("exit status: 7") && error.contains("\"no route\""),
+            "{error}"
+        );
+        assert!(!error.contains("s3cret"), "{error}");
+        let words = ["/no/such/program".to_owned()];
+        let missing = run(&words, Path::new("c"), &report(String::new()), DEADLINE).await;
+        assert!(missing.unwrap_err().starts_with("cannot run the program"));
+    }
 }

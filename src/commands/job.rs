@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
+use tracing::debug;
 
 use crate::address::{Address, unicode_domain};
 use crate::approval::Inputs;
@@ -19,7 +20,6 @@ use crate::plan::{Plan, PlanSummary};
 use crate::report::count;
 use crate::review::{About, AboutPackage, Note};
 use crate::templates::Templates;
-use tracing::debug;
 
 /// Which partners a verb is restricted to.
 #[derive(Args, Clone, Debug, Default)]

@@ -9,7 +9,7 @@ use super::requests;
 use crate::config::{Config, Monitoring};
 use crate::console::Console;
 use crate::delivery::Signals;
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Result, without_os_code};
 use crate::invitation::State;
 use crate::ledger::{Reader, RecordFilter};
 use crate::log::{Level, name_recipients};
@@ -68,8 +68,8 @@ impl MonitoredRun {
             };
             let campaign = self.campaign.as_deref().unwrap_or_default();
             if let Err(error) = metrics::write(path, campaign, run, figures.as_ref()) {
-                let shown = path.display();
-                let message = format!("warning: cannot write the metrics `{shown}`: {error}");
+                let (shown, why) = (path.display(), without_os_code(error));
+                let message = format!("warning: cannot write the metrics `{shown}`: {why}");
                 console.eprint(&message);
             }
         }

@@ -112,7 +112,7 @@ pub async fn end_run(
         exit_code: exit as u8,
         ..end
     };
-    debug!(exit_code = end.exit_code, counts = end.counts, "run ends");
+    debug!(exit_code = end.exit_code, "run ends");
     let recorded = ledger.end_run(end).await;
     let exported = export_events(config, &ledger).await;
     ledger.close().await.and(recorded)?;

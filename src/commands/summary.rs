@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-
 use tracing::debug;
 
 use super::decide::reminder;

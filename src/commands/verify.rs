@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::debug;
 
 use super::guards::{guards, nothing_was_sent};
 use super::job::Job;
@@ -25,7 +26,6 @@ use crate::message::Composer;
 use crate::outbox::PlannedSend;
 use crate::plan::{Plan, PlanSummary, PlannedInvitation};
 use crate::report::count;
-use tracing::debug;
 
 /// How many messages one task verifies: enough to make the cost of a task small, few enough to keep all cores
 /// busy at the end.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::de::DeTable;
+use tracing::debug;
 
 use super::approval::ApprovalRules;
 use super::bounces::Bounces;
@@ -88,6 +89,7 @@ impl Config {
     /// All errors of the file, each with its line, what was expected and a fix.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let content = read_file(path, |root| read(root, path))?;
+        debug!(path = %path.display(), "configuration read");
         let (files, config) = content.value;
         match (content.problems, files, config) {
             (None, _, Some(mut config)) => {
@@ -173,12 +175,19 @@ impl Microsoft {
     }
 }
 
-/// Reads a part of the file, for what must work although the rest is wrong. `None` if the file cannot be read as TOML,
-/// or the part is wrong.
-pub fn read_alone<T>(path: &Path, read: impl FnOnce(Section<'_>, &Path) -> T) -> Option<T> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let content = read_file(path, |root| read(root, folder)).ok()?;
-    content.problems.is_none().then_some(content.value)
+impl Monitoring {
+    /// Reads only the tables about monitoring, and the campaign, for a run whose configuration may be wrong
+    /// otherwise. `None` if the file cannot be read, or one of the tables or the syntax is wrong.
+    #[must_use]
+    pub fn load(path: &Path) -> Option<(Self, Option<String>)> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let read = |mut root: Section<'_>| {
+            let campaign = root.key("campaign", "").optional(text());
+            (Self::read(&mut root, folder), campaign)
+        };
+        let content = read_file(path, read).ok()?;
+        content.problems.is_none().then_some(content.value)
+    }
 }
 
 /// What was read from a file.

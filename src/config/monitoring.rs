@@ -6,11 +6,10 @@ use secrecy::SecretString;
 
 use super::client_secret::{SecretKeys, SecretSource};
 use super::endpoint::endpoint;
-use super::load::read_alone;
 use super::login::command;
 use super::overlap::behind_link;
 use super::reader::Section;
-use super::values::{choice, list, number, path, switch, text};
+use super::values::{choice, list, number, path, switch};
 
 /// The keys for the URL of the heartbeat, which is a secret.
 const HEARTBEAT_URL: SecretKeys = [
@@ -64,16 +63,6 @@ pub enum HeartbeatUrl {
 }
 
 impl Monitoring {
-    /// Reads only these tables, and the campaign, for a run whose configuration may be wrong otherwise. `None` if
-    /// the file cannot be read, or one of the tables is wrong.
-    #[must_use]
-    pub fn load(file: &Path) -> Option<(Self, Option<String>)> {
-        read_alone(file, |mut root, folder| {
-            let campaign = root.key("campaign", "").optional(text());
-            (Self::read(&mut root, folder), campaign)
-        })
-    }
-
     pub(super) fn read(root: &mut Section<'_>, folder: &Path) -> Self {
         let mut log = root.section("log");
         let names_recipients = log

@@ -10,6 +10,7 @@ use tracing::debug;
 
 use super::state::{CountToken, RunState};
 use super::stop::Stop;
+use crate::finding::cause_of;
 use crate::relay::Connection;
 
 /// The pauses, in seconds, before a connection is tried again; after the last try the worker gives up.
@@ -71,7 +72,7 @@ impl Session {
                 Err(error) => error,
             };
             debug!(
-                why = error.why,
+                why = cause_of(&error.why),
                 temporary = error.temporary,
                 "no connection to the relay"
             );

@@ -8,6 +8,7 @@ use tracing::debug;
 
 use super::stop::Stop;
 use crate::address::Address;
+use crate::finding::cause_of;
 use crate::invitation::{Occasion, State};
 use crate::outcome::{Outcome, Phase, Reply};
 
@@ -49,7 +50,7 @@ impl RunEvent<'_> {
     /// Writes the event as a diagnostic line.
     fn log(self) {
         match self {
-            Self::Armed(recipient) => debug!(%recipient, "message handed over"),
+            Self::Armed(recipient) => debug!(%recipient, "armed: the message is handed over next"),
             Self::Settled(recipient, state, reply, occasion) => {
                 debug!(%recipient, %occasion, %state, reply, "outcome recorded");
             }
@@ -73,7 +74,7 @@ impl RunEvent<'_> {
                 };
                 debug!(why, seconds = wait.as_secs(), "waiting");
             }
-            Self::Stopped(stop) => debug!(why = stop.why, "stopping"),
+            Self::Stopped(stop) => debug!(why = cause_of(&stop.why), "stopping"),
         }
     }
 }

@@ -170,9 +170,10 @@ impl Connection {
             let (sent, response) = (Instant::now(), self.request(url, &token, content).await);
             let ms = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
             let status = response.as_ref().map(|it| u64::from(it.status)).ok();
+            let error = response.as_ref().map_err(ToString::to_string).err();
             debug!(
                 path = url.path(),
-                status, ms, attempt, "requested from Microsoft Graph"
+                status, error, ms, attempt, "requested from Microsoft Graph"
             );
             let (error, wait) = match response {
                 Ok(response) if (200..300).contains(&response.status) => return Ok(response),

@@ -11,8 +11,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::error::{Result, failed};
 use super::position::PositionFile;
-use super::{Result, failed};
 use crate::address::Address;
 use crate::atomic_file::AtomicFile;
 use crate::files::{self, folder_of};

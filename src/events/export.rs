@@ -4,10 +4,10 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::error::{EventsError, Result, failed};
 use super::file::EventsFile;
 use super::line::Line;
 use super::position::{Position, PositionFile};
-use super::{EventsError, Result, failed};
 use crate::ledger::{LedgerError, Reader, RunRecord};
 
 /// How many changes are read at once.

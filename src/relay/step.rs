@@ -10,6 +10,7 @@ use tracing::debug;
 use super::ehlo::EhloExtensions;
 use super::error::ConnectError;
 use super::tls_session::TlsSession;
+use crate::finding::cause_of;
 use crate::oauth::Claims;
 
 /// How long a step may take before it is reported that it is waited for.
@@ -82,7 +83,7 @@ impl Step {
                 debug!(%address, ms, greeting, "connected to the relay");
             }
             Self::AddressFailed { address, error } => {
-                debug!(%address, why = error.why, "an address of the relay failed");
+                debug!(%address, why = cause_of(&error.why), "an address of the relay failed");
             }
             Self::Secured(session) => {
                 debug!(

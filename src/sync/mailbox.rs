@@ -1,13 +1,13 @@
 //! A mailbox over IMAP as a source of reports.
 
 use std::time::Duration;
-use tracing::debug;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tracing::debug;
 
 use crate::config::{Imap, ImapCredential};
 use crate::http::Proxies;
