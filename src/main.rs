@@ -111,7 +111,7 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
         let why = panic.payload_as_str().unwrap_or_default();
-        message += &format!("\n{why}\n{backtrace}");
+        message = format!("{message}\n{why}\n{backtrace}");
     }
     log::write_error(&message, None);
     if std::thread::current().name() == Some("main") {

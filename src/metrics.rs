@@ -1,4 +1,4 @@
-//! The text file for Prometheus, as node_exporter's textfile collector reads it.
+//! The text file for Prometheus, as `node_exporter`'s textfile collector reads it.
 //!
 //! It has the text format of Prometheus, no address, and one value for each series. It is replaced as a whole. The
 //! values of other verbs come from the file as it was.
@@ -109,7 +109,7 @@ pub struct CampaignFigures {
 struct Series(BTreeMap<&'static str, BTreeMap<String, String>>);
 
 impl Series {
-    fn set(&mut self, metric: &'static str, labels: &[(&str, &str)], value: impl ToString) {
+    fn set(&mut self, metric: &'static str, labels: &[(&str, &str)], value: &impl ToString) {
         let labels = labels.iter();
         let labels = labels.map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
         let labels = labels.collect::<Vec<_>>().join(",");
@@ -146,17 +146,17 @@ pub fn text(
     keep_other_runs(campaign, run, before, &mut all);
     let of_campaign = ("campaign", campaign);
     let of_run = [of_campaign, ("verb", run.verb)];
-    all.set("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    all.set("run_start_timestamp_seconds", &of_run, seconds(run.start));
-    all.set("run_end_timestamp_seconds", &of_run, seconds(run.end));
+    all.set("build_info", &[("version", env!("CARGO_PKG_VERSION"))], &1);
+    all.set("run_start_timestamp_seconds", &of_run, &seconds(run.start));
+    all.set("run_end_timestamp_seconds", &of_run, &seconds(run.end));
     let took = run.end.duration_since(run.start).as_secs_f64().max(0.0);
-    all.set("run_duration_seconds", &of_run, format!("{took:.3}"));
-    all.set("run_exit_code", &of_run, run.exit_code);
+    all.set("run_duration_seconds", &of_run, &format!("{took:.3}"));
+    all.set("run_exit_code", &of_run, &run.exit_code);
     if run.succeeded {
-        all.set("run_success_timestamp_seconds", &of_run, seconds(run.end));
+        all.set("run_success_timestamp_seconds", &of_run, &seconds(run.end));
     }
     let readable = u8::from(figures.is_some());
-    all.set("ledger_readable", &[of_campaign], readable);
+    all.set("ledger_readable", &[of_campaign], &readable);
     if let Some(figures) = figures {
         add_figures(campaign, figures, &mut all);
     }
@@ -197,7 +197,7 @@ fn add_figures(campaign: &str, figures: &CampaignFigures, all: &mut Series) {
         ("requests_read_timestamp_seconds", figures.requests_read),
     ] {
         if let Some(at) = at {
-            all.set(metric, &[of_campaign], seconds(at));
+            all.set(metric, &[of_campaign], &seconds(at));
         }
     }
 }
@@ -224,7 +224,7 @@ fn keep_other_runs(campaign: &str, run: MeasuredRun, before: &str, all: &mut Ser
     }
 }
 
-/// Writes the file, readable by everyone, because node_exporter has a user of its own.
+/// Writes the file, readable by everyone, because `node_exporter` has a user of its own.
 ///
 /// # Errors
 /// If it cannot be written, or another program's file has this name.

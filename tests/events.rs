@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::chance::{Random, number};
 use crate::support::held::Held;
 use crate::support::smtp::{Action, Call, Server, Stage, reply};
 use crate::support::traces::files_with;
@@ -192,7 +193,7 @@ fn every_verb_s_changes_and_runs_are_written_once() {
 }
 
 #[test]
-fn a_report_a_recovery_and_the_breaker_are_written() {
+fn a_recovery_and_a_report_are_written() {
     let held = Held::at(Stage::Dot, 1, |it| {
         with_events(it, "[bounces]\nmbox = \"bounces.mbox\"");
         it.many_partners(3);
@@ -229,6 +230,43 @@ fn a_report_a_recovery_and_the_breaker_are_written() {
         (&"notification".into(), &"bounced".into())
     );
     drop(server);
+}
+
+#[test]
+fn a_kill_at_any_moment_loses_and_doubles_no_line() {
+    const PARTNERS: usize = 30;
+    let trials = number("ACCESS_INVITE_KILLS").unwrap_or(8);
+    let mut random = Random::seeded();
+    let delay = |millis| Action::Delay(Duration::from_millis(millis), Box::new(Action::Normal));
+    let server = Server::start(move |call: &Call| match call.stage {
+        Stage::Rcpt | Stage::Dot => delay(30),
+        _ => Action::Normal,
+    });
+    let job = || {
+        let workplace = job(&server);
+        workplace.many_partners(PARTNERS);
+        workplace
+    };
+    let whole = job();
+    let begun = Instant::now();
+    runs(&whole, &["send"], 0);
+    let took = u64::try_from(begun.elapsed().as_micros()).unwrap();
+    let mut interrupted = 0;
+    for trial in 0..trials {
+        let workplace = job();
+        let moment = Duration::from_micros(random.below(took));
+        let run = workplace.start(&["send"]);
+        std::thread::sleep(moment);
+        let killed = run.kill();
+        interrupted += u64::from(killed.code == -1);
+        let clean = workplace.run(&["send"]);
+        assert!(
+            matches!(clean.code, 0 | 3),
+            "trial {trial} after {moment:?}: {clean:?}"
+        );
+        assert_complete(&workplace, &lines(&workplace));
+    }
+    assert!(interrupted > 0);
 }
 
 #[test]

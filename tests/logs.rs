@@ -171,8 +171,8 @@ fn json_and_diagnostic_lines_mask_partners_unless_the_configuration_names_them()
     workplace.extra = "[log]\nrecipients = true".into();
     workplace.configure();
     workplace.partners(&["eve@e.example"]);
-    let named = with_json(&workplace, &["-v", "send"]);
-    assert!(named.stderr.contains("eve@e.example"), "{named:?}");
+    let allowed = with_json(&workplace, &["-v", "send"]);
+    assert!(allowed.stderr.contains("eve@e.example"), "{allowed:?}");
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn a_verbose_login_with_a_password_shows_its_steps_and_no_secret() {
 fn a_verbose_login_with_a_token_shows_its_steps_and_neither_token_nor_client_secret() {
     let pki = Pki::new();
     let tokens = Tokens::default();
-    tokens.issue(TOKEN, std::time::Duration::from_secs(600));
+    tokens.issue(TOKEN, std::time::Duration::from_mins(10));
     let setup = Setup {
         tls: Some((Tls::Implicit, pki.server("localhost"))),
         login: Some(Login {

@@ -43,7 +43,7 @@ pub const PARTNERS: [&str; 4] = [
 /// The labels of a series, in their order.
 type Labels = Vec<(String, String)>;
 
-/// The series of a text in Prometheus' format (docs/instrumenting/exposition_formats), each with its value. Fails at
+/// The series of a text in Prometheus' format (its "Exposition formats"), each with its value. Fails at
 /// what is not valid: a name, a label or a value, a series without HELP and TYPE, a metric in two places, a series
 /// that is there twice.
 #[track_caller]
@@ -130,7 +130,9 @@ fn value(workplace: &Workplace, metric: &str, labels: &[(&str, &str)]) -> Option
 }
 
 fn now() -> f64 {
-    jiff::Timestamp::now().as_millisecond() as f64 / 1000.0
+    jiff::Timestamp::now()
+        .duration_since(jiff::Timestamp::UNIX_EPOCH)
+        .as_secs_f64()
 }
 
 #[test]

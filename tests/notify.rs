@@ -203,7 +203,7 @@ fn a_signal_ends_a_notification_that_takes_long() {
     notify(&mut workplace, "command = [\"./slow\"]");
     let run = workplace.start(&["send"]);
     let begun = Instant::now();
-    while !workplace.file("started").exists() && begun.elapsed() < Duration::from_secs(60) {
+    while !workplace.file("started").exists() && begun.elapsed() < Duration::from_mins(1) {
         std::thread::sleep(Duration::from_millis(10));
     }
     run.signal("TERM");
@@ -226,11 +226,12 @@ fn a_signal_ends_a_notification_that_takes_long() {
 /// A server that keeps the first line of each request and answers with these statuses, then with 200.
 fn heartbeat(statuses: &[u16]) -> (TokenEndpoint, Arc<Mutex<Vec<String>>>) {
     let requests = Arc::new(Mutex::new(Vec::new()));
-    let (kept, mut statuses) = (requests.clone(), statuses.to_vec().into_iter());
+    let (kept, mut statuses) = (requests.clone(), statuses.to_vec());
+    statuses.reverse();
     let endpoint = TokenEndpoint::start(move |request| {
         let line = request.head.lines().next().unwrap_or_default().to_owned();
         kept.lock().unwrap().push(line);
-        Answer::Answer(statuses.next().unwrap_or(200), String::new(), "OK".into())
+        Answer::Answer(statuses.pop().unwrap_or(200), String::new(), "OK".into())
     });
     (endpoint, requests)
 }

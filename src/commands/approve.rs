@@ -62,13 +62,12 @@ pub async fn run(path: &Path, options: &ApproveOptions, console: &mut Console<'_
     let by = one_line(&approval.by);
     let start = run_start("approve", &config, console);
     let ledger = Ledger::open_briefly(&config.ledger, &start)?;
-    let ended = match export_events(&config, &ledger).await {
-        Err(error) => Err(error),
-        Ok(()) => {
-            let recorded = ledger.approve(approval).await;
-            recorded.map_err(CommandError::from).map(|()| Exit::Done)
-        }
+    let ended = async {
+        export_events(&config, &ledger).await?;
+        ledger.approve(approval).await?;
+        Ok(Exit::Done)
     };
+    let ended = ended.await;
     let end = RunEnd {
         digest: Some(digest.to_string()),
         ..RunEnd::default()

@@ -34,6 +34,7 @@ pub struct MonitoredRun {
 impl MonitoredRun {
     /// Begins to watch a run; none if the configuration names nobody who learns of it. It is enough if the tables
     /// about this can be read, so that others also learn of a configuration that is wrong otherwise.
+    #[must_use]
     pub fn begin(verb: Option<&'static str>, config: &Path, now: Timestamp) -> Option<Self> {
         let (monitoring, campaign) = Monitoring::load(config)?;
         name_recipients(monitoring.names_recipients);

@@ -252,6 +252,36 @@ pub fn declared_keys() -> Vec<Key> {
     reader.keys.into_inner()
 }
 
+fn read_results(mut section: Section<'_>, folder: &Path) -> Option<PathBuf> {
+    let results = section
+        .key("csv", "your list with the outcome of each row")
+        .optional(path(folder).map(overlap::behind_link));
+    section.finish();
+    results
+}
+
+/// Adds an error for each output that would overwrite another file of the job.
+fn check_outputs(
+    root: &mut Section<'_>,
+    results: Option<&Path>,
+    monitoring: &Monitoring,
+    mut files: Vec<(&'static str, PathBuf)>,
+    templates: &Path,
+) {
+    for (table, key, output) in [
+        ("results", "csv", results),
+        ("events", "file", monitoring.events.as_deref()),
+        ("metrics", "textfile", monitoring.textfile.as_deref()),
+    ] {
+        let Some(output) = output else { continue };
+        if let Some(what) = overlap::find(output, &files, templates) {
+            let message = format!("`{table}.{key}` would overwrite {what}; name another file");
+            root.section(table).problem(key, message);
+        }
+        files.push(("another output", output.to_owned()));
+    }
+}
+
 /// Reads all tables. What is missing from the result was reported as an error.
 fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>) {
     let folder = file.parent().unwrap_or(Path::new(""));
@@ -303,10 +333,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     let privacy = Privacy::read(root.section("privacy"));
     let monitoring = Monitoring::read(&mut root, folder);
 
-    let mut section = root.section("results");
-    let results = section
-        .key("csv", "your list with the outcome of each row")
-        .optional(path(folder).map(overlap::behind_link));
+    let results = read_results(root.section("results"), folder);
     let mut inputs = vec![("the configuration", file.to_owned())];
     if let Some(ledger) = &ledger {
         let files = ledger.files();
@@ -320,25 +347,14 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     inputs.extend(bounces.files());
     inputs.extend(brand.logos().map(|(_, it)| ("the logo", it.to_owned())));
     inputs.extend(approval.file.iter().map(|it| ("the approval", it.clone())));
-    if let Some(results) = &results
-        && let Some(what) = overlap::find(results, &inputs, &templates.directory)
-    {
-        let message = format!("`results.csv` would overwrite {what}; name another file");
-        section.problem("csv", message);
-    }
-    section.finish();
-    inputs.extend(results.iter().map(|it| ("the results", it.clone())));
-    for (table, key, file) in [
-        ("events", "file", &monitoring.events),
-        ("metrics", "textfile", &monitoring.textfile),
-    ] {
-        let Some(file) = file else { continue };
-        if let Some(what) = overlap::find(file, &inputs, &templates.directory) {
-            let message = format!("`{table}.{key}` would overwrite {what}; name another file");
-            root.section(table).problem(key, message);
-        }
-        inputs.push(("another output", file.clone()));
-    }
+    let directory = &templates.directory;
+    check_outputs(
+        &mut root,
+        results.as_deref(),
+        &monitoring,
+        inputs,
+        directory,
+    );
     root.finish();
 
     let files = partners.as_ref().zip(ledger.as_ref());

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::invitation::{Occasion, State};
+use crate::invitation::State;
 use crate::ledger::{RecordedChange, RunRecord};
 
 /// The version of the fields. It is raised if one changes its meaning or is removed.
@@ -32,8 +32,7 @@ pub enum Details<'a> {
         package_id: String,
         package: &'a str,
         address: &'a str,
-        #[serde(serialize_with = "name")]
-        occasion: Occasion,
+        occasion: String,
         from: Option<State>,
         to: State,
         cause: &'a str,
@@ -91,7 +90,7 @@ impl<'a> Line<'a> {
             package_id: identity.package_id.to_string(),
             package: &change.package,
             address: &identity.address,
-            occasion: identity.occasion,
+            occasion: identity.occasion.to_string(),
             from: event.from,
             to: event.to,
             cause: &change.cause,
@@ -149,8 +148,4 @@ impl<'a> Line<'a> {
 
 fn milliseconds<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{at:.3}"))
-}
-
-fn name<S: Serializer>(occasion: &Occasion, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(occasion)
 }
