@@ -440,6 +440,7 @@ fn an_events_file_that_cannot_be_written_stops_a_run_before_it_sends() {
 fn the_file_begins_with_the_first_run_and_goes_on_after_an_older_ledger() {
     let server = relay();
     let mut workplace = Workplace::new(server.port());
+    workplace.smtp("connections = 1");
     workplace.partners(&[ADA]);
     runs(&workplace, &["send"], 0);
     let copy = std::fs::read(workplace.file("ledger.sqlite3")).unwrap();
