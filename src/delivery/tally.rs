@@ -50,7 +50,7 @@ impl RunEvent<'_> {
     /// Writes the event as a diagnostic line.
     fn log(self) {
         match self {
-            Self::Armed(recipient) => debug!(%recipient, "armed: the message is handed over next"),
+            Self::Armed(recipient) => debug!(%recipient, "invitation armed"),
             Self::Settled(recipient, state, reply, occasion) => {
                 debug!(%recipient, %occasion, %state, reply, "outcome recorded");
             }

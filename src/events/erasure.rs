@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ pub struct ErasedEvents {
 /// If a file cannot be read or written. Those before it are done.
 pub async fn erase_address(path: &Path, address: &Address) -> Result<ErasedEvents> {
     let (mentions, canonical) = (Mentions::of(address), address.canonical());
-    erase(path, |line| {
+    let change = |line: &mut Object| {
         if line.text("address") == Some(&canonical) {
             return line.anonymize();
         }
@@ -50,8 +50,8 @@ pub async fn erase_address(path: &Path, address: &Address) -> Result<ErasedEvent
             changed = true;
         }
         changed
-    })
-    .await
+    };
+    erase(path, change, |_| false).await
 }
 
 /// Erases whom all lines before `until` are about.
@@ -59,22 +59,26 @@ pub async fn erase_address(path: &Path, address: &Address) -> Result<ErasedEvent
 /// # Errors
 /// As [`erase_address`].
 pub async fn erase_before(path: &Path, until: Timestamp) -> Result<ErasedEvents> {
-    erase(path, |line| {
-        let at = line.text("at").and_then(|it| it.parse::<Timestamp>().ok());
-        at.is_some_and(|it| it < until) && line.anonymize()
-    })
-    .await
+    // The lines are in the order of their times, so that a long file is not read to its end for nothing.
+    let is_later = |line: &Object| line.at().is_none_or(|it| it >= until);
+    let change = |line: &mut Object| !is_later(line) && line.anonymize();
+    erase(path, change, is_later).await
 }
 
-/// Lets `change` change each line of all files, and writes those with changes again.
-async fn erase(path: &Path, mut change: impl FnMut(&mut Object) -> bool) -> Result<ErasedEvents> {
+/// Lets `change` change each line of all files, and writes those again that need it before a line that is beyond what
+/// is to be changed.
+async fn erase(
+    path: &Path,
+    mut change: impl FnMut(&mut Object) -> bool,
+    is_beyond: impl Fn(&Object) -> bool,
+) -> Result<ErasedEvents> {
     let mut erased = ErasedEvents::default();
     if !folder_of(path).is_dir() {
         return Ok(erased);
     }
     let _lock = PositionFile::lock(path).await.map_err(failed(path))?;
     for file in with_rotated(path).map_err(failed(path))? {
-        match rewrite(&file, &mut change).map_err(failed(&file))? {
+        match rewrite(&file, &mut change, &is_beyond).map_err(failed(&file))? {
             Some(lines) => erased.lines += lines,
             None => erased.unreadable.push(file),
         }
@@ -103,18 +107,24 @@ fn with_rotated(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Writes a file again if `change` changes a line; gives how many it did. None if these are not JSON lines.
-fn rewrite(path: &Path, change: &mut impl FnMut(&mut Object) -> bool) -> io::Result<Option<u64>> {
+fn rewrite(
+    path: &Path,
+    change: &mut impl FnMut(&mut Object) -> bool,
+    is_beyond: impl Fn(&Object) -> bool,
+) -> io::Result<Option<u64>> {
     let source = files::open(path)?;
     let mut first = Vec::new();
     (&source).take(1).read_to_end(&mut first)?;
     if first.iter().any(|it| *it != b'{') {
         return Ok(None);
     }
-    let lines = BufReader::new(first.as_slice().chain(&source));
+    if !needs_change(&source, change, is_beyond)? {
+        return Ok(Some(0));
+    }
     let copy = AtomicFile::begin(path)?;
     let mut written = BufWriter::new(copy.file());
     let mut changed = 0;
-    for line in lines.split(b'\n') {
+    for line in lines(&source)? {
         let line = line?;
         let mut object = serde_json::from_slice::<Object>(&line).ok();
         if let Some(object) = &mut object
@@ -129,11 +139,35 @@ fn rewrite(path: &Path, change: &mut impl FnMut(&mut Object) -> bool) -> io::Res
     }
     written.flush()?;
     drop(written);
-    if changed > 0 {
-        keep_owner(&source, copy.file())?;
-        copy.commit()?;
-    }
+    keep_owner(&source, copy.file())?;
+    copy.commit()?;
     Ok(Some(changed))
+}
+
+/// Whether a line before the first that is beyond what is to be changed needs a change.
+fn needs_change(
+    source: &File,
+    change: &mut impl FnMut(&mut Object) -> bool,
+    is_beyond: impl Fn(&Object) -> bool,
+) -> io::Result<bool> {
+    for line in lines(source)? {
+        let Ok(mut object) = serde_json::from_slice::<Object>(&line?) else {
+            continue;
+        };
+        if is_beyond(&object) {
+            return Ok(false);
+        }
+        if change(&mut object) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The lines of a file, from its beginning.
+fn lines(mut file: &File) -> io::Result<io::Split<BufReader<&File>>> {
+    file.rewind()?;
+    Ok(BufReader::new(file).split(b'\n'))
 }
 
 fn keep_owner(from: &File, to: &File) -> io::Result<()> {
@@ -150,6 +184,10 @@ struct Object(Vec<(String, Value)>);
 impl Object {
     fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|it| it.0 == name)?.1.as_str()
+    }
+
+    fn at(&self) -> Option<Timestamp> {
+        self.text("at")?.parse().ok()
     }
 
     /// Empties the fields that tell who the partner is. Gives whether there was something.
