@@ -21,6 +21,7 @@ mod job;
 pub mod ledger;
 mod mail_checks;
 pub mod manual;
+pub mod monitoring;
 mod new_config;
 mod open_ledger;
 pub mod packages;

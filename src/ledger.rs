@@ -32,7 +32,8 @@ use self::lock::RunLock;
 pub use self::person_access::{AccessChange, PersonAccess};
 pub use self::records::{
     Approval, CampaignStanding, Change, ChangeResults, Enrolment, Forgotten, Gap, Notification,
-    Notified, RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Suppressed, Unsettled,
+    Notified, RecordFilter, RecordedChange, RunEnd, RunRecord, RunStart, SentInvitation,
+    Suppressed, Unsettled,
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Parts of the names of keys whose values are secrets or name the source of one.
-const WORDS: [&str; 8] = [
+const WORDS: [&str; 10] = [
     "pass",
     "pwd",
     "secret",
@@ -19,6 +19,8 @@ const WORDS: [&str; 8] = [
     "key",
     "certificate",
     "login",
+    "heartbeat",
+    "notify",
 ];
 /// Escapes, with which a quoted key can be spelled differently.
 const ESCAPES: [&str; 3] = ["\\u", "\\U", "\\x"];
