@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{Workplace, oracle};
 use access_invite::cli;
-use access_invite::console::{Console, Screen};
+use access_invite::console::{Console, Messages, Screen};
 use access_invite::exit::Exit;
 use jiff::Timestamp;
 
@@ -65,6 +65,7 @@ fn send_in(
         out_is_terminal: false,
         screen: Screen::default(),
         clock,
+        messages: Messages::default(),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(cli::run(parsed, &mut console))
