@@ -1,7 +1,7 @@
 //! The events file: each change of the ledger once, whatever interrupts a run, and nothing of an erased partner.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -576,6 +576,12 @@ fn retention_erases_whom_old_lines_are_about() {
     let mut workplace = job(&server);
     workplace.partners(&[ADA]);
     runs(&workplace, &["send"], 0);
+    // If nothing is old enough, the file is not written again.
+    let inode = |it: &Workplace| std::fs::metadata(it.file(EVENTS)).unwrap().ino();
+    let before = inode(&workplace);
+    with_events(&mut workplace, "[privacy]\nretain = \"400d\"");
+    runs(&workplace, &["send"], 0);
+    assert_eq!(inode(&workplace), before);
     with_events(&mut workplace, "[privacy]\nretain = \"1s\"");
     std::thread::sleep(Duration::from_millis(1100));
     workplace.partners(&["dan@d.example"]);
