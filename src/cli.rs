@@ -118,7 +118,7 @@ enum Command {
     Forget(ForgetOptions),
     /// Copy the ledger, examine it, or move it into a database
     #[command(
-        after_help = "Examples:\n  access-invite ledger backup ledger-backup.sqlite3\n  access-invite ledger copy ledger.sqlite3 postgres://invite@db.example/invitations\n  access-invite ledger verify"
+        after_help = "Examples:\n  access-invite ledger backup ledger-backup.sqlite3\n  access-invite ledger verify"
     )]
     Ledger(LedgerOptions),
     /// Write the manual pages of all verbs into a folder

@@ -20,7 +20,7 @@ const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
 /// The pages for administrators, by file name.
-const PAGES: [(&str, &str); 15] = [
+const PAGES: [(&str, &str); 16] = [
     ("commands.md", include_str!("../docs/commands.md")),
     ("configuration.md", include_str!("../docs/configuration.md")),
     ("entra.md", include_str!("../docs/entra.md")),
@@ -29,6 +29,7 @@ const PAGES: [(&str, &str); 15] = [
     ("list.md", include_str!("../docs/list.md")),
     ("microsoft365.md", include_str!("../docs/microsoft365.md")),
     ("operations.md", include_str!("../docs/operations.md")),
+    ("postgresql.md", include_str!("../docs/postgresql.md")),
     ("follow-up.md", include_str!("../docs/follow-up.md")),
     (
         "record-commands.md",

@@ -51,6 +51,7 @@ mod peers_sync;
 mod peers_tokens;
 mod pipelining;
 mod postgres_runs;
+mod postgres_setup;
 mod power;
 mod process;
 mod providers;

@@ -94,6 +94,11 @@ pub fn run(options: &InitOptions, console: &mut Console<'_>) -> Result<Exit> {
             "empty ledger created; every partner counts as not invited ({})",
             files.ledger
         ));
+    } else if let LedgerLocation::Server(server) = &files.ledger {
+        console.print(&format!(
+            "the tables of the ledger exist, so that nothing was to be done in the database ({})",
+            server.name()
+        ));
     }
     if is_new {
         let steps = if options.example {

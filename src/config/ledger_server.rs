@@ -95,7 +95,7 @@ impl ServerKeys {
         for name in names {
             if section.contains(name) {
                 let message = format!(
-                    "`ledger.{name}` is for a ledger in a database (`ledger.url`), and this one is a file; remove it"
+                    "`ledger.{name}` needs a ledger in a database (`ledger.url`), and this one is a file; remove it"
                 );
                 section.problem(name, message);
             }

@@ -478,11 +478,11 @@ fn a_ledger_is_in_a_file_or_in_a_database() {
         ),
         (
             "file = \"l\"\nlease = \"30s\"".into(),
-            "config.toml:15:9: `ledger.lease` is for a ledger in a database",
+            "config.toml:15:9: `ledger.lease` needs a ledger in a database",
         ),
         (
             "file = \"l\"\npassword_env = \"E\"".into(),
-            "`ledger.password_env` is for a ledger in a database",
+            "`ledger.password_env` needs a ledger in a database",
         ),
         (
             format!("{url}\nlease = \"1s\""),

@@ -255,7 +255,7 @@ impl CopyTarget {
                 .await?;
             session
                 .query(
-                    "SELECT setval('change', greatest($1, 1))",
+                    "SELECT setval('change', greatest($1::bigint, 1))",
                     &[&identity.changes],
                 )
                 .await

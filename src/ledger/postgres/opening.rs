@@ -17,7 +17,7 @@ use crate::ledger::freshness;
 use crate::ledger::records::RunStart;
 use crate::ledger::witness::{self, Id, Witness, WitnessMark, random_id};
 
-/// Creates the tables, unless there are some; returns whether they were created.
+/// Creates the tables, or brings them to this version; returns whether something was to be done.
 ///
 /// # Errors
 /// If a witness says that there was a ledger, or the server refuses it.
@@ -32,7 +32,9 @@ pub fn create_if_missing(server: &LedgerServer) -> Result<bool> {
             freshness::refuse_witness_without_ledger(&location)?;
         }
         let created = schema::create(&session, &key, random_id()?).await;
-        created.map_err(failed)
+        let created = created.map_err(failed)?;
+        let migrated = schema::migrate(&session, name).await.map_err(failed)?;
+        Ok(created || migrated)
     })
 }
 

@@ -9,6 +9,8 @@ use crate::ledger::witness::Id;
 
 /// Raised with every change of the tables, together with a migration from the version before.
 pub const VERSION: i32 = 1;
+/// The statements that bring the tables from each version to the next, the first one from version 1.
+const MIGRATIONS: [&str; 0] = [];
 /// The version of a copy that is not complete.
 const INCOMPLETE: i32 = 0;
 
@@ -211,6 +213,33 @@ async fn create_as(
     Ok(true)
 }
 
+/// Brings the tables to the version of this program; returns whether that was necessary.
+pub async fn migrate(session: &Session, name: &str) -> Result<bool, Failure> {
+    session.batch("BEGIN").await?;
+    session
+        .query("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK])
+        .await?;
+    let version = version(session).await?.unwrap_or(VERSION);
+    let first = usize::try_from(version).ok().filter(|it| *it > 0);
+    let steps = first.and_then(|it| MIGRATIONS.get(it - 1..));
+    let Some(steps) = steps else {
+        session.batch("ROLLBACK").await?;
+        check_version(name, Some(version))?;
+        return Ok(false);
+    };
+    for step in steps {
+        session.batch(step).await?;
+    }
+    session
+        .execute(
+            "UPDATE meta SET version = $1 WHERE version <> $1",
+            &[&VERSION],
+        )
+        .await?;
+    session.batch("COMMIT").await?;
+    Ok(version < VERSION)
+}
+
 /// Makes a complete copy a ledger of its own.
 pub async fn enable(session: &Session) -> Result<(), Failure> {
     session
@@ -247,14 +276,19 @@ pub async fn version(session: &Session) -> Result<Option<i32>, Failure> {
 
 /// The version in the table, and what the ledger is an incomplete copy of.
 async fn recorded(session: &Session) -> Result<Option<(i32, Option<String>)>, Failure> {
+    // Also found by a role that may not use the schema, for which it must not seem to be missing.
     let found = session
-        .query_one("SELECT to_regclass('meta') IS NOT NULL", &[])
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_class
+                WHERE relname = 'meta' AND relnamespace = to_regnamespace($1))",
+            &[&SCHEMA],
+        )
         .await?;
     if !found.get::<_, bool>(0) {
         return Ok(None);
     }
     let row = session
-        .query_opt("SELECT version, copied_from FROM meta", &[])
+        .query_opt("SELECT version, copied_from FROM access_invite.meta", &[])
         .await?;
     Ok(row.map(|it| (it.get(0), it.get(1))))
 }
@@ -268,6 +302,9 @@ pub fn check_version(name: &str, version: Option<i32>) -> Result<(), LedgerError
         Some(VERSION) => Ok(()),
         Some(newer) if newer > VERSION => Err(LedgerError::Unusable(format!(
             "the ledger `{name}` was written by a newer version of access-invite (tables of version {newer}); use that version"
+        ))),
+        Some(unknown) if unknown < 1 => Err(LedgerError::Unusable(format!(
+            "the ledger `{name}` has tables of version {unknown}, which no version of access-invite has created; restore the newest backup"
         ))),
         Some(older) => Err(LedgerError::Unusable(format!(
             "the ledger `{name}` has the tables of version {older}; `access-invite init` brings them to version {VERSION}"
@@ -288,4 +325,81 @@ pub async fn identity(session: &Session) -> Result<(Id, MessageIdKey, Option<Str
         MessageIdKey(key.try_into().map_err(|_| wrong("key"))?),
         row.get(2),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_has_a_migration_to_the_next() {
+        assert_eq!(MIGRATIONS.len() + 1, usize::try_from(VERSION).unwrap());
+    }
+
+    #[test]
+    fn only_tables_of_this_version_are_used() {
+        assert!(check_version("x", Some(VERSION)).is_ok());
+        for (version, reason) in [
+            (Some(VERSION + 1), "by a newer version"),
+            (Some(-1), "which no version of access-invite has created"),
+            (None, "there is no ledger"),
+        ] {
+            let error = check_version("x", version).unwrap_err();
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_column_of_a_database_is_copied_or_belongs_to_runs_at_once() {
+        use crate::ledger::copy_tables::TABLES as COPIED;
+
+        let mut found = Vec::new();
+        let mut table = "";
+        for line in TABLES.lines() {
+            let words: Vec<_> = line.split([' ', '(']).filter(|it| !it.is_empty()).collect();
+            match words[..] {
+                ["CREATE", "TABLE", name, ..] => {
+                    table = name;
+                    // A small table is on one line.
+                    if let Some((_, columns)) = line.split_once('(')
+                        && !columns.is_empty()
+                    {
+                        let columns = columns.split(", ");
+                        found.extend(
+                            columns.map(|it| format!("{name}.{}", it.split(' ').next().unwrap())),
+                        );
+                    }
+                }
+                [column, kind, ..]
+                    if line.starts_with("    ")
+                        && ["bigint", "text", "integer", "smallint", "bytea", "boolean"]
+                            .contains(&kind.trim_end_matches(',')) =>
+                {
+                    found.push(format!("{table}.{column}"));
+                }
+                _ => {}
+            }
+        }
+        let not_copied = [
+            "meta.",
+            "writer.",
+            "run.lease_until",
+            "run.lost_at",
+            "run.inputs",
+            "invitation.claimed_by",
+            "invitation.armed_by",
+        ];
+        found.retain(|it| !not_copied.iter().any(|not| it.starts_with(not)));
+        let mut copied: Vec<_> = (COPIED.iter())
+            .flat_map(|table| {
+                let columns = table.columns.iter();
+                columns.map(|(column, _)| format!("{}.{column}", table.name))
+            })
+            // Those of its writer.
+            .filter(|it| it != "run.id" && it != "run.changes")
+            .collect();
+        found.sort();
+        copied.sort();
+        assert_eq!(copied, found);
+    }
 }

@@ -13,6 +13,7 @@ use super::{rows, server, thread};
 use crate::config::LedgerServer;
 use crate::files::folder_of;
 use crate::finding::{Finding, Severity};
+use crate::os_error::without_os_code;
 
 /// How often a latency is measured; the median counts.
 const MEASURED: usize = 5;
@@ -29,6 +30,7 @@ pub fn warnings(server: &LedgerServer) -> Vec<Finding> {
         .collect();
     let witness = &server.witness;
     if let Err(why) = writable(witness) {
+        let why = without_os_code(why);
         let shown = witness.display();
         let message = format!(
             "the witness `{shown}` cannot be written ({why}), so that a restored dump of the ledger would not be detected here; set `ledger.witness` to a file in a folder that this user can write"
