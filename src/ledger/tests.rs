@@ -13,6 +13,7 @@ use crate::outcome::{Outcome, Phase};
 mod access;
 mod conformance;
 mod damage;
+mod database;
 mod differences;
 mod erasure;
 mod evidence;

@@ -94,6 +94,13 @@ impl Cluster {
         self.machines.iter().map(|it| it.start(&["send"])).collect()
     }
 
+    /// Waits until the relay has accepted so many messages, or all of these runs have ended.
+    pub fn wait_for_messages(&self, count: usize, runs: &mut [Running]) {
+        while self.relay.accepted().len() < count && runs.iter_mut().any(Running::is_running) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Runs statements in the database; gives the values of the rows, one row a line, separated by `|`.
     pub fn sql(&self, statements: &str) -> String {
         sql(&self.postgres, &self.database, statements)

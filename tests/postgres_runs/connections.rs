@@ -4,18 +4,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::cluster::{CONNECTIONS, Cluster, SHARED, ended_well, slow_relay, trials};
+use super::cluster::{CONNECTIONS, Cluster, SHARED, ended_well, ledger, slow_relay, trials};
 use crate::support::chance::Random;
 use crate::support::parallel;
 use crate::support::smtp::Server;
 use crate::support::tcp_relay::{Direction, Fault, Piece, TcpRelay};
 
-/// A cluster with one machine behind a TCP relay, and one beside it.
+/// A cluster with one machine beside a TCP relay, and one behind it.
 fn behind(relay: &TcpRelay, partners: usize, smtp: Server) -> Cluster {
-    let mut cluster = Cluster::new(1, partners, smtp);
+    let mut cluster = Cluster::new(2, partners, smtp);
     let url = cluster.url();
     let url = url.replace(&SHARED.port().to_string(), &relay.port().to_string());
-    cluster.add_machine(&url);
+    // Not before, so that the faults do not concern `init`.
+    let machine = &mut cluster.machines[1];
+    machine.ledger = ledger(&url);
+    machine.configure();
     cluster
 }
 
@@ -82,6 +85,7 @@ fn commits_whose_answer_is_lost_are_neither_lost_nor_repeated() {
         println!("{loss:?} from commit {first} on");
         let ended = cluster.machines[1].run(&["send"]);
         assert_eq!(ended.code, 0, "{loss:?} from {first} on: {ended:?}");
+        relay.mend();
         cluster.finish(0);
     });
 }
@@ -129,6 +133,7 @@ fn connections_cut_after_any_byte_keep_all_invariants() {
             matches!(ended.code, 0 | 3 | 74 | 75),
             "{direction:?} {byte}: {ended:?}"
         );
+        relay.mend();
         cluster.finish(CONNECTIONS);
     });
 }
@@ -150,6 +155,7 @@ fn connections_that_are_half_closed_keep_all_invariants() {
         let cluster = behind(&relay, 30, slow_relay(Duration::from_millis(10)));
         let ended = cluster.machines[1].run(&["send"]);
         assert!(matches!(ended.code, 0 | 3 | 75), "{direction:?}: {ended:?}");
+        relay.mend();
         cluster.finish(CONNECTIONS);
     }
 }
@@ -167,6 +173,7 @@ fn a_distant_server_is_only_slower() {
         start.elapsed()
     );
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    relay.mend();
     cluster.finish(0);
 }
 
@@ -192,6 +199,7 @@ fn a_run_that_the_network_has_cut_off_stops_and_others_take_over() {
 
     assert_eq!(ended.code, 75, "{ended:?}");
     assert!(accepted < 200, "the run was not cut off in time");
+    relay.mend();
     cluster.finish(CONNECTIONS);
 }
 
@@ -226,6 +234,7 @@ fn a_run_that_never_reaches_the_server_again_ends() {
         "{:?}",
         start.elapsed()
     );
+    relay.mend();
     cluster.finish(CONNECTIONS);
 }
 
@@ -243,5 +252,6 @@ fn answers_that_stall_now_and_then_change_nothing() {
     let cluster = behind(&relay, 60, slow_relay(Duration::from_millis(5)));
     let ended = cluster.machines[1].run(&["send"]);
     assert_eq!(ended.code, 0, "{ended:?}");
+    relay.mend();
     cluster.finish(0);
 }

@@ -66,16 +66,16 @@ fn a_failover_to_a_synchronous_standby_loses_and_doubles_nothing() {
     let mut random = Random::seeded();
     for trial in 0..trials(3).min(20) {
         let pair = Pair::start(true);
-        let mut cluster = pair.cluster(2, 80);
-        let runs = cluster.start_all();
-        let moment = Duration::from_millis(150 + random.below(600));
-        std::thread::sleep(moment);
+        let mut cluster = pair.cluster(2, 150);
+        let mut runs = cluster.start_all();
+        let messages = random.below(120);
+        cluster.wait_for_messages(messages as usize, &mut runs);
         pair.fail_over();
         cluster.postgres = pair.standby.clone();
         for run in runs {
             let ended = run.wait();
             println!(
-                "trial {trial}, after {moment:?}: {} {}",
+                "trial {trial}, after {messages} messages: {} {}",
                 ended.code, ended.stderr
             );
             assert!(matches!(ended.code, 0 | 3 | 74 | 75), "{ended:?}");
@@ -108,7 +108,11 @@ fn a_standby_without_synchronous_replication_is_refused_or_accepted() {
         std::thread::sleep(Duration::from_millis(10));
     }
     // The standby gets nothing more, and the run goes on.
-    pair.standby.configure("primary_conninfo = ''");
+    sql(
+        &pair.standby,
+        "postgres",
+        "ALTER SYSTEM SET primary_conninfo = ''",
+    );
     pair.standby.reload();
     let replicas = "SELECT count(*) FROM pg_stat_replication";
     wait_until("the standby is cut off", || {

@@ -1,14 +1,15 @@
 //! SIGKILL of one of several runs, at random moments.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cluster::{CONNECTIONS, Cluster, SHARED, ended_well, slow_relay, trials};
 use crate::support::chance::Random;
 use crate::support::parallel;
 
 const MACHINES: usize = 3;
-const PARTNERS: usize = 60;
+/// More than one run claims at once.
+const PARTNERS: usize = 200;
 
 fn cluster() -> Cluster {
     Cluster::new(MACHINES, PARTNERS, slow_relay(Duration::from_millis(20)))
@@ -18,24 +19,18 @@ fn cluster() -> Cluster {
 #[ignore = "needs PostgreSQL"]
 fn a_killed_run_leaves_at_most_one_unknown_for_each_connection() {
     let mut random = Random::seeded();
-    let measured = cluster();
-    let start = Instant::now();
-    for run in measured.start_all() {
-        ended_well(&run.wait());
-    }
-    let whole = start.elapsed().as_micros() as u64;
-    measured.finish(0);
-
-    let trials: Vec<(u64, Duration)> = (0..trials(20))
-        .map(|it| (it, Duration::from_micros(random.below(whole))))
+    let trials: Vec<(u64, u64)> = (0..trials(20))
+        .map(|it| (it, random.below(PARTNERS as u64)))
         .collect();
     let undecided = AtomicUsize::new(0);
-    parallel::for_each(4, &trials, |(trial, moment)| {
+    parallel::for_each(4, &trials, |&(trial, messages)| {
         let cluster = cluster();
         let mut runs = cluster.start_all();
-        std::thread::sleep(*moment);
-        println!("trial {trial}: killed after {moment:?} of {whole} µs");
-        runs.remove(*trial as usize % MACHINES).kill();
+        cluster.wait_for_messages(messages as usize, &mut runs);
+        // Also between two messages, and before the first one.
+        std::thread::sleep(Duration::from_millis(trial * 7 % 23));
+        println!("trial {trial}: killed after {messages} messages");
+        runs.remove(trial as usize % MACHINES).kill();
         cluster.check_live(MACHINES * CONNECTIONS);
         for run in runs {
             ended_well(&run.wait());
@@ -56,13 +51,13 @@ fn a_killed_run_leaves_at_most_one_unknown_for_each_connection() {
 #[ignore = "needs PostgreSQL"]
 fn when_all_runs_are_killed_the_next_one_finishes() {
     let mut random = Random::seeded();
-    let moments: Vec<Duration> = (0..trials(20) / 4)
-        .map(|_| Duration::from_millis(200 + random.below(500)))
+    let moments: Vec<u64> = (0..trials(20).div_ceil(4))
+        .map(|_| random.below(PARTNERS as u64))
         .collect();
-    parallel::for_each(4, &moments, |moment| {
+    parallel::for_each(4, &moments, |&messages| {
         let cluster = cluster();
-        let runs = cluster.start_all();
-        std::thread::sleep(*moment);
+        let mut runs = cluster.start_all();
+        cluster.wait_for_messages(messages as usize, &mut runs);
         for run in runs {
             run.kill();
         }

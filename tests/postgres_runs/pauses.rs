@@ -208,29 +208,30 @@ fn no_final_dot_is_written_after_the_lease() {
     }
 }
 
+/// More than one run claims at once.
+const PARTNERS: usize = 200;
+
 #[test]
 #[ignore = "needs PostgreSQL"]
 fn pauses_at_random_moments_keep_all_invariants() {
     let mut random = Random::seeded();
-    let trials: Vec<(u64, Duration, Duration)> = (0..trials(12))
+    let trials: Vec<(u64, u64, Duration)> = (0..trials(12))
         .map(|it| {
-            let moment = Duration::from_millis(100 + random.below(600));
             // Around the lease and beyond it.
-            let pause = LEASE.mul_f64(0.3) + Duration::from_millis(random.below(3_000));
-            (it, moment, pause)
+            let pause = LEASE.mul_f64(0.5) + Duration::from_millis(random.below(2_500));
+            (it, random.below(PARTNERS as u64 * 2 / 3), pause)
         })
         .collect();
-    let undecided = AtomicUsize::new(0);
-    parallel::for_each(4, &trials, |(trial, moment, pause)| {
-        let cluster = Cluster::new(3, 60, slow_relay(Duration::from_millis(20)));
-        let runs = cluster.start_all();
-        let stopped = &runs[*trial as usize % runs.len()];
-        std::thread::sleep(*moment);
-        println!("trial {trial}: stopped after {moment:?} for {pause:?}");
-        let alive = std::path::Path::new(&format!("/proc/{}", stopped.id())).exists();
-        if alive {
+    let (undecided, lost) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    parallel::for_each(4, &trials, |&(trial, messages, pause)| {
+        let cluster = Cluster::new(3, PARTNERS, slow_relay(Duration::from_millis(20)));
+        let mut runs = cluster.start_all();
+        cluster.wait_for_messages(messages as usize, &mut runs);
+        println!("trial {trial}: stopped after {messages} messages for {pause:?}");
+        let stopped = &mut runs[trial as usize % 3];
+        if stopped.is_running() {
             stopped.signal("STOP");
-            std::thread::sleep(*pause);
+            std::thread::sleep(pause);
             stopped.signal("CONT");
         }
         for run in runs {
@@ -238,10 +239,13 @@ fn pauses_at_random_moments_keep_all_invariants() {
         }
         let left = cluster.finish(CONNECTIONS);
         undecided.fetch_add(left, Ordering::Relaxed);
+        let runs = cluster.sql("SELECT count(*) FROM access_invite.run WHERE lost_at IS NOT NULL");
+        lost.fetch_add(runs.parse().unwrap(), Ordering::Relaxed);
     });
+    let (undecided, lost) = (undecided.into_inner(), lost.into_inner());
     println!(
-        "{} unknown over {} trials",
-        undecided.into_inner(),
+        "{lost} runs lost, {undecided} unknown over {} trials",
         trials.len()
     );
+    assert!(lost > 0, "no pause was longer than a lease");
 }

@@ -1,5 +1,6 @@
 //! The server has no connection left, or no disk space.
 
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,10 @@ use super::cluster::{CONNECTIONS, Cluster, SHARED, ledger, slow_relay, wait_unti
 use crate::support::postgres_server::{PostgresServer, Setup};
 
 /// Uses up connections of a role until it is dropped.
-struct Sessions(Vec<Child>);
+struct Sessions<'a>(&'a Cluster, Vec<Child>);
 
-impl Sessions {
-    fn of(cluster: &Cluster, role: &str, count: usize) -> Self {
+impl<'a> Sessions<'a> {
+    fn of(cluster: &'a Cluster, role: &str, count: usize) -> Self {
         let open = |_| {
             Command::new("psql")
                 .args(["-X", "-q", "-d"])
@@ -23,18 +24,25 @@ impl Sessions {
                 .spawn()
                 .unwrap()
         };
-        Self((0..count).map(open).collect())
+        Self(cluster, (0..count).map(open).collect())
     }
 }
 
-impl Drop for Sessions {
+impl Drop for Sessions<'_> {
+    /// The server does not notice that a client is gone which waits for an answer.
     fn drop(&mut self) {
-        for child in &mut self.0 {
+        self.0.sql(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {SLEEPING}"
+        ));
+        for child in &mut self.1 {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
+
+/// The sessions of [`Sessions`].
+const SLEEPING: &str = "query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()";
 
 /// A role that may send and has no other rights, with so many connections.
 fn sender(cluster: &Cluster, connections: u32) -> String {
@@ -120,16 +128,13 @@ fn a_server_without_a_free_connection_is_75_and_sends_nothing() {
     cluster.machines[0].ledger = ledger(&url);
     cluster.machines[0].configure();
     let others = Sessions::of(&cluster, &role, 7);
-    wait_until("the connections are used", || {
-        cluster.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()") == "7"
-    });
+    let sleeping = format!("SELECT count(*) FROM pg_stat_activity WHERE {SLEEPING}");
+    wait_until("the connections are used", || cluster.sql(&sleeping) == "7");
     let ended = cluster.machines[0].run(&["send"]);
     assert_eq!(ended.code, 75, "{ended:?}");
     assert_eq!(cluster.relay.connections(), 0);
     drop(others);
-    wait_until("the connections are free", || {
-        cluster.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()") == "0"
-    });
+    wait_until("the connections are free", || cluster.sql(&sleeping) == "0");
     cluster.finish(0);
 }
 
@@ -157,19 +162,12 @@ impl SmallDisk {
 
     /// Fills it but for this many KiB.
     fn fill(&self, kibibytes: u64) {
-        let free = Command::new("df")
-            .args(["--output=avail", "-k"])
-            .arg(self.folder.path())
-            .output()
+        let ballast = self.folder.path().join("ballast");
+        let mut file = std::fs::File::create(ballast).unwrap();
+        while file.write_all(&[0; 4_096]).is_ok() {}
+        let length = file.metadata().unwrap().len();
+        file.set_len(length.saturating_sub(kibibytes * 1_024))
             .unwrap();
-        let text = String::from_utf8(free.stdout).unwrap();
-        let free: u64 = text.lines().nth(1).unwrap().trim().parse().unwrap();
-        let length = free.saturating_sub(kibibytes) * 1_024;
-        let filled = Command::new("fallocate")
-            .args(["-l", &length.max(1).to_string()])
-            .arg(self.folder.path().join("ballast"))
-            .status();
-        assert!(filled.unwrap().success());
     }
 
     fn free(&self) {

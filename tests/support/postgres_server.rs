@@ -160,11 +160,16 @@ impl PostgresServer {
     pub fn configure(&self, settings: &str) {
         let file = self.data().join("postgresql.conf");
         let mut lines = std::fs::read_to_string(&file).unwrap();
-        lines.push_str(&format!(
-            "\nport = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nshared_buffers = '32MB'\nmax_wal_size = '256MB'\nlogging_collector = off\n{settings}\n",
+        let ours = format!(
+            "port = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nshared_buffers = '32MB'\nmax_wal_size = '256MB'\nlogging_collector = off",
             self.port,
             text(&self.folder)
-        ));
+        );
+        for part in [&ours, settings] {
+            lines.push('\n');
+            lines.push_str(part);
+        }
+        lines.push('\n');
         std::fs::write(file, lines).unwrap();
     }
 

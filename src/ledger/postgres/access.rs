@@ -256,12 +256,12 @@ pub async fn access_of(
     if read.is_empty() {
         return Ok(vec![None; identities.len()]);
     }
-    let hashes: Vec<[PersonHash; 2]> = identities.iter().map(|it| hasher.of_invited(it)).collect();
-    let keys = || identities.iter().zip(&hashes);
+    let invited: Vec<[PersonHash; 2]> = identities.iter().map(|it| hasher.of_invited(it)).collect();
+    let keys = || identities.iter().zip(&invited);
     let packages: Vec<String> = keys()
         .flat_map(|(it, hashes)| hashes.map(|_| it.package_id.to_string()))
         .collect();
-    let people: Vec<&[u8]> = hashes.iter().flatten().map(|it| &it.0[..]).collect();
+    let people: Vec<&[u8]> = invited.iter().flatten().map(|it| &it.0[..]).collect();
     let rows = session
         .query(
             "SELECT DISTINCT a.package_id, a.person, a.state, a.at, a.requested_at

@@ -70,6 +70,17 @@ impl Failure {
         }
     }
 
+    /// Whether a connection may succeed a moment later: the server is starting, cannot be reached, or has no
+    /// connection left (class 53, insufficient resources, but not a full disk).
+    pub fn is_transient(&self) -> bool {
+        let busy = [
+            SqlState::TOO_MANY_CONNECTIONS,
+            SqlState::CONFIGURATION_LIMIT_EXCEEDED,
+            SqlState::CANNOT_CONNECT_NOW,
+        ];
+        matches!(self, Self::Lost(_)) || self.code().is_some_and(|it| busy.contains(it))
+    }
+
     /// Whether the transaction may be tried again: another one was in its way, and nothing was changed.
     pub fn is_conflict(&self) -> bool {
         self.code().is_some_and(|code| {

@@ -9,11 +9,15 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::timeout;
 
 use super::connection::Session;
 use super::errors::Failure;
 use crate::config::LedgerServer;
 use crate::ledger::error::Result;
+
+/// How soon a renewal without an answer is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// The lease of a run.
 #[derive(Debug)]
@@ -83,13 +87,13 @@ impl Lease {
         signal.notify_all();
     }
 
-    /// Waits for a third of the length; whether the run has ended.
-    fn wait(&self) -> bool {
+    /// Waits this long; whether the run has ended.
+    fn wait(&self, pause: Duration) -> bool {
         let (ended, signal) = &self.ended;
         let guard = ended
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let waited = signal.wait_timeout_while(guard, self.length / 3, |ended| !*ended);
+        let waited = signal.wait_timeout_while(guard, pause, |ended| !*ended);
         *waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
     }
 
@@ -110,19 +114,28 @@ impl Lease {
     }
 
     async fn renew_until_end(&self, session: Session, server: &LedgerServer, run: i64) {
-        let mut session = Some(session);
-        while !self.wait() {
-            let current = match session.take() {
-                Some(current) => Ok(current),
-                None => Session::connect(server).await,
+        let third = self.length / 3;
+        let (mut session, mut pause) = (Some(session), third);
+        while !self.wait(pause) {
+            let kept = session.take();
+            let renewal = async {
+                let current = match kept {
+                    Some(current) => current,
+                    None => Session::connect(server).await?,
+                };
+                let renewed = self.renew(&current, run).await?;
+                Ok::<_, Failure>((current, renewed))
             };
-            // Without an answer, the lease runs out: the time is counted from before the request.
-            let Ok(current) = current else { continue };
-            match self.renew(&current, run).await {
-                Ok(true) => session = Some(current),
-                Ok(false) => return self.lose(),
-                Err(_) => {}
-            }
+            // Without an answer, the lease runs out: the time is counted from before the request. A connection that
+            // does not answer is given up, and another one tried at once.
+            pause = match timeout(third, renewal).await {
+                Ok(Ok((_, false))) => return self.lose(),
+                Ok(Ok((current, true))) => {
+                    session = Some(current);
+                    third
+                }
+                Ok(Err(_)) | Err(_) => AGAIN,
+            };
         }
     }
 

@@ -14,9 +14,10 @@ use crate::outcome::Phase;
 impl Writer {
     /// Records reports, all or none.
     pub async fn notify(&mut self, notifications: &[Notification]) -> Result<Vec<Notified>> {
-        let lock = match notifications.iter().any(|it| it.suppress.is_some()) {
-            true => Lock::Exclusive,
-            false => Lock::Shared,
+        let lock = if notifications.iter().any(|it| it.suppress.is_some()) {
+            Lock::Exclusive
+        } else {
+            Lock::Shared
         };
         // In this order, so that two runs that read the same mailbox wait for each other.
         let ids: Vec<i64> = notifications.iter().map(|it| it.invitation).collect();

@@ -141,12 +141,12 @@ impl Reader {
     }
 
     /// A database is not copied into a file: PostgreSQL has a program for that.
-    pub async fn copy_to(&self, path: &Path) -> Result<()> {
-        Err(LedgerError::Unsafe(format!(
+    pub fn copy_to(&self, path: &Path) -> impl Future<Output = Result<()>> + use<> {
+        std::future::ready(Err(LedgerError::Unsafe(format!(
             "the ledger `{}` is in a database, which is not copied to `{}`; back it up with `pg_dump --format=custom --schema=access_invite`, together with the witness",
             self.name,
             path.display()
-        )))
+        ))))
     }
 
     /// The answer of a query, which may be asked a second time.

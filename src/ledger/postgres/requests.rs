@@ -126,14 +126,14 @@ impl Transaction<'_> {
                 return Ok(changed);
             };
             after = rows::value(last, 4)?;
-            let mut changes = Vec::with_capacity(page.len());
+            let mut of_page = Vec::with_capacity(page.len());
             for row in &page {
-                changes.push(Change {
+                of_page.push(Change {
                     note: Some(gap.note.clone()),
                     ..Change::new(&rows::identity(row, 0)?, self.now, Cause::OlderLedger)
                 });
             }
-            let all: Vec<&Change> = changes.iter().collect();
+            let all: Vec<&Change> = of_page.iter().collect();
             for result in changes::apply_all(self, &all).await? {
                 result.map_err(|_| Failure::NoEffect)?;
                 changed += 1;

@@ -300,7 +300,9 @@ impl Writer {
         loop {
             match self.open_again(transaction).await {
                 Ok(committed) => return Ok(committed),
-                Err(Failure::Lost(_)) if begun.elapsed() < RECONNECT => sleep(PAUSE).await,
+                Err(failure) if failure.is_transient() && begun.elapsed() < RECONNECT => {
+                    sleep(PAUSE).await;
+                }
                 Err(failure) => {
                     let error = failure.translate(self.server.name());
                     let message = format!(

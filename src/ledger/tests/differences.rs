@@ -72,7 +72,9 @@ async fn run(seed: u64, cut: bool) {
     let (file, database) = (Store::file(), Store::postgres());
     // The same key, so that Message-IDs and hashes are the same.
     let key = file.reader().key.clone().0;
-    let hex: String = key.iter().map(|it| format!("{it:02x}")).collect();
+    let (high, low) = key.split_at(16);
+    let hex = |half: &[u8]| format!("{:032x}", u128::from_be_bytes(half.try_into().unwrap()));
+    let hex = hex(high) + &hex(low);
     database.sql(&format!(r"UPDATE meta SET message_id_key = '\x{hex}'"));
     let mut sides = [file, database].map(|store| Side {
         ledger: store.open(),
@@ -130,7 +132,7 @@ enum Request {
     Change(Change),
     /// Several changes in one commit.
     Group(Vec<Change>),
-    Decide(Enrolment, Change),
+    Decide(Box<Enrolment>, Change),
     /// A report about one of the invitations that were sent.
     Notify {
         place: usize,
@@ -175,10 +177,11 @@ fn random_note(rng: &mut Rng) -> Option<String> {
     match rng.u32(..4) {
         0 => None,
         1 => Some("called".into()),
-        2 => Some(format!(
-            "see {}, 100% of a_b \\ 'c'",
-            address.to_uppercase()
-        )),
+        2 => {
+            // With the sign for kelvins, whose lower case is a `k`.
+            let address = address.to_uppercase().replace('K', "\u{212A}");
+            Some(format!("see {address}, 100% of a_b \\ 'c'"))
+        }
         _ => Some(format!("<{address}> and x{address}")),
     }
 }
@@ -278,7 +281,7 @@ impl Request {
                     note: random_note(rng),
                     ..Change::new(&enrolment.identity, Timestamp::now(), cause)
                 };
-                Self::Decide(enrolment, change)
+                Self::Decide(Box::new(enrolment), change)
             }
             42..46 => {
                 let pattern = random_pattern(rng);
