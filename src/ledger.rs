@@ -341,7 +341,10 @@ impl Ledger {
         match &self.store {
             Store::Sqlite(_) => Ok(()),
             Store::Postgres(writer) => {
-                let limit = async move |it: &mut postgres::Writer| it.limit_rates(limits);
+                let limit = async move |it: &mut postgres::Writer| {
+                    it.limit_rates(limits);
+                    Ok(())
+                };
                 writer.run(limit).await
             }
         }

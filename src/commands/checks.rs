@@ -205,7 +205,7 @@ pub async fn check_plan(
     let config = &job.config;
     let ledger = &config.ledger;
     let reader = open_ledger::read_only(config, None, console).await;
-    let Some(reader) = report.keep("ledger", &ledger, reader) else {
+    let Some(reader) = report.keep("ledger", ledger, reader) else {
         return Ok(None);
     };
     let now = console.now();

@@ -19,6 +19,7 @@ use super::limits::{Limits, read_retry};
 use super::login::{CredentialSource, TokenTable};
 use super::microsoft::Microsoft;
 use super::monitoring::Monitoring;
+use super::oauth::OAuth;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
 use super::privacy::Privacy;
@@ -295,6 +296,14 @@ fn check_outputs(
     }
 }
 
+/// The issuer of the tokens of a login.
+fn issuer_of(smtp: Option<&Smtp>) -> Option<&OAuth> {
+    match &smtp?.login.as_ref()?.credential {
+        CredentialSource::Issuer(issuer) => Some(issuer),
+        _ => None,
+    }
+}
+
 /// Reads all tables. What is missing from the result was reported as an error.
 fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>) {
     let folder = file.parent().unwrap_or(Path::new(""));
@@ -332,15 +341,13 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     templates.with_reminders = reminders.is_some();
     let ledger = LedgerLocation::read(root.section("ledger"), folder, file);
 
-    let credential = smtp
-        .as_ref()
-        .and_then(|it| Some(&it.login.as_ref()?.credential));
-    let issuer = match credential {
-        Some(CredentialSource::Issuer(issuer)) => Some(&**issuer),
-        _ => None,
-    };
     let section = root.section("bounces");
-    let bounces = Bounces::read(section, folder, microsoft.as_ref(), issuer);
+    let bounces = Bounces::read(
+        section,
+        folder,
+        microsoft.as_ref(),
+        issuer_of(smtp.as_ref()),
+    );
 
     let approval = ApprovalRules::read(root.section("approval"), folder);
     let privacy = Privacy::read(root.section("privacy"));

@@ -48,6 +48,7 @@ pub struct Unconfirmed {
 }
 
 /// Why a message was not armed.
+#[derive(Clone, Copy, Debug)]
 pub enum NotArmed {
     /// The invitation was suppressed or closed in the meantime.
     Withdrawn(State),

@@ -9,6 +9,7 @@ use crate::ledger::{Change, Ledger};
 use crate::outcome::Phase;
 
 /// The name of a notice about a relay in this ledger.
+#[must_use]
 pub fn notice_name(name: &str, ledger: &Ledger, account: &str) -> String {
     if ledger.is_shared() {
         format!("{name} {account}")

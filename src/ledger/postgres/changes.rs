@@ -20,14 +20,40 @@ const LATE: SignedDuration = SignedDuration::from_mins(15);
 
 /// The invitations of these keys as they are now, locked until the transaction ends.
 const FIND: &str = "SELECT i.campaign, i.package_id, i.address, i.occasion, i.id, i.state, i.generation, i.message_id,
-                    i.attempts, i.deferrals, i.repeat, i.accepted_at, i.deferred_since, i.claimed_by,
-                    coalesce(i.armed_by = $5, false),
-                    CASE WHEN i.state = 'unknown'
-                        THEN (SELECT at FROM history WHERE id = i.latest AND cause = 'recovery') END
-                 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
-                    AS k (campaign, package_id, address, occasion)
-                 JOIN invitation AS i USING (campaign, package_id, address, occasion)
-                 ORDER BY i.id FOR UPDATE OF i";
+        i.attempts, i.deferrals, i.repeat, i.accepted_at, i.deferred_since, i.claimed_by,
+        coalesce(i.armed_by = $5, false),
+        CASE WHEN i.state = 'unknown'
+            THEN (SELECT at FROM history WHERE id = i.latest AND cause = 'recovery') END
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+        AS k (campaign, package_id, address, occasion)
+     JOIN invitation AS i USING (campaign, package_id, address, occasion)
+     ORDER BY i.id FOR UPDATE OF i";
+
+/// New states with their lines of history: the time, the run, and an array for each column.
+const WRITE: &str = "WITH new AS (
+        SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],
+            $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::integer[], $15::text[],
+            $16::integer[], $17::integer[], $18::boolean[], $19::bigint[], $20::bigint[], $21::bigint[],
+            $22::bigint[], $23::bytea[], $24::bigint[], $25::boolean[])
+        AS t (id, from_state, to_state, cause, phase, smtp_code, enhanced_code, reply, relay,
+            message_id_before, note, generation, message_id, attempts, deferrals, repeat, accepted_at,
+            deferred_since, next_attempt_at, message_date, message_sha256, claimed_by, armed)),
+     event AS (
+        INSERT INTO history (invitation, at, from_state, to_state, cause, phase, smtp_code,
+            enhanced_code, reply, relay, message_id, note, run)
+        SELECT id, $1, from_state, to_state, cause, phase, smtp_code, enhanced_code, reply, relay,
+            message_id_before, note, $2 FROM new
+        RETURNING id, invitation)
+     UPDATE invitation AS i SET state = new.to_state, generation = new.generation,
+        message_id = new.message_id, attempts = new.attempts, deferrals = new.deferrals,
+        repeat = new.repeat, updated_at = $1, accepted_at = new.accepted_at,
+        deferred_since = new.deferred_since, next_attempt_at = new.next_attempt_at,
+        message_date = coalesce(new.message_date, i.message_date),
+        message_sha256 = coalesce(new.message_sha256, i.message_sha256),
+        claimed_by = new.claimed_by, latest = event.id,
+        armed_by = CASE WHEN new.armed THEN $2 ELSE i.armed_by END
+     FROM new JOIN event ON event.invitation = new.id
+     WHERE i.id = new.id AND i.state = new.from_state";
 
 /// An invitation as a change finds it.
 struct Found {
@@ -65,13 +91,14 @@ pub async fn apply_all(
     let mut open = Vec::with_capacity(changes.len());
     for (place, change) in changes.iter().enumerate() {
         match &mut room {
-            Some(room) if change.cause == Cause::Arm => match room.messages.checked_sub(1) {
-                Some(left) => room.messages = left,
-                None => {
+            Some(room) if change.cause == Cause::Arm => {
+                if let Some(left) = room.messages.checked_sub(1) {
+                    room.messages = left;
+                } else {
                     results[place] = Some(Err(LedgerError::RateLimited(room.again)));
                     continue;
                 }
-            },
+            }
             _ => {}
         }
         open.push(place);
@@ -336,30 +363,7 @@ impl Transaction<'_> {
         let changed = self
             .session
             .execute(
-                "WITH new AS (
-                    SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],
-                        $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::integer[], $15::text[],
-                        $16::integer[], $17::integer[], $18::boolean[], $19::bigint[], $20::bigint[], $21::bigint[],
-                        $22::bigint[], $23::bytea[], $24::bigint[], $25::boolean[])
-                    AS t (id, from_state, to_state, cause, phase, smtp_code, enhanced_code, reply, relay,
-                        message_id_before, note, generation, message_id, attempts, deferrals, repeat, accepted_at,
-                        deferred_since, next_attempt_at, message_date, message_sha256, claimed_by, armed)),
-                 event AS (
-                    INSERT INTO history (invitation, at, from_state, to_state, cause, phase, smtp_code,
-                        enhanced_code, reply, relay, message_id, note, run)
-                    SELECT id, $1, from_state, to_state, cause, phase, smtp_code, enhanced_code, reply, relay,
-                        message_id_before, note, $2 FROM new
-                    RETURNING id, invitation)
-                 UPDATE invitation AS i SET state = new.to_state, generation = new.generation,
-                    message_id = new.message_id, attempts = new.attempts, deferrals = new.deferrals,
-                    repeat = new.repeat, updated_at = $1, accepted_at = new.accepted_at,
-                    deferred_since = new.deferred_since, next_attempt_at = new.next_attempt_at,
-                    message_date = coalesce(new.message_date, i.message_date),
-                    message_sha256 = coalesce(new.message_sha256, i.message_sha256),
-                    claimed_by = new.claimed_by, latest = event.id,
-                    armed_by = CASE WHEN new.armed THEN $2 ELSE i.armed_by END
-                 FROM new JOIN event ON event.invitation = new.id
-                 WHERE i.id = new.id AND i.state = new.from_state",
+                WRITE,
                 &[
                     &self.now.as_millisecond(),
                     &self.run,

@@ -15,7 +15,7 @@ use crate::config::LedgerServer;
 /// The schema of the tables.
 pub const SCHEMA: &str = "access_invite";
 /// How long the server may take to answer.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 
 /// The shortest time after which the server ends a transaction that does nothing.
 const SHORTEST_IDLE: Duration = Duration::from_secs(5);

@@ -288,13 +288,12 @@ impl CopyTarget {
             ("gap", "id"),
             ("approval", "id"),
         ];
-        let mut statements = String::new();
-        for (table, column) in numbered {
-            statements.push_str(&format!(
+        let continued = numbered.map(|(table, column)| {
+            format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table};"
-            ));
-        }
-        statements.push_str("COMMIT; ANALYZE invitation, history, run");
+            )
+        });
+        let statements = continued.concat() + "COMMIT; ANALYZE invitation, history, run";
         self.0.done(self.0.session.batch(&statements).await)
     }
 

@@ -38,10 +38,9 @@ impl Writer {
     }
 
     /// Sets the limits of all runs together.
-    pub fn limit_rates(&mut self, limits: RateLimits) -> Result<()> {
+    pub fn limit_rates(&mut self, limits: RateLimits) {
         let exact = limits.per_minute <= EXACT_PER_MINUTE || limits.per_day <= EXACT_PER_DAY;
         self.limits = exact.then_some(limits);
-        Ok(())
     }
 
     /// The addresses that the relay has refused like this since it last accepted a message.

@@ -11,7 +11,7 @@ use crate::invitation::State;
 use crate::ledger::records::Change;
 
 /// How long changes are kept: longer than a standby is behind that is fit to take over.
-const KEPT: Duration = Duration::from_secs(60);
+const KEPT: Duration = Duration::from_mins(1);
 
 /// A change that was acknowledged.
 struct Acknowledged {

@@ -17,18 +17,17 @@ use crate::ledger::error::{LedgerError, Result};
 /// If a file cannot be used.
 pub fn connector(server: &LedgerServer, only: Option<&Path>) -> Result<MakeRustlsConnect> {
     let mut roots = RootCertStore::empty();
-    let file = match only {
-        Some(path) => Some(CaFile {
+    let file = if let Some(path) = only {
+        Some(CaFile {
             key: "sslrootcert",
             path,
-        }),
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            server.ca_file.as_deref().map(|path| CaFile {
-                key: "ledger.ca_file",
-                path,
-            })
-        }
+        })
+    } else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        server.ca_file.as_deref().map(|path| CaFile {
+            key: "ledger.ca_file",
+            path,
+        })
     };
     if let Some(file) = file {
         let found = certificates(&file);

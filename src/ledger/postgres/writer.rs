@@ -29,7 +29,7 @@ use crate::ledger::witness::{Id, Witness, WitnessMark, random_id};
 /// The most requests in one commit; more than the connections can queue.
 const MAX_GROUP: usize = 512;
 /// How long the writer tries to reach a server again. What was armed can be settled that long.
-const RECONNECT: Duration = Duration::from_secs(60);
+const RECONNECT: Duration = Duration::from_mins(1);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(250);
 /// How often a transaction is repeated that another one was in the way of.

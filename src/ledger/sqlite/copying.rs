@@ -66,7 +66,7 @@ impl CopySource {
     fn begin(&self) -> rusqlite::Result<()> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let id = schema::id(&self.connection)?;
-        let id = id.map_or_else(|| witness::random_id().unwrap_or_default(), |it| it);
+        let id = id.unwrap_or_else(|| witness::random_id().unwrap_or_default());
         schema::migrate(&self.connection, id)
     }
 
