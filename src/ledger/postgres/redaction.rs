@@ -61,14 +61,15 @@ fn pattern(spelling: &str) -> String {
     format!("%{}%", spelling.chars().map(letter).collect::<String>())
 }
 
-/// Every table, with its columns that hold texts.
+/// Every table, with its columns that hold texts. Those of `meta` are places of ledgers, and only its owner writes it.
 async fn text_columns(session: &Session) -> Result<Vec<(String, Vec<String>)>, Failure> {
     let rows = session
         .query(
             "SELECT c.relname::text, array_agg(a.attname::text) FROM pg_class AS c
              JOIN pg_namespace AS n ON n.oid = c.relnamespace
              JOIN pg_attribute AS a ON a.attrelid = c.oid
-             WHERE n.nspname = $1 AND c.relkind = 'r' AND a.attnum > 0 AND a.atttypid = 'text'::regtype
+             WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname <> 'meta' AND a.attnum > 0
+                AND a.atttypid = 'text'::regtype
              GROUP BY c.relname ORDER BY c.relname",
             &[&SCHEMA],
         )
