@@ -155,6 +155,37 @@ async fn postgres_does_not_forget_what_another_run_is_going_to_send() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
+async fn postgres_replaces_every_spelling_of_a_forgotten_address() {
+    let (store, ledger) = in_database(&["zoe@k\u{e4}se.example", "bob@b.example"]).await;
+    let spellings = [
+        "zoe@k\u{e4}se.example",
+        "Zoe@K\u{c4}SE.example",
+        // The sign for kelvins, whose lower case is a `k`.
+        "zoe@\u{212A}\u{e4}se.example",
+        "ZOE@xn--kse-qla.example",
+    ];
+    for spelling in spellings {
+        let note = Change {
+            note: Some(format!("{spelling} and 100% of _ \\ {spelling}")),
+            ..settled("bob@b.example", Outcome::Deferred)
+        };
+        ledger.apply(note).await.unwrap();
+    }
+    let others = "xzoe@k\u{e4}se.example, zoe@k\u{e4}se.example.example";
+    ledger.set_notice(others, Some(now())).await.unwrap();
+    let zoe = Address::parse("zoe@k\u{e4}se.example").unwrap();
+
+    let forgotten = ledger.forget(&zoe, now()).await.unwrap();
+
+    assert_eq!((forgotten.invitations, forgotten.mentions), (1, 4));
+    let notes = store.sql("SELECT note FROM history WHERE note IS NOT NULL");
+    let expected = ["(forgotten) and 100% of _ \\ (forgotten)"; 4].join("\n");
+    assert_eq!(notes, expected);
+    assert_eq!(ledger.notice(others).await.unwrap(), Some(now()));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
 async fn postgres_older_than_its_witness_is_accepted_by_a_person_only() {
     let (store, ledger) = in_database(&["ada@a.example"]).await;
     ledger.end_run(RunEnd::default()).await.unwrap();

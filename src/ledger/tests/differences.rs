@@ -160,14 +160,20 @@ fn pick<T: Clone>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(..from.len())].clone()
 }
 
+/// The first ones more often, so that many requests are about the same invitation.
+fn pick_first<T: Clone>(rng: &mut Rng, from: &[T]) -> T {
+    let shorter = 1 + rng.usize(..from.len());
+    from[rng.usize(..shorter)].clone()
+}
+
 fn random_identity(rng: &mut Rng) -> Identity {
-    let package = PackageId::parse(pick(rng, &PACKAGES)).unwrap();
-    let address = Address::parse(pick(rng, &ADDRESSES)).unwrap();
-    Identity::new(pick(rng, &CAMPAIGNS), package, &address).on(pick(rng, &OCCASIONS))
+    let package = PackageId::parse(pick_first(rng, &PACKAGES)).unwrap();
+    let address = Address::parse(pick_first(rng, &ADDRESSES)).unwrap();
+    Identity::new(pick_first(rng, &CAMPAIGNS), package, &address).on(pick(rng, &OCCASIONS))
 }
 
 fn random_pattern(rng: &mut Rng) -> AddressPattern {
-    let address = pick(rng, &ADDRESSES);
+    let address = pick_first(rng, &ADDRESSES);
     let domain = &address[address.find('@').unwrap()..];
     AddressPattern::parse(if rng.u32(..3) == 0 { domain } else { address }).unwrap()
 }
@@ -287,11 +293,11 @@ impl Request {
                 let pattern = random_pattern(rng);
                 let entry = random_suppression(rng, &pattern);
                 Self::Notify {
-                    place: rng.usize(..20),
+                    place: rng.usize(..6),
                     current: rng.u32(..4) > 0,
                     about_recipient: rng.u32(..4) > 0,
                     proof: pick(rng, &[Proof::Failed, Proof::Delivered, Proof::Accepted]),
-                    origin: rng.u32(..12),
+                    origin: rng.u32(..3),
                     suppress: rng.bool().then_some((pattern, entry)),
                 }
             }
@@ -439,7 +445,8 @@ impl Request {
             at: Timestamp::now(),
             suppress: suppress.clone(),
         };
-        shown(ledger.notify(vec![report]).await)
+        // The same report is recorded once.
+        shown(ledger.notify(vec![report.clone(), report]).await)
     }
 }
 
