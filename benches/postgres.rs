@@ -19,10 +19,10 @@
 
 mod job;
 #[path = "../tests/support/ports.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
+#[expect(dead_code, reason = "the tests use more of it")]
 mod ports;
 #[path = "../tests/support/postgres_server.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
+#[expect(dead_code, reason = "the tests use more of it")]
 mod postgres_server;
 
 use std::process::Child;

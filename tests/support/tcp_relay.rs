@@ -168,7 +168,7 @@ impl Shared {
                 return !state.stopping;
             }
             let pause = if state.frozen {
-                Duration::from_secs(60)
+                Duration::from_mins(1)
             } else {
                 left
             };
