@@ -12,6 +12,7 @@ use crate::commands::forget::ForgetOptions;
 use crate::commands::init::InitOptions;
 use crate::commands::ledger::LedgerOptions;
 use crate::commands::manual::{self, CompletionsOptions, ManOptions};
+use crate::commands::monitoring::MonitoredRun;
 use crate::commands::packages::PackagesOptions;
 use crate::commands::preview::PreviewOptions;
 use crate::commands::report::ReportOptions;
@@ -24,8 +25,9 @@ use crate::commands::{
     PREVIEW, SANDBOX, approve, check, export, forget, init, ledger, packages, preview, report,
     resolve, sandbox, send, status, suppress, sync, test_send,
 };
-use crate::console::Console;
+use crate::console::{Console, Messages};
 use crate::exit::{Exit, Result};
+use crate::log::LogFormat;
 use crate::review::Access;
 
 /// Mails each partner the complete My Access link of an access package, once, in their language,
@@ -47,6 +49,22 @@ pub struct Cli {
         hide_env_values = true
     )]
     config: PathBuf,
+    /// Write messages as text or json; with json, nothing is asked
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
+    log_format: LogFormat,
+    /// Print no warnings and notes, only errors
+    #[arg(long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print what the program does, with masked addresses
+    #[arg(short, long, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -144,6 +162,56 @@ enum Command {
 /// An error of clap, also for `--help` and `--version`.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Cli, clap::Error> {
     Cli::try_parse_from(arguments)
+}
+
+/// Whether the arguments ask for JSON on stderr, also if they are wrong otherwise.
+#[must_use]
+pub fn wants_json(arguments: &[OsString]) -> bool {
+    let pairs = arguments.windows(2);
+    let mut pairs = pairs.filter(|it| it[0] == "--log-format");
+    arguments.iter().any(|it| it == "--log-format=json") || pairs.any(|it| it[1] == "json")
+}
+
+impl Cli {
+    /// How messages are written to stderr, and which.
+    #[must_use]
+    pub fn messages(&self) -> Messages {
+        Messages::new(self.log_format, self.quiet, self.verbose)
+    }
+
+    /// The name of the verb if it writes records, of which others may learn.
+    fn writing_verb(&self) -> Option<&'static str> {
+        match &self.command {
+            Command::Send(options) => {
+                let sends = !options.dry_run && !options.sandbox && options.test_to.is_none();
+                sends.then_some("send")
+            }
+            Command::Sync(_) => Some("sync"),
+            Command::Resolve(_) => Some("resolve"),
+            Command::Suppress(options) => (!options.list).then_some("suppress"),
+            Command::Approve(_) => Some("approve"),
+            Command::Forget(_) => Some("forget"),
+            _ => None,
+        }
+    }
+}
+
+/// Runs the verb, prints its error, and lets others learn how it ended.
+pub async fn run_to_end(cli: Cli, console: &mut Console<'_>) -> Exit {
+    let run = MonitoredRun::begin(cli.writing_verb(), &cli.config, console.now());
+    let ended = Box::pin(run_verb(cli, console)).await;
+    if let Some(run) = run {
+        run.end(ended, console).await;
+    }
+    ended
+}
+
+/// Runs the verb, and prints its error.
+async fn run_verb(cli: Cli, console: &mut Console<'_>) -> Exit {
+    run(cli, console).await.unwrap_or_else(|error| {
+        console.fail(&error.to_string(), error.exit as u8);
+        error.exit
+    })
 }
 
 /// Runs the verb.

@@ -22,6 +22,7 @@ pub mod ledger;
 mod ledger_copy;
 mod mail_checks;
 pub mod manual;
+pub mod monitoring;
 mod new_config;
 mod open_ledger;
 pub mod packages;

@@ -27,6 +27,7 @@ mod limits;
 mod load;
 mod login;
 mod microsoft;
+mod monitoring;
 mod names;
 mod oauth;
 mod overlap;
@@ -57,6 +58,7 @@ pub use self::database_url::{
     parse_database_url,
 };
 pub use self::deadlines::Deadlines;
+pub use self::endpoint::parse_endpoint;
 pub use self::entra::{BeforeSend, Entra};
 pub use self::error::ConfigError;
 pub use self::job_files::JobFiles;
@@ -69,6 +71,7 @@ pub use self::limits::Limits;
 pub use self::load::{Config, declared_keys};
 pub use self::login::{CredentialSource, Login};
 pub use self::microsoft::{ClientCredential, Cloud, Microsoft};
+pub use self::monitoring::{HeartbeatUrl, Monitoring, Notify};
 pub(crate) use self::names::{first_of, nearest};
 pub use self::oauth::{ClientAuth, OAuth};
 pub use self::package_names::{package_names, plain_letters};

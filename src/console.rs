@@ -12,8 +12,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use rustix::termios::tcgetwinsize;
 
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
+use crate::log::{Fields, Level, LogFormat, json_line, without_names};
 use crate::report::{printable, wrapped};
+
+/// How much is kept of what was written to stderr.
+const KEPT: usize = 64 * 1024;
 
 /// Where a command writes and reads.
 pub struct Console<'a> {
@@ -31,6 +35,21 @@ pub struct Console<'a> {
     pub screen: Screen,
     /// The clock.
     pub clock: fn() -> Timestamp,
+    /// How messages are written, and which.
+    pub messages: Messages,
+}
+
+/// How messages are written to stderr, and which.
+#[derive(Clone, Debug, Default)]
+pub struct Messages {
+    /// The format of each line.
+    pub format: LogFormat,
+    /// Whether only errors are written.
+    pub quiet: bool,
+    /// Whether diagnostic lines are written between them, which progress bars would overwrite.
+    pub verbose: bool,
+    /// The messages so far, for a notification.
+    kept: String,
 }
 
 /// The terminals of stdout and stderr, as far as they are terminals.
@@ -130,6 +149,32 @@ fn colour_of(word: &str) -> Option<&'static str> {
     }
 }
 
+impl Messages {
+    /// Messages in this format.
+    #[must_use]
+    pub fn new(format: LogFormat, quiet: bool, verbose: bool) -> Self {
+        Self {
+            format,
+            quiet,
+            verbose,
+            kept: String::new(),
+        }
+    }
+
+    fn keep(&mut self, text: &str) {
+        if self.kept.len() + text.len() < KEPT {
+            self.kept += text;
+            self.kept += "\n";
+        }
+    }
+
+    /// The messages so far as text, with masked addresses unless they may be named; of a long text, the beginning.
+    #[must_use]
+    pub fn kept(&self) -> String {
+        printable(&without_names(&self.kept))
+    }
+}
+
 impl Console<'_> {
     /// The current time.
     #[must_use]
@@ -143,17 +188,63 @@ impl Console<'_> {
         let _ = writeln!(self.out, "{}", shown(text, out, colour));
     }
 
-    /// Prints a message.
+    /// Prints a message, whose level follows from its first word.
     pub fn eprint(&mut self, text: &str) {
-        let Screen { err, colour, .. } = self.screen;
-        let _ = writeln!(self.err, "{}", shown(text, err, colour));
+        self.eprint_as(Level::of(text), text);
+    }
+
+    /// Prints a message of this level.
+    pub fn eprint_as(&mut self, level: Level, text: &str) {
+        let prefixes = ["error: ", "warning: ", "note: "];
+        let message = prefixes.iter().find_map(|it| text.strip_prefix(it));
+        self.write(level, text, message.unwrap_or(text), Vec::new());
+    }
+
+    /// Prints the error that ends the command with this exit code.
+    pub fn fail(&mut self, error: &str, exit_code: u8) {
+        let fields = vec![("exit_code", exit_code.into())];
+        self.write(Level::Error, &format!("error: {error}"), error, fields);
     }
 
     /// Prints findings as messages.
     pub fn report<'f>(&mut self, findings: impl IntoIterator<Item = &'f Finding>) {
         for finding in findings {
-            self.eprint(&finding.text());
+            let level = match finding.severity {
+                Severity::Ok | Severity::Note => Level::Note,
+                Severity::Warning => Level::Warning,
+                Severity::Error => Level::Error,
+            };
+            let fields = [
+                ("check", finding.check),
+                ("where", &finding.at),
+                ("fix", &finding.fix),
+            ];
+            let fields = fields.into_iter().filter(|it| !it.1.is_empty());
+            let fields = fields.map(|(name, text)| (name, text.into())).collect();
+            self.write(level, &finding.text(), &finding.what, fields);
         }
+    }
+
+    /// Writes a message as `text`, or in JSON as `message` with fields.
+    fn write(&mut self, level: Level, text: &str, message: &str, fields: Fields) {
+        if self.messages.quiet && level < Level::Error {
+            return;
+        }
+        self.messages.keep(text);
+        let Screen { err, colour, .. } = self.screen;
+        let line = match self.messages.format {
+            LogFormat::Text => shown(text, err, colour),
+            LogFormat::Json => json_line(self.now(), level, message, fields),
+        };
+        let _ = writeln!(self.err, "{line}");
+    }
+
+    /// Prints what a question is about, also with `--quiet` if it is asked.
+    pub fn explain(&mut self, text: &str) {
+        let quiet = self.messages.quiet;
+        self.messages.quiet &= !self.interactive;
+        self.eprint_as(Level::Note, text);
+        self.messages.quiet = quiet;
     }
 
     /// Asks a question. Any answer but `y` or `yes` is a no.
@@ -167,10 +258,15 @@ impl Console<'_> {
         read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
     }
 
-    /// A counter of work whose size is not known; hidden unless the console is interactive.
+    /// Whether progress is shown: on a terminal, and not between the lines of `-v`.
+    fn shows_progress(&self) -> bool {
+        self.interactive && !self.messages.quiet && !self.messages.verbose
+    }
+
+    /// A counter of work whose size is not known; hidden unless progress is shown.
     #[must_use]
     pub fn counter(&self, what: &'static str) -> ProgressBar {
-        if !self.interactive {
+        if !self.shows_progress() {
             return ProgressBar::hidden();
         }
         let style = ProgressStyle::with_template("{pos} {msg}").expect("the template is valid");
@@ -181,11 +277,11 @@ impl Console<'_> {
         bar
     }
 
-    /// A progress bar for this many messages; hidden unless the console is interactive. Its message follows the
+    /// A progress bar for this many messages; hidden unless progress is shown. Its message follows the
     /// counts, and is cut at the width of the terminal.
     #[must_use]
     pub fn progress(&self, messages: u64) -> ProgressBar {
-        if !self.interactive {
+        if !self.shows_progress() {
             return ProgressBar::hidden();
         }
         let bar = ProgressBar::new(messages);

@@ -10,6 +10,7 @@ use crate::approval::ApprovalError;
 use crate::config::ConfigError;
 use crate::delivery::{Stop, StopKind};
 use crate::entra::GraphError;
+use crate::events::EventsError;
 use crate::ledger::LedgerError;
 use crate::message::MessageError;
 pub use crate::os_error::without_os_code;
@@ -134,6 +135,10 @@ exit_codes! {
         Self { cause: ErrorSource::Relay, .. } => Exit::Unavailable,
         Self { cause: ErrorSource::Configuration, .. } => Exit::Config,
         Self { cause: ErrorSource::Permissions, .. } => Exit::NoPermission,
+    }
+    EventsError {
+        Self::Io(..) => Exit::CannotWrite,
+        Self::Ledger(_, error) => error.exit(),
     }
     GraphError {
         Self::Unreachable(_) => Exit::TryLater,

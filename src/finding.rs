@@ -120,6 +120,12 @@ impl fmt::Display for Finding {
     }
 }
 
+/// What happened, of a message that reads `what; fix`.
+#[must_use]
+pub fn cause_of(message: &str) -> &str {
+    message.split("; ").next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

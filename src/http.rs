@@ -66,7 +66,7 @@ pub struct Form {
 /// What is read by `GET`.
 pub struct Get {
     /// The value of the `Authorization` header.
-    pub authorization: Zeroizing<String>,
+    pub authorization: Option<Zeroizing<String>>,
     /// The types of the body that are accepted.
     pub accept: &'static str,
     /// The longest body that is read.
@@ -177,8 +177,10 @@ fn send(agent: &Agent, url: &Url, request: &Request) -> Result<Response, ureq::E
             (response, FORM_ANSWER_LIMIT, false)
         }
         Request::Get(get) => {
-            let request = agent.get(url.as_str());
-            let request = request.header("authorization", get.authorization.as_str());
+            let mut request = agent.get(url.as_str());
+            if let Some(authorization) = &get.authorization {
+                request = request.header("authorization", authorization.as_str());
+            }
             let response = request.header("accept", get.accept).call()?;
             (response, get.limit, get.cut)
         }

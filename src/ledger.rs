@@ -44,8 +44,8 @@ pub use self::person_access::{AccessChange, PersonAccess};
 pub use self::reader::Reader;
 pub use self::records::{
     Approval, CampaignStanding, Change, ChangeResults, Enrolment, Forgotten, Gap, Notification,
-    Notified, RateLimits, RecordFilter, RunEnd, RunRecord, RunStart, SentInvitation, Suppressed,
-    Unsettled,
+    Notified, RateLimits, RecordFilter, RecordedChange, RunEnd, RunRecord, RunStart,
+    SentInvitation, Suppressed, Unsettled,
 };
 #[cfg(test)]
 pub use self::sqlite::fault_injection;

@@ -8,10 +8,12 @@
 //! ```text
 //! main · cli                     arguments, the error line
 //! commands                       one file per verb
+//! log                            lines on stderr: text or JSON, addresses masked
 //! exit console                   error → exit code · stdout, stderr, questions, progress
 //! delivery results               the run: queue, workers, limits, signals · the list written back
-//! plan outbox sync               rows × standing → due, or skipped with reason · planned send → verified message
+//! plan outbox sync events        rows × standing → due, or skipped with reason · planned send → verified message
 //! ledger relay entra sandbox review approval report    record · SMTP · Microsoft Graph · test relay · review · approvals · tables and JSON
+//! metrics notify                 the file for Prometheus · who is told how a run ended (on the same layer)
 //! sender_domain                  SPF, DKIM and DMARC of the sender's domain (on the same layer)
 //! oauth                          access tokens
 //! http dns secret                HTTPS with deadlines and proxies · DNS queries · secrets, read when needed
@@ -20,7 +22,7 @@
 //! config
 //! invitation                     identity, state, transitions
 //! refusal                        what a refusal is about: recipient, sender, time
-//! outcome atomic_file mentions   phase + reply → outcome · a file that replaces another as a whole · an address in a text
+//! outcome atomic_file mentions masking   phase + reply → outcome · a file that replaces another as a whole · an address in a text
 //! link address locale color files digest         values · regular files only, bounded · hash of fields
 //! finding output html            what a check found · a writer that keeps its first error · HTML escaping
 //! os_error panics clock          messages of system errors · panics of parsers, caught · the time
@@ -55,6 +57,7 @@ pub mod digest;
 pub mod files;
 
 pub mod atomic_file;
+pub mod masking;
 pub mod mentions;
 pub mod outcome;
 
@@ -79,18 +82,23 @@ pub mod oauth;
 pub mod approval;
 pub mod entra;
 pub mod ledger;
+pub mod metrics;
+pub mod notify;
 pub mod relay;
 pub mod report;
 pub mod review;
 pub mod sandbox;
 pub mod sender_domain;
 
+pub mod events;
 pub mod outbox;
 pub mod plan;
 pub mod sync;
 
 pub mod delivery;
 pub mod results;
+
+pub mod log;
 
 pub mod console;
 pub mod exit;

@@ -13,14 +13,15 @@ use access_invite::cli;
 use access_invite::console::{Console, Screen};
 use access_invite::delivery::survive_file_size_limit;
 use access_invite::exit::{CommandError, Exit};
+use access_invite::log::{self, LogFormat};
 use access_invite::os_error::without_os_code;
 use access_invite::output::Output;
 use access_invite::panics::catches_panics;
-use access_invite::report::printable;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
-    let parsed = match cli::parse(std::env::args_os()) {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let parsed = match cli::parse(arguments.iter().cloned()) {
         Ok(parsed) => parsed,
         Err(help) if help.exit_code() == 0 => {
             let printed = match help.print().and_then(|()| stdout().flush()) {
@@ -31,11 +32,17 @@ fn main() -> ExitCode {
         }
         // The message quotes the arguments, which may be anything.
         Err(usage) => {
-            let _ = write!(stderr(), "{}", printable(&usage.to_string()));
+            if cli::wants_json(&arguments) {
+                log::start(LogFormat::Json, false);
+            }
+            log::write_error(&usage.to_string(), Some(Exit::Usage as u8));
             return ExitCode::from(Exit::Usage as u8);
         }
     };
-    let interactive = stdin().is_terminal() && stderr().is_terminal();
+    let messages = parsed.messages();
+    log::start(messages.format, messages.verbose);
+    let is_text = messages.format == LogFormat::Text;
+    let interactive = is_text && stdin().is_terminal() && stderr().is_terminal();
     let mut out = Output::new(stdout().lock(), stdout().is_terminal());
     let mut err = Output::new(stderr(), stderr().is_terminal());
     let mut console = Console {
@@ -46,6 +53,7 @@ fn main() -> ExitCode {
         out_is_terminal: stdout().is_terminal(),
         screen: Screen::detect(),
         clock: access_invite::clock::now,
+        messages,
     };
     // The ledger's writer and other programs need cores, too.
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -54,17 +62,17 @@ fn main() -> ExitCode {
         .worker_threads(workers)
         .enable_all()
         .build();
-    let ended = match runtime {
+    let exit = match runtime {
         Ok(runtime) => runtime.block_on(async {
             survive_file_size_limit();
-            Box::pin(cli::run(parsed, &mut console)).await
+            Box::pin(cli::run_to_end(parsed, &mut console)).await
         }),
-        Err(error) => Err(CommandError::new(Exit::CannotWrite, error)),
+        Err(error) => {
+            let error = CommandError::new(Exit::CannotWrite, error);
+            console.fail(&error.to_string(), error.exit as u8);
+            error.exit
+        }
     };
-    let exit = ended.unwrap_or_else(|error| {
-        console.eprint(&format!("error: {error}"));
-        error.exit
-    });
     ExitCode::from(written(exit, &out.finish(), &err.finish()) as u8)
 }
 
@@ -73,10 +81,10 @@ fn main() -> ExitCode {
 fn written(exit: Exit, out: &io::Result<()>, err: &io::Result<()>) -> Exit {
     if let Err(error) = out {
         let why = without_os_code(error);
-        let _ = writeln!(
-            stderr(),
+        let message = format!(
             "error: cannot write to stdout: {why}; the output is incomplete; redirect it to a place with free space and run the command again"
         );
+        log::write_error(&message, None);
     }
     match exit {
         Exit::Usage | Exit::BadInput | Exit::NoPermission | Exit::Config => exit,
@@ -97,15 +105,15 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
         let file = it.file().rsplit('/').next().unwrap_or_default();
         format!(" ({file}, line {})", it.line())
     });
-    let _ = writeln!(
-        stderr(),
+    let mut message = format!(
         "error: internal error{place}; if the system is not out of memory, threads or files, please report this"
     );
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
         let why = panic.payload_as_str().unwrap_or_default();
-        let _ = writeln!(stderr(), "{}\n{backtrace}", printable(why));
+        message = format!("{message}\n{why}\n{backtrace}");
     }
+    log::write_error(&message, None);
     if std::thread::current().name() == Some("main") {
         std::process::exit(Exit::InternalError as i32);
     }

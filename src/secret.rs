@@ -11,6 +11,7 @@ use std::path::Path;
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
+use tracing::debug;
 
 use crate::config::{SecretPlace, SecretSource};
 use crate::files;
@@ -111,6 +112,7 @@ fn read_file(path: &Path, key: &str, expected: &str) -> Result<Zeroizing<Vec<u8>
             _ => SecretError::Unusable(message),
         }
     })?;
+    debug!(key, path = %path.display(), "secret read");
     Ok(Zeroizing::new(bytes))
 }
 

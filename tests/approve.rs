@@ -10,7 +10,7 @@ const OTHER_LIST: &str = "email,name\nada@a.example,Ada\nbob@b.example,Bob\n";
 const FILES: [&str; 2] = ["ledger.sqlite3", "ledger.sqlite3.witness"];
 
 fn job(port: u16, approval: &str) -> Workplace {
-    let mut workplace = Workplace::new(port);
+    let mut workplace = Workplace::english(port);
     workplace.extra = format!("[approval]\n{approval}");
     workplace.configure();
     workplace.write("partners.csv", LIST);

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{Workplace, oracle};
 use access_invite::cli;
-use access_invite::console::{Console, Screen};
+use access_invite::console::{Console, Messages, Screen};
 use access_invite::exit::Exit;
 use jiff::Timestamp;
 
@@ -65,6 +65,7 @@ fn send_in(
         out_is_terminal: false,
         screen: Screen::default(),
         clock,
+        messages: Messages::default(),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(cli::run(parsed, &mut console))
@@ -79,7 +80,7 @@ fn greylisting() -> Server {
 }
 
 fn job(server: &Server) -> Workplace {
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.retry = "first_after = \"30m\"\nmax_after = \"8h\"".into();
     workplace.configure();
     workplace.partners(&["ada@a.example"]);
@@ -110,7 +111,7 @@ fn h1_a_clock_set_back_sends_nothing_early_or_twice() {
 fn h1_messages_dated_later_count_towards_the_daily_limit() {
     let _turn = turn();
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.limits = "per_day = 2".into();
     workplace.configure();
     workplace.many_partners(3);
@@ -149,7 +150,7 @@ fn h2_a_clock_set_ahead_sends_once_and_closes_expired_packages() {
 fn h7_a_wrong_clock_reminds_later_and_never_early_twice() {
     let _turn = turn();
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.short_templates();
     let html = r#"<a class="button" href="{{ link }}">here</a> <p>{{ link }}</p>"#;
     workplace.write("words/en/reminder.subject.txt", "Reminder\n");
@@ -242,7 +243,7 @@ fn unknown_and_expired_are_reported_once_and_then_once_a_day() {
         }
         _ => Action::Normal,
     });
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp("connections = 1");
     workplace.retry = "first_after = \"1m\"\nmax_after = \"1m\"\ngive_up_after = \"1m\"".into();
     workplace.configure();

@@ -33,7 +33,7 @@ fn slow_relay() -> Server {
 }
 
 fn job(server: &Server) -> Workplace {
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp(&format!("connections = {CONNECTIONS}"));
     workplace.many_partners(PARTNERS);
     workplace
@@ -106,7 +106,7 @@ fn a4_a_kill_while_waiting_for_the_reply_is_unknown() {
                 Action::Stall
             }
         });
-        let workplace = Workplace::new(server.port());
+        let workplace = Workplace::english(server.port());
         workplace.partners(&["ada@a.example"]);
         let run = workplace.start(&["send"]);
         waiting.recv().unwrap();

@@ -26,7 +26,7 @@ const DEADLINES: &str = r#"{ connect = "2s", tls = "2s", banner = "2s", ehlo = "
 
 /// A job with short templates over one connection, with deadlines of two seconds.
 fn job(server: &Server, pipelining: &str, partners: &[&str]) -> Workplace {
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.retry = "first_after = \"1s\"".into();
     workplace.smtp(&format!(
         "connections = 1\npipelining = \"{pipelining}\"\ndeadlines = {DEADLINES}"
@@ -617,7 +617,7 @@ fn login_job(
         ..Setup::default()
     };
     let server = Server::set_up(setup, script);
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.log_in(
         server.port(),
         &pki.ca_pem,

@@ -20,7 +20,7 @@ const EXAMPLE: &str = include_str!("../config.example.toml");
 const README: &str = include_str!("../README.md");
 
 /// The pages for administrators, by file name.
-const PAGES: [(&str, &str); 16] = [
+const PAGES: [(&str, &str); 17] = [
     ("commands.md", include_str!("../docs/commands.md")),
     ("configuration.md", include_str!("../docs/configuration.md")),
     ("entra.md", include_str!("../docs/entra.md")),
@@ -28,6 +28,7 @@ const PAGES: [(&str, &str); 16] = [
     ("install.md", include_str!("../docs/install.md")),
     ("list.md", include_str!("../docs/list.md")),
     ("microsoft365.md", include_str!("../docs/microsoft365.md")),
+    ("monitoring.md", include_str!("../docs/monitoring.md")),
     ("operations.md", include_str!("../docs/operations.md")),
     ("postgresql.md", include_str!("../docs/postgresql.md")),
     ("follow-up.md", include_str!("../docs/follow-up.md")),

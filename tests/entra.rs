@@ -38,7 +38,7 @@ impl Job {
     fn new(entra: Option<&str>) -> Self {
         let server = Server::accepting();
         let graph = Graph::start();
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         graph.configure(&mut workplace, entra);
         workplace.partners(&["ada@a.example"]);
         Self {
@@ -768,7 +768,7 @@ fn a_link_for_another_cloud_is_not_checked() {
 
 /// A client of this double; its requests end after two seconds.
 fn client(graph: &Graph, folder: &Path) -> Client {
-    let mut workplace = Workplace::new(1);
+    let mut workplace = Workplace::english(1);
     graph.configure(&mut workplace, None);
     let config = Config::load(&workplace.file("config.toml")).unwrap();
     let microsoft = config.microsoft.unwrap();

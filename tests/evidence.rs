@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::support::smtp::{Action, Call, Server, Stage, reply};
 use crate::support::{Workplace, oracle, parallel};
 use access_invite::commands::{resolve, send};
-use access_invite::console::{Console, Screen};
+use access_invite::console::{Console, Messages, Screen};
 use access_invite::exit::{self, Exit};
 use access_invite::invitation::{Decision, State};
 use jiff::Timestamp;
@@ -623,6 +623,7 @@ async fn at_a_terminal(
         out_is_terminal: true,
         screen: Screen::default(),
         clock: Timestamp::now,
+        messages: Messages::default(),
     };
     let exit = verb(&workplace.file("config.toml"), &mut console)
         .await

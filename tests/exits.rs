@@ -12,7 +12,7 @@ fn ends_with(output: &Output, code: i32, words: &str) {
 }
 
 fn job(server: &Server) -> Workplace {
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example"]);
     workplace
 }
@@ -39,7 +39,7 @@ fn exit_1_when_a_partner_was_refused() {
 
 #[test]
 fn exit_2_when_the_command_line_is_wrong() {
-    let workplace = Workplace::new(1);
+    let workplace = Workplace::english(1);
     ends_with(
         &workplace.run(&["sned"]),
         2,
@@ -56,7 +56,7 @@ fn exit_3_when_a_delivery_is_unknown() {
 
 #[test]
 fn exit_65_when_the_input_is_wrong() {
-    let workplace = Workplace::new(1);
+    let workplace = Workplace::english(1);
     workplace.partners(&["nobody"]);
     let words = "partners.csv:2, column email, \"nobody\": it is not an address";
     for verb in ["send", "check"] {
@@ -97,7 +97,7 @@ fn copy_of(pid: u32) -> PathBuf {
 #[test]
 fn exit_70_when_a_message_differs_from_the_verified_one() {
     let (server, keeper) = Server::holding(Stage::Banner, 0);
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     let run = workplace.start(&["send"]);
     keeper.wait();
@@ -120,7 +120,7 @@ fn exit_70_when_a_message_differs_from_the_verified_one() {
 #[test]
 fn exit_74_when_a_file_cannot_be_written() {
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.extra = "[results]\ncsv = \"nowhere/results.csv\"".into();
     workplace.configure();
     workplace.partners(&["ada@a.example"]);
@@ -166,7 +166,7 @@ fn exit_77_when_a_secret_is_readable_by_everyone() {
 
 #[test]
 fn exit_78_when_the_configuration_is_wrong() {
-    let workplace = Workplace::new(1);
+    let workplace = Workplace::english(1);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     workplace.write("config.toml", &config.replace('#', "%23"));
     for verb in ["check", "preview", "send", "status"] {

@@ -39,7 +39,7 @@ fn partly_refusing() -> Server {
 
 #[test]
 fn f10_a_preview_follows_no_symbolic_link() {
-    let workplace = Workplace::new(1);
+    let workplace = Workplace::english(1);
     workplace.partners(&["ada@a.example"]);
     let victim = workplace.file("victim");
     let intact = || {
@@ -127,7 +127,7 @@ fn f10_a_preview_follows_no_symbolic_link() {
 #[test]
 fn f10_lock_file_and_results_follow_no_symbolic_link() {
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.extra = "[results]\ncsv = \"results.csv\"".into();
     workplace.configure();
     workplace.partners(&["ada@a.example"]);
@@ -165,7 +165,7 @@ fn f10_lock_file_and_results_follow_no_symbolic_link() {
 #[test]
 fn f11_a_failed_write_to_stdout_is_74_with_a_message() {
     let server = partly_refusing();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp("connections = 1");
     workplace.partners(&["ada@a.example", "bob@b.example", "cleo@c.example"]);
 
@@ -223,7 +223,7 @@ fn f11_a_failed_write_to_stdout_is_74_with_a_message() {
 
 #[test]
 fn f11_a_closed_pipe_is_no_error() {
-    let workplace = Workplace::new(1);
+    let workplace = Workplace::english(1);
     workplace.many_partners(2_000);
     for arguments in [
         &["status", "--format", "json"][..],
@@ -246,7 +246,7 @@ type Obstacle = fn(&Path);
 #[test]
 fn f14_a_special_or_oversized_file_is_refused_at_once() {
     let pki = Pki::new();
-    let mut workplace = Workplace::new(1);
+    let mut workplace = Workplace::english(1);
     workplace.partners(&["ada@a.example"]);
     workplace.short_templates();
     workplace.extra = "[approval]\nfile = \"approved.txt\"".into();
@@ -329,7 +329,7 @@ fn f14_a_special_or_oversized_file_is_refused_at_once() {
 
 #[test]
 fn f15_100000_configuration_errors_are_reported_at_once() {
-    let workplace = Workplace::new(1);
+    let workplace = Workplace::english(1);
     let good = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
     let lines = |line: fn(usize) -> String| (0..100_000).map(line).collect::<String>();
     let long = "k".repeat(1_000_000);
@@ -433,7 +433,7 @@ fn f17_a_reply_is_no_formula_under_any_delimiter() {
         _ => Action::Normal,
     });
     for delimiter in [',', ';', '\t'] {
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.extra = "[results]\ncsv = \"results.csv\"".into();
         workplace.configure();
         let list =
@@ -470,7 +470,7 @@ fn f20_escape_sequences_in_the_ledger_are_not_executed() {
     const EVIL: &str =
         "\x1b]0;owned\x07\x1b[2J\u{9b}31m\u{202e}\u{200f}\u{2028}\nforged: line\r\tx";
     let server = partly_refusing();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp("connections = 1");
     workplace.partners(&["ada@a.example", "bob@b.example", "cleo@c.example"]);
     assert_eq!(workplace.run(&["send"]).code, 3);
@@ -546,7 +546,7 @@ fn f20_escape_sequences_in_the_ledger_are_not_executed() {
 #[test]
 fn f21_a_world_writable_file_is_a_warning() {
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example"]);
     workplace.short_templates();
     workplace.extra = "[approval]\nfile = \"approval/approved.txt\"".into();
@@ -624,7 +624,7 @@ fn f21_a_world_writable_file_is_a_warning() {
 #[test]
 fn f21_no_command_runs_from_a_world_writable_file() {
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example"]);
     std::fs::create_dir(workplace.file("bin")).unwrap();
     workplace.write("bin/token", "#!/bin/sh\ntouch ran\necho token\n");
@@ -689,7 +689,7 @@ fn f8_a_file_size_limit_ends_a_run_with_74() {
     let limits = [0, 1, 8, 40, 120, 400, 1_000, 100_000];
     parallel::for_each(4, &limits, |&blocks: &u32| {
         let server = Server::accepting();
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.smtp("connections = 2");
         workplace.extra = "[results]\ncsv = \"results.csv\"".into();
         workplace.configure();
@@ -728,7 +728,7 @@ fn f8_a_file_size_limit_ends_a_run_with_74() {
 
 #[test]
 fn f8_output_to_a_file_at_its_size_limit_is_74() {
-    let workplace = Workplace::new(1);
+    let workplace = Workplace::english(1);
     let into = "ulimit -f 0; exec \"$0\" \"$@\" > status.json";
     let output = workplace.run_under(&["sh", "-c", into], &["status", "--format", "json"]);
     assert_eq!(output.code, 74, "{output:?}");
@@ -756,7 +756,7 @@ fn r8_a_password_file_may_have_a_bom_and_one_line_end() {
         ..crate::support::smtp::Setup::default()
     };
     let server = Server::set_up(setup, |_: &Call| Action::Normal);
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example"]);
     workplace.log_in(server.port(), &pki.ca_pem, "tls = \"starttls\"");
     let utf_16 = |bytes: fn(u16) -> [u8; 2], mark: &str| {

@@ -11,7 +11,7 @@ const VERBS: [&str; 14] = [
 
 #[test]
 fn each_verb_has_its_help() {
-    let workplace = Workplace::new(1);
+    let workplace = Workplace::english(1);
     for verb in VERBS {
         let output = workplace.run(&[verb, "--help"]);
         assert_eq!((output.code, output.stderr.as_str()), (0, ""));
@@ -37,7 +37,7 @@ fn each_example_in_the_help_runs() {
     let helps = VERBS.map(|verb| vec![verb, "--help"]);
     let helps: Vec<_> = helps.into_iter().chain([vec!["--help"]]).collect();
     parallel::for_each(4, &helps, |help| {
-        let help = Workplace::new(1).run(help).stdout;
+        let help = Workplace::english(1).run(help).stdout;
         let (_, examples) = help.split_once("Examples:\n").unwrap();
         let examples: Vec<&str> = examples.lines().collect();
         assert_eq!(examples.len(), 2, "{help}");
@@ -50,7 +50,7 @@ fn each_example_in_the_help_runs() {
                 Stage::Dot if decided => Action::Close,
                 _ => Action::Normal,
             });
-            let mut workplace = Workplace::new(server.port());
+            let mut workplace = Workplace::english(server.port());
             workplace.extra = "[bounces]\nmbox = \"bounces.mbox\"".into();
             workplace.configure();
             workplace.write(

@@ -34,7 +34,7 @@ fn f5_a_list_changed_during_a_run_counts_for_the_next_run() {
     ];
     for accident in accidents {
         let (server, keeper) = Server::holding(Stage::Dot, 0);
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.smtp("connections = 1");
         workplace.many_partners(300);
         let run = workplace.start(&["send"]);
@@ -75,7 +75,7 @@ fn f6_a_list_that_is_no_file_is_refused_within_a_second() {
         ),
     ];
     for (obstacle, words) in obstacles {
-        let workplace = Workplace::new(1);
+        let workplace = Workplace::english(1);
         std::fs::remove_file(workplace.file("partners.csv")).unwrap();
         obstacle(&workplace);
 
@@ -112,7 +112,7 @@ fn f14_f15_and_f16_code_in_any_column_is_text() {
         "%s%n%x \\r\\n \\u0000",
     ];
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.words(TEXT, HTML);
     let cell = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let rows: Vec<_> = hostile
@@ -145,7 +145,7 @@ fn f14_f15_and_f16_code_in_any_column_is_text() {
 #[test]
 fn f17_a_locale_that_is_a_path_or_too_long_is_refused() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     let long = "x".repeat(8_000);
     for locale in ["../../etc", "de/../en", "..", "en\u{0}", "/", &long] {
         workplace.write(
@@ -192,7 +192,7 @@ fn g9_a_template_without_end_is_refused() {
         ),
     ];
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example"]);
 
     for text in endless {
@@ -209,7 +209,7 @@ fn g9_a_template_without_end_is_refused() {
 #[test]
 fn g10_edits_during_a_run_count_for_the_next_run() {
     let (server, keeper) = Server::holding(Stage::Dot, 0);
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.short_templates();
     workplace.smtp("connections = 1");
     workplace.many_partners(300);
@@ -237,7 +237,7 @@ fn g10_edits_during_a_run_count_for_the_next_run() {
 #[test]
 fn f10_spellings_of_one_address_are_one_invitation() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.write(
         "partners.csv",
         "email,locale\n\
@@ -264,7 +264,7 @@ fn f10_spellings_of_one_address_are_one_invitation() {
 #[test]
 fn f18_a_changed_address_is_new_and_a_readded_row_is_not() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     for list in [
         &["ada@a.example"][..],
         &["ada@b.example"],

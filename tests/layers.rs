@@ -10,11 +10,11 @@ use std::path::Path;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// From the bottom up; modules of one line do not import each other.
-const LAYERS: [&[&str]; 17] = [
+const LAYERS: [&[&str]; 18] = [
     &["os_error", "panics", "clock"],
     &["finding", "output", "html"],
     &["link", "address", "locale", "color", "files", "digest"],
-    &["outcome", "atomic_file", "mentions"],
+    &["outcome", "atomic_file", "mentions", "masking"],
     &["refusal"],
     &["invitation"],
     &["config"],
@@ -31,9 +31,12 @@ const LAYERS: [&[&str]; 17] = [
         "report",
         "approval",
         "sender_domain",
+        "metrics",
+        "notify",
     ],
-    &["plan", "outbox", "sync"],
+    &["plan", "outbox", "sync", "events"],
     &["delivery", "results"],
+    &["log"],
     &["console", "exit"],
     &["commands"],
     &["cli"],

@@ -50,7 +50,7 @@ fn relay(pki: &Pki, mechanisms: &'static str, takes: String) -> Server {
 
 /// A job that sends through the relay, with these lines under `[smtp]`.
 fn job(relay: &Server, pki: &Pki, lines: &str) -> Workplace {
-    let mut workplace = Workplace::new(relay.port());
+    let mut workplace = Workplace::english(relay.port());
     workplace.write("ca.pem", &pki.ca_pem);
     workplace.write("password", &format!("{PASSWORD}\n"));
     let private = std::fs::Permissions::from_mode(0o600);

@@ -53,7 +53,7 @@ fn private(workplace: &Workplace, name: &str, text: &str) {
 
 /// A job with these keys of `[smtp]` and this further table.
 fn job(port: u16, pki: &Pki, lines: &str, table: &str) -> Workplace {
-    let mut workplace = Workplace::new(port);
+    let mut workplace = Workplace::english(port);
     workplace.write("ca.pem", &pki.ca_pem);
     private(&workplace, "client-secret", &format!("{PASSWORD}\n"));
     private(&workplace, "client.pem", CLIENT);

@@ -22,7 +22,7 @@ fn held(partners: usize) -> Held {
 fn c1_c5_simultaneous_runs_send_each_invitation_once() {
     let runs = number("ACCESS_INVITE_RUNS").map_or(12, |it| usize::try_from(it).unwrap());
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.many_partners(30);
     let start = Barrier::new(runs);
 
@@ -88,7 +88,7 @@ fn c4_without_the_lock_file_each_row_is_armed_once() {
 #[test]
 fn c6_a_lock_file_without_a_lock_does_not_block() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example"]);
     // As a killed run left it, with a process id that was reused.
     let myself = std::process::id().to_string();
@@ -146,7 +146,10 @@ fn c8_a_copied_ledger_gives_the_same_message_ids() {
         server.accepted().iter().map(|it| id(&it.data)).collect()
     };
     let (here, there) = (Server::accepting(), Server::accepting());
-    let (first, second) = (Workplace::new(here.port()), Workplace::new(there.port()));
+    let (first, second) = (
+        Workplace::english(here.port()),
+        Workplace::english(there.port()),
+    );
     for workplace in [&first, &second] {
         workplace.many_partners(5);
     }

@@ -8,7 +8,7 @@ use crate::support::{Workplace, oracle, parallel};
 
 /// A job over one connection with these partners.
 fn job(server: &Server, smtp: &str, partners: &[&str]) -> Workplace {
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.retry = "first_after = \"1s\"".into();
     workplace.smtp(&format!("connections = 1\n{smtp}"));
     workplace.partners(partners);

@@ -90,7 +90,7 @@ fn a15_sigterm_in_any_phase_finishes_only_armed_messages() {
         for (name, stage, nth, action, limits, code) in phases {
             scope.spawn(move || {
                 let (server, reached) = reporting(stage, nth, action);
-                let mut workplace = Workplace::new(server.port());
+                let mut workplace = Workplace::english(server.port());
                 if !limits.is_empty() {
                     workplace.limits = limits.into();
                 }
@@ -126,7 +126,7 @@ fn f8_and_r11_a_closed_terminal_acts_like_sigterm() {
     ] {
         let slowly = Action::Delay(Duration::from_millis(600), Box::new(Action::Normal));
         let (server, reached) = reporting(Stage::Dot, 2, slowly);
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.smtp("connections = 1");
         workplace.many_partners(40);
         let run = workplace.start(&["send"]);
@@ -152,7 +152,7 @@ fn f8_and_r11_a_closed_terminal_acts_like_sigterm() {
 fn f8_and_r11_nohup_ignores_a_closed_terminal() {
     let slowly = Action::Delay(Duration::from_millis(600), Box::new(Action::Normal));
     let (server, reached) = reporting(Stage::Dot, 2, slowly);
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp("connections = 1");
     workplace.many_partners(10);
     let shell = "trap '' HUP QUIT; echo $$ > pid; exec \"$0\" \"$@\"";
@@ -178,7 +178,7 @@ fn f8_and_r11_nohup_ignores_a_closed_terminal() {
 fn f8_a_signal_before_the_first_connection_leaves_no_files() {
     for signal in ["INT", "TERM", "HUP", "QUIT"] {
         let (server, reached) = reporting(Stage::Connect, 0, Action::Stall);
-        let workplace = Workplace::new(server.port());
+        let workplace = Workplace::english(server.port());
         workplace.many_partners(10);
         let run = workplace.start(&["send"]);
         reached.recv().unwrap();
@@ -202,7 +202,7 @@ fn a17_a_run_stopped_past_the_deadline_reads_a_waiting_reply() {
             Action::AcceptThen(Box::new(Action::Stall))
         };
         let (server, reached) = reporting(Stage::Dot, 0, action);
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.smtp("connections = 1\ndeadlines = { dot = \"2s\" }");
         workplace.partners(&["ada@a.example"]);
         let run = workplace.start(&["send"]);
@@ -239,7 +239,7 @@ fn a13_low_memory_ends_the_run_and_loses_nobody() {
     let mut random = Random::seeded();
     for trial in 0..trials {
         let server = Server::accepting();
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.smtp("connections = 4");
         workplace.many_partners(50);
         // The lowest limits do not allow the runtime to start its threads.
@@ -264,7 +264,7 @@ fn a19_few_file_descriptors_are_reported_or_enough() {
     let limits: Vec<usize> = (4..32).step_by(3).collect();
     parallel::for_each(5, &limits, |files| {
         let server = Server::accepting();
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.smtp("connections = 8");
         workplace.many_partners(30);
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::support::Workplace;
 use crate::support::smtp::{Action, Call, Server, Stage};
 use access_invite::commands::send::{self, SendOptions};
-use access_invite::console::{Console, Screen};
+use access_invite::console::{Console, Messages, Screen};
 
 const OTHER_ID: &str = "3f2c6a1e-8d4b-4c55-9a0e-6b1d7f24e890";
 
@@ -20,6 +20,7 @@ fn asked(workplace: &Workplace, options: &SendOptions) -> String {
         out_is_terminal: true,
         screen: Screen::default(),
         clock: jiff::Timestamp::now,
+        messages: Messages::default(),
     };
     let path = workplace.file("config.toml");
     let runtime = tokio::runtime::Runtime::new().unwrap();

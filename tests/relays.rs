@@ -27,7 +27,7 @@ const BOTH: [&str; 2] = ["auto", "off"];
 
 /// A job with short templates over one connection, for partners `p0@a.example` and so on.
 fn job(server: &Server, pipelining: &str, partners: usize) -> Workplace {
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.retry = "first_after = \"1s\"".into();
     workplace.smtp(&format!(
         "connections = 1\npipelining = \"{pipelining}\"\ndeadlines = {{ rcpt = \"2s\", dot = \"2s\" }}"
@@ -506,7 +506,7 @@ async fn r17_the_next_address_is_tried_until_one_greets() {
     ] {
         let bad = failing(&action);
         let good = Server::accepting();
-        let mut workplace = Workplace::new(good.port());
+        let mut workplace = Workplace::english(good.port());
         workplace.smtp(SHORT);
         let connector = several(&workplace, &[bad.port(), good.port()]);
 
@@ -533,7 +533,7 @@ async fn r17_an_address_whose_tls_fails_is_skipped() {
         Server::start_tls(pki.server("other.example"), |_: &Call| Action::Normal),
         Server::accepting(),
     ];
-    let mut workplace = Workplace::new(good.port());
+    let mut workplace = Workplace::english(good.port());
     workplace.write("ca.pem", &pki.ca_pem);
     workplace.smtp = format!(
         "host = \"localhost\"\nport = {}\nca_file = \"ca.pem\"",
@@ -568,7 +568,7 @@ async fn r17_the_errors_of_all_addresses_are_reported_together() {
     let silent = failing(&Action::Stall);
     let closing = failing(&reply("421 4.3.2 not now"));
     let refusing = failing(&reply("554 5.7.1 not you"));
-    let mut workplace = Workplace::new(refusing.port());
+    let mut workplace = Workplace::english(refusing.port());
     workplace.smtp(SHORT);
     let ports = [dead_port, silent.port(), closing.port(), refusing.port()];
     let start = Instant::now();
@@ -670,7 +670,7 @@ fn r12_a_port_that_contradicts_the_tls_mode_is_a_warning() {
         ("tls = \"starttls\"", ""),
         ("port = 2525\ntls = \"starttls\"", ""),
     ] {
-        let mut workplace = Workplace::new(1);
+        let mut workplace = Workplace::english(1);
         workplace.smtp = format!("host = \"smtp.contoso.example\"\n{lines}");
         workplace.configure();
 
@@ -686,7 +686,7 @@ fn r12_a_port_that_contradicts_the_tls_mode_is_a_warning() {
 #[test]
 fn r12_check_connect_prints_each_step_and_what_it_waits_for() {
     let server = failing(&Action::Stall);
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp = workplace.smtp.replace("127.0.0.1", "localhost");
     workplace.smtp("deadlines = { banner = \"30s\" }");
 
@@ -761,7 +761,7 @@ fn f23_ipv6_addresses_work_with_and_without_brackets() {
         }
     });
     for host in ["::1", "[::1]", "0:0:0:0:0:0:0:1"] {
-        let mut workplace = Workplace::new(port);
+        let mut workplace = Workplace::english(port);
         workplace.smtp = workplace.smtp.replace("127.0.0.1", host);
         workplace.smtp("connections = 1");
         workplace.partners(&["ada@a.example"]);
@@ -781,7 +781,7 @@ async fn f23_the_tls_name_of_an_ipv6_host_is_the_address() {
     let pki = Pki::new();
     let server = Server::start_tls(pki.server("::1"), |_: &Call| Action::Normal);
     for (host, good) in [("::1", true), ("[::1]", true), ("[::2]", false)] {
-        let mut workplace = Workplace::new(1);
+        let mut workplace = Workplace::english(1);
         workplace.write("ca.pem", &pki.ca_pem);
         workplace.smtp = format!("host = \"{host}\"\nport = 465\nca_file = \"ca.pem\"");
         workplace.configure();

@@ -50,7 +50,7 @@ fn faulty(stage: Stage, action: Action) -> (Server, Arc<AtomicBool>) {
 fn an_absent_relay_is_tried_five_times() {
     let absent = ClosedPort::reserve();
     let port = absent.port();
-    let workplace = Workplace::new(port);
+    let workplace = Workplace::english(port);
     workplace.partners(&["ada@a.example"]);
 
     let output = workplace.run(&["send"]);
@@ -72,7 +72,7 @@ fn a_refused_recipient_keeps_the_connection() {
         (Stage::Dot, Some(who)) if who.starts_with("big") => reply("552 5.3.4 too big"),
         _ => Action::Normal,
     });
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp += "\nconnections = 1";
     workplace.configure();
     workplace.partners(&[
@@ -112,7 +112,7 @@ fn d28_a_421_after_every_third_message_only_reconnects() {
         }
         _ => Action::Normal,
     });
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp += "\nconnections = 1";
     workplace.configure();
     let addresses: Vec<_> = (0..20).map(|it| format!("p{it}@a.example")).collect();
@@ -132,7 +132,7 @@ fn a_failed_connection_leaves_its_messages_to_the_others() {
         Stage::Banner if call.connection > 0 => reply("554 5.7.0 one is enough"),
         _ => Action::Normal,
     });
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp += "\nconnections = 4";
     workplace.configure();
     let addresses: Vec<_> = (0..40).map(|it| format!("p{it}@a.example")).collect();
@@ -226,7 +226,7 @@ fn five_hundred_partners_are_mailed_once_each_over_tls() {
 #[test]
 fn per_minute_delays_and_per_day_stops_across_runs() {
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.limits = "per_minute = 1000\nper_day = 5".into();
     workplace.configure();
     let addresses: Vec<_> = (0..8).map(|it| format!("p{it}@a.example")).collect();
@@ -244,7 +244,7 @@ fn per_minute_delays_and_per_day_stops_across_runs() {
 #[test]
 fn each_limited_run_takes_the_next_rows() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     let addresses: Vec<_> = (0..50).map(|it| format!("p{it}@a.example")).collect();
     workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
 
@@ -264,7 +264,7 @@ fn each_limited_run_takes_the_next_rows() {
 #[test]
 fn guards_stop_a_run_before_any_write() {
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "eva@b.example"]);
     let refused = |workplace: &Workplace, word: &str| {
         let output = workplace.run(&["send"]);
@@ -300,7 +300,7 @@ fn guards_stop_a_run_before_any_write() {
 #[test]
 fn a_renamed_campaign_requires_new_campaign() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example"]);
     assert_eq!(workplace.run(&["send"]).code, 0);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
@@ -334,7 +334,7 @@ fn a_renamed_campaign_requires_new_campaign() {
 #[test]
 fn closed_packages_removed_rows_and_readded_rows() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     assert_eq!(workplace.run(&["send", "--only", "ada@a.example"]).code, 0);
 
@@ -358,7 +358,7 @@ fn closed_packages_removed_rows_and_readded_rows() {
 #[test]
 fn a_deferred_row_expires_only_after_an_attempt() {
     let (server, _) = faulty(Stage::Rcpt, reply("450 4.2.1 later"));
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.retry = "first_after = \"4s\"\nmax_after = \"4s\"\ngive_up_after = \"4s\"".into();
     workplace.configure();
     workplace.partners(&["ada@a.example"]);
@@ -493,7 +493,7 @@ async fn a_message_that_differs_from_the_verified_one_is_not_sent() {
     ];
     for (confuse, why) in table {
         let server = Server::accepting();
-        let workplace = Workplace::new(server.port());
+        let workplace = Workplace::english(server.port());
         workplace.partners(&["ada@a.example", "bob@b.example", "eve@c.example"]);
         let (run, mut due, ledger) = prepare(&workplace).await;
         confuse(&mut due.sends);
@@ -519,7 +519,7 @@ async fn a_message_that_differs_from_the_verified_one_is_not_sent() {
 #[tokio::test]
 async fn a_message_that_is_planned_twice_is_sent_once() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "eve@c.example"]);
     let (run, due, ledger) = prepare(&workplace).await;
 
@@ -540,7 +540,7 @@ async fn a_message_that_is_planned_twice_is_sent_once() {
 #[tokio::test]
 async fn planned_sends_keep_their_order_and_get_a_current_date() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     let list = "\u{feff}email,name\n\n\"ada@a.example\",\"Lovelace, Ada\"\nbob@b.example,Bob\n\neve@c.example,Eve";
     workplace.write("partners.csv", list);
     let (run, mut due, ledger) = prepare(&workplace).await;
@@ -577,7 +577,7 @@ async fn events_report_arms_outcomes_and_the_stop() {
             Action::Normal
         }
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "eve@c.example"]);
     let (mut run, due, ledger) = prepare(&workplace).await;
     let events = Arc::new(Mutex::new(Vec::new()));
@@ -623,7 +623,7 @@ fn failing_clock() -> Timestamp {
 async fn a14_a_panic_stops_the_run_and_loses_nobody() {
     for calls in 0..16 {
         let server = Server::accepting();
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.smtp("connections = 2");
         workplace.many_partners(6);
         let (mut run, due, ledger) = prepare(&workplace).await;
@@ -681,7 +681,7 @@ fn a_sender_side_refusal_stops_at_the_first_reply() {
     ];
     for (stage, text, cure) in table {
         let (server, healed) = faulty(stage, reply(text));
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.smtp += "\nconnections = 1";
         workplace.configure();
         workplace.partners(&["ada@a.example", "bob@b.example"]);
@@ -721,7 +721,7 @@ async fn d27_throttling_pauses_and_the_sixth_in_a_row_ends_the_run() {
                 Action::Normal
             }
         });
-        let workplace = Workplace::new(server.port());
+        let workplace = Workplace::english(server.port());
         workplace.partners(&["ada@a.example", "bob@b.example"]);
         let (run, due, ledger) = prepare(&workplace).await;
 
@@ -759,7 +759,7 @@ async fn d27_a_pause_also_holds_back_a_pipelined_message() {
         }
         _ => Action::Normal,
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["a@a.example", "b@b.example", "c@c.example", "d@d.example"]);
     let (mut run, due, ledger) = prepare(&workplace).await;
     run.connections = 2;
@@ -791,7 +791,7 @@ async fn d27_a_pause_also_holds_back_a_pipelined_message() {
 fn a_close_in_the_body_is_pending_and_after_the_dot_unknown() {
     for action in [Action::Close, Action::Reset, Action::CloseAfterBytes(300)] {
         let (server, healed) = faulty(Stage::Body, action);
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.smtp += "\nconnections = 1";
         workplace.retry = "first_after = \"1s\"".into();
         workplace.configure();
@@ -824,7 +824,7 @@ fn a_stop_wakes_waiting_workers_and_sends_nothing_more() {
         }
         _ => Action::Normal,
     });
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp += "\nconnections = 3";
     workplace.limits = "per_minute = 1".into();
     workplace.configure();
@@ -853,7 +853,7 @@ fn refusals_in_flight_when_the_breaker_opens_are_deferred() {
         }
         _ => Action::Normal,
     });
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp += "\nconnections = 8";
     workplace.configure();
     let addresses: Vec<_> = (0..40).map(|it| format!("p@a{it}.example")).collect();
@@ -888,7 +888,7 @@ fn a_relay_with_one_connection_gets_all_messages() {
         }
         _ => Action::Normal,
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     let addresses: Vec<_> = (0..10).map(|it| format!("p{it}@a.example")).collect();
     workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
 
@@ -908,7 +908,7 @@ async fn one_throttled_recipient_does_not_block_the_others() {
             (Stage::Rcpt, Some(who)) if who.starts_with("slow") => reply(text),
             _ => Action::Normal,
         });
-        let workplace = Workplace::new(server.port());
+        let workplace = Workplace::english(server.port());
         workplace.partners(&["slow@a.example", "b@b.example", "c@c.example"]);
         let (run, due, ledger) = prepare(&workplace).await;
 
@@ -962,7 +962,7 @@ fn slow(delay: Duration) -> Server {
 fn a_signal_finishes_only_messages_in_flight() {
     for signal in ["TERM", "INT"] {
         let server = slow(Duration::from_millis(700));
-        let workplace = Workplace::new(server.port());
+        let workplace = Workplace::english(server.port());
         let addresses: Vec<_> = (0..20).map(|it| format!("p{it}@a.example")).collect();
         workplace.partners(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
         let run = workplace.start(&["send"]);
@@ -992,7 +992,7 @@ fn a_signal_finishes_only_messages_in_flight() {
 #[test]
 fn a_second_signal_exits_at_once_and_armed_is_unknown() {
     let server = slow(Duration::from_secs(30));
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
     let run = workplace.start(&["send"]);
     let armed = || {
@@ -1029,7 +1029,7 @@ fn a_second_signal_exits_at_once_and_armed_is_unknown() {
 #[test]
 fn no_message_starts_after_max_runtime() {
     let server = slow(Duration::from_millis(400));
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.limits = "max_runtime = \"1s\"\nper_minute = 1000".into();
     workplace.configure();
     let addresses: Vec<_> = (0..40).map(|it| format!("p{it}@a.example")).collect();
@@ -1060,7 +1060,7 @@ fn throttled_login(throttles: usize, text: &'static str) -> (Server, Workplace) 
         Stage::Auth => reply("235 2.7.0 welcome"),
         _ => Action::Normal,
     });
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.log_in(server.port(), &pki.ca_pem, "tls = \"implicit\"");
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     (server, workplace)
@@ -1126,7 +1126,7 @@ async fn r16_a_connection_limit_keeps_the_open_connections() {
         Stage::Dot => Action::Delay(Duration::from_millis(50), Box::new(Action::Normal)),
         _ => Action::Normal,
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["a@a.example", "b@b.example", "c@c.example", "d@d.example"]);
     let (mut run, due, ledger) = prepare(&workplace).await;
     run.connections = 3;
@@ -1150,7 +1150,7 @@ async fn r16_a_throttled_mail_gets_a_pause_too() {
         Stage::Mail if call.nth < 3 => reply("451 4.7.500 Server busy. Please try again later"),
         _ => Action::Normal,
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     let (mut run, due, ledger) = prepare(&workplace).await;
     run.first_pause = Duration::from_millis(40);

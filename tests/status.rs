@@ -14,7 +14,7 @@ fn two_campaigns() -> Workplace {
         }
         _ => Action::Normal,
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "cleo@c.example"]);
     assert_eq!(workplace.run(&["send"]).code, 1);
     let config = std::fs::read_to_string(workplace.file("config.toml")).unwrap();
@@ -116,7 +116,7 @@ fn without_a_terminal_all_rows_are_shown_whole_in_the_order_of_enrolment() {
         (Stage::Rcpt, Some(who)) if who.starts_with("p7@") => Action::Reply(long.clone().into()),
         _ => Action::Normal,
     });
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp("connections = 1");
     workplace.many_partners(60);
     assert_eq!(workplace.run(&["send"]).code, 1);

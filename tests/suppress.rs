@@ -58,7 +58,7 @@ fn deferring(addresses: &'static [&'static str]) -> Server {
 #[test]
 fn what_is_due_is_suppressed_and_comes_back() {
     let server = deferring(&[ADA]);
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&[ADA, BOB]);
     run(&workplace, &["send"], 75);
     assert_eq!(states(&workplace)[ADA], "deferred");
@@ -116,7 +116,7 @@ fn what_is_due_is_suppressed_and_comes_back() {
 #[test]
 fn a_domain_is_suppressed_in_all_campaigns() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&[ADA, BOB, EVE, "joe@sub.northwind.example"]);
     run(&workplace, &["suppress", "@NorthWind.example", EVE], 0);
 
@@ -164,7 +164,7 @@ fn a_domain_is_suppressed_in_all_campaigns() {
 
 #[test]
 fn the_list_is_read_from_a_file_and_printed() {
-    let workplace = Workplace::new(1);
+    let workplace = Workplace::english(1);
     workplace.partners(&[ADA]);
     workplace.write(
         "list.txt",
@@ -206,7 +206,7 @@ fn the_list_is_read_from_a_file_and_printed() {
 
 #[test]
 fn bad_input_changes_nothing() {
-    let workplace = Workplace::new(1);
+    let workplace = Workplace::english(1);
     workplace.partners(&[ADA]);
     workplace.write("list.txt", "ok@x.example\nnobody\nb@c@d.example\n");
     let output = run(&workplace, &["suppress", "--file", "list.txt"], 65);
@@ -253,7 +253,7 @@ fn a_suppressed_address_is_not_sent_to_again() {
         Stage::Rcpt => reply("550 5.1.1 unknown user"),
         _ => Action::Normal,
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&[ADA, BOB]);
     run(&workplace, &["send"], 1);
     run(&workplace, &["suppress", ADA], 0);
@@ -304,7 +304,7 @@ fn a_message_whose_address_is_suppressed_before_its_final_dot_is_not_sent() {
 #[test]
 fn a_message_that_is_being_sent_is_recorded_and_not_repeated() {
     let (server, keeper) = Server::holding(Stage::Dot, 0);
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp("connections = 1");
     workplace.partners(&[ADA]);
     let sending = workplace.start(&["send"]);
@@ -327,7 +327,7 @@ fn a_message_that_the_relay_defers_after_its_address_was_suppressed_is_not_tried
         Stage::Dot => Action::Hold(gate.clone(), Box::new(reply("451 4.3.0 try again later"))),
         _ => Action::Normal,
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&[ADA]);
     let sending = workplace.start(&["send"]);
     keeper.wait();
@@ -377,7 +377,7 @@ fn a_bounce_of_an_unknown_mailbox_suppresses_the_address() {
         ("postfix-expired", false),
     ];
     let server = Server::accepting();
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     let addresses = CASES.map(|it| format!("{}@fabrikam.example", it.0));
     let listed: Vec<_> = addresses.iter().map(String::as_str).collect();
     workplace.partners(&listed);
@@ -430,7 +430,7 @@ fn a_bounce_of_an_unknown_mailbox_suppresses_the_address() {
 #[test]
 fn a_mail_with_the_id_as_its_subject_suppresses() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&[ADA, BOB]);
     run(&workplace, &["send"], 0);
     let id = invitation(&workplace, ADA)["message_id"]
@@ -468,7 +468,7 @@ fn a_mail_with_the_id_as_its_subject_suppresses() {
 #[test]
 fn bounced_invitations_become_a_list_that_can_be_sent_to() {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.write(
         "partners.csv",
         "email,name,organization,locale,package\nada@fabrikam.example,\"=Ada, Countess\",Fabrikam,fr,project\nbob@northwind.example,Bob,,,project\n",

@@ -50,7 +50,7 @@ pub fn message_id(workplace: &Workplace, address: &str) -> String {
 /// A job that has invited these addresses.
 fn invited(addresses: &[&str]) -> (Server, Workplace) {
     let server = Server::accepting();
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(addresses);
     assert_eq!(workplace.run(&["send"]).code, 0);
     (server, workplace)
@@ -350,7 +350,7 @@ fn a_report_about_an_unknown_message_settles_it() {
         ("postfix-delivered", "delivered", 0),
         ("postfix-delayed", "accepted", 0),
     ] {
-        let workplace = Workplace::new(server.port());
+        let workplace = Workplace::english(server.port());
         workplace.partners(&[ADA]);
         assert_eq!(workplace.run(&["send"]).code, 3);
         workplace.all_are("unknown");
@@ -398,7 +398,7 @@ fn a_relay_that_replaces_the_message_id_is_matched_by_its_reply() {
         Stage::Dot => reply("250 Ok 0102018f3c7a-5a1b2c-000000"),
         _ => Action::Normal,
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&[ADA, "bob@fabrikam.example"]);
     assert_eq!(workplace.run(&["send"]).code, 0);
     let other = "not-ours@contoso.example";
@@ -566,7 +566,7 @@ fn sync_and_send_at_once_lose_and_repeat_nothing() {
         }
         _ => Action::Normal,
     });
-    let mut workplace = Workplace::new(server.port());
+    let mut workplace = Workplace::english(server.port());
     workplace.smtp("connections = 2");
     workplace.many_partners(300);
     let mut run = workplace.start(&["send"]);
@@ -654,7 +654,7 @@ fn a_relay_that_offers_dsn_is_asked_for_reports() {
         ("receipts = true", "NOTIFY=SUCCESS,FAILURE,DELAY"),
     ] {
         let server = Server::set_up(setup(), |_: &Call| Action::Normal);
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.extra = format!("[bounces]\n{receipts}");
         workplace.configure();
         workplace.partners(&[ADA, "bob@fabrikam.example"]);
@@ -693,7 +693,7 @@ fn refused_parameters_are_left_out_and_nobody_is_marked() {
     ] {
         for pipelining in [true, false] {
             let server = refusing_parameters(stage, text, pipelining);
-            let mut workplace = Workplace::new(server.port());
+            let mut workplace = Workplace::english(server.port());
             workplace.smtp("connections = 2");
             workplace.many_partners(20);
 
@@ -728,7 +728,7 @@ fn an_address_that_is_refused_for_its_syntax_stays_refused() {
         (Stage::Rcpt, Some(ADA)) => reply("501 5.1.3 bad recipient address syntax"),
         _ => Action::Normal,
     });
-    let workplace = Workplace::new(server.port());
+    let workplace = Workplace::english(server.port());
     workplace.partners(&[ADA, "bob@fabrikam.example"]);
 
     assert_eq!(workplace.run(&["send"]).code, 1);

@@ -34,7 +34,7 @@ impl Job {
     fn new(mailbox: bool, trace: bool, server: Server) -> Self {
         let graph = Graph::start();
         let exchange = Exchange::start(&graph);
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         graph.configure(&mut workplace, trace.then_some(TRACE));
         if mailbox {
             workplace.extra += BOUNCES;
@@ -785,7 +785,7 @@ fn check_entra_says_whether_both_can_be_read() {
 
 #[test]
 fn both_need_their_tables_and_the_trace_the_global_cloud() {
-    let mut workplace = Workplace::new(1);
+    let mut workplace = Workplace::english(1);
     workplace.extra = BOUNCES.into();
     workplace.configure();
     let output = workplace.run(&["check"]);

@@ -29,7 +29,7 @@ fn setup(tls: Tls, certificate: Arc<ServerConfig>) -> Setup {
 
 /// A job that logs in over TLS at `port`.
 fn job(tls: Tls, port: u16, pki: &Pki) -> Workplace {
-    let mut workplace = Workplace::new(port);
+    let mut workplace = Workplace::english(port);
     point(&mut workplace, tls, port, pki);
     workplace.short_templates();
     workplace.partners(&["a@a.example", "b@b.example"]);

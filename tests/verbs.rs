@@ -18,7 +18,7 @@ use crate::init::tree;
 use crate::support::smtp::{Action, Call, Server, Stage};
 use crate::support::{LINK, Workplace, oracle};
 use access_invite::commands::send;
-use access_invite::console::{Console, Screen};
+use access_invite::console::{Console, Messages, Screen};
 use access_invite::exit::Exit;
 use mail_parser::MessageParser;
 use serde_json::Value;
@@ -282,6 +282,7 @@ fn list_warnings_appear_in_check_preview_and_on_terminals() {
         out_is_terminal: false,
         screen: Screen::default(),
         clock: jiff::Timestamp::now,
+        messages: Messages::default(),
     };
     let exit = tokio::runtime::Runtime::new()
         .unwrap()

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::job::{Job, PartnerFilter};
-use super::open_ledger::{self, end_run, run_start};
+use super::open_ledger::{self, end_run, export_events, run_start};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
@@ -42,8 +42,8 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
     let job = Job::load(config.clone(), scratch.path())?;
     let affected = describe_affected(&job, &reader, console.now()).await?;
     drop(reader);
-    console.eprint(&doubt.describe(files));
-    console.eprint(&affected);
+    console.explain(&doubt.describe(files));
+    console.explain(&affected);
     if !yes {
         if !console.interactive {
             let message =
@@ -62,8 +62,11 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
         witness: doubt.mark(),
         note: note.to_owned(),
     };
-    let accepted = ledger.accept_older(gap).await;
-    let ended = accepted.map_err(CommandError::from).map(|changed| {
+    let accepted = match export_events(&config, &ledger).await {
+        Err(error) => Err(error),
+        Ok(()) => ledger.accept_older(gap).await.map_err(CommandError::from),
+    };
+    let ended = accepted.map(|changed| {
         let verb = if changed == 1 { "is" } else { "are" };
         let changed = count(changed, "invitation");
         console.print(&format!(
@@ -71,7 +74,7 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
         ));
         Exit::Done
     });
-    end_run(ledger, &ended, RunEnd::default(), console).await?;
+    end_run(&config, ledger, &ended, RunEnd::default(), console).await?;
     ended
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::guards::{self, PREVIEW};
 use super::job::Job;
-use super::open_ledger::{self, end_run, run_start};
+use super::open_ledger::{self, end_run, export_events, run_start};
 use crate::approval::{self, ApprovalError, Digest};
 use crate::config::Config;
 use crate::console::Console;
@@ -62,13 +62,17 @@ pub async fn run(path: &Path, options: &ApproveOptions, console: &mut Console<'_
     let by = one_line(&approval.by);
     let start = run_start("approve", &config, console);
     let ledger = Ledger::open_briefly(&config.ledger, &start)?;
-    let recorded = ledger.approve(approval).await;
-    let ended = recorded.map_err(CommandError::from).map(|()| Exit::Done);
+    let ended = async {
+        export_events(&config, &ledger).await?;
+        ledger.approve(approval).await?;
+        Ok(Exit::Done)
+    };
+    let ended = ended.await;
     let end = RunEnd {
         digest: Some(digest.to_string()),
         ..RunEnd::default()
     };
-    end_run(ledger, &ended, end, console).await?;
+    end_run(&config, ledger, &ended, end, console).await?;
     if ended.is_ok() {
         console.print(&format!("approved by {by}: {digest}"));
         if !config.approval.required {

@@ -8,10 +8,13 @@ use jiff::tz::TimeZone;
 
 use super::guards::{PREVIEW, SANDBOX};
 use super::report;
+use crate::address::Address;
 use crate::config::Config;
+use crate::events;
 use crate::exit::Result;
 use crate::ledger::Ledger;
 use crate::partners::Partners;
+use crate::report::count;
 use crate::results::{self, Results};
 use crate::review;
 
@@ -23,6 +26,8 @@ pub enum Place {
     Review(PathBuf),
     /// A report.
     Report(PathBuf),
+    /// The events file.
+    Events(PathBuf),
 }
 
 /// What was done at a place.
@@ -39,7 +44,12 @@ pub fn places(config: &Config) -> Vec<Place> {
     let results = config.results.iter().cloned().map(Place::Results);
     let reviews = [PREVIEW, SANDBOX].map(|it| Place::Review(it.into()));
     let reports = report::default_files().map(Place::Report);
-    results.chain(reviews).chain(reports).collect()
+    let events = config.monitoring.events.iter().cloned().map(Place::Events);
+    results
+        .chain(reviews)
+        .chain(reports)
+        .chain(events)
+        .collect()
 }
 
 impl Place {
@@ -50,6 +60,7 @@ impl Place {
     pub async fn erase(
         &self,
         config: &Config,
+        address: &Address,
         clean: Option<&Arc<Partners>>,
         ledger: &Ledger,
         now: Timestamp,
@@ -72,6 +83,21 @@ impl Place {
                 };
                 results.write(path).await?;
                 Ok(Erased::Done(format!("{shown} was written again")))
+            }
+            Self::Events(path) => {
+                let erased = events::erase_address(path, address).await?;
+                let mut parts = Vec::new();
+                if erased.lines > 0 {
+                    let lines = count(erased.lines, "line");
+                    parts.push(format!("{}: erased from {lines}", path.display()));
+                }
+                for file in &erased.unreadable {
+                    let shown = file.display();
+                    parts.push(format!(
+                        "{shown}: not read, so erase the address there by hand"
+                    ));
+                }
+                Ok(done(!parts.is_empty(), parts.join("\n")))
             }
             Self::Report(path) => {
                 let removed = report::remove(path)?;

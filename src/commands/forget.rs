@@ -7,12 +7,13 @@ use clap::Args;
 
 use super::erased_files::{self, Erased};
 use super::job;
-use super::open_ledger::{end_run, run_start};
+use super::open_ledger::{end_run, export_events, note_erased, run_start};
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::{Finding, Severity};
+use crate::invitation::Cause;
 use crate::ledger::{Forgotten, Ledger, RunEnd};
 use crate::mentions::Mentions;
 use crate::partners::Partners;
@@ -40,7 +41,7 @@ pub async fn run(path: &Path, options: &ForgetOptions, console: &mut Console<'_>
     let start = run_start("forget", &config, console);
     let ledger = Ledger::open(&config.ledger, &start)?;
     let ended = forget(&config, &options.address, &ledger, console).await;
-    end_run(ledger, &ended, RunEnd::default(), console).await?;
+    end_run(&config, ledger, &ended, RunEnd::default(), console).await?;
     ended
 }
 
@@ -51,8 +52,12 @@ async fn forget(
     console: &mut Console<'_>,
 ) -> Result<Exit> {
     let now = console.now();
+    export_events(config, ledger).await?;
     ledger.recover(now).await?;
+    // What is erased next is not in the ledger any more.
+    export_events(config, ledger).await?;
     let forgotten = ledger.forget(address, now).await?;
+    note_erased(config, ledger, Cause::Forget, forgotten.invitations, now).await?;
     console.print(&describe(address, forgotten));
     let partners = job::current_list(config).map(Arc::new);
     let listed = match &partners {
@@ -63,7 +68,10 @@ async fn forget(
     let clean = partners.filter(|_| listed.as_ref().is_some_and(Vec::is_empty));
     let mut exits = Vec::new();
     for place in erased_files::places(config) {
-        match place.erase(config, clean.as_ref(), ledger, now).await {
+        match place
+            .erase(config, address, clean.as_ref(), ledger, now)
+            .await
+        {
             Ok(Erased::Nothing) => {}
             Ok(Erased::Done(what)) => console.print(&what),
             Err(error) => {

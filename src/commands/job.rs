@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
+use tracing::debug;
 
 use crate::address::{Address, unicode_domain};
 use crate::approval::Inputs;
@@ -66,6 +67,12 @@ impl Job {
         let shows_notes = templates.show_notes();
         let partners = Partners::read_with(&config, &templates.locales, shows_notes, scratch)?;
         let partners = Arc::new(partners);
+        debug!(
+            good = partners.good(),
+            bad = partners.bad(),
+            locales = templates.locales.len() as u64,
+            "list and templates read"
+        );
         let job = Self::new(config, templates, partners);
         job.check_templates()?;
         Ok(job)

@@ -2,16 +2,27 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tracing::debug;
 
 use crate::config::Config;
 use crate::console::Console;
+use crate::events;
 use crate::exit::{Exit, Result, failed};
+use crate::invitation::Cause;
 use crate::ledger::{Ledger, LedgerError, Reader, RunEnd, RunStart};
+
+/// How often the changes of a run are written into the events file.
+const EVENTS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is recorded when a verb begins to write.
 pub fn run_start(verb: &'static str, config: &Config, console: &Console<'_>) -> RunStart {
+    debug!(verb, campaign = config.campaign, ledger = %config.ledger, "run begins");
     RunStart {
         verb,
         campaign: config.campaign.clone(),
@@ -19,8 +30,76 @@ pub fn run_start(verb: &'static str, config: &Config, console: &Console<'_>) -> 
     }
 }
 
+/// Writes what this run and earlier ones have recorded into the events file, if the configuration names one. At the
+/// beginning of a run, it shows that the file can be written.
+///
+/// # Errors
+/// If it cannot be written (74).
+pub async fn export_events(config: &Config, ledger: &Ledger) -> Result<()> {
+    if let Some(path) = &config.monitoring.events {
+        events::export(path, ledger.reader()).await?;
+    }
+    Ok(())
+}
+
+/// Writes into the events file that invitations were erased, and continues behind the changes that are left.
+///
+/// # Errors
+/// If it cannot be written (74).
+pub async fn note_erased(
+    config: &Config,
+    ledger: &Ledger,
+    cause: Cause,
+    invitations: u64,
+    at: Timestamp,
+) -> Result<()> {
+    let Some(path) = config
+        .monitoring
+        .events
+        .as_ref()
+        .filter(|_| invitations > 0)
+    else {
+        return Ok(());
+    };
+    events::export(path, ledger.reader()).await?;
+    let cause = cause.as_str();
+    Ok(events::note_erased(path, &config.campaign, cause, invitations, at).await?)
+}
+
+/// The changes of a run that is going on, written into the events file as they are recorded.
+pub struct EventsWriter {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl EventsWriter {
+    /// Begins to write; none if the configuration names no events file.
+    pub fn start(config: &Config, ledger: &Arc<Ledger>) -> Option<Self> {
+        let path = config.monitoring.events.clone()?;
+        let ledger = ledger.clone();
+        let (stop, mut stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            while tokio::time::timeout(EVENTS_INTERVAL, &mut stopped)
+                .await
+                .is_err()
+            {
+                // The end of the run writes what is missing, and reports an error.
+                let _ = events::export(&path, ledger.reader()).await;
+            }
+        });
+        Some(Self { stop, task })
+    }
+
+    /// Stops writing.
+    pub async fn stop(self) {
+        drop(self.stop);
+        let _ = self.task.await;
+    }
+}
+
 /// Records how a run ended, and closes the ledger. `end` has the digest and the counts, if they are known.
 pub async fn end_run(
+    config: &Config,
     ledger: Ledger,
     ended: &Result<Exit>,
     end: RunEnd,
@@ -32,8 +111,11 @@ pub async fn end_run(
         exit_code: exit as u8,
         ..end
     };
+    debug!(exit_code = end.exit_code, "run ends");
     let recorded = ledger.end_run(end).await;
-    Ok(ledger.close().await.and(recorded)?)
+    let exported = export_events(config, &ledger).await;
+    ledger.close().await.and(recorded)?;
+    exported
 }
 
 /// A folder for scratch files in `parent`, which is removed at the end.

@@ -9,7 +9,7 @@ use super::accept_older;
 use super::decide::{
     applies_to, check_applies, record_decision, require_same_messages, select, without_suppressed,
 };
-use super::open_ledger::{end_run, run_start};
+use super::open_ledger::{end_run, export_events, run_start};
 use super::records::Selection;
 use super::unrecorded::Unrecorded;
 use crate::address::Address;
@@ -96,8 +96,8 @@ pub async fn run(path: &Path, options: &ResolveOptions, console: &mut Console<'_
     }
     let start = run_start("resolve", &config, console);
     let ledger = Ledger::open(&config.ledger, &start)?;
-    let ended = decide(config, decision, options, &ledger, console).await;
-    end_run(ledger, &ended, RunEnd::default(), console).await?;
+    let ended = decide(config.clone(), decision, options, &ledger, console).await;
+    end_run(&config, ledger, &ended, RunEnd::default(), console).await?;
     ended
 }
 
@@ -108,6 +108,7 @@ async fn decide(
     ledger: &Ledger,
     console: &mut Console<'_>,
 ) -> Result<Exit> {
+    export_events(&config, ledger).await?;
     let now = console.now();
     ledger.recover(now).await?;
     let all_unknown = options.all_unknown.then_some(State::Unknown);

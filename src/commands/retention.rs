@@ -2,9 +2,12 @@
 
 use serde_json::{Map, Value};
 
+use super::open_ledger::{export_events, note_erased};
 use crate::config::Config;
 use crate::console::Console;
+use crate::events;
 use crate::exit::{CommandError, Exit};
+use crate::invitation::Cause;
 use crate::ledger::{Ledger, LedgerError};
 use crate::report::count;
 
@@ -21,7 +24,26 @@ pub async fn erase_closed(
     let Some(Ok(until)) = until else {
         return Exit::Done;
     };
-    match ledger.erase_closed(until, now).await {
+    let erased = async {
+        // What is erased next is not in the ledger any more.
+        export_events(config, ledger).await?;
+        let erased = ledger.erase_closed(until, now).await;
+        if let Ok(erased) = erased {
+            note_erased(config, ledger, Cause::Retention, erased, now).await?;
+        }
+        if let Some(path) = &config.monitoring.events {
+            events::erase_before(path, until).await?;
+        }
+        Ok::<_, CommandError>(erased)
+    };
+    let erased = match erased.await {
+        Ok(erased) => erased,
+        Err(error) => {
+            console.eprint(&format!("error: {error}"));
+            return error.exit;
+        }
+    };
+    match erased {
         Ok(0) => Exit::Done,
         Ok(erased) => {
             *counts = Some(with_erased(counts.take(), erased));

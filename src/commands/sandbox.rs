@@ -16,6 +16,7 @@ use crate::config::{Config, Smtp, Tls};
 use crate::console::Console;
 use crate::delivery::{Signals, Tally};
 use crate::exit::{CommandError, Exit, Result, failed};
+use crate::log::Level;
 use crate::plan::{PlannedInvitation, Skip};
 use crate::relay::Connector;
 use crate::review::{Access, Folder, Review, ReviewedMessage};
@@ -80,7 +81,7 @@ pub async fn run(
     ));
     let bad = job.partners.bad();
     if bad > 0 {
-        console.eprint(&job.partners.describe_bad_rows());
+        console.eprint_as(Level::Error, &job.partners.describe_bad_rows());
     }
     conclude(&tally, summary.due + bad, console)
 }

@@ -8,12 +8,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
+use tracing::debug;
 
 use super::deliver::{deliver, record_suppressed};
 use super::examples::refuse_examples;
 use super::guards::{last_approval, listed_although_forgotten, nothing_was_sent, require_approval};
 use super::job::{Job, PartnerFilter};
-use super::open_ledger::{end_run, run_start};
+use super::open_ledger::{EventsWriter, end_run, export_events, run_start};
 use super::preflight::Preflight;
 use super::question::SendQuestion;
 use super::reminders::abandon_needless;
@@ -77,11 +78,11 @@ pub async fn run(path: &Path, options: &SendOptions, console: &mut Console<'_>) 
     let ledger = Arc::new(Ledger::open(&config.ledger, &start)?);
     let mut record = RunEnd::default();
     // Boxed, because the future is large.
-    let ended = Box::pin(send(config, options, &ledger, &mut record, console)).await;
+    let ended = Box::pin(send(config.clone(), options, &ledger, &mut record, console)).await;
     let Some(ledger) = Arc::into_inner(ledger) else {
         return ended;
     };
-    let closed = end_run(ledger, &ended, record, console).await;
+    let closed = end_run(&config, ledger, &ended, record, console).await;
     match (ended, closed) {
         (Ok(exit), Err(error)) if exit != Exit::CannotWrite => Err(error),
         (ended, _) => ended,
@@ -95,7 +96,9 @@ async fn send(
     record: &mut RunEnd,
     console: &mut Console<'_>,
 ) -> Result<Exit> {
+    export_events(&config, ledger).await?;
     let recovered = ledger.recover(console.now()).await?;
+    debug!(recovered, "ledger opened");
     let job = Job::load(config.clone(), ledger.scratch_folder())?;
     record.digest = Some(job.inputs().digest().to_string());
     refuse_examples(&job)?;
@@ -141,7 +144,12 @@ async fn send(
         }
     }
     let tally = if summary.due > 0 && confirmed {
-        deliver(&job, sends, ledger, connector, Some(rates), console).await?
+        let events = EventsWriter::start(&job.config, ledger);
+        let delivered = deliver(&job, sends, ledger, connector, Some(rates), console).await;
+        if let Some(events) = events {
+            events.stop().await;
+        }
+        delivered?
     } else {
         Tally::default()
     };
@@ -164,7 +172,7 @@ async fn send(
 
 /// Shows what would be sent, and asks.
 fn ask(question: &SendQuestion<'_>, console: &mut Console<'_>) -> bool {
-    console.eprint(&format!("\n{}\n", question.text()));
+    console.explain(&format!("\n{}\n", question.text()));
     let messages = count(question.summary.due, "message");
     console.confirm(&format!("Send {messages}?"))
 }

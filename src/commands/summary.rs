@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tracing::debug;
 
 use super::decide::reminder;
 use super::job::Job;
@@ -10,6 +11,7 @@ use crate::delivery::{Signals, Tally};
 use crate::exit::{CommandError, Exit, ExitCode};
 use crate::invitation::{Record, State};
 use crate::ledger::{Ledger, LedgerError, RecordFilter};
+use crate::log::Level;
 use crate::plan::PlanSummary;
 use crate::report::{count, decision, one_line, reply_text};
 use crate::results::Results;
@@ -83,13 +85,13 @@ impl RunSummary<'_> {
         if bad > 0 {
             let rows = count(bad, "bad row");
             let described = self.job.partners.describe_bad_rows();
-            console.eprint(&format!("{rows} skipped:\n{described}"));
+            console.eprint_as(Level::Error, &format!("{rows} skipped:\n{described}"));
         }
         if let Some(stop) = &tally.stopped {
             console.eprint(&format!("error: {}", stop.why));
         }
         for outcome in &tally.unrecorded {
-            console.eprint(&format!("could not be recorded: {outcome}"));
+            console.eprint_as(Level::Error, &format!("could not be recorded: {outcome}"));
         }
         let new_unknown = tally.unknown + self.recovered;
         for (state, new, exit) in [
@@ -130,6 +132,7 @@ impl RunSummary<'_> {
                 Err(CommandError::new(Exit::CannotWrite, message))
             }
         };
+        debug!(path = %shown, written = written.is_ok(), "results");
         match written {
             Err(error) => {
                 console.eprint(&format!("error: {error}"));
@@ -227,10 +230,11 @@ impl RunSummary<'_> {
             return Ok(true);
         }
         if state == State::Unknown && self.recovered > 0 {
-            console.eprint(&format!(
-                "an earlier run ended between the final dot and the reply of {}",
-                count(self.recovered, "message")
-            ));
+            let messages = count(self.recovered, "message");
+            console.eprint_as(
+                Level::Error,
+                &format!("an earlier run ended between the final dot and the reply of {messages}"),
+            );
         }
         for record in records.iter().take(SHOWN) {
             console.eprint(&one_line(&format!("{state}: {}", describe(record))));
@@ -241,9 +245,10 @@ impl RunSummary<'_> {
             ));
         }
         if let Some((cause, command)) = decision(state) {
-            console.eprint(&format!("{cause}\n  {command}"));
+            console.eprint_as(Level::Error, &format!("{cause}\n  {command}"));
             if let Some(reminder) = records.iter().find_map(reminder) {
-                console.eprint(&format!("for a reminder, add `--occasion {reminder}`"));
+                let option = format!("for a reminder, add `--occasion {reminder}`");
+                console.eprint_as(Level::Error, &option);
             }
         }
         Ok(true)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 
-use super::open_ledger::{end_run, run_start};
+use super::open_ledger::{end_run, export_events, run_start};
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
@@ -64,12 +64,13 @@ pub async fn run(
     }
     let start = run_start("suppress", &config, console);
     let ledger = Ledger::open_briefly(&config.ledger, &start)?;
-    let changed = if options.remove.is_empty() {
-        suppress(&ledger, patterns, options.note.as_deref(), console).await
-    } else {
-        remove(&ledger, &options.remove, options.note.as_deref(), console).await
+    let note = options.note.as_deref();
+    let changed = match export_events(&config, &ledger).await {
+        Err(error) => Err(error),
+        Ok(()) if options.remove.is_empty() => suppress(&ledger, patterns, note, console).await,
+        Ok(()) => remove(&ledger, &options.remove, note, console).await,
     };
-    end_run(ledger, &changed, RunEnd::default(), console).await?;
+    end_run(&config, ledger, &changed, RunEnd::default(), console).await?;
     changed
 }
 

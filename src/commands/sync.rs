@@ -12,7 +12,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 
-use super::open_ledger::{end_run, run_start};
+use super::open_ledger::{end_run, export_events, run_start};
 use super::preflight::connect;
 use super::requests::{self, PackageReading, read_requests, record_requests};
 use crate::address::Address;
@@ -23,6 +23,7 @@ use crate::exit::{CommandError, Exit, Result, without_os_code};
 use crate::inbox::{ImapError, Mail, Mails};
 use crate::invitation::State;
 use crate::ledger::{Ledger, Notified, Reader, RunEnd};
+use crate::log::Level;
 use crate::oauth::OAuthError;
 use crate::refusal::SenderIdentity;
 use crate::report::{
@@ -382,13 +383,14 @@ async fn record(
     let start = run_start("sync", config, console);
     let ledger = Ledger::open_briefly(&config.ledger, &start)?;
     let recorded = async {
+        export_events(config, &ledger).await?;
         notify(config, &ledger, collected, report).await?;
         report.requests.changes = record_requests(&ledger, readings).await?;
         Ok(())
     };
     let recorded = recorded.await;
     let ended = recorded.map(|()| Exit::Done);
-    end_run(ledger, &ended, RunEnd::default(), console).await?;
+    end_run(config, ledger, &ended, RunEnd::default(), console).await?;
     ended.map(drop)
 }
 
@@ -445,7 +447,7 @@ fn print(report: &SyncReport, format: ReportFormat, console: &mut Console<'_>) {
     }
     for source in &report.sources {
         if let Some(error) = &source.error {
-            console.eprint(&printable(error));
+            console.eprint_as(Level::Error, &printable(error));
         }
     }
     if !report.sources.is_empty() {
@@ -464,7 +466,7 @@ fn print_requests(report: &RequestsReport, console: &mut Console<'_>) {
         ));
     }
     for error in report.errors() {
-        console.eprint(&printable(&error));
+        console.eprint_as(Level::Error, &printable(&error));
     }
     if let Some(conclusion) = report.conclusion() {
         console.print(&conclusion);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::debug;
 
 use super::guards::{guards, nothing_was_sent};
 use super::job::Job;
@@ -20,6 +21,7 @@ use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
 use crate::invitation::{Cause, MessageIdKey};
 use crate::ledger::{Change, Ledger, Reader};
+use crate::log::Level;
 use crate::message::Composer;
 use crate::outbox::PlannedSend;
 use crate::plan::{Plan, PlanSummary, PlannedInvitation};
@@ -204,11 +206,18 @@ pub async fn guard_and_verify(
         }
         let verified = job.verify(plan, reader, now).await?;
         if verified.changed.is_empty() {
+            debug!(
+                due = summary.due,
+                new = summary.new,
+                waiting = summary.waiting,
+                "all messages verified"
+            );
             return Ok((summary, verified.sends));
         }
         for entry in verified.changed {
             let note = "the message has changed since it was sent, so it cannot be repeated; `resolve --as resend --changed` sends it as it is now";
-            console.eprint(&format!("{}: {note}", entry.partner.address));
+            let message = format!("{}: {note}", entry.partner.address);
+            console.eprint_as(Level::Warning, &message);
             let change = Change {
                 note: Some(note.into()),
                 ..Change::new(&entry.identity, console.now(), Cause::ResendMismatch)

@@ -23,23 +23,31 @@ pub fn base_url<'r>() -> Value<'r, Url> {
 }
 
 fn read(value: &DeValue<'_>) -> Result<Url, String> {
-    let url = Url::parse(&one_line(value)?).map_err(|_| expected(&URL, value))?;
+    parse_endpoint(&one_line(value)?).map_err(|why| why.unwrap_or_else(|| expected(&URL, value)))
+}
+
+/// Reads the URL of an endpoint.
+///
+/// # Errors
+/// What it must be, without the URL itself; `None` if it is not a URL that begins with `https://`.
+pub fn parse_endpoint(text: &str) -> Result<Url, Option<String>> {
+    let url = Url::parse(text).map_err(|_| None)?;
     // The value is not printed: this part of it may be a secret.
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not contain a user name or a password".into());
+        return Err(Some("must not contain a user name or a password".into()));
     }
     if url.fragment().is_some() {
-        return Err("must not have a fragment (`#`)".into());
+        return Err(Some("must not have a fragment (`#`)".into()));
     }
     let host = url.host_str().unwrap_or_default();
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(host.trim_matches(['[', ']'])) => Ok(url),
-        "http" => Err(
+        "http" => Err(Some(
             "must begin with https://; http is accepted only for this machine, because the request contains a secret"
                 .into(),
-        ),
-        _ => Err(expected(&URL, value)),
+        )),
+        _ => Err(None),
     }
 }
 

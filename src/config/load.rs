@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::de::DeTable;
+use tracing::debug;
 
 use super::approval::ApprovalRules;
 use super::bounces::Bounces;
@@ -17,6 +18,7 @@ use super::ledger_location::LedgerLocation;
 use super::limits::{Limits, read_retry};
 use super::login::{CredentialSource, TokenTable};
 use super::microsoft::Microsoft;
+use super::monitoring::Monitoring;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
 use super::privacy::Privacy;
@@ -72,6 +74,8 @@ pub struct Config {
     pub privacy: Privacy,
     /// Where delivery reports arrive.
     pub bounces: Bounces,
+    /// How others learn what runs do.
+    pub monitoring: Monitoring,
     /// All keys of the file with their values in canonical form; of a secret, only its presence.
     pub keys: BTreeMap<String, String>,
     /// Those of them that may differ between machines that do the same job: paths, and the sources of secrets.
@@ -87,6 +91,7 @@ impl Config {
     /// All errors of the file, each with its line, what was expected and a fix.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let content = read_file(path, |root| read(root, path))?;
+        debug!(path = %path.display(), "configuration read");
         let (files, config) = content.value;
         match (content.problems, files, config) {
             (None, _, Some(mut config)) => {
@@ -112,7 +117,10 @@ impl Config {
     fn check_permissions(&mut self, path: &Path) -> Result<(), ConfigError> {
         let source = self.smtp.login.as_ref().map(|it| &it.credential);
         let open = writable_by_everyone("the configuration", path);
-        if let (Some(open), Some(CredentialSource::TokenCommand(_))) = (&open, source) {
+        let token_command = matches!(source, Some(CredentialSource::TokenCommand(_)));
+        if let Some(open) = &open
+            && (token_command || self.monitoring.notify.command.is_some())
+        {
             return Err(ConfigError::WritableByEveryone(open.clone()));
         }
         let oauth_ca_file = match source {
@@ -172,6 +180,21 @@ impl Microsoft {
             Some(problems) => Err(ConfigError::Invalid(Box::new(problems))),
             None => Ok(content.value),
         }
+    }
+}
+
+impl Monitoring {
+    /// Reads only the tables about monitoring, and the campaign, for a run whose configuration may be wrong
+    /// otherwise. `None` if the file cannot be read, or one of the tables or the syntax is wrong.
+    #[must_use]
+    pub fn load(path: &Path) -> Option<(Self, Option<String>)> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let read = |mut root: Section<'_>| {
+            let campaign = root.key("campaign", "").optional(text());
+            (Self::read(&mut root, folder), campaign)
+        };
+        let content = read_file(path, read).ok()?;
+        content.problems.is_none().then_some(content.value)
     }
 }
 
@@ -242,6 +265,36 @@ pub fn declared_keys() -> Vec<Key> {
     reader.keys.into_inner()
 }
 
+fn read_results(mut section: Section<'_>, folder: &Path) -> Option<PathBuf> {
+    let results = section
+        .key("csv", "your list with the outcome of each row")
+        .optional(path(folder).map(overlap::behind_link));
+    section.finish();
+    results
+}
+
+/// Adds an error for each output that would overwrite another file of the job.
+fn check_outputs(
+    root: &mut Section<'_>,
+    results: Option<&Path>,
+    monitoring: &Monitoring,
+    mut files: Vec<(&'static str, PathBuf)>,
+    templates: &Path,
+) {
+    for (table, key, output) in [
+        ("results", "csv", results),
+        ("events", "file", monitoring.events.as_deref()),
+        ("metrics", "textfile", monitoring.textfile.as_deref()),
+    ] {
+        let Some(output) = output else { continue };
+        if let Some(what) = overlap::find(output, &files, templates) {
+            let message = format!("`{table}.{key}` would overwrite {what}; name another file");
+            root.section(table).problem(key, message);
+        }
+        files.push(("another output", output.to_owned()));
+    }
+}
+
 /// Reads all tables. What is missing from the result was reported as an error.
 fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>) {
     let folder = file.parent().unwrap_or(Path::new(""));
@@ -291,11 +344,9 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
 
     let approval = ApprovalRules::read(root.section("approval"), folder);
     let privacy = Privacy::read(root.section("privacy"));
+    let monitoring = Monitoring::read(&mut root, folder);
 
-    let mut section = root.section("results");
-    let results = section
-        .key("csv", "your list with the outcome of each row")
-        .optional(path(folder).map(overlap::behind_link));
+    let results = read_results(root.section("results"), folder);
     let mut inputs = vec![("the configuration", file.to_owned())];
     if let Some(ledger) = &ledger {
         let files = ledger.files();
@@ -310,13 +361,14 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     inputs.extend(bounces.files());
     inputs.extend(brand.logos().map(|(_, it)| ("the logo", it.to_owned())));
     inputs.extend(approval.file.iter().map(|it| ("the approval", it.clone())));
-    if let Some(results) = &results
-        && let Some(what) = overlap::find(results, &inputs, &templates.directory)
-    {
-        let message = format!("`results.csv` would overwrite {what}; name another file");
-        section.problem("csv", message);
-    }
-    section.finish();
+    let directory = &templates.directory;
+    check_outputs(
+        &mut root,
+        results.as_deref(),
+        &monitoring,
+        inputs,
+        directory,
+    );
     root.finish();
 
     let files = partners.as_ref().zip(ledger.as_ref());
@@ -344,6 +396,7 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
             approval,
             privacy,
             bounces,
+            monitoring,
             // Filled in when the whole file is valid.
             keys: BTreeMap::new(),
             local_keys: BTreeSet::new(),

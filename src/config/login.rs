@@ -144,7 +144,7 @@ fn credentials(section: &mut Section<'_>, folder: &Path) -> Vec<(&'static str, C
 
 /// A program and its arguments: a list, or one text without arguments. A relative path with a
 /// `/` is relative to `folder`; a name is looked for in `PATH`.
-fn command(folder: &Path) -> Value<'_, Vec<String>> {
+pub(super) fn command(folder: &Path) -> Value<'_, Vec<String>> {
     let Value { kind, read } = text_or_list();
     Value::new(kind, move |value| {
         let mut words = read(value)?;

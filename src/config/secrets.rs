@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::database_url::parse_database_url;
 
 /// Parts of the names of keys whose values are secrets or name the source of one.
-const WORDS: [&str; 8] = [
+const WORDS: [&str; 10] = [
     "pass",
     "pwd",
     "secret",
@@ -21,6 +21,8 @@ const WORDS: [&str; 8] = [
     "key",
     "certificate",
     "login",
+    "heartbeat",
+    "notify",
 ];
 /// Escapes, with which a quoted key can be spelled differently.
 const ESCAPES: [&str; 3] = ["\\u", "\\U", "\\x"];

@@ -377,6 +377,11 @@ fn a_secret_key_is_declared_and_its_lines_are_hidden() {
             "bounces.imap.password_file",
             "bounces.imap.password_env",
             "bounces.imap.password_credential",
+            "notify.command",
+            "notify.heartbeat_url",
+            "notify.heartbeat_url_file",
+            "notify.heartbeat_url_env",
+            "notify.heartbeat_url_credential",
         ]
     );
     for path in secret {
@@ -387,9 +392,12 @@ fn a_secret_key_is_declared_and_its_lines_are_hidden() {
             "smtp.oauth" => "token_url = \"https://login.example/\"\nclient_id = \"a\"",
             "bounces.imap" => "host = \"imap.example\"\nusername = \"ada\"",
             "ledger" => "url = \"postgres://ada@db.example/x\"",
+            "notify" => "",
             _ => "tenant = \"a.example\"\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"",
         };
         let load = |value: &str| {
+            let url = format!("https://hc.example/{value}");
+            let value = if key == "heartbeat_url" { &url } else { value };
             let source = with(table, &format!("{others}\n{key} = \"{value}\""));
             let login = match table {
                 "smtp.oauth" => "[smtp]\nusername = \"ada\"",

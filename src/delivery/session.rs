@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tracing::debug;
+
 use super::state::{CountToken, RunState};
 use super::stop::Stop;
+use crate::finding::cause_of;
 use crate::relay::Connection;
 
 /// The pauses, in seconds, before a connection is tried again; after the last try the worker gives up.
@@ -55,6 +58,7 @@ impl Session {
         loop {
             if self.failures > 0 {
                 let pause = Duration::from_secs(PAUSES[self.failures - 1]);
+                debug!(pause = pause.as_secs(), "connecting again");
                 let pause = tokio::time::sleep(pause);
                 // The caller checks whether the run has stopped.
                 let _ = self.run.stop.unless_stopped(pause).await;
@@ -67,6 +71,11 @@ impl Session {
                 }
                 Err(error) => error,
             };
+            debug!(
+                why = cause_of(&error.why),
+                temporary = error.temporary,
+                "no connection to the relay"
+            );
             if let Some(reply) = &error.throttled {
                 if self.run.connections.others_are_connected() {
                     return Err(error.into());

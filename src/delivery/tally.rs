@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tracing::debug;
 
 use super::stop::Stop;
 use crate::address::Address;
+use crate::finding::cause_of;
 use crate::invitation::{Occasion, State};
 use crate::outcome::{Outcome, Phase, Reply};
 
@@ -44,6 +46,39 @@ pub enum RunEvent<'a> {
     Stopped(&'a Stop),
 }
 
+impl RunEvent<'_> {
+    /// Writes the event as a diagnostic line.
+    fn log(self) {
+        match self {
+            Self::Armed(recipient) => debug!(%recipient, "invitation armed"),
+            Self::Settled(recipient, state, reply, occasion) => {
+                debug!(%recipient, %occasion, %state, reply, "outcome recorded");
+            }
+            Self::Revised {
+                recipient,
+                from,
+                to,
+                reason,
+                occasion,
+            } => debug!(%recipient, %occasion, %from, %to, reason, "outcome replaced"),
+            Self::RefusedFirst(recipient, phase, reply) => {
+                debug!(%recipient, %phase, %reply, "first refusal of its kind");
+            }
+            Self::Unrecorded(recipient, outcome, reply) => {
+                debug!(%recipient, %outcome, reply, "outcome not recorded");
+            }
+            Self::Waiting(reason, wait) => {
+                let why = match reason {
+                    WaitReason::RateLimit => "limit per minute",
+                    WaitReason::RelayAsked => "relay asked for a pause",
+                };
+                debug!(why, seconds = wait.as_secs(), "waiting");
+            }
+            Self::Stopped(stop) => debug!(why = cause_of(&stop.why), "stopping"),
+        }
+    }
+}
+
 /// Why a connection waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
@@ -72,6 +107,7 @@ impl Reporter {
     }
 
     pub fn report(&self, event: RunEvent<'_>) {
+        event.log();
         let mut tally = self.tally.lock();
         tally.add(event);
         (self.listener)(event, &tally);

@@ -10,6 +10,7 @@ use secrecy::zeroize::Zeroizing;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
+use tracing::debug;
 use url::Url;
 
 use super::error::GraphError;
@@ -166,7 +167,15 @@ impl Connection {
         let mut renewed = false;
         loop {
             let token = self.tokens.token().await?;
-            let (error, wait) = match self.request(url, &token, content).await {
+            let (sent, response) = (Instant::now(), self.request(url, &token, content).await);
+            let ms = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let status = response.as_ref().map(|it| u64::from(it.status)).ok();
+            let error = response.as_ref().map_err(ToString::to_string).err();
+            debug!(
+                path = url.path(),
+                status, error, ms, attempt, "requested from Microsoft Graph"
+            );
+            let (error, wait) = match response {
                 Ok(response) if (200..300).contains(&response.status) => return Ok(response),
                 Ok(response) if response.status == 401 && !renewed => {
                     self.tokens.invalidate(&token);
@@ -199,13 +208,13 @@ impl Connection {
         let authorization = Zeroizing::new(format!("Bearer {}", token.expose()));
         let get = match content {
             Content::Json => Get {
-                authorization,
+                authorization: Some(authorization),
                 accept: "application/json",
                 limit: ANSWER_LIMIT,
                 cut: false,
             },
             Content::Beginning(limit) => Get {
-                authorization,
+                authorization: Some(authorization),
                 accept: "*/*",
                 limit: limit.max(SHORTEST_LIMIT),
                 cut: true,

@@ -24,6 +24,7 @@ mod opening;
 mod other_runs;
 mod password_file;
 mod reader;
+mod recorded_changes;
 mod redaction;
 mod reminders;
 mod requests;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::error::{LedgerError, Result};
 use super::freshness::Staleness;
 use super::records::{
-    Approval, CampaignStanding, RecordFilter, RunRecord, SentInvitation, Unsettled,
+    Approval, CampaignStanding, RecordFilter, RecordedChange, RunRecord, SentInvitation, Unsettled,
 };
 use super::verified::Verified;
 use super::witness::Id;
@@ -283,6 +283,21 @@ impl Reader {
         limit: u32,
     ) -> Result<Vec<(PersonHash, AccessState)>> {
         on_view!(self, it => it.people(package, after, limit))
+    }
+
+    /// The next changes of all campaigns, in the order of their numbers, after `after`, at most `limit`.
+    pub async fn changes_after(&self, after: i64, limit: u32) -> Result<Vec<RecordedChange>> {
+        on_view!(self, it => it.changes_after(after, limit))
+    }
+
+    /// The number of the last change; 0 if there is none. In a file, numbers are given again after an erasure.
+    pub async fn last_change(&self) -> Result<i64> {
+        on_view!(self, it => it.last_change())
+    }
+
+    /// The number of the first change by a run after this one, if numbers may have been given again.
+    pub async fn first_change_after_run(&self, run: i64) -> Result<Option<i64>> {
+        on_view!(self, it => it.first_change_after_run(run))
     }
 
     /// Whether, and why, the record of each invitation was erased.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::witness::WitnessMark;
 use crate::invitation::{
-    AddressPattern, Cause, Identity, Invitee, Occasion, Proof, State, Suppression, Unless,
+    AddressPattern, Cause, Event, Identity, Invitee, Occasion, Proof, State, Suppression, Unless,
 };
 use crate::link::PackageId;
 use crate::outcome::{Phase, Reply};
@@ -212,6 +212,23 @@ pub struct RunEnd {
     pub digest: Option<String>,
     /// How many invitations ended in each state, as JSON.
     pub counts: Option<String>,
+}
+
+/// A change on record, for export.
+#[derive(Clone, Debug)]
+pub struct RecordedChange {
+    /// Its number, in the order of all changes.
+    pub number: i64,
+    /// The number of the run that recorded it; none before version 2 of the ledger.
+    pub run: Option<i64>,
+    /// The invitation.
+    pub identity: Identity,
+    /// The package's key in the configuration.
+    pub package: String,
+    /// The cause, by its name.
+    pub cause: String,
+    /// What happened.
+    pub event: Event,
 }
 
 /// What was erased about an address.

@@ -5,6 +5,7 @@
 mod access;
 mod active_run;
 mod backup;
+mod changes;
 mod connection;
 mod copying;
 mod erasure;

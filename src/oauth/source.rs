@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
+use tracing::debug;
 
 use super::answer::{self, TokenResponse};
 use super::error::OAuthError;
@@ -255,7 +256,11 @@ impl TokenSource {
         loop {
             let sent = Instant::now();
             let error = match self.request_once().await {
-                Ok(answer) => return Ok((answer, sent)),
+                Ok(answer) => {
+                    let (endpoint, lifetime) = (self.endpoint(), answer.lifetime.as_secs());
+                    debug!(endpoint, lifetime, "access token received");
+                    return Ok((answer, sent));
+                }
                 Err(error) => error,
             };
             let OAuthError::Unreachable { retry_after, .. } = &error else {
@@ -265,6 +270,7 @@ impl TokenSource {
             if attempt == attempts || begun.elapsed() + wait > PATIENCE {
                 return Err(error);
             }
+            debug!(%error, wait = wait.as_secs_f64(), "requesting the access token again");
             sleep(wait).await;
             attempt += 1;
             pause *= 2;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use encoding_rs::UTF_8;
 use sha2::{Digest, Sha256};
+use tracing::debug;
 
 use super::csv_format::find_header;
 use super::encoding::{self, DecodedText};
@@ -74,6 +75,7 @@ pub fn copy(partners: &PartnerFile, folder: &Path) -> Result<Snapshot, ListError
     };
     // The file may grow while it is read.
     let mut file = open(path).map_err(unreadable)?.take(FILE_LIMIT);
+    debug!(path = %path.display(), "list opened");
     let raw = Arc::new(tempfile::tempfile_in(folder)?);
     let mut digest = Sha256::new();
     let mut buffer = vec![0; CHUNK];

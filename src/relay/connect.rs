@@ -155,7 +155,7 @@ impl Connector {
     /// # Errors
     /// The phase that failed, why, and whether a retry may help.
     pub async fn open(&self) -> Result<Connection, ConnectError> {
-        let step = &mut |_| {};
+        let step = &mut Step::log;
         let (mut addresses, mut budget) = self.begin(step).await?;
         let (conversation, local) = self.reach_any(&mut addresses, &mut budget, step).await?;
         let (connection, _) = self.introduce(conversation, local, step).await?;

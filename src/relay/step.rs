@@ -5,10 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tracing::debug;
 
 use super::ehlo::EhloExtensions;
 use super::error::ConnectError;
 use super::tls_session::TlsSession;
+use crate::finding::cause_of;
 use crate::oauth::Claims;
 
 /// How long a step may take before it is reported that it is waited for.
@@ -57,6 +59,53 @@ pub enum Step {
         /// The mechanism of AUTH.
         mechanism: &'static str,
     },
+}
+
+impl Step {
+    /// Writes the step as a diagnostic line.
+    pub fn log(self) {
+        match self {
+            Self::Waiting(what) => debug!("{what}"),
+            Self::TokenReceived(facts) => {
+                let valid_for = facts.valid_for.map(|it| it.as_secs());
+                debug!(source = facts.source, valid_for, "access token at hand");
+            }
+            Self::Resolved(addresses) => {
+                let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                debug!(addresses = addresses.join(","), "relay resolved");
+            }
+            Self::Greeted {
+                address,
+                took,
+                greeting,
+            } => {
+                let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                debug!(%address, ms, greeting, "connected to the relay");
+            }
+            Self::AddressFailed { address, error } => {
+                debug!(%address, why = cause_of(&error.why), "an address of the relay failed");
+            }
+            Self::Secured(session) => {
+                debug!(
+                    version = session.version,
+                    cipher = session.cipher,
+                    "TLS established"
+                );
+            }
+            Self::Extensions { hello, offered, .. } => debug!(
+                hello,
+                pipelining = offered.pipelining,
+                dsn = offered.dsn,
+                size = offered.size.map(|it| it as u64),
+                auth = offered.auth.join(","),
+                "EHLO accepted"
+            ),
+            Self::LoggedIn {
+                username,
+                mechanism,
+            } => debug!(username, mechanism, "logged in"),
+        }
+    }
 }
 
 /// What is known about an access token; never the token itself.

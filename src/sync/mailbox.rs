@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tracing::debug;
 
 use crate::config::{Imap, ImapCredential};
 use crate::http::Proxies;
@@ -67,6 +68,11 @@ impl Mailbox {
             .open(&config.folder, writable, since.as_deref())
             .await?;
         ids.reverse();
+        debug!(
+            mailbox = name(config),
+            mails = ids.len() as u64,
+            "mailbox opened"
+        );
         Ok(Self {
             session,
             name: name(config),

@@ -63,6 +63,7 @@ fn the_configuration_keys_and_defaults_are_those_of_the_program() {
     let pages = [
         "configuration.md",
         "follow-up.md",
+        "monitoring.md",
         "reminders.md",
         "templates.md",
     ]
@@ -285,4 +286,17 @@ fn check_locales_steps_and_fields_match_the_program() {
     assert_eq!(set(inner), fields(&rows[0]));
     let outer = keys.iter().filter(|it| !it.contains('.'));
     assert_eq!(set(outer.map(String::as_str)), fields(&shown));
+}
+
+#[test]
+fn the_metrics_of_monitoring_are_those_of_the_program() {
+    let source = include_str!("../../src/metrics.rs");
+    let (_, table) = source.split_once("const METRICS").unwrap();
+    let (table, _) = table.split_once("];").unwrap();
+    // Of each pair, the first text is the name.
+    let texts: Vec<&str> = table.split('"').skip(1).step_by(2).collect();
+    let names = texts.chunks(2).map(|it| format!("access_invite_{}", it[0]));
+
+    let shown = documented(page("monitoring.md"), "metric");
+    assert_eq!(shown, names.collect::<Vec<_>>());
 }

@@ -179,24 +179,24 @@ pub fn package(folder: &Path) -> PathBuf {
 }
 
 fn assemble(folder: &Path) -> PathBuf {
-    let made = folder.join("made");
+    let generated = folder.join("generated");
     let script = Path::new(REPOSITORY).join("packaging/debian/files");
-    run(Command::new(script).arg(binary()).arg(&made));
+    run(Command::new(script).arg(binary()).arg(&generated));
     let declarations = declarations();
     let root = folder.join("package");
     for asset in declarations["assets"].as_array().unwrap() {
         let [source, target, mode] = [0, 1, 2].map(|it| asset[it].as_str().unwrap());
         let source = match source.strip_prefix("target/package/") {
-            Some(name) => made.join(name),
+            Some(name) => generated.join(name),
             None if source == "target/release/access-invite" => binary(),
             None => Path::new(REPOSITORY).join(source),
         };
         for (file, name) in files_of(source.to_str().unwrap()) {
-            let target = match target.ends_with('/') {
-                true => root.join(target).join(name),
-                false => root.join(target),
-            };
-            place(&file, &target, u32::from_str_radix(mode, 8).unwrap());
+            let mut place_at = root.join(target);
+            if target.ends_with('/') {
+                place_at.push(name);
+            }
+            place(&file, &place_at, u32::from_str_radix(mode, 8).unwrap());
         }
     }
     let packaging = Path::new(REPOSITORY).join("packaging");

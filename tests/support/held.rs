@@ -17,7 +17,7 @@ impl Held {
     /// `prepare` writes the list and further settings.
     pub fn at(stage: Stage, nth: usize, prepare: impl FnOnce(&mut Workplace)) -> Self {
         let (server, keeper) = Server::holding(stage, nth);
-        let mut workplace = Workplace::new(server.port());
+        let mut workplace = Workplace::english(server.port());
         workplace.smtp("connections = 1");
         prepare(&mut workplace);
         let run = workplace.start(&["send"]);

@@ -156,6 +156,16 @@ impl Workplace {
         Self::new_in(folder_in_memory(), port, FILE)
     }
 
+    /// As [`Workplace::new`], with the shipped templates of one locale only, for a job whose partners have no locale:
+    /// checking those of all locales is most of the work of a run.
+    pub fn english(port: u16) -> Self {
+        let mut workplace = Self::new(port);
+        let english = "tests/fixtures/templates-en";
+        workplace.templates = Path::new(env!("CARGO_MANIFEST_DIR")).join(english);
+        workplace.configure();
+        workplace
+    }
+
     /// The same in a folder on a disk, for tests about the disk.
     pub fn on_disk(port: u16) -> Self {
         Self::new_in(tempfile::tempdir().unwrap(), port, FILE)

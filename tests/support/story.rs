@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use access_invite::cli;
 use access_invite::config::Config;
-use access_invite::console::{Console, Screen};
+use access_invite::console::{Console, Messages, Screen};
 use access_invite::exit::Exit;
 use access_invite::invitation::{AccessState, PersonHasher, invite_id};
 use access_invite::ledger::{Ledger, PersonAccess, RunEnd, RunStart};
@@ -154,6 +154,7 @@ impl Story {
             out_is_terminal: false,
             screen: Screen::default(),
             clock,
+            messages: Messages::default(),
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let exit = runtime.block_on(cli::run(parsed, &mut console));

@@ -17,9 +17,9 @@ use crate::ledger::witness::random_id;
 
 /// How many invitations one statement inserts.
 const CHUNK: usize = 1000;
-/// The lock of the run that enrols. Two runs that insert the same invitations in different orders would otherwise
-/// wait for each other.
-const ENROLMENT_LOCK: i64 = 0x4149_4E56_0004;
+/// The first key of the lock under which a campaign is enrolled. Two runs that insert the same invitations in different
+/// orders would otherwise wait for each other. The second key is a hash of the campaign.
+const ENROLMENT_LOCK: i32 = 0x4149_4E56;
 /// The pause until the lock is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -88,7 +88,7 @@ impl Transaction<'_> {
         invitations: &mut impl Iterator<Item = std::result::Result<Enrolment, E>>,
         unreadable: &mut Option<E>,
     ) -> std::result::Result<(), ApplyError> {
-        self.wait_for_other_enrolments().await?;
+        self.wait_for_other_enrolments(campaign).await?;
         self.session
             .execute(
                 "INSERT INTO campaign (name, confirmed_at) VALUES ($1, $2)
@@ -116,12 +116,16 @@ impl Transaction<'_> {
     }
 
     /// Takes the lock in short queries, because another enrolment can last longer than an answer may take.
-    async fn wait_for_other_enrolments(&self) -> std::result::Result<(), Failure> {
+    async fn wait_for_other_enrolments(&self, campaign: &str) -> std::result::Result<(), Failure> {
         loop {
             let row = self
                 .session
-                .query_one("SELECT pg_try_advisory_xact_lock($1)", &[&ENROLMENT_LOCK]);
-            if rows::value(&row.await?, 0)? {
+                .query_one(
+                    "SELECT pg_try_advisory_xact_lock($1, hashtext($2))",
+                    &[&ENROLMENT_LOCK, &campaign],
+                )
+                .await?;
+            if rows::value(&row, 0)? {
                 return Ok(());
             }
             sleep(PAUSE).await;

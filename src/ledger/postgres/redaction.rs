@@ -3,42 +3,48 @@
 use std::borrow::Cow;
 
 use super::connection::{SCHEMA, Session};
-use super::errors::{Failure, ensure_one_row};
+use super::errors::Failure;
 use super::rows;
 use crate::mentions::Mentions;
 
-/// Replaces the address; gives how many texts named it. The server finds those that may name it; which do, and where,
-/// is decided as in every other file.
+/// Replaces the address; gives how many texts named it. The server finds the rows that may name it; which texts do, and
+/// where, is decided as in every other file.
 pub async fn redact(session: &Session, mentions: &Mentions) -> Result<u64, Failure> {
     let patterns: Vec<String> = mentions.spellings().iter().map(|it| pattern(it)).collect();
     let mut changed = 0;
-    for (table, column) in text_columns(session).await? {
+    for (table, columns) in text_columns(session).await? {
+        let quoted: Vec<_> = columns.iter().map(|it| format!("\"{it}\"")).collect();
+        let all = quoted.join(", ");
         let found = session
             .query_once(
                 &format!(
-                    "SELECT ctid::text, \"{column}\" FROM \"{table}\"
-                     WHERE lower(\"{column}\" COLLATE \"C\") LIKE ANY ($1) FOR UPDATE"
+                    "SELECT ctid::text, {all} FROM \"{table}\"
+                     WHERE lower(concat_ws(' ', {all}) COLLATE \"C\") LIKE ANY ($1) FOR UPDATE"
                 ),
                 &[&patterns],
             )
             .await?;
         for row in &found {
-            let Cow::Owned(text) = mentions.removed_from(rows::value(row, 1)?) else {
-                continue;
-            };
-            let place: &str = rows::value(row, 0)?;
-            if (table.as_str(), column.as_str()) == ("notice", "name") {
-                // Two notices that differ only in the address become one.
-                session
-                    .execute("DELETE FROM notice WHERE name = $1", &[&text])
-                    .await?;
+            // Where the row is. It moves with each change.
+            let mut place: String = rows::value(row, 0)?;
+            for (at, column) in quoted.iter().enumerate() {
+                let text: Option<&str> = rows::value(row, at + 1)?;
+                let Some(Cow::Owned(text)) = text.map(|it| mentions.removed_from(it)) else {
+                    continue;
+                };
+                if table == "notice" {
+                    // Two notices that differ only in the address become one.
+                    session
+                        .execute("DELETE FROM notice WHERE name = $1", &[&text])
+                        .await?;
+                }
+                let update = format!(
+                    "UPDATE \"{table}\" SET {column} = $2 WHERE ctid = ($1::text)::tid RETURNING ctid::text"
+                );
+                let updated = session.query_once(&update, &[&place, &text]).await?;
+                place = rows::value(updated.first().ok_or(Failure::NoEffect)?, 0)?;
+                changed += 1;
             }
-            let update = format!(
-                "UPDATE \"{table}\" SET \"{column}\" = $2 WHERE ctid = ($1::text)::tid RETURNING 1"
-            );
-            let updated = session.query_once(&update, &[&place, &text]).await?;
-            ensure_one_row(updated.len() as u64)?;
-            changed += 1;
         }
     }
     Ok(changed)
@@ -55,15 +61,16 @@ fn pattern(spelling: &str) -> String {
     format!("%{}%", spelling.chars().map(letter).collect::<String>())
 }
 
-/// Every column of every table that holds texts.
-async fn text_columns(session: &Session) -> Result<Vec<(String, String)>, Failure> {
+/// Every table, with its columns that hold texts. Those of `meta` are places of ledgers, and only its owner writes it.
+async fn text_columns(session: &Session) -> Result<Vec<(String, Vec<String>)>, Failure> {
     let rows = session
         .query(
-            "SELECT c.relname::text, a.attname::text FROM pg_class AS c
+            "SELECT c.relname::text, array_agg(a.attname::text) FROM pg_class AS c
              JOIN pg_namespace AS n ON n.oid = c.relnamespace
              JOIN pg_attribute AS a ON a.attrelid = c.oid
-             WHERE n.nspname = $1 AND c.relkind = 'r' AND a.attnum > 0 AND a.atttypid = 'text'::regtype
-             ORDER BY c.relname, a.attnum",
+             WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname <> 'meta' AND a.attnum > 0
+                AND a.atttypid = 'text'::regtype
+             GROUP BY c.relname ORDER BY c.relname",
             &[&SCHEMA],
         )
         .await?;
