@@ -286,8 +286,8 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
         Some(CredentialSource::Issuer(issuer)) => Some(&**issuer),
         _ => None,
     };
-    let section = root.section("bounces");
-    let bounces = Bounces::read(section, folder, microsoft.as_ref(), issuer);
+    let bounces = root.section("bounces");
+    let bounces = Bounces::read(bounces, folder, microsoft.as_ref(), issuer);
 
     let approval = ApprovalRules::read(root.section("approval"), folder);
     let privacy = Privacy::read(root.section("privacy"));
@@ -298,9 +298,8 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
         .optional(path(folder).map(overlap::behind_link));
     let mut inputs = vec![("the configuration", file.to_owned())];
     if let Some(ledger) = &ledger {
-        let files = ledger.files();
         let named = |it| ("the ledger or a file that belongs to it", it);
-        inputs.extend(files.into_iter().map(named));
+        inputs.extend(ledger.files().into_iter().map(named));
         inputs.push(("the witness of the ledger", ledger.witness().to_owned()));
     }
     let list = partners.iter().map(|it| it.path.clone());

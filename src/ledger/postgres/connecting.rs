@@ -48,12 +48,11 @@ pub async fn open(server: &LedgerServer) -> Result<Opened, Failure> {
     let answer = failures
         .iter()
         .position(|it| !matches!(it, Failure::Lost(_)));
-    Err(match answer {
-        Some(number) => failures.swap_remove(number),
-        None => {
-            let all: Vec<_> = failures.iter().map(ToString::to_string).collect();
-            Failure::Lost(all.join("; "))
-        }
+    Err(if let Some(number) = answer {
+        failures.swap_remove(number)
+    } else {
+        let all: Vec<_> = failures.iter().map(ToString::to_string).collect();
+        Failure::Lost(all.join("; "))
     })
 }
 

@@ -288,14 +288,14 @@ impl CopyTarget {
             ("gap", "id"),
             ("approval", "id"),
         ];
-        let mut statements = String::new();
         for (table, column) in numbered {
-            statements.push_str(&format!(
-                "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table};"
-            ));
+            let statement = format!(
+                "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"
+            );
+            self.0.done(self.0.session.batch(&statement).await)?;
         }
-        statements.push_str("COMMIT; ANALYZE invitation, history, run");
-        self.0.done(self.0.session.batch(&statements).await)
+        let statements = "COMMIT; ANALYZE invitation, history, run";
+        self.0.done(self.0.session.batch(statements).await)
     }
 
     /// Reads a table in pages.

@@ -18,7 +18,7 @@ use crate::os_error::without_os_code;
 /// How often a latency is measured; the median counts.
 const MEASURED: usize = 5;
 /// How far the clocks may be apart before that is a warning.
-const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
+const CLOCK_DIFFERENCE: Duration = Duration::from_mins(1);
 
 /// What works, but is unsafe: a witness that cannot be written, and a password file that is ignored.
 #[must_use]

@@ -118,14 +118,10 @@ impl Settings {
 
         let home = environment("HOME").map(PathBuf::from);
         let home = home.filter(|it| !it.as_os_str().is_empty());
-        let passwords = match &password {
-            Some(_) => PasswordFile::default(),
-            None => {
-                let named = found.get("passfile").map(PathBuf::from);
-                let path = named.or(home.map(|it| it.join(".pgpass")));
-                path.map(|it| PasswordFile::read(&it)).unwrap_or_default()
-            }
-        };
+        let named = found.get("passfile").map(PathBuf::from);
+        let path = named.or(home.map(|it| it.join(".pgpass")));
+        let path = path.filter(|_| password.is_none());
+        let passwords = path.map(|it| PasswordFile::read(&it)).unwrap_or_default();
         let value = |name: &str| found.get(name).map(String::as_str);
         // `ca_file` of the configuration is trusted beside the system's.
         let only_roots =
@@ -318,7 +314,7 @@ fn base_config<'a>(value: &impl Fn(&str) -> Option<&'a str>) -> Config {
     config
         .application_name(value("application_name").unwrap_or("access-invite"))
         .keepalives(value("keepalives") != Some("0"))
-        .keepalives_idle(seconds("keepalives_idle").unwrap_or(Duration::from_secs(60)))
+        .keepalives_idle(seconds("keepalives_idle").unwrap_or(Duration::from_mins(1)))
         .keepalives_interval(seconds("keepalives_interval").unwrap_or(Duration::from_secs(10)))
         .keepalives_retries(
             number_of(value, "keepalives_count")
