@@ -388,6 +388,15 @@ impl Ledger {
         }
     }
 
+    /// Why no final dot may be written.
+    #[must_use]
+    pub fn lease_error(&self) -> LedgerError {
+        match &self.store {
+            Store::Sqlite(_) => LedgerError::run_lost(),
+            Store::Postgres(writer) => writer.lease.error(),
+        }
+    }
+
     /// Records new invitations, all or none, and confirms the campaign, in one transaction. Reserves disk
     /// space for so many attempts. The invitations are read within the transaction, so that they need not
     /// fit into memory.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use toml::de::DeValue;
 
 use super::client_secret::{PASSWORD, SecretSource};
@@ -133,9 +134,7 @@ fn lease<'r>() -> Value<'r, Duration> {
     const LEASE: Kind = Kind::Text("a time span from \"2s\" to \"10m\"");
     let any = duration();
     Value::new(LEASE, move |value| {
-        let span = (any.read)(value)
-            .ok()
-            .map(jiff::SignedDuration::unsigned_abs);
+        let span = (any.read)(value).ok().map(SignedDuration::unsigned_abs);
         let span =
             span.filter(|it| (Duration::from_secs(2)..=Duration::from_mins(10)).contains(it));
         span.ok_or_else(|| expected(&LEASE, value))

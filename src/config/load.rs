@@ -19,7 +19,6 @@ use super::limits::{Limits, read_retry};
 use super::login::{CredentialSource, TokenTable};
 use super::microsoft::Microsoft;
 use super::monitoring::Monitoring;
-use super::oauth::OAuth;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
 use super::privacy::Privacy;
@@ -296,14 +295,6 @@ fn check_outputs(
     }
 }
 
-/// The issuer of the tokens of a login.
-fn issuer_of(smtp: Option<&Smtp>) -> Option<&OAuth> {
-    match &smtp?.login.as_ref()?.credential {
-        CredentialSource::Issuer(issuer) => Some(issuer),
-        _ => None,
-    }
-}
-
 /// Reads all tables. What is missing from the result was reported as an error.
 fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>) {
     let folder = file.parent().unwrap_or(Path::new(""));
@@ -341,13 +332,15 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     templates.with_reminders = reminders.is_some();
     let ledger = LedgerLocation::read(root.section("ledger"), folder, file);
 
-    let section = root.section("bounces");
-    let bounces = Bounces::read(
-        section,
-        folder,
-        microsoft.as_ref(),
-        issuer_of(smtp.as_ref()),
-    );
+    let credential = smtp
+        .as_ref()
+        .and_then(|it| Some(&it.login.as_ref()?.credential));
+    let issuer = match credential {
+        Some(CredentialSource::Issuer(issuer)) => Some(&**issuer),
+        _ => None,
+    };
+    let bounces = root.section("bounces");
+    let bounces = Bounces::read(bounces, folder, microsoft.as_ref(), issuer);
 
     let approval = ApprovalRules::read(root.section("approval"), folder);
     let privacy = Privacy::read(root.section("privacy"));
@@ -356,9 +349,8 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
     let results = read_results(root.section("results"), folder);
     let mut inputs = vec![("the configuration", file.to_owned())];
     if let Some(ledger) = &ledger {
-        let files = ledger.files();
         let named = |it| ("the ledger or a file that belongs to it", it);
-        inputs.extend(files.into_iter().map(named));
+        inputs.extend(ledger.files().into_iter().map(named));
         inputs.push(("the witness of the ledger", ledger.witness().to_owned()));
     }
     let list = partners.iter().map(|it| it.path.clone());

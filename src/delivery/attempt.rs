@@ -15,7 +15,6 @@ use super::recorder::{NotArmed, describe};
 use super::stop::{Stop, StopKind, Stopped};
 use super::tally::RunEvent;
 use super::worker::{AttemptResult, Worker};
-use crate::ledger::LedgerError;
 use crate::outbox::Prepared;
 use crate::outcome::{Outcome, Phase, PhaseResult, connection_survives_dot, phase_result};
 use crate::refusal::Refusal;
@@ -84,7 +83,10 @@ impl Worker {
     /// Takes an armed message back whose final dot must not be written any more, because other runs may have taken
     /// over. The connection is closed within the message.
     async fn lease_lost(&mut self, message: &Outgoing) -> Stopped {
-        let stopped = self.run.stop.because(LedgerError::run_lost());
+        let stopped = self
+            .run
+            .stop
+            .because(self.run.run_ledger.ledger.lease_error());
         let not_written = Err(NoReply::Closed("the final dot was not written".into()));
         let disarmed = self.recorder.disarm(message, Phase::Body, &not_written);
         disarmed.await.err().unwrap_or(stopped)

@@ -288,13 +288,14 @@ impl CopyTarget {
             ("gap", "id"),
             ("approval", "id"),
         ];
-        let continued = numbered.map(|(table, column)| {
-            format!(
-                "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table};"
-            )
-        });
-        let statements = continued.concat() + "COMMIT; ANALYZE invitation, history, run";
-        self.0.done(self.0.session.batch(&statements).await)
+        for (table, column) in numbered {
+            let statement = format!(
+                "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"
+            );
+            self.0.done(self.0.session.batch(&statement).await)?;
+        }
+        let statements = "COMMIT; ANALYZE invitation, history, run";
+        self.0.done(self.0.session.batch(statements).await)
     }
 
     /// Reads a table in pages.

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::connection::Session;
 use super::errors::Failure;
 use crate::config::LedgerServer;
-use crate::ledger::error::Result;
+use crate::ledger::error::{LedgerError, Result};
 
 /// How soon a renewal without an answer is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -27,6 +27,8 @@ pub struct Lease {
     /// Until when it holds, in milliseconds since the machine was started.
     until: AtomicU64,
     lost: AtomicBool,
+    /// Whether it was lost because another server has taken over.
+    replaced: AtomicBool,
     ended: (Mutex<bool>, Condvar),
     /// The timeline of the server's log when the run began. Another one is that of a promoted standby.
     pub(super) timeline: String,
@@ -50,6 +52,7 @@ impl Lease {
             length,
             until: AtomicU64::new(milliseconds(asked + length)),
             lost: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
             ended: (Mutex::new(false), Condvar::new()),
             timeline,
         })
@@ -76,6 +79,24 @@ impl Lease {
     /// Notes that another run may have taken over.
     pub(super) fn lose(&self) {
         self.lost.store(true, Ordering::Release);
+    }
+
+    /// Notes that another server has taken over, which may not know the lease.
+    pub(super) fn replace(&self) {
+        self.replaced.store(true, Ordering::Release);
+        self.lose();
+    }
+
+    /// Why it does not hold.
+    #[must_use]
+    pub fn error(&self) -> LedgerError {
+        if self.replaced.load(Ordering::Acquire) {
+            LedgerError::RunLost(
+                "another server has taken over from that of the ledger, so this run sends nothing more; the next run continues".into(),
+            )
+        } else {
+            LedgerError::run_lost()
+        }
     }
 
     /// Ends the thread that renews it.

@@ -118,13 +118,10 @@ impl Settings {
 
         let home = environment("HOME").map(PathBuf::from);
         let home = home.filter(|it| !it.as_os_str().is_empty());
-        let passwords = if password.is_some() {
-            PasswordFile::default()
-        } else {
-            let named = found.get("passfile").map(PathBuf::from);
-            let path = named.or(home.map(|it| it.join(".pgpass")));
-            path.map(|it| PasswordFile::read(&it)).unwrap_or_default()
-        };
+        let named = found.get("passfile").map(PathBuf::from);
+        let path = named.or(home.map(|it| it.join(".pgpass")));
+        let path = path.filter(|_| password.is_none());
+        let passwords = path.map(|it| PasswordFile::read(&it)).unwrap_or_default();
         let value = |name: &str| found.get(name).map(String::as_str);
         // `ca_file` of the configuration is trusted beside the system's.
         let only_roots =

@@ -17,19 +17,14 @@ use crate::ledger::error::{LedgerError, Result};
 /// If a file cannot be used.
 pub fn connector(server: &LedgerServer, only: Option<&Path>) -> Result<MakeRustlsConnect> {
     let mut roots = RootCertStore::empty();
-    let file = if let Some(path) = only {
-        Some(CaFile {
-            key: "sslrootcert",
-            path,
-        })
-    } else {
+    if only.is_none() {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        server.ca_file.as_deref().map(|path| CaFile {
-            key: "ledger.ca_file",
-            path,
-        })
-    };
-    if let Some(file) = file {
+    }
+    let only = only.map(|it| ("sslrootcert", it));
+    let further = server.ca_file.as_deref();
+    let file = only.or(further.map(|it| ("ledger.ca_file", it)));
+    if let Some((key, path)) = file {
+        let file = CaFile { key, path };
         let found = certificates(&file);
         let found = found.map_err(|error| LedgerError::Configuration(error.to_string()))?;
         roots.add_parsable_certificates(found);

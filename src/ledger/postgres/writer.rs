@@ -320,7 +320,7 @@ impl Writer {
         let replaced = server::timeline(&session).await? != self.lease.timeline;
         if replaced {
             // The next run may arm again.
-            self.lease.lose();
+            self.lease.replace();
             server::restore_run(&session, self.run, &self.mark.run).await?;
         }
         let row = session

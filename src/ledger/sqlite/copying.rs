@@ -16,7 +16,7 @@ use crate::ledger::copy_tables::{
 };
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::lock::RunLock;
-use crate::ledger::witness;
+use crate::ledger::witness::{self, Id};
 
 /// A ledger that is moved away. No run can use it meanwhile.
 pub struct CopySource {
@@ -57,16 +57,15 @@ impl CopySource {
             _lock: lock,
         };
         if source.state()? == CopyState::Own {
-            source.begin().map_err(sqlite)?;
+            source.begin(witness::random_id()?).map_err(sqlite)?;
             source.refuse_armed()?;
         }
         Ok(source)
     }
 
-    fn begin(&self) -> rusqlite::Result<()> {
+    /// Begins the transaction that ends with the mark. `id` becomes the ledger's id if it has none.
+    fn begin(&self, id: Id) -> rusqlite::Result<()> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let id = schema::id(&self.connection)?;
-        let id = id.unwrap_or_else(|| witness::random_id().unwrap_or_default());
         schema::migrate(&self.connection, id)
     }
 
