@@ -66,7 +66,7 @@ impl Worker {
                     recipient,
                     ..
                 } = &message.prepared;
-                let event = RunEvent::Settled(recipient, state, WITHDRAWN, identity.occasion);
+                let event = RunEvent::Withdrawn(recipient, state, WITHDRAWN, identity.occasion);
                 self.run.reporter.report(event);
                 Ok(AttemptResult::Settled)
             }

@@ -20,9 +20,12 @@ const SHOWN: usize = 20;
 pub enum RunEvent<'a> {
     /// The message to this recipient is durably armed. Its final dot may follow.
     Armed(&'a Address),
-    /// An outcome is recorded (accepted, deferred, rejected, expired, unknown or withdrawn): recipient, new state, and the
+    /// An outcome is recorded (accepted, deferred, rejected, expired or unknown): recipient, new state, and the
     /// reply or why there is none; whether it was the invitation or a reminder.
     Settled(&'a Address, State, &'a str, Occasion),
+    /// The message was not sent, because the invitation was suppressed or closed during the run: recipient, state, why,
+    /// and whether it was the invitation or a reminder.
+    Withdrawn(&'a Address, State, &'a str, Occasion),
     /// An outcome that this run recorded is replaced.
     Revised {
         /// The recipient.
@@ -158,6 +161,16 @@ impl Tally {
                     self.troubles.push(trouble);
                 }
             }
+            RunEvent::Withdrawn(recipient, state, reason, occasion) => {
+                self.withdrawn += 1;
+                if occasion.is_reminder() {
+                    *self.reminders.entry("withdrawn").or_default() += 1;
+                }
+                if self.troubles.len() < SHOWN {
+                    let trouble = (recipient.clone(), state, reason.to_owned());
+                    self.troubles.push(trouble);
+                }
+            }
             RunEvent::Revised {
                 recipient,
                 from,
@@ -227,6 +240,22 @@ fn outcome(state: State) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::{Address, Occasion, RunEvent, State, Tally};
+
+    #[test]
+    fn a_message_that_was_not_sent_is_withdrawn_whatever_its_state_is_now() {
+        let ada = Address::parse("ada@a.example").unwrap();
+        let mut tally = Tally::default();
+        for state in [State::Suppressed, State::Accepted] {
+            tally.add(RunEvent::Withdrawn(
+                &ada,
+                state,
+                "decided elsewhere",
+                Occasion::Invitation,
+            ));
+        }
+        assert_eq!((tally.withdrawn, tally.accepted), (2, 0));
+        assert_eq!(tally.troubles.len(), 2);
+    }
 
     #[test]
     fn a_revised_outcome_is_counted_once() {
