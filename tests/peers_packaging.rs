@@ -11,12 +11,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crate::documents::markdown::{code_blocks, section};
 use crate::documents::page;
 use crate::manual::bash_offers;
-use crate::support::debian::{self, Debian};
+use crate::support::debian::{self, Debian, output_of};
 use crate::support::peers::run;
 use crate::support::pki::Pki;
 use crate::support::scanner::PASSWORD;
 use crate::support::smtp::{Action, Call, Login, Server, Setup, Stage, Tls, reply};
-use crate::support::{LINK, Output, Workplace, binary};
+use crate::support::{LINK, Workplace, binary};
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -353,18 +353,18 @@ fn the_image_runs_as_an_unprivileged_user() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let buildah = |arguments: &[&str]| {
-        let output = Command::new("buildah")
-            .arg("--root")
-            .arg(at.join("storage"))
-            .arg("--runroot")
-            .arg(at.join("run"))
-            .args(arguments)
-            .env("STORAGE_DRIVER", "vfs")
-            .env("BUILDAH_ISOLATION", "chroot")
-            .env("XDG_RUNTIME_DIR", at)
-            .stdin(Stdio::null())
-            .output();
-        Output::of(output.expect("Buildah is installed"))
+        output_of(
+            Command::new("buildah")
+                .arg("--root")
+                .arg(at.join("storage"))
+                .arg("--runroot")
+                .arg(at.join("run"))
+                .args(arguments)
+                .env("STORAGE_DRIVER", "vfs")
+                .env("BUILDAH_ISOLATION", "chroot")
+                .env("XDG_RUNTIME_DIR", at)
+                .stdin(Stdio::null()),
+        )
     };
     let built = |arguments: &[&str]| {
         let output = buildah(arguments);
@@ -463,11 +463,11 @@ fn the_job_for_kubernetes_is_valid() {
     let validate = |text: &str| {
         let path = folder.path().join("cronjob.yaml");
         std::fs::write(&path, text).unwrap();
-        let output = Command::new("python3")
-            .args(["-m", "kubernetes_validate", "--strict"])
-            .arg(path)
-            .output();
-        Output::of(output.unwrap())
+        output_of(
+            Command::new("python3")
+                .args(["-m", "kubernetes_validate", "--strict"])
+                .arg(path),
+        )
     };
     let valid = validate(&job);
     assert_eq!(valid.code, 0, "{valid:?}");
@@ -501,12 +501,12 @@ fn an_editor_finds_errors_by_the_schema() {
         .env("PROGRAM", binary())
         .current_dir(workplace.path()));
     let lint = || {
-        let output = Command::new("node")
-            .arg(Path::new(REPOSITORY).join("tests/npm/node_modules/@taplo/cli/dist/cli.js"))
-            .args(["lint", "config.toml"])
-            .current_dir(workplace.path())
-            .output();
-        Output::of(output.expect("Node.js is installed"))
+        output_of(
+            Command::new("node")
+                .arg(Path::new(REPOSITORY).join("tests/npm/node_modules/@taplo/cli/dist/cli.js"))
+                .args(["lint", "config.toml"])
+                .current_dir(workplace.path()),
+        )
     };
     let valid = lint();
     assert_eq!(valid.code, 0, "{valid:?}");

@@ -130,6 +130,12 @@ impl Debian {
     }
 }
 
+/// The output of a program that is installed on this machine.
+pub fn output_of(command: &mut Command) -> Output {
+    let output = command.output();
+    Output::of(output.unwrap_or_else(|error| panic!("{command:?}: {error}")))
+}
+
 /// The archive that `mmdebstrap` made.
 pub fn archive() -> PathBuf {
     let archive = std::env::var_os("ACCESS_INVITE_DEBIAN");
