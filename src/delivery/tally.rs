@@ -57,6 +57,9 @@ impl RunEvent<'_> {
             Self::Settled(recipient, state, reply, occasion) => {
                 debug!(%recipient, %occasion, %state, reply, "outcome recorded");
             }
+            Self::Withdrawn(recipient, state, why, occasion) => {
+                debug!(%recipient, %occasion, %state, why, "message not sent");
+            }
             Self::Revised {
                 recipient,
                 from,
