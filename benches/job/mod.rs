@@ -95,7 +95,10 @@ impl Job {
 
     /// Replaces the ledger with an empty one.
     pub fn reset(&self) {
-        let _ = std::fs::remove_file(self.folder.path().join("ledger.sqlite3"));
+        // The witness would say that there was a ledger.
+        for name in ["ledger.sqlite3", "ledger.sqlite3.witness"] {
+            let _ = std::fs::remove_file(self.folder.path().join(name));
+        }
         assert!(self.command(&["init", "."]).status().unwrap().success());
     }
 
