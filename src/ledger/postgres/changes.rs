@@ -4,11 +4,13 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::error::SqlState;
 
+use super::connection::Session;
 use super::errors::{ApplyError, Failure};
 use super::keys::Keys;
 use super::rows;
-use super::transaction::{IS_LIVE, Transaction};
+use super::transaction::{IS_LIVE, Transaction, is_live};
 use crate::invitation::{Cause, Decision, Identity, NotAllowed, State, covering_hashes, next};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::invitation_row::InvitationRow;
@@ -29,7 +31,8 @@ const FIND: &str = "SELECT i.campaign, i.package_id, i.address, i.occasion, i.id
      JOIN invitation AS i USING (campaign, package_id, address, occasion)
      ORDER BY i.id FOR UPDATE OF i";
 
-/// New states with their lines of history: the time, the run, and an array for each column.
+/// New states with their lines of history: the time, the run, an array for each column, and how many there are. Fails
+/// with a division by zero unless that many rows were still in the state in which they were found.
 const WRITE: &str = "WITH new AS (
         SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],
             $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::integer[], $15::text[],
@@ -43,17 +46,20 @@ const WRITE: &str = "WITH new AS (
             enhanced_code, reply, relay, message_id, note, run)
         SELECT id, $1, from_state, to_state, cause, phase, smtp_code, enhanced_code, reply, relay,
             message_id_before, note, $2 FROM new
-        RETURNING id, invitation)
-     UPDATE invitation AS i SET state = new.to_state, generation = new.generation,
-        message_id = new.message_id, attempts = new.attempts, deferrals = new.deferrals,
-        repeat = new.repeat, updated_at = $1, accepted_at = new.accepted_at,
-        deferred_since = new.deferred_since, next_attempt_at = new.next_attempt_at,
-        message_date = coalesce(new.message_date, i.message_date),
-        message_sha256 = coalesce(new.message_sha256, i.message_sha256),
-        claimed_by = new.claimed_by, latest = event.id,
-        armed_by = CASE WHEN new.armed THEN $2 ELSE i.armed_by END
-     FROM new JOIN event ON event.invitation = new.id
-     WHERE i.id = new.id AND i.state = new.from_state";
+        RETURNING id, invitation),
+    changed AS (
+        UPDATE invitation AS i SET state = new.to_state, generation = new.generation,
+            message_id = new.message_id, attempts = new.attempts, deferrals = new.deferrals,
+            repeat = new.repeat, updated_at = $1, accepted_at = new.accepted_at,
+            deferred_since = new.deferred_since, next_attempt_at = new.next_attempt_at,
+            message_date = coalesce(new.message_date, i.message_date),
+            message_sha256 = coalesce(new.message_sha256, i.message_sha256),
+            claimed_by = new.claimed_by, latest = event.id,
+            armed_by = CASE WHEN new.armed THEN $2 ELSE i.armed_by END
+         FROM new JOIN event ON event.invitation = new.id
+         WHERE i.id = new.id AND i.state = new.from_state
+        RETURNING i.id)
+    SELECT 1 / (count(*) = $26)::integer FROM changed";
 
 /// An invitation as a change finds it.
 struct Found {
@@ -81,8 +87,18 @@ pub async fn apply_all(
     transaction: &Transaction<'_>,
     changes: &[&Change],
 ) -> std::result::Result<Vec<Result<State>>, ApplyError> {
+    let read = read(transaction.session, transaction.run, changes).await?;
+    apply_read(transaction, changes, read).await
+}
+
+/// As [`apply_all`], when the changes' invitations were read at the beginning of the transaction.
+pub async fn apply_read(
+    transaction: &Transaction<'_>,
+    changes: &[&Change],
+    read: Read,
+) -> std::result::Result<Vec<Result<State>>, ApplyError> {
+    let (live, mut found) = (read.live, Some(read.found));
     let arms = changes.iter().any(|it| it.cause == Cause::Arm);
-    let (live, mut found) = transaction.begin(changes, arms).await?;
     let mut room = match transaction.limits {
         Some(limits) if arms && live => Some(transaction.allowance(limits).await?),
         _ => None,
@@ -110,7 +126,8 @@ pub async fn apply_all(
             .into_iter()
             .partition(|it| seen.insert(&changes[*it].identity));
         let wave_changes: Vec<&Change> = wave.iter().map(|it| changes[*it]).collect();
-        let applied = transaction.apply_wave(&wave_changes, live, found.take());
+        let is_last = later.is_empty();
+        let applied = transaction.apply_wave(&wave_changes, live, found.take(), is_last);
         let applied = applied.await?;
         for (place, result) in wave.into_iter().zip(applied) {
             results[place] = Some(result.map_err(|refused| explain(changes[place], refused)));
@@ -118,6 +135,80 @@ pub async fn apply_all(
         open = later;
     }
     Ok(results.into_iter().flatten().collect())
+}
+
+/// What changes depend on.
+pub struct Read {
+    /// Whether this run may arm.
+    live: bool,
+    found: HashMap<Identity, Found>,
+}
+
+/// Reads what changes depend on, in one round trip.
+pub async fn read(
+    session: &Session,
+    run: i64,
+    changes: &[&Change],
+) -> std::result::Result<Read, Failure> {
+    let arms = changes.iter().any(|it| it.cause == Cause::Arm);
+    session.prepare_all(&[IS_LIVE, FIND]).await?;
+    let live = async {
+        if arms {
+            is_live(session, run).await
+        } else {
+            Ok(true)
+        }
+    };
+    let (live, found) = tokio::join!(biased; live, find(session, run, changes));
+    Ok(Read {
+        live: live?,
+        found: found?,
+    })
+}
+
+/// The invitations as they are now. They do not change until the transaction ends.
+async fn find(
+    session: &Session,
+    run: i64,
+    changes: &[&Change],
+) -> std::result::Result<HashMap<Identity, Found>, Failure> {
+    let keys = Keys::of(changes.iter().map(|it| &it.identity));
+    let rows = session
+        .query(
+            FIND,
+            &[
+                &keys.campaigns,
+                &keys.packages,
+                &keys.addresses,
+                &keys.occasions,
+                &run,
+            ],
+        )
+        .await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let invitation = InvitationRow {
+            id: rows::value(row, 4)?,
+            state: rows::state(row, 5)?,
+            generation: rows::count(row, 6)?,
+            message_id: rows::value(row, 7)?,
+            attempts: rows::count(row, 8)?,
+            deferrals: rows::count(row, 9)?,
+            repeat: rows::value(row, 10)?,
+            accepted_at: rows::value(row, 11)?,
+            deferred_since: rows::value(row, 12)?,
+        };
+        found.insert(
+            rows::identity(row, 0)?,
+            Found {
+                row: invitation,
+                claimed_by: rows::value(row, 13)?,
+                armed_here: rows::value(row, 14)?,
+                recovered_at: rows::optional_timestamp(row, 15)?,
+            },
+        );
+    }
+    Ok(found)
 }
 
 /// Applies a change again that another server had acknowledged, although this run may not arm any more. Gives the new
@@ -160,21 +251,8 @@ fn explain(change: &Change, refused: ApplyError) -> LedgerError {
 impl Transaction<'_> {
     /// Applies one change, which must be allowed.
     pub async fn apply(&self, change: &Change) -> std::result::Result<State, ApplyError> {
-        let mut results = self.apply_wave(&[change], true, None).await?;
+        let mut results = self.apply_wave(&[change], true, None, false).await?;
         results.pop().ok_or(ApplyError::Missing)?
-    }
-
-    /// Whether this run may arm, and the invitations of all changes, after one round trip.
-    async fn begin(
-        &self,
-        changes: &[&Change],
-        arms: bool,
-    ) -> std::result::Result<(bool, Option<HashMap<Identity, Found>>), Failure> {
-        self.session.prepare_all(&[IS_LIVE, FIND]).await?;
-        let live = async { if arms { self.is_live().await } else { Ok(true) } };
-        let found = self.find(changes.iter().map(|it| &it.identity));
-        let (live, found) = tokio::join!(biased; live, found);
-        Ok((live?, Some(found?)))
     }
 
     /// Applies changes of different invitations.
@@ -183,10 +261,11 @@ impl Transaction<'_> {
         changes: &[&Change],
         live: bool,
         found: Option<HashMap<Identity, Found>>,
+        is_last: bool,
     ) -> std::result::Result<Vec<std::result::Result<State, ApplyError>>, ApplyError> {
         let mut found = match found {
             Some(found) => found,
-            None => self.find(changes.iter().map(|it| &it.identity)).await?,
+            None => find(self.session, self.run, changes).await?,
         };
         let mut results = Vec::with_capacity(changes.len());
         let mut written = Vec::new();
@@ -200,6 +279,13 @@ impl Transaction<'_> {
                 Err(ApplyError::Failed(failure)) => return Err(failure.into()),
                 Err(refused) => results.push(Err(refused)),
             }
+        }
+        let is_due = |it: &Written| matches!(it.after.state, State::Pending | State::Deferred);
+        if is_last && self.commit.early && !written.iter().any(is_due) {
+            // Returned with the results: if the answer is lost, they count as soon as the commit is known.
+            let done = self.write_and_commit(&written).await;
+            self.commit.done.replace(Some(done));
+            return Ok(results);
         }
         self.write_all(&written).await?;
         let suppressed = self.suppress_due(&written).await?;
@@ -275,62 +361,35 @@ impl Transaction<'_> {
         })
     }
 
-    /// The invitations as they are now. They do not change until the transaction ends.
-    async fn find<'a>(
-        &self,
-        identities: impl Iterator<Item = &'a Identity>,
-    ) -> std::result::Result<HashMap<Identity, Found>, Failure> {
-        let keys = Keys::of(identities);
-        let rows = self
-            .session
-            .query(
-                FIND,
-                &[
-                    &keys.campaigns,
-                    &keys.packages,
-                    &keys.addresses,
-                    &keys.occasions,
-                    &self.run,
-                ],
-            )
-            .await?;
-        let mut found = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            let invitation = InvitationRow {
-                id: rows::value(row, 4)?,
-                state: rows::state(row, 5)?,
-                generation: rows::count(row, 6)?,
-                message_id: rows::value(row, 7)?,
-                attempts: rows::count(row, 8)?,
-                deferrals: rows::count(row, 9)?,
-                repeat: rows::value(row, 10)?,
-                accepted_at: rows::value(row, 11)?,
-                deferred_since: rows::value(row, 12)?,
-            };
-            found.insert(
-                rows::identity(row, 0)?,
-                Found {
-                    row: invitation,
-                    claimed_by: rows::value(row, 13)?,
-                    armed_here: rows::value(row, 14)?,
-                    recovered_at: rows::optional_timestamp(row, 15)?,
-                },
-            );
-        }
-        Ok(found)
-    }
-
     /// Writes the new states and their lines of history.
     async fn write_all(&self, written: &[Written]) -> std::result::Result<(), Failure> {
         if written.is_empty() {
             return Ok(());
         }
+        self.write_columns(written).await
+    }
+
+    /// Writes them and commits, in one round trip. If a row is not as it was found, the statement fails, and so the
+    /// commit rolls back.
+    async fn write_and_commit(&self, written: &[Written]) -> std::result::Result<(), Failure> {
+        if written.is_empty() {
+            return self.session.batch("COMMIT").await;
+        }
+        self.session.prepare_all(&[WRITE]).await?;
+        let (written, committed) =
+            tokio::join!(biased; self.write_columns(written), self.session.batch("COMMIT"));
+        written?;
+        committed
+    }
+
+    async fn write_columns(&self, written: &[Written]) -> std::result::Result<(), Failure> {
         macro_rules! column {
             (|$it:ident| $value:expr) => {
                 written.iter().map(|$it| $value).collect::<Vec<_>>()
             };
         }
-        let number = |it: u32| i32::try_from(it).unwrap_or(i32::MAX);
+        let count = |it: u32| i32::try_from(it).unwrap_or(i32::MAX);
+        let number = i64::try_from(written.len()).unwrap_or(i64::MAX);
         let ids: Vec<i64> = column!(|it| it.id);
         let from: Vec<&str> = column!(|it| it.from.as_str());
         let to: Vec<&str> = column!(|it| it.after.state.as_str());
@@ -345,10 +404,10 @@ impl Transaction<'_> {
         let relays: Vec<Option<&str>> = column!(|it| it.change.relay.as_deref());
         let before: Vec<&str> = column!(|it| it.message_id.as_str());
         let notes: Vec<Option<&str>> = column!(|it| it.change.note.as_deref());
-        let generations: Vec<i32> = column!(|it| number(it.after.generation));
+        let generations: Vec<i32> = column!(|it| count(it.after.generation));
         let after: Vec<&str> = column!(|it| it.after.message_id.as_str());
-        let attempts: Vec<i32> = column!(|it| number(it.after.attempts));
-        let deferrals: Vec<i32> = column!(|it| number(it.after.deferrals));
+        let attempts: Vec<i32> = column!(|it| count(it.after.attempts));
+        let deferrals: Vec<i32> = column!(|it| count(it.after.deferrals));
         let repeat: Vec<bool> = column!(|it| it.after.repeat);
         let accepted: Vec<Option<i64>> = column!(|it| it.after.accepted_at);
         let deferred: Vec<Option<i64>> = column!(|it| it.after.deferred_since);
@@ -362,7 +421,7 @@ impl Transaction<'_> {
         let armed: Vec<bool> = column!(|it| it.armed);
         let changed = self
             .session
-            .execute(
+            .query_one(
                 WRITE,
                 &[
                     &self.now.as_millisecond(),
@@ -390,13 +449,15 @@ impl Transaction<'_> {
                     &hashes,
                     &claims,
                     &armed,
+                    &number,
                 ],
             )
-            .await?;
-        if changed == written.len() as u64 {
-            Ok(())
-        } else {
-            Err(Failure::NoEffect)
+            .await;
+        match changed {
+            Err(Failure::Refused(error)) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => {
+                Err(Failure::NoEffect)
+            }
+            changed => changed.map(drop),
         }
     }
 
@@ -443,7 +504,7 @@ impl Transaction<'_> {
             .map(|it| Change::new(it, self.now, Cause::Suppress))
             .collect();
         let changes: Vec<&Change> = changes.iter().collect();
-        for result in Box::pin(self.apply_wave(&changes, true, None)).await? {
+        for result in Box::pin(self.apply_wave(&changes, true, None, false)).await? {
             result?;
         }
         Ok(suppressed)

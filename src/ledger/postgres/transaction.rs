@@ -1,5 +1,7 @@
 //! A transaction that is open.
 
+use std::cell::RefCell;
+
 use jiff::Timestamp;
 
 use super::connection::Session;
@@ -22,12 +24,28 @@ pub struct Transaction<'a> {
     pub limits: Option<&'a RateLimits>,
     /// The time of the server.
     pub now: Timestamp,
+    /// Whether the work may commit with its last statement, which saves a round trip; and whether it has.
+    pub commit: Commit,
+}
+
+/// Who commits a transaction.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Whether the work may commit with its last statement.
+    pub early: bool,
+    /// How that ended, if it has.
+    pub done: RefCell<Option<Result<(), Failure>>>,
 }
 
 impl Transaction<'_> {
     /// Whether this run is not lost, and its lease has not run out. It cannot be lost before the transaction ends.
     pub async fn is_live(&self) -> std::result::Result<bool, Failure> {
-        let row = self.session.query_opt(IS_LIVE, &[&self.run]).await?;
-        Ok(row.is_some_and(|it| it.get(0)))
+        is_live(self.session, self.run).await
     }
+}
+
+/// Whether a run is not lost, and its lease has not run out. It cannot be lost before the transaction ends.
+pub async fn is_live(session: &Session, run: i64) -> std::result::Result<bool, Failure> {
+    let row = session.query_opt(IS_LIVE, &[&run]).await?;
+    Ok(row.is_some_and(|it| it.get(0)))
 }

@@ -18,7 +18,7 @@ use super::lease::Lease;
 use super::rewriting::Acknowledgements;
 use super::server;
 use super::thread::{Work, boxed};
-use super::transaction::Transaction;
+use super::transaction::{Commit, Transaction};
 use crate::config::LedgerServer;
 use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
@@ -186,9 +186,9 @@ impl Writer {
     /// Applies the changes of several requests in one commit, and answers each.
     async fn apply(&mut self, group: Vec<(Vec<Change>, Responder<ChangeResults>)>) {
         let all: Vec<&Change> = group.iter().flat_map(|(changes, _)| changes).collect();
-        let applied = self
-            .write(Lock::Shared, async |it| changes::apply_all(it, &all).await)
-            .await;
+        let read = async |session: &Session, run| changes::read(session, run, &all).await;
+        let apply = async |it: &Transaction<'_>, read| changes::apply_read(it, &all, read).await;
+        let applied = self.write_after(Lock::Shared, true, read, apply).await;
         match applied {
             Ok(results) => {
                 for (change, result) in all.iter().zip(&results) {
@@ -216,12 +216,27 @@ impl Writer {
         lock: Lock,
         mut work: impl AsyncFnMut(&Transaction<'_>) -> std::result::Result<T, ApplyError>,
     ) -> Result<T> {
+        let work = async |it: &Transaction<'_>, ()| work(it).await;
+        self.write_after(lock, false, async |_, _| Ok(()), work)
+            .await
+    }
+
+    /// Runs `work` in a transaction of its own, with what `read` has read at its beginning. Both may be called again, if
+    /// nothing was committed. With `early`, the work may commit.
+    async fn write_after<P, T>(
+        &mut self,
+        lock: Lock,
+        early: bool,
+        read: impl AsyncFn(&Session, i64) -> std::result::Result<P, Failure>,
+        mut work: impl AsyncFnMut(&Transaction<'_>, P) -> std::result::Result<T, ApplyError>,
+    ) -> Result<T> {
         let mut conflicts = 0;
         loop {
             self.ensure_usable()?;
             let id = random_id()?;
             let mut value = None;
-            let error = match self.attempt(lock, id, &mut value, &mut work).await {
+            let attempt = self.attempt_after((lock, early), id, &mut value, &read, &mut work);
+            let error = match attempt.await {
                 Ok(()) => return Ok(value.expect("a committed transaction has a value")),
                 Err(ApplyError::Failed(failure)) => failure,
                 Err(refused) => {
@@ -252,6 +267,20 @@ impl Writer {
         value: &mut Option<T>,
         work: &mut impl AsyncFnMut(&Transaction<'_>) -> std::result::Result<T, ApplyError>,
     ) -> std::result::Result<(), ApplyError> {
+        let mut work = async |it: &Transaction<'_>, ()| work(it).await;
+        self.attempt_after((lock, false), id, value, &async |_, _| Ok(()), &mut work)
+            .await
+    }
+
+    /// Runs `work` in a transaction that is not repeated, with what `read` has read at its beginning.
+    async fn attempt_after<P, T>(
+        &mut self,
+        (lock, early): (Lock, bool),
+        id: Id,
+        value: &mut Option<T>,
+        read: &impl AsyncFn(&Session, i64) -> std::result::Result<P, Failure>,
+        work: &mut impl AsyncFnMut(&Transaction<'_>, P) -> std::result::Result<T, ApplyError>,
+    ) -> std::result::Result<(), ApplyError> {
         let session = &self.session;
         let locked = match lock {
             Lock::Shared => "SELECT pg_advisory_xact_lock_shared($1)",
@@ -260,11 +289,12 @@ impl Writer {
         session.prepare_all(&[locked, COUNT]).await?;
         let values: Values<'_> = &[&&self.mark.run[..], &self.epoch, &&id[..]];
         // Sent at once, in this order, and so answered after one round trip.
-        let (begun, locked, counted) = tokio::join!(
+        let (begun, locked, counted, read) = tokio::join!(
             biased;
             session.batch("BEGIN"),
             session.query(locked, &[&ORDER_LOCK]),
             session.query_opt(COUNT, values),
+            read(session, self.run),
         );
         begun?;
         locked?;
@@ -277,9 +307,16 @@ impl Writer {
             run: self.run,
             limits: self.limits.as_ref(),
             now,
+            commit: Commit {
+                early,
+                ..Commit::default()
+            },
         };
-        *value = Some(work(&transaction).await?);
-        session.batch("COMMIT").await?;
+        *value = Some(work(&transaction, read?).await?);
+        match transaction.commit.done.into_inner() {
+            None => session.batch("COMMIT").await?,
+            Some(done) => done?,
+        }
         self.mark.changes = changes.unsigned_abs();
         self.advance_witness();
         Ok(())
