@@ -589,6 +589,18 @@ fn scrap() -> impl Strategy<Value = String> {
 }
 
 #[test]
+fn g1_quoted_locale_with_a_secret_is_not_shown() {
+    let wrong = GOOD.replacen(
+        "[smtp]",
+        "[packages.other]\nlink = \"x\"\nname = { \"\"\"password = \"x\"\"\"\" = \"A\" }\n[smtp]",
+        1,
+    );
+    let error = load(&wrong).unwrap_err();
+    assert!(error.contains("by locale: a key in quotes"), "{error}");
+    assert!(!error.contains("password = \"x"), "{error}");
+}
+
+#[test]
 fn g1_quoted_key_of_several_lines_is_not_shown() {
     let error = load(&format!("\"\"\"password = \"x\"{GOOD}\"\"\" = 1\n")).unwrap_err();
     assert!(error.contains("unknown key in quotes"), "{error}");

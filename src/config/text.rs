@@ -92,8 +92,16 @@ fn by_locale(
         };
         let mut texts = Vec::new();
         for (tag, value) in table {
-            let locale =
-                Locale::parse(tag.get_ref()).map_err(|error| format!("by locale: {error}"))?;
+            let locale = Locale::parse(tag.get_ref()).map_err(|error| {
+                // A missing quote can make a secret part of a quoted key.
+                let of_a_tag = |it: char| it.is_alphanumeric() || matches!(it, '_' | '-');
+                if tag.get_ref().chars().all(of_a_tag) {
+                    format!("by locale: {error}")
+                } else {
+                    "by locale: a key in quotes is not a language tag such as `fr`, `pt-BR` or `zh-Hans`"
+                        .to_owned()
+                }
+            })?;
             let text = read(value.get_ref()).map_err(|error| format!("for {locale} {error}"))?;
             texts.push((locale, text));
         }
