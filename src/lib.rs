@@ -13,7 +13,7 @@
 //! delivery results               the run: queue, workers, limits, signals · the list written back
 //! plan outbox sync events        rows × standing → due, or skipped with reason · planned send → verified message
 //! ledger relay entra sandbox review approval report    record · SMTP · Microsoft Graph · test relay · review · approvals · tables and JSON
-//! metrics notify                 the file for Prometheus · who is told how a run ended (on the same layer)
+//! metrics notify                 the file for Prometheus · notifications at the end of a run (on the same layer)
 //! sender_domain                  SPF, DKIM and DMARC of the sender's domain (on the same layer)
 //! oauth                          access tokens
 //! http dns secret                HTTPS with deadlines and proxies · DNS queries · secrets, read when needed

@@ -72,7 +72,7 @@ const METRICS: [(&str, &str); 13] = [
     ),
 ];
 
-/// A run, as far as the file tells of it.
+/// What the file has about a run.
 #[derive(Clone, Copy, Debug)]
 pub struct MeasuredRun {
     /// The verb.

@@ -36,11 +36,11 @@ pub struct Monitoring {
     pub events: Option<PathBuf>,
     /// Measurements for Prometheus.
     pub textfile: Option<PathBuf>,
-    /// Who is told how a run ended.
+    /// Notifications at the end of a run.
     pub notify: Notify,
 }
 
-/// Who is told how a run ended.
+/// Notifications at the end of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Notify {
     /// The program to run after a failure, with its arguments.
@@ -53,7 +53,7 @@ pub struct Notify {
     pub ignored: Vec<u32>,
 }
 
-/// Where the URL of the heartbeat is. It is a secret, because whoever knows it can pretend that all is well.
+/// Where the URL of the heartbeat is. It is a secret: whoever knows it can report a run that did not happen.
 #[derive(Clone, Debug)]
 pub enum HeartbeatUrl {
     /// In the configuration.

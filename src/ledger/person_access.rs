@@ -1,8 +1,10 @@
 //! The access of people to packages, as the ledger keeps and changes it.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
-use crate::invitation::{Access, AccessBy, AccessState, PersonHash};
+use crate::invitation::{Access, AccessBy, AccessCounts, AccessState, PersonHash};
 
 /// The access of one person, or the best of a domain, to a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,4 +41,29 @@ pub struct AccessChange {
     pub from: AccessState,
     /// What is recorded now.
     pub to: AccessState,
+}
+
+/// The people with a request for a package, and domains.
+pub struct People {
+    /// How far the request of each has come.
+    pub states: HashMap<PersonHash, AccessState>,
+    /// When the requests were read.
+    pub read_at: Timestamp,
+}
+
+impl People {
+    /// Counts an invitation, by the hashes of its person and domain.
+    pub fn count(&self, [person, domain]: [PersonHash; 2], counts: &mut AccessCounts) {
+        let oldest = counts
+            .read_at
+            .map_or(self.read_at, |it| it.min(self.read_at));
+        counts.read_at = Some(oldest);
+        let (state, by_colleague) = match (self.states.get(&person), self.states.get(&domain)) {
+            (Some(state), _) => (*state, false),
+            (None, Some(state)) => (*state, true),
+            (None, None) => (AccessState::None, false),
+        };
+        *counts.states.entry(state).or_default() += 1;
+        counts.by_colleague += u64::from(by_colleague);
+    }
 }

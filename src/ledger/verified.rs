@@ -1,5 +1,7 @@
 //! The results of verifying a ledger, whichever store it is in.
 
+use std::collections::BTreeSet;
+
 use crate::invitation::{Identity, MessageIdKey, Occasion};
 use crate::ledger::witness::Id;
 
@@ -9,6 +11,36 @@ pub struct Verified {
     pub check: &'static str,
     /// What was found; an error if it must not be so.
     pub result: std::result::Result<String, String>,
+}
+
+impl Verified {
+    /// Whether the tables have the parts that this program creates; `known` describes them.
+    pub fn tables(
+        found: &BTreeSet<String>,
+        wanted: &BTreeSet<String>,
+        known: String,
+    ) -> std::result::Result<String, String> {
+        let missing: Vec<_> = wanted.difference(found).cloned().collect();
+        let foreign: Vec<_> = found.difference(wanted).cloned().collect();
+        match (missing.as_slice(), foreign.as_slice()) {
+            ([], []) => Ok(known),
+            ([], foreign) => Err(format!(
+                "{} was not created by this program",
+                foreign.join(", ")
+            )),
+            (missing, _) => Err(format!("{} is missing or different", missing.join(", "))),
+        }
+    }
+
+    /// Whether the change counter is not behind a run; `highest` is that of the last run.
+    pub fn counter(changes: i64, runs: i64, highest: i64) -> std::result::Result<String, String> {
+        if changes < highest {
+            return Err(format!(
+                "the counter of changes is {changes}, but a run made change {highest}"
+            ));
+        }
+        Ok(format!("{changes} changes by {runs} runs"))
+    }
 }
 
 /// Whether the state of each invitation is that of its latest event, and its Message-ID that of its identity.

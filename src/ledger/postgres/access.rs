@@ -15,7 +15,7 @@ use crate::invitation::{
     Access, AccessBy, AccessCounts, AccessState, Identity, PersonHash, PersonHasher,
 };
 use crate::ledger::error::Result;
-use crate::ledger::person_access::{AccessChange, PersonAccess};
+use crate::ledger::person_access::{AccessChange, People, PersonAccess};
 use crate::link::PackageId;
 
 impl Writer {
@@ -199,29 +199,6 @@ impl Reader {
                 .collect()
         })
         .await
-    }
-}
-
-/// The people with a request for a package, and domains.
-struct People {
-    states: HashMap<PersonHash, AccessState>,
-    read_at: Timestamp,
-}
-
-impl People {
-    /// Counts an invitation, by the hashes of its person and domain.
-    fn count(&self, [person, domain]: [PersonHash; 2], counts: &mut AccessCounts) {
-        let oldest = counts
-            .read_at
-            .map_or(self.read_at, |it| it.min(self.read_at));
-        counts.read_at = Some(oldest);
-        let (state, by_colleague) = match (self.states.get(&person), self.states.get(&domain)) {
-            (Some(state), _) => (*state, false),
-            (None, Some(state)) => (*state, true),
-            (None, None) => (AccessState::None, false),
-        };
-        *counts.states.entry(state).or_default() += 1;
-        counts.by_colleague += u64::from(by_colleague);
     }
 }
 

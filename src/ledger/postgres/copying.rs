@@ -406,32 +406,26 @@ fn insert(table: &Table) -> String {
 
 /// The values of a column.
 fn array(table: &Table, rows: &[Row], column: usize) -> Box<dyn ToSql + Sync> {
-    let values = rows.iter().map(|row| &row[column]);
+    fn column_of<T>(
+        rows: &[Row],
+        column: usize,
+        value: impl Fn(&Value) -> Option<T>,
+    ) -> Vec<Option<T>> {
+        rows.iter().map(|it| value(&it[column])).collect()
+    }
     match table.columns[column].1 {
-        Kind::Int | Kind::Bool => Box::new(
-            values
-                .map(|it| match it {
-                    Value::Int(number) => Some(*number),
-                    _ => None,
-                })
-                .collect::<Vec<Option<i64>>>(),
-        ),
-        Kind::Text => Box::new(
-            values
-                .map(|it| match it {
-                    Value::Text(text) => Some(text.clone()),
-                    _ => None,
-                })
-                .collect::<Vec<Option<String>>>(),
-        ),
-        Kind::Bytes => Box::new(
-            values
-                .map(|it| match it {
-                    Value::Bytes(bytes) => Some(bytes.clone()),
-                    _ => None,
-                })
-                .collect::<Vec<Option<Vec<u8>>>>(),
-        ),
+        Kind::Int | Kind::Bool => Box::new(column_of(rows, column, |it| match it {
+            Value::Int(number) => Some(*number),
+            _ => None,
+        })),
+        Kind::Text => Box::new(column_of(rows, column, |it| match it {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        })),
+        Kind::Bytes => Box::new(column_of(rows, column, |it| match it {
+            Value::Bytes(bytes) => Some(bytes.clone()),
+            _ => None,
+        })),
     }
 }
 

@@ -66,19 +66,10 @@ async fn tables(session: &Session) -> std::result::Result<Verified, Failure> {
     let (id, ..) = schema::identity(session).await?;
     let found = parts(session).await?;
     let wanted = parts_of(schema::TABLES);
-    let missing: Vec<_> = wanted.difference(&found).cloned().collect();
-    let foreign: Vec<_> = found.difference(&wanted).cloned().collect();
-    let result = match (missing.as_slice(), foreign.as_slice()) {
-        ([], []) => Ok(format!("version {}, ledger {}", schema::VERSION, hex(id))),
-        ([], foreign) => Err(format!(
-            "{} was not created by this program",
-            foreign.join(", ")
-        )),
-        (missing, _) => Err(format!("{} is missing or different", missing.join(", "))),
-    };
+    let known = format!("version {}, ledger {}", schema::VERSION, hex(id));
     Ok(Verified {
         check: "tables",
-        result,
+        result: Verified::tables(&found, &wanted, known),
     })
 }
 
@@ -175,15 +166,8 @@ async fn counter(session: &Session) -> std::result::Result<Verified, Failure> {
     let runs: i64 = rows::value(&row, 1)?;
     // None before the first change, and if this user may not read it.
     let changes = changes.unwrap_or(highest);
-    let result = if changes < highest {
-        Err(format!(
-            "the counter of changes is {changes}, but a run made change {highest}"
-        ))
-    } else {
-        Ok(format!("{changes} changes by {runs} runs"))
-    };
     Ok(Verified {
         check: "changes",
-        result,
+        result: Verified::counter(changes, runs, highest),
     })
 }

@@ -16,7 +16,7 @@ use crate::invitation::{
     Access, AccessBy, AccessCounts, AccessState, Identity, PersonHash, PersonHasher,
 };
 use crate::ledger::error::Result;
-use crate::ledger::person_access::{AccessChange, PersonAccess};
+use crate::ledger::person_access::{AccessChange, People, PersonAccess};
 use crate::link::PackageId;
 
 impl WriterThread {
@@ -177,16 +177,9 @@ impl Reader {
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(new) => new.insert(people_of(connection, identity.package_id)?),
                 };
-                let Some(people) = people else { continue };
-                let [person, domain] = hasher.of_invited(&identity);
-                counts.read_at = Some(counts.read_at.map_or(people.read_at, |it| it.min(people.read_at)));
-                let (state, by_colleague) = match (people.states.get(&person), people.states.get(&domain)) {
-                    (Some(state), _) => (*state, false),
-                    (None, Some(state)) => (*state, true),
-                    (None, None) => (AccessState::None, false),
-                };
-                *counts.states.entry(state).or_default() += 1;
-                counts.by_colleague += u64::from(by_colleague);
+                if let Some(people) = people {
+                    people.count(hasher.of_invited(&identity), &mut counts);
+                }
             }
             Ok(counts.read_at.is_some().then_some(counts))
         })
@@ -213,12 +206,6 @@ impl Reader {
                 .collect()
         })
     }
-}
-
-/// The people with a request for a package, and domains.
-struct People {
-    states: HashMap<PersonHash, AccessState>,
-    read_at: Timestamp,
 }
 
 fn people_of(connection: &Connection, package: PackageId) -> rusqlite::Result<Option<People>> {

@@ -62,16 +62,7 @@ fn tables(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<Verif
         ))
     } else {
         let (found, wanted) = (parts(connection)?, parts(&connection::in_memory(key)?)?);
-        let missing: Vec<_> = wanted.difference(&found).cloned().collect();
-        let foreign: Vec<_> = found.difference(&wanted).cloned().collect();
-        match (missing.as_slice(), foreign.as_slice()) {
-            ([], []) => Ok(known),
-            ([], foreign) => Err(format!(
-                "{} was not created by this program",
-                foreign.join(", ")
-            )),
-            (missing, _) => Err(format!("{} is missing or different", missing.join(", "))),
-        }
+        Verified::tables(&found, &wanted, known)
     };
     Ok(Verified {
         check: "tables",
@@ -102,13 +93,7 @@ fn counter(connection: &Connection) -> rusqlite::Result<Verified> {
             [],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
-        if changes < highest {
-            Err(format!(
-                "the counter of changes is {changes}, but a run made change {highest}"
-            ))
-        } else {
-            Ok(format!("{changes} changes by {runs} runs"))
-        }
+        Verified::counter(changes, runs, highest)
     };
     Ok(Verified {
         check: "changes",
