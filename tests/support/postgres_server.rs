@@ -3,6 +3,8 @@
 //!
 //! A shell waits for the end of this process, however it ends, and then stops the server and removes its folder.
 
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -275,23 +277,29 @@ impl PostgresServer {
 
     /// Runs one of PostgreSQL's programs as the user of the server; it must succeed.
     pub fn run(&self, name: &str, arguments: &[&str]) -> Output {
-        // The server inherits the outputs of `pg_ctl`, so that a pipe would not end.
-        let file = |name: &str| std::fs::File::create(self.file(name)).unwrap();
+        // The server inherits the outputs of `pg_ctl`, so that a pipe would not end. Each call has files of its own,
+        // because several tests run programs at once.
+        let [mut stdout, mut stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
         let status = as_server(&program(name), arguments)
             .env("HOME", &self.folder)
             .env("LC_ALL", "C.UTF-8")
             .env("PGPASSWORD", PASSWORD)
             .current_dir(&self.folder)
             .stdin(Stdio::null())
-            .stdout(file("stdout"))
-            .stderr(file("stderr"))
+            .stdout(stdout.try_clone().unwrap())
+            .stderr(stderr.try_clone().unwrap())
             .status()
             .unwrap();
-        let read = |name: &str| std::fs::read(self.file(name)).unwrap();
+        let read = |file: &mut File| {
+            let mut bytes = Vec::new();
+            file.rewind().unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+            bytes
+        };
         let output = Output {
             status,
-            stdout: read("stdout"),
-            stderr: read("stderr"),
+            stdout: read(&mut stdout),
+            stderr: read(&mut stderr),
         };
         assert!(
             status.success(),
