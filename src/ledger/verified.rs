@@ -15,31 +15,38 @@ pub struct Verified {
 
 impl Verified {
     /// Whether the tables have the parts that this program creates; `known` describes them.
-    pub fn tables(
-        found: &BTreeSet<String>,
-        wanted: &BTreeSet<String>,
-        known: String,
-    ) -> std::result::Result<String, String> {
+    #[must_use]
+    pub fn tables(found: &BTreeSet<String>, wanted: &BTreeSet<String>, known: String) -> Self {
         let missing: Vec<_> = wanted.difference(found).cloned().collect();
         let foreign: Vec<_> = found.difference(wanted).cloned().collect();
-        match (missing.as_slice(), foreign.as_slice()) {
+        let result = match (missing.as_slice(), foreign.as_slice()) {
             ([], []) => Ok(known),
             ([], foreign) => Err(format!(
                 "{} was not created by this program",
                 foreign.join(", ")
             )),
             (missing, _) => Err(format!("{} is missing or different", missing.join(", "))),
+        };
+        Self {
+            check: "tables",
+            result,
         }
     }
 
     /// Whether the change counter is not behind a run; `highest` is that of the last run.
-    pub fn counter(changes: i64, runs: i64, highest: i64) -> std::result::Result<String, String> {
-        if changes < highest {
-            return Err(format!(
+    #[must_use]
+    pub fn counter(changes: i64, runs: i64, highest: i64) -> Self {
+        let result = if changes < highest {
+            Err(format!(
                 "the counter of changes is {changes}, but a run made change {highest}"
-            ));
+            ))
+        } else {
+            Ok(format!("{changes} changes by {runs} runs"))
+        };
+        Self {
+            check: "changes",
+            result,
         }
-        Ok(format!("{changes} changes by {runs} runs"))
     }
 }
 

@@ -67,10 +67,7 @@ async fn tables(session: &Session) -> std::result::Result<Verified, Failure> {
     let found = parts(session).await?;
     let wanted = parts_of(schema::TABLES);
     let known = format!("version {}, ledger {}", schema::VERSION, hex(id));
-    Ok(Verified {
-        check: "tables",
-        result: Verified::tables(&found, &wanted, known),
-    })
+    Ok(Verified::tables(&found, &wanted, known))
 }
 
 /// Columns with their types, unique keys, and indexes, as [`parts_of`] names them.
@@ -166,8 +163,5 @@ async fn counter(session: &Session) -> std::result::Result<Verified, Failure> {
     let runs: i64 = rows::value(&row, 1)?;
     // None before the first change, and if this user may not read it.
     let changes = changes.unwrap_or(highest);
-    Ok(Verified {
-        check: "changes",
-        result: Verified::counter(changes, runs, highest),
-    })
+    Ok(Verified::counter(changes, runs, highest))
 }

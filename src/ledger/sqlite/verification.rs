@@ -55,19 +55,17 @@ fn tables(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<Verif
     let (version, id) = (schema::version(connection)?, schema::id(connection)?);
     let id = id.map_or_else(|| "none".to_owned(), hex);
     let known = format!("version {version}, ledger {id}");
-    let result = if version < schema::VERSION {
-        Ok(format!(
-            "{known}; the next run brings it to version {}",
-            schema::VERSION
-        ))
-    } else {
-        let (found, wanted) = (parts(connection)?, parts(&connection::in_memory(key)?)?);
-        Verified::tables(&found, &wanted, known)
-    };
-    Ok(Verified {
-        check: "tables",
-        result,
-    })
+    if version < schema::VERSION {
+        let newest = schema::VERSION;
+        return Ok(Verified {
+            check: "tables",
+            result: Ok(format!(
+                "{known}; the next run brings it to version {newest}"
+            )),
+        });
+    }
+    let (found, wanted) = (parts(connection)?, parts(&connection::in_memory(key)?)?);
+    Ok(Verified::tables(&found, &wanted, known))
 }
 
 /// Columns with their types, and indexes.
@@ -84,21 +82,19 @@ fn parts(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
 
 /// The change counter is never behind a run.
 fn counter(connection: &Connection) -> rusqlite::Result<Verified> {
-    let result = if schema::version(connection)? < 2 {
-        Ok("not recorded in this version".to_owned())
-    } else {
-        let (changes, runs, highest): (i64, i64, i64) = connection.query_row(
-            "SELECT changes, (SELECT count(*) FROM run), (SELECT coalesce(max(changes), 0) FROM run)
-             FROM meta",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )?;
-        Verified::counter(changes, runs, highest)
-    };
-    Ok(Verified {
-        check: "changes",
-        result,
-    })
+    if schema::version(connection)? < 2 {
+        return Ok(Verified {
+            check: "changes",
+            result: Ok("not recorded in this version".to_owned()),
+        });
+    }
+    let (changes, runs, highest): (i64, i64, i64) = connection.query_row(
+        "SELECT changes, (SELECT count(*) FROM run), (SELECT coalesce(max(changes), 0) FROM run)
+         FROM meta",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    Ok(Verified::counter(changes, runs, highest))
 }
 
 /// The state of each invitation is that of its latest event, and its Message-ID that of its identity.
