@@ -278,7 +278,7 @@ pub fn sql(postgres: &PostgresServer, database: &str, statements: &str) -> Strin
 
 /// Waits until something is so; fails after half a minute.
 #[track_caller]
-pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(30);
     while !holds() {
         assert!(Instant::now() < until, "not within 30 s: {what}");
