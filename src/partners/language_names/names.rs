@@ -1,12 +1,20 @@
-//! Names of the shipped languages, in English and in the language itself, and of regions and scripts beside them.
+//! Names of the shipped languages, in English and in every shipped language, and of regions and scripts beside them.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use super::super::header_match::fold;
 
-/// Tags of languages, each with its names; compared as `header_match::fold` makes them, which drops blanks and hyphens.
-const LANGUAGES: &str = include_str!("languages.txt");
+/// Tags of languages by their names. Most names are those of CLDR 48.
+static LANGUAGES: LazyLock<HashMap<String, &str>> =
+    LazyLock::new(|| by_name(include_str!("languages.txt")));
 
-/// Regions and scripts in parentheses; others do not change the language.
-const REGIONS: &str = include_str!("regions.txt");
+/// Tags of regions and scripts by their names in parentheses; others do not change the language.
+static REGIONS: LazyLock<HashMap<String, &str>> =
+    LazyLock::new(|| by_name(include_str!("regions.txt")));
 
 /// The tag of a language that is named, with a region or script in parentheses if there is one.
 pub fn tag_of(text: &str) -> Option<String> {
@@ -15,10 +23,10 @@ pub fn tag_of(text: &str) -> Option<String> {
         Some((name, inside)) => (name, inside.trim_end().strip_suffix(')')?),
         None => (text.as_str(), ""),
     };
-    let mut tag = find(LANGUAGES, name)?.to_owned();
+    let mut tag = (*LANGUAGES.get(&key(name))?).to_owned();
     let mut regions: Vec<&str> = inside
         .split(',')
-        .filter_map(|it| find(REGIONS, it))
+        .filter_map(|it| REGIONS.get(&key(it)).copied())
         .collect();
     // A script precedes a region.
     regions.sort_by_key(|it| std::cmp::Reverse(it.len()));
@@ -30,9 +38,38 @@ pub fn tag_of(text: &str) -> Option<String> {
     Some(tag)
 }
 
-fn find(table: &'static str, name: &str) -> Option<&'static str> {
-    let name = fold(name);
-    let mut lines = table.lines().filter_map(|it| it.split_once(": "));
-    let found = lines.find(|(_, names)| names.split(';').any(|it| fold(it) == name));
-    found.map(|(tag, _)| tag)
+/// A line has a tag and its names: `de: German; Deutsch`.
+fn by_name(table: &'static str) -> HashMap<String, &'static str> {
+    let lines = table.lines().filter_map(|it| it.split_once(": "));
+    lines
+        .flat_map(|(tag, names)| names.split("; ").map(move |it| (key(it), tag)))
+        .collect()
+}
+
+/// Names are the same without accents, because lists come from programs and people that drop them.
+fn key(name: &str) -> String {
+    fold(name)
+        .nfd()
+        .filter(|it| !is_combining_mark(*it))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LANGUAGES, REGIONS, by_name};
+
+    /// If two lines had one name, the table would keep only one of them.
+    #[test]
+    fn no_name_stands_for_two_tags() {
+        for (text, table) in [
+            (include_str!("languages.txt"), &LANGUAGES),
+            (include_str!("regions.txt"), &REGIONS),
+        ] {
+            for line in text.lines() {
+                for (name, tag) in by_name(line.to_owned().leak()) {
+                    assert_eq!(table[&name], tag, "{name}");
+                }
+            }
+        }
+    }
 }

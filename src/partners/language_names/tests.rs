@@ -57,29 +57,122 @@ fn names_tags_and_posix_locales_are_read() {
     }
 }
 
+/// The names that a list may have if its sender works in any of the shipped languages.
 #[test]
-fn every_shipped_language_has_names() {
-    for (language, english, own) in [
-        ("en", "English", "English"),
-        ("fr", "French", "Français"),
-        ("de", "German", "Deutsch"),
-        ("es", "Spanish", "Español"),
-        ("it", "Italian", "Italiano"),
-        ("pt-BR", "Portuguese (Brazil)", "Português (Brasil)"),
-        ("nl", "Dutch", "Nederlands"),
-        ("pl", "Polish", "Polski"),
-        ("sv", "Swedish", "Svenska"),
-        ("cs", "Czech", "Čeština"),
-        ("tr", "Turkish", "Türkçe"),
-        ("ja", "Japanese", "日本語"),
-        ("ko", "Korean", "한국어"),
-        ("zh-Hans", "Chinese (Simplified)", "简体中文"),
-        ("zh-Hant", "Chinese (Traditional)", "繁體中文"),
-        ("ar", "Arabic", "العربية"),
-        ("he", "Hebrew", "עברית"),
+fn shipped_languages_are_known_by_their_names_in_shipped_languages() {
+    for (language, names) in [
+        ("en", ["English", "Englisch", "anglais", "inglés", "英語"]),
+        (
+            "fr",
+            [
+                "Français",
+                "Französisch",
+                "French",
+                "francese",
+                "フランス語",
+            ],
+        ),
+        ("de", ["Deutsch", "allemand", "German", "tedesco", "德语"]),
+        (
+            "es",
+            ["Español", "Spanisch", "espagnol", "hiszpański", "الإسبانية"],
+        ),
+        (
+            "it",
+            ["Italiano", "Italienisch", "italien", "włoski", "イタリア語"],
+        ),
+        (
+            "nl",
+            [
+                "Nederlands",
+                "Niederländisch",
+                "Dutch",
+                "olandese",
+                "オランダ語",
+            ],
+        ),
+        (
+            "pl",
+            ["Polski", "Polnisch", "polonais", "polska", "폴란드어"],
+        ),
+        (
+            "sv",
+            ["Svenska", "Schwedisch", "suédois", "szwedzki", "瑞典语"],
+        ),
+        (
+            "cs",
+            ["Čeština", "Tschechisch", "tchèque", "czeski", "チェコ語"],
+        ),
+        ("tr", ["Türkçe", "Türkisch", "turc", "turecki", "טורקית"]),
+        ("ja", ["日本語", "Japanisch", "japonais", "Japonca", "日语"]),
+        ("ko", ["한국어", "Koreanisch", "coréen", "韓文", "Korece"]),
+        ("ar", ["العربية", "Arabisch", "arabe", "ערבית", "Arapça"]),
+        (
+            "he",
+            ["עברית", "Hebräisch", "hébreu", "العبرية", "İbranice"],
+        ),
+        (
+            "pt-BR",
+            [
+                "Português (Brasil)",
+                "Portugiesisch (Brasilien)",
+                "portugais (Brésil)",
+                "ポルトガル語 (ブラジル)",
+                "葡萄牙语（巴西）",
+            ],
+        ),
+        (
+            "pt-PT",
+            [
+                "Português (Portugal)",
+                "Portugiesisch (Portugal)",
+                "European Portuguese",
+                "portugais européen",
+                "Portekizce (Portekiz)",
+            ],
+        ),
+        (
+            "zh-Hans",
+            [
+                "简体中文",
+                "Chinesisch (vereinfacht)",
+                "chinois (simplifié)",
+                "中国語 (簡体字)",
+                "chiński uproszczony",
+            ],
+        ),
+        (
+            "zh-Hant",
+            [
+                "繁體中文",
+                "Chinesisch (traditionell)",
+                "chinois traditionnel",
+                "中国語 (繁体字)",
+                "중국어(번체)",
+            ],
+        ),
     ] {
-        assert_eq!(tag(english), language);
-        assert_eq!(tag(own), language);
+        for name in names {
+            assert_eq!(tag(name), language, "{name}");
+        }
+    }
+}
+
+#[test]
+fn names_are_the_same_without_accents_and_in_capitals() {
+    for (cell, language) in [
+        ("Francais", "fr"),
+        ("FRANZÖSISCH", "fr"),
+        ("Franzosisch", "fr"),
+        ("espanol", "es"),
+        ("Turkce", "tr"),
+        ("ingilizce", "en"),
+        ("INGILIZCE", "en"),
+        ("cestina", "cs"),
+        ("الاسبانية", "es"),
+        ("Portugais (Bresil)", "pt-BR"),
+    ] {
+        assert_eq!(tag(cell), language, "{cell}");
     }
 }
 
