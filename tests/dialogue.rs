@@ -477,7 +477,7 @@ fn d11_and_d12_an_oversized_reply_is_bounded_in_memory_and_time() {
                 (code, state),
                 "{output:?}"
             );
-            assert!(took < Duration::from_secs(10), "{stage:?}: {took:?}");
+            assert!(took < Duration::from_secs(60), "{stage:?}: {took:?}");
             assert!(
                 peak <= usual + 2 * 1024,
                 "{stage:?}: {peak} KiB, else {usual} KiB"

@@ -105,7 +105,7 @@ fn a15_sigterm_in_any_phase_finishes_only_armed_messages() {
                 let ended = run.wait();
 
                 assert_eq!(ended.code, code, "{name}: {ended:?}");
-                assert!(start.elapsed() < Duration::from_secs(10), "{name}");
+                assert!(start.elapsed() < Duration::from_secs(30), "{name}");
                 // One or two more may have started before the signal arrived.
                 let after = server.accepted().len() - dots;
                 assert!(after <= 3, "{name}: {after} after the signal");

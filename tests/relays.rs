@@ -492,7 +492,7 @@ fn failing(action: &Action) -> Server {
 }
 
 const SHORT: &str =
-    "deadlines = { connect = \"2s\", tls = \"2s\", banner = \"2s\", ehlo = \"2s\" }";
+    "deadlines = { connect = \"6s\", tls = \"6s\", banner = \"6s\", ehlo = \"6s\" }";
 
 #[tokio::test]
 async fn r17_the_next_address_is_tried_until_one_greets() {
@@ -513,8 +513,8 @@ async fn r17_the_next_address_is_tried_until_one_greets() {
         let start = Instant::now();
         let opened = connector.open().await;
         assert!(opened.is_ok(), "{action:?}");
-        // The first address gets half of the two seconds.
-        assert!(start.elapsed() < Duration::from_millis(1_700), "{action:?}");
+        // The first address gets half of the six seconds.
+        assert!(start.elapsed() < Duration::from_millis(5_500), "{action:?}");
         assert_eq!((bad.connections(), good.connections()), (1, 1));
 
         // Later connections begin with the address that greeted.
@@ -576,14 +576,14 @@ async fn r17_the_errors_of_all_addresses_are_reported_together() {
     let failed = several(&workplace, &ports).open().await.err().unwrap();
 
     assert!(
-        start.elapsed() < Duration::from_secs(2),
+        start.elapsed() < Duration::from_secs(6),
         "{:?}",
         start.elapsed()
     );
     for part in [
         "none of the 4 addresses of the relay 127.0.0.1:",
         "Connection refused",
-        "did not answer within 0.7 s",
+        "did not answer within 2",
         "421 4.3.2 not now",
         "554 5.7.1 not you",
     ] {
