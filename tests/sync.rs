@@ -376,15 +376,18 @@ fn a_person_records_what_came_back_in_another_way() {
         printed(&bounced),
         (0, format!("{ADA} (project): delivered → bounced\n"))
     );
-    // What has bounced was not delivered.
+    // A report may be wrong, and the partner may say so.
+    let corrected = printed(&resolve("delivered"));
+    assert_eq!(corrected, (0, format!("{ADA} (project): bounced → delivered\n")));
     let refused = resolve("delivered");
     assert_eq!(refused.code, 65, "{refused:?}");
     assert!(
         refused
             .stderr
-            .contains("`--as delivered` applies to accepted and unknown"),
+            .contains("`--as delivered` applies to accepted, unknown and bounced"),
         "{refused:?}"
     );
+    assert_eq!(resolve("bounced").code, 0);
     assert_eq!(workplace.run(&["send"]).code, 0);
     assert_eq!(server.accepted().len(), 1);
     assert_eq!(resolve("resend").code, 0);

@@ -204,7 +204,7 @@ pub fn applies_to(decision: Decision) -> &'static str {
         Decision::Accepted => {
             "`--as accepted` applies only to unknown, pending, deferred and listed partners without a record"
         }
-        Decision::Delivered => "`--as delivered` applies to accepted and unknown",
+        Decision::Delivered => "`--as delivered` applies to accepted, unknown and bounced",
         Decision::Bounced => "`--as bounced` applies to accepted, delivered and unknown",
         Decision::Abandoned => {
             "`--as abandoned` applies to unknown, pending, deferred, expired, rejected, bounced and listed partners without a record"

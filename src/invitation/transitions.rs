@@ -155,7 +155,7 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
         (Cause::Notification(Proof::Accepted), Unknown) => Accepted,
 
         (Cause::Person(Decision::Accepted), Unknown | Pending | Deferred) => Accepted,
-        (Cause::Person(Decision::Delivered), Accepted | Unknown) => Delivered,
+        (Cause::Person(Decision::Delivered), Accepted | Unknown | Bounced) => Delivered,
         (Cause::Person(Decision::Bounced), Accepted | Delivered | Unknown) => Bounced,
         (
             Cause::Person(Decision::Abandoned),
