@@ -16,7 +16,7 @@ mod sync;
 
 pub use self::check::{LanguageRow, Languages, write_check};
 pub use self::formats::{
-    ReportFormat, count, local, reply_text, rough_duration, shortest_duration, utc,
+    ReportFormat, count, joined_counts, local, reply_text, rough_duration, shortest_duration, utc,
 };
 pub use self::harmless::{generated_cell, one_line, printable};
 pub use self::layout::{columns, fitted, truncated, wrapped};

@@ -13,7 +13,7 @@ use crate::invitation::{Record, State};
 use crate::ledger::{Ledger, LedgerError, RecordFilter};
 use crate::log::Level;
 use crate::plan::PlanSummary;
-use crate::report::{count, decision, one_line, reply_text};
+use crate::report::{count, decision, joined_counts, one_line, reply_text};
 use crate::results::Results;
 
 /// How many records that wait for a decision are named.
@@ -158,8 +158,7 @@ impl RunSummary<'_> {
         ];
         let counts = outcomes(tally).into_iter().chain(rest);
         let counts = counts.filter(|(name, number)| *number > 0 || *name == "accepted");
-        let parts = counts.map(|(name, number)| format!("{number} {name}"));
-        let parts = parts.collect::<Vec<_>>().join(", ");
+        let parts = joined_counts(counts);
         let line = if due == 0 {
             "nothing was due".to_owned()
         } else if settled == 0 && tally.stopped.is_none() {
@@ -184,10 +183,7 @@ impl RunSummary<'_> {
         let settled = settled.map(|(name, number)| (*name, *number));
         let rest = due.saturating_sub(self.tally.reminders.values().sum());
         let counts = settled.chain([("not attempted", rest)]);
-        let parts = counts
-            .filter(|it| it.1 > 0)
-            .map(|(name, number)| format!("{number} {name}"));
-        let parts = parts.collect::<Vec<_>>().join(", ");
+        let parts = joined_counts(counts.filter(|it| it.1 > 0));
         format!("; {} among them: {parts}", count(due, "reminder"))
     }
 
