@@ -2,6 +2,7 @@
 
 pub mod campaign;
 mod check;
+mod csv_rows;
 mod formats;
 mod harmless;
 mod layout;
@@ -26,5 +27,5 @@ pub use self::requests::{AccessRow, ReadPackage, RequestsReport};
 pub use self::runs::{ApprovalRow, RunRow, write_runs};
 pub use self::status::{DataFormat, StatusFormat, StatusRow, StatusWriter};
 pub use self::status_text::{BY_URGENCY, StatusSummary, StatusTable, decision};
-pub use self::suppression::{SuppressionRow, write_suppressions};
+pub use self::suppression::{not_mailed_since, write_suppressions};
 pub use self::sync::{SourceRow, StateChange, SyncReport};

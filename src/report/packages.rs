@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::formats::count;
-use super::harmless::{harmless_json, one_line};
+use super::harmless::{harmless_json, one_line, write_json};
 use super::layout::wrapped;
 
 /// The longest line of a reason without its indentation, for a terminal of 60 columns.
@@ -69,10 +69,7 @@ impl PackageList {
     pub fn write(&self, out: &mut dyn Write, format: PackagesFormat) -> io::Result<()> {
         match format {
             PackagesFormat::Text => self.write_text(out),
-            PackagesFormat::Json => {
-                let json = serde_json::to_string_pretty(self)?;
-                writeln!(out, "{}", harmless_json(&json))
-            }
+            PackagesFormat::Json => write_json(out, self),
             PackagesFormat::Toml => self.write_toml(out),
         }
     }

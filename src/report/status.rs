@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::csv_rows::{csv_header, csv_rows};
 use super::formats::utc;
-use super::harmless::{generated_cell, harmless_json};
+use super::harmless::{compact_json, generated_cell};
 use crate::invitation::{Access, AccessBy, Event, Occasion, Record, State, Suppression};
 
 /// How `status` writes invitations.
@@ -192,7 +193,7 @@ impl<'a> StatusWriter<'a> {
                 let counts = counts.iter();
                 let counts = counts.map(|(state, count)| format!("\"{state}\":{count}"));
                 let counts = counts.collect::<Vec<_>>().join(",");
-                let campaign = harmless_json(&serde_json::to_string(&campaign)?);
+                let campaign = compact_json(&campaign)?;
                 write!(
                     out,
                     "{{\"campaign\":{campaign},\"counts\":{{{counts}}},\"invitations\":["
@@ -203,11 +204,7 @@ impl<'a> StatusWriter<'a> {
                     campaign: with_campaign.then_some(Cow::Borrowed("")),
                     ..InvitationFields::default()
                 };
-                let csv = csv_lines(true, [row])?;
-                let header = csv.split_inclusive(|it| *it == b'\n').next();
-                // Without it, Excel takes UTF-8 for the encoding of its language.
-                write!(out, "\u{feff}")?;
-                out.write_all(header.unwrap_or_default())?;
+                out.write_all(&csv_header(&row)?)?;
             }
         }
         Ok(Self {
@@ -224,7 +221,7 @@ impl<'a> StatusWriter<'a> {
     /// # Errors
     /// If the value cannot be written as JSON.
     pub fn add(&mut self, name: &str, value: &impl Serialize) -> io::Result<()> {
-        let json = harmless_json(&serde_json::to_string(value)?);
+        let json = compact_json(value)?;
         self.further.push_str(&[",\"", name, "\":", &json].concat());
         Ok(())
     }
@@ -245,8 +242,7 @@ impl<'a> StatusWriter<'a> {
                         reminders: Some(row.reminders.iter().map(ReminderFields::of).collect()),
                         ..self.fields(row, Cow::Borrowed)
                     };
-                    let json = harmless_json(&serde_json::to_string(&fields)?);
-                    self.out.write_all(json.as_bytes())?;
+                    self.out.write_all(compact_json(&fields)?.as_bytes())?;
                     self.written += 1;
                 }
                 Ok(())
@@ -254,7 +250,7 @@ impl<'a> StatusWriter<'a> {
             DataFormat::Csv => {
                 let safe = |it: &str| Cow::Owned(generated_cell(it));
                 let rows = page.iter().map(|row| self.fields(row, safe));
-                self.out.write_all(&csv_lines(false, rows)?)
+                self.out.write_all(&csv_rows(rows)?)
             }
         }
     }
@@ -281,20 +277,6 @@ impl<'a> StatusWriter<'a> {
         }
         Ok(())
     }
-}
-
-/// Rows as CSV.
-fn csv_lines<'a>(
-    header: bool,
-    rows: impl IntoIterator<Item = InvitationFields<'a>>,
-) -> io::Result<Vec<u8>> {
-    let mut csv = csv::WriterBuilder::new();
-    let mut csv = csv.has_headers(header).from_writer(Vec::new());
-    for row in rows {
-        csv.serialize(row)?;
-    }
-    csv.into_inner()
-        .map_err(|it| io::Error::other(it.to_string()))
 }
 
 #[cfg(test)]

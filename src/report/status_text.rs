@@ -9,6 +9,7 @@ use super::formats::{count, joined_counts, local, reply_text};
 use super::harmless::one_line;
 use super::layout::{columns, fitted, truncated, wrapped};
 use super::status::StatusRow;
+use super::suppression::not_mailed_since;
 use crate::invitation::{
     Access, AccessBy, AccessCounts, AccessState, Event, Occasion, RoadStep, State, road,
 };
@@ -213,8 +214,8 @@ impl<'a> StatusTable<'a> {
         self.write_event(&now, &reason)?;
         if let Some(entry) = &row.suppression {
             let note = entry.note.as_deref().unwrap_or_default();
-            let since = format!("  not mailed since {} ({})", local(entry.at), entry.source);
-            self.write_event(&since, &one_line(note))?;
+            let since = not_mailed_since(entry);
+            self.write_event(&format!("  {since}"), &one_line(note))?;
         }
         self.write_road(row)?;
         for event in row.history.iter().flatten() {
