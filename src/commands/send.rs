@@ -17,6 +17,7 @@ use super::job::{Job, PartnerFilter};
 use super::open_ledger::{EventsWriter, end_run, export_events, run_start};
 use super::preflight::Preflight;
 use super::question::SendQuestion;
+use super::preview::PreviewOptions;
 use super::reminders::abandon_needless;
 use super::retention::erase_closed;
 use super::summary::{RunSummary, counts};
@@ -69,6 +70,18 @@ pub struct SendOptions {
 }
 
 /// Sends what is due.
+impl SendOptions {
+    /// The arguments of a review instead of sending, by default in the folder `out`.
+    #[must_use]
+    pub fn for_review(self, out: &str) -> PreviewOptions {
+        PreviewOptions {
+            filter: self.filter,
+            out: self.out.unwrap_or_else(|| out.into()),
+            shared: self.shared,
+        }
+    }
+}
+
 ///
 /// # Errors
 /// Whatever prevents the first connection. What happens after it is printed, and decides the exit code.
