@@ -197,20 +197,15 @@ impl Cli {
 
 /// Runs the verb, prints its error, and lets others learn how it ended.
 pub async fn run_to_end(cli: Cli, console: &mut Console<'_>) -> Exit {
-    let run = MonitoredRun::begin(cli.writing_verb(), &cli.config, console.now());
-    let ended = Box::pin(run_verb(cli, console)).await;
-    if let Some(run) = run {
-        run.end(ended, console).await;
-    }
-    ended
-}
-
-/// Runs the verb, and prints its error.
-async fn run_verb(cli: Cli, console: &mut Console<'_>) -> Exit {
-    run(cli, console).await.unwrap_or_else(|error| {
+    let monitored = MonitoredRun::begin(cli.writing_verb(), &cli.config, console.now());
+    let ended = Box::pin(run(cli, console)).await.unwrap_or_else(|error| {
         console.fail(&error.to_string(), error.exit as u8);
         error.exit
-    })
+    });
+    if let Some(monitored) = monitored {
+        monitored.end(ended, console).await;
+    }
+    ended
 }
 
 /// Runs the verb.
