@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
+use serde_json::Value;
 use tracing::debug;
 
 use super::deliver::{deliver, record_suppressed};
@@ -16,8 +17,8 @@ use super::guards::{last_approval, listed_although_forgotten, nothing_was_sent, 
 use super::job::{Job, PartnerFilter};
 use super::open_ledger::{EventsWriter, end_run, export_events, run_start};
 use super::preflight::Preflight;
-use super::question::SendQuestion;
 use super::preview::PreviewOptions;
+use super::question::SendQuestion;
 use super::reminders::abandon_needless;
 use super::retention::erase_closed;
 use super::summary::{RunSummary, counts};
@@ -69,7 +70,6 @@ pub struct SendOptions {
     pub new_campaign: bool,
 }
 
-/// Sends what is due.
 impl SendOptions {
     /// The arguments of a review instead of sending, by default in the folder `out`.
     #[must_use]
@@ -82,6 +82,7 @@ impl SendOptions {
     }
 }
 
+/// Sends what is due.
 ///
 /// # Errors
 /// Whatever prevents the first connection. What happens after it is printed, and decides the exit code.
@@ -166,7 +167,7 @@ async fn send(
     } else {
         Tally::default()
     };
-    record.counts = Some(counts(&tally));
+    let mut counts = counts(&tally);
     let concluded = RunSummary {
         job: &job,
         ledger,
@@ -177,8 +178,9 @@ async fn send(
     let exit = concluded.conclude(console).await;
     let erased = match exit {
         Exit::CannotWrite | Exit::InternalError => Exit::Done,
-        _ => erase_closed(&job.config, ledger, &mut record.counts, console).await,
+        _ => erase_closed(&job.config, ledger, &mut counts, console).await,
     };
+    record.counts = Some(Value::Object(counts).to_string());
     let written = concluded.write_results(console).await;
     Ok(Exit::most_severe(&[exit, erased, written]))
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
 use tracing::debug;
 
 use super::decide::reminder;
@@ -44,17 +45,16 @@ fn outcomes(tally: &Tally) -> [(&'static str, u64); 6] {
     ]
 }
 
-/// The counts of a run, as JSON; `reminders` are those of them that were reminders.
-pub fn counts(tally: &Tally) -> String {
+/// The counts of a run; `reminders` are those of them that were reminders.
+pub fn counts(tally: &Tally) -> Map<String, Value> {
     let counts = outcomes(tally).map(|(name, number)| (name.to_owned(), number.into()));
-    let mut counts: serde_json::Map<_, _> = counts.into_iter().collect();
+    let mut counts: Map<_, _> = counts.into_iter().collect();
     if !tally.reminders.is_empty() {
         let reminders = tally.reminders.iter();
-        let reminders =
-            reminders.map(|(name, number)| (String::from(*name), serde_json::Value::from(*number)));
+        let reminders = reminders.map(|(name, number)| (String::from(*name), Value::from(*number)));
         counts.insert("reminders".into(), reminders.collect());
     }
-    serde_json::Value::Object(counts).to_string()
+    counts
 }
 
 /// How many invitations this run has settled.
