@@ -86,7 +86,7 @@ pub struct Earlier {
 pub struct Skipped<'a> {
     /// The name.
     pub name: &'a str,
-    /// The address, or what stands in its place.
+    /// The address as on the wire, or what stands in its place.
     pub address: &'a str,
     /// The organisation.
     pub organization: &'a str,
@@ -253,13 +253,12 @@ impl Review {
     /// If the files cannot be written.
     pub fn skip(&mut self, skipped: &Skipped<'_>) -> Result<()> {
         let Skipped { address, why, .. } = *skipped;
-        let unicode = unicode(address);
         self.summary.left_out += 1;
         self.summary.reasons.add(skipped.kind);
         self.skipped.add(&(
             skipped.name,
             address,
-            if unicode == address { "" } else { &unicode },
+            unicode(address),
             skipped.organization,
             skipped.package,
             skipped.kind,

@@ -87,7 +87,7 @@ async fn check(
         _ => None,
     };
     if let (Some(languages), true) = (&languages, text) {
-        let _ = languages.write_table(console.out, console.out_is_terminal);
+        let _ = languages.write_table(console.out, console.screen.out.is_some());
     }
     let mut reader = None;
     if let (Some(job), true) = (&job, report.is_good()) {

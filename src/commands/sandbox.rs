@@ -9,7 +9,7 @@ use std::sync::Arc;
 use mail_parser::MessageParser;
 
 use super::deliver::{conclude, deliver};
-use super::job::{Job, PartnerFilter, describe};
+use super::job::{Job, describe};
 use super::open_ledger;
 use super::preview::PreviewOptions;
 use super::review_entries::{ReviewEntry, fill};
