@@ -102,42 +102,6 @@ impl<'a> ReminderFields<'a> {
     }
 }
 
-/// The fields of an invitation; `text` makes its texts safe for the format.
-fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> InvitationFields<'a> {
-    let record = &row.record;
-    let (invitee, standing, latest) = (&record.invitee, &record.standing, &record.latest);
-    let optional = |it: &'a Option<String>| it.as_deref().map(&text);
-    InvitationFields {
-        package: text(&invitee.package),
-        package_id: record.identity.package_id.to_string(),
-        email: text(&invitee.email),
-        name: optional(&invitee.name),
-        organization: optional(&invitee.organization),
-        locale: optional(&invitee.locale),
-        template_locale: text(&invitee.template_locale),
-        state: standing.state.as_str(),
-        listed: row.listed,
-        attempts: standing.attempts,
-        message_id: text(&standing.message_id),
-        smtp_code: latest.smtp_code,
-        enhanced_code: optional(&latest.enhanced_code),
-        reply: optional(&latest.reply),
-        relay: optional(&latest.relay),
-        created_at: utc(record.created_at),
-        updated_at: utc(standing.updated_at),
-        accepted_at: record.accepted_at.map(utc),
-        next_attempt_at: standing.next_attempt_at.map(utc),
-        note: optional(&latest.note),
-        suppressed: None,
-        access: row.access.map(|it| it.state.as_str()),
-        access_at: row.access.and_then(|it| it.at).map(utc),
-        access_by: row.access.and_then(|it| it.by).map(AccessBy::as_str),
-        campaign: None,
-        history: None,
-        reminders: None,
-    }
-}
-
 /// An invitation to be written.
 #[derive(Debug)]
 pub struct StatusRow {
@@ -255,15 +219,43 @@ impl<'a> StatusWriter<'a> {
         }
     }
 
+    /// The fields of an invitation; `text` makes its texts safe for the format.
     fn fields<'r>(
         &self,
         row: &'r StatusRow,
         text: impl Fn(&'r str) -> Cow<'r, str>,
     ) -> InvitationFields<'r> {
-        let campaign = &row.record.identity.campaign;
+        let record = &row.record;
+        let (invitee, standing, latest) = (&record.invitee, &record.standing, &record.latest);
+        let optional = |it: &'r Option<String>| it.as_deref().map(&text);
         InvitationFields {
-            campaign: self.with_campaign.then(|| text(campaign)),
-            ..fields(row, text)
+            package: text(&invitee.package),
+            package_id: record.identity.package_id.to_string(),
+            email: text(&invitee.email),
+            name: optional(&invitee.name),
+            organization: optional(&invitee.organization),
+            locale: optional(&invitee.locale),
+            template_locale: text(&invitee.template_locale),
+            state: standing.state.as_str(),
+            listed: row.listed,
+            attempts: standing.attempts,
+            message_id: text(&standing.message_id),
+            smtp_code: latest.smtp_code,
+            enhanced_code: optional(&latest.enhanced_code),
+            reply: optional(&latest.reply),
+            relay: optional(&latest.relay),
+            created_at: utc(record.created_at),
+            updated_at: utc(standing.updated_at),
+            accepted_at: record.accepted_at.map(utc),
+            next_attempt_at: standing.next_attempt_at.map(utc),
+            note: optional(&latest.note),
+            suppressed: None,
+            access: row.access.map(|it| it.state.as_str()),
+            access_at: row.access.and_then(|it| it.at).map(utc),
+            access_by: row.access.and_then(|it| it.by).map(AccessBy::as_str),
+            campaign: self.with_campaign.then(|| text(&record.identity.campaign)),
+            history: None,
+            reminders: None,
         }
     }
 
