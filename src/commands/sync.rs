@@ -90,17 +90,7 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
         return Err(staleness.error(&config.ledger).into());
     }
     let mut report = SyncReport::default();
-    let mut exits = Vec::new();
-    let mut opened = Vec::new();
-    let collected = collect(
-        &sources,
-        &reader,
-        &mut opened,
-        &mut report,
-        &mut exits,
-        console,
-    );
-    let collected = collected.await?;
+    let (collected, opened, mut exits) = collect(&sources, &reader, &mut report, console).await?;
     let readings = read_requests(&config, &packages, &reader.key, console).await;
     drop(reader);
     report.requests.packages = readings.iter().map(PackageReading::row).collect();
@@ -208,15 +198,15 @@ fn sources<'a>(
     Ok(sources)
 }
 
-/// Reads the sources. One that cannot be read does not prevent the others.
+/// Reads the sources. One that cannot be read does not prevent the others. Gives what was read, and the exit codes of
+/// what was not.
 async fn collect<'a>(
     sources: &[Source<'a>],
     reader: &Reader,
-    opened: &mut Opened<'a>,
     report: &mut SyncReport,
-    exits: &mut Vec<Exit>,
-    console: &mut Console<'_>,
-) -> Result<Collected> {
+    console: &Console<'_>,
+) -> Result<(Collected, Opened<'a>, Vec<Exit>)> {
+    let (mut opened, mut exits) = (Vec::new(), Vec::new());
     let mut collector = Collector {
         collected: Collected::default(),
         index: None,
@@ -226,7 +216,7 @@ async fn collect<'a>(
     };
     for source in sources {
         let before = (collector.collected.mails, collector.collected.traces);
-        let error = match collector.read(source, opened).await {
+        let error = match collector.read(source, &mut opened).await {
             Ok(()) => None,
             Err(SourceError::Unread(why, exit)) => {
                 exits.push(exit);
@@ -247,7 +237,7 @@ async fn collect<'a>(
     report.known = collected.known;
     report.foreign = collected.foreign;
     report.automatic_replies = collected.automatic_replies;
-    Ok(collected)
+    Ok((collected, opened, exits))
 }
 
 /// Reads mails and keeps what they say.
