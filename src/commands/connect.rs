@@ -60,11 +60,7 @@ impl Diagnosis<'_, '_> {
             what,
             ..
         } = finding;
-        let fix = match finding.fix.as_str() {
-            "" => String::new(),
-            fix => format!("\n  fix: {fix}"),
-        };
-        let line = format!("{severity}: {check}: {what}{fix}");
+        let line = format!("{severity}: {check}: {what}{}", finding.fix_line());
         if self.text && *severity < Severity::Warning {
             self.console.print(&line);
         } else {
