@@ -187,6 +187,7 @@ impl Review {
             Occasion::Invitation => (0, identity[..8].try_into().expect("it has sixteen bytes")),
             Occasion::Reminder(number) => (number, digest::short([&identity[..], &[number]])),
         };
+        let kind = u64::from_be_bytes(kind::of(partner, &parsed));
         let mark = self.previous.mark(key, parsed.digest());
         let kinds: Vec<&str> = notes.iter().map(|it| it.kind).collect();
 
@@ -201,7 +202,7 @@ impl Review {
             &asked,
             package,
             mark as u8,
-            hex(kind::of(partner, &parsed)),
+            format!("{kind:016x}"),
             message.earlier.as_ref().map_or(0, |it| it.attempts),
             &kinds,
             bytes.len(),
@@ -327,10 +328,6 @@ fn verified(verification: Verification) -> Vec<String> {
 fn steps(road: &[RoadStep]) -> Vec<(&str, Option<String>)> {
     let step = |it: &RoadStep| it.at.map(|at| at.to_string());
     road.iter().map(|it| (it.what.as_str(), step(it))).collect()
-}
-
-fn hex(bytes: [u8; 8]) -> String {
-    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 #[cfg(test)]

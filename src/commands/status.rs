@@ -369,12 +369,11 @@ impl StatusReport<'_> {
             return Ok(None);
         };
         *after = last.id;
+        let identities: Vec<_> = records.iter().map(|it| it.identity.clone()).collect();
         let mut reminders = vec![Vec::new(); records.len()];
         if self.options.format == StatusFormat::Json || self.options.address.is_some() {
-            let identities = records.iter().map(|it| it.identity.clone()).collect();
-            reminders = self.reader.with_reminders(identities).await?;
+            reminders = self.reader.with_reminders(identities.clone()).await?;
         }
-        let identities = records.iter().map(|it| it.identity.clone()).collect();
         let access = self.reader.access_of(identities).await?;
         let addresses = records.iter().map(|it| it.identity.address.clone());
         let suppressions = self.reader.suppressions_of(addresses.collect()).await?;

@@ -85,7 +85,7 @@ impl PackageList {
             };
             writeln!(out, "  {}{hidden}", package.catalog())?;
             writeln!(out, "  {}", package.verdict())?;
-            for line in package.lines_of_reasons() {
+            for line in package.wrapped_reasons().lines() {
                 writeln!(out, "    {line}")?;
             }
             if let Some(link) = &package.link {
@@ -106,7 +106,7 @@ impl PackageList {
             if package.outside_partners != Some(true) {
                 writeln!(out, "# {}", package.verdict())?;
             }
-            for line in package.lines_of_reasons() {
+            for line in package.wrapped_reasons().lines() {
                 writeln!(out, "#   {line}")?;
             }
             writeln!(out, "[packages.{}]", package.key)?;
@@ -160,12 +160,10 @@ impl PackageRow {
 
     fn catalog(&self) -> String {
         let name = one_line(self.catalog.as_deref().unwrap_or_default());
-        let name = if name.trim().is_empty() {
-            "unknown"
-        } else {
-            &name
-        };
-        format!("catalog: {name}")
+        match name.trim() {
+            "" => "catalog: unknown".to_owned(),
+            _ => format!("catalog: {name}"),
+        }
     }
 
     fn verdict(&self) -> &'static str {
@@ -177,12 +175,10 @@ impl PackageRow {
     }
 
     /// The reasons; all lines of one after the first are indented.
-    fn lines_of_reasons(&self) -> Vec<String> {
+    fn wrapped_reasons(&self) -> String {
         let reasons = self.reasons.iter();
         let wrapped = reasons.map(|it| wrapped(&one_line(it), WIDTH));
-        wrapped
-            .flat_map(|it| it.lines().map(str::to_owned).collect::<Vec<_>>())
-            .collect()
+        wrapped.collect::<Vec<_>>().join("\n")
     }
 }
 
