@@ -28,7 +28,6 @@ use crate::commands::{
 use crate::console::{Console, Messages};
 use crate::exit::{Exit, Result};
 use crate::log::LogFormat;
-use crate::review::Access;
 
 /// Mails each partner the complete My Access link of an access package, once, in their language,
 /// and records every result
@@ -198,20 +197,15 @@ impl Cli {
 
 /// Runs the verb, prints its error, and lets others learn how it ended.
 pub async fn run_to_end(cli: Cli, console: &mut Console<'_>) -> Exit {
-    let run = MonitoredRun::begin(cli.writing_verb(), &cli.config, console.now());
-    let ended = Box::pin(run_verb(cli, console)).await;
-    if let Some(run) = run {
-        run.end(ended, console).await;
-    }
-    ended
-}
-
-/// Runs the verb, and prints its error.
-async fn run_verb(cli: Cli, console: &mut Console<'_>) -> Exit {
-    run(cli, console).await.unwrap_or_else(|error| {
+    let monitored = MonitoredRun::begin(cli.writing_verb(), &cli.config, console.now());
+    let ended = Box::pin(run(cli, console)).await.unwrap_or_else(|error| {
         console.fail(&error.to_string(), error.exit as u8);
         error.exit
-    })
+    });
+    if let Some(monitored) = monitored {
+        monitored.end(ended, console).await;
+    }
+    ended
 }
 
 /// Runs the verb.
@@ -224,25 +218,14 @@ pub async fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit> {
         Command::Init(options) => init::run(&options, console),
         Command::Packages(options) => packages::run(config, &options, console).await,
         Command::Check(options) => check::run(config, &options, console).await,
-        Command::Preview(PreviewOptions {
-            filter,
-            out,
-            shared,
-        }) => {
-            let place = (out.as_path(), Access::shared(shared));
-            preview::run(config, place, &filter, console).await
-        }
+        Command::Preview(options) => preview::run(config, &options, console).await,
         Command::Approve(options) => approve::run(config, &options, console).await,
         Command::Export(options) => export::run(config, &options, console).await,
         Command::Send(options) if options.dry_run => {
-            let out = options.out.unwrap_or_else(|| PREVIEW.into());
-            let place = (out.as_path(), Access::shared(options.shared));
-            preview::run(config, place, &options.filter, console).await
+            preview::run(config, &options.for_review(PREVIEW), console).await
         }
         Command::Send(options) if options.sandbox => {
-            let out = options.out.unwrap_or_else(|| SANDBOX.into());
-            let place = (out.as_path(), Access::shared(options.shared));
-            sandbox::run(config, place, &options.filter, console).await
+            sandbox::run(config, &options.for_review(SANDBOX), console).await
         }
         Command::Send(options) => match &options.test_to {
             Some(address) => test_send::run(config, address, &options.filter, console).await,

@@ -29,8 +29,6 @@ pub struct Console<'a> {
     pub input: &'a mut dyn BufRead,
     /// Whether questions can be answered: stdin and stderr are both a terminal.
     pub interactive: bool,
-    /// Whether stdout is a terminal.
-    pub out_is_terminal: bool,
     /// The terminals of stdout and stderr.
     pub screen: Screen,
     /// The clock.

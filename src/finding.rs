@@ -90,12 +90,17 @@ impl Finding {
     /// first are indented.
     #[must_use]
     pub fn text(&self) -> String {
-        let fix = match self.fix.as_str() {
+        let reason = self.reason().replace('\n', "\n  ");
+        format!("{}: {reason}{}", self.severity, self.fix_line())
+    }
+
+    /// The fix on a line of its own; empty if there is none.
+    #[must_use]
+    pub fn fix_line(&self) -> String {
+        match self.fix.as_str() {
             "" => String::new(),
             fix => format!("\n  fix: {fix}"),
-        };
-        let reason = self.reason().replace('\n', "\n  ");
-        format!("{}: {reason}{fix}", self.severity)
+        }
     }
 
     /// The place and the reason, without repeating the place.

@@ -19,7 +19,7 @@ pub use self::erasure::Erasure;
 pub use self::identity::{Identity, MessageIdKey, invite_id};
 pub use self::notification::{Effect, effect};
 pub use self::occasion::Occasion;
-pub use self::record::{Event, Invitee, Record, Standing};
+pub use self::record::{Event, Invitee, Record, Standing, to_the_second};
 pub use self::reminder::{
     Invited, Mailed, NextReminder, NotNeeded, ReminderSchedule, Unless, not_needed,
 };

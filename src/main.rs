@@ -50,7 +50,6 @@ fn main() -> ExitCode {
         err: &mut err,
         input: &mut stdin().lock(),
         interactive,
-        out_is_terminal: stdout().is_terminal(),
         screen: Screen::detect(),
         clock: access_invite::clock::now,
         messages,

@@ -86,7 +86,7 @@ pub struct Earlier {
 pub struct Skipped<'a> {
     /// The name.
     pub name: &'a str,
-    /// The address, or what stands in its place.
+    /// The address as on the wire, or what stands in its place.
     pub address: &'a str,
     /// The organisation.
     pub organization: &'a str,
@@ -187,6 +187,7 @@ impl Review {
             Occasion::Invitation => (0, identity[..8].try_into().expect("it has sixteen bytes")),
             Occasion::Reminder(number) => (number, digest::short([&identity[..], &[number]])),
         };
+        let kind = u64::from_be_bytes(kind::of(partner, &parsed));
         let mark = self.previous.mark(key, parsed.digest());
         let kinds: Vec<&str> = notes.iter().map(|it| it.kind).collect();
 
@@ -201,7 +202,7 @@ impl Review {
             &asked,
             package,
             mark as u8,
-            hex(kind::of(partner, &parsed)),
+            format!("{kind:016x}"),
             message.earlier.as_ref().map_or(0, |it| it.attempts),
             &kinds,
             bytes.len(),
@@ -253,13 +254,12 @@ impl Review {
     /// If the files cannot be written.
     pub fn skip(&mut self, skipped: &Skipped<'_>) -> Result<()> {
         let Skipped { address, why, .. } = *skipped;
-        let unicode = unicode(address);
         self.summary.left_out += 1;
         self.summary.reasons.add(skipped.kind);
         self.skipped.add(&(
             skipped.name,
             address,
-            if unicode == address { "" } else { &unicode },
+            unicode(address),
             skipped.organization,
             skipped.package,
             skipped.kind,
@@ -328,10 +328,6 @@ fn verified(verification: Verification) -> Vec<String> {
 fn steps(road: &[RoadStep]) -> Vec<(&str, Option<String>)> {
     let step = |it: &RoadStep| it.at.map(|at| at.to_string());
     road.iter().map(|it| (it.what.as_str(), step(it))).collect()
-}
-
-fn hex(bytes: [u8; 8]) -> String {
-    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 #[cfg(test)]

@@ -62,7 +62,6 @@ fn send_in(
         err,
         input: &mut std::io::empty(),
         interactive: false,
-        out_is_terminal: false,
         screen: Screen::default(),
         clock,
         messages: Messages::default(),

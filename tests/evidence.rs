@@ -620,7 +620,6 @@ async fn at_a_terminal(
         err: &mut err,
         input: &mut answers.as_bytes(),
         interactive: true,
-        out_is_terminal: true,
         screen: Screen::default(),
         clock: Timestamp::now,
         messages: Messages::default(),

@@ -17,7 +17,6 @@ fn asked(workplace: &Workplace, options: &SendOptions) -> String {
         err: &mut err,
         input: &mut &b"no\n"[..],
         interactive: true,
-        out_is_terminal: true,
         screen: Screen::default(),
         clock: jiff::Timestamp::now,
         messages: Messages::default(),

@@ -279,7 +279,6 @@ fn list_warnings_appear_in_check_preview_and_on_terminals() {
         err: &mut err,
         input: &mut input,
         interactive: true,
-        out_is_terminal: false,
         screen: Screen::default(),
         clock: jiff::Timestamp::now,
         messages: Messages::default(),

@@ -91,19 +91,12 @@ impl Inputs {
 
     /// The digest with these configuration keys.
     fn digest_of(&self, counts: impl Fn(&str) -> bool) -> Digest {
-        let group = |named: &BTreeMap<String, u64>, counts: &dyn Fn(&str) -> bool| {
-            let entries = named.iter().filter(|it| counts(it.0));
-            of(entries.flat_map(|(name, digest)| {
-                [name.as_bytes().to_vec(), digest.to_be_bytes().to_vec()]
-            }))
-        };
         let [keys, links, templates] = &self.named;
-        let list = of([self.partners.digest()]);
         Digest([
-            group(keys, &counts),
-            group(links, &|_| true),
-            group(templates, &|_| true),
-            list,
+            group(keys.iter().filter(|it| counts(it.0))),
+            group(links),
+            group(templates),
+            of([self.partners.digest()]),
         ])
     }
 
@@ -143,6 +136,14 @@ impl Inputs {
         }
         out.flush()
     }
+}
+
+/// The digest of a group of named inputs.
+fn group<'a>(named: impl IntoIterator<Item = (&'a String, &'a u64)>) -> u64 {
+    let fields = named
+        .into_iter()
+        .flat_map(|(name, digest)| [name.as_bytes().to_vec(), digest.to_be_bytes().to_vec()]);
+    of(fields)
 }
 
 /// The keyword before each named input in an approval, in the order of [`Inputs::named`].

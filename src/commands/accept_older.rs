@@ -57,23 +57,22 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
     }
     let start = run_start("resolve", &config, console);
     let ledger = Ledger::open_although_older(files, &start)?;
-    let gap = Gap {
-        at: console.now(),
-        witness: doubt.mark(),
-        note: note.to_owned(),
-    };
-    let accepted = match export_events(&config, &ledger).await {
-        Err(error) => Err(error),
-        Ok(()) => ledger.accept_older(gap).await.map_err(CommandError::from),
-    };
-    let ended = accepted.map(|changed| {
+    let ended = async {
+        export_events(&config, &ledger).await?;
+        let gap = Gap {
+            at: console.now(),
+            witness: doubt.mark(),
+            note: note.to_owned(),
+        };
+        let changed = ledger.accept_older(gap).await?;
         let verb = if changed == 1 { "is" } else { "are" };
         let changed = count(changed, "invitation");
         console.print(&format!(
             "the ledger was accepted; {changed} {verb} now unknown"
         ));
-        Exit::Done
-    });
+        Ok(Exit::Done)
+    };
+    let ended = ended.await;
     end_run(&config, ledger, &ended, RunEnd::default(), console).await?;
     ended
 }

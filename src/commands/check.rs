@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::check_entra::{check_entra, line_about_entra};
 use super::checks::{COLUMNS, EXAMPLE, Report, check_files, check_plan, languages};
-use super::connect::{Output, diagnose};
+use super::connect::diagnose;
 use super::preflight::recommendation;
 use crate::config::{Config, PROVIDER_CHECK};
 use crate::console::Console;
@@ -87,7 +87,7 @@ async fn check(
         _ => None,
     };
     if let (Some(languages), true) = (&languages, text) {
-        let _ = languages.write_table(console.out, console.out_is_terminal);
+        let _ = languages.write_table(console.out, console.screen.out.is_some());
     }
     let mut reader = None;
     if let (Some(job), true) = (&job, report.is_good()) {
@@ -103,8 +103,7 @@ async fn check(
         && options.connect
         && is_good
     {
-        let output = Output { text, console };
-        diagnose(job, &connector, &reader, report, output).await?;
+        diagnose(job, &connector, &reader, report, text, console).await?;
     }
     Ok(languages)
 }
@@ -126,11 +125,10 @@ fn line_before_findings(finding: &Finding) -> Option<String> {
 /// Whether the job is good, in one sentence.
 fn conclusion(path: &Path, list: Option<&Path>, report: &Report) -> String {
     let path = path.display();
-    let found = |severity| {
+    let number = |severity| {
         let findings = report.findings.iter();
-        findings.filter(move |it| it.severity == severity)
+        findings.filter(|it| it.severity == severity).count() as u64
     };
-    let number = |severity| found(severity).count() as u64;
     if !report.is_good() {
         let mut errors = report.findings.iter();
         let is_of_list = |it: &Finding| it.severity < Severity::Error || it.check == "partners";

@@ -9,7 +9,7 @@ use super::preflight::{connect, merged, read_packages};
 use crate::config::Config;
 use crate::console::Console;
 use crate::entra::{
-    AccessPackage, CHECK, Cache, DomainLookups, Graph, ListedDomains, PackageReadings,
+    AccessPackage, CHECK, Cache, DomainLookups, Graph, GraphError, ListedDomains, PackageReadings,
     TenantPolicies, domain_findings, look_up, source_findings, tenant_findings,
 };
 use crate::exit::{CommandError, Exit, Result, without_os_code};
@@ -40,11 +40,8 @@ pub async fn check_entra(
         }
         findings.extend(report.findings);
     }
-    let is_reachable = readings
-        .tenant
-        .as_ref()
-        .err()
-        .is_none_or(|it| !it.is_unreachable());
+    let tenant = readings.tenant.as_ref();
+    let is_reachable = !tenant.is_err_and(GraphError::is_unreachable);
     if is_reachable {
         let policies = TenantPolicies::read(&graph, microsoft.cloud).await;
         findings.extend(tenant_findings(&policies));

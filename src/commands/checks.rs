@@ -58,9 +58,8 @@ impl Report {
 
     /// The findings that are still to be printed.
     pub fn unprinted(&self) -> impl Iterator<Item = &Finding> {
-        let findings = self.findings.iter().enumerate();
-        let unprinted = findings.filter(|(place, _)| !self.printed.contains(place));
-        unprinted.map(|(_, finding)| finding)
+        let Range { start, end } = self.printed;
+        self.findings[..start].iter().chain(&self.findings[end..])
     }
 
     /// Adds findings; if there are errors among them, `exit` is their exit code.
@@ -173,12 +172,11 @@ fn describe_list(job: &Job, report: &mut Report) {
     report.add(Severity::Note, COLUMNS, &path, columns);
     for partner in job.partners.examples() {
         let address = partner.address.as_written();
-        let name = partner.name.as_deref().unwrap_or_default();
         let organization = partner.organization.as_ref();
         let organization = organization.map(|it| format!(", {it}")).unwrap_or_default();
-        let who = match name {
-            "" => address.to_owned(),
-            name => format!("{name} <{address}>"),
+        let who = match partner.name.as_deref() {
+            None | Some("") => address.to_owned(),
+            Some(name) => format!("{name} <{address}>"),
         };
         let language = job.composer.locale_for(partner);
         let wanted = match &partner.locale {

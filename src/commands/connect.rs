@@ -24,18 +24,12 @@ const DURATION: &str = "duration";
 /// The most characters of a text that is shown.
 const LONGEST: usize = 1_000;
 
-/// Where findings are printed.
-pub struct Output<'o, 'c> {
-    /// As text; otherwise only progress is printed, to stderr.
-    pub text: bool,
-    /// The terminal.
-    pub console: &'o mut Console<'c>,
-}
-
 /// Adds findings to the report, and prints them.
 struct Diagnosis<'o, 'c> {
     report: &'o mut Report,
-    output: Output<'o, 'c>,
+    /// Whether to print text; otherwise only progress is printed, to stderr.
+    text: bool,
+    console: &'o mut Console<'c>,
 }
 
 impl Diagnosis<'_, '_> {
@@ -60,28 +54,23 @@ impl Diagnosis<'_, '_> {
             return;
         };
         self.report.printed.end = self.report.findings.len();
-        let console = &mut *self.output.console;
         let Finding {
             check,
             severity,
             what,
             ..
         } = finding;
-        let fix = match finding.fix.as_str() {
-            "" => String::new(),
-            fix => format!("\n  fix: {fix}"),
-        };
-        let line = format!("{severity}: {check}: {what}{fix}");
-        if self.output.text && finding.severity < Severity::Warning {
-            console.print(&line);
+        let line = format!("{severity}: {check}: {what}{}", finding.fix_line());
+        if self.text && *severity < Severity::Warning {
+            self.console.print(&line);
         } else {
-            console.eprint(&line);
+            self.console.eprint(&line);
         }
     }
 }
 
 /// Connects to the relay, logs in and examines the sender's domain; prints each finding as soon as it is
-/// known.
+/// known, as `text` or to stderr.
 ///
 /// # Errors
 /// If the ledger cannot be read.
@@ -90,9 +79,10 @@ pub async fn diagnose(
     connector: &Connector,
     reader: &Reader,
     report: &mut Report,
-    output: Output<'_, '_>,
+    text: bool,
+    console: &mut Console<'_>,
 ) -> Result<()> {
-    let now = output.console.now();
+    let now = console.now();
     let plan = job.plan(&PartnerFilter::default(), now);
     let Some(verified) = report.keep("messages", "", job.verify(&plan, reader, now).await) else {
         return Ok(());
@@ -101,7 +91,11 @@ pub async fn diagnose(
     let relay = connector.relay();
     let printed = report.findings.len();
     report.printed = printed..printed;
-    let mut diagnosis = Diagnosis { report, output };
+    let mut diagnosis = Diagnosis {
+        report,
+        text,
+        console,
+    };
     let microsoft = by_microsoft(config);
     let mut step = |step| diagnosis.add(finding_of(step, &relay, microsoft, now));
     match connector.diagnose(&mut step).await {

@@ -77,7 +77,6 @@ pub async fn deliver(
     let bar = console.progress(sends.len() as u64);
     let shown = bar.clone();
     let (limits, clock) = (rates.clone(), console.clock);
-    let max_runtime = config.limits.max_runtime;
     let breaker_notice = notice_name(BREAKER_OPEN, ledger, &connector.account());
     if rates.is_some() {
         let limits = RateLimits {
@@ -92,7 +91,7 @@ pub async fn deliver(
         connector: Arc::new(connector),
         sender: config.sender.address.clone(),
         connections: config.smtp.connections,
-        max_runtime: max_runtime.filter(|_| rates.is_some()),
+        max_runtime: config.limits.max_runtime.filter(|_| rates.is_some()),
         rates,
         retry: config.retry,
         unless: config.reminders.map(|it| it.unless).unwrap_or_default(),

@@ -30,14 +30,6 @@ pub enum Place {
     Events(PathBuf),
 }
 
-/// What was done at a place.
-pub enum Erased {
-    /// There is nothing.
-    Nothing,
-    /// What a person should know.
-    Done(String),
-}
-
 /// The places that are known: those of the configuration, and the folders of reviews and the reports if no others are
 /// named.
 pub fn places(config: &Config) -> Vec<Place> {
@@ -53,7 +45,8 @@ pub fn places(config: &Config) -> Vec<Place> {
 }
 
 impl Place {
-    /// Erases an address that the ledger has forgotten. `clean` is the list, if it does not name the address.
+    /// Erases an address that the ledger has forgotten; gives what a person should know if there was anything.
+    /// `clean` is the list, if it does not name the address.
     ///
     /// # Errors
     /// If a file cannot be written or removed.
@@ -64,16 +57,17 @@ impl Place {
         clean: Option<&Arc<Partners>>,
         ledger: &Ledger,
         now: Timestamp,
-    ) -> Result<Erased> {
+    ) -> Result<Option<String>> {
         match self {
             Self::Results(path) => {
                 let shown = path.display();
                 let existed = results::remove(path)?;
-                let Some(partners) = clean.filter(|_| existed) else {
-                    return Ok(done(
-                        existed,
-                        format!("{shown} was removed; the next run writes it again"),
-                    ));
+                if !existed {
+                    return Ok(None);
+                }
+                let Some(partners) = clean else {
+                    let what = format!("{shown} was removed; the next run writes it again");
+                    return Ok(Some(what));
                 };
                 let results = Results {
                     partners,
@@ -82,7 +76,7 @@ impl Place {
                     today: now.to_zoned_datetime(TimeZone::system()).date(),
                 };
                 results.write(path).await?;
-                Ok(Erased::Done(format!("{shown} was written again")))
+                Ok(Some(format!("{shown} was written again")))
             }
             Self::Events(path) => {
                 let erased = events::erase_address(path, address).await?;
@@ -97,37 +91,25 @@ impl Place {
                         "{shown}: not read, so erase the address there by hand"
                     ));
                 }
-                Ok(done(!parts.is_empty(), parts.join("\n")))
+                Ok((!parts.is_empty()).then(|| parts.join("\n")))
             }
             Self::Report(path) => {
-                let removed = report::remove(path)?;
                 let shown = path.display();
                 let what = format!("{shown} was removed; `access-invite report` writes it again");
-                Ok(done(removed, what))
+                Ok(report::remove(path)?.then_some(what))
             }
             Self::Review(path) => {
                 let shown = path.display();
-                let removed = review::remove(path)?;
                 let verb = if path.as_os_str() == SANDBOX {
                     "send --sandbox"
                 } else {
                     "preview"
                 };
-                Ok(done(
-                    removed,
-                    format!(
-                        "the review in {shown}/ was removed; `access-invite {verb}` writes it again"
-                    ),
-                ))
+                let what = format!(
+                    "the review in {shown}/ was removed; `access-invite {verb}` writes it again"
+                );
+                Ok(review::remove(path)?.then_some(what))
             }
         }
-    }
-}
-
-fn done(done: bool, what: String) -> Erased {
-    if done {
-        Erased::Done(what)
-    } else {
-        Erased::Nothing
     }
 }

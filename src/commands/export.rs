@@ -20,6 +20,8 @@ use crate::partners::Partner;
 use crate::plan::Skip;
 use crate::report::{count, generated_cell};
 
+/// The beginning of the list; by the mark, spreadsheets read UTF-8.
+const LIST_HEAD: &str = "\u{feff}file,email,name,organization,package,locale,subject,link\n";
 /// How many partners without a file are named.
 const NAMED: usize = 20;
 
@@ -146,24 +148,7 @@ impl Export {
             &subject,
             partner.package.link.as_str(),
         ];
-        if self.written == 1 {
-            self.write_row(&[
-                "file",
-                "email",
-                "name",
-                "organization",
-                "package",
-                "locale",
-                "subject",
-                "link",
-            ])?;
-        }
-        let row = row.map(generated_cell);
-        self.write_row(&row.each_ref().map(String::as_str))
-    }
-
-    fn write_row(&mut self, row: &[&str; 8]) -> Result<()> {
-        let written = self.list.write_record(row);
+        let written = self.list.write_record(row.map(generated_cell));
         written.map_err(|error| CommandError::new(Exit::InternalError, error))
     }
 
@@ -180,9 +165,8 @@ impl Export {
         if self.format == ExportFormat::Text && self.written > 0 {
             let list = self.list.into_inner();
             let list = list.map_err(|it| CommandError::new(Exit::InternalError, it))?;
-            // By this mark, spreadsheets read UTF-8.
-            let marked = ["\u{feff}".as_bytes(), &list].concat();
-            self.folder.write(LIST, &marked)?;
+            self.folder
+                .write(LIST, &[LIST_HEAD.as_bytes(), &list].concat())?;
         }
         for line in &self.first_skipped {
             console.print(line);

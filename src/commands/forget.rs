@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::erased_files::{self, Erased};
+use super::erased_files;
 use super::job;
 use super::open_ledger::{end_run, export_events, note_erased, run_start};
 use crate::address::Address;
@@ -68,23 +68,17 @@ async fn forget(
     let clean = partners.filter(|_| listed.as_ref().is_some_and(Vec::is_empty));
     let mut exits = Vec::new();
     for place in erased_files::places(config) {
-        match place
-            .erase(config, address, clean.as_ref(), ledger, now)
-            .await
-        {
-            Ok(Erased::Nothing) => {}
-            Ok(Erased::Done(what)) => console.print(&what),
+        let erased = place.erase(config, address, clean.as_ref(), ledger, now);
+        match erased.await {
+            Ok(None) => {}
+            Ok(Some(what)) => console.print(&what),
             Err(error) => {
                 console.eprint(&format!("error: not erased: {error}"));
                 exits.push(error.exit);
             }
         }
     }
-    console.report(
-        [&list_finding(config, listed.as_deref())]
-            .into_iter()
-            .flatten(),
-    );
+    console.report(&list_finding(config, listed.as_deref()));
     let beyond = format!("not touched, so erase it there by hand: {BEYOND}");
     console.report([&Finding::without_fix("forget", Severity::Note, "", beyond)]);
     Ok(Exit::most_severe(&exits))

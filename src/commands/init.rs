@@ -9,7 +9,7 @@ use super::examples::{CONFIG, PARTNERS};
 use super::new_config::{self, configuration, next_steps};
 use crate::config::{Config, ConfigError, LedgerLocation, Provider};
 use crate::console::Console;
-use crate::exit::{Exit, Result, failed};
+use crate::exit::{CommandError, Exit, Result, failed};
 use crate::files::{create_folder, create_new, folder_of};
 use crate::ledger::Ledger;
 
@@ -145,8 +145,8 @@ fn write_new(path: &Path, text: &str) -> Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => {
-            let what = format!("cannot create `{}`", path.display());
-            Err(failed(Exit::CannotWrite, what)(error))
+            let message = format!("cannot create `{}`: {error}", path.display());
+            Err(CommandError::new(Exit::CannotWrite, message))
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::ledger::{Ledger, Reader};
 use crate::message::Composer;
 use crate::partners::{Partner, Partners};
 use crate::plan::{Plan, PlanSummary};
-use crate::report::count;
+use crate::report::{count, joined_counts};
 use crate::review::{About, AboutPackage, Note};
 use crate::templates::Templates;
 
@@ -248,19 +248,18 @@ impl Job {
 
 /// `12 messages (9 en, 3 fr)`, or `12 messages (9 en, 3 fr; 2 reminders)`.
 pub fn describe(summary: &PlanSummary) -> String {
-    let locales = summary.locales.iter();
-    let locales: Vec<String> = locales
-        .map(|(name, count)| format!("{count} {name}"))
-        .collect();
     let messages = count(summary.due, "message");
-    if locales.is_empty() {
+    if summary.locales.is_empty() {
         return messages;
     }
     let reminders = match summary.reminders() {
         0 => String::new(),
         number => format!("; {}", count(number, "reminder")),
     };
-    format!("{messages} ({}{reminders})", locales.join(", "))
+    format!(
+        "{messages} ({}{reminders})",
+        joined_counts(&summary.locales)
+    )
 }
 
 /// The list, if it can be read, for a verb that does not depend on it.

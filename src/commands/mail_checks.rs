@@ -109,14 +109,13 @@ fn untranslated(package: &Package, locales: &BTreeSet<String>) -> Option<String>
         let lacks = match text? {
             LocalizedText::Same(_) => "is one text for all".to_owned(),
             text @ LocalizedText::ByLocale(_) => {
-                let parsed = locales.iter().map(|it| Locale::parse(it));
-                let parsed = parsed.filter_map(Result::ok);
-                let without: Vec<_> = parsed.filter(|it| !text.has(it)).collect();
-                let without: Vec<_> = without.iter().map(|it| format!("`{it}`")).collect();
-                match without.as_slice() {
-                    [] => return None,
-                    without => format!("has none for {}", without.join(", ")),
+                let used = locales.iter().filter_map(|it| Locale::parse(it).ok());
+                let without = used.filter(|it| !text.has(it));
+                let without: Vec<_> = without.map(|it| format!("`{it}`")).collect();
+                if without.is_empty() {
+                    return None;
                 }
+                format!("has none for {}", without.join(", "))
             }
         };
         Some(format!("`{key}` {lacks}"))

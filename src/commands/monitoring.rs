@@ -12,7 +12,7 @@ use crate::delivery::Signals;
 use crate::exit::{Exit, Result, without_os_code};
 use crate::invitation::State;
 use crate::ledger::{Reader, RecordFilter};
-use crate::log::{Level, name_recipients};
+use crate::log::name_recipients;
 use crate::metrics::{self, CampaignFigures, MeasuredRun};
 use crate::notify::{RunReport, notify};
 
@@ -52,9 +52,6 @@ impl MonitoredRun {
         let notifies = matches!(self.verb, "send" | "sync");
         let textfile = self.monitoring.textfile.as_deref();
         let needs_counts = notifies && self.monitoring.notify.command.is_some();
-        if textfile.is_none() && !notifies {
-            return;
-        }
         let mut figures = None;
         if textfile.is_some() || needs_counts {
             figures = figures_of(&self.config).await.ok();
@@ -95,7 +92,7 @@ impl MonitoredRun {
             name = signals.next() => vec![format!("the notification was cut short by {name}")],
         };
         for failure in failures {
-            console.eprint_as(Level::Warning, &format!("warning: {failure}"));
+            console.eprint(&format!("warning: {failure}"));
         }
     }
 }
@@ -109,20 +106,14 @@ async fn figures_of(path: &Path) -> Result<CampaignFigures> {
     let runs = reader.runs(Some(campaign), RUNS).await?;
     let last_send = runs.into_iter().find(|it| it.verb == "send");
     let packages = requests::configured(&config).into_iter().collect();
-    let access = match reader.access_counts(campaign, None).await? {
-        Some(counts) => counts
-            .states
-            .iter()
-            .map(|(it, n)| (it.to_string(), *n))
-            .collect(),
-        None => Vec::new(),
-    };
+    let access = reader.access_counts(campaign, None).await?;
+    let access = access.into_iter().flat_map(|it| it.states);
     Ok(CampaignFigures {
         invitations: reader.counts(campaign).await?,
         decisions,
         oldest_due,
         last_send: counts_of(last_send.and_then(|it| it.counts)),
-        access,
+        access: access.map(|it| (it.0.to_string(), it.1)).collect(),
         requests_read: reader.requests_read_at(packages).await?,
     })
 }

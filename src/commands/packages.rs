@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::preflight::connect;
 use crate::config::{Cloud, Microsoft, package_names, plain_letters};
 use crate::console::Console;
 use crate::entra::{
@@ -16,7 +17,6 @@ use crate::entra::{
 use crate::exit::{CommandError, Exit, Result, without_os_code};
 use crate::files::writable_by_everyone;
 use crate::finding::Finding;
-use crate::http::Proxies;
 use crate::link::AccessPackageLink;
 use crate::report::{PackageList, PackageRow, PackagesFormat, count};
 
@@ -44,8 +44,7 @@ pub async fn run(
     let Some(microsoft) = Microsoft::load(path)? else {
         return Err(no_table(path));
     };
-    let proxies = Proxies::new(|name| std::env::var(name).ok());
-    let graph = Arc::new(Graph::new(&microsoft, proxies, console.clock)?);
+    let graph = connect(&microsoft)?;
     let organization = graph.organization().await.map_err(not_read)?;
     let Some(hint) = organization.initial_domain() else {
         return Err(no_domain());

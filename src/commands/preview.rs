@@ -22,7 +22,7 @@ use crate::exit::{Exit, Result, failed};
 use crate::plan::PlannedInvitation;
 use crate::review::{APPROVAL, About, AboutApproval, Access, Folder, Review};
 
-/// The arguments of `preview`.
+/// The arguments of `preview`, and those of `send --dry-run` and `send --sandbox`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct PreviewOptions {
     /// Which partners.
@@ -40,14 +40,14 @@ pub struct PreviewOptions {
 ///
 /// # Errors
 /// Whatever would stop a `send`, except for approval and guards, which are warnings here.
-pub async fn run(
-    path: &Path,
-    (out, access): (&Path, Access),
-    filter: &PartnerFilter,
-    console: &mut Console<'_>,
-) -> Result<Exit> {
+pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_>) -> Result<Exit> {
+    let PreviewOptions {
+        filter,
+        out,
+        shared,
+    } = options;
     let config = Arc::new(Config::load(path)?);
-    let folder = Folder::prepare(out, access)?;
+    let folder = Folder::prepare(out, Access::shared(*shared))?;
     let job = Job::load(config.clone(), folder.path())?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let reader = open_ledger::read_only(&config, Some(folder.path()), console).await?;

@@ -1,6 +1,5 @@
 //! The question of `send`: everything that a person decides about, and how long it will take.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +11,7 @@ use crate::approval::{self, Digest};
 use crate::delivery::Forecast;
 use crate::ledger::Approval;
 use crate::plan::PlanSummary;
-use crate::report::{count, local, one_line, rough_duration, shortest_duration};
+use crate::report::{count, joined_counts, local, one_line, rough_duration, shortest_duration};
 
 /// How many packages are named.
 const NAMED: usize = 5;
@@ -46,7 +45,7 @@ impl SendQuestion<'_> {
         }
         lines.push(("campaign", one_line(&self.job.config.campaign)));
         lines.push(("packages", self.packages()));
-        lines.push(("languages", listed(&self.summary.locales)));
+        lines.push(("languages", joined_counts(&self.summary.locales)));
         lines.push(("partners", self.partners()));
         lines.push(("approval", self.approval()));
         lines.push(("relay", self.relay.clone()));
@@ -90,7 +89,7 @@ impl SendQuestion<'_> {
         let skipped = &self.summary.skipped;
         let number: u64 = skipped.values().sum();
         if number > 0 {
-            parts.push(format!("{number} skipped ({})", listed(skipped)));
+            parts.push(format!("{number} skipped ({})", joined_counts(skipped)));
         }
         parts.join(", ")
     }
@@ -154,14 +153,6 @@ impl SendQuestion<'_> {
         let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
         local(self.now.saturating_add(wait).unwrap_or(Timestamp::MAX))
     }
-}
-
-/// `3 de, 12 en`.
-fn listed(numbers: &BTreeMap<String, u64>) -> String {
-    let parts = numbers
-        .iter()
-        .map(|(name, number)| format!("{number} {name}"));
-    parts.collect::<Vec<_>>().join(", ")
 }
 
 fn mailbox(name: Option<&str>, address: &Address) -> String {

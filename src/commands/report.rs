@@ -15,7 +15,7 @@ use super::runs;
 use crate::atomic_file::{AtomicFile, beginning_of};
 use crate::config::Config;
 use crate::console::Console;
-use crate::exit::{CommandError, Exit, Result, failed};
+use crate::exit::{CommandError, Exit, Result};
 use crate::files::folder_of;
 use crate::invitation::{Access, Record};
 use crate::ledger::{Ledger, Reader, RecordFilter};
@@ -158,10 +158,8 @@ pub fn default_files() -> impl Iterator<Item = PathBuf> {
 /// If it cannot be read or removed.
 pub fn remove(report: &Path) -> Result<bool> {
     let failed = |error: std::io::Error| {
-        failed(
-            Exit::CannotWrite,
-            format!("cannot remove the report `{}`", report.display()),
-        )(error)
+        let message = format!("cannot remove the report `{}`: {error}", report.display());
+        CommandError::new(Exit::CannotWrite, message)
     };
     match beginning_of(report) {
         Ok(beginning) if is_report(&beginning) => {}
@@ -191,7 +189,9 @@ fn refuse_other_files(out: &Path) -> Result<()> {
 }
 
 fn cannot_write(out: &Path, error: &std::io::Error) -> CommandError {
-    let what = format!("cannot write the report `{}`", out.display());
-    let why = format!("{error}; make room, or name another file with `--out`");
-    failed(Exit::CannotWrite, what)(why)
+    let message = format!(
+        "cannot write the report `{}`: {error}; make room, or name another file with `--out`",
+        out.display()
+    );
+    CommandError::new(Exit::CannotWrite, message)
 }

@@ -208,14 +208,6 @@ pub async fn refresh_requests(
     })
 }
 
-/// The report of `sync` about these packages.
-pub fn report(readings: &[PackageReading], changes: Vec<AccessRow>) -> RequestsReport {
-    RequestsReport {
-        packages: readings.iter().map(PackageReading::row).collect(),
-        changes,
-    }
-}
-
 /// The exit codes for what was read: for what could not be read, and for new denials.
 pub fn exits(report: &RequestsReport, readings: &[PackageReading]) -> Vec<Exit> {
     let unread = readings.iter().filter_map(|it| it.access.as_ref().err());

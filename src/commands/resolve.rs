@@ -133,11 +133,9 @@ async fn decide(
         return Ok(Exit::Done);
     }
     check_applies(&selected, decision)?;
-    if decision == Decision::Resend {
-        selected = without_suppressed(selected, options.address.as_ref(), ledger, console).await?;
-    }
     let repeats = |it: &&Record| it.standing.state == State::Unknown && !options.changed;
     if decision == Decision::Resend {
+        selected = without_suppressed(selected, options.address.as_ref(), ledger, console).await?;
         let repeated: Vec<&Record> = selected.iter().filter(repeats).collect();
         require_same_messages(config.clone(), &repeated, ledger, console).await?;
     }

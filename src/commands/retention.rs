@@ -16,7 +16,7 @@ use crate::report::count;
 pub async fn erase_closed(
     config: &Config,
     ledger: &Ledger,
-    counts: &mut Option<String>,
+    counts: &mut Map<String, Value>,
     console: &mut Console<'_>,
 ) -> Exit {
     let now = console.now();
@@ -46,7 +46,7 @@ pub async fn erase_closed(
     match erased {
         Ok(0) => Exit::Done,
         Ok(erased) => {
-            *counts = Some(with_erased(counts.take(), erased));
+            counts.insert("erased".to_owned(), erased.into());
             if console.interactive {
                 console.print(&format!(
                     "{} erased, because of `privacy.retain`",
@@ -62,11 +62,4 @@ pub async fn erase_closed(
             Exit::CannotWrite
         }
     }
-}
-
-fn with_erased(counts: Option<String>, erased: u64) -> String {
-    let counts = counts.and_then(|it| serde_json::from_str::<Map<String, Value>>(&it).ok());
-    let mut counts = counts.unwrap_or_default();
-    counts.insert("erased".to_owned(), erased.into());
-    Value::Object(counts).to_string()
 }

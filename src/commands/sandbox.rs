@@ -9,8 +9,9 @@ use std::sync::Arc;
 use mail_parser::MessageParser;
 
 use super::deliver::{conclude, deliver};
-use super::job::{Job, PartnerFilter, describe};
+use super::job::{Job, describe};
 use super::open_ledger;
+use super::preview::PreviewOptions;
 use super::review_entries::{ReviewEntry, fill};
 use crate::config::{Config, Smtp, Tls};
 use crate::console::Console;
@@ -26,14 +27,10 @@ use crate::sandbox::Sandbox;
 ///
 /// # Errors
 /// Whatever prevents the first connection of a `send`, except for guards and rates.
-pub async fn run(
-    path: &Path,
-    (out, access): (&Path, Access),
-    filter: &PartnerFilter,
-    console: &mut Console<'_>,
-) -> Result<Exit> {
+pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_>) -> Result<Exit> {
+    let filter = &options.filter;
     let config = Arc::new(Config::load(path)?);
-    let folder = Folder::prepare(out, access)?;
+    let folder = Folder::prepare(&options.out, Access::shared(options.shared))?;
     let job = Job::load(config.clone(), folder.path())?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
     let scratch = open_ledger::scratch_folder(folder.path())?;

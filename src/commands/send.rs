@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
+use serde_json::Value;
 use tracing::debug;
 
 use super::deliver::{deliver, record_suppressed};
@@ -16,6 +17,7 @@ use super::guards::{last_approval, listed_although_forgotten, nothing_was_sent, 
 use super::job::{Job, PartnerFilter};
 use super::open_ledger::{EventsWriter, end_run, export_events, run_start};
 use super::preflight::Preflight;
+use super::preview::PreviewOptions;
 use super::question::SendQuestion;
 use super::reminders::abandon_needless;
 use super::retention::erase_closed;
@@ -66,6 +68,18 @@ pub struct SendOptions {
     /// Confirm a new campaign name, although partners of the list were invited under another one
     #[arg(long)]
     pub new_campaign: bool,
+}
+
+impl SendOptions {
+    /// The arguments of a review instead of sending, by default in the folder `out`.
+    #[must_use]
+    pub fn for_review(self, out: &str) -> PreviewOptions {
+        PreviewOptions {
+            filter: self.filter,
+            out: self.out.unwrap_or_else(|| out.into()),
+            shared: self.shared,
+        }
+    }
 }
 
 /// Sends what is due.
@@ -153,7 +167,7 @@ async fn send(
     } else {
         Tally::default()
     };
-    record.counts = Some(counts(&tally));
+    let mut counts = counts(&tally);
     let concluded = RunSummary {
         job: &job,
         ledger,
@@ -164,8 +178,9 @@ async fn send(
     let exit = concluded.conclude(console).await;
     let erased = match exit {
         Exit::CannotWrite | Exit::InternalError => Exit::Done,
-        _ => erase_closed(&job.config, ledger, &mut record.counts, console).await,
+        _ => erase_closed(&job.config, ledger, &mut counts, console).await,
     };
+    record.counts = Some(Value::Object(counts).to_string());
     let written = concluded.write_results(console).await;
     Ok(Exit::most_severe(&[exit, erased, written]))
 }

@@ -14,12 +14,12 @@ use crate::config::{Config, nearest};
 use crate::console::{Console, Size};
 use crate::exit::{CommandError, Exit, Result};
 use crate::finding::Finding;
-use crate::invitation::{Occasion, Record, State};
+use crate::invitation::{Occasion, Record, State, Suppression};
 use crate::ledger::{Ledger, Reader, RecordFilter};
 use crate::partners::Partners;
 use crate::report::{
     BY_URGENCY, DataFormat, ListWriter, StatusFormat, StatusRow, StatusSummary, StatusTable,
-    StatusWriter, SuppressionRow, one_line, wrapped, write_runs,
+    StatusWriter, not_mailed_since, one_line, wrapped, write_runs,
 };
 
 /// How many bytes of a report are kept in memory.
@@ -91,7 +91,7 @@ pub async fn run(path: &Path, options: &StatusOptions, console: &mut Console<'_>
         options,
         reader: &reader,
         list,
-        suppression: suppression.map(SuppressionRow::from),
+        suppression,
         screen,
     };
     report.write(&mut written).await?;
@@ -122,7 +122,7 @@ struct StatusReport<'a> {
     reader: &'a Reader,
     list: Option<Partners>,
     /// Why the address that was asked for is not mailed.
-    suppression: Option<SuppressionRow>,
+    suppression: Option<Suppression>,
     /// The terminal that will show it.
     screen: Option<Size>,
 }
@@ -151,10 +151,13 @@ impl StatusReport<'_> {
             }
             StatusFormat::Csv => self.write_data(out, DataFormat::Csv, &campaigns).await,
             StatusFormat::Text => {
-                if let (Some(address), Some(row)) = (&self.options.address, &self.suppression)
+                if let (Some(address), Some(entry)) = (&self.options.address, &self.suppression)
                     && campaigns.is_empty()
                 {
-                    writeln!(out, "{address}: {row}").map_err(no_room)?;
+                    let since = not_mailed_since(entry);
+                    let note = entry.note.as_ref();
+                    let note = note.map_or_else(String::new, |it| format!(": {}", one_line(it)));
+                    writeln!(out, "{address}: {since}{note}").map_err(no_room)?;
                 }
                 for (nth, campaign) in campaigns.iter().enumerate() {
                     if nth > 0 {
@@ -366,12 +369,11 @@ impl StatusReport<'_> {
             return Ok(None);
         };
         *after = last.id;
+        let identities: Vec<_> = records.iter().map(|it| it.identity.clone()).collect();
         let mut reminders = vec![Vec::new(); records.len()];
         if self.options.format == StatusFormat::Json || self.options.address.is_some() {
-            let identities = records.iter().map(|it| it.identity.clone()).collect();
-            reminders = self.reader.with_reminders(identities).await?;
+            reminders = self.reader.with_reminders(identities.clone()).await?;
         }
-        let identities = records.iter().map(|it| it.identity.clone()).collect();
         let access = self.reader.access_of(identities).await?;
         let addresses = records.iter().map(|it| it.identity.address.clone());
         let suppressions = self.reader.suppressions_of(addresses.collect()).await?;

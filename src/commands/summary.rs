@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
 use tracing::debug;
 
 use super::decide::reminder;
@@ -13,7 +14,7 @@ use crate::invitation::{Record, State};
 use crate::ledger::{Ledger, LedgerError, RecordFilter};
 use crate::log::Level;
 use crate::plan::PlanSummary;
-use crate::report::{count, decision, one_line, reply_text};
+use crate::report::{count, decision, joined_counts, one_line, reply_text};
 use crate::results::Results;
 
 /// How many records that wait for a decision are named.
@@ -44,17 +45,16 @@ fn outcomes(tally: &Tally) -> [(&'static str, u64); 6] {
     ]
 }
 
-/// The counts of a run, as JSON; `reminders` are those of them that were reminders.
-pub fn counts(tally: &Tally) -> String {
+/// The counts of a run; `reminders` are those of them that were reminders.
+pub fn counts(tally: &Tally) -> Map<String, Value> {
     let counts = outcomes(tally).map(|(name, number)| (name.to_owned(), number.into()));
-    let mut counts: serde_json::Map<_, _> = counts.into_iter().collect();
+    let mut counts: Map<_, _> = counts.into_iter().collect();
     if !tally.reminders.is_empty() {
         let reminders = tally.reminders.iter();
-        let reminders =
-            reminders.map(|(name, number)| (String::from(*name), serde_json::Value::from(*number)));
+        let reminders = reminders.map(|(name, number)| (String::from(*name), Value::from(*number)));
         counts.insert("reminders".into(), reminders.collect());
     }
-    serde_json::Value::Object(counts).to_string()
+    counts
 }
 
 /// How many invitations this run has settled.
@@ -158,8 +158,7 @@ impl RunSummary<'_> {
         ];
         let counts = outcomes(tally).into_iter().chain(rest);
         let counts = counts.filter(|(name, number)| *number > 0 || *name == "accepted");
-        let parts = counts.map(|(name, number)| format!("{number} {name}"));
-        let parts = parts.collect::<Vec<_>>().join(", ");
+        let parts = joined_counts(counts);
         let line = if due == 0 {
             "nothing was due".to_owned()
         } else if settled == 0 && tally.stopped.is_none() {
@@ -184,10 +183,7 @@ impl RunSummary<'_> {
         let settled = settled.map(|(name, number)| (*name, *number));
         let rest = due.saturating_sub(self.tally.reminders.values().sum());
         let counts = settled.chain([("not attempted", rest)]);
-        let parts = counts
-            .filter(|it| it.1 > 0)
-            .map(|(name, number)| format!("{number} {name}"));
-        let parts = parts.collect::<Vec<_>>().join(", ");
+        let parts = joined_counts(counts.filter(|it| it.1 > 0));
         format!("; {} among them: {parts}", count(due, "reminder"))
     }
 

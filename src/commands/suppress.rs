@@ -181,6 +181,6 @@ async fn print_list(
     Ledger::check(&config.ledger)?;
     let reader = Reader::open(&config.ledger, None)?;
     let suppressions = reader.suppressions().await?;
-    write_suppressions(suppressions, format, console.out);
+    write_suppressions(&suppressions, format, console.out);
     Ok(Exit::Done)
 }

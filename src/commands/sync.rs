@@ -20,14 +20,14 @@ use crate::config::{Config, Imap, Microsoft};
 use crate::console::Console;
 use crate::entra::{Graph, GraphError};
 use crate::exit::{CommandError, Exit, Result, without_os_code};
-use crate::inbox::{ImapError, Mail, Mails};
+use crate::inbox::{ImapError, InboxError, Mail, Mails};
 use crate::invitation::State;
-use crate::ledger::{Ledger, Notified, Reader, RunEnd};
+use crate::ledger::{Ledger, LedgerError, Notified, Reader, RunEnd};
 use crate::log::Level;
 use crate::oauth::OAuthError;
 use crate::refusal::SenderIdentity;
 use crate::report::{
-    ReportFormat, RequestsReport, SourceRow, StateChange, SyncReport, count, printable,
+    AccessRow, ReportFormat, RequestsReport, SourceRow, StateChange, SyncReport, count, printable,
 };
 use crate::sync::{
     Collected, GraphMailbox, Mailbox, MailboxError, MessageIndex, TraceError, graph_mailbox_name,
@@ -69,7 +69,7 @@ enum Source<'a> {
     MessageTrace(&'a Microsoft, &'a Address),
 }
 
-/// A mailbox that is still open, with the ids of the reports that were read from it.
+/// The mailboxes that are still open, with the ids of the reports that were read from them.
 type Opened<'a> = Vec<(&'a Imap, Mailbox, Vec<u32>)>;
 
 /// Reads all sources and records what they say.
@@ -90,20 +90,10 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
         return Err(staleness.error(&config.ledger).into());
     }
     let mut report = SyncReport::default();
-    let mut exits = Vec::new();
-    let mut opened = Vec::new();
-    let collected = collect(
-        &sources,
-        &reader,
-        &mut opened,
-        &mut report,
-        &mut exits,
-        console,
-    );
-    let collected = collected.await?;
+    let (collected, opened, mut exits) = collect(&sources, &reader, &mut report, console).await?;
     let readings = read_requests(&config, &packages, &reader.key, console).await;
     drop(reader);
-    report.requests = requests::report(&readings, Vec::new());
+    report.requests.packages = readings.iter().map(PackageReading::row).collect();
     if !collected.notifications.is_empty() || readings.iter().any(|it| it.access.is_ok()) {
         record(&config, collected, &readings, &mut report, console).await?;
     }
@@ -124,8 +114,62 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
     Ok(Exit::first_of(&BY_SEVERITY, &exits))
 }
 
-/// Why a source was not read to its end, with the exit code.
-type Failure = (String, Exit);
+impl Source<'_> {
+    /// What it is called in messages.
+    fn name(&self) -> String {
+        match self {
+            Self::Files(path) => path.display().to_string(),
+            Self::Imap(imap) => mailbox_name(imap),
+            Self::GraphMailbox(_, address) => graph_mailbox_name(address),
+            Self::MessageTrace(_, sender) => format!("the message trace of {sender}"),
+        }
+    }
+}
+
+/// Why a source was not read to its end.
+enum SourceError {
+    /// It cannot be read, with the exit code. Others can.
+    Unread(String, Exit),
+    /// The ledger cannot be read.
+    Ledger(LedgerError),
+}
+
+/// What reading a source gives.
+type Read<T> = std::result::Result<T, SourceError>;
+
+impl From<MailboxError> for SourceError {
+    fn from(error: MailboxError) -> Self {
+        let exit = match &error {
+            MailboxError::Unreachable(_)
+            | MailboxError::Imap(ImapError::Connection(_))
+            | MailboxError::Token(OAuthError::Unreachable { .. }) => Exit::TryLater,
+            _ => Exit::Config,
+        };
+        Self::Unread(without_os_code(error), exit)
+    }
+}
+
+impl From<GraphError> for SourceError {
+    fn from(error: GraphError) -> Self {
+        let exit = requests::exit_of(&error);
+        Self::Unread(without_os_code(error), exit)
+    }
+}
+
+impl From<LedgerError> for SourceError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+impl From<TraceError> for SourceError {
+    fn from(error: TraceError) -> Self {
+        match error {
+            TraceError::Graph(error) => error.into(),
+            TraceError::Ledger(error) => error.into(),
+        }
+    }
+}
 
 /// Where reports are to be read from; fails if there is nothing although that is `required`.
 fn sources<'a>(
@@ -154,15 +198,15 @@ fn sources<'a>(
     Ok(sources)
 }
 
-/// Reads the sources. One that cannot be read does not prevent the others.
+/// Reads the sources. One that cannot be read does not prevent the others. Gives what was read, and the exit codes of
+/// what was not.
 async fn collect<'a>(
     sources: &[Source<'a>],
     reader: &Reader,
-    opened: &mut Opened<'a>,
     report: &mut SyncReport,
-    exits: &mut Vec<Exit>,
-    console: &mut Console<'_>,
-) -> Result<Collected> {
+    console: &Console<'_>,
+) -> Result<(Collected, Opened<'a>, Vec<Exit>)> {
+    let (mut opened, mut exits) = (Vec::new(), Vec::new());
     let mut collector = Collector {
         collected: Collected::default(),
         index: None,
@@ -172,43 +216,16 @@ async fn collect<'a>(
     };
     for source in sources {
         let before = (collector.collected.mails, collector.collected.traces);
-        let (name, failure) = match source {
-            Source::Files(path) => {
-                let failure = collector.files(path).await?;
-                (
-                    path.display().to_string(),
-                    failure.map(|it| (it, Exit::TryLater)),
-                )
+        let error = match collector.read(source, &mut opened).await {
+            Ok(()) => None,
+            Err(SourceError::Unread(why, exit)) => {
+                exits.push(exit);
+                Some(why)
             }
-            Source::Imap(imap) => {
-                let failure = match collector.mailbox(imap).await? {
-                    Ok((mailbox, ids)) => {
-                        opened.push((*imap, mailbox, ids));
-                        None
-                    }
-                    Err(error) => Some((without_os_code(&error), exit_of(&error))),
-                };
-                (mailbox_name(imap), failure)
-            }
-            Source::GraphMailbox(microsoft, address) => {
-                let failure = match connect(microsoft) {
-                    Ok(graph) => collector.graph_mailbox(graph, address).await?,
-                    Err(error) => Some(failure_of(&error)),
-                };
-                (graph_mailbox_name(address), failure)
-            }
-            Source::MessageTrace(microsoft, sender) => {
-                let failure = match connect(microsoft) {
-                    Ok(graph) => collector.message_trace(&graph, sender).await?,
-                    Err(error) => Some(failure_of(&error)),
-                };
-                (format!("the message trace of {sender}"), failure)
-            }
+            Err(SourceError::Ledger(error)) => return Err(error.into()),
         };
-        let (error, exit) = failure.unzip();
-        exits.extend(exit);
         report.sources.push(SourceRow {
-            name,
+            name: source.name(),
             mails: collector.collected.mails - before.0,
             traces: collector.collected.traces - before.1,
             error,
@@ -220,28 +237,7 @@ async fn collect<'a>(
     report.known = collected.known;
     report.foreign = collected.foreign;
     report.automatic_replies = collected.automatic_replies;
-    Ok(collected)
-}
-
-/// The exit code for a mailbox that was not read.
-fn exit_of(error: &MailboxError) -> Exit {
-    match error {
-        MailboxError::Unreachable(_) | MailboxError::Imap(ImapError::Connection(_)) => {
-            Exit::TryLater
-        }
-        MailboxError::Token(OAuthError::Unreachable { .. }) => Exit::TryLater,
-        _ => Exit::Config,
-    }
-}
-
-/// Why Microsoft Graph was not read, with the exit code.
-fn failure_of(error: &GraphError) -> Failure {
-    let exit = if error.is_unreachable() {
-        Exit::TryLater
-    } else {
-        Exit::Config
-    };
-    (without_os_code(error), exit)
+    Ok((collected, opened, exits))
 }
 
 /// Reads mails and keeps what they say.
@@ -254,90 +250,75 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    async fn add(&mut self, mail: &Mail) -> Result<bool> {
-        self.progress.inc(1);
-        let added = self
-            .collected
-            .add(mail, &mut self.index, self.reader, self.now);
-        Ok(added.await?)
-    }
-
-    /// Reads files; gives why not all of them.
-    async fn files(&mut self, path: &Path) -> Result<Option<String>> {
-        let mails = match Mails::open(path) {
-            Ok(mails) => mails,
-            Err(error) => return Ok(Some(error.to_string())),
-        };
-        let mut errors = Errors::default();
-        for mail in mails {
-            match mail {
-                Ok(mail) => drop(self.add(&mail).await?),
-                Err(error) => errors.add(&error),
+    /// Reads a source. A mailbox over IMAP is still open then.
+    async fn read<'s>(&mut self, source: &Source<'s>, opened: &mut Opened<'s>) -> Read<()> {
+        match source {
+            Source::Files(path) => self.files(path).await,
+            Source::Imap(imap) => {
+                let (mailbox, ids) = self.mailbox(imap).await?;
+                opened.push((*imap, mailbox, ids));
+                Ok(())
+            }
+            Source::GraphMailbox(microsoft, address) => {
+                self.graph_mailbox(connect(microsoft)?, address).await
+            }
+            Source::MessageTrace(microsoft, sender) => {
+                self.message_trace(&*connect(microsoft)?, sender).await
             }
         }
-        Ok(errors.message())
     }
 
-    /// Reads a mailbox through Microsoft Graph; gives why not all of it.
-    async fn graph_mailbox(
-        &mut self,
-        graph: Arc<Graph>,
-        address: &Address,
-    ) -> Result<Option<Failure>> {
-        let Some(first_sent) = self.reader.first_sent().await? else {
-            return Ok(None);
-        };
-        let mut mailbox = match GraphMailbox::open(graph, address, first_sent, self.now).await {
-            Ok(mailbox) => mailbox,
-            Err(error) => return Ok(Some(failure_of(&error))),
-        };
+    async fn add(&mut self, mail: &Mail) -> std::result::Result<bool, LedgerError> {
+        self.progress.inc(1);
+        let (collected, index) = (&mut self.collected, &mut self.index);
+        collected.add(mail, index, self.reader, self.now).await
+    }
+
+    async fn files(&mut self, path: &Path) -> Read<()> {
+        let unread = |error: InboxError| SourceError::Unread(error.to_string(), Exit::TryLater);
         let mut errors = Errors::default();
-        let mut exits = Vec::new();
+        for mail in Mails::open(path).map_err(unread)? {
+            match mail {
+                Ok(mail) => drop(self.add(&mail).await?),
+                Err(error) => errors.add(&error, Exit::TryLater),
+            }
+        }
+        errors.result()
+    }
+
+    async fn graph_mailbox(&mut self, graph: Arc<Graph>, address: &Address) -> Read<()> {
+        let Some(first_sent) = self.reader.first_sent().await? else {
+            return Ok(());
+        };
+        let mut mailbox = GraphMailbox::open(graph, address, first_sent, self.now).await?;
+        let mut errors = Errors::default();
         while let Some(mails) = mailbox.next().await {
             for mail in mails {
                 match mail {
                     Ok(mail) => drop(self.add(&mail).await?),
-                    Err(error) => {
-                        errors.add(&error);
-                        exits.push(failure_of(&error).1);
-                    }
+                    Err(error) => errors.add(&error, requests::exit_of(&error)),
                 }
             }
         }
-        let exit = Exit::first_of(&BY_SEVERITY, &exits);
-        Ok(errors.message().map(|it| (it, exit)))
+        errors.result()
     }
 
-    /// Reads the message trace; gives why not all of it.
-    async fn message_trace(&mut self, graph: &Graph, sender: &Address) -> Result<Option<Failure>> {
+    async fn message_trace(&mut self, graph: &Graph, sender: &Address) -> Read<()> {
         let collected = (&mut self.collected, &mut self.index);
         let progress = &self.progress;
         let tick = |number| progress.inc(number);
-        match read_trace(graph, sender, collected, self.reader, self.now, &tick).await {
-            Ok(()) => Ok(None),
-            Err(TraceError::Graph(error)) => Ok(Some(failure_of(&error))),
-            Err(TraceError::Ledger(error)) => Err(error.into()),
-        }
+        Ok(read_trace(graph, sender, collected, self.reader, self.now, &tick).await?)
     }
 
-    /// Reads a mailbox; gives it, still open, with the ids of the reports in it.
-    async fn mailbox(
-        &mut self,
-        imap: &Imap,
-    ) -> Result<std::result::Result<(Mailbox, Vec<u32>), MailboxError>> {
+    /// Reads a mailbox over IMAP; gives it, still open, with the ids of the reports in it.
+    async fn mailbox(&mut self, imap: &Imap) -> Read<(Mailbox, Vec<u32>)> {
         let first_sent = self.reader.first_sent().await?;
-        let mut mailbox = match Mailbox::open(imap, first_sent).await {
-            Ok(mailbox) => mailbox,
-            Err(error) => return Ok(Err(error)),
-        };
+        let mut mailbox = Mailbox::open(imap, first_sent).await?;
         let mut reports = Vec::new();
         loop {
-            let mails = match mailbox.next().await {
-                Ok(mails) => mails,
-                Err(error) => return Ok(Err(error)),
-            };
+            let mails = mailbox.next().await?;
             if mails.is_empty() {
-                return Ok(Ok((mailbox, reports)));
+                return Ok((mailbox, reports));
             }
             for (id, mail) in mails {
                 if self.add(&mail).await? {
@@ -348,27 +329,33 @@ impl Collector<'_> {
     }
 }
 
-/// The errors of a source: the first, and how many followed.
+/// The mails of a source that cannot be read: the first error, how many followed, and the exit codes.
 #[derive(Default)]
 struct Errors {
     first: Option<String>,
     more: u64,
+    exits: Vec<Exit>,
 }
 
 impl Errors {
-    fn add(&mut self, error: &impl Display) {
+    fn add(&mut self, error: &impl Display, exit: Exit) {
+        self.exits.push(exit);
         match self.first {
             None => self.first = Some(error.to_string()),
             Some(_) => self.more += 1,
         }
     }
 
-    fn message(self) -> Option<String> {
-        let first = self.first?;
-        Some(match self.more {
+    fn result(self) -> Read<()> {
+        let Some(first) = self.first else {
+            return Ok(());
+        };
+        let why = match self.more {
             0 => first,
             more => format!("{first}; also unreadable: {}", count(more, "mail")),
-        })
+        };
+        let exit = Exit::first_of(&BY_SEVERITY, &self.exits);
+        Err(SourceError::Unread(why, exit))
     }
 }
 
@@ -437,14 +424,12 @@ fn print(report: &SyncReport, format: ReportFormat, console: &mut Console<'_>) {
         report.write_json(console.out);
         return;
     }
-    for change in report.changes.iter().take(SHOWN) {
-        console.print(&change.line());
-    }
-    if let Some(more) = report.changes.len().checked_sub(SHOWN).filter(|it| *it > 0) {
-        console.print(&format!(
-            "and {more} more; `access-invite status --state bounced` lists all"
-        ));
-    }
+    let others = "`access-invite status --state bounced` lists all";
+    print_first(
+        report.changes.iter().map(StateChange::line),
+        others,
+        console,
+    );
     for source in &report.sources {
         if let Some(error) = &source.error {
             console.eprint_as(Level::Error, &printable(error));
@@ -456,15 +441,24 @@ fn print(report: &SyncReport, format: ReportFormat, console: &mut Console<'_>) {
     print_requests(&report.requests, console);
 }
 
+/// Prints the first of these lines, and what shows the others if there are more.
+fn print_first(
+    lines: impl ExactSizeIterator<Item = String>,
+    others: &str,
+    console: &mut Console<'_>,
+) {
+    let more = lines.len().saturating_sub(SHOWN);
+    for line in lines.take(SHOWN) {
+        console.print(&line);
+    }
+    if more > 0 {
+        console.print(&format!("and {more} more; {others}"));
+    }
+}
+
 fn print_requests(report: &RequestsReport, console: &mut Console<'_>) {
-    for change in report.changes.iter().take(SHOWN) {
-        console.print(&change.line());
-    }
-    if let Some(more) = report.changes.len().checked_sub(SHOWN).filter(|it| *it > 0) {
-        console.print(&format!(
-            "and {more} more; `access-invite status` shows the access of each partner"
-        ));
-    }
+    let others = "`access-invite status` shows the access of each partner";
+    print_first(report.changes.iter().map(AccessRow::line), others, console);
     for error in report.errors() {
         console.eprint_as(Level::Error, &printable(&error));
     }

@@ -44,7 +44,11 @@ impl Unrecorded<'_> {
         }
         let wanted = selection.filter(&config, ledger.reader()).await?.package_id;
         let job = Job::load(config, ledger.scratch_folder())?;
-        let plan = job.plan(&only(address), at);
+        let only = PartnerFilter {
+            limit: None,
+            only: vec![address.clone()],
+        };
+        let plan = job.plan(&only, at);
         let mut rows: Vec<Partner> = Vec::new();
         let mut pages = plan.pages();
         while let Some(page) = pages.next_page(ledger.reader()).await? {
@@ -97,12 +101,5 @@ impl Unrecorded<'_> {
         let (email, package) = (partner.address.as_written(), &partner.package.key);
         console.print(&format!("{email} ({package}): not recorded → {state}"));
         Ok(())
-    }
-}
-
-fn only(address: &Address) -> PartnerFilter {
-    PartnerFilter {
-        limit: None,
-        only: vec![address.clone()],
     }
 }

@@ -134,6 +134,10 @@ pub struct Event {
     pub note: Option<String>,
 }
 
-fn to_the_second<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+/// Serializes a time as RFC 3339 in UTC, to the second.
+///
+/// # Errors
+/// That of the serializer.
+pub fn to_the_second<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&at.strftime("%Y-%m-%dT%H:%M:%SZ"))
 }

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use super::identity::MessageIdKey;
+use super::record::to_the_second;
 use crate::address::{Address, AddressError};
 use jiff::Timestamp;
+use serde::Serialize;
 
 /// An address, or all addresses of a domain (`@fabrikam.example`), in the form for comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +57,7 @@ impl fmt::Display for AddressPattern {
     Debug,
     PartialEq,
     Eq,
-    serde::Serialize,
+    Serialize,
     strum::Display,
     strum::EnumString,
     strum::IntoStaticStr,
@@ -73,12 +75,13 @@ pub enum SuppressionSource {
     Forgotten,
 }
 
-/// An entry of the suppression list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An entry of the suppression list. The names in JSON are an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Suppression {
-    /// What is not mailed; none if the address was erased.
+    /// The address or `@domain` that is not mailed; none if the address was erased.
     pub address: Option<String>,
     /// Since when.
+    #[serde(serialize_with = "to_the_second")]
     pub at: Timestamp,
     /// Why.
     pub source: SuppressionSource,

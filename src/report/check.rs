@@ -6,7 +6,7 @@ use comfy_table::CellAlignment;
 use serde::Serialize;
 
 use super::formats::{count, empty_table};
-use super::harmless::{harmless_json, one_line};
+use super::harmless::{one_line, write_json};
 use crate::config::MissingLocale;
 use crate::finding::{Finding, Severity};
 
@@ -28,12 +28,12 @@ pub fn write_check(
     languages: Option<&Languages>,
     findings: &[Finding],
 ) -> io::Result<()> {
-    let json = serde_json::to_string_pretty(&CheckJson {
+    let json = CheckJson {
         languages,
         ok: findings.iter().all(|it| it.severity != Severity::Error),
         findings,
-    })?;
-    writeln!(out, "{}", harmless_json(&json))
+    };
+    write_json(out, &json)
 }
 
 /// The languages of a list. The names are an interface.

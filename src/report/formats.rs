@@ -1,5 +1,6 @@
 //! Numbers, times, replies and tables as text.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -63,6 +64,14 @@ pub fn shortest_duration(duration: Duration) -> String {
 pub fn count(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
+}
+
+/// `3 de, 12 en`.
+#[must_use]
+pub fn joined_counts(counts: impl IntoIterator<Item = (impl Display, impl Display)>) -> String {
+    let counts = counts.into_iter();
+    let counts = counts.map(|(name, number)| format!("{number} {name}"));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// Code, enhanced code and text of a reply, as far as they are recorded.

@@ -1,7 +1,10 @@
 //! Escaping of untrusted text for terminals, JSON and spreadsheets. What a relay, a list or a ledger holds
 //! may be anything.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use serde::Serialize;
 
 use crate::partners::may_be_formula;
 
@@ -65,6 +68,17 @@ pub fn harmless_json(json: &str) -> String {
         }
     }
     harmless
+}
+
+/// A value as harmless JSON on one line.
+pub fn compact_json(value: &impl Serialize) -> io::Result<String> {
+    Ok(harmless_json(&serde_json::to_string(value)?))
+}
+
+/// Writes a value as harmless JSON, indented.
+pub fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let json = serde_json::to_string_pretty(value)?;
+    writeln!(out, "{}", harmless_json(&json))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::formats::count;
-use super::harmless::{harmless_json, one_line};
+use super::harmless::{harmless_json, one_line, write_json};
 use super::layout::wrapped;
 
 /// The longest line of a reason without its indentation, for a terminal of 60 columns.
@@ -69,10 +69,7 @@ impl PackageList {
     pub fn write(&self, out: &mut dyn Write, format: PackagesFormat) -> io::Result<()> {
         match format {
             PackagesFormat::Text => self.write_text(out),
-            PackagesFormat::Json => {
-                let json = serde_json::to_string_pretty(self)?;
-                writeln!(out, "{}", harmless_json(&json))
-            }
+            PackagesFormat::Json => write_json(out, self),
             PackagesFormat::Toml => self.write_toml(out),
         }
     }
@@ -88,7 +85,7 @@ impl PackageList {
             };
             writeln!(out, "  {}{hidden}", package.catalog())?;
             writeln!(out, "  {}", package.verdict())?;
-            for line in package.lines_of_reasons() {
+            for line in package.wrapped_reasons().lines() {
                 writeln!(out, "    {line}")?;
             }
             if let Some(link) = &package.link {
@@ -109,7 +106,7 @@ impl PackageList {
             if package.outside_partners != Some(true) {
                 writeln!(out, "# {}", package.verdict())?;
             }
-            for line in package.lines_of_reasons() {
+            for line in package.wrapped_reasons().lines() {
                 writeln!(out, "#   {line}")?;
             }
             writeln!(out, "[packages.{}]", package.key)?;
@@ -163,12 +160,10 @@ impl PackageRow {
 
     fn catalog(&self) -> String {
         let name = one_line(self.catalog.as_deref().unwrap_or_default());
-        let name = if name.trim().is_empty() {
-            "unknown"
-        } else {
-            &name
-        };
-        format!("catalog: {name}")
+        match name.trim() {
+            "" => "catalog: unknown".to_owned(),
+            _ => format!("catalog: {name}"),
+        }
     }
 
     fn verdict(&self) -> &'static str {
@@ -180,12 +175,10 @@ impl PackageRow {
     }
 
     /// The reasons; all lines of one after the first are indented.
-    fn lines_of_reasons(&self) -> Vec<String> {
+    fn wrapped_reasons(&self) -> String {
         let reasons = self.reasons.iter();
         let wrapped = reasons.map(|it| wrapped(&one_line(it), WIDTH));
-        wrapped
-            .flat_map(|it| it.lines().map(str::to_owned).collect::<Vec<_>>())
-            .collect()
+        wrapped.collect::<Vec<_>>().join("\n")
     }
 }
 

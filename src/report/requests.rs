@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::formats::count;
+use super::formats::{count, joined_counts};
 use super::harmless::one_line;
 use crate::invitation::AccessState;
 
@@ -85,15 +85,13 @@ impl RequestsReport {
         let read = self.packages.iter().filter(|it| it.error.is_none());
         let packages = count(read.clone().count() as u64, "package");
         let requests = count(read.map(|it| it.requests).sum(), "request");
-        let numbers = AccessState::ALL.iter().filter_map(|state| {
-            let changed = self.changes.iter().filter(|it| it.to == *state).count();
-            (changed > 0).then(|| format!("{changed} {state}"))
+        let numbers = AccessState::ALL.iter().map(|state| {
+            let changed = self.changes.iter().filter(|it| it.to == *state);
+            (state, changed.count())
         });
-        let numbers: Vec<String> = numbers.collect();
-        let changes = if numbers.is_empty() {
-            "no change for invited partners".to_owned()
-        } else {
-            format!("new for invited partners: {}", numbers.join(", "))
+        let changes = match joined_counts(numbers.filter(|it| it.1 > 0)) {
+            numbers if numbers.is_empty() => "no change for invited partners".to_owned(),
+            numbers => format!("new for invited partners: {numbers}"),
         };
         let line = format!("{requests} for {packages} read: {changes}");
         (!self.packages.is_empty()).then_some(line)

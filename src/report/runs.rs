@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::formats::{local, utc};
 use super::harmless::one_line;
 use super::layout::fitted;
-use super::suppression::as_utc;
+use crate::invitation::to_the_second;
 
 /// The width of the longest verb.
 const VERB: usize = 8;
@@ -25,7 +25,7 @@ pub struct RunRow {
     /// The campaign of its configuration.
     pub campaign: String,
     /// Its start.
-    #[serde(serialize_with = "as_utc")]
+    #[serde(serialize_with = "to_the_second")]
     pub started_at: Timestamp,
     /// Its end; none while it runs, or if it was killed.
     #[serde(serialize_with = "as_optional_utc")]
@@ -55,7 +55,7 @@ pub struct ApprovalRow {
     /// Who approved.
     pub by: String,
     /// When.
-    #[serde(serialize_with = "as_utc")]
+    #[serde(serialize_with = "to_the_second")]
     pub at: Timestamp,
     /// A note of that person.
     pub note: Option<String>,

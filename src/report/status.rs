@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::csv_rows::{csv_header, csv_rows};
 use super::formats::utc;
-use super::harmless::{generated_cell, harmless_json};
+use super::harmless::{compact_json, generated_cell};
 use crate::invitation::{Access, AccessBy, Event, Occasion, Record, State, Suppression};
 
 /// How `status` writes invitations.
@@ -101,42 +102,6 @@ impl<'a> ReminderFields<'a> {
     }
 }
 
-/// The fields of an invitation; `text` makes its texts safe for the format.
-fn fields<'a>(row: &'a StatusRow, text: impl Fn(&'a str) -> Cow<'a, str>) -> InvitationFields<'a> {
-    let record = &row.record;
-    let (invitee, standing, latest) = (&record.invitee, &record.standing, &record.latest);
-    let optional = |it: &'a Option<String>| it.as_deref().map(&text);
-    InvitationFields {
-        package: text(&invitee.package),
-        package_id: record.identity.package_id.to_string(),
-        email: text(&invitee.email),
-        name: optional(&invitee.name),
-        organization: optional(&invitee.organization),
-        locale: optional(&invitee.locale),
-        template_locale: text(&invitee.template_locale),
-        state: standing.state.as_str(),
-        listed: row.listed,
-        attempts: standing.attempts,
-        message_id: text(&standing.message_id),
-        smtp_code: latest.smtp_code,
-        enhanced_code: optional(&latest.enhanced_code),
-        reply: optional(&latest.reply),
-        relay: optional(&latest.relay),
-        created_at: utc(record.created_at),
-        updated_at: utc(standing.updated_at),
-        accepted_at: record.accepted_at.map(utc),
-        next_attempt_at: standing.next_attempt_at.map(utc),
-        note: optional(&latest.note),
-        suppressed: None,
-        access: row.access.map(|it| it.state.as_str()),
-        access_at: row.access.and_then(|it| it.at).map(utc),
-        access_by: row.access.and_then(|it| it.by).map(AccessBy::as_str),
-        campaign: None,
-        history: None,
-        reminders: None,
-    }
-}
-
 /// An invitation to be written.
 #[derive(Debug)]
 pub struct StatusRow {
@@ -192,7 +157,7 @@ impl<'a> StatusWriter<'a> {
                 let counts = counts.iter();
                 let counts = counts.map(|(state, count)| format!("\"{state}\":{count}"));
                 let counts = counts.collect::<Vec<_>>().join(",");
-                let campaign = harmless_json(&serde_json::to_string(&campaign)?);
+                let campaign = compact_json(&campaign)?;
                 write!(
                     out,
                     "{{\"campaign\":{campaign},\"counts\":{{{counts}}},\"invitations\":["
@@ -203,11 +168,7 @@ impl<'a> StatusWriter<'a> {
                     campaign: with_campaign.then_some(Cow::Borrowed("")),
                     ..InvitationFields::default()
                 };
-                let csv = csv_lines(true, [row])?;
-                let header = csv.split_inclusive(|it| *it == b'\n').next();
-                // Without it, Excel takes UTF-8 for the encoding of its language.
-                write!(out, "\u{feff}")?;
-                out.write_all(header.unwrap_or_default())?;
+                out.write_all(&csv_header(&row)?)?;
             }
         }
         Ok(Self {
@@ -224,7 +185,7 @@ impl<'a> StatusWriter<'a> {
     /// # Errors
     /// If the value cannot be written as JSON.
     pub fn add(&mut self, name: &str, value: &impl Serialize) -> io::Result<()> {
-        let json = harmless_json(&serde_json::to_string(value)?);
+        let json = compact_json(value)?;
         self.further.push_str(&[",\"", name, "\":", &json].concat());
         Ok(())
     }
@@ -245,8 +206,7 @@ impl<'a> StatusWriter<'a> {
                         reminders: Some(row.reminders.iter().map(ReminderFields::of).collect()),
                         ..self.fields(row, Cow::Borrowed)
                     };
-                    let json = harmless_json(&serde_json::to_string(&fields)?);
-                    self.out.write_all(json.as_bytes())?;
+                    self.out.write_all(compact_json(&fields)?.as_bytes())?;
                     self.written += 1;
                 }
                 Ok(())
@@ -254,20 +214,48 @@ impl<'a> StatusWriter<'a> {
             DataFormat::Csv => {
                 let safe = |it: &str| Cow::Owned(generated_cell(it));
                 let rows = page.iter().map(|row| self.fields(row, safe));
-                self.out.write_all(&csv_lines(false, rows)?)
+                self.out.write_all(&csv_rows(rows)?)
             }
         }
     }
 
+    /// The fields of an invitation; `text` makes its texts safe for the format.
     fn fields<'r>(
         &self,
         row: &'r StatusRow,
         text: impl Fn(&'r str) -> Cow<'r, str>,
     ) -> InvitationFields<'r> {
-        let campaign = &row.record.identity.campaign;
+        let record = &row.record;
+        let (invitee, standing, latest) = (&record.invitee, &record.standing, &record.latest);
+        let optional = |it: &'r Option<String>| it.as_deref().map(&text);
         InvitationFields {
-            campaign: self.with_campaign.then(|| text(campaign)),
-            ..fields(row, text)
+            package: text(&invitee.package),
+            package_id: record.identity.package_id.to_string(),
+            email: text(&invitee.email),
+            name: optional(&invitee.name),
+            organization: optional(&invitee.organization),
+            locale: optional(&invitee.locale),
+            template_locale: text(&invitee.template_locale),
+            state: standing.state.as_str(),
+            listed: row.listed,
+            attempts: standing.attempts,
+            message_id: text(&standing.message_id),
+            smtp_code: latest.smtp_code,
+            enhanced_code: optional(&latest.enhanced_code),
+            reply: optional(&latest.reply),
+            relay: optional(&latest.relay),
+            created_at: utc(record.created_at),
+            updated_at: utc(standing.updated_at),
+            accepted_at: record.accepted_at.map(utc),
+            next_attempt_at: standing.next_attempt_at.map(utc),
+            note: optional(&latest.note),
+            suppressed: None,
+            access: row.access.map(|it| it.state.as_str()),
+            access_at: row.access.and_then(|it| it.at).map(utc),
+            access_by: row.access.and_then(|it| it.by).map(AccessBy::as_str),
+            campaign: self.with_campaign.then(|| text(&record.identity.campaign)),
+            history: None,
+            reminders: None,
         }
     }
 
@@ -281,20 +269,6 @@ impl<'a> StatusWriter<'a> {
         }
         Ok(())
     }
-}
-
-/// Rows as CSV.
-fn csv_lines<'a>(
-    header: bool,
-    rows: impl IntoIterator<Item = InvitationFields<'a>>,
-) -> io::Result<Vec<u8>> {
-    let mut csv = csv::WriterBuilder::new();
-    let mut csv = csv.has_headers(header).from_writer(Vec::new());
-    for row in rows {
-        csv.serialize(row)?;
-    }
-    csv.into_inner()
-        .map_err(|it| io::Error::other(it.to_string()))
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@
 
 use std::io::{self, Write};
 
-use super::formats::{count, local, reply_text};
+use super::formats::{count, joined_counts, local, reply_text};
 use super::harmless::one_line;
 use super::layout::{columns, fitted, truncated, wrapped};
 use super::status::StatusRow;
+use super::suppression::not_mailed_since;
 use crate::invitation::{
     Access, AccessBy, AccessCounts, AccessState, Event, Occasion, RoadStep, State, road,
 };
@@ -51,7 +52,7 @@ impl StatusSummary<'_> {
         write!(out, "campaign {}: {invitations}", one_line(self.campaign))?;
         match self.numbers(State::ALL) {
             numbers if numbers.is_empty() => writeln!(out)?,
-            numbers => writeln!(out, ": {}", numbers.join(", "))?,
+            numbers => writeln!(out, ": {numbers}")?,
         }
         if let Some(access) = &self.access {
             writeln!(out, "{}", access_line(access))?;
@@ -82,22 +83,15 @@ impl StatusSummary<'_> {
         }
         let waiting = self.numbers(&[State::Pending, State::Deferred, State::Armed]);
         if !waiting.is_empty() {
-            writeln!(
-                out,
-                "\nleft for the next `access-invite send`: {}",
-                waiting.join(", ")
-            )?;
+            writeln!(out, "\nleft for the next `access-invite send`: {waiting}")?;
         }
         Ok(())
     }
 
-    /// `1 pending`, for each of these states that has any.
-    fn numbers(&self, states: &[State]) -> Vec<String> {
-        let some = self.counts.iter().filter(|(_, number)| *number > 0);
-        let wanted = some.filter(|(state, _)| states.contains(state));
-        wanted
-            .map(|(state, number)| format!("{number} {state}"))
-            .collect()
+    /// `1 pending, 2 armed`: these states, as far as there are any.
+    fn numbers(&self, states: &[State]) -> String {
+        let some = self.counts.iter().filter(|it| it.1 > 0);
+        joined_counts(some.filter(|it| states.contains(&it.0)).copied())
     }
 }
 
@@ -105,10 +99,7 @@ impl StatusSummary<'_> {
 fn access_line(access: &AccessCounts) -> String {
     let known = access.states.iter().filter(|it| *it.0 != AccessState::None);
     let none = access.states.iter().filter(|it| *it.0 == AccessState::None);
-    let states = known.chain(none);
-    let states: Vec<_> = states
-        .map(|(state, number)| format!("{number} {state}"))
-        .collect();
+    let states = joined_counts(known.chain(none));
     let colleagues = match access.by_colleague {
         0 => String::new(),
         number => format!(" ({number} by a colleague)"),
@@ -116,7 +107,7 @@ fn access_line(access: &AccessCounts) -> String {
     let read_at = access
         .read_at
         .map_or_else(String::new, |it| format!(", read {}", local(it)));
-    format!("access: {}{colleagues}{read_at}", states.join(", "))
+    format!("access: {states}{colleagues}{read_at}")
 }
 
 /// Why invitations in this state wait for a person, and the command that decides.
@@ -223,8 +214,8 @@ impl<'a> StatusTable<'a> {
         self.write_event(&now, &reason)?;
         if let Some(entry) = &row.suppression {
             let note = entry.note.as_deref().unwrap_or_default();
-            let since = format!("  not mailed since {} ({})", local(entry.at), entry.source);
-            self.write_event(&since, &one_line(note))?;
+            let since = not_mailed_since(entry);
+            self.write_event(&format!("  {since}"), &one_line(note))?;
         }
         self.write_road(row)?;
         for event in row.history.iter().flatten() {

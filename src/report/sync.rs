@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::formats::count;
-use super::harmless::{harmless_json, one_line};
+use super::harmless::{one_line, write_json};
 use super::requests::RequestsReport;
 use crate::invitation::{Occasion, State};
 
@@ -141,7 +141,6 @@ impl SyncReport {
 
     /// Writes everything as one object.
     pub fn write_json(&self, out: &mut dyn Write) {
-        let json = serde_json::to_string_pretty(self).expect("it has no maps");
-        let _ = writeln!(out, "{}", harmless_json(&json));
+        let _ = write_json(out, self);
     }
 }

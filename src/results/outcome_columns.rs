@@ -66,8 +66,7 @@ impl OutcomeColumns {
                     Erasure::Retention => "erased",
                 },
                 note: Skip::Erased(erasure).to_string(),
-                record: None,
-                access: None,
+                ..Self::default()
             };
         }
         let state = record.as_ref().map(|it| it.standing.state);

@@ -45,26 +45,25 @@ impl Collected {
         at: Timestamp,
     ) -> Result<bool, LedgerError> {
         self.mails += 1;
-        let inbound = read(&mail.bytes);
-        match inbound {
-            Inbound::Report(_) | Inbound::Unsubscribe { .. } => {}
+        let notifications = match read(&mail.bytes) {
+            Inbound::Report(report) => {
+                let index = built(index, reader).await?;
+                let found = matched(&report, index, reader, at).await?;
+                self.foreign += u64::from(found.is_empty());
+                found
+            }
+            Inbound::Unsubscribe { id, mail } => {
+                let index = built(index, reader).await?;
+                let found = unsubscribed(&id, &mail, index, reader, at).await?;
+                found.into_iter().collect()
+            }
             Inbound::AutomaticReply => {
                 self.automatic_replies += 1;
                 return Ok(false);
             }
             Inbound::Other => return Ok(false),
-        }
-        let index = built(index, reader).await?;
-        let notifications = match &inbound {
-            Inbound::Report(report) => matched(report, index, reader, at).await?,
-            Inbound::Unsubscribe { id, mail } => {
-                let found = unsubscribed(id, mail, index, reader, at).await?;
-                found.into_iter().collect()
-            }
-            Inbound::AutomaticReply | Inbound::Other => Vec::new(),
         };
         if notifications.is_empty() {
-            self.foreign += u64::from(matches!(inbound, Inbound::Report(_)));
             return Ok(false);
         }
         self.add_notifications(notifications, reader).await?;

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::mailbox::MARGIN;
 use crate::address::Address;
 use crate::entra::{Graph, GraphError, list_mails, read_each, read_mail};
 use crate::inbox::{MAIL_LIMIT, Mail};
 
 /// How many mails are read at once, which is how many requests for one mailbox Exchange serves at the same time.
 const BATCH: usize = 4;
-/// Mail is read from this long before the first message on, because the server's clock may differ.
-const MARGIN: SignedDuration = SignedDuration::from_hours(48);
 /// Reports come within days. Older mail is not read again by each `sync`.
 const REACH: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// After this many mails in a row that cannot be read, the rest is not tried.

@@ -122,7 +122,7 @@ fn message_id(invitation: &SentInvitation, generation: u32, key: &MessageIdKey) 
     invitation.identity.message_id(key, generation, domain)
 }
 
-fn local_part(id: &str) -> &str {
+pub(super) fn local_part(id: &str) -> &str {
     id.split('@').next().unwrap_or_default()
 }
 

@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// How many mails are held in memory.
 const BATCH: usize = 20;
 /// Mail is read from this long before the first message on, because the server's clock may differ.
-const MARGIN: SignedDuration = SignedDuration::from_hours(48);
+pub(super) const MARGIN: SignedDuration = SignedDuration::from_hours(48);
 
 /// Why a mailbox cannot be read.
 #[derive(Debug, thiserror::Error)]

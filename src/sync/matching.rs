@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::index::{MessageIndex, SentMessage};
+use super::index::{MessageIndex, SentMessage, local_part};
 use crate::address::Address;
 use crate::inbox::{Action, RecipientReport, Report};
 use crate::invitation::{AddressPattern, Proof, State, Suppression, SuppressionSource};
@@ -108,13 +108,8 @@ async fn by_relay_id(
         return Ok(None);
     };
     let original = &report.original;
-    let local = |it: &String| it.split('@').next().unwrap_or_default().to_owned();
-    let ids: Vec<String> = original
-        .message_ids
-        .iter()
-        .map(local)
-        .chain(original.queue_id.clone())
-        .collect();
+    let ids = original.message_ids.iter().map(|it| local_part(it));
+    let ids: Vec<&str> = ids.chain(original.queue_id.as_deref()).collect();
     for id in index.to_address(&address) {
         let Some(invitation) = reader.sent_invitation(id).await? else {
             continue;
@@ -150,10 +145,7 @@ fn names(reply: &str, id: &str) -> bool {
     let words = reply
         .split(|it| !is_part(it))
         .map(|it| it.trim_matches(['.', '=']));
-    id.len() >= SHORTEST
-        && words
-            .flat_map(|it| [it, it.split('@').next().unwrap_or_default()])
-            .any(|it| it == id)
+    id.len() >= SHORTEST && words.flat_map(|it| [it, local_part(it)]).any(|it| it == id)
 }
 
 fn notification(
@@ -170,19 +162,15 @@ fn notification(
         _ => Proof::Accepted,
     };
     let reply = reply_of(recipient);
-    let words = if reply.is_some() {
-        ""
-    } else {
-        &recipient.diagnostic
-    };
-    let parts = [
-        recipient.status.as_deref().filter(|_| reply.is_none()),
-        Some(words),
-    ];
     let mut text = recipient.action.to_string();
-    for part in parts.into_iter().flatten().filter(|it| !it.is_empty()) {
-        text += " ";
-        text += part;
+    if reply.is_none() {
+        let status = recipient.status.as_deref().unwrap_or_default();
+        for part in [status, &recipient.diagnostic] {
+            if !part.is_empty() {
+                text += " ";
+                text += part;
+            }
+        }
     }
     Notification {
         invitation: invitation.id,

@@ -220,15 +220,12 @@ fn rank(access: &PersonAccess) -> (u8, Option<Timestamp>) {
 
 /// The mail address of a person, and the address in the user name of a guest if it is another one.
 fn addresses(subject: &Subject) -> Vec<Address> {
-    let mail = subject.email.as_deref().and_then(|it| parse(it.trim()));
+    let mail = subject.email.as_deref();
+    let mail = mail.and_then(|it| Address::parse(it.trim()).ok());
     let guest = subject.principal_name.as_deref().and_then(guest_address);
     let mut addresses: Vec<Address> = mail.into_iter().chain(guest).collect();
     addresses.dedup_by_key(|it| it.canonical());
     addresses
-}
-
-fn parse(address: &str) -> Option<Address> {
-    Address::parse(address).ok()
 }
 
 /// The address in a guest's user name: `ada_fabrikam.example#EXT#@contoso.onmicrosoft.com` is that of
@@ -236,7 +233,7 @@ fn parse(address: &str) -> Option<Address> {
 fn guest_address(user_name: &str) -> Option<Address> {
     let end = user_name.to_ascii_uppercase().find("#EXT#@")?;
     let (local, domain) = user_name[..end].rsplit_once('_')?;
-    parse(&format!("{local}@{domain}"))
+    Address::parse(&format!("{local}@{domain}")).ok()
 }
 
 /// A time of Graph, as exact as the ledger keeps it.

@@ -95,9 +95,7 @@ async fn matched(
         return Ok(None);
     };
     let invitation = &message.invitation;
-    let address = Address::parse(trace.recipient_address.trim());
-    let is_recipient = address
-        .as_ref()
+    let is_recipient = Address::parse(trace.recipient_address.trim())
         .is_ok_and(|it| it.canonical() == invitation.identity.address);
     if !is_recipient || !(trace.is_failed() || unknown.contains(&invitation.id)) {
         return Ok(None);

@@ -151,7 +151,6 @@ impl Story {
             err: &mut err,
             input: &mut std::io::empty(),
             interactive: false,
-            out_is_terminal: false,
             screen: Screen::default(),
             clock,
             messages: Messages::default(),

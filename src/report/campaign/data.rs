@@ -9,17 +9,18 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use strum::VariantArray;
 
+use super::super::csv_rows::{csv_header, csv_rows};
 use super::super::formats::utc;
-use super::super::harmless::{generated_cell, harmless_json};
+use super::super::harmless::{compact_json, generated_cell};
 use super::super::runs::RunRow;
-use super::model::{InvitationRow, MailRow, MessageText, Parts};
+use super::model::{InvitationRow, MailRow, Parts};
 use super::steps::{changed_to, first_attempt};
 use super::tally::{Milestone, Tally};
 use crate::invitation::{AccessBy, AccessState, Event, Occasion, State};
 
 /// How every JSON report begins.
 pub const JSON_MARK: &str = "{\"report\":\"access-invite\",";
-/// How every CSV report begins; without the byte-order mark, Excel takes UTF-8 for the encoding of its language.
+/// How every CSV report begins.
 pub const CSV_MARK: &str = "\u{feff}campaign,recorded_at,";
 
 /// An invitation.
@@ -150,12 +151,7 @@ pub fn write_json(out: &mut dyn Write, number: u64, row: &InvitationRow) -> io::
         ..fields(row, Cow::Borrowed)
     };
     let comma = if number == 0 { "\n" } else { ",\n" };
-    write!(out, "{comma}{}", text(&fields)?)
-}
-
-/// JSON on one line, safe to print.
-fn text(value: &impl Serialize) -> io::Result<String> {
-    Ok(harmless_json(&serde_json::to_string(value)?))
+    write!(out, "{comma}{}", compact_json(&fields)?)
 }
 
 /// Writes the object; `rows` are the invitations.
@@ -186,12 +182,12 @@ pub fn write_object(
         ("progress", Value::Array(progress(tally))),
         ("runs", parts.runs.iter().map(run).collect()),
         ("approvals", approvals(parts)),
-        ("messages", parts.messages.iter().map(message).collect()),
+        ("messages", json!(parts.messages)),
     ];
     // The beginning of the file says what it is.
     write!(out, "{JSON_MARK}")?;
     for (name, value) in members {
-        write!(out, "\n\"{name}\":{},", text(&value)?)?;
+        write!(out, "\n\"{name}\":{},", compact_json(&value)?)?;
     }
     write!(out, "\n\"invitations\":[")?;
     io::copy(rows, out)?;
@@ -239,30 +235,6 @@ fn approvals(parts: &Parts) -> Value {
     approvals.collect()
 }
 
-fn message(message: &MessageText) -> Value {
-    let sample = message.sample.as_ref().map(|it| {
-        json!({
-            "is_sent": it.is_sent,
-            "date": utc(it.date),
-            "to": it.to,
-            "from": it.from,
-            "message_id": it.message_id,
-            "subject": it.subject,
-            "text": it.text,
-            "html": it.html,
-        })
-    });
-    json!({
-        "package": message.package,
-        "package_id": message.package_id,
-        "locale": message.locale,
-        "occasion": message.occasion,
-        "sent": message.sent,
-        "verified": message.verified,
-        "sample": sample,
-    })
-}
-
 /// Writes an invitation as a line of CSV.
 pub fn write_csv(out: &mut dyn Write, campaign: &str, row: &InvitationRow) -> io::Result<()> {
     let safe = |it: &str| Cow::Owned(generated_cell(it));
@@ -270,29 +242,15 @@ pub fn write_csv(out: &mut dyn Write, campaign: &str, row: &InvitationRow) -> io
         campaign: Some(safe(campaign)),
         ..fields(row, safe)
     };
-    let mut csv = csv_writer(false, out);
-    csv.serialize(fields)?;
-    csv.flush()
-}
-
-fn csv_writer<W: Write>(has_headers: bool, out: W) -> csv::Writer<W> {
-    csv::WriterBuilder::new()
-        .has_headers(has_headers)
-        .from_writer(out)
+    out.write_all(&csv_rows([fields])?)
 }
 
 /// Writes the header, and `rows`, the invitations.
 pub fn write_table(out: &mut dyn Write, rows: &mut File) -> io::Result<()> {
-    let mut header = csv_writer(true, Vec::new());
-    header.serialize(Fields {
+    let row = Fields {
         campaign: Some("".into()),
         ..Fields::default()
-    })?;
-    let header = header
-        .into_inner()
-        .map_err(|it| io::Error::other(it.to_string()))?;
-    let header = header.split_inclusive(|it| *it == b'\n').next();
-    write!(out, "\u{feff}")?;
-    out.write_all(header.unwrap_or_default())?;
+    };
+    out.write_all(&csv_header(&row)?)?;
     io::copy(rows, out).map(drop)
 }

@@ -1,9 +1,10 @@
 //! What a report is made of, independent of ledger, templates and format.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::super::runs::{ApprovalRow, RunRow};
-use crate::invitation::{Access, Event, Record};
+use crate::invitation::{Access, Event, Record, to_the_second};
 
 /// What the report is about.
 #[derive(Clone, Debug, Default)]
@@ -62,8 +63,8 @@ pub struct MailRow {
     pub text_verified: Option<bool>,
 }
 
-/// The text of the messages to one package, in one locale, on one occasion.
-#[derive(Clone, Debug, Default)]
+/// The text of the messages to one package, in one locale, on one occasion. The names are an interface.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct MessageText {
     /// The package's name in the configuration, or the one that was recorded.
     pub package: String,
@@ -81,12 +82,13 @@ pub struct MessageText {
     pub sample: Option<MessageSample>,
 }
 
-/// One message.
-#[derive(Clone, Debug, Default)]
+/// One message. The names are an interface.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct MessageSample {
     /// Whether these are the bytes that were sent, and not a text as it would be composed now.
     pub is_sent: bool,
     /// Its Date.
+    #[serde(serialize_with = "to_the_second")]
     pub date: Timestamp,
     /// The recipient.
     pub to: String,
