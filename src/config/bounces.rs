@@ -66,49 +66,43 @@ enum Auth {
 
 impl Bounces {
     pub(super) fn read(
-        mut section: Section<'_>,
+        section: &mut Section<'_>,
         folder: &Path,
         microsoft: Option<&Microsoft>,
         issuer: Option<&OAuth>,
     ) -> Self {
-        let maildir = section
-            .key("maildir", "the Maildir of the mailbox that reports come to")
-            .optional(path(folder));
-        let mbox = section
-            .key("mbox", "or its mbox file")
-            .optional(path(folder));
-        let graph_mailbox = section
-            .key(
-                "graph_mailbox",
-                "or its address, to read it through Microsoft Graph",
-            )
-            .optional(parsed_text(
-                "the address of a mailbox such as \"partner-access@contoso.example\"",
-                |it| Address::parse(it).ok(),
-            ));
-        if graph_mailbox.is_some() && microsoft.is_none() {
+        let bounces = Self {
+            maildir: section
+                .key("maildir", "the Maildir of the mailbox that reports come to")
+                .optional(path(folder)),
+            mbox: section
+                .key("mbox", "or its mbox file")
+                .optional(path(folder)),
+            graph_mailbox: section
+                .key(
+                    "graph_mailbox",
+                    "or its address, to read it through Microsoft Graph",
+                )
+                .optional(parsed_text(
+                    "the address of a mailbox such as \"partner-access@contoso.example\"",
+                    |it| Address::parse(it).ok(),
+                )),
+            receipts: section
+                .key("receipts", "ask relays for reports of success, too")
+                .or("false", switch()),
+            suppress: section
+                .key(
+                    "suppress",
+                    "suppress the addresses of unknown mailboxes, in all campaigns",
+                )
+                .or("false", switch()),
+            imap: section.read("imap", |it| Imap::read(it, folder, microsoft, issuer)),
+        };
+        if bounces.graph_mailbox.is_some() && microsoft.is_none() {
             let message = "`bounces.graph_mailbox` needs the table `[microsoft]`, the app registration that reads the mailbox; add it";
             section.problem("graph_mailbox", message);
         }
-        let receipts = section
-            .key("receipts", "ask relays for reports of success, too")
-            .or("false", switch());
-        let suppress = section
-            .key(
-                "suppress",
-                "suppress the addresses of unknown mailboxes, in all campaigns",
-            )
-            .or("false", switch());
-        let imap = Imap::read(section.section("imap"), folder, microsoft, issuer);
-        section.finish();
-        Self {
-            maildir,
-            mbox,
-            graph_mailbox,
-            imap,
-            receipts,
-            suppress,
-        }
+        bounces
     }
 
     /// The files that it names, each with what to call it.
@@ -135,7 +129,7 @@ impl Bounces {
 impl Imap {
     /// `None` if the table is absent or empty, and after a problem.
     fn read(
-        mut section: Section<'_>,
+        section: &mut Section<'_>,
         folder: &Path,
         microsoft: Option<&Microsoft>,
         issuer: Option<&OAuth>,
@@ -164,7 +158,7 @@ impl Imap {
                     ("oauth", Auth::Issuer),
                 ]),
             );
-        let mut passwords = SecretSource::read(&mut section, &PASSWORD, folder);
+        let mut passwords = SecretSource::read(section, &PASSWORD, folder);
         let read_folder = section
             .key("folder", "the folder to read")
             .or("\"INBOX\"", text());
@@ -202,7 +196,6 @@ impl Imap {
                 section.problem("auth", format!("`[bounces.imap]` needs {needs}"));
             }
         }
-        section.finish();
         Some(Self {
             host: server?,
             port,

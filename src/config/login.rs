@@ -49,7 +49,7 @@ impl Login {
         plain: bool,
         provider: Option<&Provider>,
         issuer: TokenTable<OAuth>,
-        microsoft: TokenTable<Microsoft>,
+        microsoft: &TokenTable<Microsoft>,
     ) -> Option<Self> {
         let username = section
             .key("username", "the login's user name")
@@ -102,7 +102,7 @@ impl Login {
                     );
                     section.problem("username", message);
                 }
-                let table = microsoft.table;
+                let table = microsoft.table.clone();
                 table.map(|it| CredentialSource::Microsoft(Box::new(it)))
             }
             None => {

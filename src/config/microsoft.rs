@@ -107,7 +107,7 @@ impl Cloud {
 
 impl Microsoft {
     /// `None` if the table is absent or empty, and after a problem.
-    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_>, folder: &Path) -> Option<Self> {
         let tenant = section
             .key("tenant", "your tenant: a domain of it, or its id")
             .optional(tenant());
@@ -117,7 +117,7 @@ impl Microsoft {
                 "the application (client) id, a GUID such as \"00001111-aaaa-2222-bbbb-3333cccc4444\"",
                 |id| Some(Uuid::try_parse(id).ok()?.to_string()),
             ));
-        let secrets = SecretSource::read(&mut section, &CLIENT_SECRET, folder);
+        let secrets = SecretSource::read(section, &CLIENT_SECRET, folder);
         let certificate = section
             .key(
                 "certificate_file",
@@ -153,7 +153,6 @@ impl Microsoft {
             let message = "`[microsoft]` needs `tenant`, `client_id` and one of `client_secret_file`, `client_secret_env`, `client_secret_credential` and `certificate_file`";
             section.problem("tenant", message);
         }
-        section.finish();
         Some(Self {
             tenant: tenant?,
             client_id: client_id?,

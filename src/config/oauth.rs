@@ -37,14 +37,14 @@ pub enum ClientAuth {
 
 impl OAuth {
     /// `None` if the table is absent or empty, and after a problem.
-    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_>, folder: &Path) -> Option<Self> {
         let token_url = section
             .key("token_url", "where tokens are requested")
             .optional(endpoint());
         let client_id = section
             .key("client_id", "the client, as the issuer knows it")
             .optional(text());
-        let secrets = SecretSource::read(&mut section, &CLIENT_SECRET, folder);
+        let secrets = SecretSource::read(section, &CLIENT_SECRET, folder);
         let client_auth = section
             .key(
                 "client_auth",
@@ -73,7 +73,6 @@ impl OAuth {
             let message = "`[smtp.oauth]` needs `token_url`, `client_id` and one of `client_secret_file`, `client_secret_env` and `client_secret_credential`";
             section.problem("token_url", message);
         }
-        section.finish();
         Some(Self {
             token_url: token_url?,
             client_id: client_id?,

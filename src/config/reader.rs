@@ -47,7 +47,16 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The table of this name, empty if the file has none.
+    /// Reads the table of this name, which is empty if the file has none. Its keys that `read` does not ask for are
+    /// unknown.
+    pub fn read<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let mut section = self.section(key);
+        let value = read(&mut section);
+        section.finish();
+        value
+    }
+
+    /// The table of this name, empty if the file has none. Unknown keys are not reported.
     pub fn section(&mut self, key: &'static str) -> Self {
         let value = self.get(key);
         let span = value.map_or(0..0, Spanned::span);
@@ -67,6 +76,11 @@ impl<'a> Section<'a> {
             known: Vec::new(),
             reader: self.reader,
         }
+    }
+
+    /// Whether it is there, perhaps with nothing in it.
+    pub fn is_given(&self) -> bool {
+        self.table.is_some()
     }
 
     /// Whether it is not there, or has nothing in it.
@@ -146,7 +160,7 @@ impl<'a> Section<'a> {
     }
 
     /// Reports all keys that were not asked for, each with the nearest known one.
-    pub fn finish(self) {
+    pub fn finish(&self) {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if self.known.contains(&name) {
