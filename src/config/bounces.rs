@@ -7,7 +7,7 @@ use super::host::host;
 use super::microsoft::Microsoft;
 use super::oauth::OAuth;
 use super::reader::Section;
-use super::values::{choice, number, parsed_text, path, switch, text};
+use super::values::{choice, parsed_text, path, port, switch, text};
 use crate::address::Address;
 
 /// Where delivery reports arrive. Without a source, `sync` reads only the files that it is given.
@@ -138,10 +138,9 @@ impl Imap {
         let server = section
             .key("host", "the IMAP server of that mailbox")
             .optional(host());
-        let port = section.key("port", "with TLS from the first byte").or(
-            "993",
-            number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
-        );
+        let port = section
+            .key("port", "with TLS from the first byte")
+            .or("993", port());
         let username = section
             .key("username", "the login's user name")
             .optional(text());
@@ -168,9 +167,7 @@ impl Imap {
                 "a folder for recorded reports; unset: nothing is moved",
             )
             .optional(text());
-        let ca_file = section
-            .key("ca_file", "certificates to trust beside the system's")
-            .optional(path(folder));
+        let ca_file = section.ca_file(folder);
         let login = match auth {
             Auth::Password => passwords.pop().map(|it| ImapCredential::Password(it.1)),
             Auth::Microsoft => microsoft.map(|it| ImapCredential::Microsoft(Box::new(it.clone()))),

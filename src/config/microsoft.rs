@@ -133,9 +133,7 @@ impl Microsoft {
         };
         let login_url = url("login_url", "another login host", cloud.login_url());
         let graph_url = url("graph_url", "another Graph host", cloud.graph_url());
-        let ca_file = section
-            .key("ca_file", "certificates to trust beside the system's")
-            .optional(path(folder));
+        let ca_file = section.ca_file(folder);
 
         let mut credentials: Vec<_> = secrets
             .into_iter()

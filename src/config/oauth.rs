@@ -7,7 +7,7 @@ use url::Url;
 use super::client_secret::{CLIENT_SECRET, SecretSource};
 use super::endpoint::endpoint;
 use super::reader::Section;
-use super::values::{choice, path, text};
+use super::values::{choice, text};
 
 /// A client of an OAuth issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +60,7 @@ impl OAuth {
         let scope = section
             .key("scope", "what the token is for; unset: the issuer decides")
             .optional(text());
-        let ca_file = section
-            .key("ca_file", "certificates to trust beside the system's")
-            .optional(path(folder));
+        let ca_file = section.ca_file(folder);
 
         let several = "`[smtp.oauth]` needs one secret: one of `client_secret_file`, `client_secret_env` and `client_secret_credential`, not several";
         let secret = section.only_one(secrets, several);

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -14,7 +15,7 @@ use super::key::{Key, Kind, Presence};
 use super::names::nearest;
 use super::problems::{ProblemCollector, cut};
 use super::secrets::names_a_secret;
-use super::values::{Value, expected, without_value};
+use super::values::{Value, expected, path, without_value};
 
 /// Collects the errors of a file and the declared keys.
 #[derive(Default)]
@@ -121,6 +122,12 @@ impl<'a> Section<'a> {
             name,
             description,
         }
+    }
+
+    /// Reads the key `ca_file`, which several tables have; `folder` is what its path is relative to.
+    pub fn ca_file(&mut self, folder: &Path) -> Option<PathBuf> {
+        self.key("ca_file", "certificates to trust beside the system's")
+            .optional(path(folder))
     }
 
     /// Adds an error at a key, or at the section if the key is absent.

@@ -10,7 +10,7 @@ use super::oauth::OAuth;
 use super::providers::{Provider, is_internal_only};
 use super::reader::Section;
 use super::tls::{Tls, port_warning};
-use super::values::{Value, choice, number, parsed_text, path};
+use super::values::{Value, choice, number, parsed_text, path, port};
 use crate::finding::Finding;
 
 /// The relay (RFC 5321 §2.3.10).
@@ -76,9 +76,7 @@ impl Smtp {
                 "port",
                 "default by `tls`: 465 implicit, 587 starttls, 25 none",
             )
-            .optional(
-                number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
-            );
+            .optional(port());
         let port = port.unwrap_or(match (provider, tls) {
             (Some(provider), tls) if tls == provider.tls => provider.port,
             (_, tls) => tls.default_port(),
