@@ -615,7 +615,7 @@ proptest! {
         let composer = Composer::new(&config, &templates);
 
         // A NUL makes it no text at all.
-        if let Ok(partners) = Partners::read(&config, &templates.locales, scratch.path()) {
+        if let Ok(partners) = Partners::read(&config, &templates.locales, true, scratch.path()) {
             let partners = Arc::new(partners);
             prop_assert_eq!(partners.good() + partners.bad(), 1);
             for partner in partners.iter() {

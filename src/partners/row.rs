@@ -84,13 +84,13 @@ pub struct Rules {
 
 impl Rules {
     /// The rules of a configuration whose templates have these locales.
-    pub fn new(config: &Config, templates: &[Locale]) -> Self {
+    pub fn new(config: &Config, templates: &[Locale], shows_notes: bool) -> Self {
         let strict = config.templates.missing_locale == MissingLocale::Refuse;
         Self {
             packages: config.packages.clone(),
             required: strict.then(|| templates.to_vec()),
             values: config.partners.values.clone(),
-            shows_notes: true,
+            shows_notes,
         }
     }
 

@@ -526,7 +526,7 @@ proptest! {
         drop(writer);
 
         // A NUL makes it no text at all.
-        if let Ok(partners) = Partners::read(&job.config, &[], job.folder.path()) {
+        if let Ok(partners) = Partners::read(&job.config, &[], true, job.folder.path()) {
             let partners = Arc::new(partners);
             prop_assert_eq!(partners.good() + partners.bad(), 1);
             for partner in partners.iter() {
