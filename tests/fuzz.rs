@@ -415,7 +415,10 @@ fn fuzzed_messages_pass_only_with_the_link_in_both_parts() {
     let composer = Composer::new(&config, &templates);
     let id = "0123456789abcdef0123456789abcdef@contoso.example";
     let date = "2026-11-23T08:30:00Z".parse().unwrap();
-    let (message, _) = composer.compose_and_verify(&partner, id, date).unwrap();
+    let (message, _) = composer
+        .draft(&partner, id, None)
+        .compose_and_verify(date)
+        .unwrap();
     let words = &[
         "\r\n",
         "\n",
