@@ -98,17 +98,6 @@ impl Composer {
         draft.verify(&draft.render()?.subject, bytes)
     }
 
-    /// A partner's package in a locale of the templates, with its date as `dates` writes it.
-    pub(super) fn package(
-        &self,
-        partner: &Partner,
-        locale: &Locale,
-        dates: &Locale,
-    ) -> Arc<PackageScope> {
-        let default = &self.config.templates.default_locale;
-        self.scopes.package(partner, locale, dates, default)
-    }
-
     /// The message with this Message-ID, without brackets, to a partner: the invitation, or a reminder of the
     /// invitation `reminds_of`.
     #[must_use]
@@ -127,7 +116,7 @@ impl Composer {
             partner,
             locale,
             dates,
-            package: self.package(partner, locale, dates),
+            package: self.scopes.package(partner, locale, dates),
             sender: &self.scopes.sender,
             id,
             reminds_of,
