@@ -62,9 +62,7 @@ impl Login {
                 format!("a login needs only `smtp.{key}` or `[smtp.oauth]`; remove one of them");
             section.problem(key, message);
         }
-        let needs = provider.map(|it| it.login);
-        let by_microsoft =
-            needs == Some(ProviderLogin::Microsoft) && first.is_none() && !issuer.given;
+        let by_microsoft = provider.is_some_and(|it| it.login == ProviderLogin::Microsoft);
         let login_key = match (&first, &issuer.table) {
             (Some((key, _)), _) => Some(*key),
             (None, Some(_)) => Some("oauth"),
