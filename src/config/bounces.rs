@@ -106,23 +106,18 @@ impl Bounces {
     }
 
     /// The files that it names, each with what to call it.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+    pub(super) fn files(&self) -> [(&'static str, Option<&Path>); 3] {
         let imap = self.imap.as_ref();
+        let ca_file = imap.and_then(|it| it.ca_file.as_deref());
         let password = imap.and_then(|it| match &it.login {
-            ImapCredential::Password(source) => source.file().map(Path::to_owned),
+            ImapCredential::Password(source) => source.file(),
             _ => None,
         });
-        let files = [
-            ("the mailbox of `bounces.mbox`", self.mbox.clone()),
-            (
-                "the file of `bounces.imap.ca_file`",
-                imap.and_then(|it| it.ca_file.clone()),
-            ),
+        [
+            ("the mailbox of `bounces.mbox`", self.mbox.as_deref()),
+            ("the file of `bounces.imap.ca_file`", ca_file),
             ("the file of `bounces.imap.password_file`", password),
-        ];
-        files
-            .into_iter()
-            .filter_map(|(what, path)| Some((what, path?)))
+        ]
     }
 }
 

@@ -19,6 +19,7 @@ use super::limits::{Limits, read_retry};
 use super::login::{CredentialSource, TokenTable};
 use super::microsoft::Microsoft;
 use super::monitoring::Monitoring;
+use super::oauth::OAuth;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
 use super::privacy::Privacy;
@@ -339,13 +340,16 @@ fn read(root: &mut Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config
         inputs.extend(ledger.files().into_iter().map(named));
         inputs.push(("the witness of the ledger", ledger.witness().to_owned()));
     }
-    let list = partners.iter().map(|it| it.path.clone());
-    inputs.extend(list.map(|it| ("the partner file", it)));
-    inputs.extend(smtp.iter().flat_map(Smtp::files));
-    inputs.extend(microsoft.iter().flat_map(Microsoft::files));
-    inputs.extend(bounces.files());
-    inputs.extend(brand.logos().map(|(_, it)| ("the logo", it.to_owned())));
-    inputs.extend(approval.file.iter().map(|it| ("the approval", it.clone())));
+    let list = partners.as_ref().map(|it| it.path.as_path());
+    let others = [("the partner file", list)]
+        .into_iter()
+        .chain(smtp.iter().flat_map(Smtp::files))
+        .chain(issuer.into_iter().flat_map(OAuth::files))
+        .chain(microsoft.iter().flat_map(Microsoft::files))
+        .chain(bounces.files())
+        .chain(brand.logos().map(|(_, it)| ("the logo", Some(it))))
+        .chain([("the approval", approval.file.as_deref())]);
+    inputs.extend(others.filter_map(|(what, path)| Some((what, path?.to_owned()))));
     let outputs = results.as_deref();
     check_outputs(root, outputs, &monitoring, inputs, &templates.directory);
     root.finish();

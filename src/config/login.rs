@@ -1,6 +1,6 @@
 //! The login at the relay: a user name, and where its credential comes from.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::client_secret::{PASSWORD, SecretSource};
 use super::microsoft::Microsoft;
@@ -121,9 +121,9 @@ impl Login {
     }
 
     /// The file with the password, if it is kept in one.
-    pub(super) fn password_file(&self) -> Option<PathBuf> {
+    pub(super) fn password_file(&self) -> Option<&Path> {
         match &self.credential {
-            CredentialSource::Password(source) => Some(source.file()?.to_owned()),
+            CredentialSource::Password(source) => source.file(),
             _ => None,
         }
     }

@@ -189,18 +189,15 @@ impl Microsoft {
     }
 
     /// The files that it names, each with what to call it.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+    pub(super) fn files(&self) -> [(&'static str, Option<&Path>); 2] {
         let secret = match &self.credential {
             ClientCredential::Secret(source) => source.file(),
             ClientCredential::Certificate(path) => Some(path.as_path()),
         };
-        let files = [
+        [
             ("the file of `microsoft.ca_file`", self.ca_file.as_deref()),
             ("the credential of `[microsoft]`", secret),
-        ];
-        files
-            .into_iter()
-            .filter_map(|(what, path)| Some((what, path?.to_owned())))
+        ]
     }
 }
 

@@ -82,16 +82,13 @@ impl OAuth {
     }
 
     /// The files that it names, each with what to call it.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
-        let files = [
+    pub(super) fn files(&self) -> [(&'static str, Option<&Path>); 2] {
+        [
             ("the file of `smtp.oauth.ca_file`", self.ca_file.as_deref()),
             (
                 "the file of `smtp.oauth.client_secret_file`",
                 self.secret.file(),
             ),
-        ];
-        files
-            .into_iter()
-            .filter_map(|(what, path)| Some((what, path?.to_owned())))
+        ]
     }
 }

@@ -142,16 +142,12 @@ impl Smtp {
     }
 
     /// The files that it names, each with its name in messages.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+    pub(super) fn files(&self) -> [(&'static str, Option<&Path>); 2] {
         let password = self.login.as_ref().and_then(Login::password_file);
-        let files = [
-            ("the file of `smtp.ca_file`", self.ca_file.clone()),
+        [
+            ("the file of `smtp.ca_file`", self.ca_file.as_deref()),
             ("the file of `smtp.password_file`", password),
-        ];
-        files
-            .into_iter()
-            .filter_map(|(what, path)| Some((what, path?)))
-            .chain(self.issuer().into_iter().flat_map(OAuth::files))
+        ]
     }
 }
 
