@@ -126,6 +126,8 @@ impl Config {
         }
         let oauth_ca_file = self.smtp.issuer().and_then(|it| it.ca_file.as_ref());
         let microsoft_ca_file = self.microsoft.as_ref().and_then(|it| it.ca_file.as_ref());
+        let imap_ca_file = self.bounces.imap.as_ref();
+        let imap_ca_file = imap_ca_file.and_then(|it| it.ca_file.as_ref());
         let ledger_ca_file = match &self.ledger {
             LedgerLocation::Server(server) => server.ca_file.as_ref(),
             LedgerLocation::File(_) => None,
@@ -136,6 +138,7 @@ impl Config {
             ("the file of `smtp.ca_file`", self.smtp.ca_file.as_ref()),
             ("the file of `smtp.oauth.ca_file`", oauth_ca_file),
             ("the file of `microsoft.ca_file`", microsoft_ca_file),
+            ("the file of `bounces.imap.ca_file`", imap_ca_file),
             ("the file of `ledger.ca_file`", ledger_ca_file),
         ];
         let others = others
