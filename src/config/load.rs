@@ -344,6 +344,7 @@ fn read(root: &mut Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config
         inputs.push(("the witness of the ledger", ledger.witness().to_owned()));
     }
     let list = partners.as_ref().map(|it| it.path.as_path());
+    let heartbeat = monitoring.notify.heartbeat_file();
     let others = [("the partner file", list)]
         .into_iter()
         .chain(smtp.iter().flat_map(Smtp::files))
@@ -351,7 +352,10 @@ fn read(root: &mut Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config
         .chain(microsoft.iter().flat_map(Microsoft::files))
         .chain(bounces.files())
         .chain(brand.logos().map(|(_, it)| ("the logo", Some(it))))
-        .chain([("the approval", approval.file.as_deref())]);
+        .chain([
+            ("the approval", approval.file.as_deref()),
+            ("the file of `notify.heartbeat_url_file`", heartbeat),
+        ]);
     inputs.extend(others.filter_map(|(what, path)| Some((what, path?.to_owned()))));
     let outputs = results.as_deref();
     check_outputs(root, outputs, &monitoring, inputs, &templates.directory);

@@ -132,6 +132,14 @@ impl Notify {
         }
     }
 
+    /// The file with the URL of the heartbeat, if it is kept in one.
+    pub(super) fn heartbeat_file(&self) -> Option<&Path> {
+        match self.heartbeat.as_ref()? {
+            HeartbeatUrl::Written(_) => None,
+            HeartbeatUrl::Kept(source) => source.file(),
+        }
+    }
+
     /// Whether this exit code is a failure.
     #[must_use]
     pub fn is_failure(&self, exit_code: u8) -> bool {

@@ -1041,3 +1041,13 @@ fn a_file_of_certificates_that_everyone_can_change_is_a_warning() {
     let warned = warnings.any(|it| it.what.contains("the file of `bounces.imap.ca_file`"));
     assert!(warned, "{:?}", config.warnings);
 }
+
+#[test]
+fn an_output_does_not_overwrite_the_url_of_the_heartbeat() {
+    let tables = "[notify]\nheartbeat_url_file = \"url\"\n[results]\ncsv = \"url\"\n";
+
+    let error = load(&format!("{GOOD}{tables}")).unwrap_err();
+
+    let reason = "`results.csv` would overwrite the file of `notify.heartbeat_url_file`";
+    assert!(error.contains(reason), "{error}");
+}
