@@ -72,18 +72,23 @@ fn messages(criterion: &mut Criterion) {
     group.bench_function("compose", |it| {
         it.iter(|| {
             composer
-                .compose(black_box(partner()), ID, date)
+                .draft(black_box(partner()), ID, None)
+                .compose(date)
                 .expect("it composes")
         });
     });
     group.bench_function("compose and verify", |it| {
         it.iter(|| {
             composer
-                .compose_and_verify(black_box(partner()), ID, date)
+                .draft(black_box(partner()), ID, None)
+                .compose_and_verify(date)
                 .expect("it holds")
         });
     });
-    let message = composer.compose(partner(), ID, date).expect("it composes");
+    let message = composer
+        .draft(partner(), ID, None)
+        .compose(date)
+        .expect("it composes");
     group.throughput(Throughput::Bytes(message.bytes.len() as u64));
     group.bench_function("fingerprint", |it| {
         it.iter(|| black_box(&message).fingerprint());

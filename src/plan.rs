@@ -239,6 +239,14 @@ pub struct PlanSummary {
     pub not_found: Vec<String>,
 }
 
+impl PlanSummary {
+    /// How many of the due messages are reminders.
+    #[must_use]
+    pub fn reminders(&self) -> u64 {
+        self.reminders.values().sum()
+    }
+}
+
 impl Plan {
     /// The plan for all good rows, at `now`.
     #[must_use]
@@ -310,14 +318,12 @@ impl Plan {
                 }
                 summary.due += 1;
                 summary.new += u64::from(entry.is_new());
-                *summary
-                    .locales
-                    .entry(locale_of(&entry.partner))
-                    .or_default() += 1;
+                let locale = locale_of(&entry.partner);
+                *summary.locales.entry(locale).or_default() += 1;
                 let package = &entry.partner.package.key;
-                add_one(&mut summary.packages, package);
+                *summary.packages.entry(package.clone()).or_default() += 1;
                 if entry.reminds_of.is_some() {
-                    add_one(&mut summary.reminders, package);
+                    *summary.reminders.entry(package.clone()).or_default() += 1;
                 }
                 if !limits.allow(&entry.partner.address) {
                     summary.not_allowed_total += 1;
@@ -345,25 +351,7 @@ impl Plan {
             Some((state, _)) => Some(Skip::State(state)),
         }
     }
-}
 
-impl PlanSummary {
-    /// How many of the due messages are reminders.
-    #[must_use]
-    pub fn reminders(&self) -> u64 {
-        self.reminders.values().sum()
-    }
-}
-
-/// Counts one more of this name.
-fn add_one(numbers: &mut BTreeMap<String, u64>, name: &str) {
-    match numbers.get_mut(name) {
-        Some(number) => *number += 1,
-        None => drop(numbers.insert(name.to_owned(), 1)),
-    }
-}
-
-impl Plan {
     /// Replaces accepted invitations by their reminders that are due.
     async fn plan_reminders(
         &self,

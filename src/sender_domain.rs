@@ -56,8 +56,7 @@ impl SenderDomain<'_> {
         let check = spf_check::check(domain, &known, &mut lookups);
         let spf = self.patiently(found, check).await;
         found(spf.finding);
-        let selectors = dkim_check::Selectors::new(self.selectors, &known);
-        let check = dkim_check::check(domain, &selectors, &mut lookups);
+        let check = dkim_check::check(domain, self.selectors, &known, &mut lookups);
         let (dkim, signed) = self.patiently(found, check).await;
         dkim.into_iter().for_each(&mut *found);
         let aligned = dmarc_check::Aligned {

@@ -362,7 +362,7 @@ fn fuzzed_lists_give_valid_rows_or_errors() {
     let path = &config.partners.path;
     fuzz(600, &seeds, words, |input| {
         std::fs::write(path, input).unwrap();
-        let partners = match Partners::read(&config, &templates.locales, scratch.path()) {
+        let partners = match Partners::read(&config, &templates.locales, true, scratch.path()) {
             Ok(partners) => Arc::new(partners),
             Err(failure) => {
                 let message = failure.to_string();
@@ -410,12 +410,15 @@ fn fuzzed_messages_pass_only_with_the_link_in_both_parts() {
     workplace.partners(&["ada@a.example", "bob@b.example"]);
     let config = Arc::new(Config::load(&workplace.file("config.toml")).unwrap());
     let templates = Arc::new(Templates::load(&config.templates).unwrap());
-    let partners = Partners::read(&config, &templates.locales, workplace.path()).unwrap();
+    let partners = Partners::read(&config, &templates.locales, true, workplace.path()).unwrap();
     let mut partner = Arc::new(partners).iter().next().unwrap().unwrap();
     let composer = Composer::new(&config, &templates);
     let id = "0123456789abcdef0123456789abcdef@contoso.example";
     let date = "2026-11-23T08:30:00Z".parse().unwrap();
-    let (message, _) = composer.compose_and_verify(&partner, id, date).unwrap();
+    let (message, _) = composer
+        .draft(&partner, id, None)
+        .compose_and_verify(date)
+        .unwrap();
     let words = &[
         "\r\n",
         "\n",

@@ -118,7 +118,7 @@ pub fn check_files(
     let locales = templates.as_ref().map_or(&[][..], |it| &it.locales);
     let path = config.partners.path.display();
     let shows_notes = templates.as_ref().is_some_and(|it| it.show_notes());
-    let partners = Partners::read_with(config, locales, shows_notes, &std::env::temp_dir());
+    let partners = Partners::read(config, locales, shows_notes, &std::env::temp_dir());
     let partners = report.keep("partners", &path, partners).map(Arc::new);
     let open = templates.iter().flat_map(|it| &it.warnings).cloned();
     report.findings.extend(open);

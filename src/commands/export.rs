@@ -86,7 +86,10 @@ pub async fn run(path: &Path, options: &ExportOptions, console: &mut Console<'_>
                 continue;
             }
             let id = entry.message_id(&reader.key, job.composer.sender_domain());
-            let composed = job.composer.compose_and_verify(partner, &id, now);
+            let composed = job
+                .composer
+                .draft(partner, &id, None)
+                .compose_and_verify(now);
             let (message, _) = composed.map_err(|it| CommandError::new(Exit::Config, it))?;
             let locale = job.composer.locale_for(partner).to_string();
             export.add(partner, &locale, &message.bytes)?;

@@ -65,7 +65,7 @@ impl Job {
     pub fn load(config: Arc<Config>, scratch: &Path) -> Result<Self> {
         let templates = Arc::new(Templates::load(&config.templates)?);
         let shows_notes = templates.show_notes();
-        let partners = Partners::read_with(&config, &templates.locales, shows_notes, scratch)?;
+        let partners = Partners::read(&config, &templates.locales, shows_notes, scratch)?;
         let partners = Arc::new(partners);
         debug!(
             good = partners.good(),
@@ -267,5 +267,5 @@ pub fn current_list(config: &Config) -> Option<Partners> {
     let templates = Templates::load(&config.templates);
     let locales = templates.as_ref().map_or(&[][..], |it| &it.locales);
     let shows_notes = templates.as_ref().is_ok_and(Templates::show_notes);
-    Partners::read_with(config, locales, shows_notes, &std::env::temp_dir()).ok()
+    Partners::read(config, locales, shows_notes, &std::env::temp_dir()).ok()
 }

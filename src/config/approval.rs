@@ -15,17 +15,15 @@ pub struct ApprovalRules {
 }
 
 impl ApprovalRules {
-    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Self {
-        let rules = Self {
+    pub(super) fn read(section: &mut Section<'_>, folder: &Path) -> Self {
+        Self {
             required: section
                 .key("required", "nothing is sent without an approval")
                 .or("false", switch()),
             file: section
                 .key("file", "only inputs that it approves are sent")
                 .optional(path(folder)),
-        };
-        section.finish();
-        rules
+        }
     }
 
     /// Whether a `send` without `--approved` needs an approval.

@@ -7,7 +7,7 @@ use super::host::host;
 use super::microsoft::Microsoft;
 use super::oauth::OAuth;
 use super::reader::Section;
-use super::values::{choice, number, parsed_text, path, switch, text};
+use super::values::{choice, parsed_text, path, port, switch, text};
 use crate::address::Address;
 
 /// Where delivery reports arrive. Without a source, `sync` reads only the files that it is given.
@@ -66,76 +66,65 @@ enum Auth {
 
 impl Bounces {
     pub(super) fn read(
-        mut section: Section<'_>,
+        section: &mut Section<'_>,
         folder: &Path,
         microsoft: Option<&Microsoft>,
         issuer: Option<&OAuth>,
     ) -> Self {
-        let maildir = section
-            .key("maildir", "the Maildir of the mailbox that reports come to")
-            .optional(path(folder));
-        let mbox = section
-            .key("mbox", "or its mbox file")
-            .optional(path(folder));
-        let graph_mailbox = section
-            .key(
-                "graph_mailbox",
-                "or its address, to read it through Microsoft Graph",
-            )
-            .optional(parsed_text(
-                "the address of a mailbox such as \"partner-access@contoso.example\"",
-                |it| Address::parse(it).ok(),
-            ));
-        if graph_mailbox.is_some() && microsoft.is_none() {
+        let bounces = Self {
+            maildir: section
+                .key("maildir", "the Maildir of the mailbox that reports come to")
+                .optional(path(folder)),
+            mbox: section
+                .key("mbox", "or its mbox file")
+                .optional(path(folder)),
+            graph_mailbox: section
+                .key(
+                    "graph_mailbox",
+                    "or its address, to read it through Microsoft Graph",
+                )
+                .optional(parsed_text(
+                    "the address of a mailbox such as \"partner-access@contoso.example\"",
+                    |it| Address::parse(it).ok(),
+                )),
+            receipts: section
+                .key("receipts", "ask relays for reports of success, too")
+                .or("false", switch()),
+            suppress: section
+                .key(
+                    "suppress",
+                    "suppress the addresses of unknown mailboxes, in all campaigns",
+                )
+                .or("false", switch()),
+            imap: section.read("imap", |it| Imap::read(it, folder, microsoft, issuer)),
+        };
+        if bounces.graph_mailbox.is_some() && microsoft.is_none() {
             let message = "`bounces.graph_mailbox` needs the table `[microsoft]`, the app registration that reads the mailbox; add it";
             section.problem("graph_mailbox", message);
         }
-        let receipts = section
-            .key("receipts", "ask relays for reports of success, too")
-            .or("false", switch());
-        let suppress = section
-            .key(
-                "suppress",
-                "suppress the addresses of unknown mailboxes, in all campaigns",
-            )
-            .or("false", switch());
-        let imap = Imap::read(section.section("imap"), folder, microsoft, issuer);
-        section.finish();
-        Self {
-            maildir,
-            mbox,
-            graph_mailbox,
-            imap,
-            receipts,
-            suppress,
-        }
+        bounces
     }
 
     /// The files that it names, each with what to call it.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+    pub(super) fn files(&self) -> [(&'static str, Option<&Path>); 3] {
         let imap = self.imap.as_ref();
+        let ca_file = imap.and_then(|it| it.ca_file.as_deref());
         let password = imap.and_then(|it| match &it.login {
-            ImapCredential::Password(source) => source.file().map(Path::to_owned),
+            ImapCredential::Password(source) => source.file(),
             _ => None,
         });
-        let files = [
-            ("the mailbox of `bounces.mbox`", self.mbox.clone()),
-            (
-                "the file of `bounces.imap.ca_file`",
-                imap.and_then(|it| it.ca_file.clone()),
-            ),
+        [
+            ("the mailbox of `bounces.mbox`", self.mbox.as_deref()),
+            ("the file of `bounces.imap.ca_file`", ca_file),
             ("the file of `bounces.imap.password_file`", password),
-        ];
-        files
-            .into_iter()
-            .filter_map(|(what, path)| Some((what, path?)))
+        ]
     }
 }
 
 impl Imap {
     /// `None` if the table is absent or empty, and after a problem.
     fn read(
-        mut section: Section<'_>,
+        section: &mut Section<'_>,
         folder: &Path,
         microsoft: Option<&Microsoft>,
         issuer: Option<&OAuth>,
@@ -144,10 +133,9 @@ impl Imap {
         let server = section
             .key("host", "the IMAP server of that mailbox")
             .optional(host());
-        let port = section.key("port", "with TLS from the first byte").or(
-            "993",
-            number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
-        );
+        let port = section
+            .key("port", "with TLS from the first byte")
+            .or("993", port());
         let username = section
             .key("username", "the login's user name")
             .optional(text());
@@ -164,7 +152,7 @@ impl Imap {
                     ("oauth", Auth::Issuer),
                 ]),
             );
-        let mut passwords = SecretSource::read(&mut section, &PASSWORD, folder);
+        let mut passwords = SecretSource::read(section, &PASSWORD, folder);
         let read_folder = section
             .key("folder", "the folder to read")
             .or("\"INBOX\"", text());
@@ -174,9 +162,7 @@ impl Imap {
                 "a folder for recorded reports; unset: nothing is moved",
             )
             .optional(text());
-        let ca_file = section
-            .key("ca_file", "certificates to trust beside the system's")
-            .optional(path(folder));
+        let ca_file = section.ca_file(folder);
         let login = match auth {
             Auth::Password => passwords.pop().map(|it| ImapCredential::Password(it.1)),
             Auth::Microsoft => microsoft.map(|it| ImapCredential::Microsoft(Box::new(it.clone()))),
@@ -202,7 +188,6 @@ impl Imap {
                 section.problem("auth", format!("`[bounces.imap]` needs {needs}"));
             }
         }
-        section.finish();
         Some(Self {
             host: server?,
             port,

@@ -34,7 +34,7 @@ pub struct Brand {
 }
 
 impl Brand {
-    pub(super) fn read(mut section: Section<'_>, folder: &Path, default_locale: &Locale) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, folder: &Path, default_locale: &Locale) -> Self {
         let brand = Self {
             logo: section
                 .key("logo", "the logo: PNG or JPEG, at most 100 KiB")
@@ -56,7 +56,6 @@ impl Brand {
             let message = "`brand.logo_dark` needs `brand.logo`, because mail programs without a dark mode show that one";
             section.problem("logo_dark", message);
         }
-        section.finish();
         brand
     }
 
@@ -65,11 +64,6 @@ impl Brand {
         let logo = self.logo.iter().map(|it| ("brand.logo", &**it));
         let dark = self.logo_dark.iter().map(|it| ("brand.logo_dark", &**it));
         logo.chain(dark)
-    }
-
-    /// The files of the logos as the templates' images.
-    pub(super) fn images(&self) -> Vec<(&'static str, PathBuf)> {
-        self.logos().map(|(key, it)| (key, it.to_owned())).collect()
     }
 
     /// The colour as text on a light background.

@@ -13,7 +13,7 @@ use super::host::is_loopback;
 use super::names::nearest;
 
 /// The schemes of a URL.
-const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+pub const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
 /// The parameters that are used. Those of a password are not among them.
 const NAMES: [&str; 21] = [

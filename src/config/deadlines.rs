@@ -39,7 +39,7 @@ impl Deadlines {
         self.0[phase as usize]
     }
 
-    pub(super) fn read(mut section: Section<'_>, loopback: bool) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, loopback: bool) -> Self {
         let deadlines = Self(PHASES.map(|(phase, default, description)| {
             let read = section
                 .key(phase.as_str(), description)
@@ -50,7 +50,6 @@ impl Deadlines {
             let message = "`smtp.deadlines.dot` must be at least \"60s\": a shorter deadline leaves messages with an unknown outcome (RFC 5321 §4.5.3.2.6)";
             section.problem("dot", message);
         }
-        section.finish();
         deadlines
     }
 }

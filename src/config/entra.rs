@@ -1,6 +1,7 @@
 //! `[entra]`: what is asked of Microsoft Entra before mail is sent.
 
-use super::microsoft::Cloud;
+use super::login::TokenTable;
+use super::microsoft::{Cloud, Microsoft};
 use super::reader::Section;
 use super::values::{choice, switch};
 
@@ -38,12 +39,10 @@ impl BeforeSend {
 }
 
 impl Entra {
-    /// `given`: whether the file has the table, which may be empty.
+    /// `None` without the table, which may be empty.
     pub(super) fn read(
-        mut section: Section<'_>,
-        given: bool,
-        has_app: bool,
-        cloud: Option<Cloud>,
+        section: &mut Section<'_>,
+        microsoft: &TokenTable<Microsoft>,
     ) -> Option<Self> {
         let before_send = section
             .key(
@@ -51,31 +50,30 @@ impl Entra {
                 "unset: access packages that partners cannot request stop a `send`",
             )
             .optional(choice(&BeforeSend::CHOICES));
-        let message_trace = section
-            .key(
-                "message_trace",
-                "`sync` reads the message trace of Exchange Online, too",
-            )
-            .or("false", switch());
-        if message_trace && cloud.is_some_and(|it| it != Cloud::Global) {
+        let entra = Self {
+            before_send: before_send.unwrap_or_default(),
+            message_trace: section
+                .key(
+                    "message_trace",
+                    "`sync` reads the message trace of Exchange Online, too",
+                )
+                .or("false", switch()),
+            skip_if_requested: section
+                .key(
+                    "skip_if_requested",
+                    "`send` does not invite partners who have asked for access",
+                )
+                .or("false", switch()),
+        };
+        let cloud = microsoft.table.as_ref().map(|it| it.cloud);
+        if entra.message_trace && cloud.is_some_and(|it| it != Cloud::Global) {
             let message = "`entra.message_trace` needs `microsoft.cloud` = \"global\", because Microsoft Graph has no message trace in the other clouds; remove it";
             section.problem("message_trace", message);
         }
-        let skip_if_requested = section
-            .key(
-                "skip_if_requested",
-                "`send` does not invite partners who have asked for access",
-            )
-            .or("false", switch());
-        if given && !has_app {
+        if section.is_given() && !microsoft.given {
             let message = "`[entra]` needs `[microsoft]`, the app registration that reads Microsoft Entra; add it, or remove `[entra]`";
             section.problem("before_send", message);
         }
-        section.finish();
-        given.then(|| Self {
-            before_send: before_send.unwrap_or_default(),
-            message_trace,
-            skip_if_requested,
-        })
+        section.is_given().then_some(entra)
     }
 }

@@ -28,7 +28,7 @@ enum Place {
 impl LedgerLocation {
     /// Reads the table. `configuration` is the file that it is in.
     pub(super) fn read(
-        mut section: Section<'_>,
+        section: &mut Section<'_>,
         folder: &Path,
         configuration: &Path,
     ) -> Option<Self> {
@@ -44,7 +44,7 @@ impl LedgerLocation {
         let place = section
             .key("file", "every invitation and its outcome")
             .required_without("url", url, path().map(Place::File));
-        let server = ServerKeys::read(&mut section, folder);
+        let server = ServerKeys::read(section, folder);
         let witness = section
             .key("witness", "detects an older ledger; best on another disk")
             .optional(path());
@@ -55,14 +55,14 @@ impl LedgerLocation {
         let ledger = match place {
             Some(Place::File(file)) => {
                 if !section.contains("url") {
-                    ServerKeys::refuse(&mut section);
+                    ServerKeys::refuse(section);
                 }
                 Some(Self::File(LedgerFiles::of_file(file, witness)))
             }
             Some(Place::Url(Some(url))) => {
                 let witness =
                     witness.unwrap_or_else(|| LedgerServer::default_witness(configuration));
-                let server = server.server(&mut section, url, witness);
+                let server = server.server(section, url, witness);
                 Some(Self::Server(Box::new(server)))
             }
             _ => None,
@@ -74,7 +74,6 @@ impl LedgerLocation {
             let message = "`ledger.witness` would overwrite the ledger or a file that belongs to it; name another file";
             section.problem("witness", message);
         }
-        section.finish();
         ledger
     }
 

@@ -10,7 +10,7 @@ use super::client_secret::{PASSWORD, SecretSource};
 use super::database_url::{DatabaseParameters, check_database_parameters, parse_database_url};
 use super::key::Kind;
 use super::reader::Section;
-use super::values::{Value, duration, expected, one_line, path, switch};
+use super::values::{Value, duration, expected, one_line, switch};
 use crate::files::beside;
 
 /// A ledger in a PostgreSQL database.
@@ -58,27 +58,21 @@ pub(super) fn database_url<'r>() -> Value<'r, String> {
 impl ServerKeys {
     /// Reads them all, whether or not the ledger is in a database.
     pub(super) fn read(section: &mut Section<'_>, folder: &Path) -> Self {
-        let lease = section
-            .key(
-                "lease",
-                "how long a run may be silent before others take over",
-            )
-            .or("\"30s\"", lease());
-        let accept_failover_loss = section
-            .key(
-                "accept_failover_loss",
-                "a standby may take over that lacks the last records",
-            )
-            .or("false", switch());
-        let passwords = SecretSource::read(section, &PASSWORD, folder);
-        let ca_file = section
-            .key("ca_file", "certificates to trust beside the system's")
-            .optional(path(folder));
         Self {
-            lease,
-            accept_failover_loss,
-            passwords,
-            ca_file,
+            lease: section
+                .key(
+                    "lease",
+                    "how long a run may be silent before others take over",
+                )
+                .or("\"30s\"", lease()),
+            accept_failover_loss: section
+                .key(
+                    "accept_failover_loss",
+                    "a standby may take over that lacks the last records",
+                )
+                .or("false", switch()),
+            passwords: SecretSource::read(section, &PASSWORD, folder),
+            ca_file: section.ca_file(folder),
         }
     }
 

@@ -35,8 +35,8 @@ impl Limits {
         self.only_to.as_ref().is_none_or(|it| it.iter().any(allows))
     }
 
-    pub(super) fn read(mut section: Section<'_>, provider: Option<&Provider>) -> Self {
-        let limits = Self {
+    pub(super) fn read(section: &mut Section<'_>, provider: Option<&Provider>) -> Self {
+        Self {
             per_minute: section
                 .key("per_minute", "messages in any 60 seconds")
                 .or_set(
@@ -61,9 +61,7 @@ impl Limits {
                     "after this time, no further message is started",
                 )
                 .optional(duration().map(SignedDuration::unsigned_abs)),
-        };
-        section.finish();
-        limits
+        }
     }
 }
 
@@ -82,7 +80,7 @@ fn recipient_pattern<'r>() -> Value<'r, String> {
 }
 
 /// Reads when a deferred invitation is retried.
-pub fn read_retry(mut section: Section<'_>) -> RetrySchedule {
+pub fn read_retry(section: &mut Section<'_>) -> RetrySchedule {
     let schedule = RetrySchedule {
         first_after: section
             .key("first_after", "the pause after a first deferral")
@@ -101,6 +99,5 @@ pub fn read_retry(mut section: Section<'_>) -> RetrySchedule {
         let message = "`retry.max_after` must not be shorter than `retry.first_after`";
         section.problem("max_after", message);
     }
-    section.finish();
     schedule
 }

@@ -19,6 +19,7 @@ use super::limits::{Limits, read_retry};
 use super::login::{CredentialSource, TokenTable};
 use super::microsoft::Microsoft;
 use super::monitoring::Monitoring;
+use super::oauth::OAuth;
 use super::packages::{self, Package};
 use super::partner_file::PartnerFile;
 use super::privacy::Privacy;
@@ -123,11 +124,10 @@ impl Config {
         {
             return Err(ConfigError::WritableByEveryone(open.clone()));
         }
-        let oauth_ca_file = match source {
-            Some(CredentialSource::Issuer(it)) => it.ca_file.as_ref(),
-            _ => None,
-        };
+        let oauth_ca_file = self.smtp.issuer().and_then(|it| it.ca_file.as_ref());
         let microsoft_ca_file = self.microsoft.as_ref().and_then(|it| it.ca_file.as_ref());
+        let imap_ca_file = self.bounces.imap.as_ref();
+        let imap_ca_file = imap_ca_file.and_then(|it| it.ca_file.as_ref());
         let ledger_ca_file = match &self.ledger {
             LedgerLocation::Server(server) => server.ca_file.as_ref(),
             LedgerLocation::File(_) => None,
@@ -138,6 +138,7 @@ impl Config {
             ("the file of `smtp.ca_file`", self.smtp.ca_file.as_ref()),
             ("the file of `smtp.oauth.ca_file`", oauth_ca_file),
             ("the file of `microsoft.ca_file`", microsoft_ca_file),
+            ("the file of `bounces.imap.ca_file`", imap_ca_file),
             ("the file of `ledger.ca_file`", ledger_ca_file),
         ];
         let others = others
@@ -174,8 +175,9 @@ impl Microsoft {
     /// All errors of the table and of the syntax.
     pub fn load(path: &Path) -> Result<Option<Self>, ConfigError> {
         let folder = path.parent().unwrap_or(Path::new(""));
-        let read = |mut root: Section<'_>| Self::read(root.section("microsoft"), folder);
-        let content = read_file(path, read)?;
+        let content = read_file(path, |root| {
+            root.read("microsoft", |it| Self::read(it, folder))
+        })?;
         match content.problems {
             Some(problems) => Err(ConfigError::Invalid(Box::new(problems))),
             None => Ok(content.value),
@@ -189,11 +191,11 @@ impl Monitoring {
     #[must_use]
     pub fn load(path: &Path) -> Option<(Self, Option<String>)> {
         let folder = path.parent().unwrap_or(Path::new(""));
-        let read = |mut root: Section<'_>| {
+        let content = read_file(path, |root| {
             let campaign = root.key("campaign", "").optional(text());
-            (Self::read(&mut root, folder), campaign)
-        };
-        let content = read_file(path, read).ok()?;
+            (Self::read(root, folder), campaign)
+        });
+        let content = content.ok()?;
         content.problems.is_none().then_some(content.value)
     }
 }
@@ -215,7 +217,7 @@ struct FileContent<T> {
 /// If the file cannot be read as text.
 fn read_file<T>(
     path: &Path,
-    read: impl FnOnce(Section<'_>) -> T,
+    read: impl FnOnce(&mut Section<'_>) -> T,
 ) -> Result<FileContent<T>, ConfigError> {
     let source = files::read(path, FILE_LIMIT);
     let source = source.map_err(|error| ConfigError::Unreadable {
@@ -240,7 +242,7 @@ fn read_file<T>(
         let span = error.span().unwrap_or(0..0);
         reader.problems.add(span, error.message(), Some(fix.into()));
     }
-    let value = read(Section::root(&file, &reader));
+    let value = read(&mut Section::root(&file, &reader));
     let ConfigReader { problems, keys } = reader;
     let problems = problems.finish(path, &source, &secrets);
     let keys = keys.into_inner();
@@ -261,16 +263,9 @@ fn read_file<T>(
 pub fn declared_keys() -> Vec<Key> {
     let (file, _) = DeTable::parse_recoverable("[packages.NAME]");
     let reader = ConfigReader::default();
-    read(Section::root(&file, &reader), Path::new("config.toml"));
+    let mut root = Section::root(&file, &reader);
+    read(&mut root, Path::new("config.toml"));
     reader.keys.into_inner()
-}
-
-fn read_results(mut section: Section<'_>, folder: &Path) -> Option<PathBuf> {
-    let results = section
-        .key("csv", "your list with the outcome of each row")
-        .optional(path(folder).map(overlap::behind_link));
-    section.finish();
-    results
 }
 
 /// Adds an error for each output that would overwrite another file of the job.
@@ -296,7 +291,7 @@ fn check_outputs(
 }
 
 /// Reads all tables. What is missing from the result was reported as an error.
-fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>) {
+fn read(root: &mut Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>) {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut warnings = Vec::new();
 
@@ -307,67 +302,63 @@ fn read(mut root: Section<'_>, file: &Path) -> (Option<JobFiles>, Option<Config>
              the same people must not be invited again",
         )
         .required(text());
-    let sender = Sender::read(root.section("sender"));
-    let mut templates = TemplateFolder::read(root.section("templates"), folder);
-    let brand = Brand::read(root.section("brand"), folder, &templates.default_locale);
-    templates.images = brand.images();
-    let packages = packages::read(&mut root, &templates.default_locale, &mut warnings);
-    let partners = PartnerFile::read(root.section("partners"), folder);
-    let section = root.section("microsoft");
-    let given = !section.is_empty();
-    let microsoft = Microsoft::read(section, folder);
-    let has_entra = root.contains("entra");
-    let cloud = microsoft.as_ref().map(|it| it.cloud);
-    let entra = Entra::read(root.section("entra"), has_entra, given, cloud);
-    let tokens = TokenTable {
-        given,
-        table: microsoft.clone(),
-    };
-    let smtp = Smtp::read(root.section("smtp"), folder, tokens, &mut warnings);
+    let sender = root.read("sender", Sender::read);
+    let mut templates = root.read("templates", |it| TemplateFolder::read(it, folder));
+    let default_locale = &templates.default_locale;
+    let brand = root.read("brand", |it| Brand::read(it, folder, default_locale));
+    let packages = packages::read(root, default_locale, &mut warnings);
+    let logos = brand.logos().map(|(key, it)| (key, it.to_owned()));
+    templates.images = logos.collect();
+    let partners = root.read("partners", |it| PartnerFile::read(it, folder));
+    let microsoft = root.read("microsoft", |it| TokenTable {
+        given: !it.is_empty(),
+        table: Microsoft::read(it, folder),
+    });
+    let entra = root.read("entra", |it| Entra::read(it, &microsoft));
+    let smtp = root.read("smtp", |it| {
+        Smtp::read(it, folder, &microsoft, &mut warnings)
+    });
+    let microsoft = microsoft.table;
     let provider = smtp.as_ref().and_then(|it| it.provider);
-    let limits = Limits::read(root.section("limits"), provider);
-    let retry = read_retry(root.section("retry"));
-    let has_reminders = root.contains("reminders");
-    let reminders = reminders::read(root.section("reminders"), has_reminders);
+    let limits = root.read("limits", |it| Limits::read(it, provider));
+    let retry = root.read("retry", read_retry);
+    let reminders = root.read("reminders", reminders::read);
     templates.with_reminders = reminders.is_some();
-    let ledger = LedgerLocation::read(root.section("ledger"), folder, file);
+    let ledger = root.read("ledger", |it| LedgerLocation::read(it, folder, file));
+    let issuer = smtp.as_ref().and_then(Smtp::issuer);
+    let bounces = root.read("bounces", |it| {
+        Bounces::read(it, folder, microsoft.as_ref(), issuer)
+    });
+    let approval = root.read("approval", |it| ApprovalRules::read(it, folder));
+    let privacy = root.read("privacy", Privacy::read);
+    let monitoring = Monitoring::read(root, folder);
+    let results = root.read("results", |it| {
+        it.key("csv", "your list with the outcome of each row")
+            .optional(path(folder).map(overlap::behind_link))
+    });
 
-    let credential = smtp
-        .as_ref()
-        .and_then(|it| Some(&it.login.as_ref()?.credential));
-    let issuer = match credential {
-        Some(CredentialSource::Issuer(issuer)) => Some(&**issuer),
-        _ => None,
-    };
-    let bounces = root.section("bounces");
-    let bounces = Bounces::read(bounces, folder, microsoft.as_ref(), issuer);
-
-    let approval = ApprovalRules::read(root.section("approval"), folder);
-    let privacy = Privacy::read(root.section("privacy"));
-    let monitoring = Monitoring::read(&mut root, folder);
-
-    let results = read_results(root.section("results"), folder);
     let mut inputs = vec![("the configuration", file.to_owned())];
     if let Some(ledger) = &ledger {
         let named = |it| ("the ledger or a file that belongs to it", it);
         inputs.extend(ledger.files().into_iter().map(named));
         inputs.push(("the witness of the ledger", ledger.witness().to_owned()));
     }
-    let list = partners.iter().map(|it| it.path.clone());
-    inputs.extend(list.map(|it| ("the partner file", it)));
-    inputs.extend(smtp.iter().flat_map(Smtp::files));
-    inputs.extend(microsoft.iter().flat_map(Microsoft::files));
-    inputs.extend(bounces.files());
-    inputs.extend(brand.logos().map(|(_, it)| ("the logo", it.to_owned())));
-    inputs.extend(approval.file.iter().map(|it| ("the approval", it.clone())));
-    let directory = &templates.directory;
-    check_outputs(
-        &mut root,
-        results.as_deref(),
-        &monitoring,
-        inputs,
-        directory,
-    );
+    let list = partners.as_ref().map(|it| it.path.as_path());
+    let heartbeat = monitoring.notify.heartbeat_file();
+    let others = [("the partner file", list)]
+        .into_iter()
+        .chain(smtp.iter().flat_map(Smtp::files))
+        .chain(issuer.into_iter().flat_map(OAuth::files))
+        .chain(microsoft.iter().flat_map(Microsoft::files))
+        .chain(bounces.files())
+        .chain(brand.logos().map(|(_, it)| ("the logo", Some(it))))
+        .chain([
+            ("the approval", approval.file.as_deref()),
+            ("the file of `notify.heartbeat_url_file`", heartbeat),
+        ]);
+    inputs.extend(others.filter_map(|(what, path)| Some((what, path?.to_owned()))));
+    let outputs = results.as_deref();
+    check_outputs(root, outputs, &monitoring, inputs, &templates.directory);
     root.finish();
 
     let files = partners.as_ref().zip(ledger.as_ref());

@@ -1,6 +1,6 @@
 //! The login at the relay: a user name, and where its credential comes from.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::client_secret::{PASSWORD, SecretSource};
 use super::microsoft::Microsoft;
@@ -49,7 +49,7 @@ impl Login {
         plain: bool,
         provider: Option<&Provider>,
         issuer: TokenTable<OAuth>,
-        microsoft: TokenTable<Microsoft>,
+        microsoft: &TokenTable<Microsoft>,
     ) -> Option<Self> {
         let username = section
             .key("username", "the login's user name")
@@ -62,9 +62,7 @@ impl Login {
                 format!("a login needs only `smtp.{key}` or `[smtp.oauth]`; remove one of them");
             section.problem(key, message);
         }
-        let needs = provider.map(|it| it.login);
-        let by_microsoft =
-            needs == Some(ProviderLogin::Microsoft) && first.is_none() && !issuer.given;
+        let by_microsoft = provider.is_some_and(|it| it.login == ProviderLogin::Microsoft);
         let login_key = match (&first, &issuer.table) {
             (Some((key, _)), _) => Some(*key),
             (None, Some(_)) => Some("oauth"),
@@ -102,7 +100,7 @@ impl Login {
                     );
                     section.problem("username", message);
                 }
-                let table = microsoft.table;
+                let table = microsoft.table.clone();
                 table.map(|it| CredentialSource::Microsoft(Box::new(it)))
             }
             None => {
@@ -123,9 +121,9 @@ impl Login {
     }
 
     /// The file with the password, if it is kept in one.
-    pub(super) fn password_file(&self) -> Option<PathBuf> {
+    pub(super) fn password_file(&self) -> Option<&Path> {
         match &self.credential {
-            CredentialSource::Password(source) => Some(source.file()?.to_owned()),
+            CredentialSource::Password(source) => source.file(),
             _ => None,
         }
     }

@@ -107,7 +107,7 @@ impl Cloud {
 
 impl Microsoft {
     /// `None` if the table is absent or empty, and after a problem.
-    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_>, folder: &Path) -> Option<Self> {
         let tenant = section
             .key("tenant", "your tenant: a domain of it, or its id")
             .optional(tenant());
@@ -117,7 +117,7 @@ impl Microsoft {
                 "the application (client) id, a GUID such as \"00001111-aaaa-2222-bbbb-3333cccc4444\"",
                 |id| Some(Uuid::try_parse(id).ok()?.to_string()),
             ));
-        let secrets = SecretSource::read(&mut section, &CLIENT_SECRET, folder);
+        let secrets = SecretSource::read(section, &CLIENT_SECRET, folder);
         let certificate = section
             .key(
                 "certificate_file",
@@ -133,9 +133,7 @@ impl Microsoft {
         };
         let login_url = url("login_url", "another login host", cloud.login_url());
         let graph_url = url("graph_url", "another Graph host", cloud.graph_url());
-        let ca_file = section
-            .key("ca_file", "certificates to trust beside the system's")
-            .optional(path(folder));
+        let ca_file = section.ca_file(folder);
 
         let mut credentials: Vec<_> = secrets
             .into_iter()
@@ -153,7 +151,6 @@ impl Microsoft {
             let message = "`[microsoft]` needs `tenant`, `client_id` and one of `client_secret_file`, `client_secret_env`, `client_secret_credential` and `certificate_file`";
             section.problem("tenant", message);
         }
-        section.finish();
         Some(Self {
             tenant: tenant?,
             client_id: client_id?,
@@ -192,18 +189,15 @@ impl Microsoft {
     }
 
     /// The files that it names, each with what to call it.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+    pub(super) fn files(&self) -> [(&'static str, Option<&Path>); 2] {
         let secret = match &self.credential {
             ClientCredential::Secret(source) => source.file(),
             ClientCredential::Certificate(path) => Some(path.as_path()),
         };
-        let files = [
+        [
             ("the file of `microsoft.ca_file`", self.ca_file.as_deref()),
             ("the credential of `[microsoft]`", secret),
-        ];
-        files
-            .into_iter()
-            .filter_map(|(what, path)| Some((what, path?.to_owned())))
+        ]
     }
 }
 

@@ -64,41 +64,36 @@ pub enum HeartbeatUrl {
 
 impl Monitoring {
     pub(super) fn read(root: &mut Section<'_>, folder: &Path) -> Self {
-        let mut log = root.section("log");
-        let names_recipients = log
-            .key(
-                "recipients",
-                "JSON on stderr, diagnostic lines and notifications name partners",
-            )
-            .or("false", switch());
-        log.finish();
-        let mut events = root.section("events");
-        let file = events
-            .key(
-                "file",
-                "every change of an invitation and every run, as JSON lines",
-            )
-            .optional(path(folder).map(behind_link));
-        events.finish();
-        let mut metrics = root.section("metrics");
-        let textfile = metrics
-            .key(
-                "textfile",
-                "measurements for Prometheus, written after each run",
-            )
-            .optional(path(folder).map(behind_link));
-        metrics.finish();
+        let output = || path(folder).map(behind_link);
         Self {
-            names_recipients,
-            events: file,
-            textfile,
-            notify: Notify::read(root.section("notify"), folder),
+            names_recipients: root.read("log", |it| {
+                it.key(
+                    "recipients",
+                    "JSON on stderr, diagnostic lines and notifications name partners",
+                )
+                .or("false", switch())
+            }),
+            events: root.read("events", |it| {
+                it.key(
+                    "file",
+                    "every change of an invitation and every run, as JSON lines",
+                )
+                .optional(output())
+            }),
+            textfile: root.read("metrics", |it| {
+                it.key(
+                    "textfile",
+                    "measurements for Prometheus, written after each run",
+                )
+                .optional(output())
+            }),
+            notify: root.read("notify", |it| Notify::read(it, folder)),
         }
     }
 }
 
 impl Notify {
-    fn read(mut section: Section<'_>, folder: &Path) -> Self {
+    fn read(section: &mut Section<'_>, folder: &Path) -> Self {
         let command = section
             .key(
                 "command",
@@ -112,7 +107,7 @@ impl Notify {
             )
             .secret(endpoint().map(|it| SecretString::from(String::from(it))));
         let written = written.map(|it| ("heartbeat_url", HeartbeatUrl::Written(it)));
-        let kept = SecretSource::read(&mut section, &HEARTBEAT_URL, folder).into_iter();
+        let kept = SecretSource::read(section, &HEARTBEAT_URL, folder).into_iter();
         let kept = kept.map(|(key, it)| (key, HeartbeatUrl::Kept(it)));
         let given = written.into_iter().chain(kept).collect();
         let several = "there is only one heartbeat: set only one of `heartbeat_url`, `heartbeat_url_file`, `heartbeat_url_env` and `heartbeat_url_credential`";
@@ -129,12 +124,19 @@ impl Notify {
         let ignored = section
             .key("ignore", "exit codes that are no failure here")
             .or("[]", list(number(1..=255)));
-        section.finish();
         Self {
             command,
             heartbeat,
             reports_failures,
             ignored,
+        }
+    }
+
+    /// The file with the URL of the heartbeat, if it is kept in one.
+    pub(super) fn heartbeat_file(&self) -> Option<&Path> {
+        match self.heartbeat.as_ref()? {
+            HeartbeatUrl::Written(_) => None,
+            HeartbeatUrl::Kept(source) => source.file(),
         }
     }
 

@@ -7,7 +7,7 @@ use url::Url;
 use super::client_secret::{CLIENT_SECRET, SecretSource};
 use super::endpoint::endpoint;
 use super::reader::Section;
-use super::values::{choice, path, text};
+use super::values::{choice, text};
 
 /// A client of an OAuth issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,14 +37,14 @@ pub enum ClientAuth {
 
 impl OAuth {
     /// `None` if the table is absent or empty, and after a problem.
-    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_>, folder: &Path) -> Option<Self> {
         let token_url = section
             .key("token_url", "where tokens are requested")
             .optional(endpoint());
         let client_id = section
             .key("client_id", "the client, as the issuer knows it")
             .optional(text());
-        let secrets = SecretSource::read(&mut section, &CLIENT_SECRET, folder);
+        let secrets = SecretSource::read(section, &CLIENT_SECRET, folder);
         let client_auth = section
             .key(
                 "client_auth",
@@ -60,9 +60,7 @@ impl OAuth {
         let scope = section
             .key("scope", "what the token is for; unset: the issuer decides")
             .optional(text());
-        let ca_file = section
-            .key("ca_file", "certificates to trust beside the system's")
-            .optional(path(folder));
+        let ca_file = section.ca_file(folder);
 
         let several = "`[smtp.oauth]` needs one secret: one of `client_secret_file`, `client_secret_env` and `client_secret_credential`, not several";
         let secret = section.only_one(secrets, several);
@@ -73,7 +71,6 @@ impl OAuth {
             let message = "`[smtp.oauth]` needs `token_url`, `client_id` and one of `client_secret_file`, `client_secret_env` and `client_secret_credential`";
             section.problem("token_url", message);
         }
-        section.finish();
         Some(Self {
             token_url: token_url?,
             client_id: client_id?,
@@ -85,16 +82,13 @@ impl OAuth {
     }
 
     /// The files that it names, each with what to call it.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
-        let files = [
+    pub(super) fn files(&self) -> [(&'static str, Option<&Path>); 2] {
+        [
             ("the file of `smtp.oauth.ca_file`", self.ca_file.as_deref()),
             (
                 "the file of `smtp.oauth.client_secret_file`",
                 self.secret.file(),
             ),
-        ];
-        files
-            .into_iter()
-            .filter_map(|(what, path)| Some((what, path?.to_owned())))
+        ]
     }
 }

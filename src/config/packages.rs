@@ -69,8 +69,10 @@ pub fn read(
         return Vec::new();
     }
     let mut read: Vec<Arc<Package>> = Vec::new();
-    for (key, section) in packages.each_section() {
-        read.extend(Package::read(key, section, default_locale, &read, warnings).map(Arc::new));
+    for (key, mut section) in packages.each_section() {
+        let package = Package::read(key, &mut section, default_locale, &read, warnings);
+        read.extend(package.map(Arc::new));
+        section.finish();
     }
     read
 }
@@ -78,7 +80,7 @@ pub fn read(
 impl Package {
     fn read(
         key: String,
-        mut section: Section<'_>,
+        section: &mut Section<'_>,
         default_locale: &Locale,
         others: &[Arc<Self>],
         warnings: &mut Vec<Finding>,
@@ -143,7 +145,6 @@ impl Package {
             );
             section.problem("link", message);
         }
-        section.finish();
         let ((link, found), name) = (link?, name?);
         let at = format!("packages.{key}");
         warnings.extend(found.iter().map(|it| Finding::warning("link", &at, it)));

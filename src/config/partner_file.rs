@@ -39,7 +39,7 @@ pub enum BadRows {
 }
 
 impl PartnerFile {
-    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_>, folder: &Path) -> Option<Self> {
         let file = section
             .key("file", "the list of partners (CSV or workbook)")
             .required(path(folder));
@@ -61,15 +61,14 @@ impl PartnerFile {
                 "detected in the header; or \",\" \";\" \"\\t\"",
             )
             .or("\"auto\"", choice(&delimiters));
-        let columns = Columns::read(section.section("columns"));
-        let values = CellValues::read(section.section("values"));
+        let columns = section.read("columns", Columns::read);
+        let values = section.read("values", CellValues::read);
         let bad_rows = section
             .key("bad_rows", "or \"skip\": mail the good rows")
             .or(
                 "\"refuse\"",
                 choice(&[("refuse", BadRows::Refuse), ("skip", BadRows::Skip)]),
             );
-        section.finish();
         Some(Self {
             path: file?,
             sheet,
@@ -169,7 +168,7 @@ pub struct Column {
 }
 
 impl Columns {
-    fn read(mut section: Section<'_>) -> Self {
+    fn read(section: &mut Section<'_>) -> Self {
         let columns = FIELDS.map(|(field, description)| Column {
             field,
             pattern: section.key(field.key(), description).optional(pattern()),
@@ -196,7 +195,6 @@ impl Columns {
                 section.problem(column.field.key(), message);
             }
         }
-        section.finish();
         Self(columns)
     }
 }
@@ -232,14 +230,14 @@ pub struct CellValues {
 }
 
 impl CellValues {
-    fn read(mut section: Section<'_>) -> Self {
+    fn read(section: &mut Section<'_>) -> Self {
         let mut table = |key, description| -> HashMap<String, String> {
             let table = section.key(key, description).optional(text_table());
             table.unwrap_or_default().into_iter().collect()
         };
-        let locale = table("locale", "cells by language tag or name");
-        let package = table("package", "cells by the package's key");
-        section.finish();
-        Self { locale, package }
+        Self {
+            locale: table("locale", "cells by language tag or name"),
+            package: table("package", "cells by the package's key"),
+        }
     }
 }

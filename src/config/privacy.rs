@@ -13,16 +13,14 @@ pub struct Privacy {
 }
 
 impl Privacy {
-    pub(super) fn read(mut section: Section<'_>) -> Self {
-        let privacy = Self {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
             retain: section
                 .key(
                     "retain",
                     "closed invitations are erased this long after their last change",
                 )
                 .optional(duration()),
-        };
-        section.finish();
-        privacy
+        }
     }
 }

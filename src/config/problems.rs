@@ -81,16 +81,16 @@ impl ProblemCollector {
         let total = self.total.get();
         let ends = source.match_indices('\n').map(|(at, _)| at + 1);
         let starts: Vec<usize> = std::iter::once(0).chain(ends).collect();
+        let line_of = |at: usize| starts.partition_point(|it| *it <= at);
         let place = |mut problem: Problem| {
             problem.span.start = problem.span.start.min(source.len());
-            problem.line = starts.partition_point(|it| *it <= problem.span.start);
+            problem.line = line_of(problem.span.start);
             let line = line_at(source, problem.span.start);
             problem.is_secret = secrets.include(line.clone(), &source[line]);
             problem
         };
         let mut unfilled = self.unfilled.into_inner();
         unfilled.sort_unstable();
-        let line_of = |at: usize| starts.partition_point(|it| *it <= at);
         let unfilled: Vec<_> = unfilled
             .into_iter()
             .map(|(at, path)| (line_of(at), path))

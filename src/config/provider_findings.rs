@@ -38,8 +38,8 @@ fn about_sender(provider: &Provider, sender: &Address, login: Option<&str>) -> O
             let fix = format!("verify it {place}");
             return Some(finding(Severity::Note, "sender.from", what, &fix));
         }
-        SenderRule::Login(what, fix) => (what, fix.to_owned()),
-        SenderRule::LoginDomain(what) => (what, "set it to an address at that domain".to_owned()),
+        SenderRule::Login(what, fix) => (what, fix),
+        SenderRule::LoginDomain(what) => (what, "set it to an address at that domain"),
     };
     let login = Address::parse(login?).ok()?;
     let fits = match provider.sender {
@@ -50,7 +50,7 @@ fn about_sender(provider: &Provider, sender: &Address, login: Option<&str>) -> O
         "`sender.from` is `{from}`, but the login is `{}`: {what}",
         login.as_written()
     );
-    (!fits).then(|| finding(Severity::Warning, "sender.from", what, &fix))
+    (!fits).then(|| finding(Severity::Warning, "sender.from", what, fix))
 }
 
 /// That the limits depend on the account.

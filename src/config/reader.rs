@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -14,7 +15,7 @@ use super::key::{Key, Kind, Presence};
 use super::names::nearest;
 use super::problems::{ProblemCollector, cut};
 use super::secrets::names_a_secret;
-use super::values::{Value, expected, without_value};
+use super::values::{Value, expected, path, without_value};
 
 /// Collects the errors of a file and the declared keys.
 #[derive(Default)]
@@ -47,7 +48,16 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The table of this name, empty if the file has none.
+    /// Reads the table of this name, which is empty if the file has none. Its keys that `read` does not ask for are
+    /// unknown.
+    pub fn read<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let mut section = self.section(key);
+        let value = read(&mut section);
+        section.finish();
+        value
+    }
+
+    /// The table of this name, empty if the file has none. Unknown keys are not reported.
     pub fn section(&mut self, key: &'static str) -> Self {
         let value = self.get(key);
         let span = value.map_or(0..0, Spanned::span);
@@ -67,6 +77,11 @@ impl<'a> Section<'a> {
             known: Vec::new(),
             reader: self.reader,
         }
+    }
+
+    /// Whether it is there, perhaps with nothing in it.
+    pub fn is_given(&self) -> bool {
+        self.table.is_some()
     }
 
     /// Whether it is not there, or has nothing in it.
@@ -109,6 +124,12 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Reads the key `ca_file`, which several tables have; `folder` is what its path is relative to.
+    pub fn ca_file(&mut self, folder: &Path) -> Option<PathBuf> {
+        self.key("ca_file", "certificates to trust beside the system's")
+            .optional(path(folder))
+    }
+
     /// Adds an error at a key, or at the section if the key is absent.
     pub fn problem(&mut self, key: &'static str, message: impl Into<String>) {
         self.problem_within(key, None, 0, message);
@@ -146,7 +167,7 @@ impl<'a> Section<'a> {
     }
 
     /// Reports all keys that were not asked for, each with the nearest known one.
-    pub fn finish(self) {
+    pub fn finish(&self) {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if self.known.contains(&name) {

@@ -12,8 +12,8 @@ const UNLESS: [(&str, Unless); 2] = [
 /// The most reminders that can be configured.
 const MOST: u32 = 20;
 
-/// `given`: whether the file has the table, which may be empty. Without it, nobody is reminded.
-pub fn read(mut section: Section<'_>, given: bool) -> Option<ReminderSchedule> {
+/// Without the table, which may be empty, nobody is reminded.
+pub fn read(section: &mut Section<'_>) -> Option<ReminderSchedule> {
     let at_most = number(1..=MOST).map(|it| u8::try_from(it).unwrap_or(u8::MAX));
     let schedule = ReminderSchedule {
         after: section
@@ -38,6 +38,5 @@ pub fn read(mut section: Section<'_>, given: bool) -> Option<ReminderSchedule> {
             )
             .or("\"address\"", choice(&UNLESS)),
     };
-    section.finish();
-    given.then_some(schedule)
+    section.is_given().then_some(schedule)
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::database_url::parse_database_url;
+use super::database_url::{SCHEMES, parse_database_url};
 
 /// Parts of the names of keys whose values are secrets or name the source of one.
 const WORDS: [&str; 10] = [
@@ -46,9 +46,7 @@ fn has_login_in_url(line: &str) -> bool {
 
 /// Whether a line has the URL of a database that cannot be read, so that any part of it may be a password.
 fn has_unclear_database_url(line: &str) -> bool {
-    let urls = ["postgres://", "postgresql://"]
-        .into_iter()
-        .flat_map(|scheme| line.match_indices(scheme));
+    let urls = SCHEMES.into_iter().flat_map(|it| line.match_indices(it));
     let mut urls = urls.map(|(at, _)| &line[at..]);
     urls.any(|it| {
         let end = it.find(['"', '\'']).unwrap_or(it.len());

@@ -31,7 +31,7 @@ impl Sender {
         self.reply_to.as_ref().map_or(&self.address, |it| &it.1)
     }
 
-    pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let from = section
             .key("from", "From header and envelope sender")
             .required(mailbox());
@@ -53,7 +53,6 @@ impl Sender {
         let unsubscribe = section
             .key("unsubscribe", "adds List-Unsubscribe: a mail to `from`")
             .or("false", switch());
-        section.finish();
         let (name, address) = from?;
         Some(Self {
             name,

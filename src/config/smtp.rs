@@ -10,7 +10,7 @@ use super::oauth::OAuth;
 use super::providers::{Provider, is_internal_only};
 use super::reader::Section;
 use super::tls::{Tls, port_warning};
-use super::values::{Value, choice, number, parsed_text, path};
+use super::values::{Value, choice, number, parsed_text, path, port};
 use crate::finding::Finding;
 
 /// The relay (RFC 5321 §2.3.10).
@@ -40,9 +40,9 @@ pub struct Smtp {
 
 impl Smtp {
     pub(super) fn read(
-        mut section: Section<'_>,
+        section: &mut Section<'_>,
         folder: &Path,
-        microsoft: TokenTable<Microsoft>,
+        microsoft: &TokenTable<Microsoft>,
         warnings: &mut Vec<Finding>,
     ) -> Option<Self> {
         let choices = Provider::choices();
@@ -56,7 +56,7 @@ impl Smtp {
             )
             .optional(region());
         let cloud = microsoft.table.as_ref().map(|it| it.cloud);
-        let set = host_of_provider(&mut section, provider, region.as_deref(), cloud);
+        let set = host_of_provider(section, provider, region.as_deref(), cloud);
         let host = section
             .key("host", "name or IP address, as in its certificate")
             .required_without("provider", set, host());
@@ -76,9 +76,7 @@ impl Smtp {
                 "port",
                 "default by `tls`: 465 implicit, 587 starttls, 25 none",
             )
-            .optional(
-                number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535")),
-            );
+            .optional(port());
         let port = port.unwrap_or(match (provider, tls) {
             (Some(provider), tls) if tls == provider.tls => provider.port,
             (_, tls) => tls.default_port(),
@@ -90,13 +88,12 @@ impl Smtp {
                 "trusted certificates in addition to the system's",
             )
             .optional(path(folder));
-        let oauth = section.section("oauth");
-        let issuer = TokenTable {
-            given: !oauth.is_empty(),
-            table: OAuth::read(oauth, folder),
-        };
+        let issuer = section.read("oauth", |it| TokenTable {
+            given: !it.is_empty(),
+            table: OAuth::read(it, folder),
+        });
         let plain = tls == Tls::None;
-        let login = Login::read(&mut section, folder, plain, provider, issuer, microsoft);
+        let login = Login::read(section, folder, plain, provider, issuer, microsoft);
         let connections = section.key("connections", "parallel connections").or_set(
             "2",
             provider.and_then(|it| it.connections),
@@ -116,13 +113,12 @@ impl Smtp {
             section.problem("host", message);
         }
         let loopback = host.as_deref().is_some_and(is_loopback);
-        let deadlines = Deadlines::read(section.section("deadlines"), loopback);
+        let deadlines = section.read("deadlines", |it| Deadlines::read(it, loopback));
         if tls == Tls::None && host.is_some() && !loopback {
             let message =
                 "`smtp.tls` = \"none\" is for a relay on this machine only; use \"implicit\"";
             section.problem("tls", message);
         }
-        section.finish();
         Some(Self {
             provider,
             host: host?,
@@ -137,21 +133,21 @@ impl Smtp {
         })
     }
 
-    /// The files that it names, each with its name in messages.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
-        let password = self.login.as_ref().and_then(Login::password_file);
-        let files = [
-            ("the file of `smtp.ca_file`", self.ca_file.clone()),
-            ("the file of `smtp.password_file`", password),
-        ];
-        let issuer = match self.login.as_ref().map(|it| &it.credential) {
-            Some(CredentialSource::Issuer(issuer)) => Some(issuer),
+    /// The issuer of the access tokens for the login: `[smtp.oauth]`, if it is used.
+    pub(super) fn issuer(&self) -> Option<&OAuth> {
+        match &self.login.as_ref()?.credential {
+            CredentialSource::Issuer(issuer) => Some(issuer),
             _ => None,
-        };
-        files
-            .into_iter()
-            .filter_map(|(what, path)| Some((what, path?)))
-            .chain(issuer.into_iter().flat_map(|it| it.files()))
+        }
+    }
+
+    /// The files that it names, each with its name in messages.
+    pub(super) fn files(&self) -> [(&'static str, Option<&Path>); 2] {
+        let password = self.login.as_ref().and_then(Login::password_file);
+        [
+            ("the file of `smtp.ca_file`", self.ca_file.as_deref()),
+            ("the file of `smtp.password_file`", password),
+        ]
     }
 }
 

@@ -32,12 +32,12 @@ pub enum MissingLocale {
 }
 
 impl TemplateFolder {
-    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, folder: &Path) -> Self {
         let missing_locale = [
             ("default", MissingLocale::Default),
             ("refuse", MissingLocale::Refuse),
         ];
-        let templates = Self {
+        Self {
             directory: section
                 .key("directory", "`layout.html` and one folder for each locale")
                 .or("\"templates\"", path(folder)),
@@ -52,8 +52,6 @@ impl TemplateFolder {
                 .or("\"default\"", choice(&missing_locale)),
             with_reminders: false,
             images: Vec::new(),
-        };
-        section.finish();
-        templates
+        }
     }
 }

@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use proptest::prelude::*;
 
 use super::testing::GOOD;
@@ -1021,4 +1023,31 @@ fn keys_that_are_not_filled_in_are_one_error_that_names_them_all() {
         error.ends_with("1 key is empty; set it as the comments in the file explain"),
         "{error}"
     );
+}
+
+#[test]
+fn a_file_of_certificates_that_everyone_can_change_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = folder.path().join("ca.pem");
+    std::fs::write(&certificates, "").unwrap();
+    std::fs::set_permissions(&certificates, PermissionsExt::from_mode(0o666)).unwrap();
+    let path = folder.path().join("config.toml");
+    let imap = "[bounces.imap]\nhost = \"imap.example\"\nusername = \"a\"\npassword_env = \"P\"\n";
+    std::fs::write(&path, format!("{GOOD}{imap}ca_file = \"ca.pem\"\n")).unwrap();
+
+    let config = Config::load(&path).unwrap();
+
+    let mut warnings = config.warnings.iter();
+    let warned = warnings.any(|it| it.what.contains("the file of `bounces.imap.ca_file`"));
+    assert!(warned, "{:?}", config.warnings);
+}
+
+#[test]
+fn an_output_does_not_overwrite_the_url_of_the_heartbeat() {
+    let tables = "[notify]\nheartbeat_url_file = \"url\"\n[results]\ncsv = \"url\"\n";
+
+    let error = load(&format!("{GOOD}{tables}")).unwrap_err();
+
+    let reason = "`results.csv` would overwrite the file of `notify.heartbeat_url_file`";
+    assert!(error.contains(reason), "{error}");
 }

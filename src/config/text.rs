@@ -19,13 +19,7 @@ impl LocalizedText {
     /// Whether a mail in `locale` has a text of its own.
     #[must_use]
     pub fn has(&self, locale: &Locale) -> bool {
-        match self {
-            Self::Same(_) => true,
-            Self::ByLocale(texts) => {
-                let locales: Vec<_> = texts.iter().map(|(locale, _)| locale.clone()).collect();
-                locale.nearest(&locales).is_some()
-            }
-        }
+        self.nearest(locale).is_some()
     }
 
     /// The text for a mail in `locale`; if none is near, the one for `default`.
@@ -33,18 +27,18 @@ impl LocalizedText {
     /// `None` if `default` has none either, which `texts` refuses.
     #[must_use]
     pub fn in_locale(&self, locale: &Locale, default: &Locale) -> Option<&str> {
+        self.nearest(locale).or_else(|| self.nearest(default))
+    }
+
+    fn nearest(&self, locale: &Locale) -> Option<&str> {
         let texts = match self {
             Self::Same(text) => return Some(text),
             Self::ByLocale(texts) => texts,
         };
         let locales: Vec<_> = texts.iter().map(|(locale, _)| locale.clone()).collect();
-        let (found, _) = locale
-            .nearest(&locales)
-            .or_else(|| default.nearest(&locales))?;
-        texts
-            .iter()
-            .find(|(locale, _)| locale == found)
-            .map(|(_, text)| text.as_str())
+        let (found, _) = locale.nearest(&locales)?;
+        let text = texts.iter().find(|(locale, _)| locale == found);
+        text.map(|(_, text)| text.as_str())
     }
 }
 

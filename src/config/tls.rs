@@ -26,14 +26,10 @@ impl Tls {
 
 /// Warns about a port that is registered for the other TLS mode (RFC 8314 §7.3, RFC 6409).
 pub(super) fn port_warning(port: u16, tls: Tls) -> Option<Finding> {
-    let (means, set, other) = match (port, tls) {
-        (465, Tls::StartTls) => ("TLS from the first byte", "implicit", 587),
-        (587 | 25, Tls::Implicit) => ("STARTTLS", "starttls", 465),
+    let (means, now, set, other) = match (port, tls) {
+        (465, Tls::StartTls) => ("TLS from the first byte", "starttls", "implicit", 587),
+        (587 | 25, Tls::Implicit) => ("STARTTLS", "implicit", "starttls", 465),
         _ => return None,
-    };
-    let now = match tls {
-        Tls::StartTls => "starttls",
-        _ => "implicit",
     };
     let message = format!(
         "`smtp.port` = {port} is for {means}, but `smtp.tls` is \"{now}\", so both sides may wait for each other until the deadline; set `tls = \"{set}\"`, or `port = {other}`"

@@ -89,6 +89,11 @@ pub fn number<'r>(range: RangeInclusive<u32>) -> Value<'r, u32> {
     })
 }
 
+/// The number of a port.
+pub fn port<'r>() -> Value<'r, u16> {
+    number(1..=65_535).map(|it| u16::try_from(it).expect("the range ends at 65535"))
+}
+
 /// A time span of at least a second; a day has 24 hours.
 pub fn duration<'r>() -> Value<'r, SignedDuration> {
     Value::of_kind(Kind::TimeSpan, |value| {

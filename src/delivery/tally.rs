@@ -159,9 +159,8 @@ impl Tally {
                 if occasion.is_reminder() {
                     *self.reminders.entry(outcome(state)).or_default() += 1;
                 }
-                if state != State::Accepted && self.troubles.len() < SHOWN {
-                    let trouble = (recipient.clone(), state, reason.to_owned());
-                    self.troubles.push(trouble);
+                if state != State::Accepted {
+                    self.add_trouble(recipient, state, reason);
                 }
             }
             RunEvent::Withdrawn(recipient, state, reason, occasion) => {
@@ -169,10 +168,7 @@ impl Tally {
                 if occasion.is_reminder() {
                     *self.reminders.entry("withdrawn").or_default() += 1;
                 }
-                if self.troubles.len() < SHOWN {
-                    let trouble = (recipient.clone(), state, reason.to_owned());
-                    self.troubles.push(trouble);
-                }
+                self.add_trouble(recipient, state, reason);
             }
             RunEvent::Revised {
                 recipient,
@@ -211,11 +207,15 @@ impl Tally {
             if let Some(reason) = reason {
                 reason.clone_into(&mut trouble.2);
             }
-        } else if let Some(reason) = reason
-            && self.troubles.len() < SHOWN
-        {
-            self.troubles
-                .push((recipient.clone(), to, reason.to_owned()));
+        } else if let Some(reason) = reason {
+            self.add_trouble(recipient, to, reason);
+        }
+    }
+
+    fn add_trouble(&mut self, recipient: &Address, state: State, reason: &str) {
+        if self.troubles.len() < SHOWN {
+            let trouble = (recipient.clone(), state, reason.to_owned());
+            self.troubles.push(trouble);
         }
     }
 

@@ -24,13 +24,13 @@ pub enum RecordType {
 }
 
 impl RecordType {
-    fn code(self) -> TYPE {
-        match self {
+    fn code(self) -> QTYPE {
+        QTYPE::TYPE(match self {
             Self::A => TYPE::A,
             Self::Aaaa => TYPE::AAAA,
             Self::Mx => TYPE::MX,
             Self::Txt => TYPE::TXT,
-        }
+        })
     }
 }
 
@@ -77,7 +77,7 @@ impl<'n> Query<'n> {
         packet.set_flags(PacketFlag::RECURSION_DESIRED);
         packet.questions.push(Question::new(
             self.name.clone(),
-            QTYPE::TYPE(self.kind.code()),
+            self.kind.code(),
             QCLASS::CLASS(CLASS::IN),
             false,
         ));
@@ -110,9 +110,7 @@ impl<'n> Query<'n> {
             };
         };
         match packet.questions.as_slice() {
-            [question]
-                if question.qname == self.name
-                    && question.qtype == QTYPE::TYPE(self.kind.code()) => {}
+            [question] if question.qname == self.name && question.qtype == self.kind.code() => {}
             // Servers may leave out the question of a query that they refuse to parse.
             [] if packet.rcode() == RCODE::FormatError => return Answer::WithoutEdns,
             _ => return Answer::Unrelated,
@@ -139,7 +137,7 @@ impl<'n> Query<'n> {
             answers.filter(move |it| it.name == owner && it.class == CLASS::IN)
         };
         for _ in 0..=ALIASES {
-            let wanted = of(&owner).filter(|it| it.match_qtype(QTYPE::TYPE(self.kind.code())));
+            let wanted = of(&owner).filter(|it| it.match_qtype(self.kind.code()));
             let records: Vec<String> = wanted.map(|it| text_of(&it.rdata)).collect();
             if !records.is_empty() {
                 return Answer::Records(records);

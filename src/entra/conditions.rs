@@ -41,15 +41,16 @@ pub fn other_cloud(package: &Package, cloud: Cloud) -> Option<Finding> {
         Cloud::UsGovDod => (true, "us-gov-dod"),
         Cloud::China => return None,
     };
-    (is_government != expected).then(|| {
-        let mut findings = Findings::about(package);
-        let host = package.link.host();
-        findings.warning(
-            format!("not checked: the link leads to `{host}`, which belongs to another cloud than `microsoft.cloud` = \"{name}\""),
-            "compare the link and `microsoft.cloud` with the cloud of your tenant",
-        );
-        findings.list.remove(0)
-    })
+    if is_government == expected {
+        return None;
+    }
+    let mut findings = Findings::about(package);
+    let host = package.link.host();
+    findings.warning(
+        format!("not checked: the link leads to `{host}`, which belongs to another cloud than `microsoft.cloud` = \"{name}\""),
+        "compare the link and `microsoft.cloud` with the cloud of your tenant",
+    );
+    findings.list.pop()
 }
 
 /// Judges one package. `readings` has what is known about the tenant.
@@ -191,19 +192,21 @@ impl Evaluation {
         let name = shown(&found.display_name);
         let page = format!("in the Microsoft Entra admin center ({OVERVIEW} > {name} > Policies)");
         let add = format!("add a policy \"For users not in your directory\" {page}");
-        let obstacle = || {
-            let is_off = found.obstacles().contains(&Obstacle::SelfRequestOff);
-            let off = "self-request is off in its policies for users not in the directory";
-            if is_off {
-                off
-            } else {
-                "it has no policy for users not in the directory"
-            }
+        let is_off = found.obstacles().contains(&Obstacle::SelfRequestOff);
+        let (obstacle, fix) = if is_off {
+            (
+                Obstacle::SelfRequestOff,
+                format!(
+                    "set \"Enable new requests\" to Yes and allow requests for \"Self\" {page}"
+                ),
+            )
+        } else {
+            (Obstacle::NoExternalPolicy, add.clone())
         };
         match found.outside_access() {
             OutsideAccess::Outsiders => {}
             OutsideAccess::GuestsOnly => self.findings.warning(
-                format!("only partners who are already guests of the tenant can request the access package \"{name}\": {}", obstacle()),
+                format!("only partners who are already guests of the tenant can request the access package \"{name}\": {obstacle}"),
                 format!("if others are on the list, {add}"),
             ),
             OutsideAccess::Unknown => self.findings.warning(
@@ -212,12 +215,12 @@ impl Evaluation {
             ),
             OutsideAccess::Nobody => match listed {
                 Some(Err(error)) => {
-                    let what = format!("whether partners can request the access package \"{name}\" ({})", obstacle());
+                    let what = format!("whether partners can request the access package \"{name}\" ({obstacle})");
                     self.not_checked(&what, error);
                 }
                 _ => self.findings.error(
-                    format!("partners cannot request the access package \"{name}\": {}", obstacle()),
-                    if found.obstacles().contains(&Obstacle::SelfRequestOff) { format!("set \"Enable new requests\" to Yes and allow requests for \"Self\" {page}") } else { add },
+                    format!("partners cannot request the access package \"{name}\": {obstacle}"),
+                    fix,
                 ),
             },
         }

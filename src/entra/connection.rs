@@ -206,19 +206,15 @@ impl Connection {
         content: Content,
     ) -> Result<Response, HttpError> {
         let authorization = Zeroizing::new(format!("Bearer {}", token.expose()));
-        let get = match content {
-            Content::Json => Get {
-                authorization: Some(authorization),
-                accept: "application/json",
-                limit: ANSWER_LIMIT,
-                cut: false,
-            },
-            Content::Beginning(limit) => Get {
-                authorization: Some(authorization),
-                accept: "*/*",
-                limit: limit.max(SHORTEST_LIMIT),
-                cut: true,
-            },
+        let (accept, limit, cut) = match content {
+            Content::Json => ("application/json", ANSWER_LIMIT, false),
+            Content::Beginning(limit) => ("*/*", limit.max(SHORTEST_LIMIT), true),
+        };
+        let get = Get {
+            authorization: Some(authorization),
+            accept,
+            limit,
+            cut,
         };
         self.client.get(url, get, self.deadline).await
     }

@@ -12,6 +12,7 @@ use super::model::{AccessPackage, AssignmentPolicy, TargetScope};
 use super::tenant::{EmailOtp, TenantPolicies};
 use super::tenant_conditions::not_checked;
 use super::wording::{COLLABORATION, CROSS_TENANT, Findings};
+use crate::config::first_of;
 use crate::finding::Finding;
 use crate::partners::is_consumer_domain;
 
@@ -65,7 +66,8 @@ pub fn domain_findings(
     let mut findings = Findings::at("partners.file");
     not_checked(policies, lookups, &mut findings);
     for (doubt, domains) in &doubts {
-        let (what, fix) = doubt.describe(&named(domains));
+        let named = first_of(domains.iter().map(ToString::to_string), NAMED);
+        let (what, fix) = doubt.describe(&named);
         findings.warning(what, fix);
     }
     if doubts.is_empty() && !domains.is_empty() {
@@ -222,19 +224,5 @@ impl Doubt {
                 format!("allow inbound B2B collaboration for them {}", page(CROSS_TENANT)),
             ),
         }
-    }
-}
-
-/// The first domains, and how many more there are.
-fn named(domains: &[&str]) -> String {
-    let first = domains
-        .iter()
-        .take(NAMED)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-    match domains.len().saturating_sub(NAMED) {
-        0 => first,
-        more => format!("{first} and {more} more"),
     }
 }

@@ -150,16 +150,12 @@ impl Graph {
     pub async fn requests_for(
         &self,
         package: PackageId,
-        mut each: impl FnMut(AccessRequest) + Send,
+        each: impl FnMut(AccessRequest) + Send,
     ) -> Result<(), GraphError> {
         let fields = "id,requestType,state,createdDateTime,completedDateTime";
         let queries = queries("assignmentRequests", "requestor", fields, package);
-        self.each(queries, |it: AccessRequest| {
-            if is_for(it.access_package.as_ref(), package) {
-                each(it);
-            }
-        })
-        .await
+        let is_wanted = |it: &AccessRequest| is_for(it.access_package.as_ref(), package);
+        self.each(queries, is_wanted, each).await
     }
 
     /// Reads all assignments of a package, page by page, also those that have ended.
@@ -169,22 +165,19 @@ impl Graph {
     pub async fn assignments_of(
         &self,
         package: PackageId,
-        mut each: impl FnMut(Assignment) + Send,
+        each: impl FnMut(Assignment) + Send,
     ) -> Result<(), GraphError> {
         let fields = "id,state,expiredDateTime,schedule";
         let queries = queries("assignments", "target", fields, package);
-        self.each(queries, |it: Assignment| {
-            if is_for(it.access_package.as_ref(), package) {
-                each(it);
-            }
-        })
-        .await
+        let is_wanted = |it: &Assignment| is_for(it.access_package.as_ref(), package);
+        self.each(queries, is_wanted, each).await
     }
 
-    /// Reads a list by the first of two queries that Graph accepts.
+    /// Reads what is wanted of a list, by the first of two queries that Graph accepts.
     async fn each<T: DeserializeOwned>(
         &self,
         [first, second]: [Resource; 2],
+        is_wanted: impl Fn(&T) -> bool + Send,
         mut each: impl FnMut(T) + Send,
     ) -> Result<(), GraphError> {
         let mut pages = self.pages(&first);
@@ -194,7 +187,7 @@ impl Graph {
             page = pages.next().await;
         }
         while let Some(entries) = page? {
-            entries.into_iter().for_each(&mut each);
+            entries.into_iter().filter(&is_wanted).for_each(&mut each);
             page = pages.next().await;
         }
         Ok(())

@@ -2,9 +2,10 @@
 //!
 //! Source: Microsoft Graph v1.0 reference and permissions reference (August 2026).
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::link::PackageId;
 
@@ -77,21 +78,20 @@ impl Resource {
     }
 }
 
+/// What is percent-encoded in a segment of a path.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'@');
+
 /// A segment of a path, percent-encoded.
 pub(super) fn encoded(segment: &str) -> String {
     if !segment.is_empty() && segment.bytes().all(|it| it == b'.') {
         // `.` and `..`, also encoded, lead to other resources. Encoded twice, they lead to none.
         return segment.replace('.', "%252E");
     }
-    let mut encoded = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@') {
-            encoded.push(char::from(byte));
-        } else {
-            write!(encoded, "%{byte:02X}").expect("a text can be written");
-        }
-    }
-    encoded
+    utf8_percent_encode(segment, ENCODED).to_string()
 }
 
 /// A time for a filter.

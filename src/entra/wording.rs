@@ -87,17 +87,11 @@ impl Findings {
 
 /// A name from Graph on one line, without control characters, and not too long.
 pub fn shown(name: &str) -> String {
-    let words: Vec<_> = name
-        .split(|it: char| it.is_whitespace() || it.is_control())
-        .collect();
-    let name = words
-        .into_iter()
-        .filter(|it| !it.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ");
-    if name.chars().count() <= SHOWN {
-        return name;
+    let words = name.split(|it: char| it.is_whitespace() || it.is_control());
+    let words: Vec<_> = words.filter(|it| !it.is_empty()).collect();
+    let name = words.join(" ");
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name,
     }
-    let beginning: String = name.chars().take(SHOWN).collect();
-    format!("{beginning}…")
 }

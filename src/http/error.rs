@@ -90,21 +90,20 @@ fn tls_error(error: &io::Error) -> Option<&TlsError> {
 }
 
 fn explain_tls(error: &TlsError, url: &Url, through: &str) -> HttpError {
-    let why = match error {
-        TlsError::InvalidCertificate(error) => explain_certificate(
-            error,
-            url.host_str().unwrap_or_default(),
-            "if a proxy inspects TLS here, name the certificate of its authority in `ca_file`",
-        ),
+    let unreachable = |why: &str| HttpError::Unreachable(format!("{through}{why}"));
+    match error {
+        TlsError::InvalidCertificate(error) => {
+            let host = url.host_str().unwrap_or_default();
+            let trust =
+                "if a proxy inspects TLS here, name the certificate of its authority in `ca_file`";
+            let why = explain_certificate(error, host, trust);
+            HttpError::Untrusted(format!("{through}{why}"))
+        }
         TlsError::InvalidMessage(_) => {
-            let why = "the server does not speak TLS on this port; check the URL";
-            return HttpError::Unreachable(format!("{through}{why}"));
+            unreachable("the server does not speak TLS on this port; check the URL")
         }
-        error => {
-            return HttpError::Unreachable(format!("{through}the TLS handshake failed: {error}"));
-        }
-    };
-    HttpError::Untrusted(format!("{through}{why}"))
+        error => unreachable(&format!("the TLS handshake failed: {error}")),
+    }
 }
 
 /// Why the certificate of `host` is refused. `trust` says how to trust another issuer.

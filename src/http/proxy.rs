@@ -71,16 +71,16 @@ impl Proxies {
 
 fn parse(value: &str) -> Option<Proxy> {
     let proxy = Proxy::new(value).ok()?;
-    let scheme = match proxy.protocol() {
-        ProxyProtocol::Http => "http",
+    match proxy.protocol() {
+        ProxyProtocol::Http => {}
         ProxyProtocol::Https => return Some(proxy),
         _ => return None,
-    };
+    }
     let authority = proxy.uri().authority()?;
     if authority.port_u16().is_some() {
         return Some(proxy);
     }
-    Proxy::new(&format!("{scheme}://{authority}:1080")).ok()
+    Proxy::new(&format!("http://{authority}:1080")).ok()
 }
 
 /// Whether a list of `NO_PROXY` contains a host: `*` is all; a domain includes its subdomains, with

@@ -35,11 +35,11 @@ pub(super) fn read(part: &[u8], original: &mut Original) -> Vec<RecipientReport>
 
 /// Reads the part of a receipt (RFC 8098 §3.1), which has one group.
 pub(super) fn read_disposition(part: &[u8], original: &mut Original) -> Vec<RecipientReport> {
-    let fields = groups(part).next();
-    let Some(fields) = fields
-        .as_ref()
-        .and_then(|it| MessageParser::new().parse_headers(it))
-    else {
+    let groups = groups(part);
+    let fields = groups
+        .first()
+        .map(|it| MessageParser::new().parse_headers(it));
+    let Some(fields) = fields.flatten() else {
         return Vec::new();
     };
     if let Some(id) = text(&fields, "Original-Message-ID") {
@@ -102,14 +102,12 @@ fn text(fields: &Message<'_>, name: &str) -> Option<String> {
 }
 
 /// The groups of fields, each with the blank line that ends a header.
-fn groups(part: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+fn groups(part: &[u8]) -> Vec<Vec<u8>> {
     let part = String::from_utf8_lossy(part).replace("\r\n", "\n");
-    let groups: Vec<_> = part
-        .split("\n\n")
+    part.split("\n\n")
         .map(|it| it.trim_matches('\n'))
         .filter(|it| !it.trim().is_empty())
         .take(MAX_RECIPIENTS + 1)
         .map(|it| format!("{it}\n\n").into_bytes())
-        .collect();
-    groups.into_iter()
+        .collect()
 }

@@ -83,17 +83,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ImapSession<S> {
             None => "UID SEARCH ALL".to_owned(),
         };
         let answers = self.command("UID SEARCH", &search).await?;
-        let mut ids = Vec::new();
-        for answer in &answers {
-            let mut words = answer.text.split_ascii_whitespace();
-            if words.next() == Some("*")
-                && words
-                    .next()
-                    .is_some_and(|it| it.eq_ignore_ascii_case("SEARCH"))
-            {
-                ids.extend(words.filter_map(|it| it.parse::<u32>().ok()));
-            }
-        }
+        let ids = untagged(&answers, "SEARCH").filter_map(|it| it.parse().ok());
+        let mut ids: Vec<u32> = ids.collect();
         ids.sort_unstable();
         ids.dedup();
         Ok(ids)
@@ -155,12 +146,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ImapSession<S> {
 
     async fn read_capabilities(&mut self) -> Result<(), ImapError> {
         let answers = self.command("CAPABILITY", "CAPABILITY").await?;
-        let words = answers.iter().filter_map(|it| {
-            let (first, rest) = it.text.strip_prefix("* ")?.split_once(' ')?;
-            first.eq_ignore_ascii_case("CAPABILITY").then_some(rest)
-        });
-        let words = words.flat_map(str::split_ascii_whitespace);
-        self.capabilities = words.map(str::to_owned).collect();
+        let offered = untagged(&answers, "CAPABILITY");
+        self.capabilities = offered.map(str::to_owned).collect();
         Ok(())
     }
 
@@ -294,6 +281,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ImapSession<S> {
         let read = timeout(DEADLINE, self.reader.next()).await;
         read.map_err(|_| silent())?
     }
+}
+
+/// The words of the untagged answers of this kind: `* SEARCH 2 84`.
+fn untagged<'a>(answers: &'a [Response], kind: &str) -> impl Iterator<Item = &'a str> {
+    let data = answers.iter().filter_map(move |it| {
+        let (first, rest) = it.text.strip_prefix("* ")?.split_once(' ')?;
+        first.eq_ignore_ascii_case(kind).then_some(rest)
+    });
+    data.flat_map(str::split_ascii_whitespace)
 }
 
 /// A quoted string (RFC 3501 §4.3).

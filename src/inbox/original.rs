@@ -15,13 +15,8 @@ impl Original {
     pub(super) fn add_returned(&mut self, part: &MessagePart<'_>) {
         match &part.body {
             PartType::Message(message) => self.add_header_of(message),
-            PartType::Text(text) if is_header_part(part) => {
-                if let Some(message) = MessageParser::new().parse_headers(text.as_bytes()) {
-                    self.add_header_of(&message);
-                }
-            }
-            PartType::Binary(bytes) if is_header_part(part) => {
-                if let Some(message) = MessageParser::new().parse_headers(bytes.as_ref()) {
+            PartType::Text(_) | PartType::Binary(_) if is_header_part(part) => {
+                if let Some(message) = MessageParser::new().parse_headers(part.contents()) {
                     self.add_header_of(&message);
                 }
             }

@@ -3,7 +3,7 @@
 use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders};
 use sha2::{Digest, Sha256};
 
-use super::report::{Inbound, Original, RecipientReport, Report};
+use super::report::{Inbound, Original, Report};
 use super::text::line_of;
 use super::{delivery_status, plain_text};
 use crate::invitation::id_in_subject;
@@ -24,25 +24,8 @@ pub fn read(bytes: &[u8]) -> Inbound {
 }
 
 fn read_message(message: &Message<'_>, depth: usize) -> Inbound {
-    let statuses = ["delivery-status", "global-delivery-status"];
-    if let Some(status) = part(message, &statuses) {
-        let mut original = returned(message);
-        let recipients = delivery_status::read(status, &mut original);
-        return report(original, recipients, message);
-    }
-    let dispositions = [
-        "disposition-notification",
-        "global-disposition-notification",
-    ];
-    if let Some(disposition) = part(message, &dispositions) {
-        let mut original = returned(message);
-        let recipients = delivery_status::read_disposition(disposition, &mut original);
-        return report(original, recipients, message);
-    }
-    if is_older_report(message) {
-        let mut original = returned(message);
-        let recipients = plain_text::read(message, &mut original);
-        return report(original, recipients, message);
+    if let Some(report) = report(message) {
+        return Inbound::Report(report);
     }
     if is_automatic_reply(message) {
         return Inbound::AutomaticReply;
@@ -75,27 +58,33 @@ fn id_of(message: &Message<'_>) -> String {
     })
 }
 
-fn report(
-    mut original: Original,
-    recipients: Vec<RecipientReport>,
-    message: &Message<'_>,
-) -> Inbound {
+/// The report that a mail is; `None` if it is none.
+fn report(message: &Message<'_>) -> Option<Report> {
+    let statuses = ["delivery-status", "global-delivery-status"];
+    let dispositions = [
+        "disposition-notification",
+        "global-disposition-notification",
+    ];
+    let mut original = Original::default();
+    for part in &message.parts {
+        original.add_returned(part);
+    }
+    let recipients = if let Some(status) = part(message, &statuses) {
+        delivery_status::read(status, &mut original)
+    } else if let Some(disposition) = part(message, &dispositions) {
+        delivery_status::read_disposition(disposition, &mut original)
+    } else if is_older_report(message) {
+        plain_text::read(message, &mut original)
+    } else {
+        return None;
+    };
     original.add_references(message);
     original.finish();
-    Inbound::Report(Report {
+    Some(Report {
         id: id_of(message),
         original,
         recipients,
     })
-}
-
-/// The ids in the copy of the message that the report returns.
-fn returned(report: &Message<'_>) -> Original {
-    let mut original = Original::default();
-    for part in &report.parts {
-        original.add_returned(part);
-    }
-    original
 }
 
 /// The content of the first part of type `message` with one of these subtypes.

@@ -124,7 +124,7 @@ impl Mails {
                         continue;
                     }
                     let file = files::open(&path);
-                    match file.and_then(|it| mail(path.display().to_string(), Box::new(it))) {
+                    match file.and_then(|it| mail(path.display().to_string(), it)) {
                         Ok(mail) => return Ok(Some(mail)),
                         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                         // The next call goes on behind it.

@@ -123,15 +123,15 @@ impl AllowedLinks<'_> {
 
     /// Whether what follows a scheme is the portal of the link.
     fn is_portal(&self, rest: &str) -> bool {
-        let host = |it: &str| {
-            it.trim_start_matches('/')
-                .split('/')
-                .next()
-                .map(str::to_owned)
-        };
-        let link = self.link.split_once(':').and_then(|(_, it)| host(it));
-        link == host(rest)
+        let link = self.link.split_once(':');
+        link.is_some_and(|(_, it)| host_in(it) == host_in(rest))
     }
+}
+
+/// The host in what follows a scheme.
+fn host_in(rest: &str) -> &str {
+    let authority = rest.trim_start_matches('/');
+    authority.split('/').next().unwrap_or_default()
 }
 
 /// The start of the URL whose scheme ends at this colon; none if there is none.

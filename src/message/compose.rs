@@ -89,20 +89,6 @@ impl Composer {
         }
     }
 
-    /// Composes the message and verifies it. `id` is its Message-ID without brackets. Also returns what the
-    /// verification measured.
-    ///
-    /// # Errors
-    /// If a template or the verification fails. Such a message must not be sent.
-    pub fn compose_and_verify(
-        &self,
-        partner: &Partner,
-        id: &str,
-        date: Timestamp,
-    ) -> Result<(Message, Verification)> {
-        self.draft(partner, id, None).compose_and_verify(date)
-    }
-
     /// Verifies that bytes from elsewhere are the message for a partner.
     ///
     /// # Errors
@@ -110,40 +96,6 @@ impl Composer {
     pub fn verify_again(&self, partner: &Partner, id: &str, bytes: &[u8]) -> Result<Verification> {
         let draft = self.draft(partner, id, None);
         draft.verify(&draft.render()?.subject, bytes)
-    }
-
-    /// Composes the message again that was verified with this [`Message::fingerprint`].
-    ///
-    /// # Errors
-    /// If a template fails, or the message is not the verified one. It must not be sent then.
-    pub fn compose_verified(
-        &self,
-        partner: &Partner,
-        id: &str,
-        date: Timestamp,
-        fingerprint: u64,
-    ) -> Result<Message> {
-        self.draft(partner, id, None)
-            .compose_verified(date, fingerprint)
-    }
-
-    /// Composes the message without verifying it.
-    ///
-    /// # Errors
-    /// If a template fails.
-    pub fn compose(&self, partner: &Partner, id: &str, date: Timestamp) -> Result<Message> {
-        self.draft(partner, id, None).compose(date)
-    }
-
-    /// A partner's package in a locale of the templates, with its date as `dates` writes it.
-    pub(super) fn package(
-        &self,
-        partner: &Partner,
-        locale: &Locale,
-        dates: &Locale,
-    ) -> Arc<PackageScope> {
-        let default = &self.config.templates.default_locale;
-        self.scopes.package(partner, locale, dates, default)
     }
 
     /// The message with this Message-ID, without brackets, to a partner: the invitation, or a reminder of the
@@ -164,7 +116,7 @@ impl Composer {
             partner,
             locale,
             dates,
-            package: self.package(partner, locale, dates),
+            package: self.scopes.package(partner, locale, dates),
             sender: &self.scopes.sender,
             id,
             reminds_of,

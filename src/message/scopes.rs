@@ -16,6 +16,7 @@ use crate::templates::{BrandScope, PackageScope, SenderScope};
 /// The variables that do not depend on the partner.
 pub struct Scopes {
     pub sender: SenderScope,
+    default_locale: Locale,
     /// By the template's locale.
     brands: HashMap<Locale, BrandScope>,
     /// By the template's locale, the locale of the date, and the package. Lists contain few locales.
@@ -25,12 +26,13 @@ pub struct Scopes {
 impl Scopes {
     pub fn new(config: &Config, locales: &[Locale], logos: &[Logo]) -> Self {
         let sender = &config.sender;
+        let default = &config.templates.default_locale;
         let brands = locales.iter().map(|locale| {
-            let default = &config.templates.default_locale;
             let brand = brand_scope(&config.brand, logos, locale, default);
             (locale.clone(), brand)
         });
         Self {
+            default_locale: default.clone(),
             brands: brands.collect(),
             packages: Mutex::default(),
             sender: SenderScope {
@@ -49,14 +51,8 @@ impl Scopes {
     }
 
     /// The package of a partner in a locale of the templates, its date as `dates` writes it.
-    pub fn package(
-        &self,
-        partner: &Partner,
-        locale: &Locale,
-        dates: &Locale,
-        default: &Locale,
-    ) -> Arc<PackageScope> {
-        let package = &partner.package;
+    pub fn package(&self, partner: &Partner, locale: &Locale, dates: &Locale) -> Arc<PackageScope> {
+        let (package, default) = (&partner.package, &self.default_locale);
         let key = (locale.clone(), dates.clone(), package.link.package_id());
         let mut packages = self.packages.lock();
         let scope = packages

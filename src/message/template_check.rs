@@ -65,7 +65,10 @@ impl Composer {
             partner,
             locale,
             dates: locale,
-            package: Arc::new(sample_package(&self.package(partner, locale, locale), full)),
+            package: Arc::new(sample_package(
+                &self.scopes.package(partner, locale, locale),
+                full,
+            )),
             sender: &sample_sender(&self.scopes.sender, full),
             id: "00000000000000000000000000000000@invitation.example",
             reminds_of,

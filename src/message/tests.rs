@@ -116,7 +116,8 @@ fn compose_with(folder: &Path) -> Result<Message, String> {
     let templates = Arc::new(Templates::load(&config.templates).map_err(|it| it.to_string())?);
     let composer = Composer::new(&config, &templates);
     composer
-        .compose_and_verify(&partner(&config, "en", Some("Ada"), None), ID, date())
+        .draft(&partner(&config, "en", Some("Ada"), None), ID, None)
+        .compose_and_verify(date())
         .map(|(message, _)| message)
         .map_err(|it| it.to_string())
 }
@@ -141,7 +142,9 @@ fn every_shipped_locale_passes_with_full_empty_and_hostile_data() {
         for locale in &templates.locales {
             for name in names.into_iter().chain([Some(long.as_str())]) {
                 let partner = partner(&config, &locale.to_string(), name, name);
-                let verified = composer.compose_and_verify(&partner, ID, date());
+                let verified = composer
+                    .draft(&partner, ID, None)
+                    .compose_and_verify(date());
                 assert!(
                     verified.is_ok(),
                     "{locale} {name:?}: {:#}",
@@ -157,7 +160,10 @@ fn a_message_has_exactly_the_expected_headers_and_language() {
     let (config, _, composer) = composing(true);
 
     let partner = partner(&config, "fr-CA", Some("Zoë Müller-Lüdenscheidt"), None);
-    let (message, _) = composer.compose_and_verify(&partner, ID, date()).unwrap();
+    let (message, _) = composer
+        .draft(&partner, ID, None)
+        .compose_and_verify(date())
+        .unwrap();
 
     let text = String::from_utf8(message.bytes.clone()).unwrap();
     let (head, _) = text.split_once("\r\n\r\n").unwrap();
@@ -176,7 +182,8 @@ fn the_fingerprint_covers_all_but_the_date() {
     let (config, _, composer) = composing(true);
     let compose = |name: &str, id: &str, date| {
         composer
-            .compose(&partner(&config, "en", Some(name), None), id, date)
+            .draft(&partner(&config, "en", Some(name), None), id, None)
+            .compose(date)
             .unwrap()
     };
     let base = compose("Ada", ID, date());
@@ -198,16 +205,27 @@ fn a_message_other_than_the_verified_one_is_not_composed() {
     let ada = partner(&config, "fr", Some("Ada"), None);
     let eva = partner(&config, "fr", Some("Eva"), None);
     let german = partner(&config, "de", Some("Ada"), None);
-    let fingerprint = composer.compose(&ada, ID, date()).unwrap().fingerprint();
+    let fingerprint = composer
+        .draft(&ada, ID, None)
+        .compose(date())
+        .unwrap()
+        .fingerprint();
     let other = "f".repeat(32);
 
     let later = date() + jiff::SignedDuration::from_hours(1000);
     for date in [date(), later] {
-        let sent = composer.compose_verified(&ada, ID, date, fingerprint);
-        assert_eq!(sent.unwrap(), composer.compose(&ada, ID, date).unwrap());
+        let sent = composer
+            .draft(&ada, ID, None)
+            .compose_verified(date, fingerprint);
+        assert_eq!(
+            sent.unwrap(),
+            composer.draft(&ada, ID, None).compose(date).unwrap()
+        );
     }
     for (partner, id) in [(&ada, &*other), (&german, ID), (&eva, ID)] {
-        let error = composer.compose_verified(partner, id, date(), fingerprint);
+        let error = composer
+            .draft(partner, id, None)
+            .compose_verified(date(), fingerprint);
         assert_eq!(
             error.unwrap_err().to_string(),
             "is not the one that was verified; nothing more is sent"
@@ -448,7 +466,11 @@ fn verification_refuses_bytes_that_a_relay_would_change() {
     let templates = Arc::new(Templates::load(&config.templates).unwrap());
     let composer = Composer::new(&config, &templates);
     let partner = partner(&config, "en", Some("Ada"), None);
-    let good = composer.compose(&partner, ID, date()).unwrap().bytes;
+    let good = composer
+        .draft(&partner, ID, None)
+        .compose(date())
+        .unwrap()
+        .bytes;
     let id = format!("<{ID}>");
     let subject = MessageParser::default()
         .parse(&good)
@@ -572,7 +594,7 @@ fn a_reminder_names_its_invitation_and_says_when_that_was() {
         assert!(format!("{error:#}").contains(reason), "{error:#}");
     }
     // An invitation has neither header, and cannot use the date.
-    let plain = composer.compose(&ada, ID, date()).unwrap();
+    let plain = composer.draft(&ada, ID, None).compose(date()).unwrap();
     assert!(verify(&plain.bytes, &expected).is_err());
     assert!(
         !String::from_utf8(plain.bytes)
@@ -615,11 +637,11 @@ proptest! {
         let composer = Composer::new(&config, &templates);
 
         // A NUL makes it no text at all.
-        if let Ok(partners) = Partners::read(&config, &templates.locales, scratch.path()) {
+        if let Ok(partners) = Partners::read(&config, &templates.locales, true, scratch.path()) {
             let partners = Arc::new(partners);
             prop_assert_eq!(partners.good() + partners.bad(), 1);
             for partner in partners.iter() {
-                let verified = composer.compose_and_verify(&partner.unwrap(), ID, date());
+                let verified = composer.draft(&partner.unwrap(), ID, None).compose_and_verify(date());
                 prop_assert!(verified.is_ok(), "{:#}", verified.unwrap_err());
             }
         }
@@ -637,11 +659,11 @@ proptest! {
         let name = (!name.is_empty()).then_some(name);
 
         let partner = partner(&config, locale, name, Some(organization.trim()));
-        let verified = composer.compose_and_verify(&partner, ID, date());
+        let verified = composer.draft(&partner, ID, None).compose_and_verify(date());
 
         prop_assert!(verified.is_ok(), "{:#}", verified.unwrap_err());
         let (verified, _) = verified.unwrap();
-        let again = composer.compose_verified(&partner, ID, date(), verified.fingerprint());
+        let again = composer.draft(&partner, ID, None).compose_verified(date(), verified.fingerprint());
         prop_assert_eq!(again.unwrap(), verified);
     }
 }

@@ -101,14 +101,12 @@ pub fn read(
 /// # Errors
 /// The second half of a message if it contains none.
 pub fn token_in_json(json: &[u8]) -> Result<SecretString, String> {
-    match serde_json::from_slice(json) {
-        Ok(success) => match token(&success) {
-            Ok(answer) => Ok(answer.token),
-            Err(why) => Err(format!("is no usable answer of a token endpoint: {why}")),
-        },
-        Err(_) => Err(
-            "contains no access token; it must be the token alone, or the JSON of a token endpoint with `access_token`".into(),
-        ),
+    let success = serde_json::from_slice(json).map_err(|_| {
+        "contains no access token; it must be the token alone, or the JSON of a token endpoint with `access_token`"
+    })?;
+    match token(&success) {
+        Ok(answer) => Ok(answer.token),
+        Err(why) => Err(format!("is no usable answer of a token endpoint: {why}")),
     }
 }
 

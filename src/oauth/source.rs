@@ -1,10 +1,10 @@
 //! Tokens in memory: requested once however many callers wait, renewed before they expire.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
 use tracing::debug;
@@ -168,18 +168,14 @@ impl TokenSource {
 
     /// Drops a token that was refused, so that the next caller gets a new one.
     pub fn invalidate(&self, token: &Token) {
-        let mut cache = self.lock();
+        let mut cache = self.cache.lock();
         cache.token.take_if(|it| it.token.serial == token.serial);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks for a token, or for a failure that the caller shares: one that ended after `waited`
     /// requests had, or one after which no request may be made yet.
     fn cached(&self, waited: Option<u64>) -> Lookup {
-        let cache = self.lock();
+        let cache = self.cache.lock();
         let now = Instant::now();
         let valid = cache.token.as_ref().filter(|it| now < it.token.expire);
         if let Some(cached) = valid
@@ -207,7 +203,7 @@ impl TokenSource {
         result: Result<(TokenResponse, Instant), OAuthError>,
         valid: Option<Token>,
     ) -> Result<Token, OAuthError> {
-        let mut cache = self.lock();
+        let mut cache = self.cache.lock();
         cache.ended += 1;
         match result {
             Ok((TokenResponse { token, lifetime }, begun)) => {

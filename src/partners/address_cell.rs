@@ -25,12 +25,10 @@ impl AddressCell {
         let text = text.trim_end_matches([',', ';', ' ']);
         let (name, address) = split_name(text);
         let address = bare(address);
-        let is_several = |text: &str| {
-            let parts = text.split([',', ';', '/', '|', ' ', '\t', '\n', '\u{a0}', '<', '>']);
-            parts.filter(|it| it.contains('@')).count() > 1
-        };
+        let parts = text.split([',', ';', '/', '|', ' ', '\t', '\n', '\u{a0}', '<', '>']);
+        let addresses = parts.filter(|it| it.contains('@')).count();
         let repeats = name.as_deref().is_some_and(|it| it == address);
-        if is_several(text) && !repeats {
+        if addresses > 1 && !repeats {
             return Err(AddressError::Several);
         }
         if !address.is_empty() && !address.contains('@') {

@@ -41,7 +41,8 @@ pub fn find(headers: &[String], wanted: &str) -> Result<usize, HeaderError> {
     }
 }
 
-fn places(headers: &[String], is_wanted: impl Fn(&str) -> bool) -> Vec<usize> {
+/// The places of the headers that are wanted.
+pub fn places(headers: &[String], is_wanted: impl Fn(&str) -> bool) -> Vec<usize> {
     (0..headers.len())
         .filter(|it| is_wanted(&headers[*it]))
         .collect()

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::header_match::fold;
+use super::header_match::{fold, places};
 use super::patterns::CellSource;
 use crate::config::Field;
 
@@ -69,13 +69,12 @@ pub fn is_version_line(cells: &[String]) -> bool {
 #[must_use]
 pub fn recognize(headers: &[String], field: Field) -> Recognized {
     let folded: Vec<String> = headers.iter().map(|it| fold(it)).collect();
-    let places = |part| places(&folded, part);
-    let one = |part| one_of(&places(part));
+    let known_for = |part| places(&folded, |it| KNOWN.get(it) == Some(&part));
+    let one = |part| one_of(&known_for(part));
     match field {
         Field::InviterName | Field::InviterEmail | Field::Note => {
             let key = fold(field.key());
-            let places = (0..folded.len()).filter(|it| folded[*it] == key);
-            one_of(&places.collect::<Vec<_>>())
+            one_of(&places(&folded, |it| it == key))
         }
         Field::Email => one(NamePart::Email),
         Field::Organization => one(NamePart::Organization),
@@ -84,7 +83,7 @@ pub fn recognize(headers: &[String], field: Field) -> Recognized {
         Field::Name => match one(NamePart::FullName) {
             Recognized::Missing => {
                 let [name, given, family] =
-                    [NamePart::Name, NamePart::GivenName, NamePart::FamilyName].map(places);
+                    [NamePart::Name, NamePart::GivenName, NamePart::FamilyName].map(known_for);
                 name_of_parts(&folded, &name, &given, &family)
             }
             found => found,
@@ -131,13 +130,6 @@ fn name_of_parts(
             Recognized::Ambiguous(places)
         }
     }
-}
-
-/// The places of the headers that are known for a part.
-fn places(folded: &[String], part: NamePart) -> Vec<usize> {
-    (0..folded.len())
-        .filter(|it| KNOWN.get(&folded[*it]) == Some(&part))
-        .collect()
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Partners {
             required: None,
             ..self.rules.clone()
         };
-        let mut records = self.records_from(self.layout.data_start);
+        let mut records = self.snapshot.records(self.layout.data_start);
         while let Some(row) = records.next_record()? {
             let Ok(Some(partner)) = row::parse(&self.layout, &row, &lenient, &mut cache) else {
                 continue;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::error::ListError;
 use super::finding::excerpt;
 use super::formula::is_guarded_in_results;
-use super::header_match::HeaderError;
+use super::header_match::{HeaderError, places};
 use super::invisible::trim_invisible;
 use super::known_headers::{Recognized, is_version_line, recognize};
 use super::partner::Partner;
@@ -318,9 +318,7 @@ fn own_columns(columns: &Columns, headers: &[String], sources: &Sources) -> Vec<
 /// header, and that to the key in another case.
 fn by_default(field: Field, headers: &[String]) -> Result<Recognized, String> {
     let key = field.key();
-    let keys: Vec<usize> = (0..headers.len())
-        .filter(|it| headers[*it].to_lowercase() == key)
-        .collect();
+    let keys = places(headers, |it| it.to_lowercase() == key);
     let place = match keys.as_slice() {
         [] => return Ok(recognize(headers, field)),
         [place] => *place,

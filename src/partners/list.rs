@@ -47,20 +47,12 @@ impl Partners {
     /// Copies and validates the file that the configuration names.
     ///
     /// `folder` is for the copy, which has no name there; `templates` are the locales of the
-    /// templates.
-    ///
-    /// # Errors
-    /// If the file as a whole cannot be used. For bad rows see [`Partners::refuse_bad_rows`].
-    pub fn read(config: &Config, templates: &[Locale], folder: &Path) -> Result<Self, ListError> {
-        Self::read_with(config, templates, true, folder)
-    }
-
-    /// As [`Partners::read`]; `shows_notes` is whether a template shows the notes. If not, a column `note` may contain
+    /// templates, and `shows_notes` is whether one of them shows the notes. If not, a column `note` may contain
     /// anything, because it may be an internal one of a list from before there were notes.
     ///
     /// # Errors
-    /// As [`Partners::read`].
-    pub fn read_with(
+    /// If the file as a whole cannot be used. For bad rows see [`Partners::refuse_bad_rows`].
+    pub fn read(
         config: &Config,
         templates: &[Locale],
         shows_notes: bool,
@@ -68,16 +60,13 @@ impl Partners {
     ) -> Result<Self, ListError> {
         let snapshot = snapshot::copy(&config.partners, folder)?;
         let (path, columns) = (&config.partners.path, &config.partners.columns);
-        let mut records = records(&snapshot, snapshot.header);
+        let mut records = snapshot.records(snapshot.header);
         let layout = Layout::read(&mut records, columns, snapshot.delimiter, path)?;
         let guess = snapshot.text.guess.clone().into_iter();
         let general = guess.chain(layout.warnings.iter().cloned()).collect();
         let mut partners = Self {
             path: path.clone(),
-            rules: Rules {
-                shows_notes,
-                ..Rules::new(config, templates)
-            },
+            rules: Rules::new(config, templates, shows_notes),
             snapshot,
             layout,
             keys: Vec::new(),
@@ -132,11 +121,6 @@ impl Partners {
         }
         self.keys = keys;
         Ok(())
-    }
-
-    /// The records from a line and its offset on.
-    pub(super) fn records_from(&self, start: (u64, u64)) -> Records<CopyReader> {
-        records(&self.snapshot, start)
     }
 
     fn report(&mut self, fault: RowFinding) {
@@ -280,14 +264,6 @@ impl Partners {
         let (rows, summary) = (self.describe_bad_rows(), self.summarize_bad_rows());
         Err(ListError::BadRows(format!("{rows}\n{summary}")))
     }
-}
-
-/// Reads the copy from a line and its offset on.
-fn records(snapshot: &Snapshot, start: (u64, u64)) -> Records<CopyReader> {
-    let reader = CopyReader::new(&snapshot.text.file, start.1);
-    let mut records = Records::new(reader, snapshot.delimiter, start);
-    records.rows_are_lines = snapshot.is_workbook;
-    records
 }
 
 /// Twelve bytes of identity and four of line number.

@@ -47,7 +47,7 @@ impl Partners {
         self: &Arc<Self>,
     ) -> impl Iterator<Item = Result<SourceRow, ListError>> + Send + use<> {
         let partners = self.clone();
-        let mut records = self.records_from(self.layout.data_start);
+        let mut records = self.snapshot.records(self.layout.data_start);
         let mut languages = LanguageCache::new();
         std::iter::from_fn(move || {
             let row = match records.next_record() {
@@ -152,7 +152,7 @@ impl RowReader {
     #[must_use]
     pub fn new(partners: &Arc<Partners>) -> Self {
         Self {
-            records: partners.records_from(partners.layout.data_start),
+            records: partners.snapshot.records(partners.layout.data_start),
             partners: partners.clone(),
             languages: LanguageCache::new(),
         }
@@ -164,7 +164,7 @@ impl RowReader {
     /// If the copy cannot be read, or no good row begins there.
     pub fn partner_at(&mut self, line: u64, offset: u64) -> Result<Partner, ListError> {
         if self.records.position()? != (line, offset) {
-            self.records = self.partners.records_from((line, offset));
+            self.records = self.partners.snapshot.records((line, offset));
         }
         let row = self.records.next_record()?;
         row.filter(|it| it.place.start == offset)

@@ -74,8 +74,14 @@ impl<R: Read> Records<R> {
 
     /// The line on which the next record begins, and its offset in the copy.
     pub fn position(&mut self) -> io::Result<(u64, u64)> {
-        self.skip_blank_lines()?;
-        Ok((self.lines.line, self.offset))
+        loop {
+            let input = self.input.fill_buf()?;
+            let line_end = |it: &&u8| matches!(it, b'\r' | b'\n');
+            match input.iter().take_while(line_end).count() {
+                0 => return Ok((self.lines.line, self.offset)),
+                blank => self.pass(blank),
+            }
+        }
     }
 
     /// The next record that is not a blank line.
@@ -133,17 +139,6 @@ impl<R: Read> Records<R> {
             cells,
             multi_line,
         }))
-    }
-
-    fn skip_blank_lines(&mut self) -> io::Result<()> {
-        loop {
-            let input = self.input.fill_buf()?;
-            let line_end = |it: &&u8| matches!(it, b'\r' | b'\n');
-            match input.iter().take_while(line_end).count() {
-                0 => return Ok(()),
-                blank => self.pass(blank),
-            }
-        }
     }
 
     /// Passes over bytes of the buffer.

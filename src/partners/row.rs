@@ -84,13 +84,13 @@ pub struct Rules {
 
 impl Rules {
     /// The rules of a configuration whose templates have these locales.
-    pub fn new(config: &Config, templates: &[Locale]) -> Self {
+    pub fn new(config: &Config, templates: &[Locale], shows_notes: bool) -> Self {
         let strict = config.templates.missing_locale == MissingLocale::Refuse;
         Self {
             packages: config.packages.clone(),
             required: strict.then(|| templates.to_vec()),
             values: config.partners.values.clone(),
-            shows_notes: true,
+            shows_notes,
         }
     }
 
@@ -179,13 +179,11 @@ impl RowParser<'_> {
     /// The name and the address of who invites.
     fn inviter(&mut self) -> (Option<String>, Option<Address>) {
         let name = self.known(Field::InviterName, false);
-        if let Some(link) = name.as_deref().and_then(note::link_in) {
+        if let Some(name) = &name
+            && let Some(link) = note::link_in(name)
+        {
             let reason = format!("it contains a link, `{}`; remove it", link.escape_debug());
-            self.fault(
-                Field::InviterName,
-                &name.clone().unwrap_or_default(),
-                reason,
-            );
+            self.fault(Field::InviterName, name, reason);
         }
         let Some(email) = self.known(Field::InviterEmail, true) else {
             return (name, None);

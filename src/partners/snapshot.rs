@@ -13,6 +13,7 @@ use super::csv_format::find_header;
 use super::encoding::{self, DecodedText};
 use super::error::ListError;
 use super::quoting::quoted;
+use super::records::Records;
 use super::temp_copy::{CHUNK, CopyReader};
 use super::workbook::{self, Workbook, WorkbookError};
 use crate::config::PartnerFile;
@@ -61,6 +62,16 @@ pub struct Snapshot {
     pub is_workbook: bool,
     /// SHA-256 over the bytes of the original.
     pub digest: [u8; 32],
+}
+
+impl Snapshot {
+    /// The records from a line and its offset on.
+    pub fn records(&self, start: (u64, u64)) -> Records<CopyReader> {
+        let reader = CopyReader::new(&self.text.file, start.1);
+        let mut records = Records::new(reader, self.delimiter, start);
+        records.rows_are_lines = self.is_workbook;
+        records
+    }
 }
 
 /// Copies the file into a temporary one in `folder` and brings it to UTF-8.

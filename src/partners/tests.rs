@@ -42,7 +42,13 @@ impl Folder {
 
     fn read(&self) -> Result<Arc<Partners>, ListError> {
         let config = Config::load(&self.0.path().join("config.toml")).unwrap();
-        Partners::read(&config, &[Locale::parse("en").unwrap()], self.0.path()).map(Arc::new)
+        Partners::read(
+            &config,
+            &[Locale::parse("en").unwrap()],
+            true,
+            self.0.path(),
+        )
+        .map(Arc::new)
     }
 }
 

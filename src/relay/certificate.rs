@@ -18,6 +18,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
+use crate::config::first_of;
+
 /// The shortest RSA key in bits, which is 2,048 with rounding: ring rounds a modulus up to whole bytes, the
 /// parser rounds it down.
 const SHORTEST: usize = 2_040;
@@ -230,18 +232,9 @@ fn wrong_name(leaf: &X509Certificate<'_>, wanted: &ServerName<'_>) -> String {
             "its certificate names no host: it has no subjectAltName{common}; the relay's operator must issue one with `subjectAltName = {kind}:{wanted}`"
         );
     }
-    let shown: Vec<String> = names
-        .iter()
-        .take(NAMES_SHOWN)
-        .map(|it| format!("`{it}`"))
-        .collect();
-    let more = match names.len() - shown.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let names = first_of(names.iter().map(|it| format!("`{it}`")), NAMES_SHOWN);
     format!(
-        "its certificate is not for `{wanted}`, but for {}{more}; set `smtp.host` to one of its names, or ask the relay's operator to add this one",
-        shown.join(", ")
+        "its certificate is not for `{wanted}`, but for {names}; set `smtp.host` to one of its names, or ask the relay's operator to add this one"
     )
 }
 

@@ -83,7 +83,9 @@ impl Connector {
     pub fn new(smtp: &Smtp, credentials: Option<Credentials>) -> Result<Self, SetupError> {
         let tls = match smtp.tls {
             Tls::None => None,
-            Tls::Implicit | Tls::StartTls => Some(tls::connector(smtp)?),
+            Tls::Implicit | Tls::StartTls => {
+                Some(tls::trusting(smtp.ca_file.as_deref(), "smtp.ca_file")?)
+            }
         };
         Ok(Self {
             smtp: smtp.clone(),

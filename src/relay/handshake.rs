@@ -119,8 +119,9 @@ impl Connector {
         step: &mut impl FnMut(Step),
     ) -> Result<(), ConnectError> {
         let waiting = || "waiting for the secret of the login".to_owned();
+        let no_credentials = |error| ConnectError::no_credentials(&self.relay(), &error);
         let secret = patiently(waiting, step, credentials.secret()).await;
-        let secret = secret.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
+        let secret = secret.map_err(no_credentials)?;
         if let Secret::Printed(token) = &secret {
             step(Step::TokenReceived(TokenFacts {
                 source: "`smtp.token_command`".into(),
@@ -131,12 +132,13 @@ impl Connector {
         let mut logins = self.logins.lock().await;
         logins.check_allowed()?;
         // Another connection may have replaced the token while this one waited for its turn.
-        let secret = credentials.replaced(secret).await;
-        let secret = secret.map_err(|error| ConnectError::no_credentials(&self.relay(), &error))?;
-        let relay = (self.smtp.host.as_str(), self.smtp.port);
+        let secret = credentials.replaced(secret).await.map_err(no_credentials)?;
+        // If there is none, no credential is sent, so none is refused.
         let mechanism = mechanism(&secret, extensions);
+        let mechanism = mechanism.map_err(|why| self.error(Phase::Auth, false, &why))?;
+        let relay = (self.smtp.host.as_str(), self.smtp.port);
         let waiting = || format!("logging in as {username}");
-        let login = log_in(conversation, extensions, username, relay, &secret);
+        let login = log_in(conversation, mechanism, username, relay, &secret);
         let result = match patiently(waiting, step, login).await {
             Err(no_reply) => Err(self.no_reply(Phase::Auth, &no_reply)),
             // More challenges than the mechanism defines could continue without end.
@@ -150,8 +152,6 @@ impl Connector {
             Ok(LoginResult::TokenRefused(challenge, reply)) => {
                 Err(self.token_refused(challenge, reply))
             }
-            // No credential was sent, so none was refused.
-            Ok(LoginResult::NoMechanism(why)) => return Err(self.error(Phase::Auth, false, &why)),
         };
         if let Secret::Issued(token) = secret {
             match &result {
@@ -166,7 +166,7 @@ impl Connector {
             }
         }
         logins.refused = result.as_ref().err().filter(|it| !it.temporary).cloned();
-        if let (Ok(_), Some(mechanism)) = (&result, mechanism) {
+        if result.is_ok() {
             step(Step::LoggedIn {
                 username: username.to_owned(),
                 mechanism,

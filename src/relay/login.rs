@@ -26,40 +26,42 @@ pub enum LoginResult {
     Reply(Reply),
     /// An access token was refused: the decoded challenge, if there was one, and the relay's last reply.
     TokenRefused(Option<String>, Reply),
-    /// The relay offers no mechanism that fits.
-    NoMechanism(String),
 }
 
-/// The mechanism of AUTH that [`log_in`] uses.
-pub fn mechanism(secret: &Secret, extensions: &EhloExtensions) -> Option<&'static str> {
+/// The best mechanism of AUTH that is offered for this kind of secret.
+///
+/// # Errors
+/// What is offered instead, and what to do about it.
+pub fn mechanism(secret: &Secret, extensions: &EhloExtensions) -> Result<&'static str, String> {
     let preferred = match secret {
         Secret::Password(_) => ["PLAIN", "LOGIN"],
         Secret::Printed(_) | Secret::Issued(_) => ["XOAUTH2", "OAUTHBEARER"],
     };
-    preferred.into_iter().find(|it| extensions.offers_auth(it))
+    let mut mechanisms = preferred.into_iter();
+    let offered = mechanisms.find(|it| extensions.offers_auth(it));
+    offered.ok_or_else(|| no_mechanism(&preferred.join(" or "), extensions))
 }
 
-/// Logs in with the best mechanism that is offered for this kind of secret.
+/// Logs in with the mechanism that [`mechanism`] gave for this secret.
 pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     conversation: &mut Conversation<S>,
-    extensions: &EhloExtensions,
+    mechanism: &str,
     username: &str,
     relay: (&str, u16),
     secret: &Secret,
 ) -> Result<LoginResult, NoReply> {
-    let mechanism = mechanism(secret, extensions);
     match secret {
-        Secret::Printed(token) => bearer(conversation, extensions, username, relay, token).await,
+        Secret::Printed(token) => bearer(conversation, mechanism, username, relay, token).await,
         Secret::Issued(token) => {
-            bearer(conversation, extensions, username, relay, token.secret()).await
+            bearer(conversation, mechanism, username, relay, token.secret()).await
         }
-        Secret::Password(password) if mechanism == Some("PLAIN") => {
+        Secret::Password(password) if mechanism == "PLAIN" => {
             let response = format!("\0{username}\0{}", password.expose_secret());
             let response = SecretString::from(BASE64.encode(response));
-            let reply = first_response(conversation, "PLAIN", &response).await;
+            let reply = first_response(conversation, mechanism, &response).await;
             reply.map(LoginResult::Reply)
         }
-        Secret::Password(password) if mechanism == Some("LOGIN") => {
+        Secret::Password(password) => {
             let mut reply = conversation.auth("AUTH LOGIN").await?;
             for response in [username, password.expose_secret()] {
                 if reply.code != 334 {
@@ -69,32 +71,29 @@ pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Ok(LoginResult::Reply(reply))
         }
-        Secret::Password(_) => Ok(LoginResult::NoMechanism(no_mechanism(false, extensions))),
     }
 }
 
 /// Logs in with an access token: by XOAUTH2 (Microsoft Learn, "Authenticate an IMAP, POP or SMTP
-/// connection using OAuth") or by OAUTHBEARER (RFC 7628), as offered.
+/// connection using OAuth") or by OAUTHBEARER (RFC 7628).
 async fn bearer<S: AsyncRead + AsyncWrite + Unpin>(
     conversation: &mut Conversation<S>,
-    extensions: &EhloExtensions,
+    mechanism: &str,
     username: &str,
     (host, port): (&str, u16),
     token: &SecretString,
 ) -> Result<LoginResult, NoReply> {
     let bearer = token.expose_secret();
     // `end` answers the challenge after which the refusal follows (RFC 7628 §3.2.3).
-    let (mechanism, response, end) = if extensions.offers_auth("XOAUTH2") {
+    let (response, end) = if mechanism == "XOAUTH2" {
         let response = format!("user={username}\x01auth=Bearer {bearer}\x01\x01");
-        ("XOAUTH2", response, "")
-    } else if extensions.offers_auth("OAUTHBEARER") {
+        (response, "")
+    } else {
         // A saslname (RFC 5801 §4).
         let name = username.replace('=', "=3D").replace(',', "=2C");
         let response =
             format!("n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {bearer}\x01\x01");
-        ("OAUTHBEARER", response, "AQ==")
-    } else {
-        return Ok(LoginResult::NoMechanism(no_mechanism(true, extensions)));
+        (response, "AQ==")
     };
     let response = SecretString::from(BASE64.encode(response));
     let hidden = |mut reply: Reply| {
@@ -132,18 +131,13 @@ async fn first_response<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn no_mechanism(has_token: bool, extensions: &EhloExtensions) -> String {
-    let wanted = if has_token {
-        "XOAUTH2 or OAUTHBEARER"
-    } else {
-        "PLAIN or LOGIN"
-    };
+fn no_mechanism(wanted: &str, extensions: &EhloExtensions) -> String {
     let takes_tokens = extensions.offers_auth("XOAUTH2") || extensions.offers_auth("OAUTHBEARER");
     let offered = match extensions.auth.as_slice() {
         [] => "no AUTH at all".to_owned(),
         some => format!("only {}", some.join(", ")),
     };
-    let fix = if !has_token && takes_tokens {
+    let fix = if takes_tokens {
         "it requires an access token: use `[microsoft]` for Microsoft 365, otherwise `[smtp.oauth]` or `smtp.token_command`"
     } else if extensions.auth.is_empty() {
         "use the submission port (465 or 587), or remove the login if the relay allows this machine by its address"

@@ -63,10 +63,7 @@ impl GroupReplies {
         }
         // The reply to MAIL concerns the sender. One about a recipient belongs to RCPT.
         let about_recipient = self.mail.as_ref().is_some_and(has_recipient_code);
-        if dot.is_some() && refused(mail) && about_recipient {
-            return ReplyOrder::Mixed;
-        }
-        if dot.is_some() && refused(mail) && self.continues_unexpectedly() {
+        if dot.is_some() && refused(mail) && (about_recipient || self.continues_unexpectedly()) {
             return ReplyOrder::Mixed;
         }
         // A refused dot and a RCPT out of sequence: possibly MAIL was refused and the dot accepted.

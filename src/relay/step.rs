@@ -1,6 +1,5 @@
 //! The steps of opening a connection, as `check --connect` reports them.
 
-use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

@@ -28,11 +28,6 @@ use crate::outcome::Phase;
 /// The largest file of certificates; a system's bundle has about a quarter of it.
 const CA_FILE_LIMIT: u64 = 1024 * 1024;
 
-/// TLS to the relay.
-pub fn connector(smtp: &Smtp) -> Result<TlsConnector, SetupError> {
-    trusting(smtp.ca_file.as_deref(), "smtp.ca_file")
-}
-
 /// Trusts the system's roots and those in a file, which a key of the configuration names.
 ///
 /// # Errors

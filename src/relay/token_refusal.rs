@@ -23,17 +23,15 @@ pub fn remedy(smtp: &Smtp, reply: &Reply) -> String {
         return exchange(&reply.text.to_lowercase(), &quoted(&login.username), app);
     }
     let other = sender_side_remedy(reply).filter(|_| !matches!(reply.code, 530 | 535));
+    if let Some(other) = other {
+        return other.to_owned();
+    }
     let source = match login.credential {
         CredentialSource::Issuer(_) => "that `smtp.oauth.scope` is what the relay expects",
         _ => "that `smtp.token_command` prints a fresh token",
     };
-    other.map_or_else(
-        || {
-            format!(
-                "check {source}, and that the token is for this mailbox and has the permission to send (SMTP.Send or SMTP.SendAsApp)"
-            )
-        },
-        str::to_owned,
+    format!(
+        "check {source}, and that the token is for this mailbox and has the permission to send (SMTP.Send or SMTP.SendAsApp)"
     )
 }
 

@@ -32,7 +32,7 @@ impl Place {
         std::fs::write(self.0.path().join("config.toml"), config).unwrap();
         std::fs::write(self.0.path().join("partners.csv"), list).unwrap();
         let config = Config::load(&self.0.path().join("config.toml")).unwrap();
-        let partners = Arc::new(Partners::read(&config, &[], self.0.path()).unwrap());
+        let partners = Arc::new(Partners::read(&config, &[], true, self.0.path()).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();

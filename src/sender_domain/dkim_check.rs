@@ -11,46 +11,30 @@ const SHORTEST: usize = 1_024;
 /// The recommended length (RFC 8301 §3.2).
 const RECOMMENDED: usize = 2_048;
 
-/// The selectors to look up.
-pub struct Selectors<'c> {
-    names: Vec<&'c str>,
-    /// Whether they come from the configuration: then each must have a key. Of a provider's usual ones, one
-    /// is enough, because the others are for the next change of keys.
-    configured: bool,
-}
-
-impl<'c> Selectors<'c> {
-    pub fn new(configured: &'c [String], known: &Known) -> Self {
-        if configured.is_empty() {
-            return Self {
-                names: known.dkim_selectors.to_vec(),
-                configured: false,
-            };
-        }
-        Self {
-            names: configured.iter().map(String::as_str).collect(),
-            configured: true,
-        }
-    }
-}
-
-/// Checks the keys. Also returns whether one of them is usable; `None` if that is not known.
+/// Checks the keys of the configured selectors, or else of those that the provider usually has. Each that is configured
+/// must have a key; of a provider's usual ones, one is enough, because the others are for the next change of keys.
+/// Also returns whether one of them is usable; `None` if that is not known.
 pub async fn check(
     domain: &str,
-    selectors: &Selectors<'_>,
+    configured: &[String],
+    known: &Known,
     dns: &mut Lookups<'_>,
 ) -> (Vec<Finding>, Option<bool>) {
+    let selectors: Vec<&str> = match configured {
+        [] => known.dkim_selectors.to_vec(),
+        _ => configured.iter().map(String::as_str).collect(),
+    };
     let mut findings = Vec::new();
     let mut absent = Vec::new();
     let mut usable = Some(false);
-    if selectors.names.is_empty() {
+    if selectors.is_empty() {
         let message = format!(
             "not checked: the selector of the key of `{domain}` is not known; set `sender.dkim_selectors` to it, the `s=` in the DKIM-Signature of a message that was received"
         );
         findings.push(Finding::new(CHECK, Severity::Note, domain, message));
         usable = None;
     }
-    for selector in &selectors.names {
+    for selector in selectors {
         let name = format!("{selector}._domainkey.{domain}");
         let texts = match dns.txt(&name).await {
             Ok(texts) => texts,
@@ -77,7 +61,7 @@ pub async fn check(
         }
         findings.push(finding);
     }
-    if selectors.configured {
+    if !configured.is_empty() {
         findings.extend(absent.iter().map(|it| missing(it, &[it])));
     } else if findings.is_empty() {
         findings.push(missing(domain, &absent));

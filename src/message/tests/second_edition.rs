@@ -91,7 +91,10 @@ impl Job {
     }
 
     fn compose(&self, partner: &Partner) -> Result<String, String> {
-        let composed = self.composer.compose_and_verify(partner, ID, date());
+        let composed = self
+            .composer
+            .draft(partner, ID, None)
+            .compose_and_verify(date());
         let (message, _) = composed.map_err(|it| it.to_string())?;
         Ok(String::from_utf8(message.bytes).unwrap())
     }
@@ -438,7 +441,10 @@ fn templates_of_the_first_edition_compose_as_they_are() {
                 inviter_name: Some("Grace".into()),
                 ..partner(&config, locale, Some("Ada"), None)
             };
-            composer.compose_and_verify(&partner, ID, date()).unwrap();
+            composer
+                .draft(&partner, ID, None)
+                .compose_and_verify(date())
+                .unwrap();
         }
         assert_eq!(templates.unused.len(), 9);
         assert!(!templates.show_notes());
@@ -526,7 +532,7 @@ proptest! {
         drop(writer);
 
         // A NUL makes it no text at all.
-        if let Ok(partners) = Partners::read(&job.config, &[], job.folder.path()) {
+        if let Ok(partners) = Partners::read(&job.config, &[], true, job.folder.path()) {
             let partners = Arc::new(partners);
             prop_assert_eq!(partners.good() + partners.bad(), 1);
             for partner in partners.iter() {

@@ -1,12 +1,11 @@
 //! The last resort against files that calamine does not expect.
 
-use super::error::WorkbookError;
+use super::error::{WorkbookError, damaged};
 use crate::panics::caught;
 
 /// Turns a panic of calamine into an error: it indexes bytes of damaged files without asking.
 pub fn guarded<T>(read: impl FnOnce() -> Result<T, WorkbookError>) -> Result<T, WorkbookError> {
-    let damaged = || Err(WorkbookError::Damaged("it cannot be parsed".into()));
-    caught(read).unwrap_or_else(damaged)
+    caught(read).unwrap_or_else(|| Err(damaged("it cannot be parsed")))
 }
 
 #[cfg(test)]

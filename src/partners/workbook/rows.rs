@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use calamine::{Data, Range, XlsxCellReader};
 
 use super::cell_text::cell_text;
-use super::error::{WorkbookError, read_error};
+use super::error::{WorkbookError, damaged, read_error};
 use super::guard::guarded;
 
 /// How many rows with content a sheet may have.
@@ -98,9 +98,7 @@ impl<'a> WorkbookRows<'a> {
         let (row, mut column, mut text) = first?;
         let (number, last) = (row.saturating_add(1), self.last);
         if number <= last {
-            return Err(WorkbookError::Damaged(format!(
-                "row {number} stands behind row {last}"
-            )));
+            return Err(damaged(format!("row {number} stands behind row {last}")));
         }
         self.last = number;
         self.count += 1;
@@ -110,8 +108,8 @@ impl<'a> WorkbookRows<'a> {
         let (mut cells, mut length) = (Vec::new(), 0);
         loop {
             if column >= COLUMNS || number > LAST_ROW {
-                return Err(WorkbookError::Damaged(
-                    "a cell stands beyond the last row or column that a sheet can have".into(),
+                return Err(damaged(
+                    "a cell stands beyond the last row or column that a sheet can have",
                 ));
             }
             length += text.len();

@@ -1,7 +1,7 @@
 //! The memory that the cells of an `.xls` sheet need after calamine has expanded them.
 
 use super::budget::MemoryBudget;
-use super::error::WorkbookError;
+use super::error::{WorkbookError, damaged};
 use super::xls_records::{XlsRecord, double_word, kind, word};
 
 /// More columns are not possible in this format.
@@ -62,12 +62,12 @@ impl Area {
     /// Adds `count` cells from the row and column that a record begins with.
     fn add(&mut self, record: &[u8], count: usize) -> Result<(), WorkbookError> {
         let (Some(row), Some(column)) = (word(record, 0), word(record, 2)) else {
-            return Err(WorkbookError::Damaged("a record is too short".into()));
+            return Err(damaged("a record is too short"));
         };
         let end = usize::from(column) + count.max(1) - 1;
         let last = u16::try_from(end).ok().filter(|it| *it < COLUMNS);
         let Some(last) = last else {
-            return Err(WorkbookError::Damaged(format!(
+            return Err(damaged(format!(
                 "row {} has more than 256 columns",
                 u32::from(row) + 1
             )));

@@ -100,8 +100,8 @@ fn reduce(stream: &mut [u8]) -> Result<Globals, WorkbookError> {
         place = data.end;
     }
     if !globals.sheets.iter().all(|it| beginnings.contains(it)) {
-        return Err(WorkbookError::Damaged(
-            "a sheet does not begin where the list of sheets says".into(),
+        return Err(damaged(
+            "a sheet does not begin where the list of sheets says",
         ));
     }
     let segments: Vec<&[u8]> = shared.into_iter().map(|it| &stream[it]).collect();

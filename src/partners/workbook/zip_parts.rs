@@ -76,8 +76,8 @@ fn check_string_count(part: &mut impl io::BufRead) -> Result<(), WorkbookError> 
                     if attribute.key.0.ends_with("Count")
                         && count.is_ok_and(|it| it > UNPACKED_LIMIT / 8)
                     {
-                        return Err(WorkbookError::Damaged(
-                            "its table of texts declares more texts than it can hold".into(),
+                        return Err(damaged(
+                            "its table of texts declares more texts than it can hold",
                         ));
                     }
                 }
