@@ -477,7 +477,7 @@ fn d11_and_d12_an_oversized_reply_is_bounded_in_memory_and_time() {
                 (code, state),
                 "{output:?}"
             );
-            assert!(took < Duration::from_secs(60), "{stage:?}: {took:?}");
+            assert!(took < Duration::from_mins(1), "{stage:?}: {took:?}");
             assert!(
                 peak <= usual + 2 * 1024,
                 "{stage:?}: {peak} KiB, else {usual} KiB"
@@ -516,7 +516,7 @@ fn d13_a_slow_reply_has_one_deadline_for_the_whole_reply() {
         assert_eq!(server.connections(), connections);
         // Two seconds per connection; the whole reply would take two and a half minutes.
         assert!(
-            start.elapsed() < Duration::from_secs(60),
+            start.elapsed() < Duration::from_mins(1),
             "{:?}",
             start.elapsed()
         );

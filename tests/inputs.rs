@@ -201,7 +201,7 @@ fn g9_a_template_without_end_is_refused() {
         let output = workplace.run(&["send"]);
 
         assert_eq!(output.code, 78, "{text:.60}: {output:?}");
-        assert!(start.elapsed() < Duration::from_secs(60), "{text:.60}");
+        assert!(start.elapsed() < Duration::from_mins(1), "{text:.60}");
     }
     assert_eq!(server.connections(), 0);
 }

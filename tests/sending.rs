@@ -991,7 +991,7 @@ fn a_signal_finishes_only_messages_in_flight() {
 
 #[test]
 fn a_second_signal_exits_at_once_and_armed_is_unknown() {
-    let server = slow(Duration::from_secs(60));
+    let server = slow(Duration::from_mins(1));
     let workplace = Workplace::english(server.port());
     workplace.partners(&["ada@a.example", "bob@b.example", "eva@e.example"]);
     let run = workplace.start(&["send"]);
