@@ -111,12 +111,6 @@ impl AccessPackageLink {
     pub fn host(&self) -> &str {
         authority(&self.text)
     }
-
-    /// Whether this is the example of Microsoft's documentation, which leads to no real tenant.
-    #[must_use]
-    pub fn is_from_documentation(&self) -> bool {
-        self.hint.eq_ignore_ascii_case(DOCUMENTATION_HINT)
-    }
 }
 
 impl fmt::Display for AccessPackageLink {
@@ -171,7 +165,7 @@ pub enum LinkWarning {
     GovernmentHostCommercialHint,
     /// The documentation's tenant.
     #[error(
-        "`{DOCUMENTATION_HINT}` is the tenant of Microsoft's documentation; a real `send` refuses it; copy the link of your own access package"
+        "`{DOCUMENTATION_HINT}` is the tenant of Microsoft's documentation, which invites nobody; copy the link of your own access package"
     )]
     Documentation,
 }

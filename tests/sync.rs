@@ -69,6 +69,11 @@ pub fn history(workplace: &Workplace, address: &str) -> Vec<Value> {
 fn sync(workplace: &Workplace, file: &str, code: i32) -> Output {
     let output = workplace.run(&["sync", "--bounces", file]);
     assert_eq!(output.code, code, "{output:?}");
+    // A run that has recorded something is on record with its exit code.
+    let run = &workplace.status()["runs"][0];
+    if run["verb"] == "sync" && !output.stdout.contains("(0 new)") {
+        assert_eq!(run["exit_code"], code, "{output:?}");
+    }
     output
 }
 
@@ -378,7 +383,10 @@ fn a_person_records_what_came_back_in_another_way() {
     );
     // A report may be wrong, and the partner may say so.
     let corrected = printed(&resolve("delivered"));
-    assert_eq!(corrected, (0, format!("{ADA} (project): bounced → delivered\n")));
+    assert_eq!(
+        corrected,
+        (0, format!("{ADA} (project): bounced → delivered\n"))
+    );
     let refused = resolve("delivered");
     assert_eq!(refused.code, 65, "{refused:?}");
     assert!(

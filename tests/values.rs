@@ -101,7 +101,6 @@ fn an_address_has_parts_and_an_ascii_length() {
 fn a_link_gives_its_parts() {
     let (link, _) = AccessPackageLink::parse(LINK, &[]).unwrap();
     assert_eq!(link.directory_hint(), "fabrikam.onmicrosoft.com");
-    assert!(!link.is_from_documentation());
     assert_eq!(link.to_string(), LINK);
     let bytes = link.package_id().as_bytes();
     assert_eq!((bytes[0], bytes[15]), (0x8e, 0x11));

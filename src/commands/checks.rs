@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::examples::example_parts;
 use super::guards::{last_approval, listed_although_forgotten, require_approval, warnings_of_send};
 use super::job::{Job, PartnerFilter, describe};
 use super::mail_checks;
@@ -206,6 +207,7 @@ pub async fn check_plan(
     let Some(reader) = report.keep("ledger", ledger, reader) else {
         return Ok(None);
     };
+    report.findings.extend(example_parts(job));
     let now = console.now();
     let plan = job.plan_with_reminders(&PartnerFilter::default(), now);
     let summary = job.summarize(&plan, &reader).await?;

@@ -19,7 +19,7 @@ use crate::notify::{RunReport, notify};
 /// How many runs are examined for the last `send`.
 const RUNS: u32 = 100;
 /// The states that wait for a decision.
-const WAITING: [State; 2] = [State::Unknown, State::Expired];
+pub const WAITING: [State; 2] = [State::Unknown, State::Expired];
 
 /// A run that others may learn of.
 pub struct MonitoredRun {

@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Args;
 use tempfile::SpooledTempFile;
 
+use super::monitoring::WAITING;
 use super::records::{Selection, label, package_name};
 use super::{job, runs};
 use crate::address::Address;
@@ -278,12 +279,18 @@ impl StatusReport<'_> {
         let package = campaign.filter.package_id;
         let counts = self.reader.counts_of(&campaign.name, package).await?;
         let access = self.reader.access_counts(&campaign.name, package).await?;
+        let with_advice = self.options.state.is_none() && campaign.name == self.config.campaign;
+        let reminders = match with_advice {
+            true => waiting_reminders(self.reader, campaign).await?,
+            false => Vec::new(),
+        };
         let summary = StatusSummary {
             campaign: &campaign.name,
             counts: &counts,
             access,
             others,
-            with_advice: self.options.state.is_none() && campaign.name == self.config.campaign,
+            reminders: &reminders,
+            with_advice,
         };
         let mut head = Vec::new();
         summary.write(&mut head).map_err(no_room)?;
@@ -414,6 +421,29 @@ impl StatusReport<'_> {
             reminders: Vec::new(),
         })
     }
+}
+
+/// The reminders of a campaign that wait for a decision.
+async fn waiting_reminders(reader: &Reader, campaign: &SelectedCampaign) -> Result<Vec<Record>> {
+    let mut reminders = Vec::new();
+    for state in WAITING {
+        let filter = RecordFilter {
+            state: Some(state),
+            occasion: None,
+            ..campaign.filter.clone()
+        };
+        let mut after = 0;
+        loop {
+            let page = reader.page(&campaign.name, &filter, after).await?;
+            let Some(last) = page.last() else { break };
+            after = last.id;
+            reminders.extend(
+                page.into_iter()
+                    .filter(|it| it.identity.occasion.is_reminder()),
+            );
+        }
+    }
+    Ok(reminders)
 }
 
 fn unknown_campaign(name: &str, configured: &str, others: &[String]) -> CommandError {

@@ -8,7 +8,7 @@ use tracing::debug;
 use super::decide::reminder;
 use super::job::Job;
 use crate::console::Console;
-use crate::delivery::{Signals, Tally};
+use crate::delivery::{Signals, StopKind, Tally};
 use crate::exit::{CommandError, Exit, ExitCode};
 use crate::invitation::{Record, State};
 use crate::ledger::{Ledger, LedgerError, RecordFilter};
@@ -68,18 +68,24 @@ impl RunSummary<'_> {
         let tally = self.tally;
         let bad = self.job.partners.bad();
         let refused = bad > 0 || tally.rejected + tally.expired > 0;
-        let mut reasons: Vec<Exit> = tally.stopped.iter().map(ExitCode::exit).collect();
+        // A limit or a signal that has cut nothing short is no reason.
+        let stopped = tally.stopped.as_ref();
+        let stopped = stopped.filter(|it| it.kind != StopKind::Later || self.rest() > 0);
+        let mut reasons: Vec<Exit> = stopped.map(ExitCode::exit).into_iter().collect();
         if refused {
             reasons.push(Exit::Refused);
         }
         if self.plan.waiting + tally.deferred > 0 {
             reasons.push(Exit::TryLater);
         }
-        let loud =
-            refused || tally.stopped.is_some() || tally.unknown > 0 || !tally.refusals.is_empty();
+        let loud = refused || stopped.is_some() || tally.unknown > 0 || !tally.refusals.is_empty();
+        let cut_short = match stopped {
+            Some(_) => self.cut_short().await,
+            None => 0,
+        };
         // Printed before the ledger is read again, which can fail.
         if console.interactive || loud {
-            self.print_counts(console);
+            self.print_counts(cut_short, console);
             self.print_refusals(console);
         }
         if bad > 0 {
@@ -87,8 +93,15 @@ impl RunSummary<'_> {
             let described = self.job.partners.describe_bad_rows();
             console.eprint_as(Level::Error, &format!("{rows} skipped:\n{described}"));
         }
-        if let Some(stop) = &tally.stopped {
-            console.eprint(&format!("error: {}", stop.why));
+        if let Some(stop) = stopped {
+            console.fail(&stop.why, stop.exit() as u8);
+        }
+        if cut_short > 0 {
+            let messages = count(cut_short, "message");
+            let what = format!(
+                "{messages} cut short and perhaps sent; the next run records that as `unknown`"
+            );
+            console.eprint_as(Level::Error, &what);
         }
         for outcome in &tally.unrecorded {
             console.eprint_as(Level::Error, &format!("could not be recorded: {outcome}"));
@@ -147,14 +160,32 @@ impl RunSummary<'_> {
         Exit::Done
     }
 
+    /// How many due messages have no outcome in this run and were not left to others.
+    fn rest(&self) -> u64 {
+        let done = settled(self.tally) + self.tally.elsewhere;
+        self.plan.due.saturating_sub(done)
+    }
+
+    /// How many of the rest are armed: a second signal or a fault has ended them before their reply.
+    async fn cut_short(&self) -> u64 {
+        let filter = RecordFilter {
+            state: Some(State::Armed),
+            occasion: None,
+            ..RecordFilter::default()
+        };
+        let reader = self.ledger.reader();
+        let armed = reader.page(&self.job.config.campaign, &filter, 0).await;
+        armed.map_or(0, |it| it.len() as u64).min(self.rest())
+    }
+
     /// Prints one line of counts.
-    fn print_counts(&self, console: &mut Console<'_>) {
+    fn print_counts(&self, cut_short: u64, console: &mut Console<'_>) {
         let (tally, due) = (self.tally, self.plan.due);
         let settled = settled(tally);
-        let rest = due.saturating_sub(settled + tally.elsewhere);
         let rest = [
             ("left to other runs", tally.elsewhere),
-            ("not attempted", rest),
+            ("cut short", cut_short),
+            ("not attempted", self.rest() - cut_short),
         ];
         let counts = outcomes(tally).into_iter().chain(rest);
         let counts = counts.filter(|(name, number)| *number > 0 || *name == "accepted");

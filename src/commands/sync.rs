@@ -90,14 +90,36 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
         return Err(staleness.error(&config.ledger).into());
     }
     let mut report = SyncReport::default();
-    let (collected, opened, mut exits) = collect(&sources, &reader, &mut report, console).await?;
+    let (collected, opened, exits) = collect(&sources, &reader, &mut report, console).await?;
     let readings = read_requests(&config, &packages, &reader.key, console).await;
     drop(reader);
     report.requests.packages = readings.iter().map(PackageReading::row).collect();
-    if !collected.notifications.is_empty() || readings.iter().any(|it| it.access.is_ok()) {
-        record(&config, collected, &readings, &mut report, console).await?;
-    }
-    exits.extend(requests::exits(&report.requests, &readings));
+    let exit = if collected.notifications.is_empty() && readings.iter().all(|it| it.access.is_err())
+    {
+        finish(&readings, opened, exits, &mut report).await
+    } else {
+        let start = run_start("sync", &config, console);
+        let ledger = Ledger::open_briefly(&config.ledger, &start)?;
+        let recorded = async {
+            record(&config, &ledger, collected, &readings, &mut report).await?;
+            Ok(finish(&readings, opened, exits, &mut report).await)
+        };
+        let ended = recorded.await;
+        end_run(&config, ledger, &ended, RunEnd::default(), console).await?;
+        ended?
+    };
+    print(&report, options.format, console);
+    Ok(exit)
+}
+
+/// Closes the mailboxes; gives the exit code for all that was read and recorded.
+async fn finish(
+    readings: &[PackageReading],
+    opened: Opened<'_>,
+    mut exits: Vec<Exit>,
+    report: &mut SyncReport,
+) -> Exit {
+    exits.extend(requests::exits(&report.requests, readings));
     for (imap, mailbox, mut ids) in opened {
         // A report about a message that is being sent is read again.
         if report.waiting > 0 {
@@ -110,8 +132,7 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
     }
     let bounced = report.changes.iter().any(|it| it.to == State::Bounced);
     exits.extend(bounced.then_some(Exit::Refused));
-    print(&report, options.format, console);
-    Ok(Exit::first_of(&BY_SEVERITY, &exits))
+    Exit::first_of(&BY_SEVERITY, &exits)
 }
 
 impl Source<'_> {
@@ -359,26 +380,18 @@ impl Errors {
     }
 }
 
-/// Records what is new, and closes the ledger.
+/// Records what is new.
 async fn record(
     config: &Config,
+    ledger: &Ledger,
     collected: Collected,
     readings: &[PackageReading],
     report: &mut SyncReport,
-    console: &mut Console<'_>,
 ) -> Result<()> {
-    let start = run_start("sync", config, console);
-    let ledger = Ledger::open_briefly(&config.ledger, &start)?;
-    let recorded = async {
-        export_events(config, &ledger).await?;
-        notify(config, &ledger, collected, report).await?;
-        report.requests.changes = record_requests(&ledger, readings).await?;
-        Ok(())
-    };
-    let recorded = recorded.await;
-    let ended = recorded.map(|()| Exit::Done);
-    end_run(config, ledger, &ended, RunEnd::default(), console).await?;
-    ended.map(drop)
+    export_events(config, ledger).await?;
+    notify(config, ledger, collected, report).await?;
+    report.requests.changes = record_requests(ledger, readings).await?;
+    Ok(())
 }
 
 async fn notify(

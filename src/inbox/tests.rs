@@ -118,6 +118,31 @@ fn failures_of_every_generator_are_recognized() {
     }
 }
 
+/// The id is the last line of the returned header, and the boundary follows its line break.
+#[test]
+fn an_id_on_the_last_line_of_the_returned_header_is_read() {
+    for kind in ["text/rfc822-headers", "message/rfc822"] {
+        for header in [
+            "Message-ID: ",
+            "Subject: hello\nMessage-ID: ",
+            "Message-ID:\n ",
+        ] {
+            let id = format!("{header}<{MESSAGE_ID}>");
+            let mail = format!(
+                "From: mailer-daemon@relay.example\nContent-Type: multipart/report; report-type=delivery-status; boundary=B\n\n\
+                 --B\n\nNot delivered.\n--B\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; relay.example\n\n\
+                 Final-Recipient: rfc822; {TO}\nAction: failed\nStatus: 5.1.1\n\n--B\nContent-Type: {kind}\n\n{id}\n--B--\n"
+            );
+            for mail in [mail.replace('\n', "\r\n"), mail] {
+                let Inbound::Report(report) = read(mail.as_bytes()) else {
+                    panic!("{mail}");
+                };
+                assert_eq!(report.original.message_ids, [MESSAGE_ID], "{mail}");
+            }
+        }
+    }
+}
+
 #[test]
 fn other_actions_are_no_failures() {
     for (name, action) in [

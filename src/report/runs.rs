@@ -104,17 +104,23 @@ fn line(run: &RunRow) -> String {
     line.trim_end().to_owned()
 }
 
-/// The counts of a run: `2 accepted, 1 deferred, reminders: 3 accepted`; empty if all are zero.
+/// The counts of a run: `5 accepted, 1 deferred; reminders among them: 3 accepted`; empty if all are zero.
 pub fn counts_text(counts: &Value) -> String {
-    let counts = counts.as_object().into_iter().flatten();
-    let each = counts.filter_map(|(name, value)| match value {
-        Value::Object(_) => {
-            let counts = counts_text(value);
-            (!counts.is_empty()).then(|| format!("{name}: {counts}"))
+    let (mut numbers, mut parts) = (Vec::new(), Vec::new());
+    for (name, value) in counts.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(_) => match counts_text(value) {
+                part if part.is_empty() => {}
+                part => parts.push(format!("{name} among them: {part}")),
+            },
+            number if number.as_u64() == Some(0) => {}
+            number => numbers.push(format!("{number} {name}")),
         }
-        number => (number.as_u64() != Some(0)).then(|| format!("{number} {name}")),
-    });
-    each.collect::<Vec<_>>().join(", ")
+    }
+    if !numbers.is_empty() {
+        parts.insert(0, numbers.join(", "));
+    }
+    parts.join("; ")
 }
 
 #[cfg(test)]
@@ -164,7 +170,7 @@ mod tests {
                     Some(r#"{"accepted":0,"reminders":{"accepted":3,"deferred":0}}"#),
                     None,
                 ),
-                "exit 0   reminders: 3 accepted",
+                "exit 0   reminders among them: 3 accepted",
             ),
             (
                 run(Some(0), Some(r#"{"accepted":0}"#), Some("Ada\nB")),
@@ -185,7 +191,7 @@ mod tests {
             (Some("{\"accepted\":2,\"deferred\":0}"), "2 accepted"),
             (
                 Some("{\"expired\":5,\"reminders\":{\"accepted\":74}}"),
-                "5 expired, reminders: 74 accepted",
+                "5 expired; reminders among them: 74 accepted",
             ),
         ] {
             assert_eq!(

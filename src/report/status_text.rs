@@ -11,7 +11,7 @@ use super::layout::{columns, fitted, truncated, wrapped};
 use super::status::StatusRow;
 use super::suppression::not_mailed_since;
 use crate::invitation::{
-    Access, AccessBy, AccessCounts, AccessState, Event, Occasion, RoadStep, State, road,
+    Access, AccessBy, AccessCounts, AccessState, Event, Occasion, Record, RoadStep, State, road,
 };
 
 /// The columns between two cells.
@@ -22,6 +22,8 @@ const SHORTEST: usize = 12;
 const REASON_BESIDE_PACKAGE: usize = 20;
 /// An address of this width is shown whole before a reason is.
 const USUAL_ADDRESS: usize = 30;
+/// How many reminders that wait for a decision are named.
+const REMINDERS: usize = 5;
 /// The width of a time, if the zone's abbreviation has three letters.
 const TIME: usize = 20;
 
@@ -36,6 +38,8 @@ pub struct StatusSummary<'a> {
     pub access: Option<AccessCounts>,
     /// The other campaigns of the ledger.
     pub others: &'a [String],
+    /// The reminders that wait for a decision.
+    pub reminders: &'a [Record],
     /// Whether to say what to do: not for another campaign than the configured one, to which `resolve` and
     /// `send` do not apply.
     pub with_advice: bool,
@@ -80,6 +84,23 @@ impl StatusSummary<'_> {
                 writeln!(out, "{heading}  {number} {state}: {cause}\n    {command}")?;
                 heading = "";
             }
+        }
+        for reminder in self.reminders.iter().take(REMINDERS) {
+            let (occasion, state) = (reminder.identity.occasion, reminder.standing.state);
+            let email = one_line(&reminder.invitee.email);
+            let decisions = match state {
+                State::Unknown => "accepted|resend|abandoned",
+                _ => "resend|abandoned",
+            };
+            writeln!(
+                out,
+                "{heading}  {occasion} to {email} is {state}:\n    access-invite resolve {email} --occasion {occasion} --as {decisions} --note TEXT"
+            )?;
+            heading = "";
+        }
+        if self.reminders.len() > REMINDERS {
+            let rest = count((self.reminders.len() - REMINDERS) as u64, "reminder");
+            writeln!(out, "  and {rest} more, which --format json lists")?;
         }
         let waiting = self.numbers(&[State::Pending, State::Deferred, State::Armed]);
         if !waiting.is_empty() {
@@ -221,9 +242,9 @@ impl<'a> StatusTable<'a> {
         for event in row.history.iter().flatten() {
             let phase = event.phase.as_deref().unwrap_or_default();
             let start = format!(
-                "  {}  {}  {}",
+                "  {}  {:8}  {}",
                 local(event.at),
-                fitted(event.to.as_str(), 8),
+                event.to.as_str(),
                 fitted(&one_line(phase), 5)
             );
             self.write_event(&start, &one_line(&reason_of(event)))?;
@@ -496,6 +517,7 @@ mod tests {
                 counts: &counts,
                 access: None,
                 others: &["autumn".to_owned()],
+                reminders: &[],
                 with_advice,
             };
             summary.write(&mut out).unwrap();
