@@ -215,7 +215,7 @@ impl CopyTarget {
     /// If it cannot be reached, or the server may lose what it has acknowledged.
     pub async fn open(server: &LedgerServer) -> Result<Self> {
         let copied = Copied::connect(server).await?;
-        copied.done(server::check_durability(&copied.session, server).await)??;
+        copied.done(server::check_durability(&copied.session, server).await)?;
         // No two copies into one database at a time.
         let locked = copied
             .session

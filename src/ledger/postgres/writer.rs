@@ -74,17 +74,16 @@ pub struct WriterHandle {
 impl WriterHandle {
     /// Starts the thread with an open writer.
     pub(super) fn start(
-        open: impl AsyncFnOnce() -> Result<Writer> + Send + 'static,
+        server: &LedgerServer,
+        open: impl AsyncFnOnce() -> std::result::Result<Writer, Failure> + Send + 'static,
     ) -> Result<Self> {
         let open = async move || {
             let writer = open().await?;
             let lease = writer.lease.clone();
             Ok((writer, lease))
         };
-        let (requests, thread, lease) =
-            super::thread::start("ledger-writer", open, async |writer: Writer, queue| {
-                writer.serve(queue).await;
-            })?;
+        let serve = async |writer: Writer, queue| writer.serve(queue).await;
+        let (requests, thread, lease) = super::thread::start("ledger-writer", server, open, serve)?;
         Ok(Self {
             requests,
             thread: Some(thread),
@@ -391,7 +390,7 @@ impl Writer {
         let acknowledged = std::mem::take(&mut self.acknowledged);
         let mut lost = None;
         let mut write = async |it: &Transaction<'_>| acknowledged.write_missing(it).await;
-        let id = random_id().map_err(|error| Failure::Value(error.to_string()))?;
+        let id = random_id()?;
         let written = self.attempt(Lock::Shared, id, &mut lost, &mut write).await;
         self.acknowledged = acknowledged;
         match written {
