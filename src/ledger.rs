@@ -18,6 +18,7 @@ mod error;
 mod freshness;
 mod invitation_row;
 mod lock;
+mod opened;
 mod pending;
 mod person_access;
 mod postgres;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::error::{LedgerError, Result};
 use super::freshness::Staleness;
+use super::opened::Opened;
 use super::records::{
     Approval, CampaignStanding, RecordFilter, RecordedChange, RunRecord, SentInvitation, Unsettled,
 };
@@ -69,22 +70,20 @@ impl Reader {
     }
 
     pub(super) fn of_file(reader: sqlite::Reader) -> Self {
-        Self {
-            key: reader.key.clone(),
-            live: reader.live,
-            staleness: reader.staleness,
-            moved_to: reader.moved_to.clone(),
-            view: View::Sqlite(reader),
-        }
+        Self::new(reader.opened.clone(), View::Sqlite(reader))
     }
 
     pub(super) fn of_database(reader: postgres::Reader) -> Self {
+        Self::new(reader.opened.clone(), View::Postgres(reader))
+    }
+
+    fn new(opened: Opened, view: View) -> Self {
         Self {
-            key: reader.key.clone(),
-            live: reader.live,
-            staleness: reader.staleness,
-            moved_to: reader.moved_to.clone(),
-            view: View::Postgres(reader),
+            view,
+            key: opened.key,
+            live: opened.live,
+            staleness: opened.staleness,
+            moved_to: opened.moved_to,
         }
     }
 

@@ -96,7 +96,7 @@ impl Reader {
     /// Whether these partners have asked for access, in their order; `None` where requests for the package were
     /// never read.
     pub async fn access_of(&self, identities: Vec<Identity>) -> Result<Vec<Option<Access>>> {
-        let hasher = PersonHasher::new(&self.key);
+        let hasher = PersonHasher::new(&self.opened.key);
         self.query(async move |session: &Session| access_of(session, &hasher, &identities).await)
             .await
     }
@@ -141,7 +141,7 @@ impl Reader {
         campaign: &str,
         package: Option<PackageId>,
     ) -> Result<Option<AccessCounts>> {
-        let hasher = PersonHasher::new(&self.key);
+        let hasher = PersonHasher::new(&self.opened.key);
         let (campaign, package) = (campaign.to_owned(), package.map(|it| it.to_string()));
         self.query(async move |session: &Session| {
             let mut counts = AccessCounts::default();

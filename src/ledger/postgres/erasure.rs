@@ -207,7 +207,7 @@ impl Transaction<'_> {
 impl Reader {
     /// Whether, and why, the record of each invitation was erased.
     pub async fn erasures(&self, identities: Vec<Identity>) -> Result<Vec<Option<Erasure>>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(async move |session: &Session| {
             let any = session
                 .query_one(

@@ -173,7 +173,7 @@ impl Reader {
         &self,
         addresses: Vec<String>,
     ) -> Result<Vec<Option<Suppression>>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(async move |session: &Session| {
             let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
             covering_each(session, &key, &addresses).await

@@ -16,7 +16,7 @@ impl Reader {
     /// Checks tables, columns, indexes, counters, histories and Message-IDs. The pages of the database are the matter
     /// of the server (`pg_amcheck`, `pg_checksums`).
     pub async fn verify(&self) -> Result<Vec<Verified>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(async move |session: &Session| {
             let mut all = vec![tables(session).await?];
             // Without its tables, there is nothing to count.

@@ -91,7 +91,7 @@ impl Reader {
         &self,
         identities: Vec<Identity>,
     ) -> impl Future<Output = Result<Vec<Option<Access>>>> {
-        let hasher = PersonHasher::new(&self.key);
+        let hasher = PersonHasher::new(&self.opened.key);
         self.query(move |connection| {
             if !is_recorded(connection)? {
                 return Ok(vec![None; identities.len()]);
@@ -158,7 +158,7 @@ impl Reader {
         campaign: &str,
         package: Option<PackageId>,
     ) -> Result<Option<AccessCounts>> {
-        let hasher = PersonHasher::new(&self.key);
+        let hasher = PersonHasher::new(&self.opened.key);
         let (campaign, package) = (campaign.to_owned(), package.map(|it| it.to_string()));
         self.query(move |connection| {
             let mut counts = AccessCounts::default();

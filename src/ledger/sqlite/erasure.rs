@@ -242,7 +242,7 @@ impl Reader {
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn erasures(&self, identities: Vec<Identity>) -> Result<Vec<Option<Erasure>>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(move |connection| {
             if !has_erasures(connection)? {
                 return Ok(vec![None; identities.len()]);

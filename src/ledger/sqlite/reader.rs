@@ -18,7 +18,7 @@ use super::rows::{self, RECORD, STANDING};
 use super::{connection, notifications, runs, schema, suppressions};
 use crate::invitation::{Event, Identity, MessageIdKey, Record, Standing, State, Suppression};
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::freshness::Staleness;
+use crate::ledger::opened::Opened;
 use crate::ledger::records::{CampaignStanding, RecordFilter, SentInvitation, Unsettled};
 use crate::ledger::sidecar;
 use crate::ledger::witness::Id;
@@ -36,14 +36,8 @@ pub struct Reader {
     path: PathBuf,
     queries: Option<mpsc::Sender<Query>>,
     thread: Option<JoinHandle<()>>,
-    /// The key behind the Message-IDs.
-    pub key: MessageIdKey,
-    /// Whether a run was using the ledger when it was opened.
-    pub live: bool,
-    /// Why the ledger may lack what later runs have recorded.
-    pub staleness: Option<Staleness>,
-    /// Where `ledger copy` has moved it.
-    pub moved_to: Option<String>,
+    /// What was found out when it was opened.
+    pub opened: Opened,
     /// The copy that is read in place of the ledger.
     pub(super) copy: Option<TempDir>,
 }
@@ -79,10 +73,12 @@ impl Reader {
             path: path.to_owned(),
             queries: Some(queries),
             thread: Some(thread),
-            key,
-            live: false,
-            staleness: None,
-            moved_to: None,
+            opened: Opened {
+                key,
+                live: false,
+                staleness: None,
+                moved_to: None,
+            },
             copy: None,
         })
     }
@@ -327,7 +323,7 @@ impl Reader {
         &self,
         addresses: Vec<String>,
     ) -> Result<Vec<Option<Suppression>>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(move |connection| suppressions::covering_each(connection, &key, &addresses))
             .await
     }

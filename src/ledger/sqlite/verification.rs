@@ -19,7 +19,7 @@ impl Reader {
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn verify(&self) -> Result<Vec<Verified>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(move |connection| {
             let mut all = vec![integrity(connection)?];
             if all[0].result.is_ok() {
