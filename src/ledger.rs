@@ -12,6 +12,7 @@
 //!   that, the next writer tries again.
 
 mod access;
+mod columns;
 mod copy;
 mod copy_tables;
 mod error;
@@ -24,10 +25,12 @@ mod person_access;
 mod postgres;
 mod reader;
 mod records;
+mod refusal;
 mod sidecar;
 mod sqlite;
 mod store;
 mod verified;
+mod withdrawal;
 mod witness;
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //!
 //! Each query is short and read to its end, and long results come in pages.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -156,7 +157,9 @@ impl Reader {
         campaign: &str,
         package: Option<PackageId>,
     ) -> Result<Vec<(State, u64)>> {
-        on_view!(self, it => it.counts_of(campaign, package))
+        let found: HashMap<State, u64> = on_view!(self, it => it.counts_of(campaign, package))?;
+        let count = |it: &State| (*it, found.get(it).copied().unwrap_or_default());
+        Ok(State::ALL.iter().map(count).collect())
     }
 
     /// The next page of a campaign's records, in the order of their enrolment, after `after`.

@@ -12,6 +12,7 @@ use super::{rows, schema, server, staleness};
 use crate::clock;
 use crate::config::{LedgerLocation, LedgerServer};
 use crate::invitation::MessageIdKey;
+use crate::ledger::columns::Columns;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness;
 use crate::ledger::records::RunStart;
@@ -142,5 +143,5 @@ async fn record_run(
             ],
         )
         .await?;
-    Ok((rows::value(&row, 0)?, rows::timestamp(&row, 1)?))
+    Ok((rows::value(&row, 0)?, row.timestamp(1)?))
 }

@@ -13,6 +13,7 @@ use super::{rows, server, thread};
 use crate::config::LedgerServer;
 use crate::files::folder_of;
 use crate::finding::{Finding, Severity};
+use crate::ledger::columns::Columns;
 use crate::os_error::without_os_code;
 
 /// How often a latency is measured; the median counts.
@@ -204,7 +205,7 @@ async fn clock_difference(
         )
         .await?;
     let after = Timestamp::now();
-    let server = rows::timestamp(&row, 0)?;
+    let server = row.timestamp(0)?;
     let difference = server
         .duration_since(before)
         .unsigned_abs()
