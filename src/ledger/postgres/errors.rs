@@ -83,13 +83,11 @@ impl Failure {
 
     /// Whether the transaction may be tried again: another one was in its way, and nothing was changed.
     pub fn is_conflict(&self) -> bool {
-        self.code().is_some_and(|code| {
-            let conflicts = [
-                SqlState::T_R_SERIALIZATION_FAILURE,
-                SqlState::T_R_DEADLOCK_DETECTED,
-            ];
-            conflicts.contains(code)
-        })
+        let conflicts = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ];
+        self.code().is_some_and(|it| conflicts.contains(it))
     }
 
     /// The error of the ledger `name`.
