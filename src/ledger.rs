@@ -12,21 +12,25 @@
 //!   that, the next writer tries again.
 
 mod access;
+mod columns;
 mod copy;
 mod copy_tables;
 mod error;
 mod freshness;
 mod invitation_row;
 mod lock;
+mod opened;
 mod pending;
 mod person_access;
 mod postgres;
 mod reader;
 mod records;
+mod refusal;
 mod sidecar;
 mod sqlite;
 mod store;
 mod verified;
+mod withdrawal;
 mod witness;
 
 use std::path::{Path, PathBuf};

@@ -48,16 +48,18 @@ enum LedgerAction {
 /// # Errors
 /// If there is no ledger (78), it is damaged (65), or the copy cannot be written (74).
 pub async fn run(path: &Path, options: &LedgerOptions, console: &mut Console<'_>) -> Result<Exit> {
-    if let LedgerAction::Copy { from, to } = &options.action {
-        // Boxed, because the future is large.
-        return Box::pin(ledger_copy::run(path, from, to, console)).await;
-    }
-    let config = Config::load(path)?;
-    Ledger::check(&config.ledger)?;
+    let with_ledger = || -> Result<Config> {
+        let config = Config::load(path)?;
+        Ledger::check(&config.ledger)?;
+        Ok(config)
+    };
     match &options.action {
-        LedgerAction::Backup { file } => backup(&config, file, console).await,
-        LedgerAction::Copy { .. } => unreachable!("it was done above"),
-        LedgerAction::Verify { format } => verify(&config, *format, console).await,
+        LedgerAction::Backup { file } => backup(&with_ledger()?, file, console).await,
+        // Boxed, because the future is large.
+        LedgerAction::Copy { from, to } => {
+            Box::pin(ledger_copy::run(path, from, to, console)).await
+        }
+        LedgerAction::Verify { format } => verify(&with_ledger()?, *format, console).await,
     }
 }
 

@@ -33,6 +33,12 @@ impl Identity {
         }
     }
 
+    /// Whether both are of one partner and one package in one campaign, whatever the occasion.
+    #[must_use]
+    pub fn is_same_partner(&self, other: &Self) -> bool {
+        self.on(other.occasion) == *other
+    }
+
     /// The same partner and package on another occasion.
     #[must_use]
     pub fn on(&self, occasion: Occasion) -> Self {

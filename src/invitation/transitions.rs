@@ -84,6 +84,18 @@ impl Cause {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
+
+    /// The cause if this reply came after the run was taken for lost; none if it settles nothing then. A final dot that
+    /// was not written, or a refusal that does not concern the recipient, leaves the message to be tried again.
+    #[must_use]
+    pub fn late(self) -> Option<Self> {
+        match self {
+            Self::Outcome(Outcome::Unknown) => None,
+            Self::Outcome(outcome) => Some(Self::LateReply(outcome)),
+            Self::GiveUp | Self::Disarm => Some(Self::LateReply(Outcome::Deferred)),
+            _ => None,
+        }
+    }
 }
 
 /// A transition that is not allowed.
@@ -176,14 +188,16 @@ pub fn next(before: Option<State>, cause: Cause) -> Result<State, NotAllowed> {
 /// If `cause` may not erase the state `before`.
 pub fn erase(before: State, cause: Cause) -> Result<(), NotAllowed> {
     use State::{Abandoned, Accepted, Armed, Bounced, Delivered, Rejected};
-    match (cause, before) {
-        (Cause::Forget, Armed) => {}
-        (Cause::Forget, _) => return Ok(()),
+    let is_allowed = match cause {
+        Cause::Forget => before != Armed,
         // Closed: no run and no person is expected to change it.
-        (Cause::Retention, Accepted | Delivered | Rejected | Bounced | Abandoned) => return Ok(()),
-        _ => {}
-    }
-    Err(NotAllowed {
+        Cause::Retention => matches!(
+            before,
+            Accepted | Delivered | Rejected | Bounced | Abandoned
+        ),
+        _ => false,
+    };
+    is_allowed.then_some(()).ok_or(NotAllowed {
         before: Some(before),
         cause,
     })

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::error::Result;
 use super::person_access::{AccessChange, PersonAccess};
 use super::reader::Reader;
-use super::store::Store;
+use super::store::{Store, on_writer};
 use crate::invitation::AccessState;
 use crate::link::PackageId;
 
@@ -29,7 +29,8 @@ pub async fn record(
     let mut changes = Vec::new();
     for batch in people.chunks(BATCH as usize) {
         let batch = batch.to_vec();
-        changes.extend(store.record_people(package, batch).await?);
+        let recorded = on_writer!(*store, it => it.record_access(package, &batch));
+        changes.extend(recorded?);
     }
     let mut after = None;
     loop {
@@ -45,13 +46,13 @@ pub async fn record(
             continue;
         }
         let deleted: Vec<_> = gone.iter().map(|it| it.0).collect();
-        store.forget_people(package, deleted).await?;
+        on_writer!(*store, it => it.forget_access(package, &deleted))?;
         changes.extend(gone.into_iter().map(|(person, from)| AccessChange {
             person,
             from,
             to: AccessState::None,
         }));
     }
-    store.record_reading(package, at).await?;
+    on_writer!(*store, it => it.record_reading(package, at))?;
     Ok(changes)
 }

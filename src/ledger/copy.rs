@@ -21,22 +21,21 @@ pub struct Copied {
     pub known: bool,
 }
 
-enum Source {
-    Sqlite(sqlite::CopySource),
-    Postgres(postgres::CopySource),
-}
-
-enum Target {
-    Sqlite(sqlite::CopyTarget),
-    Postgres(postgres::CopyTarget),
+/// One side of the copy: the source, or the target.
+enum Side {
+    Sqlite(sqlite::CopySide),
+    Postgres(postgres::CopySide),
 }
 
 /// Calls a method of either store; that of a file does not wait.
 macro_rules! on_store {
-    ($room:ident, $store:expr, $it:ident => $call:expr) => {
-        match $store {
-            $room::Sqlite($it) => $call,
-            $room::Postgres($it) => $call.await,
+    ($side:expr, $it:ident => $call:expr) => {
+        match $side {
+            Side::Sqlite($it) => $call,
+            Side::Postgres($it) => {
+                let step = $call.await;
+                $it.done(step)
+            }
         }
     };
 }
@@ -54,12 +53,13 @@ pub async fn copy(from: &LedgerLocation, to: &LedgerLocation) -> Result<Copied> 
         )));
     }
     let source = match from {
-        LedgerLocation::File(files) => Source::Sqlite(sqlite::CopySource::open(files)?),
+        LedgerLocation::File(files) => Side::Sqlite(sqlite::CopySide::open_source(files)?),
         LedgerLocation::Server(server) => {
-            Source::Postgres(postgres::CopySource::open(server).await?)
+            let opened = postgres::CopySide::open_source(server).await;
+            Side::Postgres(opened.map_err(|failure| failure.translate(server.name()))?)
         }
     };
-    let is_marked = match on_store!(Source, &source, it => it.state())? {
+    let is_marked = match on_store!(&source, it => it.state())? {
         CopyState::Moved { to, finished } if to == target_name => {
             if finished {
                 return Ok(Copied {
@@ -72,19 +72,20 @@ pub async fn copy(from: &LedgerLocation, to: &LedgerLocation) -> Result<Copied> 
         CopyState::Moved { to, .. } => return Err(LedgerError::moved(&source_name, &to)),
         CopyState::Own | CopyState::Incomplete { .. } => false,
     };
-    let identity = on_store!(Source, &source, it => it.identity())?;
+    let identity = on_store!(&source, it => it.identity())?;
     let mut target = match to {
-        LedgerLocation::File(files) => Target::Sqlite(sqlite::CopyTarget::open(files)?),
+        LedgerLocation::File(files) => Side::Sqlite(sqlite::CopySide::open_target(files)?),
         LedgerLocation::Server(server) => {
-            Target::Postgres(postgres::CopyTarget::open(server).await?)
+            let opened = postgres::CopySide::open_target(server).await;
+            Side::Postgres(opened.map_err(|failure| failure.translate(server.name()))?)
         }
     };
-    let state = on_store!(Target, &target, it => it.state())?;
+    let state = on_store!(&target, it => it.target_state())?;
     let mut copied = Copied::default();
     match state {
         // It was interrupted at the very end.
         TargetState::InUse if is_marked => {
-            on_store!(Source, &source, it => it.finish())?;
+            on_store!(&source, it => it.finish())?;
             copied.known = true;
             return Ok(copied);
         }
@@ -101,7 +102,7 @@ pub async fn copy(from: &LedgerLocation, to: &LedgerLocation) -> Result<Copied> 
     }
     let is_complete = is_marked && matches!(state, TargetState::Incomplete { .. });
     if !is_complete {
-        on_store!(Target, &mut target, it => it.begin(&identity, &source_name))?;
+        on_store!(&mut target, it => it.begin(&identity, &source_name))?;
     }
     let mut digests = Vec::new();
     for table in &TABLES {
@@ -114,14 +115,14 @@ pub async fn copy(from: &LedgerLocation, to: &LedgerLocation) -> Result<Copied> 
         digests.push(digest);
     }
     if !is_complete {
-        on_store!(Target, &target, it => it.commit())?;
+        on_store!(&target, it => it.commit())?;
     }
     compare(&target, &identity, &digests, &target_name).await?;
     if !is_marked {
-        on_store!(Source, &source, it => it.mark(&target_name))?;
+        on_store!(&source, it => it.mark(&target_name))?;
     }
-    on_store!(Target, &target, it => it.enable())?;
-    on_store!(Source, &source, it => it.finish())?;
+    on_store!(&target, it => it.enable())?;
+    on_store!(&source, it => it.finish())?;
     Ok(copied)
 }
 
@@ -145,30 +146,25 @@ fn refuse_other_witness(to: &LedgerLocation, identity: &LedgerIdentity) -> Resul
 }
 
 /// Reads a table of the source, and writes it into the target if there is one.
-async fn copy_table(
-    source: &Source,
-    target: Option<&Target>,
-    table: &Table,
-) -> Result<TableDigest> {
+async fn copy_table(source: &Side, target: Option<&Side>, table: &Table) -> Result<TableDigest> {
     let mut digest = TableDigest::default();
     let each = async |rows: Vec<Row>| {
         digest.add(&rows);
         match target {
-            Some(Target::Sqlite(target)) => target.write(table, &rows),
-            Some(Target::Postgres(target)) => target.write(table, &rows).await,
+            Some(target) => on_store!(target, it => it.write(table, &rows)),
             None => Ok(()),
         }
     };
     match source {
-        Source::Sqlite(source) => source.read(table, each).await?,
-        Source::Postgres(source) => source.read(table, each).await?,
+        Side::Sqlite(source) => source.read(table, each).await?,
+        Side::Postgres(source) => source.done(source.read(table, each).await)?,
     }
     Ok(digest)
 }
 
 /// Reads the copy again, and fails unless it equals the source.
 async fn compare(
-    target: &Target,
+    target: &Side,
     identity: &LedgerIdentity,
     digests: &[TableDigest],
     name: &str,
@@ -179,20 +175,12 @@ async fn compare(
         )))
     };
     for (table, expected) in TABLES.iter().zip(digests) {
-        let mut digest = TableDigest::default();
-        let each = async |rows: Vec<Row>| {
-            digest.add(&rows);
-            Ok(())
-        };
-        match target {
-            Target::Sqlite(target) => target.read(table, each).await?,
-            Target::Postgres(target) => target.read(table, each).await?,
-        }
+        let digest = copy_table(target, None, table).await?;
         if !digest.equals(expected) {
             return different(&format!("the table `{}`", table.name));
         }
     }
-    let found = on_store!(Target, target, it => it.identity())?;
+    let found = on_store!(target, it => it.identity())?;
     if found.equals(identity) {
         Ok(())
     } else {

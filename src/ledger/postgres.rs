@@ -44,7 +44,7 @@ mod transaction;
 mod verification;
 mod writer;
 
-pub use self::copying::{CopySource, CopyTarget};
+pub use self::copying::CopySide;
 pub use self::opening::{create_if_missing, open};
 pub use self::reader::Reader;
 pub use self::server_findings::{server_findings, warnings};

@@ -2,6 +2,7 @@
 //!
 //! Each query is short and read to its end, and long results come in pages.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 
 use super::error::{LedgerError, Result};
 use super::freshness::Staleness;
+use super::opened::Opened;
 use super::records::{
     Approval, CampaignStanding, RecordFilter, RecordedChange, RunRecord, SentInvitation, Unsettled,
 };
@@ -69,22 +71,20 @@ impl Reader {
     }
 
     pub(super) fn of_file(reader: sqlite::Reader) -> Self {
-        Self {
-            key: reader.key.clone(),
-            live: reader.live,
-            staleness: reader.staleness,
-            moved_to: reader.moved_to.clone(),
-            view: View::Sqlite(reader),
-        }
+        Self::new(reader.opened.clone(), View::Sqlite(reader))
     }
 
     pub(super) fn of_database(reader: postgres::Reader) -> Self {
+        Self::new(reader.opened.clone(), View::Postgres(reader))
+    }
+
+    fn new(opened: Opened, view: View) -> Self {
         Self {
-            key: reader.key.clone(),
-            live: reader.live,
-            staleness: reader.staleness,
-            moved_to: reader.moved_to.clone(),
-            view: View::Postgres(reader),
+            view,
+            key: opened.key,
+            live: opened.live,
+            staleness: opened.staleness,
+            moved_to: opened.moved_to,
         }
     }
 
@@ -157,7 +157,9 @@ impl Reader {
         campaign: &str,
         package: Option<PackageId>,
     ) -> Result<Vec<(State, u64)>> {
-        on_view!(self, it => it.counts_of(campaign, package))
+        let found: HashMap<State, u64> = on_view!(self, it => it.counts_of(campaign, package))?;
+        let count = |it: &State| (*it, found.get(it).copied().unwrap_or_default());
+        Ok(State::ALL.iter().map(count).collect())
     }
 
     /// The next page of a campaign's records, in the order of their enrolment, after `after`.

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::witness::WitnessMark;
 use crate::invitation::{
-    AddressPattern, Cause, Event, Identity, Invitee, Occasion, Proof, State, Suppression, Unless,
+    AddressPattern, Cause, Effect, Event, Identity, Invitee, Occasion, Proof, State, Suppression,
+    Unless, effect,
 };
 use crate::link::PackageId;
 use crate::outcome::{Phase, Reply};
@@ -63,6 +64,17 @@ impl Change {
             unless: Unless::default(),
             next_attempt_at: None,
             repeat: false,
+        }
+    }
+
+    /// The change of an invitation that was left armed by a run that ended, or that other runs count as lost.
+    #[must_use]
+    pub fn recovery(identity: &Identity, at: Timestamp, relay: Option<String>) -> Self {
+        Self {
+            phase: Some(Phase::Dot),
+            relay,
+            note: Some("the run ended between the final dot and its reply".into()),
+            ..Self::new(identity, at, Cause::Recovery)
         }
     }
 }
@@ -136,6 +148,28 @@ impl Notification {
         };
         applies && self.suppress.is_some()
     }
+
+    /// What it changes about an invitation in this state, whose last message has this Message-ID.
+    #[must_use]
+    pub fn effect(&self, state: State, message_id: &str) -> Effect {
+        let about_current = self.about_recipient && self.message_id == message_id;
+        effect(state, self.proof, about_current)
+    }
+
+    /// The change of its invitation by this cause.
+    #[must_use]
+    pub fn change(&self, cause: Cause) -> Change {
+        Change {
+            reply: self.reply.clone(),
+            note: Some(note_begin(&self.origin) + &self.text),
+            ..Change::new(&self.identity, self.at, cause)
+        }
+    }
+}
+
+/// How the note of a report begins. The colon ends the origin, so that it is not the beginning of another.
+pub fn note_begin(origin: &str) -> String {
+    format!("{origin}: ")
 }
 
 /// An invitation that was sent at least once, for matching reports.
@@ -317,4 +351,15 @@ pub struct Gap {
     pub witness: Option<WitnessMark>,
     /// The reason.
     pub note: String,
+}
+
+impl Gap {
+    /// The change of an invitation that a run may have mailed which the copy lacks.
+    #[must_use]
+    pub fn change(&self, identity: &Identity) -> Change {
+        Change {
+            note: Some(self.note.clone()),
+            ..Change::new(identity, self.at, Cause::OlderLedger)
+        }
+    }
 }

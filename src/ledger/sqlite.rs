@@ -31,7 +31,7 @@ mod writer_requests;
 mod writer_thread;
 
 pub use self::connection::create;
-pub use self::copying::{CopySource, CopyTarget};
+pub use self::copying::CopySide;
 pub use self::file_checks::{check, check_writable, warnings};
 pub use self::opening::{Examined, open_scratch};
 pub use self::reader::Reader;

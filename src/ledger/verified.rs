@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::invitation::{Identity, MessageIdKey, Occasion};
-use crate::ledger::witness::Id;
+use super::columns::Columns;
+use crate::invitation::{MessageIdKey, Occasion};
 
 /// The result of one check: what was checked, and what is wrong or, if nothing is, what was found.
 pub struct Verified {
@@ -66,16 +66,13 @@ impl<'a> Sums<'a> {
         }
     }
 
-    /// Checks an invitation of this number. `latest` is the state in its latest event.
-    pub fn add(
-        &mut self,
-        id: i64,
-        identity: &Identity,
-        state: &str,
-        latest: Option<&str>,
-        generation: u32,
-        message_id: &str,
-    ) {
+    /// Checks an invitation, in a row of its identity, number and state, the state in its latest event, its generation
+    /// and its Message-ID.
+    pub fn add<R: Columns>(&mut self, row: &R) -> std::result::Result<(), R::Error> {
+        let identity = row.identity(0)?;
+        let id: i64 = row.number(4)?;
+        let (state, latest) = (row.text(5)?, row.optional_text(6)?);
+        let (generation, message_id) = (row.number(7)?, row.text(8)?);
         self.checked += 1;
         if latest != Some(state) {
             let latest = latest.unwrap_or("missing");
@@ -90,6 +87,7 @@ impl<'a> Sums<'a> {
             self.faults
                 .push(format!("invitation {id} has the Message-ID of another one"));
         }
+        Ok(())
     }
 
     /// What was found.
@@ -106,9 +104,4 @@ impl<'a> Sums<'a> {
             },
         }
     }
-}
-
-/// The id of a ledger, as it is printed.
-pub fn hex(id: Id) -> String {
-    format!("{:032x}", u128::from_be_bytes(id))
 }

@@ -239,7 +239,8 @@ fn checksum(text: &str) -> String {
     hex(*digest.first_chunk().expect("16 of 32 bytes"))
 }
 
-fn hex(id: Id) -> String {
+/// An id as it is printed.
+pub fn hex(id: Id) -> String {
     format!("{:032x}", u128::from_be_bytes(id))
 }
 

@@ -14,6 +14,7 @@ use super::writer::{Lock, Writer};
 use crate::invitation::{
     Access, AccessBy, AccessCounts, AccessState, Identity, PersonHash, PersonHasher,
 };
+use crate::ledger::columns::Columns;
 use crate::ledger::error::Result;
 use crate::ledger::person_access::{AccessChange, People, PersonAccess};
 use crate::link::PackageId;
@@ -54,8 +55,8 @@ impl Writer {
             let change = |row| {
                 Ok(AccessChange {
                     person: person(row, 0)?,
-                    from: rows::parsed(row, 1)?,
-                    to: rows::parsed(row, 2)?,
+                    from: row.parsed(1)?,
+                    to: row.parsed(2)?,
                 })
             };
             changed.iter().map(change).collect()
@@ -96,7 +97,7 @@ impl Reader {
     /// Whether these partners have asked for access, in their order; `None` where requests for the package were
     /// never read.
     pub async fn access_of(&self, identities: Vec<Identity>) -> Result<Vec<Option<Access>>> {
-        let hasher = PersonHasher::new(&self.key);
+        let hasher = PersonHasher::new(&self.opened.key);
         self.query(async move |session: &Session| access_of(session, &hasher, &identities).await)
             .await
     }
@@ -128,7 +129,7 @@ impl Reader {
                 )
                 .await?;
             rows.iter()
-                .map(|row| Ok((rows::value(row, 0)?, rows::identity(row, 1)?)))
+                .map(|row| Ok((rows::value(row, 0)?, row.identity(1)?)))
                 .collect()
         })
         .await
@@ -141,7 +142,7 @@ impl Reader {
         campaign: &str,
         package: Option<PackageId>,
     ) -> Result<Option<AccessCounts>> {
-        let hasher = PersonHasher::new(&self.key);
+        let hasher = PersonHasher::new(&self.opened.key);
         let (campaign, package) = (campaign.to_owned(), package.map(|it| it.to_string()));
         self.query(async move |session: &Session| {
             let mut counts = AccessCounts::default();
@@ -160,7 +161,7 @@ impl Reader {
                 let Some(last) = page.last() else { break };
                 after = rows::value(last, 4)?;
                 for row in &page {
-                    let identity = rows::identity(row, 0)?;
+                    let identity = row.identity(0)?;
                     let people = match packages.entry(identity.package_id) {
                         Entry::Occupied(known) => known.into_mut(),
                         Entry::Vacant(new) => {
@@ -195,7 +196,7 @@ impl Reader {
                 )
                 .await?;
             rows.iter()
-                .map(|row| Ok((person(row, 0)?, rows::parsed(row, 1)?)))
+                .map(|row| Ok((person(row, 0)?, row.parsed(1)?)))
                 .collect()
         })
         .await
@@ -218,7 +219,7 @@ async fn people_of(
         .await?;
     let states = rows
         .iter()
-        .map(|row| Ok((person(row, 0)?, rows::parsed(row, 1)?)))
+        .map(|row| Ok((person(row, 0)?, row.parsed(1)?)))
         .collect::<std::result::Result<_, Failure>>()?;
     Ok(Some(People { states, read_at }))
 }
@@ -251,11 +252,11 @@ pub async fn access_of(
     for row in &rows {
         let access = PersonAccess {
             person: person(row, 1)?,
-            state: rows::parsed(row, 2)?,
-            at: rows::optional_timestamp(row, 3)?,
-            requested_at: rows::optional_timestamp(row, 4)?,
+            state: row.parsed(2)?,
+            at: row.optional_timestamp(3)?,
+            requested_at: row.optional_timestamp(4)?,
         };
-        found.insert((rows::package_id(row, 0)?, access.person), access);
+        found.insert((row.package_id(0)?, access.person), access);
     }
     let by = [AccessBy::Address, AccessBy::Colleague];
     let access = |(identity, hashes): (&Identity, &[PersonHash; 2])| {
@@ -285,7 +286,7 @@ async fn read_at(
         )
         .await?;
     rows.iter()
-        .map(|row| Ok((rows::package_id(row, 0)?, rows::timestamp(row, 1)?)))
+        .map(|row| Ok((row.package_id(0)?, row.timestamp(1)?)))
         .collect()
 }
 

@@ -9,13 +9,14 @@ use tokio_postgres::error::SqlState;
 use super::connection::Session;
 use super::errors::{ApplyError, Failure};
 use super::keys::Keys;
-use super::rows;
 use super::transaction::{IS_LIVE, Transaction, is_live};
-use crate::invitation::{Cause, Decision, Identity, NotAllowed, State, covering_hashes, next};
+use crate::invitation::{Cause, Decision, Identity, State, covering_hashes, next};
+use crate::ledger::columns::Columns;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::invitation_row::InvitationRow;
 use crate::ledger::records::Change;
-use crate::outcome::{Outcome, Phase};
+use crate::ledger::refusal::Refusal;
+use crate::outcome::Phase;
 
 /// How long the reply to the final dot of a lost run may still come.
 const LATE: SignedDuration = SignedDuration::from_mins(15);
@@ -83,7 +84,7 @@ struct Written {
 }
 
 /// Applies changes; gives the result of each, in their order. One that is refused does not prevent the others.
-pub async fn apply_all(
+async fn apply_all(
     transaction: &Transaction<'_>,
     changes: &[&Change],
 ) -> std::result::Result<Vec<Result<State>>, ApplyError> {
@@ -106,16 +107,14 @@ pub async fn apply_read(
     let mut results: Vec<Option<Result<State>>> = vec![None; changes.len()];
     let mut open = Vec::with_capacity(changes.len());
     for (place, change) in changes.iter().enumerate() {
-        match &mut room {
-            Some(room) if change.cause == Cause::Arm => {
-                if let Some(left) = room.messages.checked_sub(1) {
-                    room.messages = left;
-                } else {
-                    results[place] = Some(Err(LedgerError::RateLimited(room.again)));
-                    continue;
-                }
-            }
-            _ => {}
+        if change.cause == Cause::Arm
+            && let Some(room) = &mut room
+        {
+            let Some(left) = room.messages.checked_sub(1) else {
+                results[place] = Some(Err(LedgerError::RateLimited(room.again)));
+                continue;
+            };
+            room.messages = left;
         }
         open.push(place);
     }
@@ -130,11 +129,23 @@ pub async fn apply_read(
         let applied = transaction.apply_wave(&wave_changes, live, found.take(), is_last);
         let applied = applied.await?;
         for (place, result) in wave.into_iter().zip(applied) {
-            results[place] = Some(result.map_err(|refused| explain(changes[place], refused)));
+            results[place] = Some(result.map_err(|refusal| refusal.error(changes[place], true)));
         }
         open = later;
     }
     Ok(results.into_iter().flatten().collect())
+}
+
+/// Applies changes, all of which must be allowed.
+pub async fn apply_allowed(
+    transaction: &Transaction<'_>,
+    changes: &[Change],
+) -> std::result::Result<(), ApplyError> {
+    let changes: Vec<&Change> = changes.iter().collect();
+    for result in apply_all(transaction, &changes).await? {
+        result.map_err(|_| Failure::NoEffect)?;
+    }
+    Ok(())
 }
 
 /// What changes depend on.
@@ -144,12 +155,18 @@ pub struct Read {
     found: HashMap<Identity, Found>,
 }
 
-/// Reads what changes depend on, in one round trip.
+/// Reads what changes depend on, in one round trip; without changes, in none.
 pub async fn read(
     session: &Session,
     run: i64,
     changes: &[&Change],
 ) -> std::result::Result<Read, Failure> {
+    if changes.is_empty() {
+        return Ok(Read {
+            live: true,
+            found: HashMap::new(),
+        });
+    }
     let arms = changes.iter().any(|it| it.cause == Cause::Arm);
     session.prepare_all(&[IS_LIVE, FIND]).await?;
     let live = async {
@@ -173,86 +190,29 @@ async fn find(
     changes: &[&Change],
 ) -> std::result::Result<HashMap<Identity, Found>, Failure> {
     let keys = Keys::of(changes.iter().map(|it| &it.identity));
-    let rows = session
-        .query(
-            FIND,
-            &[
-                &keys.campaigns,
-                &keys.packages,
-                &keys.addresses,
-                &keys.occasions,
-                &run,
-            ],
-        )
-        .await?;
+    let mut values = keys.values().to_vec();
+    values.push(&run);
+    let rows = session.query(FIND, &values).await?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in &rows {
-        let invitation = InvitationRow {
-            id: rows::value(row, 4)?,
-            state: rows::state(row, 5)?,
-            generation: rows::count(row, 6)?,
-            message_id: rows::value(row, 7)?,
-            attempts: rows::count(row, 8)?,
-            deferrals: rows::count(row, 9)?,
-            repeat: rows::value(row, 10)?,
-            accepted_at: rows::value(row, 11)?,
-            deferred_since: rows::value(row, 12)?,
-        };
         found.insert(
-            rows::identity(row, 0)?,
+            row.identity(0)?,
             Found {
-                row: invitation,
-                claimed_by: rows::value(row, 13)?,
-                armed_here: rows::value(row, 14)?,
-                recovered_at: rows::optional_timestamp(row, 15)?,
+                row: row.invitation_row(4)?,
+                claimed_by: row.optional_number(13)?,
+                armed_here: row.is_true(14)?,
+                recovered_at: row.optional_timestamp(15)?,
             },
         );
     }
     Ok(found)
 }
 
-/// Applies a change again that another server had acknowledged, although this run may not arm any more. Gives the new
-/// state; an error if it does not fit to what is recorded.
-pub async fn write_again(
-    transaction: &Transaction<'_>,
-    change: &Change,
-) -> std::result::Result<std::result::Result<State, ()>, ApplyError> {
-    match transaction.apply(change).await {
-        Ok(state) => Ok(Ok(state)),
-        Err(ApplyError::Failed(failure)) => Err(failure.into()),
-        Err(_) => Ok(Err(())),
-    }
-}
-
-/// The error of a change that was refused.
-fn explain(change: &Change, refused: ApplyError) -> LedgerError {
-    match refused {
-        ApplyError::Withdrawn(state) => LedgerError::Withdrawn(state),
-        ApplyError::Abandoned => LedgerError::run_lost(),
-        ApplyError::NotAllowed(NotAllowed {
-            before: Some(state),
-            cause: Cause::Arm,
-        }) => LedgerError::Withdrawn(state),
-        refused => {
-            let message = format!("{}: {refused}", change.identity.address);
-            match refused {
-                ApplyError::Suppressed => LedgerError::Unusable(message),
-                ApplyError::TooEarly => LedgerError::Busy(message),
-                // Another run or a person has decided since this run was taken for lost.
-                ApplyError::NotAllowed(_) if late(change.cause).is_some() => {
-                    LedgerError::RunLost(message)
-                }
-                _ => LedgerError::Fault(message),
-            }
-        }
-    }
-}
-
 impl Transaction<'_> {
     /// Applies one change, which must be allowed.
     pub async fn apply(&self, change: &Change) -> std::result::Result<State, ApplyError> {
         let mut results = self.apply_wave(&[change], true, None, false).await?;
-        results.pop().ok_or(ApplyError::Missing)?
+        Ok(results.pop().ok_or(Refusal::Missing)??)
     }
 
     /// Applies changes of different invitations.
@@ -262,7 +222,7 @@ impl Transaction<'_> {
         live: bool,
         found: Option<HashMap<Identity, Found>>,
         is_last: bool,
-    ) -> std::result::Result<Vec<std::result::Result<State, ApplyError>>, ApplyError> {
+    ) -> std::result::Result<Vec<std::result::Result<State, Refusal>>, ApplyError> {
         let mut found = match found {
             Some(found) => found,
             None => find(self.session, self.run, changes).await?,
@@ -276,8 +236,8 @@ impl Transaction<'_> {
                     results.push(Ok(write.after.state));
                     written.push(write);
                 }
-                Err(ApplyError::Failed(failure)) => return Err(failure.into()),
-                Err(refused) => results.push(Err(refused)),
+                Err(ApplyError::Refused(refusal)) => results.push(Err(refusal)),
+                Err(failed) => return Err(failed),
             }
         }
         let is_due = |it: &Written| matches!(it.after.state, State::Pending | State::Deferred);
@@ -287,7 +247,9 @@ impl Transaction<'_> {
             self.commit.done.replace(Some(done));
             return Ok(results);
         }
-        self.write_all(&written).await?;
+        if !written.is_empty() {
+            self.write_columns(&written).await?;
+        }
         let suppressed = self.suppress_due(&written).await?;
         for (change, result) in changes.iter().zip(&mut results) {
             if result.is_ok() && suppressed.contains(&change.identity) {
@@ -304,36 +266,34 @@ impl Transaction<'_> {
         found: Option<Found>,
         live: bool,
     ) -> std::result::Result<Written, ApplyError> {
-        let found = found.ok_or(ApplyError::Missing)?;
+        let found = found.ok_or(Refusal::Missing)?;
         let from = found.row.state;
         let arms = change.cause == Cause::Arm;
         if arms && !live {
-            return Err(ApplyError::Abandoned);
+            return Err(Refusal::Abandoned.into());
         }
         if arms && found.claimed_by != Some(self.run) {
-            return Err(ApplyError::Withdrawn(from));
+            return Err(Refusal::Withdrawn(from).into());
         }
         if arms
             && change.identity.occasion.is_reminder()
             && let Some(state) = Box::pin(self.withdraw_reminder(change)).await?
         {
-            return Err(ApplyError::Withdrawn(state));
+            return Err(Refusal::Withdrawn(state).into());
         }
         if change.cause == Cause::Person(Decision::Resend)
             && self.is_suppressed(&change.identity.address).await?
         {
-            return Err(ApplyError::Suppressed);
+            return Err(Refusal::Suppressed.into());
         }
         if change.cause == Cause::Person(Decision::Resend)
             && let Some(at) = found.recovered_at
             && self.now.duration_since(at) < LATE
         {
-            return Err(ApplyError::TooEarly);
+            return Err(Refusal::TooEarly.into());
         }
-        let cause = match late(change.cause) {
-            Some(late) if found.armed_here && found.recovered_at.is_some() => {
-                Cause::LateReply(late)
-            }
+        let cause = match change.cause.late() {
+            Some(late) if found.armed_here && found.recovered_at.is_some() => late,
             _ => change.cause,
         };
         let state = next(Some(from), cause)?;
@@ -361,14 +321,6 @@ impl Transaction<'_> {
         })
     }
 
-    /// Writes the new states and their lines of history.
-    async fn write_all(&self, written: &[Written]) -> std::result::Result<(), Failure> {
-        if written.is_empty() {
-            return Ok(());
-        }
-        self.write_columns(written).await
-    }
-
     /// Writes them and commits, in one round trip. If a row is not as it was found, the statement fails, and so the
     /// commit rolls back.
     async fn write_and_commit(&self, written: &[Written]) -> std::result::Result<(), Failure> {
@@ -382,6 +334,7 @@ impl Transaction<'_> {
         committed
     }
 
+    /// Writes the new states and their lines of history.
     async fn write_columns(&self, written: &[Written]) -> std::result::Result<(), Failure> {
         macro_rules! column {
             (|$it:ident| $value:expr) => {
@@ -508,16 +461,5 @@ impl Transaction<'_> {
             result?;
         }
         Ok(suppressed)
-    }
-}
-
-/// What a reply means that came after the run was taken for lost, if it settles anything. A final dot that was not
-/// written, or a refusal that does not concern the recipient, leaves the message to be tried again.
-fn late(cause: Cause) -> Option<Outcome> {
-    match cause {
-        Cause::Outcome(Outcome::Unknown) => None,
-        Cause::Outcome(outcome) => Some(outcome),
-        Cause::GiveUp | Cause::Disarm => Some(Outcome::Deferred),
-        _ => None,
     }
 }

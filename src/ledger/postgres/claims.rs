@@ -1,18 +1,14 @@
 //! Claims: which run sends an invitation; and what becomes of those of a run that was lost.
 
 use super::changes;
-use super::errors::{ApplyError, Failure};
+use super::errors::ApplyError;
 use super::keys::Keys;
-use super::rows;
-use super::transaction::Transaction;
+use super::transaction::{Transaction, is_live};
 use super::writer::{Lock, Writer};
-use crate::invitation::{Cause, Identity, Standing};
+use crate::invitation::{Identity, Standing};
+use crate::ledger::columns::Columns;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::Change;
-use crate::outcome::Phase;
-
-/// Why a message may have been sent whose run is lost.
-const LOST: &str = "the run ended between the final dot and its reply";
 
 impl Writer {
     /// Claims these invitations, as far as they are still to be sent and no other run has claimed them. Gives the
@@ -20,7 +16,7 @@ impl Writer {
     pub async fn claim(&mut self, identities: &[Identity]) -> Result<Vec<Option<Standing>>> {
         let claimed = self
             .write(Lock::Shared, async |it| {
-                if !it.is_live().await? {
+                if !is_live(it.session, it.run).await? {
                     return Ok(None);
                 }
                 it.recover_lost().await?;
@@ -110,18 +106,10 @@ impl Transaction<'_> {
             .await?;
         let mut recovered = Vec::with_capacity(armed.len());
         for row in &armed {
-            let identity = rows::identity(row, 0)?;
-            recovered.push(Change {
-                phase: Some(Phase::Dot),
-                relay: row.get(4),
-                note: Some(LOST.into()),
-                ..Change::new(&identity, self.now, Cause::Recovery)
-            });
+            let relay = row.optional_string(4)?;
+            recovered.push(Change::recovery(&row.identity(0)?, self.now, relay));
         }
-        let all: Vec<&Change> = recovered.iter().collect();
-        for result in changes::apply_all(self, &all).await? {
-            result.map_err(|_| Failure::NoEffect)?;
-        }
+        changes::apply_allowed(self, &recovered).await?;
         self.session
             .execute(
                 "UPDATE invitation SET claimed_by = NULL WHERE claimed_by = ANY ($1)",

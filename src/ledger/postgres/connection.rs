@@ -114,9 +114,6 @@ impl Session {
 async fn answered<T>(
     query: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, Failure> {
-    Ok(timeout(ANSWER, query).await.map_err(|_| no_answer())??)
-}
-
-fn no_answer() -> Failure {
-    Failure::Lost("the server does not answer".into())
+    let no_answer = |_| Failure::Lost("the server does not answer".into());
+    Ok(timeout(ANSWER, query).await.map_err(no_answer)??)
 }

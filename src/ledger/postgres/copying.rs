@@ -7,163 +7,52 @@ use super::errors::Failure;
 use super::writer::ORDER_LOCK;
 use super::{rows, schema, server, staleness};
 use crate::config::{LedgerLocation, LedgerServer};
+use crate::ledger::columns::Columns;
 use crate::ledger::copy_tables::{
     CopyState, Kind, LedgerIdentity, PAGE, Row, TABLES, Table, TargetState, Value,
 };
-use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::error::LedgerError;
 use crate::ledger::witness;
 
-/// A ledger that is moved away. No run can use it meanwhile.
-pub struct CopySource(Copied);
-
-/// The database that a ledger is copied into.
-pub struct CopyTarget(Copied);
-
-/// A ledger with its connection.
-struct Copied {
+/// One side of a copy: the ledger that is moved away, or the one that it is copied into. No run can use either.
+pub struct CopySide {
     name: String,
     session: Session,
 }
 
-impl Copied {
-    async fn connect(server: &LedgerServer) -> Result<Self> {
-        let name = server.name().to_owned();
-        let session = Session::connect(server).await;
-        let session = session.map_err(|failure| failure.translate(&name))?;
-        let copied = Self { name, session };
+impl CopySide {
+    async fn connect(server: &LedgerServer) -> Result<Self, Failure> {
+        let session = Session::connect(server).await?;
         // The other ledger may be slow.
-        let settings = "SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '30s'";
-        copied.done(copied.session.batch(settings).await)?;
-        Ok(copied)
-    }
-
-    fn done<T>(&self, result: std::result::Result<T, Failure>) -> Result<T> {
-        result.map_err(|failure| failure.translate(&self.name))
-    }
-
-    async fn identity(&self) -> Result<LedgerIdentity> {
-        let read = async {
-            let (id, key, _) = schema::identity(&self.session).await?;
-            let row = self.session.query_one("SELECT last_value FROM change", &[]);
-            let changes = rows::value(&row.await?, 0)?;
-            Ok(LedgerIdentity { id, key, changes })
-        };
-        self.done(read.await)
-    }
-
-    async fn read(
-        &self,
-        table: &Table,
-        mut each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
-    ) -> Result<()> {
-        let declare = format!(
-            "DECLARE copied NO SCROLL CURSOR WITH HOLD FOR {}",
-            select(table)
-        );
-        self.done(self.session.batch(&declare).await)?;
-        let fetch = format!("FETCH {PAGE} FROM copied");
-        loop {
-            let found = self.done(self.session.query_once(&fetch, &[]).await)?;
-            if found.is_empty() {
-                break;
-            }
-            let page: std::result::Result<Vec<_>, Failure> =
-                found.iter().map(|row| values(table, row)).collect();
-            each(self.done(page)?).await?;
-        }
-        self.done(self.session.batch("CLOSE copied").await)
-    }
-}
-
-impl CopySource {
-    /// Opens a ledger, and keeps all others from writing it.
-    ///
-    /// # Errors
-    /// If it is missing, in use, older than its witness or has armed invitations.
-    pub async fn open(server: &LedgerServer) -> Result<Self> {
-        let content = witness::read(&server.witness)?;
-        let copied = Copied::connect(server).await?;
-        let session = &copied.session;
-        let version = copied.done(schema::version(session).await)?;
-        schema::check_version(&copied.name, version)?;
-        let (id, ..) = copied.done(schema::identity(session).await)?;
-        if let Some(staleness) = copied.done(staleness::staleness(session, id, content).await)? {
-            let location = LedgerLocation::Server(Box::new(server.clone()));
-            return Err(staleness.error(&location));
-        }
-        let source = Self(copied);
-        if source.state().await? == CopyState::Own {
-            source.lock().await?;
-            source.refuse_use().await?;
-        }
-        Ok(source)
-    }
-
-    /// Waits for the transactions that are open, and prevents others and new runs until the connection ends.
-    async fn lock(&self) -> Result<()> {
-        let session = &self.0.session;
-        let locked = async {
-            session
-                .query("SELECT pg_advisory_lock($1)", &[&ORDER_LOCK])
-                .await?;
-            session
-                .batch("BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE run IN EXCLUSIVE MODE")
-                .await
-        };
-        self.0.done(locked.await)
-    }
-
-    async fn refuse_use(&self) -> Result<()> {
-        let row = self
-            .0
-            .session
-            .query_one(
-                "SELECT (SELECT host FROM run WHERE ended_at IS NULL AND lost_at IS NULL
-                    AND lease_until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint LIMIT 1),
-                    (SELECT count(*) FROM invitation WHERE state = 'armed')",
-                &[],
-            )
-            .await;
-        let row = self.0.done(row)?;
-        let (host, armed): (Option<String>, i64) = (row.get(0), row.get(1));
-        let name = &self.0.name;
-        match (host, armed) {
-            (Some(host), _) => Err(LedgerError::Busy(format!(
-                "a run of the host `{host}` is using the ledger `{name}`; copy it when it has ended"
-            ))),
-            (None, 0) => Ok(()),
-            (None, armed) => Err(LedgerError::Unusable(format!(
-                "the ledger `{name}` has {armed} armed invitations of a run that was killed; run `access-invite send --limit 0` with it, which makes them `unknown`, and then copy it"
-            ))),
-        }
-    }
-
-    /// Whether it was moved before.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub async fn state(&self) -> Result<CopyState> {
-        let row = self
-            .0
-            .session
-            .query_one("SELECT moved_to, move_finished FROM meta", &[])
-            .await;
-        let row = self.0.done(row)?;
-        Ok(match row.get(0) {
-            Some(to) => CopyState::Moved {
-                to,
-                finished: row.get(1),
-            },
-            None => CopyState::Own,
+        session
+            .batch("SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '30s'")
+            .await?;
+        Ok(Self {
+            name: server.name().to_owned(),
+            session,
         })
+    }
+
+    /// The result of a step, for its caller.
+    ///
+    /// # Errors
+    /// If the step has failed.
+    pub fn done<T>(&self, step: Result<T, Failure>) -> Result<T, LedgerError> {
+        step.map_err(|failure| failure.translate(&self.name))
     }
 
     /// Its id, key and counter.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub async fn identity(&self) -> Result<LedgerIdentity> {
-        self.0.identity().await
+    pub async fn identity(&self) -> Result<LedgerIdentity, Failure> {
+        let (id, key, _) = schema::identity(&self.session).await?;
+        let row = self
+            .session
+            .query_one("SELECT last_value FROM change", &[])
+            .await?;
+        let changes = row.number(0)?;
+        Ok(LedgerIdentity { id, key, changes })
     }
 
     /// Reads a table in pages.
@@ -173,114 +62,201 @@ impl CopySource {
     pub async fn read(
         &self,
         table: &Table,
-        each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
-    ) -> Result<()> {
-        self.0.read(table, each).await
+        mut each: impl AsyncFnMut(Vec<Row>) -> Result<(), LedgerError>,
+    ) -> Result<(), Failure> {
+        let declare = format!(
+            "DECLARE copied NO SCROLL CURSOR WITH HOLD FOR {}",
+            select(table)
+        );
+        self.session.batch(&declare).await?;
+        let fetch = format!("FETCH {PAGE} FROM copied");
+        loop {
+            let found = self.session.query_once(&fetch, &[]).await?;
+            if found.is_empty() {
+                break;
+            }
+            let page = found.iter().map(|row| values(table, row));
+            each(page.collect::<Result<_, _>>()?).await?;
+        }
+        self.session.batch("CLOSE copied").await
+    }
+}
+
+/// The steps of a ledger that is moved away.
+impl CopySide {
+    /// Opens a ledger, and keeps all others from writing it.
+    ///
+    /// # Errors
+    /// If it is missing, in use, older than its witness or has armed invitations.
+    pub async fn open_source(server: &LedgerServer) -> Result<Self, Failure> {
+        let content = witness::read(&server.witness)?;
+        let source = Self::connect(server).await?;
+        let session = &source.session;
+        schema::check_version(&source.name, schema::version(session).await?)?;
+        let (id, ..) = schema::identity(session).await?;
+        if let Some(staleness) = staleness::staleness(session, id, content).await? {
+            let location = LedgerLocation::Server(Box::new(server.clone()));
+            return Err(staleness.error(&location).into());
+        }
+        if source.state().await? == CopyState::Own {
+            source.lock().await?;
+            source.refuse_use().await?;
+        }
+        Ok(source)
+    }
+
+    /// Waits for the transactions that are open, and prevents others and new runs until the connection ends.
+    async fn lock(&self) -> Result<(), Failure> {
+        self.session
+            .query("SELECT pg_advisory_lock($1)", &[&ORDER_LOCK])
+            .await?;
+        self.session
+            .batch("BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE run IN EXCLUSIVE MODE")
+            .await
+    }
+
+    async fn refuse_use(&self) -> Result<(), Failure> {
+        let row = self
+            .session
+            .query_one(
+                "SELECT (SELECT host FROM run WHERE ended_at IS NULL AND lost_at IS NULL
+                    AND lease_until > (extract(epoch FROM clock_timestamp()) * 1000)::bigint LIMIT 1),
+                    (SELECT count(*) FROM invitation WHERE state = 'armed')",
+                &[],
+            )
+            .await?;
+        let (host, armed): (Option<String>, i64) = (row.get(0), row.get(1));
+        let name = &self.name;
+        let refused = match (host, armed) {
+            (Some(host), _) => LedgerError::Busy(format!(
+                "a run of the host `{host}` is using the ledger `{name}`; copy it when it has ended"
+            )),
+            (None, 0) => return Ok(()),
+            (None, armed) => LedgerError::Unusable(format!(
+                "the ledger `{name}` has {armed} armed invitations of a run that was killed; run `access-invite send --limit 0` with it, which makes them `unknown`, and then copy it"
+            )),
+        };
+        Err(refused.into())
+    }
+
+    /// Whether it was moved before.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn state(&self) -> Result<CopyState, Failure> {
+        let row = self
+            .session
+            .query_one("SELECT moved_to, move_finished FROM meta", &[])
+            .await?;
+        Ok(match row.get(0) {
+            Some(to) => CopyState::Moved {
+                to,
+                finished: row.get(1),
+            },
+            None => CopyState::Own,
+        })
     }
 
     /// Marks it as moved: it is not written any more, not by connections either that are open.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub async fn mark(&self, to: &str) -> Result<()> {
-        let session = &self.0.session;
-        let marked = async {
-            session
-                .execute(
-                    "UPDATE meta SET moved_to = $1, move_finished = false",
-                    &[&to],
-                )
-                .await?;
-            session
-                .batch("UPDATE writer SET epoch = epoch + 1; COMMIT")
-                .await
-        };
-        self.0.done(marked.await)
+    pub async fn mark(&self, to: &str) -> Result<(), Failure> {
+        self.session
+            .execute(
+                "UPDATE meta SET moved_to = $1, move_finished = false",
+                &[&to],
+            )
+            .await?;
+        self.session
+            .batch("UPDATE writer SET epoch = epoch + 1; COMMIT")
+            .await
     }
 
     /// Notes that the copy is in use.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub async fn finish(&self) -> Result<()> {
-        let finished = self.0.session.batch("UPDATE meta SET move_finished = true");
-        self.0.done(finished.await)
+    pub async fn finish(&self) -> Result<(), Failure> {
+        self.session
+            .batch("UPDATE meta SET move_finished = true")
+            .await
     }
 }
 
-impl CopyTarget {
+/// The steps of a copy.
+impl CopySide {
     /// Connects to the database.
     ///
     /// # Errors
     /// If it cannot be reached, or the server may lose what it has acknowledged.
-    pub async fn open(server: &LedgerServer) -> Result<Self> {
-        let copied = Copied::connect(server).await?;
-        copied.done(server::check_durability(&copied.session, server).await)??;
+    pub async fn open_target(server: &LedgerServer) -> Result<Self, Failure> {
+        let target = Self::connect(server).await?;
+        server::check_durability(&target.session, server).await?;
         // No two copies into one database at a time.
-        let locked = copied
+        target
             .session
             .query("SELECT pg_advisory_lock($1)", &[&schema::MIGRATION_LOCK])
-            .await;
-        copied.done(locked)?;
-        Ok(Self(copied))
+            .await?;
+        Ok(target)
     }
 
     /// What is there.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub async fn state(&self) -> Result<TargetState> {
-        self.0.done(schema::target_state(&self.0.session).await)
+    pub async fn target_state(&self) -> Result<TargetState, Failure> {
+        schema::target_state(&self.session).await
     }
 
     /// Begins a copy of `from`, in place of one that was begun before.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub async fn begin(&mut self, identity: &LedgerIdentity, from: &str) -> Result<()> {
-        let session = &self.0.session;
-        let begun = async {
-            if schema::target_state(session).await? == TargetState::Absent {
-                schema::create_incomplete(session, &identity.key, identity.id, from).await?;
-            }
-            session.batch("BEGIN").await?;
-            let names: Vec<_> = TABLES.iter().map(|it| it.name).collect();
-            let truncate = format!("TRUNCATE writer, {}", names.join(", "));
-            session.batch(&truncate).await?;
-            session
-                .execute(
-                    "UPDATE meta SET ledger_id = $1, message_id_key = $2",
-                    &[&&identity.id[..], &&identity.key.0[..]],
-                )
-                .await?;
-            session
-                .query(
-                    "SELECT setval('change', greatest($1::bigint, 1))",
-                    &[&identity.changes],
-                )
-                .await
-        };
-        self.0.done(begun.await).map(drop)
+    pub async fn begin(&mut self, identity: &LedgerIdentity, from: &str) -> Result<(), Failure> {
+        let session = &self.session;
+        if schema::target_state(session).await? == TargetState::Absent {
+            schema::create_incomplete(session, &identity.key, identity.id, from).await?;
+        }
+        session.batch("BEGIN").await?;
+        let names: Vec<_> = TABLES.iter().map(|it| it.name).collect();
+        let truncate = format!("TRUNCATE writer, {}", names.join(", "));
+        session.batch(&truncate).await?;
+        session
+            .execute(
+                "UPDATE meta SET ledger_id = $1, message_id_key = $2",
+                &[&&identity.id[..], &&identity.key.0[..]],
+            )
+            .await?;
+        session
+            .query(
+                "SELECT setval('change', greatest($1::bigint, 1))",
+                &[&identity.changes],
+            )
+            .await
+            .map(drop)
     }
 
     /// Adds rows to a table.
     ///
     /// # Errors
     /// If they cannot be written.
-    pub async fn write(&self, table: &Table, rows: &[Row]) -> Result<()> {
+    pub async fn write(&self, table: &Table, rows: &[Row]) -> Result<(), Failure> {
         let columns: Vec<_> = (0..table.columns.len())
             .map(|column| array(table, rows, column))
             .collect();
         let columns: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|it| &**it as _).collect();
-        let written = self.0.session.query_once(&insert(table), &columns).await;
-        self.0.done(written).map(drop)
+        self.session
+            .query_once(&insert(table), &columns)
+            .await
+            .map(drop)
     }
 
     /// Makes all that was written durable, and new rows get higher numbers.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub async fn commit(&self) -> Result<()> {
+    pub async fn commit(&self) -> Result<(), Failure> {
         let numbered = [
             ("run", "number"),
             ("invitation", "id"),
@@ -292,38 +268,19 @@ impl CopyTarget {
             let statement = format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"
             );
-            self.0.done(self.0.session.batch(&statement).await)?;
+            self.session.batch(&statement).await?;
         }
-        let statements = "COMMIT; ANALYZE invitation, history, run";
-        self.0.done(self.0.session.batch(statements).await)
-    }
-
-    /// Reads a table in pages.
-    ///
-    /// # Errors
-    /// If it cannot be read, and as `each`.
-    pub async fn read(
-        &self,
-        table: &Table,
-        each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
-    ) -> Result<()> {
-        self.0.read(table, each).await
-    }
-
-    /// Its id, key and counter.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub async fn identity(&self) -> Result<LedgerIdentity> {
-        self.0.identity().await
+        self.session
+            .batch("COMMIT; ANALYZE invitation, history, run")
+            .await
     }
 
     /// Makes it a ledger of its own.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub async fn enable(&self) -> Result<()> {
-        self.0.done(schema::enable(&self.0.session).await)
+    pub async fn enable(&self) -> Result<(), Failure> {
+        schema::enable(&self.session).await
     }
 }
 
@@ -429,13 +386,13 @@ fn array(table: &Table, rows: &[Row], column: usize) -> Box<dyn ToSql + Sync> {
     }
 }
 
-fn values(table: &Table, row: &tokio_postgres::Row) -> std::result::Result<Row, Failure> {
+fn values(table: &Table, row: &tokio_postgres::Row) -> Result<Row, Failure> {
     let columns = table.columns.iter().enumerate();
     columns
         .map(|(column, (_, kind))| {
             let value = match kind {
-                Kind::Int | Kind::Bool => rows::value::<Option<i64>>(row, column)?.map(Value::Int),
-                Kind::Text => rows::value::<Option<String>>(row, column)?.map(Value::Text),
+                Kind::Int | Kind::Bool => row.optional_number(column)?.map(Value::Int),
+                Kind::Text => row.optional_string(column)?.map(Value::Text),
                 Kind::Bytes => rows::value::<Option<Vec<u8>>>(row, column)?.map(Value::Bytes),
             };
             Ok(value.unwrap_or(Value::Null))

@@ -13,6 +13,7 @@ use super::writer::{Lock, Writer};
 use crate::invitation::{Cause, State, SuppressionSource, next};
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::{Change, Enrolment};
+use crate::ledger::refusal::Refusal;
 use crate::ledger::witness::random_id;
 
 /// How many invitations one statement inserts.
@@ -35,17 +36,19 @@ impl Writer {
         self.ensure_usable()?;
         let id = random_id().map_err(E::from)?;
         let (mut unreadable, mut done) = (None, None);
-        let mut enrol = async |it: &Transaction<'_>| {
+        let mut enrol = async |it: &Transaction<'_>, _| {
             it.enrol_all(campaign, &mut invitations, &mut unreadable)
                 .await
         };
-        let enrolled = self.attempt(Lock::Shared, id, &mut done, &mut enrol).await;
+        let enrolled = self
+            .attempt(Lock::Shared, id, &[], &mut done, &mut enrol)
+            .await;
         let failure = match enrolled {
             Ok(()) => return Ok(()),
             Err(ApplyError::Failed(failure)) => failure,
-            Err(refused) => {
+            Err(ApplyError::Refused(refusal)) => {
                 let _ = self.session.batch("ROLLBACK").await;
-                let fault = || LedgerError::Fault(refused.to_string()).into();
+                let fault = || LedgerError::Fault(refusal.to_string()).into();
                 return Err(unreadable.unwrap_or_else(fault));
             }
         };
@@ -103,7 +106,7 @@ impl Transaction<'_> {
                     Ok(invitation) => chunk.push(invitation),
                     Err(error) => {
                         *unreadable = Some(error);
-                        return Err(ApplyError::Abandoned);
+                        return Err(Refusal::Abandoned.into());
                     }
                 }
             }

@@ -15,6 +15,7 @@ use super::transaction::Transaction;
 use super::writer::{Lock, Writer};
 use crate::address::Address;
 use crate::invitation::{Cause, Erasure, Identity, PersonHasher, State, erase, suppression_hash};
+use crate::ledger::columns::Columns;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::Forgotten;
 use crate::mentions::Mentions;
@@ -93,7 +94,7 @@ impl Transaction<'_> {
             if rows::value(row, 3)? {
                 return Ok(None);
             }
-            erase(rows::state(row, 1)?, Cause::Forget)?;
+            erase(row.parsed(1)?, Cause::Forget)?;
             mentions.add(rows::value(row, 2)?);
             ids.push(rows::value(row, 0)?);
         }
@@ -160,7 +161,7 @@ impl Transaction<'_> {
         let last = rows::value(last, 4)?;
         let mut identities = Vec::with_capacity(page.len());
         for row in &page {
-            identities.push(rows::identity(row, 0)?);
+            identities.push(row.identity(0)?);
         }
         let keys = Keys::of(identities.iter());
         let occasions = self
@@ -207,7 +208,7 @@ impl Transaction<'_> {
 impl Reader {
     /// Whether, and why, the record of each invitation was erased.
     pub async fn erasures(&self, identities: Vec<Identity>) -> Result<Vec<Option<Erasure>>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(async move |session: &Session| {
             let any = session
                 .query_one(

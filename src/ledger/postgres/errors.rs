@@ -2,8 +2,8 @@
 
 use tokio_postgres::error::SqlState;
 
-use crate::invitation::{NotAllowed, State};
 use crate::ledger::error::LedgerError;
+use crate::ledger::refusal;
 
 /// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
@@ -83,13 +83,11 @@ impl Failure {
 
     /// Whether the transaction may be tried again: another one was in its way, and nothing was changed.
     pub fn is_conflict(&self) -> bool {
-        self.code().is_some_and(|code| {
-            let conflicts = [
-                SqlState::T_R_SERIALIZATION_FAILURE,
-                SqlState::T_R_DEADLOCK_DETECTED,
-            ];
-            conflicts.contains(code)
-        })
+        let conflicts = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ];
+        self.code().is_some_and(|it| conflicts.contains(it))
     }
 
     /// The error of the ledger `name`.
@@ -148,36 +146,11 @@ impl Failure {
 }
 
 /// Why a change was not written.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// No such invitation.
-    #[error("the ledger has no such invitation")]
-    Missing,
-    /// The transition is not allowed.
-    #[error(transparent)]
-    NotAllowed(#[from] NotAllowed),
-    /// A suppressed address is not mailed again.
-    #[error("the address is suppressed")]
-    Suppressed,
-    /// A lost run may still be alive, and get the reply.
-    #[error(
-        "its run was lost less than 15 minutes ago and may still report the reply; decide again after that"
-    )]
-    TooEarly,
-    /// The reminder is not needed any more; it was given this state instead of being armed.
-    #[error("the reminder is {0} in the meantime")]
-    Withdrawn(State),
-    /// The caller gave up in the middle of the transaction.
-    #[error("the changes were abandoned")]
-    Abandoned,
-    /// PostgreSQL failed.
-    #[error(transparent)]
-    Failed(#[from] Failure),
-}
+pub type ApplyError = refusal::ApplyError<Failure>;
 
-impl From<tokio_postgres::Error> for ApplyError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Failed(error.into())
+impl From<Failure> for ApplyError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }
 

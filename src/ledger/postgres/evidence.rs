@@ -1,12 +1,10 @@
 //! The runs that wrote into the ledger, the approvals on record, and what the guards need to know about a campaign.
 
-use tokio_postgres::Row;
-
 use super::connection::Session;
-use super::errors::Failure;
 use super::reader::Reader;
 use super::rows;
 use super::writer::{Lock, Writer};
+use crate::ledger::columns::Columns;
 use crate::ledger::error::Result;
 use crate::ledger::records::{Approval, CampaignStanding, RunEnd, RunRecord};
 
@@ -68,7 +66,7 @@ impl Reader {
                     &[&campaign, &i64::from(limit)],
                 )
                 .await?;
-            rows.iter().map(run).collect()
+            rows.iter().map(Columns::run).collect()
         })
         .await
     }
@@ -84,7 +82,7 @@ impl Reader {
                     &[&campaign],
                 )
                 .await?;
-            rows.iter().map(approval).collect()
+            rows.iter().map(Columns::approval).collect()
         })
         .await
     }
@@ -112,7 +110,7 @@ impl Reader {
                 )
                 .await?;
             let confirmed = rows::value(&known, 0)?;
-            let gap = rows::optional_timestamp(&known, 1)?;
+            let gap = known.optional_timestamp(1)?;
             Ok(CampaignStanding {
                 confirmed,
                 gap: gap.filter(|_| !confirmed),
@@ -124,31 +122,4 @@ impl Reader {
         })
         .await
     }
-}
-
-fn run(row: &Row) -> std::result::Result<RunRecord, Failure> {
-    let exit_code: Option<i16> = rows::value(row, 10)?;
-    Ok(RunRecord {
-        number: rows::value(row, 0)?,
-        verb: rows::value(row, 1)?,
-        campaign: rows::value(row, 2)?,
-        started_at: rows::timestamp(row, 3)?,
-        ended_at: rows::optional_timestamp(row, 4)?,
-        version: rows::value(row, 5)?,
-        host: rows::value(row, 6)?,
-        os_user: rows::value(row, 7)?,
-        digest: rows::value(row, 8)?,
-        counts: rows::value(row, 9)?,
-        exit_code: exit_code.and_then(|it| it.try_into().ok()),
-    })
-}
-
-fn approval(row: &Row) -> std::result::Result<Approval, Failure> {
-    Ok(Approval {
-        campaign: rows::value(row, 0)?,
-        digest: rows::value(row, 1)?,
-        by: rows::value(row, 2)?,
-        at: rows::timestamp(row, 3)?,
-        note: rows::value(row, 4)?,
-    })
 }

@@ -119,19 +119,16 @@ impl Lease {
     }
 
     /// Renews it until the run ends or it is lost.
-    pub(super) fn keep(self: &Arc<Self>, server: LedgerServer, run: i64) -> Result<()> {
-        let lease = self.clone();
+    pub(super) fn keep(self: &Arc<Self>, server: &LedgerServer, run: i64) -> Result<()> {
+        let (lease, of_thread) = (self.clone(), server.clone());
         let open = async move || {
-            let name = server.name().to_owned();
-            let session = Session::connect(&server).await;
-            session
-                .map(|it| ((it, server), ()))
-                .map_err(|it| it.translate(&name))
+            let session = Session::connect(&of_thread).await?;
+            Ok(((session, of_thread), ()))
         };
         let keep = async move |(session, server), _: tokio::sync::mpsc::UnboundedReceiver<()>| {
             lease.renew_until_end(session, &server, run).await;
         };
-        super::thread::start("ledger-lease", open, keep).map(drop)
+        super::thread::start("ledger-lease", server, open, keep).map(drop)
     }
 
     async fn renew_until_end(&self, session: Session, server: &LedgerServer, run: i64) {

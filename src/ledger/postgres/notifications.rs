@@ -6,9 +6,10 @@ use super::reader::Reader;
 use super::rows;
 use super::transaction::Transaction;
 use super::writer::{Lock, Writer};
-use crate::invitation::{Cause, Effect, Identity, State, effect};
+use crate::invitation::{Cause, Effect, State};
+use crate::ledger::columns::Columns;
 use crate::ledger::error::Result;
-use crate::ledger::records::{Change, Notification, Notified};
+use crate::ledger::records::{Notification, Notified, note_begin};
 use crate::outcome::Phase;
 
 impl Writer {
@@ -44,32 +45,28 @@ impl Transaction<'_> {
         &self,
         notification: &Notification,
     ) -> std::result::Result<Notified, ApplyError> {
-        let Notification {
-            invitation, origin, ..
-        } = notification;
+        let id = notification.invitation;
         let found = self
             .session
             .query_opt(
                 "SELECT campaign, package_id, address, occasion, state, message_id FROM invitation WHERE id = $1",
-                &[invitation],
+                &[&id],
             )
             .await?;
         // Otherwise it was erased since the report was matched.
         let Some(found) = found else {
             return Ok(Notified::Known);
         };
-        if !is_same_partner(&rows::identity(&found, 0)?, &notification.identity)
-            || is_recorded(self.session, *invitation, origin).await?
+        if !found.identity(0)?.is_same_partner(&notification.identity)
+            || is_recorded(self.session, id, &notification.origin).await?
         {
             return Ok(Notified::Known);
         }
-        let state = rows::state(&found, 4)?;
-        let current: &str = rows::value(&found, 5)?;
-        let about_current = notification.about_recipient && current == notification.message_id;
-        let notified = match effect(state, notification.proof, about_current) {
+        let state = found.parsed(4)?;
+        let notified = match notification.effect(state, found.text(5)?) {
             Effect::Wait => return Ok(Notified::Waiting),
             Effect::Change(cause) => {
-                let changed = self.apply(&self.change(notification, cause)).await?;
+                let changed = self.apply(&notification.change(cause)).await?;
                 Notified::Changed(state, changed)
             }
             Effect::Note => {
@@ -92,7 +89,7 @@ impl Transaction<'_> {
         notification: &Notification,
         state: State,
     ) -> std::result::Result<(), Failure> {
-        let noted = self.change(notification, Cause::Notification(notification.proof));
+        let noted = notification.change(Cause::Notification(notification.proof));
         let reply = noted.reply.as_ref();
         let written = self
             .session
@@ -117,14 +114,6 @@ impl Transaction<'_> {
             .await?;
         ensure_one_row(written)
     }
-
-    fn change(&self, notification: &Notification, cause: Cause) -> Change {
-        Change {
-            reply: notification.reply.clone(),
-            note: Some(begin(&notification.origin) + &notification.text),
-            ..Change::new(&notification.identity, self.now, cause)
-        }
-    }
 }
 
 impl Reader {
@@ -134,12 +123,6 @@ impl Reader {
         self.query(async move |session: &Session| is_recorded(session, invitation, &origin).await)
             .await
     }
-}
-
-/// Whether both are of one partner and one package in one campaign.
-fn is_same_partner(one: &Identity, other: &Identity) -> bool {
-    let parts = |it: &Identity| (it.campaign.clone(), it.package_id, it.address.clone());
-    parts(one) == parts(other)
 }
 
 /// Whether the report of this origin is in the invitation's history.
@@ -152,13 +135,8 @@ async fn is_recorded(
         .query_one(
             "SELECT EXISTS (SELECT 1 FROM history WHERE invitation = $1
                 AND cause = 'notification' AND starts_with(note, $2))",
-            &[&invitation, &begin(origin)],
+            &[&invitation, &note_begin(origin)],
         )
         .await?;
     rows::value(&row, 0)
-}
-
-/// How the note of a report begins. The colon ends the origin, so that it is not the beginning of another.
-fn begin(origin: &str) -> String {
-    format!("{origin}: ")
 }

@@ -12,6 +12,7 @@ use super::{rows, schema, server, staleness};
 use crate::clock;
 use crate::config::{LedgerLocation, LedgerServer};
 use crate::invitation::MessageIdKey;
+use crate::ledger::columns::Columns;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::freshness;
 use crate::ledger::records::RunStart;
@@ -22,18 +23,15 @@ use crate::ledger::witness::{self, Id, Witness, WitnessMark, random_id};
 /// # Errors
 /// If a witness says that there was a ledger, or the server refuses it.
 pub fn create_if_missing(server: &LedgerServer) -> Result<bool> {
-    let (server, key) = (server.clone(), MessageIdKey::random()?);
-    super::thread::run(async move || {
-        let name = server.name();
-        let failed = |failure: Failure| failure.translate(name);
-        let session = Session::connect(&server).await.map_err(failed)?;
-        if schema::version(&session).await.map_err(failed)?.is_none() {
-            let location = LedgerLocation::Server(Box::new(server.clone()));
+    let (of_thread, key) = (server.clone(), MessageIdKey::random()?);
+    super::thread::run(server, async move || {
+        let session = Session::connect(&of_thread).await?;
+        if schema::version(&session).await?.is_none() {
+            let location = LedgerLocation::Server(Box::new(of_thread.clone()));
             freshness::refuse_witness_without_ledger(&location)?;
         }
-        let created = schema::create(&session, &key, random_id()?).await;
-        let created = created.map_err(failed)?;
-        let migrated = schema::migrate(&session, name).await.map_err(failed)?;
+        let created = schema::create(&session, &key, random_id()?).await?;
+        let migrated = schema::migrate(&session, of_thread.name()).await?;
         Ok(created || migrated)
     })
 }
@@ -48,50 +46,30 @@ pub fn open(
     accept_older: bool,
 ) -> Result<(WriterHandle, Reader)> {
     let (for_writer, start) = (server.clone(), start.clone());
-    let open = async move || {
-        let name = for_writer.name().to_owned();
-        match open_writer(for_writer, &start, accept_older).await {
-            Ok(writer) => writer,
-            Err(failure) => Err(failure.translate(&name)),
-        }
-    };
-    let writer = WriterHandle::start(open)?;
+    let open = async move || open_writer(for_writer, &start, accept_older).await;
+    let writer = WriterHandle::start(server, open)?;
     Ok((writer, Reader::open(server)?))
 }
 
-/// A failure of the server is the outer error.
 async fn open_writer(
     server: LedgerServer,
     start: &RunStart,
     accept_older: bool,
-) -> std::result::Result<Result<Writer>, Failure> {
-    let content = match witness::read(&server.witness) {
-        Ok(content) => content,
-        Err(error) => return Ok(Err(error)),
-    };
+) -> std::result::Result<Writer, Failure> {
+    let content = witness::read(&server.witness)?;
     let session = Session::connect(&server).await?;
-    if let Err(error) = schema::check_version(server.name(), schema::version(&session).await?) {
-        return Ok(Err(error));
-    }
+    schema::check_version(server.name(), schema::version(&session).await?)?;
     let (ledger, key, moved_to) = schema::identity(&session).await?;
-    if let Err(error) = refuse_moved(&server, moved_to) {
-        return Ok(Err(error));
-    }
-    let may_lose = match server::check_durability(&session, &server).await? {
-        Ok(may_lose) => may_lose,
-        Err(error) => return Ok(Err(error)),
-    };
+    refuse_moved(&server, moved_to)?;
+    let may_lose = server::check_durability(&session, &server).await?;
     let staleness = staleness::staleness(&session, ledger, content).await?;
     if let Some(staleness) = staleness
         && !accept_older
     {
         let location = LedgerLocation::Server(Box::new(server));
-        return Ok(Err(staleness.error(&location)));
+        return Err(staleness.error(&location).into());
     }
-    let id = match random_id() {
-        Ok(id) => id,
-        Err(error) => return Ok(Err(error)),
-    };
+    let id = random_id()?;
     let timeline = server::timeline(&session).await?;
     let asked = Lease::ask();
     let lease = Lease::new(server.lease, timeline, asked);
@@ -99,12 +77,8 @@ async fn open_writer(
     clock::follow(now);
     // `ledger copy` waits for the start of a run and moves the ledger then, or has just done so.
     let (_, _, moved_to) = schema::identity(&session).await?;
-    if let Err(error) = refuse_moved(&server, moved_to) {
-        return Ok(Err(error));
-    }
-    if let Err(error) = lease.keep(server.clone(), run) {
-        return Ok(Err(error));
-    }
+    refuse_moved(&server, moved_to)?;
+    lease.keep(&server, run)?;
     let mark = WitnessMark {
         ledger,
         run: id,
@@ -119,7 +93,7 @@ async fn open_writer(
         )
         .ok(),
     };
-    Ok(Ok(Writer {
+    Ok(Writer {
         server,
         session,
         key,
@@ -131,7 +105,7 @@ async fn open_writer(
         limits: None,
         acknowledged: Acknowledgements::new(may_lose),
         failed: None,
-    }))
+    })
 }
 
 fn refuse_moved(server: &LedgerServer, moved_to: Option<String>) -> Result<()> {
@@ -169,5 +143,5 @@ async fn record_run(
             ],
         )
         .await?;
-    Ok((rows::value(&row, 0)?, rows::timestamp(&row, 1)?))
+    Ok((rows::value(&row, 0)?, row.timestamp(1)?))
 }

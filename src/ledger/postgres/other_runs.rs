@@ -7,6 +7,7 @@ use super::errors::{ApplyError, Failure};
 use super::rows;
 use super::transaction::Transaction;
 use super::writer::{Lock, Writer};
+use crate::ledger::columns::Columns;
 use crate::ledger::error::Result;
 use crate::ledger::records::RateLimits;
 use crate::outcome::{Phase, Reply};
@@ -97,7 +98,7 @@ impl Transaction<'_> {
             .await?;
         if let Some(row) = other {
             let (host, user): (&str, &str) = (row.get(0), row.get(1));
-            let since = rows::timestamp(&row, 2)?;
+            let since = row.timestamp(2)?;
             return Ok(Some(format!("the run of {user} on {host} since {since}")));
         }
         let changed = self

@@ -13,9 +13,8 @@ use super::staleness::staleness;
 use super::thread::{Work, boxed};
 use super::{rows, schema, thread};
 use crate::config::LedgerServer;
-use crate::invitation::MessageIdKey;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::freshness::Staleness;
+use crate::ledger::opened::Opened;
 use crate::ledger::witness::{self, Id};
 
 /// How many records a page has.
@@ -25,14 +24,8 @@ pub(super) const PAGE: i64 = 500;
 pub struct Reader {
     name: String,
     queries: mpsc::UnboundedSender<Work<View>>,
-    /// The key behind the Message-IDs.
-    pub key: MessageIdKey,
-    /// Whether a run was using the ledger when it was opened.
-    pub live: bool,
-    /// Why the ledger may lack what later runs have recorded.
-    pub staleness: Option<Staleness>,
-    /// Where `ledger copy` has moved it.
-    pub moved_to: Option<String>,
+    /// What was found out when it was opened.
+    pub opened: Opened,
 }
 
 /// What the thread has.
@@ -44,53 +37,21 @@ struct View {
     is_snapshot: bool,
 }
 
-/// What is read when the ledger is opened.
-struct Opened {
-    key: MessageIdKey,
-    live: bool,
-    staleness: Option<Staleness>,
-    moved_to: Option<String>,
-}
-
 impl Reader {
     /// Opens the ledger for reading.
     pub fn open(server: &LedgerServer) -> Result<Self> {
-        let (server, name) = (server.clone(), server.name().to_owned());
-        let open = async move || {
-            let name = server.name().to_owned();
-            let failed = |failure: Failure| failure.translate(&name);
-            // Before the ledger, because writers advance it after they have committed.
-            let witness = witness::read(&server.witness)?;
-            let session = connect(&server).await.map_err(failed)?;
-            let version = schema::version(&session).await.map_err(failed)?;
-            schema::check_version(&name, version)?;
-            let (id, key, moved_to) = schema::identity(&session).await.map_err(failed)?;
-            let opened = Opened {
-                key,
-                live: is_live(&session).await.map_err(failed)?,
-                staleness: staleness(&session, id, witness).await.map_err(failed)?,
-                moved_to,
-            };
-            let view = View {
-                server,
-                session: Some(session),
-                is_snapshot: false,
-            };
-            Ok((view, opened))
-        };
+        let of_thread = server.clone();
+        let open = async move || open_view(of_thread).await;
         let serve = async |mut view: View, mut queue: mpsc::UnboundedReceiver<Work<View>>| {
             while let Some(query) = queue.recv().await {
                 query(&mut view).await;
             }
         };
-        let (queries, _, opened) = thread::start("ledger-reader", open, serve)?;
+        let (queries, _, opened) = thread::start("ledger-reader", server, open, serve)?;
         Ok(Self {
-            name,
+            name: server.name().to_owned(),
             queries,
-            key: opened.key,
-            live: opened.live,
-            staleness: opened.staleness,
-            moved_to: opened.moved_to,
+            opened,
         })
     }
 
@@ -202,6 +163,26 @@ impl View {
         };
         query(session).await
     }
+}
+
+async fn open_view(server: LedgerServer) -> std::result::Result<(View, Opened), Failure> {
+    // Before the ledger, because writers advance it after they have committed.
+    let witness = witness::read(&server.witness)?;
+    let session = connect(&server).await?;
+    schema::check_version(server.name(), schema::version(&session).await?)?;
+    let (id, key, moved_to) = schema::identity(&session).await?;
+    let opened = Opened {
+        key,
+        live: is_live(&session).await?,
+        staleness: staleness(&session, id, witness).await?,
+        moved_to,
+    };
+    let view = View {
+        server,
+        session: Some(session),
+        is_snapshot: false,
+    };
+    Ok((view, opened))
 }
 
 async fn connect(server: &LedgerServer) -> std::result::Result<Session, Failure> {

@@ -8,6 +8,7 @@ use super::errors::Failure;
 use super::reader::Reader;
 use super::rows;
 use super::writer::ORDER_LOCK;
+use crate::ledger::columns::Columns;
 use crate::ledger::error::Result;
 use crate::ledger::records::RecordedChange;
 
@@ -26,17 +27,7 @@ impl Reader {
                     &[&after, &last, &i64::from(limit)],
                 )
                 .await?;
-            let change = |row: &tokio_postgres::Row| {
-                Ok(RecordedChange {
-                    event: rows::event(row, 0)?,
-                    number: rows::value(row, 10)?,
-                    run: rows::value(row, 11)?,
-                    cause: rows::value(row, 12)?,
-                    identity: rows::identity(row, 13)?,
-                    package: rows::value(row, 17)?,
-                })
-            };
-            rows.iter().map(change).collect()
+            rows.iter().map(Columns::recorded_change).collect()
         })
         .await
     }

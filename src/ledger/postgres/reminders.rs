@@ -7,13 +7,12 @@ use super::connection::Session;
 use super::errors::{ApplyError, Failure};
 use super::keys::Keys;
 use super::reader::{PAGE, Reader};
-use super::rows::{self, record_columns};
 use super::transaction::Transaction;
-use crate::invitation::{
-    Cause, Identity, Mailed, Occasion, PersonHasher, Record, State, not_needed,
-};
+use crate::invitation::{Identity, PersonHasher, Record, State};
+use crate::ledger::columns::{Columns, record_columns};
 use crate::ledger::error::Result;
 use crate::ledger::records::Change;
+use crate::ledger::withdrawal::withdrawal;
 
 impl Reader {
     /// For each of these invitations, its record and those of its reminders, in the order of their occasions.
@@ -40,7 +39,7 @@ impl Reader {
                     &[&after, &campaign, &PAGE],
                 )
                 .await?;
-            rows.iter().map(rows::record).collect()
+            rows.iter().map(Columns::record).collect()
         })
         .await
     }
@@ -67,8 +66,8 @@ async fn records(
         .await?;
     let mut found: HashMap<i64, Vec<Record>> = HashMap::new();
     for row in &rows {
-        let place: i64 = rows::value(row, 35)?;
-        found.entry(place).or_default().push(rows::record(row)?);
+        let place: i64 = row.number(35)?;
+        found.entry(place).or_default().push(row.record()?);
     }
     let mut of_place = |place| {
         let mut records = found.remove(&place).unwrap_or_default();
@@ -87,26 +86,11 @@ impl Transaction<'_> {
     ) -> std::result::Result<Option<State>, ApplyError> {
         let reminder = std::slice::from_ref(&arm.identity);
         let recorded = records(self.session, reminder).await?;
-        let mailed: Vec<Mailed> = recorded.iter().flatten().map(Record::mailed).collect();
-        let [invitation, reminders @ ..] = mailed.as_slice() else {
-            return Err(ApplyError::Missing);
-        };
-        if invitation.occasion != Occasion::Invitation {
-            return Err(ApplyError::Missing);
-        }
-        let place = reminders
-            .iter()
-            .position(|it| it.occasion == arm.identity.occasion);
-        let earlier = &reminders[..place.ok_or(ApplyError::Missing)?];
         let access = access_of(self.session, &PersonHasher::new(self.key), reminder).await?;
-        let requested = access.iter().flatten().any(|it| arm.unless.applies(it));
-        let Some(why) = not_needed(invitation, earlier, requested) else {
-            return Ok(None);
-        };
-        let change = Change {
-            note: Some(why.to_string()),
-            ..Change::new(&arm.identity, self.now, Cause::ReminderNotNeeded)
-        };
-        self.apply(&change).await.map(Some)
+        let access = access.iter().flatten().next();
+        match withdrawal(arm, &recorded.concat(), access)? {
+            Some(withdrawal) => self.apply(&withdrawal).await.map(Some),
+            None => Ok(None),
+        }
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::changes;
 use super::errors::{ApplyError, Failure};
 use super::transaction::Transaction;
 use crate::invitation::State;
@@ -67,10 +66,13 @@ impl Acknowledgements {
             if is_recorded(transaction, &it.change, it.to).await? {
                 continue;
             }
-            let result = changes::write_again(transaction, &it.change).await?;
-            if result != Ok(it.to) {
-                let address = &it.change.identity.address;
-                lost.push(format!("{address}: {}", it.to));
+            match transaction.apply(&it.change).await {
+                Ok(state) if state == it.to => {}
+                Ok(_) | Err(ApplyError::Refused(_)) => {
+                    let address = &it.change.identity.address;
+                    lost.push(format!("{address}: {}", it.to));
+                }
+                Err(failed) => return Err(failed),
             }
         }
         Ok(lost)

@@ -4,14 +4,11 @@ use super::connection::Session;
 use super::errors::Failure;
 use super::rows;
 use crate::config::LedgerServer;
-use crate::ledger::error::{LedgerError, Result};
+use crate::ledger::error::LedgerError;
 
 /// Refuses a server that may lose what it has acknowledged. Returns whether a standby may lack some of it, which the
 /// configuration accepts.
-pub async fn check_durability(
-    session: &Session,
-    server: &LedgerServer,
-) -> std::result::Result<Result<bool>, Failure> {
+pub async fn check_durability(session: &Session, server: &LedgerServer) -> Result<bool, Failure> {
     let row = session
         .query_one(
             "SELECT current_setting('fsync'), current_setting('synchronous_standby_names'),
@@ -35,13 +32,13 @@ pub async fn check_durability(
             "the server of the ledger `{name}` has a standby without synchronous replication: if that takes over, partners who were mailed last would be mailed again; set `synchronous_standby_names` on the server, or accept it by `ledger.accept_failover_loss = true`"
         )
     } else {
-        return Ok(Ok(standbys > 0 && names.is_empty()));
+        return Ok(standbys > 0 && names.is_empty());
     };
-    Ok(Err(LedgerError::Unsafe(refused)))
+    Err(LedgerError::Unsafe(refused).into())
 }
 
 /// The timeline of the server's log. A standby that is promoted begins another one.
-pub async fn timeline(session: &Session) -> std::result::Result<String, Failure> {
+pub async fn timeline(session: &Session) -> Result<String, Failure> {
     let row = session
         .query_one(
             "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ' ' || system_identifier
@@ -53,11 +50,7 @@ pub async fn timeline(session: &Session) -> std::result::Result<String, Failure>
 }
 
 /// Records a run again, with its writer, on a server that has taken over and may lack both. Its lease has ended.
-pub async fn restore_run(
-    session: &Session,
-    run: i64,
-    writer: &[u8],
-) -> std::result::Result<(), Failure> {
+pub async fn restore_run(session: &Session, run: i64, writer: &[u8]) -> Result<(), Failure> {
     session
         .execute(
             "INSERT INTO run (number, verb, campaign, started_at, version, host, os_user, lease_until)

@@ -13,6 +13,7 @@ use super::{rows, server, thread};
 use crate::config::LedgerServer;
 use crate::files::folder_of;
 use crate::finding::{Finding, Severity};
+use crate::ledger::columns::Columns;
 use crate::os_error::without_os_code;
 
 /// How often a latency is measured; the median counts.
@@ -53,15 +54,10 @@ fn writable(path: &Path) -> std::io::Result<()> {
 /// What is found at the server. If it cannot be reached, reading the ledger reports that.
 #[must_use]
 pub fn server_findings(server: &LedgerServer) -> Vec<Finding> {
-    let server = server.clone();
-    let found = thread::run(async move || {
-        let examined = async {
-            let session = Session::connect(&server).await?;
-            examine(&session, &server).await
-        };
-        examined
-            .await
-            .map_err(|failure: Failure| failure.translate(server.name()))
+    let of_thread = server.clone();
+    let found = thread::run(server, async move || {
+        let session = Session::connect(&of_thread).await?;
+        examine(&session, &of_thread).await
     });
     found.unwrap_or_default()
 }
@@ -73,14 +69,15 @@ async fn examine(
     let name = server.name();
     let ok = |what: String| Finding::without_fix("ledger", Severity::Ok, name, what);
     let mut found = vec![ok(describe(session).await?)];
-    match server::check_durability(session, server).await? {
-        Err(error) => found.push(Finding::error("ledger", name, error)),
+    match server::check_durability(session, server).await {
+        Err(Failure::Setup(error)) => found.push(Finding::error("ledger", name, error)),
         Ok(true) => found.push(Finding::warning(
             "ledger",
             name,
             "a standby of its server may lack the last records when it takes over, which `ledger.accept_failover_loss` accepts; set `synchronous_standby_names` on the server",
         )),
         Ok(false) => found.push(ok(describe_durability(session).await?)),
+        Err(failure) => return Err(failure),
     }
     let (round_trip, commit) = (
         latency(session, false).await?,
@@ -208,7 +205,7 @@ async fn clock_difference(
         )
         .await?;
     let after = Timestamp::now();
-    let server = rows::timestamp(&row, 0)?;
+    let server = row.timestamp(0)?;
     let difference = server
         .duration_since(before)
         .unsigned_abs()

@@ -9,8 +9,9 @@ use super::connection::Session;
 use super::errors::Failure;
 use super::keys::Keys;
 use super::reader::{PAGE, Reader};
-use super::rows::{self, record_columns, standing_columns};
+use super::rows;
 use crate::invitation::{Event, Identity, Record, Standing, State};
+use crate::ledger::columns::{Columns, record_columns, standing_columns};
 use crate::ledger::error::Result;
 use crate::ledger::records::{RecordFilter, SentInvitation, Unsettled};
 use crate::link::PackageId;
@@ -31,7 +32,7 @@ pub async fn standings_of(
         )
         .await?;
     rows.iter()
-        .map(|row| Ok((rows::value(row, 12)?, rows::standing(row, 0)?)))
+        .map(|row| Ok((rows::value(row, 12)?, row.standing(0)?)))
         .collect()
 }
 
@@ -45,8 +46,7 @@ impl Reader {
                 WITH ORDINALITY AS k (campaign, package_id, address, occasion, place)
              JOIN invitation AS i USING (campaign, package_id, address, occasion)"
         );
-        self.find(FIND, identities, 12, |row| rows::standing(row, 0))
-            .await
+        self.find(FIND, identities, 12, |row| row.standing(0)).await
     }
 
     /// The records of these invitations, in their order.
@@ -59,7 +59,7 @@ impl Reader {
              JOIN invitation AS i USING (campaign, package_id, address, occasion)
              LEFT JOIN history AS h ON h.id = i.latest"
         );
-        self.find(FIND, identities, 35, rows::record).await
+        self.find(FIND, identities, 35, Columns::record).await
     }
 
     /// What is found, in the order of the identities. The last column is the place among them, from 1.
@@ -84,30 +84,25 @@ impl Reader {
         .await
     }
 
-    /// How many invitations of the campaign are in each state, only of those to this package if one is given.
+    /// How many invitations of the campaign are in each state that one of them has; only of those to this package if one
+    /// is given.
     pub async fn counts_of(
         &self,
         campaign: &str,
         package: Option<PackageId>,
-    ) -> Result<Vec<(State, u64)>> {
+    ) -> Result<HashMap<State, u64>> {
         let campaign = campaign.to_owned();
         let package = package.map(|it| it.to_string());
         self.query(async move |session: &Session| {
-            let mut counts = HashMap::new();
-            let found = session.query(
+            let rows = session.query(
                 "SELECT state, count(*) FROM invitation
                  WHERE campaign = $1 AND ($2::text IS NULL OR package_id = $2) AND occasion = 'invitation'
                  GROUP BY state",
                 &[&campaign, &package],
             ).await?;
-            for row in &found {
-                let count: i64 = rows::value(row, 1)?;
-                counts.insert(rows::state(row, 0)?, count.unsigned_abs());
-            }
-            let all = State::ALL.iter().copied();
-            Ok(all
-                .map(|it| (it, counts.get(&it).copied().unwrap_or_default()))
-                .collect())
+            rows.iter()
+                .map(|row| Ok((row.parsed(0)?, row.number(1)?)))
+                .collect()
         })
         .await
     }
@@ -164,7 +159,7 @@ impl Reader {
                     ],
                 )
                 .await?;
-            rows.iter().map(rows::record).collect()
+            rows.iter().map(Columns::record).collect()
         })
         .await
     }
@@ -181,7 +176,7 @@ impl Reader {
                 )
                 .await?;
             rows.iter()
-                .map(|row| Ok((rows::package_id(row, 0)?, rows::value(row, 1)?)))
+                .map(|row| Ok((row.package_id(0)?, rows::value(row, 1)?)))
                 .collect()
         })
         .await
@@ -197,7 +192,7 @@ impl Reader {
                     &[&id],
                 )
                 .await?;
-            rows.iter().map(|row| rows::event(row, 0)).collect()
+            rows.iter().map(|row| row.event(0)).collect()
         })
         .await
     }
@@ -208,7 +203,7 @@ impl Reader {
             let row = session
                 .query_one("SELECT min(at) FROM history WHERE to_state = 'armed'", &[])
                 .await?;
-            rows::optional_timestamp(&row, 0)
+            row.optional_timestamp(0)
         })
         .await
     }
@@ -222,8 +217,7 @@ impl Reader {
                     &[],
                 )
                 .await?;
-            let count: i64 = rows::value(&row, 0)?;
-            Ok(usize::try_from(count).unwrap_or_default())
+            row.number(0)
         })
         .await
     }
@@ -248,15 +242,7 @@ impl Reader {
                     &[&first, &last, &limit],
                 )
                 .await?;
-            let sent = |row| {
-                Ok(SentInvitation {
-                    identity: rows::identity(row, 0)?,
-                    id: rows::value(row, 4)?,
-                    message_id: rows::value(row, 5)?,
-                    generation: rows::count(row, 6)?,
-                })
-            };
-            rows.iter().map(sent).collect()
+            rows.iter().map(Columns::sent_invitation).collect()
         })
         .await
     }
@@ -270,7 +256,7 @@ impl Reader {
                     &[&since.as_millisecond()],
                 )
                 .await?;
-            rows.iter().map(|row| rows::timestamp(row, 0)).collect()
+            rows.iter().map(|row| row.timestamp(0)).collect()
         })
         .await
     }
@@ -288,14 +274,7 @@ impl Reader {
                     &[&since.as_millisecond()],
                 )
                 .await?;
-            let unsettled = |row| {
-                Ok(Unsettled {
-                    at: rows::timestamp(row, 0)?,
-                    invitation: rows::value(row, 1)?,
-                    is_unknown: rows::value(row, 2)?,
-                })
-            };
-            rows.iter().map(unsettled).collect()
+            rows.iter().map(Columns::unsettled).collect()
         })
         .await
     }

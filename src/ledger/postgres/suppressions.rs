@@ -5,8 +5,6 @@
 
 use std::collections::HashMap;
 
-use tokio_postgres::Row;
-
 use super::connection::Session;
 use super::errors::{ApplyError, Failure};
 use super::reader::Reader;
@@ -16,6 +14,7 @@ use super::writer::{Lock, Writer};
 use crate::invitation::{
     AddressPattern, Cause, Identity, MessageIdKey, State, Suppression, covering_hashes,
 };
+use crate::ledger::columns::Columns;
 use crate::ledger::error::Result;
 use crate::ledger::records::{Change, Suppressed};
 
@@ -163,7 +162,7 @@ impl Transaction<'_> {
             .session
             .query(statement, &[&pattern.as_str(), &state.as_str()])
             .await?;
-        rows.iter().map(|row| rows::identity(row, 0)).collect()
+        rows.iter().map(|row| row.identity(0)).collect()
     }
 }
 
@@ -173,7 +172,7 @@ impl Reader {
         &self,
         addresses: Vec<String>,
     ) -> Result<Vec<Option<Suppression>>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(async move |session: &Session| {
             let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
             covering_each(session, &key, &addresses).await
@@ -191,7 +190,7 @@ impl Reader {
                     &[],
                 )
                 .await?;
-            rows.iter().map(suppression).collect()
+            rows.iter().map(|row| row.suppression(1)).collect()
         })
         .await
     }
@@ -222,20 +221,11 @@ pub async fn covering_each(
         .await?;
     let mut listed = HashMap::with_capacity(rows.len());
     for row in &rows {
-        listed.insert(rows::value::<&[u8]>(row, 0)?, suppression(row)?);
+        listed.insert(rows::value::<&[u8]>(row, 0)?, row.suppression(1)?);
     }
     let covering = |hashes: &[[u8; 32]; 2]| {
         let mut found = hashes.iter().filter_map(|it| listed.get(&it[..]));
         found.next().cloned()
     };
     Ok(hashes.iter().map(covering).collect())
-}
-
-fn suppression(row: &Row) -> std::result::Result<Suppression, Failure> {
-    Ok(Suppression {
-        address: rows::value(row, 1)?,
-        at: rows::timestamp(row, 2)?,
-        source: rows::parsed(row, 3)?,
-        note: rows::value(row, 4)?,
-    })
 }

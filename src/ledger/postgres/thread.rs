@@ -8,6 +8,8 @@ use std::thread::JoinHandle;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
+use super::errors::Failure;
+use crate::config::LedgerServer;
 use crate::ledger::error::{LedgerError, Result};
 
 /// Work that is done on the thread, with its state.
@@ -34,15 +36,17 @@ fn cannot_start(error: &std::io::Error) -> LedgerError {
     LedgerError::CannotWrite(format!("cannot start a thread: {error}"))
 }
 
-/// Starts a thread that opens a session and then serves the requests. Returns when the session is open.
+/// Starts a thread that opens a session of this server and then serves the requests. Returns when the session is open.
 ///
 /// # Errors
 /// As `open`.
 pub fn start<R: Send + 'static, S: 'static, T: Send + 'static>(
     name: &str,
-    open: impl AsyncFnOnce() -> Result<(S, T)> + Send + 'static,
+    server: &LedgerServer,
+    open: impl AsyncFnOnce() -> std::result::Result<(S, T), Failure> + Send + 'static,
     serve: impl AsyncFnOnce(S, mpsc::UnboundedReceiver<R>) + Send + 'static,
 ) -> Result<(mpsc::UnboundedSender<R>, JoinHandle<()>, T)> {
+    let ledger = server.name().to_owned();
     let (requests, queue) = mpsc::unbounded_channel();
     let (opened, waiting) = std::sync::mpsc::sync_channel(1);
     let work = move || {
@@ -52,7 +56,7 @@ pub fn start<R: Send + 'static, S: 'static, T: Send + 'static>(
                     let _ = opened.send(Ok(value));
                     serve(session, queue).await;
                 }
-                Err(error) => drop(opened.send(Err(error))),
+                Err(failure) => drop(opened.send(Err(failure.translate(&ledger)))),
             }
         };
         match runtime() {
@@ -73,9 +77,13 @@ pub fn start<R: Send + 'static, S: 'static, T: Send + 'static>(
 ///
 /// # Errors
 /// As `work`.
-pub fn run<T: Send + 'static>(work: impl AsyncFnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let served = async |(), _: mpsc::UnboundedReceiver<()>| {};
-    let (_, thread, value) = start("ledger", async move || Ok(((), work().await?)), served)?;
+pub fn run<T: Send + 'static>(
+    server: &LedgerServer,
+    work: impl AsyncFnOnce() -> std::result::Result<T, Failure> + Send + 'static,
+) -> Result<T> {
+    let open = async move || Ok(((), work().await?));
+    let no_requests = async |(), _: mpsc::UnboundedReceiver<()>| {};
+    let (_, thread, value) = start("ledger", server, open, no_requests)?;
     let _ = thread.join();
     Ok(value)
 }

@@ -37,13 +37,6 @@ pub struct Commit {
     pub done: RefCell<Option<Result<(), Failure>>>,
 }
 
-impl Transaction<'_> {
-    /// Whether this run is not lost, and its lease has not run out. It cannot be lost before the transaction ends.
-    pub async fn is_live(&self) -> std::result::Result<bool, Failure> {
-        is_live(self.session, self.run).await
-    }
-}
-
 /// Whether a run is not lost, and its lease has not run out. It cannot be lost before the transaction ends.
 pub async fn is_live(session: &Session, run: i64) -> std::result::Result<bool, Failure> {
     let row = session.query_opt(IS_LIVE, &[&run]).await?;

@@ -7,7 +7,8 @@ use super::errors::Failure;
 use super::reader::Reader;
 use super::{rows, schema};
 use crate::ledger::error::Result;
-use crate::ledger::verified::{Sums, Verified, hex};
+use crate::ledger::verified::{Sums, Verified};
+use crate::ledger::witness::hex;
 
 /// How many invitations are compared at a time.
 const PAGE: i64 = 5000;
@@ -16,7 +17,7 @@ impl Reader {
     /// Checks tables, columns, indexes, counters, histories and Message-IDs. The pages of the database are the matter
     /// of the server (`pg_amcheck`, `pg_checksums`).
     pub async fn verify(&self) -> Result<Vec<Verified>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(async move |session: &Session| {
             let mut all = vec![tables(session).await?];
             // Without its tables, there is nothing to count.
@@ -28,14 +29,7 @@ impl Reader {
                     let Some(last) = page.last() else { break };
                     after = rows::value(last, 4)?;
                     for row in &page {
-                        sums.add(
-                            rows::value(row, 4)?,
-                            &rows::identity(row, 0)?,
-                            rows::value(row, 5)?,
-                            rows::value(row, 6)?,
-                            rows::count(row, 7)?,
-                            rows::value(row, 8)?,
-                        );
+                        sums.add(row)?;
                     }
                 }
                 all.push(sums.result());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use super::changes;
+use super::changes::{self, Read};
 use super::connection::{Session, Values};
 use super::errors::{ApplyError, Failure};
 use super::lease::Lease;
@@ -21,13 +21,12 @@ use super::thread::{Work, boxed};
 use super::transaction::{Commit, Transaction};
 use crate::config::LedgerServer;
 use crate::invitation::MessageIdKey;
+use crate::ledger::columns::Columns;
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::pending::{PendingCommit, Responder, writer_stopped};
-use crate::ledger::records::{Change, ChangeResults, RateLimits};
+use crate::ledger::pending::{Group, PendingCommit, Request, writer_stopped};
+use crate::ledger::records::{Change, RateLimits};
 use crate::ledger::witness::{Id, Witness, WitnessMark, random_id};
 
-/// The most requests in one commit; more than the connections can queue.
-const MAX_GROUP: usize = 512;
 /// How long the writer tries to reach a server again. What was armed can be settled that long.
 const RECONNECT: Duration = Duration::from_mins(1);
 /// The pause between two attempts.
@@ -53,19 +52,9 @@ pub enum Lock {
     Exclusive,
 }
 
-/// A request to the writer.
-enum Request {
-    /// Changes, which may share a commit with those of other requests.
-    Apply(Vec<Change>, Responder<ChangeResults>),
-    /// Anything else. It sends its answer itself.
-    Run(Work<Writer>),
-    /// Ends the thread.
-    Close(Responder<()>),
-}
-
 /// Sends requests to the writer.
 pub struct WriterHandle {
-    requests: mpsc::UnboundedSender<Request>,
+    requests: mpsc::UnboundedSender<Request<Work<Writer>>>,
     thread: Option<JoinHandle<()>>,
     /// The lease of the run.
     pub lease: Arc<Lease>,
@@ -74,17 +63,16 @@ pub struct WriterHandle {
 impl WriterHandle {
     /// Starts the thread with an open writer.
     pub(super) fn start(
-        open: impl AsyncFnOnce() -> Result<Writer> + Send + 'static,
+        server: &LedgerServer,
+        open: impl AsyncFnOnce() -> std::result::Result<Writer, Failure> + Send + 'static,
     ) -> Result<Self> {
         let open = async move || {
             let writer = open().await?;
             let lease = writer.lease.clone();
             Ok((writer, lease))
         };
-        let (requests, thread, lease) =
-            super::thread::start("ledger-writer", open, async |writer: Writer, queue| {
-                writer.serve(queue).await;
-            })?;
+        let serve = async |writer: Writer, queue| writer.serve(queue).await;
+        let (requests, thread, lease) = super::thread::start("ledger-writer", server, open, serve)?;
         Ok(Self {
             requests,
             thread: Some(thread),
@@ -147,7 +135,7 @@ pub struct Writer {
 
 impl Writer {
     /// Handles requests until there are no more.
-    async fn serve(mut self, mut queue: mpsc::UnboundedReceiver<Request>) {
+    async fn serve(mut self, mut queue: mpsc::UnboundedReceiver<Request<Work<Writer>>>) {
         let mut next = None;
         loop {
             let request = match next.take() {
@@ -159,16 +147,8 @@ impl Writer {
             };
             match request {
                 Request::Apply(changes, answer) => {
-                    let mut group = vec![(changes, answer)];
-                    while group.len() < MAX_GROUP {
-                        match queue.try_recv() {
-                            Ok(Request::Apply(changes, answer)) => group.push((changes, answer)),
-                            other => {
-                                next = other.ok();
-                                break;
-                            }
-                        }
-                    }
+                    let mut group = Group::of(changes, answer);
+                    next = group.add_waiting(|| queue.try_recv().ok());
                     self.apply(group).await;
                 }
                 Request::Run(work) => work(&mut self).await,
@@ -184,30 +164,16 @@ impl Writer {
     }
 
     /// Applies the changes of several requests in one commit, and answers each.
-    async fn apply(&mut self, group: Vec<(Vec<Change>, Responder<ChangeResults>)>) {
-        let all: Vec<&Change> = group.iter().flat_map(|(changes, _)| changes).collect();
-        let read = async |session: &Session, run| changes::read(session, run, &all).await;
+    async fn apply(&mut self, group: Group) {
+        let all = group.changes();
         let apply = async |it: &Transaction<'_>, read| changes::apply_read(it, &all, read).await;
-        let applied = self.write_after(Lock::Shared, true, read, apply).await;
-        match applied {
-            Ok(results) => {
-                for (change, result) in all.iter().zip(&results) {
-                    if let Ok(state) = result {
-                        self.acknowledged.add(change, *state);
-                    }
-                }
-                let mut results = results.into_iter();
-                for (changes, answer) in group {
-                    let results = results.by_ref().take(changes.len()).collect();
-                    let _ = answer.send(Ok(results));
-                }
-            }
-            Err(error) => {
-                for (_, answer) in group {
-                    let _ = answer.send(Err(error.clone()));
-                }
+        let results = self.write_changes(Lock::Shared, &all, apply).await;
+        for (change, result) in all.iter().zip(results.iter().flatten()) {
+            if let Ok(state) = result {
+                self.acknowledged.add(change, *state);
             }
         }
+        group.answer(results);
     }
 
     /// Runs `work` in a transaction of its own. It may be called again, if nothing of it was committed.
@@ -216,32 +182,30 @@ impl Writer {
         lock: Lock,
         mut work: impl AsyncFnMut(&Transaction<'_>) -> std::result::Result<T, ApplyError>,
     ) -> Result<T> {
-        let work = async |it: &Transaction<'_>, ()| work(it).await;
-        self.write_after(lock, false, async |_, _| Ok(()), work)
-            .await
+        let work = async |it: &Transaction<'_>, _| work(it).await;
+        self.write_changes(lock, &[], work).await
     }
 
-    /// Runs `work` in a transaction of its own, with what `read` has read at its beginning. Both may be called again, if
-    /// nothing was committed. With `early`, the work may commit.
-    async fn write_after<P, T>(
+    /// As [`Writer::write`], with what these changes depend on, which is read at the beginning of the transaction. If
+    /// there are changes, the work may commit.
+    async fn write_changes<T>(
         &mut self,
         lock: Lock,
-        early: bool,
-        read: impl AsyncFn(&Session, i64) -> std::result::Result<P, Failure>,
-        mut work: impl AsyncFnMut(&Transaction<'_>, P) -> std::result::Result<T, ApplyError>,
+        changes: &[&Change],
+        mut work: impl AsyncFnMut(&Transaction<'_>, Read) -> std::result::Result<T, ApplyError>,
     ) -> Result<T> {
         let mut conflicts = 0;
         loop {
             self.ensure_usable()?;
             let id = random_id()?;
             let mut value = None;
-            let attempt = self.attempt_after((lock, early), id, &mut value, &read, &mut work);
+            let attempt = self.attempt(lock, id, changes, &mut value, &mut work);
             let error = match attempt.await {
                 Ok(()) => return Ok(value.expect("a committed transaction has a value")),
                 Err(ApplyError::Failed(failure)) => failure,
-                Err(refused) => {
+                Err(ApplyError::Refused(refusal)) => {
                     let _ = self.session.batch("ROLLBACK").await;
-                    return Err(LedgerError::Fault(refused.to_string()));
+                    return Err(LedgerError::Fault(refusal.to_string()));
                 }
             };
             match error {
@@ -259,27 +223,14 @@ impl Writer {
         }
     }
 
-    /// Runs `work` in a transaction that is not repeated.
+    /// Runs `work` in a transaction that is not repeated, with what these changes depend on.
     pub(super) async fn attempt<T>(
         &mut self,
         lock: Lock,
         id: Id,
+        changes: &[&Change],
         value: &mut Option<T>,
-        work: &mut impl AsyncFnMut(&Transaction<'_>) -> std::result::Result<T, ApplyError>,
-    ) -> std::result::Result<(), ApplyError> {
-        let mut work = async |it: &Transaction<'_>, ()| work(it).await;
-        self.attempt_after((lock, false), id, value, &async |_, _| Ok(()), &mut work)
-            .await
-    }
-
-    /// Runs `work` in a transaction that is not repeated, with what `read` has read at its beginning.
-    async fn attempt_after<P, T>(
-        &mut self,
-        (lock, early): (Lock, bool),
-        id: Id,
-        value: &mut Option<T>,
-        read: &impl AsyncFn(&Session, i64) -> std::result::Result<P, Failure>,
-        work: &mut impl AsyncFnMut(&Transaction<'_>, P) -> std::result::Result<T, ApplyError>,
+        work: &mut impl AsyncFnMut(&Transaction<'_>, Read) -> std::result::Result<T, ApplyError>,
     ) -> std::result::Result<(), ApplyError> {
         let session = &self.session;
         let locked = match lock {
@@ -294,21 +245,20 @@ impl Writer {
             session.batch("BEGIN"),
             session.query(locked, &[&ORDER_LOCK]),
             session.query_opt(COUNT, values),
-            read(session, self.run),
+            changes::read(session, self.run, changes),
         );
         begun?;
         locked?;
         let row = counted?.ok_or(Failure::NoEffect)?;
-        let changes: i64 = row.get(0);
-        let now = super::rows::timestamp(&row, 1)?;
+        let number: i64 = row.get(0);
         let transaction = Transaction {
             session,
             key: &self.key,
             run: self.run,
             limits: self.limits.as_ref(),
-            now,
+            now: row.timestamp(1)?,
             commit: Commit {
-                early,
+                early: !changes.is_empty(),
                 ..Commit::default()
             },
         };
@@ -317,7 +267,7 @@ impl Writer {
             None => session.batch("COMMIT").await?,
             Some(done) => done?,
         }
-        self.mark.changes = changes.unsigned_abs();
+        self.mark.changes = number.unsigned_abs();
         self.advance_witness();
         Ok(())
     }
@@ -390,14 +340,16 @@ impl Writer {
     async fn write_missing(&mut self) -> std::result::Result<(), Failure> {
         let acknowledged = std::mem::take(&mut self.acknowledged);
         let mut lost = None;
-        let mut write = async |it: &Transaction<'_>| acknowledged.write_missing(it).await;
-        let id = random_id().map_err(|error| Failure::Value(error.to_string()))?;
-        let written = self.attempt(Lock::Shared, id, &mut lost, &mut write).await;
+        let mut write = async |it: &Transaction<'_>, _| acknowledged.write_missing(it).await;
+        let id = random_id()?;
+        let written = self
+            .attempt(Lock::Shared, id, &[], &mut lost, &mut write)
+            .await;
         self.acknowledged = acknowledged;
         match written {
             Ok(()) => {}
             Err(ApplyError::Failed(failure)) => return Err(failure),
-            Err(refused) => return Err(Failure::Value(refused.to_string())),
+            Err(ApplyError::Refused(refusal)) => return Err(Failure::Value(refusal.to_string())),
         }
         let lost = lost.unwrap_or_default();
         if lost.is_empty() {

@@ -6,15 +6,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 
+use super::errors::ApplyError;
 use super::reader::{PAGE, Reader};
-use super::transitions::ApplyError;
+use super::schema;
 use super::writer_thread::WriterThread;
-use super::{rows, schema};
 use crate::invitation::{
     Access, AccessBy, AccessCounts, AccessState, Identity, PersonHash, PersonHasher,
 };
+use crate::ledger::columns::Columns;
 use crate::ledger::error::Result;
 use crate::ledger::person_access::{AccessChange, People, PersonAccess};
 use crate::link::PackageId;
@@ -91,7 +92,7 @@ impl Reader {
         &self,
         identities: Vec<Identity>,
     ) -> impl Future<Output = Result<Vec<Option<Access>>>> {
-        let hasher = PersonHasher::new(&self.key);
+        let hasher = PersonHasher::new(&self.opened.key);
         self.query(move |connection| {
             if !is_recorded(connection)? {
                 return Ok(vec![None; identities.len()]);
@@ -110,17 +111,12 @@ impl Reader {
     /// If the ledger cannot be read.
     pub async fn requests_read_at(&self, packages: Vec<PackageId>) -> Result<Option<Timestamp>> {
         self.query(move |connection| {
-            let mut oldest = None;
             if !is_recorded(connection)? {
                 return Ok(None);
             }
-            for package in packages {
-                let Some(at) = read_at(connection, package)? else {
-                    return Ok(None);
-                };
-                oldest = Some(oldest.map_or(at, |it: Timestamp| it.min(at)));
-            }
-            Ok(oldest)
+            let times = packages.into_iter().map(|it| read_at(connection, it));
+            let times: Option<Vec<_>> = times.collect::<rusqlite::Result<_>>()?;
+            Ok(times.and_then(|it| it.into_iter().min()))
         })
         .await
     }
@@ -136,12 +132,12 @@ impl Reader {
     ) -> Result<Vec<(i64, Identity)>> {
         self.query(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, campaign, package_id, address FROM invitation
+                "SELECT id, campaign, package_id, address, occasion FROM invitation
                  WHERE id > ?1 AND package_id = ?2 AND occasion = 'invitation' ORDER BY id LIMIT ?3",
             )?;
             statement
                 .query_map((after, package.to_string(), PAGE), |row| {
-                    Ok((row.get(0)?, rows::identity(row, 1)?))
+                    Ok((row.get(0)?, row.identity(1)?))
                 })?
                 .collect()
         })
@@ -158,7 +154,7 @@ impl Reader {
         campaign: &str,
         package: Option<PackageId>,
     ) -> Result<Option<AccessCounts>> {
-        let hasher = PersonHasher::new(&self.key);
+        let hasher = PersonHasher::new(&self.opened.key);
         let (campaign, package) = (campaign.to_owned(), package.map(|it| it.to_string()));
         self.query(move |connection| {
             let mut counts = AccessCounts::default();
@@ -167,12 +163,12 @@ impl Reader {
             }
             let mut packages: HashMap<PackageId, Option<People>> = HashMap::new();
             let mut statement = connection.prepare(
-                "SELECT campaign, package_id, address FROM invitation
+                "SELECT campaign, package_id, address, occasion FROM invitation
                  WHERE campaign = ?1 AND (?2 IS NULL OR package_id = ?2) AND occasion = 'invitation'",
             )?;
             let mut rows = statement.query((campaign, package))?;
             while let Some(row) = rows.next()? {
-                let identity = rows::identity(row, 0)?;
+                let identity = row.identity(0)?;
                 let people = match packages.entry(identity.package_id) {
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(new) => new.insert(people_of(connection, identity.package_id)?),
@@ -201,7 +197,7 @@ impl Reader {
             let after = after.map_or(Vec::new(), |it| it.0.to_vec());
             statement
                 .query_map((package.to_string(), after, limit), |row| {
-                    Ok((PersonHash(row.get(0)?), state(row, 1)?))
+                    Ok((PersonHash(row.get(0)?), row.parsed(1)?))
                 })?
                 .collect()
         })
@@ -215,7 +211,7 @@ fn people_of(connection: &Connection, package: PackageId) -> rusqlite::Result<Op
     let mut statement =
         connection.prepare_cached("SELECT person, state FROM access WHERE package_id = ?1")?;
     let states = statement.query_map([package.to_string()], |row| {
-        Ok((PersonHash(row.get(0)?), state(row, 1)?))
+        Ok((PersonHash(row.get(0)?), row.parsed(1)?))
     })?;
     let states = states.collect::<rusqlite::Result<_>>()?;
     Ok(Some(People { states, read_at }))
@@ -252,9 +248,9 @@ fn find(
         .query_row((package, person.0), |row| {
             Ok(PersonAccess {
                 person,
-                state: state(row, 0)?,
-                at: rows::optional_timestamp(row, 1)?,
-                requested_at: rows::optional_timestamp(row, 2)?,
+                state: row.parsed(0)?,
+                at: row.optional_timestamp(1)?,
+                requested_at: row.optional_timestamp(2)?,
             })
         })
         .optional()
@@ -268,16 +264,11 @@ fn in_milliseconds(at: Option<Timestamp>) -> Option<i64> {
 fn read_at(connection: &Connection, package: PackageId) -> rusqlite::Result<Option<Timestamp>> {
     connection
         .prepare_cached("SELECT at FROM access_reading WHERE package_id = ?1")?
-        .query_row([package.to_string()], |row| rows::timestamp(row, 0))
+        .query_row([package.to_string()], |row| row.timestamp(0))
         .optional()
 }
 
 /// Whether the tables have a version that records access.
 fn is_recorded(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(schema::version(connection)? >= 3)
-}
-
-fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<AccessState> {
-    let name = row.get_ref(column)?.as_str()?;
-    name.parse().map_err(|_| rusqlite::Error::InvalidQuery)
 }

@@ -1,7 +1,7 @@
 //! The changes of all invitations in the order in which they were recorded, for export.
 
 use super::reader::Reader;
-use super::rows;
+use crate::ledger::columns::Columns;
 use crate::ledger::error::Result;
 use crate::ledger::records::RecordedChange;
 
@@ -20,16 +20,7 @@ impl Reader {
                  FROM history AS h JOIN invitation AS i ON i.id = h.invitation
                  WHERE h.id > ?1 ORDER BY h.id LIMIT ?2",
             )?;
-            let changes = statement.query_map((after, limit), |row| {
-                Ok(RecordedChange {
-                    event: rows::event(row, 0)?,
-                    number: row.get(10)?,
-                    run: row.get(11)?,
-                    cause: row.get(12)?,
-                    identity: rows::identity(row, 13)?.on(rows::occasion(row, 16)?),
-                    package: row.get(17)?,
-                })
-            })?;
+            let changes = statement.query_map((after, limit), |row| row.recorded_change())?;
             changes.collect()
         })
         .await

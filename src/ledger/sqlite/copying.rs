@@ -1,7 +1,7 @@
 //! `ledger copy` from and to a file.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rusqlite::Connection;
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
@@ -18,19 +18,80 @@ use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::lock::RunLock;
 use crate::ledger::witness::{self, Id};
 
-/// A ledger that is moved away. No run can use it meanwhile.
-pub struct CopySource {
+/// One side of a copy: the ledger that is moved away, or the one that it is copied into. No run can use either.
+pub struct CopySide {
     path: PathBuf,
-    connection: Connection,
+    /// None while there is no ledger.
+    connection: Option<Connection>,
     _lock: RunLock,
 }
 
-impl CopySource {
+impl CopySide {
+    fn connection(&self) -> &Connection {
+        self.connection.as_ref().expect("the copy was begun")
+    }
+
+    fn done<T>(&self, result: rusqlite::Result<T>) -> Result<T> {
+        result.map_err(|error| translate(&self.path, &error))
+    }
+
+    /// Its id, key and counter.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn identity(&self) -> Result<LedgerIdentity> {
+        let connection = self.connection();
+        let identity = || {
+            let counter = "SELECT changes FROM meta";
+            Ok(LedgerIdentity {
+                id: schema::id(connection)?.unwrap_or_default(),
+                key: schema::key(connection)?,
+                changes: connection.query_row(counter, [], |row| row.get(0))?,
+            })
+        };
+        self.done(identity())
+    }
+
+    /// Reads a table in pages.
+    ///
+    /// # Errors
+    /// If it cannot be read, and as `each`.
+    pub async fn read(
+        &self,
+        table: &Table,
+        mut each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
+    ) -> Result<()> {
+        let sql = format!(
+            "SELECT {} FROM {} ORDER BY {}",
+            table.names(),
+            table.name,
+            table.key.join(", ")
+        );
+        let mut statement = self.done(self.connection().prepare(&sql))?;
+        let mut rows = self.done(statement.query([]))?;
+        let mut page = Vec::with_capacity(PAGE);
+        while let Some(row) = self.done(rows.next())? {
+            let columns = 0..table.columns.len();
+            let values = columns.map(|column| row.get_ref(column).map(value));
+            page.push(self.done(values.collect())?);
+            if page.len() == PAGE {
+                each(std::mem::take(&mut page)).await?;
+            }
+        }
+        if page.is_empty() {
+            return Ok(());
+        }
+        each(page).await
+    }
+}
+
+/// The steps of a ledger that is moved away.
+impl CopySide {
     /// Opens a ledger, and keeps all others from writing it.
     ///
     /// # Errors
     /// If it is missing, in use, older than its witness or has armed invitations.
-    pub fn open(files: &LedgerFiles) -> Result<Self> {
+    pub fn open_source(files: &LedgerFiles) -> Result<Self> {
         let path = &files.file;
         file_checks::check(path)?;
         file_checks::check_writable(path)?;
@@ -39,10 +100,8 @@ impl CopySource {
         let content = witness::read(&files.witness)?;
         let log_missing = wal::is_missing(path).map_err(unreadable)?;
         let connection = connection::open_to_copy(path)?;
-        let sqlite = |error: rusqlite::Error| translate(path, &error);
-        if let Some(staleness) =
-            runs::staleness(&connection, content, log_missing).map_err(sqlite)?
-        {
+        let staleness = runs::staleness(&connection, content, log_missing);
+        if let Some(staleness) = staleness.map_err(|error| translate(path, &error))? {
             drop(connection);
             if log_missing {
                 wal::remove_if_empty(path);
@@ -53,32 +112,26 @@ impl CopySource {
         connection::leave_log(&connection, path)?;
         let source = Self {
             path: path.clone(),
-            connection,
+            connection: Some(connection),
             _lock: lock,
         };
         if source.state()? == CopyState::Own {
-            source.begin(witness::random_id()?).map_err(sqlite)?;
+            source.done(source.begin_move(witness::random_id()?))?;
             source.refuse_armed()?;
         }
         Ok(source)
     }
 
     /// Begins the transaction that ends with the mark. `id` becomes the ledger's id if it has none.
-    fn begin(&self, id: Id) -> rusqlite::Result<()> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        schema::migrate(&self.connection, id)
+    fn begin_move(&self, id: Id) -> rusqlite::Result<()> {
+        self.connection().execute_batch("BEGIN IMMEDIATE")?;
+        schema::migrate(self.connection(), id)
     }
 
     fn refuse_armed(&self) -> Result<()> {
-        let armed: i64 = self
-            .connection
-            .query_row(
-                "SELECT count(*) FROM invitation WHERE state = 'armed'",
-                [],
-                |row| row.get(0),
-            )
-            .map_err(|error| translate(&self.path, &error))?;
-        match armed {
+        let armed = "SELECT count(*) FROM invitation WHERE state = 'armed'";
+        let armed = self.connection().query_row(armed, [], |row| row.get(0));
+        match self.done::<i64>(armed)? {
             0 => Ok(()),
             armed => Err(LedgerError::Unusable(format!(
                 "the ledger `{}` has {armed} armed invitations of a run that was killed; run `access-invite send --limit 0` with it, which makes them `unknown`, and then copy it",
@@ -92,27 +145,7 @@ impl CopySource {
     /// # Errors
     /// If it cannot be read.
     pub fn state(&self) -> Result<CopyState> {
-        schema::copy_state(&self.connection).map_err(|error| translate(&self.path, &error))
-    }
-
-    /// Its id, key and counter.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn identity(&self) -> Result<LedgerIdentity> {
-        identity(&self.connection).map_err(|error| translate(&self.path, &error))
-    }
-
-    /// Reads a table in pages.
-    ///
-    /// # Errors
-    /// If it cannot be read, and as `each`.
-    pub async fn read(
-        &self,
-        table: &Table,
-        each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
-    ) -> Result<()> {
-        read(&self.path, &self.connection, table, each).await
+        self.done(schema::copy_state(self.connection()))
     }
 
     /// Marks it as moved: it is not written any more.
@@ -120,11 +153,8 @@ impl CopySource {
     /// # Errors
     /// If it cannot be written.
     pub fn mark(&self, to: &str) -> Result<()> {
-        let mark = || {
-            schema::mark_as_moved(&self.connection, to)?;
-            self.connection.execute_batch("COMMIT")
-        };
-        mark().map_err(|error| translate(&self.path, &error))
+        let marked = schema::mark_as_moved(self.connection(), to);
+        self.done(marked.and_then(|()| self.connection().execute_batch("COMMIT")))
     }
 
     /// Notes that the copy is in use.
@@ -132,26 +162,18 @@ impl CopySource {
     /// # Errors
     /// If it cannot be written.
     pub fn finish(&self) -> Result<()> {
-        let finished = self
-            .connection
-            .execute_batch("UPDATE place SET finished = 1");
-        finished.map_err(|error| translate(&self.path, &error))
+        let finish = "UPDATE place SET finished = 1";
+        self.done(self.connection().execute_batch(finish))
     }
 }
 
-/// The file that a ledger is copied into.
-pub struct CopyTarget {
-    path: PathBuf,
-    connection: Option<Connection>,
-    _lock: RunLock,
-}
-
-impl CopyTarget {
+/// The steps of a copy.
+impl CopySide {
     /// Opens the file, if there is one, and keeps all others from writing it.
     ///
     /// # Errors
     /// If it is in use, or cannot be opened.
-    pub fn open(files: &LedgerFiles) -> Result<Self> {
+    pub fn open_target(files: &LedgerFiles) -> Result<Self> {
         let path = &files.file;
         let lock = RunLock::take(path)?;
         // What was begun and killed at once is empty.
@@ -168,17 +190,14 @@ impl CopyTarget {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn state(&self) -> Result<TargetState> {
-        let Some(connection) = &self.connection else {
+    pub fn target_state(&self) -> Result<TargetState> {
+        if self.connection.is_none() {
             return Ok(TargetState::Absent);
-        };
-        let state = schema::copy_state(connection);
-        Ok(
-            match state.map_err(|error| translate(&self.path, &error))? {
-                CopyState::Incomplete { from } => TargetState::Incomplete { from },
-                CopyState::Own | CopyState::Moved { .. } => TargetState::InUse,
-            },
-        )
+        }
+        Ok(match self.state()? {
+            CopyState::Incomplete { from } => TargetState::Incomplete { from },
+            CopyState::Own | CopyState::Moved { .. } => TargetState::InUse,
+        })
     }
 
     /// Begins a copy of `from`, in place of one that was begun before.
@@ -191,14 +210,9 @@ impl CopyTarget {
             let _ = std::fs::remove_file(beside(&self.path, suffix));
         }
         let connection = connection::create_incomplete(&self.path, identity, from)?;
-        let begun = connection.execute_batch("BEGIN IMMEDIATE");
-        begun.map_err(|error| translate(&self.path, &error))?;
+        self.done(connection.execute_batch("BEGIN IMMEDIATE"))?;
         self.connection = Some(connection);
         Ok(())
-    }
-
-    fn connection(&self) -> &Connection {
-        self.connection.as_ref().expect("the copy was begun")
     }
 
     /// Adds rows to a table.
@@ -206,8 +220,7 @@ impl CopyTarget {
     /// # Errors
     /// If they cannot be written.
     pub fn write(&self, table: &Table, rows: &[Row]) -> Result<()> {
-        let written = write(self.connection(), table, rows);
-        written.map_err(|error| translate(&self.path, &error))
+        self.done(write(self.connection(), table, rows))
     }
 
     /// Makes all that was written durable.
@@ -215,8 +228,7 @@ impl CopyTarget {
     /// # Errors
     /// If it cannot be written.
     pub fn commit(&self) -> Result<()> {
-        let committed = self.connection().execute_batch("COMMIT");
-        committed.map_err(|error| translate(&self.path, &error))?;
+        self.done(self.connection().execute_batch("COMMIT"))?;
         let synced = File::open(folder_of(&self.path)).and_then(|it| it.sync_all());
         synced.map_err(|error| {
             LedgerError::CannotWrite(format!(
@@ -226,73 +238,13 @@ impl CopyTarget {
         })
     }
 
-    /// Reads a table in pages.
-    ///
-    /// # Errors
-    /// If it cannot be read, and as `each`.
-    pub async fn read(
-        &self,
-        table: &Table,
-        each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
-    ) -> Result<()> {
-        read(&self.path, self.connection(), table, each).await
-    }
-
-    /// Its id, key and counter.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn identity(&self) -> Result<LedgerIdentity> {
-        identity(self.connection()).map_err(|error| translate(&self.path, &error))
-    }
-
     /// Makes it a ledger of its own.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn enable(&self) -> Result<()> {
-        let enabled = schema::enable(self.connection());
-        enabled.map_err(|error| translate(&self.path, &error))
+        self.done(schema::enable(self.connection()))
     }
-}
-
-fn identity(connection: &Connection) -> rusqlite::Result<LedgerIdentity> {
-    let changes = connection.query_row("SELECT changes FROM meta", [], |row| row.get(0))?;
-    Ok(LedgerIdentity {
-        id: schema::id(connection)?.unwrap_or_default(),
-        key: schema::key(connection)?,
-        changes,
-    })
-}
-
-async fn read(
-    path: &Path,
-    connection: &Connection,
-    table: &Table,
-    mut each: impl AsyncFnMut(Vec<Row>) -> Result<()>,
-) -> Result<()> {
-    let sqlite = |error: rusqlite::Error| translate(path, &error);
-    let sql = format!(
-        "SELECT {} FROM {} ORDER BY {}",
-        table.names(),
-        table.name,
-        table.key.join(", ")
-    );
-    let mut statement = connection.prepare(&sql).map_err(sqlite)?;
-    let mut rows = statement.query([]).map_err(sqlite)?;
-    let mut page = Vec::with_capacity(PAGE);
-    while let Some(row) = rows.next().map_err(sqlite)? {
-        let columns = 0..table.columns.len();
-        let values = columns.map(|column| row.get_ref(column).map(value));
-        page.push(values.collect::<rusqlite::Result<_>>().map_err(sqlite)?);
-        if page.len() == PAGE {
-            each(std::mem::take(&mut page)).await?;
-        }
-    }
-    if page.is_empty() {
-        return Ok(());
-    }
-    each(page).await
 }
 
 fn value(found: ValueRef<'_>) -> Value {

@@ -7,14 +7,16 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
+use super::errors::ApplyError;
 use super::reader::Reader;
-use super::transitions::{ApplyError, Transitions};
+use super::transitions::Transitions;
 use super::writer_thread::WriterThread;
-use super::{rows, runs, schema, wal};
+use super::{runs, schema, wal};
 use crate::address::Address;
 use crate::invitation::{
     Cause, Erasure, Identity, MessageIdKey, PersonHasher, erase, suppression_hash,
 };
+use crate::ledger::columns::Columns;
 use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::Forgotten;
 use crate::mentions::Mentions;
@@ -86,7 +88,7 @@ impl Transitions<'_> {
             .connection
             .prepare("SELECT id, state, email FROM invitation WHERE address = ?1")?
             .query_map([&canonical], |row| {
-                Ok((row.get(0)?, rows::state(row, 1)?, row.get::<_, String>(2)?))
+                Ok((row.get(0)?, row.parsed(1)?, row.get::<_, String>(2)?))
             })?
             .collect::<rusqlite::Result<Vec<(i64, _, _)>>>()?;
         for (id, state, email) in &invitations {
@@ -143,11 +145,11 @@ impl Transitions<'_> {
     fn closed_since(&self, until: Timestamp, after: i64) -> rusqlite::Result<Vec<(i64, Identity)>> {
         self.connection
             .prepare_cached(&format!(
-                "SELECT id, campaign, package_id, address FROM invitation
+                "SELECT id, campaign, package_id, address, occasion FROM invitation
                  WHERE id > ?1 AND updated_at < ?2 ORDER BY id LIMIT {PAGE}"
             ))?
             .query_map((after, until.as_millisecond()), |row| {
-                Ok((row.get(0)?, rows::identity(row, 1)?))
+                Ok((row.get(0)?, row.identity(1)?))
             })?
             .collect()
     }
@@ -172,7 +174,7 @@ impl Transitions<'_> {
             )?
             .query_map(key, |row| {
                 let (id, at): (i64, i64) = (row.get(0)?, row.get(2)?);
-                Ok((id, rows::state(row, 1)?, at))
+                Ok((id, row.parsed(1)?, at))
             })?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         let closed = occasions.iter().all(|(_, state, changed)| {
@@ -242,7 +244,7 @@ impl Reader {
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn erasures(&self, identities: Vec<Identity>) -> Result<Vec<Option<Erasure>>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(move |connection| {
             if !has_erasures(connection)? {
                 return Ok(vec![None; identities.len()]);

@@ -6,6 +6,16 @@ use rusqlite::ErrorCode as Code;
 use rustix::process::{Resource, getrlimit};
 
 use crate::ledger::error::LedgerError;
+use crate::ledger::refusal;
+
+/// Why a change was not written.
+pub type ApplyError = refusal::ApplyError<rusqlite::Error>;
+
+impl From<rusqlite::Error> for ApplyError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error)
+    }
+}
 
 /// Fails unless a statement has changed one row, which it does in every ledger that was not tampered with.
 pub fn ensure_one_row(changed: usize) -> rusqlite::Result<()> {

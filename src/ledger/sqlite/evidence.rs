@@ -1,9 +1,10 @@
 //! The runs that wrote into the ledger, and the approvals on record.
 
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
 use super::reader::Reader;
-use super::{rows, schema};
+use super::schema;
+use crate::ledger::columns::Columns;
 use crate::ledger::error::Result;
 use crate::ledger::records::{Approval, RunRecord};
 
@@ -47,7 +48,7 @@ impl Reader {
                         digest, counts, exit_code
                      FROM run WHERE ?1 IS NULL OR campaign = ?1 ORDER BY number DESC LIMIT ?2",
                 )?
-                .query_map((campaign, limit), run)?
+                .query_map((campaign, limit), |row| row.run())?
                 .collect()
         })
         .await
@@ -68,35 +69,9 @@ impl Reader {
                     "SELECT campaign, digest, approved_by, at, note FROM approval
                      WHERE ?1 IS NULL OR campaign = ?1 ORDER BY id DESC",
                 )?
-                .query_map([campaign], approval)?
+                .query_map([campaign], |row| row.approval())?
                 .collect()
         })
         .await
     }
-}
-
-fn run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
-    Ok(RunRecord {
-        number: row.get(0)?,
-        verb: row.get(1)?,
-        campaign: row.get(2)?,
-        started_at: rows::timestamp(row, 3)?,
-        ended_at: rows::optional_timestamp(row, 4)?,
-        version: row.get(5)?,
-        host: row.get(6)?,
-        os_user: row.get(7)?,
-        digest: row.get(8)?,
-        counts: row.get(9)?,
-        exit_code: row.get(10)?,
-    })
-}
-
-fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
-    Ok(Approval {
-        campaign: row.get(0)?,
-        digest: row.get(1)?,
-        by: row.get(2)?,
-        at: rows::timestamp(row, 3)?,
-        note: row.get(4)?,
-    })
 }

@@ -8,12 +8,14 @@ use tokio::sync::{Notify, oneshot};
 
 use super::access::access_of;
 use super::errors::translate;
-use super::writer_thread::{Request, WriterThread};
-use super::{WriterHandle, connection, rows};
+use super::rows::RECORDS;
+use super::writer_thread::{Work, WriterThread};
+use super::{WriterHandle, connection};
 use crate::invitation::{Access, Event, Identity, MessageIdKey, PersonHasher, Record, Standing};
 use crate::ledger::Ledger;
+use crate::ledger::columns::{Columns, standing_columns};
 use crate::ledger::error::Result;
-use crate::ledger::pending::Responder;
+use crate::ledger::pending::{Group, Request, Responder};
 use crate::ledger::records::ChangeResults;
 
 /// What happens at a commit.
@@ -84,11 +86,12 @@ impl SharedDb {
     /// If it cannot be read.
     pub fn standings(&self) -> rusqlite::Result<Vec<(String, Standing)>> {
         let writer = self.writer();
-        let mut statement = writer.connection.prepare_cached(&format!(
-            "SELECT i.address, {} FROM invitation AS i ORDER BY i.id",
-            rows::STANDING
+        let mut statement = writer.connection.prepare_cached(concat!(
+            "SELECT i.address, ",
+            standing_columns!(),
+            " FROM invitation AS i ORDER BY i.id"
         ))?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, rows::standing(row, 1)?)))?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.standing(1)?)))?;
         rows.collect()
     }
 
@@ -98,9 +101,9 @@ impl SharedDb {
     /// If they cannot be read.
     pub fn records(&self) -> rusqlite::Result<Vec<Record>> {
         let writer = self.writer();
-        let query = format!("SELECT {}, {} ORDER BY i.id", rows::STANDING, rows::RECORD);
+        let query = format!("{RECORDS} ORDER BY i.id");
         let mut statement = writer.connection.prepare_cached(&query)?;
-        let records = statement.query_map([], rows::record)?;
+        let records = statement.query_map([], |row| row.record())?;
         records.collect()
     }
 
@@ -114,7 +117,7 @@ impl SharedDb {
             "SELECT invitation, at, from_state, to_state, phase, smtp_code, enhanced_code, reply,
                 relay, message_id, note FROM history ORDER BY id",
         )?;
-        let events = statement.query_map([], |row| Ok((row.get(0)?, rows::event(row, 1)?)))?;
+        let events = statement.query_map([], |row| Ok((row.get(0)?, row.event(1)?)))?;
         events.collect()
     }
 
@@ -152,18 +155,18 @@ impl SharedDb {
 
 impl FaultyWriter {
     /// Handles a request, unless the process crashes: then it is never answered.
-    pub fn handle(&self, request: Request) {
+    pub fn handle(&self, request: Request<Work>) {
         let mut writer = self.db.writer();
         match request {
             Request::Apply(changes, answer) => match self.next_fault() {
-                None => writer.apply(vec![(changes, answer)]),
+                None => writer.apply(Group::of(changes, answer)),
                 Some(CommitFault::CommitFails) => {
                     writer.failed = Some("the disk has failed".into());
-                    writer.apply(vec![(changes, answer)]);
+                    writer.apply(Group::of(changes, answer));
                 }
                 Some(fault) => {
                     if fault == CommitFault::CrashAfterCommit && !self.has_crashed() {
-                        writer.apply(vec![(changes, oneshot::channel().0)]);
+                        writer.apply(Group::of(changes, oneshot::channel().0));
                     }
                     self.unanswered().push(answer);
                     self.crashed.notify_one();

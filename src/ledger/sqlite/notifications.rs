@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::rows;
-use super::transitions::{ApplyError, Transitions};
-use crate::invitation::{Cause, Effect, Identity, State, effect};
-use crate::ledger::records::{Change, Notification, Notified};
+use super::errors::ApplyError;
+use super::transitions::Transitions;
+use crate::invitation::{Cause, Effect, State};
+use crate::ledger::columns::Columns;
+use crate::ledger::records::{Notification, Notified, note_begin};
 
 impl Transitions<'_> {
     /// Records a report, once.
@@ -17,26 +18,25 @@ impl Transitions<'_> {
                  WHERE id = ?1",
             )?
             .query_row([notification.invitation], |row| {
-                let identity = rows::identity(row, 0)?.on(rows::occasion(row, 3)?);
-                Ok((identity, rows::state(row, 4)?, row.get::<_, String>(5)?))
+                Ok((row.identity(0)?, row.parsed(4)?, row.string(5)?))
             })
             .optional()?
-            .filter(|(found, ..)| is_same_partner(found, &notification.identity));
+            .filter(|(found, ..)| found.is_same_partner(&notification.identity));
         // It was erased since the report was matched, and its number may be that of another one by now.
         let Some((_, state, current)) = found else {
             return Ok(Notified::Known);
         };
-        let Notification {
-            invitation, origin, ..
-        } = notification;
-        if is_recorded(self.connection, *invitation, origin)? {
+        if is_recorded(
+            self.connection,
+            notification.invitation,
+            &notification.origin,
+        )? {
             return Ok(Notified::Known);
         }
-        let about_current = notification.about_recipient && current == notification.message_id;
-        let notified = match effect(state, notification.proof, about_current) {
+        let notified = match notification.effect(state, &current) {
             Effect::Wait => return Ok(Notified::Waiting),
             Effect::Change(cause) => {
-                let changed = self.apply(&change(notification, cause))?;
+                let changed = self.apply(&notification.change(cause))?;
                 Notified::Changed(state, changed)
             }
             Effect::Note => {
@@ -55,17 +55,11 @@ impl Transitions<'_> {
     /// Adds a line to the history. The latest event stays, because reports and plans read the relay's reply
     /// there.
     fn note(&self, notification: &Notification, state: State) -> rusqlite::Result<()> {
-        let noted = change(notification, Cause::Notification(notification.proof));
+        let noted = notification.change(Cause::Notification(notification.proof));
         let (id, message_id) = (notification.invitation, &notification.message_id);
         self.write_history(id, &noted, Some(state), state, message_id)?;
         Ok(())
     }
-}
-
-/// Whether both are of one partner and one package in one campaign.
-fn is_same_partner(one: &Identity, other: &Identity) -> bool {
-    let parts = |it: &Identity| (it.campaign.clone(), it.package_id, it.address.clone());
-    parts(one) == parts(other)
 }
 
 /// Whether the report of this origin is in the invitation's history.
@@ -79,18 +73,5 @@ pub fn is_recorded(
             "SELECT EXISTS (SELECT 1 FROM history WHERE invitation = ?1
                 AND cause = 'notification' AND substr(note, 1, length(?2)) = ?2)",
         )?
-        .query_row((invitation, begin(origin)), |row| row.get(0))
-}
-
-/// How the note of a report begins. The colon ends the origin, so that it is not the beginning of another.
-fn begin(origin: &str) -> String {
-    format!("{origin}: ")
-}
-
-fn change(notification: &Notification, cause: Cause) -> Change {
-    Change {
-        reply: notification.reply.clone(),
-        note: Some(begin(&notification.origin) + &notification.text),
-        ..Change::new(&notification.identity, notification.at, cause)
-    }
+        .query_row((invitation, note_begin(origin)), |row| row.get(0))
 }

@@ -44,7 +44,7 @@ fn start_threads(
     run: Option<ActiveRun>,
 ) -> Result<(WriterHandle, Reader)> {
     let reader = Reader::beside_writer(path)?;
-    let writer = WriterThread::new(path, connection, reader.key.clone(), run);
+    let writer = WriterThread::new(path, connection, reader.opened.key.clone(), run);
     Ok((WriterHandle::start(writer), reader))
 }
 
@@ -240,14 +240,13 @@ fn try_open(files: &LedgerFiles, scratch: Option<&Path>) -> Result<Option<Reader
     };
     let staleness =
         runs::staleness(&connection, witness, log_missing).map_err(|it| translate(path, &it))?;
-    let moved_to = match schema::copy_state(&connection).map_err(|it| translate(path, &it))? {
-        CopyState::Moved { to, .. } => Some(to),
-        _ => None,
-    };
+    let state = schema::copy_state(&connection).map_err(|it| translate(path, &it))?;
     let mut reader = Reader::start(path, connection)?;
-    reader.moved_to = moved_to;
-    reader.live = live;
-    reader.staleness = staleness;
+    reader.opened.live = live;
+    reader.opened.staleness = staleness;
+    if let CopyState::Moved { to, .. } = state {
+        reader.opened.moved_to = Some(to);
+    }
     reader.copy = copy;
     Ok(Some(reader))
 }

@@ -3,6 +3,7 @@
 //! Each query is one short statement that is read to its end, and long results come in pages, because an
 //! open snapshot prevents the reuse of the log.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -14,11 +15,12 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::errors::{damaged, translate};
-use super::rows::{self, RECORD, STANDING};
+use super::rows::RECORDS;
 use super::{connection, notifications, runs, schema, suppressions};
 use crate::invitation::{Event, Identity, MessageIdKey, Record, Standing, State, Suppression};
+use crate::ledger::columns::{Columns, standing_columns};
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::freshness::Staleness;
+use crate::ledger::opened::Opened;
 use crate::ledger::records::{CampaignStanding, RecordFilter, SentInvitation, Unsettled};
 use crate::ledger::sidecar;
 use crate::ledger::witness::Id;
@@ -36,14 +38,8 @@ pub struct Reader {
     path: PathBuf,
     queries: Option<mpsc::Sender<Query>>,
     thread: Option<JoinHandle<()>>,
-    /// The key behind the Message-IDs.
-    pub key: MessageIdKey,
-    /// Whether a run was using the ledger when it was opened.
-    pub live: bool,
-    /// Why the ledger may lack what later runs have recorded.
-    pub staleness: Option<Staleness>,
-    /// Where `ledger copy` has moved it.
-    pub moved_to: Option<String>,
+    /// What was found out when it was opened.
+    pub opened: Opened,
     /// The copy that is read in place of the ledger.
     pub(super) copy: Option<TempDir>,
 }
@@ -79,10 +75,12 @@ impl Reader {
             path: path.to_owned(),
             queries: Some(queries),
             thread: Some(thread),
-            key,
-            live: false,
-            staleness: None,
-            moved_to: None,
+            opened: Opened {
+                key,
+                live: false,
+                staleness: None,
+                moved_to: None,
+            },
             copy: None,
         })
     }
@@ -169,8 +167,8 @@ impl Reader {
         &self,
         identities: Vec<Identity>,
     ) -> impl Future<Output = Result<Vec<Option<Standing>>>> {
-        let columns = format!("{STANDING} FROM invitation AS i");
-        self.find(identities, columns, |row| rows::standing(row, 0))
+        let select = concat!("SELECT ", standing_columns!(), " FROM invitation AS i");
+        self.find(identities, select, |row| row.standing(0))
     }
 
     /// The records of these invitations, in their order; none for one that is not recorded.
@@ -181,19 +179,18 @@ impl Reader {
         &self,
         identities: Vec<Identity>,
     ) -> impl Future<Output = Result<Vec<Option<Record>>>> {
-        let columns = format!("{STANDING}, {RECORD}");
-        self.find(identities, columns, rows::record)
+        self.find(identities, RECORDS, |row| row.record())
     }
 
     fn find<T: Send + 'static>(
         &self,
         identities: Vec<Identity>,
-        columns: String,
+        select: &'static str,
         decode: fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> impl Future<Output = Result<Vec<Option<T>>>> {
         self.query(move |connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT {columns}
+                "{select}
                  WHERE i.campaign = ?1 AND i.package_id = ?2 AND i.address = ?3 AND i.occasion = ?4"
             ))?;
             let find = |it: &Identity| {
@@ -206,8 +203,8 @@ impl Reader {
         })
     }
 
-    /// How many invitations of the campaign are in each state, in the order of [`State::ALL`]; only of the invitations
-    /// to this package if one is given.
+    /// How many invitations of the campaign are in each state that one of them has; only of the invitations to this
+    /// package if one is given.
     ///
     /// # Errors
     /// If the ledger cannot be read.
@@ -215,23 +212,19 @@ impl Reader {
         &self,
         campaign: &str,
         package: Option<PackageId>,
-    ) -> Result<Vec<(State, u64)>> {
+    ) -> Result<HashMap<State, u64>> {
         let campaign = campaign.to_owned();
         let package = package.map(|it| it.to_string());
         self.query(move |connection| {
-            let counts: Vec<(State, i64)> = connection
-                .prepare(
-                    "SELECT state, count(*) FROM invitation
-                     WHERE campaign = ?1 AND (?2 IS NULL OR package_id = ?2)
-                        AND occasion = 'invitation' GROUP BY state",
-                )?
-                .query_map((campaign, package), |row| {
-                    Ok((rows::state(row, 0)?, row.get(1)?))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            let count_of = |state| counts.iter().find(|it| it.0 == state).map_or(0, |it| it.1);
-            let all = State::ALL.iter().copied();
-            Ok(all.map(|it| (it, count_of(it).unsigned_abs())).collect())
+            let mut statement = connection.prepare(
+                "SELECT state, count(*) FROM invitation
+                 WHERE campaign = ?1 AND (?2 IS NULL OR package_id = ?2)
+                    AND occasion = 'invitation' GROUP BY state",
+            )?;
+            let counts = statement.query_map((campaign, package), |row| {
+                Ok((row.parsed(0)?, row.number(1)?))
+            })?;
+            counts.collect()
         })
         .await
     }
@@ -252,7 +245,7 @@ impl Reader {
             // In the order of the primary key; the `+` keeps SQLite from using the index on campaigns,
             // which would sort all records for each page.
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT {STANDING}, {RECORD}
+                "{RECORDS}
                  WHERE i.id > ?1 AND +i.campaign = ?2
                     AND (?3 IS NULL OR i.state = ?3)
                     AND (?4 IS NULL OR i.package_id = ?4)
@@ -270,7 +263,7 @@ impl Reader {
                     filter.occasion.map(|it| it.to_string()),
                     PAGE,
                 ),
-                rows::record,
+                |row| row.record(),
             )?;
             records.collect()
         })
@@ -288,9 +281,8 @@ impl Reader {
                 "SELECT package_id, package FROM invitation WHERE campaign = ?1
                  GROUP BY package_id, package ORDER BY min(id)",
             )?;
-            let packages = statement.query_map([campaign], |row| {
-                Ok((rows::package_id(row, 0)?, row.get(1)?))
-            })?;
+            let packages =
+                statement.query_map([campaign], |row| Ok((row.package_id(0)?, row.get(1)?)))?;
             packages.collect()
         })
         .await
@@ -301,12 +293,11 @@ impl Reader {
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn first_sent(&self) -> Result<Option<Timestamp>> {
-        let first = self.query(|connection| {
+        self.query(|connection| {
             let first = "SELECT min(at) FROM history WHERE to_state = 'armed'";
-            connection.query_row(first, [], |row| row.get::<_, Option<i64>>(0))
-        });
-        let first = first.await?;
-        Ok(first.and_then(|it| Timestamp::from_millisecond(it).ok()))
+            connection.query_row(first, [], |row| row.optional_timestamp(0))
+        })
+        .await
     }
 
     /// Whether a report is recorded with an invitation.
@@ -327,7 +318,7 @@ impl Reader {
         &self,
         addresses: Vec<String>,
     ) -> Result<Vec<Option<Suppression>>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(move |connection| suppressions::covering_each(connection, &key, &addresses))
             .await
     }
@@ -351,9 +342,7 @@ impl Reader {
                     message_id, note
                  FROM history WHERE invitation = ?1 ORDER BY id",
             )?;
-            statement
-                .query_map([id], |row| rows::event(row, 0))?
-                .collect()
+            statement.query_map([id], |row| row.event(0))?.collect()
         })
         .await
     }
@@ -389,19 +378,12 @@ impl Reader {
     async fn sent_within(&self, first: i64, last: i64, limit: u32) -> Result<Vec<SentInvitation>> {
         self.query(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, campaign, package_id, address, message_id, generation, occasion
+                "SELECT campaign, package_id, address, occasion, id, message_id, generation
                  FROM invitation
                  WHERE id BETWEEN ?1 AND ?2 AND (attempts > 0 OR generation > 0)
                  ORDER BY id LIMIT ?3",
             )?;
-            let sent = statement.query_map((first, last, limit), |row| {
-                Ok(SentInvitation {
-                    id: row.get(0)?,
-                    identity: rows::identity(row, 1)?.on(rows::occasion(row, 6)?),
-                    message_id: row.get(4)?,
-                    generation: row.get(5)?,
-                })
-            })?;
+            let sent = statement.query_map((first, last, limit), |row| row.sent_invitation())?;
             sent.collect()
         })
         .await
@@ -417,7 +399,7 @@ impl Reader {
                 "SELECT at FROM history WHERE to_state = 'armed' AND at > ?1 ORDER BY at",
             )?;
             statement
-                .query_map([since.as_millisecond()], |row| rows::timestamp(row, 0))?
+                .query_map([since.as_millisecond()], |row| row.timestamp(0))?
                 .collect()
         })
         .await
@@ -437,13 +419,7 @@ impl Reader {
                     AND (i.state = 'accepted' OR i.state = 'unknown')
                  ORDER BY h.at",
             )?;
-            let unsettled = statement.query_map([since.as_millisecond()], |row| {
-                Ok(Unsettled {
-                    at: rows::timestamp(row, 0)?,
-                    invitation: row.get(1)?,
-                    is_unknown: row.get(2)?,
-                })
-            })?;
+            let unsettled = statement.query_map([since.as_millisecond()], |row| row.unsettled())?;
             unsettled.collect()
         })
         .await

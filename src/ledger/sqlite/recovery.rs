@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::rows;
-use super::transitions::{ApplyError, Transitions};
-use crate::invitation::{Cause, Identity, State};
+use super::errors::ApplyError;
+use super::transitions::Transitions;
+use crate::invitation::{Identity, State};
+use crate::ledger::columns::Columns;
 use crate::ledger::records::{Change, Gap};
-use crate::outcome::Phase;
 
 /// How many invitations are read at a time.
 const PAGE: usize = 1000;
@@ -17,12 +17,8 @@ type Found = (i64, Identity, Option<String>);
 impl Transitions<'_> {
     /// Turns every `armed` invitation into `unknown`; gives how many there were.
     pub fn recover(&self, at: Timestamp) -> Result<u64, ApplyError> {
-        const NOTE: &str = "the run ended between the final dot and its reply";
-        self.apply_to_all(&[State::Armed], |(_, identity, relay)| Change {
-            phase: Some(Phase::Dot),
-            relay,
-            note: Some(NOTE.into()),
-            ..Change::new(&identity, at, Cause::Recovery)
+        self.apply_to_all(&[State::Armed], |(_, identity, relay)| {
+            Change::recovery(&identity, at, relay)
         })
     }
 
@@ -30,10 +26,7 @@ impl Transitions<'_> {
     /// there were.
     pub fn accept_older(&self, gap: &Gap) -> Result<u64, ApplyError> {
         let states = [State::Pending, State::Deferred, State::Armed];
-        self.apply_to_all(&states, |(_, identity, _)| Change {
-            note: Some(gap.note.clone()),
-            ..Change::new(&identity, gap.at, Cause::OlderLedger)
-        })
+        self.apply_to_all(&states, |(_, identity, _)| gap.change(&identity))
     }
 
     /// Applies a change to every invitation in one of these states; gives how many there were.
@@ -63,13 +56,12 @@ impl Transitions<'_> {
     fn page(&self, state: State, after: i64) -> rusqlite::Result<Vec<Found>> {
         self.connection
             .prepare_cached(&format!(
-                "SELECT i.campaign, i.package_id, i.address, i.id, h.relay, i.occasion
+                "SELECT i.campaign, i.package_id, i.address, i.occasion, i.id, h.relay
                  FROM invitation AS i LEFT JOIN history AS h ON h.id = i.latest
                  WHERE i.state = '{state}' AND i.id > ?1 ORDER BY i.id LIMIT {PAGE}"
             ))?
             .query_map([after], |row| {
-                let identity = rows::identity(row, 0)?.on(rows::occasion(row, 5)?);
-                Ok((row.get(3)?, identity, row.get(4)?))
+                Ok((row.get(4)?, row.identity(0)?, row.get(5)?))
             })?
             .collect()
     }

@@ -3,14 +3,15 @@
 use rusqlite::Connection;
 
 use super::access::access_of;
+use super::errors::ApplyError;
 use super::reader::{PAGE, Reader};
-use super::rows::{self, RECORD, STANDING};
-use super::transitions::{ApplyError, Transitions};
-use crate::invitation::{
-    Cause, Identity, Mailed, Occasion, PersonHasher, Record, State, not_needed,
-};
+use super::rows::RECORDS;
+use super::transitions::Transitions;
+use crate::invitation::{Identity, PersonHasher, Record, State};
+use crate::ledger::columns::Columns;
 use crate::ledger::error::Result;
 use crate::ledger::records::Change;
+use crate::ledger::withdrawal::withdrawal;
 
 impl Reader {
     /// For each of these invitations, its record and those of its reminders, in the order of their occasions.
@@ -36,12 +37,12 @@ impl Reader {
         let campaign = campaign.to_owned();
         self.query(move |connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT {STANDING}, {RECORD}
+                "{RECORDS}
                  WHERE i.id > ?1 AND +i.campaign = ?2 AND i.occasion <> 'invitation'
                     AND (i.state = 'pending' OR i.state = 'deferred')
                  ORDER BY i.id LIMIT ?3"
             ))?;
-            let records = statement.query_map((after, campaign, PAGE), rows::record)?;
+            let records = statement.query_map((after, campaign, PAGE), |row| row.record())?;
             records.collect()
         })
         .await
@@ -51,12 +52,12 @@ impl Reader {
 /// The record of an invitation and those of its reminders, in the order of their occasions.
 fn records(connection: &Connection, invitation: &Identity) -> rusqlite::Result<Vec<Record>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {STANDING}, {RECORD}
+        "{RECORDS}
          WHERE i.campaign = ?1 AND i.package_id = ?2 AND i.address = ?3"
     ))?;
     let package_id = invitation.package_id.to_string();
     let key = (&invitation.campaign, package_id, &invitation.address);
-    let records = statement.query_map(key, rows::record)?;
+    let records = statement.query_map(key, |row| row.record())?;
     let mut records: Vec<Record> = records.collect::<rusqlite::Result<_>>()?;
     records.sort_by_key(|it| it.identity.occasion);
     Ok(records)
@@ -69,29 +70,12 @@ impl Transitions<'_> {
         &self,
         arm: &Change,
     ) -> std::result::Result<Option<State>, ApplyError> {
-        let reminder = &arm.identity;
-        let recorded = records(self.connection, reminder)?;
-        let mailed: Vec<Mailed> = recorded.iter().map(Record::mailed).collect();
-        let [invitation, reminders @ ..] = mailed.as_slice() else {
-            return Err(ApplyError::Missing);
-        };
-        if invitation.occasion != Occasion::Invitation {
-            return Err(ApplyError::Missing);
-        }
-        let place = reminders
-            .iter()
-            .position(|it| it.occasion == reminder.occasion);
-        let earlier = &reminders[..place.ok_or(ApplyError::Missing)?];
+        let recorded = records(self.connection, &arm.identity)?;
         let hasher = PersonHasher::new(self.key);
-        let access = access_of(self.connection, &hasher, reminder)?;
-        let requested = access.is_some_and(|it| arm.unless.applies(&it));
-        let Some(why) = not_needed(invitation, earlier, requested) else {
-            return Ok(None);
-        };
-        let change = Change {
-            note: Some(why.to_string()),
-            ..Change::new(reminder, arm.at, Cause::ReminderNotNeeded)
-        };
-        self.apply(&change).map(Some)
+        let access = access_of(self.connection, &hasher, &arm.identity)?;
+        match withdrawal(arm, &recorded, access.as_ref())? {
+            Some(withdrawal) => self.apply(&withdrawal).map(Some),
+            None => Ok(None),
+        }
     }
 }

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::errors::ensure_one_row;
-use super::{rows, schema};
+use super::schema;
+use crate::ledger::columns::Columns;
 use crate::ledger::freshness::{self, Staleness};
 use crate::ledger::records::{CampaignStanding, Gap, RunEnd, RunStart};
 use crate::ledger::witness::{Id, WitnessContent, WitnessMark};
@@ -134,7 +135,7 @@ pub fn confirm(connection: &Connection, campaign: &str, at: Timestamp) -> rusqli
 pub fn notice(connection: &Connection, name: &str) -> rusqlite::Result<Option<Timestamp>> {
     connection
         .query_row("SELECT at FROM notice WHERE name = ?1", [name], |row| {
-            rows::optional_timestamp(row, 0)
+            row.optional_timestamp(0)
         })
         .optional()
         .map(Option::flatten)
@@ -177,7 +178,7 @@ pub fn campaign_standing(
         ),
     };
     let confirmed: bool = connection.query_row(confirmed, [campaign], |row| row.get(0))?;
-    let gap = connection.query_row(gap, [], |row| rows::optional_timestamp(row, 0))?;
+    let gap = connection.query_row(gap, [], |row| row.optional_timestamp(0))?;
     Ok(CampaignStanding {
         confirmed,
         gap: gap.filter(|_| !confirmed),

@@ -4,13 +4,15 @@
 //! arms a message needs no other check than that of its state.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 
-use super::transitions::{ApplyError, Transitions};
-use super::{rows, schema};
+use super::errors::ApplyError;
+use super::schema;
+use super::transitions::Transitions;
 use crate::invitation::{
     AddressPattern, Cause, Identity, MessageIdKey, State, Suppression, covering_hashes,
 };
+use crate::ledger::columns::Columns;
 use crate::ledger::records::{Change, Suppressed};
 
 /// How many invitations are changed at a time.
@@ -49,7 +51,16 @@ impl Transitions<'_> {
                 &suppression.note,
                 self.run,
             ))?;
-        let changed = self.change_due(pattern, suppression, &[State::Pending, State::Deferred])?;
+        let mut changed = 0;
+        for state in [State::Pending, State::Deferred] {
+            self.each_of(pattern, state, |identity| {
+                let change = Change::new(&identity, suppression.at, Cause::Suppress);
+                let note = suppression.note.clone();
+                self.apply(&Change { note, ..change })?;
+                changed += 1;
+                Ok(())
+            })?;
+        }
         Ok(Suppressed {
             listed: added == 1,
             changed,
@@ -87,25 +98,6 @@ impl Transitions<'_> {
         Ok(changed)
     }
 
-    fn change_due(
-        &self,
-        pattern: &AddressPattern,
-        suppression: &Suppression,
-        states: &[State],
-    ) -> Result<u64, ApplyError> {
-        let mut changed = 0;
-        for state in states {
-            self.each_of(pattern, *state, |identity| {
-                let change = Change::new(&identity, suppression.at, Cause::Suppress);
-                let note = suppression.note.clone();
-                self.apply(&Change { note, ..change })?;
-                changed += 1;
-                Ok(())
-            })?;
-        }
-        Ok(changed)
-    }
-
     /// Calls `work` with every invitation in this state, of all campaigns, to an address that the entry covers.
     fn each_of(
         &self,
@@ -124,8 +116,7 @@ impl Transitions<'_> {
                      ORDER BY id LIMIT {PAGE}"
                 ))?
                 .query_map((state.as_str(), after, pattern.as_str()), |row| {
-                    let identity = rows::identity(row, 1)?.on(rows::occasion(row, 4)?);
-                    Ok((row.get::<_, i64>(0)?, identity))
+                    Ok((row.get::<_, i64>(0)?, row.identity(1)?))
                 })?
                 .collect::<rusqlite::Result<_>>()?;
             let Some((last, _)) = page.last() else {
@@ -151,7 +142,10 @@ pub fn covering(
     let query = format!("SELECT {COLUMNS} FROM suppression WHERE hash = ?1");
     let mut statement = connection.prepare_cached(&query)?;
     for hash in covering_hashes(key, address) {
-        if let Some(found) = statement.query_row([hash], suppression).optional()? {
+        if let Some(found) = statement
+            .query_row([hash], |row| row.suppression(0))
+            .optional()?
+        {
             return Ok(Some(found));
         }
     }
@@ -185,16 +179,6 @@ pub fn list(connection: &Connection) -> rusqlite::Result<Vec<Suppression>> {
     let order = "ORDER BY address IS NULL, address, at, hash";
     connection
         .prepare(&format!("SELECT {COLUMNS} FROM suppression {order}"))?
-        .query_map([], suppression)?
+        .query_map([], |row| row.suppression(0))?
         .collect()
-}
-
-fn suppression(row: &Row<'_>) -> rusqlite::Result<Suppression> {
-    let source: String = row.get(2)?;
-    Ok(Suppression {
-        address: row.get(0)?,
-        at: rows::timestamp(row, 1)?,
-        source: source.parse().map_err(|_| rusqlite::Error::InvalidQuery)?,
-        note: row.get(3)?,
-    })
 }

@@ -4,42 +4,18 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::errors::ensure_one_row;
-use super::rows;
-use crate::invitation::{
-    Cause, Decision, Identity, MessageIdKey, NotAllowed, State, SuppressionSource, next,
-};
+use super::errors::{ApplyError, ensure_one_row};
+use crate::invitation::{Cause, Decision, Identity, MessageIdKey, State, SuppressionSource, next};
+use crate::ledger::columns::Columns;
 use crate::ledger::invitation_row::InvitationRow;
 use crate::ledger::records::{Change, Enrolment};
+use crate::ledger::refusal::Refusal;
 use crate::outcome::Phase;
 
 /// The padding of a new row: as much as it grows by when it is armed and settled.
 pub(super) const PADDING_AT_ENROLMENT: i64 = 112;
 /// The padding of an armed row: as much as the row grows by with its outcome.
 const PADDING_WHEN_ARMED: i64 = 40;
-
-/// Why a change was not written.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// No such invitation.
-    #[error("the ledger has no such invitation")]
-    Missing,
-    /// The transition is not allowed.
-    #[error(transparent)]
-    NotAllowed(#[from] NotAllowed),
-    /// A suppressed address is not mailed again.
-    #[error("the address is suppressed")]
-    Suppressed,
-    /// The reminder is not needed any more; it was given this state instead of being armed.
-    #[error("the reminder is {0} in the meantime")]
-    Withdrawn(State),
-    /// The caller gave up in the middle of the transaction.
-    #[error("the changes were abandoned")]
-    Abandoned,
-    /// SQLite failed.
-    #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
-}
 
 /// Writes changes within the transaction of its caller.
 #[derive(Clone, Copy)]
@@ -120,14 +96,14 @@ impl Transitions<'_> {
             && change.identity.occasion.is_reminder()
             && let Some(state) = self.withdraw_reminder(change)?
         {
-            return Err(ApplyError::Withdrawn(state));
+            return Err(Refusal::Withdrawn(state).into());
         }
-        let before = self.find(&change.identity)?.ok_or(ApplyError::Missing)?;
+        let before = self.find(&change.identity)?.ok_or(Refusal::Missing)?;
         let (id, from) = (before.id, before.state);
         if change.cause == Cause::Person(Decision::Resend)
             && self.is_suppressed(&change.identity.address)?
         {
-            return Err(ApplyError::Suppressed);
+            return Err(Refusal::Suppressed.into());
         }
         let state = next(Some(from), change.cause)?;
         let latest = self.write_history(id, change, Some(from), state, &before.message_id)?;
@@ -189,19 +165,7 @@ impl Transitions<'_> {
                     &identity.address,
                     identity.occasion.to_string(),
                 ),
-                |row| {
-                    Ok(InvitationRow {
-                        id: row.get(0)?,
-                        state: rows::state(row, 1)?,
-                        generation: row.get(2)?,
-                        message_id: row.get(3)?,
-                        attempts: row.get(4)?,
-                        deferrals: row.get(5)?,
-                        repeat: row.get(6)?,
-                        accepted_at: row.get(7)?,
-                        deferred_since: row.get(8)?,
-                    })
-                },
+                |row| row.invitation_row(0),
             )
             .optional()
     }

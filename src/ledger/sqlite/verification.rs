@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::reader::Reader;
-use super::{connection, rows, schema};
-use crate::invitation::{Identity, MessageIdKey};
+use super::{connection, schema};
+use crate::invitation::MessageIdKey;
 use crate::ledger::error::Result;
-use crate::ledger::verified::{Sums, Verified, hex};
+use crate::ledger::verified::{Sums, Verified};
+use crate::ledger::witness::hex;
 
 /// How many invitations are compared at a time.
 const PAGE: usize = 1000;
@@ -19,7 +20,7 @@ impl Reader {
     /// # Errors
     /// If the ledger cannot be read.
     pub async fn verify(&self) -> Result<Vec<Verified>> {
-        let key = self.key.clone();
+        let key = self.opened.key.clone();
         self.query(move |connection| {
             let mut all = vec![integrity(connection)?];
             if all[0].result.is_ok() {
@@ -99,53 +100,23 @@ fn counter(connection: &Connection) -> rusqlite::Result<Verified> {
 
 /// The state of each invitation is that of its latest event, and its Message-ID that of its identity.
 fn sums(connection: &Connection, key: &MessageIdKey) -> rusqlite::Result<Verified> {
-    let (mut sums, mut after) = (Sums::new(key), 0);
+    let mut statement = connection.prepare(&format!(
+        "SELECT i.campaign, i.package_id, i.address, i.occasion, i.id, i.state, h.to_state, i.generation,
+            i.message_id
+         FROM invitation AS i
+         LEFT JOIN history AS h ON h.id = i.latest AND h.invitation = i.id
+         WHERE i.id > ?1 ORDER BY i.id LIMIT {PAGE}"
+    ))?;
+    let (mut sums, mut last) = (Sums::new(key), 0);
     loop {
-        let page = page(connection, after)?;
-        let Some(last) = page.last() else { break };
-        after = last.id;
-        for row in &page {
-            let (state, latest) = (row.state.as_str(), row.latest.as_deref());
-            sums.add(
-                row.id,
-                &row.identity,
-                state,
-                latest,
-                row.generation,
-                &row.message_id,
-            );
+        let after = last;
+        let mut rows = statement.query([after])?;
+        while let Some(row) = rows.next()? {
+            sums.add(row)?;
+            last = row.get(4)?;
+        }
+        if last == after {
+            return Ok(sums.result());
         }
     }
-    Ok(sums.result())
-}
-
-struct InvitationRow {
-    id: i64,
-    identity: Identity,
-    state: String,
-    latest: Option<String>,
-    generation: u32,
-    message_id: String,
-}
-
-fn page(connection: &Connection, after: i64) -> rusqlite::Result<Vec<InvitationRow>> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT i.campaign, i.package_id, i.address, i.id, i.state, h.to_state, i.generation,
-                i.message_id, i.occasion
-             FROM invitation AS i
-             LEFT JOIN history AS h ON h.id = i.latest AND h.invitation = i.id
-             WHERE i.id > ?1 ORDER BY i.id LIMIT {PAGE}"
-        ))?
-        .query_map([after], |row| {
-            Ok(InvitationRow {
-                identity: rows::identity(row, 0)?.on(rows::occasion(row, 8)?),
-                id: row.get(3)?,
-                state: row.get(4)?,
-                latest: row.get(5)?,
-                generation: row.get(6)?,
-                message_id: row.get(7)?,
-            })
-        })?
-        .collect()
 }

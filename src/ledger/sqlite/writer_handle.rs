@@ -6,15 +6,15 @@ use tokio::sync::oneshot;
 
 #[cfg(test)]
 use super::fault_injection::FaultyWriter;
-use super::writer_thread::{Request, WriterThread};
+use super::writer_thread::{Work, WriterThread};
 use crate::ledger::error::Result;
-use crate::ledger::pending::{PendingCommit, writer_stopped};
+use crate::ledger::pending::{PendingCommit, Request, writer_stopped};
 use crate::ledger::records::Change;
 
 /// Sends requests to the writer.
 pub enum WriterHandle {
     /// On a thread of its own.
-    Thread(mpsc::Sender<Request>),
+    Thread(mpsc::Sender<Request<Work>>),
     /// In the simulation, on the calling thread, so that nothing depends on scheduling.
     #[cfg(test)]
     Inline(FaultyWriter),
@@ -55,7 +55,7 @@ impl WriterHandle {
     }
 
     /// If the writer has stopped, the request is dropped, and the caller gets an error.
-    fn send(&self, request: Request) {
+    fn send(&self, request: Request<Work>) {
         match self {
             Self::Thread(writer) => drop(writer.send(request)),
             #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use super::transitions::ApplyError;
 use super::wal::Reserve;
 use super::writer_thread::WriterThread;
 use super::{evidence, runs, wal};
@@ -11,6 +10,7 @@ use crate::ledger::error::{LedgerError, Result};
 use crate::ledger::records::{
     Approval, Change, Enrolment, Gap, Notification, Notified, RunEnd, Suppressed,
 };
+use crate::ledger::refusal::Refusal;
 
 impl WriterThread {
     /// Turns every `armed` invitation into `unknown`; gives how many there were.
@@ -125,7 +125,7 @@ impl WriterThread {
                     Ok(invitation) => transitions.enrol(&invitation, at)?,
                     Err(error) => {
                         unreadable = Some(error);
-                        return Err(ApplyError::Abandoned);
+                        return Err(Refusal::Abandoned.into());
                     }
                 }
             }

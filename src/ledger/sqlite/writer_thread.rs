@@ -11,27 +11,17 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::active_run::{ActiveRun, Replaced};
-use super::errors::translate;
+use super::errors::{ApplyError, translate};
 use super::runs;
-use super::transitions::{ApplyError, Transitions};
+use super::transitions::Transitions;
 use super::wal::{self, Reserve};
-use crate::invitation::{Cause, MessageIdKey, NotAllowed, State};
+use crate::invitation::{Cause, MessageIdKey, State};
 use crate::ledger::error::{LedgerError, Result};
-use crate::ledger::pending::Responder;
-use crate::ledger::records::{Change, ChangeResults};
+use crate::ledger::pending::{Group, Request};
+use crate::ledger::records::Change;
 
-/// The most requests in one commit; more than the connections can queue.
-const MAX_GROUP: usize = 512;
-
-/// A request to the writer.
-pub enum Request {
-    /// Changes, which may share a commit with those of other requests.
-    Apply(Vec<Change>, Responder<ChangeResults>),
-    /// Anything else. It sends its answer itself.
-    Run(Box<dyn FnOnce(&mut WriterThread) + Send>),
-    /// Closes the file. It is closed when the answer arrives.
-    Close(Responder<()>),
-}
+/// Work on the writer that sends its answer itself.
+pub type Work = Box<dyn FnOnce(&mut WriterThread) + Send>;
 
 /// The state of the writer.
 pub struct WriterThread {
@@ -63,21 +53,13 @@ impl WriterThread {
     }
 
     /// Handles requests until there are no more.
-    pub fn serve(mut self, queue: &mpsc::Receiver<Request>) {
+    pub fn serve(mut self, queue: &mpsc::Receiver<Request<Work>>) {
         let mut next = None;
         while let Some(request) = next.take().or_else(|| queue.recv().ok()) {
             match request {
                 Request::Apply(changes, answer) => {
-                    let mut group = vec![(changes, answer)];
-                    while group.len() < MAX_GROUP {
-                        match queue.try_recv() {
-                            Ok(Request::Apply(changes, answer)) => group.push((changes, answer)),
-                            other => {
-                                next = other.ok();
-                                break;
-                            }
-                        }
-                    }
+                    let mut group = Group::of(changes, answer);
+                    next = group.add_waiting(|| queue.try_recv().ok());
                     self.apply(group);
                 }
                 Request::Run(work) => work(&mut self),
@@ -93,29 +75,15 @@ impl WriterThread {
 
     /// Applies the changes of several requests in one commit, and answers each. Outcomes are
     /// committed even if there is no space for further attempts.
-    pub fn apply(&mut self, group: Vec<(Vec<Change>, Responder<ChangeResults>)>) {
-        let changes = group.iter().map(|(changes, _)| changes.len()).sum();
-        let may_arm = self.failed.is_some() || self.reserve.has_room_for(changes, &self.connection);
+    pub fn apply(&mut self, group: Group) {
+        let changes = group.changes();
+        let may_arm =
+            self.failed.is_some() || self.reserve.has_room_for(changes.len(), &self.connection);
         let results = self.write(|it| {
-            let mut results = Vec::with_capacity(group.len());
-            for (changes, _) in &group {
-                let each = changes.iter().map(|change| it.apply_one(change, may_arm));
-                results.push(each.collect::<rusqlite::Result<ChangeResults>>()?);
-            }
-            Ok(results)
+            let results = changes.iter().map(|change| it.apply_one(change, may_arm));
+            Ok(results.collect::<rusqlite::Result<_>>()?)
         });
-        match results {
-            Ok(results) => {
-                for ((_, answer), results) in group.into_iter().zip(results) {
-                    let _ = answer.send(Ok(results));
-                }
-            }
-            Err(error) => {
-                for (_, answer) in group {
-                    let _ = answer.send(Err(error.clone()));
-                }
-            }
-        }
+        group.answer(results);
     }
 
     /// One change within the transaction. Only an error of SQLite ends the transaction.
@@ -128,19 +96,8 @@ impl WriterThread {
         }
         match self.transitions().apply(change) {
             Ok(state) => Ok(Ok(state)),
-            Err(ApplyError::Sqlite(error)) => Err(error),
-            Err(ApplyError::NotAllowed(NotAllowed {
-                before: Some(state @ (State::Suppressed | State::Abandoned)),
-                cause: Cause::Arm,
-            })) => Ok(Err(LedgerError::Withdrawn(state))),
-            Err(ApplyError::Withdrawn(state)) => Ok(Err(LedgerError::Withdrawn(state))),
-            Err(refused) => {
-                let message = format!("{}: {refused}", change.identity.address);
-                Ok(Err(match refused {
-                    ApplyError::Suppressed => LedgerError::Unusable(message),
-                    _ => LedgerError::Fault(message),
-                }))
-            }
+            Err(ApplyError::Failed(error)) => Err(error),
+            Err(ApplyError::Refused(refusal)) => Ok(Err(refusal.error(change, false))),
         }
     }
 
@@ -229,8 +186,8 @@ impl WriterThread {
     pub(super) fn fail(&mut self, error: impl Into<ApplyError>) -> LedgerError {
         let _ = self.connection.execute_batch("ROLLBACK");
         let error = match error.into() {
-            ApplyError::Sqlite(error) => translate(&self.path, &error),
-            refused => return LedgerError::Fault(refused.to_string()),
+            ApplyError::Failed(error) => translate(&self.path, &error),
+            ApplyError::Refused(refusal) => return LedgerError::Fault(refusal.to_string()),
         };
         self.failed = Some(error.to_string());
         match error {

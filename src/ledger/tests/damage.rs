@@ -82,3 +82,25 @@ async fn b5_a_flipped_bit_is_refused_or_changes_no_state() {
 
     assert!(refused > flips / 20, "{refused} of {flips}");
 }
+
+#[tokio::test]
+async fn a_value_that_no_run_has_written_is_named() {
+    let folder = LedgerFolder::new();
+    full_ledger(&folder).await;
+    let outside = rusqlite::Connection::open(folder.path()).unwrap();
+    let change = "UPDATE invitation SET occasion = 'never' WHERE id = 1";
+    outside.execute_batch(change).unwrap();
+    drop(outside);
+
+    let reader = Reader::open(&folder.files(), None).unwrap();
+    let all = RecordFilter {
+        occasion: None,
+        ..RecordFilter::default()
+    };
+    let error = reader.page("spring", &all, 0).await.unwrap_err();
+    assert!(matches!(error, LedgerError::Unusable(_)), "{error:?}");
+    assert!(
+        error.to_string().contains("unexpected value: never"),
+        "{error}"
+    );
+}
