@@ -46,7 +46,8 @@ fn shorten_deadlines(workplace: &mut Workplace, stage: Stage) {
         _ => return,
     };
     let short: Vec<_> = keys.iter().map(|it| format!("{it} = \"2s\"")).collect();
-    workplace.smtp += &format!("\ndeadlines = {{ {} }}", short.join(", "));
+    let short = format!("\ndeadlines = {{ {} }}", short.join(", "));
+    workplace.smtp.push_str(&short);
     workplace.configure();
 }
 

@@ -183,6 +183,37 @@ fn a_forgotten_address_is_not_mailed_in_any_campaign_while_the_list_names_it() {
     }
 }
 
+/// Only `forget` knows the address, so nobody could notice that its entry is gone.
+#[test]
+fn the_entry_of_a_forgotten_address_cannot_be_removed_or_decided_about() {
+    let server = relay();
+    let workplace = job(&server);
+    runs(&workplace, &["suppress", ADA], 0);
+    runs(&workplace, &FORGET, 0);
+    let mailed = server.accepted().len();
+    for arguments in [
+        &["suppress", "--remove", ADA][..],
+        &["resolve", ADA, "--as", "accepted", "--note", "x"],
+        &["resolve", ADA, "--as", "abandoned", "--note", "x"],
+        &["resolve", ADA, "--as", "resend", "--note", "x"],
+    ] {
+        let refused = runs(&workplace, arguments, 65);
+        let why = format!("{ADA} was erased with `access-invite forget`");
+        assert!(refused.stderr.contains(&why), "{refused:?}");
+    }
+    // It is on the list already, and stays what it is.
+    let again = runs(&workplace, &["suppress", ADA], 0);
+    assert!(again.stdout.contains("was suppressed already"), "{again:?}");
+    runs(&workplace, &["suppress", "--remove", ADA], 65);
+    runs(&workplace, &["send"], 75);
+    let accepted = server.accepted();
+    let later: Vec<_> = accepted[mailed..]
+        .iter()
+        .map(|it| it.recipients[0].as_str())
+        .collect();
+    assert_eq!(later, ["cyd@c.example"]);
+}
+
 /// What `status ADDRESS --campaign all --format json` gives.
 fn recorded(workplace: &Workplace, address: &str) -> Value {
     let status = ["status", address, "--campaign", "all", "--format", "json"];

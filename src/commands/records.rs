@@ -6,7 +6,7 @@
 use crate::address::Address;
 use crate::config::Config;
 use crate::exit::{CommandError, Exit, Result};
-use crate::invitation::{Occasion, Record, State};
+use crate::invitation::{Occasion, Record, State, SuppressionSource};
 use crate::ledger::{Reader, RecordFilter};
 use crate::link::PackageId;
 
@@ -52,6 +52,12 @@ impl Selection<'_> {
         config: &Config,
         reader: &Reader,
     ) -> Result<CommandError> {
+        if is_forgotten(reader, &address.canonical()).await? {
+            let message = format!(
+                "{address} was erased with `access-invite forget`: nothing about it is recorded, and no run mails it"
+            );
+            return Ok(CommandError::new(Exit::BadInput, message));
+        }
         let campaign = self.campaign;
         let what = self.occasion;
         let mut message = format!(
@@ -72,6 +78,13 @@ impl Selection<'_> {
         }
         Ok(CommandError::new(Exit::BadInput, message))
     }
+}
+
+/// Whether this canonical address was erased with `forget`.
+pub async fn is_forgotten(reader: &Reader, address: &str) -> Result<bool> {
+    let entries = reader.suppressions_of(vec![address.to_owned()]).await?;
+    let mut entries = entries.iter().flatten();
+    Ok(entries.any(|it| it.source == SuppressionSource::Forgotten))
 }
 
 async fn package_id(

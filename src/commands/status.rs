@@ -280,9 +280,10 @@ impl StatusReport<'_> {
         let counts = self.reader.counts_of(&campaign.name, package).await?;
         let access = self.reader.access_counts(&campaign.name, package).await?;
         let with_advice = self.options.state.is_none() && campaign.name == self.config.campaign;
-        let reminders = match with_advice {
-            true => waiting_reminders(self.reader, campaign).await?,
-            false => Vec::new(),
+        let reminders = if with_advice {
+            waiting_reminders(self.reader, campaign).await?
+        } else {
+            Vec::new()
         };
         let summary = StatusSummary {
             campaign: &campaign.name,

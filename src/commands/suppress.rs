@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 
 use super::open_ledger::{end_run, export_events, run_start};
+use super::records::is_forgotten;
 use crate::config::Config;
 use crate::console::Console;
 use crate::exit::{CommandError, Exit, Result};
@@ -114,10 +115,16 @@ async fn remove(
         .unsuppress(patterns.to_vec(), console.now(), note)
         .await?;
     if let Some(missing) = patterns.iter().zip(&results).find(|it| it.1.is_none()) {
-        let message = format!(
-            "{} is not on the suppression list, so nothing was changed; `access-invite suppress --list` prints the list",
-            missing.0
-        );
+        let pattern = missing.0;
+        let message = if is_forgotten(ledger.reader(), pattern.as_str()).await? {
+            format!(
+                "{pattern} was erased with `access-invite forget`, and no run mails it again, so nothing was changed"
+            )
+        } else {
+            format!(
+                "{pattern} is not on the suppression list, so nothing was changed; `access-invite suppress --list` prints the list"
+            )
+        };
         return Err(CommandError::new(Exit::BadInput, message));
     }
     for (pattern, changed) in patterns.iter().zip(results.into_iter().flatten()) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::job::{Job, PartnerFilter};
-use super::records::Selection;
+use super::records::{Selection, is_forgotten};
 use crate::address::Address;
 use crate::config::Config;
 use crate::console::Console;
@@ -39,7 +39,9 @@ impl Unrecorded<'_> {
         let not_recorded = selection
             .not_recorded(address, &config, ledger.reader())
             .await?;
-        if next(None, cause).is_err() {
+        // An erased address is not recorded again.
+        let is_forgotten = is_forgotten(ledger.reader(), &address.canonical()).await?;
+        if is_forgotten || next(None, cause).is_err() {
             return Err(not_recorded);
         }
         let wanted = selection.filter(&config, ledger.reader()).await?.package_id;

@@ -68,13 +68,11 @@ impl Original {
     }
 
     fn add_header_of(&mut self, message: &Message<'_>) {
-        match message.message_id() {
-            Some(id) => self.message_ids.push(line_of(id)),
+        if let Some(id) = message.message_id() {
+            self.message_ids.push(line_of(id));
+        } else if let Some(id) = message.header_raw("Message-ID") {
             // The parser takes no id from a header whose last line has no end.
-            None => {
-                let id = message.header_raw("Message-ID").into_iter();
-                self.message_ids.extend(id.flat_map(bracketless));
-            }
+            self.message_ids.extend(bracketless(id));
         }
         if let Some(id) = message.header_raw(INVITE_ID) {
             self.invite_id.get_or_insert(line_of(id));

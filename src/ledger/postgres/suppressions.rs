@@ -34,7 +34,7 @@ impl Writer {
         .await
     }
 
-    /// Removes entries from the suppression list, all of them or, if one is missing, none.
+    /// Removes entries from the suppression list, all of them or, if one is missing or of an erased address, none.
     pub async fn unsuppress(
         &mut self,
         patterns: &[AddressPattern],
@@ -42,12 +42,12 @@ impl Writer {
         note: Option<&str>,
     ) -> Result<Vec<Option<u64>>> {
         self.write(Lock::Exclusive, async |it| {
-            let mut listed = Vec::with_capacity(patterns.len());
+            let mut removable = Vec::with_capacity(patterns.len());
             for pattern in patterns {
-                listed.push(it.is_listed(pattern).await?);
+                removable.push(it.is_removable(pattern).await?);
             }
-            if listed.contains(&false) {
-                return Ok(listed.into_iter().map(|it| it.then_some(0)).collect());
+            if removable.contains(&false) {
+                return Ok(removable.into_iter().map(|it| it.then_some(0)).collect());
             }
             let mut changed = Vec::with_capacity(patterns.len());
             for pattern in patterns {
@@ -105,12 +105,12 @@ impl Transaction<'_> {
         })
     }
 
-    /// Whether the list has this very entry.
-    async fn is_listed(&self, pattern: &AddressPattern) -> std::result::Result<bool, Failure> {
+    /// Whether the list has this very entry, and it can be removed: that of an erased address stays for ever.
+    async fn is_removable(&self, pattern: &AddressPattern) -> std::result::Result<bool, Failure> {
         let row = self
             .session
             .query_one(
-                "SELECT EXISTS (SELECT 1 FROM suppression WHERE hash = $1)",
+                "SELECT EXISTS (SELECT 1 FROM suppression WHERE hash = $1 AND source <> 'forgotten')",
                 &[&&pattern.hash(self.key)[..]],
             )
             .await?;

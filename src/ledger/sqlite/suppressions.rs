@@ -67,10 +67,12 @@ impl Transitions<'_> {
         })
     }
 
-    /// Whether the list has this very entry.
-    pub fn is_listed(&self, pattern: &AddressPattern) -> rusqlite::Result<bool> {
+    /// Whether the list has this very entry, and it can be removed: that of an erased address stays for ever.
+    pub fn is_removable(&self, pattern: &AddressPattern) -> rusqlite::Result<bool> {
         self.connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM suppression WHERE hash = ?1)")?
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM suppression WHERE hash = ?1 AND source <> 'forgotten')",
+            )?
             .query_row([pattern.hash(self.key)], |row| row.get(0))
     }
 

@@ -54,7 +54,7 @@ impl WriterThread {
         })
     }
 
-    /// Removes entries from the suppression list, all of them or, if one is missing, none.
+    /// Removes entries from the suppression list, all of them or, if one is missing or of an erased address, none.
     pub fn unsuppress(
         &mut self,
         patterns: &[AddressPattern],
@@ -63,13 +63,13 @@ impl WriterThread {
     ) -> Result<Vec<Option<u64>>> {
         self.write(|it| {
             let transitions = it.transitions();
-            let is_listed = |pattern| transitions.is_listed(pattern);
-            let listed: Vec<bool> = patterns
+            let is_removable = |pattern| transitions.is_removable(pattern);
+            let removable: Vec<bool> = patterns
                 .iter()
-                .map(is_listed)
+                .map(is_removable)
                 .collect::<rusqlite::Result<_>>()?;
-            if listed.contains(&false) {
-                return Ok(listed.into_iter().map(|it| it.then_some(0)).collect());
+            if removable.contains(&false) {
+                return Ok(removable.into_iter().map(|it| it.then_some(0)).collect());
             }
             let unsuppress = |pattern| transitions.unsuppress(pattern, at, note).map(Some);
             patterns.iter().map(unsuppress).collect()
