@@ -49,8 +49,14 @@ fn b1_a_missing_ledger_is_an_error_and_is_not_created() {
     for verb in [CHECK, PREVIEW] {
         let output = workplace.run(verb);
         assert_eq!(output.code, 0, "{output:?}");
-        assert!(output.stderr.contains("there is no ledger"), "{output:?}");
+        let words = "warning: there is no ledger `ledger.sqlite3`, but its witness `ledger.sqlite3.witness` exists";
+        assert!(output.stderr.contains(words), "{output:?}");
     }
+    std::fs::remove_file(workplace.file("ledger.sqlite3.witness")).unwrap();
+    let output = workplace.run(CHECK);
+    assert_eq!(output.code, 0, "{output:?}");
+    let words = "warning: there is no ledger `ledger.sqlite3` yet";
+    assert!(output.stderr.contains(words), "{output:?}");
 
     assert_eq!(server.connections(), connections);
     assert!(!workplace.file("ledger.sqlite3").exists());

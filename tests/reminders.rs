@@ -346,6 +346,9 @@ fn an_unknown_reminder_blocks_the_next_until_it_is_resolved() {
     );
     let listed = workplace.run(&["status", "--state", "unknown"]);
     assert!(!listed.stdout.contains(ADA), "{listed:?}");
+    let decision = "needs a decision:\n  reminder-1 to ada@a.example is unknown:\n    access-invite resolve ada@a.example --occasion reminder-1 --as accepted|resend|abandoned --note TEXT\n";
+    let overview = workplace.run(&["status"]);
+    assert!(overview.stdout.contains(decision), "{overview:?}");
     let history = workplace.run(&["status", ADA]);
     assert!(
         history

@@ -1015,6 +1015,11 @@ fn a_second_signal_exits_at_once_and_armed_is_unknown() {
 
     assert_eq!(output.code, 75, "{output:?}");
     assert!(start.elapsed() < Duration::from_secs(30));
+    let counts = "3 messages: 0 accepted, 2 cut short, 1 not attempted";
+    assert!(output.stderr.contains(counts), "{output:?}");
+    let fate =
+        "2 messages were cut short and are perhaps sent; the next run records them as `unknown`";
+    assert!(output.stderr.contains(fate), "{output:?}");
     let next = workplace.run(&[
         "resolve",
         "--all-unknown",
@@ -1024,6 +1029,31 @@ fn a_second_signal_exits_at_once_and_armed_is_unknown() {
         "x",
     ]);
     assert_eq!(next.stdout.lines().count(), 2, "{next:?}");
+}
+
+/// The signal and the time limit arrive while the last messages are under way.
+#[test]
+fn a_stop_that_leaves_nothing_undone_is_no_error() {
+    for limit in ["", "max_runtime = \"1s\""] {
+        let server = slow(Duration::from_secs(3));
+        let mut workplace = Workplace::english(server.port());
+        workplace.limits = limit.into();
+        workplace.configure();
+        workplace.partners(&["ada@a.example", "bob@b.example"]);
+        let run = workplace.start(&["send"]);
+        let armed = || workplace.states().iter().all(|it| it.1 == "armed");
+        while workplace.states().len() < 2 || !armed() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if limit.is_empty() {
+            run.signal("TERM");
+        }
+
+        let output = run.wait();
+
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{limit}");
+        workplace.all_are("accepted");
+    }
 }
 
 #[test]

@@ -557,7 +557,9 @@ fn a_mail_that_cannot_be_read_does_not_prevent_the_others() {
     assert_eq!(output.code, 75, "{output:?}");
     workplace.all_are("bounced");
     assert!(
-        output.stderr.starts_with("cannot read mail from `Maildir/"),
+        output
+            .stderr
+            .starts_with("error: cannot read mail from `Maildir/"),
         "{output:?}"
     );
     assert!(

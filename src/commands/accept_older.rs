@@ -29,7 +29,8 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
     Ledger::check_writable(files)?;
     // Nothing is written before the answer.
     let scratch = open_ledger::scratch_folder(&std::env::temp_dir())?;
-    let reader = open_ledger::read_only(&config, Some(scratch.path()), console).await?;
+    let (reader, missing) = open_ledger::read_only(&config, Some(scratch.path())).await?;
+    console.report(&missing);
     let Some(doubt) = reader.staleness else {
         let message = format!(
             "the ledger `{files}` is not older than its witness, so there is nothing to accept"
@@ -73,8 +74,7 @@ pub async fn run(path: &Path, yes: bool, note: &str, console: &mut Console<'_>) 
         Ok(Exit::Done)
     };
     let ended = ended.await;
-    end_run(&config, ledger, &ended, RunEnd::default(), console).await?;
-    ended
+    end_run(&config, ledger, ended, RunEnd::default(), console).await
 }
 
 /// How many listed partners may have been mailed by runs that the ledger does not know.

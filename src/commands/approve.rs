@@ -72,16 +72,13 @@ pub async fn run(path: &Path, options: &ApproveOptions, console: &mut Console<'_
         digest: Some(digest.to_string()),
         ..RunEnd::default()
     };
-    end_run(&config, ledger, &ended, end, console).await?;
-    if ended.is_ok() {
-        console.print(&format!("approved by {by}: {digest}"));
-        if !config.approval.required {
-            console.eprint(
-                "note: `send` does not require this approval; set `approval.required = true`",
-            );
-        }
+    let exit = end_run(&config, ledger, ended, end, console).await?;
+    console.print(&format!("approved by {by}: {digest}"));
+    if !config.approval.required {
+        console
+            .eprint("note: `send` does not require this approval; set `approval.required = true`");
     }
-    ended
+    Ok(exit)
 }
 
 fn no_review() -> ApprovalError {

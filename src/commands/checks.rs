@@ -203,10 +203,11 @@ pub async fn check_plan(
 ) -> Result<Option<Reader>> {
     let config = &job.config;
     let ledger = &config.ledger;
-    let reader = open_ledger::read_only(config, None, console).await;
-    let Some(reader) = report.keep("ledger", ledger, reader) else {
+    let reader = open_ledger::read_only(config, None).await;
+    let Some((reader, missing)) = report.keep("ledger", ledger, reader) else {
         return Ok(None);
     };
+    report.findings.extend(missing);
     report.findings.extend(example_parts(job));
     let now = console.now();
     let plan = job.plan_with_reminders(&PartnerFilter::default(), now);

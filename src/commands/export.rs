@@ -59,7 +59,8 @@ pub async fn run(path: &Path, options: &ExportOptions, console: &mut Console<'_>
     let scratch = open_ledger::scratch_folder(&std::env::temp_dir())?;
     let job = Job::load(config.clone(), scratch.path())?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
-    let reader = open_ledger::read_only(&config, Some(scratch.path()), console).await?;
+    let (reader, missing) = open_ledger::read_only(&config, Some(scratch.path())).await?;
+    console.report(&missing);
     let now = console.now();
     let mut plan = job.plan(&options.filter, now);
     let (summary, changed) = job.verify_all(&mut plan, &reader, now).await?;

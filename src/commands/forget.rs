@@ -41,8 +41,7 @@ pub async fn run(path: &Path, options: &ForgetOptions, console: &mut Console<'_>
     let start = run_start("forget", &config, console);
     let ledger = Ledger::open(&config.ledger, &start)?;
     let ended = forget(&config, &options.address, &ledger, console).await;
-    end_run(&config, ledger, &ended, RunEnd::default(), console).await?;
-    ended
+    end_run(&config, ledger, ended, RunEnd::default(), console).await
 }
 
 async fn forget(

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::events;
 use crate::exit::{Exit, Result, failed};
+use crate::finding::Finding;
 use crate::invitation::Cause;
 use crate::ledger::{Ledger, LedgerError, Reader, RunEnd, RunStart};
 
@@ -98,13 +99,16 @@ impl EventsWriter {
 }
 
 /// Records how a run ended, and closes the ledger. `end` has the digest and the counts, if they are known.
+///
+/// # Errors
+/// That of the run; if it had none, why its end was not recorded.
 pub async fn end_run(
     config: &Config,
     ledger: Ledger,
-    ended: &Result<Exit>,
+    ended: Result<Exit>,
     end: RunEnd,
     console: &Console<'_>,
-) -> Result<()> {
+) -> Result<Exit> {
     let exit = ended.as_ref().map_or_else(|it| it.exit, |it| *it);
     let end = RunEnd {
         at: console.now(),
@@ -114,8 +118,11 @@ pub async fn end_run(
     debug!(exit_code = end.exit_code, "run ends");
     let recorded = ledger.end_run(end).await;
     let exported = export_events(config, &ledger).await;
-    ledger.close().await.and(recorded)?;
-    exported
+    let closed = ledger.close().await.and(recorded);
+    match closed.map_err(Into::into).and(exported) {
+        Err(error) if ended.is_ok() && exit != Exit::CannotWrite => Err(error),
+        _ => ended,
+    }
 }
 
 /// A folder for scratch files in `parent`, which is removed at the end.
@@ -133,22 +140,31 @@ pub fn temporary(scratch: &TempDir) -> Result<Arc<Ledger>> {
     Ok(Arc::new(Ledger::open_scratch(&path)?))
 }
 
-/// Opens the ledger read-only; if it is missing, prints a notice and uses an empty one.
+/// Opens the ledger read-only; if there is none yet, gives an empty one and a warning.
 ///
 /// # Errors
 /// If it exists and cannot be read.
 pub async fn read_only(
     config: &Config,
     scratch: Option<&Path>,
-    console: &mut Console<'_>,
-) -> Result<Reader> {
-    let reader = match Reader::open(&config.ledger, scratch) {
+) -> Result<(Reader, Option<Finding>)> {
+    let ledger = &config.ledger;
+    let reader = match Reader::open(ledger, scratch) {
         Err(LedgerError::Missing(_)) => {
-            console.eprint(&format!(
-                "there is no ledger `{}` yet, so every partner counts as not invited",
-                config.ledger
-            ));
-            return Ok(Reader::empty()?);
+            let what = format!("there is no ledger `{ledger}`");
+            let witness = ledger.witness();
+            let message = if witness.exists() {
+                format!(
+                    "{what}, but its witness `{}` exists, so it was lost or moved, and here every partner counts as not invited; restore it, because `send` refuses that",
+                    witness.display()
+                )
+            } else {
+                format!(
+                    "{what} yet, so every partner counts as not invited; create it with `access-invite init`, because `send` needs it"
+                )
+            };
+            let missing = Finding::warning("ledger", ledger, message);
+            return Ok((Reader::empty()?, Some(missing)));
         }
         reader => reader?,
     };
@@ -156,5 +172,5 @@ pub async fn read_only(
     if !reader.live {
         reader.examine().await?;
     }
-    Ok(reader)
+    Ok((reader, None))
 }

@@ -50,7 +50,8 @@ pub async fn run(path: &Path, options: &PreviewOptions, console: &mut Console<'_
     let folder = Folder::prepare(out, Access::shared(*shared))?;
     let job = Job::load(config.clone(), folder.path())?;
     job.partners.refuse_bad_rows(config.partners.bad_rows)?;
-    let reader = open_ledger::read_only(&config, Some(folder.path()), console).await?;
+    let (reader, missing) = open_ledger::read_only(&config, Some(folder.path())).await?;
+    console.report(&missing);
     let mut plan = job.plan_with_reminders(filter, console.now());
     let (summary, changed) = job.verify_all(&mut plan, &reader, console.now()).await?;
     let recorded = last_approval(&job, &reader).await?;

@@ -60,7 +60,7 @@ pub async fn refresh_for_reminders(
     let refreshed = refresh_requests(&job.config, ledger, packages, console).await?;
     if let Some(error) = refreshed.error() {
         console.eprint(&format!(
-            "error: {error}; so their partners are not reminded in this run, and a later run reminds them"
+            "error: {error}; so the partners who are due for a reminder are not reminded in this run, and a later run reminds them"
         ));
     }
     let unread = refreshed.unread.iter().map(|it| it.0);

@@ -51,10 +51,10 @@ pub fn configured(config: &Config) -> BTreeSet<PackageId> {
 
 /// The exit code for requests that cannot be read.
 pub fn exit_of(error: &GraphError) -> Exit {
-    if error.is_unreachable() {
-        Exit::TryLater
-    } else {
-        Exit::Config
+    match error {
+        GraphError::Permissions(_) => Exit::NoPermission,
+        error if error.is_unreachable() => Exit::TryLater,
+        _ => Exit::Config,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args};
 
 use super::accept_older;
@@ -46,7 +47,7 @@ pub struct ResolveOptions {
     )]
     pub decision: Option<Decision>,
     /// The reason, for the record
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub note: String,
     /// Which package, by its name in the configuration or its id, if the address is invited to
     /// several
@@ -97,8 +98,7 @@ pub async fn run(path: &Path, options: &ResolveOptions, console: &mut Console<'_
     let start = run_start("resolve", &config, console);
     let ledger = Ledger::open(&config.ledger, &start)?;
     let ended = decide(config.clone(), decision, options, &ledger, console).await;
-    end_run(&config, ledger, &ended, RunEnd::default(), console).await?;
-    ended
+    end_run(&config, ledger, ended, RunEnd::default(), console).await
 }
 
 async fn decide(

@@ -96,11 +96,7 @@ pub async fn run(path: &Path, options: &SendOptions, console: &mut Console<'_>) 
     let Some(ledger) = Arc::into_inner(ledger) else {
         return ended;
     };
-    let closed = end_run(&config, ledger, &ended, record, console).await;
-    match (ended, closed) {
-        (Ok(exit), Err(error)) if exit != Exit::CannotWrite => Err(error),
-        (ended, _) => ended,
-    }
+    end_run(&config, ledger, ended, record, console).await
 }
 
 async fn send(

@@ -68,14 +68,15 @@ impl RunSummary<'_> {
         let tally = self.tally;
         let bad = self.job.partners.bad();
         let refused = bad > 0 || tally.rejected + tally.expired > 0;
-        // A limit or a signal that has cut nothing short is no reason.
+        let waits = self.plan.waiting + tally.deferred > 0;
+        // A limit or a signal after which nothing is left is no reason.
         let stopped = tally.stopped.as_ref();
-        let stopped = stopped.filter(|it| it.kind != StopKind::Later || self.rest() > 0);
+        let stopped = stopped.filter(|it| it.kind != StopKind::Later || waits || self.rest() > 0);
         let mut reasons: Vec<Exit> = stopped.map(ExitCode::exit).into_iter().collect();
         if refused {
             reasons.push(Exit::Refused);
         }
-        if self.plan.waiting + tally.deferred > 0 {
+        if waits {
             reasons.push(Exit::TryLater);
         }
         let loud = refused || stopped.is_some() || tally.unknown > 0 || !tally.refusals.is_empty();
@@ -97,10 +98,13 @@ impl RunSummary<'_> {
             console.fail(&stop.why, stop.exit() as u8);
         }
         if cut_short > 0 {
+            let (were, them) = match cut_short {
+                1 => ("was cut short and is", "it"),
+                _ => ("were cut short and are", "them"),
+            };
             let messages = count(cut_short, "message");
-            let what = format!(
-                "{messages} cut short and perhaps sent; the next run records that as `unknown`"
-            );
+            let what =
+                format!("{messages} {were} perhaps sent; the next run records {them} as `unknown`");
             console.eprint_as(Level::Error, &what);
         }
         for outcome in &tally.unrecorded {

@@ -71,8 +71,7 @@ pub async fn run(
         Ok(()) if options.remove.is_empty() => suppress(&ledger, patterns, note, console).await,
         Ok(()) => remove(&ledger, &options.remove, note, console).await,
     };
-    end_run(&config, ledger, &changed, RunEnd::default(), console).await?;
-    changed
+    end_run(&config, ledger, changed, RunEnd::default(), console).await
 }
 
 async fn suppress(

@@ -29,6 +29,7 @@ use crate::refusal::SenderIdentity;
 use crate::report::{
     AccessRow, ReportFormat, RequestsReport, SourceRow, StateChange, SyncReport, count, printable,
 };
+use crate::secret::SecretError;
 use crate::sync::{
     Collected, GraphMailbox, Mailbox, MailboxError, MessageIndex, TraceError, graph_mailbox_name,
     mailbox_name, read_trace, suppress_unknown_mailbox,
@@ -39,9 +40,10 @@ const BATCH: usize = 100;
 /// How many changes are printed.
 const SHOWN: usize = 20;
 /// If several apply, the first of these wins.
-const BY_SEVERITY: [Exit; 4] = [
+const BY_SEVERITY: [Exit; 5] = [
     Exit::CannotWrite,
     Exit::Config,
+    Exit::NoPermission,
     Exit::TryLater,
     Exit::Refused,
 ];
@@ -105,8 +107,7 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
             Ok(finish(&readings, opened, exits, &mut report).await)
         };
         let ended = recorded.await;
-        end_run(&config, ledger, &ended, RunEnd::default(), console).await?;
-        ended?
+        end_run(&config, ledger, ended, RunEnd::default(), console).await?
     };
     print(&report, options.format, console);
     Ok(exit)
@@ -164,6 +165,8 @@ impl From<MailboxError> for SourceError {
             MailboxError::Unreachable(_)
             | MailboxError::Imap(ImapError::Connection(_))
             | MailboxError::Token(OAuthError::Unreachable { .. }) => Exit::TryLater,
+            MailboxError::Secret(SecretError::Permissions(_))
+            | MailboxError::Token(OAuthError::Permissions(_)) => Exit::NoPermission,
             _ => Exit::Config,
         };
         Self::Unread(without_os_code(error), exit)
@@ -437,7 +440,7 @@ fn print(report: &SyncReport, format: ReportFormat, console: &mut Console<'_>) {
         report.write_json(console.out);
         return;
     }
-    let others = "`access-invite status --state bounced` lists all";
+    let others = "`access-invite status --all` lists all";
     print_first(
         report.changes.iter().map(StateChange::line),
         others,
@@ -445,7 +448,7 @@ fn print(report: &SyncReport, format: ReportFormat, console: &mut Console<'_>) {
     );
     for source in &report.sources {
         if let Some(error) = &source.error {
-            console.eprint_as(Level::Error, &printable(error));
+            console.eprint(&format!("error: {}", printable(error)));
         }
     }
     if !report.sources.is_empty() {

@@ -20,7 +20,7 @@ pub fn write_suppressions(list: &[Suppression], format: ReportFormat, out: &mut 
     }
     for entry in list {
         // An erased address is known by its hash only.
-        let address = entry.address.as_deref().unwrap_or_default();
+        let address = entry.address.as_deref().unwrap_or("# an erased address");
         let note = entry
             .note
             .as_ref()

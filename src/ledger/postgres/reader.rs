@@ -102,11 +102,10 @@ impl Reader {
     }
 
     /// A database is not copied into a file: PostgreSQL has a program for that.
-    pub fn copy_to(&self, path: &Path) -> impl Future<Output = Result<()>> + use<> {
+    pub fn copy_to(&self, _path: &Path) -> impl Future<Output = Result<()>> + use<> {
         std::future::ready(Err(LedgerError::Unsafe(format!(
-            "the ledger `{}` is in a database, which is not copied to `{}`; back it up with `pg_dump --format=custom --schema=access_invite`, together with the witness",
-            self.name,
-            path.display()
+            "the ledger `{}` is in a database, which is not copied into a file; back it up with `pg_dump --format=custom --schema=access_invite`",
+            self.name
         ))))
     }
 
