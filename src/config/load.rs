@@ -242,6 +242,9 @@ fn read_file<T>(
         let span = error.span().unwrap_or(0..0);
         reader.problems.add(span, error.message(), Some(fix.into()));
     }
+    if let Some(offset) = secrets.hidden_from() {
+        reader.problems.stop_reading_at(offset);
+    }
     let value = read(&mut Section::root(&file, &reader));
     let ConfigReader { problems, keys } = reader;
     let problems = problems.finish(path, &source, &secrets);

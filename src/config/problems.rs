@@ -40,13 +40,24 @@ pub struct ProblemCollector {
     total: Cell<usize>,
     /// Whether a missing key was reported, with the fix for all of them.
     missing: Cell<bool>,
+    /// Errors of values that reach beyond this offset are left out.
+    readable: Cell<Option<usize>>,
     /// The keys with an empty text, which a new configuration leaves to be filled in: position and path.
     unfilled: RefCell<Vec<(usize, String)>>,
 }
 
 impl ProblemCollector {
+    /// Leaves out errors that are added from now on, if their place reaches beyond this offset. What a value is there
+    /// is uncertain, so that the message could quote a secret.
+    pub fn stop_reading_at(&self, offset: usize) {
+        self.readable.set(Some(offset));
+    }
+
     /// Adds an error.
     pub fn add(&self, span: Range<usize>, message: impl Into<String>, fix: Option<String>) {
+        if self.readable.get().is_some_and(|it| span.end > it) {
+            return;
+        }
         let number = self.total.replace(self.total.get() + 1);
         let mut first = self.first.borrow_mut();
         let problem = Problem {
@@ -161,8 +172,9 @@ impl Problems {
         let Problem { line, message, .. } = problem;
         let range = line_at(&self.source, problem.span.start);
         let shown = &self.source[range.clone()];
-        let start = (problem.span.start - range.start).min(shown.len());
-        let end = problem.span.end.saturating_sub(range.start);
+        // A place within a text with escapes is a guess, and may be within a character.
+        let start = shown.floor_char_boundary(problem.span.start - range.start);
+        let end = shown.ceil_char_boundary(problem.span.end.saturating_sub(range.start));
         let column = shown[..start].chars().count() + 1;
         let title = format!("{}:{line}:{column}: {message}", self.path);
         if problem.is_secret {
@@ -173,7 +185,7 @@ impl Problems {
         } else {
             let snippet = Snippet::source(shown)
                 .line_start(*line)
-                .annotation(AnnotationKind::Primary.span(start..end.clamp(start, shown.len())));
+                .annotation(AnnotationKind::Primary.span(start..end.max(start)));
             let group = Level::ERROR.no_name().primary_title(title).element(snippet);
             f.write_str(&Renderer::plain().render(&[group]))?;
         }

@@ -93,6 +93,12 @@ impl SecretLines {
         secrets
     }
 
+    /// The offset from which on nothing is shown; none if each line is judged by itself.
+    #[must_use]
+    pub fn hidden_from(&self) -> Option<usize> {
+        (!self.is_valid).then_some(self.hidden_from)
+    }
+
     /// Whether a line names a secret, or possibly does.
     fn name_one(&self, line: &str) -> bool {
         names_a_secret(line)
@@ -105,7 +111,7 @@ impl SecretLines {
     #[must_use]
     pub fn include(&self, place: Range<usize>, text: &str) -> bool {
         let overlaps = |it: &Range<usize>| it.start <= place.end && place.start < it.end;
-        (!self.is_valid && place.start >= self.hidden_from)
+        self.hidden_from().is_some_and(|it| place.start >= it)
             || self.name_one(text)
             || self.values.iter().any(overlaps)
     }
@@ -126,10 +132,15 @@ fn collect(value: &Spanned<DeValue<'_>>, is_secret: bool, values: &mut Vec<Range
     }
 }
 
-/// Whether a line is a comment or a key with its whole value. The lines below a table's header
-/// belong to it.
+/// Whether a line is a key with its whole value, or a comment: prose, or such a key. The lines below a table's header
+/// belong to it, and those below a key whose value begins in a comment to that.
 fn is_statement(line: &str) -> bool {
-    !line.trim_start().starts_with('[') && DeTable::parse(line).is_ok()
+    let text = line.trim_start();
+    let is_whole = |it: &str| !it.starts_with('[') && DeTable::parse(it).is_ok();
+    match text.strip_prefix('#') {
+        Some(comment) if comment.contains('=') => is_whole(comment.trim_start_matches(['#', ' '])),
+        _ => is_whole(text),
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +195,8 @@ mod tests {
             "name = '''x",
             "name = \"x",
             "a = { b = [",
+            "# password = [",
+            "port = 1 2\n## client_secret = \"\"\"",
         ];
         for above in mistakes {
             let source = format!("{above}\n[smtp]\ntoken_command = [\n  \"S\",\n  \"x = S\"\n]");

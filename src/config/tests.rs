@@ -590,11 +590,30 @@ fn scrap() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A quotation mark too many turns texts into keys and back.
+#[test]
+fn g1_a_value_that_reaches_into_a_secret_is_not_quoted() {
+    let wrong = GOOD
+        .replacen("fr = \"Espace", "fr \"\"\"= \"Espace", 1)
+        .replacen(
+            "[smtp]\n",
+            "[smtp]\npassword_env = \"\"\"\nS3CR3T\nhost = S3CR3T\n\"\"\"\n",
+            1,
+        );
+    assert_ne!(wrong.matches("S3CR3T").count(), 0);
+    let error = load(&wrong).unwrap_err();
+    assert!(
+        error.contains("missing assignment between key-value pairs"),
+        "{error}"
+    );
+    assert!(!error.contains("S3CR3T"), "{error}");
+}
+
 #[test]
 fn g1_quoted_locale_with_a_secret_is_not_shown() {
     let wrong = GOOD.replacen(
         "[smtp]",
-        "[packages.other]\nlink = \"x\"\nname = { \"\"\"password = \"x\"\"\"\" = \"A\" }\n[smtp]",
+        "[packages.other]\nlink = \"x\"\nname = { 'password = \"x\"' = \"A\" }\n[smtp]",
         1,
     );
     let error = load(&wrong).unwrap_err();
@@ -603,9 +622,12 @@ fn g1_quoted_locale_with_a_secret_is_not_shown() {
 }
 
 #[test]
-fn g1_quoted_key_of_several_lines_is_not_shown() {
-    let error = load(&format!("\"\"\"password = \"x\"{GOOD}\"\"\" = 1\n")).unwrap_err();
+fn g1_quoted_key_with_a_secret_is_not_shown() {
+    let error = load(&format!("'password = \"x\"' = 1\n{GOOD}")).unwrap_err();
     assert!(error.contains("unknown key in quotes"), "{error}");
+    assert!(!error.contains("password = "), "{error}");
+    // Of several lines, which TOML does not allow.
+    let error = load(&format!("\"\"\"password = \"x\"{GOOD}\"\"\" = 1\n")).unwrap_err();
     assert!(!error.contains("password = "), "{error}");
 }
 
