@@ -1,7 +1,7 @@
 //! Repeated kills at random moments: the invariants hold after each kill, and a clean run
 //! afterwards completes the job without inviting anybody twice.
 //!
-//! `ACCESS_INVITE_KILLS` sets the number of trials (default 12).
+//! `ACCESS_INVITE_KILLS` sets the number of trials (default 8).
 
 #![allow(
     clippy::unwrap_used,
@@ -41,7 +41,7 @@ fn job(server: &Server) -> Workplace {
 
 #[test]
 fn a2_a_kill_at_any_moment_keeps_all_invariants() {
-    let trials = number("ACCESS_INVITE_KILLS").unwrap_or(12);
+    let trials = number("ACCESS_INVITE_KILLS").unwrap_or(8);
     let mut random = Random::seeded();
 
     let server = slow_relay();

@@ -3,7 +3,7 @@
 //!
 //! One run sends to many partners, and each of its connections is cut at another byte. Within a body,
 //! `ACCESS_INVITE_STRIDE` sets the number of bytes between two cuts (default
-//! 151; 1 is every byte).
+//! 401; 1 is every byte).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ fn script(call: &Call<'_>) -> Action {
 
 fn stride() -> usize {
     let given = std::env::var("ACCESS_INVITE_STRIDE");
-    given.map_or(151, |it| it.parse().unwrap())
+    given.map_or(401, |it| it.parse().unwrap())
 }
 
 /// A byte, and whether the cut after it is an RST: alternating, or both if every byte is cut.

@@ -235,7 +235,7 @@ fn a_recovery_and_a_report_are_written() {
 #[test]
 fn a_kill_at_any_moment_loses_and_doubles_no_line() {
     const PARTNERS: usize = 30;
-    let trials = number("ACCESS_INVITE_KILLS").unwrap_or(8);
+    let trials = number("ACCESS_INVITE_KILLS").unwrap_or(4);
     let mut random = Random::seeded();
     let delay = |millis| Action::Delay(Duration::from_millis(millis), Box::new(Action::Normal));
     let server = Server::start(move |call: &Call| match call.stage {

@@ -80,7 +80,7 @@ fn send_refuses_the_sender_link_and_partners_of_the_examples() {
         (
             own.replace(&own_link, link),
             "ada@a.example",
-            "Microsoft's documentation",
+            "the link of the example configuration",
         ),
         (own.clone(), listed, "a partner of the example list"),
     ] {
@@ -1270,7 +1270,7 @@ fn file_errors_have_their_exit_codes() {
     workplace.write("config.toml", &config.replace("0b11\"", "0b1\""));
     send(78, "is not a complete My Access link");
     workplace.write("config.toml", &config.replace("fabrikam.", "contoso."));
-    send(78, "Microsoft's documentation");
+    send(78, "the link of the example configuration");
     workplace.write(
         "config.toml",
         &config.replace(concat!(env!("CARGO_MANIFEST_DIR"), "/templates"), "none"),
