@@ -16,6 +16,7 @@ use super::connection::{Session, Values};
 use super::errors::{ApplyError, Failure};
 use super::lease::Lease;
 use super::rewriting::Acknowledgements;
+use super::schema;
 use super::server;
 use super::thread::{Work, boxed};
 use super::transaction::{Commit, Transaction};
@@ -372,7 +373,15 @@ impl Writer {
     /// Rolls back. After an error of the server nothing more is written.
     pub(super) async fn fail(&mut self, error: &Failure) -> LedgerError {
         let _ = self.session.batch("ROLLBACK").await;
-        let error = error.translate(self.server.name());
+        let moved = match error {
+            Failure::NoEffect => schema::identity(&self.session).await.ok(),
+            _ => None,
+        };
+        let name = self.server.name();
+        let error = match moved.and_then(|(_, _, to)| to) {
+            Some(to) => LedgerError::moved(name, &to),
+            None => error.translate(name),
+        };
         self.failed = Some(error.to_string());
         match error {
             LedgerError::Fault(_) => error,

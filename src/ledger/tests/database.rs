@@ -222,6 +222,23 @@ async fn postgres_older_than_its_witness_is_accepted_by_a_person_only() {
     assert!(!standing.confirmed && standing.gap.is_some());
 }
 
+/// `ledger copy` moves only a ledger that no run uses, but a run may be paused beyond its lease.
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn postgres_that_was_moved_is_not_written_by_a_run_that_was_paused() {
+    let (store, ledger) = in_database(&["ada@a.example"]).await;
+    store.sql("UPDATE meta SET moved_to = 'elsewhere'; UPDATE writer SET epoch = epoch + 1");
+
+    let refused = ledger.apply(armed("ada@a.example")).await;
+
+    let Err(LedgerError::CannotWrite(message)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(message.contains("was moved to `elsewhere`"), "{message}");
+    let ada = standing(&ledger, "ada@a.example").await;
+    assert_eq!(ada.state, State::Pending);
+}
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
 async fn postgres_erases_many_in_pages() {
