@@ -98,29 +98,31 @@ pub async fn run(path: &Path, options: &SyncOptions, console: &mut Console<'_>) 
     report.requests.packages = readings.iter().map(PackageReading::row).collect();
     let exit = if collected.notifications.is_empty() && readings.iter().all(|it| it.access.is_err())
     {
-        finish(&readings, opened, exits, &mut report).await
+        exit_of(&readings, exits, &report)
     } else {
         let start = run_start("sync", &config, console);
         let ledger = Ledger::open_briefly(&config.ledger, &start)?;
-        let recorded = async {
-            record(&config, &ledger, collected, &readings, &mut report).await?;
-            Ok(finish(&readings, opened, exits, &mut report).await)
-        };
-        let ended = recorded.await;
+        let recorded = record(&config, &ledger, collected, &readings, &mut report).await;
+        let ended = recorded.map(|()| exit_of(&readings, exits, &report));
         end_run(&config, ledger, ended, RunEnd::default(), console).await?
     };
+    // Other runs do not wait for this.
+    let closed = close(opened, &mut report).await;
     print(&report, options.format, console);
-    Ok(exit)
+    Ok(Exit::first_of(&BY_SEVERITY, &[exit, closed]))
 }
 
-/// Closes the mailboxes; gives the exit code for all that was read and recorded.
-async fn finish(
-    readings: &[PackageReading],
-    opened: Opened<'_>,
-    mut exits: Vec<Exit>,
-    report: &mut SyncReport,
-) -> Exit {
+/// The exit code for all that was read and recorded.
+fn exit_of(readings: &[PackageReading], mut exits: Vec<Exit>, report: &SyncReport) -> Exit {
     exits.extend(requests::exits(&report.requests, readings));
+    let bounced = report.changes.iter().any(|it| it.to == State::Bounced);
+    exits.extend(bounced.then_some(Exit::Refused));
+    Exit::first_of(&BY_SEVERITY, &exits)
+}
+
+/// Moves the recorded reports, and closes the mailboxes; gives the exit code for what failed.
+async fn close(opened: Opened<'_>, report: &mut SyncReport) -> Exit {
+    let mut exit = Exit::Done;
     for (imap, mailbox, mut ids) in opened {
         // A report about a message that is being sent is read again.
         if report.waiting > 0 {
@@ -128,12 +130,10 @@ async fn finish(
         }
         if let Err(error) = mailbox.close(&ids, imap.move_to.as_deref()).await {
             report.fail(&mailbox_name(imap), error.to_string());
-            exits.push(Exit::TryLater);
+            exit = Exit::TryLater;
         }
     }
-    let bounced = report.changes.iter().any(|it| it.to == State::Bounced);
-    exits.extend(bounced.then_some(Exit::Refused));
-    Exit::first_of(&BY_SEVERITY, &exits)
+    exit
 }
 
 impl Source<'_> {
