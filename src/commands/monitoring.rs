@@ -123,16 +123,13 @@ async fn pending(
     reader: &Reader,
     campaign: &str,
 ) -> Result<(Vec<(State, u64)>, Option<Timestamp>)> {
-    let filter = |state| RecordFilter {
-        state: Some(state),
-        occasion: None,
-        ..RecordFilter::default()
-    };
     let mut decisions = Vec::new();
     for state in WAITING {
         let (mut number, mut after) = (0, 0);
         loop {
-            let page = reader.page(campaign, &filter(state), after).await?;
+            let page = reader
+                .page(campaign, &RecordFilter::in_state(state), after)
+                .await?;
             let Some(last) = page.last() else { break };
             after = last.id;
             number += page.len() as u64;
@@ -141,7 +138,9 @@ async fn pending(
     }
     let mut oldest: Option<Timestamp> = None;
     for state in [State::Pending, State::Deferred] {
-        let page = reader.page(campaign, &filter(state), 0).await?;
+        let page = reader
+            .page(campaign, &RecordFilter::in_state(state), 0)
+            .await?;
         let first = page.iter().map(|it| it.created_at).min();
         oldest = oldest.into_iter().chain(first).min();
     }

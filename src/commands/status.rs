@@ -429,9 +429,8 @@ async fn waiting_reminders(reader: &Reader, campaign: &SelectedCampaign) -> Resu
     let mut reminders = Vec::new();
     for state in WAITING {
         let filter = RecordFilter {
-            state: Some(state),
-            occasion: None,
-            ..campaign.filter.clone()
+            package_id: campaign.filter.package_id,
+            ..RecordFilter::in_state(state)
         };
         let mut after = 0;
         loop {

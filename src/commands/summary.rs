@@ -172,11 +172,7 @@ impl RunSummary<'_> {
 
     /// How many of the rest are armed: a second signal or a fault has ended them before their reply.
     async fn cut_short(&self) -> u64 {
-        let filter = RecordFilter {
-            state: Some(State::Armed),
-            occasion: None,
-            ..RecordFilter::default()
-        };
+        let filter = RecordFilter::in_state(State::Armed);
         let reader = self.ledger.reader();
         let armed = reader.page(&self.job.config.campaign, &filter, 0).await;
         armed.map_or(0, |it| it.len() as u64).min(self.rest())
@@ -244,11 +240,7 @@ impl RunSummary<'_> {
         new: bool,
         console: &mut Console<'_>,
     ) -> Result<bool, LedgerError> {
-        let filter = RecordFilter {
-            state: Some(state),
-            occasion: None,
-            ..RecordFilter::default()
-        };
+        let filter = RecordFilter::in_state(state);
         let reader = self.ledger.reader();
         let campaign = &self.job.config.campaign;
         let mut records = reader.page(campaign, &filter, 0).await?;

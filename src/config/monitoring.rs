@@ -53,7 +53,7 @@ pub struct Notify {
     pub ignored: Vec<u32>,
 }
 
-/// Where the URL of the heartbeat is. It is a secret: whoever knows it can report a run that did not happen.
+/// Where the URL of the heartbeat is. It is a secret, because anyone who has it can report a run that did not happen.
 #[derive(Clone, Debug)]
 pub enum HeartbeatUrl {
     /// In the configuration.

@@ -212,6 +212,18 @@ pub struct RecordFilter {
     pub occasion: Option<Occasion>,
 }
 
+impl RecordFilter {
+    /// All in this state, reminders, too.
+    #[must_use]
+    pub fn in_state(state: State) -> Self {
+        Self {
+            state: Some(state),
+            occasion: None,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for RecordFilter {
     /// All invitations, without their reminders.
     fn default() -> Self {

@@ -105,7 +105,7 @@ impl Transaction<'_> {
         })
     }
 
-    /// Whether the list has this very entry, and it can be removed: that of an erased address stays for ever.
+    /// Whether the list has this very entry, and it can be removed. That of an erased address cannot.
     async fn is_removable(&self, pattern: &AddressPattern) -> std::result::Result<bool, Failure> {
         let row = self
             .session

@@ -67,7 +67,7 @@ impl Transitions<'_> {
         })
     }
 
-    /// Whether the list has this very entry, and it can be removed: that of an erased address stays for ever.
+    /// Whether the list has this very entry, and it can be removed. That of an erased address cannot.
     pub fn is_removable(&self, pattern: &AddressPattern) -> rusqlite::Result<bool> {
         self.connection
             .prepare_cached(
